@@ -1,0 +1,142 @@
+# Everything that is run here is run through these targets; `make help` lists them.
+# Needs make, sh and what tools/preflight names. Stamps are written last, so that what was
+# interrupted is done again.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= $(shell tools/preflight --python)
+VENV := .venv
+BIN := $(VENV)/bin
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+EXTENSION := src/headgate/_core/_core.abi3.so
+VENV_STAMP := $(VENV)/.headgate-requirements
+INSTALL_STAMP := $(VENV)/.headgate-installed
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find engine -name '*.rs' -o -name Cargo.toml)
+
+CASE ?=
+ROUNDS ?=
+SECONDS_EACH ?= 60
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(INSTALL_STAMP) $(EXTENSION) ## .venv with the package and the compiled extension: .venv/bin/headgate
+
+$(VENV_STAMP): requirements.lock
+	@tools/preflight
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
+	@echo "build: Python packages"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+$(INSTALL_STAMP): $(VENV_STAMP) pyproject.toml tools/develop.py
+	@echo "build: headgate into $(VENV), sources in place"
+	$(BIN)/python tools/develop.py
+	@touch $@
+
+# Not through maturin: it gives PyO3 another environment than `cargo test` and `cargo clippy` do,
+# and cargo would build PyO3 again on each turn. What users get is built by maturin: `make wheel`.
+$(EXTENSION): $(RUST_SOURCES)
+	@tools/preflight
+	@echo "build: the extension"
+	cargo build --locked --package hg-py
+	@mkdir -p build
+	@cp $(TARGET_DIR)/debug/lib_core.so build/extension
+	@mv build/extension $@
+
+.PHONY: run
+run: build ## A node with three demo upstreams; PORT=8000 is where it listens
+	@PORT='$(PORT)' $(BIN)/python tools/demo.py
+
+.PHONY: test
+test: build ## Rust tests, then Python tests
+	cargo test --locked --workspace --quiet
+	$(BIN)/python -m pytest -n 2
+
+# `make -k check` goes on after a failure.
+CHECKS := check-format check-lint check-types check-layers check-sizes check-generated check-rust
+.PHONY: check $(CHECKS)
+check: build $(CHECKS) ## Format, lint, types, layers, sizes, generated files, clippy
+
+check-format: build
+	$(BIN)/ruff format --quiet --check .
+	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path tools/gen_proto_rust/Cargo.toml --check
+
+check-lint: build
+	$(BIN)/ruff check --quiet .
+
+check-types: build
+	$(BIN)/mypy
+
+check-layers: build
+	$(BIN)/lint-imports --no-cache --no-logo
+
+check-sizes: build
+	$(BIN)/python tools/size_ratchet.py
+
+check-generated: build
+	$(BIN)/python tools/generate.py --check
+
+check-rust: build
+	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+
+.PHONY: format
+format: build ## Format Python and Rust in place
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
+	cargo fmt --manifest-path tools/gen_proto_rust/Cargo.toml
+
+.PHONY: generate
+generate: build ## Write generated files again
+	$(BIN)/python tools/generate.py
+
+# What is measured is what users get: the wheel, in an environment of its own.
+BENCH_VENV := build/bench
+$(BENCH_VENV)/.headgate-installed: $(RUST_SOURCES) requirements.lock $(shell find src -name '*.py')
+	$(MAKE) --no-print-directory wheel
+	@$(BENCH_VENV)/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf $(BENCH_VENV); $(PYTHON) -m venv $(BENCH_VENV); }
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall --no-index --find-links dist headgate
+	@touch $@
+
+.PHONY: bench
+bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with the release build; CASE=… ROUNDS=…
+	$(BENCH_VENV)/bin/python benchmarks/run.py $(if $(CASE),--case '$(CASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)')
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for SECONDS_EACH (60) seconds, with cargo-fuzz
+	@tools/fuzz '$(SECONDS_EACH)'
+
+.PHONY: system-deps
+system-deps: ## Debian packages that some tests use (root)
+	@tools/system-deps
+
+.PHONY: wheel
+wheel: $(VENV_STAMP) ## The wheel that users install, into dist/
+	@tools/preflight
+	$(BIN)/maturin build --release --locked --strip --interpreter $(BIN)/python --out dist
+
+.PHONY: lock
+lock: ## Newest versions into requirements.lock and Cargo.lock
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python tools/develop.py --requirements > build/requirements.txt
+	build/lock/bin/python -m pip install --quiet --upgrade -r build/requirements.txt
+	{ sed '/^[^#]/,$$d' requirements.lock; build/lock/bin/python -m pip freeze; } > build/requirements.lock
+	mv build/requirements.lock requirements.lock
+	cargo update
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	-cargo clean --quiet
+	rm -rf build dist $(VENV) fuzz/target $(EXTENSION)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

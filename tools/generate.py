@@ -1,0 +1,44 @@
+"""Writes every generated file of the repository; `--check` only says which are out of step.
+
+A generator is a command that writes its files, and with `--check` writes nothing, names what
+differs on stderr and exits with 1. A new one is one line in `GENERATORS`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Generator(NamedTuple):
+    """What is generated and the command for it, from the repository's root."""
+
+    what: str
+    command: tuple[str, ...]
+
+
+GENERATORS = (
+    Generator("Python messages of plan.proto", (sys.executable, "tools/gen_proto.py")),
+    Generator("Rust messages of plan.proto", ("tools/gen_proto_rust.sh",)),
+    Generator("JSON Schema and reference", (sys.executable, "tools/reference.py")),
+)
+
+
+def main() -> int:
+    """Runs every generator; the exit code is 1 if one failed or, with `--check`, differs."""
+    flags = [flag for flag in sys.argv[1:] if flag == "--check"]
+    failed = []
+    for generator in GENERATORS:
+        done = subprocess.run([*generator.command, *flags], cwd=ROOT, check=False)
+        if done.returncode:
+            failed.append(generator.what)
+    if failed:
+        hint = "run `make generate`" if flags else "see above"
+        sys.stderr.write(f"generate: {', '.join(failed)}: {hint}\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""Writes the config's JSON Schema and reference pages from the options' own descriptions.
+
+With `--check` it writes nothing, names what differs on stderr and exits with 1.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from headgate.cli.schema import schema
+from headgate.features.templates import VARIABLES
+from headgate.model import environment
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+Node = dict[str, object]
+
+NAMED: Final = "NAME"
+"""What stands for the name of an object in headings."""
+
+_NOUNS: Final = {
+    "duration": 'duration: `"30s"`',
+    "size": 'size: `"64KiB"`',
+    "cidr": "network",
+    "template": "text with [variables](variables.md)",
+    "regex": "expression for the whole text",
+    "host-pattern": "host",
+    "host": "host",
+    "host-header": '`"pass"`, `"endpoint"` or a host',
+    "header-name": "header name",
+    "method": "method",
+    "listen-address": "IP address and port",
+    "endpoint-address": "address",
+    "path": "path",
+}
+"""What a format of the schema is called in the reference."""
+
+
+def main() -> int:
+    """Writes what is generated; with `--check` only says what differs."""
+    pages = {
+        "schema/config.schema.json": schema(),
+        "docs/reference/config.md": config_page(json.loads(schema())),
+        "docs/reference/variables.md": variables_page(),
+        "docs/reference/environment.md": environment_page(),
+    }
+    differing = [name for name, text in pages.items() if _read(ROOT / name) != text]
+    if "--check" in sys.argv[1:]:
+        for name in differing:
+            sys.stderr.write(f"reference: {name} is out of step\n")
+        return 1 if differing else 0
+    for name in differing:
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pages[name], encoding="utf-8")
+    return 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def config_page(document: Node) -> str:
+    """The reference of every key, one chapter per section."""
+    lines = [
+        "# The config",
+        "",
+        "Written by `tools/reference.py` from the options themselves; as JSON Schema it is",
+        "`schema/config.schema.json` (`headgate schema`). `examples/reference.toml` is an example.",
+        "",
+        "Documents are TOML, YAML or JSON by suffix and say the same. Durations and sizes carry",
+        'their unit (`"250ms"`, `"64KiB"`); `"off"` switches a limit or timeout off where the',
+        "table says so. `${env:NAME}` in any text is an environment variable; a header's value may",
+        'be `{ file = "…" }`, the text of a file. Relative paths are relative to the document.',
+        "",
+    ]
+    properties = _table(document["properties"])
+    lines += ["| key | meaning |", "|---|---|"]
+    lines += [
+        f"| [`{key}`](#{key}) | {_meaning(document, _table(at))} |"
+        for key, at in properties.items()
+    ]
+    for key, at in properties.items():
+        lines += ["", f"## {key}", "", *_chapter(document, key, _table(at))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _chapter(document: Node, key: str, at: Node) -> Iterator[str]:
+    yield _meaning(document, at)
+    body = at
+    heading = key
+    if "additionalProperties" in at:
+        body = _table(at["additionalProperties"])
+        heading = f"{key}.{NAMED}"
+    table = _resolved(document, body)
+    if "properties" in table:
+        yield ""
+        yield from _keys(document, heading, table)
+
+
+def _keys(document: Node, heading: str, table: Node) -> Iterator[str]:
+    """The table of one level, then one for each table below it."""
+    required = table.get("required", [])
+    below: list[tuple[str, Node]] = []
+    yield f"### `{heading}`"
+    yield ""
+    yield "| key | value | default | meaning |"
+    yield "|---|---|---|---|"
+    for key, raw in _table(table["properties"]).items():
+        prop = _table(raw)
+        is_required = isinstance(required, list) and key in required
+        default = "required" if is_required else _default(prop)
+        yield f"| `{key}` | {_kind(document, prop)} | {default} | {_meaning(document, prop)} |"
+        below += [(key + suffix, inner) for suffix, inner in _tables(document, prop)]
+    for key, inner in below:
+        yield ""
+        yield from _keys(document, f"{heading}.{key}", inner)
+
+
+def _tables(document: Node, prop: Node) -> Iterator[tuple[str, Node]]:
+    """The tables that may stand at a key, each with the suffix of its heading."""
+    choices = list(_alternatives(document, prop))
+    several = any("items" in choice for choice in choices)
+    for choice in choices:
+        if _table(choice.get("properties", {})) and not _is_chapter(document, choice):
+            yield from () if several else (("", choice),)
+        elif isinstance(choice.get("items"), dict):
+            for suffix, inner in _tables(document, _table(choice["items"])):
+                yield "[]" + suffix, inner
+        elif isinstance(choice.get("additionalProperties"), dict):
+            for suffix, inner in _tables(document, _table(choice["additionalProperties"])):
+                if "file" not in _table(inner["properties"]):
+                    yield f".{NAMED}{suffix}", inner
+
+
+def _is_chapter(document: Node, choice: Node) -> bool:
+    """Middlewares have a chapter of their own wherever they may stand."""
+    return choice is _table(document["$defs"]).get("Middleware")
+
+
+def _kind(document: Node, prop: Node) -> str:
+    names = [_one_kind(document, choice) for choice in _alternatives(document, prop)]
+    return " or ".join(dict.fromkeys(names)).replace("|", "\\|")
+
+
+def _one_kind(document: Node, choice: Node) -> str:
+    if "enum" in choice or "const" in choice:
+        words = choice.get("enum", [choice.get("const")])
+        return ", ".join(f"`{_toml(word)}`" for word in words) if isinstance(words, list) else ""
+    if choice.get("type") == "array":
+        return f"list of {_kind(document, _table(choice['items']))}"
+    if choice.get("type") == "object":
+        return _table_kind(document, choice)
+    if choice.get("type") == "integer":
+        return f"{choice.get('minimum', '')} to {choice.get('maximum', '')}"
+    plain = {"boolean": "`true`, `false`", "string": "text"}
+    return _NOUNS.get(str(choice.get("format")), plain.get(str(choice.get("type")), "text"))
+
+
+def _table_kind(document: Node, choice: Node) -> str:
+    if _is_chapter(document, choice):
+        return "[middleware](#middlewares)"
+    if "properties" in choice and list(_table(choice["properties"])) == ["file"]:
+        return '`{ file = "…" }`'
+    values = choice.get("additionalProperties")
+    return f"map of {_kind(document, _table(values))}" if isinstance(values, dict) else "table"
+
+
+def _default(prop: Node) -> str:
+    return f"`{_toml(prop['default'])}`" if "default" in prop else ""
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _meaning(document: Node, prop: Node) -> str:
+    """The key's description, or what is said of the table it holds."""
+    about = _about(prop) or next(
+        (_about(choice) for choice in _alternatives(document, prop) if _about(choice)), ""
+    )
+    return about.replace("|", "\\|")
+
+
+def _about(node: Node) -> str:
+    return str(node.get("description", "")).replace("\n", " ")
+
+
+def _alternatives(document: Node, schema_node: Node) -> Iterator[Node]:
+    node = _resolved(document, schema_node)
+    choices = node.get("anyOf")
+    if not isinstance(choices, list):
+        yield node
+        return
+    for choice in choices:
+        yield from _alternatives(document, _table(choice))
+
+
+def _resolved(document: Node, node: Node) -> Node:
+    while "$ref" in node:
+        name = str(node["$ref"]).rpartition("/")[2]
+        node = _table(_table(document["$defs"])[name])
+    return node
+
+
+def _table(node: object) -> Node:
+    if not isinstance(node, dict):
+        raise TypeError(f"not a schema: {node!r}")
+    return node
+
+
+def variables_page() -> str:
+    """The variables of templates."""
+    lines = [
+        "# Variables",
+        "",
+        "In header values, rewritten paths and hosts, redirects and answers `${name}` stands for a",
+        "part of the request; `$$` is a dollar sign. An unknown name is an error.",
+        "",
+        "| variable | value |",
+        "|---|---|",
+    ]
+    lines += [f"| `${{{name}}}` | {meaning} |" for name, meaning in VARIABLES.items()]
+    return "\n".join(lines) + "\n"
+
+
+def environment_page() -> str:
+    """The variables that make a config where there is no file."""
+    lines = [
+        "# A config from the environment",
+        "",
+        "Without a document these variables make the config: one listener, one upstream, one route",
+        "for every host.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{name}` | `{environment.DEFAULTS[name]}` | {meaning} |"
+        for name, meaning in environment.MEANINGS.items()
+    ]
+    lines += ["| `HEADGATE_LOG`, else `RUST_LOG` | `info` | The log level. |"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

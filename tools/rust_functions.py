@@ -1,0 +1,63 @@
+"""Finds the functions of a Rust source and how long they are.
+
+A scanner, not a parser: it knows comments, strings and characters, and counts braces.
+"""
+
+import re
+from collections.abc import Iterator
+
+# What can hide a brace or a quote. A lifetime ('a) is no character: there is no closing quote
+# after one character.
+_HIDDEN = re.compile(
+    r"""
+      //[^\n]*
+    | /\*.*?\*/
+    | b?r(\#*)".*?"\1
+    | b?"(?:\\.|[^"\\])*"
+    | b?'(?:\\(?:u\{[0-9a-fA-F_]*\}|x[0-9a-fA-F]{2}|.)|[^'\\\n])'
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_FUNCTION = re.compile(r"\bfn\s+(?:r\#)?([A-Za-z_]\w*)")
+
+
+def functions(text: str) -> Iterator[tuple[str, int]]:
+    """Names and lines (signature to closing brace) of the functions that have a body."""
+    code = _HIDDEN.sub(_blank, text)
+    for match in _FUNCTION.finditer(code):
+        opening = _body(code, match.end())
+        if opening is None:
+            continue
+        closing = _closing(code, opening)
+        yield match[1], code.count("\n", match.start(), closing) + 1
+
+
+def _blank(match: re.Match[str]) -> str:
+    """As many lines of nothing."""
+    return "\n" * match[0].count("\n") or " "
+
+
+def _body(code: str, at: int) -> int | None:
+    """Where the body opens; None for a declaration. Braces in `[u8; { N }]` are skipped."""
+    depth = 0
+    for index in range(at, len(code)):
+        character = code[index]
+        if character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        elif depth == 0 and character == "{":
+            return index
+        elif depth == 0 and character == ";":
+            return None
+    return None
+
+
+def _closing(code: str, opening: int) -> int:
+    """Where the brace that opens there is closed, or the end."""
+    depth = 0
+    for brace in re.compile(r"[{}]").finditer(code, opening):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return brace.start()
+    return len(code)

@@ -1,0 +1,109 @@
+"""Refuses files over 500 lines and functions over 50, in Python and Rust.
+
+What is over a limit needs an entry in `size_ratchet.toml` with a reason, at exactly the size it
+has: it may not grow, and when it shrinks the entry shrinks with it. Docstrings and doc comments
+of a function do not count. Generated files are not looked at.
+"""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rust_functions import functions as rust_functions
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("src", "engine", "tests", "tools", "fuzz", "benchmarks", "examples")
+FILE_LINES = 500
+FUNCTION_LINES = 50
+
+
+class Size(NamedTuple):
+    """How long a file or one function of it is; the name is empty for the file."""
+
+    path: str
+    function: str
+    lines: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.function or 'the file'} has {self.lines} lines"
+
+    @property
+    def limit(self) -> int:
+        """What it may have without an entry."""
+        return FUNCTION_LINES if self.function else FILE_LINES
+
+
+def main() -> int:
+    """Prints every breach; the exit code says whether there was one."""
+    over = {(s.path, s.function): s for s in sizes() if s.lines > s.limit}
+    breaches = list(compare(over, allowances()))
+    sys.stderr.writelines(f"size: {breach}\n" for breach in breaches)
+    return 1 if breaches else 0
+
+
+def compare(
+    over: dict[tuple[str, str], Size], allowed: dict[tuple[str, str], int]
+) -> Iterator[str]:
+    """What is over a limit without an allowance, or is not what the allowance says."""
+    for key, size in over.items():
+        allowance = allowed.get(key)
+        if allowance is None:
+            yield f"{size}, the limit is {size.limit}"
+        elif size.lines > allowance:
+            yield f"{size}, its allowance is {allowance}"
+        elif size.lines < allowance:
+            yield f"{size}: lower its allowance from {allowance} in tools/size_ratchet.toml"
+    for path, function in allowed.keys() - over.keys():
+        yield f"{path}: {function or 'the file'} needs no allowance any more; remove it"
+
+
+def allowances() -> dict[tuple[str, str], int]:
+    """The entries of `size_ratchet.toml` by path and function. Raises `KeyError` without reason."""
+    entries = tomllib.loads((ROOT / "tools" / "size_ratchet.toml").read_text()).get("over", [])
+    for entry in entries:
+        if not entry.get("reason", "").strip():
+            raise KeyError(f"{entry['path']}: an allowance needs a reason")
+    return {(entry["path"], entry.get("function", "")): entry["lines"] for entry in entries}
+
+
+def sizes() -> Iterator[Size]:
+    """Every file that counts and its functions."""
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*")):
+            relative = path.relative_to(ROOT)
+            if path.suffix in {".py", ".rs"} and not is_generated(relative):
+                yield from file_sizes(relative.as_posix(), path.read_text())
+
+
+def is_generated(path: Path) -> bool:
+    """Whether a tool wrote the file."""
+    return "_pb2" in path.name or not {"generated", "target", "work"}.isdisjoint(path.parts)
+
+
+def file_sizes(path: str, text: str) -> Iterator[Size]:
+    """The size of a file and of its functions."""
+    yield Size(path, "", text.count("\n"))
+    functions = rust_functions(text) if path.endswith(".rs") else python_functions(text)
+    longest: dict[str, int] = {}
+    for name, lines in functions:
+        longest[name] = max(lines, longest.get(name, 0))
+    for name, lines in longest.items():
+        yield Size(path, name, lines)
+
+
+def python_functions(text: str) -> Iterator[tuple[str, int]]:
+    """Names and lines of the functions of a Python module, methods and inner ones included."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            first = node.body[0]
+            if ast.get_docstring(node, clean=False) is not None:
+                lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+            yield node.name, lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
