@@ -1,0 +1,140 @@
+//! The JSON line (`docs/reference/access-log.md`).
+
+use crate::clock::TimeCache;
+use crate::escape::{push_address, push_json, push_number};
+use crate::record::{AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES};
+
+/// Appends one JSON object and a line feed. Keys stand in a fixed order; what was not known (no
+/// upstream, no Referer, a plain connection) is left out. Allocates only to grow `out`.
+pub fn format_json(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
+    let r = record;
+    out.extend_from_slice(b"{\"time\":\"");
+    time.push_rfc3339(r.time_us, out);
+    text(b"\",\"request_id\":\"", r.request_id.as_bytes(), out);
+    out.extend_from_slice(b"\",\"client_ip\":\"");
+    push_address(r.client_ip, out);
+    text(b"\",\"listener\":\"", r.listener.as_bytes(), out);
+    known(b"\",\"route\":\"", r.route.as_bytes(), out);
+    known(b"\",\"upstream\":\"", r.upstream.as_bytes(), out);
+    known(b"\",\"endpoint\":\"", r.endpoint.as_bytes(), out);
+    text(b"\",\"method\":\"", r.method.as_bytes(), out);
+    text(b"\",\"scheme\":\"", r.scheme.as_bytes(), out);
+    text(b"\",\"host\":\"", r.host, out);
+    out.extend_from_slice(b"\",\"target\":\"");
+    push_json(r.target, MAX_TARGET_BYTES, out);
+    text(b"\",\"protocol\":\"", r.protocol.as_bytes(), out);
+    number(b"\",\"status\":", r.status.into(), out);
+    number(b",\"bytes_in\":", r.bytes_in, out);
+    number(b",\"bytes_out\":", r.bytes_out, out);
+    if let Some(connect_us) = r.connect_us {
+        number(b",\"connect_us\":", connect_us, out);
+    }
+    if let Some(first_byte_us) = r.first_byte_us {
+        number(b",\"first_byte_us\":", first_byte_us, out);
+    }
+    number(b",\"total_us\":", r.total_us, out);
+    if !r.endpoint.is_empty() {
+        let reused: &[u8] = if r.reused { b",\"reused\":true" } else { b",\"reused\":false" };
+        out.extend_from_slice(reused);
+    }
+    text(b",\"reason\":\"", r.reason.as_bytes(), out);
+    known(b"\",\"user_agent\":\"", r.user_agent, out);
+    known(b"\",\"referer\":\"", r.referer, out);
+    known(b"\",\"tls_version\":\"", r.tls_version.unwrap_or("").as_bytes(), out);
+    known(b"\",\"sni\":\"", r.sni.unwrap_or("").as_bytes(), out);
+    out.extend_from_slice(b"\"}\n");
+}
+
+fn text(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(key);
+    push_json(value, MAX_VALUE_BYTES, out);
+}
+
+fn known(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        text(key, value, out);
+    }
+}
+
+fn number(key: &[u8], value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(key);
+    push_number(value, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{bare, record};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn line(record: &AccessRecord<'_>) -> String {
+        let mut out = Vec::new();
+        format_json(record, &mut TimeCache::new(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_full_record() {
+        assert_eq!(
+            line(&record()),
+            concat!(
+                r#"{"time":"2026-11-20T08:59:02.123456Z","request_id":"4f2c9a61d0b3e875","#,
+                r#""client_ip":"192.0.2.7","listener":"secure","route":"api","upstream":"api","#,
+                r#""endpoint":"127.0.0.1:9001","method":"GET","scheme":"https","#,
+                r#""host":"api.example.com","target":"/v1/users?page=2","protocol":"HTTP/1.1","#,
+                r#""status":200,"bytes_in":0,"bytes_out":1234,"connect_us":150,"#,
+                r#""first_byte_us":2100,"total_us":2345,"reused":false,"reason":"-","#,
+                r#""user_agent":"curl/8.5.0","referer":"https://example.com/","#,
+                r#""tls_version":"TLSv1.3","sni":"api.example.com"}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        assert_eq!(
+            line(&bare()),
+            concat!(
+                r#"{"time":"1970-01-01T00:00:00.000000Z","request_id":"","client_ip":"::1","#,
+                r#""listener":"web","method":"","scheme":"http","host":"","target":"","#,
+                r#""protocol":"","status":400,"bytes_in":0,"bytes_out":0,"total_us":7,"#,
+                r#""reason":"http_request_error"}"#,
+                "\n"
+            )
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_is_one_line_of_json(
+            target in prop::collection::vec(any::<u8>(), 0..200),
+            agent in prop::collection::vec(any::<u8>(), 0..50),
+            name in ".*",
+            numbers in any::<[u64; 4]>(),
+        ) {
+            let [time, bytes, first, total] = numbers;
+            let r = AccessRecord {
+                target: &target,
+                user_agent: &agent,
+                route: &name,
+                time_us: time % 4_000_000_000_000_000,
+                bytes_out: bytes,
+                first_byte_us: Some(first),
+                total_us: total,
+                ..record()
+            };
+            let line = line(&r);
+            prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
+            let parsed: Value = serde_json::from_str(&line).unwrap();
+            let cut: String = name.chars().collect();
+            if name.len() <= MAX_VALUE_BYTES && !name.is_empty() {
+                prop_assert_eq!(&parsed["route"], &Value::from(cut));
+            }
+            let lossy = String::from_utf8_lossy(&target).into_owned();
+            prop_assert_eq!(&parsed["target"], &Value::from(lossy));
+            prop_assert_eq!(parsed["bytes_out"].as_u64(), Some(bytes));
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The sink's thread and its configuration.
+
+use crate::hand_over::{Filled, LogStats, LogWriter, Mode, Shared};
+use crate::sink::Sink;
+use hg_plan::AccessLog as Config;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// A sink that was replaced still takes lines formatted for it this long: workers hand over every
+/// 200 ms.
+const RETIREMENT: Duration = Duration::from_secs(5);
+/// Replaced sinks kept at once.
+const MAX_RETIRED: usize = 4;
+
+/// The access log of a process: its sink's thread, and how it is set. Dropping it lets the thread
+/// write what it was given and end.
+pub struct AccessLog {
+    shared: Arc<Shared>,
+    sink: Thread,
+    current: Mutex<Current>,
+    /// Disconnected when the thread has ended.
+    ended: Mutex<Receiver<()>>,
+}
+
+struct Current {
+    epoch: u64,
+    config: Option<Config>,
+    changes: Sender<Change>,
+}
+
+/// A new configuration on its way to the thread.
+struct Change {
+    epoch: u64,
+    sink: Option<Sink>,
+}
+
+impl AccessLog {
+    /// Starts the sink's thread; `None` logs nothing. A sink that cannot be opened is tried again
+    /// with every buffer: use [`Self::check`] first to refuse it. `workers` sizes the buffer pool
+    /// (64 KiB each, allocated when needed, at least 64 of them).
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(config: Option<&Config>, workers: usize) -> io::Result<Self> {
+        let (changes, incoming) = channel();
+        let (alive, ended) = channel();
+        let shared = Arc::new(Shared::new(workers, Mode::new(0, None)));
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("hg-log".into()).spawn(move || {
+            Outlets { incoming, outlets: VecDeque::new() }.run(&theirs);
+            drop(alive);
+        })?;
+        let sink = thread.thread().clone();
+        let current = Mutex::new(Current { epoch: 0, config: None, changes });
+        let log = Self { shared, sink, current, ended: Mutex::new(ended) };
+        log.configure(config);
+        Ok(log)
+    }
+
+    /// Opens a sink to see whether that is possible (a file is created), and closes it.
+    ///
+    /// # Errors
+    /// What is wrong, fit for the config's path `access_log.sink`.
+    pub fn check(config: &Config) -> Result<(), String> {
+        let name = match &config.sink {
+            hg_plan::LogSink::Stdout {} => "standard output",
+            hg_plan::LogSink::File { path } => path,
+            hg_plan::LogSink::Syslog { address } => address,
+        };
+        Sink::new(&config.sink).open().map_err(|e| format!("cannot open {name}: {e}"))
+    }
+
+    /// Changes format and sink while lines flow; none is lost or written in two formats to one
+    /// sink: lines made before go to the old sink. The same configuration again changes nothing.
+    pub fn configure(&self, config: Option<&Config>) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.epoch > 0 && current.config.as_ref() == config {
+            return;
+        }
+        current.epoch += 1;
+        current.config = config.cloned();
+        let epoch = current.epoch;
+        let sink = config.map(|c| Sink::new(&c.sink));
+        // The thread ends after this handle's sender only; the mode follows the change, so that
+        // no line of it comes before.
+        let _ = current.changes.send(Change { epoch, sink });
+        self.shared.set_mode(Mode::new(epoch, config.map(|c| c.format)));
+        self.sink.unpark();
+    }
+
+    /// A worker's end.
+    pub fn writer(&self) -> LogWriter {
+        LogWriter::new(Arc::clone(&self.shared), self.sink.clone())
+    }
+
+    /// Opens files anew, for rotation.
+    pub fn reopen(&self) {
+        self.shared.reopen.store(true, Ordering::Release);
+        self.sink.unpark();
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> LogStats {
+        self.shared.stats()
+    }
+
+    /// Writes what was handed over and ends the thread; false when that took longer than `wait`
+    /// (a pipe nobody reads). Writers are to be dropped before: what they hand over later is lost.
+    pub fn stop(&self, wait: Duration) -> bool {
+        self.end();
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    fn end(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.sink.unpark();
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A sink and the configuration it belongs to.
+struct Outlet {
+    epoch: u64,
+    sink: Option<Sink>,
+    /// Since when it is replaced.
+    retired: Option<Instant>,
+}
+
+/// What the thread works with; the newest outlet last.
+struct Outlets {
+    incoming: Receiver<Change>,
+    outlets: VecDeque<Outlet>,
+}
+
+impl Outlets {
+    fn run(&mut self, shared: &Shared) {
+        loop {
+            // Read before the queue: what was handed over before the stop is then seen.
+            let is_stopping = shared.stop.load(Ordering::Acquire);
+            self.take_changes();
+            if shared.reopen.swap(false, Ordering::AcqRel) {
+                self.reopen(shared);
+            }
+            while let Some(filled) = shared.full.pop() {
+                self.write(filled, shared);
+            }
+            if is_stopping {
+                return;
+            }
+            self.retire();
+            if self.outlets.len() > 1 {
+                std::thread::park_timeout(RETIREMENT);
+            } else {
+                std::thread::park();
+            }
+        }
+    }
+
+    fn take_changes(&mut self) {
+        while let Ok(Change { epoch, sink }) = self.incoming.try_recv() {
+            if let Some(last) = self.outlets.back_mut() {
+                last.retired = Some(Instant::now());
+            }
+            self.outlets.push_back(Outlet { epoch, sink, retired: None });
+            if self.outlets.len() > MAX_RETIRED + 1 {
+                self.outlets.pop_front();
+            }
+        }
+    }
+
+    fn retire(&mut self) {
+        let is_over = |o: &Outlet| o.retired.is_some_and(|since| since.elapsed() >= RETIREMENT);
+        self.outlets.retain(|o| !is_over(o));
+    }
+
+    fn reopen(&mut self, shared: &Shared) {
+        for sink in self.outlets.iter_mut().filter_map(|o| o.sink.as_mut()) {
+            if sink.reopen().is_err() {
+                shared.write_errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn write(&mut self, filled: Filled, shared: &Shared) {
+        let epoch = filled.mode.epoch();
+        if self.outlets.back().is_none_or(|newest| newest.epoch < epoch) {
+            self.take_changes();
+        }
+        // Lines of a sink that is gone already go to the oldest there is.
+        let outlet = self.outlets.iter_mut().find(|o| o.epoch >= epoch);
+        match outlet.and_then(|o| o.sink.as_mut()) {
+            Some(sink) => {
+                let done = sink.write(&filled.bytes, filled.lines);
+                shared.lines.fetch_add(done.lines, Ordering::Relaxed);
+                shared.bytes.fetch_add(done.bytes, Ordering::Relaxed);
+                shared.dropped.fetch_add(done.dropped, Ordering::Relaxed);
+                shared.write_errors.fetch_add(done.errors, Ordering::Relaxed);
+            }
+            None => {
+                shared.dropped.fetch_add(filled.lines, Ordering::Relaxed);
+            }
+        }
+        shared.give_back(filled.bytes);
+    }
+}
+
+#[cfg(test)]
+#[path = "outlets_tests.rs"]
+mod tests;

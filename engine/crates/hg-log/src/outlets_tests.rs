@@ -1,0 +1,184 @@
+use super::*;
+use crate::testing::{Scratch, record, wait_for};
+use crate::{AccessRecord, BUFFER_BYTES};
+use hg_plan::{LogFormat, LogSink};
+
+fn to_file(path: &str, format: LogFormat) -> Config {
+    Config { format, sink: LogSink::File { path: path.into() } }
+}
+
+fn lines(path: &str) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+const LONG: Duration = Duration::from_secs(10);
+
+#[test]
+fn what_is_written_arrives_whole_and_in_order() {
+    let scratch = Scratch::new("order");
+    let path = scratch.path("log");
+    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let mut writer = log.writer();
+    for i in 0..5_000 {
+        // The sink may lag behind; this test is about order.
+        wait_for("room", || log.shared.full.len() < 32);
+        writer.write(&AccessRecord { total_us: i, ..record() });
+    }
+    drop(writer);
+    let stats = log.stats();
+    assert!(log.stop(LONG));
+    assert!(stats.dropped == 0 && stats.write_errors == 0);
+    for (i, line) in lines(&path).iter().enumerate() {
+        let parsed: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(parsed["total_us"], i);
+    }
+    assert_eq!(lines(&path).len(), 5_000);
+}
+
+#[test]
+fn flushed_lines_arrive_without_a_full_buffer_and_are_counted() {
+    let scratch = Scratch::new("flush");
+    let path = scratch.path("log");
+    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Combined)), 1).unwrap();
+    let mut writer = log.writer();
+    for _ in 0..3 {
+        writer.write(&record());
+        writer.flush();
+    }
+    wait_for("three lines", || log.stats().lines == 3);
+    assert_eq!(log.stats().bytes, std::fs::metadata(path).unwrap().len());
+}
+
+#[test]
+fn a_change_of_sink_and_format_loses_and_mixes_nothing() {
+    let scratch = Scratch::new("change");
+    let (first, second) = (scratch.path("first"), scratch.path("second"));
+    let log = AccessLog::start(Some(&to_file(&first, LogFormat::Json)), 2).unwrap();
+    let mut busy = log.writer();
+    let mut idle = log.writer();
+    idle.write(&record());
+    for i in 0..200 {
+        if i == 100 {
+            log.configure(Some(&to_file(&second, LogFormat::Combined)));
+        }
+        busy.write(&record());
+    }
+    // The idle worker's line was made before the change, and comes late.
+    idle.flush();
+    drop((busy, idle));
+    assert!(log.stop(LONG));
+    assert_eq!((lines(&first).len(), lines(&second).len()), (101, 100));
+    assert!(lines(&first).iter().all(|l| l.starts_with("{\"time\"")));
+    assert!(lines(&second).iter().all(|l| l.starts_with("192.0.2.7 - - [")));
+}
+
+#[test]
+fn switched_off_and_on_again() {
+    let scratch = Scratch::new("off");
+    let path = scratch.path("log");
+    let config = to_file(&path, LogFormat::Json);
+    let log = AccessLog::start(None, 1).unwrap();
+    let mut writer = log.writer();
+    assert!(!writer.is_on());
+    writer.write(&record());
+    log.configure(Some(&config));
+    assert!(writer.is_on());
+    writer.write(&record());
+    log.configure(None);
+    writer.write(&record());
+    log.configure(Some(&config));
+    writer.write(&record());
+    drop(writer);
+    assert!(log.stop(LONG));
+    assert_eq!(lines(&path).len(), 2);
+}
+
+#[test]
+fn the_same_configuration_again_changes_nothing() {
+    let scratch = Scratch::new("same");
+    let config = to_file(&scratch.path("log"), LogFormat::Json);
+    let log = AccessLog::start(Some(&config), 1).unwrap();
+    let before = log.current.lock().unwrap().epoch;
+    log.configure(Some(&config));
+    assert_eq!(log.current.lock().unwrap().epoch, before);
+}
+
+#[test]
+fn a_file_is_opened_anew_on_request() {
+    let scratch = Scratch::new("rotate");
+    let (path, old) = (scratch.path("log"), scratch.path("log.1"));
+    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let mut writer = log.writer();
+    writer.write(&record());
+    writer.flush();
+    wait_for("the first line", || log.stats().lines == 1);
+    std::fs::rename(&path, &old).unwrap();
+    log.reopen();
+    wait_for("a new file", || std::fs::exists(&path).unwrap());
+    writer.write(&record());
+    drop(writer);
+    assert!(log.stop(LONG));
+    assert_eq!((lines(&old).len(), lines(&path).len()), (1, 1));
+}
+
+#[test]
+fn a_full_disk_drops_and_counts_and_recovers() {
+    let scratch = Scratch::new("recovers");
+    let path = scratch.path("log");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let mut writer = log.writer();
+    writer.write(&record());
+    writer.flush();
+    wait_for("an error", || log.stats().write_errors == 1);
+    assert_eq!((log.stats().lines, log.stats().dropped), (0, 1));
+    std::fs::remove_file(&path).unwrap();
+    log.reopen();
+    wait_for("a new file", || std::fs::exists(&path).unwrap());
+    writer.write(&record());
+    writer.flush();
+    wait_for("a line", || log.stats().lines == 1);
+}
+
+#[test]
+fn a_sink_that_stands_still_costs_lines_not_time_or_memory() {
+    // A pipe that nobody reads: its writer stands still once 64 KiB are in it.
+    let scratch = Scratch::new("stuck");
+    let path = scratch.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let reader = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let mut writer = log.writer();
+    let mut written = 0u64;
+    while log.stats().dropped < 1_000 {
+        writer.write(&record());
+        written += 1;
+        assert!(written < 1_000_000, "nothing was dropped");
+    }
+    assert!(written * 400 < 100 * BUFFER_BYTES as u64, "more was kept than the pool holds");
+    drop(writer);
+    assert!(!log.stop(Duration::from_millis(50)), "it still stands");
+    drop(reader);
+}
+
+#[test]
+fn an_impossible_sink_is_refused_by_check_with_its_name() {
+    let scratch = Scratch::new("check");
+    assert_eq!(AccessLog::check(&to_file(&scratch.path("log"), LogFormat::Json)), Ok(()));
+    let message = AccessLog::check(&to_file(&scratch.path("no/log"), LogFormat::Json)).unwrap_err();
+    assert!(message.contains("no/log: No such file"), "{message}");
+    let syslog = LogSink::Syslog { address: format!("unix:{}", scratch.path("none")) };
+    assert!(AccessLog::check(&Config { format: LogFormat::Json, sink: syslog }).is_err());
+    assert_eq!(
+        AccessLog::check(&Config { format: LogFormat::Json, sink: LogSink::Stdout {} }),
+        Ok(())
+    );
+}
+
+#[test]
+fn a_log_may_be_shared_and_a_writer_sent() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<AccessLog>();
+    sent::<crate::LogWriter>();
+}

@@ -1,0 +1,65 @@
+//! What is known of one request when it is over.
+
+use std::net::IpAddr;
+
+/// One line of the access log, borrowed from the request. Bytes that are not valid UTF-8, quotes
+/// and controls are escaped by the formats; long values are cut ([`MAX_TARGET_BYTES`],
+/// [`MAX_VALUE_BYTES`]).
+#[derive(Clone, Copy, Debug)]
+pub struct AccessRecord<'a> {
+    /// When the request's head was complete, in microseconds since 1970-01-01 UTC.
+    pub time_us: u64,
+    /// The id of the request.
+    pub request_id: &'a str,
+    /// The client's address, after trusted peers' headers were read.
+    pub client_ip: IpAddr,
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// Name of the route; empty when none matched.
+    pub route: &'a str,
+    /// Name of the upstream; empty when none was chosen.
+    pub upstream: &'a str,
+    /// Address of the endpoint that was tried last; empty when none was.
+    pub endpoint: &'a str,
+    /// As sent; empty when the request line could not be read.
+    pub method: &'a str,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// As sent.
+    pub host: &'a [u8],
+    /// Path and query as received.
+    pub target: &'a [u8],
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    pub protocol: &'a str,
+    /// Status sent to the client; 0 when none was.
+    pub status: u16,
+    /// Bytes of the request's body read.
+    pub bytes_in: u64,
+    /// Bytes of the response's body sent.
+    pub bytes_out: u64,
+    /// Time to connect to the endpoint, in microseconds; `None` when no connection was made.
+    pub connect_us: Option<u64>,
+    /// From the request's head to the first byte of the endpoint's answer, in microseconds.
+    pub first_byte_us: Option<u64>,
+    /// From the request's head to the last byte of the answer, in microseconds.
+    pub total_us: u64,
+    /// Whether the connection to the endpoint had served before.
+    pub reused: bool,
+    /// Our own machine-readable reason for an answer or an end that is not the endpoint's; `-`
+    /// when there is none.
+    pub reason: &'a str,
+    /// The request's User-Agent; empty when it had none.
+    pub user_agent: &'a [u8],
+    /// The request's Referer; empty when it had none.
+    pub referer: &'a [u8],
+    /// `TLSv1.2` or `TLSv1.3`; `None` on a plain connection.
+    pub tls_version: Option<&'a str>,
+    /// The name the client asked for in the TLS handshake.
+    pub sni: Option<&'a str>,
+}
+
+/// Bytes of the target that are logged.
+pub const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// Bytes of every other value that are logged.
+pub const MAX_VALUE_BYTES: usize = 1024;

@@ -1,0 +1,65 @@
+//! Where lines go. Everything here runs on the sink's thread, or when a configuration is checked.
+
+mod stream;
+mod syslog;
+
+use hg_plan::LogSink;
+use std::io;
+use stream::Stream;
+use syslog::Syslog;
+
+/// What became of some lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) lines: u64,
+    pub(crate) dropped: u64,
+    pub(crate) bytes: u64,
+    pub(crate) errors: u64,
+}
+
+/// One sink; it opens itself when it is first written to, and again after a failure.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    Stream(Stream),
+    Syslog(Syslog),
+}
+
+impl Sink {
+    pub(crate) fn new(spec: &LogSink) -> Self {
+        match spec {
+            LogSink::Stdout {} => Self::Stream(Stream::stdout()),
+            LogSink::File { path } => Self::Stream(Stream::file(path)),
+            LogSink::Syslog { address } => Self::Syslog(Syslog::new(address)),
+        }
+    }
+
+    /// Opens it now.
+    ///
+    /// # Errors
+    /// Why that is not possible; writing tries again.
+    pub(crate) fn open(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stream(stream) => stream.open(),
+            Self::Syslog(syslog) => syslog.open(),
+        }
+    }
+
+    /// Writes whole lines; `count` of them.
+    pub(crate) fn write(&mut self, bytes: &[u8], count: u64) -> Written {
+        match self {
+            Self::Stream(stream) => stream.write(bytes, count),
+            Self::Syslog(syslog) => syslog.write(bytes),
+        }
+    }
+
+    /// Opens a file anew, after it was renamed. When that fails the old one is written on.
+    ///
+    /// # Errors
+    /// Why it could not be opened.
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stream(stream) => stream.reopen(),
+            Self::Syslog(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A file or standard output.
+
+use super::Written;
+use rustix::fs::OFlags;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a pipe that takes nothing is waited for, in steps.
+const FULL_WAIT: Duration = Duration::from_millis(10);
+const FULL_WAITS: u32 = 100;
+
+/// A byte stream that lines are appended to.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// `None` = standard output.
+    path: Option<PathBuf>,
+    file: Option<File>,
+    /// The last write stopped within a line.
+    is_torn: bool,
+}
+
+impl Stream {
+    pub(crate) fn stdout() -> Self {
+        Self { path: None, file: None, is_torn: false }
+    }
+
+    pub(crate) fn file(path: &str) -> Self {
+        Self { path: Some(path.into()), file: None, is_torn: false }
+    }
+
+    pub(crate) fn open(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            self.file = Some(self.opened()?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        if self.path.is_some() {
+            self.file = Some(self.opened()?);
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    fn opened(&self) -> io::Result<File> {
+        match &self.path {
+            // Non-blocking for the sake of named pipes, whose opening would wait for a reader.
+            Some(path) => File::options()
+                .append(true)
+                .create(true)
+                .mode(0o640)
+                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+                .open(path),
+            // A copy of the descriptor: the standard library's own would look for line ends again.
+            None => Ok(io::stdout().as_fd().try_clone_to_owned()?.into()),
+        }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8], count: u64) -> Written {
+        let lost = |errors| Written { dropped: count, errors, ..Written::default() };
+        if self.open().is_err() {
+            return lost(1);
+        }
+        let Some(file) = &mut self.file else {
+            return lost(1);
+        };
+        // What follows a torn line begins a new one.
+        if self.is_torn && write_all(file, b"\n").is_err() {
+            return lost(1);
+        }
+        self.is_torn = false;
+        match write_all(file, bytes) {
+            Ok(()) => Written { lines: count, bytes: bytes.len() as u64, ..Written::default() },
+            Err(written) => {
+                let done = bytes.get(..written).unwrap_or_default();
+                self.is_torn = done.last().is_some_and(|b| *b != b'\n');
+                let lines = done.iter().filter(|b| **b == b'\n').count() as u64;
+                Written {
+                    lines,
+                    dropped: count - lines.min(count),
+                    bytes: written as u64,
+                    errors: 1,
+                }
+            }
+        }
+    }
+}
+
+/// The bytes that were written before it failed.
+fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), usize> {
+    let (mut done, mut waits) = (0, 0);
+    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+        match file.write(rest) {
+            Ok(0) => return Err(done),
+            Ok(n) => done += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            // A pipe that is full.
+            Err(e) if e.kind() == ErrorKind::WouldBlock && waits < FULL_WAITS => {
+                waits += 1;
+                std::thread::park_timeout(FULL_WAIT);
+            }
+            Err(_) => return Err(done),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+
+    #[test]
+    fn lines_are_appended_and_a_renamed_file_is_left_on_reopen() {
+        let scratch = Scratch::new("stream");
+        let (path, old) = (scratch.path("log"), scratch.path("log.1"));
+        std::fs::write(&path, "there before\n").unwrap();
+        let mut stream = Stream::file(&path);
+        assert_eq!(
+            stream.write(b"a\nb\n", 2),
+            Written { lines: 2, bytes: 4, ..Written::default() }
+        );
+        std::fs::rename(&path, &old).unwrap();
+        stream.write(b"c\n", 1);
+        stream.reopen().unwrap();
+        stream.write(b"d\n", 1);
+        assert_eq!(std::fs::read_to_string(old).unwrap(), "there before\na\nb\nc\n");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "d\n");
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_and_says_so() {
+        let mut stream = Stream::file("/dev/full");
+        for _ in 0..2 {
+            let lost = Written { dropped: 3, errors: 1, ..Written::default() };
+            assert_eq!(stream.write(b"a\nb\nc\n", 3), lost);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_yet_is_tried_again() {
+        let scratch = Scratch::new("later");
+        let path = scratch.path("new/log");
+        let mut stream = Stream::file(&path);
+        assert!(stream.open().is_err());
+        assert_eq!(stream.write(b"a\n", 1).dropped, 1);
+        std::fs::create_dir(scratch.path("new")).unwrap();
+        assert_eq!(stream.write(b"b\n", 1).lines, 1);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "b\n");
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_is_refused_at_once() {
+        let scratch = Scratch::new("pipe");
+        let path = scratch.path("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(Stream::file(&path).open().is_err());
+    }
+
+    #[test]
+    fn after_a_torn_line_a_new_one_begins() {
+        let scratch = Scratch::new("torn");
+        let path = scratch.path("log");
+        let mut stream = Stream::file(&path);
+        stream.write(b"whole\nhal", 1);
+        stream.is_torn = true;
+        stream.write(b"next\n", 1);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "whole\nhal\nnext\n");
+    }
+
+    #[test]
+    fn a_reopen_that_fails_keeps_the_old_file() {
+        let scratch = Scratch::new("kept");
+        std::fs::create_dir(scratch.path("dir")).unwrap();
+        let mut stream = Stream::file(&scratch.path("dir/log"));
+        stream.write(b"a\n", 1);
+        std::fs::rename(scratch.path("dir"), scratch.path("moved")).unwrap();
+        assert!(stream.reopen().is_err());
+        assert_eq!(stream.write(b"b\n", 1).lines, 1);
+        assert_eq!(std::fs::read_to_string(scratch.path("moved/log")).unwrap(), "a\nb\n");
+    }
+}

@@ -1,0 +1,232 @@
+//! Syslog: one RFC 5424 datagram a line, over a Unix socket or UDP (RFC 5426).
+
+use super::Written;
+use crate::clock::TimeCache;
+use rustix::io::Errno;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Facility local7 (23), severity informational (6).
+const PRIORITY: u8 = 23 * 8 + 6;
+/// How long a receiver that takes nothing is waited for.
+const SEND_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// A syslog receiver.
+#[derive(Debug)]
+pub(crate) struct Syslog {
+    /// `unix:/path` or `host:port`.
+    address: String,
+    socket: Option<Socket>,
+    hostname: String,
+    time: TimeCache,
+    datagram: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix(UnixDatagram),
+    Udp(UdpSocket),
+}
+
+impl Syslog {
+    pub(crate) fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            socket: None,
+            hostname: hostname(),
+            time: TimeCache::new(),
+            datagram: Vec::new(),
+        }
+    }
+
+    pub(crate) fn open(&mut self) -> io::Result<()> {
+        if self.socket.is_none() {
+            self.socket = Some(Socket::connect(&self.address)?);
+        }
+        Ok(())
+    }
+
+    /// After a failure the rest is given up: waiting on for each line would let buffers run out.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Written {
+        let mut done = Written::default();
+        let mut lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        for line in &mut lines {
+            self.compose(line);
+            match self.send() {
+                Ok(()) => {
+                    done.lines += 1;
+                    done.bytes += line.len() as u64;
+                }
+                // Too long for a datagram (EMSGSIZE): the others may pass.
+                Err(e) if e.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
+                    done.dropped += 1;
+                    done.errors += 1;
+                }
+                Err(_) => {
+                    done.dropped += 1;
+                    done.errors += 1;
+                    break;
+                }
+            }
+        }
+        done.dropped += lines.count() as u64;
+        done
+    }
+
+    /// RFC 5424 §6: `<PRI>1 TIME HOST APP PROCID MSGID SD MSG`.
+    fn compose(&mut self, line: &[u8]) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.datagram.clear();
+        self.datagram.extend_from_slice(format!("<{PRIORITY}>1 ").as_bytes());
+        self.time.push_rfc3339(now.as_micros() as u64, &mut self.datagram);
+        let rest = format!(" {} headgate {} access - ", self.hostname, std::process::id());
+        self.datagram.extend_from_slice(rest.as_bytes());
+        self.datagram.extend_from_slice(line);
+    }
+
+    /// Once more on a new socket when the receiver was restarted.
+    fn send(&mut self) -> io::Result<()> {
+        for is_last in [false, true] {
+            self.open()?;
+            let Some(socket) = &self.socket else { break };
+            match socket.send(&self.datagram) {
+                Ok(()) => return Ok(()),
+                Err(e) if is_last || !is_gone(&e) => {
+                    return Err(e);
+                }
+                Err(_) => self.socket = None,
+            }
+        }
+        Err(ErrorKind::NotConnected.into())
+    }
+}
+
+/// Whether a new socket may help.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::NotConnected
+            | ErrorKind::ConnectionReset
+            | ErrorKind::BrokenPipe
+            | ErrorKind::NotFound
+    )
+}
+
+impl Socket {
+    fn connect(address: &str) -> io::Result<Self> {
+        if let Some(path) = address.strip_prefix("unix:") {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(path)?;
+            socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+            return Ok(Self::Unix(socket));
+        }
+        let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
+        for peer in address.to_socket_addrs()? {
+            match Self::connect_udp(peer) {
+                Ok(socket) => return Ok(Self::Udp(socket)),
+                Err(e) => error = e,
+            }
+        }
+        Err(error)
+    }
+
+    fn connect_udp(peer: SocketAddr) -> io::Result<UdpSocket> {
+        let local = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(local)?;
+        socket.connect(peer)?;
+        socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+        Ok(socket)
+    }
+
+    fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Unix(socket) => socket.send(datagram).map(drop),
+            Self::Udp(socket) => socket.send(datagram).map(drop),
+        }
+    }
+}
+
+/// The kernel's name of this machine; `-` (RFC 5424's "not known") when it cannot be read.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().filter(char::is_ascii_graphic).take(255).collect();
+    if name.is_empty() { "-".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+
+    fn received(read: impl Fn(&mut [u8]) -> io::Result<usize>) -> String {
+        let mut buffer = [0; 4096];
+        let n = read(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).into_owned()
+    }
+
+    #[test]
+    fn each_line_is_one_datagram_over_udp() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut syslog = Syslog::new(&receiver.local_addr().unwrap().to_string());
+        let written = syslog.write(b"first\nsecond\n");
+        assert_eq!((written.lines, written.dropped, written.bytes), (2, 0, 11));
+        for line in ["first", "second"] {
+            let datagram = received(|buffer| receiver.recv(buffer));
+            let fields: Vec<_> = datagram.splitn(8, ' ').collect();
+            assert_eq!(fields[0], "<190>1");
+            assert!(fields[1].starts_with("20") && fields[1].ends_with('Z'), "{datagram}");
+            assert_eq!(
+                fields[3..],
+                ["headgate", &std::process::id().to_string(), "access", "-", line]
+            );
+        }
+    }
+
+    #[test]
+    fn a_restarted_receiver_gets_the_next_line_over_a_unix_socket() {
+        let scratch = Scratch::new("syslog");
+        let path = scratch.path("log");
+        let address = format!("unix:{path}");
+        let mut syslog = Syslog::new(&address);
+        assert!(syslog.open().is_err());
+        let lost = syslog.write(b"a\nb\n");
+        assert_eq!((lost.lines, lost.dropped, lost.errors), (0, 2, 1));
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        assert_eq!(syslog.write(b"c\n").lines, 1);
+        assert!(received(|buffer| receiver.recv(buffer)).ends_with(" c"));
+        drop(receiver);
+        std::fs::remove_file(&path).unwrap();
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        assert_eq!(syslog.write(b"d\n").lines, 1);
+        assert!(received(|buffer| receiver.recv(buffer)).ends_with(" d"));
+    }
+
+    #[test]
+    fn a_line_too_long_for_a_datagram_is_dropped_alone() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut syslog = Syslog::new(&receiver.local_addr().unwrap().to_string());
+        let mut bytes = vec![b'x'; 70_000];
+        bytes.extend_from_slice(b"\nshort\n");
+        let written = syslog.write(&bytes);
+        assert_eq!((written.lines, written.dropped, written.errors), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_receiver_that_takes_nothing_does_not_hold_us_up_for_long() {
+        let scratch = Scratch::new("slow");
+        let path = scratch.path("log");
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        let mut syslog = Syslog::new(&format!("unix:{path}"));
+        let bytes = b"line\n".repeat(5_000);
+        let started = std::time::Instant::now();
+        let written = syslog.write(&bytes);
+        assert!(written.lines > 0 && written.dropped > 0, "{written:?}");
+        assert_eq!(written.lines + written.dropped, 5_000);
+        assert!(started.elapsed() < Duration::from_secs(5));
+        drop(receiver);
+    }
+}

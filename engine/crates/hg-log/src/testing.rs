@@ -1,0 +1,93 @@
+//! Records and waiting, for tests.
+
+use crate::AccessRecord;
+use std::time::{Duration, Instant};
+
+/// A record in which everything is known.
+pub(crate) fn record() -> AccessRecord<'static> {
+    AccessRecord {
+        time_us: 1_795_165_142_123_456,
+        request_id: "4f2c9a61d0b3e875",
+        client_ip: [192, 0, 2, 7].into(),
+        listener: "secure",
+        route: "api",
+        upstream: "api",
+        endpoint: "127.0.0.1:9001",
+        method: "GET",
+        scheme: "https",
+        host: b"api.example.com",
+        target: b"/v1/users?page=2",
+        protocol: "HTTP/1.1",
+        status: 200,
+        bytes_in: 0,
+        bytes_out: 1234,
+        connect_us: Some(150),
+        first_byte_us: Some(2_100),
+        total_us: 2_345,
+        reused: false,
+        reason: "-",
+        user_agent: b"curl/8.5.0",
+        referer: b"https://example.com/",
+        tls_version: Some("TLSv1.3"),
+        sni: Some("api.example.com"),
+    }
+}
+
+/// A record of a request that could not be read.
+pub(crate) fn bare() -> AccessRecord<'static> {
+    AccessRecord {
+        time_us: 0,
+        request_id: "",
+        client_ip: std::net::Ipv6Addr::LOCALHOST.into(),
+        listener: "web",
+        route: "",
+        upstream: "",
+        endpoint: "",
+        method: "",
+        scheme: "http",
+        host: b"",
+        target: b"",
+        protocol: "",
+        status: 400,
+        connect_us: None,
+        first_byte_us: None,
+        total_us: 7,
+        reason: "http_request_error",
+        user_agent: b"",
+        referer: b"",
+        tls_version: None,
+        sni: None,
+        bytes_out: 0,
+        ..record()
+    }
+}
+
+/// Waits until a condition holds; fails after ten seconds.
+pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::yield_now();
+    }
+}
+
+/// A directory of its own that goes away with the test.
+pub(crate) struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hg-log-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,227 @@
+//! Chains: a host's middlewares, then the route's, then what the route itself answers.
+
+use crate::headers::{Composition, Edits, HeaderProgram};
+use crate::step::{Spec, Step};
+use crate::view::{Outcome, RequestView, Rewritten, Stage};
+use crate::{redirect::Redirect, respond::Respond, rewrite::Rewrite};
+use hg_plan::{Action, Middleware, MiddlewareUse};
+use hg_proto::Reject;
+
+/// What is wrong with a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Which of the lists given to [`Chain::compile`] it is in; their number for the action.
+    pub list: usize,
+    /// Path of keys from the list's owner: `middlewares[0].rewrite.host`, `action.respond.body`.
+    pub path: String,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+/// What a request meets on its way.
+#[derive(Clone, Debug)]
+enum Work {
+    Rewrite(Rewrite),
+    /// The stage, and whether a request that is already there passes.
+    Redirect(Redirect, u16, bool),
+    Respond(Respond, u16),
+}
+
+/// A compiled chain. Immutable; clones share nothing but compiled patterns, so that a clone per
+/// worker keeps regex scratch space apart.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    work: Box<[Work]>,
+    request: HeaderProgram,
+    response: HeaderProgram,
+    /// By stage: the edits of the steps before one that answers.
+    early: Box<[HeaderProgram]>,
+}
+
+/// Everything wrong with a middleware on its own, as (path of keys, message).
+pub fn check(middleware: &Middleware) -> Vec<(String, String)> {
+    let mut problems = Vec::new();
+    Spec::of(middleware).compile(&mut problems);
+    problems
+}
+
+impl Chain {
+    /// Compiles lists of middlewares in their order (the host's, the route's), then the route's
+    /// action where that answers by itself. `named` finds the middlewares that are used by name.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a name that is not there among it.
+    pub fn compile<'a>(
+        uses: &[&[MiddlewareUse]],
+        action: Option<&Action>,
+        named: &dyn Fn(&str) -> Option<&'a Middleware>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut builder = Builder::default();
+        for (list, uses) in uses.iter().enumerate() {
+            for (index, used) in uses.iter().enumerate() {
+                let (step, found) = compile_use(used, named);
+                problems.extend(found.into_iter().map(|(path, message)| {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    Problem { list, path: format!("middlewares[{index}]{dot}{path}"), message }
+                }));
+                if let Some(step) = step {
+                    builder.add(step, true);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        let last = match action {
+            Some(Action::Respond(spec)) => Spec::Respond(spec).compile(&mut found),
+            Some(Action::Redirect(spec)) => Spec::Redirect(spec).compile(&mut found),
+            _ => None,
+        };
+        problems.extend(found.into_iter().map(|(path, message)| Problem {
+            list: uses.len(),
+            path: format!("action.{path}"),
+            message,
+        }));
+        if let Some(step) = last {
+            builder.add(step, false);
+        }
+        if problems.is_empty() { Ok(builder.finish()) } else { Err(problems) }
+    }
+
+    /// Whether it does nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.work.is_empty() && self.request.is_empty() && self.response.is_empty()
+    }
+
+    /// Takes a request through the chain; what comes of it is left in `out`. An answer's header
+    /// lines have then passed the response edits of the steps before it.
+    ///
+    /// # Errors
+    /// 400 when a rewrite or redirect makes a path or a host that is not one.
+    pub fn request(&self, view: &RequestView<'_>, out: &mut Rewritten) -> Result<Outcome, Reject> {
+        out.clear();
+        if self.work.is_empty() {
+            return Ok(Outcome::Forward);
+        }
+        let mut prefix_len = view.prefix_len;
+        for work in &self.work {
+            let stage = match work {
+                Work::Rewrite(rewrite) => {
+                    rewrite.apply(view, &mut prefix_len, out)?;
+                    continue;
+                }
+                Work::Redirect(redirect, stage, may_pass) => {
+                    if !redirect.answer(view, *may_pass, out)? {
+                        continue;
+                    }
+                    stage
+                }
+                Work::Respond(respond, stage) => {
+                    respond.answer(view, &mut out.answer);
+                    stage
+                }
+            };
+            out.stage = Stage(Some(*stage));
+            self.response_headers(out.stage).apply(view, &mut out.answer.headers);
+            return Ok(Outcome::Answer);
+        }
+        if out.path_changed
+            && let Some(query) = view.query
+        {
+            out.path.push('?');
+            out.path.push_str(query);
+        }
+        Ok(Outcome::Forward)
+    }
+
+    /// The edits of a forwarded request's header lines.
+    pub fn request_headers(&self) -> &HeaderProgram {
+        &self.request
+    }
+
+    /// The edits of a response's header lines: an endpoint's, or one the proxy makes when the
+    /// upstream fails.
+    pub fn response_headers(&self, stage: Stage) -> &HeaderProgram {
+        stage.0.and_then(|stage| self.early.get(usize::from(stage))).unwrap_or(&self.response)
+    }
+}
+
+type Found = (Option<Step>, Vec<(String, String)>);
+
+fn compile_use<'a>(used: &MiddlewareUse, named: &dyn Fn(&str) -> Option<&'a Middleware>) -> Found {
+    let mut problems = Vec::new();
+    let name = match Spec::of_use(used) {
+        Ok(spec) => return (spec.compile(&mut problems), problems),
+        Err(name) => name,
+    };
+    let Some(middleware) = named(name) else {
+        return (None, vec![(String::new(), format!("there is no middleware `{name}`"))]);
+    };
+    let step = Spec::of(middleware).compile(&mut problems);
+    let about =
+        |(path, message)| (String::new(), format!("middleware `{name}`: {path}: {message}"));
+    (step, problems.into_iter().map(about).collect())
+}
+
+#[derive(Default)]
+struct Builder {
+    work: Vec<Work>,
+    request: Composition,
+    /// In the order of requests.
+    response: Vec<Edits>,
+    early: Vec<HeaderProgram>,
+    is_closed: bool,
+}
+
+impl Builder {
+    /// One more step; nothing that follows a `respond` is ever reached. `may_pass` is false for a
+    /// route's action, which has nothing behind it.
+    fn add(&mut self, step: Step, may_pass: bool) {
+        if self.is_closed {
+            return;
+        }
+        match step {
+            Step::Rewrite(rewrite) => self.work.push(Work::Rewrite(rewrite)),
+            Step::RequestHeaders(edits) => self.request.then(&edits),
+            Step::ResponseHeaders(edits) => self.response.push(edits),
+            Step::Redirect(redirect) => {
+                let stage = self.stage();
+                self.work.push(Work::Redirect(redirect, stage, may_pass));
+                self.is_closed = !may_pass;
+            }
+            Step::Respond(respond) => {
+                let stage = self.stage();
+                self.work.push(Work::Respond(respond, stage));
+                self.is_closed = true;
+            }
+        }
+    }
+
+    /// The stage of a step that answers here.
+    fn stage(&mut self) -> u16 {
+        self.early.push(self.composed());
+        u16::try_from(self.early.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// The response edits so far; the last middleware's work first.
+    fn composed(&self) -> HeaderProgram {
+        let mut composition = Composition::default();
+        for edits in self.response.iter().rev() {
+            composition.then(edits);
+        }
+        composition.program()
+    }
+
+    fn finish(self) -> Chain {
+        let response = self.composed();
+        Chain {
+            work: self.work.into(),
+            request: self.request.program(),
+            response,
+            early: self.early.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "chain_tests.rs"]
+mod tests;

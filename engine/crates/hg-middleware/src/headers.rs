@@ -1,0 +1,256 @@
+//! Header edits, composed for a whole chain when it is compiled.
+
+use crate::template::Template;
+use crate::variables::is_token;
+use crate::view::RequestView;
+use hg_plan::HeaderEdits;
+
+/// What a chain does to the header lines of one direction: lines whose name it [`drops`], and
+/// lines it [`append`]s. An empty program costs one comparison per line asked.
+///
+/// [`drops`]: HeaderProgram::drops
+/// [`append`]: HeaderProgram::append
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderProgram {
+    /// Bit `n` is set when a dropped name is `n` bytes long; bit 63 for all from 63 on.
+    lengths: u64,
+    drops: Box<[Box<str>]>,
+    lines: Box<[Line]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Line {
+    /// Whole lines, as they are sent.
+    Bytes(Box<[u8]>),
+    /// `name: ` and the value.
+    Rendered(Box<[u8]>, Template),
+}
+
+impl HeaderProgram {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.lengths == 0 && self.lines.is_empty()
+    }
+
+    /// Whether its lines are the same for every request.
+    pub fn is_literal(&self) -> bool {
+        self.lines.iter().all(|line| matches!(line, Line::Bytes(_)))
+    }
+
+    /// Whether a line of that name, in any case, is not to be sent on. Lines the proxy makes itself
+    /// (`x-forwarded-for`, `date`) are to be asked for too: what a chain sets or removes wins.
+    #[inline]
+    pub fn drops(&self, name: &[u8]) -> bool {
+        self.lengths & length_bit(name) != 0
+            && self.drops.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Appends the program's lines, each `name: value\r\n`. Controls in values (CR and LF among
+    /// them) become spaces; a line whose value has variables and comes out empty is left out.
+    pub fn append(&self, view: &RequestView<'_>, out: &mut Vec<u8>) {
+        for line in &self.lines {
+            match line {
+                Line::Bytes(bytes) => out.extend_from_slice(bytes),
+                Line::Rendered(name, template) => {
+                    let start = out.len();
+                    out.extend_from_slice(name);
+                    let value = out.len();
+                    template.render_with(view, out, |out, from| blank_controls(out, from));
+                    if out.len() == value {
+                        out.truncate(start);
+                    } else {
+                        out.extend_from_slice(b"\r\n");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the program to work on lines already rendered, as they are in [`crate::Answer`].
+    pub(crate) fn apply(&self, view: &RequestView<'_>, lines: &mut Vec<u8>) {
+        if self.lengths != 0 {
+            self.filter(lines);
+        }
+        self.append(view, lines);
+    }
+
+    fn filter(&self, lines: &mut Vec<u8>) {
+        let (mut read, mut kept) = (0, 0);
+        while let Some(length) = lines.get(read..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+            let end = read + length + 1;
+            let line = lines.get(read..end).unwrap_or_default();
+            let name = memchr::memchr(b':', line).and_then(|colon| line.get(..colon));
+            if !name.is_some_and(|name| self.drops(name)) {
+                lines.copy_within(read..end, kept);
+                kept += length + 1;
+            }
+            read = end;
+        }
+        lines.truncate(kept);
+    }
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
+}
+
+/// Replaces what may not stand in a header value (RFC 9110 §5.5) by spaces, from `from` on.
+fn blank_controls(out: &mut [u8], from: usize) {
+    for byte in out.iter_mut().skip(from) {
+        if is_forbidden(*byte) {
+            *byte = b' ';
+        }
+    }
+}
+
+fn is_forbidden(byte: u8) -> bool {
+    (byte < 0x20 && byte != b'\t') || byte == 0x7f
+}
+
+/// Which way the edited message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Request,
+    Response,
+}
+
+/// One middleware's edits, checked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Edits {
+    remove: Vec<Box<str>>,
+    set: Vec<(Box<str>, Template)>,
+    add: Vec<(Box<str>, Template)>,
+}
+
+impl Edits {
+    /// Checks and compiles; what is wrong is appended to `problems` under `at`.
+    pub(crate) fn compile(
+        edits: &HeaderEdits,
+        direction: Direction,
+        at: &str,
+        problems: &mut Vec<(String, String)>,
+    ) -> Self {
+        let mut compiled = Self::default();
+        for (index, name) in edits.remove.iter().enumerate() {
+            match check_name(name, direction) {
+                Ok(name) => compiled.remove.push(name),
+                Err(message) => problems.push((format!("{at}.remove[{index}]"), message)),
+            }
+        }
+        for (map, key, into) in
+            [(&edits.set, "set", &mut compiled.set), (&edits.add, "add", &mut compiled.add)]
+        {
+            for (name, value) in map {
+                let line =
+                    check_name(name, direction).and_then(|name| Ok((name, check_value(value)?)));
+                match line {
+                    Ok(line) => into.push(line),
+                    Err(message) => problems.push((format!("{at}.{key}.{name}"), message)),
+                }
+            }
+        }
+        compiled
+    }
+
+    /// Lines alone, as `respond.headers` has them.
+    pub(crate) fn set(&mut self, name: &str, value: Template) {
+        self.set.push((name.into(), value));
+    }
+
+    /// Whether a line of that name is set.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        self.set.iter().any(|(n, _)| &**n == name)
+    }
+}
+
+/// Composes the edits of several middlewares, given in the order they work in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Composition {
+    drops: Vec<Box<str>>,
+    lines: Vec<(Box<str>, Template)>,
+}
+
+impl Composition {
+    /// One more middleware's: remove, then set, then add.
+    pub(crate) fn then(&mut self, edits: &Edits) {
+        for name in &edits.remove {
+            self.drop_name(name);
+        }
+        for (name, value) in &edits.set {
+            self.drop_name(name);
+            self.lines.push((name.clone(), value.clone()));
+        }
+        self.lines.extend(edits.add.iter().cloned());
+    }
+
+    fn drop_name(&mut self, name: &str) {
+        self.lines.retain(|(n, _)| &**n != name);
+        if !self.drops.iter().any(|n| &**n == name) {
+            self.drops.push(name.into());
+        }
+    }
+
+    /// The program; lines without variables that follow each other become one run of bytes.
+    pub(crate) fn program(&self) -> HeaderProgram {
+        let mut lines: Vec<Line> = Vec::new();
+        let mut bytes = Vec::new();
+        for (name, value) in &self.lines {
+            if let Some(text) = value.as_literal() {
+                bytes.extend_from_slice(format!("{name}: {text}\r\n").as_bytes());
+                continue;
+            }
+            if !bytes.is_empty() {
+                lines.push(Line::Bytes(std::mem::take(&mut bytes).into()));
+            }
+            lines.push(Line::Rendered(format!("{name}: ").into_bytes().into(), value.clone()));
+        }
+        if !bytes.is_empty() {
+            lines.push(Line::Bytes(bytes.into()));
+        }
+        HeaderProgram {
+            lengths: self.drops.iter().fold(0, |bits, n| bits | length_bit(n.as_bytes())),
+            drops: self.drops.clone().into(),
+            lines: lines.into(),
+        }
+    }
+}
+
+/// Names that are the proxy's own business (RFC 9110 §7.6.1, RFC 9112 §6).
+const REFUSED: [(&str, &str); 9] = [
+    ("connection", "belongs to one connection"),
+    ("keep-alive", "belongs to one connection"),
+    ("proxy-connection", "belongs to one connection"),
+    ("te", "belongs to one connection"),
+    ("trailer", "is part of a message's framing"),
+    ("transfer-encoding", "is part of a message's framing"),
+    ("upgrade", "belongs to one connection"),
+    ("content-length", "is part of a message's framing"),
+    ("expect", "belongs to one connection"),
+];
+
+fn check_name(name: &str, direction: Direction) -> Result<Box<str>, String> {
+    if !is_token(name) {
+        return Err(format!("`{name}` is not a header name (letters, digits and !#$%&'*+-.^_`|~)"));
+    }
+    let name = name.to_ascii_lowercase();
+    if direction == Direction::Request && name == "host" {
+        return Err("`host` is changed by rewrite.host, or by the upstream's host_header".into());
+    }
+    match REFUSED.iter().find(|(refused, _)| *refused == name) {
+        Some((_, why)) => Err(format!("`{name}` {why}; the proxy sets it itself")),
+        None => Ok(name.into()),
+    }
+}
+
+fn check_value(value: &str) -> Result<Template, String> {
+    let template = Template::compile(value)?;
+    let forbidden = template.texts().flat_map(str::bytes).find(|b| is_forbidden(*b));
+    match forbidden {
+        Some(b) => Err(format!("a header value may not hold the control character 0x{b:02X}")),
+        None => Ok(template),
+    }
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

@@ -1,0 +1,36 @@
+//! Middleware chains compiled from a plan; pure.
+//!
+//! Owns what the five middlewares do (`rewrite`, `redirect`, `request_headers`,
+//! `response_headers`, `respond`), the templates in their values, and the order they work in: a
+//! host's before its route's, requests in order, responses in reverse. A route's own `respond` or
+//! `redirect` is the last step of its chain. Never reads a socket, a clock or a file.
+//!
+//! All that can be decided beforehand is: header edits of a whole chain are composed into two
+//! [`HeaderProgram`]s, texts without variables are kept as the bytes that are sent. A request whose
+//! chain has nothing to render costs a comparison; one that has reuses the buffers of its worker's
+//! [`Rewritten`].
+//!
+//! Variables always describe the request as the client sent it, its path normalised, whatever an
+//! earlier step of the chain rewrote.
+
+mod chain;
+mod headers;
+mod redirect;
+mod request_headers;
+mod respond;
+mod response_headers;
+mod rewrite;
+mod step;
+mod target;
+mod template;
+#[cfg(test)]
+mod testing;
+mod variables;
+mod view;
+
+pub use chain::{Chain, Problem, check};
+pub use headers::HeaderProgram;
+pub use step::NAMES;
+pub use template::Template;
+pub use variables::VARIABLES;
+pub use view::{Answer, Outcome, RequestView, Rewritten, Stage};

@@ -1,0 +1,72 @@
+//! `respond`: an answer of our own.
+
+use crate::headers::{Composition, Direction, Edits, HeaderProgram};
+use crate::template::Template;
+use crate::view::{Answer, RequestView};
+use hg_plan::HeaderEdits;
+
+/// An answer, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Respond {
+    status: u16,
+    headers: HeaderProgram,
+    body: Template,
+}
+
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+impl Respond {
+    /// Checks and compiles; what is wrong is appended to `problems`, and `None` returned when
+    /// nothing can be made of it.
+    pub(crate) fn compile(
+        spec: &hg_plan::Respond,
+        problems: &mut Vec<(String, String)>,
+    ) -> Option<Self> {
+        let before = problems.len();
+        if !(200..=599).contains(&spec.status) {
+            problems.push((
+                "respond.status".into(),
+                format!("{} is not a status of an answer; allowed are 200 to 599", spec.status),
+            ));
+        }
+        if matches!(spec.status, 204 | 205 | 304) && !spec.body.is_empty() {
+            // RFC 9110 §15.3.5, §15.3.6, §15.4.5.
+            problems.push((
+                "respond.body".into(),
+                format!("an answer of status {} has no body", spec.status),
+            ));
+        }
+        let edits = HeaderEdits { set: spec.headers.clone(), ..HeaderEdits::default() };
+        let mut header_problems = Vec::new();
+        let mut edits =
+            Edits::compile(&edits, Direction::Response, "respond", &mut header_problems);
+        problems.extend(
+            header_problems
+                .into_iter()
+                .map(|(path, m)| (path.replacen("respond.set.", "respond.headers.", 1), m)),
+        );
+        let body = Template::compile(&spec.body)
+            .map_err(|message| problems.push(("respond.body".into(), message)))
+            .ok()?;
+        if !spec.body.is_empty() && !edits.sets("content-type") {
+            edits.set("content-type", Template::compile(PLAIN_TEXT).ok()?);
+        }
+        let mut composed = Composition::default();
+        composed.then(&edits);
+        (problems.len() == before).then(|| Self {
+            status: spec.status,
+            headers: composed.program(),
+            body,
+        })
+    }
+
+    /// Fills in the answer.
+    pub(crate) fn answer(&self, view: &RequestView<'_>, answer: &mut Answer) {
+        answer.status = self.status;
+        self.headers.append(view, &mut answer.headers);
+        self.body.render(view, &mut answer.body);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! A request and a way through a chain, for tests.
+
+use crate::template::Template;
+use crate::view::{Outcome, RequestView, Rewritten};
+use crate::{Chain, Problem};
+use hg_plan::{Action, MiddlewareUse};
+use hg_proto::Reject;
+use hg_route::Headers;
+
+struct Lines;
+
+impl Headers for Lines {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        let lines: [(&str, &[u8]); 4] = [
+            ("x-tenant", b"acme"),
+            ("x-tenant", b"other"),
+            ("x-evil", b"a\r\nset-cookie: x=1\0\x7f"),
+            ("x-bytes", b"../\xff ?#%%41\\"),
+        ];
+        lines.iter().filter(|(n, _)| *n == name).for_each(|(_, value)| line(value));
+    }
+}
+
+pub(crate) fn view() -> RequestView<'static> {
+    RequestView {
+        method: "GET",
+        scheme: "http",
+        protocol: "HTTP/1.1",
+        host: "api.example",
+        port: Some(8000),
+        path: "/v1/users",
+        query: Some("a=b"),
+        client_ip: [192, 0, 2, 7].into(),
+        request_id: "0123456789abcdef",
+        listener: "web",
+        route: "users",
+        upstream: "pool",
+        endpoint: "192.0.2.9:80",
+        prefix_len: 3,
+        headers: &Lines,
+    }
+}
+
+pub(crate) fn text_of(template: &Template, view: &RequestView<'_>) -> String {
+    let mut out = Vec::new();
+    template.render(view, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+/// A middleware from its canonical JSON.
+pub(crate) fn used(json: &str) -> MiddlewareUse {
+    serde_json::from_str(json).unwrap()
+}
+
+pub(crate) fn compile(uses: &[&str], action: Option<&Action>) -> Result<Chain, Vec<Problem>> {
+    let uses: Vec<_> = uses.iter().map(|json| used(json)).collect();
+    Chain::compile(&[&uses], action, &|_| None)
+}
+
+pub(crate) fn chain(uses: &[&str]) -> Chain {
+    compile(uses, None).unwrap()
+}
+
+/// The one problem of one middleware, as `path: message`.
+pub(crate) fn problem(json: &str) -> String {
+    let problems = compile(&[json], None).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    format!("{}: {}", problems[0].path, problems[0].message)
+}
+
+/// What a chain makes of a request.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Got {
+    /// Target and host, where they changed.
+    Forward(Option<String>, Option<String>),
+    /// Status, header lines, body.
+    Answer(u16, String, String),
+}
+
+pub(crate) fn run(chain: &Chain, view: &RequestView<'_>) -> Result<Got, Reject> {
+    let mut out = Rewritten::new();
+    // What an earlier request left must not show.
+    out.path.push_str("/left");
+    out.answer.headers.extend_from_slice(b"left");
+    Ok(match chain.request(view, &mut out)? {
+        Outcome::Forward => {
+            Got::Forward(out.target().map(str::to_owned), out.host().map(str::to_owned))
+        }
+        Outcome::Answer => Got::Answer(
+            out.answer.status,
+            String::from_utf8(out.answer.headers).unwrap(),
+            String::from_utf8(out.answer.body).unwrap(),
+        ),
+    })
+}
+
+/// The path and query a chain forwards.
+pub(crate) fn target(uses: &[&str], view: &RequestView<'_>) -> String {
+    match run(&chain(uses), view).unwrap() {
+        Got::Forward(target, _) => target.unwrap_or_else(|| "(unchanged)".into()),
+        answer => panic!("{answer:?}"),
+    }
+}

@@ -1,0 +1,17 @@
+//! Sockets, poller, clock and timer wheel of a worker. The only crate that may hold `unsafe`
+//! (one call in `filter`). Knows nothing of HTTP.
+
+mod clock;
+mod filter;
+mod poller;
+mod socket;
+mod wheel;
+
+pub use clock::{Clock, Ticks, bind_to_cpu, thread_cpu_micros, unix_micros};
+pub use filter::drop_new_connections;
+pub use poller::{Event, Poller, Token, Waker};
+pub use socket::{
+    Address, Flow, accept, close_with_reset, connect, is_readable_or_closed, read, shutdown_write,
+    take_error, tune_listener, write, write_parts,
+};
+pub use wheel::Wheel;

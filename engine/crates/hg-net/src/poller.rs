@@ -1,0 +1,175 @@
+//! Edge-triggered epoll: each socket is registered once, for everything, and never touched again.
+
+use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::time::Timespec;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// What a registration is called in events: 8 bits of kind, 24 of generation, 32 of index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(u64);
+
+impl Token {
+    /// A token; the generation is cut to 24 bits.
+    pub fn new(kind: u8, generation: u32, index: usize) -> Self {
+        Self(
+            (u64::from(kind) << 56)
+                | (u64::from(generation & 0xff_ffff) << 32)
+                | (index as u64 & 0xffff_ffff),
+        )
+    }
+
+    /// The kind given.
+    pub fn kind(self) -> u8 {
+        (self.0 >> 56) as u8
+    }
+
+    /// The generation given, 24 bits.
+    pub fn generation(self) -> u32 {
+        ((self.0 >> 32) & 0xff_ffff) as u32
+    }
+
+    /// The index given.
+    pub fn index(self) -> usize {
+        (self.0 & 0xffff_ffff) as usize
+    }
+
+    /// As one number.
+    pub fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// From [`Token::raw`].
+    pub fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+}
+
+/// What happened to a registered descriptor.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// Which.
+    pub token: Token,
+    /// There is something to read (an end of stream counts).
+    pub readable: bool,
+    /// There is room to write.
+    pub writable: bool,
+    /// The peer will send no more.
+    pub read_closed: bool,
+    /// The connection is over in both directions, or failed.
+    pub closed: bool,
+}
+
+/// Wakes a poller from another thread.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    /// Makes the poller's next (or current) wait return at once.
+    pub fn wake(&self) {
+        // A full counter means it is awake already.
+        let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
+    }
+}
+
+/// An epoll instance and its wake-up descriptor.
+pub struct Poller {
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+}
+
+const WAKE: u64 = u64::MAX;
+
+impl Poller {
+    /// Events taken from the kernel in one go.
+    const BATCH: usize = 256;
+
+    /// A new poller.
+    ///
+    /// # Errors
+    /// When the kernel gives no descriptor.
+    pub fn new() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(
+            &epoll,
+            &wake,
+            epoll::EventData::new_u64(WAKE),
+            epoll::EventFlags::IN | epoll::EventFlags::ET,
+        )?;
+        Ok(Self { epoll, wake: Arc::new(wake) })
+    }
+
+    /// A handle that wakes this poller.
+    pub fn waker(&self) -> Waker {
+        Waker(self.wake.clone())
+    }
+
+    /// Registers a stream socket for everything, edge-triggered.
+    ///
+    /// # Errors
+    /// What `epoll_ctl` says.
+    pub fn add_stream(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token.0), flags)?)
+    }
+
+    /// Registers a listening socket, level-triggered: what one turn does not accept, the next will.
+    ///
+    /// # Errors
+    /// What `epoll_ctl` says.
+    pub fn add_listener(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(token.0);
+        Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
+    }
+
+    /// Forgets a descriptor. Needed where a duplicate of it lives on elsewhere: closing ours would
+    /// then leave the registration alive (epoll(7), Q6).
+    ///
+    /// # Errors
+    /// What `epoll_ctl` says.
+    pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, fd)?)
+    }
+
+    /// Waits at most `timeout_ms` (`None` = for ever) and appends what happened to `events`.
+    /// Returns whether it was woken by a [`Waker`].
+    ///
+    /// # Errors
+    /// What `epoll_wait` says, interruptions excepted.
+    pub fn wait(&self, timeout_ms: Option<u64>, events: &mut Vec<Event>) -> io::Result<bool> {
+        let timeout = timeout_ms.map(|ms| Timespec {
+            tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(ms % 1000).unwrap_or(0) * 1_000_000,
+        });
+        let mut buffer = [const { MaybeUninit::uninit() }; Self::BATCH];
+        let (got, _) = match epoll::wait(&self.epoll, &mut buffer, timeout.as_ref()) {
+            Ok(got) => got,
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            Err(e) => return Err(e.into()),
+        };
+        let mut woken = false;
+        for e in got {
+            let raw = e.data.u64();
+            if raw == WAKE {
+                woken = true;
+                let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
+                continue;
+            }
+            let f = e.flags;
+            events.push(Event {
+                token: Token(raw),
+                readable: f.contains(epoll::EventFlags::IN),
+                writable: f.contains(epoll::EventFlags::OUT),
+                read_closed: f.contains(epoll::EventFlags::RDHUP),
+                closed: f.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR),
+            });
+        }
+        Ok(woken)
+    }
+}

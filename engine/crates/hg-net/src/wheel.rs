@@ -1,0 +1,155 @@
+//! A hierarchical timer wheel (Varghese & Lauck, SOSP'87), coarse and lazy: an entry is never moved
+//! or removed. Whoever owns the token keeps its deadline and the tick of its earliest entry; when
+//! an entry fires, the owner looks, and puts in a new one if the deadline has moved on. So a
+//! request that only pushes its deadline out costs the wheel nothing.
+
+use crate::Ticks;
+
+const BITS: u32 = 8;
+const SLOTS: usize = 1 << BITS;
+const LEVELS: usize = 4;
+
+/// Timers by tick; holds only (token, tick).
+#[derive(Debug)]
+pub struct Wheel {
+    slots: Vec<Vec<(u64, Ticks)>>,
+    now: Ticks,
+    len: usize,
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        Self { slots: vec![Vec::new(); SLOTS * LEVELS], now: 0, len: 0 }
+    }
+}
+
+impl Wheel {
+    /// Entries in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Puts in an entry; one in the past fires at the next [`Wheel::advance`].
+    pub fn insert(&mut self, token: u64, at: Ticks) {
+        self.len += 1;
+        self.place(token, at.max(self.now.saturating_add(1)), at);
+    }
+
+    fn place(&mut self, token: u64, due: Ticks, at: Ticks) {
+        let distance = due ^ self.now;
+        let level =
+            if distance == 0 { 0 } else { ((31 - distance.leading_zeros()) / BITS) as usize };
+        let index = (due >> (BITS * level as u32)) as usize & (SLOTS - 1);
+        if let Some(slot) = self.slots.get_mut(level * SLOTS + index) {
+            slot.push((token, at));
+        }
+    }
+
+    /// Moves time on to `to` and appends every entry due by then to `fired`, as (token, tick it was
+    /// put in for).
+    pub fn advance(&mut self, to: Ticks, fired: &mut Vec<(u64, Ticks)>) {
+        if self.len == 0 {
+            self.now = self.now.max(to);
+            return;
+        }
+        while self.now < to {
+            self.now += 1;
+            self.cascade(fired);
+            let index = self.now as usize & (SLOTS - 1);
+            if let Some(slot) = self.slots.get_mut(index) {
+                self.len -= slot.len();
+                fired.append(slot);
+            }
+            if self.len == 0 {
+                self.now = to;
+            }
+        }
+    }
+
+    /// At a level's turn, spreads its slot over the levels below.
+    fn cascade(&mut self, fired: &mut Vec<(u64, Ticks)>) {
+        for level in (1..LEVELS).rev() {
+            if self.now & ((1 << (BITS * level as u32)) - 1) != 0 {
+                continue;
+            }
+            let index = (self.now >> (BITS * level as u32)) as usize & (SLOTS - 1);
+            let Some(slot) = self.slots.get_mut(level * SLOTS + index) else {
+                continue;
+            };
+            for (token, at) in std::mem::take(slot) {
+                if at <= self.now {
+                    self.len -= 1;
+                    fired.push((token, at));
+                } else {
+                    self.place(token, at, at);
+                }
+            }
+        }
+    }
+
+    /// Ticks until something may be due: a lower bound, at most one turn of the lowest level;
+    /// `None` when it is empty.
+    pub fn until_next(&self) -> Option<Ticks> {
+        if self.len == 0 {
+            return None;
+        }
+        let next = (1..=SLOTS as Ticks).find(|d| {
+            let t = self.now.wrapping_add(*d);
+            t as usize & (SLOTS - 1) == 0
+                || self.slots.get(t as usize & (SLOTS - 1)).is_some_and(|s| !s.is_empty())
+        });
+        Some(next.unwrap_or(SLOTS as Ticks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(wheel: &mut Wheel, to: Ticks) -> Vec<(u64, Ticks)> {
+        let mut fired = Vec::new();
+        wheel.advance(to, &mut fired);
+        fired
+    }
+
+    #[test]
+    fn every_entry_fires_once_at_its_tick_never_before() {
+        let mut wheel = Wheel::default();
+        let ticks =
+            [1, 2, 255, 256, 257, 300, 511, 512, 65_535, 65_536, 70_000, 1_000_000, 20_000_000];
+        for (i, t) in ticks.iter().enumerate() {
+            wheel.insert(i as u64, *t);
+        }
+        for (i, t) in ticks.iter().enumerate() {
+            assert!(run(&mut wheel, t - 1).is_empty(), "before {t}");
+            assert_eq!(run(&mut wheel, *t), vec![(i as u64, *t)]);
+        }
+        assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn an_entry_in_the_past_fires_at_the_next_turn() {
+        let mut wheel = Wheel::default();
+        wheel.insert(7, 1_000_000);
+        run(&mut wheel, 500);
+        wheel.insert(1, 3);
+        assert_eq!(run(&mut wheel, 501), vec![(1, 3)]);
+    }
+
+    #[test]
+    fn the_hint_never_oversleeps() {
+        let mut wheel = Wheel::default();
+        wheel.insert(1, 1000);
+        let mut now = 0;
+        while !wheel.is_empty() {
+            now += wheel.until_next().unwrap();
+            let fired = run(&mut wheel, now);
+            assert!(fired.is_empty() || now == 1000, "fired at {now}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Default values that serde asks for by name.
+
+macro_rules! defaults {
+    ($($name:ident: $t:ty = $v:expr;)*) => { $(pub(super) fn $name() -> $t { $v })* };
+}
+
+defaults! {
+    yes: bool = true;
+    one: u32 = 1;
+    backlog: u32 = 4096;
+    head_bytes: u32 = 32 * 1024;
+    header_count: u32 = 100;
+    keepalive_requests: u64 = 0;
+    ms_5000: u64 = 5_000;
+    ms_10000: u64 = 10_000;
+    ms_60000: u64 = 60_000;
+    ms_300000: u64 = 300_000;
+    max_idle: u32 = 512;
+    max_connections: u32 = 20_000;
+    queue: u32 = 1024;
+    virtual_nodes: u32 = 100;
+    maglev_table: u32 = 65_537;
+    load_bound: u32 = 125;
+}

@@ -1,0 +1,97 @@
+//! Listeners.
+
+use super::defaults::{backlog, head_bytes, header_count, keepalive_requests, ms_10000, ms_60000};
+use serde::Deserialize;
+
+/// An address we accept on.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// `1.2.3.4:80`, `[::1]:80`; never empty.
+    pub addresses: Vec<String>,
+    /// `http` is the only protocol of this version.
+    pub protocol: ListenerProtocol,
+    /// TLS; absent = plain.
+    #[serde(default)]
+    pub tls: Option<ListenerTls>,
+    /// How the client's address is found.
+    #[serde(default)]
+    pub client_ip: ClientIp,
+    /// Accept backlog.
+    #[serde(default = "backlog")]
+    pub backlog: u32,
+    /// Client connections open at once on this listener; 0 = only the process's limit.
+    #[serde(default)]
+    pub max_connections: u32,
+    /// Bytes of one request head, at most.
+    #[serde(default = "head_bytes")]
+    pub head_bytes: u32,
+    /// Header lines of one request, at most.
+    #[serde(default = "header_count")]
+    pub header_count: u32,
+    /// Bytes of one request body, at most; 0 = no limit.
+    #[serde(default)]
+    pub body_bytes: u64,
+    /// Requests on one connection; 0 = no limit.
+    #[serde(default = "keepalive_requests")]
+    pub keepalive_requests: u64,
+    /// Time for the whole head, from its first byte (or from accept on a new connection).
+    #[serde(default = "ms_10000")]
+    pub head_timeout_ms: u64,
+    /// Idle time between requests.
+    #[serde(default = "ms_60000")]
+    pub idle_timeout_ms: u64,
+    /// Time for the TLS handshake.
+    #[serde(default = "ms_10000")]
+    pub handshake_timeout_ms: u64,
+    /// TCP keepalive idle time; 0 = off.
+    #[serde(default = "ms_60000")]
+    pub tcp_keepalive_ms: u64,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListenerProtocol {
+    /// HTTP/1.1 (and what later versions bring by ALPN).
+    Http,
+}
+
+/// TLS on a listener; mode `terminate` is the only one of this version.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// The TLS policy where a host names none; absent = the built-in `default` policy.
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// The certificate for clients without SNI, and for unknown names where `unknown_sni` allows.
+    #[serde(default)]
+    pub default_certificate: Option<String>,
+    /// What an unknown SNI gets.
+    #[serde(default)]
+    pub unknown_sni: UnknownSni,
+    /// Demand that the certificate of the connection covers the request's host.
+    #[serde(default)]
+    pub strict_sni: bool,
+}
+
+/// What a client gets that asks for a name we do not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownSni {
+    /// The alert `unrecognized_name`.
+    #[default]
+    Reject,
+    /// The default certificate.
+    Default,
+}
+
+/// Where the client's address comes from.
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientIp {
+    /// Peers whose header is believed; CIDR.
+    pub trusted: Vec<String>,
+    /// `x-forwarded-for`, `forwarded` or `x-real-ip`; lower case. Empty = `x-forwarded-for`.
+    pub header: String,
+}

@@ -1,0 +1,19 @@
+//! The types of the plan's objects. Field names are the canonical keys; times are whole
+//! milliseconds where a name ends in `_ms` (0 = off), sizes are bytes where it ends in `_bytes`.
+
+mod defaults;
+mod kind;
+mod listener;
+mod middleware;
+mod route;
+mod settings;
+mod tls;
+mod upstream;
+
+pub use kind::Kind;
+pub use listener::*;
+pub use middleware::*;
+pub use route::*;
+pub use settings::*;
+pub use tls::*;
+pub use upstream::*;

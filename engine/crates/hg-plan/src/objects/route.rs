@@ -1,0 +1,145 @@
+//! Hosts and routes.
+
+use super::defaults::{ms_60000, ms_300000, one, yes};
+use super::middleware::{MiddlewareUse, Redirect, Respond};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A virtual host; its name is the host (`a.example`, `*.example`).
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Host {
+    /// Certificates offered for this name (for example one ECDSA and one RSA).
+    pub certificates: Vec<String>,
+    /// TLS policy; absent = the listener's.
+    pub tls_policy: Option<String>,
+    /// Run before the route's own.
+    pub middlewares: Vec<MiddlewareUse>,
+}
+
+/// An HTTP route.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// `a.example`, `*.example` or `*`; lower case, never empty.
+    pub hosts: Vec<String>,
+    /// Listeners it is attached to, by name, sorted; never empty.
+    pub listeners: Vec<String>,
+    /// Any of these; empty = everything.
+    #[serde(default, rename = "match")]
+    pub matches: Vec<Match>,
+    /// Higher first, within one host.
+    #[serde(default)]
+    pub priority: i32,
+    /// After the host's own, in order.
+    #[serde(default)]
+    pub middlewares: Vec<MiddlewareUse>,
+    /// What becomes of a request that passed the middlewares.
+    pub action: Action,
+    /// Timeouts.
+    #[serde(default)]
+    pub timeouts: RouteTimeouts,
+    /// Forward the path as it came instead of normalised.
+    #[serde(default)]
+    pub forward_raw_path: bool,
+    /// Let WebSocket upgrades through.
+    #[serde(default = "yes")]
+    pub websocket: bool,
+    /// Bytes of one request body, at most; absent = the listener's.
+    #[serde(default)]
+    pub body_bytes: Option<u64>,
+}
+
+/// One match; every condition given must hold.
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Match {
+    /// Condition on the normalised path.
+    pub path: Option<PathMatch>,
+    /// Any of these methods; upper case. Empty = all.
+    pub methods: Vec<String>,
+    /// By lower-case header name.
+    pub headers: BTreeMap<String, ValueMatch>,
+    /// By query parameter name.
+    pub query: BTreeMap<String, ValueMatch>,
+    /// CIDRs of the client's address. Empty = all.
+    pub client: Vec<String>,
+}
+
+/// A condition on the path.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PathMatch {
+    /// The whole path.
+    Exact(String),
+    /// Whole segments from the start; no trailing slash unless it is `/`.
+    Prefix(String),
+    /// The whole path, anchored on both sides.
+    Regex(String),
+}
+
+/// A condition on a header's or a query parameter's value.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ValueMatch {
+    /// Equal.
+    Exact(String),
+    /// Begins with.
+    Prefix(String),
+    /// The whole value, anchored on both sides.
+    Regex(String),
+    /// There at all (`true` is the only value).
+    Present(bool),
+    /// Not there (`true` is the only value).
+    Absent(bool),
+}
+
+/// What a route does in the end.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Forward to this upstream.
+    Upstream(String),
+    /// Forward to one of these, by weight.
+    Split(Vec<SplitPart>),
+    /// Answer by itself.
+    Respond(Respond),
+    /// Redirect.
+    Redirect(Redirect),
+}
+
+/// One share of a split.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitPart {
+    /// Name of the upstream.
+    pub upstream: String,
+    /// Share; 0 = none.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+/// Timeouts of a route; 0 = off.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteTimeouts {
+    /// From the request's head to the answer's last byte; stops counting at an upgrade.
+    pub request_ms: u64,
+    /// One attempt at one endpoint, up to the answer's head; 0 = no limit of its own.
+    pub per_try_ms: u64,
+    /// From the request's last byte to the answer's first.
+    pub first_byte_ms: u64,
+    /// Nothing moved in either direction.
+    pub stream_idle_ms: u64,
+}
+
+impl Default for RouteTimeouts {
+    fn default() -> Self {
+        Self {
+            request_ms: 0,
+            per_try_ms: 0,
+            first_byte_ms: ms_60000(),
+            stream_idle_ms: ms_300000(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Process-wide settings.
+
+use super::defaults::max_connections;
+use serde::Deserialize;
+
+/// Process-wide settings.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Client connections open at once in the whole process; above it new ones are closed.
+    pub max_connections: u32,
+    /// Client connections open at once from one address; 0 = no limit.
+    pub max_connections_per_client: u32,
+    /// `error`, `warn`, `info` or `debug`.
+    pub log_level: String,
+    /// Where access records go; absent = nowhere.
+    pub access_log: Option<AccessLog>,
+    /// How leaving is spread out.
+    pub drain: Drain,
+    /// How names are resolved.
+    pub resolver: Resolver,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_connections: max_connections(),
+            max_connections_per_client: 0,
+            log_level: "info".into(),
+            access_log: None,
+            drain: Drain::default(),
+            resolver: Resolver::default(),
+        }
+    }
+}
+
+/// Access log format and sink.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessLog {
+    /// `json` or `combined`.
+    pub format: LogFormat,
+    /// Where lines go.
+    pub sink: LogSink,
+}
+
+/// The two line formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// The Apache combined format, then request time and our reason.
+    Combined,
+}
+
+/// The three sinks.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LogSink {
+    /// Standard output of the data-plane process.
+    Stdout {},
+    /// A file, opened for appending, reopened on SIGUSR1.
+    File {
+        /// Absolute path.
+        path: String,
+    },
+    /// RFC 5424 datagrams.
+    Syslog {
+        /// `unix:/dev/log` or `host:port` (UDP).
+        address: String,
+    },
+}
+
+/// Drain timing (DESIGN §10).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// Not ready, but still accepting.
+    pub delay_ms: u64,
+    /// Idle connections live on this long once listeners are closed.
+    pub idle_grace_ms: u64,
+    /// What is left is cut after this long, counted from the start.
+    pub deadline_ms: u64,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay_ms: 5_000, idle_grace_ms: 1_000, deadline_ms: 30_000 }
+    }
+}
+
+/// Name resolution.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resolver {
+    /// `address:port` of name servers; empty = the system's.
+    pub servers: Vec<String>,
+    /// Lower bound on how often a name is asked again.
+    pub min_ttl_ms: u64,
+    /// Upper bound on how long an answer is believed.
+    pub max_ttl_ms: u64,
+    /// One lookup's time.
+    pub timeout_ms: u64,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self { servers: Vec::new(), min_ttl_ms: 1_000, max_ttl_ms: 60_000, timeout_ms: 5_000 }
+    }
+}

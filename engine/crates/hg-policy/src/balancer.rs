@@ -1,0 +1,164 @@
+//! The policies behind one face.
+
+use crate::least_conn::LeastConn;
+use crate::load::Choice;
+use crate::maglev::Maglev;
+use crate::members::Members;
+use crate::p2c::P2c;
+use crate::random::WeightedRandom;
+use crate::ring_hash::RingHash;
+use crate::round_robin::RoundRobin;
+use crate::validate::validate_with;
+use crate::{KeySource, Load, Problem, Random, Tried};
+use hg_plan::{Balance, Endpoint};
+use std::sync::Arc;
+
+/// One policy over one tier; closed: a new policy is a file and a line here.
+#[derive(Clone, Debug)]
+enum Algorithm {
+    RoundRobin(RoundRobin),
+    LeastConn(LeastConn),
+    Random(WeightedRandom),
+    P2c(P2c),
+    RingHash(RingHash),
+    Maglev(Maglev),
+}
+
+/// Where an endpoint is found: its tier, and its slot among that tier's members.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    backup: bool,
+    slot: u32,
+}
+
+/// Picks endpoints of one upstream by its policy. Built once per snapshot and cloned per worker:
+/// rings, tables and weights are shared, running state (turns, latencies) is each clone's own.
+#[derive(Clone, Debug)]
+pub struct Balancer {
+    primary: Algorithm,
+    backup: Option<Algorithm>,
+    key: Option<Arc<KeySource>>,
+    places: Arc<[Option<Place>]>,
+}
+
+impl Balancer {
+    /// Over the endpoints of an upstream; indices in the other methods are into this list.
+    ///
+    /// # Errors
+    /// What [`crate::validate`] finds, and a Maglev table smaller than the list.
+    pub fn new(policy: &Balance, endpoints: &[Endpoint]) -> Result<Self, Vec<Problem>> {
+        let problems = validate_with(policy, endpoints);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let key = match policy {
+            Balance::RingHash { key, .. } | Balance::Maglev { key, .. } => {
+                KeySource::parse(key).ok().map(Arc::new)
+            }
+            _ => None,
+        };
+        let (primary, backup) = (Members::of(endpoints, false), Members::of(endpoints, true));
+        let mut places = vec![None; endpoints.len()];
+        for (members, backup) in [(&primary, false), (&backup, true)] {
+            for (slot, member) in (0u32..).zip(members.as_slice()) {
+                if let Some(place) = places.get_mut(member.endpoint as usize) {
+                    *place = Some(Place { backup, slot });
+                }
+            }
+        }
+        let backup = (!backup.is_empty()).then(|| Algorithm::new(policy, backup, endpoints));
+        let primary = Algorithm::new(policy, primary, endpoints);
+        Ok(Self { primary, backup, key, places: places.into() })
+    }
+
+    /// What is to be hashed for [`Self::pick`]; `None` when the policy needs no key.
+    pub fn needs_key(&self) -> Option<&KeySource> {
+        self.key.as_deref()
+    }
+
+    /// The endpoint that takes a request, or `None` when none may. `key` is the hash of what
+    /// [`Self::needs_key`] names ([`crate::hash_key`], [`crate::hash_client`]); without it (header
+    /// or cookie not sent) a hashing policy takes a random place. `now_us` is any monotonic clock
+    /// in microseconds. The caller counts the request as active afterwards.
+    pub fn pick(
+        &mut self,
+        load: &Load<'_>,
+        tried: &Tried,
+        key: Option<u64>,
+        now_us: u64,
+        rng: &mut dyn Random,
+    ) -> Option<usize> {
+        let choice = Choice::new(load, tried);
+        let picked = match self.primary.pick(&choice, key, now_us, rng) {
+            None => self.backup.as_mut()?.pick(&choice, key, now_us, rng),
+            some => some,
+        };
+        picked.map(|endpoint| endpoint as usize)
+    }
+
+    /// A request that was picked for this endpoint is over, `latency_us` after it was sent.
+    /// `failed` when the endpoint did not answer, or answered as a failing server does.
+    pub fn finished(&mut self, endpoint: usize, now_us: u64, latency_us: u64, failed: bool) {
+        let Some(Some(place)) = self.places.get(endpoint) else {
+            return;
+        };
+        let tier = if place.backup { self.backup.as_mut() } else { Some(&mut self.primary) };
+        if let Some(Algorithm::P2c(p2c)) = tier {
+            p2c.finished(place.slot as usize, now_us, latency_us, failed);
+        }
+    }
+
+    /// Takes over what the balancer of an earlier snapshot learned; `before` gives an endpoint's
+    /// index in that one's list, if it was there.
+    pub fn inherit(&mut self, old: &Self, before: impl Fn(usize) -> Option<usize>) {
+        for (endpoint, place) in self.places.iter().enumerate() {
+            let Some(place) = place else { continue };
+            let Some(Some(was)) = before(endpoint).and_then(|i| old.places.get(i)) else {
+                continue;
+            };
+            let new = if place.backup { self.backup.as_mut() } else { Some(&mut self.primary) };
+            let old = if was.backup { old.backup.as_ref() } else { Some(&old.primary) };
+            if let (Some(Algorithm::P2c(new)), Some(Algorithm::P2c(old))) = (new, old) {
+                new.inherit(place.slot as usize, old, was.slot as usize);
+            }
+        }
+    }
+}
+
+impl Algorithm {
+    fn new(policy: &Balance, members: Members, endpoints: &[Endpoint]) -> Self {
+        match policy {
+            Balance::RoundRobin => Self::RoundRobin(RoundRobin::new(members)),
+            Balance::LeastConn => Self::LeastConn(LeastConn::new(members)),
+            Balance::Random => Self::Random(WeightedRandom::new(members)),
+            Balance::P2c => Self::P2c(P2c::new(members)),
+            Balance::RingHash { virtual_nodes, load_bound, .. } => {
+                Self::RingHash(RingHash::new(members, endpoints, *virtual_nodes, *load_bound))
+            }
+            Balance::Maglev { table_size, .. } => {
+                Self::Maglev(Maglev::new(members, endpoints, *table_size))
+            }
+        }
+    }
+
+    fn pick(
+        &mut self,
+        choice: &Choice<'_>,
+        key: Option<u64>,
+        now_us: u64,
+        rng: &mut dyn Random,
+    ) -> Option<u32> {
+        match self {
+            Self::RoundRobin(policy) => policy.pick(choice, rng),
+            Self::LeastConn(policy) => policy.pick(choice, rng),
+            Self::Random(policy) => policy.pick(choice, rng),
+            Self::P2c(policy) => policy.pick(choice, now_us, rng),
+            Self::RingHash(policy) => policy.pick(choice, key.unwrap_or_else(|| rng.next_u64())),
+            Self::Maglev(policy) => policy.pick(choice, key.unwrap_or_else(|| rng.next_u64())),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "balancer_tests.rs"]
+mod tests;

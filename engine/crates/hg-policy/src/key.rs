@@ -1,0 +1,142 @@
+//! What a hashing policy hashes, and where it is found in a request.
+
+use crate::{hash_client, hash_key};
+use std::net::IpAddr;
+
+/// Where the key of a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The client's address (see [`crate::hash_client`]).
+    ClientIp,
+    /// The value of this header, lower-case name; its first line.
+    Header(Box<str>),
+    /// The value of this cookie (see [`cookie_value`]).
+    Cookie(Box<str>),
+    /// The normalised path, without the query.
+    Path,
+}
+
+impl KeySource {
+    /// Parses `client_ip`, `header:NAME`, `cookie:NAME` or `path`.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what is allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let named = |name: &str, what: &str| {
+            if !name.is_empty() && name.bytes().all(is_token) {
+                return Ok(Box::from(name));
+            }
+            Err(format!("`{name}` is not a {what} name (letters, digits and !#$%&'*+-.^_`|~)"))
+        };
+        match text.split_once(':') {
+            None if text == "client_ip" => Ok(Self::ClientIp),
+            None if text == "path" => Ok(Self::Path),
+            Some(("header", name)) => {
+                Ok(Self::Header(named(&name.to_ascii_lowercase(), "header")?))
+            }
+            Some(("cookie", name)) => Ok(Self::Cookie(named(name, "cookie")?)),
+            _ => Err(format!(
+                "`{text}` is not a key; allowed are `client_ip`, `header:NAME`, `cookie:NAME` and \
+                 `path`"
+            )),
+        }
+    }
+}
+
+impl KeySource {
+    /// The key of one request; `None` when it has no such header or cookie. `lines` calls its
+    /// second argument with each header line of a lower-case name, as `hg_route::Headers::each`.
+    pub fn hash(
+        &self,
+        client: IpAddr,
+        path: &str,
+        lines: impl FnOnce(&str, &mut dyn FnMut(&[u8])),
+    ) -> Option<u64> {
+        let mut found = None;
+        match self {
+            Self::ClientIp => return Some(hash_client(client)),
+            Self::Path => return Some(hash_key(path.as_bytes())),
+            Self::Header(name) => lines(name, &mut |value| {
+                found.get_or_insert_with(|| hash_key(value));
+            }),
+            Self::Cookie(name) => lines("cookie", &mut |line| {
+                found = found.or_else(|| cookie_value(line, name).map(hash_key));
+            }),
+        }
+        found
+    }
+}
+
+/// RFC 9110 §5.6.2 `tchar`; cookie names are tokens too (RFC 6265 §4.1.1).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The value of the first cookie of that name (case-sensitive) in one `Cookie` header line
+/// (RFC 6265 §4.2.1), without surrounding white space or double quotes; `None` when it is not
+/// there. Pieces that are no `name=value` are passed over.
+pub fn cookie_value<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    header.split(|b| *b == b';').find_map(|piece| {
+        let equals = piece.iter().position(|b| *b == b'=')?;
+        let (found, value) = piece.split_at(equals);
+        if found.trim_ascii() != name.as_bytes() {
+            return None;
+        }
+        let value = value.get(1..)?.trim_ascii();
+        Some(value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_parses() {
+        assert_eq!(KeySource::parse("client_ip"), Ok(KeySource::ClientIp));
+        assert_eq!(KeySource::parse("path"), Ok(KeySource::Path));
+        assert_eq!(KeySource::parse("header:X-User"), Ok(KeySource::Header("x-user".into())));
+        assert_eq!(KeySource::parse("cookie:SID"), Ok(KeySource::Cookie("SID".into())));
+    }
+
+    #[test]
+    fn a_wrong_source_says_what_is_allowed() {
+        for wrong in ["", "ip", "client_ip:", "path:x", "Header:x"] {
+            let message = KeySource::parse(wrong).unwrap_err();
+            assert!(message.contains("`cookie:NAME`"), "{message}");
+        }
+        for wrong in ["header:", "header:a b", "cookie:a=b", "cookie:"] {
+            let message = KeySource::parse(wrong).unwrap_err();
+            assert!(message.contains("name (letters"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_request_is_found_where_the_source_says() {
+        let client = IpAddr::from([192, 0, 2, 7]);
+        let lines = [("x-user", "ada"), ("x-user", "bob"), ("cookie", "a=1"), ("cookie", "sid=7")];
+        let key = |source: &str| {
+            KeySource::parse(source).unwrap().hash(client, "/p", |name, line| {
+                lines.iter().filter(|l| l.0 == name).for_each(|l| line(l.1.as_bytes()));
+            })
+        };
+        assert_eq!(key("client_ip"), Some(hash_client(client)));
+        assert_eq!(key("path"), Some(hash_key(b"/p")));
+        assert_eq!(key("header:X-User"), Some(hash_key(b"ada")));
+        assert_eq!(key("cookie:sid"), Some(hash_key(b"7")));
+        assert_eq!((key("header:none"), key("cookie:none")), (None, None));
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let line = b"asession=1; session=two;x; sess=3 ; q=\"quoted\"; session=later; e=";
+        assert_eq!(cookie_value(line, "session"), Some(&b"two"[..]));
+        assert_eq!(cookie_value(line, "sess"), Some(&b"3"[..]));
+        assert_eq!(cookie_value(line, "q"), Some(&b"quoted"[..]));
+        assert_eq!(cookie_value(line, "e"), Some(&b""[..]));
+        assert_eq!(cookie_value(line, "Session"), None);
+        assert_eq!(cookie_value(line, "x"), None);
+        assert_eq!(cookie_value(b"", "x"), None);
+        assert_eq!(cookie_value(b"a=b=c", "a"), Some(&b"b=c"[..]));
+    }
+}

@@ -1,0 +1,34 @@
+//! Balancers: which endpoint of an upstream takes the next request.
+//!
+//! Owns the six policies of [`hg_plan::Balance`], one file each, the hash and the key they use, and
+//! a small random generator. Never looks at a clock, never draws randomness of its own and never
+//! does I/O: time, random source and load are passed in.
+//!
+//! What holds for every policy: weights count; an endpoint of weight 0 takes nothing; endpoints
+//! that are not usable or were tried for this request are never picked; `backup` endpoints are
+//! picked only when no other can be. [`Balancer::pick`] allocates nothing.
+
+mod balancer;
+mod hash;
+mod key;
+mod least_conn;
+mod load;
+mod maglev;
+mod members;
+mod p2c;
+mod random;
+mod ring_hash;
+mod rng;
+mod round_robin;
+mod shares;
+#[cfg(test)]
+mod testing;
+mod validate;
+
+pub use balancer::Balancer;
+pub use hash::{hash_client, hash_key};
+pub use key::{KeySource, cookie_value};
+pub use load::{Load, Tried};
+pub use rng::{Random, WyRand};
+pub use shares::Shares;
+pub use validate::{MAX_TABLE_SIZE, Problem, validate};

@@ -1,0 +1,209 @@
+//! Ring hash with bounded load.
+//!
+//! Each endpoint has points on a ring of 64-bit hashes, by weight; a key goes to the first point
+//! at or after its own hash (Karger et al., "Consistent Hashing and Random Trees", 1997). With a
+//! bound `c`, an endpoint that holds its part of `ceil(c × (requests in flight + 1))` is passed
+//! over for the next one on the ring (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with
+//! Bounded Loads", 2018). Parts are by weight, among the endpoints that may be picked. In-flight
+//! requests are the calling worker's.
+
+use crate::hash::{hash_key, hash_seeded};
+use crate::load::Choice;
+use crate::members::{Member, Members};
+use hg_plan::Endpoint;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Most points on one ring (16 bytes each); above it every endpoint's number shrinks alike.
+const MAX_POINTS: u64 = 1 << 20;
+/// Points looked at one by one before the members are scanned instead.
+const WALK: usize = 256;
+
+/// Where one member's point lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Point {
+    hash: u64,
+    slot: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RingHash {
+    members: Members,
+    ring: Arc<[Point]>,
+    /// In percent of the mean; 0 = off.
+    load_bound: u32,
+}
+
+/// What an endpoint may hold: `active + 1 <= ceil(bound × (total + 1) × weight / weights)`.
+struct Bound {
+    percent: u128,
+    total: u128,
+    weights: u128,
+}
+
+impl RingHash {
+    pub(crate) fn new(
+        members: Members,
+        endpoints: &[Endpoint],
+        virtual_nodes: u32,
+        load_bound: u32,
+    ) -> Self {
+        let ring = build(&members, endpoints, virtual_nodes);
+        Self { members, ring, load_bound }
+    }
+
+    /// O(log points), and O(n) to know the load when there is a bound.
+    pub(crate) fn pick(&self, choice: &Choice<'_>, key: u64) -> Option<u32> {
+        let bound = self.bound(choice);
+        let fits = |m: &&Member| {
+            choice.allows(m.endpoint) && bound.as_ref().is_none_or(|b| b.admits(m, choice))
+        };
+        let start = self.ring.partition_point(|p| p.hash < key);
+        let (before, from) = self.ring.split_at_checked(start)?;
+        from.iter()
+            .chain(before)
+            .take(WALK)
+            .filter_map(|p| self.members.as_slice().get(p.slot as usize))
+            .find(fits)
+            .or_else(|| scan(self.members.as_slice(), key, fits))
+            .map(|m| m.endpoint)
+    }
+
+    fn bound(&self, choice: &Choice<'_>) -> Option<Bound> {
+        if self.load_bound == 0 {
+            return None;
+        }
+        let (mut total, mut weights) = (0u128, 0u128);
+        for m in self.members.as_slice().iter().filter(|m| choice.allows(m.endpoint)) {
+            total += u128::from(choice.active(m.endpoint));
+            weights += u128::from(m.weight);
+        }
+        Some(Bound { percent: self.load_bound.into(), total, weights })
+    }
+}
+
+impl Bound {
+    fn admits(&self, member: &Member, choice: &Choice<'_>) -> bool {
+        let share = self.percent * (self.total + 1) * u128::from(member.weight);
+        let capacity = share.div_ceil(100 * self.weights.max(1));
+        u128::from(choice.active(member.endpoint)) < capacity
+    }
+}
+
+/// The first member that fits, from one that the key decides on: where few are left, so that their
+/// points are far apart.
+pub(crate) fn scan<'a>(
+    members: &'a [Member],
+    key: u64,
+    fits: impl Fn(&&'a Member) -> bool,
+) -> Option<&'a Member> {
+    let start = (hash_key(&key.to_le_bytes()) as usize).checked_rem(members.len())?;
+    let (before, from) = members.split_at_checked(start)?;
+    from.iter().chain(before).find(fits)
+}
+
+/// The hashes an endpoint is known by: of its address and of how often that address came before,
+/// so that its place depends on nothing else in the list.
+pub(crate) fn identities(members: &Members, endpoints: &[Endpoint]) -> Vec<u64> {
+    let mut seen: HashMap<&str, u64> = HashMap::new();
+    let mut identity = |m: &Member| {
+        let address = endpoints.get(m.endpoint as usize).map_or("", |e| e.address.as_str());
+        let times = seen.entry(address).or_default();
+        *times += 1;
+        hash_seeded(address.as_bytes(), *times)
+    };
+    members.as_slice().iter().map(&mut identity).collect()
+}
+
+fn build(members: &Members, endpoints: &[Endpoint], virtual_nodes: u32) -> Arc<[Point]> {
+    let wanted = members.total().saturating_mul(virtual_nodes.into()).max(1);
+    let mut points = Vec::with_capacity(wanted.min(MAX_POINTS) as usize);
+    let slots = (0u32..).zip(members.as_slice()).zip(identities(members, endpoints));
+    for ((slot, member), identity) in slots {
+        let mut count = u64::from(member.weight) * u64::from(virtual_nodes);
+        if wanted > MAX_POINTS {
+            let part = u128::from(count) * u128::from(MAX_POINTS) / u128::from(wanted);
+            count = (part as u64).max(1);
+        }
+        points.extend(
+            (0..count).map(|i| Point { hash: hash_seeded(&i.to_le_bytes(), identity), slot }),
+        );
+    }
+    points.sort_unstable();
+    points.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Bench, endpoints};
+    use crate::{Random, WyRand};
+    use hg_plan::Balance;
+    use proptest::prelude::*;
+
+    fn ring(virtual_nodes: u32, load_bound: u32) -> Balance {
+        Balance::RingHash { key: "path".into(), virtual_nodes, load_bound }
+    }
+
+    #[test]
+    fn keys_share_by_weight() {
+        let mut bench = Bench::new(&ring(200, 0), &endpoints(&[1, 2, 0, 5]));
+        let counts = bench.count_keys(40_000);
+        for (n, share) in counts.iter().zip([0.125, 0.25, 0.0, 0.625]) {
+            assert!((f64::from(*n) / 40_000.0 - share).abs() < 0.04, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn taking_one_away_moves_only_its_keys() {
+        let mut with = Bench::new(&ring(100, 0), &endpoints(&[1; 10]));
+        let mut without = Bench::new(&ring(100, 0), &endpoints(&[1, 1, 1, 0, 1, 1, 1, 1, 1, 1]));
+        let mut rng = WyRand::new(5);
+        for _ in 0..10_000 {
+            let key = rng.next_u64();
+            let before = with.pick_key(key);
+            assert!(before == Some(3) || before == without.pick_key(key));
+        }
+    }
+
+    #[test]
+    fn a_weight_too_large_for_the_ring_keeps_its_share() {
+        let mut bench = Bench::new(&ring(10_000, 0), &endpoints(&[3_000_000, 1_000_000]));
+        let counts = bench.count_keys(10_000);
+        assert!((7_000..8_000).contains(&counts[0]), "{counts:?}");
+    }
+
+    #[test]
+    fn one_usable_among_many_is_found() {
+        let mut bench = Bench::new(&ring(100, 125), &endpoints(&[1; 500]));
+        bench.usable = (0..500).map(|i| i == 321).collect();
+        assert!(bench.count_keys(200)[321] == 200);
+    }
+
+    #[test]
+    fn the_place_of_a_key_is_fixed_for_ever() {
+        let mut bench = Bench::new(&ring(100, 0), &endpoints(&[1, 2, 3, 4]));
+        let places: Vec<_> = (0..12u64)
+            .map(|k| bench.pick_key(crate::hash_key(&k.to_le_bytes())).unwrap())
+            .collect();
+        assert_eq!(places, [3, 2, 0, 2, 3, 3, 0, 1, 1, 3, 3, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_bound_is_never_exceeded(
+            weights in prop::collection::vec(1u32..6, 2..10),
+            bound in 100u32..300,
+            keys in prop::collection::vec(0u64..5, 1..200),
+        ) {
+            let mut bench = Bench::new(&ring(20, bound), &endpoints(&weights));
+            let sum: u32 = weights.iter().sum();
+            for (held, key) in (0u32..).zip(keys) {
+                let picked = bench.pick_key(crate::hash_key(&key.to_le_bytes())).unwrap();
+                bench.active[picked] += 1;
+                let share = f64::from(bound) / 100.0 * f64::from(held + 1)
+                    * f64::from(weights[picked]) / f64::from(sum);
+                prop_assert!(f64::from(bench.active[picked]) <= (share - 1e-9).ceil().max(1.0));
+            }
+        }
+    }
+}

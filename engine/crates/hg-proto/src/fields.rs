@@ -1,0 +1,108 @@
+//! A head's fields: borrowed names and values with a tag each.
+
+use crate::known::Known;
+use std::mem::MaybeUninit;
+
+/// Header lines a head can have at most, whatever the configured limit.
+pub const MAX_HEADERS: usize = 256;
+
+/// What is known of one field: which [`Known`] name it has, and whether it stays on this hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Its name.
+    pub known: Known,
+    /// Hop-by-hop by its name, or because `Connection` names it: not forwarded.
+    pub hop: bool,
+}
+
+impl Tag {
+    pub(crate) const NONE: Tag = Tag { known: Known::Other, hop: false };
+}
+
+/// Room for one head's fields, on the caller's stack. Fresh for every parse; costs nothing to make.
+pub struct HeaderSlots<'b> {
+    pub(crate) raw: [MaybeUninit<httparse::Header<'b>>; MAX_HEADERS],
+    pub(crate) tags: [Tag; MAX_HEADERS],
+}
+
+impl HeaderSlots<'_> {
+    /// Empty slots.
+    #[inline]
+    pub fn new() -> Self {
+        Self { raw: [const { MaybeUninit::uninit() }; MAX_HEADERS], tags: [Tag::NONE; MAX_HEADERS] }
+    }
+}
+
+impl Default for HeaderSlots<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One field of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'b> {
+    /// As sent; a token.
+    pub name: &'b str,
+    /// Without surrounding white space; may hold bytes ≥ 0x80, never a control but tab.
+    pub value: &'b [u8],
+    /// Which known name.
+    pub known: Known,
+    /// Not to be forwarded (hop-by-hop or named in `Connection`).
+    pub hop: bool,
+}
+
+/// The fields of a head, in the order they came.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'s, 'b> {
+    headers: &'s [httparse::Header<'b>],
+    tags: &'s [Tag],
+}
+
+impl<'s, 'b> Fields<'s, 'b> {
+    pub(crate) fn new(headers: &'s [httparse::Header<'b>], tags: &'s [Tag]) -> Self {
+        Self { headers, tags }
+    }
+
+    /// Number of lines.
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// True without any line.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+
+    /// All lines, in order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = Field<'b>> + use<'s, 'b> {
+        self.headers.iter().zip(self.tags).map(|(h, t)| Field {
+            name: h.name,
+            value: h.value,
+            known: t.known,
+            hop: t.hop,
+        })
+    }
+
+    /// Value of the first line of a known name.
+    #[inline]
+    pub fn get(&self, known: Known) -> Option<&'b [u8]> {
+        let at = self.tags.iter().position(|t| t.known == known)?;
+        self.headers.get(at).map(|h| h.value)
+    }
+
+    /// Values of every line of a known name, in order.
+    pub fn each(&self, known: Known) -> impl DoubleEndedIterator<Item = &'b [u8]> + use<'s, 'b> {
+        self.headers
+            .iter()
+            .zip(self.tags)
+            .filter(move |(_, t)| t.known == known)
+            .map(|(h, _)| h.value)
+    }
+
+    /// Values of every line of this name in any case, in order.
+    pub fn named<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + use<'s, 'b, 'n> {
+        self.headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value)
+    }
+}

@@ -1,0 +1,233 @@
+//! Host grammar (RFC 3986 §3.2.2) and comparison.
+//!
+//! Stricter than the RFC where nothing real is lost: a name is letters, digits, `-`, `.`, `_` and
+//! `~` in non-empty labels (one trailing dot allowed); percent-encodings, sub-delimiters, IPvFuture
+//! and zone identifiers are refused.
+
+use std::io::Write;
+use std::net::Ipv6Addr;
+
+/// Longest name, without port (RFC 1035 §2.3.4, plus a trailing dot).
+pub const MAX_NAME_BYTES: usize = 254;
+
+/// A host, split and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostPort<'b> {
+    /// Name or address, as written; IPv6 in brackets.
+    pub name: &'b str,
+    /// Port, if written and not empty.
+    pub port: Option<u16>,
+}
+
+/// [`split`] of bytes.
+pub fn parse(value: &[u8]) -> Option<HostPort<'_>> {
+    split(std::str::from_utf8(value).ok()?)
+}
+
+/// Splits `host[:port]` and checks both; `None` when it is not one.
+#[inline]
+pub fn split(text: &str) -> Option<HostPort<'_>> {
+    let value = text.as_bytes();
+    if value.first() == Some(&b'[') {
+        let end = memchr::memchr(b']', value)?;
+        text.get(1..end)?.parse::<Ipv6Addr>().ok()?;
+        return Some(HostPort { name: text.get(..=end)?, port: port_of(text.get(end + 1..)?)? });
+    }
+    let end = memchr::memchr(b':', value).unwrap_or(value.len());
+    let name = text.get(..end)?;
+    if !is_name(name.as_bytes()) {
+        return None;
+    }
+    Some(HostPort { name, port: port_of(text.get(end..)?)? })
+}
+
+#[inline]
+fn is_name(name: &[u8]) -> bool {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        return false;
+    }
+    let mut empty_label = false;
+    let mut after_dot = true;
+    let mut allowed = true;
+    for &b in name {
+        let dot = b == b'.';
+        empty_label |= dot & after_dot;
+        after_dot = dot;
+        allowed &= NAME.get(usize::from(b)).copied().unwrap_or(false);
+    }
+    allowed && !empty_label
+}
+
+/// Bytes of a name: letters, digits, `-`, `.`, `_`, `~`.
+static NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0x21;
+    while b < 0x7f {
+        table[b as usize] =
+            matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~');
+        b += 1u8;
+    }
+    table
+};
+
+/// `""` and `":"` are no port, `":8080"` is one; the outer `None` is an error.
+#[inline]
+fn port_of(rest: &str) -> Option<Option<u16>> {
+    let Some(digits) = rest.strip_prefix(':') else {
+        return rest.is_empty().then_some(None);
+    };
+    if digits.is_empty() {
+        return Some(None);
+    }
+    if digits.len() > 5 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().map(Some)
+}
+
+impl<'b> HostPort<'b> {
+    /// The form routes are looked up by: lower case, no port, no trailing dot, IPv6 canonical in
+    /// brackets. Borrows from the host when it already has that form, otherwise from `buf`.
+    #[inline]
+    pub fn key<'a>(&self, buf: &'a mut [u8; MAX_NAME_BYTES]) -> &'a str
+    where
+        'b: 'a,
+    {
+        if self.name.starts_with('[') {
+            return ipv6_key(self.name, buf);
+        }
+        let name = self.name.strip_suffix('.').unwrap_or(self.name);
+        if !name.bytes().fold(false, |upper, b| upper | b.is_ascii_uppercase()) {
+            return name;
+        }
+        let Some(out) = buf.get_mut(..name.len()) else {
+            return "";
+        };
+        out.copy_from_slice(name.as_bytes());
+        out.make_ascii_lowercase();
+        std::str::from_utf8(out).unwrap_or("")
+    }
+}
+
+/// [`HostPort::key`] of a host that is still text; `""`, which no route has, when it does not parse.
+pub fn host_key<'a>(host: &'a str, buf: &'a mut [u8; MAX_NAME_BYTES]) -> &'a str {
+    split(host).map_or("", |h| h.key(buf))
+}
+
+fn ipv6_key<'a>(name: &str, buf: &'a mut [u8; MAX_NAME_BYTES]) -> &'a str {
+    let inner = name.trim_start_matches('[').trim_end_matches(']');
+    let Ok(address) = inner.parse::<Ipv6Addr>() else {
+        return "";
+    };
+    let mut rest = &mut buf[..];
+    if write!(rest, "[{address}]").is_err() {
+        return "";
+    }
+    let used = MAX_NAME_BYTES - rest.len();
+    buf.get(..used).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+}
+
+/// Same host and, with `default_port` for a missing one, same port.
+pub fn same(a: &str, b: &str, default_port: u16) -> bool {
+    let (Some(a), Some(b)) = (split(a), split(b)) else {
+        return false;
+    };
+    if a.port.unwrap_or(default_port) != b.port.unwrap_or(default_port) {
+        return false;
+    }
+    let bare = |n: &'_ str| n.strip_suffix('.').unwrap_or(n).len();
+    let (x, y) = (a.name.get(..bare(a.name)), b.name.get(..bare(b.name)));
+    if a.name.starts_with('[') {
+        let address = |n: &str| n.trim_matches(['[', ']']).parse::<Ipv6Addr>().ok();
+        return b.name.starts_with('[') && address(a.name) == address(b.name);
+    }
+    matches!((x, y), (Some(x), Some(y)) if x.eq_ignore_ascii_case(y))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_accepted_and_refused_by_the_grammar() {
+        for good in [
+            "a",
+            "a.b",
+            "a.b.",
+            "A-1_x~.b",
+            "127.0.0.1",
+            "[::1]",
+            "a:",
+            "a:0",
+            "a:65535",
+            "[::1]:8080",
+            "a:00080",
+        ] {
+            assert!(split(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            ":",
+            ":80",
+            ".",
+            ".a",
+            "a..b",
+            "a.b..",
+            "a b",
+            "a,b",
+            "a/b",
+            "a@b",
+            "a?b",
+            "a#b",
+            "*.a",
+            "%61",
+            "a:65536",
+            "a:+80",
+            "a: 80",
+            "a:80:80",
+            "a:8 0",
+            "[::1",
+            "::1",
+            "[::1]a",
+            "[::1%25eth0]",
+            "[v1.a]",
+            "[1.2.3.4]",
+            "[]",
+            "ä",
+            "a\\b",
+            "a:000080",
+        ] {
+            assert!(split(bad).is_none(), "{bad}");
+        }
+        assert!(parse(b"\xff").is_none());
+        assert!(split(&"a".repeat(254)).is_some());
+        assert!(split(&"a".repeat(255)).is_none());
+    }
+
+    #[test]
+    fn the_key_is_lower_case_without_port_and_dot() {
+        let mut buf = [0; MAX_NAME_BYTES];
+        for (host, key) in [
+            ("a.example", "a.example"),
+            ("A.Example:80", "a.example"),
+            ("a.example.", "a.example"),
+            ("a.EXAMPLE.:8", "a.example"),
+            ("[::1]:80", "[::1]"),
+            ("[0:0:0:0:0:0:0:1]", "[::1]"),
+            ("a b", ""),
+            ("[2001:DB8::A]", "[2001:db8::a]"),
+        ] {
+            assert_eq!(host_key(host, &mut buf), key, "{host}");
+        }
+    }
+
+    #[test]
+    fn authorities_compare_after_port_normalisation() {
+        assert!(same("A.b", "a.B:80", 80));
+        assert!(same("a.b.:", "a.b", 443));
+        assert!(same("[::1]:443", "[0::1]", 443));
+        assert!(!same("a.b", "a.b:80", 443));
+        assert!(!same("a.b", "a.c", 80));
+        assert!(!same("[::1]", "a", 80));
+    }
+}

@@ -1,0 +1,37 @@
+//! Sans-I/O HTTP/1: head parsing, framing, chunked bodies, head writing; pure.
+//!
+//! Owns every decision on HTTP/1 syntax and framing (RFC 9110, 9112): what is accepted, how long a
+//! body is, which fields belong to one hop. Never touches a socket, a clock or a file, and does not
+//! allocate on the path of a well-formed request: heads borrow from the caller's buffer and what is
+//! written goes to the caller's buffer.
+
+mod body;
+mod chunked;
+pub mod client;
+mod connection;
+mod fields;
+mod framing;
+pub mod host;
+mod known;
+mod reject;
+mod request;
+pub mod respond;
+mod response;
+mod sha1;
+mod syntax;
+mod target;
+mod types;
+pub mod websocket;
+pub mod write;
+
+pub use body::{BodyReader, Fed};
+pub use chunked::{ChunkedDecoder, Decoded, MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES, MAX_TRAILERS};
+pub use connection::Connection;
+pub use fields::{Field, Fields, HeaderSlots, MAX_HEADERS, Tag};
+pub use host::host_key;
+pub use known::{Known, is_hop_by_hop};
+pub use reject::{Reject, rejects};
+pub use request::{RequestHead, parse_request};
+pub use response::{ResponseHead, parse_response};
+pub use target::{Scheme, Target};
+pub use types::{Framing, Limits, METHOD_NAMES, Method, Parse, RespFraming, Version};

@@ -1,0 +1,167 @@
+//! The small vocabulary types of a message.
+
+/// What a head may grow to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a whole head, start line and the empty line included; above it 414 or 431.
+    pub head_bytes: usize,
+    /// Header lines; above it 431. At most [`crate::MAX_HEADERS`] count.
+    pub header_count: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head_bytes: 32 * 1024, header_count: 100 }
+    }
+}
+
+/// Outcome of looking at the bytes that are there so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parse<T> {
+    /// All there.
+    Complete(T),
+    /// Nothing wrong yet, but more bytes are needed.
+    Partial,
+}
+
+/// HTTP/1 minor version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0.
+    H10,
+    /// HTTP/1.1.
+    H11,
+}
+
+impl Version {
+    /// As written in a start line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Version::H10 => "HTTP/1.0",
+            Version::H11 => "HTTP/1.1",
+        }
+    }
+}
+
+/// A request method (RFC 9110 §9); names are case-sensitive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method<'b> {
+    /// GET
+    Get,
+    /// HEAD
+    Head,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
+    /// OPTIONS
+    Options,
+    /// PATCH
+    Patch,
+    /// CONNECT; never accepted from a client.
+    Connect,
+    /// TRACE; never accepted from a client.
+    Trace,
+    /// Any other name of upper-case letters, digits, `-` and `_`.
+    Other(&'b str),
+}
+
+impl<'b> Method<'b> {
+    /// The method of this exact name; whether the name is acceptable is not checked here.
+    pub fn of(name: &'b str) -> Method<'b> {
+        match name {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            "DELETE" => Method::Delete,
+            "OPTIONS" => Method::Options,
+            "PATCH" => Method::Patch,
+            "CONNECT" => Method::Connect,
+            "TRACE" => Method::Trace,
+            other => Method::Other(other),
+        }
+    }
+
+    /// The name as it goes on the wire.
+    pub fn as_str(&self) -> &'b str {
+        match self {
+            Method::Other(name) => name,
+            known => METHOD_NAMES.get(known.index()).copied().unwrap_or("OTHER"),
+        }
+    }
+
+    /// 0..=9, for arrays of counters; every unknown method shares 9 ([`METHOD_NAMES`]).
+    pub fn index(&self) -> usize {
+        match self {
+            Method::Get => 0,
+            Method::Head => 1,
+            Method::Post => 2,
+            Method::Put => 3,
+            Method::Delete => 4,
+            Method::Options => 5,
+            Method::Patch => 6,
+            Method::Connect => 7,
+            Method::Trace => 8,
+            Method::Other(_) => 9,
+        }
+    }
+
+    /// Sending it twice means the same as once (RFC 9110 §9.2.2); unknown methods are not.
+    pub fn is_idempotent(&self) -> bool {
+        !matches!(self, Method::Post | Method::Patch | Method::Connect | Method::Other(_))
+    }
+
+    /// The same method without a borrow; an unknown one keeps only that it is unknown.
+    pub fn to_static(&self) -> Method<'static> {
+        match self {
+            Method::Get => Method::Get,
+            Method::Head => Method::Head,
+            Method::Post => Method::Post,
+            Method::Put => Method::Put,
+            Method::Delete => Method::Delete,
+            Method::Options => Method::Options,
+            Method::Patch => Method::Patch,
+            Method::Connect => Method::Connect,
+            Method::Trace => Method::Trace,
+            Method::Other(_) => Method::Other("OTHER"),
+        }
+    }
+}
+
+/// Label of each [`Method::index`].
+pub const METHOD_NAMES: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "OTHER"];
+
+/// How long a request's body is (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Neither Content-Length nor Transfer-Encoding.
+    None,
+    /// Content-Length, in bytes; 0 when the client said so.
+    Length(u64),
+    /// Transfer-Encoding: chunked.
+    Chunked,
+}
+
+impl Framing {
+    /// No body byte will follow the head.
+    pub fn is_empty(self) -> bool {
+        matches!(self, Framing::None | Framing::Length(0))
+    }
+}
+
+/// How long a response's body is (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RespFraming {
+    /// Answer to HEAD, or 1xx, 204, 304.
+    NoBody,
+    /// Content-Length, in bytes.
+    Length(u64),
+    /// Transfer-Encoding: chunked.
+    Chunked,
+    /// Everything up to the end of the connection.
+    UntilClose,
+}

@@ -1,0 +1,230 @@
+//! Appending heads to a buffer: small pieces that compose.
+//!
+//! A rebuilt request is `request_line`, `fields` (without hop-by-hop, Host and Content-Length
+//! lines), the caller's own lines, the framing line, `end`. Nothing is copied from the input that
+//! was not parsed.
+
+use crate::fields::{Field, Fields};
+use crate::types::{Framing, RespFraming};
+
+/// Characters that RFC 3986 forbids in path and query but clients send; forwarded encoded.
+const ENCODED: &[u8] = b"{}|^\"<>`[]";
+
+/// `METHOD path?query HTTP/1.1\r\n`; what RFC 3986 forbids is percent-encoded.
+pub fn request_line(out: &mut Vec<u8>, method: &str, path: &str, query: Option<&str>) {
+    out.extend_from_slice(method.as_bytes());
+    out.push(b' ');
+    target_part(out, path);
+    if let Some(query) = query {
+        out.push(b'?');
+        target_part(out, query);
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// A path or query, percent-encoding the characters RFC 3986 forbids in it.
+pub fn target_part(out: &mut Vec<u8>, part: &str) {
+    let bytes = part.as_bytes();
+    if !bytes.iter().any(needs_encoding) {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for b in bytes {
+        if needs_encoding(b) {
+            let digit = |n: u8| HEX.get(usize::from(n & 15)).copied().unwrap_or(b'0');
+            out.extend_from_slice(&[b'%', digit(b >> 4), digit(*b)]);
+        } else {
+            out.push(*b);
+        }
+    }
+}
+
+#[inline]
+fn needs_encoding(b: &u8) -> bool {
+    static TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut i = 0;
+        while i < ENCODED.len() {
+            table[ENCODED[i] as usize] = true;
+            i += 1;
+        }
+        table
+    };
+    TABLE.get(usize::from(*b)).copied().unwrap_or(false)
+}
+
+/// `HTTP/1.1 status reason\r\n`.
+pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `name: value\r\n`.
+#[inline]
+pub fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The end-to-end fields, as sent, but Host and Content-Length (ours to write) and those for which
+/// `drops` says so.
+#[inline]
+pub fn fields(out: &mut Vec<u8>, fields: &Fields<'_, '_>, drops: impl Fn(&Field<'_>) -> bool) {
+    for field in fields.iter() {
+        if !field.hop && !field.known.is_ours() && !drops(&field) {
+            line(out, field.name, field.value);
+        }
+    }
+}
+
+/// `content-length: n\r\n`.
+pub fn content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"content-length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `transfer-encoding: chunked\r\n`.
+pub fn chunked(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+}
+
+/// The framing line of a request, if it needs one.
+pub fn request_framing(out: &mut Vec<u8>, framing: Framing) {
+    match framing {
+        Framing::None => {}
+        Framing::Length(n) => content_length(out, n),
+        Framing::Chunked => chunked(out),
+    }
+}
+
+/// The framing line of a response to an HTTP/1.1 client. `UntilClose` becomes chunked, so that the
+/// client can tell a clean end; `length` is what the upstream said where there is no body (HEAD,
+/// 304), and must be `None` for 1xx and 204.
+pub fn response_framing(out: &mut Vec<u8>, framing: RespFraming, length: Option<u64>) {
+    match framing {
+        RespFraming::NoBody => {
+            if let Some(n) = length {
+                content_length(out, n);
+            }
+        }
+        RespFraming::Length(n) => content_length(out, n),
+        RespFraming::Chunked | RespFraming::UntilClose => chunked(out),
+    }
+}
+
+/// What our own `Connection` line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// Nothing: HTTP/1.1's default is to live on.
+    Implied,
+    /// `connection: keep-alive`, for HTTP/1.0 clients.
+    KeepAlive,
+    /// `connection: close`.
+    Close,
+    /// `connection: upgrade` and `upgrade: websocket`.
+    WebSocket,
+}
+
+/// The lines of `persistence`.
+pub fn connection(out: &mut Vec<u8>, persistence: Persistence) {
+    out.extend_from_slice(match persistence {
+        Persistence::Implied => b"",
+        Persistence::KeepAlive => b"connection: keep-alive\r\n",
+        Persistence::Close => b"connection: close\r\n",
+        Persistence::WebSocket => b"connection: upgrade\r\nupgrade: websocket\r\n",
+    });
+}
+
+/// The empty line after a head.
+pub fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The line before so many bytes of chunk data, in a small array of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkHeader {
+    bytes: [u8; 18],
+    len: u8,
+}
+
+impl ChunkHeader {
+    /// `hex\r\n`; `len` must not be 0, which would end the body.
+    pub fn new(len: u64) -> ChunkHeader {
+        let mut bytes = *b"0000000000000000\r\n";
+        let mut rest = len;
+        for byte in bytes.iter_mut().take(16).rev() {
+            let digit = (rest & 15) as u8;
+            *byte = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+            rest >>= 4;
+        }
+        let digits = (64 - len.leading_zeros()).div_ceil(4).max(1) as u8;
+        bytes.rotate_left(usize::from(16 - digits));
+        ChunkHeader { bytes, len: digits + 2 }
+    }
+
+    /// The line's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// The line before so many bytes of chunk data; the data must be followed by CRLF.
+pub fn chunk_header(out: &mut Vec<u8>, len: u64) {
+    out.extend_from_slice(ChunkHeader::new(len).as_bytes());
+}
+
+/// The last chunk and the trailers (CRLF-ended lines, may be empty).
+pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An IMF-fixdate (RFC 9110 §5.6.7) of so many seconds since 1970, for instance
+/// `Sun, 06 Nov 1994 08:49:37 GMT`. Cache it per second.
+pub fn date(unix_s: u64) -> [u8; 29] {
+    const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+    const MONTHS: [&[u8; 3]; 12] = [
+        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+        b"Dec",
+    ];
+    let days = unix_s / 86_400;
+    let (year, month, day) = civil(days);
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    let mut put = |at: usize, bytes: &[u8]| {
+        if let Some(place) = text.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    };
+    let two = |n: u64| [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
+    put(0, DAYS.get((days % 7) as usize).map_or(b"Thu", |d| *d));
+    put(5, &two(day));
+    put(8, MONTHS.get((month - 1) as usize).map_or(b"Jan", |m| *m));
+    put(12, &two(year / 100));
+    put(14, &two(year));
+    put(17, &two(unix_s / 3600 % 24));
+    put(20, &two(unix_s / 60 % 60));
+    put(23, &two(unix_s % 60));
+    text
+}
+
+/// Year, month 1..=12 and day 1..=31 of a day since 1970-01-01, counting 400-year eras from March.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let z = days + 719_468;
+    let (era, doe) = (z / 146_097, z % 146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    (yoe + era * 400 + u64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests;

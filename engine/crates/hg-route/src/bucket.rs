@@ -1,0 +1,218 @@
+//! The routes of one host, in order of precedence, and how one is found among them.
+
+use crate::compiled::{Compiled, CompiledMatch, PathRule};
+use crate::index::Index;
+use crate::listeners::Listeners;
+use crate::order::Ranked;
+use crate::query::{Found, Query, RouteId};
+use crate::scratch::{Scratch, Tools};
+use std::sync::Arc;
+
+/// Up to this many matches are looked at one after the other rather than by index.
+const LINEAR: usize = 6;
+
+/// The routes of one host.
+pub(crate) struct Bucket {
+    /// `a.example`, `*.example` or `*`.
+    pub(crate) host: Arc<str>,
+    /// Listeners on which it has routes.
+    pub(crate) listeners: Listeners,
+    /// Whether all its routes are on all of these.
+    is_uniform: bool,
+    /// In order of precedence.
+    pub(crate) rules: Box<[Rule]>,
+    /// By path; absent where there are few matches.
+    pub(crate) index: Option<Box<Index>>,
+}
+
+/// One match of a route.
+#[derive(Clone)]
+pub(crate) struct Rule {
+    pub(crate) route: Arc<Compiled>,
+    id: RouteId,
+    place: u16,
+    /// No condition on the path.
+    is_any_path: bool,
+    /// Conditions beside the path.
+    is_conditional: bool,
+}
+
+impl Rule {
+    /// The matches of a route.
+    pub(crate) fn of(route: &Arc<Compiled>) -> impl Iterator<Item = Rule> {
+        route.matches().iter().zip(0..=u16::MAX).map(|(one, place)| Rule {
+            route: route.clone(),
+            id: route.id,
+            place,
+            is_any_path: matches!(one.path, PathRule::Any),
+            is_conditional: one.conditions.is_some(),
+        })
+    }
+
+    /// The match itself.
+    pub(crate) fn one(&self) -> &CompiledMatch {
+        &self.route.matches()[usize::from(self.place)]
+    }
+
+    /// With its route and place.
+    pub(crate) fn ranked(&self) -> Ranked<'_> {
+        Ranked { route: &self.route, one: self.one(), place: usize::from(self.place) }
+    }
+
+    /// The answer when it wins.
+    pub(crate) fn found(&self, prefix_len: usize) -> Found {
+        Found { route: self.id, prefix_len, match_index: usize::from(self.place) }
+    }
+
+    fn conditions_hold(&self, q: &Query<'_>, tools: &mut Tools) -> bool {
+        !self.is_conditional || self.one().conditions.as_deref().is_none_or(|c| c.hold(q, tools))
+    }
+}
+
+impl Bucket {
+    /// Puts rules in order and indexes them; what did not change is taken from the old bucket.
+    ///
+    /// # Errors
+    /// The regexes of the host are together too large.
+    pub(crate) fn new(
+        host: Arc<str>,
+        rules: Vec<Rule>,
+        old: Option<&Bucket>,
+    ) -> Result<Self, String> {
+        let rules = in_order(rules);
+        let mut all = rules.iter().map(|r| &r.route.listeners);
+        let first = all.next().cloned().unwrap_or(Listeners::Low(0));
+        let is_uniform = all.all(|l| *l == first);
+        let listeners = rules
+            .iter()
+            .fold(first, |sum, r| if is_uniform { sum } else { sum.union(&r.route.listeners) });
+        let has_regex = rules.iter().any(|r| matches!(r.one().path, PathRule::Regex(_)));
+        let index = if has_regex || rules.len() > LINEAR {
+            let old = old.and_then(|b| b.index.as_deref());
+            Some(Box::new(Index::new(&rules, old)?))
+        } else {
+            None
+        };
+        Ok(Self { host, listeners, is_uniform, rules, index })
+    }
+
+    /// Whether this host's pattern is that name, or a wildcard for it.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        match self.host.strip_prefix('*') {
+            Some("") => true,
+            Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
+            None => *self.host == *name,
+        }
+    }
+
+    /// The first route in order of precedence whose conditions all hold.
+    pub(crate) fn find(&self, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
+        match &self.index {
+            Some(index) => self.find_indexed(index, q, scratch),
+            None => self.rules.iter().find_map(|rule| {
+                let prefix_len =
+                    if rule.is_any_path { 0 } else { rule.one().path.plain(q.path)? };
+                self.applies(rule, q, &mut scratch.tools).then(|| rule.found(prefix_len))
+            }),
+        }
+    }
+
+    fn find_indexed(&self, index: &Index, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
+        let Scratch { tools, ends, groups, patterns } = scratch;
+        let mut best = Best { rule: usize::MAX, prefix_len: 0 };
+        if let Some(spot) = index.paths.get(q.path) {
+            self.attempt(index.list(spot.exact), q.path.len(), q, tools, &mut best);
+        }
+        // The longest first: it usually wins, and then the conditions of the others are not asked.
+        for (len, spot) in index.paths.prefixes(q.path, ends) {
+            self.attempt(index.list(spot.prefix), len, q, tools, &mut best);
+        }
+        self.attempt(index.any(), 0, q, tools, &mut best);
+        index.find_groups(q.path, groups);
+        for group in groups.iter().map(|&g| index.group(g)) {
+            if group.first() < best.rule {
+                group.matching(q.path, &mut tools.caches, patterns);
+                for &pattern in patterns.iter() {
+                    self.attempt(index.of_pattern(group, pattern), 0, q, tools, &mut best);
+                }
+            }
+        }
+        self.rules.get(best.rule).map(|rule| rule.found(best.prefix_len))
+    }
+
+    /// Calls `visit` with every rule whose condition on the path holds, and the bytes it took; in
+    /// no order. For tools: it asks all of them.
+    pub(crate) fn by_path(
+        &self,
+        path: &str,
+        scratch: &mut Scratch,
+        mut visit: impl FnMut(usize, usize),
+    ) {
+        let Scratch { tools, ends, groups, patterns } = scratch;
+        let Some(index) = &self.index else {
+            for (at, rule) in self.rules.iter().enumerate() {
+                if let Some(len) = rule.one().path.plain(path) {
+                    visit(at, len);
+                }
+            }
+            return;
+        };
+        let mut visit_all = |rules: &[u32], len| rules.iter().for_each(|&r| visit(r as usize, len));
+        if let Some(spot) = index.paths.get(path) {
+            visit_all(index.list(spot.exact), path.len());
+        }
+        for (len, spot) in index.paths.prefixes(path, ends) {
+            visit_all(index.list(spot.prefix), len);
+        }
+        visit_all(index.any(), 0);
+        index.find_groups(path, groups);
+        for group in groups.iter().map(|&g| index.group(g)) {
+            group.matching(path, &mut tools.caches, patterns);
+            patterns.iter().for_each(|&p| visit_all(index.of_pattern(group, p), 0));
+        }
+    }
+
+    /// Takes the first of these rules that applies, if it goes before the best so far.
+    fn attempt(
+        &self,
+        rules: &[u32],
+        prefix_len: usize,
+        q: &Query<'_>,
+        tools: &mut Tools,
+        best: &mut Best,
+    ) {
+        for rule in rules.iter().map(|&r| r as usize).take_while(|&r| r < best.rule) {
+            if self.applies(&self.rules[rule], q, tools) {
+                *best = Best { rule, prefix_len };
+                return;
+            }
+        }
+    }
+
+    /// Whether everything but the path holds.
+    fn applies(&self, rule: &Rule, q: &Query<'_>, tools: &mut Tools) -> bool {
+        (self.is_uniform || rule.route.listeners.contains(q.listener))
+            && rule.conditions_hold(q, tools)
+    }
+}
+
+/// Rules in order of precedence; each one's rank is looked at once.
+fn in_order(rules: Vec<Rule>) -> Box<[Rule]> {
+    if rules.len() < 2 {
+        return rules.into();
+    }
+    let mut ranked: Vec<_> = rules.into_iter().map(|r| (r.ranked().rank(), r)).collect();
+    ranked.sort_unstable_by(|(x, a), (y, b)| {
+        x.cmp(y).then_with(|| {
+            let names = a.ranked().name().cmp(&b.ranked().name());
+            names.then(a.place.cmp(&b.place))
+        })
+    });
+    ranked.into_iter().map(|(_, rule)| rule).collect()
+}
+
+/// The best so far: a place in the order of precedence.
+struct Best {
+    rule: usize,
+    prefix_len: usize,
+}

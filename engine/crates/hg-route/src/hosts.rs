@@ -1,0 +1,162 @@
+//! Hosts by name: 256 shards, so that a change copies one of them only.
+
+use crate::ListenerId;
+use crate::bucket::Bucket;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+const SHARDS: usize = 256;
+
+/// Where in a hash the bits stand that choose a shard: between those that a table looks at.
+const SHARD_SHIFT: u32 = 48;
+
+/// The last bit of the set of wildcard depths stands for this many labels and more.
+const DEEPEST: usize = 63;
+
+/// The hosts that have routes. Cloning shares the shards; changing one copies it.
+#[derive(Clone)]
+pub(crate) struct Hosts {
+    shards: Vec<Arc<Shard>>,
+    /// The host `*`.
+    any: Option<Arc<Bucket>>,
+    /// How many wildcards have this many labels behind the star.
+    wildcards: [u32; DEEPEST + 1],
+    /// Bit n: there are wildcards with n labels.
+    wildcard_depths: u64,
+}
+
+type Shard = HashTable<Arc<Bucket>>;
+
+/// A host with its hash, in the order in which hosts lie in memory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HostKey<'h> {
+    /// The hash, the bits that choose the shard first.
+    order: u64,
+    /// The host.
+    pub(crate) text: &'h Arc<str>,
+}
+
+impl<'h> HostKey<'h> {
+    /// Of a host (`a.example`, `*.example`, `*`).
+    pub(crate) fn new(text: &'h Arc<str>) -> Self {
+        Self { order: hash(key(text)).rotate_left(8), text }
+    }
+
+    fn hash(&self) -> u64 {
+        self.order.rotate_right(8)
+    }
+}
+
+impl Default for Hosts {
+    fn default() -> Self {
+        let shard = Arc::new(Shard::new());
+        Self {
+            shards: vec![shard; SHARDS],
+            any: None,
+            wildcards: [0; DEEPEST + 1],
+            wildcard_depths: 0,
+        }
+    }
+}
+
+impl Hosts {
+    /// The most specific host that has routes on this listener.
+    pub(crate) fn select(&self, host: &str, listener: ListenerId) -> Option<&Bucket> {
+        self.candidates(host).find(|b| b.listeners.contains(listener))
+    }
+
+    /// Every host that covers this name, the most specific first.
+    pub(crate) fn candidates<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Bucket> {
+        // A name that begins with a dot would be taken for a wildcard's key.
+        let exact = (!host.starts_with('.')).then(|| self.get_key(host)).flatten();
+        let wildcards = (self.wildcard_depths != 0).then(|| self.wildcards(host));
+        exact.into_iter().chain(wildcards.into_iter().flatten()).chain(self.any.as_deref())
+    }
+
+    fn wildcards<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Bucket> {
+        let dots = memchr::memchr_iter(b'.', host.as_bytes());
+        let mut depth = dots.clone().count() + 1;
+        dots.filter_map(move |at| {
+            depth -= 1;
+            let is_used = self.wildcard_depths & 1 << depth.min(DEEPEST) != 0;
+            // `*` stands for one label at least.
+            if is_used && at > 0 { self.get_key(host.get(at..)?) } else { None }
+        })
+    }
+
+    /// The host of exactly this text.
+    pub(crate) fn get(&self, host: &HostKey<'_>) -> Option<&Bucket> {
+        if &**host.text == "*" {
+            return self.any.as_deref();
+        }
+        let shard = &self.shards[shard_of(host.hash())];
+        shard.find(host.hash(), |b| b.host == *host.text).map(|b| &**b)
+    }
+
+    fn get_key(&self, key: &str) -> Option<&Bucket> {
+        let hash = hash(key);
+        let found = self.shards[shard_of(hash)].find(hash, |b| self::key(&b.host) == key);
+        found.map(|b| &**b)
+    }
+
+    /// Puts a host's routes in place of those it had.
+    pub(crate) fn put(&mut self, host: &HostKey<'_>, bucket: Bucket) {
+        let bucket = Arc::new(bucket);
+        if &**host.text == "*" {
+            self.any = Some(bucket);
+            return;
+        }
+        let shard = Arc::make_mut(&mut self.shards[shard_of(host.hash())]);
+        match shard.find_mut(host.hash(), |b| b.host == *host.text) {
+            Some(place) => *place = bucket,
+            None => {
+                shard.insert_unique(host.hash(), bucket, |b| hash(key(&b.host)));
+                self.count_wildcard(host.text, true);
+            }
+        }
+    }
+
+    /// Takes a host out.
+    pub(crate) fn remove(&mut self, host: &HostKey<'_>) {
+        if &**host.text == "*" {
+            self.any = None;
+            return;
+        }
+        let shard = Arc::make_mut(&mut self.shards[shard_of(host.hash())]);
+        if let Ok(entry) = shard.find_entry(host.hash(), |b| b.host == *host.text) {
+            entry.remove();
+            self.count_wildcard(host.text, false);
+        }
+    }
+
+    /// Every host, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bucket> {
+        self.shards.iter().flat_map(|s| s.iter()).chain(&self.any).map(|b| &**b)
+    }
+
+    fn count_wildcard(&mut self, host: &str, is_new: bool) {
+        let Some(suffix) = host.strip_prefix('*') else {
+            return;
+        };
+        let depth = memchr::memchr_iter(b'.', suffix.as_bytes()).count().min(DEEPEST);
+        let count = &mut self.wildcards[depth];
+        *count = if is_new { *count + 1 } else { count.saturating_sub(1) };
+        let bit = 1 << depth;
+        self.wildcard_depths = (self.wildcard_depths & !bit) | if *count > 0 { bit } else { 0 };
+    }
+}
+
+/// What a host is stored under: `.example` for `*.example`, so that a suffix of a name finds it.
+fn key(host: &str) -> &str {
+    host.strip_prefix('*').unwrap_or(host)
+}
+
+fn hash(key: &str) -> u64 {
+    FixedState::default().hash_one(key.as_bytes())
+}
+
+fn shard_of(hash: u64) -> usize {
+    (hash >> SHARD_SHIFT) as usize % SHARDS
+}

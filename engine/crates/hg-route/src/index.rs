@@ -1,0 +1,239 @@
+//! The matches of one host by path: exact paths and prefixes by hash, regexes by a radix tree of
+//! their literal prefixes; behind each of the last, one automaton.
+
+use crate::automaton::{Automaton, Caches};
+use crate::bucket::Rule;
+use crate::compiled::PathRule;
+use crate::paths::{List, Paths, Spot};
+use crate::pattern;
+use crate::radix::Radix;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Bytes that the automata of one host may take together.
+const HOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// Matches by path; they are named by their place in the order of precedence.
+pub(crate) struct Index {
+    /// Exact paths and prefixes.
+    pub(crate) paths: Paths,
+    /// Literal prefixes of regexes; the values are places in `groups`.
+    literals: Radix,
+    /// Sorted by literal prefix.
+    groups: Box<[Group]>,
+    /// Matches without a condition on the path.
+    any: List,
+    /// All lists, one after the other; each in order of precedence.
+    rules: Box<[u32]>,
+}
+
+/// Regexes with the same literal prefix.
+pub(crate) struct Group {
+    /// Kept from index to index as long as the patterns stay the same.
+    patterns: Arc<Patterns>,
+    /// The first of its matches.
+    first: usize,
+    /// Matches by pattern.
+    lists: Box<[List]>,
+}
+
+struct Patterns {
+    literal: Box<[u8]>,
+    /// Sorted and distinct.
+    texts: Box<[Box<str>]>,
+    /// What follows the literal; shared by all groups for which that is the same.
+    rest: Arc<Automaton>,
+}
+
+/// A match under the key where it stands. The order of the fields is that of sorting.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Entry<'r> {
+    is_regex: bool,
+    /// The path, or the literal prefix.
+    key: &'r [u8],
+    /// The pattern, or the path again.
+    text: &'r str,
+    is_exact: bool,
+    rule: u32,
+}
+
+impl Index {
+    /// Indexes rules that are in order of precedence; automata that stay are taken from the old.
+    ///
+    /// # Errors
+    /// The regexes are together too large.
+    pub(crate) fn new(rules: &[Rule], old: Option<&Index>) -> Result<Self, String> {
+        let mut draft = Draft::new(rules.len(), old);
+        let (entries, any) = sort_out(rules);
+        let any = draft.list(any.into_iter());
+        let (paths, regexes) = entries.split_at(entries.partition_point(|e| !e.is_regex));
+        let paths = paths.chunk_by(|a, b| a.text == b.text);
+        let paths =
+            Paths::new(paths.filter_map(|same| Some((same.first()?.text, draft.spot(same)))));
+        let mut literals = Vec::new();
+        let mut groups = Vec::new();
+        for same in regexes.chunk_by(|a, b| a.key == b.key) {
+            let Some(first) = same.first() else { continue };
+            literals.push((first.key, groups.len() as u32));
+            groups.push(draft.group(first.key, same)?);
+        }
+        Ok(Self {
+            paths,
+            literals: Radix::new(&literals),
+            groups: groups.into(),
+            any,
+            rules: draft.rules.into(),
+        })
+    }
+
+    /// Matches without a condition on the path.
+    pub(crate) fn any(&self) -> &[u32] {
+        self.list(self.any)
+    }
+
+    /// The matches of a list.
+    pub(crate) fn list(&self, list: List) -> &[u32] {
+        &self.rules[list.start as usize..(list.start + list.len) as usize]
+    }
+
+    /// Puts every group of regexes whose literal prefix begins the path in `groups`.
+    pub(crate) fn find_groups(&self, path: &str, groups: &mut Vec<u32>) {
+        groups.clear();
+        self.literals.walk(path.as_bytes(), |_, group| groups.push(group));
+    }
+
+    /// A group that [`Index::find_groups`] named.
+    pub(crate) fn group(&self, group: u32) -> &Group {
+        &self.groups[group as usize]
+    }
+
+    /// Matches with a pattern that [`Group::matching`] named.
+    pub(crate) fn of_pattern(&self, group: &Group, pattern: u32) -> &[u32] {
+        self.list(group.lists[pattern as usize])
+    }
+}
+
+impl Group {
+    /// The first of its matches in the order of precedence.
+    pub(crate) fn first(&self) -> usize {
+        self.first
+    }
+
+    /// Puts the number of each pattern that matches the whole path in `found`. The path begins
+    /// with the literal prefix.
+    pub(crate) fn matching(&self, path: &str, caches: &mut Caches, found: &mut Vec<u32>) {
+        found.clear();
+        let from = self.patterns.literal.len();
+        self.patterns.rest.run(path.as_bytes(), from, caches, |p| found.push(p as u32));
+    }
+}
+
+/// Matches with a path, sorted, and those without.
+fn sort_out(rules: &[Rule]) -> (Vec<Entry<'_>>, Vec<u32>) {
+    let mut entries = Vec::with_capacity(rules.len());
+    let mut any = Vec::new();
+    for (rule, at) in rules.iter().zip(0u32..) {
+        let plain = |text, is_exact| Entry { is_regex: false, key: &[], text, is_exact, rule: at };
+        entries.push(match &rule.one().path {
+            PathRule::Any => {
+                any.push(at);
+                continue;
+            }
+            PathRule::Exact(path) => plain(&**path, true),
+            PathRule::Prefix(path) => plain(&**path, false),
+            PathRule::Regex(regex) => {
+                let (text, key) = (&*regex.0, &*regex.1);
+                Entry { is_regex: true, key, text, is_exact: false, rule: at }
+            }
+        });
+    }
+    entries.sort_unstable();
+    (entries, any)
+}
+
+/// An index in the making.
+struct Draft<'o> {
+    rules: Vec<u32>,
+    /// The old index's, by literal prefix.
+    old: HashMap<&'o [u8], &'o Arc<Patterns>>,
+    /// By the patterns, without their literal prefixes.
+    automata: HashMap<Vec<String>, Arc<Automaton>>,
+    /// Taken by automata so far.
+    bytes: usize,
+}
+
+impl<'o> Draft<'o> {
+    fn new(rules: usize, old: Option<&'o Index>) -> Self {
+        let old = old.map_or(&[][..], |o| &o.groups);
+        Self {
+            rules: Vec::with_capacity(rules),
+            old: old.iter().map(|g| (&*g.patterns.literal, &g.patterns)).collect(),
+            automata: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    fn list(&mut self, rules: impl Iterator<Item = u32>) -> List {
+        let start = self.rules.len() as u32;
+        self.rules.extend(rules);
+        List { start, len: self.rules.len() as u32 - start }
+    }
+
+    /// The matches of one path.
+    fn spot(&mut self, entries: &[Entry<'_>]) -> Spot {
+        let (prefix, exact) = entries.split_at(entries.partition_point(|e| !e.is_exact));
+        let prefix = self.list(prefix.iter().map(|e| e.rule));
+        let exact = self.list(exact.iter().map(|e| e.rule));
+        Spot::new(exact, prefix)
+    }
+
+    /// The regexes of one literal prefix.
+    fn group(&mut self, literal: &[u8], entries: &[Entry<'_>]) -> Result<Group, String> {
+        let mut texts = Vec::new();
+        let mut lists = Vec::new();
+        for entries in entries.chunk_by(|a, b| a.text == b.text) {
+            texts.extend(entries.first().map(|e| e.text));
+            lists.push(self.list(entries.iter().map(|e| e.rule)));
+        }
+        let first = entries.iter().map(|e| e.rule as usize).min().unwrap_or(usize::MAX);
+        Ok(Group { patterns: self.patterns(literal, &texts)?, first, lists: lists.into() })
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), String> {
+        self.bytes += bytes;
+        match self.bytes <= HOST_BYTES {
+            true => Ok(()),
+            false => Err("the regexes of one host are together too large".to_owned()),
+        }
+    }
+
+    /// The old index's, if it has the same.
+    fn patterns(&mut self, literal: &[u8], texts: &[&str]) -> Result<Arc<Patterns>, String> {
+        if let Some(old) = self.old.get(literal)
+            && old.texts.iter().map(|t| &**t).eq(texts.iter().copied())
+        {
+            let old = Arc::clone(old);
+            self.spend(old.rest.memory_bytes())?;
+            return Ok(old);
+        }
+        let mut rests = Vec::with_capacity(texts.len());
+        for text in texts {
+            rests.push(pattern::split_literal(&pattern::read(text)?).1);
+        }
+        let key: Vec<String> = rests.iter().map(ToString::to_string).collect();
+        let rest = match self.automata.get(&key) {
+            Some(same) => same.clone(),
+            None => {
+                let made = Arc::new(Automaton::new(&rests)?);
+                self.spend(made.memory_bytes())?;
+                self.automata.insert(key, made.clone());
+                made
+            }
+        };
+        let texts = texts.iter().map(|t| Box::from(*t)).collect();
+        Ok(Arc::new(Patterns { literal: literal.into(), texts, rest }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! Matchers, precedence, path normalisation, explain; pure (DESIGN §6 "Path", §8).
+//!
+//! Owns the one decision which route a request belongs to. The data plane, `headgate explain`,
+//! `headgate test` and the lints all call this code, so that they cannot disagree. It never looks
+//! at a socket, a clock or a file.
+//!
+//! How a request is looked up:
+//! 1. [`path::normalise`] once; the normalised path is routed and forwarded.
+//! 2. The most specific host that has routes on the listener: a hash of the name, then of its
+//!    wildcard suffixes, longest first, then `*`.
+//! 3. In that host exact paths and prefixes by a hash of what stands before each slash, and the
+//!    regex groups whose literal prefix stands there by a radix tree; each group is one automaton
+//!    that reports every pattern that matches the whole path.
+//! 4. Of those candidates the first in the order of precedence whose other conditions hold.
+
+mod automaton;
+mod bucket;
+pub mod check;
+mod compiled;
+mod condition;
+mod describe;
+mod explain;
+mod hosts;
+mod index;
+mod listeners;
+mod order;
+pub mod path;
+mod paths;
+mod pattern;
+mod query;
+mod radix;
+mod router;
+mod scratch;
+mod shadow;
+
+pub use describe::{Condition, ConditionKind};
+pub use explain::{Explanation, MatchRef, NearMiss, Won};
+pub use order::Criterion;
+pub use query::{Found, Headers, ListenerId, NoHeaders, Query, RouteChange, RouteId};
+pub use router::Router;
+pub use scratch::Scratch;
+pub use shadow::Shadow;

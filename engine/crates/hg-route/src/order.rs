@@ -1,0 +1,150 @@
+//! The order of precedence within a host (DESIGN §8).
+
+use crate::compiled::{Compiled, CompiledMatch, PathRule};
+use crate::query::RouteId;
+use std::cmp::{Ordering, Reverse};
+
+/// What decides between two matches, in the order in which it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Criterion {
+    /// `priority`: the higher first.
+    Priority,
+    /// Exact before regex before prefix; no condition on the path counts as the prefix `/`.
+    PathKind,
+    /// Of two prefixes the longer.
+    PrefixLength,
+    /// With a condition on the method before without.
+    Method,
+    /// More conditions on headers first.
+    Headers,
+    /// More conditions on query parameters first.
+    Query,
+    /// With a condition on the client's address before without.
+    Client,
+    /// The name, in byte order.
+    Name,
+    /// The place in the route's own list of matches.
+    Place,
+}
+
+impl Criterion {
+    /// All of them, the strongest first.
+    pub const ALL: [Criterion; 9] = [
+        Criterion::Priority,
+        Criterion::PathKind,
+        Criterion::PrefixLength,
+        Criterion::Method,
+        Criterion::Headers,
+        Criterion::Query,
+        Criterion::Client,
+        Criterion::Name,
+        Criterion::Place,
+    ];
+
+    /// The stable word for it, for JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Criterion::Priority => "priority",
+            Criterion::PathKind => "path_kind",
+            Criterion::PrefixLength => "prefix_length",
+            Criterion::Method => "method",
+            Criterion::Headers => "headers",
+            Criterion::Query => "query",
+            Criterion::Client => "client",
+            Criterion::Name => "name",
+            Criterion::Place => "place",
+        }
+    }
+
+    /// Why the one it favours goes first, as part of a sentence.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Criterion::Priority => "its priority is higher",
+            Criterion::PathKind => "an exact path goes before a regex, a regex before a prefix",
+            Criterion::PrefixLength => "its prefix is longer",
+            Criterion::Method => "it has a condition on the method",
+            Criterion::Headers => "it has more conditions on headers",
+            Criterion::Query => "it has more conditions on query parameters",
+            Criterion::Client => "it has a condition on the client's address",
+            Criterion::Name => "its name comes first",
+            Criterion::Place => "it comes first in the route",
+        }
+    }
+
+    fn compare(self, a: Ranked<'_>, b: Ranked<'_>) -> Ordering {
+        let (x, y) = (a.rank(), b.rank());
+        match self {
+            Criterion::Priority => x.priority.cmp(&y.priority),
+            Criterion::PathKind => x.path_kind.cmp(&y.path_kind),
+            Criterion::PrefixLength => x.prefix_len.cmp(&y.prefix_len),
+            Criterion::Method => x.any_method.cmp(&y.any_method),
+            Criterion::Headers => x.headers.cmp(&y.headers),
+            Criterion::Query => x.query.cmp(&y.query),
+            Criterion::Client => x.any_client.cmp(&y.any_client),
+            Criterion::Name => a.name().cmp(&b.name()),
+            Criterion::Place => a.place.cmp(&b.place),
+        }
+    }
+}
+
+/// What decides before the name does. The order of the fields is that of the criteria.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    priority: Reverse<i32>,
+    path_kind: u8,
+    prefix_len: Reverse<usize>,
+    any_method: bool,
+    headers: Reverse<usize>,
+    query: Reverse<usize>,
+    any_client: bool,
+}
+
+/// A match with its route and its place there.
+#[derive(Clone, Copy)]
+pub(crate) struct Ranked<'r> {
+    pub(crate) route: &'r Compiled,
+    pub(crate) one: &'r CompiledMatch,
+    pub(crate) place: usize,
+}
+
+impl<'r> Ranked<'r> {
+    /// What decides before the name does.
+    pub(crate) fn rank(self) -> Rank {
+        let conditions = self.one.conditions.as_deref();
+        Rank {
+            priority: Reverse(self.route.priority),
+            path_kind: path_kind(&self.one.path),
+            prefix_len: prefix_len(&self.one.path),
+            any_method: conditions.is_none_or(|c| c.methods.is_empty()),
+            headers: Reverse(conditions.map_or(0, |c| c.headers.len())),
+            query: Reverse(conditions.map_or(0, |c| c.query.len())),
+            any_client: conditions.is_none_or(|c| c.client.is_empty()),
+        }
+    }
+
+    /// What decides then; the slot, for routes of one name.
+    pub(crate) fn name(self) -> (&'r str, RouteId) {
+        (&self.route.name, self.route.id)
+    }
+}
+
+fn path_kind(path: &PathRule) -> u8 {
+    match path {
+        PathRule::Exact(_) => 0,
+        PathRule::Regex(_) => 1,
+        PathRule::Prefix(_) | PathRule::Any => 2,
+    }
+}
+
+fn prefix_len(path: &PathRule) -> Reverse<usize> {
+    match path {
+        PathRule::Prefix(text) => Reverse(text.len()),
+        _ => Reverse(0),
+    }
+}
+
+/// What decides between two matches: the first criterion in which they differ.
+pub(crate) fn decisive(a: Ranked<'_>, b: Ranked<'_>) -> Criterion {
+    let differs = |c: &Criterion| c.compare(a, b).is_ne();
+    Criterion::ALL.into_iter().find(differs).unwrap_or(Criterion::Place)
+}

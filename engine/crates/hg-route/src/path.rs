@@ -1,0 +1,268 @@
+//! Path normalisation (RFC 3986 §6.2.2; DESIGN §6 "Path").
+//!
+//! The normalised path is what is routed, what middlewares see and what is forwarded, so that no
+//! two of them can read the same bytes differently. Normalising twice changes nothing.
+
+use std::fmt;
+
+/// Why a path or a query is refused (status 400).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// It does not begin with `/`.
+    NotAbsolute,
+    /// A byte that may not stand in a request target: a control, a space, `#`, `?` in a path, or
+    /// a byte above 0x7F.
+    Forbidden(u8),
+    /// `%` without two hexadecimal digits after it.
+    BadEscape,
+    /// `%00`.
+    EncodedNul,
+    /// `\` or `%5C`, which some servers read as `/`.
+    Backslash,
+    /// `..` climbs above the root.
+    AboveRoot,
+    /// Decoding a `%2F` would make a segment `.` or `..`.
+    EncodedDotSegment,
+}
+
+impl PathError {
+    /// A short stable sentence, fit for a log line and the `details` of `Proxy-Status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PathError::NotAbsolute => "path does not begin with a slash",
+            PathError::Forbidden(_) => "forbidden byte in the request target",
+            PathError::BadEscape => "percent sign without two hexadecimal digits",
+            PathError::EncodedNul => "encoded NUL in the path",
+            PathError::Backslash => "backslash in the path",
+            PathError::AboveRoot => "path climbs above the root",
+            PathError::EncodedDotSegment => "encoded slash beside a dot segment",
+        }
+    }
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathError::Forbidden(b) => write!(f, "{} (0x{b:02X})", self.as_str()),
+            _ => f.write_str(self.as_str()),
+        }
+    }
+}
+
+impl std::error::Error for PathError {}
+
+/// What a byte of a path means to the scan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stands for itself (RFC 3986 `pchar` without `%`).
+    Plain,
+    Slash,
+    Percent,
+    /// Forbidden by RFC 3986, but sent by clients: taken, and percent-encoded.
+    Encode,
+    Backslash,
+    Forbidden,
+}
+
+const fn class_of(byte: u8) -> Class {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => Class::Plain,
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => Class::Plain,
+        b':' | b'@' => Class::Plain,
+        b'/' => Class::Slash,
+        b'%' => Class::Percent,
+        // Browsers leave square brackets in paths as they are (WHATWG URL, path percent-encode set).
+        b'{' | b'}' | b'|' | b'^' | b'"' | b'<' | b'>' | b'`' | b'[' | b']' => Class::Encode,
+        b'\\' => Class::Backslash,
+        _ => Class::Forbidden,
+    }
+}
+
+const CLASSES: [Class; 256] = {
+    let mut table = [Class::Forbidden; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = class_of(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+/// Returns the normalised form of a path without its query: dot segments and duplicate slashes
+/// removed, unreserved characters decoded, hexadecimal digits in upper case, characters that
+/// clients send though RFC 3986 forbids them (`{ } | ^ " < > [ ]` and the backtick) encoded. An
+/// empty path is `/`; `%2F` stays as it is.
+///
+/// A path that is normal already is returned itself after one scan; otherwise the result is built
+/// in `buf`, whose capacity is kept from call to call.
+///
+/// # Errors
+/// [`PathError`], where DESIGN §6 demands status 400.
+pub fn normalise<'a>(path: &'a str, buf: &'a mut String) -> Result<&'a str, PathError> {
+    if is_normal(path) {
+        return Ok(path);
+    }
+    if path.is_empty() {
+        return Ok("/");
+    }
+    rebuild(path.strip_prefix('/').ok_or(PathError::NotAbsolute)?, buf)?;
+    Ok(buf)
+}
+
+/// Whether the path is normal, without doubt: a path with `%2F` may be so and get `false`.
+fn is_normal(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    if bytes.first() != Some(&b'/') {
+        return false;
+    }
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match CLASSES[usize::from(byte)] {
+            Class::Plain => at += 1,
+            Class::Slash if begins_odd_segment(&bytes[at + 1..]) => return false,
+            Class::Slash => at += 1,
+            Class::Percent => match decode_escape(&bytes[at + 1..]) {
+                Some(b'/' | b'\\' | 0) | None => return false,
+                Some(value) if is_unreserved(value) => return false,
+                Some(_) if bytes[at + 1..at + 3].iter().any(u8::is_ascii_lowercase) => {
+                    return false;
+                }
+                Some(_) => at += 3,
+            },
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Whether what follows a slash is another slash or a dot segment.
+fn begins_odd_segment(after: &[u8]) -> bool {
+    matches!(after, [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..])
+}
+
+/// Builds the normal form of `/` + `rest` in `buf`.
+fn rebuild(rest: &str, buf: &mut String) -> Result<(), PathError> {
+    buf.clear();
+    let mut segments = rest.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        let start = buf.len();
+        buf.push('/');
+        if push_segment(segment, buf)? && has_dot_piece(&buf.as_bytes()[start + 1..]) {
+            return Err(PathError::EncodedDotSegment);
+        }
+        // The last segment leaves its slash: `/a/..` is `/`, `/a/b/..` is `/a/`.
+        match &buf.as_bytes()[start + 1..] {
+            b"" if !is_last => buf.truncate(start),
+            b"." => buf.truncate(start + usize::from(is_last)),
+            b".." => {
+                let parent = buf[..start].rfind('/').ok_or(PathError::AboveRoot)?;
+                buf.truncate(parent + usize::from(is_last));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Appends one segment in normal form; `true` if it holds a `%2F`.
+fn push_segment(segment: &str, buf: &mut String) -> Result<bool, PathError> {
+    let bytes = segment.as_bytes();
+    let mut has_slash = false;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        match CLASSES[usize::from(byte)] {
+            Class::Plain | Class::Slash => buf.push(char::from(byte)),
+            Class::Encode => push_escape(byte, buf),
+            Class::Backslash => return Err(PathError::Backslash),
+            Class::Forbidden => return Err(PathError::Forbidden(byte)),
+            Class::Percent => {
+                match decode_escape(&bytes[at..]).ok_or(PathError::BadEscape)? {
+                    0 => return Err(PathError::EncodedNul),
+                    b'\\' => return Err(PathError::Backslash),
+                    value if is_unreserved(value) => buf.push(char::from(value)),
+                    value => {
+                        has_slash |= value == b'/';
+                        push_escape(value, buf);
+                    }
+                }
+                at += 2;
+            }
+        }
+    }
+    Ok(has_slash)
+}
+
+/// Whether a segment, its `%2F` taken as slashes, has a piece `.` or `..`.
+fn has_dot_piece(mut segment: &[u8]) -> bool {
+    loop {
+        let cut = segment.windows(3).position(|w| w == b"%2F");
+        let piece = &segment[..cut.unwrap_or(segment.len())];
+        if piece == b"." || piece == b".." {
+            return true;
+        }
+        match cut {
+            Some(at) => segment = &segment[at + 3..],
+            None => return false,
+        }
+    }
+}
+
+/// The value of the two hexadecimal digits at the front.
+pub(crate) fn decode_escape(digits: &[u8]) -> Option<u8> {
+    let [high, low, ..] = digits else { return None };
+    Some(hex_value(*high)? << 4 | hex_value(*low)?)
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// RFC 3986 §2.3.
+fn is_unreserved(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
+}
+
+fn push_escape(byte: u8, buf: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    buf.push('%');
+    buf.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    buf.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
+
+/// Returns a query fit to be forwarded: characters that clients send though RFC 3986 forbids them
+/// (those of a path, and `\`) encoded, everything else as it is, escapes too. Returns the input
+/// itself when there are none; otherwise the result is built in `buf`.
+///
+/// # Errors
+/// [`PathError::Forbidden`] for a space, a control, `#` or a byte above 0x7F.
+pub fn encode_query<'a>(query: &'a str, buf: &'a mut String) -> Result<&'a str, PathError> {
+    let mut is_plain = true;
+    for &byte in query.as_bytes() {
+        match CLASSES[usize::from(byte)] {
+            Class::Encode | Class::Backslash => is_plain = false,
+            Class::Forbidden if byte != b'?' => return Err(PathError::Forbidden(byte)),
+            _ => {}
+        }
+    }
+    if is_plain {
+        return Ok(query);
+    }
+    buf.clear();
+    for &byte in query.as_bytes() {
+        match CLASSES[usize::from(byte)] {
+            Class::Encode | Class::Backslash => push_escape(byte, buf),
+            _ => buf.push(char::from(byte)),
+        }
+    }
+    Ok(buf)
+}
+
+#[cfg(test)]
+mod tests;

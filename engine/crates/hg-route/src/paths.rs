@@ -1,0 +1,174 @@
+//! Exact paths and prefixes of one host: a hash of what stands before each slash. Only depths at
+//! which there are prefixes are looked up, so that ten thousand of one depth cost one look-up.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher as _;
+
+/// The last bit of the set of depths stands for this many segments and more.
+const DEEPEST: usize = 63;
+
+/// A piece of a list of rules; see [`crate::index::Index`].
+#[derive(Clone, Copy, Default)]
+pub(crate) struct List {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+/// What is known of one path.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Spot {
+    start: u32,
+    len: u32,
+    /// Rules that want exactly this path.
+    pub(crate) exact: List,
+    /// Rules that want it as a prefix.
+    pub(crate) prefix: List,
+}
+
+impl Spot {
+    /// Of a path's rules.
+    pub(crate) fn new(exact: List, prefix: List) -> Self {
+        Self { exact, prefix, ..Self::default() }
+    }
+}
+
+/// Paths, each with its rules.
+#[derive(Default)]
+pub(crate) struct Paths {
+    table: HashTable<u32>,
+    spots: Box<[Spot]>,
+    /// All paths, one after the other.
+    text: Box<str>,
+    /// Bit n: there are prefixes of n segments.
+    depths: u64,
+    /// Bytes of the longest prefix.
+    longest: usize,
+}
+
+/// Where segments of a path end: bytes before the slash, and segments before it.
+pub(crate) type Ends = Vec<(u32, u32)>;
+
+impl Paths {
+    /// Of paths that are distinct.
+    pub(crate) fn new<'p>(paths: impl Iterator<Item = (&'p str, Spot)>) -> Self {
+        let mut made = Self::default();
+        let mut spots = Vec::new();
+        let mut text = String::new();
+        for (path, spot) in paths {
+            spots.push(Spot { start: text.len() as u32, len: path.len() as u32, ..spot });
+            text.push_str(path);
+            if spot.prefix.len > 0 {
+                made.depths |= 1 << depth(path).min(DEEPEST);
+                made.longest = made.longest.max(path.len());
+            }
+        }
+        let hash_of = |at: &u32| spots.get(*at as usize).map_or(0, |s| hash(path_of(s, &text)));
+        let mut table = HashTable::with_capacity(spots.len());
+        (0..spots.len() as u32).for_each(|at| {
+            table.insert_unique(hash_of(&at), at, hash_of);
+        });
+        Self { table, spots: spots.into(), text: text.into(), ..made }
+    }
+
+    /// What is known of a path.
+    pub(crate) fn get(&self, path: &str) -> Option<&Spot> {
+        let is_it = |at: &u32| path_of(&self.spots[*at as usize], &self.text) == path;
+        self.table.find(hash(path), is_it).map(|&at| &self.spots[at as usize])
+    }
+
+    /// Every prefix of a path that is known, the longest first, with its length in bytes.
+    pub(crate) fn prefixes<'p>(
+        &'p self,
+        path: &'p str,
+        ends: &'p mut Ends,
+    ) -> impl Iterator<Item = (usize, &'p Spot)> {
+        ends.clear();
+        if self.depths != 0 {
+            self.find_ends(path, ends);
+        }
+        ends.iter().rev().filter_map(|&(end, segments)| {
+            let is_used = self.depths & 1 << (segments as usize).min(DEEPEST) != 0;
+            let spot = if is_used {
+                self.get(path.get(..end as usize)?)?
+            } else {
+                return None;
+            };
+            Some((end as usize, spot))
+        })
+    }
+
+    /// Ends of segments at which a prefix might end.
+    fn find_ends(&self, path: &str, ends: &mut Ends) {
+        let last = if self.depths >> DEEPEST == 0 { self.depths.ilog2() } else { u32::MAX };
+        let slashes = memchr::memchr_iter(b'/', path.as_bytes()).skip(1);
+        let path_end = (!path.ends_with('/')).then_some(path.len());
+        for (end, segments) in slashes.chain(path_end).zip(1..=last) {
+            if end > self.longest {
+                break;
+            }
+            ends.push((end as u32, segments));
+        }
+    }
+}
+
+fn path_of<'t>(spot: &Spot, text: &'t str) -> &'t str {
+    text.get(spot.start as usize..(spot.start + spot.len) as usize).unwrap_or_default()
+}
+
+fn depth(path: &str) -> usize {
+    memchr::memchr_iter(b'/', path.as_bytes()).count()
+}
+
+fn hash(path: &str) -> u64 {
+    FixedState::default().hash_one(path.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn prefixes(paths: &Paths, path: &str) -> Vec<String> {
+        let mut ends = Vec::new();
+        paths.prefixes(path, &mut ends).map(|(len, _)| path[..len].to_owned()).collect()
+    }
+
+    fn known(keys: &[&str]) -> Paths {
+        let spot = Spot::new(List::default(), List { start: 0, len: 1 });
+        Paths::new(keys.iter().map(|k| (*k, spot)))
+    }
+
+    #[test]
+    fn prefixes_end_where_segments_do() {
+        let paths = known(&["/a", "/a/b", "/a/b/c/d"]);
+        assert_eq!(prefixes(&paths, "/a/b/c/d"), ["/a/b/c/d", "/a/b", "/a"]);
+        assert_eq!(prefixes(&paths, "/a/b/"), ["/a/b", "/a"]);
+        assert_eq!(prefixes(&paths, "/ab"), [""; 0]);
+        assert_eq!(prefixes(&paths, "/"), [""; 0]);
+        assert_eq!(prefixes(&Paths::default(), "/a"), [""; 0]);
+    }
+
+    #[test]
+    fn a_path_of_ten_thousand_segments_is_looked_at_no_further_than_prefixes_reach() {
+        let deep = "/x".repeat(100);
+        let paths = known(&["/a", &deep]);
+        let mut ends = Vec::new();
+        assert_eq!(paths.prefixes(&"/x".repeat(10_000), &mut ends).count(), 1);
+        assert_eq!(ends.len(), 100);
+    }
+
+    proptest! {
+        #[test]
+        fn every_known_prefix_is_reported_longest_first(
+            keys in prop::collection::btree_set("(/[ab]{1,2}){1,4}", 0..12),
+            path in "(/[ab]{1,2}){1,6}/?",
+        ) {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let fits = |k: &&&str| path.strip_prefix(**k).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+            let mut expected: Vec<&str> = keys.iter().filter(fits).copied().collect();
+            expected.sort_by_key(|k| std::cmp::Reverse(k.len()));
+            prop_assert_eq!(prefixes(&known(&keys), &path), expected);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What is asked of the router, and what it answers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A listener, by the index the snapshot builder gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerId(pub u16);
+
+/// A route, by the stable slot the snapshot builder gave it. Slots are dense: memory grows with
+/// the highest one in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub u32);
+
+/// One route put in its slot, or taken out of it.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteChange<'a> {
+    /// The slot.
+    pub id: RouteId,
+    /// The route's name; shared, not copied.
+    pub name: &'a Arc<str>,
+    /// What stands in the slot from now on; `None` empties it.
+    pub route: Option<&'a hg_plan::Route>,
+    /// The listeners it is attached to.
+    pub listeners: &'a [ListenerId],
+}
+
+/// The request's header lines.
+pub trait Headers {
+    /// Calls `line` with the value of each line of that name, in order; `name` is lower case,
+    /// values come without white space around them.
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8]));
+}
+
+/// A request without header lines.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn each(&self, _name: &str, _line: &mut dyn FnMut(&[u8])) {}
+}
+
+/// Header lines as (name, value); names in any case. For tests and tools.
+impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for [(N, V)] {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        for (n, v) in self {
+            if n.as_ref().eq_ignore_ascii_case(name) {
+                line(v.as_ref());
+            }
+        }
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for Vec<(N, V)> {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        self.as_slice().each(name, line);
+    }
+}
+
+/// A request, as far as routing looks at it.
+#[derive(Clone, Copy)]
+pub struct Query<'a> {
+    /// Where it came in.
+    pub listener: ListenerId,
+    /// Lower case, without port and trailing dot; IPv6 in brackets.
+    pub host: &'a str,
+    /// As [`crate::path::normalise`] returned it, or `*` (RFC 9112 §3.2.4).
+    pub path: &'a str,
+    /// What follows the first `?`, without it.
+    pub query: Option<&'a str>,
+    /// As sent; methods are case-sensitive (RFC 9110 §9.1).
+    pub method: &'a str,
+    /// Asked only when a candidate has a condition on one.
+    pub headers: &'a dyn Headers,
+    /// The client's address, after trusted peers' headers were read.
+    pub client: IpAddr,
+}
+
+/// The route that takes a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its slot.
+    pub route: RouteId,
+    /// Bytes of the path that its match took: for a prefix its length without a trailing slash
+    /// (0 for `/`), for an exact path the whole, 0 for a regex or no condition on the path.
+    pub prefix_len: usize,
+    /// Which of the route's matches it was, from 0; 0 too where a route has none.
+    pub match_index: usize,
+}

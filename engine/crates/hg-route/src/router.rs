@@ -1,0 +1,170 @@
+//! The router: immutable, shared by workers, changed by making a new one that shares what stayed.
+
+use crate::bucket::{Bucket, Rule};
+use crate::compiled::Compiled;
+use crate::hosts::{HostKey, Hosts};
+use crate::query::{Found, Query, RouteChange, RouteId};
+use crate::scratch::Scratch;
+use hg_plan::{Kind, ObjectError};
+use std::sync::Arc;
+
+/// Slots that are copied together when one of them changes.
+const CHUNK: usize = 64;
+
+/// A slot and what it shall hold.
+type Slot = (RouteId, Option<Arc<Compiled>>);
+
+type Slots = [Option<Arc<Compiled>>; CHUNK];
+
+/// Finds the route of a request. Cloning costs one reference count.
+#[derive(Clone, Default)]
+pub struct Router {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone, Default)]
+struct Inner {
+    hosts: Hosts,
+    slots: Vec<Arc<Slots>>,
+}
+
+/// What becomes of one host.
+struct Edit<'a> {
+    host: HostKey<'a>,
+    /// The route in this slot goes.
+    gone: RouteId,
+    /// This comes in its place.
+    put: Option<&'a Arc<Compiled>>,
+}
+
+impl Router {
+    /// One without routes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A router with these changes made; of several for one slot the last counts. Only the hosts
+    /// they touch are built anew: microseconds for one route among ten thousand hosts.
+    ///
+    /// # Errors
+    /// Every mistake in every route that cannot be compiled; there is then no new router.
+    pub fn apply(&self, changes: &[RouteChange<'_>]) -> Result<Router, Vec<ObjectError>> {
+        let swaps = compile(changes)?;
+        let mut inner = Inner::clone(&self.inner);
+        let old: Vec<Option<Arc<Compiled>>> = swaps
+            .iter()
+            .map(|(id, new)| std::mem::replace(inner.slot_mut(*id), new.clone()))
+            .collect();
+        let mut errors = Vec::new();
+        let edits = edits(&swaps, &old);
+        for edits in edits.chunk_by(|a, b| a.host == b.host) {
+            inner.edit(edits, &mut errors);
+        }
+        if errors.is_empty() { Ok(Router { inner: Arc::new(inner) }) } else { Err(errors) }
+    }
+
+    /// The route that takes a request. Neither allocates, once the scratch has grown, nor locks.
+    pub fn find(&self, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
+        self.inner.hosts.select(q.host, q.listener)?.find(q, scratch)
+    }
+
+    /// Number of routes.
+    pub fn len(&self) -> usize {
+        self.routes().count()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.routes().next().is_none()
+    }
+
+    /// The name of the route in a slot.
+    pub fn name(&self, id: RouteId) -> Option<&Arc<str>> {
+        let slots = self.inner.slots.get(id.0 as usize / CHUNK)?;
+        slots.get(id.0 as usize % CHUNK)?.as_ref().map(|r| &r.name)
+    }
+
+    pub(crate) fn hosts(&self) -> &Hosts {
+        &self.inner.hosts
+    }
+
+    /// Every route, by slot.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<Compiled>> {
+        self.inner.slots.iter().flat_map(|s| s.iter().flatten())
+    }
+}
+
+impl Inner {
+    fn slot_mut(&mut self, id: RouteId) -> &mut Option<Arc<Compiled>> {
+        let (chunk, at) = (id.0 as usize / CHUNK, id.0 as usize % CHUNK);
+        while self.slots.len() <= chunk {
+            self.slots.push(Arc::new([const { None }; CHUNK]));
+        }
+        &mut Arc::make_mut(&mut self.slots[chunk])[at]
+    }
+
+    /// Builds one host anew. `edits` are of that host, sorted by slot.
+    fn edit(&mut self, edits: &[Edit<'_>], errors: &mut Vec<ObjectError>) {
+        let Some(Edit { host, .. }) = edits.first() else {
+            return;
+        };
+        let old = self.hosts.get(host);
+        let is_gone = |id| edits.binary_search_by_key(&id, |e| e.gone).is_ok();
+        let kept =
+            old.iter().flat_map(|b| b.rules.iter()).filter(|r| !is_gone(r.route.id)).cloned();
+        let new = edits.iter().filter_map(|e| e.put);
+        let most = old.map_or(0, |b| b.rules.len());
+        let mut rules = Vec::with_capacity(new.clone().fold(most, |n, r| n + r.matches().len()));
+        rules.extend(kept.chain(new.flat_map(Rule::of)));
+        if rules.is_empty() {
+            self.hosts.remove(host);
+            return;
+        }
+        // The old bucket's text, so that the name is in memory once.
+        let shared = old.map_or(host.text, |b| &b.host).clone();
+        match Bucket::new(shared, rules, old) {
+            Ok(bucket) => self.hosts.put(host, bucket),
+            Err(message) => errors.extend(edits.iter().filter_map(|e| e.put).map(|r| {
+                let path = "match".to_owned();
+                let message = format!("host {}: {message}", host.text);
+                ObjectError { kind: Kind::Route, name: r.name.clone(), path, message }
+            })),
+        }
+    }
+}
+
+/// What becomes of each host, in the order in which hosts lie in memory, then by slot.
+fn edits<'a>(swaps: &'a [Slot], old: &'a [Option<Arc<Compiled>>]) -> Vec<Edit<'a>> {
+    let mut edits = Vec::with_capacity(swaps.len());
+    for ((id, new), old) in swaps.iter().zip(old) {
+        for host in old.iter().flat_map(|r| r.hosts.as_slice()) {
+            if !new.as_ref().is_some_and(|r| r.hosts.contains(host)) {
+                edits.push(Edit { host: HostKey::new(host), gone: *id, put: None });
+            }
+        }
+        if let Some(route) = new {
+            let put = |host| Edit { host: HostKey::new(host), gone: *id, put: Some(route) };
+            edits.extend(route.hosts.as_slice().iter().map(put));
+        }
+    }
+    edits.sort_unstable_by(|a, b| (a.host, a.gone).cmp(&(b.host, b.gone)));
+    edits
+}
+
+/// What each slot shall hold, the last change of a slot counting.
+fn compile(changes: &[RouteChange<'_>]) -> Result<Vec<Slot>, Vec<ObjectError>> {
+    let mut last: Vec<(RouteId, usize)> = changes.iter().zip(0..).map(|(c, i)| (c.id, i)).collect();
+    last.sort_unstable();
+    let mut compiled = Vec::with_capacity(changes.len());
+    let mut errors = Vec::new();
+    for same in last.chunk_by(|a, b| a.0 == b.0) {
+        let Some(change) = same.last().and_then(|&(_, i)| changes.get(i)) else {
+            continue;
+        };
+        match change.route.map(|r| Compiled::new(change, r)).transpose() {
+            Ok(route) => compiled.push((change.id, route.map(Arc::new))),
+            Err(mut mistakes) => errors.append(&mut mistakes),
+        }
+    }
+    if errors.is_empty() { Ok(compiled) } else { Err(errors) }
+}

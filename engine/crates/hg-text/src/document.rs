@@ -1,0 +1,180 @@
+//! A text as the objects it defines, so that an edit of one costs one.
+
+use crate::digest::Hasher;
+use crate::edit;
+use crate::toml::Header;
+use crate::{Format, SubtreeHash, TextError, Value, decode, explain, read, toml};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A text that was read. Copies share what they have in common.
+#[derive(Clone, Debug)]
+pub struct Document {
+    format: Format,
+    /// A map as it was read from a whole text.
+    base: Arc<Value>,
+    /// What edits put in place of entries of the base, by positions of section and name.
+    edited: BTreeMap<(usize, usize), Value>,
+    /// Of a TOML text, its headers.
+    headers: Vec<Header>,
+}
+
+/// One object of a document: `routes.api` is section `routes`, name `api`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry<'d> {
+    /// The top-level key.
+    pub section: &'d str,
+    /// The key below it; empty if the section is no map, or an empty one.
+    pub name: &'d str,
+    /// What stands there.
+    pub value: &'d Value,
+}
+
+impl Document {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// As [`crate::parse`]; also if the text is anything but a map.
+    pub fn read(text: &[u8], format: Format) -> Result<Document, TextError> {
+        let text = decode(text)?;
+        let mut headers = Vec::new();
+        let value = match format {
+            Format::Toml => toml::read_with_headers(text, &mut headers),
+            _ => read(text, format),
+        };
+        match value.map_err(|fault| explain(fault, text, format))? {
+            value @ Value::Map(_) => {
+                Ok(Document { format, base: Arc::new(value), edited: BTreeMap::new(), headers })
+            }
+            _ => Err(TextError::at_start("the text must be a map of sections".into())),
+        }
+    }
+
+    /// Reads `text` by what differs from `old_text`, the text of this document.
+    ///
+    /// Where the difference lies within whole `[section.name]` tables of a TOML text, only those
+    /// are read and the rest is shared; otherwise the same as [`Document::read`].
+    ///
+    /// # Errors
+    /// As [`Document::read`].
+    pub fn reread(&self, old_text: &[u8], text: &[u8]) -> Result<Document, TextError> {
+        match edit::apply(self, old_text, text) {
+            Some(document) => Ok(document),
+            None => Document::read(text, self.format),
+        }
+    }
+
+    /// The text's format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The whole tree; always a map.
+    pub fn value(&self) -> Cow<'_, Value> {
+        let mut whole = Cow::Borrowed(&*self.base);
+        for (&(section, name), value) in &self.edited {
+            if let Some(place) = whole.to_mut().child_mut(section).and_then(|s| s.child_mut(name)) {
+                place.clone_from(value);
+            }
+        }
+        whole
+    }
+
+    /// The objects in the order of the text.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let sections = self.base.named().iter().enumerate();
+        sections.flat_map(move |(at, section)| {
+            let named = section.value.named();
+            let whole = named.is_empty().then_some(("", &section.value));
+            let named = named.iter().enumerate().map(move |(name_at, e)| {
+                (&*e.key, self.edited.get(&(at, name_at)).unwrap_or(&e.value))
+            });
+            let section = &*section.key;
+            whole.into_iter().chain(named).map(move |(name, value)| Entry { section, name, value })
+        })
+    }
+
+    /// The objects with the hashes of their values.
+    pub fn hashes(&self) -> impl Iterator<Item = (Entry<'_>, SubtreeHash)> {
+        let mut hasher = Hasher::default();
+        self.entries().map(move |entry| (entry, hasher.hash(entry.value)))
+    }
+
+    /// One object. With an empty name the section, as [`Document::entries`] gives it: only if it
+    /// is no map or an empty one.
+    pub fn entry(&self, section: &str, name: &str) -> Option<&Value> {
+        let Value::Map(root) = &*self.base else {
+            return None;
+        };
+        let at = root.find(section)?;
+        match (&root.entries().get(at)?.value, name) {
+            (Value::Map(map), name) if !map.entries().is_empty() => {
+                let name_at = map.find(name)?;
+                let written = &map.entries().get(name_at)?.value;
+                Some(self.edited.get(&(at, name_at)).unwrap_or(written))
+            }
+            (value, "") => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The objects that are not the same in `old`: (section, name), those of `self` first, then
+    /// those that only `old` has.
+    ///
+    /// Cost: the edited ones if one document was reread from the other or both from a third;
+    /// otherwise one comparison per object, no hashing.
+    pub fn changes<'d>(&'d self, old: &'d Document) -> Vec<(&'d str, &'d str)> {
+        if Arc::ptr_eq(&self.base, &old.base) {
+            return self.edits_since(old);
+        }
+        let differs = |e: &Entry<'_>| old.entry(e.section, e.name) != Some(e.value);
+        let gone = |e: &Entry<'_>| self.entry(e.section, e.name).is_none();
+        let new = self.entries().filter(differs).map(|e| (e.section, e.name));
+        new.chain(old.entries().filter(gone).map(|e| (e.section, e.name))).collect()
+    }
+
+    fn edits_since<'d>(&'d self, old: &Document) -> Vec<(&'d str, &'d str)> {
+        let mut places: Vec<_> = self.edited.keys().chain(old.edited.keys()).collect();
+        places.sort_unstable();
+        places.dedup();
+        let changed = places.into_iter().filter_map(|&(at, name_at)| {
+            let section = self.base.named().get(at)?;
+            let entry = section.value.named().get(name_at)?;
+            let value = |d: &'d Document| d.edited.get(&(at, name_at)).unwrap_or(&entry.value);
+            let before = old.edited.get(&(at, name_at)).unwrap_or(&entry.value);
+            (value(self) != before).then_some((&*section.key, &*entry.key))
+        });
+        changed.collect()
+    }
+
+    pub(crate) fn base(&self) -> &Value {
+        &self.base
+    }
+
+    pub(crate) fn headers(&self) -> &[Header] {
+        &self.headers
+    }
+
+    pub(crate) fn edited_count(&self) -> usize {
+        self.edited.len()
+    }
+
+    /// A copy with these entries and headers in place.
+    pub(crate) fn with(
+        &self,
+        values: impl IntoIterator<Item = ((usize, usize), Value)>,
+        headers: Vec<Header>,
+    ) -> Document {
+        let (format, base) = (self.format, Arc::clone(&self.base));
+        let mut edited = self.edited.clone();
+        edited.extend(values);
+        Document { format, base, edited, headers }
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.format == other.format && self.value() == other.value()
+    }
+}

@@ -1,0 +1,140 @@
+//! TOML: the syntax is `toml_parser`'s, the tables are ours.
+//!
+//! A text is read in pieces that end before a `[header]`, so that the working memory is that of
+//! a piece and not of the text.
+
+mod build;
+mod record;
+
+use crate::fault::Fault;
+use crate::value::{Map, Mark, Origin, Value};
+use build::Build;
+use toml_parser::lexer::{Token, TokenKind};
+use toml_parser::{ErrorSink, Expected, ParseError, Source};
+
+/// A piece ends at the first header after this many tokens.
+const PIECE_TOKENS: usize = 8 * 1024;
+
+/// Where a header stands and which object its table belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    start: u32,
+    /// A hash of the section and the name, the same in every text of this process; of a header
+    /// with one part, of the section alone.
+    pub object: u64,
+}
+
+impl Header {
+    /// The byte of its first bracket.
+    pub(crate) fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    /// The same header so many bytes on.
+    pub(crate) fn moved(self, by: isize) -> Header {
+        // MAX_BYTES keeps every offset below 2^32, in the text before and in the one after.
+        Header { start: (self.start as isize + by) as u32, ..self }
+    }
+}
+
+/// Reads a whole text; offsets are in bytes.
+pub(crate) fn read<M: Mark>(text: &str) -> Result<Value<M>, Fault> {
+    read_with_headers(text, &mut Vec::new())
+}
+
+/// Reads a whole text and appends its headers in order.
+pub(crate) fn read_with_headers<M: Mark>(
+    text: &str,
+    headers: &mut Vec<Header>,
+) -> Result<Value<M>, Fault> {
+    let source = Source::new(text);
+    let mut root = Map::new(Origin::Header);
+    let mut pieces = Pieces::new(source);
+    let mut events = Vec::new();
+    while let Some(tokens) = pieces.next_piece() {
+        events.clear();
+        record::record(source, tokens, &mut events)?;
+        Build::new(source, &events, headers).document(&mut root)?;
+    }
+    Ok(Value::Map(root))
+}
+
+/// Cuts a text's tokens at headers.
+struct Pieces<'t> {
+    lexer: toml_parser::lexer::Lexer<'t>,
+    tokens: Vec<Token>,
+    /// The header's bracket that the last piece ended before.
+    ahead: Option<Token>,
+}
+
+impl<'t> Pieces<'t> {
+    fn new(source: Source<'t>) -> Self {
+        Pieces { lexer: source.lex(), tokens: Vec::new(), ahead: None }
+    }
+
+    /// The next piece; none at the end. Within brackets no piece ends, so an array's lines that
+    /// begin with `[` are not taken for headers.
+    fn next_piece(&mut self) -> Option<&[Token]> {
+        self.tokens.clear();
+        self.tokens.extend(self.ahead.take());
+        let mut open = self.tokens.len() as i64;
+        let mut line_begins = false;
+        for token in self.lexer.by_ref() {
+            let kind = token.kind();
+            let header = kind == TokenKind::LeftSquareBracket && line_begins && open <= 0;
+            if header && self.tokens.len() >= PIECE_TOKENS {
+                self.ahead = Some(token);
+                break;
+            }
+            match kind {
+                TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => open += 1,
+                TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => open -= 1,
+                _ => {}
+            }
+            line_begins = kind == TokenKind::Newline;
+            self.tokens.push(token);
+        }
+        (!self.tokens.is_empty()).then_some(self.tokens.as_slice())
+    }
+}
+
+/// Keeps the first mistake that is reported.
+#[derive(Default)]
+struct FirstFault(Option<Fault>);
+
+impl ErrorSink for FirstFault {
+    fn report_error(&mut self, error: ParseError) {
+        self.0.get_or_insert_with(|| fault(&error));
+    }
+}
+
+impl FirstFault {
+    fn check(self) -> Result<(), Fault> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
+/// A parser's error in our words: what it is, then what may stand there.
+fn fault(error: &ParseError) -> Fault {
+    let place = error.unexpected().or(error.context());
+    let mut message = error.description().to_owned();
+    let expected = match error.description() {
+        // It would name one of four ways to quote.
+        "string values must be quoted" => &[],
+        _ => error.expected().unwrap_or_default(),
+    };
+    for (i, word) in expected.iter().enumerate() {
+        message.push_str(match i {
+            0 => "; expected ",
+            _ if i + 1 == expected.len() => " or ",
+            _ => ", ",
+        });
+        match word {
+            Expected::Literal("\n") => message.push_str("the end of the line"),
+            Expected::Literal(text) => message.push_str(&format!("`{text}`")),
+            Expected::Description(text) => message.push_str(text),
+            _ => message.push_str("something else"),
+        }
+    }
+    Fault::new(place.map_or(0, |s| s.start()), message)
+}

@@ -1,0 +1,290 @@
+//! YAML 1.2: the syntax is `saphyr-parser`'s; tags, aliases and the core schema are ours.
+
+use crate::fault::{Fault, shown};
+use crate::value::{Item, Map, Mark, Origin, Value};
+use crate::{MAX_ALIASED_VALUES, MAX_DEPTH};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Reads a whole text; offsets are in characters.
+pub(crate) fn read<M: Mark>(text: &str) -> Result<Value<M>, Fault> {
+    let parser = Parser::new_from_str(text);
+    let mut reader = Reader { parser, anchors: HashMap::new(), expanded: 0, depth: 0 };
+    reader.stream()
+}
+
+struct Reader<'t, M> {
+    parser: Parser<'t, StrInput<'t>>,
+    /// What each anchor stands for, by the parser's number for it.
+    anchors: HashMap<usize, Value<M>>,
+    /// Values kept for anchors and added by aliases so far.
+    expanded: usize,
+    depth: usize,
+}
+
+/// A list or map and the place after its last value or bracket.
+type Nested<M> = Result<(Value<M>, usize), Fault>;
+type OptionalTag<'t> = Option<Cow<'t, Tag>>;
+
+impl<'t, M: Mark> Reader<'t, M> {
+    fn next(&mut self) -> Result<(Event<'t>, Span), Fault> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(e)) => Err(Fault::new(e.marker().index(), plain_words(e.info()))),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    /// One document, or none: an empty map.
+    fn stream(&mut self) -> Result<Value<M>, Fault> {
+        let mut value = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(_) if value.is_some() => {
+                    return Err(Fault::new(
+                        span.start.index(),
+                        "a second document; use one file each",
+                    ));
+                }
+                Event::DocumentStart(_) => {
+                    let (event, span) = self.next()?;
+                    value = Some(self.value(event, span)?.0);
+                }
+                _ => {}
+            }
+        }
+        Ok(value.unwrap_or_else(|| Value::Map(Map::new(Origin::Value))))
+    }
+
+    fn value(&mut self, event: Event<'t>, span: Span) -> Result<(Value<M>, Range<usize>), Fault> {
+        let start = span.start.index();
+        let (value, anchor, end) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                (scalar(&text, style, &tag, start)?, anchor, span.end.index())
+            }
+            Event::SequenceStart(anchor, tag) => {
+                check_tag(&tag, "seq", start)?;
+                let (value, end) = self.nested(start, Self::list)?;
+                (value, anchor, end)
+            }
+            Event::MappingStart(anchor, tag) => {
+                check_tag(&tag, "map", start)?;
+                let (value, end) = self.nested(start, Self::map)?;
+                (value, anchor, end)
+            }
+            Event::Alias(anchor) => (self.alias(anchor, start)?, 0, span.end.index()),
+            _ => return Err(Fault::new(start, "expected a value")),
+        };
+        if anchor > 0 {
+            self.spend(&value, start)?;
+            self.anchors.insert(anchor, value.clone());
+        }
+        Ok((value, start..end.max(start)))
+    }
+
+    fn alias(&mut self, anchor: usize, at: usize) -> Result<Value<M>, Fault> {
+        let Some(value) = self.anchors.get(&anchor).cloned() else {
+            return Err(Fault::new(at, "this alias stands within its own anchor"));
+        };
+        self.spend(&value, at)?;
+        Ok(value)
+    }
+
+    fn spend(&mut self, value: &Value<M>, at: usize) -> Result<(), Fault> {
+        self.expanded += value.count();
+        if self.expanded > MAX_ALIASED_VALUES {
+            let message = format!("aliases add more than {MAX_ALIASED_VALUES} values");
+            return Err(Fault::new(at, message));
+        }
+        Ok(())
+    }
+
+    fn nested(&mut self, at: usize, read: fn(&mut Self) -> Nested<M>) -> Nested<M> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Fault::too_deep(at));
+        }
+        let value = read(self)?;
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    fn list(&mut self) -> Nested<M> {
+        let (mut items, mut end) = (Vec::new(), 0);
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::SequenceEnd {
+                return Ok((Value::List(items), end.max(flow_end(span))));
+            }
+            let (value, at) = self.value(event, span)?;
+            end = at.end;
+            items.push(Item { value, mark: M::new(at.clone(), at) });
+        }
+    }
+
+    fn map(&mut self) -> Nested<M> {
+        let (mut map, mut end) = (Map::new(Origin::Value), 0);
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                return Ok((Value::Map(map), end.max(flow_end(span))));
+            }
+            let key_at = span.start.index()..span.end.index();
+            let key = key(event, key_at.start)?;
+            let (event, span) = self.next()?;
+            let (value, at) = self.value(event, span)?;
+            end = at.end.max(key_at.end);
+            let start = key_at.start;
+            map.insert(key.into(), value, M::new(key_at, at), start)?;
+        }
+    }
+}
+
+/// The place after a closing bracket. A block ends without one, with an empty span somewhere
+/// after it.
+fn flow_end(span: Span) -> usize {
+    if span.is_empty() { 0 } else { span.end.index() }
+}
+
+/// A key is its text, however it is written.
+fn key<'t>(event: Event<'t>, at: usize) -> Result<Cow<'t, str>, Fault> {
+    match event {
+        Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<" => {
+            Err(Fault::new(at, "merge keys (`<<`) are not used here; write the keys out"))
+        }
+        Event::Scalar(text, ScalarStyle::Plain, ..) if text.is_empty() => {
+            Err(Fault::new(at, "expected a key before `:`"))
+        }
+        Event::Scalar(text, _, _, tag) => {
+            check_tag(&tag, "str", at)?;
+            Ok(text)
+        }
+        Event::Alias(_) => Err(Fault::new(at, "an alias cannot be a key")),
+        _ => Err(Fault::new(at, "a key is text, not a list or a map")),
+    }
+}
+
+/// Lets the tag through that says what the value is anyway.
+fn check_tag(tag: &OptionalTag<'_>, usual: &str, at: usize) -> Result<(), Fault> {
+    match tag {
+        None => Ok(()),
+        Some(tag) if tag.is_yaml_core_schema() && tag.suffix == usual => Ok(()),
+        Some(tag) => Err(wrong_tag(tag, at)),
+    }
+}
+
+fn wrong_tag(tag: &Tag, at: usize) -> Fault {
+    let name = shown(&format!("{}{}", tag.handle, tag.suffix));
+    Fault::new(at, format!("the tag {name} is not used here"))
+}
+
+/// A scalar by its style and tag.
+fn scalar<M>(
+    text: &str,
+    style: ScalarStyle,
+    tag: &OptionalTag<'_>,
+    at: usize,
+) -> Result<Value<M>, Fault> {
+    let Some(tag) = tag else {
+        return match style {
+            ScalarStyle::Plain => plain(text, at),
+            _ => Ok(Value::Str(text.into())),
+        };
+    };
+    if !tag.is_yaml_core_schema() {
+        return Err(wrong_tag(tag, at));
+    }
+    if tag.suffix == "str" {
+        return Ok(Value::Str(text.into()));
+    }
+    let value = plain(text, at)?;
+    match (tag.suffix.as_str(), &value) {
+        ("null", Value::Null)
+        | ("bool", Value::Bool(_))
+        | ("int", Value::Int(_))
+        | ("float", Value::Float(_)) => Ok(value),
+        ("float", Value::Int(n)) => Ok(Value::Float(*n as f64)),
+        ("null" | "bool" | "int" | "float", _) => {
+            Err(Fault::new(at, format!("{} is no `!!{}`", shown(text), tag.suffix)))
+        }
+        _ => Err(wrong_tag(tag, at)),
+    }
+}
+
+/// A plain scalar by the core schema (YAML 1.2.2 section 10.3.2).
+fn plain<M>(text: &str, at: usize) -> Result<Value<M>, Fault> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
+        "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
+        "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
+        _ => {}
+    }
+    let first = text.bytes().next().unwrap_or_default();
+    if !matches!(first, b'0'..=b'9' | b'+' | b'-' | b'.') {
+        return Ok(Value::Str(text.into()));
+    }
+    let fault = |why| Fault::new(at, format!("{} {why}", shown(text)));
+    if let Some((digits, radix)) = integer(text) {
+        let number = i64::from_str_radix(digits, radix);
+        return number.map(Value::Int).map_err(|_| fault("does not fit 64 bits"));
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
+        return Err(fault("is not a finite number"));
+    }
+    if !is_float(unsigned) {
+        return Ok(Value::Str(text.into()));
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Value::Float(number)),
+        _ => Err(fault("is not a finite number")),
+    }
+}
+
+/// The digits (with sign) and the radix of a whole number.
+fn integer(text: &str) -> Option<(&str, u32)> {
+    let all =
+        |digits: &str, ok: fn(&u8) -> bool| !digits.is_empty() && digits.as_bytes().iter().all(ok);
+    if let Some(digits) = text.strip_prefix("0x") {
+        return all(digits, u8::is_ascii_hexdigit).then_some((digits, 16));
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return all(digits, |b| matches!(b, b'0'..=b'7')).then_some((digits, 8));
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    all(unsigned, u8::is_ascii_digit).then_some((text, 10))
+}
+
+/// `( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`
+fn is_float(text: &str) -> bool {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    let some_digits = |t: &str| !t.is_empty() && digits(t);
+    let mantissa_ok = match mantissa.split_once('.') {
+        Some(("", fraction)) => some_digits(fraction),
+        Some((whole, fraction)) => some_digits(whole) && digits(fraction),
+        None => some_digits(mantissa),
+    };
+    mantissa_ok && exponent.is_none_or(|e| some_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
+}
+
+/// The parser's message, less its jargon.
+fn plain_words(info: &str) -> String {
+    match info {
+        "simple key expected ':'" | "simple key expected" => "expected `:` after the key".into(),
+        "mapping values are not allowed in this context" => {
+            "`:` cannot stand here; quote the text, or check the indentation".into()
+        }
+        "while parsing a block mapping, did not find expected key" => {
+            "expected a key here; check the indentation".into()
+        }
+        other => other.trim_start_matches("while parsing node, ").to_owned(),
+    }
+}

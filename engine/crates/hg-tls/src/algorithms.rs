@@ -1,0 +1,148 @@
+//! What a policy may name: versions, cipher suites, key exchange groups, protocols. Each function
+//! turns names into what rustls takes and says which names are allowed where one is not.
+
+use crate::certificate::Problem;
+use hg_plan::{TlsPolicy, TlsVersion};
+use rustls::crypto::{SupportedKxGroup, aws_lc_rs as provider};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
+
+const HTTP_1_1: &str = "http/1.1";
+
+/// The versions a policy allows.
+pub(crate) fn versions(
+    policy: &TlsPolicy,
+    problems: &mut Vec<Problem>,
+) -> Vec<&'static SupportedProtocolVersion> {
+    if policy.min_version > policy.max_version {
+        problems.push(("min_version".into(), "it is above max_version".into()));
+    }
+    protocol_versions(policy.min_version, policy.max_version)
+}
+
+/// The versions from `min` to `max`.
+pub(crate) fn protocol_versions(
+    min: TlsVersion,
+    max: TlsVersion,
+) -> Vec<&'static SupportedProtocolVersion> {
+    [(TlsVersion::V13, &version::TLS13), (TlsVersion::V12, &version::TLS12)]
+        .into_iter()
+        .filter(|(v, _)| (min..=max).contains(v))
+        .map(|(_, v)| v)
+        .collect()
+}
+
+/// rustls' name of a suite, as the config writes it.
+fn suite_name(suite: &SupportedCipherSuite) -> String {
+    format!("{:?}", suite.suite())
+}
+
+/// Every suite we know, best first: AES-128 before AES-256 (cheaper, no weaker in practice) where
+/// the hardware helps, as it does on every server this runs on.
+fn all_suites() -> Vec<SupportedCipherSuite> {
+    let mut suites = provider::ALL_CIPHER_SUITES.to_vec();
+    suites.sort_by_key(|s| {
+        let name = suite_name(s);
+        let cipher = ["AES_128", "AES_256", "CHACHA20"].iter().position(|c| name.contains(c));
+        (s.tls13().is_none(), cipher)
+    });
+    suites
+}
+
+/// The suites of a policy, in its order.
+pub(crate) fn suites(
+    policy: &TlsPolicy,
+    versions: &[&'static SupportedProtocolVersion],
+    problems: &mut Vec<Problem>,
+) -> Vec<SupportedCipherSuite> {
+    let all = all_suites();
+    if policy.cipher_suites.is_empty() {
+        return all;
+    }
+    let names = || all.iter().map(suite_name).collect::<Vec<_>>().join(", ");
+    let mut chosen: Vec<SupportedCipherSuite> = Vec::new();
+    for (i, wanted) in policy.cipher_suites.iter().enumerate() {
+        match all.iter().find(|s| suite_name(s) == *wanted) {
+            Some(suite) if chosen.contains(suite) => {
+                problems
+                    .push((format!("cipher_suites[{i}]"), format!("`{wanted}` is listed twice")));
+            }
+            Some(suite) => chosen.push(*suite),
+            None => problems.push((
+                format!("cipher_suites[{i}]"),
+                format!("unknown cipher suite `{wanted}`; allowed: {}", names()),
+            )),
+        }
+    }
+    for version in versions {
+        if !chosen.iter().any(|s| s.version().version == version.version) {
+            problems.push((
+                "cipher_suites".into(),
+                format!(
+                    "no suite for {:?}, which min_version and max_version allow; add one of: {}",
+                    version.version,
+                    all.iter()
+                        .filter(|s| s.version().version == version.version)
+                        .map(suite_name)
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                ),
+            ));
+        }
+    }
+    chosen
+}
+
+/// Every group we know, in the default order.
+const GROUPS: [(&str, &'static dyn SupportedKxGroup); 4] = [
+    ("x25519mlkem768", provider::kx_group::X25519MLKEM768),
+    ("x25519", provider::kx_group::X25519),
+    ("secp256r1", provider::kx_group::SECP256R1),
+    ("secp384r1", provider::kx_group::SECP384R1),
+];
+
+/// The key exchange groups of a policy, in its order.
+pub(crate) fn groups(
+    wanted: &[String],
+    problems: &mut Vec<Problem>,
+) -> Vec<&'static dyn SupportedKxGroup> {
+    if wanted.is_empty() {
+        return default_groups();
+    }
+    let mut chosen: Vec<&str> = Vec::new();
+    let mut groups = Vec::new();
+    for (i, name) in wanted.iter().enumerate() {
+        let path = || format!("groups[{i}]");
+        match GROUPS.iter().find(|(known, _)| known == name) {
+            Some(_) if chosen.contains(&name.as_str()) => {
+                problems.push((path(), format!("`{name}` is listed twice")));
+            }
+            Some((known, group)) => {
+                chosen.push(known);
+                groups.push(*group);
+            }
+            None => {
+                let allowed = GROUPS.map(|(known, _)| known).join(", ");
+                problems.push((path(), format!("unknown group `{name}`; allowed: {allowed}")));
+            }
+        }
+    }
+    groups
+}
+
+/// All groups in the default order.
+pub(crate) fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
+    GROUPS.iter().map(|(_, group)| *group).collect()
+}
+
+/// The protocols of a policy.
+pub(crate) fn alpn(wanted: &[String], problems: &mut Vec<Problem>) -> Vec<Vec<u8>> {
+    for (i, name) in wanted.iter().enumerate() {
+        if name != HTTP_1_1 {
+            problems.push((
+                format!("alpn[{i}]"),
+                format!("`{name}` is not spoken; allowed: {HTTP_1_1}"),
+            ));
+        }
+    }
+    vec![HTTP_1_1.into()]
+}

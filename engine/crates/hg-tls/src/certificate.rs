@@ -1,0 +1,180 @@
+//! A certificate object of the plan, loaded: chain, key, staple, and what it says about itself.
+
+use crate::context::Blobs;
+use crate::der;
+use hg_plan::{Certificate, Digest};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys, SignatureAlgorithm};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::sync::Arc;
+
+/// What a certificate says about itself, for metrics, alerts and coverage checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateInfo {
+    /// Name of the certificate object.
+    pub name: Arc<str>,
+    /// Valid from, seconds since 1970.
+    pub not_before_unix_s: i64,
+    /// Valid until, seconds since 1970.
+    pub not_after_unix_s: i64,
+    /// DNS names it covers, lower case, wildcards as `*.example`.
+    pub names: Box<[Box<str>]>,
+    /// Subject, as RFC 4514 writes it.
+    pub subject: Box<str>,
+    /// Issuer, as RFC 4514 writes it.
+    pub issuer: Box<str>,
+    /// `ecdsa`, `rsa` or `ed25519`.
+    pub key: &'static str,
+    /// sha256 of the leaf's DER form.
+    pub fingerprint: Digest,
+}
+
+impl CertificateInfo {
+    /// Whether a host (lower case, no port) is one of its names. A wildcard stands for exactly one
+    /// label (RFC 9525 §6.3).
+    pub fn covers(&self, host: &str) -> bool {
+        self.names.iter().any(|name| match name.strip_prefix("*.") {
+            Some(parent) => host.split_once('.').is_some_and(|(l, p)| !l.is_empty() && p == parent),
+            None => **name == *host,
+        })
+    }
+}
+
+/// A usable key pair.
+pub(crate) struct Certified {
+    pub object: Certificate,
+    pub key: Arc<CertifiedKey>,
+    pub info: CertificateInfo,
+}
+
+/// What is wrong with a certificate object: (path in it, message).
+pub(crate) type Problem = (String, String);
+
+impl Certified {
+    /// Loads and checks a pair.
+    ///
+    /// # Errors
+    /// Every problem found; all that must hold for the pair to be served.
+    pub fn load(
+        name: &Arc<str>,
+        object: &Certificate,
+        blobs: &Blobs<'_>,
+        provider: &CryptoProvider,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let chain = blob(blobs, &object.cert).and_then(|pem| chain(&pem));
+        let chain = note(&mut problems, "cert", chain);
+        let key = blob(blobs, &object.key).and_then(|pem| private_key(&pem));
+        let key = note(&mut problems, "key", key);
+        let ocsp = object.ocsp.as_ref().map(|sha256| staple(blobs, sha256)).transpose();
+        let ocsp = note(&mut problems, "ocsp", ocsp);
+        let (Some(chain), Some(key), Some(ocsp)) = (chain, key, ocsp) else {
+            return Err(problems);
+        };
+        let leaf = chain.first().cloned();
+        let mut pair = pair(chain, key, provider).map_err(|problem| vec![problem])?;
+        pair.ocsp = ocsp;
+        let algorithm = pair.key.algorithm();
+        match leaf.and_then(|leaf| info(name, &leaf, algorithm)) {
+            Some(info) => Ok(Self { object: object.clone(), key: Arc::new(pair), info }),
+            None => Err(vec![("cert".into(), "the leaf certificate is not valid DER".into())]),
+        }
+    }
+
+    /// Cheaper signatures first: a client that takes several is offered the cheapest.
+    pub fn cost(&self) -> u8 {
+        match self.key.key.algorithm() {
+            SignatureAlgorithm::ECDSA | SignatureAlgorithm::ED25519 => 0,
+            _ => 1,
+        }
+    }
+}
+
+fn note<T>(problems: &mut Vec<Problem>, path: &str, result: Result<T, String>) -> Option<T> {
+    result.map_err(|message| problems.push((path.to_owned(), message))).ok()
+}
+
+/// A blob by its sha256.
+pub(crate) fn blob(blobs: &Blobs<'_>, sha256: &str) -> Result<Arc<[u8]>, String> {
+    blobs(sha256).ok_or_else(|| format!("its content (sha256 {sha256:.12}…) was not handed over"))
+}
+
+/// The certificates of a PEM file, in its order.
+pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|e| format!("unreadable PEM: {e}"))?;
+    if chain.is_empty() {
+        return Err("no certificate in it; a PEM block `BEGIN CERTIFICATE` is needed".into());
+    }
+    Ok(chain)
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    const ENCRYPTED: &[u8] = b"ENCRYPTED";
+    PrivateKeyDer::from_pem_slice(pem).map_err(|e| {
+        // The reason is checked in the text, since the parser skips blocks it does not know.
+        if pem.windows(ENCRYPTED.len()).any(|w| w == ENCRYPTED) {
+            "the private key is encrypted; store it without a passphrase".to_owned()
+        } else if matches!(e, rustls_pki_types::pem::Error::NoItemsFound) {
+            "no private key in it; a PEM block `BEGIN PRIVATE KEY` (or `RSA`, `EC`) is needed"
+                .to_owned()
+        } else {
+            format!("unreadable PEM: {e}")
+        }
+    })
+}
+
+fn staple(blobs: &Blobs<'_>, sha256: &str) -> Result<Vec<u8>, String> {
+    let der = blob(blobs, sha256)?;
+    // OCSPResponse is a SEQUENCE that opens with its ENUMERATED status, 0 = successful (RFC 6960).
+    match der::ocsp_status(&der) {
+        Some(0) => Ok(der.to_vec()),
+        Some(status) => Err(format!("the OCSP response says error {status}, not `successful`")),
+        None => Err("not a DER OCSP response".into()),
+    }
+}
+
+fn pair(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Problem> {
+    let key = provider.key_provider.load_private_key(key).map_err(|e| {
+        ("key".to_owned(), format!("unusable private key: {e}; RSA (2048 bits or more), ECDSA P-256, P-384, P-521 and Ed25519 are allowed"))
+    })?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+        Err(Error::InconsistentKeys(_)) => Err((
+            "key".into(),
+            "the private key does not belong to the certificate (the leaf must come first)".into(),
+        )),
+        Err(e) => Err(("cert".into(), format!("unusable certificate: {e}"))),
+    }
+}
+
+fn info(
+    name: &Arc<str>,
+    leaf: &CertificateDer<'_>,
+    algorithm: SignatureAlgorithm,
+) -> Option<CertificateInfo> {
+    let fields = der::fields(leaf)?;
+    let parsed = webpki::EndEntityCert::try_from(leaf).ok()?;
+    Some(CertificateInfo {
+        name: name.clone(),
+        not_before_unix_s: fields.not_before,
+        not_after_unix_s: fields.not_after,
+        names: parsed.valid_dns_names().map(|n| n.to_ascii_lowercase().into()).collect(),
+        subject: der::name(fields.subject)?.into(),
+        issuer: der::name(fields.issuer)?.into(),
+        key: match algorithm {
+            SignatureAlgorithm::ECDSA => "ecdsa",
+            SignatureAlgorithm::ED25519 => "ed25519",
+            _ => "rsa",
+        },
+        fingerprint: Digest::of(leaf),
+    })
+}

@@ -1,0 +1,222 @@
+//! TLS towards upstreams.
+
+use crate::certificate::{Certified, Problem};
+use crate::context::Blobs;
+use crate::tunnel::Tunnel;
+use crate::verify::AnyCertificate;
+use crate::{HandshakeKind, PeerCertificate, Received, TlsError, TlsErrorKind, algorithms, policy};
+use hg_plan::{Digest, TlsVersion, UpstreamTls};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::{ClientSessionMemoryCache, Resumption, UnbufferedClientConnection};
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
+use rustls::{CipherSuite, ClientConfig, ProtocolVersion, RootCertStore};
+use rustls_pki_types::ServerName;
+use std::sync::{Arc, OnceLock};
+
+/// Server names whose sessions are remembered, per upstream.
+const SESSIONS: usize = 64;
+
+/// How we speak TLS to the endpoints of an upstream.
+pub struct ClientTls {
+    object: UpstreamTls,
+    config: Arc<ClientConfig>,
+    digest: Digest,
+}
+
+impl ClientTls {
+    /// # Errors
+    /// The path in the upstream's `tls` and what is wrong there.
+    pub(crate) fn compile(
+        tls: &UpstreamTls,
+        certificate: Option<&Certified>,
+        blobs: &Blobs<'_>,
+    ) -> Result<Self, Problem> {
+        let at = |path: &'static str| move |message: String| (path.to_owned(), message);
+        if let Some(name) = &tls.verify_name {
+            server_name(name).map_err(at("verify_name"))?;
+        }
+        let provider = Arc::new(CryptoProvider {
+            kx_groups: algorithms::default_groups(),
+            ..provider::default_provider()
+        });
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&algorithms::protocol_versions(
+                tls.min_version,
+                TlsVersion::V13,
+            ))
+            .map_err(|e| at("min_version")(e.to_string()))?;
+        let builder = if tls.verify {
+            let roots = match &tls.ca {
+                Some(sha256) => policy::roots(blobs, sha256),
+                None => system_roots(),
+            };
+            let verifier =
+                WebPkiServerVerifier::builder_with_provider(roots.map_err(at("ca"))?, provider)
+                    .build()
+                    .map_err(|e| at("ca")(e.to_string()))?;
+            builder.with_webpki_verifier(verifier)
+        } else {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        };
+        let mut config = match certificate {
+            None => builder.with_no_client_auth(),
+            Some(certified) => {
+                let offer = rustls::sign::SingleCertAndKey::from(certified.key.clone());
+                builder.with_client_cert_resolver(Arc::new(offer))
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.enable_secret_extraction = true;
+        config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(SESSIONS)));
+        Ok(Self { object: tls.clone(), config: Arc::new(config), digest: digest(tls, certificate) })
+    }
+
+    pub(crate) fn is_of(&self, tls: &UpstreamTls, certificate: Option<&Certified>) -> bool {
+        self.object == *tls && self.digest == digest(tls, certificate)
+    }
+
+    /// Names everything a pooled connection depends on: versions, verification, name, roots and the
+    /// client certificate's material.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// A session with an endpoint. `host` is the endpoint's host name or IP address (no port, no
+    /// brackets); it is sent as SNI (a name only) and verified unless `verify_name` is configured.
+    ///
+    /// # Errors
+    /// When `host` is needed and is neither a name nor an address (a Unix socket, say).
+    pub fn session(&self, host: &str) -> Result<ClientSession, TlsError> {
+        let name = self.object.verify_name.as_deref().unwrap_or(host);
+        let name =
+            server_name(name).map_err(|message| TlsError::new(TlsErrorKind::Internal, message))?;
+        let conn = UnbufferedClientConnection::new(self.config.clone(), name)?;
+        Ok(ClientSession { tunnel: Tunnel::new(conn), config: self.config.clone(), peer: None })
+    }
+}
+
+/// The digest that [`ClientTls::digest`] returns.
+fn digest(tls: &UpstreamTls, certificate: Option<&Certified>) -> Digest {
+    let certificate = certificate.map(|c| (&c.object.cert, &c.object.key));
+    Digest::of(
+        format!(
+            "upstream tls 1 {} {:?} {:?} {:?} {:?}",
+            tls.verify, tls.verify_name, tls.ca, tls.min_version, certificate
+        )
+        .as_bytes(),
+    )
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(name.to_owned())
+        .map_err(|_| format!("`{name}` is neither a host name nor an IP address"))
+}
+
+/// The system's roots, read once.
+fn system_roots() -> Result<Arc<RootCertStore>, String> {
+    static ROOTS: OnceLock<Result<Arc<RootCertStore>, String>> = OnceLock::new();
+    ROOTS
+        .get_or_init(|| {
+            let found = rustls_native_certs::load_native_certs();
+            let mut roots = RootCertStore::empty();
+            let (added, _) = roots.add_parsable_certificates(found.certs);
+            if added == 0 {
+                let why = found.errors.first().map(|e| format!(": {e}")).unwrap_or_default();
+                return Err(format!("the system has no usable CA certificates{why}; set ca_file"));
+            }
+            Ok(Arc::new(roots))
+        })
+        .clone()
+}
+
+/// A session with an endpoint, used as [`crate::ServerSession`] is.
+pub struct ClientSession {
+    tunnel: Tunnel<UnbufferedClientConnection>,
+    config: Arc<ClientConfig>,
+    peer: Option<Box<PeerCertificate>>,
+}
+
+impl ClientSession {
+    /// Appends the ClientHello. Call it once, first.
+    ///
+    /// # Errors
+    /// When it cannot be made (no random bytes, say).
+    pub fn start(&mut self, out: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.receive(&mut [], &mut Vec::new(), out).map(|_| ())
+    }
+
+    /// Takes received bytes; see [`crate::ServerSession::receive`].
+    ///
+    /// # Errors
+    /// The session is over; send `out`, which ends with the alert, and close.
+    pub fn receive(
+        &mut self,
+        input: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Received, TlsError> {
+        let Self { tunnel, config, peer } = self;
+        tunnel.receive(input, plain, out, &config.alpn_protocols, |common| {
+            *peer = PeerCertificate::of(common).map(Box::new);
+            Ok(())
+        })
+    }
+
+    /// Encrypts `plain` into records of at most 16 KiB, appended to `out`.
+    ///
+    /// # Errors
+    /// Before the handshake is over, after the end, or when the keys are used up.
+    pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.tunnel.send(plain, &[], out)
+    }
+
+    /// The same for a head and a body that lie apart: no record ends between them unless it is
+    /// full, and neither is copied but into `out`.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_parts(
+        &mut self,
+        head: &[u8],
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), TlsError> {
+        self.tunnel.send(head, body, out)
+    }
+
+    /// Appends close_notify; a second call appends nothing, nor does one during the handshake.
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        self.tunnel.close(out);
+    }
+
+    /// The handshake is over and the session is not.
+    pub fn is_established(&self) -> bool {
+        self.tunnel.facts().is_some()
+    }
+
+    /// The protocol agreed by ALPN, if any.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        let index = self.tunnel.facts()?.alpn?;
+        self.config.alpn_protocols.get(usize::from(index)).map(Vec::as_slice)
+    }
+
+    /// TLS version; `None` until the handshake is over.
+    pub fn version(&self) -> Option<ProtocolVersion> {
+        self.tunnel.facts().map(|f| f.version)
+    }
+
+    /// Cipher suite; `None` until the handshake is over.
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.tunnel.facts().map(|f| f.suite)
+    }
+
+    /// Full or resumed; `None` until the handshake is over.
+    pub fn handshake_kind(&self) -> Option<HandshakeKind> {
+        self.tunnel.facts().map(|f| f.kind)
+    }
+
+    /// The endpoint's certificate; `None` until the handshake is over.
+    pub fn peer_certificate(&self) -> Option<&PeerCertificate> {
+        self.peer.as_deref()
+    }
+}

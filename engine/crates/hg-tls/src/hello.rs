@@ -1,0 +1,274 @@
+//! Reads the server name and ALPN offer out of a TLS ClientHello before a session exists, so that
+//! the policy can be chosen per host. Pure, bounded, strict; allocates only what it returns.
+
+use crate::alert;
+
+/// The outcome of parsing a prefix of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parse<T> {
+    /// The whole of it was there.
+    Complete(T),
+    /// More bytes are needed.
+    Partial,
+}
+
+/// What a ClientHello says about which host is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ClientHelloInfo {
+    /// The `host_name` of server_name (RFC 6066 §3), lower case, without a trailing dot; `None`
+    /// without the extension, and for an IP address, which the RFC does not allow there.
+    pub sni: Option<Box<str>>,
+    /// Protocols offered by ALPN (RFC 7301), in the client's order.
+    pub alpn: Vec<Box<[u8]>>,
+}
+
+/// Why these bytes are not a ClientHello that we take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HelloError {
+    /// Not TLS at all; most often plain HTTP sent to a TLS port.
+    NotTls,
+    /// TLS, but not a well-formed ClientHello.
+    Malformed,
+    /// Longer than 16 KiB.
+    TooLong,
+}
+
+impl HelloError {
+    /// Appends the fatal alert record that answers it (nothing for [`HelloError::NotTls`]).
+    pub fn write_alert(self, out: &mut Vec<u8>) {
+        match self {
+            HelloError::NotTls => {}
+            HelloError::Malformed => alert::write_plain(out, alert::DECODE_ERROR),
+            HelloError::TooLong => alert::write_plain(out, alert::ILLEGAL_PARAMETER),
+        }
+    }
+}
+
+/// A hello may not be longer than this, handshake header included.
+const MAX_HELLO: usize = 16 * 1024;
+/// Nor may all its records together, so that tiny fragments cannot blow it up.
+const MAX_RECORDS: usize = MAX_HELLO + 1024;
+/// A record may not be longer than this (RFC 8446 §5.1).
+const MAX_RECORD: usize = 16 * 1024;
+const RECORD_HANDSHAKE: u8 = 22;
+const CLIENT_HELLO: u8 = 1;
+const EXT_SERVER_NAME: u16 = 0;
+const EXT_ALPN: u16 = 16;
+const HOST_NAME: u8 = 0;
+const MAX_NAME: usize = 253;
+
+/// Parses the start of a client's stream: one or more records that carry one ClientHello.
+///
+/// `buf` is everything received so far, from the first byte; nothing is consumed, the same bytes
+/// go to the session afterwards. A hello split over records is put together in a temporary copy.
+///
+/// # Errors
+/// As soon as the bytes cannot become an acceptable ClientHello.
+pub fn peek_client_hello(buf: &[u8]) -> Result<Parse<ClientHelloInfo>, HelloError> {
+    let mut rest = buf;
+    let mut joined: Vec<u8> = Vec::new();
+    loop {
+        if buf.len() - rest.len() > MAX_RECORDS {
+            return Err(HelloError::TooLong);
+        }
+        let fragment = match next_record(rest)? {
+            Parse::Complete((fragment, after)) => {
+                rest = after;
+                fragment
+            }
+            Parse::Partial => {
+                // A hello that announces too much is refused before the rest of it is waited for.
+                return check_length(&joined).map(|_| Parse::Partial);
+            }
+        };
+        if joined.is_empty()
+            && let Some(hello) = whole(fragment)?
+        {
+            return parse_hello(hello).map(Parse::Complete).ok_or(HelloError::Malformed);
+        }
+        joined.extend_from_slice(fragment);
+        if let Some(hello) = whole(&joined)? {
+            return parse_hello(hello).map(Parse::Complete).ok_or(HelloError::Malformed);
+        }
+    }
+}
+
+/// The payload of a record and what follows it.
+type Split<'b> = (&'b [u8], &'b [u8]);
+
+/// Cuts the first record off.
+fn next_record(buf: &[u8]) -> Result<Parse<Split<'_>>, HelloError> {
+    let not_ours = |given: Option<&u8>, wanted: u8| given.is_some_and(|b| *b != wanted);
+    if not_ours(buf.first(), RECORD_HANDSHAKE) || not_ours(buf.get(1), 3) {
+        return Err(HelloError::NotTls);
+    }
+    let Some((&[_, _, _, hi, lo], body)) = buf.split_first_chunk::<5>() else {
+        return Ok(Parse::Partial);
+    };
+    let len = usize::from(u16::from_be_bytes([hi, lo]));
+    if len == 0 || len > MAX_RECORD {
+        return Err(HelloError::Malformed);
+    }
+    Ok(match body.split_at_checked(len) {
+        Some(parts) => Parse::Complete(parts),
+        None => Parse::Partial,
+    })
+}
+
+/// Length of the handshake message that starts here, header included, once known.
+fn check_length(joined: &[u8]) -> Result<Option<usize>, HelloError> {
+    if joined.first().is_some_and(|t| *t != CLIENT_HELLO) {
+        return Err(HelloError::Malformed);
+    }
+    let Some(&[_, a, b, c]) = joined.first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let total = 4 + u32::from_be_bytes([0, a, b, c]) as usize;
+    if total > MAX_HELLO { Err(HelloError::TooLong) } else { Ok(Some(total)) }
+}
+
+/// The body of the ClientHello, if it is all there. Bytes after it in the same flight are refused:
+/// nothing may follow a hello before the server has spoken.
+fn whole(joined: &[u8]) -> Result<Option<&[u8]>, HelloError> {
+    match check_length(joined)? {
+        Some(total) if joined.len() > total => Err(HelloError::Malformed),
+        Some(total) if joined.len() == total => Ok(joined.get(4..)),
+        _ => Ok(None),
+    }
+}
+
+/// RFC 8446 §4.1.2; `None` = malformed.
+fn parse_hello(body: &[u8]) -> Option<ClientHelloInfo> {
+    let mut r = Reader(body);
+    r.take(2 + 32)?;
+    let session_id = r.vec8()?;
+    let suites = r.vec16()?;
+    let compressions = r.vec8()?;
+    if session_id.len() > 32 || suites.len() < 2 || suites.len() % 2 != 0 || compressions.is_empty()
+    {
+        return None;
+    }
+    let mut info = ClientHelloInfo::default();
+    if r.0.is_empty() {
+        return Some(info);
+    }
+    let mut extensions = Reader(r.vec16()?);
+    if !r.0.is_empty() {
+        return None;
+    }
+    let (mut seen_name, mut seen_alpn) = (false, false);
+    while !extensions.0.is_empty() {
+        let kind = extensions.u16()?;
+        let data = extensions.vec16()?;
+        match kind {
+            EXT_SERVER_NAME if !std::mem::replace(&mut seen_name, true) => {
+                info.sni = server_name(data)?;
+            }
+            EXT_ALPN if !std::mem::replace(&mut seen_alpn, true) => info.alpn = alpn(data)?,
+            EXT_SERVER_NAME | EXT_ALPN => return None,
+            _ => {}
+        }
+    }
+    Some(info)
+}
+
+/// The host name of a server_name extension; the outer `None` = malformed.
+fn server_name(data: &[u8]) -> Option<Option<Box<str>>> {
+    let mut outer = Reader(data);
+    let mut list = Reader(outer.vec16()?);
+    if !outer.0.is_empty() || list.0.is_empty() {
+        return None;
+    }
+    let mut found = None;
+    while !list.0.is_empty() {
+        let kind = list.u8()?;
+        let name = list.vec16()?;
+        // One name of a type at most (RFC 6066 §3); other types have never been defined.
+        if kind != HOST_NAME || found.is_some() {
+            return None;
+        }
+        found = Some(host_name(name)?);
+    }
+    found
+}
+
+/// Lower case, LDH and underscore, no empty label; `Some(None)` for an IP address.
+fn host_name(raw: &[u8]) -> Option<Option<Box<str>>> {
+    let text = std::str::from_utf8(raw).ok()?;
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Some(None);
+    }
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if text.len() > MAX_NAME || !text.split('.').all(label) {
+        return None;
+    }
+    Some(Some(text.to_ascii_lowercase().into_boxed_str()))
+}
+
+fn alpn(data: &[u8]) -> Option<Vec<Box<[u8]>>> {
+    let mut outer = Reader(data);
+    let mut list = Reader(outer.vec16()?);
+    if !outer.0.is_empty() || list.0.is_empty() {
+        return None;
+    }
+    let mut offered = Vec::new();
+    while !list.0.is_empty() {
+        let name = list.vec8()?;
+        if name.is_empty() {
+            return None;
+        }
+        offered.push(name.into());
+    }
+    Some(offered)
+}
+
+/// Bytes left to read; every step is `None` when they do not suffice.
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    fn take(&mut self, n: usize) -> Option<&'b [u8]> {
+        let (head, tail) = self.0.split_at_checked(n)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.take(2)?.first_chunk().map(|b| u16::from_be_bytes(*b))
+    }
+
+    fn vec8(&mut self) -> Option<&'b [u8]> {
+        let n = self.u8()?;
+        self.take(n.into())
+    }
+
+    fn vec16(&mut self) -> Option<&'b [u8]> {
+        let n = self.u16()?;
+        self.take(n.into())
+    }
+}
+
+/// The entry point for fuzzers: parses any bytes and checks that a shorter prefix never says
+/// something else than "more" or an error that the whole also has.
+#[doc(hidden)]
+pub fn fuzz_client_hello(bytes: &[u8]) {
+    let whole = peek_client_hello(bytes);
+    let half = peek_client_hello(bytes.get(..bytes.len() / 2).unwrap_or_default());
+    match half {
+        Ok(Parse::Partial) => {}
+        told => assert_eq!(told, whole, "a prefix was judged otherwise than the whole"),
+    }
+    if let Ok(Parse::Complete(ClientHelloInfo { sni: Some(name), .. })) = &whole {
+        assert!(!name.is_empty() && !name.bytes().any(|b| b.is_ascii_uppercase()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

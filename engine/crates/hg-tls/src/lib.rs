@@ -1,0 +1,51 @@
+//! TLS for both sides of the proxy: policies and certificates compiled from a plan, the choice of
+//! a configuration by listener and server name, session tickets, and sans-I/O sessions.
+//!
+//! Nothing here touches a socket. A worker peeks at the first bytes of a connection with
+//! [`peek_client_hello`], asks its listener's [`Selector`] for a [`Selection`], and from then on
+//! feeds a [`ServerSession`] with what it reads and writes out what the session produced.
+//! [`TlsContext`] is built off the workers, is immutable, and reuses what did not change.
+
+mod alert;
+mod algorithms;
+mod build;
+mod certificate;
+mod change;
+mod channel;
+mod client;
+mod context;
+mod der;
+mod drive;
+mod error;
+mod hello;
+mod policy;
+mod record;
+mod selector;
+mod session;
+mod shards;
+mod ticket;
+mod tunnel;
+mod verify;
+
+pub use certificate::CertificateInfo;
+pub use client::{ClientSession, ClientTls};
+pub use context::{Blobs, TlsContext};
+pub use error::{TlsError, TlsErrorKind};
+pub use hello::{ClientHelloInfo, HelloError, Parse, fuzz_client_hello, peek_client_hello};
+pub use rustls::ProtocolVersion;
+pub use selector::{Refusal, Selection, Selector};
+pub use session::{PeerCertificate, ServerSession};
+pub use ticket::Ticketer;
+pub use tunnel::HandshakeKind;
+
+/// What one call of `receive` did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes of the input that were used; the caller drops them and offers the rest again
+    /// together with what it reads next.
+    pub consumed: usize,
+    /// The handshake is over (now or earlier): `send` may be called.
+    pub handshake_done: bool,
+    /// The peer said close_notify: nothing more will come from it.
+    pub peer_closed: bool,
+}

@@ -1,0 +1,175 @@
+//! A TLS policy of the plan, compiled: the rustls configuration that every certificate under it
+//! shares, and the digest that sessions and tickets are bound to.
+
+use crate::algorithms::{alpn, groups, suites, versions};
+use crate::certificate::{self, Problem};
+use crate::context::Blobs;
+use crate::ticket::Ticketer;
+use hg_plan::{ClientAuth, Digest, TlsPolicy, TlsVersion};
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use std::sync::Arc;
+
+/// A compiled policy. One per distinct content, however many names point at it.
+pub(crate) struct Policy {
+    pub digest: Digest,
+    /// Everything but the certificate.
+    template: ServerConfig,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    auth: Option<ClientAuth>,
+}
+
+/// Sent after a full handshake. One: clients that open several connections at once reuse a ticket
+/// or shake hands in full, and each further one costs a sealing and a quarter of a kilobyte on
+/// every connection, used or not.
+const TICKETS: usize = 1;
+
+impl Policy {
+    /// Compiles a policy.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn compile(
+        policy: &TlsPolicy,
+        blobs: &Blobs<'_>,
+        ticketer: &Arc<Ticketer>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let versions = versions(policy, &mut problems);
+        let suites = suites(policy, &versions, &mut problems);
+        let groups = groups(&policy.groups, &mut problems);
+        let alpn = alpn(&policy.alpn, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let provider = Arc::new(CryptoProvider {
+            cipher_suites: suites,
+            kx_groups: groups,
+            ..provider::default_provider()
+        });
+        let verifier = policy
+            .client_auth
+            .as_ref()
+            .map(|auth| verifier(auth, blobs, &provider))
+            .transpose()
+            .map_err(|message| vec![("client_auth.ca".to_owned(), message)])?;
+        let digest = digest(policy);
+        let mut template = template(provider, &versions, verifier.clone())
+            .map_err(|message| vec![(String::new(), message)])?;
+        template.alpn_protocols = alpn;
+        template.time_provider = ticketer.time();
+        if policy.tickets {
+            template.ticketer = ticketer.for_policy(&digest);
+            template.send_tls13_tickets = TICKETS;
+        }
+        Ok(Self { digest, template, verifier, auth: policy.client_auth.clone() })
+    }
+
+    /// The configuration of this policy with a certificate resolver.
+    pub fn config(&self, resolver: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
+        let mut config = self.template.clone();
+        config.cert_resolver = resolver;
+        Arc::new(config)
+    }
+
+    /// Who checks clients' certificates.
+    pub fn verifier(&self) -> Option<&Arc<dyn ClientCertVerifier>> {
+        self.verifier.as_ref()
+    }
+
+    /// Clients without a certificate are refused.
+    pub fn requires_client_certificate(&self) -> bool {
+        self.auth.as_ref().is_some_and(|auth| auth.required)
+    }
+
+    /// Clients are asked for a certificate.
+    pub fn asks_client_certificate(&self) -> bool {
+        self.auth.is_some()
+    }
+}
+
+/// What the policy means, hashed; its name is not part of it.
+pub(crate) fn digest(policy: &TlsPolicy) -> Digest {
+    let version = |v| match v {
+        TlsVersion::V12 => "1.2",
+        TlsVersion::V13 => "1.3",
+    };
+    let mut text = String::from("headgate tls policy 1\n");
+    let mut line = |key: &str, values: &[&str]| {
+        text.push_str(key);
+        for value in values {
+            text.push_str(&format!(" {}:{value}", value.len()));
+        }
+        text.push('\n');
+    };
+    let list = |l: &'_ Vec<String>| l.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+    line("versions", &[version(policy.min_version), version(policy.max_version)]);
+    line("suites", &[&list(&policy.cipher_suites)]);
+    line("groups", &[&list(&policy.groups)]);
+    line("alpn", &[&list(&policy.alpn)]);
+    line("tickets", &[if policy.tickets { "on" } else { "off" }]);
+    if let Some(auth) = &policy.client_auth {
+        line("client", &[&auth.ca, if auth.required { "required" } else { "optional" }]);
+    }
+    Digest::of(text.as_bytes())
+}
+
+fn template(
+    provider: Arc<CryptoProvider>,
+    versions: &[&'static SupportedProtocolVersion],
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, String> {
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .map_err(|e| e.to_string())?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(NoCertificate));
+    // State lives in tickets alone: nothing is kept here per client.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    // The configured order decides; the default one puts the cheapest safe suite first.
+    config.ignore_client_order = true;
+    config.max_early_data_size = 0;
+    // Records are protected by `channel` once the handshake is over.
+    config.enable_secret_extraction = true;
+    Ok(config)
+}
+
+/// Stands where [`Policy::config`] puts the real one.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesServerCert for NoCertificate {
+    fn resolve(
+        &self,
+        _: rustls::server::ClientHello<'_>,
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        None
+    }
+}
+
+fn verifier(
+    auth: &ClientAuth,
+    blobs: &Blobs<'_>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let roots = roots(blobs, &auth.ca)?;
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+    let builder = if auth.required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|e| e.to_string())
+}
+
+/// The roots of a CA bundle.
+pub(crate) fn roots(blobs: &Blobs<'_>, sha256: &str) -> Result<Arc<RootCertStore>, String> {
+    let mut roots = RootCertStore::empty();
+    for (i, root) in certificate::chain(&certificate::blob(blobs, sha256)?)?.into_iter().enumerate()
+    {
+        roots.add(root).map_err(|e| format!("certificate {} of the bundle: {e}", i + 1))?;
+    }
+    Ok(Arc::new(roots))
+}

@@ -1,0 +1,274 @@
+//! What a listener offers for each server name, and when a request does not belong on the
+//! connection it came by.
+
+use crate::alert;
+use crate::certificate::{CertificateInfo, Certified};
+use crate::context::TableKey;
+use crate::policy::Policy;
+use crate::session::ServerSession;
+use crate::shards::Shards;
+use hg_plan::{Digest, UnknownSni};
+use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+
+/// A policy and the certificates that go with a name. Cheap to clone.
+#[derive(Clone)]
+pub struct Selection(Arc<Offer>);
+
+struct Offer {
+    config: Arc<ServerConfig>,
+    policy: Arc<Policy>,
+    /// In the order of preference; never empty.
+    certificates: Box<[Arc<Certified>]>,
+    first: Arc<str>,
+}
+
+impl Selection {
+    /// `None` without a certificate.
+    pub(crate) fn new(policy: &Arc<Policy>, certificates: &[Arc<Certified>]) -> Option<Self> {
+        let mut certificates = certificates.to_vec();
+        certificates.sort_by_key(|c| c.cost());
+        let first = certificates.first()?.info.name.clone();
+        let keys = certificates.iter().map(|c| c.key.clone()).collect();
+        Some(Self(Arc::new(Offer {
+            config: policy.config(Arc::new(Resolver { keys })),
+            policy: policy.clone(),
+            certificates: certificates.into(),
+            first,
+        })))
+    }
+
+    /// What rustls needs for a session.
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.0.config
+    }
+
+    /// Digest of what the policy means.
+    pub fn policy(&self) -> &Digest {
+        &self.0.policy.digest
+    }
+
+    /// The certificates on offer, in the order of preference.
+    pub fn certificates(&self) -> impl Iterator<Item = &CertificateInfo> {
+        self.0.certificates.iter().map(|c| &c.info)
+    }
+
+    pub(crate) fn compiled_policy(&self) -> &Policy {
+        &self.0.policy
+    }
+
+    pub(crate) fn certificate(&self, index: u8) -> &Arc<str> {
+        self.0.certificates.get(usize::from(index)).map_or(&self.0.first, |c| &c.info.name)
+    }
+
+    /// Whether it was made from exactly these.
+    pub(crate) fn is_of(&self, policy: &Arc<Policy>, certificates: &[Arc<Certified>]) -> bool {
+        Arc::ptr_eq(&self.0.policy, policy)
+            && self.0.certificates.len() == certificates.len()
+            && certificates
+                .iter()
+                .all(|new| self.0.certificates.iter().any(|old| Arc::ptr_eq(old, new)))
+    }
+
+    fn covers(&self, index: u8, host: &str) -> bool {
+        self.0.certificates.get(usize::from(index)).is_some_and(|c| c.info.covers(host))
+    }
+
+    fn offers(&self, name: &str) -> bool {
+        self.certificates().any(|c| *c.name == *name)
+    }
+}
+
+impl fmt::Debug for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.certificates().map(|c| &c.name).collect();
+        f.debug_struct("Selection")
+            .field("policy", self.policy())
+            .field("certificates", &names)
+            .finish()
+    }
+}
+
+thread_local! {
+    /// Which certificate the resolver chose last on this thread. rustls does not say, and calls the
+    /// resolver from within `receive`, which reads it right after.
+    static PICKED: Cell<Option<u8>> = const { Cell::new(None) };
+}
+
+/// The certificate chosen since the last call on this thread.
+pub(crate) fn take_picked() -> Option<u8> {
+    PICKED.take()
+}
+
+#[derive(Debug)]
+struct Resolver {
+    keys: Box<[Arc<CertifiedKey>]>,
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let schemes = hello.signature_schemes();
+        let i = self.keys.iter().position(|k| k.key.choose_scheme(schemes).is_some())?;
+        PICKED.set(u8::try_from(i).ok());
+        self.keys.get(i).cloned()
+    }
+}
+
+/// A client that gets no session, and the alert that tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It asked for a name that we do not have.
+    UnknownName,
+    /// It named none and there is no default certificate.
+    NoName,
+}
+
+impl Refusal {
+    /// Appends the fatal alert: `unrecognized_name` (RFC 6066 §3) or `missing_extension`
+    /// (RFC 8446 §9.2).
+    pub fn write_alert(self, out: &mut Vec<u8>) {
+        alert::write_plain(
+            out,
+            match self {
+                Refusal::UnknownName => alert::UNRECOGNIZED_NAME,
+                Refusal::NoName => alert::MISSING_EXTENSION,
+            },
+        );
+    }
+}
+
+/// Selections by host name: exact, then the longest wildcard, then any.
+#[derive(Clone, Default)]
+pub(crate) struct Names {
+    exact: Shards<Selection>,
+    /// By what follows `*.`.
+    wildcard: Shards<Selection>,
+    has_wildcard: bool,
+    any: Option<Selection>,
+}
+
+impl Names {
+    pub fn insert(&mut self, host: &Arc<str>, selection: Selection) {
+        if **host == *ANY {
+            self.any = Some(selection);
+        } else if let Some(parent) = host.strip_prefix("*.") {
+            self.wildcard.insert(parent.into(), selection);
+            self.has_wildcard = true;
+        } else {
+            self.exact.insert(host.clone(), selection);
+        }
+    }
+
+    pub fn remove(&mut self, host: &str) {
+        if host == ANY {
+            self.any = None;
+        } else if let Some(parent) = host.strip_prefix("*.") {
+            self.wildcard.remove(parent);
+            self.has_wildcard = !self.wildcard.is_empty();
+        } else {
+            self.exact.remove(host);
+        }
+    }
+
+    /// What was entered under exactly this host.
+    pub fn get(&self, host: &str) -> Option<&Selection> {
+        if host == ANY {
+            self.any.as_ref()
+        } else if let Some(parent) = host.strip_prefix("*.") {
+            self.wildcard.get(parent)
+        } else {
+            self.exact.get(host)
+        }
+    }
+
+    /// `host` in lower case, without port or trailing dot.
+    pub fn find(&self, host: &str) -> Option<&Selection> {
+        if let Some(found) = self.exact.get(host) {
+            return Some(found);
+        }
+        if self.has_wildcard {
+            let mut rest = host;
+            while let Some((label, parent)) = rest.split_once('.') {
+                if let Some(found) = self.wildcard.get(parent).filter(|_| !label.is_empty()) {
+                    return Some(found);
+                }
+                rest = parent;
+            }
+        }
+        self.any.as_ref()
+    }
+}
+
+/// The host that stands for every name.
+const ANY: &str = "*";
+
+/// One listener's TLS: gives a selection for a server name.
+#[derive(Clone)]
+pub struct Selector {
+    pub(crate) names: Arc<Names>,
+    /// Where `names` is kept in the context.
+    pub(crate) table: TableKey,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) default: Option<Selection>,
+    pub(crate) unknown: UnknownSni,
+    pub(crate) strict_sni: bool,
+}
+
+impl Selector {
+    /// The selection for a client that asked for `sni` (as [`crate::peek_client_hello`] gives it).
+    ///
+    /// A name is known when a host of that name has a certificate, or the default certificate
+    /// covers it.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    pub fn select(&self, sni: Option<&str>) -> Result<Selection, Refusal> {
+        let Some(host) = sni else {
+            return self.default.clone().ok_or(Refusal::NoName);
+        };
+        if let Some(found) = self.find(host) {
+            return Ok(found.clone());
+        }
+        match self.unknown {
+            UnknownSni::Reject => Err(Refusal::UnknownName),
+            UnknownSni::Default => self.default.clone().ok_or(Refusal::UnknownName),
+        }
+    }
+
+    fn find(&self, host: &str) -> Option<&Selection> {
+        self.names
+            .find(host)
+            .or_else(|| self.default.as_ref().filter(|d| d.certificates().any(|c| c.covers(host))))
+    }
+
+    /// Whether a request for `host` (lower case, no port) must be answered 421 (RFC 9110 §15.5.20)
+    /// on this session.
+    ///
+    /// Only when the client sent SNI, `host` is another name, and a new connection for `host` would
+    /// get a policy other than this one's or none of the certificate it has; with `strict_sni` also
+    /// when that certificate does not cover `host`. A host whose policy asks for client
+    /// certificates is never reached by leaving SNI out. No allocation; one comparison when the
+    /// names are equal.
+    pub fn needs_421(&self, session: &ServerSession, host: &str) -> bool {
+        let other_policy = |s: &Selection| s.policy() != session.policy();
+        match session.sni() {
+            Some(sni) if sni == host => false,
+            Some(_) => {
+                if self.strict_sni && !session.selection().covers(session.picked(), host) {
+                    return true;
+                }
+                match self.find(host) {
+                    Some(s) => other_policy(s) || !s.offers(session.certificate()),
+                    None => self.policy.digest != *session.policy(),
+                }
+            }
+            None => self
+                .find(host)
+                .is_some_and(|s| s.compiled_policy().asks_client_certificate() && other_policy(s)),
+        }
+    }
+}

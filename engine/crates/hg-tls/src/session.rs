@@ -1,0 +1,201 @@
+//! A TLS session with a client.
+
+use crate::alert;
+use crate::policy::Policy;
+use crate::selector::{self, Selection};
+use crate::tunnel::{HandshakeKind, Tunnel};
+use crate::{Received, TlsError};
+use hg_plan::Digest;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{CertificateError, CipherSuite, CommonState, Error, NamedGroup, ProtocolVersion};
+use rustls_pki_types::UnixTime;
+use std::sync::Arc;
+
+/// A verified certificate of the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Distinguished name, as RFC 4514 writes it.
+    pub subject: Box<str>,
+    /// sha256 of the DER form.
+    pub fingerprint: Digest,
+}
+
+impl PeerCertificate {
+    pub(crate) fn of(common: &CommonState) -> Option<Self> {
+        let leaf = common.peer_certificates()?.first()?;
+        let subject = crate::der::subject(leaf).unwrap_or_default().into();
+        Some(Self { subject, fingerprint: Digest::of(leaf) })
+    }
+}
+
+/// A session with a client: give it what was read, write out what it appends.
+///
+/// It owns no socket and no buffer. Between calls an established session holds its keys and a
+/// handful of words; steady traffic allocates nothing beyond the caller's buffers.
+pub struct ServerSession {
+    tunnel: Tunnel<UnbufferedServerConnection>,
+    selection: Selection,
+    sni: Option<Box<str>>,
+    peer: Option<Box<PeerCertificate>>,
+    /// Index of the certificate offered.
+    picked: u8,
+}
+
+impl ServerSession {
+    /// A session that will use the selected configuration. `sni` is the name the selection was
+    /// made for, as [`crate::peek_client_hello`] gave it.
+    ///
+    /// # Errors
+    /// When no session can be made from the configuration.
+    pub fn new(selection: Selection, sni: Option<&str>) -> Result<Self, TlsError> {
+        Ok(Self {
+            tunnel: Tunnel::new(UnbufferedServerConnection::new(selection.config().clone())?),
+            selection,
+            sni: sni.map(Into::into),
+            peer: None,
+            picked: 0,
+        })
+    }
+
+    /// Takes received bytes. Decrypts in place, appends plaintext to `plain` and whatever must be
+    /// sent (handshake, tickets, alerts) to `out`.
+    ///
+    /// # Errors
+    /// The session is over; send `out`, which ends with the alert, and close.
+    pub fn receive(
+        &mut self,
+        input: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Received, TlsError> {
+        let Self { tunnel, selection, peer, .. } = self;
+        if tunnel.facts().is_some() {
+            return tunnel.receive(input, plain, out, &[], |_| Ok(()));
+        }
+        let policy = selection.compiled_policy();
+        let config = selection.config();
+        let received = tunnel.receive(input, plain, out, &config.alpn_protocols, |common| {
+            *peer = PeerCertificate::of(common).map(Box::new);
+            check_resumed(policy, common, config.time_provider.current_time())
+        });
+        if let Some(picked) = selector::take_picked() {
+            self.picked = picked;
+        }
+        received
+    }
+
+    /// Encrypts `plain` into records of at most 16 KiB, appended to `out`.
+    ///
+    /// # Errors
+    /// Before the handshake is over, after the end, or when the keys are used up.
+    pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.tunnel.send(plain, &[], out)
+    }
+
+    /// The same for a head and a body that lie apart: no record ends between them unless it is
+    /// full, and neither is copied but into `out`.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_parts(
+        &mut self,
+        head: &[u8],
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), TlsError> {
+        self.tunnel.send(head, body, out)
+    }
+
+    /// Appends close_notify; a second call appends nothing, nor does one during the handshake.
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        self.tunnel.close(out);
+    }
+
+    /// The handshake is over and the session is not.
+    pub fn is_established(&self) -> bool {
+        self.tunnel.facts().is_some()
+    }
+
+    /// The protocol agreed by ALPN, if any.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        let index = self.tunnel.facts()?.alpn?;
+        self.selection.config().alpn_protocols.get(usize::from(index)).map(Vec::as_slice)
+    }
+
+    /// The name the client asked for.
+    pub fn sni(&self) -> Option<&str> {
+        self.sni.as_deref()
+    }
+
+    /// TLS version; `None` until the handshake is over.
+    pub fn version(&self) -> Option<ProtocolVersion> {
+        self.tunnel.facts().map(|f| f.version)
+    }
+
+    /// Cipher suite; `None` until the handshake is over.
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.tunnel.facts().map(|f| f.suite)
+    }
+
+    /// Key exchange group; `None` until the handshake is over and for a resumed TLS 1.2 session.
+    pub fn group(&self) -> Option<NamedGroup> {
+        self.tunnel.facts()?.group
+    }
+
+    /// Full or resumed; `None` until the handshake is over.
+    pub fn handshake_kind(&self) -> Option<HandshakeKind> {
+        self.tunnel.facts().map(|f| f.kind)
+    }
+
+    /// Digest of the policy this session was made under.
+    pub fn policy(&self) -> &Digest {
+        self.selection.policy()
+    }
+
+    /// Name of the certificate object that was offered.
+    pub fn certificate(&self) -> &Arc<str> {
+        self.selection.certificate(self.picked)
+    }
+
+    /// The selection this session was made from.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Index of the offered certificate in the selection.
+    pub(crate) fn picked(&self) -> u8 {
+        self.picked
+    }
+
+    /// The client's verified certificate, where the policy asked for one and it was given.
+    pub fn peer_certificate(&self) -> Option<&PeerCertificate> {
+        self.peer.as_deref()
+    }
+}
+
+/// A ticket carries the client's certificate as it was: it must still be good, and be there where
+/// the policy demands one.
+fn check_resumed(policy: &Policy, common: &CommonState, now: Option<UnixTime>) -> Result<(), u8> {
+    let Some(verifier) = policy.verifier() else {
+        return Ok(());
+    };
+    let chain = common.peer_certificates().unwrap_or_default();
+    let Some((leaf, intermediates)) = chain.split_first() else {
+        return if policy.requires_client_certificate() {
+            Err(alert::BAD_CERTIFICATE)
+        } else {
+            Ok(())
+        };
+    };
+    if common.handshake_kind() != Some(rustls::HandshakeKind::Resumed) {
+        return Ok(());
+    }
+    let now = now.ok_or(alert::INTERNAL_ERROR)?;
+    match verifier.verify_client_cert(leaf, intermediates, now) {
+        Ok(_) => Ok(()),
+        Err(Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => Err(alert::CERTIFICATE_EXPIRED),
+        Err(_) => Err(alert::BAD_CERTIFICATE),
+    }
+}

@@ -1,0 +1,148 @@
+//! A session from its first byte to its last: the handshake by rustls, then our own channel.
+
+use crate::channel::Channel;
+use crate::drive::{self, Connection};
+use crate::{Received, TlsError, TlsErrorKind};
+use rustls::{CipherSuite, CommonState, NamedGroup, ProtocolVersion};
+
+/// How the keys of a session came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeKind {
+    /// Certificate and key exchange.
+    Full,
+    /// From a ticket of an earlier session.
+    Resumed,
+}
+
+/// What the handshake agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub version: ProtocolVersion,
+    pub suite: CipherSuite,
+    pub kind: HandshakeKind,
+    /// `None` when a TLS 1.2 session was resumed.
+    pub group: Option<NamedGroup>,
+    /// Index into the configuration's protocols.
+    pub alpn: Option<u8>,
+}
+
+enum Stage<C: Connection> {
+    /// With the number of bytes that it was given and did not use.
+    Handshake(Box<C>, usize),
+    Open(Channel<C::Kernel>, Facts),
+    Over,
+}
+
+/// Either side's session.
+pub(crate) struct Tunnel<C: Connection>(Stage<C>);
+
+impl<C: Connection> Tunnel<C> {
+    pub fn new(conn: C) -> Self {
+        Self(Stage::Handshake(Box::new(conn), 0))
+    }
+
+    /// See [`crate::ServerSession::receive`]. `accept` sees the connection once its handshake is
+    /// over and may still refuse it with an alert; `alpn` is the configuration's list.
+    pub fn receive(
+        &mut self,
+        input: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+        alpn: &[Vec<u8>],
+        accept: impl FnOnce(&CommonState) -> Result<(), u8>,
+    ) -> Result<Received, TlsError> {
+        let result = match &mut self.0 {
+            Stage::Open(channel, _) => channel.receive(input, plain, out),
+            Stage::Over => Err(over()),
+            // rustls keeps offsets into what it did not use and relies on finding it again.
+            Stage::Handshake(_, left) if input.len() < *left => {
+                Err(TlsError::new(TlsErrorKind::Internal, "unused input was not offered again"))
+            }
+            Stage::Handshake(conn, left) => match drive::receive(&mut **conn, input, plain, out) {
+                Ok(received) if received.handshake_done => {
+                    self.open(received, out, alpn, accept).map(|()| received)
+                }
+                Ok(received) => {
+                    *left = input.len() - received.consumed;
+                    Ok(received)
+                }
+                Err(e) => Err(e),
+            },
+        };
+        if result.is_err() {
+            self.0 = Stage::Over;
+        }
+        result
+    }
+
+    fn open(
+        &mut self,
+        received: Received,
+        out: &mut Vec<u8>,
+        alpn: &[Vec<u8>],
+        accept: impl FnOnce(&CommonState) -> Result<(), u8>,
+    ) -> Result<(), TlsError> {
+        let Stage::Handshake(conn, _) = std::mem::replace(&mut self.0, Stage::Over) else {
+            return Err(over());
+        };
+        let common = conn.common();
+        let (Some(suite), Some(facts)) = (common.negotiated_cipher_suite(), facts(common, alpn))
+        else {
+            return Err(TlsError::new(TlsErrorKind::Internal, "the handshake agreed on nothing"));
+        };
+        let accepted = accept(common);
+        let (secrets, kernel) = conn.into_kernel()?;
+        let mut channel = Channel::new(&secrets, kernel, suite, received.peer_closed)?;
+        if let Err(description) = accepted {
+            channel.fail(description, out);
+            let detail = crate::alert::meaning(description);
+            return Err(TlsError::new(TlsErrorKind::Certificate, detail));
+        }
+        self.0 = Stage::Open(channel, facts);
+        Ok(())
+    }
+
+    /// See [`crate::ServerSession::send_parts`].
+    pub fn send(&mut self, head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
+        match &mut self.0 {
+            Stage::Open(channel, _) => channel.send(head, body, out),
+            Stage::Over => Err(over()),
+            Stage::Handshake(..) => {
+                Err(TlsError::new(TlsErrorKind::Internal, "sent before the handshake was over"))
+            }
+        }
+    }
+
+    /// See [`crate::ServerSession::close`].
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        if let Stage::Open(channel, _) = &mut self.0 {
+            channel.close(out);
+        }
+    }
+
+    /// `None` until the handshake is over.
+    pub fn facts(&self) -> Option<&Facts> {
+        match &self.0 {
+            Stage::Open(_, facts) => Some(facts),
+            _ => None,
+        }
+    }
+}
+
+fn over() -> TlsError {
+    TlsError::new(TlsErrorKind::Internal, "the session is over")
+}
+
+fn facts(common: &CommonState, alpn: &[Vec<u8>]) -> Option<Facts> {
+    let agreed = common.alpn_protocol();
+    Some(Facts {
+        version: common.protocol_version()?,
+        suite: common.negotiated_cipher_suite()?.suite(),
+        kind: match common.handshake_kind()? {
+            rustls::HandshakeKind::Resumed => HandshakeKind::Resumed,
+            _ => HandshakeKind::Full,
+        },
+        group: common.negotiated_key_exchange_group().map(|g| g.name()),
+        alpn: alpn.iter().position(|p| agreed == Some(p)).and_then(|i| u8::try_from(i).ok()),
+    })
+}
