@@ -1,0 +1,154 @@
+//! The words between supervisor and data plane: one JSON object per packet, descriptors beside it.
+//! Encoding and decoding only; [`crate::link`] carries them.
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes of one packet, at most.
+pub const PACKET_BYTES: usize = 64 * 1024;
+
+/// Descriptors beside one packet, at most (the kernel takes 253).
+pub const PACKET_FDS: usize = 200;
+
+/// What the supervisor says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum FromSupervisor {
+    /// The first packet: who we are.
+    Start(Start),
+    /// Listening sockets of one address; as many descriptors as `count` come with it.
+    Sockets {
+        /// As in the plan.
+        address: String,
+        /// How many descriptors.
+        count: usize,
+    },
+    /// The address is gone from the plan: stop accepting, empty the queue, close.
+    Close {
+        /// As in the plan.
+        address: String,
+    },
+    /// A successor owns the sockets now.
+    Handoff,
+    /// Leave as DESIGN §10 says.
+    Drain,
+    /// Leave at once.
+    Quit,
+    /// Reopen access log files.
+    ReopenLogs,
+}
+
+/// Who a data-plane process is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Start {
+    /// Counts data-plane processes of this node.
+    pub generation: u64,
+    /// Where the last good plan is kept.
+    pub state_dir: String,
+    /// Unix socket of the gRPC server.
+    pub grpc_socket: String,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// CPUs to pin workers to, by index; empty = not pinned.
+    #[serde(default)]
+    pub cpus: Vec<usize>,
+    /// Session ticket secrets in hex (32 bytes each), the current one first.
+    #[serde(default)]
+    pub ticket_secrets: Vec<String>,
+}
+
+/// What the data plane says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum ToSupervisor {
+    /// The gRPC socket is up and the last good plan, if there is one, is served.
+    Ready {
+        /// This process.
+        pid: u32,
+        /// Root digest of the plan served, hex.
+        plan_digest: String,
+    },
+    /// The sockets are in the workers' hands.
+    SocketsOk {
+        /// As in the plan.
+        address: String,
+    },
+    /// The sockets were not taken.
+    SocketsFailed {
+        /// As in the plan.
+        address: String,
+        /// Why.
+        error: String,
+    },
+    /// The address is closed.
+    Closed {
+        /// As in the plan.
+        address: String,
+    },
+    /// Leaving has begun.
+    Draining,
+    /// A worker was lost and replaced.
+    WorkerLost {
+        /// Its index.
+        index: usize,
+    },
+}
+
+/// Reads one packet.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode(packet: &[u8]) -> Result<FromSupervisor, String> {
+    serde_json::from_slice(packet).map_err(|error| error.to_string())
+}
+
+/// Writes one packet.
+pub fn encode(message: &ToSupervisor) -> Vec<u8> {
+    serde_json::to_vec(message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_packet_says_who_we_are() {
+        let packet = br#"{"op":"start","generation":3,"state_dir":"/x","grpc_socket":"/x/dp-3.sock",
+            "workers":2,"cpus":[0,1],"ticket_secrets":["0000000000000000000000000000000000000000000000000000000000000001"],"ticket_epoch":7}"#;
+        let Ok(FromSupervisor::Start(start)) = decode(packet) else { panic!("not a start") };
+        assert_eq!((start.generation, start.workers), (3, 2));
+        assert_eq!(start.cpus, [0, 1]);
+        assert_eq!(start.ticket_secrets.len(), 1);
+    }
+
+    #[test]
+    fn each_short_packet_is_its_word() {
+        let sockets = decode(br#"{"op":"sockets","address":"127.0.0.1:80","count":2}"#).unwrap();
+        assert_eq!(sockets, FromSupervisor::Sockets { address: "127.0.0.1:80".into(), count: 2 });
+        let close = decode(br#"{"op":"close","address":"[::1]:80"}"#).unwrap();
+        assert_eq!(close, FromSupervisor::Close { address: "[::1]:80".into() });
+        assert_eq!(decode(br#"{"op":"handoff"}"#).unwrap(), FromSupervisor::Handoff);
+        assert_eq!(decode(br#"{"op":"drain"}"#).unwrap(), FromSupervisor::Drain);
+        assert_eq!(decode(br#"{"op":"quit"}"#).unwrap(), FromSupervisor::Quit);
+        assert_eq!(decode(br#"{"op":"reopen_logs"}"#).unwrap(), FromSupervisor::ReopenLogs);
+        assert!(decode(br#"{"op":"dance"}"#).is_err());
+        assert!(decode(b"").is_err());
+    }
+
+    #[test]
+    fn answers_are_one_object_with_their_word() {
+        let text = |m| String::from_utf8(encode(&m)).unwrap();
+        assert_eq!(
+            text(ToSupervisor::Ready { pid: 5, plan_digest: "ab".into() }),
+            r#"{"op":"ready","pid":5,"plan_digest":"ab"}"#
+        );
+        assert_eq!(
+            text(ToSupervisor::SocketsOk { address: "a:1".into() }),
+            r#"{"op":"sockets_ok","address":"a:1"}"#
+        );
+        assert_eq!(text(ToSupervisor::Draining), r#"{"op":"draining"}"#);
+        assert_eq!(
+            text(ToSupervisor::WorkerLost { index: 1 }),
+            r#"{"op":"worker_lost","index":1}"#
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! Our types as the words of `plan.proto`. Pure.
+
+use crate::apply::{Fault, Outcome};
+use crate::proto;
+use hg_engine::{EndpointReport, EngineStatus, ListenerReport, UpstreamReport, WorkerReport};
+use hg_plan::Digest;
+
+/// The answer to an `Apply`, while the plan with digest `held` is served.
+pub fn reply(outcome: Outcome, held: Digest) -> proto::ApplyReply {
+    use proto::apply_reply::Outcome as Word;
+    let mut reply = proto::ApplyReply { held_digest: held.hex(), ..Default::default() };
+    let word = match outcome {
+        Outcome::Applied(applied) => {
+            reply.compile_us = applied.compile_us;
+            reply.swap_us = applied.swap_us;
+            Word::Applied
+        }
+        Outcome::Refused(faults) => {
+            reply.errors = faults.into_iter().map(error).collect();
+            Word::Refused
+        }
+        Outcome::BaseMismatch => Word::BaseMismatch,
+        Outcome::BlobsMissing(names) => {
+            reply.missing_blobs = names;
+            Word::BlobsMissing
+        }
+    };
+    reply.set_outcome(word);
+    reply
+}
+
+fn error(fault: Fault) -> proto::ObjectError {
+    let Fault { kind, name, path, message } = fault;
+    proto::ObjectError { kind, name, path, message }
+}
+
+/// The answer to a `Status`; endpoints only when asked for, they are many.
+pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply {
+    let upstreams = if with_endpoints { status.upstreams } else { Vec::new() };
+    proto::StatusReply {
+        plan_digest: status.plan_digest,
+        generation: status.generation,
+        uptime_s: status.uptime.as_secs_f64(),
+        draining: status.draining,
+        workers: status.workers.iter().map(worker).collect(),
+        listeners: status.listeners.into_iter().map(listener).collect(),
+        upstreams: upstreams.into_iter().map(upstream).collect(),
+    }
+}
+
+fn worker(worker: &WorkerReport) -> proto::WorkerStatus {
+    proto::WorkerStatus {
+        index: u32::try_from(worker.index).unwrap_or(u32::MAX),
+        connections: worker.connections,
+        requests: worker.requests,
+        restarts: worker.restarts,
+    }
+}
+
+fn listener(listener: ListenerReport) -> proto::ListenerStatus {
+    proto::ListenerStatus {
+        name: listener.name.to_string(),
+        addresses: listener.addresses,
+        connections: listener.connections,
+    }
+}
+
+fn upstream(upstream: UpstreamReport) -> proto::UpstreamStatus {
+    proto::UpstreamStatus {
+        name: upstream.name.to_string(),
+        endpoints: upstream.endpoints.into_iter().map(endpoint).collect(),
+    }
+}
+
+fn endpoint(endpoint: EndpointReport) -> proto::EndpointStatus {
+    proto::EndpointStatus {
+        address: endpoint.address,
+        resolved: endpoint.resolved,
+        state: if endpoint.is_resolved { "up" } else { "unresolved" }.into(),
+        active: endpoint.active,
+        idle: endpoint.idle,
+        requests: endpoint.requests,
+        failures: endpoint.failures,
+        error: endpoint.last_error,
+    }
+}

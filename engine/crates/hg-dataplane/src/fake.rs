@@ -1,0 +1,145 @@
+//! An engine that remembers what it was told.
+
+use crate::engine_port::{Applied, BlobLookup, EngineApi};
+use hg_engine::{EngineEvent, EngineMetrics, EngineStatus};
+use hg_plan::{Change, Kind, ObjectError, Plan};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// Longest wait for a condition in a test.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    pub digest: Option<String>,
+    pub applies: usize,
+    pub changed: Vec<String>,
+    pub sockets: BTreeMap<String, usize>,
+    pub closed: Vec<String>,
+    pub is_handed_off: bool,
+    pub is_draining: bool,
+    pub reopened: usize,
+    pub addresses: Vec<(String, Result<Vec<SocketAddr>, String>)>,
+}
+
+#[derive(Default)]
+pub(crate) struct FakeEngine {
+    seen: Mutex<Seen>,
+    changed: Condvar,
+    pub is_drained: AtomicBool,
+    pub names: Mutex<Vec<String>>,
+    pub events: Mutex<Vec<EngineEvent>>,
+    pub restarts: Mutex<Vec<u64>>,
+}
+
+impl FakeEngine {
+    pub fn seen(&self) -> Seen {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until what was seen satisfies a condition.
+    pub fn wait(&self, condition: impl Fn(&Seen) -> bool) -> Seen {
+        let start = Instant::now();
+        let mut seen = self.seen.lock().unwrap();
+        while !condition(&seen) {
+            let left = DEADLINE.checked_sub(start.elapsed()).expect("the condition came true");
+            seen = self.changed.wait_timeout(seen, left).unwrap().0;
+        }
+        seen.clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.seen.lock().unwrap());
+        self.changed.notify_all();
+    }
+}
+
+fn fault(name: &str, path: &str, message: &str) -> ObjectError {
+    ObjectError {
+        kind: Kind::Middleware,
+        name: name.into(),
+        path: path.into(),
+        message: message.into(),
+    }
+}
+
+impl EngineApi for FakeEngine {
+    /// Refuses a middleware named `bad`, panics on one named `panic`, and reads every certificate.
+    fn apply(
+        &self,
+        plan: &Plan,
+        changed: &[Change],
+        blobs: &BlobLookup<'_>,
+    ) -> Result<Applied, Vec<ObjectError>> {
+        assert!(plan.middleware("panic").is_none(), "asked to");
+        if plan.middleware("bad").is_some() {
+            return Err(vec![fault("bad", "respond.status", "is bad")]);
+        }
+        for (name, certificate) in plan.certificates() {
+            if blobs(&certificate.key).is_none() {
+                return Err(vec![fault(name, "key", "is missing")]);
+            }
+        }
+        self.note(|seen| {
+            seen.digest = Some(plan.digest().hex());
+            seen.applies += 1;
+            seen.changed = changed.iter().map(|change| change.name.to_string()).collect();
+        });
+        Ok(Applied { compile_us: 7, swap_us: 3 })
+    }
+
+    fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>) {
+        self.note(|seen| {
+            seen.sockets.insert(address.into(), sockets.len());
+        });
+    }
+
+    fn close_listener(&self, address: &str, done: Box<dyn FnOnce() + Send>) {
+        self.note(|seen| seen.closed.push(address.into()));
+        std::thread::spawn(done);
+    }
+
+    fn handoff(&self) {
+        self.note(|seen| seen.is_handed_off = true);
+    }
+
+    fn drain(&self) {
+        self.note(|seen| seen.is_draining = true);
+    }
+
+    fn is_drained(&self) -> bool {
+        self.is_drained.load(Ordering::Relaxed)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap().clone()
+    }
+
+    fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>) {
+        self.note(|seen| seen.addresses.push((name.into(), result)));
+    }
+
+    fn status(&self) -> EngineStatus {
+        EngineStatus { plan_digest: self.seen().digest.unwrap_or_default(), ..Default::default() }
+    }
+
+    fn metrics(&self) -> EngineMetrics {
+        EngineMetrics { plan_swaps: 1, ..EngineMetrics::default() }
+    }
+
+    fn reopen_logs(&self) {
+        self.note(|seen| seen.reopened += 1);
+    }
+
+    fn take_events(&self) -> Vec<EngineEvent> {
+        std::mem::take(&mut self.events.lock().unwrap())
+    }
+
+    fn worker_restarts(&self) -> Vec<u64> {
+        self.restarts.lock().unwrap().clone()
+    }
+}

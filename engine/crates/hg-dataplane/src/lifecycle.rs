@@ -1,0 +1,265 @@
+//! What the process does next, as a machine: events in, commands out. Pure.
+//!
+//! serving ─ drain ─► draining ─┐
+//!    ├──── handoff ► draining ─┼─ drained ─► exit 0
+//!    └──── eof ► closing ─ every listener closed ─► draining
+//! `quit` exits from anywhere.
+
+use crate::channel::{FromSupervisor, ToSupervisor};
+use std::collections::BTreeSet;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The supervisor said something; with it came so many descriptors.
+    Said(FromSupervisor, usize),
+    /// The supervisor is gone.
+    Eof,
+    /// The control plane asked us to drain.
+    DrainAsked,
+    /// The engine closed an address.
+    Closed(String),
+    /// The engine has nothing in flight any more.
+    Drained,
+}
+
+/// What to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Give the descriptors that came with the packet to the engine.
+    AddSockets(String),
+    /// Have the engine close an address and report [`Event::Closed`].
+    CloseListener(String),
+    /// Take no more plans and let a successor write.
+    StopApplying,
+    /// [`crate::engine_port::EngineApi::handoff`].
+    Handoff,
+    /// [`crate::engine_port::EngineApi::drain`].
+    Drain,
+    /// [`crate::engine_port::EngineApi::reopen_logs`].
+    ReopenLogs,
+    /// Tell the supervisor.
+    Say(ToSupervisor),
+    /// Leave the process with this status.
+    Exit(i32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Serving,
+    /// The supervisor is gone: listeners empty their queues before the rest.
+    Closing,
+    Draining,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Lifecycle {
+    state: State,
+    /// Addresses whose sockets we hold.
+    open: BTreeSet<String>,
+    /// Addresses being closed.
+    closing: BTreeSet<String>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { state: State::Serving, open: BTreeSet::new(), closing: BTreeSet::new() }
+    }
+}
+
+impl Lifecycle {
+    /// Whether leaving has begun.
+    pub fn is_leaving(&self) -> bool {
+        self.state != State::Serving
+    }
+
+    /// Whether [`Event::Drained`] is awaited.
+    pub fn is_draining(&self) -> bool {
+        self.state == State::Draining
+    }
+
+    /// Takes an event in.
+    pub fn handle(&mut self, event: Event) -> Vec<Command> {
+        match event {
+            Event::Said(said, fds) => self.said(said, fds),
+            Event::DrainAsked => self.leave(Command::Drain),
+            Event::Eof => self.eof(),
+            Event::Closed(address) => self.closed(address),
+            Event::Drained if self.is_draining() => vec![Command::Exit(0)],
+            Event::Drained => Vec::new(),
+        }
+    }
+
+    fn said(&mut self, said: FromSupervisor, fds: usize) -> Vec<Command> {
+        match said {
+            FromSupervisor::Sockets { address, count } => self.sockets(address, count, fds),
+            FromSupervisor::Close { address } => self.close(address),
+            FromSupervisor::Handoff => self.leave(Command::Handoff),
+            FromSupervisor::Drain => self.leave(Command::Drain),
+            FromSupervisor::ReopenLogs => vec![Command::ReopenLogs],
+            FromSupervisor::Quit => vec![Command::Exit(0)],
+            // Only the first packet is a start; another one means nothing.
+            FromSupervisor::Start(_) => Vec::new(),
+        }
+    }
+
+    fn sockets(&mut self, address: String, count: usize, fds: usize) -> Vec<Command> {
+        let failed = |address, error: String| {
+            vec![Command::Say(ToSupervisor::SocketsFailed { address, error })]
+        };
+        if self.is_leaving() {
+            return failed(address, "this process is leaving".into());
+        }
+        if count == 0 || count != fds {
+            return failed(address, format!("{count} sockets announced, {fds} came"));
+        }
+        self.open.insert(address.clone());
+        let add = Command::AddSockets(address.clone());
+        vec![add, Command::Say(ToSupervisor::SocketsOk { address })]
+    }
+
+    fn close(&mut self, address: String) -> Vec<Command> {
+        if self.open.remove(&address) {
+            self.closing.insert(address.clone());
+            return vec![Command::CloseListener(address)];
+        }
+        if self.closing.contains(&address) {
+            return Vec::new();
+        }
+        vec![Command::Say(ToSupervisor::Closed { address })]
+    }
+
+    fn closed(&mut self, address: String) -> Vec<Command> {
+        self.closing.remove(&address);
+        if self.state != State::Closing {
+            return vec![Command::Say(ToSupervisor::Closed { address })];
+        }
+        if self.closing.is_empty() { self.begin_draining(Command::Handoff) } else { Vec::new() }
+    }
+
+    fn leave(&mut self, how: Command) -> Vec<Command> {
+        if self.is_leaving() {
+            return Vec::new();
+        }
+        let mut commands = self.begin_draining(how);
+        commands.push(Command::Say(ToSupervisor::Draining));
+        commands
+    }
+
+    /// Nobody else holds our sockets any more, so what waits in their queues must be served before
+    /// they are closed; the full drain's delay would be for load balancers that nobody tells now.
+    fn eof(&mut self) -> Vec<Command> {
+        if self.is_leaving() {
+            return Vec::new();
+        }
+        self.state = State::Closing;
+        let mut commands = vec![Command::StopApplying];
+        for address in std::mem::take(&mut self.open) {
+            self.closing.insert(address.clone());
+            commands.push(Command::CloseListener(address));
+        }
+        if self.closing.is_empty() {
+            commands.extend(self.begin_draining(Command::Handoff));
+        }
+        commands
+    }
+
+    fn begin_draining(&mut self, how: Command) -> Vec<Command> {
+        let has_stopped = self.state == State::Closing;
+        self.state = State::Draining;
+        if has_stopped { vec![how] } else { vec![Command::StopApplying, how] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(address: &str, count: usize) -> FromSupervisor {
+        FromSupervisor::Sockets { address: address.into(), count }
+    }
+
+    fn with(addresses: &[&str]) -> Lifecycle {
+        let mut machine = Lifecycle::default();
+        for address in addresses {
+            let commands = machine.handle(Event::Said(sockets(address, 2), 2));
+            let address = (*address).to_owned();
+            let ok = Command::Say(ToSupervisor::SocketsOk { address: address.clone() });
+            assert_eq!(commands, [Command::AddSockets(address), ok]);
+        }
+        machine
+    }
+
+    #[test]
+    fn sockets_that_did_not_come_are_said_to_be_missing() {
+        let mut machine = Lifecycle::default();
+        for (count, fds) in [(2, 1), (0, 0), (1, 2)] {
+            let commands = machine.handle(Event::Said(sockets("a:1", count), fds));
+            assert!(matches!(&commands[..], [Command::Say(ToSupervisor::SocketsFailed { .. })]));
+        }
+    }
+
+    #[test]
+    fn an_address_is_closed_once_and_then_said_so() {
+        let mut machine = with(&["a:1"]);
+        let close = || Event::Said(FromSupervisor::Close { address: "a:1".into() }, 0);
+        let closed = [Command::Say(ToSupervisor::Closed { address: "a:1".into() })];
+        assert_eq!(machine.handle(close()), [Command::CloseListener("a:1".into())]);
+        assert_eq!(machine.handle(close()), []);
+        assert_eq!(machine.handle(Event::Closed("a:1".into())), closed);
+        assert_eq!(machine.handle(close()), closed);
+    }
+
+    #[test]
+    fn drain_and_handoff_stop_plans_first_and_end_in_exit() {
+        for (event, how) in [
+            (Event::Said(FromSupervisor::Drain, 0), Command::Drain),
+            (Event::Said(FromSupervisor::Handoff, 0), Command::Handoff),
+            (Event::DrainAsked, Command::Drain),
+        ] {
+            let mut machine = with(&["a:1"]);
+            assert_eq!(machine.handle(Event::Drained), []);
+            let commands = machine.handle(event.clone());
+            let said = Command::Say(ToSupervisor::Draining);
+            assert_eq!(commands, [Command::StopApplying, how, said]);
+            assert_eq!(machine.handle(event), []);
+            assert_eq!(machine.handle(Event::Eof), []);
+            assert_eq!(machine.handle(Event::Drained), [Command::Exit(0)]);
+        }
+    }
+
+    #[test]
+    fn without_a_supervisor_queues_are_emptied_before_the_rest_is_drained() {
+        let mut machine = with(&["a:1", "b:1"]);
+        let close = |address: &str| Command::CloseListener(address.into());
+        let commands = machine.handle(Event::Eof);
+        assert_eq!(commands, [Command::StopApplying, close("a:1"), close("b:1")]);
+        assert_eq!(machine.handle(Event::Closed("b:1".into())), []);
+        assert_eq!(machine.handle(Event::Closed("a:1".into())), [Command::Handoff]);
+        assert_eq!(machine.handle(Event::Drained), [Command::Exit(0)]);
+    }
+
+    #[test]
+    fn without_a_supervisor_and_listeners_it_drains_at_once() {
+        let commands = Lifecycle::default().handle(Event::Eof);
+        assert_eq!(commands, [Command::StopApplying, Command::Handoff]);
+    }
+
+    #[test]
+    fn sockets_are_not_taken_while_leaving() {
+        let mut machine = with(&[]);
+        machine.handle(Event::DrainAsked);
+        let commands = machine.handle(Event::Said(sockets("a:1", 1), 1));
+        assert!(matches!(&commands[..], [Command::Say(ToSupervisor::SocketsFailed { .. })]));
+    }
+
+    #[test]
+    fn quit_exits_from_anywhere() {
+        let mut machine = with(&["a:1"]);
+        let quit = || Event::Said(FromSupervisor::Quit, 0);
+        assert_eq!(machine.handle(quit()), [Command::Exit(0)]);
+        machine.handle(Event::Eof);
+        assert_eq!(machine.handle(quit()), [Command::Exit(0)]);
+    }
+}

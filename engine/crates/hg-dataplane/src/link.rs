@@ -1,0 +1,152 @@
+//! The SOCK_SEQPACKET connection to the supervisor: one packet in, one packet out.
+
+use crate::channel::{PACKET_BYTES, PACKET_FDS, ToSupervisor, encode};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
+};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What was read.
+#[derive(Debug)]
+pub enum Received {
+    /// A packet is in the caller's buffer.
+    Packet {
+        /// Its bytes.
+        len: usize,
+        /// What came with it, in order.
+        fds: Vec<OwnedFd>,
+    },
+    /// The supervisor is gone.
+    Eof,
+}
+
+/// Our end of the connection. Sending takes `&self`: a packet is atomic, so any thread may.
+#[derive(Debug)]
+pub struct Link {
+    socket: OwnedFd,
+}
+
+impl Link {
+    /// Over a connected SOCK_SEQPACKET socket.
+    pub fn new(socket: OwnedFd) -> Self {
+        Self { socket }
+    }
+
+    /// Waits for the next packet and puts it into `buffer` (at least [`PACKET_BYTES`]).
+    ///
+    /// # Errors
+    /// `InvalidData` for a packet or a descriptor list longer than agreed; else what the kernel
+    /// says. A reset counts as end.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PACKET_FDS))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let got = loop {
+            let parts = &mut [IoSliceMut::new(buffer)];
+            match recvmsg(&self.socket, parts, &mut ancillary, flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::CONNRESET) => return Ok(Received::Eof),
+                other => break other?,
+            }
+        };
+        let mut fds = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                fds.extend(rights);
+            }
+        }
+        if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            let text = format!("a packet over {PACKET_BYTES} bytes or {PACKET_FDS} descriptors");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        if got.bytes == 0 && fds.is_empty() {
+            return Ok(Received::Eof);
+        }
+        Ok(Received::Packet { len: got.bytes, fds })
+    }
+
+    /// Sends one packet; waits while the supervisor's queue is full.
+    ///
+    /// # Errors
+    /// `BrokenPipe` when the supervisor is gone; else what the kernel says.
+    pub fn send(&self, message: &ToSupervisor) -> io::Result<()> {
+        let packet = encode(message);
+        loop {
+            match send(&self.socket, &packet, SendFlags::NOSIGNAL) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => return Ok(other.map(drop)?),
+            }
+        }
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use rustix::net::{
+        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SocketFlags, SocketType, sendmsg,
+        socketpair,
+    };
+    use std::io::IoSlice;
+
+    /// A supervisor's end and ours.
+    pub(crate) fn pair() -> (OwnedFd, Link) {
+        let (theirs, ours) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .unwrap();
+        (theirs, Link::new(ours))
+    }
+
+    pub(crate) fn send_with(socket: &OwnedFd, packet: &[u8], fds: &[BorrowedFd<'_>]) {
+        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PACKET_FDS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() {
+            assert!(ancillary.push(SendAncillaryMessage::ScmRights(fds)));
+        }
+        sendmsg(socket, &[IoSlice::new(packet)], &mut ancillary, SendFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn a_packet_arrives_with_its_descriptors_in_order() {
+        let (theirs, ours) = pair();
+        let files: Vec<_> =
+            (0..PACKET_FDS).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        let borrowed: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        send_with(&theirs, b"hello", &borrowed);
+        let mut buffer = vec![0; PACKET_BYTES];
+        let Received::Packet { len, fds } = ours.receive(&mut buffer).unwrap() else {
+            panic!("no packet")
+        };
+        assert_eq!(&buffer[..len], b"hello");
+        assert_eq!(fds.len(), PACKET_FDS);
+        let flags = rustix::io::fcntl_getfd(&fds[0]).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+    }
+
+    #[test]
+    fn a_closed_peer_is_the_end() {
+        let (theirs, ours) = pair();
+        drop(theirs);
+        let mut buffer = vec![0; PACKET_BYTES];
+        assert!(matches!(ours.receive(&mut buffer).unwrap(), Received::Eof));
+        let error = ours.send(&ToSupervisor::Draining).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_packet_that_is_too_long_is_refused() {
+        let (theirs, ours) = pair();
+        send_with(&theirs, &vec![b'x'; PACKET_BYTES + 1], &[]);
+        let mut buffer = vec![0; PACKET_BYTES];
+        let error = ours.receive(&mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,86 @@
+//! The port filled by the real engine, and the process that runs it.
+
+use crate::channel::Start;
+use crate::engine_port::{Applied, BlobLookup, EngineApi};
+use crate::process::run_on_stdin;
+use hg_engine::{Engine, EngineConfig, EngineEvent, EngineMetrics, EngineStatus};
+use hg_plan::{Change, ObjectError, Plan};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// A data-plane process whose supervisor is on standard input; gives the exit status.
+pub fn main() -> i32 {
+    run_on_stdin(&start_engine)
+}
+
+fn start_engine(start: &Start) -> io::Result<Arc<dyn EngineApi>> {
+    let engine = Engine::start(EngineConfig {
+        workers: start.workers,
+        cpus: start.cpus.clone(),
+        generation: start.generation,
+        ticket_secrets: start.ticket_secrets.clone(),
+    })?;
+    Ok(Arc::new(engine))
+}
+
+impl EngineApi for Engine {
+    fn apply(
+        &self,
+        plan: &Plan,
+        changed: &[Change],
+        blobs: &BlobLookup<'_>,
+    ) -> Result<Applied, Vec<ObjectError>> {
+        let applied = Engine::apply(self, plan, changed, blobs)?;
+        Ok(Applied { compile_us: applied.compile_us, swap_us: applied.swap_us })
+    }
+
+    fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>) {
+        Engine::add_sockets(self, address, sockets);
+    }
+
+    fn close_listener(&self, address: &str, done: Box<dyn FnOnce() + Send>) {
+        Engine::close_listener(self, address, done);
+    }
+
+    fn handoff(&self) {
+        Engine::handoff(self);
+    }
+
+    fn drain(&self) {
+        Engine::drain(self);
+    }
+
+    fn is_drained(&self) -> bool {
+        Engine::is_drained(self)
+    }
+
+    fn names(&self) -> Vec<String> {
+        Engine::names(self)
+    }
+
+    fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>) {
+        Engine::set_addresses(self, name, result);
+    }
+
+    fn status(&self) -> EngineStatus {
+        Engine::status(self)
+    }
+
+    fn metrics(&self) -> EngineMetrics {
+        Engine::metrics(self)
+    }
+
+    fn reopen_logs(&self) {
+        Engine::reopen_logs(self);
+    }
+
+    fn take_events(&self) -> Vec<EngineEvent> {
+        Engine::take_events(self)
+    }
+
+    fn worker_restarts(&self) -> Vec<u64> {
+        Engine::worker_restarts(self)
+    }
+}

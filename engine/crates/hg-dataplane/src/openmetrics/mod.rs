@@ -1,0 +1,258 @@
+//! The metrics page of a data-plane process (names: DESIGN §10). Pure: figures in, text out.
+
+mod latency;
+mod process;
+mod text;
+
+pub use latency::{Lately, LatencyWindow};
+pub use process::ProcessReport;
+
+use crate::resolver::HostReport;
+use hg_engine::{EngineMetrics, LATENCY_BOUNDS_US, ReasonCount, UpstreamReport, WorkerReport};
+use std::time::Duration;
+use text::{Text, Type};
+
+/// Everything a page is made of.
+#[derive(Debug)]
+pub struct Figures<'a> {
+    /// Of the engine.
+    pub engine: &'a EngineMetrics,
+    /// Latencies of the last minute or two.
+    pub lately: Lately,
+    /// Names and their answers.
+    pub names: &'a [HostReport],
+    /// Of the process.
+    pub process: ProcessReport,
+    /// Counts data-plane processes of this node.
+    pub generation: u64,
+    /// Bytes of the plan's objects and blobs refused or taken: `Apply` calls by outcome.
+    pub applies: &'a [ReasonCount],
+    /// Since the process began to serve.
+    pub uptime: Duration,
+}
+
+/// The page, without the closing `# EOF`.
+pub fn render(figures: &Figures<'_>) -> String {
+    let mut text = Text::default();
+    requests(&mut text, figures.engine, figures.lately);
+    connections(&mut text, figures.engine);
+    failures(&mut text, figures.engine);
+    endpoints(&mut text, &figures.engine.upstreams);
+    tls(&mut text, figures.engine);
+    workers(&mut text, &figures.engine.workers);
+    plan(&mut text, figures);
+    names(&mut text, figures.names);
+    process_figures(&mut text, figures);
+    text.finish()
+}
+
+fn requests(text: &mut Text, engine: &EngineMetrics, lately: Lately) {
+    use Type::{Counter, Gauge, Histogram};
+    text.family("http_requests", Counter, "", "Requests answered; no upstream: answered here.");
+    let mut requests: Vec<_> = engine.requests.iter().collect();
+    requests.sort_by_key(|r| (r.upstream.clone(), r.method, r.status));
+    for r in requests {
+        let status = r.status.to_string();
+        text.int(&[("method", r.method), ("status", &status), ("upstream", &r.upstream)], r.count);
+    }
+    let help = "From a request's head to its answer's last byte.";
+    text.family("http_request_duration_seconds", Histogram, "seconds", help);
+    let bounds = LATENCY_BOUNDS_US.map(|us| seconds_text(Duration::from_micros(us)));
+    let (overflow, counts) = engine.duration.counts.split_last().unwrap_or((&0, &[]));
+    let buckets = bounds.iter().map(String::as_str).zip(counts.iter().copied());
+    let sum = Duration::from_micros(engine.duration.sum_us).as_secs_f64();
+    text.buckets(buckets, *overflow, sum);
+    let help = "Mean duration of requests in the last minute or two, milliseconds.";
+    text.family("proxy_latency_avg_ms", Gauge, "", help).float(&[], lately.mean_ms);
+    let help = "99th percentile of the same, milliseconds.";
+    text.family("proxy_latency_p99_ms", Gauge, "", help).float(&[], lately.p99_ms);
+    text.family("proxy_bytes_sent", Counter, "", "Bytes written to clients, inside TLS.");
+    text.int(&[], engine.bytes_sent);
+    text.family("proxy_bytes_received", Counter, "", "Bytes read from clients, inside TLS.");
+    text.int(&[], engine.bytes_received);
+}
+
+fn connections(text: &mut Text, engine: &EngineMetrics) {
+    use Type::{Counter, Gauge};
+    let active = engine.listeners.iter().map(|l| l.connections).sum();
+    let accepted = engine.listeners.iter().map(|l| l.accepted).sum();
+    text.family("proxy_active_connections", Gauge, "", "Client connections open.").int(&[], active);
+    text.family("proxy_total_connections", Gauge, "", "Client connections ever accepted.");
+    text.int(&[], accepted);
+    text.family("headgate_listener_connections", Gauge, "", "Client connections open.");
+    for listener in &engine.listeners {
+        text.int(&[("listener", &listener.name)], listener.connections);
+    }
+    text.family("headgate_listener_accepted", Counter, "", "Client connections accepted.");
+    for listener in &engine.listeners {
+        text.int(&[("listener", &listener.name)], listener.accepted);
+    }
+    let help = "Connections closed on accept, by the limit that was reached.";
+    reasons(text, "headgate_connections_refused", "reason", help, &engine.refused_connections);
+    text.family("headgate_tunnels", Gauge, "", "WebSocket tunnels open.");
+    text.int(&[], engine.tunnels_active);
+    text.family("headgate_tunnels_opened", Counter, "", "WebSocket tunnels ever opened.");
+    text.int(&[], engine.tunnels_total);
+}
+
+fn failures(text: &mut Text, engine: &EngineMetrics) {
+    let help = "Requests answered here because they could not be taken or forwarded.";
+    reasons(text, "headgate_rejects", "reason", help, &engine.rejects);
+    let help = "Attempts after the first, by why.";
+    reasons(text, "headgate_retries", "reason", help, &engine.retries);
+    let help = "Timeouts, by phase.";
+    reasons(text, "headgate_timeouts", "phase", help, &engine.timeouts);
+    let help = "Names in Connection that were ignored because removing them would be unsafe.";
+    text.family("headgate_ignored_nominations", Type::Counter, "", help);
+    text.int(&[], engine.ignored_nominations);
+    text.family("headgate_access_log_lines", Type::Counter, "", "Lines handed to the sink.");
+    text.int(&[], engine.log_lines);
+    let help = "Lines dropped because the sink was behind.";
+    text.family("headgate_access_log_dropped", Type::Counter, "", help)
+        .int(&[], engine.log_dropped);
+    let help = "Writes to the sink that failed.";
+    text.family("headgate_access_log_errors", Type::Counter, "", help).int(&[], engine.log_errors);
+}
+
+fn endpoints(text: &mut Text, upstreams: &[UpstreamReport]) {
+    use Type::{Counter, Gauge};
+    let mut each = |name, kind, help: &str, value: fn(&hg_engine::EndpointReport) -> u64| {
+        text.family(name, kind, "", help);
+        for upstream in upstreams {
+            for endpoint in &upstream.endpoints {
+                let backend = format!("{}/{}", upstream.name, endpoint.address);
+                text.int(&[("backend", &backend)], value(endpoint));
+            }
+        }
+    };
+    each("proxy_backend_connections", Gauge, "Connections in use.", |e| e.active);
+    each("proxy_backend_requests", Counter, "Requests sent.", |e| e.requests);
+    each("proxy_backend_failures", Counter, "Requests that failed there.", |e| e.failures);
+    each("headgate_backend_idle_connections", Gauge, "Connections in the pools.", |e| e.idle);
+    each("headgate_backend_connects", Counter, "Connections opened.", |e| e.connects);
+    let help = "Connections that could not be opened.";
+    each("headgate_backend_connect_failures", Counter, help, |e| e.connect_failures);
+    let help = "Requests that took an idle connection.";
+    each("headgate_backend_reuses", Counter, help, |e| e.reuses);
+    let help = "1 when there is an address to connect to.";
+    each("headgate_backend_resolved", Gauge, help, |e| u64::from(e.is_resolved));
+    let mut each = |name, kind, help: &str, value: fn(&UpstreamReport) -> u64| {
+        text.family(name, kind, "", help);
+        for upstream in upstreams {
+            text.int(&[("upstream", &upstream.name)], value(upstream));
+        }
+    };
+    let help = "Requests waiting for a connection.";
+    each("headgate_upstream_waiting", Gauge, help, |u| u.waiting);
+    let help = "Requests that had to wait for a connection.";
+    each("headgate_upstream_queued", Counter, help, |u| u.queued);
+    let help = "Requests refused because the queue was full.";
+    each("headgate_upstream_queue_full", Counter, help, |u| u.queue_full);
+    let help = "Time requests waited for a connection, together.";
+    text.family("headgate_upstream_queue_wait_seconds", Counter, "seconds", help);
+    for upstream in upstreams {
+        let waited = Duration::from_micros(upstream.queue_wait_us).as_secs_f64();
+        text.float(&[("upstream", &upstream.name)], waited);
+    }
+}
+
+fn tls(text: &mut Text, engine: &EngineMetrics) {
+    let help = "TLS handshakes with clients and upstreams; failed ones may have no version.";
+    text.family("headgate_tls_handshakes", Type::Counter, "", help);
+    for h in &engine.handshakes {
+        let labels = [("side", h.side), ("version", h.version), ("kind", h.kind)];
+        text.int(&labels, h.count);
+    }
+    let help = "Requests answered with 421: their host needs another connection.";
+    text.family("headgate_misdirected", Type::Counter, "", help).int(&[], engine.misdirected);
+}
+
+fn workers(text: &mut Text, workers: &[WorkerReport]) {
+    use Type::{Counter, Gauge};
+    let count = u64::try_from(workers.len()).unwrap_or(0);
+    text.family("headgate_workers", Gauge, "", "Worker threads.").int(&[], count);
+    text.family("headgate_worker_connections", Gauge, "", "Client connections open.");
+    for worker in workers {
+        text.int(&[("worker", &worker.index.to_string())], worker.connections);
+    }
+    text.family("headgate_worker_requests", Counter, "", "Requests answered.");
+    for worker in workers {
+        text.int(&[("worker", &worker.index.to_string())], worker.requests);
+    }
+    text.family("headgate_worker_restarts", Counter, "", "Replacements after a failure.");
+    for worker in workers {
+        text.int(&[("worker", &worker.index.to_string())], worker.restarts);
+    }
+    text.family("headgate_worker_cpu_seconds", Counter, "seconds", "CPU time of the thread.");
+    for worker in workers {
+        text.float(&[("worker", &worker.index.to_string())], worker.cpu.as_secs_f64());
+    }
+}
+
+fn plan(text: &mut Text, figures: &Figures<'_>) {
+    use Type::{Counter, Gauge, Info};
+    let engine = figures.engine;
+    text.family("headgate_plan", Info, "", "The plan every worker serves.");
+    text.int(&[("digest", &engine.plan_digest)], 1);
+    text.family("headgate_plan_objects", Gauge, "", "Objects in it.").int(&[], engine.plan_objects);
+    text.family("headgate_plan_swaps", Counter, "", "Plans swapped in.")
+        .int(&[], engine.plan_swaps);
+    let help = "Time the last swap took on all workers.";
+    text.family("headgate_plan_swap_seconds", Gauge, "seconds", help);
+    text.float(&[], engine.plan_swap.as_secs_f64());
+    reasons(text, "headgate_plan_applies", "outcome", "Plans received.", figures.applies);
+    text.family("headgate_draining", Gauge, "", "1 while leaving.");
+    text.int(&[], u64::from(engine.draining));
+}
+
+fn names(text: &mut Text, names: &[HostReport]) {
+    use Type::{Counter, Gauge};
+    let help = "Time since a name's last good answer.";
+    text.family("headgate_resolver_age_seconds", Gauge, "seconds", help);
+    for name in names {
+        if let Some(age) = name.age {
+            text.float(&[("name", &name.host)], age.as_secs_f64());
+        }
+    }
+    text.family("headgate_resolver_lookups", Counter, "", "Questions asked.");
+    for name in names {
+        text.int(&[("name", &name.host)], name.lookups);
+    }
+    text.family("headgate_resolver_failures", Counter, "", "Questions without a good answer.");
+    for name in names {
+        text.int(&[("name", &name.host)], name.failures);
+    }
+}
+
+fn process_figures(text: &mut Text, figures: &Figures<'_>) {
+    use Type::{Counter, Gauge};
+    let process = figures.process;
+    let help = "Number of this data-plane process, counted by the supervisor.";
+    text.family("headgate_dataplane_generation", Gauge, "", help).int(&[], figures.generation);
+    text.family("headgate_dataplane_uptime_seconds", Gauge, "seconds", "Time it has served.");
+    text.float(&[], figures.uptime.as_secs_f64());
+    text.family("headgate_dataplane_cpu_seconds", Counter, "seconds", "CPU time of all threads.");
+    text.float(&[], process.cpu.as_secs_f64());
+    text.family("headgate_dataplane_resident_bytes", Gauge, "bytes", "Resident memory.");
+    text.int(&[], process.resident_bytes);
+    text.family("headgate_dataplane_open_fds", Gauge, "", "Open descriptors.");
+    text.int(&[], process.open_fds);
+    text.family("headgate_dataplane_max_fds", Gauge, "", "Descriptors allowed.");
+    text.int(&[], process.max_fds);
+}
+
+fn reasons(text: &mut Text, name: &'static str, label: &str, help: &str, counts: &[ReasonCount]) {
+    text.family(name, Type::Counter, "", help);
+    for count in counts {
+        text.int(&[(label, count.reason)], count.count);
+    }
+}
+
+/// Seconds as OpenMetrics writes bounds: always with a point.
+fn seconds_text(duration: Duration) -> String {
+    let text = duration.as_secs_f64().to_string();
+    if text.contains('.') { text } else { text + ".0" }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The whole page of a small node, line by line.
+
+use super::*;
+use hg_engine::{EndpointReport, HandshakeCount, Histogram, ListenerReport, RequestCount};
+
+fn engine() -> EngineMetrics {
+    let mut duration = Histogram::default();
+    duration.record(90);
+    duration.record(1_500);
+    duration.record(70_000_000);
+    let endpoint = |address: &str, is_resolved| EndpointReport {
+        address: address.into(),
+        is_resolved,
+        active: 1,
+        idle: 2,
+        requests: 3,
+        failures: 4,
+        connects: 5,
+        connect_failures: 6,
+        reuses: 7,
+        ..EndpointReport::default()
+    };
+    EngineMetrics {
+        plan_digest: "ab".into(),
+        plan_objects: 4,
+        plan_swaps: 2,
+        plan_swap: Duration::from_micros(250),
+        requests: vec![
+            RequestCount { upstream: "api".into(), method: "POST", status: 201, count: 2 },
+            RequestCount { upstream: "".into(), method: "GET", status: 404, count: 1 },
+            RequestCount { upstream: "api".into(), method: "GET", status: 200, count: 9 },
+        ],
+        duration,
+        bytes_received: 100,
+        bytes_sent: 2000,
+        rejects: vec![ReasonCount { reason: "http_request_error", count: 1 }],
+        refused_connections: vec![ReasonCount { reason: "client", count: 3 }],
+        retries: vec![ReasonCount { reason: "connect_failure", count: 2 }],
+        timeouts: vec![ReasonCount { reason: "first_byte", count: 1 }],
+        handshakes: vec![HandshakeCount {
+            side: "client",
+            version: "1.3",
+            kind: "resumed",
+            count: 8,
+        }],
+        listeners: vec![ListenerReport {
+            name: "web".into(),
+            connections: 4,
+            accepted: 40,
+            ..ListenerReport::default()
+        }],
+        workers: vec![WorkerReport {
+            connections: 4,
+            requests: 12,
+            restarts: 1,
+            cpu: Duration::from_millis(1500),
+            ..WorkerReport::default()
+        }],
+        upstreams: vec![UpstreamReport {
+            name: "api".into(),
+            endpoints: vec![endpoint("127.0.0.1:9001", true), endpoint("b.test:80", false)],
+            waiting: 1,
+            queued: 2,
+            queue_wait_us: 1_500_000,
+            queue_full: 3,
+        }],
+        ..EngineMetrics::default()
+    }
+}
+
+fn page() -> String {
+    let name = |host: &str, age| HostReport { host: host.into(), age, failures: 1, lookups: 5 };
+    render(&Figures {
+        engine: &engine(),
+        lately: Lately { mean_ms: 0.5, p99_ms: 2.25 },
+        names: &[name("b.test", Some(Duration::from_millis(2500))), name("c.test", None)],
+        process: ProcessReport {
+            resident_bytes: 12_345,
+            cpu: Duration::from_millis(750),
+            open_fds: 20,
+            max_fds: 1024,
+        },
+        generation: 3,
+        applies: &[ReasonCount { reason: "applied", count: 6 }],
+        uptime: Duration::from_secs(90),
+    })
+}
+
+#[test]
+fn the_page_is_the_golden_one() {
+    assert_eq!(page(), include_str!("golden.txt"));
+}
+
+#[test]
+fn every_family_is_described_once_and_its_samples_follow_it() {
+    let page = page();
+    let mut seen = std::collections::HashSet::new();
+    let mut family = "";
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            family = rest.split(' ').next().unwrap();
+            assert!(seen.insert(family), "{family} twice");
+        } else if !line.starts_with('#') {
+            assert!(line.starts_with(family), "{line} under {family}");
+        } else if let Some(rest) = line.strip_prefix("# UNIT ") {
+            let (name, unit) = rest.split_once(' ').unwrap();
+            assert!(name.ends_with(unit), "{name} does not end in {unit}");
+        }
+    }
+}
+
+#[test]
+fn the_names_that_are_charted_already_are_kept() {
+    let page = page();
+    for sample in [
+        "http_requests_total{method=\"GET\",status=\"200\",upstream=\"api\"} 9",
+        "http_request_duration_seconds_bucket{le=\"0.002\"} 2",
+        "http_request_duration_seconds_bucket{le=\"1.0\"} 2",
+        "http_request_duration_seconds_bucket{le=\"+Inf\"} 3",
+        "proxy_active_connections 4",
+        "proxy_total_connections 40",
+        "proxy_bytes_sent_total 2000",
+        "proxy_bytes_received_total 100",
+        "proxy_latency_avg_ms 0.5",
+        "proxy_latency_p99_ms 2.25",
+        "proxy_backend_connections{backend=\"api/127.0.0.1:9001\"} 1",
+        "proxy_backend_requests_total{backend=\"api/127.0.0.1:9001\"} 3",
+        "proxy_backend_failures_total{backend=\"api/b.test:80\"} 4",
+    ] {
+        assert!(page.lines().any(|line| line == sample), "{sample}");
+    }
+}

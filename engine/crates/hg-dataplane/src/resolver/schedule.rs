@@ -1,0 +1,289 @@
+//! When each name is asked again, and what is known of it. Pure: the clock and the dice are passed
+//! in.
+
+use hg_plan::Resolver;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long an answer is believed whose source does not say.
+pub const UNKNOWN_TTL: Duration = Duration::from_secs(10);
+
+/// Share of the TTL by which the next question is moved, at most, so that many names asked at once
+/// spread out.
+const JITTER: f64 = 0.1;
+
+/// An answer: addresses in the source's order, never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// IPv6 and IPv4 together.
+    pub addresses: Vec<IpAddr>,
+    /// How long it holds; `None` when the source does not say.
+    pub ttl: Option<Duration>,
+}
+
+/// What is known of a host, for metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostReport {
+    /// The host.
+    pub host: String,
+    /// Since the last good answer; `None` before the first.
+    pub age: Option<Duration>,
+    /// Failed questions, ever.
+    pub failures: u64,
+    /// Questions, ever.
+    pub lookups: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Host {
+    /// `host:port` names that stand on it, with their ports.
+    names: Vec<(String, u16)>,
+    /// When to ask; `None` while a question is under way.
+    due: Option<Duration>,
+    answered: Option<Duration>,
+    addresses: Vec<IpAddr>,
+    lookups: u64,
+    failures: u64,
+    failures_in_a_row: u32,
+}
+
+/// What to tell the engine after an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The names that stand on the host, with their ports.
+    pub names: Vec<(String, u16)>,
+    /// Whether this is the first failure after a success (or after the start).
+    pub is_first_failure: bool,
+    /// Whether there are addresses, of this answer or of one before.
+    pub has_addresses: bool,
+    /// Whether the engine must hear of it: other addresses than before, or the first after a failure.
+    pub is_changed: bool,
+}
+
+/// Every host asked for, with times since an arbitrary start.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    hosts: BTreeMap<String, Host>,
+    limits: Resolver,
+}
+
+impl Schedule {
+    /// Sets what is wanted. A new name is due at once and a name gone is forgotten; gives the
+    /// names on hosts already answered that are new, with their addresses.
+    pub fn want(
+        &mut self,
+        names: &[String],
+        limits: Resolver,
+        now: Duration,
+    ) -> Vec<(String, u16, Vec<IpAddr>)> {
+        self.limits = limits;
+        let mut wanted: BTreeMap<String, Vec<(String, u16)>> = BTreeMap::new();
+        for name in names {
+            if let Some((host, port)) = split(name) {
+                wanted.entry(host.to_owned()).or_default().push((name.clone(), port));
+            }
+        }
+        self.hosts.retain(|host, _| wanted.contains_key(host));
+        let mut known = Vec::new();
+        for (host, names) in wanted {
+            let entry = self
+                .hosts
+                .entry(host)
+                .or_insert_with(|| Host { due: Some(now), ..Host::default() });
+            if !entry.addresses.is_empty() {
+                let is_new = |name: &&(String, u16)| !entry.names.contains(name);
+                known.extend(
+                    names
+                        .iter()
+                        .filter(is_new)
+                        .map(|(n, p)| (n.clone(), *p, entry.addresses.clone())),
+                );
+            }
+            entry.names = names;
+        }
+        known
+    }
+
+    /// The hosts to ask now, at most `limit`; they are under way until [`answered`](Self::answered).
+    pub fn take_due(&mut self, now: Duration, limit: usize) -> Vec<String> {
+        let mut due: Vec<(Duration, &String)> = self
+            .hosts
+            .iter()
+            .filter_map(|(host, entry)| Some((entry.due.filter(|due| *due <= now)?, host)))
+            .collect();
+        due.sort();
+        let taken: Vec<String> =
+            due.into_iter().take(limit).map(|(_, host)| host.clone()).collect();
+        for host in &taken {
+            if let Some(entry) = self.hosts.get_mut(host) {
+                entry.due = None;
+                entry.lookups += 1;
+            }
+        }
+        taken
+    }
+
+    /// What was last set by [`want`](Self::want).
+    pub fn settings(&self) -> &Resolver {
+        &self.limits
+    }
+
+    /// When the next host is due; `None` when none is.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.hosts.values().filter_map(|entry| entry.due).min()
+    }
+
+    /// Takes an answer in; `dice` is in 0..1. `None` when nobody wants the host any more.
+    pub fn answered(
+        &mut self,
+        host: &str,
+        result: Result<&Answer, ()>,
+        now: Duration,
+        dice: f64,
+    ) -> Option<Told> {
+        let (least, most) = self.bounds();
+        let entry = self.hosts.get_mut(host)?;
+        let mut told =
+            Told { names: entry.names.clone(), is_first_failure: false, is_changed: false };
+        let pause = match result {
+            Ok(answer) => {
+                told.is_changed =
+                    entry.failures_in_a_row > 0 || entry.addresses != answer.addresses;
+                told.has_addresses = true;
+                entry.addresses.clone_from(&answer.addresses);
+                entry.answered = Some(now);
+                entry.failures_in_a_row = 0;
+                answer.ttl.unwrap_or(UNKNOWN_TTL).clamp(least, most)
+            }
+            Err(()) => {
+                told.is_first_failure = entry.failures_in_a_row == 0;
+                entry.failures += 1;
+                entry.failures_in_a_row = entry.failures_in_a_row.saturating_add(1);
+                let doublings = (entry.failures_in_a_row - 1).min(16);
+                least.saturating_mul(1 << doublings).min(most)
+            }
+        };
+        // Earlier rather than later: an answer is never believed longer than it says.
+        entry.due = Some(now + pause.mul_f64(1.0 - JITTER * dice.clamp(0.0, 1.0)));
+        Some(told)
+    }
+
+    /// Every host, by name.
+    pub fn reports(&self, now: Duration) -> Vec<HostReport> {
+        let report = |(host, entry): (&String, &Host)| HostReport {
+            host: host.clone(),
+            age: entry.answered.map(|at| now.saturating_sub(at)),
+            failures: entry.failures,
+            lookups: entry.lookups,
+        };
+        self.hosts.iter().map(report).collect()
+    }
+
+    fn bounds(&self) -> (Duration, Duration) {
+        let least = Duration::from_millis(self.limits.min_ttl_ms.max(100));
+        (least, Duration::from_millis(self.limits.max_ttl_ms).max(least))
+    }
+}
+
+/// Host and port of `host:port`.
+fn split(name: &str) -> Option<(&str, u16)> {
+    let (host, port) = name.rsplit_once(':')?;
+    (!host.is_empty()).then_some((host, port.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn limits() -> Resolver {
+        Resolver { min_ttl_ms: 2_000, max_ttl_ms: 60_000, ..Resolver::default() }
+    }
+
+    fn answer(last: u8, ttl: u64) -> Answer {
+        Answer { addresses: vec![IpAddr::from([10, 0, 0, last])], ttl: Some(s(ttl)) }
+    }
+
+    fn with(names: &[&str]) -> Schedule {
+        let mut schedule = Schedule::default();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        assert!(schedule.want(&names, limits(), s(0)).is_empty());
+        schedule
+    }
+
+    #[test]
+    fn a_new_name_is_asked_at_once_and_two_ports_share_a_question() {
+        let mut schedule = with(&["a.test:80", "a.test:81", "b.test:80", "nonsense"]);
+        assert_eq!(schedule.take_due(s(0), 9), ["a.test", "b.test"]);
+        assert!(schedule.take_due(s(0), 9).is_empty());
+        let told = schedule.answered("a.test", Ok(&answer(1, 5)), s(1), 0.0).unwrap();
+        assert_eq!(told.names, [("a.test:80".into(), 80), ("a.test:81".into(), 81)]);
+        assert!(told.is_changed);
+    }
+
+    #[test]
+    fn it_is_asked_again_by_its_ttl_within_the_bounds_and_a_little_early() {
+        for (ttl, dice, due) in [
+            (5, 0.0, s(5)),
+            (5, 1.0, Duration::from_millis(4500)),
+            (0, 0.0, s(2)),
+            (900, 0.0, s(60)),
+        ] {
+            let mut schedule = with(&["a.test:80"]);
+            schedule.take_due(s(0), 9);
+            assert_eq!(schedule.next_due(), None);
+            schedule.answered("a.test", Ok(&answer(1, ttl)), s(0), dice).unwrap();
+            assert_eq!(schedule.next_due(), Some(due));
+        }
+    }
+
+    #[test]
+    fn failures_back_off_up_to_the_longest_ttl_and_the_age_grows() {
+        let mut schedule = with(&["a.test:80"]);
+        schedule.take_due(s(0), 9);
+        schedule.answered("a.test", Ok(&answer(1, 2)), s(0), 0.0);
+        let mut now = s(0);
+        for (round, pause) in [2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+            now = schedule.next_due().unwrap();
+            assert_eq!(schedule.take_due(now, 9), ["a.test"]);
+            let told = schedule.answered("a.test", Err(()), now, 0.0).unwrap();
+            assert_eq!(told.is_first_failure, round == 0);
+            assert_eq!(schedule.next_due(), Some(now + s(pause)));
+        }
+        let report = &schedule.reports(now)[0];
+        assert_eq!((report.failures, report.lookups, report.age), (7, 8, Some(now)));
+    }
+
+    #[test]
+    fn a_name_gone_is_forgotten_and_its_answer_ignored() {
+        let mut schedule = with(&["a.test:80"]);
+        schedule.take_due(s(0), 9);
+        schedule.want(&[], limits(), s(1));
+        assert_eq!(schedule.answered("a.test", Ok(&answer(1, 5)), s(1), 0.0), None);
+        assert!(schedule.reports(s(1)).is_empty());
+    }
+
+    #[test]
+    fn a_new_port_of_a_known_host_gets_its_addresses_at_once() {
+        let mut schedule = with(&["a.test:80"]);
+        schedule.take_due(s(0), 9);
+        let told = schedule.answered("a.test", Ok(&answer(1, 5)), s(0), 0.0).unwrap();
+        assert!(told.is_changed);
+        let names = ["a.test:80".to_owned(), "a.test:443".to_owned()];
+        let known = schedule.want(&names, limits(), s(1));
+        assert_eq!(known, [("a.test:443".to_owned(), 443, answer(1, 5).addresses)]);
+        assert_eq!(schedule.next_due(), Some(s(5)));
+    }
+
+    #[test]
+    fn no_more_are_asked_at_once_than_allowed_and_the_longest_due_first() {
+        let mut schedule = with(&["a.test:80", "b.test:80", "c.test:80"]);
+        assert_eq!(schedule.take_due(s(0), 2), ["a.test", "b.test"]);
+        schedule.answered("a.test", Ok(&answer(1, 2)), s(1), 0.0);
+        assert_eq!(schedule.take_due(s(9), 2), ["c.test", "a.test"]);
+    }
+}

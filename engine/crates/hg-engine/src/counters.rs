@@ -1,0 +1,297 @@
+//! What one worker counts. Only the worker writes, anyone may read: plain loads and stores on
+//! atomics, no locked instruction on the request path. Keyed by identity, so they survive swaps
+//! and the replacement of a worker.
+
+use crate::report::{Histogram, LATENCY_BOUNDS_US};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Locks, whatever happened to an earlier holder: the data are counters and handles, always whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number with one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    pub(crate) fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A latency histogram with one writer.
+#[derive(Debug, Default)]
+pub(crate) struct HistogramCounter {
+    counts: [Counter; LATENCY_BOUNDS_US.len() + 1],
+    sum_us: Counter,
+}
+
+impl HistogramCounter {
+    pub(crate) fn record(&self, us: u64) {
+        if let Some(c) = self.counts.get(LATENCY_BOUNDS_US.partition_point(|b| *b < us)) {
+            c.add(1);
+        }
+        self.sum_us.add(us);
+    }
+
+    pub(crate) fn add_to(&self, total: &mut Histogram) {
+        for (t, c) in total.counts.iter_mut().zip(&self.counts) {
+            *t += c.get();
+        }
+        total.sum_us += self.sum_us.get();
+    }
+}
+
+/// Requests by method and status: a chain of small blocks, grown by what really occurs.
+#[derive(Debug, Default)]
+pub(crate) struct StatusTable {
+    first: Block,
+}
+
+#[derive(Debug, Default)]
+struct Block {
+    keys: [AtomicU32; 6],
+    counts: [Counter; 6],
+    next: OnceLock<Box<Block>>,
+}
+
+impl StatusTable {
+    /// `method` is `Method::index()`.
+    pub(crate) fn add(&self, method: u8, status: u16) {
+        let key = (u32::from(method) + 1) << 16 | u32::from(status);
+        let mut block = &self.first;
+        loop {
+            for (k, c) in block.keys.iter().zip(&block.counts) {
+                let held = k.load(Relaxed);
+                if held == key {
+                    return c.add(1);
+                }
+                if held == 0 {
+                    c.set(1);
+                    k.store(key, Relaxed);
+                    return;
+                }
+            }
+            block = block.next.get_or_init(Box::default);
+        }
+    }
+
+    /// (method index, status, count) of everything that occurred.
+    pub(crate) fn entries(&self) -> Vec<(u8, u16, u64)> {
+        let mut out = Vec::new();
+        let mut block = Some(&self.first);
+        while let Some(b) = block {
+            for (k, c) in b.keys.iter().zip(&b.counts) {
+                let key = k.load(Relaxed);
+                if key != 0 {
+                    out.push((((key >> 16) - 1) as u8, (key & 0xffff) as u16, c.get()));
+                }
+            }
+            block = b.next.get().map(|n| &**n);
+        }
+        out
+    }
+}
+
+/// Of one upstream on one worker.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamCounters {
+    pub(crate) requests: StatusTable,
+    pub(crate) waiting: Counter,
+    pub(crate) queued: Counter,
+    pub(crate) queue_wait_us: Counter,
+    pub(crate) queue_full: Counter,
+    endpoints: Mutex<HashMap<Arc<str>, Arc<EndpointCounters>>>,
+}
+
+impl UpstreamCounters {
+    /// The counters of an endpoint, by its address as configured.
+    pub(crate) fn endpoint(&self, address: &Arc<str>) -> Arc<EndpointCounters> {
+        lock(&self.endpoints).entry(address.clone()).or_default().clone()
+    }
+}
+
+/// Of one endpoint on one worker.
+#[derive(Debug, Default)]
+pub(crate) struct EndpointCounters {
+    pub(crate) active: Counter,
+    pub(crate) idle: Counter,
+    pub(crate) requests: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) connects: Counter,
+    pub(crate) connect_failures: Counter,
+    pub(crate) reuses: Counter,
+    pub(crate) last_error: Mutex<String>,
+}
+
+/// Of one listener on one worker.
+#[derive(Debug, Default)]
+pub(crate) struct ListenerCounters {
+    pub(crate) connections: Counter,
+    pub(crate) accepted: Counter,
+}
+
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name { $($variant,)* }
+        impl $name {
+            pub(crate) const ALL: &'static [($name, &'static str)] = &[$(($name::$variant, $word),)*];
+        }
+    };
+}
+
+reasons! {
+    /// Why a connection was closed on accept.
+    Refused { Process = "process", Listener = "listener", Client = "client", AcceptError = "accept_error", }
+}
+reasons! {
+    /// Why there was another attempt.
+    Retry { ConnectFailure = "connect_failure", StaleConnection = "stale_connection", }
+}
+reasons! {
+    /// Which time ran out.
+    Timeout {
+        Head = "head", Idle = "idle", Handshake = "handshake", Connect = "connect", Request = "request",
+        PerTry = "per_try", FirstByte = "first_byte", StreamIdle = "stream_idle", Queue = "queue",
+    }
+}
+
+/// Everything one worker counts.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerCounters {
+    pub(crate) connections: Counter,
+    pub(crate) requests: Counter,
+    /// CPU time of the worker's thread.
+    pub(crate) cpu_us: Counter,
+    pub(crate) bytes_received: Counter,
+    pub(crate) bytes_sent: Counter,
+    pub(crate) duration: HistogramCounter,
+    /// Answers that no upstream had a part in.
+    pub(crate) own: StatusTable,
+    pub(crate) refused: [Counter; Refused::ALL.len()],
+    pub(crate) retries: [Counter; Retry::ALL.len()],
+    pub(crate) timeouts: [Counter; Timeout::ALL.len()],
+    pub(crate) ignored_nominations: Counter,
+    pub(crate) misdirected: Counter,
+    pub(crate) tunnels_active: Counter,
+    pub(crate) tunnels_total: Counter,
+    /// Error path only.
+    rejects: Mutex<Vec<(&'static str, u64)>>,
+    /// (side, version, kind): handshake path only.
+    handshakes: Mutex<Vec<(Handshake, u64)>>,
+    upstreams: Mutex<HashMap<Arc<str>, Arc<UpstreamCounters>>>,
+    listeners: Mutex<HashMap<Arc<str>, Arc<ListenerCounters>>>,
+}
+
+/// Side, version and kind of a handshake, as in `report::HandshakeCount`.
+pub(crate) type Handshake = (&'static str, &'static str, &'static str);
+
+impl WorkerCounters {
+    pub(crate) fn refuse(&self, why: Refused) {
+        if let Some(c) = self.refused.get(why as usize) {
+            c.add(1);
+        }
+    }
+
+    pub(crate) fn retry(&self, why: Retry) {
+        if let Some(c) = self.retries.get(why as usize) {
+            c.add(1);
+        }
+    }
+
+    pub(crate) fn timeout(&self, which: Timeout) {
+        if let Some(c) = self.timeouts.get(which as usize) {
+            c.add(1);
+        }
+    }
+
+    pub(crate) fn reject(&self, reason: &'static str) {
+        bump(&mut lock(&self.rejects), reason);
+    }
+
+    pub(crate) fn handshake(&self, which: Handshake) {
+        bump(&mut lock(&self.handshakes), which);
+    }
+
+    pub(crate) fn rejects(&self) -> Vec<(&'static str, u64)> {
+        lock(&self.rejects).clone()
+    }
+
+    pub(crate) fn handshakes(&self) -> Vec<(Handshake, u64)> {
+        lock(&self.handshakes).clone()
+    }
+
+    /// The counters of an upstream, by name.
+    pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
+        lock(&self.upstreams).entry(name.clone()).or_default().clone()
+    }
+
+    /// The counters of a listener, by name.
+    pub(crate) fn listener(&self, name: &Arc<str>) -> Arc<ListenerCounters> {
+        lock(&self.listeners).entry(name.clone()).or_default().clone()
+    }
+
+    /// What is open now belonged to a worker that is gone.
+    pub(crate) fn forget_open(&self) {
+        self.connections.set(0);
+        self.tunnels_active.set(0);
+        for l in lock(&self.listeners).values() {
+            l.connections.set(0);
+        }
+        for u in lock(&self.upstreams).values() {
+            u.waiting.set(0);
+            for e in lock(&u.endpoints).values() {
+                e.active.set(0);
+                e.idle.set(0);
+            }
+        }
+    }
+
+    /// Every upstream that requests went to, by name.
+    pub(crate) fn upstreams(&self) -> Vec<(Arc<str>, Arc<UpstreamCounters>)> {
+        lock(&self.upstreams).iter().map(|(n, c)| (n.clone(), c.clone())).collect()
+    }
+}
+
+fn bump<K: PartialEq + Copy>(list: &mut Vec<(K, u64)>, key: K) {
+    match list.iter_mut().find(|(k, _)| *k == key) {
+        Some((_, n)) => *n += 1,
+        None => list.push((key, 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_table_counts_every_pair_and_grows() {
+        let table = StatusTable::default();
+        for status in 200..230 {
+            for method in 0..3 {
+                table.add(method, status);
+                table.add(method, status);
+            }
+        }
+        let entries = table.entries();
+        assert_eq!(entries.len(), 90);
+        assert!(entries.iter().all(|(_, _, n)| *n == 2));
+    }
+}

@@ -1,0 +1,303 @@
+//! The engine's handle: everything the rest of the process may ask of the workers.
+
+use crate::counters::{WorkerCounters, lock};
+use crate::report::{EngineEvent, EventLevel};
+use crate::shared::Shared;
+use crate::snapshot::{Builder, Snapshot, Source};
+use crate::thread;
+use crate::worker::{Done, Mailbox, Message, NameAddresses};
+use hg_log::AccessLog;
+use hg_net::{Address, Poller};
+use hg_plan::{Change, Kind, ObjectError, Plan};
+use hg_tls::Ticketer;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+/// How the process is set up; fixed for its life.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Number of workers; at least 1 is started.
+    pub workers: usize,
+    /// The CPU each worker is bound to, by index; fewer entries leave the rest free to roam.
+    pub cpus: Vec<usize>,
+    /// Counts data-plane processes of this node.
+    pub generation: u64,
+    /// Secrets (hex, 32 bytes) session ticket keys are derived from: the current one, then older.
+    pub ticket_secrets: Vec<String>,
+}
+
+/// How long a plan took to be served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Compiling it, off the workers; microseconds.
+    pub compile_us: u64,
+    /// Until the last worker served it; microseconds.
+    pub swap_us: u64,
+}
+
+/// What a name resolves to.
+#[derive(Clone, Default)]
+pub(crate) struct Resolved {
+    pub(crate) addresses: Arc<[Address]>,
+    pub(crate) error: String,
+}
+
+pub(crate) struct WorkerHandle {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) restarts: AtomicU64,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: EngineConfig,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) workers: Vec<WorkerHandle>,
+    pub(crate) sockets: Mutex<BTreeMap<SocketAddr, Vec<Arc<OwnedFd>>>>,
+    pub(crate) names: Mutex<HashMap<Arc<str>, Resolved>>,
+    pub(crate) serving: Mutex<Arc<Snapshot>>,
+    pub(crate) started: Instant,
+    pub(crate) draining: AtomicBool,
+    pub(crate) finished: AtomicUsize,
+    pub(crate) swaps: AtomicU64,
+    pub(crate) swap_us: AtomicU64,
+    pub(crate) log: AccessLog,
+    builder: Mutex<Builder>,
+    /// Snapshots that requests in flight may still hold; freed here, not on a worker.
+    retired: Mutex<Vec<Arc<Snapshot>>>,
+}
+
+/// The workers of this process. Every method may be called from any thread.
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// A worker that does not answer is stuck; the plan is then served by the others.
+const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Starts the workers, with nothing to serve yet.
+    ///
+    /// # Errors
+    /// When a thread or its poller cannot be made, or a ticket secret is not 32 bytes of hex.
+    pub fn start(config: EngineConfig) -> io::Result<Engine> {
+        let ticketer = Ticketer::new(&config.ticket_secrets).map_err(io::Error::other)?;
+        let count = config.workers.max(1);
+        let mut workers = Vec::with_capacity(count);
+        let mut pollers = Vec::with_capacity(count);
+        for _ in 0..count {
+            let poller = Poller::new()?;
+            workers.push(WorkerHandle {
+                mailbox: Arc::new(Mailbox::new(poller.waker())),
+                counters: Arc::default(),
+                restarts: AtomicU64::new(0),
+            });
+            pollers.push(poller);
+        }
+        let inner = Arc::new(Inner {
+            config,
+            shared: Arc::new(Shared::new()),
+            workers,
+            sockets: Mutex::default(),
+            names: Mutex::default(),
+            serving: Mutex::default(),
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+            finished: AtomicUsize::new(0),
+            swaps: AtomicU64::new(0),
+            swap_us: AtomicU64::new(0),
+            log: AccessLog::start(None, count)?,
+            builder: Mutex::new(Builder::new(ticketer)),
+            retired: Mutex::default(),
+        });
+        for (index, poller) in pollers.into_iter().enumerate() {
+            thread::spawn(inner.clone(), index, poller)?;
+        }
+        Ok(Engine { inner })
+    }
+
+    /// Compiles a plan off the workers and swaps it in; returns when every worker serves it.
+    /// `changed` are the objects that differ from the plan served before.
+    ///
+    /// # Errors
+    /// One entry per problem; what was served before still is.
+    pub fn apply(
+        &self,
+        plan: &Plan,
+        changed: &[Change],
+        blobs: &dyn Fn(&str) -> Option<Arc<[u8]>>,
+    ) -> Result<Applied, Vec<ObjectError>> {
+        let inner = &self.inner;
+        let mut builder = lock(&inner.builder);
+        let begun = Instant::now();
+        let before = builder.current().clone();
+        let log = plan.settings("node").and_then(|s| s.access_log.as_ref());
+        if log != before.settings.access_log.as_ref()
+            && let Some(Err(message)) = log.map(AccessLog::check)
+        {
+            return Err(vec![ObjectError {
+                kind: Kind::Settings,
+                name: "node".into(),
+                path: "access_log.sink".into(),
+                message,
+            }]);
+        }
+        let update = builder.apply(plan, changed, blobs)?;
+        let compiled = Instant::now();
+        inner.log.configure(update.snapshot.settings.access_log.as_ref());
+        *lock(&inner.serving) = update.snapshot.clone();
+        let (done, all_done) = mpsc::channel();
+        for worker in &inner.workers {
+            worker.mailbox.send(Message::Swap {
+                snapshot: update.snapshot.clone(),
+                upstreams: update.upstreams.clone(),
+                done: done.clone(),
+            });
+        }
+        drop(done);
+        for _ in &inner.workers {
+            if all_done.recv_timeout(SWAP_TIMEOUT).is_err() {
+                inner.shared.event(
+                    EventLevel::Error,
+                    "worker.stuck",
+                    "a worker did not take the plan in time".into(),
+                );
+                break;
+            }
+        }
+        let swap_us = u64::try_from(compiled.elapsed().as_micros()).unwrap_or(u64::MAX);
+        inner.swaps.fetch_add(1, Relaxed);
+        inner.swap_us.store(swap_us, Relaxed);
+        lock(&inner.retired).push(before);
+        self.sweep();
+        self.forget_names();
+        let compile_us = u64::try_from((compiled - begun).as_micros()).unwrap_or(u64::MAX);
+        Ok(Applied { compile_us, swap_us })
+    }
+
+    /// Frees snapshots that nothing uses any more.
+    fn sweep(&self) {
+        lock(&self.inner.retired).retain(|s| Arc::strong_count(s) > 1);
+    }
+
+    /// Takes over the listening sockets of an address; the index is the worker's, and where there
+    /// are more sockets than workers each adopts several.
+    pub fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>) {
+        let Ok(address) = address.parse::<SocketAddr>() else {
+            let message = format!("`{address}` is not an address and port");
+            return self.inner.shared.event(EventLevel::Error, "listener.failed", message);
+        };
+        let sockets: Vec<Arc<OwnedFd>> = sockets.into_iter().map(Arc::new).collect();
+        for (fd, worker) in sockets.iter().zip(self.inner.workers.iter().cycle()) {
+            worker.mailbox.send(Message::Socket { address, fd: fd.clone() });
+        }
+        lock(&self.inner.sockets).insert(address, sockets);
+    }
+
+    /// Stops accepting on an address: new SYNs are dropped, what waits is taken, the sockets are
+    /// closed; then `done` is called.
+    pub fn close_listener(&self, address: &str, done: Box<dyn FnOnce() + Send>) {
+        let done = Arc::new(Done::new(done));
+        let Ok(address) = address.parse::<SocketAddr>() else {
+            return;
+        };
+        lock(&self.inner.sockets).remove(&address);
+        for worker in &self.inner.workers {
+            worker.mailbox.send(Message::CloseListener { address, done: done.clone() });
+        }
+    }
+
+    /// A successor has the sockets: ours are closed with their queues as they are; what is in
+    /// flight is finished.
+    pub fn handoff(&self) {
+        self.leave(|| Message::HandOff);
+    }
+
+    /// Leaves in the order of DESIGN §10.
+    pub fn drain(&self) {
+        self.leave(|| Message::Drain);
+    }
+
+    fn leave(&self, message: impl Fn() -> Message) {
+        self.inner.draining.store(true, Relaxed);
+        lock(&self.inner.sockets).clear();
+        for worker in &self.inner.workers {
+            worker.mailbox.send(message());
+        }
+    }
+
+    /// Whether every worker has left.
+    pub fn is_drained(&self) -> bool {
+        self.inner.finished.load(Relaxed) >= self.inner.workers.len()
+    }
+
+    /// The `host:port` names the served plan wants resolved, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let serving = lock(&self.inner.serving).clone();
+        let endpoints = serving.upstreams.iter().flatten().flat_map(|u| &u.endpoints);
+        let names: BTreeSet<&str> =
+            endpoints.filter(|e| matches!(e.source, Source::Name)).map(|e| &*e.address).collect();
+        names.into_iter().map(String::from).collect()
+    }
+
+    /// What a name resolves to now; after an error the last good addresses stay.
+    pub fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>) {
+        let mut names = lock(&self.inner.names);
+        let entry = names.entry(name.into()).or_default();
+        match result {
+            Err(error) => entry.error = error,
+            Ok(addresses) => {
+                entry.error.clear();
+                let new: Arc<[Address]> = addresses.into_iter().map(Address::Inet).collect();
+                if new != entry.addresses {
+                    entry.addresses = new.clone();
+                    self.tell_names([(Arc::from(name), new)].into());
+                }
+            }
+        }
+    }
+
+    fn tell_names(&self, names: Arc<[NameAddresses]>) {
+        for worker in &self.inner.workers {
+            worker.mailbox.send(Message::Resolved(names.clone()));
+        }
+    }
+
+    /// Names that left the plan need not be known any more.
+    fn forget_names(&self) {
+        let mut names = lock(&self.inner.names);
+        if names.is_empty() {
+            return;
+        }
+        let used: BTreeSet<String> = self.names().into_iter().collect();
+        let gone: Vec<Arc<str>> = names.keys().filter(|n| !used.contains(&***n)).cloned().collect();
+        if gone.is_empty() {
+            return;
+        }
+        for name in &gone {
+            names.remove(name);
+        }
+        drop(names);
+        self.tell_names(gone.into_iter().map(|n| (n, Arc::default())).collect());
+    }
+
+    /// Closes and opens the access log's file again.
+    pub fn reopen_logs(&self) {
+        self.inner.log.reopen();
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&self) -> Vec<EngineEvent> {
+        self.sweep();
+        self.inner.shared.take_events()
+    }
+
+    /// How often each worker was replaced, by index.
+    pub fn worker_restarts(&self) -> Vec<u64> {
+        self.inner.workers.iter().map(|w| w.restarts.load(Relaxed)).collect()
+    }
+}

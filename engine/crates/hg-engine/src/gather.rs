@@ -1,0 +1,220 @@
+//! Reports: the workers' counters, summed when asked.
+
+use crate::counters::{EndpointCounters, Refused, Retry, Timeout, UpstreamCounters, lock};
+use crate::engine::{Engine, Inner};
+use crate::report::{
+    EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, ListenerReport, ReasonCount,
+    RequestCount, UpstreamReport, WorkerReport,
+};
+use crate::snapshot::{EndpointEntry, Snapshot, Source, UpstreamEntry};
+use hg_proto::METHOD_NAMES;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+impl Engine {
+    /// Listeners, endpoints and workers as they are now.
+    pub fn status(&self) -> EngineStatus {
+        let inner = &*self.inner;
+        let serving = lock(&inner.serving).clone();
+        EngineStatus {
+            plan_digest: serving.digest.clone(),
+            generation: inner.config.generation,
+            uptime: inner.started.elapsed(),
+            draining: inner.draining.load(Relaxed),
+            workers: workers(inner),
+            listeners: listeners(inner, &serving),
+            upstreams: upstreams(inner, &serving),
+        }
+    }
+
+    /// Every counter.
+    pub fn metrics(&self) -> EngineMetrics {
+        let inner = &*self.inner;
+        let serving = lock(&inner.serving).clone();
+        let mut m = EngineMetrics {
+            plan_digest: serving.digest.clone(),
+            plan_objects: serving.objects,
+            plan_swaps: inner.swaps.load(Relaxed),
+            plan_swap: Duration::from_micros(inner.swap_us.load(Relaxed)),
+            draining: inner.draining.load(Relaxed),
+            workers: workers(inner),
+            listeners: listeners(inner, &serving),
+            upstreams: upstreams(inner, &serving),
+            ..EngineMetrics::default()
+        };
+        let log = inner.log.stats();
+        (m.log_lines, m.log_dropped, m.log_errors) = (log.lines, log.dropped, log.write_errors);
+        let mut requests: BTreeMap<(Arc<str>, u8, u16), u64> = BTreeMap::new();
+        let mut rejects: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let mut handshakes: BTreeMap<_, u64> = BTreeMap::new();
+        let none: Arc<str> = "".into();
+        for worker in &inner.workers {
+            let c = &worker.counters;
+            c.duration.add_to(&mut m.duration);
+            m.bytes_received += c.bytes_received.get();
+            m.bytes_sent += c.bytes_sent.get();
+            m.ignored_nominations += c.ignored_nominations.get();
+            m.misdirected += c.misdirected.get();
+            m.tunnels_active += c.tunnels_active.get();
+            m.tunnels_total += c.tunnels_total.get();
+            for (method, status, n) in c.own.entries() {
+                *requests.entry((none.clone(), method, status)).or_default() += n;
+            }
+            for (name, u) in c.upstreams() {
+                for (method, status, n) in u.requests.entries() {
+                    *requests.entry((name.clone(), method, status)).or_default() += n;
+                }
+            }
+            for (reason, n) in c.rejects() {
+                *rejects.entry(reason).or_default() += n;
+            }
+            for (which, n) in c.handshakes() {
+                *handshakes.entry(which).or_default() += n;
+            }
+        }
+        m.requests = requests
+            .into_iter()
+            .map(|((upstream, method, status), count)| RequestCount {
+                upstream,
+                method: METHOD_NAMES.get(usize::from(method)).copied().unwrap_or("OTHER"),
+                status,
+                count,
+            })
+            .collect();
+        m.rejects =
+            rejects.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect();
+        m.handshakes = handshakes
+            .into_iter()
+            .map(|((side, version, kind), count)| HandshakeCount { side, version, kind, count })
+            .collect();
+        let sum = |of: &dyn Fn(&crate::counters::WorkerCounters) -> u64| {
+            inner.workers.iter().map(|w| of(&w.counters)).sum::<u64>()
+        };
+        let counted = |reason, count| ReasonCount { reason, count };
+        m.refused_connections = Refused::ALL
+            .iter()
+            .map(|(w, word)| {
+                counted(*word, sum(&|c| c.refused.get(*w as usize).map_or(0, |c| c.get())))
+            })
+            .collect();
+        m.retries = Retry::ALL
+            .iter()
+            .map(|(w, word)| {
+                counted(*word, sum(&|c| c.retries.get(*w as usize).map_or(0, |c| c.get())))
+            })
+            .collect();
+        m.timeouts = Timeout::ALL
+            .iter()
+            .map(|(w, word)| {
+                counted(*word, sum(&|c| c.timeouts.get(*w as usize).map_or(0, |c| c.get())))
+            })
+            .collect();
+        m
+    }
+}
+
+fn workers(inner: &Inner) -> Vec<WorkerReport> {
+    inner
+        .workers
+        .iter()
+        .enumerate()
+        .map(|(index, w)| WorkerReport {
+            index,
+            connections: w.counters.connections.get(),
+            requests: w.counters.requests.get(),
+            restarts: w.restarts.load(Relaxed),
+            cpu: Duration::from_micros(w.counters.cpu_us.get()),
+        })
+        .collect()
+}
+
+fn listeners(inner: &Inner, serving: &Snapshot) -> Vec<ListenerReport> {
+    let sockets = lock(&inner.sockets);
+    let mut all: Vec<ListenerReport> = serving
+        .listeners
+        .iter()
+        .flatten()
+        .map(|l| {
+            let mut report = ListenerReport {
+                name: l.name.clone(),
+                addresses: l
+                    .addresses
+                    .iter()
+                    .filter(|a| sockets.contains_key(a))
+                    .map(ToString::to_string)
+                    .collect(),
+                ..ListenerReport::default()
+            };
+            for w in &inner.workers {
+                let c = w.counters.listener(&l.name);
+                report.connections += c.connections.get();
+                report.accepted += c.accepted.get();
+            }
+            report
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
+    let mut all: Vec<UpstreamReport> = serving
+        .upstreams
+        .iter()
+        .flatten()
+        .map(|u| {
+            let counters: Vec<Arc<UpstreamCounters>> =
+                inner.workers.iter().map(|w| w.counters.upstream(&u.name)).collect();
+            let sum = |of: &dyn Fn(&UpstreamCounters) -> u64| counters.iter().map(|c| of(c)).sum();
+            UpstreamReport {
+                name: u.name.clone(),
+                endpoints: u.endpoints.iter().map(|e| endpoint(inner, u, e, &counters)).collect(),
+                waiting: sum(&|c| c.waiting.get()),
+                queued: sum(&|c| c.queued.get()),
+                queue_wait_us: sum(&|c| c.queue_wait_us.get()),
+                queue_full: sum(&|c| c.queue_full.get()),
+            }
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+fn endpoint(
+    inner: &Inner,
+    _upstream: &UpstreamEntry,
+    entry: &EndpointEntry,
+    counters: &[Arc<UpstreamCounters>],
+) -> EndpointReport {
+    let all: Vec<Arc<EndpointCounters>> =
+        counters.iter().map(|c| c.endpoint(&entry.address)).collect();
+    let sum = |of: &dyn Fn(&EndpointCounters) -> u64| all.iter().map(|c| of(c)).sum();
+    let mut error =
+        all.iter().map(|c| lock(&c.last_error).clone()).find(|e| !e.is_empty()).unwrap_or_default();
+    let resolved = match &entry.source {
+        Source::Fixed(addresses) => addresses.to_vec(),
+        Source::Name => {
+            let names = lock(&inner.names);
+            let name = names.get(&entry.address).cloned().unwrap_or_default();
+            if !name.error.is_empty() {
+                error = name.error;
+            }
+            name.addresses.to_vec()
+        }
+    };
+    EndpointReport {
+        address: entry.address.to_string(),
+        is_resolved: !resolved.is_empty(),
+        resolved: resolved.iter().map(ToString::to_string).collect(),
+        active: sum(&|c| c.active.get()),
+        idle: sum(&|c| c.idle.get()),
+        requests: sum(&|c| c.requests.get()),
+        failures: sum(&|c| c.failures.get()),
+        connects: sum(&|c| c.connects.get()),
+        connect_failures: sum(&|c| c.connect_failures.get()),
+        reuses: sum(&|c| c.reuses.get()),
+        last_error: error,
+    }
+}

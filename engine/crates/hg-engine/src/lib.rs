@@ -1,0 +1,16 @@
+//! The native engine: a plan compiled into a snapshot, and workers that serve it.
+//!
+//! Owns connections, pools, timers, counters and their life. Knows nothing of where plans come
+//! from, how names are resolved or who reads the figures: see `hg-dataplane`.
+
+mod counters;
+mod engine;
+mod gather;
+pub mod report;
+mod shared;
+mod snapshot;
+mod thread;
+mod worker;
+
+pub use engine::{Applied, Engine, EngineConfig};
+pub use report::*;

@@ -1,0 +1,266 @@
+//! What the engine tells about itself: plain data, summed over the workers when asked.
+//!
+//! Owns the shapes that cross from the workers to status, metrics and events; never counts
+//! anything itself. Counters grow from the start of the process and survive plan swaps.
+
+use hg_plan::Kind;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Upper bounds of the latency buckets in microseconds, ascending; a value equal to a bound falls
+/// into its bucket. One more bucket holds everything above the last.
+pub const LATENCY_BOUNDS_US: [u64; 24] = [
+    100, 200, 300, 500, 750, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 20_000, 30_000, 50_000,
+    75_000, 100_000, 200_000, 300_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
+    60_000_000,
+];
+
+/// Latencies counted in the buckets of [`LATENCY_BOUNDS_US`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    /// Values per bucket (not cumulative); the last one is above every bound.
+    pub counts: [u64; LATENCY_BOUNDS_US.len() + 1],
+    /// Sum of all values, microseconds.
+    pub sum_us: u64,
+}
+
+impl Histogram {
+    /// Counts one value; no allocation, five comparisons.
+    pub fn record(&mut self, value_us: u64) {
+        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < value_us);
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
+        }
+        self.sum_us = self.sum_us.saturating_add(value_us);
+    }
+
+    /// Adds another worker's values.
+    pub fn merge(&mut self, other: &Histogram) {
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
+            *mine += theirs;
+        }
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+    }
+
+    /// How many values were counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// How important an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventLevel {
+    /// Something is lost or refused.
+    Error,
+    /// Something works less well than it should.
+    Warn,
+    /// Worth knowing.
+    Info,
+}
+
+impl EventLevel {
+    /// `error`, `warn` or `info`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventLevel::Error => "error",
+            EventLevel::Warn => "warn",
+            EventLevel::Info => "info",
+        }
+    }
+}
+
+/// Something that happened, for whoever watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// How important.
+    pub level: EventLevel,
+    /// A dotted word: `worker.lost`, `log.dropped`, `resolver.failed`.
+    pub kind: &'static str,
+    /// The object it concerns, if one.
+    pub object: Option<(Kind, String)>,
+    /// For a person; no secrets.
+    pub message: String,
+}
+
+/// The engine as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// Root digest of the plan every worker serves, hex.
+    pub plan_digest: String,
+    /// Counts data-plane processes of this node.
+    pub generation: u64,
+    /// Since the engine was started.
+    pub uptime: Duration,
+    /// Whether drain or hand-off has begun.
+    pub draining: bool,
+    /// By index.
+    pub workers: Vec<WorkerReport>,
+    /// By name.
+    pub listeners: Vec<ListenerReport>,
+    /// By name.
+    pub upstreams: Vec<UpstreamReport>,
+}
+
+/// Everything that is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineMetrics {
+    /// Root digest of the plan every worker serves, hex.
+    pub plan_digest: String,
+    /// Objects in that plan.
+    pub plan_objects: u64,
+    /// Plans swapped in since the start.
+    pub plan_swaps: u64,
+    /// Time the last swap took on all workers.
+    pub plan_swap: Duration,
+    /// Whether drain or hand-off has begun.
+    pub draining: bool,
+    /// Answered requests; only combinations that occurred.
+    pub requests: Vec<RequestCount>,
+    /// From a request's head to its answer's last byte.
+    pub duration: Histogram,
+    /// Bytes read from clients (after TLS framing is taken off).
+    pub bytes_received: u64,
+    /// Bytes written to clients (before TLS framing is put on).
+    pub bytes_sent: u64,
+    /// Requests answered by ourselves because they could not be taken or forwarded, by the reason
+    /// in `Proxy-Status`.
+    pub rejects: Vec<ReasonCount>,
+    /// Connections closed on accept, by the limit that was reached (`process`, `listener`,
+    /// `client`) or `accept_error`.
+    pub refused_connections: Vec<ReasonCount>,
+    /// Names in `Connection` that were ignored because removing them would be unsafe.
+    pub ignored_nominations: u64,
+    /// Attempts after the first, by why (`connect_failure`, `stale_connection`).
+    pub retries: Vec<ReasonCount>,
+    /// Timeouts by phase (`head`, `idle`, `handshake`, `connect`, `request`, `per_try`,
+    /// `first_byte`, `stream_idle`, `queue`).
+    pub timeouts: Vec<ReasonCount>,
+    /// TLS handshakes finished or failed.
+    pub handshakes: Vec<HandshakeCount>,
+    /// Connections answered with 421.
+    pub misdirected: u64,
+    /// WebSocket tunnels open now.
+    pub tunnels_active: u64,
+    /// WebSocket tunnels ever opened.
+    pub tunnels_total: u64,
+    /// Access log lines handed to the sink.
+    pub log_lines: u64,
+    /// Access log lines dropped because the sink was behind.
+    pub log_dropped: u64,
+    /// Access log writes that failed.
+    pub log_errors: u64,
+    /// By index.
+    pub workers: Vec<WorkerReport>,
+    /// By name.
+    pub listeners: Vec<ListenerReport>,
+    /// By name.
+    pub upstreams: Vec<UpstreamReport>,
+}
+
+/// Requests of one upstream, method and status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestCount {
+    /// Upstream's name; empty when none was chosen (own answers, rejects).
+    pub upstream: Arc<str>,
+    /// Upper case; unknown methods are counted together as `OTHER`.
+    pub method: &'static str,
+    /// What the client got.
+    pub status: u16,
+    /// How many.
+    pub count: u64,
+}
+
+/// A count under a reason of a closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReasonCount {
+    /// A word of snake case.
+    pub reason: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// TLS handshakes of one sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandshakeCount {
+    /// `client` (towards us) or `upstream` (from us).
+    pub side: &'static str,
+    /// `1.2`, `1.3`; empty when it failed before one was chosen.
+    pub version: &'static str,
+    /// `full`, `resumed` or `failed`.
+    pub kind: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// One worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerReport {
+    /// From 0.
+    pub index: usize,
+    /// Client connections open now.
+    pub connections: u64,
+    /// Requests answered.
+    pub requests: u64,
+    /// How often it was replaced after a panic.
+    pub restarts: u64,
+    /// CPU time of its thread.
+    pub cpu: Duration,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenerReport {
+    /// Its name in the plan.
+    pub name: Arc<str>,
+    /// Where it accepts now; a subset of the plan's while sockets are on their way.
+    pub addresses: Vec<String>,
+    /// Client connections open now.
+    pub connections: u64,
+    /// Client connections ever accepted.
+    pub accepted: u64,
+}
+
+/// One upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamReport {
+    /// Its name in the plan.
+    pub name: Arc<str>,
+    /// In the plan's order.
+    pub endpoints: Vec<EndpointReport>,
+    /// Requests waiting for a connection now.
+    pub waiting: u64,
+    /// Requests that had to wait, ever.
+    pub queued: u64,
+    /// Time they waited, together, microseconds.
+    pub queue_wait_us: u64,
+    /// Requests refused because the queue was full.
+    pub queue_full: u64,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointReport {
+    /// As in the plan.
+    pub address: String,
+    /// What its name resolves to; itself for a literal address, empty for a Unix socket.
+    pub resolved: Vec<String>,
+    /// Whether it has an address to connect to.
+    pub is_resolved: bool,
+    /// Connections in use now.
+    pub active: u64,
+    /// Connections idle in the pools now.
+    pub idle: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests that failed there: no connection, no or a malformed answer, a timeout.
+    pub failures: u64,
+    /// Connections opened.
+    pub connects: u64,
+    /// Connections that could not be opened.
+    pub connect_failures: u64,
+    /// Requests that took an idle connection.
+    pub reuses: u64,
+    /// Why it failed or did not resolve last; empty when it never did.
+    pub last_error: String,
+}

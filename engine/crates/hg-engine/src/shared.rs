@@ -1,0 +1,112 @@
+//! What the workers of a process share: limits on connections, and events for whoever watches.
+//! Touched once a connection, never once a request.
+
+use crate::counters::{Refused, lock};
+use crate::report::{EngineEvent, EventLevel};
+use crate::snapshot::ListenerEntry;
+use hg_net::Clock;
+use hg_plan::{Kind, Settings};
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Events kept for a reader that is away; older ones go.
+const EVENTS: usize = 1024;
+
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    open: AtomicU32,
+    /// Only filled while there is a limit per client.
+    clients: Mutex<HashMap<IpAddr, u32>>,
+    events: Mutex<VecDeque<EngineEvent>>,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            clock: Clock::default(),
+            open: AtomicU32::new(0),
+            clients: Mutex::default(),
+            events: Mutex::default(),
+        }
+    }
+
+    /// Counts a new connection in, or says which limit is in its way.
+    pub(crate) fn admit(
+        &self,
+        settings: &Settings,
+        listener: &ListenerEntry,
+        ip: IpAddr,
+    ) -> Option<Refused> {
+        if self.open.fetch_add(1, Relaxed) >= settings.max_connections {
+            self.open.fetch_sub(1, Relaxed);
+            return Some(Refused::Process);
+        }
+        let limit = listener.plan.max_connections;
+        if listener.open.fetch_add(1, Relaxed) >= limit && limit > 0 {
+            self.open.fetch_sub(1, Relaxed);
+            listener.open.fetch_sub(1, Relaxed);
+            return Some(Refused::Listener);
+        }
+        let per_client = settings.max_connections_per_client;
+        if per_client > 0 {
+            let mut clients = lock(&self.clients);
+            let count = clients.entry(ip).or_default();
+            if *count >= per_client {
+                self.open.fetch_sub(1, Relaxed);
+                listener.open.fetch_sub(1, Relaxed);
+                return Some(Refused::Client);
+            }
+            *count += 1;
+        }
+        None
+    }
+
+    /// A connection that was admitted is gone. `per_client` is whether that limit is on.
+    pub(crate) fn leave(&self, listener_open: &AtomicU32, ip: IpAddr, per_client: bool) {
+        self.open.fetch_sub(1, Relaxed);
+        listener_open.fetch_sub(1, Relaxed);
+        if per_client {
+            let mut clients = lock(&self.clients);
+            if let Some(count) = clients.get_mut(&ip) {
+                *count -= 1;
+                if *count == 0 {
+                    clients.remove(&ip);
+                }
+            }
+        }
+    }
+
+    /// Connections of a worker that is gone.
+    pub(crate) fn forget_open(&self, connections: u64) {
+        self.open.fetch_sub(u32::try_from(connections).unwrap_or(0), Relaxed);
+    }
+
+    /// Forgets clients' counts when their limit is taken away.
+    pub(crate) fn forget_clients(&self) {
+        lock(&self.clients).clear();
+    }
+
+    pub(crate) fn event(&self, level: EventLevel, kind: &'static str, message: String) {
+        self.object_event(level, kind, None, message);
+    }
+
+    pub(crate) fn object_event(
+        &self,
+        level: EventLevel,
+        kind: &'static str,
+        object: Option<(Kind, String)>,
+        message: String,
+    ) {
+        let mut events = lock(&self.events);
+        if events.len() >= EVENTS {
+            events.pop_front();
+        }
+        events.push_back(EngineEvent { level, kind, object, message });
+    }
+
+    pub(crate) fn take_events(&self) -> Vec<EngineEvent> {
+        lock(&self.events).drain(..).collect()
+    }
+}

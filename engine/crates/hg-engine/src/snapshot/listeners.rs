@@ -1,0 +1,65 @@
+//! Listeners, from plan to entry.
+
+use super::{ClientSource, ListenerEntry};
+use hg_plan::{Kind, ObjectError};
+use hg_proto::client::Source;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+pub(super) fn compile(
+    name: &Arc<str>,
+    plan: &hg_plan::Listener,
+    tls: Option<Arc<hg_tls::Selector>>,
+    open: Arc<AtomicU32>,
+) -> Result<ListenerEntry, Vec<ObjectError>> {
+    let mut errors = Vec::new();
+    let mut error = |path: String, message: String| {
+        errors.push(ObjectError { kind: Kind::Listener, name: name.clone(), path, message });
+    };
+    let mut addresses = Vec::new();
+    for (i, text) in plan.addresses.iter().enumerate() {
+        match text.parse::<SocketAddr>() {
+            Ok(a) => addresses.push(a),
+            Err(_) => error(
+                format!("addresses[{i}]"),
+                format!("`{text}` is not an address and port like `127.0.0.1:80` or `[::1]:80`"),
+            ),
+        }
+    }
+    let mut trusted = Vec::new();
+    for (i, text) in plan.client_ip.trusted.iter().enumerate() {
+        match text.parse().or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from)) {
+            Ok(net) => trusted.push(net),
+            Err(_) => error(
+                format!("client_ip.trusted[{i}]"),
+                format!("`{text}` is not a network like `10.0.0.0/8`"),
+            ),
+        }
+    }
+    let source = Source::parse(&plan.client_ip.header);
+    if source.is_none() {
+        error(
+            "client_ip.header".into(),
+            format!(
+                "`{}` is not one of `x-forwarded-for`, `forwarded`, `x-real-ip`",
+                plan.client_ip.header
+            ),
+        );
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(ListenerEntry {
+        name: name.clone(),
+        addresses,
+        limits: hg_proto::Limits {
+            head_bytes: plan.head_bytes as usize,
+            header_count: (plan.header_count as usize).min(hg_proto::MAX_HEADERS),
+        },
+        client: ClientSource { trusted, source: source.unwrap_or_default() },
+        plan: plan.clone(),
+        open,
+        tls,
+    })
+}

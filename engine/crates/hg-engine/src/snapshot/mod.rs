@@ -1,0 +1,127 @@
+//! A plan compiled for the workers: immutable, swapped by pointer. Slots (indices of listeners,
+//! routes, upstreams) stay with their object for as long as it exists, so that a change of one
+//! object touches only its own.
+
+mod build;
+mod listeners;
+mod routes;
+mod slots;
+mod upstreams;
+
+pub(crate) use build::Builder;
+
+use hg_middleware::Chain;
+use hg_net::Address;
+use hg_plan::{HostHeader, Settings};
+use hg_policy::{Balancer, KeySource};
+use hg_route::Router;
+use hg_tls::{ClientTls, TlsContext};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// Everything a worker looks up while it serves.
+#[derive(Clone, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) digest: String,
+    pub(crate) objects: u64,
+    pub(crate) router: Router,
+    pub(crate) listeners: Vec<Option<Arc<ListenerEntry>>>,
+    pub(crate) routes: Vec<Option<Arc<RouteEntry>>>,
+    pub(crate) upstreams: Vec<Option<Arc<UpstreamEntry>>>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) tls: Arc<TlsContext>,
+}
+
+/// A listener.
+pub(crate) struct ListenerEntry {
+    pub(crate) name: Arc<str>,
+    pub(crate) plan: hg_plan::Listener,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) limits: hg_proto::Limits,
+    pub(crate) client: ClientSource,
+    /// Connections open on all workers.
+    pub(crate) open: Arc<AtomicU32>,
+    pub(crate) tls: Option<Arc<hg_tls::Selector>>,
+}
+
+/// Whose word about the client's address is believed, and where it stands.
+pub(crate) struct ClientSource {
+    pub(crate) trusted: Vec<ipnet::IpNet>,
+    pub(crate) source: hg_proto::client::Source,
+}
+
+impl ClientSource {
+    /// Whether this peer's headers are believed.
+    pub(crate) fn trusts(&self, ip: std::net::IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&ip))
+    }
+}
+
+/// A route under one set of hosts that share their middlewares.
+pub(crate) struct RouteEntry {
+    pub(crate) name: Arc<str>,
+    pub(crate) chain: Chain,
+    pub(crate) target: Target,
+    pub(crate) timeouts: hg_plan::RouteTimeouts,
+    pub(crate) raw_path: bool,
+    pub(crate) websocket: bool,
+    pub(crate) body_bytes: Option<u64>,
+}
+
+/// Where a request goes that passed its middlewares.
+pub(crate) enum Target {
+    /// This upstream.
+    Upstream(usize),
+    /// One of these, by weight; the sum comes with it.
+    Split(Vec<(usize, u32)>, u64),
+    /// Nowhere: the chain answers.
+    Own,
+}
+
+/// An upstream.
+pub(crate) struct UpstreamEntry {
+    pub(crate) name: Arc<str>,
+    pub(crate) endpoints: Vec<EndpointEntry>,
+    /// Cloned by every worker; its tables are shared.
+    pub(crate) balancer: Balancer,
+    pub(crate) key: Option<KeySource>,
+    pub(crate) host_header: HostHeader,
+    pub(crate) plan: hg_plan::Upstream,
+    pub(crate) limits: hg_proto::Limits,
+    pub(crate) tls: Option<Arc<ClientTls>>,
+    /// Connections in use on all workers; counted only where there is a limit.
+    pub(crate) in_use: Arc<AtomicU32>,
+}
+
+/// An endpoint.
+pub(crate) struct EndpointEntry {
+    pub(crate) address: Arc<str>,
+    pub(crate) source: Source,
+    pub(crate) pool: PoolKey,
+    pub(crate) max_connections: u32,
+    pub(crate) in_use: Arc<AtomicU32>,
+}
+
+/// Where an endpoint's addresses come from.
+pub(crate) enum Source {
+    /// It is one.
+    Fixed(Arc<[Address]>),
+    /// A name and port, to be resolved.
+    Name,
+}
+
+/// What makes two connections interchangeable: where they lead and how they were set up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PoolKey {
+    pub(crate) address: Arc<str>,
+    pub(crate) setup: Arc<str>,
+}
+
+/// `host` of `host:port`, brackets kept; a Unix socket is `localhost`.
+pub(crate) fn host_of(address: &str) -> &str {
+    if address.starts_with("unix:") {
+        return "localhost";
+    }
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}

@@ -1,0 +1,45 @@
+//! Names to slots: a slot stays with its name, and is used again once the name is gone.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+#[derive(Clone)]
+pub(super) struct Slots<K> {
+    by_key: HashMap<K, usize>,
+    free: Vec<usize>,
+    next: usize,
+}
+
+impl<K> Default for Slots<K> {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), free: Vec::new(), next: 0 }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Slots<K> {
+    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<usize>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.by_key.get(key).copied()
+    }
+
+    /// The key's slot, and whether it was made just now.
+    pub(super) fn take(&mut self, key: &K) -> (usize, bool) {
+        if let Some(&slot) = self.by_key.get(key) {
+            return (slot, false);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        self.by_key.insert(key.clone(), slot);
+        (slot, true)
+    }
+
+    pub(super) fn release(&mut self, key: &K) {
+        if let Some(slot) = self.by_key.remove(key) {
+            self.free.push(slot);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Listening sockets of this worker, and what happens to a connection before its first byte.
+
+use super::client::{Client, Phase};
+use super::conn::Conn;
+use super::{KIND_LISTENER, Worker};
+use crate::counters::{ListenerCounters, Refused};
+use crate::report::EventLevel;
+use crate::snapshot::Snapshot;
+use hg_net::{Clock, Ticks, Token};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// A listening socket.
+pub(crate) struct Acceptor {
+    fd: Arc<OwnedFd>,
+    generation: u32,
+    pub(crate) address: SocketAddr,
+    /// The listener it belongs to in the plan served now, if any.
+    listener: Option<(u16, Arc<ListenerCounters>)>,
+    registered: bool,
+}
+
+/// Connections accepted from one socket in one turn.
+const ACCEPT_BATCH: usize = 64;
+/// How long accepting rests when descriptors have run out.
+const ACCEPT_REST_MS: u64 = 100;
+
+impl Worker {
+    pub(super) fn add_socket(&mut self, address: SocketAddr, fd: Arc<OwnedFd>) {
+        let generation = self.next_generation();
+        self.listeners.insert(Acceptor {
+            fd,
+            generation,
+            address,
+            listener: None,
+            registered: false,
+        });
+        self.refresh_listeners();
+    }
+
+    /// Brings registrations in line with the plan served now.
+    pub(super) fn refresh_listeners(&mut self) {
+        let mut failed = Vec::new();
+        for (index, a) in &mut self.listeners {
+            let found = self.held.listeners.iter().enumerate().find_map(|(i, l)| {
+                let l = l.as_ref()?;
+                l.addresses.contains(&a.address).then(|| (u16::try_from(i).unwrap_or(0), l))
+            });
+            if let Some((_, l)) = found
+                && let Err(e) =
+                    hg_net::tune_listener(&a.fd, l.plan.tcp_keepalive_ms, l.plan.backlog)
+            {
+                failed.push(format!("{}: {e}", a.address));
+            }
+            a.listener = found.map(|(i, l)| (i, self.counters.listener(&l.name)));
+            let wanted = a.listener.is_some() && !self.accept_paused && self.leaving.accepts();
+            if wanted != a.registered {
+                let token = Token::new(KIND_LISTENER, a.generation, index);
+                let done = if wanted {
+                    self.poller.add_listener(&a.fd, token)
+                } else {
+                    self.poller.remove(&a.fd)
+                };
+                match done {
+                    Ok(()) => a.registered = wanted,
+                    Err(e) => failed.push(format!("{}: {e}", a.address)),
+                }
+            }
+        }
+        for message in failed {
+            self.shared.event(EventLevel::Error, "listener.failed", message);
+        }
+    }
+
+    pub(super) fn on_acceptable(&mut self, index: usize, generation: u32) {
+        for _ in 0..ACCEPT_BATCH {
+            let Some(a) = self.listeners.get(index).filter(|a| a.generation == generation) else {
+                return;
+            };
+            let Some((listener, counters)) = a.listener.clone() else {
+                return;
+            };
+            match hg_net::accept(&a.fd) {
+                Ok(Some((fd, peer))) => self.accepted(fd, peer, listener, counters),
+                Ok(None) => return,
+                Err(e) => {
+                    self.counters.refuse(Refused::AcceptError);
+                    self.shared.event(
+                        EventLevel::Error,
+                        "accept.failed",
+                        format!("{e}; accepting rests for {ACCEPT_REST_MS} ms"),
+                    );
+                    self.accept_paused = true;
+                    self.refresh_listeners();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// After a rest.
+    pub(super) fn resume_accepting(&mut self) {
+        if self.accept_paused {
+            self.accept_paused = false;
+            self.refresh_listeners();
+        }
+    }
+
+    fn accepted(
+        &mut self,
+        fd: OwnedFd,
+        peer: SocketAddr,
+        listener: u16,
+        counters: Arc<ListenerCounters>,
+    ) {
+        let Some(entry) = self.held.listeners.get(usize::from(listener)).and_then(Option::as_ref)
+        else {
+            return;
+        };
+        counters.accepted.add(1);
+        if let Some(why) = self.shared.admit(&self.held.settings, entry, peer.ip()) {
+            // A reset tells the client at once; an end of stream would look like an answer.
+            hg_net::close_with_reset(fd);
+            self.counters.refuse(why);
+            return;
+        }
+        let open = entry.open.clone();
+        let counted = self.held.settings.max_connections_per_client > 0;
+        let tls = entry.plan.tls.is_some();
+        let wait = if tls { entry.plan.handshake_timeout_ms } else { entry.plan.head_timeout_ms };
+        let deadline = deadline_after(self.now_us, wait);
+        let generation = self.next_generation();
+        let vacant = self.clients.vacant_entry();
+        let ci = vacant.key();
+        let token = Token::new(super::KIND_CLIENT, generation, ci);
+        let conn = Conn::new(fd);
+        if let Err(e) = self.poller.add_stream(&conn.fd, token) {
+            self.shared.leave(&open, peer.ip(), counted);
+            self.shared.event(EventLevel::Error, "accept.failed", e.to_string());
+            return;
+        }
+        vacant.insert(Client {
+            conn,
+            generation,
+            phase: if tls { Phase::Hello } else { Phase::Idle },
+            peer,
+            listener,
+            queued: false,
+            deadline,
+            timer_at: Ticks::MAX,
+            requests: 0,
+            input: Vec::new(),
+            exchange: None,
+            counters: counters.clone(),
+            open,
+            counted,
+            pinned: None,
+        });
+        self.counters.connections.add(1);
+        counters.connections.add(1);
+        self.arm_client(ci);
+        // Its first bytes are often there already.
+        self.on_client_readable(ci);
+    }
+
+    /// First the kernel drops new SYNs, then what waits is taken, then the socket is closed here.
+    pub(super) fn close_listener(&mut self, address: SocketAddr) {
+        let gone: Vec<usize> =
+            self.listeners.iter().filter(|(_, a)| a.address == address).map(|(i, _)| i).collect();
+        for index in gone {
+            let Some(a) = self.listeners.get(index) else {
+                continue;
+            };
+            let generation = a.generation;
+            // Without the filter a connection that comes now is reset by the close: say so, go on.
+            if let Err(e) = hg_net::drop_new_connections(&a.fd) {
+                self.shared.event(EventLevel::Warn, "listener.close", e.to_string());
+            }
+            self.on_acceptable(index, generation);
+            self.forget_listener(index);
+        }
+    }
+
+    /// Before a snapshot without some of the listeners is taken: what waits in their queues is
+    /// accepted while their settings are still known, and their connections keep them.
+    pub(super) fn retire_listeners(&mut self, next: &Snapshot) {
+        let stays = |address: &SocketAddr| {
+            next.listeners.iter().flatten().any(|l| l.addresses.contains(address))
+        };
+        let gone: Vec<(usize, u32)> = self
+            .listeners
+            .iter()
+            .filter(|(_, a)| a.listener.is_some() && !stays(&a.address))
+            .map(|(i, a)| (i, a.generation))
+            .collect();
+        for (index, generation) in gone {
+            if let Some(a) = self.listeners.get(index)
+                && let Err(e) = hg_net::drop_new_connections(&a.fd)
+            {
+                self.shared.event(EventLevel::Warn, "listener.close", e.to_string());
+            }
+            self.on_acceptable(index, generation);
+        }
+        let is_same = |slot: u16| {
+            let at = usize::from(slot);
+            let name = |s: &Snapshot| s.listeners.get(at)?.as_ref().map(|l| l.name.clone());
+            name(next).is_some() && name(next) == name(&self.held)
+        };
+        let orphans: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|(_, c)| c.pinned.is_none() && !is_same(c.listener))
+            .map(|(i, _)| i)
+            .collect();
+        let grace = deadline_after(self.now_us, self.held.settings.drain.idle_grace_ms.max(1));
+        for ci in orphans {
+            let Some(c) = self.clients.get_mut(ci) else {
+                continue;
+            };
+            c.pinned = Some(self.held.clone());
+            if c.phase == Phase::Idle {
+                c.deadline = grace;
+                self.arm_client(ci);
+            }
+        }
+    }
+
+    fn forget_listener(&mut self, index: usize) {
+        if let Some(a) = self.listeners.try_remove(index)
+            && a.registered
+        {
+            // A duplicate lives on in the supervisor: without this the registration would too.
+            let _ = self.poller.remove(&a.fd);
+        }
+    }
+
+    /// Lets go of every listening socket without touching its queue.
+    pub(super) fn forget_listeners(&mut self) {
+        let all: Vec<usize> = self.listeners.iter().map(|(i, _)| i).collect();
+        for index in all {
+            self.forget_listener(index);
+        }
+    }
+
+    /// Closes every listening socket after taking what waits.
+    pub(super) fn close_listeners(&mut self) {
+        let all: Vec<SocketAddr> = self.listeners.iter().map(|(_, a)| a.address).collect();
+        for address in all {
+            self.close_listener(address);
+        }
+    }
+}
+
+/// The tick at which `ms` milliseconds have passed; 0 ms = never.
+pub(super) fn deadline_after(now_us: u64, ms: u64) -> Ticks {
+    if ms == 0 { Ticks::MAX } else { Clock::after(now_us, ms) }
+}

@@ -1,0 +1,152 @@
+//! Answers of our own: refusals, redirects, what a route responds.
+
+use super::Worker;
+use super::client::Phase;
+use crate::snapshot::RouteEntry;
+use hg_middleware::Rewritten;
+use hg_proto::respond::{self, ErrorAnswer};
+use hg_proto::write::{self, Persistence};
+use hg_proto::{Method, Reject};
+
+/// Our name in `Proxy-Status`.
+const NAME: &str = "headgate";
+
+/// Why we answer in an upstream's stead; tokens of RFC 9209 §2.3.
+pub(super) mod own {
+    use hg_proto::Reject;
+
+    macro_rules! table {
+        ($($name:ident = $status:literal $reason:literal $code:literal $detail:literal;)*) => {
+            $(pub(crate) const $name: Reject =
+                Reject { status: $status, reason: $reason, code: $code, detail: $detail };)*
+        };
+    }
+    table! {
+        NO_ROUTE = 404 "destination_not_found" "no-route" "no route matches this request";
+        MISDIRECTED = 421 "http_request_denied" "misdirected" "this connection was made for another host";
+        BODY_TOO_LARGE = 413 "http_request_denied" "body-too-large" "request body larger than allowed here";
+        NO_UPSTREAM = 503 "destination_unavailable" "no-upstream" "the route has no upstream to go to";
+        NO_ENDPOINT = 503 "destination_unavailable" "no-endpoint" "no endpoint can be used now";
+        UNRESOLVED = 503 "dns_error" "unresolved" "no endpoint's name resolves";
+        QUEUE_FULL = 503 "connection_limit_reached" "queue-full" "the upstream's queue is full";
+        QUEUE_TIMEOUT = 503 "connection_limit_reached" "queue-timeout" "no connection to the upstream became free in time";
+        CONNECT_REFUSED = 502 "connection_refused" "connect-refused" "the upstream could not be reached";
+        CONNECT_TIMEOUT = 504 "connection_timeout" "connect-timeout" "the upstream did not accept a connection in time";
+        TLS_FAILED = 502 "tls_protocol_error" "upstream-tls" "the TLS handshake with the upstream failed";
+        LOST = 502 "connection_terminated" "upstream-closed" "the upstream closed the connection before it answered";
+        REQUEST_TIMEOUT = 504 "http_response_timeout" "request-timeout" "the request took longer than allowed here";
+        TRY_TIMEOUT = 504 "http_response_timeout" "try-timeout" "the upstream did not answer in time";
+        FIRST_BYTE_TIMEOUT = 504 "http_response_timeout" "first-byte-timeout" "the upstream did not answer in time";
+        STREAM_IDLE = 504 "http_response_timeout" "stream-idle" "nothing moved for too long";
+        BODY_TIMEOUT = 408 "http_request_error" "body-timeout" "the request's body did not arrive in time";
+        HEAD_TIMEOUT = 408 "http_request_error" "head-timeout" "the request's head did not arrive in time";
+        PATH = 400 "http_request_error" "path" "the path is not acceptable";
+        RESPONSE_TRUNCATED = 502 "http_response_incomplete" "response-truncated" "the upstream's answer ended early";
+    }
+
+    /// A path that was refused.
+    pub(crate) fn path(why: hg_route::path::PathError) -> Reject {
+        Reject { detail: why.as_str(), ..PATH }
+    }
+}
+
+impl Worker {
+    /// Answers with an error. Where an answer has begun, the connection is cut instead, visibly.
+    pub(super) fn refuse(&mut self, ci: usize, reject: &Reject) {
+        self.counters.reject(reject.code);
+        self.detach(ci, reject.status >= 500, reject.detail);
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let was_reading = matches!(c.phase, Phase::Idle | Phase::Head | Phase::Handshake);
+        if c.exchange.is_none() {
+            let mut e = self.spare.pop().unwrap_or_default();
+            e.start_us = self.now_us;
+            e.client_ip = c.peer.ip().to_canonical();
+            c.exchange = Some(e);
+            c.phase = Phase::Exchange;
+        }
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        if e.answered {
+            e.reason = reject.code;
+            return self.cut(ci);
+        }
+        let keep = !was_reading && e.keep_alive && e.request.done && self.leaving.keeps_alive();
+        let date = self.date.text();
+        let answer = ErrorAnswer {
+            status: reject.status,
+            error: reject.reason,
+            detail: reject.detail,
+            keep,
+            head_only: e.method == Method::Head,
+            date: &date,
+        };
+        e.head.clear();
+        respond::write_error(&mut e.head, &answer, NAME);
+        e.status = reject.status;
+        e.reason = reject.code;
+        e.close_after = !keep;
+        self.send_own(ci);
+    }
+
+    /// The answer a middleware or the route itself made.
+    pub(super) fn answer_own(&mut self, ci: usize, route: &RouteEntry, made: &Rewritten) {
+        let keeps = self.leaving.keeps_alive();
+        let date = self.date.text();
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        let answer = &made.answer;
+        let edits = route.chain.response_headers(made.stage());
+        let keep = e.keep_alive && e.request.done && keeps;
+        let head = &mut e.head;
+        head.clear();
+        write::status_line(head, answer.status, respond::reason_phrase(answer.status).as_bytes());
+        if !edits.drops(b"date") {
+            write::line(head, "date", &date);
+        }
+        head.extend_from_slice(&answer.headers);
+        if !matches!(answer.status, 204 | 304) {
+            write::content_length(head, answer.body.len() as u64);
+        }
+        write::connection(
+            head,
+            match (keep, e.version) {
+                (false, _) => Persistence::Close,
+                (true, hg_proto::Version::H10) => Persistence::KeepAlive,
+                (true, _) => Persistence::Implied,
+            },
+        );
+        write::end(head);
+        let has_body = e.method != Method::Head && !matches!(answer.status, 204 | 304);
+        if has_body {
+            head.extend_from_slice(&answer.body);
+            e.response.bytes = answer.body.len() as u64;
+        }
+        e.status = answer.status;
+        e.close_after = !keep;
+        self.send_own(ci);
+    }
+
+    /// Sends `head` of the exchange as the whole answer.
+    fn send_own(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        e.answered = true;
+        e.response.done = true;
+        e.first_byte_us = self.now_us;
+        let sent = c.conn.send(&mut self.io, &e.head, &mut Vec::new(), 0..0);
+        let all = c.conn.out.is_empty();
+        match sent {
+            Err(_) => self.client_gone(ci),
+            Ok(()) if all => self.finish(ci),
+            Ok(()) => self.progress(ci),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A worker's buffers. Idle connections hold none: there is one scratch buffer to read into, and a
+//! connection whose peer is slow keeps the buffer its bytes are in (nothing is copied) while the
+//! worker takes another.
+
+use std::ops::Range;
+
+/// Room kept before what is read, for a chunk header.
+pub(crate) const RESERVE: usize = 32;
+/// Room kept after it, for a chunk's end and the last chunk.
+pub(crate) const TAIL: usize = 32;
+/// The most that is read at once.
+pub(crate) const READ_MAX: usize = 256 * 1024;
+/// The least that is read at once when a peer is slow.
+pub(crate) const READ_MIN: usize = 16 * 1024;
+const BIG: usize = RESERVE + READ_MAX + TAIL;
+/// Spare big buffers kept.
+const SPARE: usize = 4;
+
+/// Big buffers, recycled.
+#[derive(Default)]
+pub(crate) struct BufferPool {
+    spare: Vec<Vec<u8>>,
+    /// Big buffers held by connections.
+    held: usize,
+}
+
+impl BufferPool {
+    /// A buffer of full length.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_else(|| vec![0; BIG])
+    }
+
+    /// Gives one back; others are just dropped.
+    pub(crate) fn put(&mut self, buffer: Vec<u8>) {
+        if buffer.len() == BIG && self.spare.len() < SPARE {
+            self.spare.push(buffer);
+        }
+    }
+
+    /// How much one connection may read at once, so that all that slow peers hold stays bounded.
+    pub(crate) fn read_limit(&self, wanted: usize) -> usize {
+        if self.held < 256 { wanted } else { READ_MIN }
+    }
+}
+
+/// Bytes that a connection has accepted and its socket has not.
+#[derive(Default)]
+pub(crate) struct Out {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    adopted: bool,
+}
+
+impl Out {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Appends a copy.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.buffer.len() == BIG {
+            let room = BIG - self.end;
+            let fits = bytes.len().min(room);
+            let (now, later) = bytes.split_at(fits);
+            if later.is_empty() {
+                if let Some(to) = self.buffer.get_mut(self.end..self.end + fits) {
+                    to.copy_from_slice(now);
+                    self.end += fits;
+                }
+                return;
+            }
+            self.buffer.truncate(self.end);
+        }
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        self.buffer.truncate(self.end);
+        self.buffer.extend_from_slice(bytes);
+        self.end = self.buffer.len();
+    }
+
+    /// Takes over a whole buffer; `range` is what is left to write. Only when empty.
+    pub(crate) fn adopt(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        range: Range<usize>,
+        pool: &mut BufferPool,
+    ) {
+        debug_assert!(self.is_empty());
+        let old = std::mem::replace(&mut self.buffer, std::mem::replace(scratch, pool.take()));
+        pool.put(old);
+        pool.held += 1;
+        self.adopted = true;
+        self.start = range.start;
+        self.end = range.end;
+    }
+
+    /// Bytes written; gives the buffer back once all are.
+    pub(crate) fn advance(&mut self, n: usize, pool: &mut BufferPool) {
+        self.start += n;
+        if self.is_empty() {
+            self.release(pool);
+        }
+    }
+
+    /// Drops what is left.
+    pub(crate) fn release(&mut self, pool: &mut BufferPool) {
+        let buffer = std::mem::take(&mut self.buffer);
+        pool.held -= usize::from(std::mem::take(&mut self.adopted));
+        pool.put(buffer);
+        self.start = 0;
+        self.end = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adopted_bytes_and_pushed_ones_come_out_in_order() {
+        let mut pool = BufferPool::default();
+        let mut scratch = pool.take();
+        scratch[RESERVE..RESERVE + 5].copy_from_slice(b"hello");
+        let mut out = Out::default();
+        out.adopt(&mut scratch, RESERVE..RESERVE + 5, &mut pool);
+        out.push(b" world");
+        assert_eq!(out.bytes(), b"hello world");
+        out.advance(6, &mut pool);
+        out.push(&vec![b'x'; BIG]);
+        assert_eq!(out.bytes().len(), 5 + BIG);
+        assert_eq!(&out.bytes()[..5], b"world");
+        out.advance(5 + BIG, &mut pool);
+        assert!(out.is_empty());
+        assert_eq!(scratch.len(), BIG);
+    }
+}

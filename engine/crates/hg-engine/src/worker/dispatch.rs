@@ -1,0 +1,433 @@
+//! From a prepared request to a connection that carries it: endpoint, pool or connect, send.
+
+use super::accept::deadline_after;
+use super::answer::own;
+use super::conn::{Conn, Session};
+use super::exchange::{Exchange, Stage};
+use super::up::{Up, UpPhase};
+use super::upstreams::{EndpointState, NoPick};
+use super::{KIND_UP, Worker, head};
+use crate::counters::Retry;
+use hg_net::{Event, Ticks, Token};
+use hg_proto::Reject;
+use std::rc::Rc;
+
+/// Another address is tried beside a slow one after this long (RFC 8305 §5).
+const ATTEMPT_DELAY_MS: u64 = 250;
+
+impl Worker {
+    /// Picks an endpoint and sends the request, or queues, or answers why not.
+    pub(super) fn dispatch(&mut self, ci: usize) {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
+            return self.refuse(ci, &own::NO_UPSTREAM);
+        };
+        match u.pick(&e.tried, e.key, self.now_us, &mut self.rng) {
+            Ok(endpoint) => {
+                e.counted = true;
+                e.next_address = 0;
+                e.failed_addresses = 0;
+                if let Some(at) = &mut e.host_at {
+                    head::set_host(&mut e.head, at, &endpoint.address);
+                }
+                let per_try = e.route().map_or(0, |r| r.timeouts.per_try_ms);
+                e.try_deadline = deadline_after(self.now_us, per_try);
+                e.endpoint = Some(endpoint.clone());
+                match self.take_idle(ci, &endpoint) {
+                    Some(ui) => self.attach(ci, ui, true),
+                    None => self.open_next(ci),
+                }
+            }
+            Err(NoPick::Full) => self.queue_up(ci),
+            Err(NoPick::None) => {
+                let unresolved = u.endpoints.iter().all(|e| e.addresses.borrow().is_empty());
+                let reject = if !e.tried.is_empty() {
+                    own::CONNECT_REFUSED
+                } else if unresolved {
+                    own::UNRESOLVED
+                } else {
+                    own::NO_ENDPOINT
+                };
+                self.refuse(ci, &reject);
+            }
+        }
+    }
+
+    fn queue_up(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
+            return;
+        };
+        let plan = &u.entry.plan;
+        if u.waiting.len() >= plan.queue as usize {
+            u.counters.queue_full.add(1);
+            return self.refuse(ci, &own::QUEUE_FULL);
+        }
+        u.waiting.push_back((ci, c.generation));
+        u.counters.queued.add(1);
+        u.counters.waiting.set(u.waiting.len() as u64);
+        e.stage = Stage::Queued;
+        e.queued_us = self.now_us;
+        e.connect_deadline = deadline_after(self.now_us, plan.queue_timeout_ms);
+        let slot = e.upstream;
+        if !self.upstreams.waiting.contains(&slot) {
+            self.upstreams.waiting.push(slot);
+        }
+        self.progress(ci);
+    }
+
+    /// Gives places that became free to those who wait longest.
+    pub(super) fn serve_waiting(&mut self) {
+        for slot in std::mem::take(&mut self.upstreams.waiting) {
+            while self.serve_next(slot) {}
+        }
+    }
+
+    /// Serves the first who waits at an upstream. False when nobody can be served now.
+    fn serve_next(&mut self, slot: usize) -> bool {
+        let Some(u) = self.upstreams.get_mut(slot) else {
+            return false;
+        };
+        let Some(&(ci, generation)) = u.waiting.front() else {
+            return false;
+        };
+        let still_waits = self.clients.get(ci).is_some_and(|c| {
+            let queued = |e: &Exchange| e.stage == Stage::Queued && !e.answered;
+            c.generation == generation && c.exchange.as_deref().is_some_and(queued)
+        });
+        if still_waits && !u.has_room() {
+            self.upstreams.waiting.push(slot);
+            return false;
+        }
+        u.waiting.pop_front();
+        u.counters.waiting.set(u.waiting.len() as u64);
+        let exchange = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut());
+        let Some(e) = exchange.filter(|_| still_waits) else {
+            return true;
+        };
+        u.counters.queue_wait_us.add(self.now_us.saturating_sub(e.queued_us));
+        let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
+        e.stage = Stage::Connecting;
+        e.connect_deadline = deadline_after(self.now_us, connect_ms);
+        self.dispatch(ci);
+        true
+    }
+
+    /// The freshest idle connection of the endpoint's pool that may still be used.
+    fn take_idle(&mut self, ci: usize, endpoint: &Rc<EndpointState>) -> Option<usize> {
+        let e = self.clients.get(ci)?.exchange.as_deref()?;
+        let idempotent = e.method.is_idempotent();
+        let max_age = e.entry().map_or(0, |u| u.plan.pool.max_age_ms);
+        loop {
+            let ui = self.pools.get(endpoint.pool)?.idle.pop()?;
+            let Some(up) = self.ups.get(ui) else { continue };
+            up.endpoint.counters.idle.sub(1);
+            let too_old = max_age > 0
+                && u64::from(self.now.saturating_sub(up.opened)) * hg_net::Clock::TICK_MS
+                    >= max_age;
+            // What cannot be sent twice goes only where the upstream has not hung up meanwhile.
+            let stale = !idempotent && hg_net::is_readable_or_closed(&up.conn.fd);
+            if too_old || stale {
+                self.drop_up(ui);
+                continue;
+            }
+            return Some(ui);
+        }
+    }
+
+    /// Begins to connect to the endpoint's next address; a first failure there is not yet the
+    /// endpoint's.
+    fn open_next(&mut self, ci: usize) {
+        loop {
+            let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+                return;
+            };
+            let Some(endpoint) = e.endpoint.clone() else {
+                return;
+            };
+            let addresses = endpoint.addresses.borrow().clone();
+            let n = addresses.len();
+            if e.next_address >= n {
+                if e.attempts.is_empty() {
+                    self.endpoint_failed(ci, &own::CONNECT_REFUSED, None);
+                }
+                return;
+            }
+            let at = (endpoint.preferred.get() + e.next_address) % n;
+            e.next_address += 1;
+            e.stage = Stage::Connecting;
+            e.next_attempt = if e.next_address < n {
+                deadline_after(self.now_us, ATTEMPT_DELAY_MS)
+            } else {
+                Ticks::MAX
+            };
+            let Some(address) = addresses.get(at) else {
+                return;
+            };
+            endpoint.counters.connects.add(1);
+            match hg_net::connect(address) {
+                Ok(fd) => match self.add_up(ci, Conn::new(fd), &endpoint) {
+                    Ok(ui) => {
+                        if let Some(up) = self.ups.get_mut(ui) {
+                            up.address = at;
+                        }
+                        if let Some(e) =
+                            self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut())
+                        {
+                            e.attempts.push(ui);
+                        }
+                        return self.progress(ci);
+                    }
+                    Err(error) => self.connect_failed(&endpoint, &error),
+                },
+                Err(error) => self.connect_failed(&endpoint, &error),
+            }
+        }
+    }
+
+    fn connect_failed(&mut self, endpoint: &EndpointState, error: &std::io::Error) {
+        endpoint.counters.connect_failures.add(1);
+        endpoint.remember(&error.to_string());
+    }
+
+    fn add_up(
+        &mut self,
+        ci: usize,
+        conn: Conn,
+        endpoint: &Rc<EndpointState>,
+    ) -> std::io::Result<usize> {
+        let generation = self.next_generation();
+        let vacant = self.ups.vacant_entry();
+        let ui = vacant.key();
+        self.poller.add_stream(&conn.fd, Token::new(KIND_UP, generation, ui))?;
+        vacant.insert(Up {
+            conn,
+            generation,
+            phase: UpPhase::Connecting,
+            client: ci,
+            pool: endpoint.pool,
+            endpoint: endpoint.clone(),
+            address: 0,
+            deadline: Ticks::MAX,
+            timer_at: Ticks::MAX,
+            opened: self.now,
+            input: Vec::new(),
+        });
+        Ok(ui)
+    }
+
+    pub(super) fn on_up_event(&mut self, ui: usize, event: Event) {
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
+        match up.phase {
+            UpPhase::Connecting => {
+                if event.writable || event.closed {
+                    self.on_connected(ui);
+                }
+            }
+            UpPhase::Idle => {
+                if event.readable || event.read_closed || event.closed {
+                    self.forget_idle(ui);
+                }
+            }
+            UpPhase::Handshake => {
+                up.conn.readable |= event.readable || event.read_closed || event.closed;
+                up.conn.read_closed |= event.read_closed || event.closed;
+                self.drive_up_handshake(ui);
+            }
+            UpPhase::Busy => {
+                up.conn.readable |= event.readable || event.read_closed || event.closed;
+                up.conn.read_closed |= event.read_closed || event.closed;
+                let ci = up.client;
+                if event.writable && !up.conn.out.is_empty() && !self.flush_up(ci, ui) {
+                    return;
+                }
+                if self.ups.get(ui).is_some_and(|u| u.conn.readable && u.client == ci) {
+                    self.on_up_readable(ci, ui);
+                }
+            }
+        }
+    }
+
+    fn on_connected(&mut self, ui: usize) {
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
+        let ci = up.client;
+        if let Err(error) = hg_net::take_error(&up.conn.fd) {
+            let endpoint = up.endpoint.clone();
+            self.connect_failed(&endpoint, &error);
+            return self.attempt_failed(ci, ui, &own::CONNECT_REFUSED);
+        }
+        up.endpoint.preferred.set(up.address);
+        let tls = self.clients.get(ci).and_then(|c| c.exchange.as_deref()?.entry()?.tls.clone());
+        let Some(tls) = tls else {
+            return self.connected(ci, ui);
+        };
+        let host =
+            crate::snapshot::host_of(&up.endpoint.address).trim_matches(['[', ']']).to_owned();
+        match tls.session(&host) {
+            Ok(session) => {
+                up.phase = UpPhase::Handshake;
+                up.conn.start_tls(Session::Client(session), Vec::new());
+                if up.conn.hello(&mut self.io).is_err() {
+                    return self.attempt_failed(ci, ui, &own::TLS_FAILED);
+                }
+                self.drive_up_handshake(ui);
+            }
+            Err(e) => {
+                up.endpoint.remember(&e.to_string());
+                self.attempt_failed(ci, ui, &own::TLS_FAILED);
+            }
+        }
+    }
+
+    /// The connection is ready: the other attempts are given up.
+    pub(super) fn connected(&mut self, ci: usize, ui: usize) {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return self.drop_up(ui);
+        };
+        let others: Vec<usize> = e.attempts.drain(..).filter(|a| *a != ui).collect();
+        e.connected_us = self.now_us;
+        for other in others {
+            self.drop_up(other);
+        }
+        self.attach(ci, ui, false);
+    }
+
+    /// One attempt to connect has failed; others may be under way, or be made.
+    pub(super) fn attempt_failed(&mut self, ci: usize, ui: usize, reject: &Reject) {
+        self.drop_up(ui);
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        e.attempts.retain(|a| *a != ui);
+        let more = e.endpoint.as_ref().is_some_and(|p| e.next_address < p.addresses.borrow().len());
+        if more {
+            self.open_next(ci);
+        } else if e.attempts.is_empty() {
+            self.endpoint_failed(ci, reject, None);
+        }
+    }
+
+    /// No connection to this endpoint: the next one, while the time for connecting lasts.
+    pub(super) fn endpoint_failed(&mut self, ci: usize, reject: &Reject, why: Option<&str>) {
+        let now_us = self.now_us;
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        let slot = e.endpoint.as_ref().map_or(usize::MAX, |p| p.slot.get());
+        let room = e.tried.insert(slot.min(u32::MAX as usize));
+        if let (Some(p), Some(why)) = (&e.endpoint, why) {
+            p.remember(why);
+        }
+        let in_time = self.now < e.connect_deadline;
+        self.leave_endpoint(ci, now_us, true);
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        let others = self
+            .upstreams
+            .same(e.upstream, e.upstream_id)
+            .is_some_and(|u| u.endpoints.len() > e.tried.len());
+        if room && in_time && others {
+            self.counters.retry(Retry::ConnectFailure);
+            self.dispatch(ci);
+        } else {
+            self.refuse(ci, reject);
+        }
+    }
+
+    /// The request goes out on this connection.
+    pub(super) fn attach(&mut self, ci: usize, ui: usize, reused: bool) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return self.drop_up(ui);
+        };
+        let (Some(e), Some(up)) = (c.exchange.as_deref_mut(), self.ups.get_mut(ui)) else {
+            return;
+        };
+        up.phase = UpPhase::Busy;
+        up.client = ci;
+        up.deadline = Ticks::MAX;
+        up.endpoint.counters.requests.add(1);
+        if reused {
+            up.endpoint.counters.reuses.add(1);
+            e.connected_us = self.now_us;
+        }
+        e.up = Some(ui);
+        e.on_reused = reused;
+        e.stage = Stage::Waiting;
+        e.head_sent = true;
+        if e.request.done {
+            e.start_waiting(self.now_us);
+        }
+        if up.conn.send(&mut self.io, &e.head, &mut Vec::new(), 0..0).is_err() {
+            return self.upstream_lost(ci, ui, "connection lost while sending");
+        }
+        if !e.request.done {
+            if e.expects_continue && c.input.is_empty() {
+                e.expects_continue = false;
+                if c.conn.send_small(&mut self.io, hg_proto::respond::CONTINUE).is_err() {
+                    return self.client_gone(ci);
+                }
+            }
+            self.progress(ci);
+            return self.pump_request(ci);
+        }
+        self.progress(ci);
+    }
+
+    /// An idle connection said something or ended: it is of no use any more.
+    fn forget_idle(&mut self, ui: usize) {
+        let Some(up) = self.ups.get(ui) else { return };
+        if let Some(pool) = self.pools.get(up.pool) {
+            pool.idle.retain(|i| *i != ui);
+        }
+        up.endpoint.counters.idle.sub(1);
+        self.drop_up(ui);
+    }
+
+    /// Closes a connection to an endpoint that no exchange and no pool knows any more.
+    pub(super) fn drop_up(&mut self, ui: usize) {
+        if let Some(mut up) = self.ups.try_remove(ui) {
+            up.conn.end_tls(&mut self.io);
+            up.conn.out.release(&mut self.io.pool);
+        }
+    }
+
+    /// Closes a connection that waited in a pool which is gone.
+    pub(super) fn close_up(&mut self, ui: usize) {
+        if let Some(up) = self.ups.get(ui) {
+            up.endpoint.counters.idle.sub(1);
+        }
+        self.drop_up(ui);
+    }
+
+    /// The time of an idle connection is over.
+    pub(super) fn expire_up(&mut self, ui: usize) {
+        if self.ups.get(ui).is_some_and(|u| u.phase == UpPhase::Idle) {
+            self.forget_idle(ui);
+        }
+    }
+
+    /// Begins another attempt beside a slow one.
+    pub(super) fn open_beside(&mut self, ci: usize) {
+        self.open_next(ci);
+    }
+}
+
+impl Exchange {
+    /// The request is out: from now on the answer's first byte is waited for.
+    pub(super) fn start_waiting(&mut self, now_us: u64) {
+        let ms = self.route().map_or(0, |r| r.timeouts.first_byte_ms);
+        self.first_byte_deadline = deadline_after(now_us, ms);
+    }
+}

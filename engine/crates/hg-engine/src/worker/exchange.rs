@@ -1,0 +1,288 @@
+//! One request and its answer, while it is under way. Recycled: a steady stream of requests
+//! allocates none.
+
+use super::upstreams::EndpointState;
+use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
+use hg_middleware::RequestView;
+use hg_net::Ticks;
+use hg_proto::{BodyReader, HeaderSlots, Limits, Method, Parse, Version};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A snapshot as one worker holds it: counted without atomics.
+pub(crate) type Held = Rc<Arc<Snapshot>>;
+
+/// A body on its way from one connection to the other.
+pub(crate) struct Relay {
+    pub(crate) reader: BodyReader,
+    /// Framed as chunks on the way out.
+    pub(crate) chunked: bool,
+    pub(crate) done: bool,
+    /// How much is read at once: grows while the other side keeps up.
+    pub(crate) read_size: usize,
+    pub(crate) bytes: u64,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self {
+            reader: BodyReader::None,
+            chunked: false,
+            done: true,
+            read_size: 64 * 1024,
+            bytes: 0,
+        }
+    }
+}
+
+/// What an exchange waits for; its deadline is counted under this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// A place at the upstream.
+    Queued,
+    /// A connection.
+    Connecting,
+    /// The answer's head.
+    Waiting,
+    /// The answer's body.
+    Answering,
+}
+
+/// What the log keeps of a request: the head's bytes are gone when its line is written.
+#[derive(Default)]
+pub(crate) struct LogText {
+    /// Target, host, user agent and referer, one after the other.
+    pub(crate) text: Vec<u8>,
+    pub(crate) ends: [u32; 4],
+}
+
+pub(crate) struct Exchange {
+    pub(crate) snapshot: Option<Held>,
+    /// Its slot in the snapshot, once found.
+    pub(crate) route: Option<u32>,
+    /// The upstream's slot, and its id: slots are used again.
+    pub(crate) upstream: usize,
+    pub(crate) upstream_id: u64,
+    /// Once picked.
+    pub(crate) endpoint: Option<Rc<EndpointState>>,
+    /// Endpoints that were tried for this request.
+    pub(crate) tried: hg_policy::Tried,
+    pub(crate) key: Option<u64>,
+    pub(crate) stage: Stage,
+    /// The connection to the endpoint, by slab index.
+    pub(crate) up: Option<usize>,
+    /// Other connection attempts of the same endpoint under way (RFC 8305).
+    pub(crate) attempts: Vec<usize>,
+    /// Next address of the endpoint to try.
+    pub(crate) next_address: usize,
+    /// Connects at this endpoint that failed, out of its addresses.
+    pub(crate) failed_addresses: usize,
+    pub(crate) method: Method<'static>,
+    pub(crate) version: Version,
+    pub(crate) keep_alive: bool,
+    /// A WebSocket handshake is asked for; what a valid answer must hold.
+    pub(crate) upgrade: Option<hg_proto::websocket::Accept>,
+    pub(crate) expects_continue: bool,
+    /// The rebuilt head, and a small body after it, for sending and for sending again.
+    pub(crate) head: Vec<u8>,
+    /// The client's head as it came, where the answer's headers speak of it.
+    pub(crate) kept_head: Vec<u8>,
+    /// Where the Host value stands in `head` when it follows the endpoint.
+    pub(crate) host_at: Option<(usize, usize)>,
+    /// Everything of the request is in `head`: it can be sent again as it is.
+    pub(crate) replayable: bool,
+    pub(crate) head_sent: bool,
+    pub(crate) on_reused: bool,
+    pub(crate) retried_stale: bool,
+    pub(crate) request: Relay,
+    pub(crate) response: Relay,
+    /// The upstream lets its connection live on, and for how long.
+    pub(crate) up_keeps: bool,
+    pub(crate) up_keep_ms: u64,
+    /// The answer's head went out (or into the connection's buffer).
+    pub(crate) answered: bool,
+    pub(crate) close_after: bool,
+    /// Which middlewares the answer passes.
+    pub(crate) middleware_stage: hg_middleware::Stage,
+    pub(crate) prefix_len: u32,
+    pub(crate) status: u16,
+    /// Our own reason, as in `Proxy-Status`; empty for the upstream's own answers.
+    pub(crate) reason: &'static str,
+    pub(crate) body_limit: u64,
+    pub(crate) request_id: [u8; 32],
+    pub(crate) id_len: u8,
+    pub(crate) client_ip: std::net::IpAddr,
+    pub(crate) log: LogText,
+    pub(crate) start_us: u64,
+    pub(crate) dispatch_us: u64,
+    pub(crate) connected_us: u64,
+    pub(crate) first_byte_us: u64,
+    pub(crate) queued_us: u64,
+    pub(crate) request_deadline: Ticks,
+    pub(crate) try_deadline: Ticks,
+    pub(crate) connect_deadline: Ticks,
+    pub(crate) next_attempt: Ticks,
+    pub(crate) first_byte_deadline: Ticks,
+    pub(crate) idle_deadline: Ticks,
+    /// Frames from the upstream, once it is a tunnel.
+    pub(crate) frames: super::frames::Frames,
+    /// In its upstream's count of connections in use.
+    pub(crate) counted: bool,
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            snapshot: None,
+            route: None,
+            upstream: usize::MAX,
+            upstream_id: 0,
+            endpoint: None,
+            tried: hg_policy::Tried::default(),
+            key: None,
+            stage: Stage::Connecting,
+            up: None,
+            attempts: Vec::new(),
+            next_address: 0,
+            failed_addresses: 0,
+            method: Method::Get,
+            version: Version::H11,
+            keep_alive: true,
+            upgrade: None,
+            expects_continue: false,
+            head: Vec::new(),
+            kept_head: Vec::new(),
+            host_at: None,
+            replayable: true,
+            head_sent: false,
+            on_reused: false,
+            retried_stale: false,
+            request: Relay::default(),
+            response: Relay::default(),
+            up_keeps: false,
+            up_keep_ms: u64::MAX,
+            answered: false,
+            close_after: false,
+            middleware_stage: hg_middleware::Stage::FORWARDED,
+            prefix_len: 0,
+            status: 0,
+            reason: "",
+            body_limit: u64::MAX,
+            request_id: [0; 32],
+            id_len: 0,
+            client_ip: std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            log: LogText::default(),
+            start_us: 0,
+            dispatch_us: 0,
+            connected_us: 0,
+            first_byte_us: 0,
+            queued_us: 0,
+            request_deadline: Ticks::MAX,
+            try_deadline: Ticks::MAX,
+            connect_deadline: Ticks::MAX,
+            next_attempt: Ticks::MAX,
+            first_byte_deadline: Ticks::MAX,
+            idle_deadline: Ticks::MAX,
+            frames: super::frames::Frames::default(),
+            counted: false,
+        }
+    }
+}
+
+impl Exchange {
+    /// Back to the state of a new one; what it allocated is kept, up to a bound.
+    pub(crate) fn recycle(&mut self) {
+        let mut head = std::mem::take(&mut self.head);
+        let mut log = std::mem::take(&mut self.log);
+        let mut attempts = std::mem::take(&mut self.attempts);
+        head.clear();
+        head.shrink_to(4096);
+        log.text.clear();
+        log.text.shrink_to(4096);
+        attempts.clear();
+        *self = Self { head, log, attempts, ..Self::default() };
+    }
+
+    /// The earliest of its deadlines.
+    pub(crate) fn deadline(&self) -> Ticks {
+        let stage = match self.stage {
+            Stage::Queued => self.connect_deadline,
+            Stage::Connecting => self.connect_deadline.min(self.next_attempt),
+            Stage::Waiting => self.first_byte_deadline.min(self.idle_deadline),
+            Stage::Answering => self.idle_deadline,
+        };
+        let attempt = if self.answered { Ticks::MAX } else { self.try_deadline };
+        stage.min(attempt).min(self.request_deadline)
+    }
+
+    /// Its route, as it was when the request came.
+    pub(crate) fn route(&self) -> Option<&RouteEntry> {
+        self.snapshot.as_ref()?.routes.get(self.route? as usize)?.as_deref()
+    }
+
+    /// Its upstream, as it was when the request came.
+    pub(crate) fn entry(&self) -> Option<&UpstreamEntry> {
+        self.snapshot.as_ref()?.upstreams.get(self.upstream)?.as_deref()
+    }
+
+    /// Whether headers of the answer are made from the request.
+    pub(crate) fn answer_needs_request(&self) -> bool {
+        self.route().is_some_and(|r| !r.chain.response_headers(self.middleware_stage).is_literal())
+    }
+
+    /// Calls `use_it` with the request as templates see it.
+    pub(crate) fn with_view(
+        &self,
+        scheme: &str,
+        listener: u16,
+        use_it: impl FnOnce(&RequestView<'_>),
+    ) {
+        let snapshot = self.snapshot.as_deref();
+        let listener = snapshot
+            .and_then(|s| s.listeners.get(usize::from(listener))?.as_deref())
+            .map_or("", |l| &l.name);
+        let mut view = RequestView {
+            method: self.method.as_str(),
+            scheme,
+            protocol: self.version.as_str(),
+            host: "",
+            port: None,
+            path: "/",
+            query: None,
+            client_ip: self.client_ip,
+            request_id: self.id(),
+            listener,
+            route: self.route().map_or("", |r| &r.name),
+            upstream: self.entry().map_or("", |u| &u.name),
+            endpoint: self.endpoint.as_ref().map_or("", |e| &e.address),
+            prefix_len: self.prefix_len as usize,
+            headers: &hg_route::NoHeaders,
+        };
+        let mut slots = HeaderSlots::new();
+        let limits = Limits { head_bytes: usize::MAX, header_count: hg_proto::MAX_HEADERS };
+        let parsed = hg_proto::parse_request(&self.kept_head, &mut slots, &limits);
+        let Ok(Parse::Complete(head)) = parsed else {
+            return use_it(&view);
+        };
+        let mut names = super::head::Names::default();
+        let lines = super::request::Lines(head.fields);
+        view.method = head.method.as_str();
+        view.host = hg_proto::host_key(head.host, &mut names.host);
+        view.port = hg_proto::host::parse(head.host.as_bytes()).and_then(|h| h.port);
+        view.path = hg_route::path::normalise(head.path, &mut names.path).unwrap_or("/");
+        view.query = head.query;
+        view.headers = &lines;
+        use_it(&view);
+    }
+
+    /// Nothing of the answer is left to be read or made.
+    pub(crate) fn is_answer_complete(&self) -> bool {
+        self.answered && self.response.done
+    }
+
+    /// The request id as text.
+    pub(crate) fn id(&self) -> &str {
+        std::str::from_utf8(self.request_id.get(..usize::from(self.id_len)).unwrap_or_default())
+            .unwrap_or_default()
+    }
+}

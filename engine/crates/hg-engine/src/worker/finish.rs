@@ -1,0 +1,236 @@
+//! The end of exchanges and connections: what is counted, what is logged, what comes next.
+
+use super::Worker;
+use super::accept::deadline_after;
+use super::client::Phase;
+use super::conn::Session;
+use super::exchange::Exchange;
+use super::upstreams::release_limits;
+
+/// What a client may still send after an answer that closes its connection, bytes.
+const LINGER_BYTES: u32 = 64 * 1024;
+/// And for how long.
+const LINGER_MS: u64 = 2_000;
+/// What the log says of requests whose client did not wait (nginx's code).
+const CLIENT_GONE: u16 = 499;
+
+impl Worker {
+    /// The answer is wholly written: count it, then wait for the next request, or close.
+    pub(super) fn finish(&mut self, ci: usize) {
+        self.detach(ci, false, "");
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(mut e) = c.exchange.take() else {
+            return;
+        };
+        let (close, unread) = (e.close_after, !e.request.done);
+        self.account(ci, &mut e);
+        self.put_exchange(e);
+        if close {
+            return self.close_politely(ci, unread);
+        }
+        let idle_ms = self.listener(ci).map_or(0, |l| l.plan.idle_timeout_ms);
+        let deadline = deadline_after(self.now_us, idle_ms);
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        c.phase = Phase::Idle;
+        c.deadline = self.leaving.idle_deadline().min(deadline);
+        let more = c.conn.readable || !c.input.is_empty();
+        self.arm_client(ci);
+        if more {
+            self.enqueue(ci);
+        }
+    }
+
+    /// Counts and logs one exchange.
+    fn account(&mut self, ci: usize, e: &mut Exchange) {
+        let total = self.now_us.saturating_sub(e.start_us);
+        self.counters.requests.add(1);
+        self.counters.duration.record(total);
+        let method = u8::try_from(e.method.index()).unwrap_or(9);
+        let status = e.status;
+        match self.upstreams.same(e.upstream, e.upstream_id) {
+            Some(u) => u.counters.requests.add(method, status),
+            None => match e.entry() {
+                Some(entry) => self.counters.upstream(&entry.name).requests.add(method, status),
+                None => self.counters.own.add(method, status),
+            },
+        }
+        self.log_exchange(ci, e, total);
+    }
+
+    /// Closes after an answer so that the client can read it (RFC 9112 §9.6).
+    pub(super) fn close_politely(&mut self, ci: usize, unread: bool) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        c.conn.end_tls(&mut self.io);
+        if !c.conn.out.is_empty() {
+            c.phase = Phase::Closing;
+            c.deadline = deadline_after(self.now_us, LINGER_MS);
+            return self.arm_client(ci);
+        }
+        // Bytes that nobody reads would turn the close into a reset that may overtake the answer.
+        if !unread && !c.conn.readable && c.input.is_empty() {
+            return self.close_client(ci);
+        }
+        hg_net::shutdown_write(&c.conn.fd);
+        c.phase = Phase::Lingering;
+        c.requests = LINGER_BYTES;
+        c.input = Vec::new();
+        c.deadline = deadline_after(self.now_us, LINGER_MS);
+        self.arm_client(ci);
+        self.discard_input(ci);
+    }
+
+    /// The client is gone, or cannot be spoken to: whatever was under way ends.
+    pub(super) fn client_gone(&mut self, ci: usize) {
+        self.detach(ci, false, "");
+        if let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) {
+            let complete = e.is_answer_complete() && e.reason.is_empty();
+            if !complete && e.start_us > 0 {
+                e.status = if e.answered { e.status } else { CLIENT_GONE };
+                e.reason = "client-gone";
+                self.counters.reject("client-gone");
+            }
+            self.account(ci, &mut e);
+            self.put_exchange(e);
+        }
+        self.close_client(ci);
+    }
+
+    /// Ends a connection in the middle of an answer, so that nobody takes it for a whole one.
+    pub(super) fn cut(&mut self, ci: usize) {
+        self.detach(ci, false, "");
+        let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) else {
+            return self.close_client(ci);
+        };
+        self.account(ci, &mut e);
+        self.put_exchange(e);
+        if let Some(c) = self.forget_client(ci) {
+            hg_net::close_with_reset(c.conn.fd);
+        }
+    }
+
+    /// Closes a client's connection as it is.
+    pub(super) fn close_client(&mut self, ci: usize) {
+        self.detach(ci, false, "");
+        if let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) {
+            if e.status > 0 {
+                self.account(ci, &mut e);
+            }
+            self.put_exchange(e);
+        }
+        self.forget_client(ci);
+    }
+
+    fn forget_client(&mut self, ci: usize) -> Option<super::client::Client> {
+        let mut c = self.clients.try_remove(ci)?;
+        c.conn.out.release(&mut self.io.pool);
+        self.counters.connections.sub(1);
+        c.counters.connections.sub(1);
+        if c.phase == Phase::Tunnel {
+            self.counters.tunnels_active.sub(1);
+        }
+        self.shared.leave(&c.open, c.peer.ip(), c.counted);
+        if self.accept_paused {
+            self.resume_accepting();
+        }
+        Some(c)
+    }
+
+    /// Lets go of every connection to an endpoint that the exchange has.
+    pub(super) fn detach(&mut self, ci: usize, failed: bool, why: &str) {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        let up = e.up.take();
+        let attempts = std::mem::take(&mut e.attempts);
+        if failed
+            && e.counted
+            && let Some(endpoint) = &e.endpoint
+        {
+            endpoint.failed(why);
+        }
+        for ui in attempts.iter().copied().chain(up) {
+            self.drop_up(ui);
+        }
+        self.leave_endpoint(ci, self.now_us, failed);
+        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+            e.attempts = attempts;
+            e.attempts.clear();
+        }
+    }
+
+    /// The request is no longer in flight at its endpoint.
+    pub(super) fn leave_endpoint(&mut self, ci: usize, now_us: u64, failed: bool) {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        if !std::mem::take(&mut e.counted) {
+            return;
+        }
+        let Some(endpoint) = &e.endpoint else { return };
+        endpoint.counters.active.sub(1);
+        if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
+            u.left(endpoint, now_us, now_us.saturating_sub(e.dispatch_us), failed);
+        }
+        if let Some(entry) = e.entry() {
+            release_limits(entry, &endpoint.address);
+        }
+    }
+
+    fn log_exchange(&mut self, ci: usize, e: &Exchange, total_us: u64) {
+        if !self.log.is_on() {
+            return;
+        }
+        let Some(c) = self.clients.get(ci) else {
+            return;
+        };
+        let held = c.pinned.as_ref().unwrap_or(&self.held);
+        let listener = held
+            .listeners
+            .get(usize::from(c.listener))
+            .and_then(|l| l.as_deref())
+            .map_or("", |l| &l.name);
+        let part = |i: usize| {
+            let end = e.log.ends.get(i).copied().unwrap_or(0) as usize;
+            let start =
+                if i == 0 { 0 } else { e.log.ends.get(i - 1).copied().unwrap_or(0) as usize };
+            e.log.text.get(start..end).unwrap_or_default()
+        };
+        let after = |us: u64| (us > 0).then(|| us.saturating_sub(e.start_us));
+        let sni = match c.conn.session() {
+            Some(Session::Server(s)) => s.sni(),
+            _ => None,
+        };
+        self.log.write(&hg_log::AccessRecord {
+            time_us: hg_net::unix_micros().saturating_sub(total_us),
+            request_id: e.id(),
+            client_ip: e.client_ip,
+            listener,
+            route: e.route().map_or("", |r| &r.name),
+            upstream: e.entry().map_or("", |u| &u.name),
+            endpoint: e.endpoint.as_ref().map_or("", |p| &p.address),
+            method: e.method.as_str(),
+            scheme: if c.conn.is_tls() { "https" } else { "http" },
+            host: part(1),
+            target: part(0),
+            protocol: e.version.as_str(),
+            status: e.status,
+            bytes_in: e.request.bytes,
+            bytes_out: e.response.bytes,
+            connect_us: after(e.connected_us),
+            first_byte_us: after(e.first_byte_us),
+            total_us,
+            reused: e.on_reused,
+            reason: if e.reason.is_empty() { "-" } else { e.reason },
+            user_agent: part(2),
+            referer: part(3),
+            tls_version: c.conn.tls_version(),
+            sni,
+        });
+    }
+}

@@ -1,0 +1,117 @@
+//! The head that goes to an upstream: rebuilt from what was parsed, never copied whole.
+
+use crate::snapshot::UpstreamEntry;
+use hg_middleware::{HeaderProgram, RequestView};
+use hg_plan::HostHeader;
+use hg_proto::client::Forwarding;
+use hg_proto::write::{self, Persistence};
+use hg_proto::{Known, RequestHead};
+
+/// Buffers for names in their canonical form.
+pub(crate) struct Names {
+    pub(crate) path: String,
+    pub(crate) host: [u8; hg_proto::host::MAX_NAME_BYTES],
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { path: String::new(), host: [0; hg_proto::host::MAX_NAME_BYTES] }
+    }
+}
+
+/// The Date of our own answers, made once a second.
+#[derive(Default)]
+pub(crate) struct Date {
+    second: u64,
+    text: Option<[u8; 29]>,
+}
+
+impl Date {
+    pub(crate) fn text(&mut self) -> [u8; 29] {
+        let second = hg_net::unix_micros() / 1_000_000;
+        match self.text {
+            Some(text) if second == self.second => text,
+            _ => {
+                let text = write::date(second);
+                self.second = second;
+                self.text = Some(text);
+                text
+            }
+        }
+    }
+}
+
+/// What an upstream head is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) head: &'a RequestHead<'a, 'a>,
+    pub(crate) view: &'a RequestView<'a>,
+    /// Path and query after rewriting, or as routed.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    /// The rewritten Host, if a middleware set one.
+    pub(crate) host: Option<&'a str>,
+    pub(crate) upstream: &'a UpstreamEntry,
+    pub(crate) edits: &'a HeaderProgram,
+    pub(crate) forwarding: Forwarding<'a>,
+    pub(crate) upgrade: bool,
+}
+
+/// Appends the head to `out`; returns where the Host value stands if it follows the endpoint.
+pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Option<(usize, usize)> {
+    let head = parts.head;
+    write::request_line(out, head.method.as_str(), parts.path, parts.query);
+    out.extend_from_slice(b"host: ");
+    let at = out.len();
+    let host = match (&parts.upstream.host_header, parts.host) {
+        (_, Some(h)) => Some(h),
+        (HostHeader::Pass, None) => Some(head.host),
+        (HostHeader::Literal(h), None) => Some(h.as_str()),
+        (HostHeader::Endpoint, None) => None,
+    };
+    out.extend_from_slice(host.unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    write::fields(out, &head.fields, |f| {
+        parts.forwarding.drops(f)
+            || matches!(f.known, Known::Expect | Known::XRequestId)
+            || parts.edits.drops(f.name.as_bytes())
+    });
+    write_client(out, parts);
+    parts.edits.append(parts.view, out);
+    if parts.upgrade {
+        write::connection(out, Persistence::WebSocket);
+    } else {
+        if head.connection.te_trailers {
+            out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
+        }
+        write::request_framing(out, head.framing);
+    }
+    write::end(out);
+    host.is_none().then_some((at, 0))
+}
+
+/// Names that [`Forwarding::write`] sets, and the request id.
+const OURS: [&str; 5] =
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-request-id"];
+
+fn write_client(out: &mut Vec<u8>, parts: &Parts<'_>) {
+    let start = out.len();
+    parts.forwarding.write(out, &parts.head.fields);
+    write::line(out, "x-request-id", parts.view.request_id.as_bytes());
+    if !parts.edits.is_empty() && OURS.iter().any(|n| parts.edits.drops(n.as_bytes())) {
+        // A middleware sets or removes some of them: its word is the last.
+        let lines = out.split_off(start);
+        for line in lines.split_inclusive(|b| *b == b'\n') {
+            let name = line.split(|b| *b == b':').next().unwrap_or_default();
+            if !parts.edits.drops(name) {
+                out.extend_from_slice(line);
+            }
+        }
+    }
+}
+
+/// Puts the endpoint's address where the Host value stands.
+pub(crate) fn set_host(head: &mut Vec<u8>, at: &mut (usize, usize), address: &str) {
+    let host = if address.starts_with("unix:") { "localhost" } else { address };
+    head.splice(at.0..at.0 + at.1, host.bytes());
+    at.1 = host.len();
+}

@@ -1,0 +1,251 @@
+//! What a client's socket says, and the bytes of heads it brings.
+
+use super::Worker;
+use super::buffers::RESERVE;
+use super::client::Phase;
+use super::conn::Read;
+use hg_net::Event;
+use std::ops::Range;
+
+/// Bytes read at once where a head is expected: a small upload comes along in the same read.
+const HEAD_READ: usize = 64 * 1024;
+/// Requests of one connection served in one turn before others have theirs.
+const PIPELINE_BATCH: usize = 8;
+
+impl Worker {
+    pub(super) fn on_client_event(&mut self, ci: usize, event: Event) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        if event.closed {
+            return self.client_gone(ci);
+        }
+        c.conn.readable |= event.readable || event.read_closed;
+        c.conn.read_closed |= event.read_closed;
+        if event.writable && !c.conn.out.is_empty() && !self.flush_client(ci) {
+            return;
+        }
+        if self.clients.get(ci).is_some_and(|c| c.conn.readable) {
+            self.on_client_readable(ci);
+        }
+    }
+
+    /// Writes what is kept for a client. False when the connection was closed.
+    fn flush_client(&mut self, ci: usize) -> bool {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return false;
+        };
+        match c.conn.flush(&mut self.io) {
+            Ok(false) => {
+                self.progress(ci);
+                true
+            }
+            Ok(true) => {
+                self.progress(ci);
+                self.proceed(ci);
+                self.clients.contains(ci)
+            }
+            Err(_) => {
+                self.client_gone(ci);
+                false
+            }
+        }
+    }
+
+    /// There is room towards the client, or its turn has come: whatever can go on, goes on.
+    pub(super) fn proceed(&mut self, ci: usize) {
+        let Some(c) = self.clients.get(ci) else {
+            return;
+        };
+        match c.phase {
+            Phase::Exchange => {
+                if c.conn.out.is_empty()
+                    && c.exchange.as_ref().is_some_and(|e| e.is_answer_complete())
+                {
+                    return self.finish(ci);
+                }
+                self.pump_response(ci);
+                if self
+                    .clients
+                    .get(ci)
+                    .is_some_and(|c| c.phase == Phase::Exchange && c.conn.readable)
+                {
+                    self.pump_request(ci);
+                }
+            }
+            Phase::Tunnel => self.pump_tunnel(ci),
+            Phase::Closing => {
+                if c.conn.out.is_empty() {
+                    self.close_client(ci);
+                }
+            }
+            Phase::Lingering => self.discard_input(ci),
+            Phase::Hello | Phase::Handshake | Phase::Idle | Phase::Head => {
+                if !self.use_input(ci) && self.clients.get(ci).is_some_and(|c| c.conn.readable) {
+                    self.on_client_readable(ci);
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_client_readable(&mut self, ci: usize) {
+        let Some(c) = self.clients.get(ci) else {
+            return;
+        };
+        match c.phase {
+            Phase::Hello => self.read_hello(ci),
+            Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(ci),
+            Phase::Exchange => self.pump_request(ci),
+            Phase::Tunnel => self.pump_tunnel(ci),
+            Phase::Lingering => self.discard_input(ci),
+            Phase::Closing => {}
+        }
+    }
+
+    fn read_head(&mut self, ci: usize) {
+        for _ in 0..PIPELINE_BATCH {
+            let Some(c) = self.clients.get_mut(ci) else {
+                return;
+            };
+            let waits = matches!(c.phase, Phase::Handshake | Phase::Idle | Phase::Head);
+            // An answer the client does not take is back-pressure on its next request.
+            if !waits || !c.conn.readable || !c.conn.out.is_empty() {
+                return;
+            }
+            let is_tls = c.conn.is_tls();
+            let mut buffer = self.io.take_for(&c.conn);
+            let read = c.conn.read(&mut self.io, &mut buffer, HEAD_READ);
+            let go_on = match read {
+                Ok(Read::Data(range)) => {
+                    self.note_handshake(ci);
+                    if !range.is_empty() {
+                        self.on_head_bytes(ci, &mut buffer, range);
+                    }
+                    true
+                }
+                Ok(Read::Blocked) => false,
+                Ok(Read::End) => {
+                    self.on_head_end(ci);
+                    false
+                }
+                Err(e) => {
+                    self.handshake_failed(ci, &e);
+                    self.close_client(ci);
+                    false
+                }
+            };
+            self.io.give_back(is_tls, buffer);
+            if !go_on {
+                return;
+            }
+        }
+        self.enqueue(ci);
+    }
+
+    /// The client ended its half between or inside heads: nobody waits for anything.
+    fn on_head_end(&mut self, ci: usize) {
+        self.close_client(ci);
+    }
+
+    fn on_head_bytes(&mut self, ci: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        if c.input.is_empty() {
+            let rest = self.take_requests(ci, buffer, range);
+            self.keep_input(ci, buffer.get(rest).unwrap_or_default());
+            return;
+        }
+        let more = buffer.get(range).unwrap_or_default();
+        c.input.extend_from_slice(more);
+        self.use_input(ci);
+    }
+
+    /// Goes on with bytes that came earlier. Whether there were any.
+    pub(super) fn use_input(&mut self, ci: usize) -> bool {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return false;
+        };
+        if c.input.is_empty() || !matches!(c.phase, Phase::Idle | Phase::Head) {
+            return false;
+        }
+        let mut input = std::mem::take(&mut c.input);
+        // Room before the first byte: see `relay::frame`.
+        input.splice(0..0, [0u8; RESERVE]);
+        let end = input.len();
+        let rest = self.take_requests(ci, &mut input, RESERVE..end);
+        self.keep_input(ci, input.get(rest).unwrap_or_default());
+        true
+    }
+
+    fn keep_input(&mut self, ci: usize, rest: &[u8]) {
+        if let Some(c) = self.clients.get_mut(ci)
+            && !rest.is_empty()
+        {
+            debug_assert!(c.input.is_empty());
+            c.input.extend_from_slice(rest);
+        }
+    }
+
+    /// Takes as many requests as can be served at once; returns the range of what is left.
+    fn take_requests(
+        &mut self,
+        ci: usize,
+        buffer: &mut Vec<u8>,
+        mut range: Range<usize>,
+    ) -> Range<usize> {
+        for _ in 0..PIPELINE_BATCH {
+            let Some(c) = self.clients.get_mut(ci) else {
+                return 0..0;
+            };
+            if !matches!(c.phase, Phase::Idle | Phase::Head) || !c.conn.out.is_empty() {
+                // Whoever finishes the request, or flushes, comes back for it.
+                return range;
+            }
+            if range.is_empty() {
+                return range;
+            }
+            if c.phase == Phase::Idle {
+                c.phase = Phase::Head;
+                self.start_head_timer(ci);
+            }
+            match self.take_request(ci, buffer, range.clone()) {
+                Some(start) => range = start..range.end,
+                None => return range,
+            }
+        }
+        self.enqueue(ci);
+        range
+    }
+
+    /// Throws away what comes after an answer that closes the connection, up to a bound.
+    pub(super) fn discard_input(&mut self, ci: usize) {
+        loop {
+            let Some(c) = self.clients.get_mut(ci) else {
+                return;
+            };
+            let is_tls = c.conn.is_tls();
+            let mut buffer = self.io.take_for(&c.conn);
+            let read = c.conn.read(&mut self.io, &mut buffer, HEAD_READ);
+            self.io.give_back(is_tls, buffer);
+            match read {
+                Ok(Read::Data(range)) => {
+                    let Some(c) = self.clients.get_mut(ci) else {
+                        return;
+                    };
+                    // `requests` has no other use by now: it counts down what may still come.
+                    c.requests =
+                        c.requests.saturating_sub(u32::try_from(range.len()).unwrap_or(u32::MAX));
+                    if c.requests == 0 {
+                        return self.close_client(ci);
+                    }
+                    if !c.conn.readable {
+                        return;
+                    }
+                }
+                Ok(Read::Blocked) => return,
+                Ok(Read::End) | Err(_) => return self.close_client(ci),
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Leaving: a hand-off to a successor, or a drain (DESIGN §10).
+
+use super::Worker;
+use super::accept::deadline_after;
+use super::client::Phase;
+use hg_net::Ticks;
+
+/// How far leaving has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    No,
+    /// Still accepting; every answer says that its connection ends.
+    Announced {
+        listeners_until: Ticks,
+        deadline: Ticks,
+    },
+    /// No listener any more; idle connections end at `idle_until`.
+    Closing {
+        idle_until: Ticks,
+        deadline: Ticks,
+    },
+}
+
+impl Leaving {
+    pub(crate) fn accepts(self) -> bool {
+        !matches!(self, Leaving::Closing { .. })
+    }
+
+    pub(crate) fn keeps_alive(self) -> bool {
+        self == Leaving::No
+    }
+
+    /// When a connection that has just become idle must go.
+    pub(crate) fn idle_deadline(self) -> Ticks {
+        match self {
+            Leaving::Closing { idle_until, .. } => idle_until,
+            _ => Ticks::MAX,
+        }
+    }
+}
+
+/// A close frame with status 1001, "going away" (RFC 6455 §7.4.1).
+const GOING_AWAY: &[u8] = &[0x88, 0x02, 0x03, 0xe9];
+
+impl Worker {
+    /// A successor has the sockets: ours are let go without touching their queues.
+    pub(super) fn hand_off(&mut self) {
+        if !self.leaving.accepts() {
+            return;
+        }
+        self.forget_listeners();
+        self.begin_closing(self.held.settings.drain.deadline_ms);
+    }
+
+    pub(super) fn drain(&mut self) {
+        if self.leaving != Leaving::No {
+            return;
+        }
+        let drain = &self.held.settings.drain;
+        self.leaving = Leaving::Announced {
+            listeners_until: deadline_after(self.now_us, drain.delay_ms.max(1)),
+            deadline: deadline_after(self.now_us, drain.deadline_ms.max(1)),
+        };
+    }
+
+    fn begin_closing(&mut self, left_ms: u64) {
+        let idle_ms = self.held.settings.drain.idle_grace_ms.max(1);
+        let idle_until = deadline_after(self.now_us, idle_ms);
+        self.leaving =
+            Leaving::Closing { idle_until, deadline: deadline_after(self.now_us, left_ms.max(1)) };
+        let idle: Vec<usize> =
+            self.clients.iter().filter(|(_, c)| c.phase == Phase::Idle).map(|(i, _)| i).collect();
+        for ci in idle {
+            if let Some(c) = self.clients.get_mut(ci) {
+                c.deadline = idle_until;
+            }
+            self.arm_client(ci);
+        }
+    }
+
+    /// Called a few times a second.
+    pub(super) fn go_on_leaving(&mut self) {
+        match self.leaving {
+            Leaving::No => {}
+            Leaving::Announced { listeners_until, deadline } => {
+                if self.now >= listeners_until {
+                    self.close_listeners();
+                    let left =
+                        u64::from(deadline.saturating_sub(self.now)) * hg_net::Clock::TICK_MS;
+                    self.begin_closing(left);
+                }
+            }
+            Leaving::Closing { idle_until, deadline } => {
+                if self.now >= idle_until {
+                    self.close_some_tunnels(deadline);
+                }
+                if self.now >= deadline {
+                    let all: Vec<usize> = self.clients.iter().map(|(i, _)| i).collect();
+                    for ci in all {
+                        self.close_client(ci);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tunnels are told to end one after the other, spread over the time that is left.
+    fn close_some_tunnels(&mut self, deadline: Ticks) {
+        let tunnels: Vec<usize> =
+            self.clients.iter().filter(|(_, c)| c.phase == Phase::Tunnel).map(|(i, _)| i).collect();
+        let turns = u64::from(deadline.saturating_sub(self.now)) * hg_net::Clock::TICK_MS / 200;
+        let share = tunnels.len().div_ceil(usize::try_from(turns / 2).unwrap_or(1).max(1));
+        for ci in tunnels.into_iter().take(share) {
+            self.end_tunnel(ci);
+        }
+    }
+
+    /// Says 1001 where that cannot fall into the middle of a message, and ends our half.
+    fn end_tunnel(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let between = c.exchange.as_deref().is_some_and(|e| e.frames.is_between());
+        if !between || !c.conn.out.is_empty() {
+            return;
+        }
+        // The peer may be gone already.
+        let _ = c.conn.send_small(&mut self.io, GOING_AWAY);
+        c.conn.end_tls(&mut self.io);
+        self.close_client(ci);
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        matches!(self.leaving, Leaving::Closing { .. }) && self.clients.is_empty()
+    }
+}

@@ -1,0 +1,131 @@
+//! How the rest of the process talks to a worker: a mailbox it reads between turns.
+
+use super::Worker;
+use crate::counters::lock;
+use crate::snapshot::Snapshot;
+use hg_net::{Address, Waker};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, mpsc};
+
+/// A name and where it leads now; nowhere once it has left the plan.
+pub(crate) type NameAddresses = (Arc<str>, Arc<[Address]>);
+
+/// What a worker can be told.
+pub(crate) enum Message {
+    /// Serve this from now on; `upstreams` are the slots that changed.
+    Swap { snapshot: Arc<Snapshot>, upstreams: Arc<[usize]>, done: mpsc::Sender<()> },
+    /// A listening socket of this worker.
+    Socket { address: SocketAddr, fd: Arc<OwnedFd> },
+    /// Take what waits in the socket's queue, then close it.
+    CloseListener { address: SocketAddr, done: Arc<Done> },
+    /// Names have other addresses.
+    Resolved(Arc<[NameAddresses]>),
+    /// A successor has the sockets: let go of them, finish what is in flight.
+    HandOff,
+    /// Leave in the order of DESIGN §10.
+    Drain,
+}
+
+/// Calls something once the last worker that holds it lets go.
+pub(crate) struct Done(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Done {
+    pub(crate) fn new(call: Box<dyn FnOnce() + Send>) -> Self {
+        Self(Mutex::new(Some(call)))
+    }
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        if let Some(call) = lock(&self.0).take() {
+            call();
+        }
+    }
+}
+
+/// What a worker starts with.
+pub(crate) struct Prime {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) sockets: Vec<(SocketAddr, Arc<OwnedFd>)>,
+    pub(crate) names: Vec<NameAddresses>,
+}
+
+/// A worker's inbox.
+pub(crate) struct Mailbox {
+    messages: Mutex<VecDeque<Message>>,
+    waker: Mutex<Waker>,
+}
+
+impl Mailbox {
+    pub(crate) fn new(waker: Waker) -> Self {
+        Self { messages: Mutex::default(), waker: Mutex::new(waker) }
+    }
+
+    /// A replaced worker has another poller; what its predecessor did not read is for it.
+    pub(crate) fn rewire(&self, waker: Waker) {
+        *lock(&self.waker) = waker;
+    }
+
+    pub(crate) fn send(&self, message: Message) {
+        lock(&self.messages).push_back(message);
+        lock(&self.waker).wake();
+    }
+}
+
+impl Worker {
+    pub(super) fn read_mail(&mut self) {
+        loop {
+            let Some(message) = lock(&self.mailbox.messages).pop_front() else {
+                return;
+            };
+            match message {
+                Message::Swap { snapshot, upstreams, done } => {
+                    self.swap(snapshot, &upstreams);
+                    // The sender may have given up waiting.
+                    let _ = done.send(());
+                }
+                Message::Socket { address, fd } => self.add_socket(address, fd),
+                Message::CloseListener { address, done } => {
+                    self.close_listener(address);
+                    drop(done);
+                }
+                Message::Resolved(names) => {
+                    for (name, addresses) in names.iter() {
+                        self.upstreams.resolved(name, addresses);
+                    }
+                }
+                Message::HandOff => self.hand_off(),
+                Message::Drain => self.drain(),
+            }
+        }
+    }
+
+    /// Takes over what the engine knows; the first thing in a worker's life.
+    pub(crate) fn prime(&mut self, prime: Prime) {
+        for (name, addresses) in &prime.names {
+            self.upstreams.resolved(name, addresses);
+        }
+        let all: Vec<usize> = (0..prime.snapshot.upstreams.len()).collect();
+        self.swap(prime.snapshot, &all);
+        for (address, fd) in prime.sockets {
+            self.add_socket(address, fd);
+        }
+    }
+
+    /// Requests in flight keep the snapshot they began with; everything else follows.
+    fn swap(&mut self, snapshot: Arc<Snapshot>, upstreams: &[usize]) {
+        self.retire_listeners(&snapshot);
+        if snapshot.settings.max_connections_per_client == 0 {
+            self.shared.forget_clients();
+        }
+        let orphans = self.upstreams.swap(&snapshot, upstreams, &mut self.pools, &self.counters);
+        for ui in orphans {
+            self.close_up(ui);
+        }
+        self.held = Rc::new(snapshot);
+        self.refresh_listeners();
+    }
+}

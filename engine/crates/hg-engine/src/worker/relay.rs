@@ -1,0 +1,305 @@
+//! Bodies on their way: read, checked, framed anew, written; never more held than one read.
+
+use super::Worker;
+use super::answer::own;
+use super::buffers::{READ_MAX, READ_MIN, RESERVE};
+use super::client::Phase;
+use super::conn::{Read, make_room};
+use super::exchange::{Relay, Stage};
+use hg_proto::Fed;
+use hg_proto::write::ChunkHeader;
+use std::ops::Range;
+
+/// Reads of one body in one turn before others have theirs.
+const TURN: usize = 4;
+
+/// Frames what `fed` found at `start` for the way out, in place: the chunk's header before it, its
+/// end behind it. Bytes behind the data may be overwritten, `RESERVE` bytes before it as well.
+pub(super) fn frame(
+    relay: &mut Relay,
+    buffer: &mut Vec<u8>,
+    start: usize,
+    fed: &Fed,
+) -> Range<usize> {
+    relay.bytes += fed.data_len as u64;
+    relay.done = fed.done;
+    let mut range = start..start + fed.data_len;
+    if !relay.chunked {
+        return range;
+    }
+    let trailers = relay.reader.trailers().to_vec();
+    make_room(buffer, range.end + trailers.len());
+    if fed.data_len > 0 {
+        let header = ChunkHeader::new(fed.data_len as u64);
+        let header = header.as_bytes();
+        range.start = start.saturating_sub(header.len());
+        put(buffer, range.start, header);
+        put(buffer, range.end, b"\r\n");
+        range.end += 2;
+    }
+    if fed.done {
+        for part in [&b"0\r\n"[..], &trailers, b"\r\n"] {
+            put(buffer, range.end, part);
+            range.end += part.len();
+        }
+    }
+    range
+}
+
+fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = buffer.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+impl Relay {
+    /// Whoever keeps up is read more at once, whoever does not less.
+    pub(super) fn adapt(&mut self, filled: bool, blocked: bool) {
+        if blocked {
+            self.read_size = (self.read_size / 2).max(READ_MIN);
+        } else if filled {
+            self.read_size = (self.read_size * 2).min(READ_MAX);
+        }
+    }
+}
+
+impl Worker {
+    /// Passes on what the client sends of its body, while the upstream takes it.
+    pub(super) fn pump_request(&mut self, ci: usize) {
+        for _ in 0..TURN {
+            let Some(c) = self.clients.get_mut(ci) else {
+                return;
+            };
+            let Some(e) = c.exchange.as_deref_mut() else {
+                return;
+            };
+            if c.phase != Phase::Exchange || e.request.done || e.stage == Stage::Queued {
+                return;
+            }
+            let Some(ui) = e.up else { return };
+            let early = std::mem::take(&mut c.input);
+            if self.ups.get(ui).is_none_or(|u| !u.conn.out.is_empty()) {
+                c.input = early;
+                return;
+            }
+            if !early.is_empty() {
+                let mut buffer = vec![0; RESERVE];
+                buffer.extend_from_slice(&early);
+                let end = buffer.len();
+                self.relay_request(ci, ui, &mut buffer, RESERVE..end, false);
+                continue;
+            }
+            if !c.conn.readable {
+                return;
+            }
+            let is_tls = c.conn.is_tls();
+            let limit = self.io.pool.read_limit(e.request.read_size);
+            let mut buffer = self.io.take_for(&c.conn);
+            let read = c.conn.read(&mut self.io, &mut buffer, limit);
+            let go_on = match read {
+                Ok(Read::Data(range)) => {
+                    let filled = range.len() == limit;
+                    self.relay_request(ci, ui, &mut buffer, range, filled);
+                    true
+                }
+                Ok(Read::Blocked) => false,
+                // The request is cut short: nothing can be made of it.
+                Ok(Read::End) | Err(_) => {
+                    self.client_gone(ci);
+                    false
+                }
+            };
+            self.io.give_back(is_tls, buffer);
+            if !go_on {
+                return;
+            }
+        }
+        self.enqueue(ci);
+    }
+
+    fn relay_request(
+        &mut self,
+        ci: usize,
+        ui: usize,
+        buffer: &mut Vec<u8>,
+        range: Range<usize>,
+        filled: bool,
+    ) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        let fed = match e.request.reader.feed(buffer.get_mut(range.clone()).unwrap_or_default()) {
+            Ok(fed) => fed,
+            Err(reject) => return self.refuse(ci, &reject),
+        };
+        if e.request.bytes + fed.data_len as u64 > e.body_limit {
+            return self.refuse(ci, &own::BODY_TOO_LARGE);
+        }
+        let rest = buffer.get(range.start + fed.consumed..range.end).unwrap_or_default();
+        c.input.extend_from_slice(rest);
+        self.counters.bytes_received.add(fed.data_len as u64);
+        let framed = frame(&mut e.request, buffer, range.start, &fed);
+        e.replayable = false;
+        if e.request.done {
+            e.start_waiting(self.now_us);
+        }
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
+        if up.conn.send(&mut self.io, &[], buffer, framed).is_err() {
+            // Its answer may be there already, and say why (RFC 9112 §9.5).
+            return self.answer_or_lose(ci, ui);
+        }
+        let blocked = !up.conn.out.is_empty();
+        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+            e.request.adapt(filled, blocked);
+        }
+        self.progress(ci);
+    }
+
+    /// Writes what is kept for an upstream. False when the connection is gone.
+    pub(super) fn flush_up(&mut self, ci: usize, ui: usize) -> bool {
+        let Some(up) = self.ups.get_mut(ui) else {
+            return false;
+        };
+        match up.conn.flush(&mut self.io) {
+            Ok(false) => {
+                self.progress(ci);
+                true
+            }
+            Ok(true) => {
+                self.progress(ci);
+                if self.clients.get(ci).is_some_and(|c| c.phase == Phase::Tunnel) {
+                    self.pump_tunnel(ci);
+                } else {
+                    self.pump_request(ci);
+                }
+                self.ups.get(ui).is_some_and(|u| u.client == ci)
+            }
+            Err(_) => {
+                self.answer_or_lose(ci, ui);
+                false
+            }
+        }
+    }
+
+    /// Passes on what the upstream answers, while the client takes it.
+    pub(super) fn pump_response(&mut self, ci: usize) {
+        for _ in 0..TURN {
+            let Some(c) = self.clients.get_mut(ci) else {
+                return;
+            };
+            let Some(e) = c.exchange.as_deref_mut() else {
+                return;
+            };
+            if e.response.done || !e.answered || !c.conn.out.is_empty() {
+                return;
+            }
+            let Some(ui) = e.up else { return };
+            let Some(up) = self.ups.get_mut(ui).filter(|u| u.conn.readable) else {
+                return;
+            };
+            let is_tls = up.conn.is_tls();
+            let limit = self.io.pool.read_limit(e.response.read_size);
+            let mut buffer = self.io.take_for(&up.conn);
+            let read = up.conn.read(&mut self.io, &mut buffer, limit);
+            let go_on = match read {
+                Ok(Read::Data(range)) => {
+                    let filled = range.len() == limit;
+                    self.relay_answer(ci, &[], &mut buffer, range, filled);
+                    true
+                }
+                Ok(Read::Blocked) => false,
+                Ok(Read::End) => {
+                    self.answer_ended(ci, &mut buffer);
+                    false
+                }
+                Err(e) => {
+                    self.truncated(ci, &e.to_string());
+                    false
+                }
+            };
+            self.io.give_back(is_tls, buffer);
+            if !go_on {
+                return;
+            }
+        }
+        self.enqueue(ci);
+    }
+
+    /// Sends `head` and what stands in `range` of the answer's body.
+    pub(super) fn relay_answer(
+        &mut self,
+        ci: usize,
+        head: &[u8],
+        buffer: &mut Vec<u8>,
+        range: Range<usize>,
+        filled: bool,
+    ) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        let input = buffer.get_mut(range.clone()).unwrap_or_default();
+        let fed = match e.response.reader.feed(input) {
+            Ok(fed) => fed,
+            Err(reject) => {
+                let reject = reject.in_response();
+                return if e.answered {
+                    self.truncated(ci, reject.detail)
+                } else {
+                    self.refuse(ci, &reject)
+                };
+            }
+        };
+        let extra = fed.done && fed.consumed < range.len();
+        let framed = frame(&mut e.response, buffer, range.start, &fed);
+        self.counters.bytes_sent.add(fed.data_len as u64);
+        if c.conn.send(&mut self.io, head, buffer, framed).is_err() {
+            return self.client_gone(ci);
+        }
+        let blocked = !c.conn.out.is_empty();
+        e.response.adapt(filled, blocked);
+        e.answered = true;
+        if e.response.done {
+            self.answer_done(ci, extra);
+        } else {
+            self.progress(ci);
+        }
+    }
+
+    /// The upstream ended its half: the end of an answer without length, a truncation otherwise.
+    fn answer_ended(&mut self, ci: usize, buffer: &mut Vec<u8>) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        if e.response.reader.eof().is_err() {
+            return self.truncated(ci, own::RESPONSE_TRUNCATED.detail);
+        }
+        make_room(buffer, RESERVE);
+        let fed = Fed { consumed: 0, data_len: 0, done: true };
+        let framed = frame(&mut e.response, buffer, RESERVE, &fed);
+        if !framed.is_empty() && c.conn.send(&mut self.io, &[], buffer, framed).is_err() {
+            return self.client_gone(ci);
+        }
+        self.answer_done(ci, true);
+    }
+
+    /// The answer stops in the middle: the client must see that it did.
+    pub(super) fn truncated(&mut self, ci: usize, why: &str) {
+        self.counters.reject(own::RESPONSE_TRUNCATED.code);
+        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+            e.reason = own::RESPONSE_TRUNCATED.code;
+        }
+        self.detach(ci, true, why);
+        self.cut(ci);
+    }
+}

@@ -1,0 +1,466 @@
+//! A request's head becomes an exchange: who asks, which route, what the middlewares make of it.
+
+use super::Worker;
+use super::accept::deadline_after;
+use super::answer::own;
+use super::client::Phase;
+use super::exchange::Held;
+use super::head::{self, Parts};
+use crate::snapshot::{ListenerEntry, RouteEntry, Target, UpstreamEntry};
+use hg_middleware::{Outcome, RequestView};
+use hg_policy::KeySource;
+use hg_proto::client::{Forwarding, IpText};
+use hg_proto::{Fields, HeaderSlots, Known, Parse, RequestHead};
+use hg_route::{ListenerId, Query};
+use std::net::IpAddr;
+use std::ops::Range;
+
+/// What a head came to.
+enum Step {
+    /// It goes to an upstream.
+    Forward,
+    /// It was answered, or the connection ends.
+    Over,
+}
+
+/// A head's lines as routing and middlewares ask for them.
+pub(super) struct Lines<'a>(pub(super) Fields<'a, 'a>);
+
+impl hg_route::Headers for Lines<'_> {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        for f in self.0.iter().filter(|f| f.name.eq_ignore_ascii_case(name)) {
+            line(f.value);
+        }
+    }
+}
+
+/// A small body is kept with the head, so that both can be sent again.
+const REPLAY_BODY: usize = 16 * 1024;
+
+impl Worker {
+    /// Takes the request at the start of `range`. Returns where the next bytes begin, or `None`
+    /// when there is no whole head or the connection is over.
+    pub(super) fn take_request(
+        &mut self,
+        ci: usize,
+        buffer: &mut Vec<u8>,
+        range: Range<usize>,
+    ) -> Option<usize> {
+        let c = self.clients.get_mut(ci)?;
+        let held = c.pinned.clone().unwrap_or_else(|| self.held.clone());
+        let listener = held.listeners.get(usize::from(c.listener))?.as_deref()?;
+        let mut slots = HeaderSlots::new();
+        let bytes = buffer.get(range.clone())?;
+        let head = match hg_proto::parse_request(bytes, &mut slots, &listener.limits) {
+            Ok(Parse::Complete(head)) => head,
+            Ok(Parse::Partial) => return None,
+            Err(reject) => {
+                self.refuse(ci, &reject);
+                return None;
+            }
+        };
+        let body_start = range.start + head.head_len;
+        let mut exchange = self.take_exchange();
+        exchange.start_us = self.now_us;
+        exchange.snapshot = Some(held.clone());
+        exchange.method = head.method.to_static();
+        exchange.version = head.version;
+        exchange.keep_alive = head.connection.keep_alive;
+        exchange.request.reader = head.framing.into();
+        exchange.request.done = head.framing.is_empty();
+        exchange.request.chunked = matches!(head.framing, hg_proto::Framing::Chunked);
+        if let Some(c) = self.clients.get_mut(ci) {
+            c.requests = c.requests.saturating_add(1);
+            let limit = listener.plan.keepalive_requests;
+            exchange.keep_alive &= limit == 0 || u64::from(c.requests) < limit;
+            exchange.keep_alive &= c.pinned.is_none();
+            c.phase = Phase::Exchange;
+            c.exchange = Some(exchange);
+        }
+        self.counters.ignored_nominations.add(u64::from(head.connection.ignored));
+        let step = self.begin(ci, &head, &held, listener);
+        if matches!(step, Step::Forward) {
+            // Templates of the answer's headers speak of the request: it is parsed again then.
+            let head_bytes = bytes.get(..head.head_len).unwrap_or_default();
+            if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut())
+                && e.answer_needs_request()
+            {
+                e.kept_head.extend_from_slice(head_bytes);
+            }
+        }
+        match step {
+            Step::Over => self.after_own_answer(ci, buffer, body_start..range.end),
+            Step::Forward => Some(self.start_body(ci, buffer, body_start..range.end)),
+        }
+    }
+
+    /// A request answered by ourselves: the next one follows unless a body stands before it.
+    fn after_own_answer(&mut self, ci: usize, _buffer: &[u8], rest: Range<usize>) -> Option<usize> {
+        let c = self.clients.get(ci)?;
+        matches!(c.phase, Phase::Idle | Phase::Exchange).then_some(rest.start)
+    }
+
+    fn begin(
+        &mut self,
+        ci: usize,
+        head: &RequestHead<'_, '_>,
+        held: &Held,
+        listener: &ListenerEntry,
+    ) -> Step {
+        let Some(c) = self.clients.get(ci) else {
+            return Step::Over;
+        };
+        let peer = c.peer.ip().to_canonical();
+        let trusted = listener.client.trusts(peer);
+        let client_ip = if trusted {
+            hg_proto::client::address(peer, &head.fields, listener.client.source, |ip| {
+                listener.client.trusts(ip)
+            })
+        } else {
+            peer
+        };
+        self.note_request(ci, head, client_ip, trusted);
+        if self.is_misdirected(ci, head.host) {
+            self.counters.misdirected.add(1);
+            self.refuse(ci, &own::MISDIRECTED);
+            return Step::Over;
+        }
+        let asked = Asked { head, held, listener, client: client_ip, trusted };
+        let mut names = std::mem::take(&mut self.names);
+        let step = self.route(ci, &asked, &mut names);
+        self.names = names;
+        step
+    }
+
+    /// Keeps what is needed after the head's bytes are gone.
+    fn note_request(
+        &mut self,
+        ci: usize,
+        head: &RequestHead<'_, '_>,
+        client: IpAddr,
+        trusted: bool,
+    ) {
+        let id = self.request_id(head, trusted);
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        e.client_ip = client;
+        (e.request_id, e.id_len) = id;
+        e.expects_continue = head.expect_continue;
+        if self.log.is_on() {
+            let get = |known| head.fields.get(known).unwrap_or_default();
+            let text = &mut e.log.text;
+            text.extend_from_slice(head.path.as_bytes());
+            if let Some(q) = head.query {
+                text.push(b'?');
+                text.extend_from_slice(q.as_bytes());
+            }
+            let mut ends = [text.len(); 4];
+            for (end, part) in ends.iter_mut().skip(1).zip([
+                head.host.as_bytes(),
+                get(Known::UserAgent),
+                get(Known::Referer),
+            ]) {
+                text.extend_from_slice(part);
+                *end = text.len();
+            }
+            e.log.ends = ends.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+            // Only names that `Method` knows are kept by it.
+            if let hg_proto::Method::Other(name) = head.method {
+                text.extend_from_slice(name.as_bytes());
+            }
+        }
+    }
+
+    /// A trusted peer's request id if it is a sane one, else a new one: 128 random bits in hex.
+    fn request_id(&mut self, head: &RequestHead<'_, '_>, trusted: bool) -> ([u8; 32], u8) {
+        let mut id = [0u8; 32];
+        if trusted
+            && let Some(told) = head.fields.get(Known::XRequestId)
+            && (1..=32).contains(&told.len())
+            && told.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_')
+            && let Some(to) = id.get_mut(..told.len())
+        {
+            to.copy_from_slice(told);
+            return (id, u8::try_from(told.len()).unwrap_or(32));
+        }
+        use hg_policy::Random;
+        let random = [self.rng.next_u64(), self.rng.next_u64()];
+        for (i, out) in id.iter_mut().enumerate() {
+            let word = random.get(i / 16).copied().unwrap_or(self.id_seed);
+            let nibble = (word >> (4 * (i % 16))) as u8 & 15;
+            *out = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        }
+        (id, 32)
+    }
+
+    fn route(&mut self, ci: usize, asked: &Asked<'_>, names: &mut head::Names) -> Step {
+        let Asked { head, held, listener, client, .. } = *asked;
+        let path = if head.path == "*" {
+            "*"
+        } else {
+            match hg_route::path::normalise(head.path, &mut names.path) {
+                Ok(p) => p,
+                Err(e) => {
+                    self.refuse(ci, &own::path(e));
+                    return Step::Over;
+                }
+            }
+        };
+        let host = hg_proto::host_key(head.host, &mut names.host);
+        let lines = Lines(head.fields);
+        let Some(c) = self.clients.get(ci) else {
+            return Step::Over;
+        };
+        let query = Query {
+            listener: ListenerId(c.listener),
+            host,
+            path,
+            query: head.query,
+            method: head.method.as_str(),
+            headers: &lines,
+            client,
+        };
+        let Some(found) = held.router.find(&query, &mut self.router) else {
+            self.refuse(ci, &own::NO_ROUTE);
+            return Step::Over;
+        };
+        let Some(route) = held.routes.get(found.route.0 as usize).and_then(|r| r.as_deref()) else {
+            self.refuse(ci, &own::NO_ROUTE);
+            return Step::Over;
+        };
+        let id = c.exchange.as_deref().map_or(([0; 32], 0), |e| (e.request_id, e.id_len));
+        let scheme = if c.conn.is_tls() { "https" } else { "http" };
+        let slot = self.choose_upstream(&route.target);
+        let upstream = slot.and_then(|s| held.upstreams.get(s)?.as_deref());
+        let view = RequestView {
+            method: head.method.as_str(),
+            scheme,
+            protocol: head.version.as_str(),
+            host,
+            port: hg_proto::host::parse(head.host.as_bytes()).and_then(|h| h.port),
+            path,
+            query: head.query,
+            client_ip: client,
+            request_id: std::str::from_utf8(id.0.get(..usize::from(id.1)).unwrap_or_default())
+                .unwrap_or_default(),
+            listener: &listener.name,
+            route: &route.name,
+            upstream: upstream.map_or("", |u| &u.name),
+            endpoint: "",
+            prefix_len: found.prefix_len,
+            headers: &lines,
+        };
+        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+            e.route = Some(found.route.0);
+            e.prefix_len = u32::try_from(found.prefix_len).unwrap_or(0);
+        }
+        if self.is_body_too_large(ci, head, route, listener) {
+            return Step::Over;
+        }
+        self.run_chain(ci, asked, &view, (route, slot, upstream))
+    }
+
+    /// Middlewares, then the upstream or an answer of our own.
+    fn run_chain(
+        &mut self,
+        ci: usize,
+        asked: &Asked<'_>,
+        view: &RequestView<'_>,
+        (route, slot, upstream): (&RouteEntry, Option<usize>, Option<&UpstreamEntry>),
+    ) -> Step {
+        let mut rewritten = std::mem::take(&mut self.rewritten);
+        let step = match route.chain.request(view, &mut rewritten) {
+            Ok(Outcome::Answer) => {
+                self.answer_own(ci, route, &rewritten);
+                Step::Over
+            }
+            Err(reject) => {
+                self.refuse(ci, &reject);
+                Step::Over
+            }
+            Ok(Outcome::Forward) => {
+                let forward = Forward { head: asked.head, view, route, rewritten: &rewritten };
+                self.prepare(ci, &forward, slot, upstream, asked.trusted)
+            }
+        };
+        self.rewritten = rewritten;
+        step
+    }
+
+    fn choose_upstream(&mut self, target: &Target) -> Option<usize> {
+        match target {
+            Target::Upstream(slot) => Some(*slot),
+            Target::Split(parts, total) => {
+                use hg_policy::Random;
+                let mut at = if *total == 0 { 0 } else { self.rng.next_u64() % total };
+                parts.iter().find_map(|(slot, weight)| {
+                    let w = u64::from(*weight);
+                    if at < w {
+                        return Some(*slot);
+                    }
+                    at -= w;
+                    None
+                })
+            }
+            Target::Own => None,
+        }
+    }
+
+    fn is_body_too_large(
+        &mut self,
+        ci: usize,
+        head: &RequestHead<'_, '_>,
+        route: &RouteEntry,
+        listener: &ListenerEntry,
+    ) -> bool {
+        let limit = route.body_bytes.unwrap_or(listener.plan.body_bytes);
+        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+            e.body_limit = if limit == 0 { u64::MAX } else { limit };
+        }
+        let too_large =
+            limit > 0 && matches!(head.framing, hg_proto::Framing::Length(n) if n > limit);
+        if too_large {
+            self.refuse(ci, &own::BODY_TOO_LARGE);
+        }
+        too_large
+    }
+
+    /// Builds the upstream's head and everything the exchange needs from now on.
+    fn prepare(
+        &mut self,
+        ci: usize,
+        forward: &Forward<'_>,
+        slot: Option<usize>,
+        upstream: Option<&UpstreamEntry>,
+        trusted: bool,
+    ) -> Step {
+        let Forward { head, view, route, rewritten } = forward;
+        let (Some(slot), Some(entry)) = (slot, upstream) else {
+            self.refuse(ci, &own::NO_UPSTREAM);
+            return Step::Over;
+        };
+        let mut upgrade = None;
+        if head.connection.upgrade_websocket && route.websocket {
+            match hg_proto::websocket::check_request(head) {
+                Ok(accept) => upgrade = Some(accept),
+                Err(reject) => {
+                    self.refuse(ci, &reject);
+                    return Step::Over;
+                }
+            }
+        }
+        let key = entry.key.as_ref().and_then(|source| hash_key(source, view, &head.fields));
+        let now_us = self.now_us;
+        let id = self.upstreams.get_mut(slot).map_or(0, |u| u.id);
+        let Some(c) = self.clients.get_mut(ci) else {
+            return Step::Over;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return Step::Over;
+        };
+        let (path, query) = match rewritten.target() {
+            Some(target) => target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q))),
+            None if route.raw_path => (head.path, head.query),
+            None => (view.path, head.query),
+        };
+        let peer = IpText::new(c.peer.ip());
+        let client = IpText::new(e.client_ip);
+        let parts = Parts {
+            head,
+            view,
+            path,
+            query,
+            host: rewritten.host(),
+            upstream: entry,
+            edits: route.chain.request_headers(),
+            forwarding: Forwarding {
+                peer: peer.as_bytes(),
+                client: client.as_bytes(),
+                trusted,
+                scheme: view.scheme,
+                host: head.host,
+            },
+            upgrade: upgrade.is_some(),
+        };
+        e.head.clear();
+        e.host_at = head::write_upstream_head(&mut e.head, &parts);
+        e.upgrade = upgrade;
+        e.upstream = slot;
+        e.upstream_id = id;
+        e.key = key;
+        e.middleware_stage = rewritten.stage();
+        e.dispatch_us = now_us;
+        e.request_deadline = deadline_after(now_us, route.timeouts.request_ms);
+        e.idle_deadline = deadline_after(now_us, route.timeouts.stream_idle_ms);
+        e.connect_deadline = deadline_after(now_us, entry.plan.connect_timeout_ms);
+        Step::Forward
+    }
+
+    /// Takes what is there of the body, finds a connection and sends. Returns where the bytes of
+    /// the next request begin.
+    fn start_body(&mut self, ci: usize, buffer: &mut Vec<u8>, rest: Range<usize>) -> usize {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return rest.end;
+        };
+        if e.request.done {
+            self.dispatch(ci);
+            return rest.start;
+        }
+        if e.expects_continue && rest.is_empty() {
+            self.dispatch(ci);
+            return rest.end;
+        }
+        let start = rest.start;
+        let input = buffer.get_mut(rest.clone()).unwrap_or_default();
+        let fed = match e.request.reader.feed(input) {
+            Ok(fed) => fed,
+            Err(reject) => {
+                self.refuse(ci, &reject);
+                return rest.end;
+            }
+        };
+        let framed = super::relay::frame(&mut e.request, buffer, start, &fed);
+        let body = buffer.get(framed).unwrap_or_default();
+        // Larger ones cannot be sent again; they are passed on all the same.
+        e.head.extend_from_slice(body);
+        e.replayable = e.request.done && body.len() <= REPLAY_BODY;
+        self.counters.bytes_received.add(fed.data_len as u64);
+        self.dispatch(ci);
+        start + fed.consumed
+    }
+}
+
+/// A request and who asks.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    head: &'a RequestHead<'a, 'a>,
+    held: &'a Held,
+    listener: &'a ListenerEntry,
+    client: IpAddr,
+    /// The peer's headers about the client are believed.
+    trusted: bool,
+}
+
+/// A routed request on its way to an upstream.
+struct Forward<'a> {
+    head: &'a RequestHead<'a, 'a>,
+    view: &'a RequestView<'a>,
+    route: &'a RouteEntry,
+    rewritten: &'a hg_middleware::Rewritten,
+}
+
+fn hash_key(source: &KeySource, view: &RequestView<'_>, fields: &Fields<'_, '_>) -> Option<u64> {
+    match source {
+        KeySource::ClientIp => Some(hg_policy::hash_client(view.client_ip)),
+        KeySource::Path => Some(hg_policy::hash_key(view.path.as_bytes())),
+        KeySource::Header(name) => fields
+            .iter()
+            .find(|f| f.name.eq_ignore_ascii_case(name))
+            .map(|f| hg_policy::hash_key(f.value)),
+        KeySource::Cookie(name) => fields
+            .each(Known::Cookie)
+            .find_map(|line| hg_policy::cookie_value(line, name))
+            .map(hg_policy::hash_key),
+    }
+}

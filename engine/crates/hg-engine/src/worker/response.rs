@@ -1,0 +1,341 @@
+//! The upstream's answer: heads (interim ones too), and what happens when none comes.
+
+use super::Worker;
+use super::answer::own;
+use super::buffers::RESERVE;
+use super::client::Phase;
+use super::conn::Read;
+use super::exchange::Stage;
+use super::up::UpPhase;
+use crate::counters::Retry;
+use hg_proto::write::{self, Persistence};
+use hg_proto::{HeaderSlots, Parse, RespFraming, ResponseHead, Version};
+use std::ops::Range;
+
+/// What the bytes at the front came to.
+enum Next {
+    /// More are needed.
+    More,
+    /// An interim head: go on behind it.
+    Interim(usize),
+    /// The head is done with; its body begins here.
+    Body(usize),
+    /// A tunnel begins here.
+    Tunnel(usize),
+    /// The exchange is over.
+    Over,
+}
+
+impl Worker {
+    pub(super) fn on_up_readable(&mut self, ci: usize, ui: usize) {
+        let Some(c) = self.clients.get(ci) else {
+            return;
+        };
+        match (c.phase, c.exchange.as_deref().map(|e| e.stage)) {
+            (Phase::Tunnel, _) => self.pump_tunnel(ci),
+            (Phase::Exchange, Some(Stage::Waiting)) => self.read_answer(ci, ui),
+            (Phase::Exchange, Some(Stage::Answering)) => self.pump_response(ci),
+            _ => {}
+        }
+    }
+
+    fn read_answer(&mut self, ci: usize, ui: usize) {
+        loop {
+            let Some(e) = self.clients.get(ci).and_then(|c| c.exchange.as_deref()) else {
+                return;
+            };
+            if e.stage == Stage::Answering {
+                // What follows the head may have come with it.
+                return self.pump_response(ci);
+            }
+            if e.stage != Stage::Waiting || e.up != Some(ui) {
+                return;
+            }
+            let limit = e.response.read_size;
+            let Some(up) = self.ups.get_mut(ui).filter(|u| u.conn.readable) else {
+                return;
+            };
+            let is_tls = up.conn.is_tls();
+            let mut buffer = self.io.take_for(&up.conn);
+            let read = up.conn.read(&mut self.io, &mut buffer, limit);
+            match read {
+                Ok(Read::Data(range)) => {
+                    let filled = range.len() == limit;
+                    self.on_answer_bytes(ci, ui, &mut buffer, range, filled);
+                }
+                Ok(Read::Blocked) => {}
+                Ok(Read::End) => self.upstream_lost(ci, ui, "closed before it answered"),
+                Err(e) => self.upstream_lost(ci, ui, &e.to_string()),
+            }
+            self.io.give_back(is_tls, buffer);
+        }
+    }
+
+    fn on_answer_bytes(
+        &mut self,
+        ci: usize,
+        ui: usize,
+        buffer: &mut Vec<u8>,
+        range: Range<usize>,
+        filled: bool,
+    ) {
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
+        if up.input.is_empty() {
+            return self.take_answer(ci, ui, buffer, range, filled);
+        }
+        let mut input = std::mem::take(&mut up.input);
+        input.splice(0..0, [0u8; RESERVE]);
+        input.extend_from_slice(buffer.get(range).unwrap_or_default());
+        let end = input.len();
+        self.take_answer(ci, ui, &mut input, RESERVE..end, filled);
+    }
+
+    fn take_answer(
+        &mut self,
+        ci: usize,
+        ui: usize,
+        buffer: &mut Vec<u8>,
+        mut range: Range<usize>,
+        filled: bool,
+    ) {
+        let mut head = std::mem::take(&mut self.answer_head);
+        loop {
+            head.clear();
+            let bytes = buffer.get(range.clone()).unwrap_or_default();
+            match self.next_head(ci, bytes, &mut head) {
+                Next::More => {
+                    let rest = buffer.get(range).unwrap_or_default();
+                    if let Some(up) = self.ups.get_mut(ui) {
+                        up.input.extend_from_slice(rest);
+                    }
+                    break;
+                }
+                Next::Interim(len) => range.start += len,
+                Next::Body(len) => {
+                    range.start += len;
+                    self.relay_answer(ci, &head, buffer, range, filled);
+                    break;
+                }
+                Next::Tunnel(len) => {
+                    range.start += len;
+                    self.start_tunnel(ci, ui, &head, buffer, range);
+                    break;
+                }
+                Next::Over => break,
+            }
+        }
+        self.answer_head = head;
+    }
+
+    /// Parses one head and writes what the client gets of it to `out`.
+    fn next_head(&mut self, ci: usize, bytes: &[u8], out: &mut Vec<u8>) -> Next {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return Next::Over;
+        };
+        if e.first_byte_us == 0 {
+            e.first_byte_us = self.now_us;
+        }
+        let Some(limits) = e.entry().map(|u| u.limits) else {
+            return Next::Over;
+        };
+        let mut slots = HeaderSlots::new();
+        let head = match hg_proto::parse_response(bytes, &mut slots, &limits, e.method) {
+            Ok(Parse::Complete(head)) => head,
+            Ok(Parse::Partial) => return Next::More,
+            Err(reject) => {
+                self.refuse(ci, &reject);
+                return Next::Over;
+            }
+        };
+        if head.is_interim {
+            return self.pass_interim(ci, &head, out);
+        }
+        if head.status == 101 {
+            let valid = e
+                .upgrade
+                .is_some_and(|accept| hg_proto::websocket::check_response(&head, &accept).is_ok());
+            if !valid {
+                self.refuse(ci, &hg_proto::rejects::R_UPGRADE);
+                return Next::Over;
+            }
+        }
+        self.counters.ignored_nominations.add(u64::from(head.ignored));
+        self.write_answer_head(ci, &head, out);
+        if head.status == 101 { Next::Tunnel(head.head_len) } else { Next::Body(head.head_len) }
+    }
+
+    /// 103 and its like go on to clients that know them; our own 100 was sent already.
+    fn pass_interim(&mut self, ci: usize, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> Next {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return Next::Over;
+        };
+        let version = c.exchange.as_deref().map(|e| e.version);
+        if head.status != 100 && version == Some(Version::H11) {
+            out.clear();
+            write::status_line(out, head.status, head.reason);
+            write::fields(out, &head.fields, |_| false);
+            write::end(out);
+            if c.conn.send_small(&mut self.io, out).is_err() {
+                self.client_gone(ci);
+                return Next::Over;
+            }
+        }
+        self.progress(ci);
+        Next::Interim(head.head_len)
+    }
+
+    fn write_answer_head(&mut self, ci: usize, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+        let keeps = self.leaving.keeps_alive();
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let scheme = if c.conn.is_tls() { "https" } else { "http" };
+        let listener = c.listener;
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        let old_client = e.version == Version::H10;
+        let streams = matches!(head.framing, RespFraming::Chunked | RespFraming::UntilClose);
+        e.status = head.status;
+        e.response.reader = head.framing.into();
+        e.response.done = e.response.reader.is_done();
+        e.response.chunked = streams && !old_client;
+        e.up_keeps = head.keep_alive;
+        e.up_keep_ms =
+            head.keep_alive_timeout_s.map_or(u64::MAX, |s| u64::from(s).saturating_sub(1) * 1000);
+        let keep = e.keep_alive && keeps && e.request.done && !(old_client && streams);
+        e.close_after = !keep;
+        e.stage = Stage::Answering;
+        write::status_line(out, head.status, head.reason);
+        match e.route().filter(|r| !r.chain.response_headers(e.middleware_stage).is_empty()) {
+            None => write::fields(out, &head.fields, |_| false),
+            Some(route) => {
+                let edits = route.chain.response_headers(e.middleware_stage);
+                write::fields(out, &head.fields, |f| edits.drops(f.name.as_bytes()));
+                e.with_view(scheme, listener, |view| edits.append(view, out));
+            }
+        }
+        if head.status == 101 {
+            return finish_upgrade_head(out);
+        }
+        let bare = matches!(head.status, 100..=199 | 204);
+        if e.response.chunked || !streams {
+            write::response_framing(out, head.framing, head.content_length.filter(|_| !bare));
+        }
+        write::connection(
+            out,
+            match (keep, old_client) {
+                (false, _) => Persistence::Close,
+                (true, true) => Persistence::KeepAlive,
+                (true, false) => Persistence::Implied,
+            },
+        );
+        write::end(out);
+    }
+
+    /// The upstream's connection is of no use any more and nothing of an answer went out.
+    pub(super) fn upstream_lost(&mut self, ci: usize, ui: usize, why: &str) {
+        let received = self.ups.get(ui).is_some_and(|u| !u.input.is_empty());
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        if e.answered {
+            return self.truncated(ci, why);
+        }
+        // A connection from the pool that ends before a byte of the answer was most likely closed
+        // while the request was on its way (RFC 9112 §9.3.1): once more, on a fresh one.
+        let again = e.on_reused
+            && !received
+            && !e.retried_stale
+            && e.replayable
+            && e.method.is_idempotent();
+        if !again {
+            if let Some(p) = &e.endpoint {
+                p.remember(why);
+            }
+            return self.refuse(ci, &own::LOST);
+        }
+        e.retried_stale = true;
+        e.up = None;
+        e.next_address = 0;
+        e.head_sent = false;
+        self.counters.retry(Retry::StaleConnection);
+        self.drop_up(ui);
+        self.open_beside(ci);
+    }
+
+    /// Sending failed: the answer may have come before, and be the reason.
+    pub(super) fn answer_or_lose(&mut self, ci: usize, ui: usize) {
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
+        up.conn.out.release(&mut self.io.pool);
+        up.conn.readable = true;
+        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+            // Nothing more of the request can be passed on: the connections end with the answer.
+            e.keep_alive = false;
+            e.replayable = false;
+        }
+        match self.clients.get(ci).map(|c| c.phase) {
+            Some(Phase::Tunnel) => self.close_client(ci),
+            _ => self.on_up_readable(ci, ui),
+        }
+    }
+
+    /// The whole answer was read: the connection goes back to its pool, or away.
+    pub(super) fn answer_done(&mut self, ci: usize, extra: bool) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        let flushed = c.conn.out.is_empty();
+        if let Some(ui) = e.up.take() {
+            let usable = e.up_keeps && !extra && e.request.done;
+            let failed = e.status >= 500;
+            let keep_ms = e.up_keep_ms;
+            let idle = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
+            self.leave_endpoint(ci, self.now_us, failed);
+            match idle {
+                Some((idle_ms, max_idle)) if usable => {
+                    self.put_idle(ui, idle_ms.min(keep_ms), max_idle as usize);
+                }
+                _ => self.drop_up(ui),
+            }
+        }
+        if flushed {
+            self.finish(ci);
+        } else {
+            self.progress(ci);
+        }
+    }
+
+    /// Into its pool, if that is still there and has room.
+    fn put_idle(&mut self, ui: usize, idle_ms: u64, max_idle: usize) {
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
+        let clean = up.conn.out.is_empty()
+            && !up.conn.read_closed
+            && !(up.conn.readable && hg_net::is_readable_or_closed(&up.conn.fd));
+        let pool = self.pools.get(up.pool).filter(|p| clean && p.idle.len() < max_idle);
+        let Some(pool) = pool else {
+            return self.drop_up(ui);
+        };
+        pool.idle.push(ui);
+        up.phase = UpPhase::Idle;
+        up.client = usize::MAX;
+        up.conn.readable = false;
+        up.endpoint.counters.idle.add(1);
+        up.deadline = super::accept::deadline_after(self.now_us, idle_ms.max(1));
+        self.arm_up(ui);
+    }
+}
+
+fn finish_upgrade_head(out: &mut Vec<u8>) {
+    write::connection(out, Persistence::WebSocket);
+    write::end(out);
+}

@@ -1,0 +1,198 @@
+//! Deadlines: one per connection, set by whoever changes its state, kept by the wheel lazily.
+
+use super::accept::deadline_after;
+use super::answer::own;
+use super::client::Phase;
+use super::exchange::Stage;
+use super::{KIND_CLIENT, KIND_HOUSE, KIND_UP, Worker};
+use crate::counters::Timeout;
+use crate::snapshot::ListenerEntry;
+use hg_net::{Ticks, Token};
+
+/// How often the log is passed on and leaving is looked after.
+const HOUSE_MS: u64 = 200;
+
+impl Worker {
+    /// The listener of a client, as it is now or was last.
+    pub(super) fn listener(&self, ci: usize) -> Option<&ListenerEntry> {
+        let c = self.clients.get(ci)?;
+        let held = c.pinned.as_ref().unwrap_or(&self.held);
+        held.listeners.get(usize::from(c.listener))?.as_deref()
+    }
+
+    /// Makes sure the wheel fires no later than the client's deadline.
+    pub(super) fn arm_client(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        if c.deadline < c.timer_at {
+            c.timer_at = c.deadline;
+            let token = Token::new(KIND_CLIENT, c.generation, ci);
+            self.wheel.insert(token.raw(), c.deadline);
+            self.wheel_next = self.wheel_next.min(c.deadline);
+        }
+    }
+
+    pub(super) fn arm_up(&mut self, ui: usize) {
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
+        if up.deadline < up.timer_at {
+            up.timer_at = up.deadline;
+            let token = Token::new(KIND_UP, up.generation, ui);
+            self.wheel.insert(token.raw(), up.deadline);
+            self.wheel_next = self.wheel_next.min(up.deadline);
+        }
+    }
+
+    /// Something of an exchange has moved on.
+    pub(super) fn progress(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        let idle_ms = e.route().map_or(0, |r| r.timeouts.stream_idle_ms);
+        e.idle_deadline = deadline_after(self.now_us, idle_ms);
+        c.deadline = if c.phase == Phase::Tunnel { e.idle_deadline } else { e.deadline() };
+        self.arm_client(ci);
+    }
+
+    pub(super) fn start_head_timer(&mut self, ci: usize) {
+        let ms = self.listener(ci).map_or(0, |l| l.plan.head_timeout_ms);
+        let at = deadline_after(self.now_us, ms);
+        if let Some(c) = self.clients.get_mut(ci) {
+            c.deadline = at;
+        }
+        self.arm_client(ci);
+    }
+
+    pub(super) fn run_timers(&mut self) {
+        if self.now < self.wheel_next {
+            return;
+        }
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.advance(self.now, &mut fired);
+        for (raw, at) in fired.drain(..) {
+            let token = Token::from_raw(raw);
+            match token.kind() {
+                KIND_CLIENT => self.fire_client(token, at),
+                KIND_UP => self.fire_up(token, at),
+                KIND_HOUSE => self.house_keeping(),
+                _ => {}
+            }
+        }
+        self.fired = fired;
+        self.wheel_next =
+            self.wheel.until_next().map_or(Ticks::MAX, |d| self.now.saturating_add(d));
+    }
+
+    fn fire_client(&mut self, token: Token, at: Ticks) {
+        let ci = token.index();
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        if c.generation != token.generation() || c.timer_at != at {
+            return;
+        }
+        c.timer_at = Ticks::MAX;
+        if c.deadline > self.now {
+            self.arm_client(ci);
+        } else {
+            self.expire_client(ci);
+        }
+    }
+
+    fn fire_up(&mut self, token: Token, at: Ticks) {
+        let ui = token.index();
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
+        if up.generation != token.generation() || up.timer_at != at {
+            return;
+        }
+        up.timer_at = Ticks::MAX;
+        if up.deadline > self.now {
+            self.arm_up(ui);
+        } else {
+            self.expire_up(ui);
+        }
+    }
+
+    fn expire_client(&mut self, ci: usize) {
+        let Some(c) = self.clients.get(ci) else {
+            return;
+        };
+        match c.phase {
+            Phase::Hello | Phase::Handshake => {
+                self.counters.timeout(Timeout::Handshake);
+                self.close_client(ci);
+            }
+            Phase::Idle => {
+                // On a new connection it is the head that did not come.
+                let which = if c.requests == 0 { Timeout::Head } else { Timeout::Idle };
+                self.counters.timeout(which);
+                self.close_politely(ci, false);
+            }
+            Phase::Head => {
+                self.counters.timeout(Timeout::Head);
+                self.refuse(ci, &own::HEAD_TIMEOUT);
+            }
+            Phase::Exchange => self.expire_exchange(ci),
+            Phase::Tunnel => {
+                self.counters.timeout(Timeout::StreamIdle);
+                self.close_client(ci);
+            }
+            Phase::Lingering | Phase::Closing => self.close_client(ci),
+        }
+    }
+
+    fn expire_exchange(&mut self, ci: usize) {
+        let now = self.now;
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        let (which, reject) = if e.request_deadline <= now {
+            (Timeout::Request, own::REQUEST_TIMEOUT)
+        } else if e.stage == Stage::Queued {
+            (Timeout::Queue, own::QUEUE_TIMEOUT)
+        } else if e.stage == Stage::Connecting && e.connect_deadline <= now {
+            (Timeout::Connect, own::CONNECT_TIMEOUT)
+        } else if e.stage == Stage::Connecting && e.next_attempt <= now {
+            e.next_attempt = Ticks::MAX;
+            return self.open_beside(ci);
+        } else if !e.answered && e.try_deadline <= now {
+            (Timeout::PerTry, own::TRY_TIMEOUT)
+        } else if e.stage == Stage::Waiting && e.first_byte_deadline <= now {
+            (Timeout::FirstByte, own::FIRST_BYTE_TIMEOUT)
+        } else if e.idle_deadline <= now {
+            let client_is_slow = !e.request.done && !e.answered;
+            (Timeout::StreamIdle, if client_is_slow { own::BODY_TIMEOUT } else { own::STREAM_IDLE })
+        } else {
+            // A deadline that was pushed out after the entry was made.
+            return self.rearm(ci);
+        };
+        self.counters.timeout(which);
+        self.refuse(ci, &reject);
+    }
+
+    fn rearm(&mut self, ci: usize) {
+        if let Some(c) = self.clients.get_mut(ci) {
+            c.deadline =
+                c.exchange.as_deref().map_or(Ticks::MAX, super::exchange::Exchange::deadline);
+        }
+        self.arm_client(ci);
+    }
+
+    /// A few times a second, and nothing of it on the path of a request.
+    pub(super) fn house_keeping(&mut self) {
+        let next = deadline_after(self.now_us, HOUSE_MS);
+        self.wheel.insert(Token::new(KIND_HOUSE, 0, 0).raw(), next);
+        self.wheel_next = self.wheel_next.min(next);
+        self.log.flush();
+        self.counters.cpu_us.set(hg_net::thread_cpu_micros());
+        self.resume_accepting();
+        self.go_on_leaving();
+    }
+}

@@ -1,0 +1,192 @@
+//! TLS on a worker: the hello of a client, the handshake with an endpoint.
+
+use super::Worker;
+use super::answer::own;
+use super::client::Phase;
+use super::conn::{Read, Session};
+use super::up::UpPhase;
+use hg_tls::{HandshakeKind, Parse, ServerSession};
+
+/// Bytes read at once for a hello.
+const HELLO_READ: usize = 16 * 1024;
+
+impl Worker {
+    /// Reads until the hello is there, then chooses certificate and policy by its name.
+    pub(super) fn read_hello(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let mut buffer = self.io.take_for(&c.conn);
+        let read = c.conn.read(&mut self.io, &mut buffer, HELLO_READ);
+        let first = match read {
+            Ok(Read::Data(range)) => {
+                c.input.extend_from_slice(buffer.get(range).unwrap_or_default());
+                true
+            }
+            Ok(Read::Blocked) => false,
+            Ok(Read::End) | Err(_) => {
+                self.io.give_back(false, buffer);
+                return self.close_client(ci);
+            }
+        };
+        self.io.give_back(false, buffer);
+        if first {
+            self.on_hello(ci);
+        }
+    }
+
+    fn on_hello(&mut self, ci: usize) {
+        let Some(c) = self.clients.get(ci) else {
+            return;
+        };
+        let selector = self.listener(ci).and_then(|l| l.tls.clone());
+        let Some(selector) = selector else {
+            return self.close_client(ci);
+        };
+        let info = match hg_tls::peek_client_hello(&c.input) {
+            Ok(Parse::Partial) => return,
+            Ok(Parse::Complete(info)) => info,
+            Err(e) => {
+                let mut alert = Vec::new();
+                e.write_alert(&mut alert);
+                return self.refuse_hello(ci, &alert);
+            }
+        };
+        let session = match selector.select(info.sni.as_deref()) {
+            Ok(selection) => ServerSession::new(selection, info.sni.as_deref()),
+            Err(refusal) => {
+                let mut alert = Vec::new();
+                refusal.write_alert(&mut alert);
+                return self.refuse_hello(ci, &alert);
+            }
+        };
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        match session {
+            Ok(session) => {
+                let first = std::mem::take(&mut c.input);
+                c.conn.start_tls(Session::Server(session), first);
+                c.phase = Phase::Handshake;
+                // What was read already is not announced again.
+                let unread = c.conn.readable;
+                c.conn.readable = true;
+                self.on_client_readable(ci);
+                let _ = unread;
+            }
+            Err(_) => self.close_client(ci),
+        }
+    }
+
+    fn refuse_hello(&mut self, ci: usize, alert: &[u8]) {
+        self.counters.handshake(("client", "", "failed"));
+        if let Some(c) = self.clients.get_mut(ci) {
+            // The peer may be gone: the connection ends either way.
+            let _ = c.conn.send_small(&mut self.io, alert);
+            c.input = Vec::new();
+        }
+        self.close_politely(ci, true);
+    }
+
+    /// Counts a handshake that has just ended well.
+    pub(super) fn note_handshake(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci).filter(|c| c.phase == Phase::Handshake) else {
+            return;
+        };
+        let Some(session) = c.conn.session().filter(|_| c.conn.is_established()) else {
+            return;
+        };
+        let kind = kind_word(session.kind());
+        self.counters.handshake(("client", session.version_word(), kind));
+        c.phase = Phase::Idle;
+        let ms = self.listener(ci).map_or(0, |l| l.plan.head_timeout_ms);
+        let at = super::accept::deadline_after(self.now_us, ms);
+        if let Some(c) = self.clients.get_mut(ci) {
+            c.deadline = at;
+        }
+        self.arm_client(ci);
+    }
+
+    /// Counts a handshake that failed; other errors are none of its business.
+    pub(super) fn handshake_failed(&mut self, ci: usize, _error: &std::io::Error) {
+        if self.clients.get(ci).is_some_and(|c| c.phase == Phase::Handshake) {
+            self.counters.handshake(("client", "", "failed"));
+        }
+    }
+
+    /// Whether the request's host must not be served on this connection (RFC 9110 §15.5.20).
+    pub(super) fn is_misdirected(&mut self, ci: usize, host: &str) -> bool {
+        let Some(c) = self.clients.get(ci) else {
+            return false;
+        };
+        let Some(Session::Server(session)) = c.conn.session() else {
+            return false;
+        };
+        let Some(selector) = self.listener(ci).and_then(|l| l.tls.as_ref()) else {
+            return false;
+        };
+        let mut name = [0; hg_proto::host::MAX_NAME_BYTES];
+        selector.needs_421(session, hg_proto::host_key(host, &mut name))
+    }
+
+    /// Goes on with the handshake towards an endpoint.
+    pub(super) fn drive_up_handshake(&mut self, ui: usize) {
+        loop {
+            let Some(up) = self.ups.get_mut(ui) else {
+                return;
+            };
+            let ci = up.client;
+            if up.conn.flush(&mut self.io).is_err() {
+                return self.up_handshake_failed(ci, ui, "connection lost in the TLS handshake");
+            }
+            let mut buffer = self.io.take_for(&up.conn);
+            let read = up.conn.read(&mut self.io, &mut buffer, HELLO_READ);
+            self.io.give_back(true, buffer);
+            if up.conn.is_established() {
+                if let Some(session) = up.conn.session() {
+                    let kind = kind_word(session.kind());
+                    self.counters.handshake(("upstream", session.version_word(), kind));
+                }
+                up.phase = UpPhase::Busy;
+                return match read {
+                    // Nobody may speak before the request does.
+                    Ok(Read::Data(range)) if !range.is_empty() => {
+                        self.up_handshake_failed(ci, ui, "data before the request")
+                    }
+                    Ok(Read::End) | Err(_) => {
+                        self.up_handshake_failed(ci, ui, "closed after the handshake")
+                    }
+                    _ => self.connected(ci, ui),
+                };
+            }
+            match read {
+                Ok(Read::Data(_)) => {
+                    if !up.conn.readable {
+                        return;
+                    }
+                }
+                Ok(Read::Blocked) => return,
+                Ok(Read::End) => {
+                    return self.up_handshake_failed(ci, ui, "closed in the TLS handshake");
+                }
+                Err(e) => return self.up_handshake_failed(ci, ui, &e.to_string()),
+            }
+        }
+    }
+
+    fn up_handshake_failed(&mut self, ci: usize, ui: usize, why: &str) {
+        self.counters.handshake(("upstream", "", "failed"));
+        if let Some(up) = self.ups.get(ui) {
+            up.endpoint.counters.connect_failures.add(1);
+            up.endpoint.remember(why);
+        }
+        self.attempt_failed(ci, ui, &own::TLS_FAILED);
+    }
+}
+
+fn kind_word(kind: Option<HandshakeKind>) -> &'static str {
+    match kind {
+        Some(HandshakeKind::Resumed) => "resumed",
+        _ => "full",
+    }
+}

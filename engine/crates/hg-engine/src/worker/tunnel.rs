@@ -1,0 +1,134 @@
+//! After a 101: bytes pass both ways until both sides have ended (RFC 9110 §7.8).
+
+use super::Worker;
+use super::client::Phase;
+use super::conn::Read;
+use super::exchange::Relay;
+use hg_proto::BodyReader;
+use std::ops::Range;
+
+/// Reads of each side in one turn before others have theirs.
+const TURN: usize = 4;
+
+impl Worker {
+    /// Sends the 101 and what the upstream said right behind it, then passes bytes.
+    pub(super) fn start_tunnel(
+        &mut self,
+        ci: usize,
+        ui: usize,
+        head: &[u8],
+        buffer: &mut Vec<u8>,
+        early: Range<usize>,
+    ) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        e.answered = true;
+        e.close_after = true;
+        e.request = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
+        e.response = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
+        e.response.bytes = early.len() as u64;
+        e.frames.feed(buffer.get(early.clone()).unwrap_or_default());
+        c.phase = Phase::Tunnel;
+        self.counters.tunnels_active.add(1);
+        self.counters.tunnels_total.add(1);
+        if c.conn.send(&mut self.io, head, buffer, early).is_err() {
+            return self.client_gone(ci);
+        }
+        // What the client sent before the answer is the tunnel's (nobody should, some do).
+        let input = std::mem::take(&mut c.input);
+        if let Some(up) = self.ups.get_mut(ui)
+            && !input.is_empty()
+            && up.conn.send_small(&mut self.io, &input).is_err()
+        {
+            return self.close_client(ci);
+        }
+        self.progress(ci);
+        self.pump_tunnel(ci);
+    }
+
+    /// Passes what there is, both ways, while the other side takes it.
+    pub(super) fn pump_tunnel(&mut self, ci: usize) {
+        let mut again = false;
+        for from_client in [true, false] {
+            for turn in 0..=TURN {
+                if turn == TURN {
+                    again = true;
+                    break;
+                }
+                match self.pass(ci, from_client) {
+                    Some(true) => {}
+                    Some(false) => break,
+                    None => return self.close_client(ci),
+                }
+            }
+        }
+        let Some(c) = self.clients.get(ci) else {
+            return;
+        };
+        let Some(e) = c.exchange.as_deref() else {
+            return;
+        };
+        let flushed = c.conn.out.is_empty()
+            && e.up.and_then(|ui| self.ups.get(ui)).is_none_or(|u| u.conn.out.is_empty());
+        if e.request.done && e.response.done && flushed {
+            return self.close_client(ci);
+        }
+        if again {
+            self.enqueue(ci);
+        }
+    }
+
+    /// One read and write in one direction. `Some(true)`: there may be more; `None`: it is over.
+    fn pass(&mut self, ci: usize, from_client: bool) -> Option<bool> {
+        let c = self.clients.get_mut(ci)?;
+        let e = c.exchange.as_deref_mut()?;
+        let up = self.ups.get_mut(e.up?)?;
+        let relay = if from_client { &mut e.request } else { &mut e.response };
+        let limit = self.io.pool.read_limit(relay.read_size);
+        let frames = &mut e.frames;
+        let (from, to) =
+            if from_client { (&mut c.conn, &mut up.conn) } else { (&mut up.conn, &mut c.conn) };
+        if relay.done || !from.readable || !to.out.is_empty() {
+            return Some(false);
+        }
+        let is_tls = from.is_tls();
+        let mut buffer = self.io.take_for(from);
+        let read = from.read(&mut self.io, &mut buffer, limit);
+        let result = match read {
+            Ok(Read::Data(range)) => {
+                let n = range.len();
+                relay.bytes += n as u64;
+                relay.adapt(n == limit, false);
+                let counter = if from_client {
+                    &self.counters.bytes_received
+                } else {
+                    &self.counters.bytes_sent
+                };
+                counter.add(n as u64);
+                if !from_client {
+                    frames.feed(buffer.get(range.clone()).unwrap_or_default());
+                }
+                to.send(&mut self.io, &[], &mut buffer, range).ok().map(|()| true)
+            }
+            Ok(Read::Blocked) => Some(false),
+            Ok(Read::End) => {
+                relay.done = true;
+                to.end_tls(&mut self.io);
+                if to.out.is_empty() {
+                    hg_net::shutdown_write(&to.fd);
+                }
+                Some(false)
+            }
+            Err(_) => None,
+        };
+        self.io.give_back(is_tls, buffer);
+        if result.is_some() {
+            self.progress(ci);
+        }
+        result
+    }
+}

@@ -1,0 +1,290 @@
+//! A worker's state of upstreams and endpoints: keyed by identity, carried over every swap.
+
+use super::up::{PoolRef, Pools};
+use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
+use crate::snapshot::{Snapshot, Source, UpstreamEntry};
+use hg_net::Address;
+use hg_policy::{Balancer, Load, Tried, WyRand};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Marks an endpoint that left its upstream.
+pub(crate) const GONE: usize = usize::MAX;
+
+/// One endpoint of one upstream.
+pub(crate) struct EndpointState {
+    pub(crate) address: Arc<str>,
+    /// Its index in the upstream now, or [`GONE`].
+    pub(crate) slot: Cell<usize>,
+    pub(crate) pool: PoolRef,
+    pub(crate) counters: Arc<EndpointCounters>,
+    /// Where it can be reached; empty while its name does not resolve.
+    pub(crate) addresses: RefCell<Arc<[Address]>>,
+    /// The address that answered last: tried first.
+    pub(crate) preferred: Cell<usize>,
+}
+
+impl EndpointState {
+    /// A request failed here.
+    pub(crate) fn failed(&self, why: &str) {
+        self.counters.failures.add(1);
+        self.remember(why);
+    }
+
+    /// Keeps what went wrong last, for status.
+    pub(crate) fn remember(&self, why: &str) {
+        let mut last = lock(&self.counters.last_error);
+        last.clear();
+        last.push_str(why);
+    }
+}
+
+/// One upstream.
+pub(crate) struct UpstreamState {
+    /// Unique in this worker; stays while the upstream's name does.
+    pub(crate) id: u64,
+    pub(crate) entry: Arc<UpstreamEntry>,
+    pub(crate) endpoints: Vec<Rc<EndpointState>>,
+    pub(crate) counters: Arc<UpstreamCounters>,
+    /// Clients that wait for a place: slab index and generation.
+    pub(crate) waiting: VecDeque<(usize, u32)>,
+    balancer: Balancer,
+    active: Vec<u32>,
+    usable: Vec<bool>,
+    limited: bool,
+}
+
+/// Why no endpoint was picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPick {
+    /// Connection limits are reached; waiting may help.
+    Full,
+    /// None may be used (left).
+    None,
+}
+
+impl UpstreamState {
+    /// Picks an endpoint for a request and counts the request there.
+    pub(crate) fn pick(
+        &mut self,
+        tried: &Tried,
+        key: Option<u64>,
+        now_us: u64,
+        rng: &mut WyRand,
+    ) -> Result<Rc<EndpointState>, NoPick> {
+        let mut full = false;
+        if self.limited {
+            let limit = self.entry.plan.max_connections;
+            if limit > 0 && self.entry.in_use.load(Relaxed) >= limit {
+                return Err(NoPick::Full);
+            }
+            for ((usable, e), state) in
+                self.usable.iter_mut().zip(&self.entry.endpoints).zip(&self.endpoints)
+            {
+                let room = e.max_connections == 0 || e.in_use.load(Relaxed) < e.max_connections;
+                full |= !room && e.max_connections > 0;
+                *usable = room && !state.addresses.borrow().is_empty();
+            }
+        }
+        let load = Load { active: &self.active, usable: &self.usable };
+        let Some(i) = self.balancer.pick(&load, tried, key, now_us, rng) else {
+            return Err(if full && tried.is_empty() { NoPick::Full } else { NoPick::None });
+        };
+        let Some(endpoint) = self.endpoints.get(i) else {
+            return Err(NoPick::None);
+        };
+        if let Some(a) = self.active.get_mut(i) {
+            *a += 1;
+        }
+        endpoint.counters.active.add(1);
+        if self.limited {
+            self.entry.in_use.fetch_add(1, Relaxed);
+            if let Some(e) = self.entry.endpoints.get(i) {
+                e.in_use.fetch_add(1, Relaxed);
+            }
+        }
+        Ok(endpoint.clone())
+    }
+
+    /// A request that [`UpstreamState::pick`] counted has left its endpoint.
+    pub(crate) fn left(
+        &mut self,
+        endpoint: &EndpointState,
+        now_us: u64,
+        latency_us: u64,
+        failed: bool,
+    ) {
+        let i = endpoint.slot.get();
+        if let Some(a) = self.active.get_mut(i) {
+            *a = a.saturating_sub(1);
+            self.balancer.finished(i, now_us, latency_us, failed);
+        }
+    }
+
+    /// Whether a place is free for one who waits.
+    pub(crate) fn has_room(&self) -> bool {
+        let below = |count: &AtomicU32, limit: u32| limit == 0 || count.load(Relaxed) < limit;
+        below(&self.entry.in_use, self.entry.plan.max_connections)
+            && self.entry.endpoints.iter().any(|e| below(&e.in_use, e.max_connections))
+    }
+
+    fn refresh_usable(&mut self) {
+        for (usable, e) in self.usable.iter_mut().zip(&self.endpoints) {
+            *usable = !e.addresses.borrow().is_empty();
+        }
+    }
+}
+
+/// Gives back what [`UpstreamState::pick`] took of the limits of `entry`.
+pub(crate) fn release_limits(entry: &UpstreamEntry, address: &str) {
+    if entry_is_limited(entry) {
+        entry.in_use.fetch_sub(1, Relaxed);
+        if let Some(e) = entry.endpoints.iter().find(|e| &*e.address == address) {
+            e.in_use.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+pub(crate) fn entry_is_limited(entry: &UpstreamEntry) -> bool {
+    entry.plan.max_connections > 0 || entry.endpoints.iter().any(|e| e.max_connections > 0)
+}
+
+/// Every upstream of a worker, by slot.
+#[derive(Default)]
+pub(crate) struct Upstreams {
+    slots: Vec<Option<UpstreamState>>,
+    names: HashMap<Arc<str>, Arc<[Address]>>,
+    last_id: u64,
+    /// Slots where clients wait.
+    pub(crate) waiting: Vec<usize>,
+}
+
+impl Upstreams {
+    pub(crate) fn get_mut(&mut self, slot: usize) -> Option<&mut UpstreamState> {
+        self.slots.get_mut(slot)?.as_mut()
+    }
+
+    /// The upstream, if it is still the one of that id.
+    pub(crate) fn same(&mut self, slot: usize, id: u64) -> Option<&mut UpstreamState> {
+        self.get_mut(slot).filter(|u| u.id == id)
+    }
+
+    /// Takes over the changed slots of a new snapshot. Returns idle connections (slab indices) of
+    /// pools that nothing uses any more.
+    pub(crate) fn swap(
+        &mut self,
+        snapshot: &Snapshot,
+        changed: &[usize],
+        pools: &mut Pools,
+        counters: &WorkerCounters,
+    ) -> Vec<usize> {
+        self.slots.resize_with(snapshot.upstreams.len().max(self.slots.len()), || None);
+        let mut orphans = Vec::new();
+        for &slot in changed {
+            let entry = snapshot.upstreams.get(slot).and_then(Option::as_ref);
+            let old = self.slots.get_mut(slot).and_then(Option::take);
+            let new = entry.map(|entry| self.build(entry, old.as_ref(), pools, counters));
+            if let Some(old) = old {
+                let kept = new.as_ref().is_some_and(|n| n.id == old.id);
+                for (e, state) in old.entry.endpoints.iter().zip(&old.endpoints) {
+                    let stays = kept
+                        && new
+                            .as_ref()
+                            .is_some_and(|n| n.endpoints.iter().any(|x| Rc::ptr_eq(x, state)));
+                    if !stays {
+                        state.slot.set(GONE);
+                        orphans.extend(pools.release(&e.pool));
+                    }
+                }
+            }
+            if let Some(s) = self.slots.get_mut(slot) {
+                *s = new;
+            }
+        }
+        orphans
+    }
+
+    fn build(
+        &mut self,
+        entry: &Arc<UpstreamEntry>,
+        old: Option<&UpstreamState>,
+        pools: &mut Pools,
+        counters: &WorkerCounters,
+    ) -> UpstreamState {
+        let old = old.filter(|o| o.entry.name == entry.name);
+        let upstream_counters = counters.upstream(&entry.name);
+        let mut endpoints: Vec<Rc<EndpointState>> = Vec::with_capacity(entry.endpoints.len());
+        let mut active = Vec::with_capacity(entry.endpoints.len());
+        for (i, e) in entry.endpoints.iter().enumerate() {
+            let kept = old.and_then(|o| {
+                let at = o.entry.endpoints.iter().position(|x| x.pool == e.pool)?;
+                let state = o.endpoints.get(at)?;
+                (!endpoints.iter().any(|x| Rc::ptr_eq(x, state))).then(|| {
+                    active.push(o.active.get(at).copied().unwrap_or(0));
+                    state.clone()
+                })
+            });
+            let state = kept.unwrap_or_else(|| {
+                active.push(0);
+                Rc::new(EndpointState {
+                    address: e.address.clone(),
+                    slot: Cell::new(i),
+                    pool: pools.acquire(&e.pool),
+                    counters: upstream_counters.endpoint(&e.address),
+                    addresses: RefCell::new(match &e.source {
+                        Source::Fixed(a) => a.clone(),
+                        Source::Name => self.names.get(&e.address).cloned().unwrap_or_default(),
+                    }),
+                    preferred: Cell::new(0),
+                })
+            });
+            state.slot.set(i);
+            endpoints.push(state);
+        }
+        let id = old.map_or_else(
+            || {
+                self.last_id += 1;
+                self.last_id
+            },
+            |o| o.id,
+        );
+        let mut state = UpstreamState {
+            id,
+            entry: entry.clone(),
+            usable: vec![true; endpoints.len()],
+            endpoints,
+            counters: upstream_counters,
+            waiting: old.map(|o| o.waiting.clone()).unwrap_or_default(),
+            balancer: entry.balancer.clone(),
+            active,
+            limited: entry_is_limited(entry),
+        };
+        state.refresh_usable();
+        state
+    }
+
+    /// A name has other addresses now.
+    pub(crate) fn resolved(&mut self, name: &Arc<str>, addresses: &Arc<[Address]>) {
+        if addresses.is_empty() {
+            self.names.remove(name);
+        } else {
+            self.names.insert(name.clone(), addresses.clone());
+        }
+        for upstream in self.slots.iter_mut().flatten() {
+            let mut touched = false;
+            for (e, state) in upstream.entry.endpoints.iter().zip(&upstream.endpoints) {
+                if matches!(e.source, Source::Name) && e.address == *name {
+                    *state.addresses.borrow_mut() = addresses.clone();
+                    state.preferred.set(0);
+                    touched = true;
+                }
+            }
+            if touched {
+                upstream.refresh_usable();
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A real engine on free ports, and upstreams that play a script.
+#![allow(dead_code)]
+
+use hg_engine::{Engine, EngineConfig};
+use hg_plan::{Change, Kind, Plan};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// An upstream; every connection is given to the script on a thread of its own.
+pub struct Upstream {
+    pub address: SocketAddr,
+    pub connections: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    pub fn play(script: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (script, counter) = (Arc::new(script), connections.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let script = script.clone();
+                std::thread::spawn(move || script(stream));
+            }
+        });
+        Self { address, connections }
+    }
+
+    /// Answers every request with the same bytes; requests have no body.
+    pub fn answering(answer: &'static [u8]) -> Self {
+        Self::play(move |mut s| {
+            while read_head(&mut s).is_some() {
+                if s.write_all(answer).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Reads up to the empty line; `None` at the end of the stream.
+pub fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8(head).unwrap())
+}
+
+pub fn read_n(stream: &mut TcpStream, n: usize) -> Vec<u8> {
+    let mut body = vec![0; n];
+    stream.read_exact(&mut body).unwrap();
+    body
+}
+
+/// A head and its body by Content-Length.
+pub fn read_answer(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    let head = read_head(stream).expect("an answer");
+    let length = head
+        .lines()
+        .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
+        .unwrap_or(0);
+    let body = read_n(stream, length);
+    (head, body)
+}
+
+pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    // A reset is as good an end as any here.
+    let _ = stream.read_to_end(&mut all);
+    all
+}
+
+pub struct Node {
+    pub engine: Engine,
+    pub address: SocketAddr,
+    plan: Plan,
+}
+
+pub fn put(kind: Kind, name: &str, json: impl Into<String>) -> Change {
+    Change { kind, name: name.into(), bytes: Some(json.into().into_bytes()) }
+}
+
+pub fn upstream_json(addresses: &[SocketAddr], rest: &str) -> String {
+    let endpoints: Vec<String> =
+        addresses.iter().map(|a| format!(r#"{{"address":"{a}"}}"#)).collect();
+    format!(r#"{{"endpoints":[{}]{rest}}}"#, endpoints.join(","))
+}
+
+impl Node {
+    /// One worker, a listener `web`, a route `r` to upstream `u` on every host.
+    pub fn start(upstream: &str, route: &str, workers: usize) -> Self {
+        let engine = Engine::start(EngineConfig {
+            workers,
+            cpus: Vec::new(),
+            generation: 1,
+            ticket_secrets: vec!["11".repeat(32)],
+        })
+        .unwrap();
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = first.local_addr().unwrap();
+        first.set_nonblocking(true).unwrap();
+        engine.add_sockets(&address.to_string(), vec![first.into()]);
+        let mut node = Self { engine, address, plan: Plan::default() };
+        node.apply(&[
+            put(Kind::Listener, "web", node.listener_json("")),
+            put(Kind::Upstream, "u", upstream),
+            put(Kind::Route, "r", route_json(route)),
+        ]);
+        node
+    }
+
+    pub fn simple(upstream: &Upstream) -> Self {
+        Self::start(&upstream_json(&[upstream.address], ""), "", 1)
+    }
+
+    pub fn listener_json(&self, rest: &str) -> String {
+        format!(r#"{{"addresses":["{}"],"protocol":"http"{rest}}}"#, self.address)
+    }
+
+    pub fn apply(&mut self, changes: &[Change]) {
+        self.plan.apply(changes).unwrap();
+        self.engine.apply(&self.plan, changes, &|_| None).unwrap();
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream
+    }
+
+    /// One request on a connection of its own; the whole answer.
+    pub fn get(&self, path: &str) -> String {
+        let mut s = self.connect();
+        write!(s, "GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n").unwrap();
+        String::from_utf8(read_all(&mut s)).unwrap()
+    }
+}
+
+pub fn route_json(rest: &str) -> String {
+    format!(r#"{{"action":{{"upstream":"u"}},"hosts":["*"],"listeners":["web"]{rest}}}"#)
+}
+
+/// Waits for a condition, at most [`DEADLINE`].
+pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::yield_now();
+    }
+}

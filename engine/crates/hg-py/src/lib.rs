@@ -1,0 +1,22 @@
+//! The extension module `headgate._core._core`: thin faces over the core's crates, one module
+//! each. Conversion and detaching from the interpreter happen here, decisions do not.
+
+mod dataplane;
+mod route;
+mod text;
+
+use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Adds a face's classes and functions to the module.
+type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
+
+/// Every face.
+const FACES: [Register; 3] = [dataplane::register, route::register, text::register];
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    FACES.iter().try_for_each(|register| register(module))
+}

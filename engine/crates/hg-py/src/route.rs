@@ -1,0 +1,215 @@
+//! Routing for Python: the router of the data plane, for checks, `explain`, `test` and `diff`.
+
+mod chains;
+mod document;
+
+use hg_plan::{Change, Kind, Object, ObjectError, Plan};
+use hg_route::{ListenerId, RouteChange, RouteId, Scratch, path};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pyo3::create_exception!(
+    _core,
+    PlanError,
+    PyValueError,
+    "Objects that no plan may hold: `problems` has (kind, name, path of keys, message) of each."
+);
+
+/// Adds `Router`, `PlanError`, `normalise_path` and `plan_check` to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("PlanError", module.py().get_type::<PlanError>())?;
+    module.add_class::<Router>()?;
+    module.add_function(wrap_pyfunction!(normalise_path, module)?)?;
+    module.add_function(wrap_pyfunction!(plan_check, module)?)
+}
+
+/// The path that is routed and forwarded. Raises `ValueError` where a request gets 400.
+#[pyfunction]
+fn normalise_path(path: &str) -> PyResult<String> {
+    let mut buf = String::new();
+    let normal =
+        path::normalise(path, &mut buf).map_err(|e| PyValueError::new_err(e.to_string()))?;
+    Ok(normal.to_owned())
+}
+
+/// What is wrong with an object's canonical bytes, if they cannot be read.
+#[pyfunction]
+fn plan_check(kind: &str, canonical: &[u8]) -> Option<String> {
+    match Kind::parse(kind) {
+        Some(kind) => Object::decode(kind, canonical).err(),
+        None => Some(format!("unknown kind {kind:?}")),
+    }
+}
+
+/// The routes of a plan, as the data plane would match them. Immutable.
+#[pyclass(frozen, module = "headgate._core._core")]
+struct Router {
+    router: hg_route::Router,
+    plan: Plan,
+    names: Vec<Arc<str>>,
+    listeners: BTreeMap<String, ListenerId>,
+    scratch: Mutex<Scratch>,
+}
+
+/// A request as Python gives it: any object with these attributes.
+#[derive(FromPyObject)]
+struct Request {
+    listener: String,
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+    path: String,
+    query: Option<String>,
+    method: String,
+    headers: Vec<(String, String)>,
+    client: String,
+}
+
+impl Request {
+    fn client(&self) -> PyResult<IpAddr> {
+        let wrong = |_| PyValueError::new_err(format!("{:?} is not an address", self.client));
+        self.client.parse().map_err(wrong)
+    }
+}
+
+#[pymethods]
+impl Router {
+    /// Of the objects of a plan as (kind, name, canonical bytes); kinds other than routes, hosts,
+    /// middlewares are not looked at.
+    ///
+    /// Raises `PlanError` with everything that is wrong with them.
+    #[new]
+    fn new(py: Python<'_>, objects: Vec<(String, String, Bound<'_, PyBytes>)>) -> PyResult<Self> {
+        let changes: Vec<Change> = objects.into_iter().filter_map(change).collect();
+        py.detach(|| build(&changes)).map_err(|errors| plan_error(py, errors))
+    }
+
+    /// The route that takes a request, as (name, place of the match, bytes of the path that a
+    /// prefix took); None = 404. Raises `ValueError` for a path that gets 400, a client that is no
+    /// address.
+    fn find(&self, py: Python<'_>, request: Request) -> PyResult<Option<(&str, usize, usize)>> {
+        let client = request.client()?;
+        let found = py.detach(|| {
+            self.with_query(&request, client, |q| self.router.find(q, &mut self.scratch()))
+        });
+        let found = found.map_err(|e| PyValueError::new_err(e.to_string()))?;
+        Ok(found.and_then(|f| {
+            let name = self.names.get(f.route.0 as usize)?;
+            Some((&**name, f.match_index, f.prefix_len))
+        }))
+    }
+
+    /// Why a request goes where it goes, and what its middlewares make of it, as JSON. Raises as
+    /// `find` does.
+    fn explain<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyBytes>> {
+        let client = request.client()?;
+        let document = py.detach(|| {
+            self.with_query(&request, client, |q| {
+                let why = self.router.explain(q, &mut self.scratch());
+                let outcome = why.won.as_ref().map(|w| chains::outcome(&self.plan, &request, q, w));
+                document::explanation(&why, q.path, outcome).to_string()
+            })
+        });
+        let document = document.map_err(|e| PyValueError::new_err(e.to_string()))?;
+        Ok(PyBytes::new(py, document.as_bytes()))
+    }
+
+    /// Routes of which some match can never win: (route, places of these matches, whether they are
+    /// all it has, the routes that take their requests).
+    fn shadowed(&self, py: Python<'_>) -> Vec<(String, Vec<usize>, bool, Vec<String>)> {
+        let shadows = py.detach(|| self.router.shadowed());
+        let row = |s: hg_route::Shadow| {
+            let by = s.by.iter().map(ToString::to_string).collect();
+            (s.name.to_string(), s.matches, s.is_whole, by)
+        };
+        shadows.into_iter().map(row).collect()
+    }
+}
+
+impl Router {
+    /// Regex states made for earlier requests; whatever a panic left there is still good.
+    fn scratch(&self) -> MutexGuard<'_, Scratch> {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks with a request's path made normal.
+    fn with_query<T>(
+        &self,
+        request: &Request,
+        client: IpAddr,
+        ask: impl FnOnce(&hg_route::Query<'_>) -> T,
+    ) -> Result<T, path::PathError> {
+        let mut buf = String::new();
+        let path = match request.path.as_str() {
+            "*" => "*",
+            path => path::normalise(path, &mut buf)?,
+        };
+        // A listener without routes: an id that no route has.
+        let unused = ListenerId(u16::MAX);
+        Ok(ask(&hg_route::Query {
+            listener: self.listeners.get(&request.listener).copied().unwrap_or(unused),
+            host: &request.host,
+            path,
+            query: request.query.as_deref(),
+            method: &request.method,
+            headers: &request.headers,
+            client,
+        }))
+    }
+}
+
+fn change((kind, name, canonical): (String, String, Bound<'_, PyBytes>)) -> Option<Change> {
+    let kind =
+        Kind::parse(&kind).filter(|k| matches!(k, Kind::Route | Kind::Host | Kind::Middleware))?;
+    Some(Change { kind, name: name.into(), bytes: Some(canonical.as_bytes().to_vec()) })
+}
+
+fn build(changes: &[Change]) -> Result<Router, Vec<ObjectError>> {
+    let mut plan = Plan::default();
+    plan.apply(changes)?;
+    let mut listeners = BTreeMap::new();
+    let mut attached: Vec<Vec<ListenerId>> = Vec::new();
+    for (_, route) in plan.routes() {
+        let mut id_of = |name: &String| {
+            let next = ListenerId(u16::try_from(listeners.len()).unwrap_or(u16::MAX));
+            *listeners.entry(name.clone()).or_insert(next)
+        };
+        attached.push(route.listeners.iter().map(&mut id_of).collect());
+    }
+    let mut changes = Vec::with_capacity(attached.len());
+    for (((name, route), listeners), id) in plan.routes().zip(&attached).zip(0..) {
+        changes.push(RouteChange { id: RouteId(id), name, route: Some(route), listeners });
+    }
+    let mut errors = chains::errors(&plan);
+    match hg_route::Router::new().apply(&changes) {
+        Ok(router) if errors.is_empty() => {
+            let names = plan.routes().map(|(name, _)| name.clone()).collect();
+            Ok(Router { router, plan, names, listeners, scratch: Mutex::default() })
+        }
+        Ok(_) => Err(errors),
+        Err(mistakes) => {
+            errors.extend(mistakes);
+            Err(errors)
+        }
+    }
+}
+
+fn plan_error(py: Python<'_>, errors: Vec<ObjectError>) -> PyErr {
+    let text: Vec<String> = errors
+        .iter()
+        .map(|e| format!("{} {}: {}: {}", e.kind.as_str(), e.name, e.path, e.message))
+        .collect();
+    let problems: Vec<_> = errors
+        .into_iter()
+        .map(|e| (e.kind.as_str(), e.name.to_string(), e.path, e.message))
+        .collect();
+    let error = PlanError::new_err(text.join("\n"));
+    match error.value(py).setattr("problems", problems) {
+        Ok(()) => error,
+        Err(other) => other,
+    }
+}

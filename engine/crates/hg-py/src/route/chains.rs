@@ -1,0 +1,97 @@
+//! What the middlewares of the winning route make of a request.
+
+use super::Request;
+use hg_middleware::{Chain, Outcome, Problem, RequestView, Rewritten};
+use hg_plan::{Kind, ObjectError, Plan, Route};
+use hg_route::{Query, Won};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Everything wrong with the chains of a plan's routes, each mistake once.
+pub(super) fn errors(plan: &Plan) -> Vec<ObjectError> {
+    let mut errors: Vec<ObjectError> = Vec::new();
+    for (name, route) in plan.routes() {
+        for host in &route.hosts {
+            for problem in compile(plan, route, host).err().unwrap_or_default() {
+                let error = error(problem, name, host);
+                if !errors.contains(&error) {
+                    errors.push(error);
+                }
+            }
+        }
+    }
+    errors
+}
+
+fn error(problem: Problem, route: &Arc<str>, host: &str) -> ObjectError {
+    let (kind, name) = match problem.list {
+        0 => (Kind::Host, Arc::from(host)),
+        _ => (Kind::Route, route.clone()),
+    };
+    ObjectError { kind, name, path: problem.path, message: problem.message }
+}
+
+/// A route's chain under one of its hosts.
+fn compile(plan: &Plan, route: &Route, host: &str) -> Result<Chain, Vec<Problem>> {
+    let of_host = plan.host(host).map_or(&[][..], |h| &h.middlewares);
+    let named = |name: &str| plan.middleware(name);
+    Chain::compile(&[of_host, &route.middlewares], Some(&route.action), &named)
+}
+
+/// What becomes of a request that a route takes: forwarded, answered or refused.
+pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) -> Value {
+    let Some(route) = plan.route(&won.which.name) else {
+        return Value::Null;
+    };
+    let Ok(chain) = compile(plan, route, &won.which.host) else {
+        return Value::Null;
+    };
+    let view = RequestView {
+        method: q.method,
+        scheme: &request.scheme,
+        protocol: "HTTP/1.1",
+        host: q.host,
+        port: request.port,
+        path: q.path,
+        query: q.query,
+        client_ip: q.client,
+        request_id: "",
+        listener: &request.listener,
+        route: &won.which.name,
+        upstream: "",
+        endpoint: "",
+        prefix_len: won.which.found.prefix_len,
+        headers: q.headers,
+    };
+    let mut rewritten = Rewritten::new();
+    match chain.request(&view, &mut rewritten) {
+        Ok(Outcome::Forward) => {
+            let same = match q.query {
+                Some(query) => format!("{}?{query}", q.path),
+                None => q.path.to_owned(),
+            };
+            // A raw path is forwarded as it came, unless a middleware rewrote it.
+            let came = if route.forward_raw_path { &request.path } else { &same };
+            json!({"kind": "forward", "target": rewritten.target().unwrap_or(came), "host": rewritten.host()})
+        }
+        Ok(Outcome::Answer) => {
+            let answer = &rewritten.answer;
+            json!({
+                "kind": "answer",
+                "status": answer.status,
+                "headers": header_lines(&answer.headers),
+                "body": String::from_utf8_lossy(&answer.body),
+            })
+        }
+        Err(reject) => json!({"kind": "refuse", "status": reject.status, "detail": reject.detail}),
+    }
+}
+
+fn header_lines(lines: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(lines);
+    let pair = |line: &str| {
+        let (name, value) = line.split_once(": ")?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    text.split("\r\n").filter_map(pair).collect()
+}
