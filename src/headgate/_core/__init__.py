@@ -1,0 +1,24 @@
+"""The compiled extension: the only package that imports it.
+
+Everything here is a thin face of the Rust core; see the stub `_core.pyi` for what each does.
+"""
+
+from headgate._core._core import (
+    Document,
+    PlanError,
+    Router,
+    TextError,
+    normalise_path,
+    parse_text,
+    plan_check,
+)
+
+__all__ = [
+    "Document",
+    "PlanError",
+    "Router",
+    "TextError",
+    "normalise_path",
+    "parse_text",
+    "plan_check",
+]

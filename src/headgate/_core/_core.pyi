@@ -1,0 +1,142 @@
+"""Types of the compiled extension, one part per face in `engine/crates/hg-py/src`."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeAlias, final
+
+# dataplane.rs
+
+def run_data_plane(fd: int) -> int:
+    """Be a data-plane process until told to leave; gives the exit status.
+
+    `fd` is a connected SOCK_SEQPACKET socket to the supervisor, and is consumed. Signals are
+    ignored from here on: the supervisor owns them. Raises `OSError` when `fd` is not open.
+    """
+
+# text.rs
+
+Value: TypeAlias = bool | int | float | str | list[Value] | dict[str, Value] | None
+"""What a config text is made of."""
+
+class TextError(ValueError):
+    """A mistake in a text; `str()` is `name:line:column: message`."""
+
+    name: str
+    line: int
+    """From 1."""
+    column: int
+    """In characters, from 1."""
+    message: str
+
+def parse_text(name: str, text: bytes, format: str, before: Document | None = None) -> Document:
+    """Read a text in a format (`toml`, `yaml`, `json`); `name` is what errors call it.
+
+    With `before`, the document of an earlier form of the same text, an edit of some
+    `[section.name]` tables of a TOML text costs those tables and not the whole text. The result is
+    the same as without.
+
+    Raises `TextError` for a mistake in the text, `ValueError` for an unknown format.
+    """
+
+@final
+class Document:
+    """A text that was read. Immutable; its methods may be called from any thread."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def format(self) -> Literal["toml", "yaml", "json"]: ...
+    def entries(self) -> list[tuple[str, str, bytes]]:
+        """The objects in the order of the text: (section, name, 16 bytes of hash of the value).
+
+        The name is empty where a section is no map, or an empty one. Equal values have equal
+        hashes on every machine.
+        """
+
+    def changes(self, old: Document) -> list[tuple[str, str]]:
+        """The objects that are not the same in `old`: those here, then those only `old` has.
+
+        Cheaper than comparing `entries()`; cheapest if one was read with the other as `before`.
+        """
+
+    def value(self) -> dict[str, Value]:
+        """The whole tree, a new one each time."""
+
+    def entry(self, section: str, name: str) -> Value:
+        """One object; the name is empty as in `entries`. Raises `KeyError` if it is not there."""
+
+    def locate(
+        self, path: Sequence[str | int], which: Literal["key", "value"]
+    ) -> tuple[int, int] | None:
+        """Line and column (from 1) where the key or the value at a path begins, if it is there.
+
+        The first question reads the text again; the others only look up.
+        """
+
+# route.rs
+
+class PlanError(ValueError):
+    """Objects that no plan may hold; `str()` has one line each."""
+
+    problems: list[tuple[str, str, str, str]]
+    """(kind, name, path of keys in the object, message)."""
+
+class RouterRequest(Protocol):
+    """What a `Router` is asked about: any object with these attributes."""
+
+    @property
+    def listener(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def host(self) -> str:
+        """Lower case, without port and trailing dot; IPv6 in brackets."""
+
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def path(self) -> str:
+        """As sent."""
+
+    @property
+    def query(self) -> str | None: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]: ...
+    @property
+    def client(self) -> str: ...
+
+@final
+class Router:
+    """The routes of a plan, as the data plane would match them. Immutable."""
+
+    def __new__(cls, objects: Sequence[tuple[str, str, bytes]]) -> Router:
+        """Of a plan's routes, hosts and middlewares as (kind, name, canonical bytes).
+
+        Raises `PlanError` with everything that is wrong with them.
+        """
+
+    def find(self, request: RouterRequest) -> tuple[str, int, int] | None:
+        """The route that takes a request; None = 404.
+
+        (name, place of the match, bytes of the path a prefix took). Raises `ValueError` for a path
+        that gets 400 and for a client that is no address.
+        """
+
+    def explain(self, request: RouterRequest) -> bytes:
+        """Why a request goes where it goes, as JSON (`headgate.compile.explanation`).
+
+        Raises as `find` does.
+        """
+
+    def shadowed(self) -> list[tuple[str, list[int], bool, list[str]]]:
+        """Routes of which some match can never win.
+
+        (route, places of these matches, whether they are all it has, who takes their requests).
+        """
+
+def normalise_path(path: str) -> str:
+    """The path that is routed and forwarded. Raises `ValueError` where a request gets 400."""
+
+def plan_check(kind: str, canonical: bytes) -> str | None:
+    """What is wrong with an object's canonical bytes, if they cannot be read."""

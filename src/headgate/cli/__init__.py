@@ -1,0 +1,1 @@
+"""Command-line parsing and wiring: the only place that chooses implementations."""

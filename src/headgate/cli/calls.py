@@ -1,0 +1,98 @@
+"""Talking to a running node: its admin API by Unix socket, its supervisor when that is needed."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_ASK_S = 90.0
+_CONNECT_S = 5.0
+
+
+class NoNodeError(Exception):
+    """No node answers there; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the admin API said."""
+
+    status: int
+    body: bytes
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("headgate", timeout=_ASK_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = _connected(self._path)
+
+
+def call(state_dir: Path, method: str, path: str, body: bytes | None = None) -> Answer:
+    """One request to the admin API of the node at `state_dir`; raises NoNodeError."""
+    connection = _UnixConnection(state_dir / "admin.sock")
+    headers = {"content-type": "application/json"} if body is not None else {}
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return Answer(response.status, response.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise _no_node(state_dir, error) from error
+    finally:
+        connection.close()
+
+
+def supervisor(state_dir: Path, op: str) -> dict[str, object]:
+    """One request to the supervisor of the node at `state_dir`; raises NoNodeError."""
+    try:
+        with _connected(state_dir / "supervisor.sock") as connection:
+            connection.sendall(json.dumps({"id": 1, "op": op}).encode() + b"\n")
+            for line in _lines(connection):
+                answer = json.loads(line)
+                if isinstance(answer, dict) and answer.get("id") == 1:
+                    return answer
+    except (OSError, ValueError) as error:
+        raise _no_node(state_dir, error) from error
+    raise NoNodeError(f"the node at {state_dir} hung up")
+
+
+def wait_until_gone(state_dir: Path) -> None:
+    """Returns when the node's supervisor has ended; at once if there is none."""
+    try:
+        with _connected(state_dir / "supervisor.sock") as connection:
+            connection.settimeout(None)
+            for _ in _lines(connection):
+                pass
+    except OSError:
+        return
+
+
+def _connected(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(_CONNECT_S)
+        connection.connect(str(path))
+        connection.settimeout(_ASK_S)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _lines(connection: socket.socket) -> Iterator[bytes]:
+    with connection.makefile("rb") as lines:
+        yield from lines
+
+
+def _no_node(state_dir: Path, error: Exception) -> NoNodeError:
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return NoNodeError(
+            f"no node runs at {state_dir}; choose another with --node or --state-dir"
+        )
+    if isinstance(error, PermissionError):
+        return NoNodeError(f"the node at {state_dir} belongs to another user")
+    return NoNodeError(f"the node at {state_dir} does not answer: {error}")

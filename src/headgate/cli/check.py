@@ -1,0 +1,55 @@
+"""`headgate check`: everything that is wrong with a config, and what is hardly meant."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Final, Literal, TextIO
+
+from headgate.compile.lints import Shadows, lints
+from headgate.compile.load import load
+from headgate.compile.loaded import Loaded
+from headgate.kernel.diagnostics import Diagnostic, render_json, render_text
+from headgate.providers.file.disk import DiskFiles
+
+Output = Literal["text", "json"]
+
+OK: Final = 0
+BAD_CONFIG: Final = 78
+"""`EX_CONFIG` of sysexits.h."""
+
+
+def check(
+    paths: Sequence[PurePath],
+    output: Output = "text",
+    *,
+    shadows: Shadows | None = None,
+    env: Mapping[str, str] = os.environ,
+    stream: TextIO = sys.stdout,
+) -> int:
+    """Writes every diagnostic of the config at `paths` and returns the exit code.
+
+    0 when it could be applied (warnings included), 78 when it would be refused. Text is one line
+    per diagnostic and a closing line; JSON is an array of diagnostics. Without paths the
+    environment is the config.
+    """
+    loaded = load(paths, DiskFiles(), env)
+    diagnostics = (*loaded.diagnostics, *lints(loaded, shadows))
+    if output == "json":
+        stream.write(render_json(diagnostics).decode() + "\n")
+    else:
+        stream.write(render_text(diagnostics) + _summary(loaded, diagnostics) + "\n")
+    return BAD_CONFIG if loaded.errors else OK
+
+
+def _summary(loaded: Loaded, diagnostics: Sequence[Diagnostic]) -> str:
+    errors = len(loaded.errors)
+    warnings = _count(len(diagnostics) - errors, "warning")
+    if loaded.plan is None:
+        return f"refused: {_count(errors, 'error')}, {warnings}"
+    objects = _count(len(loaded.plan.objects), "object")
+    return f"ok: {objects}, {warnings}, plan {loaded.plan.digest.hex()[:12]}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,127 @@
+"""The commands about a config: nothing runs, nothing is changed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate.cli.output import Format, Output
+from headgate.cli.places import Configs, NodeName, StateDir, state_dir
+
+ConfigOption = Annotated[
+    list[Path] | None,
+    typer.Option("--config", "-c", help="A config file or directory.", metavar="CONFIG"),
+]
+
+
+def check(configs: Configs = None, output: Output = Format.TEXT) -> None:
+    """Say everything that is wrong with a config, and what is hardly meant.
+
+    Exit code 78 when it would be refused. Without CONFIG the environment is checked.
+
+    \b
+    Example:
+      headgate check headgate.toml --output json
+    """
+    from headgate.cli.check import check as judge
+    from headgate.compile.routing import shadows
+
+    raise typer.Exit(judge(configs or [], output.value, shadows=shadows))
+
+
+def explain(
+    request: Annotated[
+        list[str], typer.Argument(help="[METHOD] URL", metavar="[METHOD] URL", show_default=False)
+    ],
+    config: ConfigOption = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="A header of the request."),
+    ] = None,
+    client: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
+    listener: Annotated[str | None, typer.Option(help="The listener it comes in on.")] = None,
+    state: StateDir = None,
+    node: NodeName = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Say which route a request takes and why, and which came close.
+
+    Asks a running node, or with --config the files.
+
+    \b
+    Examples:
+      headgate explain GET https://shop.example.com/cart -H 'x-tenant: a'
+      headgate explain http://127.0.0.1:8000/ --config headgate.toml --output json
+    """
+    from headgate.cli import explain as explainer
+    from headgate.kernel.errors import Invalid
+
+    try:
+        asked = explainer.question(request, header or (), client, listener)
+    except Invalid as error:
+        raise typer.BadParameter(str(error)) from error
+    if config:
+        code = explainer.explain(asked, config, output.value)
+    else:
+        code = explainer.explain_running(asked, state_dir(state, node), output.value)
+    raise typer.Exit(code)
+
+
+def test(
+    file: Annotated[Path, typer.Argument(help="Cases, in TOML, YAML or JSON.")],
+    config: ConfigOption = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Try requests and where they must go: routes as data, for your own CI.
+
+    The cases name their config, or --config does. Exit code 1 when one is not as expected.
+
+    \b
+    Example:
+      headgate test routes.test.toml --config headgate.toml
+    """
+    from headgate.cli.test import test as tried
+
+    raise typer.Exit(tried(file, config or (), output.value))
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(help="A config file or directory.")],
+    new: Annotated[Path, typer.Argument(help="Another one.")],
+    requests: Annotated[
+        Path | None,
+        typer.Option(help="An access log: which of its requests would go elsewhere?"),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Scheme and host of log lines that have none."),
+    ] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Say which objects change between two configs, and which requests would go elsewhere.
+
+    \b
+    Example:
+      headgate diff old.toml new.toml --requests access.log
+    """
+    from headgate.cli.diff import Log
+    from headgate.cli.diff import diff as differ
+
+    log = Log(requests, base) if requests is not None else None
+    raise typer.Exit(differ(old, new, log, output.value))
+
+
+def schema() -> None:
+    """Print the JSON Schema of the config, for editors and CI.
+
+    \b
+    Example:
+      headgate schema > headgate.schema.json
+    """
+    from headgate.cli.schema import schema as text
+
+    sys.stdout.write(text())
+
+
+COMMANDS = (check, explain, test, diff, schema)

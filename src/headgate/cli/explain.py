@@ -1,0 +1,200 @@
+"""`headgate explain`: which route takes a request and why, from config files or a running node."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Final, Literal, TextIO
+
+import msgspec
+
+from headgate._core import PlanError
+from headgate.cli.calls import call
+from headgate.compile import explanation
+from headgate.compile.explanation import Explanation, NearMiss, Outcome, Won
+from headgate.compile.load import load
+from headgate.compile.loaded import Loaded
+from headgate.compile.routing import Question, Routing
+from headgate.kernel.diagnostics import render_text
+from headgate.kernel.errors import Invalid
+from headgate.plan.kinds import KINDS
+from headgate.providers.file.disk import DiskFiles
+
+Output = Literal["text", "json"]
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+BAD_CONFIG: Final = 78
+
+_COLUMN: Final = 64
+
+
+def question(
+    words: Sequence[str],
+    headers: Sequence[str] = (),
+    client: str = "127.0.0.1",
+    listener: str | None = None,
+) -> Question:
+    """The request of a command line: `[METHOD] URL`, headers as `name: value`.
+
+    Raises `Invalid` when it is none.
+    """
+    match [*words]:
+        case [url]:
+            method = "GET"
+        case [method, url]:
+            pass
+        case _:
+            raise Invalid(f'"{" ".join(words)}" is no request', '"GET https://a.example/path"')
+    lines: dict[str, str | list[str]] = {}
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise Invalid(f'"{header}" is no header', '"name: value"')
+        before = lines.get(name.strip(), [])
+        lines[name.strip()] = [*([before] if isinstance(before, str) else before), value.strip()]
+    return Question(url=url, method=method, headers=lines, client=client, listener=listener)
+
+
+def explain(
+    asked: Question,
+    paths: Sequence[PurePath],
+    output: Output = "text",
+    *,
+    env: Mapping[str, str] = os.environ,
+    stream: TextIO = sys.stdout,
+    errors: TextIO = sys.stderr,
+) -> int:
+    """Explains a request against the config at `paths`, the environment if there are none.
+
+    Returns the exit code: 0, also when no route takes the request; 2 when it is no request; 78
+    when the config would be refused, with every reason on `errors`.
+    """
+    loaded = load(paths, DiskFiles(), env)
+    if loaded.plan is None:
+        errors.write(render_text(loaded.errors))
+        return BAD_CONFIG
+    try:
+        routing = Routing(loaded.plan)
+        request = routing.request(asked)
+        found = explanation.explain(routing, request, explanation.places(loaded))
+    except PlanError as error:
+        errors.write(plan_errors(loaded, error))
+        return BAD_CONFIG
+    except ValueError as error:
+        errors.write(f"{error}\n")
+        return USAGE
+    _write(found, output, stream)
+    return OK
+
+
+def explain_running(
+    asked: Question,
+    state_dir: Path,
+    output: Output = "text",
+    *,
+    stream: TextIO = sys.stdout,
+    errors: TextIO = sys.stderr,
+) -> int:
+    """Explains a request against the config that the node at `state_dir` serves.
+
+    Endpoints come with their states. Returns the exit code; raises `NoNodeError`.
+    """
+    answer = call(state_dir, "POST", "/explain", msgspec.json.encode(asked))
+    if answer.status != 200:  # noqa: PLR2004 - an HTTP status
+        errors.write(f"the node answered {answer.status}: {_problem(answer.body)}\n")
+        return USAGE if answer.status == 400 else FAILED  # noqa: PLR2004
+    _write(msgspec.json.decode(answer.body, type=Explanation), output, stream)
+    return OK
+
+
+def plan_errors(loaded: Loaded, error: PlanError) -> str:
+    """What the core finds wrong with a plan, one line each, with its place in the documents."""
+    locate = explanation.places(loaded)
+    lines = []
+    for kind, name, path, message in error.problems:
+        known = next((k for k in KINDS if k == kind), None)
+        place = locate(known, name, path) if known else ""
+        lines.append(f"{place or 'config'}: {kind} {name}: {path}: {message}\n")
+    return "".join(lines)
+
+
+def _problem(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=dict[str, str]).get("error", "")
+    except msgspec.DecodeError:
+        return body.decode(errors="replace").strip()
+
+
+def _write(found: Explanation, output: Output, stream: TextIO) -> None:
+    if output == "json":
+        stream.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        stream.writelines(f"{line}\n" for line in text(found))
+
+
+def text(found: Explanation) -> Iterator[str]:
+    """The lines of an explanation."""
+    yield f"{found.method} {found.url}  on listener {found.listener}"
+    if found.refused:
+        yield f"refused with 400: {found.refused}"
+        return
+    if found.path and not found.url.partition("?")[0].endswith(found.path):
+        yield f"the path is made normal: {found.path}"
+    if found.won is None:
+        why = f"none of {found.host} matches" if found.host else "no host fits on this listener"
+        yield f"no route takes it, 404: {why}"
+    else:
+        yield from _won(found.won)
+    if found.near:
+        yield "close:"
+        for miss in found.near:
+            yield from _near(miss, found.won)
+
+
+def _won(won: Won) -> Iterator[str]:
+    yield _row(f"route {won.route}, match {won.match}, host {won.host}", won.place)
+    for condition in won.held:
+        yield _row(f"  {condition.text}", condition.place)
+    if won.middlewares:
+        yield "middlewares, in order:"
+        for number, step in enumerate(won.middlewares, 1):
+            name = f"{step.name} ({step.kind})" if step.name else step.kind
+            yield _row(f"  {number}. {name}", step.place)
+    yield from _outcome(won.outcome)
+    if won.outcome.kind != "forward":
+        return
+    for share in won.upstreams:
+        weight = f", weight {share.weight}" if len(won.upstreams) > 1 else ""
+        yield _row(f"upstream {share.name} ({share.balance}{weight})", share.place)
+        for endpoint in share.endpoints:
+            state = f"  {endpoint.state}" if endpoint.state else ""
+            backup = "  backup" if endpoint.backup else ""
+            yield f"  {endpoint.address}  weight {endpoint.weight}{backup}{state}"
+
+
+def _outcome(outcome: Outcome) -> Iterator[str]:
+    if outcome.kind == "forward":
+        host = f", Host {outcome.host}" if outcome.host else ""
+        yield f"forwarded as {outcome.target}{host}"
+    elif outcome.kind == "refuse":
+        yield f"refused with {outcome.status}: {outcome.detail}"
+    else:
+        yield f"answered with {outcome.status}"
+        for name, value in outcome.headers:
+            yield f"  {name}: {value}"
+
+
+def _near(miss: NearMiss, won: Won | None) -> Iterator[str]:
+    if miss.outranked is not None and won is not None:
+        yield _row(f"  route {miss.route}, match {miss.match}: all holds", miss.place)
+        yield f"    but {won.route} goes first: {miss.outranked.reason}"
+        return
+    yield _row(f"  route {miss.route}, match {miss.match}, host {miss.host}", miss.place)
+    for condition in miss.failed:
+        yield _row(f"    {condition.text}", condition.place)
+
+
+def _row(left: str, place: str) -> str:
+    return f"{left:<{_COLUMN}}  {place}" if place else left

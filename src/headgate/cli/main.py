@@ -1,0 +1,44 @@
+"""The `headgate` command."""
+
+import sys
+
+import typer
+
+from headgate.cli import calls, config_commands, node_commands
+from headgate.cli.output import FAILED, Format, Output, show
+
+app = typer.Typer(
+    name="headgate",
+    help="A reverse proxy: one declarative config, a Rust data plane.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def version(output: Output = Format.TEXT) -> None:
+    """Show the version.
+
+    \b
+    Example:
+      headgate version --output json
+    """
+    from headgate.node.about import version as installed
+
+    show({"version": installed()}, output, lambda value: f"headgate {value['version']}\n")
+
+
+def main() -> None:
+    """Runs the command line; exit codes 0 ok, 1 failed, 2 usage, 78 bad config."""
+    try:
+        app()
+    except calls.NoNodeError as error:
+        sys.stderr.write(f"headgate: {error}\n")
+        sys.exit(FAILED)
+    except BrokenPipeError:
+        sys.exit(FAILED)
+
+
+for command in (*node_commands.COMMANDS, *config_commands.COMMANDS, version):
+    app.command()(command)

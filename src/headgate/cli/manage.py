@@ -1,0 +1,111 @@
+"""`reload`, `drain`, `upgrade`, `status`: what a running node is told and asked."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from headgate.cli import calls
+from headgate.node.about import NodeStatus
+from headgate.node.results import Outcome, ReloadResult
+
+_CONTROL_S = 20.0
+_LOOK_S = 0.05
+
+
+def reload(state_dir: Path) -> ReloadResult:
+    """Has the config read and served; how that ended. Raises calls.NoNodeError."""
+    answer = calls.call(state_dir, "POST", "/reload")
+    try:
+        return msgspec.json.decode(answer.body, type=ReloadResult)
+    except msgspec.MsgspecError:
+        text = answer.body.decode(errors="replace").strip()
+        return ReloadResult(outcome=Outcome.FAILED, error=f"HTTP {answer.status}: {text}")
+
+
+def drain(state_dir: Path, *, wait: bool) -> str | None:
+    """Begins the end of a node and, if asked, waits for it; an error or None."""
+    answer = calls.supervisor(state_dir, "drain")
+    if answer.get("ok") is not True:
+        return str(answer.get("error", "refused"))
+    if wait:
+        calls.wait_until_gone(state_dir)
+    return None
+
+
+def upgrade(state_dir: Path) -> str | None:
+    """Replaces the node's data plane and control process; an error or None once it is done."""
+    answer = calls.supervisor(state_dir, "upgrade")
+    if answer.get("ok") is not True:
+        return str(answer.get("error", "refused"))
+    deadline = time.monotonic() + _CONTROL_S
+    while not calls.supervisor(state_dir, "status").get("control_is_connected"):
+        if time.monotonic() >= deadline:
+            return "the data plane was replaced, but the new control process does not come up"
+        time.sleep(_LOOK_S)
+    return None
+
+
+def status(state_dir: Path) -> NodeStatus:
+    """How a node is. Raises calls.NoNodeError, also when its control process is away."""
+    try:
+        answer = calls.call(state_dir, "GET", "/status")
+    except calls.NoNodeError:
+        serving = calls.supervisor(state_dir, "status").get("listening")
+        raise calls.NoNodeError(
+            f"the control process of the node at {state_dir} is away; the supervisor says"
+            f" it serves {serving}"
+        ) from None
+    try:
+        return msgspec.json.decode(answer.body, type=NodeStatus)
+    except msgspec.MsgspecError as error:
+        raise calls.NoNodeError(f"the node at {state_dir} answers nonsense: {error}") from error
+
+
+def reload_text(result: ReloadResult) -> str:
+    """One line for people.
+
+    >>> reload_text(ReloadResult(outcome=Outcome.APPLIED, digest="ab" * 32, objects=3))
+    'applied abababababab: 3 objects, read in 0 ms, served after 0 ms\\n'
+    """
+    if result.is_ok:
+        took = f"read in {result.load_ms:.0f} ms, served after {result.apply_ms:.0f} ms"
+        return f"{result.outcome} {result.digest[:12]}: {result.objects} objects, {took}\n"
+    return f"{result.outcome}; still serving {result.digest[:12] or 'nothing'}\n"
+
+
+def status_text(node: NodeStatus) -> str:
+    """A node's state in some lines."""
+    lines = [
+        f"{'ready' if node.ready else 'not ready: ' + node.reason}",
+        f"config      {node.config.digest[:12]}  {node.config.objects} objects from "
+        + ", ".join(node.config.sources),
+    ]
+    last = node.config.last_reload
+    if last is not None:
+        lines.append(f"last reload {last.outcome} ({last.reason})")
+        lines += [f"            {diagnostic}" for diagnostic in last.diagnostics]
+    if node.supervisor is not None:
+        restarts = node.supervisor.restarts
+        lines.append(
+            f"processes   control {node.control.pid}, restarted {restarts.get('control', 0)} times;"
+            f" data plane restarted {restarts.get('dataplane', 0)} times"
+        )
+        lines.append(f"listening   {', '.join(node.supervisor.listening) or 'nothing'}")
+    plane = node.dataplane
+    if plane is None:
+        return "\n".join([*lines, "data plane  none"]) + "\n"
+    connections = sum(worker.connections for worker in plane.workers)
+    requests = sum(worker.requests for worker in plane.workers)
+    lines.append(
+        f"data plane  generation {plane.generation}, {len(plane.workers)} workers,"
+        f" {connections} connections, {requests} requests"
+    )
+    for upstream in plane.upstreams:
+        lines.append(f"upstream    {upstream.name}")
+        lines += [
+            f"            {one.address}  {one.state}  {one.requests} requests,"
+            f" {one.failures} failures{'  ' + one.error if one.error else ''}"
+            for one in upstream.endpoints
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,161 @@
+"""The commands about a node: running one, and talking to one that runs."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from headgate.cli.output import BAD_CONFIG, FAILED, Format, Output, complain, show
+from headgate.cli.places import Configs, NodeName, StateDir, state_dir
+
+
+def run(
+    configs: Configs = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=128, envvar="HEADGATE_WORKERS", help="Worker threads."),
+    ] = None,
+    admin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Loopback address of the admin API; `off` for none."),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="One more address for metrics and health."),
+    ] = None,
+    admin_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name that requests to them may give as Host."),
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")
+    ] = None,
+    watch: Annotated[bool, typer.Option(help="Reload when a file of the config changes.")] = True,
+    state: StateDir = None,
+    node: NodeName = None,
+) -> None:
+    """Run a node: serve the config, reload it when it changes.
+
+    Without CONFIG the environment is the config (PROXY_LISTEN_ADDR, PROXY_UPSTREAM_ADDRS, …).
+
+    \b
+    Examples:
+      headgate run headgate.toml
+      headgate run /etc/headgate --workers 4
+      PROXY_UPSTREAM_ADDRS=http://127.0.0.1:8080 headgate run
+
+    Signals: SIGTERM and SIGINT drain (the second quits), SIGHUP reloads, SIGUSR1 reopens logs,
+    SIGUSR2 upgrades.
+    """
+    from headgate.cli import run as runner
+
+    if not configs and not runner.has_environment_config(os.environ):
+        raise typer.BadParameter(
+            "give a config file, or set PROXY_UPSTREAM_ADDRS to run without one",
+            param_hint="CONFIG",
+        )
+    request = runner.RunRequest(
+        configs=configs or [],
+        workers=workers,
+        admin=None if admin is None else [one for one in admin if one != "off"],
+        metrics=metrics or None,
+        admin_hosts=admin_host or [],
+        log_level=log_level,
+        watch=watch,
+    )
+    settings = runner.node_settings(request.configs)
+    if settings is None:
+        raise typer.Exit(BAD_CONFIG)
+    place = state_dir(state or settings.state_dir, node)
+    runner.become(runner.supervisor_command(request, settings, place))
+
+
+def reload(state: StateDir = None, node: NodeName = None, output: Output = Format.TEXT) -> None:
+    """Have a running node read its config again.
+
+    A config with any error is refused and changes nothing: exit code 78 and the list.
+
+    \b
+    Example:
+      headgate reload && echo served
+    """
+    from headgate.cli import manage
+    from headgate.kernel.diagnostics import render_text
+    from headgate.node.results import Outcome
+
+    result = manage.reload(state_dir(state, node))
+    show(result, output, manage.reload_text)
+    if output is Format.TEXT:
+        sys.stderr.write(render_text(result.diagnostics))
+    if result.error:
+        raise complain(result.error)
+    if not result.is_ok:
+        raise typer.Exit(BAD_CONFIG if result.outcome is Outcome.REFUSED else FAILED)
+
+
+def drain(
+    state: StateDir = None,
+    node: NodeName = None,
+    wait: Annotated[bool, typer.Option(help="Return when the node has ended.")] = True,
+) -> None:
+    """Let a running node finish what is in flight, then end.
+
+    \b
+    Example:
+      headgate drain --no-wait
+    """
+    from headgate.cli import manage
+
+    error = manage.drain(state_dir(state, node), wait=wait)
+    if error is not None:
+        raise complain(error)
+
+
+def upgrade(state: StateDir = None, node: NodeName = None) -> None:
+    """Replace a node's processes by what is installed now, without losing a connection.
+
+    \b
+    Example:
+      pip install --upgrade headgate && headgate upgrade
+    """
+    from headgate.cli import manage
+
+    error = manage.upgrade(state_dir(state, node))
+    if error is not None:
+        raise complain(error)
+    sys.stdout.write("upgraded\n")
+
+
+def status(state: StateDir = None, node: NodeName = None, output: Output = Format.TEXT) -> None:
+    """Show what a running node serves and how it is; exit code 1 when it is not ready.
+
+    \b
+    Example:
+      headgate status --output json
+    """
+    from headgate.cli import manage
+
+    found = manage.status(state_dir(state, node))
+    show(found, output, manage.status_text)
+    if not found.ready:
+        raise typer.Exit(FAILED)
+
+
+def top(
+    state: StateDir = None,
+    node: NodeName = None,
+    interval: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds between looks.")] = 1.0,
+) -> None:
+    """Watch a running node: requests, latency, connections, upstreams. Ctrl-C ends it.
+
+    \b
+    Example:
+      headgate top --interval 0.5
+    """
+    from headgate.cli.top import watch
+
+    watch(state_dir(state, node), interval)
+
+
+COMMANDS = (run, reload, drain, upgrade, status, top)

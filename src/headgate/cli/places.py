@@ -1,0 +1,41 @@
+"""Options that several commands share: which config, and which node by its state directory."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate.supervisor.statedir import StateDirError, resolve
+
+Configs = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Config files, or directories of them.", metavar="[CONFIG]..."),
+]
+StateDir = Annotated[
+    str | None,
+    typer.Option(
+        "--state-dir",
+        envvar="HEADGATE_STATE_DIR",
+        show_envvar=True,
+        help="The node's state directory.",
+        metavar="DIR",
+    ),
+]
+NodeName = Annotated[
+    str | None,
+    typer.Option(
+        "--node",
+        envvar="HEADGATE_NODE",
+        help="The node's name, where several run on one host. [default: default]",
+        metavar="NAME",
+    ),
+]
+
+
+def state_dir(explicit: str | None, node: str | None) -> Path:
+    """The state directory that is meant; a usage error for an impossible node name."""
+    try:
+        return Path(resolve(explicit, node, os.environ, os.geteuid()))
+    except StateDirError as error:
+        raise typer.BadParameter(str(error)) from error

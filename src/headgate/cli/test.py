@@ -1,0 +1,249 @@
+"""`headgate test`: routes as data. Requests and where they must go, for a user's own CI."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Final, Literal, TextIO
+
+import msgspec
+
+from headgate._core import Document, PlanError, TextError, parse_text
+from headgate.cli.explain import plan_errors, question
+from headgate.compile.explanation import Explanation, Locate, explain, places
+from headgate.compile.load import load
+from headgate.compile.routing import Routing
+from headgate.kernel.diagnostics import render_text
+from headgate.kernel.errors import Invalid
+from headgate.providers.file.disk import DiskFiles
+
+Output = Literal["text", "json"]
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+BAD_CONFIG: Final = 78
+
+_FORMATS: Final = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+_JSON_PATH: Final = re.compile(r"\.([A-Za-z_-]+)|\[([0-9]+)\]")
+
+
+class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What must become of a request; what is left out is not looked at.
+
+    `route`: its name, `""` for none. `upstream`: the route's, or one of its split that has weight.
+    `path`: path and query as forwarded, `host`: the Host as forwarded. `status`, `location` and
+    `body`: of an answer that headgate makes itself; 404 where no route is, 400 where refused.
+    """
+
+    route: str | None = None
+    upstream: str | None = None
+    path: str | None = None
+    host: str | None = None
+    status: int | None = None
+    location: str | None = None
+    body: str | None = None
+
+
+class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request (`GET https://a.example/path`) and what must become of it."""
+
+    request: str
+    expect: Expect
+    name: str = ""
+    headers: dict[str, str | list[str]] = {}
+    client: str = "127.0.0.1"
+    listener: str | None = None
+
+
+class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of cases. `config`: what they are about, relative to the file."""
+
+    cases: list[Case]
+    config: list[str] = []
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """One thing that is not as expected; `got` is None where there is nothing."""
+
+    what: str
+    expected: str | int
+    got: str | int | None
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How one case ended; `why` explains another route than the expected one."""
+
+    name: str
+    request: str
+    place: str
+    mismatches: list[Mismatch]
+    why: list[str] = []
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether all is as expected."""
+        return not self.mismatches
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The whole answer."""
+
+    cases: int
+    failed: int
+    results: list[Result]
+
+
+class BadSuiteError(Exception):
+    """A file of cases that cannot be used; the message has the place."""
+
+
+def test(
+    file: Path,
+    paths: Sequence[PurePath] = (),
+    output: Output = "text",
+    *,
+    env: Mapping[str, str] = os.environ,
+    stream: TextIO = sys.stdout,
+    errors: TextIO = sys.stderr,
+) -> int:
+    """Tries the cases of a file against the config at `paths`, or else the one it names.
+
+    Returns the exit code: 0 when all are as expected, 1 when one is not, 2 when the file cannot
+    be used, 78 when the config would be refused; reasons go to `errors`.
+    """
+    try:
+        document, suite = read(file)
+    except BadSuiteError as error:
+        errors.write(f"{error}\n")
+        return USAGE
+    config = list(paths) or [file.parent / one for one in suite.config]
+    loaded = load(config, DiskFiles(), env)
+    if loaded.plan is None:
+        errors.write(render_text(loaded.errors))
+        return BAD_CONFIG
+    try:
+        report = run(document, suite, Routing(loaded.plan), places(loaded))
+    except PlanError as error:
+        errors.write(plan_errors(loaded, error))
+        return BAD_CONFIG
+    except BadSuiteError as error:
+        errors.write(f"{error}\n")
+        return USAGE
+    if output == "json":
+        stream.write(msgspec.json.encode(report).decode() + "\n")
+    else:
+        stream.writelines(f"{line}\n" for line in text(report))
+    return FAILED if report.failed else OK
+
+
+def read(file: Path) -> tuple[Document, Suite]:
+    """The cases of a TOML, YAML or JSON file. Raises `BadSuiteError`."""
+    form = _FORMATS.get(file.suffix)
+    if form is None:
+        raise BadSuiteError(f"{file}: the name ends in .toml, .yaml, .yml or .json")
+    try:
+        document = parse_text(str(file), file.read_bytes(), form)
+    except TextError as error:
+        raise BadSuiteError(str(error)) from None
+    except OSError as error:
+        raise BadSuiteError(f"{file}: {error.strerror}") from None
+    try:
+        return document, msgspec.convert(document.value(), Suite)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        steps = [name or int(index) for name, index in _JSON_PATH.findall(path)]
+        raise BadSuiteError(f"{_place(document, steps)}: {what}") from None
+
+
+def run(document: Document, suite: Suite, routing: Routing, locate: Locate) -> Report:
+    """Tries every case. Raises `BadSuiteError` for one that is no request."""
+    results = []
+    for number, case in enumerate(suite.cases):
+        place = _place(document, ["cases", number])
+        try:
+            asked = question(case.request.split(), (), case.client, case.listener)
+            asked = msgspec.structs.replace(asked, headers=case.headers)
+            found = explain(routing, routing.request(asked), locate)
+        except Invalid as error:
+            raise BadSuiteError(f"{place}: {error}") from None
+        except ValueError as error:
+            raise BadSuiteError(f"{place}: client: {error}") from None
+        mismatches = list(compare(case.expect, found))
+        is_elsewhere = any(m.what == "route" for m in mismatches)
+        why = list(_why(case.expect.route or "", found)) if is_elsewhere else []
+        results.append(Result(case.name, case.request, place, mismatches, why))
+    failed = sum(not result.is_ok for result in results)
+    return Report(len(results), failed, results)
+
+
+def compare(expect: Expect, found: Explanation) -> Iterator[Mismatch]:
+    """What is not as expected."""
+    won = found.won
+    route = won.route if won else ""
+    if expect.route is not None and expect.route != route:
+        yield Mismatch("route", expect.route, route)
+    outcome = won.outcome if won else None
+    is_forwarded = outcome is not None and outcome.kind == "forward"
+    if expect.upstream is not None:
+        names = [s.name for s in won.upstreams if s.weight] if won and is_forwarded else []
+        if expect.upstream not in names:
+            yield Mismatch("upstream", expect.upstream, " or ".join(names) or None)
+    got: dict[str, str | int | None] = {
+        "path": outcome.target if outcome and is_forwarded else None,
+        "host": (outcome.host or _host(found.url)) if outcome and is_forwarded else None,
+        "status": found.status,
+        "location": dict(outcome.headers).get("location") if outcome else None,
+        "body": outcome.body if outcome and outcome.kind == "answer" else None,
+    }
+    for what, value in got.items():
+        expected: str | int | None = getattr(expect, what)
+        if expected is not None and expected != value:
+            yield Mismatch(what, expected, value)
+
+
+def text(report: Report) -> Iterator[str]:
+    """The lines of a report: what failed, then the count."""
+    for result in report.results:
+        if result.is_ok:
+            continue
+        name = f"{result.name}: " if result.name else ""
+        yield f"FAILED {result.place}: {name}{result.request}"
+        for one in result.mismatches:
+            yield f"  {one.what}: expected {_shown(one.expected)}, got {_shown(one.got)}"
+        yield from (f"    {line}" for line in result.why)
+    yield f"{report.cases - report.failed} of {report.cases} as expected"
+
+
+def _why(expected: str, found: Explanation) -> Iterator[str]:
+    """What keeps the expected route from taking the request, what makes the other take it."""
+    if found.refused:
+        yield f"refused with 400: {found.refused}"
+    miss = next((m for m in found.near if m.route == expected), None)
+    for condition in miss.failed if miss else ():
+        yield f"{expected}: {condition.text}  {condition.place}"
+    if miss is not None and miss.outranked is not None and found.won is not None:
+        reason = miss.outranked.reason
+        yield f"{found.won.route} goes before {expected}: {reason}  {found.won.place}"
+    if found.won is not None:
+        for condition in found.won.held:
+            yield f"{found.won.route}: {condition.text}  {condition.place}"
+
+
+def _shown(value: str | int | None) -> str:
+    if value == "" or value is None:
+        return "none"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
+
+
+def _place(document: Document, steps: Sequence[str | int]) -> str:
+    for end in range(len(steps), 0, -1):
+        found = document.locate(steps[:end], "value")
+        if found is not None:
+            return f"{document.name}:{found[0]}:{found[1]}"
+    return document.name

@@ -1,0 +1,115 @@
+"""`headgate top`: a table that is drawn again and again from `/metrics` and `/status`."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from headgate.cli import calls, manage
+from headgate.cli.samples import Samples, parse
+from headgate.engines.native.types import EndpointStatus
+from headgate.node.about import NodeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A node at one moment; `at` is monotonic seconds."""
+
+    at: float
+    status: NodeStatus
+    samples: Samples
+
+
+def look(state_dir: Path) -> Look:
+    """Asks a node now. Raises calls.NoNodeError."""
+    page = calls.call(state_dir, "GET", "/metrics").body.decode(errors="replace")
+    return Look(time.monotonic(), manage.status(state_dir), parse(page))
+
+
+def watch(state_dir: Path, interval_s: float) -> None:
+    """Draws until interrupted. Raises calls.NoNodeError if no node answers to begin with."""
+    before = look(state_dir)
+    with Live(draw(before, before), auto_refresh=False, screen=True) as live:
+        try:
+            while True:
+                time.sleep(interval_s)
+                try:
+                    now = look(state_dir)
+                except calls.NoNodeError as error:
+                    live.update(Text(str(error), style="red"), refresh=True)
+                    continue
+                live.update(draw(before, now), refresh=True)
+                before = now
+        except KeyboardInterrupt:
+            return
+
+
+def draw(before: Look, now: Look) -> Group:
+    """One screen: what happened between two looks."""
+    seconds = max(now.at - before.at, 1e-9)
+    requests = now.samples.total("http_requests_total") - before.samples.total(
+        "http_requests_total"
+    )
+    received = now.samples.total("proxy_bytes_received_total")
+    sent = now.samples.total("proxy_bytes_sent_total")
+    rate_in = (received - before.samples.total("proxy_bytes_received_total")) / seconds
+    rate_out = (sent - before.samples.total("proxy_bytes_sent_total")) / seconds
+    quantiles = [
+        now.samples.quantile("http_request_duration_seconds", q, before.samples)
+        for q in (0.5, 0.99)
+    ]
+    p50, p99 = (f"{q * 1000:.1f} ms" if q is not None else "-" for q in quantiles)
+    state = "ready" if now.status.ready else now.status.reason
+    head = Table.grid(padding=(0, 3))
+    head.add_row(
+        f"[b]{state}[/b]",
+        f"requests/s [b]{requests / seconds:.0f}[/b]",
+        f"p50 [b]{p50}[/b]",
+        f"p99 [b]{p99}[/b]",
+        f"connections [b]{now.samples.total('proxy_active_connections'):.0f}[/b]",
+        f"in [b]{_bytes(rate_in)}/s[/b]",
+        f"out [b]{_bytes(rate_out)}/s[/b]",
+        f"config [b]{now.status.config.digest[:12]}[/b]",
+    )
+    return Group(head, _upstreams(before, now, seconds))
+
+
+def _upstreams(before: Look, now: Look, seconds: float) -> Table:
+    table = Table(expand=True)
+    table.add_column("upstream")
+    table.add_column("endpoint")
+    table.add_column("state")
+    for title in ("requests/s", "failures/s", "active", "idle"):
+        table.add_column(title, justify="right")
+    table.add_column("last error")
+    for name, one in _endpoints(now).items():
+        old = _endpoints(before).get(name, one)
+        table.add_row(
+            name[0],
+            name[1],
+            Text(one.state, style="green" if one.state == "up" else "red"),
+            f"{(one.requests - old.requests) / seconds:.0f}",
+            f"{(one.failures - old.failures) / seconds:.0f}",
+            str(one.active),
+            str(one.idle),
+            one.error,
+        )
+    return table
+
+
+def _endpoints(one: Look) -> dict[tuple[str, str], EndpointStatus]:
+    plane = one.status.dataplane
+    upstreams = plane.upstreams if plane is not None else []
+    return {(u.name, e.address): e for u in upstreams for e in u.endpoints}
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:  # noqa: PLR2004
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

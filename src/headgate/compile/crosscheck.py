@@ -1,0 +1,85 @@
+"""What only several objects together can get wrong: names, addresses, raw paths."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from headgate.compile.unit import Unit
+from headgate.kernel.ids import ObjectName
+from headgate.kernel.nearest import nearest
+from headgate.model.config import SECTION_OF, SECTIONS
+from headgate.model.problems import Problem
+from headgate.plan.kinds import Kind, ObjectKey
+from headgate.plan.objects import Host, Listener, Route
+from headgate.plan.plan import PlanEntry
+
+Names = Mapping[Kind, Collection[str]]
+"""The names that are defined, whether or not their definitions are right."""
+
+
+def dangling(unit: Unit, key: str, names: Names) -> list[Problem]:
+    """References of a unit to objects that are not defined."""
+    out: list[Problem] = []
+    for ref in unit.refs:
+        known = names[ref.kind]
+        if ref.name not in known:
+            path = (unit.section.key, key, *ref.path)
+            out.append(_unknown(path, ref.kind, ref.name, known))
+    return out
+
+
+def _unknown(path: tuple[str | int, ...], kind: Kind, name: str, known: Iterable[str]) -> Problem:
+    section = SECTIONS[SECTION_OF[kind]]
+    near = nearest(name, known)
+    allowed = f'the nearest is "{near}"' if near else f"define it under [{section.key}.…]"
+    return Problem(path, f'there is no {section.noun} "{name}"', allowed)
+
+
+def taken_twice(listeners: Iterable[PlanEntry], others: Mapping[str, str]) -> list[Problem]:
+    """Addresses that two listeners want, or a listener and something else of the node's.
+
+    `others` are the node's own addresses and what they are for.
+    """
+    out: list[Problem] = []
+    taken: dict[str, str] = dict(others)
+    for listener in listeners:
+        value, name = listener.value, listener.key.name
+        if not isinstance(value, Listener):
+            continue
+        for index, address in enumerate(value.addresses):
+            by = taken.setdefault(address, f'listener "{name}"')
+            if by != f'listener "{name}"':
+                path = ("listeners", name, "address", index)
+                out.append(Problem(path, f'"{address}" is taken by {by}', "an address of its own"))
+    return out
+
+
+def raw_and_rewritten(
+    routes: Iterable[PlanEntry], objects: Mapping[ObjectKey, PlanEntry]
+) -> list[Problem]:
+    """Routes that forward the path as it came although a middleware rewrites it."""
+    out: list[Problem] = []
+    for entry in routes:
+        route = entry.value
+        if isinstance(route, Route) and route.forward_raw_path and _rewrites(route, objects):
+            out.append(
+                Problem(
+                    ("routes", entry.key.name, "forward_path"),
+                    "the raw path cannot be forwarded: a middleware rewrites it",
+                    '"normalised", or no rewrite of the path on the route and its hosts',
+                )
+            )
+    return out
+
+
+def _rewrites(route: Route, objects: Mapping[ObjectKey, PlanEntry]) -> bool:
+    uses = list(route.middlewares)
+    for name in route.hosts:
+        host = objects.get(ObjectKey("host", ObjectName(name)))
+        if host is not None and isinstance(host.value, Host):
+            uses += host.value.middlewares
+    for use in uses:
+        named = objects.get(ObjectKey("middleware", ObjectName(use.use))) if use.use else None
+        step = named.value if named else use
+        rewrite = getattr(step, "rewrite", None)
+        if rewrite is not None and rewrite.path is not None:
+            return True
+    return False

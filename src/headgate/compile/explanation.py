@@ -1,0 +1,266 @@
+"""Why a request goes where it goes, as a document: for `headgate explain` and `POST /explain`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from headgate._core import normalise_path
+from headgate.compile.loaded import Loaded
+from headgate.compile.routing import Request, Routing
+from headgate.kernel.ids import ObjectName
+from headgate.plan.kinds import Kind, ObjectKey
+from headgate.plan.middleware import Middleware, MiddlewareUse
+from headgate.plan.objects import Host, Route, SplitPart, Upstream
+from headgate.plan.plan import Plan
+
+T = TypeVar("T")
+
+Locate = Callable[[Kind, str, str], str]
+"""(kind, name, path of keys in the object) → `file:line:column` of it, empty if it is nowhere."""
+
+States = Mapping[str, Mapping[str, str]]
+"""Upstream → address of an endpoint → `up`, `unresolved` …, as a data plane reports them."""
+
+_KINDS = ("rewrite", "redirect", "request_headers", "response_headers", "respond")
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A condition and how the request stands to it; `key` is where in the route it is."""
+
+    kind: Literal["host", "listener", "path", "method", "client", "query", "header"]
+    key: str
+    text: str
+    place: str = ""
+
+
+class Outranked(msgspec.Struct, frozen=True):
+    """What puts the winner before a match whose conditions all hold."""
+
+    criterion: str
+    reason: str
+
+
+class NearMiss(msgspec.Struct, frozen=True):
+    """A match that came close: conditions failed, or it was outranked."""
+
+    route: str
+    match: int
+    host: str
+    prefix_len: int
+    failed: list[Condition]
+    outranked: Outranked | None = None
+    place: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What the middlewares make of the request: it is forwarded, answered or refused.
+
+    `target` is the path and query that are forwarded, `host` the Host if another is sent.
+    """
+
+    kind: Literal["forward", "answer", "refuse"]
+    target: str = ""
+    host: str | None = None
+    status: int = 0
+    headers: list[tuple[str, str]] = []
+    body: str = ""
+    detail: str = ""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One middleware of the chain; `name` is empty for an inline one."""
+
+    kind: str
+    name: str
+    place: str
+
+
+class EndpointState(msgspec.Struct, frozen=True):
+    """One endpoint; `state` is None when no data plane was asked."""
+
+    address: str
+    weight: int
+    backup: bool
+    state: str | None = None
+
+
+class UpstreamShare(msgspec.Struct, frozen=True):
+    """An upstream that may get the request; `weight` is its share of a split, else 1."""
+
+    name: str
+    weight: int
+    balance: str
+    endpoints: list[EndpointState]
+    place: str
+
+
+class Won(msgspec.Struct, frozen=True):
+    """The match that takes the request, why, and what happens then."""
+
+    route: str
+    match: int
+    host: str
+    prefix_len: int
+    held: list[Condition]
+    outcome: Outcome
+    place: str = ""
+    middlewares: list[Step] = []
+    upstreams: list[UpstreamShare] = []
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """The whole answer. `host` is the host whose routes were looked at; no `won` means 404.
+
+    `refused` says why a request gets 400 before it is routed; then there is nothing else.
+    """
+
+    method: str = ""
+    url: str = ""
+    listener: str = ""
+    path: str = ""
+    host: str | None = None
+    refused: str = ""
+    won: Won | None = None
+    near: list[NearMiss] = []
+
+    @property
+    def status(self) -> int | None:
+        """The status of the answer as far as headgate makes it; None when it is forwarded."""
+        if self.refused:
+            return 400
+        if self.won is None:
+            return 404
+        return self.won.outcome.status or None
+
+
+_DECODER = msgspec.json.Decoder(Explanation)
+
+
+def explain(
+    routing: Routing, request: Request, locate: Locate, states: States | None = None
+) -> Explanation:
+    """Explains what becomes of a request.
+
+    Costs a look at every route of its host. Raises `ValueError` for a client that is no address.
+    """
+    query = "" if request.query is None else f"?{request.query}"
+    port = f":{request.port}" if request.port else ""
+    asked = Explanation(
+        method=request.method,
+        url=f"{request.scheme}://{request.host}{port}{request.path}{query}",
+        listener=request.listener,
+    )
+    refused = _refused(request.path)
+    if refused:
+        return msgspec.structs.replace(asked, refused=refused)
+    found = _DECODER.decode(routing.router.explain(request))
+    won = found.won and _completed(found.won, routing.plan, locate, states)
+    near = [_placed(miss, locate) for miss in found.near]
+    return msgspec.structs.replace(asked, path=found.path, host=found.host, won=won, near=near)
+
+
+def places(loaded: Loaded) -> Locate:
+    """Finds places in the documents of a load; of what is not written there, what holds it."""
+
+    def locate(kind: Kind, name: str, path: str) -> str:
+        parts = [p for p in path.replace("[", ".").replace("]", "").split(".") if p]
+        keys: list[str | int] = [int(p) if p.isdecimal() else p for p in parts]
+        while True:
+            place = loaded.place(kind, name, *keys)
+            if place is not None or not keys:
+                return str(place) if place else ""
+            keys.pop()
+
+    return locate
+
+
+def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> Won:
+    route = _object(plan, "route", won.route, Route)
+    owner = _object(plan, "host", won.host, Host)
+    steps = [
+        *_steps(plan, "host", won.host, owner.middlewares if owner else (), locate),
+        *_steps(plan, "route", won.route, route.middlewares if route else (), locate),
+    ]
+    shares = _shares(plan, route, locate, states) if route else ()
+    return msgspec.structs.replace(
+        won,
+        held=[_with_place(c, won.route, locate) for c in won.held],
+        place=locate("route", won.route, f"match.{won.match}"),
+        middlewares=steps,
+        upstreams=list(shares),
+    )
+
+
+def _placed(miss: NearMiss, locate: Locate) -> NearMiss:
+    return msgspec.structs.replace(
+        miss,
+        failed=[_with_place(c, miss.route, locate) for c in miss.failed],
+        place=locate("route", miss.route, f"match.{miss.match}"),
+    )
+
+
+def _with_place(condition: Condition, route: str, locate: Locate) -> Condition:
+    return msgspec.structs.replace(condition, place=locate("route", route, condition.key))
+
+
+def _object(plan: Plan, kind: Kind, name: str, node: type[T]) -> T | None:
+    entry = plan.objects.get(ObjectKey(kind, ObjectName(name)))
+    return entry.value if entry is not None and isinstance(entry.value, node) else None
+
+
+def _steps(
+    plan: Plan, kind: Kind, name: str, uses: Sequence[MiddlewareUse], locate: Locate
+) -> Iterator[Step]:
+    for index, used in enumerate(uses):
+        if used.use is None:
+            yield Step(_kind(used), "", locate(kind, name, f"middlewares.{index}"))
+            continue
+        middleware = _object(plan, "middleware", used.use, Middleware)
+        what = _kind(middleware) if middleware else ""
+        yield Step(what, used.use, locate("middleware", used.use, ""))
+
+
+def _kind(middleware: Middleware | MiddlewareUse) -> str:
+    return next((kind for kind in _KINDS if getattr(middleware, kind) is not None), "")
+
+
+def _shares(
+    plan: Plan, route: Route, locate: Locate, states: States | None
+) -> Iterator[UpstreamShare]:
+    parts = route.action.split or ()
+    if route.action.upstream is not None:
+        parts = (SplitPart(upstream=route.action.upstream),)
+    for part in parts:
+        upstream = _object(plan, "upstream", part.upstream, Upstream)
+        known = (states or {}).get(part.upstream, {})
+        yield UpstreamShare(
+            name=part.upstream,
+            weight=part.weight,
+            balance=_balance(upstream) if upstream else "",
+            endpoints=[
+                EndpointState(
+                    e.address, e.weight, e.backup, known.get(e.address) if known else None
+                )
+                for e in (upstream.endpoints if upstream else ())
+            ],
+            place=locate("upstream", part.upstream, ""),
+        )
+
+
+def _balance(upstream: Upstream) -> str:
+    balance = upstream.balance
+    if isinstance(balance, str):
+        return balance
+    return "ring_hash" if balance.ring_hash is not None else "maglev"
+
+
+def _refused(path: str) -> str:
+    """Why a path gets 400; empty when it does not."""
+    if path == "*":
+        return ""
+    try:
+        normalise_path(path)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,128 @@
+"""Warnings about a config that is right but hardly meant: nothing here refuses it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from headgate.compile.loaded import Loaded
+from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity, dotted
+from headgate.model.config import SECTION_OF
+from headgate.plan.kinds import Kind
+from headgate.plan.objects import Host, Listener, ListenerTls, Route
+from headgate.plan.plan import Plan, PlanEntry
+
+
+class Shadow(Protocol):
+    """A route that can never match because another takes all it could."""
+
+    @property
+    def route(self) -> str:
+        """The route that can never match."""
+        ...
+
+    @property
+    def by(self) -> str:
+        """The route that takes its requests."""
+        ...
+
+
+class Shadows(Protocol):
+    """The core's router, as far as lints need it (the same code that matches requests)."""
+
+    def __call__(self, objects: Sequence[PlanEntry], /) -> Iterable[Shadow]:
+        """Every route among these that can never match."""
+        ...
+
+
+def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, ...]:
+    """The warnings about a loaded config, ordered by file, line and column.
+
+    None when it was refused. Costs a look at every object; on a reload ask after applying.
+    """
+    plan = loaded.plan
+    if plan is None:
+        return ()
+    found = [*_unused_upstreams(loaded, plan), *_without_certificate(loaded, plan)]
+    if shadows is not None:
+        found += [_shadowed(loaded, shadow) for shadow in shadows(list(plan.objects.values()))]
+    return tuple(sorted(found))
+
+
+def _of(plan: Plan, kind: Kind) -> list[PlanEntry]:
+    return sorted((e for k, e in plan.objects.items() if k.kind == kind), key=lambda e: e.key)
+
+
+def _warning(loaded: Loaded, kind: Kind, name: str, message: str, allowed: str) -> Diagnostic:
+    path: ConfigPath = (SECTION_OF[kind], name)
+    place = loaded.place(kind, name)
+    return Diagnostic(
+        file=place.file if place else "",
+        line=place.line if place else 0,
+        column=place.column if place else 0,
+        path=dotted(path),
+        message=message,
+        allowed=allowed,
+        severity=Severity.WARNING,
+    )
+
+
+def _unused_upstreams(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
+    used: set[str] = set()
+    for route in _of(plan, "route"):
+        if isinstance(route.value, Route):
+            action = route.value.action
+            used.update(part.upstream for part in action.split or ())
+            used.update([action.upstream] if action.upstream else ())
+    for upstream in _of(plan, "upstream"):
+        if upstream.key.name not in used:
+            allowed = "a route that forwards to it, or remove it"
+            yield _warning(loaded, "upstream", upstream.key.name, "no route uses it", allowed)
+
+
+def _without_certificate(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
+    """Hosts that clients of a TLS listener ask for and that no certificate is offered for."""
+    terminating: dict[str, ListenerTls] = {
+        e.key.name: e.value.tls
+        for e in _of(plan, "listener")
+        if isinstance(e.value, Listener) and e.value.tls is not None
+    }
+    if not terminating:
+        return
+    certified: set[str] = {
+        e.key.name for e in _of(plan, "host") if isinstance(e.value, Host) and e.value.certificates
+    }
+    warned: set[str] = set()
+    for route in _of(plan, "route"):
+        if not isinstance(route.value, Route):
+            continue
+        strict = [
+            name
+            for name in route.value.listeners
+            if name in terminating and terminating[name].unknown_sni == "reject"
+        ]
+        for host in route.value.hosts if strict else ():
+            if host == "*" or host in warned or _covered(host, certified):
+                continue
+            warned.add(host)
+            message = f'no certificate is offered for "{host}" on TLS listener "{strict[0]}"'
+            allowed = f'`certificate` under [hosts."{host}"], or `unknown_sni = "default"`'
+            yield _warning(loaded, "route", route.key.name, message, allowed)
+
+
+def _covered(host: str, certified: set[str]) -> bool:
+    """Whether the host, or a wildcard above it, has a certificate (DESIGN §8)."""
+    if host in certified or "*" in certified:
+        return True
+    labels = host.removeprefix("*.").split(".")
+    return any("*." + ".".join(labels[at:]) in certified for at in range(1, len(labels)))
+
+
+def _shadowed(loaded: Loaded, shadow: Shadow) -> Diagnostic:
+    place = loaded.place("route", shadow.by)
+    where = f" ({place})" if place else ""
+    return _warning(
+        loaded,
+        "route",
+        shadow.route,
+        f'it can never match: "{shadow.by}"{where} takes all its requests',
+        "a narrower match there, a priority here, or remove it",
+    )

@@ -1,0 +1,16 @@
+"""The one-shot entry point: paths → `Loaded`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+from headgate.compile.compiler import Compiler
+from headgate.compile.loaded import Loaded
+from headgate.model.files import Files
+
+
+def load(paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Loaded:
+    """What the documents at `paths` say: plan, blobs, node settings and every diagnostic.
+
+    Without paths the environment alone is the config. Use a `Compiler` to load again and again.
+    """
+    return Compiler().load(paths, files, env)

@@ -1,0 +1,70 @@
+"""What loading a config gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Protocol
+
+from headgate.compile.settings import NodeSettings
+from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity
+from headgate.kernel.ids import BlobId
+from headgate.plan.kinds import Kind
+from headgate.plan.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a change of would make loading again give something else."""
+
+    files: frozenset[PurePath]
+    """Documents, certificates, secrets; also those that could not be read."""
+    globs: frozenset[PurePath]
+    """Include patterns and directories' patterns: a new file that matches counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands; line and column from 1, 0 in the environment."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+class Origins(Protocol):
+    """Finds what is written where; reads a document's text a second time when first asked."""
+
+    def place(self, kind: Kind, name: str, path: ConfigPath) -> Place | None:
+        """Where an object, or something below it, is written; None if it is not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The outcome of a load.
+
+    `plan` and `node` are None exactly when a diagnostic is an error: a hand-written config is
+    refused whole (DESIGN §5). `blobs` has the content of every blob the plan names, by sha256.
+    Diagnostics are in the order of file, line, column.
+    """
+
+    plan: Plan | None
+    node: NodeSettings | None
+    blobs: Mapping[BlobId, bytes]
+    secrets: frozenset[str]
+    """Texts of the plan that came from files or the environment: see `plan.redact.redacted`."""
+    diagnostics: tuple[Diagnostic, ...]
+    watched: Watched
+    origins: Origins
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics for which the config is refused."""
+        return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
+
+    def place(self, kind: Kind, name: str, *path: str | int) -> Place | None:
+        """Where an object, or something below it, is written; None if it is not."""
+        return self.origins.place(kind, name, path)

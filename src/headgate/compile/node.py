@@ -1,0 +1,65 @@
+"""`[node]`, put together from all documents."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import ValidationError
+
+from headgate.compile.settings import NodeSettings, node_settings, settings
+from headgate.compile.sources import EntryKey, Sources
+from headgate.compile.toplevel import stray
+from headgate.kernel.diagnostics import ConfigPath
+from headgate.model.node import Node
+from headgate.model.nulls import without_nulls
+from headgate.model.problems import Problem, problems
+from headgate.model.references import resolved
+from headgate.plan.kinds import SETTINGS_NAME
+from headgate.plan.plan import PlanEntry, entry
+
+BASE: ConfigPath = ("node",)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUnit:
+    """What `[node]` came to; `plan` and `settings` are None when something is wrong with it."""
+
+    plan: PlanEntry | None
+    settings: NodeSettings | None
+    problems: tuple[Problem, ...] = ()
+
+
+def node_unit(sources: Sources, env: Mapping[str, str]) -> NodeUnit:
+    """Validates and compiles the node's settings; none at all means every default."""
+    value: dict[str, object] = {}
+    found: list[Problem] = []
+    for key in sources.entries_of("node"):
+        found += _read(key, sources, env, value)
+    try:
+        model = Node.model_validate(value)
+    except ValidationError as wrong:
+        return NodeUnit(None, None, (*found, *problems(BASE, wrong)))
+    out = settings(model)
+    found += [Problem((*BASE, *p.path), p.message, p.allowed, p.where) for p in out.problems]
+    if found or out.value is None:
+        return NodeUnit(None, None, tuple(found))
+    plan = entry("settings", SETTINGS_NAME, out.value)
+    return NodeUnit(plan, node_settings(model))
+
+
+def _read(
+    key: EntryKey, sources: Sources, env: Mapping[str, str], into: dict[str, object]
+) -> tuple[Problem, ...]:
+    """Adds one setting to `into`; returns what is wrong with it."""
+    source = sources.owner(key)
+    if source is None or source.document is None:
+        return ()
+    value: object = source.document.entry(*key)
+    if key[1] == "":
+        return stray("node", value)
+    whole, found = without_nulls({key[1]: value}, BASE)
+    if source.uses_environment:
+        whole, missing = resolved(whole, BASE, env)
+        found += missing
+    into.update(cast("dict[str, object]", whole))
+    return found

@@ -1,0 +1,187 @@
+"""Listeners, hosts, upstreams, middlewares, certificates and policies into their plan nodes."""
+
+from headgate.compile.pem import certificates, ocsp_response, private_key
+from headgate.compile.reads import Reads
+from headgate.compile.resolved import Ref, Resolved
+from headgate.kernel.diagnostics import ConfigPath
+from headgate.model.choice import Middleware
+from headgate.model.host import Host
+from headgate.model.listener import Listener, ListenerTls
+from headgate.model.tls import Certificate, TlsPolicy
+from headgate.model.upstream import Endpoint, Upstream, UpstreamTls
+from headgate.plan import objects as plan
+from headgate.plan.middleware import MiddlewareUse
+
+BUILT_IN_POLICY = "default"
+"""The policy that is always there; naming it is naming none."""
+
+
+def listener(model: Listener) -> Resolved:
+    """A listener; refers to its policy and default certificate."""
+    out = Resolved()
+    out.value = plan.Listener(
+        addresses=tuple(dict.fromkeys(model.address)),
+        protocol=model.protocol,
+        tls=_listener_tls(model.tls, out) if model.tls else None,
+        client_ip=plan.ClientIp(
+            trusted=tuple(sorted(set(model.client_ip.trusted))),
+            header="" if model.client_ip.header == "x-forwarded-for" else model.client_ip.header,
+        ),
+        backlog=model.backlog,
+        max_connections=model.limits.connections,
+        head_bytes=model.limits.head.bytes,
+        header_count=model.limits.headers,
+        body_bytes=model.limits.body.bytes,
+        keepalive_requests=model.limits.requests_per_connection,
+        head_timeout_ms=model.timeouts.head.ms,
+        idle_timeout_ms=model.timeouts.idle.ms,
+        handshake_timeout_ms=model.timeouts.handshake.ms,
+        tcp_keepalive_ms=model.tcp_keepalive.ms,
+    )
+    return out
+
+
+def _listener_tls(model: ListenerTls, out: Resolved) -> plan.ListenerTls:
+    if model.default_certificate is not None:
+        path = ("tls", "default_certificate")
+        out.refs.append(Ref("certificate", model.default_certificate, path))
+    return plan.ListenerTls(
+        policy=_policy(model.policy, ("tls", "policy"), out),
+        default_certificate=model.default_certificate,
+        unknown_sni=model.unknown_sni,
+        strict_sni=model.strict_sni,
+    )
+
+
+def _policy(name: str | None, path: ConfigPath, out: Resolved) -> str | None:
+    if name is None or name == BUILT_IN_POLICY:
+        return None
+    out.refs.append(Ref("tls_policy", name, path))
+    return name
+
+
+def host(model: Host) -> Resolved:
+    """A host; refers to its certificates, policy and middlewares."""
+    out = Resolved()
+    for index, name in enumerate(model.certificate):
+        out.refs.append(Ref("certificate", name, ("certificate", index)))
+    out.value = plan.Host(
+        certificates=tuple(dict.fromkeys(model.certificate)),
+        tls_policy=_policy(model.tls_policy, ("tls_policy",), out),
+        middlewares=chain(model.middlewares, out),
+    )
+    return out
+
+
+def chain(uses: list[str | Middleware], out: Resolved) -> tuple[MiddlewareUse, ...]:
+    """A chain of named and inline middlewares; the names are references."""
+    if not uses:
+        return ()
+    nodes: list[MiddlewareUse] = []
+    for index, use in enumerate(uses):
+        if isinstance(use, str):
+            out.refs.append(Ref("middleware", use, ("middlewares", index)))
+            nodes.append(MiddlewareUse(use=use))
+        else:
+            nodes.append(use.to_use())
+    return tuple(nodes)
+
+
+def middleware(model: Middleware) -> Resolved:
+    """A named middleware."""
+    return Resolved(value=model.to_plan())
+
+
+def upstream(model: Upstream, reads: Reads) -> Resolved:
+    """An upstream; refers to its client certificate, its roots are a blob."""
+    out = Resolved()
+    out.value = plan.Upstream(
+        endpoints=tuple(_endpoint(endpoint) for endpoint in model.endpoints),
+        balance=model.balance.to_plan(),
+        host_header=_host_header(model.host_header),
+        tls=_upstream_tls(model.tls, reads, out) if model.tls else None,
+        connect_timeout_ms=model.timeouts.connect.ms,
+        pool=plan.Pool(
+            max_idle=model.pool.max_idle,
+            idle_timeout_ms=model.pool.idle_timeout.ms,
+            max_age_ms=model.pool.max_age.ms,
+        ),
+        max_connections=model.limits.connections,
+        queue=model.limits.queue,
+        queue_timeout_ms=model.timeouts.queue.ms,
+        head_bytes=model.limits.head.bytes,
+    )
+    return out
+
+
+def _endpoint(model: Endpoint) -> plan.Endpoint:
+    return plan.Endpoint(
+        address=model.address,
+        weight=model.weight,
+        backup=model.backup,
+        max_connections=model.max_connections,
+        zone=model.zone,
+        labels=model.labels,
+    )
+
+
+def _host_header(text: str) -> plan.HostHeader:
+    if text == "pass":
+        return "pass"
+    return "endpoint" if text == "endpoint" else plan.HostLiteral(literal=text)
+
+
+def _upstream_tls(model: UpstreamTls, reads: Reads, out: Resolved) -> plan.UpstreamTls:
+    ca_file = model.ca_file
+    ca = None
+    if ca_file is not None:
+        ca = out.attempt(("tls", "ca_file"), lambda: reads.blob(ca_file, certificates))
+    if model.client_certificate is not None:
+        path = ("tls", "client_certificate")
+        out.refs.append(Ref("certificate", model.client_certificate, path))
+    out.blobs += [ca] if ca else []
+    return plan.UpstreamTls(
+        verify=model.verify,
+        verify_name=model.verify_name,
+        ca=ca,
+        client_certificate=model.client_certificate,
+        min_version=model.min_version,
+    )
+
+
+def certificate(model: Certificate, reads: Reads) -> Resolved:
+    """A key pair; every part is a blob."""
+    out = Resolved()
+    cert = out.attempt(("cert_file",), lambda: reads.blob(model.cert_file, certificates))
+    key = out.attempt(("key_file",), lambda: reads.blob(model.key_file, private_key))
+    ocsp_file, ocsp = model.ocsp_file, None
+    if ocsp_file is not None:
+        ocsp = out.attempt(("ocsp_file",), lambda: reads.blob(ocsp_file, ocsp_response))
+    if cert is not None and key is not None:
+        out.blobs = [cert, key] + ([ocsp] if ocsp else [])
+        out.value = plan.Certificate(cert=cert, key=key, ocsp=ocsp)
+    return out
+
+
+def tls_policy(model: TlsPolicy, reads: Reads) -> Resolved:
+    """A policy; the roots of clients are a blob."""
+    out = Resolved()
+    auth = None
+    if model.client_auth is not None:
+        ca_file = model.client_auth.ca_file
+        path = ("client_auth", "ca_file")
+        ca = out.attempt(path, lambda: reads.blob(ca_file, certificates))
+        if ca is None:
+            return out
+        out.blobs = [ca]
+        auth = plan.ClientAuth(ca=ca, required=model.client_auth.required)
+    out.value = plan.TlsPolicy(
+        min_version=model.min_version,
+        max_version=model.max_version,
+        cipher_suites=tuple(model.cipher_suites or ()),
+        groups=tuple(model.groups or ()),
+        alpn=tuple(model.alpn or ()),
+        client_auth=auth,
+        tickets=model.tickets,
+    )
+    return out

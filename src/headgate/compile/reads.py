@@ -1,0 +1,89 @@
+"""What a document refers to by path: read through the port, checked, kept by its sha256."""
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Final
+
+from headgate.kernel.errors import Invalid
+from headgate.kernel.ids import BlobId
+from headgate.model.files import Files
+from headgate.plan.digest import blob_id
+
+MAX_BLOB_BYTES: Final = 1 << 20
+"""A larger blob is refused by the data plane (plan.proto)."""
+
+
+class Reads:
+    """The files one object refers to, relative to the directory of its document.
+
+    Remembers what was read (`seen`), so that the same object need not be compiled again while
+    its files are the same, and what goes with the plan (`blobs`).
+    """
+
+    __slots__ = ("_directory", "_files", "blobs", "secrets", "seen")
+
+    def __init__(self, files: Files, directory: PurePath) -> None:
+        self._files = files
+        self._directory = directory
+        self.seen: dict[PurePath, BlobId | None] = {}
+        self.blobs: dict[BlobId, bytes] = {}
+        self.secrets: set[str] = set()
+
+    def path(self, text: str) -> PurePath:
+        """The path a document means."""
+        return self._directory / text
+
+    def secret(self, path: str) -> str:
+        """The text of a file without its last line end; raises `Invalid`."""
+        content = self._content(path)
+        try:
+            return content.decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise Invalid(f'"{path}" is not UTF-8 text', "a text file with one line") from None
+
+    def hide(self, text: str) -> None:
+        """Remembers a text of the plan that must not be shown."""
+        self.secrets.add(str(text))
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything was read or hidden."""
+        return bool(self.seen or self.secrets)
+
+    def blob(self, path: str, check: Callable[[bytes], None]) -> BlobId:
+        """The id of a file's content once `check` let it pass; raises `Invalid`."""
+        content = self._content(path)
+        if len(content) > MAX_BLOB_BYTES:
+            raise Invalid(f'"{path}" has {len(content)} bytes', "at most 1 MiB")
+        try:
+            check(content)
+        except Invalid as wrong:
+            raise Invalid(f'"{path}" {wrong.what}', wrong.allowed) from None
+        name = blob_id(content)
+        self.blobs[name] = content
+        return name
+
+    def _content(self, path: str) -> bytes:
+        place = self.path(path)
+        self.seen[place] = None
+        try:
+            content = self._files.read(place)
+        except OSError as wrong:
+            why = (wrong.strerror or type(wrong).__name__).lower()
+            raise Invalid(
+                f'"{place}" cannot be read: {why}', "a file that headgate may read"
+            ) from None
+        self.seen[place] = blob_id(content)
+        return content
+
+
+def unchanged(files: Files, seen: Mapping[PurePath, BlobId | None]) -> bool:
+    """Whether the files read before are the same now."""
+    return all(_state(files, path) == before for path, before in seen.items())
+
+
+def _state(files: Files, path: PurePath) -> BlobId | None:
+    try:
+        return blob_id(files.read(path))
+    except OSError:
+        return None

@@ -1,0 +1,116 @@
+"""Everything that is wrong with a config, as diagnostics in the order of the text."""
+
+from collections.abc import Iterable, Mapping
+
+from headgate.compile.crosscheck import dangling, raw_and_rewritten, taken_twice
+from headgate.compile.node import NodeUnit
+from headgate.compile.sources import EntryKey, Source, Sources
+from headgate.compile.table import UnitTable
+from headgate.kernel.diagnostics import Diagnostic, dotted
+from headgate.model.config import SECTIONS
+from headgate.model.problems import Problem
+from headgate.model.text import position
+from headgate.plan.objects import Route
+
+Stray = Mapping[EntryKey, list[tuple[Source, Problem]]]
+
+
+class Review:
+    """Looks at what changed, and again at what was wrong before."""
+
+    def __init__(self) -> None:
+        self._dangling: dict[EntryKey, list[Problem]] = {}
+        self._raw: set[EntryKey] = set()
+
+    def diagnostics(
+        self, sources: Sources, table: UnitTable, node: NodeUnit, stray: Stray
+    ) -> tuple[Diagnostic, ...]:
+        """Every diagnostic, ordered by file, line and column.
+
+        References between objects are not judged while a document cannot be read at all: what
+        they name may stand in it.
+        """
+        self._look(table)
+        found = [p for unit in table.troubled.values() for p in unit.problems]
+        found += node.problems
+        if not sources.wrong:
+            found += [p for problems in self._dangling.values() for p in problems]
+        found += taken_twice(table.entries("listener"), _own_addresses(node))
+        raw = (u.plan for key in self._raw if (u := table.units.get(key)) and u.plan)
+        found += raw_and_rewritten(raw, table.view())
+        out = [*sources.wrong, *_located(sources, table, found)]
+        out += [source.diagnostic(p) for pairs in stray.values() for source, p in pairs]
+        out += [d for key in sources.shared for d in _twice(sources, key)]
+        out += [_twin(sources, *pair) for pair in table.twins()]
+        return tuple(sorted(out))
+
+    def _look(self, table: UnitTable) -> None:
+        """Checks the references of what changed; of everything when a name came or went."""
+        if table.names_changed:
+            self._dangling.clear()
+        for key in list(table.units) if table.names_changed else table.touched:
+            unit = table.units.get(key)
+            if unit is None or not unit.refs:
+                self._dangling.pop(key, None)
+            elif problems := dangling(unit, key[1], table.names):
+                self._dangling[key] = problems
+            else:
+                self._dangling.pop(key, None)
+        for key in table.touched:
+            unit = table.units.get(key)
+            value = unit.plan.value if unit is not None and unit.plan is not None else None
+            if type(value) is Route and value.forward_raw_path:
+                self._raw.add(key)
+            else:
+                self._raw.discard(key)
+        table.settle()
+
+
+def _own_addresses(node: NodeUnit) -> dict[str, str]:
+    if node.settings is None:
+        return {}
+    admin = dict.fromkeys(node.settings.admin, "node.admin")
+    return dict.fromkeys(node.settings.metrics, "node.metrics") | admin
+
+
+def _located(sources: Sources, table: UnitTable, found: Iterable[Problem]) -> Iterable[Diagnostic]:
+    written = table.written()
+    for problem in found:
+        section, name = problem.path[0], str(problem.path[1]) if len(problem.path) > 1 else ""
+        key = (str(section), written.get((str(section), name), name))
+        source = sources.owner(key) or next(iter(sources), None)
+        if source is not None:
+            yield source.diagnostic(problem)
+
+
+def _twice(sources: Sources, key: EntryKey) -> Iterable[Diagnostic]:
+    """One error per further definition of a name, naming the place of the first."""
+    if key[1] == "" or (key[0] not in SECTIONS and key[0] != "node"):
+        return
+    first, *others = sources.owners(key)
+    for other in others:
+        yield other.diagnostic(_already(dotted(key), first, key))
+
+
+def _twin(sources: Sources, key: EntryKey, holder: EntryKey) -> Diagnostic:
+    """The same for one name written in two ways; the later one is the one too many."""
+    order = {source.path: at for at, source in enumerate(sources)}
+
+    def written_at(entry: EntryKey) -> tuple[int, int, int]:
+        source = sources.owners(entry)[0]
+        place = position(source.document, entry, "key") if source.document else (0, 0)
+        return (order[source.path], *place)
+
+    first, later = sorted((key, holder), key=written_at)
+    problem = _already(dotted(first), sources.owners(first)[0], first)
+    return sources.owners(later)[0].diagnostic(
+        Problem(later, problem.message, problem.allowed, "key")
+    )
+
+
+def _already(what: str, first: Source, key: EntryKey) -> Problem:
+    place = first.name
+    if first.document is not None:
+        line, column = position(first.document, key, "key")
+        place = f"{first.name}:{line}:{column}"
+    return Problem(key, f"{what} is defined already at {place}", "one definition of a name", "key")

@@ -1,0 +1,68 @@
+"""Routes into their plan nodes."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from headgate.compile.objects import chain
+from headgate.compile.resolved import Ref, Resolved
+from headgate.model.problems import Problem
+from headgate.model.route import Route, RouteTimeouts
+from headgate.plan import objects as plan
+
+_DEFAULT_TIMEOUTS: Final = plan.RouteTimeouts()
+
+
+def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
+    """A route; attaches to the default listeners unless it names its own."""
+    out = Resolved()
+    listeners = _listeners(model, default_listeners, out)
+    limits = model.limits
+    out.value = plan.Route(
+        hosts=tuple(sorted(set(model.hosts))),
+        listeners=listeners,
+        action=_action(model, out),
+        match=tuple([match.to_plan() for match in model.match]),
+        priority=model.priority,
+        middlewares=chain(model.middlewares, out),
+        timeouts=_timeouts(model),
+        forward_raw_path=model.forward_path == "raw",
+        websocket=model.websocket,
+        body_bytes=limits.body.bytes if limits else None,
+    )
+    return out
+
+
+def _listeners(model: Route, defaults: Sequence[str], out: Resolved) -> tuple[str, ...]:
+    if model.listeners is None:
+        if not defaults:
+            allowed = "`listeners` here, or `default = true` on a listener"
+            out.problems.append(Problem((), "no listener serves the route", allowed))
+        return tuple(defaults)
+    for index, name in enumerate(model.listeners):
+        out.refs.append(Ref("listener", name, ("listeners", index)))
+    return tuple(sorted(set(model.listeners)))
+
+
+def _action(model: Route, out: Resolved) -> plan.Action:
+    if model.upstream is not None:
+        out.refs.append(Ref("upstream", model.upstream, ("upstream",)))
+        return plan.Action(upstream=model.upstream)
+    if model.split is not None:
+        for index, part in enumerate(model.split):
+            out.refs.append(Ref("upstream", part.upstream, ("split", index, "upstream")))
+        return plan.Action(split=tuple(plan.SplitPart(p.upstream, p.weight) for p in model.split))
+    if model.respond is not None:
+        return plan.Action(respond=model.respond.to_plan())
+    return plan.Action(redirect=model.redirect.to_plan() if model.redirect else None)
+
+
+def _timeouts(model: Route) -> plan.RouteTimeouts:
+    timeouts: RouteTimeouts = model.timeouts
+    if not timeouts.model_fields_set:
+        return _DEFAULT_TIMEOUTS
+    return plan.RouteTimeouts(
+        request_ms=timeouts.request.ms,
+        per_try_ms=timeouts.per_try.ms,
+        first_byte_ms=timeouts.first_byte.ms,
+        stream_idle_ms=timeouts.stream_idle.ms,
+    )

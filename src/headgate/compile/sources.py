@@ -1,0 +1,271 @@
+"""The documents of a config: found, read, and watched for what changed in them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+from typing import Final
+
+from headgate._core import Document, parse_text
+from headgate.kernel.diagnostics import Diagnostic, dotted
+from headgate.model import environment
+from headgate.model.files import Files
+from headgate.model.problems import Problem
+from headgate.model.references import MARK
+from headgate.model.text import SUFFIXES, position, read_document
+
+EntryKey = tuple[str, str]
+"""(section, name) as the text has them; the name is empty where the section is no table."""
+
+_WILD: Final = "*?["
+_EMPTY: Final = parse_text("empty", b"{}", "json")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One document; `document` is None when its text cannot be read (`wrong` says why)."""
+
+    path: PurePath
+    content: bytes
+    document: Document | None
+    wrong: tuple[Diagnostic, ...] = ()
+    uses_environment: bool = False
+    """Whether `${env:…}` stands in it."""
+
+    @cached_property
+    def name(self) -> str:
+        """What diagnostics call it."""
+        return str(self.path)
+
+    @cached_property
+    def may_hold_null(self) -> bool:
+        """Whether its format knows null."""
+        return self.document is not None and self.document.format != "toml"
+
+    @cached_property
+    def directory(self) -> PurePath:
+        """What its relative paths are relative to."""
+        return self.path.parent
+
+    def keys(self) -> list[EntryKey]:
+        """The entries it defines."""
+        return self.document.changes(_EMPTY) if self.document else []
+
+    def defines(self, key: EntryKey) -> bool:
+        """Whether it defines that entry."""
+        if self.document is None:
+            return False
+        try:
+            self.document.entry(*key)
+        except KeyError:
+            return False
+        return True
+
+    def diagnostic(self, problem: Problem) -> Diagnostic:
+        """The problem with its position in this document."""
+        line, column = (0, 0)
+        if self.document is not None and self.name != environment.NAME:
+            line, column = position(self.document, problem.path, problem.where)
+        return Diagnostic(
+            file=self.name,
+            line=line,
+            column=column,
+            path=dotted(problem.path),
+            message=problem.message,
+            allowed=problem.allowed,
+            severity=problem.severity,
+        )
+
+
+class Gathering:
+    """One walk over the paths given and what they include."""
+
+    def __init__(self, files: Files, before: Mapping[PurePath, Source]) -> None:
+        self._files = files
+        self._before = before
+        self.sources: dict[PurePath, Source] = {}
+        self.wrong: list[Diagnostic] = []
+        self.globs: set[PurePath] = set()
+
+    def gather(self, paths: Iterable[PurePath]) -> None:
+        """Reads documents and directories of them, then everything they include."""
+        for path in paths:
+            if not self._files.is_directory(path):
+                self._add(path)
+                continue
+            patterns = [path / f"*{suffix}" for suffix in SUFFIXES]
+            self.globs.update(patterns)
+            for found in sorted(f for pattern in patterns for f in self._files.glob(pattern)):
+                self._add(found)
+
+    def _add(self, path: PurePath) -> None:
+        if path in self.sources:
+            return
+        try:
+            content = self._files.read(path)
+        except OSError as wrong:
+            why = (wrong.strerror or type(wrong).__name__).lower()
+            diagnostic = Diagnostic(file=str(path), message=f"cannot be read: {why}")
+            self.sources[path] = Source(path, b"", None, (diagnostic,))
+            return
+        before = self._before.get(path)
+        if before is None or before.content != content or before.document is None:
+            read = read_document(str(path), content, before.document if before else None)
+            before = (
+                Source(path, content, None, (read,))
+                if isinstance(read, Diagnostic)
+                else Source(path, content, read, (), MARK.encode() in content)
+            )
+        self.sources[path] = before
+        self._include(before)
+
+    def _include(self, source: Source) -> None:
+        for index, pattern in enumerate(_includes(source)):
+            place = source.path.parent / pattern
+            if any(c in str(place.parent) for c in _WILD):
+                allowed = "`*` and `?` in the last part of the path only"
+                self._refuse(source, index, f'"{pattern}" has a directory with wildcards', allowed)
+                continue
+            found = self._files.glob(place)
+            self.globs.add(place)
+            if not found and not any(c in place.name for c in _WILD):
+                self._refuse(source, index, f'"{pattern}" does not exist', "an existing file")
+            for path in found:
+                self._add(path)
+
+    def _refuse(self, source: Source, index: int, message: str, allowed: str) -> None:
+        problem = Problem(("include", index), message, allowed)
+        self.wrong.append(source.diagnostic(problem))
+
+
+def _includes(source: Source) -> Sequence[str]:
+    if not source.defines(("include", "")) or source.document is None:
+        return ()
+    value = source.document.entry("include", "")
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else ()
+
+
+def from_environment(env: Mapping[str, str]) -> Source:
+    """The document that environment variables alone make."""
+    text, found = environment.document_text(env)
+    path = PurePath(environment.NAME)
+    document = read_document(f"{environment.NAME}.json", text)
+    wrong = tuple(
+        Diagnostic(file=environment.NAME, path=dotted(p.path), message=p.message, allowed=p.allowed)
+        for p in found
+    )
+    return Source(path, text, document if isinstance(document, Document) else None, wrong)
+
+
+class Sources:
+    """The documents as last seen, and which of them defines an entry."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[PurePath, Source] = {}
+        self._owners: dict[EntryKey, list[PurePath]] = {}
+        self._env: dict[str, str] = {}
+        self.wrong: tuple[Diagnostic, ...] = ()
+        self.globs: frozenset[PurePath] = frozenset()
+        self.shared: set[EntryKey] = set()
+        """Entries that several documents define."""
+
+    def refresh(
+        self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]
+    ) -> set[EntryKey]:
+        """Reads everything again; the entries that are not what they were."""
+        before = self._unaffected_by(env)
+        gathering = Gathering(files, before)
+        gathering.gather(paths)
+        if not paths:
+            source = from_environment(env)
+            gathering.sources[source.path] = source
+        self._env = dict(env)
+        changed = self._replace_all(gathering.sources)
+        self.globs = frozenset(gathering.globs)
+        own = [d for source in self._by_path.values() for d in source.wrong]
+        self.wrong = (*own, *gathering.wrong)
+        return changed
+
+    def _unaffected_by(self, env: Mapping[str, str]) -> dict[PurePath, Source]:
+        if env == self._env:
+            return self._by_path
+        return {p: s for p, s in self._by_path.items() if not s.uses_environment}
+
+    def _replace_all(self, sources: dict[PurePath, Source]) -> set[EntryKey]:
+        changed: set[EntryKey] = set()
+        old = self._by_path
+        for path, source in old.items():
+            if path not in sources:
+                changed |= self._forget(source)
+        self._by_path = sources
+        for path, source in sources.items():
+            before = old.get(path)
+            if before is source:
+                continue
+            if before is None or before.document is None or source.document is None:
+                changed |= self._forget(before) if before else set()
+                changed |= self._learn(source)
+            else:
+                changed |= self._update(before.document, source)
+        self._keep_order(changed)
+        return changed
+
+    def _forget(self, source: Source) -> set[EntryKey]:
+        keys = set(source.keys())
+        for key in keys:
+            self._disown(key, source.path)
+        return keys
+
+    def _learn(self, source: Source) -> set[EntryKey]:
+        keys = source.keys()
+        for key in keys:
+            self._owners.setdefault(key, []).append(source.path)
+        return set(keys)
+
+    def _update(self, before: Document, source: Source) -> set[EntryKey]:
+        assert source.document is not None  # noqa: S101 - the caller looked
+        if source.uses_environment:
+            changed = set(source.keys()) | set(before.changes(_EMPTY))
+        else:
+            changed = set(source.document.changes(before))
+        for key in changed:
+            owners = self._owners.setdefault(key, [])
+            if not source.defines(key):
+                self._disown(key, source.path)
+            elif source.path not in owners:
+                owners.append(source.path)
+        return changed
+
+    def _disown(self, key: EntryKey, path: PurePath) -> None:
+        owners = self._owners.get(key, [])
+        if path in owners:
+            owners.remove(path)
+        if not owners:
+            self._owners.pop(key, None)
+
+    def _keep_order(self, changed: set[EntryKey]) -> None:
+        """Owners in the order of the documents, whichever was read again last."""
+        order = {path: index for index, path in enumerate(self._by_path)}
+        for key in changed:
+            owners = self._owners.get(key, ())
+            if len(owners) > 1:
+                self._owners[key].sort(key=order.__getitem__)
+                self.shared.add(key)
+            else:
+                self.shared.discard(key)
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self._by_path.values())
+
+    def entries_of(self, section: str) -> list[EntryKey]:
+        """Every entry of a section that some document defines."""
+        return [key for key in self._owners if key[0] == section]
+
+    def owners(self, key: EntryKey) -> list[Source]:
+        """The documents that define an entry, in their order; more than one is an error."""
+        return [self._by_path[path] for path in self._owners.get(key, ())]
+
+    def owner(self, key: EntryKey) -> Source | None:
+        """The first document that defines an entry."""
+        owners = self._owners.get(key)
+        return self._by_path[owners[0]] if owners else None

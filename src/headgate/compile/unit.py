@@ -1,0 +1,124 @@
+"""One entry of the config on its own: validated, compiled, encoded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Final
+
+import msgspec
+from pydantic import ValidationError
+
+from headgate.compile import objects
+from headgate.compile.reads import Reads
+from headgate.compile.resolved import Ref, Resolved
+from headgate.compile.routes import route
+from headgate.compile.sources import Source
+from headgate.compile.written import written_refs
+from headgate.kernel.diagnostics import ConfigPath
+from headgate.kernel.errors import Invalid
+from headgate.kernel.ids import BlobId
+from headgate.model.choice import Middleware
+from headgate.model.config import Entry, Section
+from headgate.model.host import Host
+from headgate.model.listener import Listener
+from headgate.model.nulls import without_nulls
+from headgate.model.problems import Problem, problems
+from headgate.model.references import resolved
+from headgate.model.route import Route
+from headgate.model.tls import Certificate, TlsPolicy
+from headgate.model.upstream import Upstream
+from headgate.plan.plan import PlanEntry, entry
+
+
+class Unit(msgspec.Struct, frozen=True, gc=False):
+    """What one entry came to. `plan` is None when something is wrong with it."""
+
+    section: Section
+    name: str
+    plan: PlanEntry | None = None
+    refs: tuple[Ref, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    seen: Mapping[PurePath, BlobId | None] = msgspec.field(default_factory=dict)
+    """Files it refers to, as they were."""
+    blobs: Mapping[BlobId, bytes] = msgspec.field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    """Texts of its plan object that must not be shown."""
+    is_default_listener: bool = False
+    takes_default_listeners: bool = False
+
+
+class Context(msgspec.Struct, frozen=True, gc=False):
+    """What a unit may depend on besides its own text.
+
+    Serves one unit after the other until one of them has read a file or hidden a text.
+    """
+
+    source: Source
+    reads: Reads
+    env: Mapping[str, str] | None
+    """None when the document has no reference to the environment."""
+    default_listeners: Sequence[str]
+
+
+_COMPILE: Final[dict[type[object], Callable[..., Resolved]]] = {
+    Listener: lambda model, _: objects.listener(model),
+    Host: lambda model, _: objects.host(model),
+    Route: lambda model, context: route(model, context.default_listeners),
+    Upstream: lambda model, context: objects.upstream(model, context.reads),
+    Certificate: lambda model, context: objects.certificate(model, context.reads),
+    TlsPolicy: lambda model, context: objects.tls_policy(model, context.reads),
+}
+
+
+def unit(section: Section, key: str, value: object, context: Context) -> Unit:
+    """Validates and compiles the value of one entry; every problem of it at once."""
+    base: ConfigPath = (section.key, key)
+    found: tuple[Problem, ...] = ()
+    try:
+        name = section.name(key)
+    except Invalid as wrong:
+        return Unit(section, key, problems=(Problem(base, wrong.what, wrong.allowed, "key"),))
+    if context.source.may_hold_null:
+        value, found = without_nulls(value, base)
+    if context.env is not None:
+        value, missing = resolved(value, base, context.env)
+        found += missing
+    try:
+        model = section.validate(value, context=context.reads)
+    except ValidationError as wrong:
+        found += problems(base, wrong)
+        refs = written_refs(section.kind, value)
+        return Unit(section, name, refs=refs, problems=found, seen=context.reads.seen)
+    return _compiled(section, name, base, model, context, found)
+
+
+def _compiled(
+    section: Section,
+    name: str,
+    base: ConfigPath,
+    model: Entry,
+    context: Context,
+    found: tuple[Problem, ...],
+) -> Unit:
+    if isinstance(model, Middleware):
+        out = objects.middleware(model)
+    else:
+        out = _COMPILE[type(model)](model, context)
+    if out.problems:
+        found += tuple(
+            Problem((*base, *p.path), p.message, p.allowed, p.where) for p in out.problems
+        )
+    plan = None
+    if out.value is not None and not found:
+        plan = entry(section.kind, name, out.value, out.blobs)
+    return Unit(
+        section,
+        name,
+        plan,
+        tuple(out.refs),
+        found,
+        context.reads.seen,
+        context.reads.blobs,
+        tuple(context.reads.secrets),
+        is_default_listener=type(model) is Listener and model.default,
+        takes_default_listeners=type(model) is Route and model.listeners is None,
+    )

@@ -1,0 +1,52 @@
+"""References of an object whose definition is wrong, read off its text: a wrong timeout must not
+hide that the upstream does not exist either."""
+
+from collections.abc import Iterator
+
+from headgate.compile.objects import BUILT_IN_POLICY
+from headgate.compile.resolved import Ref
+from headgate.kernel.diagnostics import ConfigPath
+from headgate.plan.kinds import Kind
+
+_PATHS: dict[Kind, tuple[tuple[Kind, ConfigPath], ...]] = {
+    "listener": (
+        ("tls_policy", ("tls", "policy")),
+        ("certificate", ("tls", "default_certificate")),
+    ),
+    "host": (
+        ("certificate", ("certificate",)),
+        ("tls_policy", ("tls_policy",)),
+        ("middleware", ("middlewares",)),
+    ),
+    "route": (
+        ("listener", ("listeners",)),
+        ("middleware", ("middlewares",)),
+        ("upstream", ("upstream",)),
+        ("upstream", ("split", "*", "upstream")),
+    ),
+    "upstream": (("certificate", ("tls", "client_certificate")),),
+}
+"""Where each kind refers to others; `*` stands for every index."""
+
+
+def written_refs(kind: Kind, value: object) -> tuple[Ref, ...]:
+    """Every name at a place where a name belongs; whatever else stands there is passed over."""
+    return tuple(
+        Ref(target, name, at)
+        for target, path in _PATHS.get(kind, ())
+        for name, at in _names(value, path, ())
+        if not (target == "tls_policy" and name == BUILT_IN_POLICY)
+    )
+
+
+def _names(value: object, path: ConfigPath, at: ConfigPath) -> Iterator[tuple[str, ConfigPath]]:
+    if not path:
+        if isinstance(value, str):
+            yield value, at
+        elif isinstance(value, list):
+            yield from ((v, (*at, i)) for i, v in enumerate(value) if isinstance(v, str))
+    elif path[0] == "*":
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            yield from _names(item, path[1:], (*at, index))
+    elif isinstance(value, dict) and path[0] in value:
+        yield from _names(value[path[0]], path[1:], (*at, path[0]))

@@ -1,0 +1,244 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class HelloRequest(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    def __init__(self, version: _Optional[str] = ...) -> None: ...
+
+class HelloReply(_message.Message):
+    __slots__ = ("version", "pid", "generation", "plan_digest", "workers", "draining")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    pid: int
+    generation: int
+    plan_digest: str
+    workers: int
+    draining: bool
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., generation: _Optional[int] = ..., plan_digest: _Optional[str] = ..., workers: _Optional[int] = ..., draining: _Optional[bool] = ...) -> None: ...
+
+class ApplyMessage(_message.Message):
+    __slots__ = ("begin", "changes", "blob", "end")
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    begin: ApplyBegin
+    changes: ApplyChanges
+    blob: ApplyBlob
+    end: ApplyEnd
+    def __init__(self, begin: _Optional[_Union[ApplyBegin, _Mapping]] = ..., changes: _Optional[_Union[ApplyChanges, _Mapping]] = ..., blob: _Optional[_Union[ApplyBlob, _Mapping]] = ..., end: _Optional[_Union[ApplyEnd, _Mapping]] = ...) -> None: ...
+
+class ApplyBegin(_message.Message):
+    __slots__ = ("full", "base_digest")
+    FULL_FIELD_NUMBER: _ClassVar[int]
+    BASE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    full: bool
+    base_digest: str
+    def __init__(self, full: _Optional[bool] = ..., base_digest: _Optional[str] = ...) -> None: ...
+
+class ApplyChanges(_message.Message):
+    __slots__ = ("changes",)
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[ObjectChange]
+    def __init__(self, changes: _Optional[_Iterable[_Union[ObjectChange, _Mapping]]] = ...) -> None: ...
+
+class ObjectChange(_message.Message):
+    __slots__ = ("kind", "name", "delete", "canonical")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    CANONICAL_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    delete: bool
+    canonical: bytes
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., delete: _Optional[bool] = ..., canonical: _Optional[bytes] = ...) -> None: ...
+
+class ApplyBlob(_message.Message):
+    __slots__ = ("sha256", "content")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    content: bytes
+    def __init__(self, sha256: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class ApplyEnd(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    def __init__(self, digest: _Optional[str] = ...) -> None: ...
+
+class ApplyReply(_message.Message):
+    __slots__ = ("outcome", "held_digest", "errors", "missing_blobs", "compile_us", "swap_us")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[ApplyReply.Outcome]
+        OUTCOME_APPLIED: _ClassVar[ApplyReply.Outcome]
+        OUTCOME_REFUSED: _ClassVar[ApplyReply.Outcome]
+        OUTCOME_BASE_MISMATCH: _ClassVar[ApplyReply.Outcome]
+        OUTCOME_BLOBS_MISSING: _ClassVar[ApplyReply.Outcome]
+    OUTCOME_UNSPECIFIED: ApplyReply.Outcome
+    OUTCOME_APPLIED: ApplyReply.Outcome
+    OUTCOME_REFUSED: ApplyReply.Outcome
+    OUTCOME_BASE_MISMATCH: ApplyReply.Outcome
+    OUTCOME_BLOBS_MISSING: ApplyReply.Outcome
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    HELD_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_BLOBS_FIELD_NUMBER: _ClassVar[int]
+    COMPILE_US_FIELD_NUMBER: _ClassVar[int]
+    SWAP_US_FIELD_NUMBER: _ClassVar[int]
+    outcome: ApplyReply.Outcome
+    held_digest: str
+    errors: _containers.RepeatedCompositeFieldContainer[ObjectError]
+    missing_blobs: _containers.RepeatedScalarFieldContainer[str]
+    compile_us: int
+    swap_us: int
+    def __init__(self, outcome: _Optional[_Union[ApplyReply.Outcome, str]] = ..., held_digest: _Optional[str] = ..., errors: _Optional[_Iterable[_Union[ObjectError, _Mapping]]] = ..., missing_blobs: _Optional[_Iterable[str]] = ..., compile_us: _Optional[int] = ..., swap_us: _Optional[int] = ...) -> None: ...
+
+class ObjectError(_message.Message):
+    __slots__ = ("kind", "name", "path", "message")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    path: str
+    message: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., path: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class DrainRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DrainReply(_message.Message):
+    __slots__ = ("started",)
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    started: bool
+    def __init__(self, started: _Optional[bool] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ("endpoints",)
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    endpoints: bool
+    def __init__(self, endpoints: _Optional[bool] = ...) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("plan_digest", "generation", "uptime_s", "draining", "workers", "listeners", "upstreams")
+    PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_S_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    LISTENERS_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAMS_FIELD_NUMBER: _ClassVar[int]
+    plan_digest: str
+    generation: int
+    uptime_s: float
+    draining: bool
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
+    listeners: _containers.RepeatedCompositeFieldContainer[ListenerStatus]
+    upstreams: _containers.RepeatedCompositeFieldContainer[UpstreamStatus]
+    def __init__(self, plan_digest: _Optional[str] = ..., generation: _Optional[int] = ..., uptime_s: _Optional[float] = ..., draining: _Optional[bool] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ...) -> None: ...
+
+class WorkerStatus(_message.Message):
+    __slots__ = ("index", "connections", "requests", "restarts")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    connections: int
+    requests: int
+    restarts: int
+    def __init__(self, index: _Optional[int] = ..., connections: _Optional[int] = ..., requests: _Optional[int] = ..., restarts: _Optional[int] = ...) -> None: ...
+
+class ListenerStatus(_message.Message):
+    __slots__ = ("name", "addresses", "connections")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    connections: int
+    def __init__(self, name: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., connections: _Optional[int] = ...) -> None: ...
+
+class UpstreamStatus(_message.Message):
+    __slots__ = ("name", "endpoints")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    endpoints: _containers.RepeatedCompositeFieldContainer[EndpointStatus]
+    def __init__(self, name: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[EndpointStatus, _Mapping]]] = ...) -> None: ...
+
+class EndpointStatus(_message.Message):
+    __slots__ = ("address", "resolved", "state", "active", "idle", "requests", "failures", "error")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    RESOLVED_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    IDLE_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    resolved: _containers.RepeatedScalarFieldContainer[str]
+    state: str
+    active: int
+    idle: int
+    requests: int
+    failures: int
+    error: str
+    def __init__(self, address: _Optional[str] = ..., resolved: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., active: _Optional[int] = ..., idle: _Optional[int] = ..., requests: _Optional[int] = ..., failures: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+
+class MetricsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MetricsChunk(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: bytes
+    def __init__(self, text: _Optional[bytes] = ...) -> None: ...
+
+class EventsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("unix_ms", "level", "kind", "object_kind", "object_name", "message")
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_KIND_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    unix_ms: int
+    level: str
+    kind: str
+    object_kind: str
+    object_name: str
+    message: str
+    def __init__(self, unix_ms: _Optional[int] = ..., level: _Optional[str] = ..., kind: _Optional[str] = ..., object_kind: _Optional[str] = ..., object_name: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class ReopenLogsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReopenLogsReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

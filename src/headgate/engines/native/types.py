@@ -1,0 +1,118 @@
+"""What the engine tells the rest of the node, in types of our own."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+class EngineUnavailableError(Exception):
+    """The data plane does not answer: it is being replaced, or the control process is early.
+
+    Comes from the control side, can be tried again once the supervisor announces a data plane.
+    """
+
+
+class TooLargeError(Exception):
+    """An object or a blob is larger than a message may be; a mistake in the config."""
+
+    def __init__(self, kind: str, name: str, size: int, limit: int) -> None:
+        super().__init__(f"{kind} {name} has {size} bytes; at most {limit} can be sent")
+        self.kind = kind
+        self.name = name
+
+
+class ObjectError(msgspec.Struct, frozen=True):
+    """Why the data plane refused an object; `path` is the field, empty for the whole object."""
+
+    kind: str
+    name: str
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Every worker serves the plan. `changed` is False when it was served already."""
+
+    digest: str
+    changed: bool
+    compile_us: int = 0
+    swap_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing changed; why, per object."""
+
+    errors: tuple[ObjectError, ...]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which data plane answers and what it serves (hex digest)."""
+
+    version: str
+    pid: int
+    generation: int
+    plan_digest: str
+    workers: int
+    draining: bool
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """One worker thread; counts since it started."""
+
+    index: int
+    connections: int
+    requests: int
+    restarts: int
+
+
+class ListenerStatus(msgspec.Struct, frozen=True):
+    """One listener; `connections` are open now."""
+
+    name: str
+    addresses: list[str]
+    connections: int
+
+
+class EndpointStatus(msgspec.Struct, frozen=True):
+    """One endpoint. `state`: `up` or `unresolved`; `error`: the last reason it failed."""
+
+    address: str
+    resolved: list[str]
+    state: str
+    active: int
+    idle: int
+    requests: int
+    failures: int
+    error: str
+
+
+class UpstreamStatus(msgspec.Struct, frozen=True):
+    """One upstream with its endpoints in the order of the config."""
+
+    name: str
+    endpoints: list[EndpointStatus]
+
+
+class DataPlaneStatus(msgspec.Struct, frozen=True):
+    """A data plane as it is now."""
+
+    plan_digest: str
+    generation: int
+    uptime_s: float
+    draining: bool
+    workers: list[WorkerStatus]
+    listeners: list[ListenerStatus]
+    upstreams: list[UpstreamStatus]
+
+
+class DataPlaneEvent(msgspec.Struct, frozen=True):
+    """Something that happened there. `level`: error, warn or info; `kind`: a dotted word."""
+
+    unix_ms: int
+    level: str
+    kind: str
+    object_kind: str
+    object_name: str
+    message: str

@@ -1,0 +1,16 @@
+"""`least_conn`: the endpoint with the fewest requests in flight."""
+
+from typing import ClassVar, Literal
+
+from headgate.features.base import BalancerOptions
+
+
+class LeastConn(BalancerOptions):
+    """The endpoint with the fewest requests in flight per weight."""
+
+    key: ClassVar[str] = "least_conn"
+    summary: ClassVar[str] = "The endpoint with the fewest requests in flight per weight."
+
+    def to_plan(self) -> Literal["least_conn"]:
+        """The policy's plan node."""
+        return "least_conn"

@@ -1,0 +1,42 @@
+"""`maglev`: consistent hashing by a lookup table (Eisenbud et al., NSDI 2016)."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field, Strict
+
+from headgate.features.base import BalancerOptions
+from headgate.features.fields import FROM_ENV
+from headgate.features.hash_key import HashKey
+from headgate.kernel.errors import Invalid
+from headgate.plan.objects import HashBalance
+from headgate.plan.objects import Maglev as MaglevNode
+
+
+def _prime(size: int) -> int:
+    divisors = range(2, int(size**0.5) + 1)
+    if any(size % divisor == 0 for divisor in divisors):
+        raise Invalid(f"{size} is not a prime", "a prime such as 65537, 251 or 5003")
+    return size
+
+
+class Maglev(BalancerOptions):
+    """Consistent hashing by a lookup table: even shares, few moves when endpoints change."""
+
+    key: ClassVar[str] = "maglev"
+    summary: ClassVar[str] = "Consistent hashing by a lookup table: even shares, few moves."
+
+    hash_key: HashKey = Field(
+        default="client_ip",
+        alias="key",
+        description="What is hashed: `client_ip`, `path`, `header:NAME` or `cookie:NAME`.",
+    )
+    table_size: Annotated[
+        int, Strict(), Field(ge=251, le=5_000_011), FROM_ENV, AfterValidator(_prime)
+    ] = Field(
+        default=65_537,
+        description="Entries of the table; a prime well above the number of endpoints.",
+    )
+
+    def to_plan(self) -> HashBalance:
+        """The policy's plan node."""
+        return HashBalance(maglev=MaglevNode(self.hash_key, self.table_size))

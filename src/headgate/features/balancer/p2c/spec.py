@@ -1,0 +1,18 @@
+"""`p2c`: the better of two endpoints picked by chance."""
+
+from typing import ClassVar, Literal
+
+from headgate.features.base import BalancerOptions
+
+
+class P2c(BalancerOptions):
+    """The better of two picked by chance: latency times load, failures count as slow."""
+
+    key: ClassVar[str] = "p2c"
+    summary: ClassVar[str] = (
+        "The better of two picked by chance: latency times load, failures count as slow."
+    )
+
+    def to_plan(self) -> Literal["p2c"]:
+        """The policy's plan node."""
+        return "p2c"

@@ -1,0 +1,37 @@
+"""`ring_hash`: consistent hashing on a ring, with a bound on the load of one endpoint."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, Strict
+
+from headgate.features.base import BalancerOptions
+from headgate.features.fields import FROM_ENV
+from headgate.features.hash_key import HashKey
+from headgate.plan.objects import HashBalance
+from headgate.plan.objects import RingHash as RingHashNode
+
+
+class RingHash(BalancerOptions):
+    """Consistent hashing on a ring, with a bound on the load of one endpoint."""
+
+    key: ClassVar[str] = "ring_hash"
+    summary: ClassVar[str] = "Consistent hashing on a ring, with a bound on one endpoint's load."
+
+    hash_key: HashKey = Field(
+        default="client_ip",
+        alias="key",
+        description="What is hashed: `client_ip`, `path`, `header:NAME` or `cookie:NAME`.",
+    )
+    virtual_nodes: Annotated[int, Strict(), Field(ge=1, le=10_000), FROM_ENV] = Field(
+        default=100, description="Points on the ring per unit of weight."
+    )
+    load_bound: Annotated[int, Strict(), Field(ge=0, le=10_000), FROM_ENV] = Field(
+        default=125,
+        description="Load over the mean, in percent, from which the next on the ring is taken; "
+        "0 = no bound.",
+    )
+
+    def to_plan(self) -> HashBalance:
+        """The policy's plan node."""
+        node = RingHashNode(self.hash_key, self.virtual_nodes, self.load_bound)
+        return HashBalance(ring_hash=node)

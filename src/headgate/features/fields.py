@@ -1,0 +1,191 @@
+"""The types of single values in the config: durations, sizes, names of headers, addresses.
+
+Each is a Pydantic annotation that turns text into a parsed value or raises `Invalid`, which says
+what is wrong and what is allowed; and carries its JSON Schema.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, PlainValidator, Strict, WithJsonSchema
+
+from headgate.features import syntax
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import (
+    DURATION_ALLOWED,
+    OFF_ALLOWED,
+    SIZE_ALLOWED,
+    ByteSize,
+    Duration,
+)
+
+DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)$"
+SIZE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(B|kB|KB|MB|GB|KiB|MiB|GiB)$"
+
+
+class EnvText(str):
+    """Text that came out of the environment, where everything is text: it may be a number."""
+
+    __slots__ = ()
+
+
+def _text(what: str, allowed: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise Invalid(f"{syntax.described(value)} is not {what}", allowed)
+    return value
+
+
+def parsed(parse: Callable[[str], object], what: str, allowed: str) -> PlainValidator:
+    """Validates text by a parser; anything but text is not `what`."""
+
+    def validate(value: object) -> object:
+        return parse(value if type(value) is str else _text(what, allowed, value))
+
+    return PlainValidator(validate)
+
+
+def _duration(*, off: bool) -> PlainValidator:
+    allowed = DURATION_ALLOWED + (OFF_ALLOWED if off else "")
+
+    def validate(value: object) -> Duration:
+        if type(value) is Duration:
+            return value
+        text = _text("a duration", allowed, value)
+        if text == "off" and off:
+            return Duration(0)
+        try:
+            parsed = Duration.parse(text)
+        except Invalid as wrong:
+            raise Invalid(wrong.what, wrong.allowed + (OFF_ALLOWED if off else "")) from None
+        if parsed.ms == 0:
+            raise Invalid(f'"{text}" is no time at all', allowed)
+        return parsed
+
+    return PlainValidator(validate)
+
+
+def _size(*, off: bool) -> PlainValidator:
+    allowed = SIZE_ALLOWED + (OFF_ALLOWED if off else "")
+
+    def validate(value: object) -> ByteSize:
+        if type(value) is ByteSize:
+            return value
+        text = _text("a size", allowed, value)
+        if text == "off" and off:
+            return ByteSize(0)
+        try:
+            parsed = ByteSize.parse(text)
+        except Invalid as wrong:
+            raise Invalid(wrong.what, wrong.allowed + (OFF_ALLOWED if off else "")) from None
+        if parsed.bytes == 0:
+            raise Invalid(f'"{text}" leaves no room at all', allowed)
+        return parsed
+
+    return PlainValidator(validate)
+
+
+def number(value: object) -> object:
+    """A number out of the environment; anything else as it is."""
+    if type(value) is EnvText and (value.isdecimal() or value[1:].isdecimal()):
+        return int(value)
+    return value
+
+
+def _truth(value: object) -> object:
+    if type(value) is EnvText:
+        return {"true": True, "false": False}.get(value, value)
+    return value
+
+
+def _count_or_off(value: object) -> object:
+    """A count, 0 standing for `"off"`; a literal 0 is refused by the bounds that follow."""
+    if value == "off":
+        return 0
+    count = number(value)
+    if isinstance(count, int) and not isinstance(count, bool) and 0 < count <= syntax.MAX_COUNT:
+        return count
+    raise Invalid(
+        f"{syntax.described(value)} is not a limit",
+        f'a whole number from 1 to {syntax.MAX_COUNT}, or "off"',
+    )
+
+
+FROM_ENV: Final = BeforeValidator(number)
+"""After the bounds of a strict int: lets the environment's text be a number."""
+
+Flag = Annotated[bool, Strict(), BeforeValidator(_truth)]
+CountOrOff = Annotated[
+    int,
+    PlainValidator(_count_or_off),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": syntax.MAX_COUNT},
+                {"const": "off"},
+            ]
+        }
+    ),
+]
+
+_DURATION_SCHEMA: Final = {"type": "string", "pattern": DURATION_PATTERN, "format": "duration"}
+_SIZE_SCHEMA: Final = {"type": "string", "pattern": SIZE_PATTERN, "format": "size"}
+
+DurationText = Annotated[Duration, _duration(off=False), WithJsonSchema(_DURATION_SCHEMA)]
+DurationOrOff = Annotated[
+    Duration,
+    _duration(off=True),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": "off"}]}),
+]
+SizeText = Annotated[ByteSize, _size(off=False), WithJsonSchema(_SIZE_SCHEMA)]
+SizeOrOff = Annotated[
+    ByteSize,
+    _size(off=True),
+    WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"const": "off"}]}),
+]
+
+
+HostPattern = Annotated[
+    str,
+    parsed(syntax.host_pattern, "a host", syntax.HOST_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "host-pattern"}),
+]
+HostName = Annotated[
+    str,
+    parsed(syntax.host_name, "a host", syntax.HOST_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "host"}),
+]
+HeaderName = Annotated[
+    str,
+    parsed(syntax.header_name, "a header name", syntax.HEADER_NAME_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "header-name"}),
+]
+Method = Annotated[
+    str,
+    parsed(syntax.method, "a method", syntax.METHOD_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "method"}),
+]
+Cidr = Annotated[
+    str,
+    parsed(syntax.cidr, "a network", syntax.CIDR_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "cidr"}),
+]
+ListenAddress = Annotated[
+    str,
+    parsed(syntax.listen_address, "an address", syntax.LISTEN_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "listen-address"}),
+]
+EndpointAddress = Annotated[
+    str,
+    parsed(syntax.endpoint_address, "an address", syntax.ENDPOINT_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "endpoint-address"}),
+]
+RoutedPath = Annotated[
+    str,
+    parsed(syntax.routed_path, "a path", syntax.PATH_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "path"}),
+]
+Regex = Annotated[
+    str,
+    parsed(syntax.regex, "a regular expression", syntax.REGEX_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "regex"}),
+]

@@ -1,0 +1,28 @@
+"""`path`: a condition on the normalised path (DESIGN §8)."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from headgate.features.base import MatchCondition, OneOf
+from headgate.features.expressions import Pattern
+from headgate.features.fields import RoutedPath
+from headgate.features.paths import PrefixPath
+from headgate.plan.objects import PathMatch
+
+
+class Path(OneOf, MatchCondition):
+    """A condition on the normalised path."""
+
+    key: ClassVar[str] = "path"
+    summary: ClassVar[str] = "The path: exact, by prefix of whole segments, or by expression."
+
+    exact: RoutedPath | None = Field(default=None, description="The whole path.")
+    prefix: PrefixPath | None = Field(
+        default=None, description="Whole segments from the start: `/v1` is `/v1` and `/v1/…`."
+    )
+    regex: Pattern | None = Field(default=None, description="An expression for the whole path.")
+
+    def to_plan(self) -> PathMatch:
+        """The condition's plan node."""
+        return PathMatch(exact=self.exact, prefix=self.prefix, regex=self.regex)

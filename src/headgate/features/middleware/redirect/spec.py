@@ -1,0 +1,60 @@
+"""`redirect`: answer with another place to go; what is not given stays as it was."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, Strict, model_validator
+
+from headgate.features.base import MiddlewareOptions
+from headgate.features.fields import FROM_ENV
+from headgate.features.paths import PrefixPath
+from headgate.features.templates import BareHostTemplate, PathTemplate
+from headgate.kernel.errors import Invalid
+from headgate.plan.middleware import Redirect as RedirectNode
+
+
+class Redirect(MiddlewareOptions):
+    """Answer with a redirect; what is not given stays as it was."""
+
+    key: ClassVar[str] = "redirect"
+    summary: ClassVar[str] = "Answers with a redirect."
+
+    status: Literal[301, 302, 303, 307, 308] = Field(
+        default=308, description="301, 302, 303, 307 or 308; the last two keep method and body."
+    )
+    scheme: Literal["http", "https"] | None = Field(
+        default=None, description="The new scheme; without `port` its own port is meant."
+    )
+    host: BareHostTemplate | None = Field(
+        default=None, description="The new host; may hold variables."
+    )
+    port: Annotated[int, Strict(), Field(ge=1, le=65_535), FROM_ENV] | None = Field(
+        default=None, description="The new port."
+    )
+    path: PathTemplate | None = Field(
+        default=None, description="The whole new path; may hold variables."
+    )
+    prefix: PrefixPath | None = Field(
+        default=None, description="Takes the place of the prefix that the route matched."
+    )
+
+    @model_validator(mode="after")
+    def _leads_elsewhere(self) -> "Redirect":
+        if self.path is not None and self.prefix is not None:
+            raise Invalid('"path" and "prefix" exclude each other', "at most one of them")
+        if not self.model_fields_set - {"status"}:
+            raise Invalid(
+                "the redirect leads to where it came from",
+                'one of "scheme", "host", "port", "path" or "prefix"',
+            )
+        return self
+
+    def to_plan(self) -> RedirectNode:
+        """The redirect's plan node."""
+        return RedirectNode(
+            status=self.status,
+            scheme=self.scheme,
+            host=self.host,
+            port=self.port,
+            path=self.path,
+            prefix=self.prefix,
+        )

@@ -1,0 +1,46 @@
+"""`respond`: answer by ourselves."""
+
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field, Strict, model_validator
+
+from headgate.features.base import MiddlewareOptions
+from headgate.features.fields import FROM_ENV
+from headgate.features.templates import Template
+from headgate.features.values import HeaderMap
+from headgate.kernel.errors import Invalid
+from headgate.plan.middleware import Respond as RespondNode
+
+_BODILESS: Final = (204, 205, 304)
+"""Statuses whose answers have no body (RFC 9110 §15.3.5, §15.3.6, §15.4.5)."""
+
+
+class Respond(MiddlewareOptions):
+    """Answer without asking an upstream."""
+
+    key: ClassVar[str] = "respond"
+    summary: ClassVar[str] = "Answers without asking an upstream."
+
+    status: Annotated[int, Strict(), Field(ge=200, le=599), FROM_ENV] = Field(
+        default=200, description="The status, 200 to 599."
+    )
+    body: Template = Field(
+        default="", description="The body; plain UTF-8 text unless `headers` says otherwise."
+    )
+    headers: HeaderMap = Field(
+        default_factory=dict, description="Headers of the answer; values may hold variables."
+    )
+
+    @model_validator(mode="after")
+    def _body_allowed(self) -> "Respond":
+        if self.body and self.status in _BODILESS:
+            raise Invalid(
+                f"an answer of status {self.status} has no body",
+                "another status, or no body",
+                at="body",
+            )
+        return self
+
+    def to_plan(self) -> RespondNode:
+        """The answer's plan node."""
+        return RespondNode(status=self.status, body=self.body, headers=self.headers)

@@ -1,0 +1,40 @@
+"""The features there are: one line each."""
+
+from typing import Final
+
+from headgate.features.balancer.least_conn.spec import LeastConn
+from headgate.features.balancer.maglev.spec import Maglev
+from headgate.features.balancer.p2c.spec import P2c
+from headgate.features.balancer.random.spec import Random
+from headgate.features.balancer.ring_hash.spec import RingHash
+from headgate.features.balancer.round_robin.spec import RoundRobin
+from headgate.features.base import BalancerOptions, MatchCondition, MiddlewareOptions
+from headgate.features.match.client.spec import Client
+from headgate.features.match.header.spec import Headers
+from headgate.features.match.method.spec import Methods
+from headgate.features.match.path.spec import Path
+from headgate.features.match.query.spec import Query
+from headgate.features.middleware.redirect.spec import Redirect
+from headgate.features.middleware.request_headers.spec import RequestHeaders
+from headgate.features.middleware.respond.spec import Respond
+from headgate.features.middleware.response_headers.spec import ResponseHeaders
+from headgate.features.middleware.rewrite.spec import Rewrite
+
+MATCHES: Final[tuple[type[MatchCondition], ...]] = (Path, Methods, Headers, Query, Client)
+
+MIDDLEWARES: Final[tuple[type[MiddlewareOptions], ...]] = (
+    Rewrite,
+    Redirect,
+    RequestHeaders,
+    ResponseHeaders,
+    Respond,
+)
+
+BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (
+    RoundRobin,
+    LeastConn,
+    Random,
+    P2c,
+    RingHash,
+    Maglev,
+)

@@ -1,0 +1,161 @@
+"""Texts with variables: `${client_ip}`, and `$$` for a dollar sign; as hg-middleware reads them."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import WithJsonSchema
+
+from headgate.features import syntax
+from headgate.features.fields import parsed
+from headgate.kernel.errors import Invalid
+from headgate.kernel.nearest import listed, nearest
+
+VARIABLES: Final[dict[str, str]] = {
+    "client_ip": "The client's address, after trusted peers' headers were read; IPv6 without "
+    "brackets.",
+    "request_id": "The id of this request, as in the access log.",
+    "method": "The request's method.",
+    "scheme": "`http` or `https`: how the client reached the listener.",
+    "protocol": "`HTTP/1.0` or `HTTP/1.1`.",
+    "host": "The request's host, lower case, without port; IPv6 in brackets.",
+    "port": "The port the client named with the host, or else the scheme's own (80, 443).",
+    "path": "The normalised path, before any rewrite.",
+    "query": "What follows the first `?`, without it; empty when there is none.",
+    "target": "Path and query together, with `?` only when there is a query.",
+    "listener": "Name of the listener.",
+    "route": "Name of the route.",
+    "upstream": "Name of the upstream; empty where none is chosen.",
+    "endpoint": "Address of the endpoint; empty where none is chosen yet (`rewrite`, `redirect`, "
+    "`respond`).",
+    "header:NAME": "The request's header of that name as the client sent it; several lines joined "
+    "by `, `; empty when there is none.",
+}
+"""The variables of templates and what each stands for."""
+
+DOLLAR_ALLOWED: Final = "a variable is written `${name}`, a dollar sign `$$`"
+PATH_TEXT_ALLOWED: Final = 'a path such as "/new${path}", without query'
+
+_PIECE = re.compile(r"(?P<text>[^$]+)|\$(?:(?P<dollar>\$)|\{(?P<name>[^}]*)\}|(?P<number>[0-9]+))")
+_NOT_IN_PATHS = re.compile(r"[?#\\\x00-\x20]|[^\x00-\x7f]")
+
+
+class Piece(NamedTuple):
+    """A piece of a template: `kind` is `text`, `dollar`, `name` or `number`."""
+
+    kind: str
+    text: str
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """The pieces of a text with dollar signs; raises `Invalid` where one stands alone."""
+    at = 0
+    while at < len(text):
+        found = _PIECE.match(text, at)
+        if found is None:
+            if text.startswith("${", at):
+                raise Invalid(f"`{text[at : at + 20]}` has no closing brace", DOLLAR_ALLOWED)
+            raise Invalid("a dollar sign stands alone", DOLLAR_ALLOWED)
+        at = found.end()
+        yield Piece(str(found.lastgroup), found[found.lastgroup or 0])
+
+
+def template(text: str) -> str:
+    """A template as it is; raises `Invalid` for a variable there is not."""
+    if "$" in text:
+        for kind, name in pieces(text):
+            if kind == "name":
+                _variable(name)
+            elif kind == "number":
+                raise Invalid(f"`${name}` is known to `rewrite.with` only", DOLLAR_ALLOWED)
+    return text
+
+
+def _variable(name: str) -> None:
+    if name in VARIABLES and name != "header:NAME":
+        return
+    prefix, colon, header = name.partition(":")
+    if prefix == "header" and colon:
+        syntax.header_name(header)
+        return
+    near = nearest(name, VARIABLES)
+    hint = f"the nearest is ${{{near}}}; " if near else ""
+    known = listed(VARIABLES, quote=False, most=len(VARIABLES))
+    raise Invalid(f"there is no variable ${{{name}}}", f"{hint}known are {known}")
+
+
+def _literal(text: str) -> str | None:
+    """What the template is for every request, if it has no variable."""
+    if "$" not in text:
+        return text
+    if any(piece.kind == "name" for piece in pieces(text)):
+        return None
+    return text.replace("$$", "$")
+
+
+def escaped(text: str) -> str:
+    """Text of which nothing is a variable, as a template."""
+    return text.replace("$", "$$")
+
+
+def header_value(text: str) -> str:
+    """A template of one line without controls (RFC 9110 §5.5)."""
+    if any(c < " " and c != "\t" for c in text) or "\x7f" in text:
+        raise Invalid("the value has control characters", "one line of visible text")
+    return template(text)
+
+
+def path_template(text: str) -> str:
+    """A template of a whole path: begins with a slash or a variable, holds no query."""
+    template(text)
+    literal = _literal(text)
+    if literal is not None:
+        syntax.routed_path(literal)
+        return text
+    if not text.startswith(("/", "${")):
+        raise Invalid(f"{syntax.described(text)} does not begin with a slash", PATH_TEXT_ALLOWED)
+    for kind, plain in pieces(text):
+        if kind == "text":
+            check_path_text(plain)
+    return text
+
+
+def check_path_text(plain: str) -> None:
+    """Raises `Invalid` for what may not stand in a path."""
+    found = _NOT_IN_PATHS.search(plain)
+    if found:
+        raise Invalid(f"a path may not hold {found[0]!r}", PATH_TEXT_ALLOWED)
+
+
+def replacement(text: str) -> str:
+    """What a regex rewrite puts in: `$1` and `${name}` are groups; the core knows which exist."""
+    first = next(pieces(text), None)
+    if first is None or (first.kind == "text" and not first.text.startswith("/")):
+        raise Invalid(f"{syntax.described(text)} does not begin with a slash", 'such as "/new/$1"')
+    for kind, plain in pieces(text):
+        if kind == "text":
+            check_path_text(plain)
+    return text
+
+
+def host_template(text: str) -> str:
+    """A template of a host, with or without port."""
+    template(text)
+    literal = _literal(text)
+    return text if literal is None else escaped(syntax.authority(literal))
+
+
+def bare_host_template(text: str) -> str:
+    """A template of a host without port."""
+    template(text)
+    literal = _literal(text)
+    return text if literal is None else escaped(syntax.host_name(literal))
+
+
+_SCHEMA: Final = WithJsonSchema({"type": "string", "format": "template"})
+
+Template = Annotated[str, parsed(template, "text", "text in quotes"), _SCHEMA]
+PathTemplate = Annotated[str, parsed(path_template, "a path", "text in quotes"), _SCHEMA]
+HostTemplate = Annotated[str, parsed(host_template, "a host", "text in quotes"), _SCHEMA]
+BareHostTemplate = Annotated[str, parsed(bare_host_template, "a host", "text in quotes"), _SCHEMA]
+Replacement = Annotated[str, parsed(replacement, "a replacement", "text in quotes"), _SCHEMA]

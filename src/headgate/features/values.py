@@ -1,0 +1,153 @@
+"""Conditions on a value and edits of headers: shapes that several features share."""
+
+from typing import Annotated, Protocol, cast
+
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+
+from headgate.features import syntax, templates
+from headgate.features.base import OneOf, Options
+from headgate.features.expressions import Pattern
+from headgate.features.fields import EnvText
+from headgate.kernel.errors import Invalid
+from headgate.plan.middleware import HeaderEdits as HeaderEditsNode
+from headgate.plan.node import only
+from headgate.plan.objects import ValueMatch
+
+_OURS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "expect",
+    }
+)
+
+
+def _only_true(value: object) -> bool:
+    if value is not True:
+        raise Invalid(f"{syntax.described(value)} means nothing here", "true, the only value")
+    return True
+
+
+True_ = Annotated[bool, PlainValidator(_only_true), WithJsonSchema({"const": True})]
+
+
+class ValueCondition(OneOf):
+    """A condition on a header's or a query parameter's value."""
+
+    exact: str | None = Field(default=None, description="The value is this.")
+    prefix: str | None = Field(default=None, description="The value begins with this.")
+    regex: Pattern | None = Field(
+        default=None, description="The whole value matches this expression."
+    )
+    present: True_ | None = Field(default=None, description="It is there, with whatever value.")
+    absent: True_ | None = Field(default=None, description="It is not there.")
+
+    def to_plan(self) -> ValueMatch:
+        """The condition's plan node."""
+        return only(ValueMatch, self.chosen, getattr(self, self.chosen))
+
+
+class Secrets(Protocol):
+    """The validation context: how `{ file = "…" }` is read."""
+
+    def secret(self, path: str) -> str:
+        """The text of a file without its last line end; raises `Invalid` if there is none."""
+        ...
+
+    def hide(self, text: str) -> None:
+        """Remembers a text of the plan that must not be shown."""
+        ...
+
+
+def _header_value(value: object, info: ValidationInfo) -> str:
+    context = cast(Secrets, info.context)
+    if isinstance(value, str):
+        if isinstance(value, EnvText):
+            context.hide(value)
+        return templates.header_value(value)
+    if isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
+        secret = templates.escaped(context.secret(value["file"]))
+        context.hide(secret)
+        return templates.header_value(secret)
+    raise Invalid(f"{syntax.described(value)} is not a header's value", 'text, or { file = "…" }')
+
+
+HeaderValue = Annotated[
+    str,
+    PlainValidator(_header_value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "template"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "file": {"type": "string", "description": "A file with the value."}
+                    },
+                    "required": ["file"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+"""A header's value: one line with variables, or a secret from a file."""
+
+
+def _editable(name: str) -> str:
+    if name in _OURS:
+        raise Invalid(f'"{name}" belongs to the connection', "headgate sets it by itself")
+    return name
+
+
+def _edited_name(value: object) -> str:
+    if not isinstance(value, str):
+        raise Invalid(f"{syntax.described(value)} is not a header name", syntax.HEADER_NAME_ALLOWED)
+    return _editable(syntax.header_name(value))
+
+
+EditedName = Annotated[
+    str,
+    PlainValidator(_edited_name),
+    WithJsonSchema({"type": "string", "format": "header-name"}),
+]
+
+
+def _distinct(value: object) -> object:
+    """The map as it is; raises `Invalid` when two of its keys are one header."""
+    if isinstance(value, dict) and len(value) > 1:
+        seen: dict[str, str] = {}
+        for key in value:
+            before = seen.setdefault(str(key).lower(), key)
+            if before is not key:
+                raise Invalid(f'"{before}" and "{key}" are one header', "each header once")
+    return value
+
+
+DISTINCT_HEADERS = BeforeValidator(_distinct)
+"""Before a map by header name: names differ in more than case."""
+
+HeaderMap = Annotated[dict[EditedName, HeaderValue], DISTINCT_HEADERS]
+"""Header values by name."""
+
+
+class HeaderEdits(Options):
+    """What becomes of headers; in the order remove, set, add."""
+
+    set: HeaderMap = Field(
+        default_factory=dict, description="Replaced, or made if absent; values may hold variables."
+    )
+    add: HeaderMap = Field(
+        default_factory=dict, description="Added beside what is there; values may hold variables."
+    )
+    remove: list[EditedName] = Field(default_factory=list, description="Removed.")
+
+    def edits(self) -> HeaderEditsNode:
+        """The edits' plan node."""
+        return HeaderEditsNode(set=self.set, add=self.add, remove=tuple(sorted(set(self.remove))))

@@ -1,0 +1,96 @@
+"""Durations and sizes as the config writes them: `"250ms"`, `"64KiB"`.
+
+A parsed value keeps its unit in its type; the plan carries whole milliseconds and bytes.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from headgate.kernel.errors import Invalid
+
+DURATION_ALLOWED: Final = 'a number and a unit: "250ms", "30s", "5m", "1h"'
+SIZE_ALLOWED: Final = 'a number and a unit: "512B", "64KiB", "10MiB", "1GB"'
+OFF_ALLOWED: Final = ', or "off"'
+
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([A-Za-z]+)")
+_DURATIONS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SIZES: Final = {
+    "B": 1,
+    "kB": 1_000,
+    "KB": 1_000,
+    "MB": 1_000_000,
+    "GB": 1_000_000_000,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+}
+_MAX_MS: Final = 366 * 86_400_000
+_MAX_BYTES: Final = 1 << 50
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Duration:
+    """A length of time in whole milliseconds; 0 means off where a key may be switched off."""
+
+    ms: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Duration":
+        """The duration `text` says; raises `Invalid` for anything but a number and a unit.
+
+        >>> Duration.parse("1.5s").ms
+        1500
+        """
+        amount = _scaled(text, _DURATIONS)
+        if amount is None:
+            raise Invalid(f'"{text}" is not a duration', DURATION_ALLOWED)
+        if amount != int(amount) or amount > _MAX_MS:
+            raise Invalid(f'"{text}" is out of range', "whole milliseconds, at most 366 days")
+        return cls(int(amount))
+
+    def __str__(self) -> str:
+        return _written(self.ms, (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ByteSize:
+    """A size in bytes; 0 means off where a key may be switched off."""
+
+    bytes: int
+
+    @classmethod
+    def parse(cls, text: str) -> "ByteSize":
+        """The size `text` says; raises `Invalid` for anything but a number and a unit.
+
+        >>> ByteSize.parse("64KiB").bytes
+        65536
+        """
+        amount = _scaled(text, _SIZES)
+        if amount is None:
+            raise Invalid(f'"{text}" is not a size', SIZE_ALLOWED)
+        if amount != int(amount) or amount > _MAX_BYTES:
+            raise Invalid(f'"{text}" is out of range', "whole bytes, at most 1 PiB")
+        return cls(int(amount))
+
+    def __str__(self) -> str:
+        units = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1))
+        return _written(self.bytes, units)
+
+
+def _scaled(text: str, units: dict[str, int]) -> float | int | None:
+    found = _NUMBER.fullmatch(text.strip())
+    factor = units.get(found[2]) if found else None
+    if found is None or factor is None:
+        return None
+    number = found[1]
+    if "." not in number:
+        return int(number) * factor
+    return round(float(number) * factor, 6)
+
+
+def _written(amount: int, units: tuple[tuple[str, int], ...]) -> str:
+    if amount == 0:
+        return "off"
+    unit, factor = next((u, f) for u, f in units if amount % f == 0)
+    return f"{amount // factor}{unit}"

@@ -1,0 +1,101 @@
+"""The whole config: its sections, and how an entry of each is validated."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import Field, TypeAdapter
+
+from headgate.features import syntax
+from headgate.features.base import Options
+from headgate.kernel.errors import Invalid
+from headgate.model.choice import Middleware, MiddlewareTable
+from headgate.model.host import Host
+from headgate.model.listener import Listener
+from headgate.model.node import Node
+from headgate.model.route import Route
+from headgate.model.tls import Certificate, TlsPolicy
+from headgate.model.upstream import Upstream
+from headgate.plan.kinds import Kind
+
+Entry = Listener | Host | Route | Middleware | Upstream | Certificate | TlsPolicy
+"""One object of the config, validated."""
+
+NAME_ALLOWED: Final = "up to 200 visible characters without spaces or quotes"
+_NAME = re.compile(r"[^\s\"'\x00-\x20\x7f]{1,200}")
+
+
+def object_name(text: str) -> str:
+    """An object's name as it is; raises `Invalid` if it cannot be one."""
+    if not _NAME.fullmatch(text):
+        raise Invalid(f"{syntax.described(text)} is not a name", NAME_ALLOWED)
+    return text
+
+
+class Config(Options):
+    """A config; every section is a table of named objects, in one document or several."""
+
+    include: list[str] = Field(
+        default_factory=list,
+        description="Further documents, relative to this one; `*` and `?` stand for any name in "
+        "the last part.",
+    )
+    node: Node = Field(default=Node(), description="Settings of the whole node.")
+    listeners: dict[str, Listener] = Field(
+        default_factory=dict, description="Addresses we accept on."
+    )
+    hosts: dict[str, Host] = Field(
+        default_factory=dict, description="Virtual hosts: what their routes inherit."
+    )
+    routes: dict[str, Route] = Field(default_factory=dict, description="HTTP routes.")
+    middlewares: dict[str, MiddlewareTable] = Field(
+        default_factory=dict, description="Middlewares, to be named."
+    )
+    upstreams: dict[str, Upstream] = Field(default_factory=dict, description="Pools of endpoints.")
+    certificates: dict[str, Certificate] = Field(default_factory=dict, description="Key pairs.")
+    tls_policies: dict[str, TlsPolicy] = Field(
+        default_factory=dict, description="TLS versions, ciphers and client authentication."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of named objects."""
+
+    key: str
+    """The top-level key."""
+    kind: Kind
+    """What its objects become."""
+    noun: str
+    """How messages call one of them."""
+    validate: Callable[..., Entry]
+    """From a document's values to the model; raises `pydantic.ValidationError`."""
+    name: Callable[[str], str] = object_name
+    """From a key to a canonical name; raises `Invalid`."""
+
+
+SECTIONS: Final = {
+    section.key: section
+    for section in (
+        Section("listeners", "listener", "listener", Listener.model_validate),
+        Section("hosts", "host", "host", Host.model_validate, syntax.host_pattern),
+        Section("routes", "route", "route", Route.model_validate),
+        Section(
+            "middlewares",
+            "middleware",
+            "middleware",
+            TypeAdapter[Middleware](MiddlewareTable).validate_python,
+        ),
+        Section("upstreams", "upstream", "upstream", Upstream.model_validate),
+        Section("certificates", "certificate", "certificate", Certificate.model_validate),
+        Section("tls_policies", "tls_policy", "TLS policy", TlsPolicy.model_validate),
+    )
+}
+"""The sections of named objects by their key."""
+
+SECTION_OF: Final[dict[Kind, str]] = {section.kind: section.key for section in SECTIONS.values()}
+"""The section an object of a kind is written in."""
+
+TOP_LEVEL: Final = tuple(Config.model_fields)
+"""Every top-level key there is."""

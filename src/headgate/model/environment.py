@@ -1,0 +1,106 @@
+"""A config out of environment variables alone, for containers that have no file (DESIGN §9)."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, get_args
+
+import msgspec
+
+from headgate.features import syntax
+from headgate.kernel.errors import Invalid
+from headgate.kernel.nearest import listed
+from headgate.model.node import LogLevel
+from headgate.model.problems import Problem
+
+NAME: Final = "environment"
+"""What the document is called in diagnostics."""
+
+LISTEN: Final = "PROXY_LISTEN_ADDR"
+UPSTREAMS: Final = "PROXY_UPSTREAM_ADDRS"
+METRICS: Final = "PROXY_METRICS_ADDR"
+REQUEST_TIMEOUT: Final = "PROXY_REQUEST_TIMEOUT_MS"
+
+DEFAULTS: Final[Mapping[str, str]] = {
+    LISTEN: "127.0.0.1:3000",
+    UPSTREAMS: "http://127.0.0.1:8080",
+    METRICS: "127.0.0.1:9090",
+    REQUEST_TIMEOUT: "30000",
+}
+"""The variables and what they are when not set; `HEADGATE_LOG` or `RUST_LOG` is `info` then."""
+
+MEANINGS: Final[Mapping[str, str]] = {
+    LISTEN: "IP address and port to listen on.",
+    UPSTREAMS: "The servers, separated by commas; all `http://` or all `https://`.",
+    METRICS: "Where metrics and health are served; a loopback address serves the admin API too.",
+    REQUEST_TIMEOUT: "Milliseconds for a whole request; 0 = off.",
+}
+"""What each variable means."""
+
+
+def document_text(env: Mapping[str, str]) -> tuple[bytes, tuple[Problem, ...]]:
+    """A config document in JSON, and the variables that mean nothing.
+
+    One listener, one upstream, one route for every host. The metrics address serves the whole
+    admin API if it is loopback, and health and metrics alone if others can reach it.
+    """
+    found: list[Problem] = []
+
+    def read(variable: str, parse: Callable[[str], object]) -> object:
+        try:
+            return parse(env.get(variable) or DEFAULTS[variable])
+        except Invalid as wrong:
+            found.append(Problem((variable,), wrong.what, wrong.allowed))
+            return parse(DEFAULTS[variable])
+
+    listen = read(LISTEN, syntax.listen_address)
+    upstream = read(UPSTREAMS, _upstream)
+    metrics = str(read(METRICS, syntax.listen_address))
+    timeout = read(REQUEST_TIMEOUT, _milliseconds)
+    node: dict[str, object] = {"log_level": _log_level(env, found)}
+    node |= (
+        {"admin": metrics} if syntax.is_loopback(metrics) else {"admin": "off", "metrics": metrics}
+    )
+    config = {
+        "node": node,
+        "listeners": {"default": {"address": listen, "protocol": "http", "default": True}},
+        "upstreams": {"default": upstream},
+        "routes": {"default": {"upstream": "default", "timeouts": {"request": timeout}}},
+    }
+    return msgspec.json.encode(config), tuple(found)
+
+
+def _upstream(text: str) -> dict[str, object]:
+    addresses: list[str] = []
+    schemes: set[str] = set()
+    for part in (part.strip() for part in text.split(",")):
+        scheme, found, rest = part.partition("://")
+        if not found:
+            scheme, rest = "http", part
+        if scheme not in ("http", "https"):
+            raise Invalid(f'"{part}" has the scheme "{scheme}"', '"http" or "https"')
+        address = rest.removesuffix("/")
+        port = "" if address.rpartition("]")[2].count(":") else (":80", ":443")[scheme == "https"]
+        addresses.append(syntax.endpoint_address(address + port))
+        schemes.add(scheme)
+    if len(schemes) > 1:
+        raise Invalid("some addresses are http and some https", "one scheme for all of them")
+    tls: dict[str, object] = {"tls": {}} if schemes == {"https"} else {}
+    return {"endpoints": addresses, **tls}
+
+
+def _milliseconds(text: str) -> str:
+    if not text.strip().isdecimal():
+        raise Invalid(f'"{text}" is not a time', "whole milliseconds, 0 = off")
+    return f"{int(text)}ms" if int(text) else "off"
+
+
+def _log_level(env: Mapping[str, str], found: list[Problem]) -> str:
+    """The first plain level of `HEADGATE_LOG`, else of `RUST_LOG` (`info,hyper=warn`)."""
+    variable = "HEADGATE_LOG" if env.get("HEADGATE_LOG") else "RUST_LOG"
+    words = [word.strip().lower() for word in env.get(variable, "").split(",")]
+    plain = next((word for word in words if word and "=" not in word), "info")
+    level = {"warning": "warn", "trace": "debug", "off": "error"}.get(plain, plain)
+    if level not in get_args(LogLevel):
+        allowed = listed(get_args(LogLevel))
+        found.append(Problem((variable,), f'"{plain}" is not a log level', allowed))
+        return "info"
+    return level

@@ -1,0 +1,24 @@
+"""The port through which documents and what they refer to are read."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Protocol
+
+
+class Files(Protocol):
+    """Files as the config sees them; tests give files in memory."""
+
+    def read(self, path: PurePath) -> bytes:
+        """The whole content. Raises `OSError` (its `strerror` is shown to the user)."""
+        ...
+
+    def glob(self, pattern: PurePath) -> Sequence[PurePath]:
+        """Existing files that match, sorted; a path without wildcards matches itself or nothing.
+
+        `*`, `?` and `[…]` count in the last component only.
+        """
+        ...
+
+    def is_directory(self, path: PurePath) -> bool:
+        """Whether it is a directory that can be listed."""
+        ...

@@ -1,0 +1,22 @@
+"""`[hosts."NAME"]`: a virtual host, inherited by its routes."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from headgate.features.base import Options
+from headgate.model.choice import MiddlewareRef
+from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
+
+
+class Host(Options):
+    """A virtual host: what its routes inherit. Its name is the host."""
+
+    certificate: Annotated[list[str], ONE_OR_MORE, OR_ITEM] = Field(
+        default_factory=list,
+        description="The certificate for this name, or several (one ECDSA, one RSA).",
+    )
+    tls_policy: str | None = Field(default=None, description="TLS policy; absent = the listener's.")
+    middlewares: list[MiddlewareRef] = Field(
+        default_factory=list, description="Run before the route's own; names or inline."
+    )

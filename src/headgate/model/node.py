@@ -1,0 +1,185 @@
+"""`[node]`: settings of the whole node.
+
+Some go to the data plane with the plan (log level, access log, limits, drain, resolver), the
+others stay with the control process and the supervisor (`AdminSettings`).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, WithJsonSchema
+
+from headgate.features import syntax
+from headgate.features.base import OneOf, Options
+from headgate.features.fields import (
+    FROM_ENV,
+    CountOrOff,
+    DurationText,
+    EndpointAddress,
+    ListenAddress,
+    number,
+)
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import Duration
+from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
+
+LogLevel = Literal["error", "warn", "info", "debug"]
+LogFormat = Literal["json", "combined"]
+DEFAULT_ADMIN = "127.0.0.1:9090"
+
+
+class LogTable(OneOf):
+    """Where access records go; exactly one is given."""
+
+    path: str | None = Field(
+        default=None, description="A file by absolute path, reopened on SIGUSR1."
+    )
+    syslog: EndpointAddress | None = Field(
+        default=None, description='RFC 5424 datagrams to `"unix:/dev/log"` or `"host:port"` (UDP).'
+    )
+
+
+def _stdout(value: object) -> object:
+    if isinstance(value, str) and value != "stdout":
+        raise Invalid(f'"{value}" is not a sink', _SINKS)
+    return None if value == "stdout" else value
+
+
+_SINKS = '"stdout", { path = "/var/log/headgate/access.log" } or { syslog = "unix:/dev/log" }'
+
+
+class AccessLog(Options):
+    """The access log."""
+
+    format: LogFormat = Field(default="json", description="`json` or Apache's `combined`.")
+    sink: Annotated[LogTable | None, BeforeValidator(_stdout), OrWord(("stdout",))] = Field(
+        default=None,
+        description="`stdout`, a file, or syslog.",
+        json_schema_extra={"default": "stdout"},
+    )
+
+
+def _log(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value == "off":
+        return None
+    if value in ("json", "combined"):
+        return {"format": value}
+    raise Invalid(f'"{value}" is not an access log', '"off", "json", "combined" or a table')
+
+
+class NodeLimits(Options):
+    """What clients may take of the whole node."""
+
+    connections: Annotated[int, Strict(), Field(ge=1, le=10_000_000), FROM_ENV] = Field(
+        default=20_000, description="Client connections open at once; above it new ones are closed."
+    )
+    connections_per_client: CountOrOff = Field(
+        default=0, description="Client connections open at once from one address."
+    )
+
+
+class Drain(Options):
+    """How leaving is spread out."""
+
+    delay: DurationText = Field(
+        default=Duration(5_000), description="Not ready any more, but still accepting."
+    )
+    idle_grace: DurationText = Field(
+        default=Duration(1_000),
+        description="Idle connections live on this long once listeners closed.",
+    )
+    deadline: DurationText = Field(
+        default=Duration(30_000), description="What is left is cut after this long, from the start."
+    )
+
+
+class Resolver(Options):
+    """How names of endpoints are resolved."""
+
+    servers: list[ListenAddress] = Field(
+        default_factory=list, description="Name servers as address and port; none = the system's."
+    )
+    min_ttl: DurationText = Field(
+        default=Duration(1_000), description="A name is not asked again before this."
+    )
+    max_ttl: DurationText = Field(
+        default=Duration(60_000), description="An answer is not believed longer than this."
+    )
+    timeout: DurationText = Field(default=Duration(5_000), description="One lookup's time.")
+
+
+def _workers(value: object) -> object:
+    value = number(value)
+    if value == "auto":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1024:  # noqa: PLR2004
+        return value
+    raise Invalid(
+        f"{syntax.described(value)} is not a number of workers",
+        '"auto" (one per core this process may use) or a whole number from 1 to 1024',
+    )
+
+
+Workers = Annotated[
+    int | None,
+    PlainValidator(_workers),
+    WithJsonSchema(
+        {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 1024}]}
+    ),
+]
+
+
+def _loopback(address: str) -> str:
+    if not syntax.is_loopback(address):
+        raise Invalid(
+            f'"{address}" can be reached from other hosts',
+            'a loopback address such as "127.0.0.1:9090"; `metrics` may be served elsewhere',
+        )
+    return address
+
+
+def _no_addresses(value: object) -> object:
+    return [] if value == "off" else value
+
+
+class Node(Options):
+    """Settings of the whole node."""
+
+    log_level: LogLevel = Field(default="info", description="`error`, `warn`, `info` or `debug`.")
+    access_log: Annotated[
+        AccessLog | None, BeforeValidator(_log), OrWord(("off", "json", "combined"))
+    ] = Field(
+        default=None,
+        description="The access log; a bare format writes to stdout.",
+        json_schema_extra={"default": "off"},
+    )
+    limits: NodeLimits = Field(default=NodeLimits(), description="What clients may take in all.")
+    drain: Drain = Field(default=Drain(), description="How leaving is spread out.")
+    resolver: Resolver = Field(
+        default=Resolver(), description="How names of endpoints are resolved."
+    )
+    workers: Workers = Field(
+        default=None,
+        description="Worker threads of the data plane; `auto` = one per core it may use.",
+        json_schema_extra={"default": "auto"},
+    )
+    admin: Annotated[
+        list[Annotated[ListenAddress, AfterValidator(_loopback)]],
+        ONE_OR_MORE,
+        OR_ITEM,
+        BeforeValidator(_no_addresses),
+        OrWord(("off",)),
+    ] = Field(
+        default=[DEFAULT_ADMIN],
+        description="Addresses of the admin API, health and metrics; loopback only. `off` leaves "
+        "the Unix socket in `state_dir`.",
+    )
+    metrics: Annotated[list[ListenAddress], ONE_OR_MORE, OR_ITEM] = Field(
+        default_factory=list,
+        description="Further addresses that serve `/metrics`, `/live`, `/ready`, `/health` only.",
+    )
+    state_dir: str | None = Field(
+        default=None,
+        description="Directory of plan, keys, sockets and lock; absent = chosen by `run`.",
+    )

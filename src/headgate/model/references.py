@@ -1,0 +1,45 @@
+"""`${env:NAME}` in a document's values, replaced before they are typed."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from headgate.features.fields import EnvText
+from headgate.kernel.diagnostics import ConfigPath
+from headgate.model.problems import Problem
+
+MARK: Final = "${env:"
+"""Text that has no such mark needs no replacing."""
+
+_REFERENCE = re.compile(r"\$\{env:([^}]*)\}")
+_NAME_ALLOWED = "a variable of headgate's environment that is set"
+
+
+def resolved(
+    value: object, path: ConfigPath, env: Mapping[str, str]
+) -> tuple[object, tuple[Problem, ...]]:
+    """The value with every `${env:NAME}` replaced, and what could not be.
+
+    Text that held a reference becomes `EnvText`; a variable that is not set becomes empty text
+    and a problem. Keys are left alone.
+    """
+    found: list[Problem] = []
+
+    def walk(node: object, at: ConfigPath) -> object:
+        if isinstance(node, str):
+            return _text(node, at) if MARK in node else node
+        if isinstance(node, list):
+            return [walk(item, (*at, index)) for index, item in enumerate(node)]
+        if isinstance(node, dict):
+            return {key: walk(item, (*at, str(key))) for key, item in node.items()}
+        return node
+
+    def _text(text: str, at: ConfigPath) -> str:
+        missing = [name for name in _REFERENCE.findall(text) if name not in env]
+        found.extend(
+            Problem(at, f'the environment has no variable "{name}"', _NAME_ALLOWED)
+            for name in missing
+        )
+        return EnvText(_REFERENCE.sub(lambda m: env.get(m[1], ""), text))
+
+    return walk(value, path), tuple(found)

@@ -1,0 +1,122 @@
+"""The config's JSON Schema, and questions to it: which keys are known at a path, which values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from headgate.kernel.units import ByteSize, Duration
+from headgate.model.config import Config
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+class _Generator(GenerateJsonSchema):
+    """Absent is written by leaving a key out, never by null; defaults are written as users do."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def encode_default(self, dft: object) -> object:
+        if isinstance(dft, Duration | ByteSize):
+            return str(dft)
+        if isinstance(dft, BaseModel):
+            return {}
+        return super().encode_default(dft)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        out = super().default_schema(schema)
+        default = out.get("default")
+        if default is None or default in ({}, []):
+            out.pop("default", None)
+        elif default == 0 and {"const": "off"} in out.get("anyOf", ()):
+            out["default"] = "off"
+        return out
+
+
+@cache
+def config_schema() -> JsonSchemaValue:
+    """The JSON Schema (2020-12) of a config document; do not change it."""
+    schema = Config.model_json_schema(schema_generator=_Generator, mode="validation")
+    _untitle(schema)
+    return {"$schema": DIALECT, "title": "headgate config", **schema}
+
+
+def _untitle(node: object) -> None:
+    """Removes the titles that Pydantic makes of names: they say nothing a name does not."""
+    if isinstance(node, dict):
+        if isinstance(node.get("title"), str):
+            del node["title"]
+        for value in node.values():
+            _untitle(value)
+    elif isinstance(node, list):
+        for value in node:
+            _untitle(value)
+
+
+def at(path: Sequence[str | int]) -> list[JsonSchemaValue]:
+    """The alternatives that may stand at a path; none if nothing may."""
+    found = list(_alternatives(config_schema()))
+    for part in path:
+        found = [choice for schema in found for choice in _below(schema, part)]
+    return found
+
+
+def known_keys(path: Sequence[str | int]) -> list[str]:
+    """The keys of the table at a path, in the order of the reference."""
+    keys = (key for schema in at(path) for key in schema.get("properties", {}))
+    return list(dict.fromkeys(keys))
+
+
+def choices(path: Sequence[str | int]) -> list[str | int]:
+    """The words and numbers allowed at a path, where they are all there is."""
+    found: list[str | int] = []
+    for schema in at(path):
+        found += schema.get("enum", [schema["const"]] if "const" in schema else [])
+    return found
+
+
+def bounds(path: Sequence[str | int]) -> tuple[int | None, int | None]:
+    """The smallest and largest number allowed at a path."""
+    for schema in at(path):
+        if "minimum" in schema or "maximum" in schema:
+            return schema.get("minimum"), schema.get("maximum")
+    return None, None
+
+
+def description(path: Sequence[str | int]) -> str:
+    """What the key at a path means, without the full stop; empty if it is not described."""
+    *parent, key = path
+    for schema in at(parent):
+        prop = schema.get("properties", {}).get(key)
+        if prop and "description" in prop:
+            return str(prop["description"]).rstrip(".")
+    return ""
+
+
+def _below(schema: JsonSchemaValue, part: str | int) -> Iterator[JsonSchemaValue]:
+    if isinstance(part, int):
+        inner: Mapping[str, object] | None = schema.get("items")
+    else:
+        inner = schema.get("properties", {}).get(part)
+        extra = schema.get("additionalProperties")
+        if inner is None and isinstance(extra, dict):
+            inner = extra
+    if inner is not None:
+        yield from _alternatives(dict(inner))
+
+
+def _alternatives(schema: JsonSchemaValue) -> Iterator[JsonSchemaValue]:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        yield from _alternatives(config_schema()["$defs"][name])
+        return
+    inner = schema.get("anyOf") or schema.get("oneOf")
+    if inner:
+        for choice in inner:
+            yield from _alternatives(choice)
+    else:
+        yield schema

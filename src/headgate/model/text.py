@@ -1,0 +1,49 @@
+"""Config text by format: read in the core, positions on demand."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Final
+
+from headgate._core import Document, TextError, parse_text
+from headgate.kernel.diagnostics import ConfigPath, Diagnostic
+from headgate.kernel.nearest import listed
+from headgate.model.problems import Where
+
+SUFFIXES: Final[Mapping[str, str]] = {
+    ".toml": "toml",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".json": "json",
+}
+"""The format of a document by its suffix."""
+
+
+def read_document(
+    name: str, content: bytes, before: Document | None = None
+) -> Document | Diagnostic:
+    """The document of that name, or why it cannot be read; the suffix says the format.
+
+    `before` is the document of an earlier form of the text: only what was edited is read then.
+    """
+    suffix = PurePath(name).suffix.lower()
+    if suffix not in SUFFIXES:
+        return Diagnostic(
+            file=name,
+            message=f'the suffix "{suffix}" says no format',
+            allowed=f"a name that ends in {listed(SUFFIXES, quote=False)}",
+        )
+    try:
+        return parse_text(name, content, SUFFIXES[suffix], before)
+    except TextError as wrong:
+        return Diagnostic(file=name, line=wrong.line, column=wrong.column, message=wrong.message)
+
+
+def position(document: Document, path: ConfigPath, where: Where) -> tuple[int, int]:
+    """Line and column of a path, or of the nearest thing around it that the text has."""
+    found = document.locate(path, where) if path else None
+    while found is None and path:
+        # One item where a list may stand has no index in the text: `match = { … }` is `match[0]`.
+        unlisted = tuple(part for part in path if isinstance(part, str))
+        found = document.locate(unlisted, where) or document.locate(path, "value")
+        path, where = path[:-1], "value"
+    return found or (1, 1)

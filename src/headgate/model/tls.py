@@ -1,0 +1,69 @@
+"""`[certificates.NAME]` and `[tls_policies.NAME]`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from headgate.features.base import Options
+from headgate.features.fields import Flag
+from headgate.kernel.errors import Invalid
+
+CipherSuite = Literal[
+    "TLS13_AES_256_GCM_SHA384",
+    "TLS13_AES_128_GCM_SHA256",
+    "TLS13_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+]
+Group = Literal["x25519mlkem768", "x25519", "secp256r1", "secp384r1"]
+TlsVersion = Literal["1.2", "1.3"]
+
+
+class Certificate(Options):
+    """A key pair from files; relative paths are relative to the document."""
+
+    cert_file: str = Field(description="PEM chain, leaf first.")
+    key_file: str = Field(description="PEM private key.")
+    ocsp_file: str | None = Field(default=None, description="DER OCSP response to staple.")
+
+
+class ClientAuth(Options):
+    """Certificates of clients."""
+
+    ca_file: str = Field(description="PEM bundle of the roots that sign clients' certificates.")
+    required: Flag = Field(default=True, description="Refuse clients that send none.")
+
+
+class TlsPolicy(Options):
+    """Versions, ciphers and client authentication."""
+
+    min_version: TlsVersion = Field(default="1.2", description="Lowest version.")
+    max_version: TlsVersion = Field(default="1.3", description="Highest version.")
+    cipher_suites: Annotated[list[CipherSuite], Field(min_length=1)] | None = Field(
+        default=None, description="Cipher suites in order of preference; absent = all safe ones."
+    )
+    groups: Annotated[list[Group], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Key exchange groups in order of preference; absent = `x25519mlkem768`, "
+        "`x25519`, `secp256r1`, `secp384r1`.",
+    )
+    alpn: Annotated[list[Literal["http/1.1"]], Field(min_length=1)] | None = Field(
+        default=None, description="Protocols offered by ALPN; absent = `http/1.1`."
+    )
+    client_auth: ClientAuth | None = Field(
+        default=None, description="Certificates of clients; absent = none are asked for."
+    )
+    tickets: Flag = Field(default=True, description="Whether sessions are resumed by tickets.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TlsPolicy":
+        if self.min_version > self.max_version:
+            raise Invalid(
+                f"min_version {self.min_version} is above max_version {self.max_version}",
+                "a max_version at least as high",
+            )
+        return self

@@ -1,0 +1,37 @@
+"""The program of the control process. Its one argument is made by `headgate run`."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from headgate.node import logs
+from headgate.node.link import LinkError, SupervisorLink
+from headgate.node.options import Options
+from headgate.node.process import ControlProcess
+from headgate.node.source import make_source
+from headgate.node.state import Node
+
+
+def main() -> int:
+    """Runs the control process; the exit code."""
+    options = Options.decode(sys.argv[-1])
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text("headgate-ctl")  # what `ps` shows
+    environment = os.environ.get("HEADGATE_LOG") or os.environ.get("RUST_LOG")
+    logs.configure(logs.level_of(options.log_level or environment))
+    try:
+        return asyncio.run(_run(options))
+    except LinkError as error:
+        sys.stderr.write(f"headgate: {error}\n")
+        return 1
+
+
+async def _run(options: Options) -> int:
+    link = await SupervisorLink.connect(str(Path(options.state_dir) / "supervisor.sock"))
+    return await ControlProcess(Node(options, make_source(options), link)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

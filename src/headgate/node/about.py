@@ -1,0 +1,81 @@
+"""The documents of the admin API."""
+
+import importlib.metadata
+
+import msgspec
+
+from headgate.engines.native.types import DataPlaneStatus, UpstreamStatus
+from headgate.node.link import About
+from headgate.node.results import ReloadResult
+
+
+def version() -> str:
+    """The version of the installed package."""
+    try:
+        return importlib.metadata.version("headgate")
+    except importlib.metadata.PackageNotFoundError:
+        return "0.0.0"
+
+
+class ConfigStatus(msgspec.Struct, frozen=True):
+    """What is served and how the last reload ended; `digest` is hex, times are Unix seconds."""
+
+    sources: list[str]
+    digest: str
+    objects: int
+    last_success_at: float
+    last_reload: ReloadResult | None
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """The control process itself."""
+
+    version: str
+    pid: int
+    uptime_s: float
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """`GET /status`. `dataplane` is null while it is being replaced, `supervisor` when gone."""
+
+    ready: bool
+    reason: str
+    control: ProcessStatus
+    config: ConfigStatus
+    supervisor: About | None
+    dataplane: DataPlaneStatus | None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`GET /health`: `ok`, `degraded` (an endpoint is not up) or `down` (no data plane)."""
+
+    status: str
+    upstreams: list[UpstreamStatus]
+
+
+class PlanObjectDocument(msgspec.Struct, frozen=True):
+    """One object of the plan that is served."""
+
+    kind: str
+    name: str
+    digest: str
+    value: msgspec.Raw
+
+
+class ConfigDocument(msgspec.Struct, frozen=True):
+    """`GET /config`: the plan that is served; key material is named by its hash."""
+
+    digest: str
+    objects: list[PlanObjectDocument]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error answer."""
+
+    error: str
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The answer to something that was begun."""
+
+    ok: bool = True

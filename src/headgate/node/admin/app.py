@@ -1,0 +1,149 @@
+"""The routes of the admin API; what they say is built elsewhere."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from headgate.node import metrics, report
+from headgate.node.about import Done, Problem
+from headgate.node.admin.guard import Guard
+from headgate.node.explain import Explainer, ExplainError
+from headgate.node.exposition import CONTENT_TYPE
+from headgate.node.link import LinkError
+from headgate.node.results import Outcome, ReloadResult
+from headgate.node.state import Node
+
+_MAX_BODY = 256 * 1024
+_STATUS = {
+    Outcome.APPLIED: 200,
+    Outcome.UNCHANGED: 200,
+    Outcome.REFUSED: 422,
+    Outcome.FAILED: 503,
+}
+
+
+def json(document: msgspec.Struct, status: int = 200) -> Response:
+    """An answer with a JSON document."""
+    return Response(msgspec.json.encode(document), status, media_type="application/json")
+
+
+def admin_app(node: Node) -> Starlette:
+    """Everything; for loopback and the Unix socket."""
+    api = Api(node)
+    return Starlette(
+        routes=[
+            *api.open_routes(),
+            Route("/status", api.status),
+            Route("/config", api.config),
+            Route("/events", api.events),
+            Route("/reload", api.reload, methods=["POST"]),
+            Route("/drain", api.drain, methods=["POST"]),
+            Route("/explain", api.explain, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard, names=node.options.admin_hosts)],
+    )
+
+
+def metrics_app(node: Node) -> Starlette:
+    """Health and metrics alone; for an address that others may reach."""
+    return Starlette(
+        routes=Api(node).open_routes(),
+        middleware=[Middleware(Guard, names=node.options.admin_hosts)],
+    )
+
+
+class Api:
+    """The handlers."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._explainer = Explainer(node)
+
+    def open_routes(self) -> list[Route]:
+        """What monitoring needs; nothing that changes anything."""
+        return [
+            Route("/live", self.live),
+            Route("/ready", self.ready),
+            Route("/health", self.health),
+            Route("/metrics", self.metrics),
+        ]
+
+    async def live(self, _request: Request) -> Response:
+        """This process answers."""
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, _request: Request) -> Response:
+        """200 while new traffic is welcome; 503 with the reason otherwise."""
+        is_ready, reason = self._node.readiness()
+        return PlainTextResponse(f"{reason}\n", 200 if is_ready else 503)
+
+    async def health(self, _request: Request) -> Response:
+        """Every endpoint's state; 503 only without a data plane."""
+        document = await report.health(self._node)
+        return json(document, 503 if document.status == "down" else 200)
+
+    async def metrics(self, _request: Request) -> Response:
+        """The metrics page."""
+        return Response(await metrics.page(self._node), headers={"content-type": CONTENT_TYPE})
+
+    async def status(self, _request: Request) -> Response:
+        """What runs, what is served, how the last reload ended."""
+        return json(await report.status(self._node))
+
+    async def config(self, _request: Request) -> Response:
+        """The plan that is served."""
+        document = report.config(self._node)
+        if document is None:
+            return json(Problem("no config was served by this control process yet"), 503)
+        return json(document)
+
+    async def reload(self, _request: Request) -> Response:
+        """Reads the config again; 422 with all diagnostics when it is refused."""
+        result: ReloadResult = await self._node.pipeline.reload("request")
+        return json(result, _STATUS[result.outcome])
+
+    async def drain(self, _request: Request) -> Response:
+        """Begins the end of the node."""
+        try:
+            await self._node.link.drain()
+        except LinkError as error:
+            return json(Problem(str(error)), 503)
+        return json(Done(), 202)
+
+    async def explain(self, request: Request) -> Response:
+        """Which route a request would take, and why."""
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MAX_BODY:
+                return json(Problem(f"at most {_MAX_BODY} bytes"), 413)
+        try:
+            answer = await self._explainer.explain(bytes(body))
+        except ExplainError as error:
+            return json(Problem(str(error)), error.status)
+        return Response(answer, media_type="application/json")
+
+    async def events(self, request: Request) -> Response:
+        """The last events and then new ones, as JSON lines or, if asked for, server-sent events.
+
+        `?follow=false` ends after those that are kept.
+        """
+        sse = "text/event-stream" in request.headers.get("accept", "")
+        follow = request.query_params.get("follow", "true") not in {"0", "false", "no"}
+        kind = "text/event-stream" if sse else "application/jsonl"
+        headers = {"content-type": kind, "cache-control": "no-store"}
+        return StreamingResponse(self._event_lines(sse=sse, follow=follow), headers=headers)
+
+    async def _event_lines(self, *, sse: bool, follow: bool) -> AsyncIterator[bytes]:
+        before, after = (b"data: ", b"\n\n") if sse else (b"", b"\n")
+        if not follow:
+            for line in self._node.events.kept():
+                yield before + line + after
+            return
+        async for line in self._node.events.follow():
+            yield before + line + after

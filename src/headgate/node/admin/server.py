@@ -1,0 +1,87 @@
+"""Serves the admin API from our own event loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+_GRACE_S = 2
+_BACKLOG = 128
+
+
+class AddressTakenError(Exception):
+    """An admin address cannot be opened; the message says why and what to do."""
+
+
+class AdminServer(uvicorn.Server):
+    """uvicorn without its signal handlers and without its ten wake-ups a second."""
+
+    def __init__(self, app: ASGIApp, sockets: list[socket.socket]) -> None:
+        """`sockets` listen already."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                date_header=False,
+                server_header=False,
+                http="h11",
+                ws="none",
+                backlog=_BACKLOG,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+        self._own_sockets = sockets
+        self._leave = asyncio.Event()
+
+    async def run_until_stopped(self) -> None:
+        """Serves until `stop`, then gives requests in flight a moment."""
+        await self.serve(sockets=self._own_sockets)
+
+    def stop(self) -> None:
+        """Ends `run_until_stopped`."""
+        self._leave.set()
+
+    async def main_loop(self) -> None:
+        """Waits for `stop`."""
+        await self._leave.wait()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to the process that owns them."""
+        yield
+
+
+def open_tcp(address: str) -> socket.socket:
+    """A listening socket for `host:port`; raises AddressTakenError."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        one = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise AddressTakenError(f"admin address {address}: {error}") from error
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((host, int(port)))
+        one.listen(_BACKLOG)  # now: who is told that it is open may connect at once
+    except (OSError, ValueError, OverflowError) as error:
+        one.close()
+        why = getattr(error, "strerror", None) or str(error)
+        raise AddressTakenError(f"admin address {address}: {why}") from error
+    return one
+
+
+def open_unix(path: Path) -> socket.socket:
+    """A listening socket that only its owner may use; what is at `path` is replaced."""
+    path.unlink(missing_ok=True)
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    one.bind(str(path))
+    path.chmod(0o600)
+    one.listen(_BACKLOG)
+    return one

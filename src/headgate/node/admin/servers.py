@@ -1,0 +1,117 @@
+"""The admin API's servers: one for the Unix socket, one per address, changed with the config."""
+
+import asyncio
+import contextlib
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from starlette.types import ASGIApp
+
+from headgate.compile.settings import NodeSettings
+from headgate.node import logs
+from headgate.node.admin.server import AddressTakenError, AdminServer, open_tcp, open_unix
+from headgate.node.options import Options
+
+_GRACE_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    is_admin: bool
+    socket: socket.socket
+    server: AdminServer
+    task: asyncio.Task[None]
+
+
+class AdminServers:
+    """Serves `admin_app` on loopback and the Unix socket, `metrics_app` where asked."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._apps: dict[bool, ASGIApp] = {}
+        self._running: dict[str, _Running] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._prepared: dict[str, socket.socket] = {}
+        self._wanted: dict[str, bool] = {}
+        self._log_level = ""
+        self._record = Path(options.state_dir) / "admin.json"
+
+    def start(self, admin: ASGIApp, metrics: ASGIApp, *, restore: bool) -> None:
+        """Serves the Unix socket; addresses follow with the first config.
+
+        `restore`: also what the control process before us served, should the config be refused.
+        """
+        self._apps = {True: admin, False: metrics}
+        path = Path(self._options.state_dir) / "admin.sock"
+        self._serve(str(path), open_unix(path), is_admin=True)
+        if restore:
+            with contextlib.suppress(OSError, msgspec.MsgspecError, AddressTakenError):
+                before = msgspec.json.decode(self._record.read_bytes(), type=dict[str, bool])
+                for address, is_admin in before.items():
+                    self._serve(address, open_tcp(address), is_admin=is_admin)
+
+    def addresses(self) -> list[str]:
+        """What is served now, the Unix socket's path among them."""
+        return list(self._running)
+
+    def prepare(self, settings: NodeSettings) -> list[str]:
+        """Opens the addresses that are new; what is wrong with them."""
+        options = self._options
+        admin = settings.admin if options.admin is None else options.admin
+        metrics = settings.metrics if options.metrics is None else options.metrics
+        self._wanted = dict.fromkeys(metrics, False) | dict.fromkeys(admin, True)
+        self._log_level = options.log_level or settings.log_level
+        wrong: list[str] = []
+        for address in self._wanted:
+            if address not in self._running:
+                try:
+                    self._prepared[address] = open_tcp(address)
+                except AddressTakenError as error:
+                    wrong.append(str(error))
+        return wrong
+
+    def commit(self) -> None:
+        """Serves what was prepared; stops what the config no longer names."""
+        logs.configure(self._log_level)
+        for address, is_admin in self._wanted.items():
+            running = self._running.get(address)
+            if running is not None and running.is_admin is not is_admin:
+                self._prepared[address] = running.socket.dup()
+                self._stop(address)
+        for address, one in self._prepared.items():
+            self._serve(address, one, is_admin=self._wanted[address])
+        self._prepared.clear()
+        gone = [a for a in self._running if a not in self._wanted and not a.startswith("/")]
+        for address in gone:
+            self._stop(address)
+        with contextlib.suppress(OSError):  # a full disk must not refuse a config
+            self._record.write_bytes(msgspec.json.encode(self._wanted))
+
+    def abandon(self) -> None:
+        """Closes what was prepared and not committed."""
+        for one in self._prepared.values():
+            one.close()
+        self._prepared.clear()
+
+    async def close(self) -> None:
+        """Stops everything; requests in flight get a moment."""
+        for address in list(self._running):
+            self._stop(address)
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=_GRACE_S)
+
+    def _serve(self, address: str, one: socket.socket, *, is_admin: bool) -> None:
+        server = AdminServer(self._apps[is_admin], [one])
+        task = asyncio.create_task(server.run_until_stopped())
+        self._running[address] = _Running(is_admin, one, server, task)
+
+    def _stop(self, address: str) -> None:
+        running = self._running.pop(address)
+        running.server.stop()
+        self._leaving.add(running.task)
+        running.task.add_done_callback(self._leaving.discard)
+        with contextlib.suppress(OSError):
+            if address.startswith("/"):
+                Path(address).unlink()

@@ -1,0 +1,56 @@
+"""`POST /explain`: which route of the served plan a request would take, and why."""
+
+import asyncio
+
+import msgspec
+
+from headgate.compile.explanation import explain as explained
+from headgate.compile.routing import Question, Routing
+from headgate.kernel.errors import Invalid
+from headgate.node.ports import Candidate
+from headgate.node.report import about_data_plane
+from headgate.node.state import Node
+
+
+class ExplainError(Exception):
+    """The request cannot be explained; `status` is the HTTP status of the answer."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Explainer:
+    """Keeps the router of the plan that is served, made when first asked."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._made_of: Candidate | None = None
+        self._routing: Routing | None = None
+
+    async def explain(self, body: bytes) -> bytes:
+        """The explanation, as JSON, of the question in `body`; raises ExplainError."""
+        try:
+            question = msgspec.json.decode(body, type=Question)
+        except msgspec.MsgspecError as error:
+            raise ExplainError(str(error), 400) from error
+        served = self._node.pipeline.served
+        if served is None:
+            raise ExplainError("no config was served by this control process yet", 503)
+        routing = await self._router(served)
+        plane = await about_data_plane(self._node)
+        states = None
+        if plane is not None:
+            states = {u.name: {e.address: e.state for e in u.endpoints} for u in plane.upstreams}
+        try:
+            request = routing.request(question)
+            found = explained(routing, request, served.places, states)
+        except (Invalid, ValueError) as error:
+            raise ExplainError(str(error), 400) from error
+        return msgspec.json.encode(found)
+
+    async def _router(self, served: Candidate) -> Routing:
+        if self._routing is None or self._made_of is not served:
+            self._routing = await asyncio.to_thread(Routing, served.plan)
+            self._made_of = served
+        return self._routing

@@ -1,0 +1,31 @@
+"""What `headgate run` tells the control process, as one JSON argument."""
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The control process's settings; addresses are `host:port`.
+
+    `configs` are files and directories; empty = the environment alone (`PROXY_*`). `admin`,
+    `metrics`, `log_level`, `workers` take the place of what the config says where they are given;
+    an empty `admin` serves only the Unix socket. `admin_hosts` are names that requests may give
+    as Host, beside addresses and `localhost`.
+    """
+
+    state_dir: str
+    configs: list[str] = []
+    admin: list[str] | None = None
+    metrics: list[str] | None = None
+    admin_hosts: list[str] = []
+    log_level: str | None = None
+    workers: int | None = None
+    watch: bool = True
+
+    def encode(self) -> str:
+        """The argument that `decode` understands."""
+        return msgspec.json.encode(self).decode()
+
+    @staticmethod
+    def decode(argument: str) -> "Options":
+        """The options of an argument; raises msgspec.ValidationError if it is none."""
+        return msgspec.json.decode(argument, type=Options)

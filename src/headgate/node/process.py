@@ -1,0 +1,150 @@
+"""The tasks of the control process: what comes from the supervisor, the files, the data plane."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Coroutine
+
+import structlog
+
+from headgate.engines.native.types import EngineUnavailableError
+from headgate.kernel.diagnostics import Severity, render_text
+from headgate.node import logs
+from headgate.node.admin.app import admin_app, metrics_app
+from headgate.node.link import LinkError
+from headgate.node.results import Outcome, ReloadResult
+from headgate.node.state import Node
+
+EXIT_CONFIG = 78
+_GRACE_S = 2.0
+_RETRY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+class ControlProcess:
+    """Runs a node's tasks from its start to its end; once."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Runs until told to leave; the exit code."""
+        node = self._node
+        about = await node.link.hello()
+        node.planes.announce(about.dataplane)
+        node.pipeline.listening = set(about.listening)
+        node.was_serving = about.config_was_applied or bool(about.listening)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, node.leave, 0)
+        node.servers.start(admin_app(node), metrics_app(node), restore=node.was_serving)
+        node.pipeline.on_result = self._report
+        self._spawn(node.pipeline.run())
+        self._spawn(self._follow_supervisor())
+        self._spawn(self._begin())
+        code = await node.end
+        await self._close()
+        return code
+
+    async def _begin(self) -> None:
+        """The first run decides whether there is anything to go on with."""
+        node = self._node
+        result = await node.pipeline.reload("start")
+        if result.is_ok:
+            await node.link.control_ready()
+        elif not node.was_serving:
+            sys.stderr.write(render_text(result.diagnostics))
+            node.leave(EXIT_CONFIG if result.outcome is Outcome.REFUSED else 1)
+            return
+        self._spawn(self._follow_data_plane())
+        if node.options.watch:
+            self._spawn(self._follow_changes())
+
+    # What comes from outside.
+
+    async def _follow_supervisor(self) -> None:
+        node = self._node
+        async for event, plane in node.link.events():
+            if event == "dataplane" and plane is not None:
+                node.planes.announce(plane)
+                message = f"data plane {plane.generation} serves"
+                node.events.add("info", "dataplane.ready", message, pid=plane.pid)
+                node.pipeline.resync()
+            elif event == "reload":
+                self._spawn(self._reload_for_systemd())
+            elif event == "draining":
+                node.is_draining = True
+                node.events.add("info", "node.draining", "the node is leaving")
+        node.leave(0)  # the supervisor is gone, and so are we
+
+    async def _reload_for_systemd(self) -> None:
+        await self._node.link.reloading()
+        result = await self._node.pipeline.reload("SIGHUP")
+        await self._node.link.reloaded(f"last reload: {result.outcome}")
+
+    async def _follow_changes(self) -> None:
+        async for _ in self._node.source.changes():
+            await self._node.pipeline.reload("file changed")
+
+    async def _follow_data_plane(self) -> None:
+        """Logs what data planes say, one after the other for as long as we live."""
+        while True:
+            with contextlib.suppress(EngineUnavailableError):  # it is being replaced
+                async for one in self._node.engine.client().events():
+                    level = one.level if one.level in logs.LEVELS else "info"
+                    fields = {"object": f"{one.object_kind} {one.object_name}".strip()}
+                    number = logs.LEVELS[level]
+                    _log.log(number, one.kind, message=one.message, source="dataplane", **fields)
+                    self._node.events.add(level, one.kind, one.message, **fields)
+            await asyncio.sleep(_RETRY_S)
+
+    # What goes out.
+
+    def _report(self, result: ReloadResult) -> None:
+        # A first config that is refused is printed, for whoever started us.
+        is_first = self._node.pipeline.served is None and not self._node.was_serving
+        for one in () if is_first and not result.is_ok else result.diagnostics:
+            write = _log.warning if one.severity is Severity.WARNING else _log.error
+            write("config.diagnostic", diagnostic=str(one))
+        name = f"config.{result.outcome}"
+        fields = {"reason": result.reason, "digest": result.digest[:12]}
+        if result.is_ok:
+            took = {"load_ms": result.load_ms, "apply_ms": result.apply_ms}
+            listening = sorted(self._node.pipeline.listening)
+            _log.info(name, **fields, objects=result.objects, listening=listening, **took)
+        else:
+            _log.error(name, **fields, error=result.error or "see the diagnostics")
+        self._node.events.add(
+            "info" if result.is_ok else "error",
+            name,
+            result.error or f"{result.outcome} ({result.reason})",
+            digest=result.digest,
+            diagnostics=[str(one) for one in result.diagnostics],
+        )
+
+    # Beginning and end.
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, LinkError):  # the end of the supervisor's events says the same
+            _log.error("control.failed", exc_info=error)
+        self._node.leave(1)
+
+    async def _close(self) -> None:
+        await self._node.servers.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_GRACE_S)
+        await self._node.engine.close()
+        await self._node.link.close()

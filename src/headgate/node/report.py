@@ -1,0 +1,84 @@
+"""Fills the documents of the admin API from what a node knows now."""
+
+import contextlib
+import os
+import time
+
+import msgspec
+
+from headgate.engines.native.types import DataPlaneStatus, EngineUnavailableError
+from headgate.node.about import (
+    ConfigDocument,
+    ConfigStatus,
+    Health,
+    NodeStatus,
+    PlanObjectDocument,
+    ProcessStatus,
+    version,
+)
+from headgate.node.link import About, LinkError
+from headgate.node.state import Node
+
+
+async def about_supervisor(node: Node) -> About | None:
+    """What the supervisor says; None when it is gone."""
+    with contextlib.suppress(LinkError):
+        return await node.link.status()
+    return None
+
+
+async def about_data_plane(node: Node) -> DataPlaneStatus | None:
+    """What the data plane says, endpoints included; None while it is being replaced."""
+    with contextlib.suppress(EngineUnavailableError):
+        return await node.engine.client().status(endpoints=True)
+    return None
+
+
+async def status(node: Node) -> NodeStatus:
+    """How the node is; parts that do not answer are None."""
+    is_ready, reason = node.readiness()
+    pipeline = node.pipeline
+    return NodeStatus(
+        ready=is_ready,
+        reason=reason,
+        control=ProcessStatus(version(), os.getpid(), round(time.time() - node.started_at, 3)),
+        config=ConfigStatus(
+            sources=node.source.names(),
+            digest=node.engine.held_digest,
+            objects=len(pipeline.served.plan.objects) if pipeline.served else 0,
+            last_success_at=pipeline.last_success_at,
+            last_reload=pipeline.last,
+        ),
+        supervisor=await about_supervisor(node),
+        dataplane=await about_data_plane(node),
+    )
+
+
+async def health(node: Node) -> Health:
+    """Every endpoint's state."""
+    plane = await about_data_plane(node)
+    if plane is None:
+        return Health("down", [])
+    endpoints = [one for upstream in plane.upstreams for one in upstream.endpoints]
+    word = "ok" if all(one.state == "up" for one in endpoints) else "degraded"
+    return Health(word, plane.upstreams)
+
+
+def config(node: Node) -> ConfigDocument | None:
+    """The plan that this control process had served; None before the first."""
+    served = node.pipeline.served
+    if served is None:
+        return None
+    objects = served.plan.objects
+    return ConfigDocument(
+        digest=served.plan.digest.hex(),
+        objects=[
+            PlanObjectDocument(
+                kind=key.kind,
+                name=key.name,
+                digest=objects[key].digest.hex(),
+                value=msgspec.Raw(objects[key].canonical),
+            )
+            for key in sorted(objects)
+        ],
+    )

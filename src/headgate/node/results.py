@@ -1,0 +1,39 @@
+"""How a reload ended."""
+
+from enum import StrEnum
+
+import msgspec
+
+from headgate.kernel.diagnostics import Diagnostic
+
+
+class Outcome(StrEnum):
+    """`refused`: the config is wrong; `failed`: we could not (no data plane, no supervisor)."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the pipeline.
+
+    `digest` is what is served afterwards (hex; empty when nothing is). Times are milliseconds:
+    `load_ms` reading and compiling, `apply_ms` until every worker served it. `at` is Unix seconds.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    at: float = 0.0
+    digest: str = ""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    error: str = ""
+    load_ms: float = 0.0
+    apply_ms: float = 0.0
+    objects: int = 0
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the config that was found is the one that is served."""
+        return self.outcome in {Outcome.APPLIED, Outcome.UNCHANGED}

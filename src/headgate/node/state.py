@@ -1,0 +1,49 @@
+"""The parts of a control process, for whoever reports on them."""
+
+import asyncio
+import time
+
+from headgate.engines.native.engine import NativeEngine
+from headgate.node.about import version
+from headgate.node.admin.servers import AdminServers
+from headgate.node.events import EventLog
+from headgate.node.link import SupervisorLink
+from headgate.node.options import Options
+from headgate.node.pipeline import Pipeline
+from headgate.node.planes import DataPlanes
+from headgate.node.ports import Source
+
+
+class Node:
+    """Everything a control process has; made once, within the loop."""
+
+    def __init__(self, options: Options, source: Source, link: SupervisorLink) -> None:
+        self.options = options
+        self.source = source
+        self.link = link
+        self.started_at = time.time()
+        self.events = EventLog()
+        self.engine = NativeEngine(version())
+        self.planes = DataPlanes()
+        self.servers = AdminServers(options)
+        self.pipeline = Pipeline(
+            source, self.engine, link, self.planes, self.servers, options.workers
+        )
+        self.is_draining = False
+        self.was_serving = False
+        self.end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def readiness(self) -> tuple[bool, str]:
+        """Whether new traffic is welcome, and why not."""
+        if self.is_draining:
+            return False, "draining"
+        if self.planes.current is None:
+            return False, "there is no data plane"
+        if self.pipeline.served is None and not self.was_serving:
+            return False, "no config was served yet"
+        return True, "ready"
+
+    def leave(self, code: int) -> None:
+        """Ends the control process with this exit code; the first call counts."""
+        if not self.end.done():
+            self.end.set_result(code)

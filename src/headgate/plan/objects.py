@@ -1,0 +1,232 @@
+"""The plan's listeners, hosts, routes and upstreams; the mirror of hg-plan's `objects.rs`.
+
+Field names are the canonical keys and the defaults are the core's: a field left out here means the
+same there. Times are whole milliseconds (`_ms`, 0 = off), sizes bytes (`_bytes`, 0 = no limit).
+A choice (`PathMatch`, `Action` …) has exactly one of its fields set.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from headgate.kernel.ids import BlobId
+from headgate.plan.middleware import MiddlewareUse, Redirect, Respond
+from headgate.plan.node import DefaultedNode, PlanNode
+
+TlsVersion = Literal["1.2", "1.3"]
+
+
+class ListenerTls(DefaultedNode, frozen=True):
+    """TLS on a listener."""
+
+    policy: str | None = None
+    default_certificate: str | None = None
+    unknown_sni: Literal["reject", "default"] = "reject"
+    strict_sni: bool = False
+
+
+class ClientIp(DefaultedNode, frozen=True):
+    """Where the client's address comes from; an empty header means `x-forwarded-for`."""
+
+    trusted: tuple[str, ...] = ()
+    header: str = ""
+
+
+class Listener(DefaultedNode, frozen=True):
+    """An address we accept on."""
+
+    addresses: tuple[str, ...]
+    protocol: Literal["http"]
+    tls: ListenerTls | None = None
+    client_ip: ClientIp = ClientIp()
+    backlog: int = 4096
+    max_connections: int = 0
+    head_bytes: int = 32 * 1024
+    header_count: int = 100
+    body_bytes: int = 0
+    keepalive_requests: int = 0
+    head_timeout_ms: int = 10_000
+    idle_timeout_ms: int = 60_000
+    handshake_timeout_ms: int = 10_000
+    tcp_keepalive_ms: int = 60_000
+
+
+class Host(PlanNode, frozen=True):
+    """A virtual host; its name is the host."""
+
+    certificates: tuple[str, ...] = ()
+    tls_policy: str | None = None
+    middlewares: tuple[MiddlewareUse, ...] = ()
+
+
+class PathMatch(PlanNode, frozen=True):
+    """A condition on the normalised path."""
+
+    exact: str | None = None
+    prefix: str | None = None
+    regex: str | None = None
+
+
+class ValueMatch(PlanNode, frozen=True):
+    """A condition on a header's or a query parameter's value."""
+
+    exact: str | None = None
+    prefix: str | None = None
+    regex: str | None = None
+    present: bool | None = None
+    absent: bool | None = None
+
+
+class Match(PlanNode, frozen=True):
+    """One match; every condition given must hold."""
+
+    path: PathMatch | None = None
+    methods: tuple[str, ...] = ()
+    headers: dict[str, ValueMatch] = msgspec.field(default_factory=dict)
+    query: dict[str, ValueMatch] = msgspec.field(default_factory=dict)
+    client: tuple[str, ...] = ()
+
+
+class SplitPart(DefaultedNode, frozen=True):
+    """One share of a split; weight 0 takes nothing."""
+
+    upstream: str
+    weight: int = 1
+
+
+class Action(PlanNode, frozen=True):
+    """What a route does in the end."""
+
+    upstream: str | None = None
+    split: tuple[SplitPart, ...] | None = None
+    respond: Respond | None = None
+    redirect: Redirect | None = None
+
+
+class RouteTimeouts(DefaultedNode, frozen=True):
+    """Timeouts of a route; 0 = off."""
+
+    request_ms: int = 0
+    per_try_ms: int = 0
+    first_byte_ms: int = 60_000
+    stream_idle_ms: int = 300_000
+
+
+class Route(DefaultedNode, frozen=True):
+    """An HTTP route; `hosts` and `listeners` are sorted and never empty."""
+
+    hosts: tuple[str, ...]
+    listeners: tuple[str, ...]
+    action: Action
+    match: tuple[Match, ...] = ()
+    priority: int = 0
+    middlewares: tuple[MiddlewareUse, ...] = ()
+    timeouts: RouteTimeouts = RouteTimeouts()
+    forward_raw_path: bool = False
+    websocket: bool = True
+    body_bytes: int | None = None
+
+
+class Endpoint(DefaultedNode, frozen=True):
+    """One endpoint: `host:port`, `[::1]:80` or `unix:/path`."""
+
+    address: str
+    weight: int = 1
+    backup: bool = False
+    max_connections: int = 0
+    zone: str | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class RingHash(DefaultedNode, frozen=True):
+    """Ring hash with bounded load; `load_bound` in percent of the mean, 0 = off."""
+
+    key: str
+    virtual_nodes: int = 100
+    load_bound: int = 125
+
+
+class Maglev(DefaultedNode, frozen=True):
+    """Maglev hash; `table_size` is a prime."""
+
+    key: str
+    table_size: int = 65_537
+
+
+class HashBalance(PlanNode, frozen=True):
+    """A balance policy with options; exactly one is set."""
+
+    ring_hash: RingHash | None = None
+    maglev: Maglev | None = None
+
+
+Balance = Literal["round_robin", "least_conn", "random", "p2c"] | HashBalance
+
+
+class HostLiteral(PlanNode, frozen=True):
+    """A fixed Host header."""
+
+    literal: str
+
+
+HostHeader = Literal["pass", "endpoint"] | HostLiteral
+
+
+class UpstreamTls(DefaultedNode, frozen=True):
+    """TLS towards endpoints; `ca` is a blob of PEM roots, absent = the system's."""
+
+    verify: bool = True
+    verify_name: str | None = None
+    ca: BlobId | None = None
+    client_certificate: str | None = None
+    min_version: TlsVersion = "1.2"
+
+
+class Pool(DefaultedNode, frozen=True):
+    """Idle connections kept towards endpoints, per worker."""
+
+    max_idle: int = 512
+    idle_timeout_ms: int = 60_000
+    max_age_ms: int = 0
+
+
+class Upstream(DefaultedNode, frozen=True):
+    """A pool of endpoints."""
+
+    endpoints: tuple[Endpoint, ...]
+    balance: Balance = "round_robin"
+    host_header: HostHeader = "pass"
+    tls: UpstreamTls | None = None
+    connect_timeout_ms: int = 5_000
+    pool: Pool = Pool()
+    max_connections: int = 0
+    queue: int = 1024
+    queue_timeout_ms: int = 5_000
+    head_bytes: int = 32 * 1024
+
+
+class Certificate(PlanNode, frozen=True):
+    """A key pair, by the blobs of its PEM material; `ocsp` is a DER response."""
+
+    cert: BlobId
+    key: BlobId
+    ocsp: BlobId | None = None
+
+
+class ClientAuth(PlanNode, frozen=True):
+    """Client certificates: PEM roots, and whether a client without one is refused."""
+
+    ca: BlobId
+    required: bool = True
+
+
+class TlsPolicy(DefaultedNode, frozen=True):
+    """Versions, ciphers and client authentication; an empty list means the core's own order."""
+
+    min_version: TlsVersion = "1.2"
+    max_version: TlsVersion = "1.3"
+    cipher_suites: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    alpn: tuple[str, ...] = ()
+    client_auth: ClientAuth | None = None
+    tickets: bool = True

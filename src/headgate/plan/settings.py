@@ -1,0 +1,64 @@
+"""The plan's process-wide settings; the mirror of hg-plan's `objects.rs`."""
+
+from typing import Literal
+
+from headgate.plan.node import DefaultedNode, PlanNode
+
+
+class StdoutSink(PlanNode, frozen=True):
+    """Standard output of the data-plane process."""
+
+
+class FileSink(PlanNode, frozen=True):
+    """A file by absolute path, reopened on SIGUSR1."""
+
+    path: str
+
+
+class SyslogSink(PlanNode, frozen=True):
+    """RFC 5424 datagrams to `unix:/dev/log` or `host:port` (UDP)."""
+
+    address: str
+
+
+class LogSink(PlanNode, frozen=True):
+    """Where access records go; exactly one is set."""
+
+    stdout: StdoutSink | None = None
+    file: FileSink | None = None
+    syslog: SyslogSink | None = None
+
+
+class AccessLog(PlanNode, frozen=True):
+    """Access log format and sink."""
+
+    format: Literal["json", "combined"]
+    sink: LogSink
+
+
+class Drain(DefaultedNode, frozen=True):
+    """Drain timing (DESIGN §10)."""
+
+    delay_ms: int = 5_000
+    idle_grace_ms: int = 1_000
+    deadline_ms: int = 30_000
+
+
+class Resolver(DefaultedNode, frozen=True):
+    """Name resolution; no servers means the system's."""
+
+    servers: tuple[str, ...] = ()
+    min_ttl_ms: int = 1_000
+    max_ttl_ms: int = 60_000
+    timeout_ms: int = 5_000
+
+
+class Settings(DefaultedNode, frozen=True):
+    """Process-wide settings; one object, named `node`."""
+
+    max_connections: int = 20_000
+    max_connections_per_client: int = 0
+    log_level: Literal["error", "warn", "info", "debug"] = "info"
+    access_log: AccessLog | None = None
+    drain: Drain = Drain()
+    resolver: Resolver = Resolver()

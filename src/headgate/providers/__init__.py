@@ -1,0 +1,1 @@
+"""Sources of config: each watches something and says when it changed."""

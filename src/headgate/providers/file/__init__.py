@@ -1,0 +1,1 @@
+"""Config from files: reading them, and seeing when they change."""

@@ -1,0 +1,80 @@
+"""The program of the supervisor. Its one argument is a JSON object made by `headgate run`.
+
+It is started with `-I -S` (see `headgate.cli.run`): what `site` imports would cost it 1 MB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+
+from headgate.supervisor import cpus, logs, notify
+from headgate.supervisor.children import (
+    ExtensionMissingError,
+    data_plane_command,
+    extension_path,
+)
+from headgate.supervisor.driver import Driver
+from headgate.supervisor.listeners import Listeners
+from headgate.supervisor.machine import Machine
+from headgate.supervisor.state import Settings
+from headgate.supervisor.statedir import Lock, StateDirError, remembered
+
+
+def main() -> int:
+    """Runs a node; the exit code.
+
+    Options: `state_dir`, `workers` (null = by CPU), `log_level`,
+    `control` (the command of the control process).
+    """
+    options = json.loads(sys.argv[-1])
+    _name_process("headgate")
+    _raise_descriptor_limit()
+    logs.set_level(options.get("log_level") or "info")
+    try:
+        lock = Lock(options["state_dir"])
+        extension_path()
+    except (StateDirError, ExtensionMissingError) as error:
+        sys.stderr.write(f"headgate: {error}\n")
+        return 1
+    allowed = cpus.allowed_cpus()
+    settings = Settings(
+        state_dir=options["state_dir"],
+        cpus=allowed,
+        default_workers=cpus.worker_count(len(allowed), cpus.quota()),
+        watchdog_s=notify.watchdog_s(os.environ),
+        last_good=remembered(options["state_dir"]),
+    )
+    machine = Machine(settings, os.urandom(32), options.get("workers"))
+    driver = Driver(machine, Listeners(machine.state.workers), _data_plane, options["control"])
+    code = driver.run()
+    del lock  # held until here
+    return code
+
+
+def _raise_descriptor_limit() -> None:
+    """As many descriptors as we may have: the usual soft limit (1024) is for select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        pass  # then the limit is what it was
+
+
+def _data_plane() -> list[str]:
+    return data_plane_command(extension_path())
+
+
+def _name_process(name: str) -> None:
+    """Sets what `ps` and `top` show; only a convenience."""
+    try:
+        with open("/proc/self/comm", "w") as comm:
+            comm.write(name)
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""The two kinds of wire: packets with descriptors to data planes, JSON lines to clients."""
+
+from __future__ import annotations
+
+import json
+import socket
+from array import array
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from headgate.supervisor.events import Message
+
+MAX_PACKET = 65_536
+MAX_LINE = 1 << 20
+MAX_DESCRIPTORS = 200
+
+
+def encode(message: Message) -> bytes:
+    """One JSON object in UTF-8 without white space or line breaks."""
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def decode(raw: bytes) -> Message:
+    """The JSON object in `raw`; ValueError if it is not one."""
+    message = json.loads(raw)
+    if not isinstance(message, dict):
+        raise ValueError("not a JSON object")
+    return message
+
+
+class PacketChannel:
+    """One end of a SOCK_SEQPACKET pair: a JSON object a packet, descriptors beside it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.connection = connection
+        self._waiting: deque[tuple[bytes, list[int]]] = deque()
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether packets wait for room in the socket's buffer."""
+        return bool(self._waiting)
+
+    def send(self, message: Message, descriptors: list[int] | None = None) -> None:
+        """Queues a packet and sends what fits; at most MAX_DESCRIPTORS descriptors.
+
+        They must stay open until the packet has left. Raises OSError if the other end is gone.
+        """
+        self._waiting.append((encode(message), descriptors or []))
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends queued packets until the buffer is full; OSError if the other end is gone."""
+        while self._waiting:
+            packet, descriptors = self._waiting[0]
+            rights = array("i", descriptors).tobytes()
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
+            try:
+                self.connection.sendmsg([packet], ancillary, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return
+            self._waiting.popleft()
+
+    def receive(self) -> list[Message] | None:
+        """The packets that have come; None once the other end is gone. Bad ones are left out."""
+        messages: list[Message] = []
+        while True:
+            try:
+                packet = self.connection.recv(MAX_PACKET)
+            except BlockingIOError:
+                return messages
+            except OSError:
+                return messages or None
+            if not packet:
+                return messages or None
+            try:
+                messages.append(decode(packet))
+            except ValueError:
+                continue
+
+    def close(self) -> None:
+        """Closes our end; the data plane sees the end of the channel."""
+        self._waiting.clear()
+        self.connection.close()
+
+
+class LineChannel:
+    """A stream connection that carries one JSON object a line."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.connection = connection
+        self._input = b""
+        self._output = b""
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether bytes wait for room in the socket's buffer."""
+        return bool(self._output)
+
+    def send(self, message: Message) -> None:
+        """Queues a line and sends what fits; OSError if the client is gone or never reads."""
+        self._output += encode(message) + b"\n"
+        if len(self._output) > MAX_LINE:
+            raise OSError("the client does not read")
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends queued bytes until the buffer is full; OSError if the client is gone."""
+        while self._output:
+            try:
+                sent = self.connection.send(self._output, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return
+            self._output = self._output[sent:]
+
+    def receive(self) -> list[Message] | None:
+        """Whole lines that have come; None once the client is gone, sends rubbish or too much."""
+        try:
+            received = self.connection.recv(MAX_PACKET)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        if not received:
+            return None
+        *lines, self._input = (self._input + received).split(b"\n")
+        if len(self._input) > MAX_LINE:
+            return None
+        try:
+            return [decode(line) for line in lines if line]
+        except ValueError:
+            return None
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.connection.close()

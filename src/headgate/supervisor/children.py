@@ -1,0 +1,76 @@
+"""Starting the two kinds of children, and finding the extension that the data plane loads."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+# Loads the extension by file path: no site, no package of ours, no search path is involved.
+BOOT = """\
+import sys
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+path, fd = sys.argv[1:]
+loader = ExtensionFileLoader("_core", path)
+core = loader.create_module(ModuleSpec("_core", loader, origin=path))
+loader.exec_module(core)
+sys.exit(core.run_data_plane(int(fd)))
+"""
+CHANNEL_FD = 3
+
+
+class ExtensionMissingError(Exception):
+    """The compiled extension is not installed."""
+
+
+def extension_path(package_dir: str | None = None) -> str:
+    """The path of the compiled extension as installed now; it is not imported.
+
+    Raises ExtensionMissingError when it was not built.
+    """
+    folder = package_dir or os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folder = os.path.join(folder, "_core")
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        names = []
+    for name in names:
+        if name.startswith("_core.") and name.endswith(".so"):
+            return os.path.join(folder, name)
+    raise ExtensionMissingError(
+        f"the compiled extension is missing in {folder}; build it (make build)"
+    )
+
+
+def data_plane_command(extension: str) -> list[str]:
+    """The command of a data plane whose channel is CHANNEL_FD."""
+    return [sys.executable, "-I", "-S", "-c", BOOT, extension, str(CHANNEL_FD)]
+
+
+def spawn_with_channel(command: list[str]) -> tuple[int, socket.socket]:
+    """Starts a command with one end of a packet channel as CHANNEL_FD: (pid, our end).
+
+    Raises OSError if it cannot be started.
+    """
+    ours, theirs = socket.socketpair(
+        socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    )
+    with theirs:
+        theirs.setblocking(True)
+        try:
+            actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), CHANNEL_FD)]
+            return _spawn(command, actions), ours
+        except OSError:
+            ours.close()
+            raise
+
+
+def spawn(command: list[str]) -> int:
+    """Starts a command; its pid. Raises OSError if it cannot be started."""
+    return _spawn(command, [])
+
+
+def _spawn(command: list[str], actions: list[tuple[int, int, int]]) -> int:
+    # A process group of its own: Ctrl-C in a terminal reaches the supervisor alone, which then
+    # lets the others finish.
+    return os.posix_spawn(command[0], command, os.environ, file_actions=actions, setpgroup=0)

@@ -1,0 +1,119 @@
+"""Requests on the supervisor's Unix socket: the control process, and the CLI when that is down."""
+
+from __future__ import annotations
+
+from headgate.supervisor import jobs, leaving
+from headgate.supervisor.commands import Notify, Reply
+from headgate.supervisor.cpus import MAX_WORKERS
+from headgate.supervisor.state import Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from headgate.supervisor.events import Message
+    from headgate.supervisor.state import State
+
+DEFAULT_BACKLOG = 4096
+_MAX_STATUS = 200
+
+
+def dataplane(state: State) -> Message | None:
+    """The current data plane as messages name it; None while there is none that is ready."""
+    plane = state.serving()
+    if plane is None:
+        return None
+    return {
+        "generation": plane.generation,
+        "pid": plane.pid,
+        "grpc_socket": state.settings.grpc_socket(plane.generation),
+    }
+
+
+def broadcast(state: State, message: Message) -> None:
+    """Sends an event to every client that said hello."""
+    for client in sorted(state.subscribers):
+        state.emit(Reply(client, message))
+
+
+def gone(state: State, client: int) -> None:
+    """A client has hung up; what it asked for is done all the same."""
+    state.subscribers.discard(client)
+    for job in [state.job, *state.jobs]:
+        if job is not None:
+            job.askers = [asker for asker in job.askers if asker[0] != client]
+
+
+def said(state: State, client: int, message: Message) -> None:
+    """A request came; each is answered with its `id`."""
+    op, request = message.get("op"), message.get("id")
+    if op in {"listen", "release", "upgrade"}:
+        _change(state, client, message)
+        return
+    answer: Message = {"ok": True}
+    if op == "hello":
+        state.subscribers.add(client)
+        state.control_is_connected = True
+        answer |= _about(state)
+    elif op == "status":
+        answer |= _about(state)
+    elif op == "control_ready":
+        ready(state)
+    elif op == "reloading":
+        state.emit(Notify(f"RELOADING=1\nMONOTONIC_USEC={int(state.now * 1_000_000)}"))
+    elif op == "reloaded":
+        text = str(message.get("status", ""))[:_MAX_STATUS].replace("\n", " ")
+        state.emit(Notify(f"READY=1\nSTATUS={text}"))
+    elif op == "workers":
+        _set_workers(state, message.get("count"))
+    elif op == "drain":
+        state.emit(Reply(client, {"id": request, **answer}))
+        leaving.drain(state)
+        return
+    else:
+        answer = {"ok": False, "error": f"unknown op {op!r}"}
+    state.emit(Reply(client, {"id": request, **answer}))
+
+
+def ready(state: State) -> None:
+    """A config is served: systemd may start what stands on us."""
+    state.timer("fallback", None)
+    if not state.config_was_applied:
+        state.config_was_applied = True
+        where = ", ".join(state.listening) or "nothing"
+        state.emit(Notify(f"READY=1\nSTATUS=serving {where}"[:_MAX_STATUS]))
+
+
+def _change(state: State, client: int, message: Message) -> None:
+    request = message.get("id")
+    if state.phase != "running":
+        state.emit(Reply(client, {"id": request, "ok": False, "error": "the node is leaving"}))
+        return
+    job = Job(str(message["op"]), client, request)
+    addresses, backlog = message.get("addresses"), message.get("backlog")
+    if isinstance(addresses, list):
+        job.addresses = tuple(str(address) for address in addresses)
+    job.backlog = backlog if isinstance(backlog, int) and backlog > 0 else DEFAULT_BACKLOG
+    jobs.add(state, job)
+
+
+def _set_workers(state: State, count: object) -> None:
+    """Another number of workers is another data plane: it takes over as in an upgrade."""
+    workers = count if isinstance(count, int) and count > 0 else state.settings.default_workers
+    workers = min(workers, MAX_WORKERS)
+    if workers == state.workers or state.phase != "running":
+        return
+    state.workers = workers
+    job = Job("upgrade", None)
+    job.replaces_control = False
+    jobs.add(state, job)
+
+
+def _about(state: State) -> Message:
+    return {
+        "dataplane": dataplane(state),
+        "listening": list(state.listening),
+        "workers": state.workers,
+        "restarts": dict(state.restarts),
+        "phase": state.phase,
+        "control_is_connected": state.control_is_connected and not state.control_replaced,
+        "config_was_applied": state.config_was_applied,
+    }

@@ -1,0 +1,62 @@
+"""The life of the control process: traffic flows without it, so it is only ever started again."""
+
+from __future__ import annotations
+
+from headgate.supervisor import jobs, leaving
+from headgate.supervisor.commands import SpawnControl
+from headgate.supervisor.planes import reason
+from headgate.supervisor.state import DEAD_ON_ARRIVAL, EXIT_CANNOT, EXIT_CONFIG, Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from headgate.supervisor.state import State
+
+
+def spawn(state: State) -> None:
+    """Starts the control process."""
+    state.control_backoff.started(state.now)
+    state.control_alive = True
+    state.control_is_connected = False
+    state.emit(SpawnControl())
+
+
+def exited(state: State, status: int) -> None:
+    """The control process is gone."""
+    state.control_alive = False
+    state.control_is_connected = False
+    if state.phase != "running":
+        leaving.check(state)
+        return
+    if state.control_replaced:
+        state.control_replaced = False
+        spawn(state)
+        return
+    if status in {EXIT_CONFIG, EXIT_CANNOT} and not state.config_was_applied:
+        # It said why on standard error. There is nothing to serve and nobody to mend it.
+        leaving.quit_now(state, EXIT_CONFIG if status == EXIT_CONFIG else 1)
+        return
+    state.restarts["control"] += 1
+    state.log("error", "control_exited", {"status": reason(status)})
+    if not state.config_was_applied:
+        serve_last_good(state)
+    delay = state.control_backoff.died(state.now)
+    nothing_served = not state.config_was_applied and not state.listening
+    if nothing_served and state.control_backoff.failures >= DEAD_ON_ARRIVAL:
+        state.log("error", "control_cannot_start", {"tried": DEAD_ON_ARRIVAL})
+        leaving.quit_now(state, 1)
+    elif delay == 0.0:
+        spawn(state)
+    else:
+        state.timer("control", delay)
+
+
+def serve_last_good(state: State) -> None:
+    """Opens the listeners of the last good plan: the control process has not come up in time."""
+    state.timer("fallback", None)
+    last_good = state.settings.last_good
+    if state.config_was_applied or not last_good or state.listening:
+        return
+    state.log("warning", "serving_last_good_plan", {"addresses": list(last_good)})
+    job = Job("listen", None)
+    job.addresses, job.backlog = tuple(last_good), max(last_good.values())
+    jobs.add(state, job)

@@ -1,0 +1,86 @@
+"""Who holds a busy TCP port, from /proc/net/tcp, /proc/net/tcp6 and /proc/PID/fd."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+_LISTEN = "0A"
+_MAX_PROCESSES = 32_768
+
+
+def listening_inodes(family6: bool, host: str, port: int, proc: str = "/proc") -> set[int]:
+    """Inodes of the listening sockets that keep `host`:`port` from being bound.
+
+    `host` is an address in its usual text form; a wildcard meets every address of its family, and
+    `::` without IPV6_V6ONLY meets IPv4 as well. Empty when there are none or /proc is not readable.
+    """
+    found: set[int] = set()
+    for name in ("tcp6", "tcp"):
+        for address, inode in _listeners(f"{proc}/net/{name}", port):
+            if _meets(family6, host, name == "tcp6", address):
+                found.add(inode)
+    return found
+
+
+def _listeners(path: str, port: int) -> list[tuple[str, int]]:
+    """(address in the kernel's hex, inode) of every socket that listens on the port."""
+    rows: list[tuple[str, int]] = []
+    try:
+        with open(path) as file:
+            next(file, None)
+            for line in file:
+                columns = line.split()
+                address, _, hex_port = columns[1].partition(":")
+                if columns[3] == _LISTEN and int(hex_port, 16) == port:
+                    rows.append((address, int(columns[9])))
+    except (OSError, IndexError, ValueError):
+        pass  # a row that cannot be read names nobody
+    return rows
+
+
+def _meets(wanted6: bool, host: str, held6: bool, held: str) -> bool:
+    wildcard = not held.strip("0")
+    if wanted6 != held6:
+        return held6 and wildcard  # an IPv6 wildcard may take IPv4 too
+    return wildcard or host in {"0.0.0.0", "::"} or held == kernel_hex(wanted6, host)  # noqa: S104
+
+
+def kernel_hex(family6: bool, host: str) -> str:
+    """An address as /proc/net/tcp writes it: 32-bit words in the machine's byte order.
+
+    >>> kernel_hex(False, "127.0.0.1")
+    '0100007F'
+    """
+    packed = socket.inet_pton(socket.AF_INET6 if family6 else socket.AF_INET, host)
+    words = [packed[i : i + 4] for i in range(0, len(packed), 4)]
+    if sys.byteorder == "little":
+        words = [word[::-1] for word in words]
+    return b"".join(words).hex().upper()
+
+
+def process_of(inodes: set[int], proc: str = "/proc") -> str:
+    """`nginx (pid 123)`: a process that has one of the sockets open.
+
+    The empty text when none is found: another user's processes are only visible to root.
+    """
+    targets = {f"socket:[{inode}]" for inode in inodes}
+    pids = sorted(int(name) for name in os.listdir(proc) if name.isdigit())[:_MAX_PROCESSES]
+    for pid in pids:
+        folder = f"{proc}/{pid}/fd"
+        try:
+            held = any(os.readlink(f"{folder}/{fd}") in targets for fd in os.listdir(folder))
+        except OSError:
+            continue
+        if held:
+            return f"{_name(pid, proc)} (pid {pid})"
+    return ""
+
+
+def _name(pid: int, proc: str) -> str:
+    try:
+        with open(f"{proc}/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return "process"

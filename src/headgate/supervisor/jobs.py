@@ -1,0 +1,230 @@
+"""Changes to sockets and data plane, one at a time: `listen`, `release`, `upgrade`."""
+
+from __future__ import annotations
+
+import signal
+
+from headgate.supervisor import clients, planes
+from headgate.supervisor.commands import (
+    CloseSockets,
+    OpenSockets,
+    Remember,
+    Reply,
+    Send,
+    SendSockets,
+    SignalControl,
+)
+from headgate.supervisor.state import JOB_S, Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from headgate.supervisor.events import Message, OpenError
+    from headgate.supervisor.state import State
+
+
+def add(state: State, job: Job) -> None:
+    """Queues a job. An upgrade that is asked for during an upgrade is the same one."""
+    if job.op == "upgrade":
+        for other in [state.job, *state.jobs]:
+            if other is not None and other.op == "upgrade":
+                other.askers += job.askers
+                other.replaces_control |= job.replaces_control
+                return
+    state.jobs.append(job)
+    _next(state)
+
+
+def refuse_all(state: State, why: str) -> None:
+    """Answers every job that is not done with an error."""
+    waiting = [state.job, *state.jobs]
+    state.job = None
+    state.jobs.clear()
+    state.timer("job", None)
+    for job in waiting:
+        if job is not None:
+            _answer(state, job, {"ok": False, "error": why})
+
+
+def opened(state: State, errors: tuple[OpenError, ...]) -> None:
+    """The sockets of the running `listen` are open, or none of them is."""
+    job = state.job
+    if job is None or job.op != "listen":
+        return
+    if errors:
+        found = [{"address": e.address, "error": e.error, "holder": e.holder} for e in errors]
+        if job.own:
+            state.log("error", "last_good_plan_not_served", {"errors": found})
+        _finish(state, {"ok": False, "errors": found})
+        return
+    plane = state.serving()
+    for address in job.new:
+        state.listening[address] = job.backlog
+        if plane is not None:
+            state.emit(SendSockets(plane.generation, address))
+
+
+def confirmed(state: State, generation: int, address: str) -> None:
+    """A data plane has taken the sockets of an address."""
+    job = state.job
+    if job is None:
+        return
+    taker = state.successor if job.op == "upgrade" else state.current
+    if generation != taker or job.op == "release":
+        return
+    job.waiting.discard(address)
+    if not job.waiting:
+        _done(state, job)
+
+
+def not_taken(state: State, generation: int, address: str, why: str) -> None:
+    """A data plane could not take the sockets of an address: what was asked for fails."""
+    job = state.job
+    if job is not None and job.op == "upgrade" and generation == state.successor:
+        planes.abandon_successor(state)
+        successor_lost(state, f"{address}: {why}")
+    elif job is not None and job.op == "listen" and address in job.waiting:
+        _give_up(state, job)
+        _finish(state, {"ok": False, "errors": [{"address": address, "error": why}]})
+
+
+def closed(state: State, generation: int, address: str) -> None:
+    """A data plane has let go of an address: now our own copies can go."""
+    job = state.job
+    if job is None or job.op != "release" or generation != state.current:
+        return
+    if address in job.waiting:
+        job.waiting.discard(address)
+        _forget(state, address)
+    if not job.waiting:
+        _finish(state, {"ok": True})
+
+
+def plane_ready(state: State) -> None:
+    """The current data plane is ready: what waited for one goes on."""
+    if state.job is not None and state.job.op == "listen" and not state.job.waiting:
+        _done(state, state.job)
+
+
+def plane_lost(state: State) -> None:
+    """The current data plane is gone: nothing is left that could hold what is being released."""
+    job = state.job
+    if job is not None and job.op == "release":
+        for address in job.waiting:
+            _forget(state, address)
+        _finish(state, {"ok": True})
+
+
+def successor_ready(state: State) -> None:
+    """The new data plane of an upgrade is up; it serves once it has every socket."""
+    job = state.job
+    if job is None or job.op != "upgrade":
+        return
+    job.waiting = set(state.listening)
+    if not job.waiting:
+        _done(state, job)
+
+
+def successor_lost(state: State, why: str) -> None:
+    """The new data plane of an upgrade did not come up; the old one goes on serving."""
+    if state.job is not None and state.job.op == "upgrade":
+        state.log("error", "upgrade_failed", {"error": why})
+        _finish(state, {"ok": False, "error": why})
+
+
+def timed_out(state: State) -> None:
+    """The running job took too long."""
+    job = state.job
+    if job is None:
+        return
+    why = f"the data plane did not answer within {JOB_S:g} s"
+    state.log("error", "job_timed_out", {"op": job.op})
+    if job.op == "upgrade":
+        planes.abandon_successor(state)
+        successor_lost(state, why)
+        if state.current is None:
+            planes.spawn_current(state)
+        return
+    _give_up(state, job)
+    _finish(state, {"ok": False, "error": why} if job.op == "listen" else {"ok": True})
+
+
+def _give_up(state: State, job: Job) -> None:
+    """Closes every address of a `listen` that failed, or what is left of a `release`."""
+    plane = state.serving()
+    for address in job.new if job.op == "listen" else sorted(job.waiting):
+        if plane is not None and job.op == "listen":
+            state.emit(Send(plane.generation, {"op": "close", "address": address}))
+        _forget(state, address)
+
+
+def _next(state: State) -> None:
+    if state.job is not None or not state.jobs:
+        return
+    job = state.job = state.jobs.popleft()
+    state.timer("job", JOB_S)
+    if job.op == "listen":
+        _listen(state, job)
+    elif job.op == "release":
+        _release(state, job)
+    else:
+        state.log("info", "upgrade", {})
+        state.successor = planes.spawn(state).generation
+
+
+def _listen(state: State, job: Job) -> None:
+    new = tuple(a for a in dict.fromkeys(job.addresses) if a not in state.listening)
+    job.waiting, job.new = set(new), new
+    if new:
+        state.emit(OpenSockets(new, job.backlog))
+    elif state.serving() is not None:
+        _done(state, job)
+
+
+def _release(state: State, job: Job) -> None:
+    plane = state.serving()
+    held = [a for a in dict.fromkeys(job.addresses) if a in state.listening]
+    if plane is None:
+        for address in held:
+            _forget(state, address)
+        held = []
+    job.waiting = set(held)
+    for address in held:
+        if plane is not None:
+            state.emit(Send(plane.generation, {"op": "close", "address": address}))
+    if not held:
+        _finish(state, {"ok": True})
+
+
+def _done(state: State, job: Job) -> None:
+    if job.op == "upgrade":
+        planes.promote(state)
+        # Last, so that the answer is written before the control process is told to go: the next
+        # one runs the code that is installed now.
+        _finish(state, {"ok": True, "dataplane": clients.dataplane(state)})
+        if state.control_alive and job.replaces_control:
+            state.control_replaced = True
+            state.emit(SignalControl(signal.SIGTERM))
+        return
+    if job.own:
+        clients.ready(state)  # the last good plan is served
+    _finish(state, {"ok": True})
+
+
+def _forget(state: State, address: str) -> None:
+    if state.listening.pop(address, None) is not None:
+        state.emit(CloseSockets(address))
+
+
+def _finish(state: State, answer: Message) -> None:
+    job, state.job = state.job, None
+    state.timer("job", None)
+    if job is not None:
+        if job.op != "upgrade" and not job.own:
+            state.emit(Remember(dict(state.listening)))
+        _answer(state, job, answer)
+    _next(state)
+
+
+def _answer(state: State, job: Job, answer: Message) -> None:
+    for client, request in job.askers:
+        state.emit(Reply(client, {"id": request, **answer}))

@@ -1,0 +1,149 @@
+"""The listening sockets: the supervisor opens them, keeps a duplicate of each, and lends them out.
+
+A duplicate stays here so that the accept queues outlive a data plane that crashes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from headgate.supervisor import holder
+from headgate.supervisor.events import OpenError
+
+_MAX_PORT = 65_535
+
+
+def split_address(address: str) -> tuple[bool, str, int]:
+    """(is IPv6, host, port) of `1.2.3.4:80` or `[::1]:80`; ValueError for anything else.
+
+    >>> split_address("[::1]:80")
+    (True, '::1', 80)
+    """
+    host, separator, port = address.rpartition(":")
+    is_v6 = host.startswith("[") and host.endswith("]")
+    if not separator or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
+        raise ValueError(f"{address!r} is not an address and port")
+    host = host[1:-1] if is_v6 else host
+    try:
+        socket.inet_pton(socket.AF_INET6 if is_v6 else socket.AF_INET, host)
+    except OSError as error:
+        raise ValueError(f"{address!r} is not an address and port") from error
+    return is_v6, host, int(port)
+
+
+class Listeners:
+    """Every open address, with one socket per worker."""
+
+    def __init__(self, per_address: int) -> None:
+        self._per_address = per_address
+        self._sockets: dict[str, list[socket.socket]] = {}
+        self._backlogs: dict[str, int] = {}
+
+    def addresses(self) -> list[str]:
+        """What is open, in the order in which it was opened."""
+        return list(self._sockets)
+
+    def descriptors(self, address: str) -> list[int]:
+        """The descriptors of an address, by worker index; empty if it is not open."""
+        return [one.fileno() for one in self._sockets.get(address, [])]
+
+    def open(self, addresses: tuple[str, ...], backlog: int) -> tuple[OpenError, ...]:
+        """Opens every address, or none: the errors of all that failed, empty when all are open."""
+        opened: dict[str, list[socket.socket]] = {}
+        errors: list[OpenError] = []
+        for address in addresses:
+            try:
+                opened[address] = self._open_one(address, backlog)
+            except OSError as error:
+                errors.append(self._explain(address, error))
+            except ValueError as error:
+                errors.append(OpenError(address, str(error)))
+        if errors:
+            for sockets in opened.values():
+                _close_all(sockets)
+            return tuple(errors)
+        self._sockets.update(opened)
+        self._backlogs.update(dict.fromkeys(opened, backlog))
+        return ()
+
+    def widen(self, count: int) -> tuple[OpenError, ...]:
+        """Has at least `count` sockets for each address, now and later; what failed.
+
+        An address that failed keeps the sockets it has. More than enough are kept too: a closed
+        one would lose what waits in its queue.
+        """
+        self._per_address = count
+        errors: list[OpenError] = []
+        for address, sockets in self._sockets.items():
+            try:
+                while len(sockets) < count:
+                    one = _bind(*split_address(address), reuse_port=True)
+                    sockets.append(one)
+                    one.listen(self._backlogs[address])
+            except OSError as error:
+                errors.append(self._explain(address, error))
+        return tuple(errors)
+
+    def close(self, address: str) -> None:
+        """Closes our copies of an address; nothing if it is not open."""
+        _close_all(self._sockets.pop(address, []))
+
+    def _open_one(self, address: str, backlog: int) -> list[socket.socket]:
+        is_v6, host, port = split_address(address)
+        # With SO_REUSEPORT a port that another process of this user already serves would silently
+        # be shared; a bind without it finds out. Our own overlapping listener is no reason to stop:
+        # a change from 127.0.0.1:80 to 0.0.0.0:80 opens the new one before the old one goes.
+        try:
+            _bind(is_v6, host, port, reuse_port=False).close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not self._held_by_us(is_v6, host, port):
+                raise
+        sockets: list[socket.socket] = []
+        try:
+            for _ in range(self._per_address):
+                sockets.append(_bind(is_v6, host, port, reuse_port=True))
+            for one in sockets:
+                one.listen(backlog)
+        except OSError:
+            _close_all(sockets)
+            raise
+        return sockets
+
+    def _held_by_us(self, is_v6: bool, host: str, port: int) -> bool:
+        held = holder.listening_inodes(is_v6, host, port)
+        fds = [one.fileno() for sockets in self._sockets.values() for one in sockets]
+        return bool(held) and held <= {os.fstat(fd).st_ino for fd in fds}
+
+    def _explain(self, address: str, error: OSError) -> OpenError:
+        if error.errno == errno.EADDRINUSE:
+            inodes = holder.listening_inodes(*split_address(address))
+            return OpenError(address, "address already in use", holder.process_of(inodes))
+        if error.errno == errno.EACCES:
+            reason = "permission denied: a port below 1024 needs root or CAP_NET_BIND_SERVICE"
+            return OpenError(address, reason)
+        if error.errno == errno.EADDRNOTAVAIL:
+            return OpenError(address, "this machine has no such address")
+        return OpenError(address, (error.strerror or str(error)).lower())
+
+
+def _bind(is_v6: bool, host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if is_v6 else socket.AF_INET
+    one = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_v6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if reuse_port:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((host, port))
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def _close_all(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()

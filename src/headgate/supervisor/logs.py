@@ -1,0 +1,46 @@
+"""The supervisor's log lines: JSON on standard error, or plain words when it is a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from headgate.supervisor.events import Message
+
+
+_LEVELS = ("debug", "info", "warning", "error")
+_least = "info"
+_stderr = select.poll()
+
+
+def set_level(level: str) -> None:
+    """Leaves out lines below `level`: `error`, `warn`, `info` or `debug`."""
+    global _least  # noqa: PLW0603 - one process, one standard error
+    _least = "warning" if level == "warn" else level if level in _LEVELS else "info"
+
+
+def write(level: str, event: str, fields: Message) -> None:
+    """Writes one line; a standard error that is gone or full is no reason to stop."""
+    if _LEVELS.index(level) < _LEVELS.index(_least):
+        return
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+    if sys.stderr is not None and sys.stderr.isatty():
+        words = " ".join(f"{key}={value}" for key, value in fields.items())
+        line = f"{stamp} [{level:<7}] {event} {words}".rstrip()
+    else:
+        record = {"timestamp": stamp, "level": level, "event": event, "process": "supervisor"}
+        line = json.dumps(record | fields, default=str)
+    try:
+        # A pipe that polls as writable takes PIPE_BUF bytes at once; whoever stopped reading our
+        # log must not stop us.
+        _stderr.register(2, select.POLLOUT)
+        if _stderr.poll(0):
+            os.write(2, line.encode()[: select.PIPE_BUF - 1] + b"\n")
+    except OSError:
+        pass  # nobody reads

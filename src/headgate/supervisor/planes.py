@@ -1,0 +1,170 @@
+"""The life of data-plane processes: start, ready, replaced when dead, handed over in an upgrade."""
+
+from __future__ import annotations
+
+import signal
+
+from headgate.supervisor import clients, jobs, leaving
+from headgate.supervisor.commands import (
+    CloseSockets,
+    Send,
+    SendSockets,
+    SignalDataPlane,
+    SpawnDataPlane,
+    WidenSockets,
+)
+from headgate.supervisor.state import DEAD_ON_ARRIVAL, Plane
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from headgate.supervisor.events import Message
+    from headgate.supervisor.state import State
+
+
+def spawn(state: State) -> Plane:
+    """Starts one more data plane and tells it what it is."""
+    state.generation += 1
+    plane = Plane(state.generation)
+    state.planes[plane.generation] = plane
+    settings = state.settings
+    start: Message = {
+        "op": "start",
+        "generation": plane.generation,
+        "state_dir": settings.state_dir,
+        "grpc_socket": settings.grpc_socket(plane.generation),
+        "workers": state.workers,
+        "cpus": settings.cpus[: state.workers],
+        **_tickets(state),
+    }
+    state.emit(SpawnDataPlane(plane.generation), Send(plane.generation, start))
+    return plane
+
+
+def spawn_current(state: State) -> None:
+    """Starts the data plane that is to serve."""
+    state.plane_backoff.started(state.now)
+    state.current = spawn(state).generation
+
+
+def said(state: State, generation: int, message: Message) -> None:
+    """A packet came from a data plane."""
+    plane = state.planes.get(generation)
+    if plane is None:
+        return
+    op, address = message.get("op"), str(message.get("address", ""))
+    if op == "ready":
+        _ready(state, plane, message)
+    elif op == "sockets_ok":
+        jobs.confirmed(state, generation, address)
+    elif op == "sockets_failed":
+        why = str(message.get("error", ""))
+        state.log("error", "sockets_failed", {"address": address, "error": why})
+        jobs.not_taken(state, generation, address, why)
+    elif op == "closed" and state.phase == "running":
+        jobs.closed(state, generation, address)
+    elif op == "closed" and generation == state.current:
+        state.listening.pop(address, None)
+        state.emit(CloseSockets(address))
+    elif op == "worker_lost":
+        state.log("error", "worker_lost", {"generation": generation, "index": message.get("index")})
+
+
+def exited(state: State, generation: int, status: int) -> None:
+    """A data plane is gone; the current one is replaced, at once the first time."""
+    plane = state.planes.pop(generation, None)
+    if plane is None:
+        return
+    expected = plane.state == "leaving" or state.phase != "running"
+    level = "info" if expected and status == 0 else "error"
+    fields: Message = {"generation": generation, "pid": plane.pid, "status": reason(status)}
+    state.log(level, "dataplane_exited", fields)
+    if generation == state.current:
+        state.current = None
+    if state.phase != "running":
+        leaving.check(state)
+    elif generation == state.successor:
+        state.successor = None
+        jobs.successor_lost(state, f"the new data plane ended: {reason(status)}")
+        if state.current is None:
+            _restart(state)
+    elif plane.state != "leaving" and state.successor is not None:
+        state.restarts["dataplane"] += 1  # the successor is its replacement
+    elif plane.state != "leaving":
+        _restart(state)
+
+
+def _restart(state: State) -> None:
+    state.restarts["dataplane"] += 1
+    delay = state.plane_backoff.died(state.now)
+    if not state.plane_was_ready and state.plane_backoff.failures >= DEAD_ON_ARRIVAL:
+        state.log("error", "dataplane_cannot_start", {"tried": DEAD_ON_ARRIVAL})
+        leaving.quit_now(state, 1)
+        return
+    jobs.plane_lost(state)
+    if delay == 0.0:
+        spawn_current(state)
+    else:
+        state.timer("dataplane", delay)
+
+
+def _ready(state: State, plane: Plane, message: Message) -> None:
+    if plane.state != "starting":
+        return
+    plane.state = "ready"
+    pid = message.get("pid")
+    plane.pid = pid if isinstance(pid, int) else 0
+    fields: Message = {"generation": plane.generation, "pid": plane.pid}
+    state.log("info", "dataplane_ready", {**fields, "plan_digest": message.get("plan_digest", "")})
+    state.plane_was_ready = True
+    # Not before: what waits in a socket's queue waits until somebody accepts from it.
+    state.emit(WidenSockets(state.workers))
+    for address in state.listening:
+        state.emit(SendSockets(plane.generation, address))
+    if plane.generation == state.successor:
+        jobs.successor_ready(state)
+        return
+    clients.broadcast(state, {"event": "dataplane", **(clients.dataplane(state) or {})})
+    jobs.plane_ready(state)
+
+
+def promote(state: State) -> None:
+    """The successor serves: it becomes the current one and the old one leaves."""
+    old, state.current, state.successor = state.current, state.successor, None
+    state.plane_backoff.started(state.now)
+    if old is not None:
+        state.planes[old].state = "leaving"
+        state.emit(Send(old, {"op": "handoff"}))
+    clients.broadcast(state, {"event": "dataplane", **(clients.dataplane(state) or {})})
+
+
+def abandon_successor(state: State) -> None:
+    """Kills a successor that did not come up."""
+    if state.successor is not None:
+        state.planes[state.successor].state = "leaving"
+        state.emit(SignalDataPlane(state.successor, signal.SIGKILL))
+        state.successor = None
+
+
+def advance_tickets(state: State) -> None:
+    """Ratchets the ticket secrets and tells every data plane."""
+    state.tickets.advance()
+    for generation in state.planes:
+        state.emit(Send(generation, {"op": "tickets", **_tickets(state)}))
+
+
+def _tickets(state: State) -> Message:
+    return {"ticket_secrets": state.tickets.hex(), "ticket_epoch": state.tickets.epoch}
+
+
+def reason(status: int) -> str:
+    """`exit code 1`, `SIGKILL`: what ended a process.
+
+    >>> reason(-9), reason(1)
+    ('SIGKILL', 'exit code 1')
+    """
+    if status >= 0:
+        return f"exit code {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"

@@ -1,0 +1,136 @@
+"""What the machine knows. Changed only by the functions of planes, jobs, control and leaving."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from headgate.supervisor.backoff import Backoff
+from headgate.supervisor.commands import Log
+from headgate.supervisor.record import record
+from headgate.supervisor.tickets import PERIOD_S, TicketSecrets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+    from headgate.supervisor.commands import Command
+    from headgate.supervisor.events import Message
+
+    Phase: TypeAlias = Literal["running", "draining", "quitting"]
+    PlaneState: TypeAlias = Literal["starting", "ready", "leaving"]
+    Timer: TypeAlias = Literal[
+        "dataplane", "control", "fallback", "job", "tickets", "watchdog", "kill"
+    ]
+
+FALLBACK_S = 3.0  # without a first config by then, the last good plan is served
+JOB_S = 30.0  # a data plane that does not do what it was asked within this is given up on
+CONTROL_GRACE_S = 3.0  # from SIGTERM to SIGKILL for the control process
+QUIT_GRACE_S = 2.0  # the same for everything, on a second signal
+DEAD_ON_ARRIVAL = 3  # children that die before the first ever worked: it cannot work
+EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: the config is refused and said so
+EXIT_CANNOT = 69  # EX_UNAVAILABLE: the control process cannot start and said why
+
+
+@record
+class Settings:
+    """What does not change while the supervisor runs. Times are seconds.
+
+    `cpus` may be used by us; `default_workers` is how many workers fit them and the CPU quota;
+    `last_good` the addresses (with backlogs) that were open when the node ran last.
+    """
+
+    state_dir: str
+    cpus: list[int]
+    default_workers: int
+    watchdog_s: float | None = None
+    last_good: dict[str, int] | None = None
+
+    def grpc_socket(self, generation: int) -> str:
+        """The path of a data plane's gRPC socket."""
+        return f"{self.state_dir}/dp-{generation}.sock"
+
+
+class Plane:
+    """One data-plane process."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.state: PlaneState = "starting"
+        self.pid = 0
+
+
+class Job:
+    """One change to the sockets or the data plane; jobs run one after the other.
+
+    `new` holds the addresses a `listen` opens, `waiting` those the data plane has not confirmed
+    yet. `client` is None for a job that the supervisor gave itself.
+    """
+
+    def __init__(self, op: str, client: int | None, request: object = None) -> None:
+        self.op = op
+        self.own = client is None
+        self.askers: list[tuple[int, object]] = [] if client is None else [(client, request)]
+        self.addresses: tuple[str, ...] = ()
+        self.backlog = 0
+        self.replaces_control = True
+        self.new: tuple[str, ...] = ()
+        self.waiting: set[str] = set()
+
+
+class State:
+    """Everything the machine remembers between two events."""
+
+    def __init__(self, settings: Settings, ticket_seed: bytes, workers: int | None) -> None:
+        self.settings = settings
+        self.tickets = TicketSecrets(ticket_seed)
+        self.now = 0.0
+        self.out: list[Command] = []
+        self.phase: Phase = "running"
+        self.workers = workers or settings.default_workers
+        self.exit_code = 0
+        self.timers: dict[Timer, float] = {}
+        # Data planes. `current` serves or is about to; `successor` takes over in an upgrade.
+        self.planes: dict[int, Plane] = {}
+        self.generation = 0
+        self.current: int | None = None
+        self.successor: int | None = None
+        self.plane_was_ready = False
+        self.plane_backoff = Backoff(0.1, 5.0, 10.0)
+        # Control.
+        self.control_alive = False
+        self.control_is_connected = False
+        self.control_replaced = False
+        self.config_was_applied = False
+        self.control_backoff = Backoff(0.25, 10.0, 30.0)
+        self.subscribers: set[int] = set()
+        # Sockets and what is being done to them.
+        self.listening: dict[str, int] = {}
+        self.jobs: deque[Job] = deque()
+        self.job: Job | None = None
+        self.restarts = {"dataplane": 0, "control": 0}
+
+    def emit(self, *commands: Command) -> None:
+        """Adds commands to what the driver is to do."""
+        self.out.extend(commands)
+
+    def log(self, level: str, event: str, fields: Message) -> None:
+        """Adds a log line."""
+        self.emit(Log(level, event, fields))
+
+    def timer(self, name: Timer, after_s: float | None) -> None:
+        """Sets a timer to go off after so many seconds; None stops it."""
+        if after_s is None:
+            self.timers.pop(name, None)
+        else:
+            self.timers[name] = self.now + after_s
+
+    def serving(self) -> Plane | None:
+        """The current data plane, if it is ready for sockets."""
+        plane = None if self.current is None else self.planes.get(self.current)
+        return plane if plane is not None and plane.state == "ready" else None
+
+    def start_timers(self) -> None:
+        """The timers that run from the beginning."""
+        self.timer("fallback", FALLBACK_S)
+        self.timer("tickets", PERIOD_S)
+        self.timer("watchdog", self.settings.watchdog_s)
