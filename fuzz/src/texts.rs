@@ -1,0 +1,23 @@
+//! Config text.
+
+use hg_text::{Document, Format, Spans, Which, locate, parse};
+
+/// Text read as TOML, YAML and JSON: both passes agree on what is a mistake and where, and a
+/// document does not differ from itself.
+pub fn text(data: &[u8]) {
+    for format in Format::ALL {
+        let value = parse(data, format);
+        match (&value, Spans::of(data, format)) {
+            (Ok(_), Ok(spans)) => {
+                assert!(spans.locate(&[], Which::Value).is_some());
+                assert!(locate(data, format, &[], Which::Key).is_some());
+            }
+            (Err(first), Err(second)) => assert_eq!(first, &second),
+            (first, second) => panic!("{format:?}: {first:?}, with positions {:?}", second.err()),
+        }
+        if let Ok(document) = Document::read(data, format) {
+            assert!(document.changes(&document).is_empty());
+            assert_eq!(document.entries().count(), document.hashes().count());
+        }
+    }
+}

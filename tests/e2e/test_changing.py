@@ -1,0 +1,174 @@
+"""A node whose config and processes change while it serves."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from running_node import Load, RunningNode, Upstream, config, free_port, get
+from waiting import until
+
+
+def control_pid(node: RunningNode) -> int:
+    """The pid of the control process that answers."""
+    control = node.status()["control"]
+    assert isinstance(control, dict)
+    return int(control["pid"])
+
+
+def test_a_reload_changes_what_is_served_and_loses_nothing(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        with Load(port) as load:
+            node.config.write_text(config(port, two.address))
+            done = node.command("reload")
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith("applied")
+            assert get(port) == (200, b"two")
+            for index in range(20):
+                node.config.write_text(config(port, (one, two)[index % 2].address))
+                assert node.admin("POST", "/reload")[0] == 200
+        assert load.failures == []
+        assert {b"one", b"two"} == set(load.answers)
+        assert node.metric(r'headgate_config_reloads_total\{result="applied"\}') == 22
+
+
+def test_a_listener_can_be_moved(folder: Path, port: int, one: Upstream) -> None:
+    other = free_port()
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        node.config.write_text(config(other, one.address))
+        assert node.admin("POST", "/reload")[0] == 200
+        assert get(other) == (200, b"one")
+        until(lambda: refuses(port), "the old port to be closed")
+
+
+def refuses(port: int) -> bool:
+    """Whether nobody listens on a port."""
+    try:
+        get(port)
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_bad_config_is_refused_and_changes_nothing(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        before = node.status()["config"]
+        node.config.write_text(config(port, one.address).replace('upstream = "app"', "x = 1"))
+        status, body = node.admin("POST", "/reload")
+        assert status == 422
+        paths = [one["path"] for one in json.loads(body)["diagnostics"]]
+        assert "routes.all.x" in paths
+        done = node.command("reload")
+        assert done.returncode == 78
+        assert f"{node.config}:" in done.stderr
+        after = node.status()["config"]
+        assert isinstance(before, dict)
+        assert isinstance(after, dict)
+        assert after["digest"] == before["digest"]
+        assert get(port) == (200, b"one")
+
+
+def test_a_listener_on_a_busy_port_is_refused_whole(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        node.config.write_text(config(two.port, two.address))
+        status, body = node.admin("POST", "/reload")
+        assert status == 422
+        assert b"held by" in body
+        assert get(port) == (200, b"one")
+
+
+def test_an_edit_is_noticed(folder: Path, port: int, one: Upstream, two: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        node.config.write_text(config(port, two.address))
+        until(lambda: get(port) == (200, b"two"), "the edit")
+
+
+def test_sighup_reloads(folder: Path, port: int, one: Upstream, two: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        node.config.write_text(config(port, two.address))
+        node.process.send_signal(signal.SIGHUP)
+        until(lambda: get(port) == (200, b"two"), "the reload")
+
+
+def test_the_control_process_may_be_killed_under_load(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        killed = control_pid(node)
+        with Load(port) as load:
+            os.kill(killed, signal.SIGKILL)
+            until(
+                lambda: node.admin_status("/ready") == 200 and control_pid(node) != killed,
+                "a new control process",
+            )
+            until(lambda: node.metric("headgate_control_restarts_total") == 1, "the count")
+        assert load.failures == []
+        node.config.write_text(config(port, two.address))
+        assert node.admin("POST", "/reload")[0] == 200
+        assert get(port) == (200, b"two")
+
+
+def test_a_new_control_process_with_a_bad_config_keeps_what_is_served(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        killed = control_pid(node)
+        node.config.write_text("nonsense")
+        os.kill(killed, signal.SIGKILL)
+        until(
+            lambda: node.admin_status("/ready") == 200 and control_pid(node) != killed,
+            "a new control process",
+        )
+        until(lambda: "refused" in json.dumps(node.status()["config"]), "the refusal")
+        assert get(port) == (200, b"one")
+        node.config.write_text(config(port, one.address))
+        assert node.admin("POST", "/reload")[0] == 200
+
+
+def test_a_killed_data_plane_is_replaced_within_a_second(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        generation, pid = node.data_plane()
+        os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        assert get(port) == (200, b"one")  # it waits in the queue that the supervisor kept
+        assert time.monotonic() - began < 1.0
+        until(lambda: node.data_plane()[0] == generation + 1, "a new data plane")
+        until(lambda: node.metric("headgate_dataplane_restarts_total") == 1, "the count")
+        assert node.status()["ready"] is True
+
+
+def test_upgrade_loses_nothing(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        generation, pid = node.data_plane()
+        with Load(port) as load:
+            for _ in range(2):
+                done = node.command("upgrade")
+                assert done.returncode == 0, done.stderr
+            answered = len(load.answers)
+            until(lambda: len(load.answers) > answered + 50, "more answers")
+        assert load.failures == []
+        assert node.data_plane()[0] == generation + 2
+        until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the old data plane")
+        until(lambda: node.admin_status("/ready") == 200, "readiness")
+
+
+def test_the_number_of_workers_can_be_changed(folder: Path, port: int, one: Upstream) -> None:
+    text = config(port, one.address, extra="workers = 1")
+    with RunningNode(folder, text, "--no-watch").until_ready() as node:
+        with Load(port) as load:
+            node.config.write_text(text.replace("workers = 1", "workers = 3"))
+            assert node.admin("POST", "/reload")[0] == 200
+            until(lambda: node.data_plane()[0] == 2, "a data plane with three workers")
+        assert load.failures == []
+        plane = node.status()["dataplane"]
+        assert isinstance(plane, dict)
+        assert len(plane["workers"]) == 3

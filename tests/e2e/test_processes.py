@@ -1,0 +1,102 @@
+"""What holds between a node's processes, and towards whoever started it."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+from running_node import RunningNode, Upstream, config, get
+from waiting import DEADLINE_S, until
+
+NO_CONTROL = """
+import os, sys
+if "headgate.node" in sys.orig_argv:
+    os._exit(1)
+"""
+
+
+def test_the_last_good_plan_is_served_when_no_control_process_comes_up(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    text = config(port, one.address)
+    with RunningNode(folder, text).until_ready() as node:
+        assert node.command("drain").returncode == 0
+    broken = folder / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(NO_CONTROL)
+    with RunningNode(folder, text, PYTHONPATH=str(broken)) as node:
+        until(lambda: answers(port), "the last good plan")
+        assert get(port) == (200, b"one")
+        assert "serving_last_good_plan" in node.log.read_text()
+
+
+def answers(port: int) -> bool:
+    """Whether somebody answers on a port."""
+    try:
+        return get(port)[0] == 200
+    except OSError:
+        return False
+
+
+def test_nothing_outlives_a_supervisor_that_was_killed(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    text = config(port, one.address)
+    with RunningNode(folder, text).until_ready() as node:
+        children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children")
+        pids = [int(pid) for pid in children.read_text().split()]
+        assert len(pids) == 2
+        node.process.kill()
+        until(lambda: not any(alive(pid) for pid in pids), "the end of the children")
+    with RunningNode(folder, text).until_ready():
+        assert get(port) == (200, b"one")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_systemd_is_told_when_the_node_serves_reloads_and_leaves(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    path = str(folder / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(DEADLINE_S)
+        text = config(port, one.address)
+        with RunningNode(folder, text, "--no-watch", NOTIFY_SOCKET=path) as node:
+            assert manager.recv(256).decode() == f"READY=1\nSTATUS=serving 127.0.0.1:{port}"
+            assert get(port) == (200, b"one")
+            node.process.send_signal(signal.SIGHUP)
+            assert manager.recv(256).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert manager.recv(256) == b"READY=1\nSTATUS=last reload: unchanged"
+            node.process.send_signal(signal.SIGTERM)
+            assert manager.recv(256) == b"STOPPING=1"
+            assert node.process.wait(DEADLINE_S) == 0
+
+
+def test_children_are_not_in_the_terminals_process_group(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        _, pid = node.data_plane()
+        assert os.getpgid(pid) != os.getpgid(node.process.pid)
+
+
+def test_status_says_how_it_is(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        done = node.command("status")
+        assert done.returncode == 0
+        assert done.stdout.startswith("ready\n")
+        assert one.address in done.stdout
+        told = node.command("explain", "GET", f"http://127.0.0.1:{port}/x")
+        assert told.returncode == 0, told.stderr
+        assert "route all" in told.stdout
+    done = node.command("status")
+    assert done.returncode == 1
+    assert "no node runs" in done.stderr

@@ -1,0 +1,139 @@
+"""A node from its start to its end."""
+
+import contextlib
+import http.client
+import json
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from running_node import HEADGATE, RunningNode, Upstream, config, free_port, get
+from waiting import DEADLINE_S, until
+
+
+def test_a_node_serves_and_says_so(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        assert get(port) == (200, b"one")
+        status = node.status()
+        assert status["ready"] is True
+        assert node.admin("GET", "/live")[0] == 200
+        health = json.loads(node.admin("GET", "/health")[1])
+        assert health["upstreams"][0]["endpoints"][0]["address"] == one.address
+        page = node.admin("GET", "/metrics")[1].decode()
+        assert page.endswith("# EOF\n")
+        assert "http_requests_total{" in page
+        families = [line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")]
+        assert len(families) == len(set(families))
+        document = json.loads(node.admin("GET", "/config")[1])
+        assert {entry["kind"] for entry in document["objects"]} >= {"listener", "route", "upstream"}
+
+
+def test_the_supervisor_stays_under_12_mb(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        status = Path(f"/proc/{node.process.pid}/status").read_text()
+        resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        assert int(resident.split()[1]) * 1024 < 12_000_000
+
+
+def test_the_environment_is_enough(folder: Path, port: int, one: Upstream) -> None:
+    metrics = free_port()
+    environment = {
+        "PROXY_LISTEN_ADDR": f"127.0.0.1:{port}",
+        "PROXY_UPSTREAM_ADDRS": f"http://{one.address}",
+        "PROXY_METRICS_ADDR": f"127.0.0.1:{metrics}",
+    }
+    with RunningNode(folder, None, **environment).until_ready():
+        assert get(port) == (200, b"one")
+        assert get(metrics, "/health", host="127.0.0.1")[0] == 200
+        status, page = get(metrics, "/metrics", host="127.0.0.1")
+        assert status == 200
+        assert page.endswith(b"# EOF\n")
+
+
+def test_web_pages_cannot_reach_the_admin_api(folder: Path, port: int, one: Upstream) -> None:
+    admin = free_port()
+    text = config(port, one.address)
+    with RunningNode(folder, text, "--admin", f"127.0.0.1:{admin}").until_ready():
+        assert get(admin, "/status", host="127.0.0.1")[0] == 200
+        assert get(admin, "/status", host="evil.example")[0] == 403
+        connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=DEADLINE_S)
+        connection.request("POST", "/reload", headers={"origin": "http://evil.example"})
+        assert connection.getresponse().status == 403
+        connection.close()
+
+
+def test_a_bad_first_config_is_refused_with_everything_that_is_wrong(
+    folder: Path, port: int
+) -> None:
+    text = config(port, "nonsense").replace("hosts", "hsts")
+    with RunningNode(folder, text) as node:
+        assert node.process.wait(DEADLINE_S) == 78
+        said = node.log.read_text()
+        assert f"{node.config}:" in said
+        assert "hsts" in said
+        assert "nonsense" in said
+
+
+def test_a_busy_port_is_refused_and_its_holder_named(
+    folder: Path, one: Upstream, two: Upstream
+) -> None:
+    with RunningNode(folder, config(two.port, one.address)) as node:
+        assert node.process.wait(DEADLINE_S) == 78
+        said = node.log.read_text()
+        assert "listeners.web.address" in said
+        assert "address already in use (held by" in said
+
+
+def test_a_second_node_on_the_same_state_is_refused(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        second = subprocess.run(
+            [HEADGATE, "run", str(node.config), "--state-dir", str(node.state)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert "another node" in second.stderr
+
+
+def test_drain_finishes_what_is_in_flight(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        answers: list[tuple[int, bytes]] = []
+        request = threading.Thread(target=lambda: answers.append(get(port, "/slow")))
+        request.start()
+        assert one.waiting.wait(DEADLINE_S)
+        node.process.send_signal(signal.SIGTERM)
+        until(lambda: node.admin_status("/ready") != 200, "not ready")
+        one.release.set()
+        request.join()
+        assert answers == [(200, b"one")]
+        assert node.process.wait(DEADLINE_S) == 0
+        with pytest.raises(ConnectionRefusedError):
+            get(port)
+
+
+def test_drain_by_command_returns_when_the_node_has_ended(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        assert node.command("drain").returncode == 0
+        assert node.process.wait(DEADLINE_S) == 0
+
+
+def test_a_second_signal_does_not_wait(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+
+        def cut_off() -> None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                get(port, "/slow")
+
+        request = threading.Thread(target=cut_off)
+        request.start()
+        assert one.waiting.wait(DEADLINE_S)
+        node.process.send_signal(signal.SIGTERM)
+        node.process.send_signal(signal.SIGINT)
+        assert node.process.wait(DEADLINE_S) == 0
+        request.join()

@@ -1,0 +1,22 @@
+"""Other programs that some tests talk to: `make system-deps` installs them on Debian."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# Where Debian keeps servers; not on every user's path.
+PLACES = "/usr/sbin:/sbin"
+
+
+def peer(command: str) -> Path:
+    """The program of that name. Without it the test is skipped by its name, or fails in CI."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), PLACES])
+    found = shutil.which(command, path=path)
+    if found is not None:
+        return Path(found)
+    reason = f"{command} is missing: sudo make system-deps"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

@@ -1,0 +1,231 @@
+"""A real node for end-to-end tests: its own state directory, free ports, real upstreams."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+from waiting import DEADLINE_S, until
+
+from headgate.cli import calls
+
+HEADGATE = Path(sys.executable).with_name("headgate")
+
+
+def free_port() -> int:
+    """A loopback port that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        assert isinstance(port, int)
+        return port
+
+
+class Upstream:
+    """An HTTP/1.1 server that answers with its name; `/slow` waits until `release` is set."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.release = threading.Event()
+        self.waiting = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        """Stops it."""
+        self.release.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        upstream = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if self.path == "/slow":
+                    upstream.waiting.set()
+                    upstream.release.wait(DEADLINE_S)
+                body = upstream.name.encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        return Handler
+
+
+def config(port: int, upstream: str, *, extra: str = "") -> str:
+    """A config with one listener and one upstream; it drains quickly and has no admin port."""
+    return f"""
+[node]
+admin = "off"
+drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "10s" }}
+{extra}
+[listeners.web]
+address = "127.0.0.1:{port}"
+protocol = "http"
+default = true
+
+[routes.all]
+hosts = ["*"]
+upstream = "app"
+
+[upstreams.app]
+endpoints = ["{upstream}"]
+"""
+
+
+class RunningNode:
+    """`headgate run` as a process; use as a context manager, so that it ends with the test."""
+
+    def __init__(self, folder: Path, text: str | None, *arguments: str, **env: str) -> None:
+        """`text`: the config; None = without a file."""
+        self.folder = folder
+        self.state = folder / "s"
+        self.config = folder / "headgate.toml"
+        if text is not None:
+            self.config.write_text(text)
+        self.log = folder / "log"
+        configs = [str(self.config)] if text is not None else []
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [HEADGATE, "run", *configs, "--state-dir", str(self.state), *arguments],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | env,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.send_signal(2)  # the second signal does not wait
+            try:
+                self.process.wait(DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        sys.stdout.write(self.log.read_text(errors="replace"))  # shown when the test fails
+
+    def until_ready(self) -> Self:
+        """Waits until it serves."""
+
+        def is_ready() -> bool:
+            assert self.process.poll() is None, self.log.read_text(errors="replace")
+            return self.admin_status("/ready") == 200
+
+        until(is_ready, "readiness")
+        return self
+
+    def admin_status(self, path: str) -> int:
+        """The status of an admin request; 0 while nobody answers."""
+        try:
+            return calls.call(self.state, "GET", path).status
+        except calls.NoNodeError:
+            return 0
+
+    def admin(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """An admin request over the Unix socket."""
+        answer = calls.call(self.state, method, path, body)
+        return answer.status, answer.body
+
+    def status(self) -> "dict[str, object]":
+        """`GET /status`."""
+        document = json.loads(self.admin("GET", "/status")[1])
+        assert isinstance(document, dict)
+        return document
+
+    def metric(self, name: str) -> float:
+        """The value of a metric without labels; -1 while there is none."""
+        try:
+            page = self.admin("GET", "/metrics")[1].decode()
+        except calls.NoNodeError:
+            return -1.0
+        found = re.search(rf"(?m)^{name} (\S+)$", page)
+        return float(found[1]) if found else -1.0
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a verb against this node."""
+        return subprocess.run(
+            [HEADGATE, *arguments, "--state-dir", str(self.state)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S * 3,
+            check=False,
+        )
+
+    def data_plane(self) -> tuple[int, int]:
+        """(generation, pid) of the data plane that serves."""
+        about = calls.supervisor(self.state, "status")
+        plane = about["dataplane"]
+        if not isinstance(plane, dict):
+            return 0, 0
+        return int(plane["generation"]), int(plane["pid"])
+
+
+def get(port: int, path: str = "/", host: str = "a.example") -> tuple[int, bytes]:
+    """One request on a connection of its own: (status, body)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+    try:
+        connection.request("GET", path, headers={"host": host})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+class Load:
+    """Requests one after the other on keep-alive connections, until the block ends."""
+
+    def __init__(self, port: int, connections: int = 4) -> None:
+        self.answers: list[bytes] = []
+        self.failures: list[str] = []
+        self._port = port
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(connections)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        until(lambda: len(self.answers) > 20, "load")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_S)
+        while not self._stop.is_set():
+            try:
+                connection.request("GET", "/", headers={"host": "a.example"})
+                response = connection.getresponse()
+                body = response.read()
+                if response.status != 200:
+                    self.failures.append(f"{response.status} {body!r}")
+                self.answers.append(body)
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+        connection.close()

@@ -1,0 +1,23 @@
+"""Waiting on a condition with a deadline, for tests of real processes."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+DEADLINE_S = 20.0
+
+
+def until(condition: Callable[[], bool], what: str = "the condition") -> None:
+    """Returns once `condition()` holds; fails when that takes too long."""
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come true in {DEADLINE_S:g} s"
+        time.sleep(0.01)
+
+
+async def until_async(condition: Callable[[], bool], what: str = "the condition") -> None:
+    """The same within a loop."""
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come true in {DEADLINE_S:g} s"
+        await asyncio.sleep(0.005)

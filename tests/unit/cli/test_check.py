@@ -1,0 +1,64 @@
+"""`headgate check` and `headgate schema`."""
+
+import io
+import json
+from pathlib import Path
+
+from headgate.cli.check import Output, check
+from headgate.cli.schema import schema
+from headgate.compile.routing import shadows
+
+GOOD = """
+[listeners.web]
+address = "127.0.0.1:8000"
+default = true
+[routes.all]
+respond = { status = 204 }
+"""
+
+
+def checked(tmp_path: Path, text: str, output: Output = "text") -> tuple[int, str]:
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    stream = io.StringIO()
+    code = check([path], output, shadows=shadows, env={}, stream=stream)
+    return code, stream.getvalue().replace(f"{tmp_path}/", "")
+
+
+def test_a_good_config_is_0(tmp_path: Path) -> None:
+    code, text = checked(tmp_path, GOOD)
+    assert code == 0
+    assert text.startswith("ok: 3 objects, 0 warnings, plan ")
+
+
+def test_a_config_that_would_be_refused_is_78_with_every_reason(tmp_path: Path) -> None:
+    code, text = checked(tmp_path, GOOD.replace("default", "defualt") + "upstream = 'x'\n")
+    assert code == 78
+    assert text.splitlines() == [
+        'a.toml:4:1: listeners.web.defualt: unknown key; the nearest known one is "default"',
+        'a.toml:5:1: routes.all: "upstream" and "respond" exclude each other; '
+        'exactly one of "upstream", "split", "respond" or "redirect"',
+        'a.toml:7:12: routes.all.upstream: there is no upstream "x"; define it under [upstreams.…]',
+        "refused: 3 errors, 0 warnings",
+    ]
+
+
+def test_warnings_refuse_nothing(tmp_path: Path) -> None:
+    code, text = checked(
+        tmp_path, GOOD + "priority = 1\n[routes.none]\nredirect = { path = '/' }\n"
+    )
+    assert code == 0
+    assert 'routes.none: it can never match: "all" (a.toml:5:9) takes all its requests' in text
+    assert "1 warning," in text
+
+
+def test_json_is_an_array_of_diagnostics(tmp_path: Path) -> None:
+    code, text = checked(tmp_path, "[", "json")
+    (found,) = json.loads(text)
+    assert code == 78
+    assert (found["line"], found["severity"]) == (1, "error")
+    assert json.loads(checked(tmp_path, GOOD, "json")[1]) == []
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(schema())["properties"].keys() >= {"listeners", "routes", "upstreams"}

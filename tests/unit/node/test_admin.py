@@ -1,0 +1,237 @@
+"""The admin API over a node whose supervisor and data plane are played by the test."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from asgi import ask
+from fake_service import FakeService
+from starlette.applications import Starlette
+
+from headgate.compile.settings import NodeSettings
+from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.admin.app import admin_app, metrics_app
+from headgate.node.link import DataPlane, SupervisorLink
+from headgate.node.options import Options
+from headgate.node.ports import Candidate, Rejected
+from headgate.node.state import Node
+from headgate.plan.objects import Action, Endpoint, Listener, Route, Upstream
+from headgate.plan.plan import entry, plan_of
+
+SETTINGS = NodeSettings(admin=(), metrics=(), state_dir=None, workers=None, log_level="info")
+GOOD = Candidate(
+    plan=plan_of([entry("upstream", "app", Upstream(endpoints=(Endpoint(address="a:1"),)))]),
+    node=SETTINGS,
+    blobs={},
+    warnings=(),
+    locate=lambda kind, name, path: Diagnostic(file="a.toml", message=""),
+)
+ROUTED = Candidate(
+    plan=plan_of(
+        [
+            entry("listener", "web", Listener(addresses=("127.0.0.1:8000",), protocol="http")),
+            entry("upstream", "app", Upstream(endpoints=(Endpoint(address="127.0.0.1:1"),))),
+            entry(
+                "route",
+                "all",
+                Route(hosts=("*",), listeners=("web",), action=Action(upstream="app")),
+            ),
+        ]
+    ),
+    node=SETTINGS,
+    blobs={},
+    warnings=(),
+    locate=GOOD.locate,
+)
+BAD = Rejected((Diagnostic(file="a.toml", line=1, column=2, path="x", message="no"),))
+Body = Callable[["Stage"], Awaitable[None]]
+
+
+class ScriptedSource:
+    """Gives what the test put there."""
+
+    found: Candidate | Rejected = GOOD
+
+    def load(self) -> Candidate | Rejected:
+        return self.found
+
+    async def changes(self) -> AsyncIterator[None]:
+        for _ in ():
+            yield
+
+    def names(self) -> list[str]:
+        return ["a.toml"]
+
+
+class Stage:
+    """A node between a fake supervisor and a fake data plane."""
+
+    def __init__(self, folder: Path, link: SupervisorLink, asked: list[str]) -> None:
+        self.source = ScriptedSource()
+        self.asked = asked
+        self.node = Node(Options(state_dir=str(folder), admin=[]), self.source, link)
+        self.app: Starlette = admin_app(self.node)
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Body], None]:
+    """Runs a test's body with a node that has not loaded anything yet."""
+    return lambda body: asyncio.run(_play(tmp_path, body))
+
+
+async def _play(folder: Path, body: Body) -> None:
+    asked: list[str] = []
+    about: dict[str, object] = {
+        "dataplane": None,
+        "listening": [],
+        "workers": 2,
+        "restarts": {"dataplane": 1, "control": 0},
+        "phase": "running",
+        "config_was_applied": True,
+    }
+
+    async def supervisor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            request = json.loads(line)
+            asked.append(request["op"])
+            answer = {"id": request["id"], "ok": True, **about}
+            writer.write(json.dumps(answer).encode() + b"\n")
+        writer.close()
+
+    door = await asyncio.start_unix_server(supervisor, str(folder / "supervisor.sock"))
+    service = FakeService(1)
+    await service.start(folder / "dp.sock")
+    link = await SupervisorLink.connect(str(folder / "supervisor.sock"))
+    stage = Stage(folder, link, asked)
+    stage.node.planes.announce(DataPlane(1, 1, str(folder / "dp.sock")))
+    task = asyncio.create_task(stage.node.pipeline.run())
+    try:
+        async with asyncio.timeout(20):
+            await body(stage)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await stage.node.engine.close()
+        await link.close()
+        await service.stop()
+        door.close()
+
+
+def test_a_node_is_ready_once_a_config_is_served(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        assert (await ask(stage.app, "GET", "/ready")).status == 503
+        assert (await ask(stage.app, "POST", "/reload")).status == 200
+        assert (await ask(stage.app, "GET", "/ready")).status == 200
+        stage.node.is_draining = True
+        reply = await ask(stage.app, "GET", "/ready")
+        assert (reply.status, reply.body) == (503, b"draining\n")
+        assert (await ask(stage.app, "GET", "/live")).status == 200
+
+    play(body)
+
+
+def test_a_refused_reload_is_422_with_the_diagnostics(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        await ask(stage.app, "POST", "/reload")
+        stage.source.found = BAD
+        reply = await ask(stage.app, "POST", "/reload")
+        assert reply.status == 422
+        assert json.loads(reply.body)["diagnostics"][0]["path"] == "x"
+        status = json.loads((await ask(stage.app, "GET", "/status")).body)
+        assert status["config"]["digest"] == GOOD.plan.digest.hex()
+        assert status["config"]["last_reload"]["outcome"] == "refused"
+
+    play(body)
+
+
+def test_a_reload_without_a_data_plane_is_503(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        stage.node.planes.announce(DataPlane(2, 1, "/nonexistent.sock"))
+        await stage.node.engine.close()
+        waiting = asyncio.create_task(ask(stage.app, "GET", "/health"))
+        assert (await waiting).status == 503
+
+    play(body)
+
+
+def test_health_and_config_tell_what_is_served(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        assert (await ask(stage.app, "GET", "/config")).status == 503
+        await ask(stage.app, "POST", "/reload")
+        health = json.loads((await ask(stage.app, "GET", "/health")).body)
+        assert health["status"] == "ok"
+        document = json.loads((await ask(stage.app, "GET", "/config")).body)
+        assert document["objects"][0]["value"] == {"endpoints": [{"address": "a:1"}]}
+
+    play(body)
+
+
+def test_the_metrics_page_has_both_processes_and_an_end(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        await ask(stage.app, "POST", "/reload")
+        reply = await ask(stage.app, "GET", "/metrics")
+        assert reply.headers["content-type"].startswith("application/openmetrics-text")
+        page = reply.body.decode()
+        assert "http_requests_total 3\n" in page
+        assert 'headgate_config_reloads_total{result="applied"} 1\n' in page
+        assert "headgate_dataplane_restarts_total 1\n" in page
+        assert page.endswith("# EOF\n")
+        names = [line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")]
+        assert len(names) == len(set(names))
+
+    play(body)
+
+
+def test_drain_is_passed_to_the_supervisor(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        assert (await ask(stage.app, "POST", "/drain")).status == 202
+        assert stage.asked[-1] == "drain"
+
+    play(body)
+
+
+def test_a_request_is_explained_with_the_states_of_its_endpoints(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        question = b'{"url":"http://a.example:8000/x"}'
+        assert (await ask(stage.app, "POST", "/explain", question)).status == 503
+        stage.source.found = ROUTED
+        await ask(stage.app, "POST", "/reload")
+        reply = await ask(stage.app, "POST", "/explain", question)
+        assert reply.status == 200, reply.body
+        won = json.loads(reply.body)["won"]
+        assert won["route"] == "all"
+        assert won["upstreams"][0]["endpoints"][0]["state"] == "up"
+        for wrong in (b"", b"{}", b'{"url":"nonsense"}', b'{"url":"http://a/","client":"x"}'):
+            assert (await ask(stage.app, "POST", "/explain", wrong)).status == 400
+        assert (await ask(stage.app, "POST", "/explain", b"x" * 300_000)).status == 413
+
+    play(body)
+
+
+def test_events_come_as_lines_or_as_server_sent_events(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        stage.node.events.add("info", "config.applied", "done", digest="ab")
+        reply = await ask(stage.app, "GET", "/events?follow=false")
+        event = msgspec.json.decode(reply.body)
+        assert event["kind"] == "config.applied"
+        wanted = {"accept": "text/event-stream"}
+        reply = await ask(stage.app, "GET", "/events?follow=false", headers=wanted)
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        assert reply.body.startswith(b"data: {")
+
+    play(body)
+
+
+def test_the_metrics_address_changes_nothing(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        app = metrics_app(stage.node)
+        assert (await ask(app, "GET", "/metrics")).status == 200
+        for method, path in [("POST", "/reload"), ("POST", "/drain"), ("GET", "/config")]:
+            assert (await ask(app, method, path)).status == 404
+
+    play(body)

@@ -1,0 +1,116 @@
+"""The admin API's addresses, changed while they serve."""
+
+import asyncio
+import http.client
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from starlette.responses import PlainTextResponse
+
+from headgate.compile.settings import NodeSettings
+from headgate.node.admin.servers import AdminServers
+from headgate.node.options import Options
+
+
+def settings(admin: tuple[str, ...] = (), metrics: tuple[str, ...] = ()) -> NodeSettings:
+    return NodeSettings(admin, metrics, state_dir=None, workers=None, log_level="info")
+
+
+def address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+async def get(where: str) -> str:
+    """What an address answers."""
+
+    def ask() -> str:
+        connection = http.client.HTTPConnection(where, timeout=10)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().read().decode()
+        except (ConnectionRefusedError, ConnectionResetError):
+            return "refused"
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(ask)
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Callable[[AdminServers], Awaitable[None]]], None]:
+    """Runs a test's body with servers of which only the Unix socket is served."""
+
+    def run(body: Callable[[AdminServers], Awaitable[None]]) -> None:
+        async def all_of_it() -> None:
+            servers = AdminServers(Options(state_dir=str(tmp_path)))
+            servers.start(PlainTextResponse("admin"), PlainTextResponse("metrics"), restore=True)
+            try:
+                async with asyncio.timeout(20):
+                    await body(servers)
+            finally:
+                await servers.close()
+            assert not (tmp_path / "admin.sock").exists()
+
+        asyncio.run(all_of_it())
+
+    return run
+
+
+Play = Callable[[Callable[[AdminServers], Awaitable[None]]], None]
+
+
+def test_addresses_come_and_go_with_the_config(play: Play) -> None:
+    one, two = address(), address()
+
+    async def body(servers: AdminServers) -> None:
+        assert servers.prepare(settings((one,), (two,))) == []
+        servers.commit()
+        assert (await get(one), await get(two)) == ("admin", "metrics")
+        assert servers.prepare(settings((two,))) == []
+        servers.commit()
+        assert (await get(one), await get(two)) == ("refused", "admin")
+
+    play(body)
+
+
+def test_what_was_not_committed_is_not_served(play: Play) -> None:
+    one = address()
+
+    async def body(servers: AdminServers) -> None:
+        assert servers.prepare(settings((one,))) == []
+        servers.abandon()
+        assert await get(one) == "refused"
+
+    play(body)
+
+
+def test_a_busy_address_is_said_to_be_wrong(play: Play) -> None:
+    async def body(servers: AdminServers) -> None:
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen()
+            busy = f"127.0.0.1:{holder.getsockname()[1]}"
+            (wrong,) = servers.prepare(settings((busy,)))
+            servers.abandon()
+        assert busy in wrong
+
+    play(body)
+
+
+def test_the_next_control_process_serves_what_this_one_did(play: Play) -> None:
+    one = address()
+
+    async def first(servers: AdminServers) -> None:
+        servers.prepare(settings((one,)))
+        servers.commit()
+
+    async def second(servers: AdminServers) -> None:
+        assert one in servers.addresses()
+        assert await get(one) == "admin"
+
+    play(first)
+    play(second)

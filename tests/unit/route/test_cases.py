@@ -1,0 +1,93 @@
+"""`headgate test`: routes as data."""
+
+import io
+from pathlib import Path
+
+import msgspec
+import pytest
+from routed_config import CONFIG
+
+from headgate.cli.test import Output, Report, read
+from headgate.cli.test import test as try_cases
+
+GOOD = """\
+config = ["c.toml"]
+
+[[cases]]
+request = "GET http://api.example.com/v1/items?x=1"
+headers = { x-tenant = "a" }
+expect = { route = "api", upstream = "api", path = "/items?x=1", host = "api.example.com" }
+
+[[cases]]
+request = "GET http://api.example.com/v1"
+expect = { status = 308, location = "https://api.example.com/v1" }
+
+[[cases]]
+request = "GET http://a.shop.example/"
+expect = { upstream = "next" }
+
+[[cases]]
+request = "GET http://api.example.com/nothing"
+expect = { route = "", status = 404 }
+"""
+
+
+def ran(folder: Path, cases: str, output: Output = "text") -> tuple[int, str, str]:
+    (folder / "c.toml").write_text(CONFIG)
+    (folder / "cases.toml").write_text(cases)
+    out, errors = io.StringIO(), io.StringIO()
+    code = try_cases(folder / "cases.toml", (), output, stream=out, errors=errors)
+    return code, out.getvalue(), errors.getvalue()
+
+
+def test_cases_that_are_as_expected_are_counted(tmp_path: Path) -> None:
+    assert ran(tmp_path, GOOD) == (0, "4 of 4 as expected\n", "")
+
+
+def test_a_failure_says_what_it_got_and_why(tmp_path: Path) -> None:
+    case = '[[cases]]\nname = "tenant"\nrequest = "GET http://api.example.com/v1/x"\n'
+    code, out, _ = ran(tmp_path, GOOD + case + 'expect = { route = "api", path = "/x" }\n')
+    assert code == 1
+    assert out.splitlines() == [
+        f"FAILED {tmp_path}/cases.toml:19:1: tenant: GET http://api.example.com/v1/x",
+        '  route: expected "api", got "plain"',
+        '  path: expected "/x", got none',
+        f"    api: header x-tenant is absent, it must be present  {tmp_path}/c.toml:12:44",
+        f"    plain: path /v1/x is under /v1  {tmp_path}/c.toml:20:21",
+        "4 of 5 as expected",
+    ]
+
+
+def test_json_has_every_case(tmp_path: Path) -> None:
+    case = '[[cases]]\nrequest = "GET http://api.example.com/v1"\nexpect = { status = 301 }\n'
+    code, out, _ = ran(tmp_path, GOOD + case, "json")
+    report = msgspec.json.decode(out, type=Report)
+    assert (code, report.cases, report.failed) == (1, 5, 1)
+    assert [(m.what, m.expected, m.got) for m in report.results[4].mismatches] == [
+        ("status", 301, 308)
+    ]
+
+
+def test_yaml_says_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "cases.yaml"
+    file.write_text("cases:\n- request: GET http://a/\n  expect: {status: 404}\n")
+    (tmp_path / "c.toml").write_text(CONFIG)
+    assert read(file)[1].cases[0].expect.status == 404
+    assert try_cases(file, [tmp_path / "c.toml"], stream=io.StringIO()) == 0
+
+
+@pytest.mark.parametrize(
+    ("cases", "code", "complaint"),
+    [
+        ("[[cases]\n", 2, "cases.toml:1:"),
+        ('cases = [{ request = "GET http://a/", expect = { rout = "x" } }]\n', 2, "`rout`"),
+        ('[[cases]]\nrequest = "http//"\nexpect = {}\n', 2, "cases.toml:1:1: "),
+        ('cases = []\nconfig = ["missing.toml"]\n', 78, "missing.toml"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_the_place(
+    tmp_path: Path, cases: str, code: int, complaint: str
+) -> None:
+    got, _, errors = ran(tmp_path, cases)
+    assert got == code
+    assert complaint in errors

@@ -1,0 +1,95 @@
+"""`headgate diff`: objects that change, requests that would go elsewhere."""
+
+import io
+from pathlib import Path
+
+import msgspec
+from routed_config import CONFIG
+
+from headgate.cli import accesslog
+from headgate.cli.diff import Diff, Log, diff
+from headgate.compile.routing import Question
+
+OURS = (
+    '{"time":"2026-11-20T08:59:02.123456Z","request_id":"1","client_ip":"192.0.2.7",'
+    '"listener":"web","route":"plain","method":"GET","scheme":"http","host":"%s",'
+    '"target":"%s","protocol":"HTTP/1.1","status":200,"total_us":1,"reason":"-"}\n'
+)
+COMBINED = '192.0.2.7 - - [20/Nov/2026:08:59:02 +0000] "GET /v1?a HTTP/1.1" 200 1 "-" "c" 0.1 -\n'
+REFUSED = '::1 - - [01/Jan/1970:00:00:00 +0000] "- - -" 400 0 "-" "-" 0.000007 x\n'
+
+
+def ran(folder: Path, new: str, log: str | None = None) -> tuple[Diff, list[str]]:
+    for name, content in (("old.toml", CONFIG), ("new.toml", new), ("access.log", log or "")):
+        (folder / name).write_text(content)
+    given = Log(folder / "access.log", "http://api.example.com") if log is not None else None
+    document, lines = io.StringIO(), io.StringIO()
+    assert diff(folder / "old.toml", folder / "new.toml", given, "json", stream=document) == 0
+    assert diff(folder / "old.toml", folder / "new.toml", given, stream=lines) == 0
+    return msgspec.json.decode(document.getvalue(), type=Diff), lines.getvalue().splitlines()
+
+
+def test_equal_configs_differ_in_nothing(tmp_path: Path) -> None:
+    found, lines = ran(tmp_path, CONFIG + "\n# a comment\n")
+    assert found == Diff([])
+    assert lines == ["no object differs"]
+
+
+def test_objects_are_listed_with_the_keys_that_differ(tmp_path: Path) -> None:
+    new = CONFIG.replace("[upstreams.next]", "[upstreams.last]").replace('"next"', '"last"')
+    new = new.replace('"least_conn"', '"random"')
+    found, lines = ran(tmp_path, new)
+    assert [(o.change, o.kind, o.name, o.keys) for o in found.objects] == [
+        ("changed", "route", "shop", ["action"]),
+        ("changed", "upstream", "api", ["balance"]),
+        ("added", "upstream", "last", []),
+        ("removed", "upstream", "next", []),
+    ]
+    assert lines[0] == f"~ route shop: action  ({tmp_path}/new.toml:23:9)"
+    assert lines[-1] == f"- upstream next  ({tmp_path}/old.toml:34:12)"
+
+
+def test_logged_requests_that_would_go_elsewhere_are_counted(tmp_path: Path) -> None:
+    new = CONFIG.replace("[{ path = { prefix", '[{ path = { exact = "/v1" } }, { path = { prefix')
+    new = new.replace('prefix = "/v1" } }]', 'prefix = "/v2" } }]')
+    log = OURS % ("api.example.com", "/v1/x") * 2 + OURS % ("api.example.com:80", "/v1") + COMBINED
+    found, lines = ran(tmp_path, new, log + REFUSED + "\n")
+    assert found.requests is not None
+    assert (found.requests.logged, found.requests.moved, found.requests.skipped) == (4, 2, 1)
+    (move,) = found.requests.moves
+    assert (move.url, move.count) == ("http://api.example.com/v1/x", 2)
+    assert move.before == "plain: 308 https://api.example.com/v1/x"
+    assert move.after == "404 (no route)"
+    assert lines[-3:] == [
+        "2 of 4 logged requests would go elsewhere, 1 line skipped",
+        "  2 times GET http://api.example.com/v1/x",
+        "      plain: 308 https://api.example.com/v1/x → 404 (no route)",
+    ]
+
+
+def test_what_a_middleware_does_to_a_request_is_part_of_where_it_goes(tmp_path: Path) -> None:
+    new = CONFIG.replace(
+        'middlewares = ["hsts"]', 'middlewares = ["hsts", { rewrite = { host = "other" } }]'
+    )
+    found, _ = ran(tmp_path, new, OURS % ("api.example.com", "/status"))
+    assert found.requests is not None
+    (move,) = found.requests.moves
+    assert (move.before, move.after) == ("api: api /status", "api: api /status as other")
+
+
+def test_a_config_that_would_be_refused_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "old.toml").write_text(CONFIG)
+    (tmp_path / "new.toml").write_text("[routes.x]\n")
+    errors = io.StringIO()
+    assert diff(tmp_path / "old.toml", tmp_path / "new.toml", errors=errors) == 78
+    assert "new.toml" in errors.getvalue()
+    missing = Log(tmp_path / "missing.log")
+    assert diff(tmp_path / "old.toml", tmp_path / "old.toml", missing, errors=errors) == 2
+
+
+def test_the_same_request_is_read_once() -> None:
+    log = accesslog.read([OURS % ("a", "/x")] * 3 + [OURS % ("", ""), COMBINED, "nonsense"])
+    (found,) = log.questions
+    asked = Question("http://a/x", client="192.0.2.7", listener="web")
+    assert found == (asked, 3)
+    assert log.skipped == 3

@@ -1,0 +1,136 @@
+"""`headgate explain`, against files."""
+
+import io
+from pathlib import Path
+
+import msgspec
+import pytest
+from routed_config import CONFIG, asked, loaded, routing
+
+from headgate.cli.explain import explain, question, text
+from headgate.compile import explanation
+from headgate.compile.explanation import Explanation, States
+from headgate.compile.routing import Question
+from headgate.kernel.errors import Invalid
+
+
+def explained(question: Question, states: States | None = None) -> Explanation:
+    router = routing()
+    return explanation.explain(
+        router, router.request(question), explanation.places(loaded()), states
+    )
+
+
+def test_the_winner_comes_with_its_conditions_middlewares_and_upstream() -> None:
+    states = {"api": {"127.0.0.1:9001": "up", "127.0.0.1:9002": "unresolved"}}
+    found = explained(asked("http://api.example.com/v1/x?y=1", x_tenant="a"), states)
+    won = found.won
+    assert won is not None
+    assert (won.route, won.match, won.host, won.place) == (
+        "api",
+        0,
+        "api.example.com",
+        "c.toml:12:3",
+    )
+    assert [(c.kind, c.text, c.place) for c in won.held] == [
+        ("path", "path /v1/x is under /v1", "c.toml:12:14"),
+        ("header", "header x-tenant is present", "c.toml:12:44"),
+    ]
+    assert [(s.name, s.kind) for s in won.middlewares] == [
+        ("hsts", "response_headers"),
+        ("", "rewrite"),
+    ]
+    assert (won.outcome.kind, won.outcome.target) == ("forward", "/x?y=1")
+    (share,) = won.upstreams
+    assert [(e.address, e.state) for e in share.endpoints] == [
+        ("127.0.0.1:9001", "up"),
+        ("127.0.0.1:9002", "unresolved"),
+    ]
+    assert found.status is None
+
+
+def test_those_that_came_close_say_what_failed_and_where() -> None:
+    found = explained(asked("http://api.example.com/v1"))
+    assert found.won is not None
+    assert found.won.route == "plain"
+    assert found.status == 308
+    assert dict(found.won.outcome.headers) == {
+        "location": "https://api.example.com/v1",
+        "strict-transport-security": "max-age=1",
+    }
+    (failed,) = found.near[0].failed
+    assert (found.near[0].route, failed.text) == (
+        "api",
+        "header x-tenant is absent, it must be present",
+    )
+    assert failed.place == "c.toml:12:44"
+
+
+def test_an_outranked_route_says_what_decided() -> None:
+    near = explained(asked("http://api.example.com/v1", x_tenant="a")).near[0]
+    assert near.route == "plain"
+    assert near.outranked is not None
+    assert near.outranked.criterion == "headers"
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "line"),
+    [
+        (
+            "http://api.example.com/x",
+            404,
+            "404: none of api.example.com matches",
+        ),
+        ("http://other/", 404, "404: no host fits on this listener"),
+        ("http://other/%00", 400, "refused with 400: encoded NUL in the path"),
+    ],
+)
+def test_what_no_route_takes_is_said_so(url: str, status: int, line: str) -> None:
+    found = explained(Question(url))
+    assert found.status == status
+    assert any(line in told for told in text(found))
+
+
+def test_a_split_lists_every_upstream_with_its_weight() -> None:
+    won = explained(Question("http://a.shop.example/")).won
+    assert won is not None
+    assert [(s.name, s.weight) for s in won.upstreams] == [("api", 3), ("next", 1)]
+
+
+def test_the_command_line_is_read_as_curl_would() -> None:
+    found = question(["POST", "http://a/"], ["X-A: 1", "x-b:2", "X-A:3"], "::1", "web")
+    assert found == Question("http://a/", "POST", {"X-A": ["1", "3"], "x-b": ["2"]}, "::1", "web")
+    assert question(["http://a/"]).method == "GET"
+    for words, headers in (([], []), (["a", "b", "c"], []), (["http://a/"], ["no colon"])):
+        with pytest.raises(Invalid):
+            question(words, headers)
+
+
+def test_text_and_json_say_the_same(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(CONFIG)
+    lines, document = io.StringIO(), io.StringIO()
+    asked_for = question(["http://api.example.com/status"])
+    assert explain(asked_for, [config], stream=lines) == 0
+    assert explain(asked_for, [config], "json", stream=document) == 0
+    found = msgspec.json.decode(document.getvalue(), type=Explanation)
+    assert found.won is not None
+    assert found.won.match == 1
+    assert lines.getvalue() == "".join(f"{line}\n" for line in text(found))
+    assert "route api, match 1, host api.example.com" in lines.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("config", "url", "code", "complaint"),
+    [
+        (CONFIG + "[routes.x]\n", "http://a/", 78, "c.toml:36"),
+        (CONFIG, "a/", 2, "is not a URL"),
+    ],
+)
+def test_what_cannot_be_explained_has_its_exit_code(
+    tmp_path: Path, config: str, url: str, code: int, complaint: str
+) -> None:
+    (tmp_path / "c.toml").write_text(config)
+    errors = io.StringIO()
+    assert explain(Question(url), [tmp_path / "c.toml"], errors=errors) == code
+    assert complaint in errors.getvalue()

@@ -1,0 +1,450 @@
+"""The supervisor's decisions, with a clock of our own and no process or socket."""
+
+import signal
+
+import pytest
+
+from headgate.supervisor import commands as cmd
+from headgate.supervisor import events as ev
+from headgate.supervisor.machine import Machine
+from headgate.supervisor.state import JOB_S, QUIT_GRACE_S, Settings
+from headgate.supervisor.tickets import PERIOD_S
+
+WEB = "127.0.0.1:8000"
+CONTROL = 7
+
+
+class Node:
+    """A machine with a clock, and what it asked for since the last look."""
+
+    def __init__(
+        self, watchdog_s: float | None = None, last_good: dict[str, int] | None = None
+    ) -> None:
+        settings = Settings("/state", [0, 1], 2, watchdog_s=watchdog_s, last_good=last_good)
+        self.machine = Machine(settings, bytes(32))
+        self.now = 100.0
+        self.busy: dict[str, str] = {}
+
+    def handle(self, event: ev.Event) -> list[cmd.Command]:
+        commands = self.machine.handle(event, self.now)
+        for command in list(commands):
+            if isinstance(command, cmd.OpenSockets):
+                errors = tuple(
+                    ev.OpenError(a, "address already in use", self.busy[a])
+                    for a in command.addresses
+                    if a in self.busy
+                )
+                commands += self.machine.handle(
+                    ev.SocketsOpened(command.addresses, errors), self.now
+                )
+        return commands
+
+    def ask(self, op: str, **fields: object) -> list[cmd.Command]:
+        return self.handle(ev.ClientSaid(CONTROL, {"id": 1, "op": op, **fields}))
+
+    def plane_says(self, generation: int, op: str, **fields: object) -> list[cmd.Command]:
+        return self.handle(ev.DataPlaneSaid(generation, {"op": op, **fields}))
+
+    def after(self, seconds: float) -> list[cmd.Command]:
+        self.now += seconds
+        deadline = self.machine.deadline()
+        assert deadline is not None
+        assert deadline <= self.now
+        return self.handle(ev.Tick())
+
+    def serve(self) -> None:
+        """Brings the node to where generation 1 serves WEB."""
+        self.handle(ev.Begin())
+        self.plane_says(1, "ready", pid=11, plan_digest="")
+        self.ask("hello")
+        self.ask("listen", addresses=[WEB], backlog=64)
+        self.plane_says(1, "sockets_ok", address=WEB)
+        self.ask("control_ready")
+
+
+@pytest.fixture
+def node() -> Node:
+    return Node()
+
+
+def replies(commands: list[cmd.Command]) -> list[ev.Message]:
+    return [c.message for c in commands if isinstance(c, cmd.Reply)]
+
+
+def sent(commands: list[cmd.Command], generation: int) -> list[object]:
+    return [
+        c.message["op"] for c in commands if isinstance(c, cmd.Send) and c.generation == generation
+    ]
+
+
+def spawned(commands: list[cmd.Command]) -> list[int]:
+    return [c.generation for c in commands if isinstance(c, cmd.SpawnDataPlane)]
+
+
+def without_logs(commands: list[cmd.Command]) -> list[cmd.Command]:
+    return [c for c in commands if not isinstance(c, cmd.Log)]
+
+
+def test_both_children_are_started_and_the_data_plane_is_told_what_it_is(node: Node) -> None:
+    commands = node.handle(ev.Begin())
+    assert spawned(commands) == [1]
+    assert cmd.SpawnControl() in commands
+    start = next(c.message for c in commands if isinstance(c, cmd.Send))
+    assert start == {
+        "op": "start",
+        "generation": 1,
+        "state_dir": "/state",
+        "grpc_socket": "/state/dp-1.sock",
+        "workers": 2,
+        "cpus": [0, 1],
+        "ticket_secrets": ["00" * 32],
+        "ticket_epoch": 0,
+    }
+
+
+def test_listen_is_answered_only_when_the_data_plane_has_the_sockets(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    commands = node.ask("listen", addresses=[WEB], backlog=64)
+    assert without_logs(commands) == [cmd.OpenSockets((WEB,), 64), cmd.SendSockets(1, WEB)]
+    assert replies(node.plane_says(1, "sockets_ok", address=WEB)) == [{"id": 1, "ok": True}]
+
+
+def test_listen_on_a_busy_port_names_the_holder_and_opens_nothing(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    node.busy[WEB] = "nginx (pid 5)"
+    commands = node.ask("listen", addresses=[WEB, "127.0.0.1:8001"], backlog=64)
+    (answer,) = replies(commands)
+    assert answer["errors"] == [
+        {"address": WEB, "error": "address already in use", "holder": "nginx (pid 5)"}
+    ]
+    assert not any(isinstance(c, cmd.SendSockets) for c in commands)
+    assert replies(node.ask("status"))[0]["listening"] == []
+
+
+def test_listen_waits_for_a_data_plane_that_is_not_ready(node: Node) -> None:
+    node.handle(ev.Begin())
+    assert replies(node.ask("listen", addresses=[WEB])) == []
+    assert cmd.SendSockets(1, WEB) in node.plane_says(1, "ready", pid=11)
+    assert replies(node.plane_says(1, "sockets_ok", address=WEB)) == [{"id": 1, "ok": True}]
+
+
+def test_listen_on_what_is_open_already_succeeds_at_once(node: Node) -> None:
+    node.serve()
+    assert replies(node.ask("listen", addresses=[WEB])) == [{"id": 1, "ok": True}]
+
+
+def test_our_copies_are_closed_after_the_data_plane_let_go(node: Node) -> None:
+    node.serve()
+    commands = node.ask("release", addresses=[WEB, "127.0.0.1:9"])
+    assert sent(commands, 1) == ["close"]
+    assert cmd.CloseSockets(WEB) not in commands
+    commands = node.plane_says(1, "closed", address=WEB)
+    assert without_logs(commands) == [
+        cmd.CloseSockets(WEB),
+        cmd.Remember({}),
+        cmd.Reply(CONTROL, {"id": 1, "ok": True}),
+    ]
+
+
+def test_changes_are_made_one_after_the_other(node: Node) -> None:
+    node.serve()
+    node.ask("release", addresses=[WEB])
+    assert without_logs(node.ask("listen", addresses=[WEB])) == []
+    commands = node.plane_says(1, "closed", address=WEB)
+    assert cmd.OpenSockets((WEB,), 4096) in commands
+
+
+def test_a_dead_data_plane_is_replaced_at_once_with_its_sockets_and_counted(node: Node) -> None:
+    node.serve()
+    assert spawned(node.handle(ev.DataPlaneExited(1, -signal.SIGKILL))) == [2]
+    commands = node.plane_says(2, "ready", pid=12)
+    assert cmd.SendSockets(2, WEB) in commands
+    event = {"event": "dataplane", "generation": 2, "pid": 12, "grpc_socket": "/state/dp-2.sock"}
+    assert event in replies(commands)
+    assert replies(node.ask("status"))[0]["restarts"] == {"dataplane": 1, "control": 0}
+
+
+def test_a_data_plane_that_keeps_dying_is_restarted_ever_more_slowly(node: Node) -> None:
+    node.serve()
+    assert spawned(node.handle(ev.DataPlaneExited(1, 1))) == [2]
+    waits = []
+    for generation in range(2, 10):
+        assert spawned(node.handle(ev.DataPlaneExited(generation, 1))) == []
+        wait = node.machine.state.timers["dataplane"] - node.now
+        waits.append(round(wait, 3))
+        assert spawned(node.after(wait)) == [generation + 1]
+    assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+
+
+def test_a_data_plane_that_never_comes_up_ends_the_node(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.handle(ev.DataPlaneExited(1, 1))
+    node.handle(ev.DataPlaneExited(2, 1))
+    node.after(0.2)
+    commands = node.handle(ev.DataPlaneExited(3, 1))
+    assert cmd.SignalControl(signal.SIGTERM) in commands
+    assert cmd.Leave(1) in node.handle(ev.ControlExited(0))
+
+
+def test_a_release_is_done_when_the_data_plane_dies(node: Node) -> None:
+    node.serve()
+    node.ask("release", addresses=[WEB])
+    commands = node.handle(ev.DataPlaneExited(1, -9))
+    assert cmd.CloseSockets(WEB) in commands
+    assert {"id": 1, "ok": True} in replies(commands)
+    assert cmd.SendSockets(2, WEB) not in node.plane_says(2, "ready", pid=12)
+
+
+def test_a_listen_survives_the_death_of_the_data_plane(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    node.ask("listen", addresses=[WEB])
+    node.handle(ev.DataPlaneExited(1, -9))
+    node.plane_says(2, "ready", pid=12)
+    assert replies(node.plane_says(2, "sockets_ok", address=WEB)) == [{"id": 1, "ok": True}]
+
+
+def test_a_data_plane_that_does_not_take_sockets_is_not_waited_for(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    node.machine.state.timers.pop("fallback")
+    node.ask("listen", addresses=[WEB])
+    commands = node.after(JOB_S)
+    assert replies(commands)[0]["ok"] is False
+    assert cmd.CloseSockets(WEB) in commands
+    assert sent(commands, 1) == ["close"]
+
+
+def test_a_listen_fails_whole_when_one_address_is_not_taken(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    node.ask("listen", addresses=[WEB, "[::1]:8000"])
+    node.plane_says(1, "sockets_ok", address=WEB)
+    commands = node.plane_says(1, "sockets_failed", address="[::1]:8000", error="leaving")
+    assert replies(commands)[0]["errors"] == [{"address": "[::1]:8000", "error": "leaving"}]
+    assert replies(node.ask("status"))[0]["listening"] == []
+    assert cmd.CloseSockets(WEB) in commands
+
+
+def test_an_upgrade_fails_when_the_new_data_plane_does_not_take_the_sockets(node: Node) -> None:
+    node.serve()
+    node.ask("upgrade")
+    node.plane_says(2, "ready", pid=12)
+    commands = node.plane_says(2, "sockets_failed", address=WEB, error="leaving")
+    assert replies(commands)[0]["ok"] is False
+    assert cmd.SignalDataPlane(2, signal.SIGKILL) in commands
+    assert sent(commands, 1) == []
+
+
+def test_upgrade_hands_the_sockets_over_before_the_old_one_leaves(node: Node) -> None:
+    node.serve()
+    commands = node.ask("upgrade")
+    assert spawned(commands) == [2]
+    commands = node.plane_says(2, "ready", pid=12)
+    assert without_logs(commands) == [cmd.WidenSockets(2), cmd.SendSockets(2, WEB)]
+    commands = node.plane_says(2, "sockets_ok", address=WEB)
+    assert sent(commands, 1) == ["handoff"]
+    answer = replies(commands)[-1]
+    assert answer["ok"] is True
+    assert commands[-1] == cmd.SignalControl(signal.SIGTERM)  # after the answer
+    assert spawned(node.handle(ev.DataPlaneExited(1, 0))) == []
+    assert cmd.SpawnControl() in node.handle(ev.ControlExited(0))
+    assert replies(node.ask("status"))[0]["restarts"] == {"dataplane": 0, "control": 0}
+
+
+def test_another_number_of_workers_is_another_data_plane(node: Node) -> None:
+    node.serve()
+    assert spawned(node.ask("workers", count=2)) == []
+    commands = node.ask("workers", count=3)
+    assert spawned(commands) == [2]
+    start = next(c.message for c in commands if isinstance(c, cmd.Send))
+    assert start["workers"] == 3
+    assert cmd.WidenSockets(3) in node.plane_says(2, "ready", pid=12)
+    commands = node.plane_says(2, "sockets_ok", address=WEB)
+    assert sent(commands, 1) == ["handoff"]
+    assert not any(isinstance(c, cmd.SignalControl) for c in commands)
+    assert spawned(node.ask("workers", count=None)) == [3]
+
+
+def test_two_upgrades_at_once_are_one(node: Node) -> None:
+    node.serve()
+    assert spawned(node.ask("upgrade")) == [2]
+    assert spawned(node.ask("upgrade")) == []
+    node.plane_says(2, "ready", pid=12)
+    commands = node.plane_says(2, "sockets_ok", address=WEB)
+    assert [m["ok"] for m in replies(commands) if "ok" in m] == [True, True]
+
+
+def test_an_upgrade_whose_data_plane_dies_leaves_the_old_one_serving(node: Node) -> None:
+    node.serve()
+    node.ask("upgrade")
+    commands = node.handle(ev.DataPlaneExited(2, 1))
+    assert replies(commands)[0]["ok"] is False
+    assert sent(commands, 1) == []
+    assert replies(node.ask("status"))[0]["dataplane"]["generation"] == 1  # type: ignore[index]
+
+
+def test_an_upgrade_that_hangs_is_given_up(node: Node) -> None:
+    node.serve()
+    node.ask("upgrade")
+    commands = node.after(JOB_S)
+    assert cmd.SignalDataPlane(2, signal.SIGKILL) in commands
+    assert replies(commands)[0]["ok"] is False
+    assert spawned(node.handle(ev.DataPlaneExited(2, -9))) == []
+
+
+def test_the_old_data_plane_may_die_during_an_upgrade(node: Node) -> None:
+    node.serve()
+    node.ask("upgrade")
+    assert spawned(node.handle(ev.DataPlaneExited(1, -9))) == []
+    node.plane_says(2, "ready", pid=12)
+    commands = node.plane_says(2, "sockets_ok", address=WEB)
+    assert replies(commands)[-1]["ok"] is True
+
+
+def test_both_may_die_during_an_upgrade(node: Node) -> None:
+    node.serve()
+    node.ask("upgrade")
+    node.handle(ev.DataPlaneExited(1, -9))
+    assert spawned(node.handle(ev.DataPlaneExited(2, -9))) == [3]
+    assert cmd.SendSockets(3, WEB) in node.plane_says(3, "ready", pid=13)
+
+
+def test_the_control_process_is_restarted_and_traffic_is_not_touched(node: Node) -> None:
+    node.serve()
+    commands = node.handle(ev.ControlExited(-signal.SIGKILL))
+    assert cmd.SpawnControl() in commands
+    assert not any(isinstance(c, cmd.Send | cmd.CloseSockets) for c in commands)
+    assert cmd.SpawnControl() not in node.handle(ev.ControlExited(1))
+    assert cmd.SpawnControl() in node.after(0.25)
+
+
+@pytest.mark.parametrize(("status", "code"), [(78, 78), (69, 1)])
+def test_a_refused_first_config_ends_the_node(node: Node, status: int, code: int) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    commands = node.handle(ev.ControlExited(status))
+    assert sent(commands, 1) == ["quit"]
+    assert cmd.Leave(code) in node.handle(ev.DataPlaneExited(1, 0))
+
+
+def test_a_control_process_that_never_comes_up_ends_the_node(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    assert cmd.SpawnControl() in node.handle(ev.ControlExited(1))
+    node.handle(ev.ControlExited(1))
+    assert cmd.SpawnControl() in node.after(0.25)
+    commands = node.handle(ev.ControlExited(1))
+    assert sent(commands, 1) == ["quit"]
+    assert cmd.Leave(1) in node.handle(ev.DataPlaneExited(1, 0))
+
+
+def test_a_refused_config_does_not_end_a_node_that_serves(node: Node) -> None:
+    node.serve()
+    commands = node.handle(ev.ControlExited(78))
+    assert cmd.SpawnControl() in commands
+    assert sent(commands, 1) == []
+
+
+def test_what_is_open_is_remembered(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    node.ask("listen", addresses=[WEB], backlog=64)
+    commands = node.plane_says(1, "sockets_ok", address=WEB)
+    assert cmd.Remember({WEB: 64}) in commands
+
+
+def test_without_a_control_process_the_last_good_plan_is_served() -> None:
+    node = Node(last_good={WEB: 128})
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    commands = node.after(3.0)
+    assert cmd.OpenSockets((WEB,), 128) in commands
+    assert cmd.SendSockets(1, WEB) in commands
+    commands = node.plane_says(1, "sockets_ok", address=WEB)
+    assert any(isinstance(c, cmd.Notify) and "READY=1" in c.state for c in commands)
+
+
+def test_drain_lets_the_data_plane_finish_then_ends_the_control_process(node: Node) -> None:
+    node.serve()
+    commands = node.handle(ev.SignalCame("TERM"))
+    assert sent(commands, 1) == ["drain"]
+    assert cmd.Notify("STOPPING=1") in commands
+    assert {"event": "draining"} in replies(commands)
+    assert cmd.CloseSockets(WEB) in node.plane_says(1, "closed", address=WEB)
+    assert cmd.SignalControl(signal.SIGTERM) in node.handle(ev.DataPlaneExited(1, 0))
+    assert without_logs(node.handle(ev.ControlExited(0))) == [cmd.Leave(0)]
+
+
+def test_a_second_signal_quits(node: Node) -> None:
+    node.serve()
+    node.handle(ev.SignalCame("INT"))
+    commands = node.handle(ev.SignalCame("INT"))
+    assert sent(commands, 1) == ["quit"]
+    assert cmd.SignalDataPlane(1, signal.SIGKILL) in node.after(QUIT_GRACE_S)
+    node.handle(ev.DataPlaneExited(1, -9))
+    assert cmd.Leave(0) in node.handle(ev.ControlExited(-9))
+
+
+def test_a_draining_node_refuses_changes(node: Node) -> None:
+    node.serve()
+    node.handle(ev.SignalCame("TERM"))
+    assert replies(node.ask("upgrade"))[0]["ok"] is False
+
+
+def test_draining_during_an_upgrade_lets_both_data_planes_go(node: Node) -> None:
+    node.serve()
+    node.ask("upgrade")
+    commands = node.handle(ev.SignalCame("TERM"))
+    assert sent(commands, 1) == ["drain"]
+    assert sent(commands, 2) == ["quit"]
+    assert any(m.get("ok") is False for m in replies(commands))
+
+
+def test_signals_reach_the_control_process_and_the_data_planes(node: Node) -> None:
+    node.serve()
+    assert replies(node.handle(ev.SignalCame("HUP"))) == [{"event": "reload"}]
+    commands = node.handle(ev.SignalCame("USR1"))
+    assert replies(commands) == [{"event": "reopen_logs"}]
+    assert sent(commands, 1) == ["reopen_logs"]
+    assert spawned(node.handle(ev.SignalCame("USR2"))) == [2]
+
+
+def test_systemd_is_told_once_a_config_is_served(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    node.ask("listen", addresses=[WEB])
+    node.plane_says(1, "sockets_ok", address=WEB)
+    assert cmd.Notify(f"READY=1\nSTATUS=serving {WEB}") in node.ask("control_ready")
+    assert not any(isinstance(c, cmd.Notify) for c in node.ask("control_ready"))
+
+
+def test_the_watchdog_is_fed_for_as_long_as_the_loop_turns() -> None:
+    node = Node(watchdog_s=2.0)
+    node.serve()
+    for _ in range(3):
+        assert cmd.Notify("WATCHDOG=1") in node.after(2.0)
+
+
+def test_ticket_secrets_are_ratcheted_daily_and_given_to_every_data_plane(node: Node) -> None:
+    node.serve()
+    commands = node.after(PERIOD_S)
+    (message,) = [c.message for c in commands if isinstance(c, cmd.Send)]
+    assert message["op"] == "tickets"
+    assert message["ticket_epoch"] == 1
+    assert message["ticket_secrets"][1] == "00" * 32  # type: ignore[index]
+
+
+def test_a_client_that_hangs_up_is_not_answered(node: Node) -> None:
+    node.serve()
+    node.ask("upgrade")
+    node.handle(ev.ClientGone(CONTROL))
+    node.plane_says(2, "ready", pid=12)
+    assert replies(node.plane_says(2, "sockets_ok", address=WEB)) == []
+
+
+def test_an_unknown_request_is_refused(node: Node) -> None:
+    node.serve()
+    assert replies(node.ask("dance"))[0]["ok"] is False
