@@ -35,6 +35,11 @@ pub enum FromSupervisor {
     Quit,
     /// Reopen access log files.
     ReopenLogs,
+    /// Session ticket secrets (hex, 32 bytes each) from now on, the current one first.
+    Tickets {
+        /// Never empty.
+        ticket_secrets: Vec<String>,
+    },
 }
 
 /// Who a data-plane process is.
@@ -130,6 +135,9 @@ mod tests {
         assert_eq!(decode(br#"{"op":"drain"}"#).unwrap(), FromSupervisor::Drain);
         assert_eq!(decode(br#"{"op":"quit"}"#).unwrap(), FromSupervisor::Quit);
         assert_eq!(decode(br#"{"op":"reopen_logs"}"#).unwrap(), FromSupervisor::ReopenLogs);
+        let tickets = br#"{"op":"tickets","ticket_secrets":["ab","cd"],"ticket_epoch":9}"#;
+        let ticket_secrets = vec!["ab".into(), "cd".into()];
+        assert_eq!(decode(tickets).unwrap(), FromSupervisor::Tickets { ticket_secrets });
         assert!(decode(br#"{"op":"dance"}"#).is_err());
         assert!(decode(b"").is_err());
     }

@@ -43,8 +43,14 @@ pub trait EngineApi: Send + Sync {
     /// flight.
     fn handoff(&self);
 
-    /// The full drain of DESIGN §10.
-    fn drain(&self);
+    /// The full drain of DESIGN §10; calls `closed` once every listener is.
+    fn drain(&self, closed: Box<dyn FnOnce() + Send>);
+
+    /// Session tickets are made from this secret (hex, 32 bytes) from now on.
+    ///
+    /// # Errors
+    /// When it is not one.
+    fn rotate_tickets(&self, secret: &str) -> Result<(), String>;
 
     /// Whether nothing is in flight after [`handoff`](Self::handoff) or [`drain`](Self::drain),
     /// or its deadline has passed.

@@ -107,8 +107,13 @@ impl EngineApi for FakeEngine {
         self.note(|seen| seen.is_handed_off = true);
     }
 
-    fn drain(&self) {
+    fn drain(&self, closed: Box<dyn FnOnce() + Send>) {
         self.note(|seen| seen.is_draining = true);
+        closed();
+    }
+
+    fn rotate_tickets(&self, _secret: &str) -> Result<(), String> {
+        Ok(())
     }
 
     fn is_drained(&self) -> bool {

@@ -19,6 +19,8 @@ pub enum Event {
     DrainAsked,
     /// The engine closed an address.
     Closed(String),
+    /// In a drain: the engine has closed every address.
+    ListenersClosed,
     /// The engine has nothing in flight any more.
     Drained,
 }
@@ -34,8 +36,10 @@ pub enum Command {
     StopApplying,
     /// [`crate::engine_port::EngineApi::handoff`].
     Handoff,
-    /// [`crate::engine_port::EngineApi::drain`].
+    /// [`crate::engine_port::EngineApi::drain`], and report [`Event::ListenersClosed`].
     Drain,
+    /// [`crate::engine_port::EngineApi::rotate_tickets`].
+    RotateTickets(String),
     /// [`crate::engine_port::EngineApi::reopen_logs`].
     ReopenLogs,
     /// Tell the supervisor.
@@ -86,6 +90,11 @@ impl Lifecycle {
             Event::DrainAsked => self.leave(Command::Drain),
             Event::Eof => self.eof(),
             Event::Closed(address) => self.closed(address),
+            // Where the supervisor's copies stayed open, new clients would hang until we are gone.
+            Event::ListenersClosed => std::mem::take(&mut self.open)
+                .into_iter()
+                .map(|address| Command::Say(ToSupervisor::Closed { address }))
+                .collect(),
             Event::Drained if self.is_draining() => vec![Command::Exit(0)],
             Event::Drained => Vec::new(),
         }
@@ -98,6 +107,9 @@ impl Lifecycle {
             FromSupervisor::Handoff => self.leave(Command::Handoff),
             FromSupervisor::Drain => self.leave(Command::Drain),
             FromSupervisor::ReopenLogs => vec![Command::ReopenLogs],
+            FromSupervisor::Tickets { ticket_secrets } => {
+                ticket_secrets.into_iter().take(1).map(Command::RotateTickets).collect()
+            }
             FromSupervisor::Quit => vec![Command::Exit(0)],
             // Only the first packet is a start; another one means nothing.
             FromSupervisor::Start(_) => Vec::new(),
@@ -227,6 +239,22 @@ mod tests {
             assert_eq!(machine.handle(Event::Eof), []);
             assert_eq!(machine.handle(Event::Drained), [Command::Exit(0)]);
         }
+    }
+
+    #[test]
+    fn in_a_drain_closed_addresses_are_said_so() {
+        let mut machine = with(&["a:1", "b:1"]);
+        machine.handle(Event::DrainAsked);
+        let closed = |a: &str| Command::Say(ToSupervisor::Closed { address: a.into() });
+        assert_eq!(machine.handle(Event::ListenersClosed), [closed("a:1"), closed("b:1")]);
+        assert_eq!(machine.handle(Event::ListenersClosed), []);
+    }
+
+    #[test]
+    fn the_newest_ticket_secret_is_handed_on() {
+        let tickets = FromSupervisor::Tickets { ticket_secrets: vec!["new".into(), "old".into()] };
+        let commands = with(&[]).handle(Event::Said(tickets, 0));
+        assert_eq!(commands, [Command::RotateTickets("new".into())]);
     }
 
     #[test]

@@ -48,8 +48,12 @@ impl EngineApi for Engine {
         Engine::handoff(self);
     }
 
-    fn drain(&self) {
-        Engine::drain(self);
+    fn drain(&self, closed: Box<dyn FnOnce() + Send>) {
+        Engine::drain(self, closed);
+    }
+
+    fn rotate_tickets(&self, secret: &str) -> Result<(), String> {
+        Engine::rotate_tickets(self, secret)
     }
 
     fn is_drained(&self) -> bool {

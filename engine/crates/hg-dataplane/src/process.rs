@@ -151,7 +151,9 @@ impl Process {
             applies: ApplyCounts::default(),
         };
         start(runtime, listener, Arc::new(service), link.clone())?;
-        let process = Self { link, engine, apply, events, inbox, outbox, is_leaving, grpc_socket };
+        let exit_at = Cell::new(None);
+        let process =
+            Self { link, engine, apply, events, inbox, outbox, is_leaving, grpc_socket, exit_at };
         process.say(&ToSupervisor::Ready { pid: std::process::id(), plan_digest });
         Ok(process)
     }
@@ -255,7 +257,15 @@ impl Process {
                     self.exit_at.set(Some(Instant::now() + deadline + PATIENCE));
                 }
                 Command::Handoff => self.engine.handoff(),
-                Command::Drain => self.engine.drain(),
+                Command::Drain => {
+                    let inbox = self.inbox.clone();
+                    self.engine.drain(Box::new(move || inbox.put(Event::ListenersClosed)));
+                }
+                Command::RotateTickets(secret) => {
+                    if let Err(error) = self.engine.rotate_tickets(&secret) {
+                        self.complain(&error);
+                    }
+                }
                 Command::ReopenLogs => self.engine.reopen_logs(),
                 Command::Say(message) => self.say(&message),
                 Command::Exit(status) => {

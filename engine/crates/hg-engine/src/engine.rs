@@ -66,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) swaps: AtomicU64,
     pub(crate) swap_us: AtomicU64,
     pub(crate) log: AccessLog,
+    ticketer: Arc<Ticketer>,
     builder: Mutex<Builder>,
     /// Snapshots that requests in flight may still hold; freed here, not on a worker.
     retired: Mutex<Vec<Arc<Snapshot>>>,
@@ -111,7 +112,8 @@ impl Engine {
             swaps: AtomicU64::new(0),
             swap_us: AtomicU64::new(0),
             log: AccessLog::start(None, count)?,
-            builder: Mutex::new(Builder::new(ticketer)),
+            builder: Mutex::new(Builder::new(ticketer.clone())),
+            ticketer,
             retired: Mutex::default(),
         });
         for (index, poller) in pollers.into_iter().enumerate() {
@@ -217,9 +219,19 @@ impl Engine {
         self.leave(|| Message::HandOff);
     }
 
-    /// Leaves in the order of DESIGN §10.
-    pub fn drain(&self) {
-        self.leave(|| Message::Drain);
+    /// Leaves in the order of DESIGN §10; calls `closed` once no listener is open any more.
+    pub fn drain(&self, closed: Box<dyn FnOnce() + Send>) {
+        let closed = Arc::new(Done::new(closed));
+        self.leave(|| Message::Drain(closed.clone()));
+    }
+
+    /// Session tickets are made from this secret (hex, 32 bytes) from now on; those of the one
+    /// before are still accepted.
+    ///
+    /// # Errors
+    /// When it is not 32 bytes of hex.
+    pub fn rotate_tickets(&self, secret: &str) -> Result<(), String> {
+        self.inner.ticketer.rotate(secret)
     }
 
     fn leave(&self, message: impl Fn() -> Message) {

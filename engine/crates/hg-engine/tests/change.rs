@@ -117,8 +117,10 @@ fn a_drain_says_that_connections_end_and_then_ends_them() {
     let up = Upstream::answering(OK);
     let mut node = Node::simple(&up);
     node.apply(&[put(Kind::Settings, "node", r#"{"drain":{"delay_ms":300,"idle_grace_ms":50}}"#)]);
-    node.engine.drain();
+    let (tell, told) = std::sync::mpsc::channel();
+    node.engine.drain(Box::new(move || tell.send(()).unwrap()));
     eventually("answers say so", || node.get("/").contains("connection: close"));
+    told.recv_timeout(DEADLINE).unwrap();
     eventually("the worker has left", || node.engine.is_drained());
     drop(TcpListener::bind(node.address).expect("the port is free again"));
 }

@@ -4,6 +4,7 @@ use crate::Kind;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// A sha256.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -57,7 +58,7 @@ fn bucket(kind: Kind, name: &str) -> u8 {
 /// The digest tree of a plan: a change rehashes one bucket of 256 and the root.
 #[derive(Clone)]
 pub struct DigestTree {
-    buckets: Vec<BTreeMap<(Kind, Box<str>), Digest>>,
+    buckets: Vec<BTreeMap<(Kind, Arc<str>), Digest>>,
     digests: Vec<Digest>,
 }
 
@@ -71,15 +72,15 @@ impl DigestTree {
     /// Applies changes (`None` = delete) and returns the new root.
     pub fn apply<'a>(
         &mut self,
-        changes: impl IntoIterator<Item = (Kind, &'a str, Option<Digest>)>,
+        changes: impl IntoIterator<Item = (Kind, &'a Arc<str>, Option<Digest>)>,
     ) -> Digest {
         let mut touched = [false; 256];
         for (kind, name, digest) in changes {
             let i = usize::from(bucket(kind, name));
             touched[i] = true;
             match digest {
-                Some(d) => self.buckets[i].insert((kind, name.into()), d),
-                None => self.buckets[i].remove(&(kind, name.into())),
+                Some(d) => self.buckets[i].insert((kind, name.clone()), d),
+                None => self.buckets[i].remove(&(kind, name.clone())),
             };
         }
         for i in (0..256).filter(|i| touched[*i]) {

@@ -17,21 +17,21 @@ pub struct ObjectKey {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     /// See [`Settings`].
-    Settings(Settings),
+    Settings(Box<Settings>),
     /// See [`Listener`].
-    Listener(Listener),
+    Listener(Box<Listener>),
     /// See [`Host`].
-    Host(Host),
+    Host(Box<Host>),
     /// See [`Route`].
-    Route(Route),
+    Route(Box<Route>),
     /// See [`Middleware`].
-    Middleware(Middleware),
+    Middleware(Box<Middleware>),
     /// See [`Upstream`].
-    Upstream(Upstream),
+    Upstream(Box<Upstream>),
     /// See [`Certificate`].
-    Certificate(Certificate),
+    Certificate(Box<Certificate>),
     /// See [`TlsPolicy`].
-    TlsPolicy(TlsPolicy),
+    TlsPolicy(Box<TlsPolicy>),
 }
 
 impl Object {
@@ -44,14 +44,14 @@ impl Object {
             serde_json::from_slice(b).map_err(|e| e.to_string())
         }
         Ok(match kind {
-            Kind::Settings => Object::Settings(d(bytes)?),
-            Kind::Listener => Object::Listener(d(bytes)?),
-            Kind::Host => Object::Host(d(bytes)?),
-            Kind::Route => Object::Route(d(bytes)?),
-            Kind::Middleware => Object::Middleware(d(bytes)?),
-            Kind::Upstream => Object::Upstream(d(bytes)?),
-            Kind::Certificate => Object::Certificate(d(bytes)?),
-            Kind::TlsPolicy => Object::TlsPolicy(d(bytes)?),
+            Kind::Settings => Object::Settings(Box::new(d(bytes)?)),
+            Kind::Listener => Object::Listener(Box::new(d(bytes)?)),
+            Kind::Host => Object::Host(Box::new(d(bytes)?)),
+            Kind::Route => Object::Route(Box::new(d(bytes)?)),
+            Kind::Middleware => Object::Middleware(Box::new(d(bytes)?)),
+            Kind::Upstream => Object::Upstream(Box::new(d(bytes)?)),
+            Kind::Certificate => Object::Certificate(Box::new(d(bytes)?)),
+            Kind::TlsPolicy => Object::TlsPolicy(Box::new(d(bytes)?)),
         })
     }
 }
@@ -80,13 +80,18 @@ pub struct ObjectError {
     pub message: String,
 }
 
-/// An object and its canonical bytes.
-type Stored = (Arc<Object>, Arc<[u8]>);
+/// An object: its canonical bytes, and its decoded form where it is asked for often.
+#[derive(Clone)]
+struct Stored {
+    bytes: Arc<[u8]>,
+    object: Option<Arc<Object>>,
+}
 
-/// Every object of a config, and the root digest over them.
+/// Every object of a config, and the root digest over them. Routes, the many, are kept as bytes
+/// only and decoded when asked for.
 #[derive(Clone, Default)]
 pub struct Plan {
-    objects: BTreeMap<(Kind, Arc<str>), Stored>,
+    objects: [BTreeMap<Arc<str>, Stored>; Kind::ALL.len()],
     tree: DigestTree,
 }
 
@@ -105,7 +110,7 @@ impl Plan {
         let mut errors = Vec::new();
         for c in changes {
             match c.bytes.as_deref().map(|b| Object::decode(c.kind, b)).transpose() {
-                Ok(o) => decoded.push(o),
+                Ok(o) => decoded.push(o.filter(|_| c.kind != Kind::Route).map(Arc::new)),
                 Err(message) => errors.push(ObjectError {
                     kind: c.kind,
                     name: c.name.clone(),
@@ -119,53 +124,102 @@ impl Plan {
         }
         let root = self.tree.apply(changes.iter().map(|c| {
             let digest = c.bytes.as_deref().map(|b| crate::object_digest(c.kind, &c.name, b));
-            (c.kind, &*c.name, digest)
+            (c.kind, &c.name, digest)
         }));
         for (c, object) in changes.iter().zip(decoded) {
-            let key = (c.kind, c.name.clone());
-            match (object, &c.bytes) {
-                (Some(o), Some(b)) => {
-                    self.objects.insert(key, (Arc::new(o), b.as_slice().into()));
+            let Some(objects) = self.objects.get_mut(c.kind as usize) else { continue };
+            match &c.bytes {
+                Some(b) => {
+                    let stored = Stored { bytes: b.as_slice().into(), object };
+                    objects.insert(c.name.clone(), stored);
                 }
-                _ => {
-                    self.objects.remove(&key);
+                None => {
+                    objects.remove(&c.name);
                 }
             }
         }
         Ok(root)
     }
 
+    fn map(&self, kind: Kind) -> &BTreeMap<Arc<str>, Stored> {
+        let [settings, listener, host, route, middleware, upstream, certificate, policy] =
+            &self.objects;
+        match kind {
+            Kind::Settings => settings,
+            Kind::Listener => listener,
+            Kind::Host => host,
+            Kind::Route => route,
+            Kind::Middleware => middleware,
+            Kind::Upstream => upstream,
+            Kind::Certificate => certificate,
+            Kind::TlsPolicy => policy,
+        }
+    }
+
+    /// Names of one kind, in order.
+    pub fn names(&self, kind: Kind) -> impl Iterator<Item = &Arc<str>> {
+        self.map(kind).keys()
+    }
+
+    /// Whether there is such an object.
+    pub fn contains(&self, kind: Kind, name: &str) -> bool {
+        self.map(kind).contains_key(name)
+    }
+
     /// Objects of one kind, by name.
-    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Arc<str>, &Arc<Object>)> {
-        self.objects
-            .range((kind, Arc::from(""))..)
-            .take_while(move |((k, _), _)| *k == kind)
-            .map(|((_, name), (object, _))| (name, object))
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Arc<str>, Arc<Object>)> {
+        self.map(kind).iter().filter_map(move |(name, s)| Some((name, s.object(kind)?)))
     }
 
     /// One object.
-    pub fn get(&self, kind: Kind, name: &str) -> Option<&Arc<Object>> {
-        self.objects.get(&(kind, Arc::from(name))).map(|(o, _)| o)
+    pub fn get(&self, kind: Kind, name: &str) -> Option<Arc<Object>> {
+        self.map(kind).get(name)?.object(kind)
+    }
+
+    /// The name of a host as the plan holds it; empty when there is none of that name.
+    pub fn host_name(&self, name: &str) -> &str {
+        self.map(Kind::Host).get_key_value(name).map_or("", |(n, _)| n)
     }
 
     /// One object's canonical bytes.
     pub fn bytes(&self, kind: Kind, name: &str) -> Option<&Arc<[u8]>> {
-        self.objects.get(&(kind, Arc::from(name))).map(|(_, b)| b)
+        self.map(kind).get(name).map(|s| &s.bytes)
+    }
+
+    /// The route of that name, decoded anew.
+    pub fn route(&self, name: &str) -> Option<Route> {
+        self.map(Kind::Route).get(name)?.route()
+    }
+
+    /// Every route, by name, decoded as the iterator goes.
+    pub fn routes(&self) -> impl Iterator<Item = (&Arc<str>, Route)> {
+        self.map(Kind::Route).iter().filter_map(|(name, s)| Some((name, s.route()?)))
     }
 
     /// Every object's canonical bytes, in the order of (kind, name).
     pub fn encoded(&self) -> impl Iterator<Item = (Kind, &Arc<str>, &Arc<[u8]>)> {
-        self.objects.iter().map(|((k, n), (_, b))| (*k, n, b))
+        Kind::ALL.into_iter().flat_map(|k| self.map(k).iter().map(move |(n, s)| (k, n, &s.bytes)))
     }
 
     /// Number of objects.
     pub fn len(&self) -> usize {
-        self.objects.len()
+        self.objects.iter().map(BTreeMap::len).sum()
     }
 
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.len() == 0
+    }
+}
+
+impl Stored {
+    /// Decoded once already, so decoding again cannot fail.
+    fn object(&self, kind: Kind) -> Option<Arc<Object>> {
+        self.object.clone().or_else(|| Object::decode(kind, &self.bytes).ok().map(Arc::new))
+    }
+
+    fn route(&self) -> Option<Route> {
+        serde_json::from_slice(&self.bytes).ok()
     }
 }
 
@@ -175,7 +229,7 @@ macro_rules! typed {
             $(
                 #[doc = concat!("The ", stringify!($kind), " of that name.")]
                 pub fn $one(&self, name: &str) -> Option<&$t> {
-                    match &**self.get(Kind::$kind, name)? {
+                    match self.map(Kind::$kind).get(name)?.object.as_deref()? {
                         Object::$kind(o) => Some(o),
                         _ => None,
                     }
@@ -183,8 +237,8 @@ macro_rules! typed {
 
                 #[doc = concat!("Every ", stringify!($kind), ", by name.")]
                 pub fn $all(&self) -> impl Iterator<Item = (&Arc<str>, &$t)> {
-                    self.of_kind(Kind::$kind).filter_map(|(n, o)| match &**o {
-                        Object::$kind(o) => Some((n, o)),
+                    self.map(Kind::$kind).iter().filter_map(|(n, s)| match s.object.as_deref()? {
+                        Object::$kind(o) => Some((n, &**o)),
                         _ => None,
                     })
                 }
@@ -197,7 +251,6 @@ typed! {
     settings, all_settings, Settings, Settings;
     listener, listeners, Listener, Listener;
     host, hosts, Host, Host;
-    route, routes, Route, Route;
     middleware, middlewares, Middleware, Middleware;
     upstream, upstreams, Upstream, Upstream;
     certificate, certificates, Certificate, Certificate;

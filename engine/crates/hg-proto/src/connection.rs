@@ -79,6 +79,10 @@ impl Options {
             let Some(line) = headers.get(at) else {
                 continue;
             };
+            // Nearly every line is one of the usual words alone.
+            if options.known(line.value) {
+                continue;
+            }
             for element in elements(line.value) {
                 if !options.known(element) {
                     names += 1;
@@ -92,6 +96,7 @@ impl Options {
         Ok(options)
     }
 
+    #[inline]
     fn known(&mut self, element: &[u8]) -> bool {
         if element.eq_ignore_ascii_case(b"close") {
             self.close = true;

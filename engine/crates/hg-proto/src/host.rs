@@ -33,29 +33,26 @@ pub fn split(text: &str) -> Option<HostPort<'_>> {
         text.get(1..end)?.parse::<Ipv6Addr>().ok()?;
         return Some(HostPort { name: text.get(..=end)?, port: port_of(text.get(end + 1..)?)? });
     }
-    let end = memchr::memchr(b':', value).unwrap_or(value.len());
-    let name = text.get(..end)?;
-    if !is_name(name.as_bytes()) {
-        return None;
-    }
-    Some(HostPort { name, port: port_of(text.get(end..)?)? })
+    let name = text.get(..name_len(value)?)?;
+    Some(HostPort { name, port: port_of(text.get(name.len()..)?)? })
 }
 
+/// Bytes of the name at the start, up to a colon or the end; `None` when it is not one.
 #[inline]
-fn is_name(name: &[u8]) -> bool {
-    if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        return false;
-    }
-    let mut empty_label = false;
+fn name_len(host: &[u8]) -> Option<usize> {
+    let mut wrong = false;
     let mut after_dot = true;
-    let mut allowed = true;
-    for &b in name {
+    let mut len = 0;
+    for &b in host {
+        if b == b':' {
+            break;
+        }
         let dot = b == b'.';
-        empty_label |= dot & after_dot;
+        wrong |= (dot & after_dot) | !NAME.get(usize::from(b)).copied().unwrap_or(false);
         after_dot = dot;
-        allowed &= NAME.get(usize::from(b)).copied().unwrap_or(false);
+        len += 1;
     }
-    allowed && !empty_label
+    (!wrong && len > 0 && len <= MAX_NAME_BYTES).then_some(len)
 }
 
 /// Bytes of a name: letters, digits, `-`, `.`, `_`, `~`.

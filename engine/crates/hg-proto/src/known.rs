@@ -23,11 +23,11 @@ macro_rules! known_names {
                 }
             }
 
+            const FLAGS: &'static [u8] = &[PLAIN, $($flags),*];
+
+            #[inline]
             const fn flags(self) -> u8 {
-                match self {
-                    Known::Other => 0,
-                    $(Known::$variant => $flags,)*
-                }
+                Self::FLAGS[self as usize]
             }
         }
     };
@@ -137,9 +137,9 @@ impl Known {
     /// length and the last four bytes, which no two known names share a slot of, then one comparison.
     #[inline]
     pub fn of(name: &[u8]) -> Known {
-        let candidate = SLOTS.get(slot(name)).copied().unwrap_or(Known::Other);
-        if candidate != Known::Other && same(name, candidate.as_str().as_bytes()) {
-            return candidate;
+        let (lower, known) = SLOTS.get(slot(name)).copied().unwrap_or((b"", Known::Other));
+        if same(name, lower) {
+            return known;
         }
         match name {
             [b'x' | b'X', b'-', ..] => x_family(name),
@@ -164,15 +164,15 @@ const fn slot(name: &[u8]) -> usize {
     (mixed.wrapping_mul(0x2ECA_3C21) >> 24) as usize
 }
 
-static SLOTS: [Known; 256] = {
-    let mut slots = [Known::Other; 256];
+static SLOTS: [(&[u8], Known); 256] = {
+    let mut slots: [(&[u8], Known); 256] = [(b"", Known::Other); 256];
     let mut i = 0;
     while i < Known::ALL.len() {
         let known = Known::ALL[i];
         if !matches!(known, Known::XForwardedOther | Known::XClientCert) {
             let at = slot(known.as_str().as_bytes());
-            assert!(matches!(slots[at], Known::Other), "two known names share a slot");
-            slots[at] = known;
+            assert!(matches!(slots[at].1, Known::Other), "two known names share a slot");
+            slots[at] = (known.as_str().as_bytes(), known);
         }
         i += 1;
     }

@@ -173,7 +173,8 @@ fn build(changes: &[Change]) -> Result<Router, Vec<ObjectError>> {
     plan.apply(changes)?;
     let mut listeners = BTreeMap::new();
     let mut attached: Vec<Vec<ListenerId>> = Vec::new();
-    for (_, route) in plan.routes() {
+    let routes: Vec<_> = plan.routes().collect();
+    for (_, route) in &routes {
         let mut id_of = |name: &String| {
             let next = ListenerId(u16::try_from(listeners.len()).unwrap_or(u16::MAX));
             *listeners.entry(name.clone()).or_insert(next)
@@ -181,13 +182,13 @@ fn build(changes: &[Change]) -> Result<Router, Vec<ObjectError>> {
         attached.push(route.listeners.iter().map(&mut id_of).collect());
     }
     let mut changes = Vec::with_capacity(attached.len());
-    for (((name, route), listeners), id) in plan.routes().zip(&attached).zip(0..) {
+    for (((name, route), listeners), id) in routes.iter().zip(&attached).zip(0..) {
         changes.push(RouteChange { id: RouteId(id), name, route: Some(route), listeners });
     }
     let mut errors = chains::errors(&plan);
     match hg_route::Router::new().apply(&changes) {
         Ok(router) if errors.is_empty() => {
-            let names = plan.routes().map(|(name, _)| name.clone()).collect();
+            let names = plan.names(Kind::Route).cloned().collect();
             Ok(Router { router, plan, names, listeners, scratch: Mutex::default() })
         }
         Ok(_) => Err(errors),

@@ -289,7 +289,7 @@ fn told(outcome: &Outcome) -> String {
 /// The changed objects, as they stand in the plan, that may name blobs.
 fn naming(plan: &Plan, changes: &[Change]) -> Vec<Arc<Object>> {
     let named = changes.iter().filter(|change| References::may_have(change.kind));
-    named.filter_map(|change| plan.get(change.kind, &change.name).cloned()).collect()
+    named.filter_map(|change| plan.get(change.kind, &change.name)).collect()
 }
 
 /// The changes that change something; a full plan also deletes what it does not have.

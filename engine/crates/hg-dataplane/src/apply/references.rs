@@ -18,7 +18,7 @@ impl References {
         let mut references = Self::default();
         for kind in NAMING {
             for (_, object) in plan.of_kind(kind) {
-                references.add(object);
+                references.add(&object);
             }
         }
         references
@@ -72,7 +72,7 @@ pub fn missing(plan: &Plan, changes: &[Change], is_held: impl Fn(&str) -> bool) 
     let mut missing = Vec::new();
     for change in changes.iter().filter(|change| References::may_have(change.kind)) {
         if let Some(object) = plan.get(change.kind, &change.name) {
-            each(object, &mut |sha256| {
+            each(&object, &mut |sha256| {
                 if !is_held(sha256) {
                     missing.push(sha256.to_owned());
                 }
@@ -128,10 +128,10 @@ mod tests {
             .unwrap();
         let mut references = References::of(&plan);
         assert_eq!(references.all().len(), 3);
-        let first = references.remove(plan.get(Kind::Certificate, "a").unwrap());
+        let first = references.remove(&plan.get(Kind::Certificate, "a").unwrap());
         assert_eq!(first, [Digest::of(b"key")]);
         assert!(references.has(&Digest::of(b"chain")));
-        let second = references.remove(plan.get(Kind::Certificate, "b").unwrap());
+        let second = references.remove(&plan.get(Kind::Certificate, "b").unwrap());
         assert_eq!(second, [Digest::of(b"chain"), Digest::of(b"other")]);
         assert!(references.all().is_empty());
     }

@@ -144,8 +144,12 @@ impl Schedule {
     ) -> Option<Told> {
         let (least, most) = self.bounds();
         let entry = self.hosts.get_mut(host)?;
-        let mut told =
-            Told { names: entry.names.clone(), is_first_failure: false, is_changed: false };
+        let mut told = Told {
+            names: entry.names.clone(),
+            is_first_failure: false,
+            has_addresses: !entry.addresses.is_empty(),
+            is_changed: false,
+        };
         let pause = match result {
             Ok(answer) => {
                 told.is_changed =

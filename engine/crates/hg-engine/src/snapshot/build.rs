@@ -3,10 +3,10 @@
 use super::slots::Slots;
 use super::upstreams::InUse;
 use super::{ListenerEntry, RouteEntry, Snapshot, UpstreamEntry, listeners, routes, upstreams};
-use hg_plan::{Change, Kind, ObjectError, Plan, Route};
+use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route};
 use hg_route::{ListenerId, RouteChange, RouteId};
-use hg_tls::{Blobs, Ticketer, TlsContext};
-use std::collections::{BTreeSet, HashMap};
+use hg_tls::{Blobs, Ticketer};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -26,15 +26,17 @@ pub(crate) struct Builder {
     listeners: Slots<Arc<str>>,
     upstreams: Slots<Arc<str>>,
     routes: Slots<RouteKey>,
-    /// Which groups a route has now.
+    /// Which groups a route has, where it is not just the one without a host's middlewares.
     groups: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// The name of no host; one for all.
+    nobody: Arc<str>,
     open: HashMap<Arc<str>, Arc<AtomicU32>>,
     in_use: InUse,
 }
 
 /// Names of one kind that were put or deleted.
-fn touched(changed: &[Change], kind: Kind) -> BTreeSet<&Arc<str>> {
-    changed.iter().filter(|c| c.kind == kind).map(|c| &c.name).collect()
+fn touched(changed: &[Change], kind: Kind) -> impl Iterator<Item = &Arc<str>> {
+    changed.iter().filter(move |c| c.kind == kind).map(|c| &c.name)
 }
 
 impl Builder {
@@ -46,8 +48,20 @@ impl Builder {
             upstreams: Slots::default(),
             routes: Slots::default(),
             groups: HashMap::new(),
+            nobody: "".into(),
             open: HashMap::new(),
             in_use: InUse::default(),
+        }
+    }
+
+    /// The hosts whose middlewares groups of this route run now.
+    fn owners(&self, name: &Arc<str>) -> Vec<Arc<str>> {
+        match self.groups.get(name) {
+            Some(owners) => owners.clone(),
+            None if self.routes.get(&(name.clone(), self.nobody.clone())).is_some() => {
+                vec![self.nobody.clone()]
+            }
+            None => Vec::new(),
         }
     }
 
@@ -71,7 +85,7 @@ impl Builder {
         work.tls(&mut next, blobs);
         work.listeners(&mut next);
         let slots = work.upstreams(&mut next);
-        let gone = work.routes(&mut next);
+        let staged = work.routes(&mut next);
         let Work { errors, new, .. } = work;
         if !errors.is_empty() {
             for key in new {
@@ -86,7 +100,7 @@ impl Builder {
         }
         next.digest = plan.digest().hex();
         next.objects = plan.len() as u64;
-        self.commit(plan, changed, gone);
+        self.commit(plan, changed, staged);
         self.current = Arc::new(next);
         Ok(Update { snapshot: self.current.clone(), upstreams: slots.into() })
     }
@@ -99,11 +113,11 @@ impl Builder {
         }
     }
 
-    fn commit(&mut self, plan: &Plan, changed: &[Change], gone: Vec<RouteKey>) {
-        for key in gone {
+    fn commit(&mut self, plan: &Plan, changed: &[Change], staged: Staged) {
+        for key in staged.gone {
             self.routes.release(&key);
         }
-        for c in changed.iter().filter(|c| plan.get(c.kind, &c.name).is_none()) {
+        for c in changed.iter().filter(|c| !plan.contains(c.kind, &c.name)) {
             match c.kind {
                 Kind::Listener => {
                     self.listeners.release(&c.name);
@@ -116,10 +130,11 @@ impl Builder {
                 _ => {}
             }
         }
-        for name in changed.iter().filter(|c| c.kind == Kind::Route).map(|c| &c.name) {
-            if let Some(route) = plan.route(name) {
-                let owners = routes::groups(plan, route).iter().map(|g| g.owner.into()).collect();
-                self.groups.insert(name.clone(), owners);
+        for (name, owners) in staged.owners {
+            if owners.iter().all(|o| o.is_empty()) {
+                self.groups.remove(&name);
+            } else {
+                self.groups.insert(name, owners);
             }
         }
         self.in_use.sweep();
@@ -133,12 +148,18 @@ enum New {
     Route(RouteKey),
 }
 
-/// What the router is to be told.
+/// The router is told this many routes at once: their decoded form need not exist for all.
+const ROUTE_BATCH: usize = 1024;
+
+/// What becomes of routes.
 #[derive(Default)]
 struct Staged {
+    /// What the router is to be told next.
     changes: Vec<StagedChange>,
     /// Keys of slots that hold nothing any more.
     gone: Vec<RouteKey>,
+    /// The groups of each route from now on.
+    owners: Vec<(Arc<str>, Vec<Arc<str>>)>,
 }
 
 struct StagedChange {
@@ -167,17 +188,10 @@ fn put<T>(list: &mut Vec<Option<Arc<T>>>, slot: usize, entry: Option<T>) {
 
 impl Work<'_> {
     fn tls(&mut self, next: &mut Snapshot, blobs: &Blobs<'_>) {
-        let concerns = |c: &Change| {
-            matches!(
-                c.kind,
-                Kind::Listener | Kind::Host | Kind::Certificate | Kind::TlsPolicy | Kind::Upstream
-            )
-        };
-        if !self.changed.iter().any(concerns) {
-            return;
-        }
-        match TlsContext::build(self.plan, blobs, &self.builder.ticketer, Some(&next.tls)) {
-            Ok(context) => next.tls = Arc::new(context),
+        let changed: Vec<ObjectKey> =
+            self.changed.iter().map(|c| ObjectKey { kind: c.kind, name: c.name.clone() }).collect();
+        match next.tls.update(self.plan, blobs, &self.builder.ticketer, &changed) {
+            Ok(context) => next.tls = context,
             Err(errors) => self.errors.extend(errors),
         }
     }
@@ -185,7 +199,7 @@ impl Work<'_> {
     fn listeners(&mut self, next: &mut Snapshot) {
         // A certificate or host that changed gives every TLS listener another selector.
         let tls_moved = !Arc::ptr_eq(&next.tls, &self.builder.current.tls);
-        let mut names = touched(self.changed, Kind::Listener);
+        let mut names: BTreeSet<&Arc<str>> = touched(self.changed, Kind::Listener).collect();
         if tls_moved {
             names.extend(self.plan.listeners().filter(|(_, l)| l.tls.is_some()).map(|(n, _)| n));
         }
@@ -209,7 +223,7 @@ impl Work<'_> {
     }
 
     fn upstreams(&mut self, next: &mut Snapshot) -> Vec<usize> {
-        let mut names = touched(self.changed, Kind::Upstream);
+        let mut names: BTreeSet<&Arc<str>> = touched(self.changed, Kind::Upstream).collect();
         let before = self.builder.current.tls.clone();
         names.extend(
             self.plan
@@ -246,26 +260,33 @@ impl Work<'_> {
         slots
     }
 
-    /// Returns the keys of slots that hold nothing any more.
-    fn routes(&mut self, next: &mut Snapshot) -> Vec<RouteKey> {
-        let hosts: Vec<&str> =
-            touched(self.changed, Kind::Host).into_iter().map(|n| &**n).collect();
-        let middlewares: Vec<&str> =
-            touched(self.changed, Kind::Middleware).into_iter().map(|n| &**n).collect();
-        let mut names = touched(self.changed, Kind::Route);
-        let indirect = hosts.len() + middlewares.len() > 0;
-        if indirect {
-            names.extend(
-                self.plan
-                    .routes()
-                    .filter(|(_, r)| routes::is_touched(r, &hosts, &middlewares, self.plan))
-                    .map(|(n, _)| n),
-            );
+    /// Compiles every route that changed, or whose hosts or middlewares did.
+    fn routes(&mut self, next: &mut Snapshot) -> Staged {
+        let hosts: HashSet<&str> = touched(self.changed, Kind::Host).map(|n| &**n).collect();
+        let middlewares: HashSet<&str> =
+            touched(self.changed, Kind::Middleware).map(|n| &**n).collect();
+        let mut names: BTreeSet<&Arc<str>> = touched(self.changed, Kind::Route).collect();
+        if hosts.len() + middlewares.len() > 0 {
+            let others = self.plan.names(Kind::Route).filter(|n| !names.contains(n));
+            let is_touched = |name: &&Arc<str>| {
+                let route = self.plan.route(name);
+                route.is_some_and(|r| routes::is_touched(&r, &hosts, &middlewares, self.plan))
+            };
+            let more: Vec<_> = others.filter(is_touched).collect();
+            names.extend(more);
         }
         let mut staged = Staged::default();
         for name in names {
             self.stage_route(name, next, &mut staged);
+            if staged.changes.len() >= ROUTE_BATCH {
+                self.tell_router(next, &mut staged);
+            }
         }
+        self.tell_router(next, &mut staged);
+        staged
+    }
+
+    fn tell_router(&mut self, next: &mut Snapshot, staged: &mut Staged) {
         let changes: Vec<RouteChange<'_>> = staged
             .changes
             .iter()
@@ -280,47 +301,54 @@ impl Work<'_> {
             Ok(router) => next.router = router,
             Err(errors) => self.errors.extend(errors),
         }
-        staged.gone
+        staged.changes.clear();
     }
 
     fn stage_route(&mut self, name: &Arc<str>, next: &mut Snapshot, staged: &mut Staged) {
         let plan = self.plan;
-        let groups = plan.route(name).map(|r| routes::groups(plan, r)).unwrap_or_default();
-        let before = self.builder.groups.get(name).cloned().unwrap_or_default();
+        let route = plan.route(name);
+        let groups = route.as_ref().map(|r| routes::groups(plan, r)).unwrap_or_default();
+        let nobody = self.builder.nobody.clone();
+        let before = self.builder.owners(name);
         for owner in before.iter().filter(|o| !groups.iter().any(|g| g.owner == &***o)) {
             let key = (name.clone(), owner.clone());
             if let Some(slot) = self.builder.routes.get(&key) {
                 put::<RouteEntry>(&mut next.routes, slot, None);
+                let listeners = Vec::new();
                 staged.changes.push(StagedChange {
                     slot,
                     name: name.clone(),
                     route: None,
-                    listeners: Vec::new(),
+                    listeners,
                 });
             }
             staged.gone.push(key);
         }
-        let Some(route) = plan.route(name) else {
-            return;
+        let Some(mut route) = route else { return };
+        let owner_of = |g: &routes::Group<'_>| -> Arc<str> {
+            if g.owner.is_empty() { nobody.clone() } else { g.owner.into() }
         };
-        let listeners = self.attached(name, route);
+        staged.owners.push((name.clone(), groups.iter().map(owner_of).collect()));
+        let listeners = self.attached(name, &route);
         for group in &groups {
-            let key: RouteKey = (name.clone(), group.owner.into());
+            let key: RouteKey = (name.clone(), owner_of(group));
             let (slot, made) = self.builder.routes.take(&key);
             if made {
                 self.new.push(New::Route(key));
             }
-            match routes::compile(name, route, group, plan, &self.builder.upstreams) {
+            match routes::compile(name, &route, group, plan, &self.builder.upstreams) {
                 Ok(entry) => put(&mut next.routes, slot, Some(entry)),
                 Err(errors) => self.errors.extend(errors),
             }
-            let mut part = route.clone();
-            part.hosts.clone_from(&group.hosts);
+            let hosts = std::mem::replace(&mut route.hosts, group.hosts.clone());
+            let part = Box::new(route.clone());
+            route.hosts = hosts;
+            let listeners = listeners.clone();
             staged.changes.push(StagedChange {
                 slot,
                 name: name.clone(),
-                route: Some(Box::new(part)),
-                listeners: listeners.clone(),
+                route: Some(part),
+                listeners,
             });
         }
     }

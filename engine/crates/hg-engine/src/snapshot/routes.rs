@@ -4,6 +4,7 @@ use super::slots::Slots;
 use super::{RouteEntry, Target};
 use hg_middleware::Chain;
 use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Hosts of a route that run the same middlewares, and those.
@@ -15,11 +16,11 @@ pub(super) struct Group<'p> {
 }
 
 /// Splits a route's hosts. Nearly always there is one group.
-pub(super) fn groups<'p>(plan: &'p Plan, route: &'p Route) -> Vec<Group<'p>> {
+pub(super) fn groups<'p>(plan: &'p Plan, route: &Route) -> Vec<Group<'p>> {
     let mut groups: Vec<Group<'p>> = Vec::with_capacity(1);
     for host in &route.hosts {
         let middlewares = plan.host(host).map_or(&[][..], |h| &h.middlewares);
-        let owner = if middlewares.is_empty() { "" } else { host.as_str() };
+        let owner = if middlewares.is_empty() { "" } else { plan.host_name(host) };
         match groups.iter_mut().find(|g| g.owner == owner) {
             Some(g) => g.hosts.push(host.clone()),
             None => groups.push(Group { hosts: vec![host.clone()], owner, middlewares }),
@@ -89,7 +90,12 @@ pub(super) fn compile(
 }
 
 /// Whether a route must be compiled again because something it names has changed.
-pub(super) fn is_touched(route: &Route, hosts: &[&str], middlewares: &[&str], plan: &Plan) -> bool {
+pub(super) fn is_touched(
+    route: &Route,
+    hosts: &HashSet<&str>,
+    middlewares: &HashSet<&str>,
+    plan: &Plan,
+) -> bool {
     let uses = |uses: &[MiddlewareUse]| {
         uses.iter().any(|u| matches!(u, MiddlewareUse::Use(n) if middlewares.contains(&n.as_str())))
     };

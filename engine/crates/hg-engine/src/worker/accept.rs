@@ -28,6 +28,10 @@ const ACCEPT_REST_MS: u64 = 100;
 
 impl Worker {
     pub(super) fn add_socket(&mut self, address: SocketAddr, fd: Arc<OwnedFd>) {
+        // One that came while this worker was made is in its mail as well.
+        if self.listeners.iter().any(|(_, a)| Arc::ptr_eq(&a.fd, &fd)) {
+            return;
+        }
         let generation = self.next_generation();
         self.listeners.insert(Acceptor {
             fd,

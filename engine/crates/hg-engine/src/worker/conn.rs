@@ -18,8 +18,6 @@ pub(crate) struct Io {
     cipher: Vec<u8>,
     /// Ciphertext to send.
     sealed: Vec<u8>,
-    /// A small head and body on their way into one record.
-    joined: Vec<u8>,
     pub(crate) pool: BufferPool,
 }
 
@@ -31,7 +29,6 @@ impl Default for Io {
             plain: Vec::new(),
             cipher: Vec::new(),
             sealed: Vec::new(),
-            joined: Vec::new(),
             pool,
         }
     }
@@ -92,10 +89,10 @@ impl Session {
         }
     }
 
-    fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
+    fn send_parts(&mut self, head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
         match self {
-            Session::Server(s) => s.send(plain, out),
-            Session::Client(s) => s.send(plain, out),
+            Session::Server(s) => s.send_parts(head, body, out),
+            Session::Client(s) => s.send_parts(head, body, out),
         }
     }
 
@@ -281,7 +278,8 @@ impl Conn {
         if let Some(tls) = self.tls.as_deref_mut() {
             io.sealed.clear();
             let body = buffer.get(range).unwrap_or_default();
-            seal(tls, head, body, &mut io.joined, &mut io.sealed)?;
+            let sealed = tls.session.send_parts(head, body, &mut io.sealed);
+            sealed.map_err(|e| io::Error::other(e.to_string()))?;
             return self.write_sealed(io);
         }
         let body = buffer.get(range.clone()).unwrap_or_default();
@@ -368,34 +366,6 @@ impl Conn {
 
 /// With this many bytes left the buffer is taken over, with fewer they are copied.
 const TAKE_OVER: usize = 8 * 1024;
-/// A TLS record's plaintext.
-const RECORD: usize = 16 * 1024;
-
-fn seal(
-    tls: &mut Tls,
-    head: &[u8],
-    body: &[u8],
-    joined: &mut Vec<u8>,
-    sealed: &mut Vec<u8>,
-) -> io::Result<()> {
-    let fail = |e: TlsError| io::Error::other(e.to_string());
-    if head.is_empty() || body.is_empty() {
-        for part in [head, body].into_iter().filter(|p| !p.is_empty()) {
-            tls.session.send(part, sealed).map_err(fail)?;
-        }
-        return Ok(());
-    }
-    // One record for a small answer; for a large one the first is filled up.
-    let (with_head, rest) = body.split_at(body.len().min(RECORD.saturating_sub(head.len())));
-    joined.clear();
-    joined.extend_from_slice(head);
-    joined.extend_from_slice(with_head);
-    tls.session.send(joined, sealed).map_err(fail)?;
-    if !rest.is_empty() {
-        tls.session.send(rest, sealed).map_err(fail)?;
-    }
-    Ok(())
-}
 
 /// Makes sure a chunk's end fits behind `end`.
 pub(crate) fn make_room(buffer: &mut Vec<u8>, end: usize) {

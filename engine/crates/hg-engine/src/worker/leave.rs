@@ -1,9 +1,10 @@
 //! Leaving: a hand-off to a successor, or a drain (DESIGN §10).
 
-use super::Worker;
 use super::accept::deadline_after;
 use super::client::Phase;
+use super::{Done, Worker};
 use hg_net::Ticks;
+use std::sync::Arc;
 
 /// How far leaving has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +53,11 @@ impl Worker {
         self.begin_closing(self.held.settings.drain.deadline_ms);
     }
 
-    pub(super) fn drain(&mut self) {
+    pub(super) fn drain(&mut self, closed: Arc<Done>) {
         if self.leaving != Leaving::No {
             return;
         }
+        self.listeners_closed = Some(closed);
         let drain = &self.held.settings.drain;
         self.leaving = Leaving::Announced {
             listeners_until: deadline_after(self.now_us, drain.delay_ms.max(1)),
@@ -64,6 +66,7 @@ impl Worker {
     }
 
     fn begin_closing(&mut self, left_ms: u64) {
+        self.listeners_closed = None;
         let idle_ms = self.held.settings.drain.idle_grace_ms.max(1);
         let idle_until = deadline_after(self.now_us, idle_ms);
         self.leaving =

@@ -25,8 +25,8 @@ pub(crate) enum Message {
     Resolved(Arc<[NameAddresses]>),
     /// A successor has the sockets: let go of them, finish what is in flight.
     HandOff,
-    /// Leave in the order of DESIGN §10.
-    Drain,
+    /// Leave in the order of DESIGN §10; let go once no listener is open.
+    Drain(Arc<Done>),
 }
 
 /// Calls something once the last worker that holds it lets go.
@@ -98,7 +98,7 @@ impl Worker {
                     }
                 }
                 Message::HandOff => self.hand_off(),
-                Message::Drain => self.drain(),
+                Message::Drain(closed) => self.drain(closed),
             }
         }
     }

@@ -89,6 +89,8 @@ pub(crate) struct Worker {
     log: LogWriter,
     date: head::Date,
     leaving: Leaving,
+    /// Who waits for the listeners to be closed.
+    listeners_closed: Option<Arc<Done>>,
     id_seed: u64,
 }
 
@@ -137,6 +139,7 @@ impl Worker {
             log,
             date: head::Date::default(),
             leaving: Leaving::No,
+            listeners_closed: None,
             id_seed: seed,
         };
         // What the clock already counted needs no wheel turns.

@@ -12,7 +12,7 @@ pub(super) fn errors(plan: &Plan) -> Vec<ObjectError> {
     let mut errors: Vec<ObjectError> = Vec::new();
     for (name, route) in plan.routes() {
         for host in &route.hosts {
-            for problem in compile(plan, route, host).err().unwrap_or_default() {
+            for problem in compile(plan, &route, host).err().unwrap_or_default() {
                 let error = error(problem, name, host);
                 if !errors.contains(&error) {
                     errors.push(error);
@@ -43,7 +43,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     let Some(route) = plan.route(&won.which.name) else {
         return Value::Null;
     };
-    let Ok(chain) = compile(plan, route, &won.which.host) else {
+    let Ok(chain) = compile(plan, &route, &won.which.host) else {
         return Value::Null;
     };
     let view = RequestView {
