@@ -111,7 +111,7 @@ $(BENCH_VENV)/.headgate-installed: $(RUST_SOURCES) requirements.lock $(shell fin
 
 .PHONY: bench
 bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with the release build; CASE=… ROUNDS=…
-	$(BENCH_VENV)/bin/python benchmarks/run.py $(if $(CASE),--case '$(CASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)')
+	$(BENCH_VENV)/bin/python benchmarks/run.py --headgate $(BENCH_VENV)/bin/headgate $(if $(CASE),--case '$(CASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)')
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for SECONDS_EACH (60) seconds, with cargo-fuzz

@@ -211,6 +211,24 @@ def _table(node: object) -> Node:
     return node
 
 
+_SAFE_VALUES: Final = """\
+## How values are made safe
+
+- Variables describe the request as the client sent it, with its path made normal. An earlier
+  rewrite of the same chain does not change them.
+- **In header values**, controls (line ends and NUL among them) become spaces. A line whose value
+  has variables and comes out empty is not sent.
+- **In paths**, bytes that may not stand in a path are percent-encoded, `?` and `#` among them, so
+  a value never adds a query. The result is made normal again; one with new dot segments is
+  answered with 400.
+- **In hosts**, a result that is no host is answered with 400.
+- **In bodies**, values stand as they are; nothing is escaped for HTML or JSON. Give such an
+  answer a `content-type` that is not sniffed, and prefer variables that clients cannot choose.
+- `rewrite.regex` has its own: in `with`, `$1`, `${1}` and `${name}` are groups of the pattern.
+"""
+"""What the core does with values (`hg-middleware`); prose, since no type says it."""
+
+
 def variables_page() -> str:
     """The variables of templates."""
     lines = [
@@ -223,7 +241,7 @@ def variables_page() -> str:
         "|---|---|",
     ]
     lines += [f"| `${{{name}}}` | {meaning} |" for name, meaning in VARIABLES.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n" + _SAFE_VALUES
 
 
 def environment_page() -> str:

@@ -65,7 +65,7 @@ fn route(path: &str) -> hg_plan::Route {
         r#"{{"action":{{"upstream":"u"}},"hosts":["*"],"listeners":["l"],"match":[{{"path":{path}}}]}}"#
     );
     match Object::decode(Kind::Route, json.as_bytes()) {
-        Ok(Object::Route(route)) => route,
+        Ok(Object::Route(route)) => *route,
         other => panic!("{other:?}"),
     }
 }

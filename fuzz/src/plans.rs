@@ -23,7 +23,7 @@ pub fn plan(data: &[u8]) {
     assert_eq!(plan.apply(&delete).ok(), Some(empty));
     if let Ok(Object::Route(route)) = &decoded {
         let listeners = [ListenerId(0)];
-        let route = Some(route);
+        let route = Some(&**route);
         let _ = Router::new().apply(&[RouteChange {
             id: RouteId(0),
             name: &name,
@@ -35,15 +35,14 @@ pub fn plan(data: &[u8]) {
 }
 
 fn digests(bytes: &[u8]) {
-    let names: Vec<String> = bytes.chunks(3).take(8).map(|c| format!("{c:?}")).collect();
+    let names: Vec<Arc<str>> = bytes.chunks(3).take(8).map(|c| format!("{c:?}").into()).collect();
     let of = |name: &str| Some(Digest::of(name.as_bytes()));
-    let entry = |name| (Kind::Route, name, of(name));
     let (mut one, mut other) = (DigestTree::default(), DigestTree::default());
     let empty = one.root();
     for name in &names {
-        one.apply([entry(name.as_str())]);
+        one.apply([(Kind::Route, name, of(name))]);
     }
-    let root = other.apply(names.iter().rev().map(|n| entry(n.as_str())));
+    let root = other.apply(names.iter().rev().map(|n| (Kind::Route, n, of(n))));
     assert_eq!(one.root(), root);
-    assert_eq!(one.apply(names.iter().map(|n| (Kind::Route, n.as_str(), None))), empty);
+    assert_eq!(one.apply(names.iter().map(|n| (Kind::Route, n, None))), empty);
 }

@@ -84,7 +84,7 @@ class Drill:
         """An nginx that answers 13 bytes, as one process."""
         config = self.folder / f"{port}.conf"
         config.write_text(NGINX.format(folder=self.folder, port=port))
-        command = [self.nginx, "-c", config, "-p", self.folder]
+        command = [self.nginx, "-c", str(config), "-p", str(self.folder)]
         return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     def reload(self, node: RunningNode, stop: threading.Event) -> None:

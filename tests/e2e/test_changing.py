@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
-from running_node import Load, RunningNode, Upstream, config, free_port, get
+from running_node import HEADGATE, Load, RunningNode, Upstream, config, free_port, get
 from waiting import until
 
 
@@ -15,6 +16,12 @@ def control_pid(node: RunningNode) -> int:
     control = node.status()["control"]
     assert isinstance(control, dict)
     return int(control["pid"])
+
+
+def checked(path: Path) -> str:
+    """What `headgate check` prints about a config."""
+    done = subprocess.run([HEADGATE, "check", path], capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_a_reload_changes_what_is_served_and_loses_nothing(
@@ -71,6 +78,20 @@ def test_a_bad_config_is_refused_and_changes_nothing(
         assert isinstance(after, dict)
         assert after["digest"] == before["digest"]
         assert get(port) == (200, b"one")
+
+
+def test_what_check_warns_of_is_in_the_status_and_once_in_the_log(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        spare = '[upstreams.spare]\nendpoints = ["127.0.0.1:1"]\n'
+        node.config.write_text(config(port, one.address) + spare)
+        warning = checked(node.config).splitlines()[0]
+        assert "no route uses it" in warning
+        for _ in range(2):
+            assert node.admin("POST", "/reload")[0] == 200
+            until(lambda: warning in node.command("status").stdout, "the warning")
+        assert node.log.read_text().count("no route uses it") == 1
 
 
 def test_a_listener_on_a_busy_port_is_refused_whole(

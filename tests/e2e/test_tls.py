@@ -125,12 +125,18 @@ def test_files_that_change_are_noticed(folder: Path, port: int, one: Upstream) -
 def test_a_pair_that_does_not_match_changes_nothing(site: Site) -> None:
     with TlsLoad(site.port, "a.example", trusting(site.authority.ca_file)) as load:
         right = site.pair.key_file.read_bytes()
+        line = 1 + site.text[: site.text.index("key_file")].count("\n")
         for wrong in (key_pem(new_key()), b"", b"no key"):
             site.pair.key_file.write_bytes(wrong)
             status, body = site.node.admin("POST", "/reload")
             assert status == 422
             assert b"certificates.a" in body
             assert site.ask().serial == site.pair.serial
+            place = f"{site.node.config}:{line}:"
+            shown = [site.node.command(verb) for verb in ("reload", "status")]
+            for text in (shown[0].stderr, shown[1].stdout):
+                assert place in text
+                assert ": certificates.a.key_file: " in text
         site.pair.key_file.write_bytes(right)
         assert site.reload() == 200
     assert load.failures == []

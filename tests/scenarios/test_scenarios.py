@@ -1,4 +1,4 @@
-"""Plays every scenario file in the folders beside this one, each against a node of its own."""
+"""Plays every scenario file in the folders beside this one, against one node for all of them."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,25 +6,24 @@ from pathlib import Path
 
 import pytest
 import scenario
-import scenario_run
+from scenario_run import Stage
 
 HERE = Path(__file__).parent
-FILES = sorted(HERE.glob("*/*.toml"))
+SCENARIOS = {f"{p.parent.name}-{p.stem}": scenario.load(p) for p in sorted(HERE.glob("*/*.toml"))}
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """An empty folder whose path is short enough for sockets in it."""
-    with tempfile.TemporaryDirectory(prefix="hg-") as path:
-        yield Path(path)
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """The node that serves them; its folder has a path short enough for sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="hg-") as path, Stage(SCENARIOS, Path(path)) as stage:
+        yield stage
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_scenario(path: Path, folder: Path) -> None:
-    told = scenario.load(path)
-    failures = scenario_run.run(told, folder)
-    assert not failures, told.about + "\n" + "\n".join(failures)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str, stage: Stage) -> None:
+    failures = stage.run(name)
+    assert not failures, SCENARIOS[name].about + "\n" + "\n".join(failures)
 
 
 def test_there_are_scenarios() -> None:
-    assert len(FILES) >= 25
+    assert len(SCENARIOS) >= 40

@@ -22,6 +22,7 @@ class FakeService:
         self.blobs: dict[str, bytes] = {}
         self.needs: set[str] = set()
         self.refuse = ""
+        self.is_leaving = False
         self.transactions: list[list[pb.ApplyMessage]] = []
         self._server: grpc.aio.Server | None = None
 
@@ -60,13 +61,22 @@ class FakeService:
             await self._server.stop(None)
 
     async def _hello(self, _request: pb.HelloRequest, _context: object) -> pb.HelloReply:
-        return pb.HelloReply(generation=self.generation, pid=1, plan_digest=self.digest, workers=2)
+        return pb.HelloReply(
+            generation=self.generation,
+            pid=1,
+            plan_digest=self.digest,
+            workers=2,
+            draining=self.is_leaving,
+        )
 
     async def _apply(
         self, messages: AsyncIterator[pb.ApplyMessage], _context: object
     ) -> pb.ApplyReply:
         received = [message async for message in messages]
         self.transactions.append(received)
+        if self.is_leaving:
+            error = pb.ObjectError(message="leaving")
+            return pb.ApplyReply(outcome=pb.ApplyReply.OUTCOME_REFUSED, errors=[error])
         begin, end = received[0].begin, received[-1].end
         if not begin.full and begin.base_digest != self.digest:
             outcome = pb.ApplyReply.OUTCOME_BASE_MISMATCH

@@ -1,9 +1,9 @@
 """Scenario files: upstreams, config, clients and what they expect, all in one TOML file.
 
 Text in a scenario stands for bytes, one code point (0 to 255) a byte. Every upstream listens on a
-free port of its own; `@name@` in the config is its address and `@web@` that of the node. Peers
-play their steps in order, each in a thread of its own; the first step that is not met fails the
-scenario.
+free port of its own; `@name@` in `endpoints` is its address. Peers play their steps in order, each
+in a thread of its own; the first step that is not met fails the scenario. One node serves many
+scenarios, each on a listener of its own.
 """
 
 from pathlib import Path
@@ -126,47 +126,53 @@ class Upstream(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Scenario(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One file. `listener`, `route` and `upstream` are lines added to those of the default config,
-    which forwards everything to the upstream `app`; `config` replaces it."""
+    """One file. `listener`, `route` and `upstream` are lines added to those of its part of the
+    config, which forwards everything to `endpoints`."""
 
     about: str
     clients: tuple[tuple[AnyStep, ...], ...]
     upstreams: dict[str, Upstream]
-    config: str = ""
+    endpoints: str = '["@app@"]'
     listener: str = ""
     route: str = ""
     upstream: str = ""
 
-    def config_text(self, addresses: dict[str, str]) -> str:
-        """The node's config, given each name's address."""
-        text = self.config or _DEFAULT.format(
-            listener=self.listener, route=self.route, upstream=self.upstream
+    def config_part(self, name: str, web: str, addresses: dict[str, str]) -> str:
+        """Its part of a node's config: a listener, a route and an upstream called `name`."""
+        text = _PART.format(
+            name=name,
+            web=web,
+            endpoints=self.endpoints,
+            listener=self.listener,
+            route=self.route,
+            upstream=self.upstream,
         )
-        for name, address in addresses.items():
-            text = text.replace(f"@{name}@", address)
-        return _NODE + text
+        for upstream, address in addresses.items():
+            text = text.replace(f"@{upstream}@", address)
+        return text
 
 
-_NODE = """
+#: What every scenario's node has.
+NODE = """
 [node]
 admin = "off"
 drain = { delay = "50ms", idle_grace = "100ms", deadline = "5s" }
 """
 
-_DEFAULT = """
-[listeners.web]
-address = "@web@"
+_PART = """
+[listeners.{name}]
+address = "{web}"
 protocol = "http"
-default = true
 {listener}
 
-[routes.all]
+[routes.{name}]
 hosts = ["*"]
-upstream = "app"
+listeners = ["{name}"]
+upstream = "{name}"
 {route}
 
-[upstreams.app]
-endpoints = ["@app@"]
+[upstreams.{name}]
+endpoints = {endpoints}
 {upstream}
 """
 

@@ -1,14 +1,24 @@
-"""Runs a scenario: its upstreams, a node, its clients."""
+"""Runs scenarios: their upstreams, one node for all of them, their clients."""
 
 import contextlib
 import socket
 import threading
 from pathlib import Path
+from typing import Self
 
 import scenario as sc
-from running_node import RunningNode, free_port
+from running_node import RunningNode
 from scenario_peer import Events, NotMetError, Peer
 from waiting import DEADLINE_S
+
+
+def free_ports(count: int) -> list[int]:
+    """So many loopback ports that nobody has just now, all different."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 class _Failures:
@@ -89,32 +99,54 @@ class _Server:
         self.listener.close()
 
 
-def run(scenario: sc.Scenario, folder: Path) -> list[str]:
-    """Plays it against a node of its own; what went wrong, nothing when all was met."""
-    events, failures = Events(), _Failures()
-    servers = [_Server(name, spec, folder) for name, spec in scenario.upstreams.items()]
-    port = free_port()
-    addresses = {s.name: s.address for s in servers} | {"web": f"127.0.0.1:{port}"}
-    try:
-        with RunningNode(folder, scenario.config_text(addresses)).until_ready():
-            for server in servers:
-                server.start(events, failures)
-            clients = [
-                threading.Thread(
-                    target=_client, args=(port, number, steps, events, failures), daemon=True
-                )
-                for number, steps in enumerate(scenario.clients, 1)
-            ]
-            for client in clients:
-                client.start()
-            for client in clients:
-                client.join(DEADLINE_S * 2)
-            for server in servers:
-                server.finish(failures)
-    finally:
-        for server in servers:
+class Stage:
+    """One node that serves every given scenario; use as a context manager."""
+
+    def __init__(self, scenarios: dict[str, sc.Scenario], folder: Path) -> None:
+        """`scenarios` by a name that may stand in a config."""
+        self._scenarios = scenarios
+        self._servers = {
+            name: [_Server(f"{name}.{u}", spec, folder) for u, spec in s.upstreams.items()]
+            for name, s in scenarios.items()
+        }
+        # After the servers took theirs: a port is only known to be free while nobody binds.
+        self._ports = dict(zip(scenarios, free_ports(len(scenarios)), strict=True))
+        text = sc.NODE + "".join(self._config_part(name) for name in scenarios)
+        self._node = RunningNode(folder, text)
+
+    def _config_part(self, name: str) -> str:
+        addresses = {s.name.split(".")[-1]: s.address for s in self._servers[name]}
+        web = f"127.0.0.1:{self._ports[name]}"
+        return self._scenarios[name].config_part(name, web, addresses)
+
+    def __enter__(self) -> Self:
+        self._node.__enter__()
+        self._node.until_ready()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for server in (s for servers in self._servers.values() for s in servers):
             server.close()
-    return failures.found
+        self._node.__exit__(*error)
+
+    def run(self, name: str) -> list[str]:
+        """Plays a scenario; what went wrong, nothing when all was met."""
+        events, failures = Events(), _Failures()
+        for server in self._servers[name]:
+            server.start(events, failures)
+        clients = [
+            threading.Thread(
+                target=_client, args=(self._ports[name], number, steps, events, failures)
+            )
+            for number, steps in enumerate(self._scenarios[name].clients, 1)
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        for server in self._servers[name]:
+            server.finish(failures)
+        return failures.found
 
 
 def _client(

@@ -6,10 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Final, Literal, TextIO
 
+from headgate._core import PlanError
 from headgate.compile.lints import Shadows, lints
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
-from headgate.kernel.diagnostics import Diagnostic, render_json, render_text
+from headgate.compile.located import refusals
+from headgate.compile.routing import Routing
+from headgate.kernel.diagnostics import (
+    Diagnostic,
+    Severity,
+    has_errors,
+    render_json,
+    render_text,
+)
+from headgate.plan.plan import Plan
 from headgate.providers.file.disk import DiskFiles
 
 Output = Literal["text", "json"]
@@ -34,18 +44,27 @@ def check(
     environment is the config.
     """
     loaded = load(paths, DiskFiles(), env)
-    diagnostics = (*loaded.diagnostics, *lints(loaded, shadows))
+    diagnostics = (*loaded.diagnostics, *_refused(loaded), *lints(loaded, shadows))
     if output == "json":
         stream.write(render_json(diagnostics).decode() + "\n")
     else:
         stream.write(render_text(diagnostics) + _summary(loaded, diagnostics) + "\n")
-    return BAD_CONFIG if loaded.errors else OK
+    return BAD_CONFIG if has_errors(diagnostics) else OK
+
+
+def _refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
+    """What only the core finds wrong with routes, hosts and middlewares."""
+    try:
+        Routing(loaded.plan or Plan())
+    except PlanError as error:
+        return refusals(loaded, error)
+    return ()
 
 
 def _summary(loaded: Loaded, diagnostics: Sequence[Diagnostic]) -> str:
-    errors = len(loaded.errors)
+    errors = sum(one.severity is Severity.ERROR for one in diagnostics)
     warnings = _count(len(diagnostics) - errors, "warning")
-    if loaded.plan is None:
+    if errors or loaded.plan is None:
         return f"refused: {_count(errors, 'error')}, {warnings}"
     objects = _count(len(loaded.plan.objects), "object")
     return f"ok: {objects}, {warnings}, plan {loaded.plan.digest.hex()[:12]}"

@@ -10,10 +10,10 @@ import msgspec
 
 from headgate._core import PlanError
 from headgate.cli import accesslog
-from headgate.cli.explain import plan_errors
 from headgate.compile.explanation import Explanation, Outcome, explain, places
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
+from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Request, Routing
 from headgate.kernel.diagnostics import render_text
 from headgate.kernel.errors import Invalid
@@ -97,7 +97,7 @@ def diff(  # noqa: PLR0913 - what the command takes
         try:
             routing = Routing(loaded.plan) if loaded.plan is not None else None
         except PlanError as error:
-            errors.write(plan_errors(loaded, error))
+            errors.write(render_text(refusals(loaded, error)))
             return BAD_CONFIG
         if routing is None:
             errors.write(render_text(loaded.errors))

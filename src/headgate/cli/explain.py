@@ -13,11 +13,10 @@ from headgate.cli.calls import call
 from headgate.compile import explanation
 from headgate.compile.explanation import Explanation, NearMiss, Outcome, Won
 from headgate.compile.load import load
-from headgate.compile.loaded import Loaded
+from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Routing
 from headgate.kernel.diagnostics import render_text
 from headgate.kernel.errors import Invalid
-from headgate.plan.kinds import KINDS
 from headgate.providers.file.disk import DiskFiles
 
 Output = Literal["text", "json"]
@@ -80,7 +79,7 @@ def explain(
         request = routing.request(asked)
         found = explanation.explain(routing, request, explanation.places(loaded))
     except PlanError as error:
-        errors.write(plan_errors(loaded, error))
+        errors.write(render_text(refusals(loaded, error)))
         return BAD_CONFIG
     except ValueError as error:
         errors.write(f"{error}\n")
@@ -107,17 +106,6 @@ def explain_running(
         return USAGE if answer.status == 400 else FAILED  # noqa: PLR2004
     _write(msgspec.json.decode(answer.body, type=Explanation), output, stream)
     return OK
-
-
-def plan_errors(loaded: Loaded, error: PlanError) -> str:
-    """What the core finds wrong with a plan, one line each, with its place in the documents."""
-    locate = explanation.places(loaded)
-    lines = []
-    for kind, name, path, message in error.problems:
-        known = next((k for k in KINDS if k == kind), None)
-        place = locate(known, name, path) if known else ""
-        lines.append(f"{place or 'config'}: {kind} {name}: {path}: {message}\n")
-    return "".join(lines)
 
 
 def _problem(body: bytes) -> str:

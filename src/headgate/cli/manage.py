@@ -85,6 +85,8 @@ def status_text(node: NodeStatus) -> str:
     if last is not None:
         lines.append(f"last reload {last.outcome} ({last.reason})")
         lines += [f"            {diagnostic}" for diagnostic in last.diagnostics]
+        lines += [f"            {last.error}"] if last.error else []
+    lines += [f"warning     {warning}" for warning in node.config.warnings]
     if node.supervisor is not None:
         restarts = node.supervisor.restarts
         lines.append(

@@ -10,9 +10,10 @@ from typing import Final, Literal, TextIO
 import msgspec
 
 from headgate._core import Document, PlanError, TextError, parse_text
-from headgate.cli.explain import plan_errors, question
+from headgate.cli.explain import question
 from headgate.compile.explanation import Explanation, Locate, explain, places
 from headgate.compile.load import load
+from headgate.compile.located import refusals
 from headgate.compile.routing import Routing
 from headgate.kernel.diagnostics import render_text
 from headgate.kernel.errors import Invalid
@@ -126,7 +127,7 @@ def test(
     try:
         report = run(document, suite, Routing(loaded.plan), places(loaded))
     except PlanError as error:
-        errors.write(plan_errors(loaded, error))
+        errors.write(render_text(refusals(loaded, error)))
         return BAD_CONFIG
     except BadSuiteError as error:
         errors.write(f"{error}\n")

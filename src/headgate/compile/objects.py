@@ -7,13 +7,10 @@ from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.choice import Middleware
 from headgate.model.host import Host
 from headgate.model.listener import Listener, ListenerTls
-from headgate.model.tls import Certificate, TlsPolicy
+from headgate.model.tls import BUILT_IN_POLICY, Certificate, TlsPolicy
 from headgate.model.upstream import Endpoint, Upstream, UpstreamTls
 from headgate.plan import objects as plan
 from headgate.plan.middleware import MiddlewareUse
-
-BUILT_IN_POLICY = "default"
-"""The policy that is always there; naming it is naming none."""
 
 
 def listener(model: Listener) -> Resolved:

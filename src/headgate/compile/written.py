@@ -3,9 +3,9 @@ hide that the upstream does not exist either."""
 
 from collections.abc import Iterator
 
-from headgate.compile.objects import BUILT_IN_POLICY
 from headgate.compile.resolved import Ref
 from headgate.kernel.diagnostics import ConfigPath
+from headgate.model.tls import BUILT_IN_POLICY
 from headgate.plan.kinds import Kind
 
 _PATHS: dict[Kind, tuple[tuple[Kind, ConfigPath], ...]] = {

@@ -15,7 +15,7 @@ from headgate.model.host import Host
 from headgate.model.listener import Listener
 from headgate.model.node import Node
 from headgate.model.route import Route
-from headgate.model.tls import Certificate, TlsPolicy
+from headgate.model.tls import BUILT_IN_POLICY, Certificate, TlsPolicy
 from headgate.model.upstream import Upstream
 from headgate.plan.kinds import Kind
 
@@ -31,6 +31,16 @@ def object_name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise Invalid(f"{syntax.described(text)} is not a name", NAME_ALLOWED)
     return text
+
+
+def policy_name(text: str) -> str:
+    """A TLS policy's name as it is; raises `Invalid` for the one that is taken."""
+    if text == BUILT_IN_POLICY:
+        raise Invalid(
+            f'"{text}" is the built-in policy, which cannot be changed',
+            "another name, and `policy` on listeners or `tls_policy` on hosts that are to use it",
+        )
+    return object_name(text)
 
 
 class Config(Options):
@@ -55,7 +65,9 @@ class Config(Options):
     upstreams: dict[str, Upstream] = Field(default_factory=dict, description="Pools of endpoints.")
     certificates: dict[str, Certificate] = Field(default_factory=dict, description="Key pairs.")
     tls_policies: dict[str, TlsPolicy] = Field(
-        default_factory=dict, description="TLS versions, ciphers and client authentication."
+        default_factory=dict,
+        description="TLS versions, ciphers and client authentication; `default` is the built-in "
+        "one and cannot be written.",
     )
 
 
@@ -89,7 +101,7 @@ SECTIONS: Final = {
         ),
         Section("upstreams", "upstream", "upstream", Upstream.model_validate),
         Section("certificates", "certificate", "certificate", Certificate.model_validate),
-        Section("tls_policies", "tls_policy", "TLS policy", TlsPolicy.model_validate),
+        Section("tls_policies", "tls_policy", "TLS policy", TlsPolicy.model_validate, policy_name),
     )
 }
 """The sections of named objects by their key."""

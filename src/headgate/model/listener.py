@@ -63,7 +63,7 @@ class ListenerLimits(Options):
         default=0, description="Client connections open at once on this listener."
     )
     head: SizeText = Field(default=ByteSize(32 << 10), description="Bytes of one request head.")
-    headers: Annotated[int, Strict(), Field(ge=1, le=1_000), FROM_ENV] = Field(
+    headers: Annotated[int, Strict(), Field(ge=1, le=256), FROM_ENV] = Field(
         default=100, description="Header lines of one request."
     )
     body: SizeOrOff = Field(default=ByteSize(0), description="Bytes of one request body.")

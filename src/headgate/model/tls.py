@@ -1,6 +1,6 @@
 """`[certificates.NAME]` and `[tls_policies.NAME]`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,9 @@ CipherSuite = Literal[
     "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 ]
+BUILT_IN_POLICY: Final = "default"
+"""The policy that is always there; naming it is naming none."""
+
 Group = Literal["x25519mlkem768", "x25519", "secp256r1", "secp384r1"]
 TlsVersion = Literal["1.2", "1.3"]
 
@@ -48,8 +51,8 @@ class TlsPolicy(Options):
     )
     groups: Annotated[list[Group], Field(min_length=1)] | None = Field(
         default=None,
-        description="Key exchange groups in order of preference; absent = `x25519mlkem768`, "
-        "`x25519`, `secp256r1`, `secp384r1`.",
+        description="Key exchange groups that are allowed; of these the client's order decides. "
+        "Absent = `x25519mlkem768`, `x25519`, `secp256r1`, `secp384r1`.",
     )
     alpn: Annotated[list[Literal["http/1.1"]], Field(min_length=1)] | None = Field(
         default=None, description="Protocols offered by ALPN; absent = `http/1.1`."

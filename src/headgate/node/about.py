@@ -5,6 +5,7 @@ import importlib.metadata
 import msgspec
 
 from headgate.engines.native.types import DataPlaneStatus, UpstreamStatus
+from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import About
 from headgate.node.results import ReloadResult
 
@@ -18,13 +19,18 @@ def version() -> str:
 
 
 class ConfigStatus(msgspec.Struct, frozen=True):
-    """What is served and how the last reload ended; `digest` is hex, times are Unix seconds."""
+    """What is served and how the last reload ended; `digest` is hex, times are Unix seconds.
+
+    `warnings` are about the config that is served, as `headgate check` gives them; they come a
+    moment after it.
+    """
 
     sources: list[str]
     digest: str
     objects: int
     last_success_at: float
     last_reload: ReloadResult | None
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 class ProcessStatus(msgspec.Struct, frozen=True):
@@ -63,7 +69,10 @@ class PlanObjectDocument(msgspec.Struct, frozen=True):
 
 
 class ConfigDocument(msgspec.Struct, frozen=True):
-    """`GET /config`: the plan that is served; key material is named by its hash."""
+    """`GET /config`: the plan that is served; key material is named by its hash.
+
+    Texts that came from files or the environment are shown as `(secret)`.
+    """
 
     digest: str
     objects: list[PlanObjectDocument]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from headgate.compile.located import said
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.native.types import (
     Applied,
@@ -147,7 +148,7 @@ class Pipeline:
         """Serves a candidate whole, or reports why not with nothing changed."""
         wrong = self._ours.prepare(candidate.node)
         try:
-            errors = tuple(_with(candidate.locate("settings", "node", ""), one) for one in wrong)
+            errors = tuple(said(candidate.locate("settings", "node", ""), one) for one in wrong)
             if errors:
                 return errors, False
             errors, changed = await self._serve_traffic(candidate)
@@ -206,19 +207,9 @@ def _busy(candidate: Candidate, errors: tuple[AddressError, ...]) -> tuple[Diagn
     for error in errors:
         held = f" (held by {error.holder})" if error.holder else ""
         place = candidate.locate("listener", names.get(error.address, ""), "address")
-        found.append(_with(place, f"cannot listen on {error.address}: {error.error}{held}"))
+        found.append(said(place, f"cannot listen on {error.address}: {error.error}{held}"))
     return tuple(found)
 
 
 def _refused(candidate: Candidate, error: ObjectError) -> Diagnostic:
-    return _with(candidate.locate(error.kind, error.name, error.path), error.message)
-
-
-def _with(place: Diagnostic, message: str) -> Diagnostic:
-    return Diagnostic(
-        file=place.file,
-        line=place.line,
-        column=place.column,
-        path=place.path,
-        message=message,
-    )
+    return said(candidate.locate(error.kind, error.name, error.path), error.message)

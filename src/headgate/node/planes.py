@@ -1,6 +1,7 @@
 """Which data plane to talk to: announced by the supervisor, waited for by the pipeline."""
 
 import asyncio
+import contextlib
 
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.native.types import EngineUnavailableError
@@ -36,20 +37,25 @@ class DataPlanes:
         deadline = loop.time() + within_s
         while True:
             self._news.clear()
-            plane, identity = self._announced, engine.identity
-            if plane is not None:
-                if identity is not None and identity.generation == plane.generation:
-                    return
-                try:
-                    await engine.connect(plane.grpc_socket)
-                    continue
-                except EngineUnavailableError:
-                    if loop.time() >= deadline:
-                        raise
-            elif loop.time() >= deadline:
-                raise EngineUnavailableError("there is no data plane")
-            wait = deadline - loop.time() if plane is None else _RETRY_S
-            try:
-                await asyncio.wait_for(self._news.wait(), wait)
-            except TimeoutError:
-                continue
+            plane = self._announced
+            why = "there is no data plane" if plane is None else await _turn_to(engine, plane)
+            if why is None:
+                return
+            left = deadline - loop.time()
+            if left <= 0:
+                raise EngineUnavailableError(why)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._news.wait(), left if plane is None else min(left, _RETRY_S)
+                )
+
+
+async def _turn_to(engine: NativeEngine, plane: DataPlane) -> str | None:
+    """Connects to a data plane unless that is done; why it cannot be used, None if it can."""
+    identity = engine.identity
+    if identity is None or identity.generation != plane.generation or identity.draining:
+        try:
+            identity = await engine.connect(plane.grpc_socket)
+        except EngineUnavailableError as error:
+            return str(error)
+    return "the data plane is leaving" if identity.draining else None

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headgate.compile.explanation import Locate as Places
+from headgate.compile.located import Locate
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import BlobId
 from headgate.plan.kinds import Kind
 from headgate.plan.plan import Plan
-
-Locate = Callable[[str, str, str], Diagnostic]
-"""(kind, name, path in the object) → where the user wrote it; the message is left empty."""
 
 
 def _nowhere(_kind: Kind, _name: str, _path: str) -> str:
@@ -24,7 +22,8 @@ class Candidate:
     """A config that compiled: what could be served.
 
     `blobs` holds the material that the plan names; `warnings` are diagnostics that refuse nothing,
-    `locate` and `places` find what the user wrote.
+    `locate` and `places` find what the user wrote. `secrets` are texts of the plan that nobody may
+    be shown. `lints` looks at every object for what is hardly meant: not before it is served.
     """
 
     plan: Plan
@@ -33,6 +32,8 @@ class Candidate:
     warnings: tuple[Diagnostic, ...]
     locate: Locate
     places: Places = _nowhere
+    secrets: frozenset[str] = frozenset()
+    lints: Callable[[], tuple[Diagnostic, ...]] = tuple
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 import structlog
 
 from headgate.engines.native.types import EngineUnavailableError
-from headgate.kernel.diagnostics import Severity, render_text
+from headgate.kernel.diagnostics import Diagnostic, Severity, render_text
 from headgate.node import logs
 from headgate.node.admin.app import admin_app, metrics_app
 from headgate.node.link import LinkError
@@ -42,7 +42,9 @@ class ControlProcess:
             loop.add_signal_handler(number, node.leave, 0)
         node.servers.start(admin_app(node), metrics_app(node), restore=node.was_serving)
         node.pipeline.on_result = self._report
+        node.linter.on_found = self._warn
         self._spawn(node.pipeline.run())
+        self._spawn(node.linter.run())
         self._spawn(self._follow_supervisor())
         self._spawn(self._begin())
         code = await node.end
@@ -117,6 +119,8 @@ class ControlProcess:
             _log.info(name, **fields, objects=result.objects, listening=listening, **took)
         else:
             _log.error(name, **fields, error=result.error or "see the diagnostics")
+        if self._node.pipeline.served is not None:
+            self._node.linter.look_at(self._node.pipeline.served)
         self._node.events.add(
             "info" if result.is_ok else "error",
             name,
@@ -124,6 +128,11 @@ class ControlProcess:
             digest=result.digest,
             diagnostics=[str(one) for one in result.diagnostics],
         )
+
+    def _warn(self, found: tuple[Diagnostic, ...]) -> None:
+        for one in found:
+            _log.warning("config.diagnostic", diagnostic=str(one))
+            self._node.events.add("warn", "config.warning", str(one))
 
     # Beginning and end.
 

@@ -18,6 +18,7 @@ from headgate.node.about import (
 )
 from headgate.node.link import About, LinkError
 from headgate.node.state import Node
+from headgate.plan.redact import redacted
 
 
 async def about_supervisor(node: Node) -> About | None:
@@ -46,6 +47,7 @@ async def status(node: Node) -> NodeStatus:
             sources=node.source.names(),
             digest=node.engine.held_digest,
             objects=len(pipeline.served.plan.objects) if pipeline.served else 0,
+            warnings=node.linter.found,
             last_success_at=pipeline.last_success_at,
             last_reload=pipeline.last,
         ),
@@ -65,7 +67,7 @@ async def health(node: Node) -> Health:
 
 
 def config(node: Node) -> ConfigDocument | None:
-    """The plan that this control process had served; None before the first."""
+    """The plan that this control process had served, without secrets; None before the first."""
     served = node.pipeline.served
     if served is None:
         return None
@@ -77,7 +79,7 @@ def config(node: Node) -> ConfigDocument | None:
                 kind=key.kind,
                 name=key.name,
                 digest=objects[key].digest.hex(),
-                value=msgspec.Raw(objects[key].canonical),
+                value=msgspec.Raw(redacted(objects[key].canonical, served.secrets)),
             )
             for key in sorted(objects)
         ],

@@ -2,20 +2,19 @@
 
 import os
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 
 from headgate.compile.compiler import Compiler
 from headgate.compile.explanation import places
-from headgate.compile.loaded import Loaded, Watched
-from headgate.kernel.diagnostics import Diagnostic, dotted
-from headgate.model.config import SECTIONS
+from headgate.compile.lints import lints
+from headgate.compile.loaded import Watched
+from headgate.compile.located import locator
+from headgate.compile.routing import shadows
 from headgate.node.options import Options
-from headgate.node.ports import Candidate, Locate, Rejected, Source
-from headgate.plan.kinds import KINDS
+from headgate.node.ports import Candidate, Rejected, Source
 from headgate.providers.file.disk import DiskFiles
 from headgate.providers.file.watch import Fingerprint, changes, fingerprint
-
-_SECTION_OF = {section.kind: key for key, section in SECTIONS.items()}
 
 
 def make_source(options: Options) -> Source:
@@ -50,6 +49,8 @@ class FileSource:
             warnings=loaded.diagnostics,
             locate=locator(loaded, self.names()[0]),
             places=places(loaded),
+            secrets=loaded.secrets,
+            lints=partial(lints, loaded, shadows),
         )
 
     async def changes(self) -> AsyncIterator[None]:
@@ -58,27 +59,3 @@ class FileSource:
             yield
         async for _ in changes(lambda: self._watched):
             yield
-
-
-def locator(loaded: Loaded, fallback: str) -> Locate:
-    """Finds where an object, or a field of it, is written; `fallback` is named when nothing is."""
-
-    def locate(kind: str, name: str, path: str) -> Diagnostic:
-        where = [part for part in path.replace("[", ".").replace("]", "").split(".") if part]
-        parts = [int(part) if part.isdecimal() else part for part in where]
-        known = next((one for one in KINDS if one == kind), None)
-        place = None
-        while known is not None and place is None:
-            place = loaded.place(known, name, *parts)
-            if not parts:
-                break
-            parts.pop()  # the plan's names are not always the text's: its object will do
-        written = dotted((_SECTION_OF[known], name)) if known in _SECTION_OF else "node"
-        shown = f"{written}.{path}" if path else written
-        if place is None:
-            return Diagnostic(file=fallback, path=shown, message="")
-        return Diagnostic(
-            file=place.file, line=place.line, column=place.column, path=shown, message=""
-        )
-
-    return locate

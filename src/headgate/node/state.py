@@ -8,6 +8,7 @@ from headgate.node.about import version
 from headgate.node.admin.servers import AdminServers
 from headgate.node.events import EventLog
 from headgate.node.link import SupervisorLink
+from headgate.node.linter import Linter
 from headgate.node.options import Options
 from headgate.node.pipeline import Pipeline
 from headgate.node.planes import DataPlanes
@@ -29,6 +30,7 @@ class Node:
         self.pipeline = Pipeline(
             source, self.engine, link, self.planes, self.servers, options.workers
         )
+        self.linter = Linter()
         self.is_draining = False
         self.was_serving = False
         self.end: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -43,6 +43,16 @@ def test_a_config_that_would_be_refused_is_78_with_every_reason(tmp_path: Path) 
     ]
 
 
+def test_what_only_the_core_refuses_is_said_too(tmp_path: Path) -> None:
+    code, text = checked(
+        tmp_path,
+        GOOD + "middlewares = [{ rewrite = { regex = '/a(.*)', with = '/$2' } }]\n",
+    )
+    assert code == 78
+    assert text.startswith("a.toml:7:")
+    assert "routes.all.middlewares[0].rewrite" in text
+
+
 def test_warnings_refuse_nothing(tmp_path: Path) -> None:
     code, text = checked(
         tmp_path, GOOD + "priority = 1\n[routes.none]\nredirect = { path = '/' }\n"

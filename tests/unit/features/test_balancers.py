@@ -32,6 +32,8 @@ def test_options_reach_the_plan() -> None:
         {"maglev": {"key": "header:"}},
         {"maglev": {"table_size": 1000}},
         {"random": {"key": "path"}},
+        {"ring_hash": {"load_bound": 99}},
+        {"ring_hash": {"load_bound": 10_001}},
         5,
         [],
     ],

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,12 +13,13 @@ from fake_service import FakeService
 from starlette.applications import Starlette
 
 from headgate.compile.settings import NodeSettings
-from headgate.kernel.diagnostics import Diagnostic
+from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.node.admin.app import admin_app, metrics_app
 from headgate.node.link import DataPlane, SupervisorLink
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected
 from headgate.node.state import Node
+from headgate.plan.middleware import HeaderEdits, Middleware
 from headgate.plan.objects import Action, Endpoint, Listener, Route, Upstream
 from headgate.plan.plan import entry, plan_of
 
@@ -165,6 +167,39 @@ def test_health_and_config_tell_what_is_served(play: Callable[[Body], None]) -> 
         assert health["status"] == "ok"
         document = json.loads((await ask(stage.app, "GET", "/config")).body)
         assert document["objects"][0]["value"] == {"endpoints": [{"address": "a:1"}]}
+
+    play(body)
+
+
+def test_secrets_are_not_in_the_config_that_is_shown(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        edits = HeaderEdits(set={"authorization": "hunter2", "x-plain": "seen"})
+        plan = plan_of([entry("middleware", "key", Middleware(request_headers=edits))])
+        stage.source.found = replace(GOOD, plan=plan, secrets=frozenset({"hunter2"}))
+        assert (await ask(stage.app, "POST", "/reload")).status == 200
+        shown = (await ask(stage.app, "GET", "/config")).body
+        (found,) = json.loads(shown)["objects"]
+        edited = found["value"]["request_headers"]["set"]
+        assert edited == {"authorization": "(secret)", "x-plain": "seen"}
+        for path in ("/status", "/events?follow=false", "/metrics"):
+            assert b"hunter2" not in (await ask(stage.app, "GET", path)).body
+
+    play(body)
+
+
+def test_the_status_has_the_warnings_about_what_is_served(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        warning = Diagnostic(
+            file="a.toml", line=2, message="hardly meant", severity=Severity.WARNING
+        )
+        stage.node.linter.look_at(replace(GOOD, lints=lambda: (warning,)))
+        told: asyncio.Future[tuple[Diagnostic, ...]] = asyncio.get_running_loop().create_future()
+        stage.node.linter.on_found = told.set_result
+        task = asyncio.create_task(stage.node.linter.run())
+        assert await told == (warning,)
+        status = json.loads((await ask(stage.app, "GET", "/status")).body)
+        assert status["config"]["warnings"][0]["message"] == "hardly meant"
+        task.cancel()
 
     play(body)
 

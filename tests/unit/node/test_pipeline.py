@@ -267,3 +267,19 @@ def test_a_data_plane_that_dies_during_a_reload_is_replaced_and_the_reload_goes_
         assert stage.service.digest == stage.source.found.plan.digest.hex()
 
     play(body)
+
+
+def test_a_data_plane_that_leaves_in_an_upgrade_does_not_refuse_a_config(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.pipeline.reload("start")
+        stage.service.is_leaving = True
+        stage.source.found = candidate("127.0.0.1:80", endpoint="127.0.0.1:10")
+        waiting = stage.pipeline.reload("request")
+        await until_async(lambda: len(stage.service.transactions) == 2)
+        await stage.announce(2)
+        assert (await waiting).outcome is Outcome.APPLIED
+        assert stage.service.digest == stage.source.found.plan.digest.hex()
+
+    play(body)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from headgate.compile.loaded import Watched
 from headgate.providers.file.disk import DiskFiles
-from headgate.providers.file.watch import changes, directories, fingerprint
+from headgate.providers.file.watch import DEBOUNCE_MS, STEP_MS, changes, directories, fingerprint
 
 DEADLINE_S = 20.0
 
@@ -18,7 +18,7 @@ def watching(*files: Path, globs: tuple[Path, ...] = ()) -> Watched:
 
 async def seen(watched: Watched, act: Callable[[], object], times: int = 1) -> int:
     """How many changes are told (at most `times`) after `act`."""
-    told = changes(lambda: watched, debounce_ms=20, look_anyway_ms=100)
+    told = changes(lambda: watched, debounce_ms=20, step_ms=5, look_anyway_ms=100)
     return await asyncio.wait_for(_count(told, act, times), DEADLINE_S)
 
 
@@ -100,6 +100,12 @@ def test_permissions_that_change_are_seen(tmp_path: Path) -> None:
 def test_a_new_file_that_an_include_matches_is_seen(tmp_path: Path) -> None:
     watched = watching(globs=(tmp_path / "*.toml",))
     assert asyncio.run(seen(watched, lambda: (tmp_path / "new.toml").write_text("")))
+
+
+def test_waiting_costs_few_looks_and_a_change_is_told_within_150_ms() -> None:
+    assert 1000 / STEP_MS < 15
+    assert 2 * STEP_MS <= 150
+    assert DEBOUNCE_MS <= 2 * STEP_MS
 
 
 def test_other_files_of_the_directory_do_not_count(tmp_path: Path) -> None:

@@ -77,6 +77,18 @@ def test_what_a_middleware_does_to_a_request_is_part_of_where_it_goes(tmp_path: 
     assert (move.before, move.after) == ("api: api /status", "api: api /status as other")
 
 
+def test_a_secret_that_changes_is_a_change_but_never_shown(tmp_path: Path) -> None:
+    edits = '\n[middlewares.key]\nrequest_headers = { set = { a = { file = "%s" } } }\n'
+    shown = io.StringIO()
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.txt").write_text(f"hunter2-{name}")
+        (tmp_path / f"{name}.toml").write_text(CONFIG + edits % f"{name}.txt")
+    for output in ("text", "json"):
+        assert diff(tmp_path / "old.toml", tmp_path / "new.toml", None, output, stream=shown) == 0
+    assert "~ middleware key: request_headers" in shown.getvalue()
+    assert "hunter2" not in shown.getvalue()
+
+
 def test_a_config_that_would_be_refused_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "old.toml").write_text(CONFIG)
     (tmp_path / "new.toml").write_text("[routes.x]\n")

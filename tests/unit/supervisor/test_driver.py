@@ -33,6 +33,7 @@ class Node:
     """A supervisor on a state directory of its own, and a client of its Unix socket."""
 
     def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
         source = str(Path(__file__).parents[3] / "src")
         plane = [sys.executable, str(FAKE), "3"]
         control = [sys.executable, "-c", "import signal; signal.pause()"]
@@ -109,6 +110,21 @@ def test_a_dead_data_plane_loses_no_connection_that_waits_to_be_accepted(
     node.ask("listen", addresses=[address])
     os.kill(node.plane_pid(), signal.SIGKILL)
     assert {talk(address) for _ in range(10)} == {b"2"}
+
+
+def test_what_a_killed_data_plane_leaves_behind_is_removed(node: Node) -> None:
+    until(lambda: node.generation() == 1)
+    left = node.state_dir / "dp-1.sock"
+    left.touch()
+    os.kill(node.plane_pid(), signal.SIGKILL)
+    until(lambda: node.generation() == 2)
+    assert not left.exists()
+
+
+def test_a_data_plane_does_without_huge_pages(node: Node) -> None:
+    until(lambda: node.generation() == 1)
+    environment = Path(f"/proc/{node.plane_pid()}/environ").read_bytes().split(b"\0")
+    assert b"MIMALLOC_ALLOW_THP=0" in environment
 
 
 def test_upgrade_moves_the_sockets(node: Node, address: str) -> None:

@@ -17,7 +17,7 @@ fn route(name: String, host: &str, matches: &str) -> (Arc<str>, Route) {
         r#"{{"action":{{"upstream":"u"}},"hosts":["{host}"],"listeners":["web"],"match":{matches}}}"#
     );
     match Object::decode(Kind::Route, text.as_bytes()) {
-        Ok(Object::Route(route)) => (name.into(), route),
+        Ok(Object::Route(route)) => (name.into(), *route),
         other => unreachable!("{other:?}"),
     }
 }

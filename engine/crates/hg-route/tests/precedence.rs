@@ -127,7 +127,7 @@ fn decode(name: &str, hosts: &[&str], keys: &Value) -> Attached {
         all.extend(keys);
     }
     match Object::decode(Kind::Route, all.to_string().as_bytes()) {
-        Ok(Object::Route(route)) => attached(name, route),
+        Ok(Object::Route(route)) => attached(name, *route),
         other => panic!("{other:?}"),
     }
 }

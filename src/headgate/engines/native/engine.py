@@ -90,6 +90,7 @@ class NativeEngine:
                 return Applied(digest, True, reply.compile_us, reply.swap_us)
             if reply.outcome == pb.ApplyReply.OUTCOME_REFUSED:
                 found = [ObjectError(e.kind, e.name, e.path, e.message) for e in reply.errors]
+                await self._check_it_stays(found)
                 return Refused(tuple(found))
             if reply.outcome == pb.ApplyReply.OUTCOME_BASE_MISMATCH:
                 self._held = reply.held_digest
@@ -97,6 +98,14 @@ class NativeEngine:
             elif reply.outcome == pb.ApplyReply.OUTCOME_BLOBS_MISSING:
                 wanted |= {BlobId(blob) for blob in reply.missing_blobs}
         raise EngineUnavailableError("the data plane never agreed on what it holds")
+
+    async def _check_it_stays(self, errors: list[ObjectError]) -> None:
+        """Raises EngineUnavailableError if the refusal is that of a data plane that leaves."""
+        if all(error.kind for error in errors):
+            return
+        self._identity = await self.client().hello(self._version)
+        if self._identity.draining:
+            raise EngineUnavailableError("the data plane is leaving")
 
     def _messages(
         self, plan: Plan, blobs: Mapping[BlobId, bytes], sent: dict[BlobId, bytes]

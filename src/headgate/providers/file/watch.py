@@ -17,6 +17,12 @@ from headgate.providers.file.disk import DiskFiles
 DEBOUNCE_MS: Final = 100
 """How long after the first event more are waited for: an editor writes in several steps."""
 
+STEP_MS: Final = 75
+"""How often watchfiles looks at what the kernel told it, all day long: this is what waiting costs.
+
+A change is told at the second look after it, so within twice this.
+"""
+
 LOOK_ANYWAY_MS: Final = 5_000
 """How often the files are looked at without any event: network file systems tell of none."""
 
@@ -58,6 +64,7 @@ async def changes(
     watched: Callable[[], Watched],
     *,
     debounce_ms: int = DEBOUNCE_MS,
+    step_ms: int = STEP_MS,
     look_anyway_ms: int = LOOK_ANYWAY_MS,
 ) -> AsyncIterator[None]:
     """Yields each time the watched files are other than before.
@@ -72,7 +79,7 @@ async def changes(
             *at,
             watch_filter=None,
             debounce=debounce_ms,
-            step=max(1, debounce_ms // 4),
+            step=step_ms,
             rust_timeout=look_anyway_ms,
             yield_on_timeout=True,
             recursive=False,

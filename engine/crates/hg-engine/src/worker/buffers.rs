@@ -10,8 +10,10 @@ pub(crate) const RESERVE: usize = 32;
 pub(crate) const TAIL: usize = 32;
 /// The most that is read at once.
 pub(crate) const READ_MAX: usize = 256 * 1024;
-/// The least that is read at once when a peer is slow.
-pub(crate) const READ_MIN: usize = 16 * 1024;
+/// What is read at once when many connections hold buffers already.
+const READ_FEW: usize = 64 * 1024;
+/// And when very many do.
+const READ_MIN: usize = 16 * 1024;
 const BIG: usize = RESERVE + READ_MAX + TAIL;
 /// Spare big buffers kept.
 const SPARE: usize = 4;
@@ -38,8 +40,12 @@ impl BufferPool {
     }
 
     /// How much one connection may read at once, so that all that slow peers hold stays bounded.
-    pub(crate) fn read_limit(&self, wanted: usize) -> usize {
-        if self.held < 256 { wanted } else { READ_MIN }
+    pub(crate) fn read_limit(&self) -> usize {
+        match self.held {
+            0..64 => READ_MAX,
+            64..256 => READ_FEW,
+            _ => READ_MIN,
+        }
     }
 }
 

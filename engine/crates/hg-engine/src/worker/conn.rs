@@ -35,16 +35,22 @@ impl Default for Io {
 }
 
 impl Io {
-    /// The buffer to read a connection with; give it back with [`Io::give_back`].
+    /// The buffer to read a connection with; give it back with [`Io::give_back`]. Taken again before
+    /// that (what reads a head goes on with the body), it is another one.
     pub(crate) fn take_for(&mut self, conn: &Conn) -> Vec<u8> {
-        std::mem::take(if conn.tls.is_some() { &mut self.plain } else { &mut self.scratch })
+        if conn.tls.is_some() {
+            return std::mem::take(&mut self.plain);
+        }
+        let scratch = std::mem::take(&mut self.scratch);
+        if scratch.is_empty() { self.pool.take() } else { scratch }
     }
 
     pub(crate) fn give_back(&mut self, conn_is_tls: bool, buffer: Vec<u8>) {
         if conn_is_tls {
             self.plain = buffer;
         } else {
-            self.scratch = buffer;
+            let other = std::mem::replace(&mut self.scratch, buffer);
+            self.pool.put(other);
         }
     }
 }

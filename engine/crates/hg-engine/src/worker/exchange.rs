@@ -18,20 +18,12 @@ pub(crate) struct Relay {
     /// Framed as chunks on the way out.
     pub(crate) chunked: bool,
     pub(crate) done: bool,
-    /// How much is read at once: grows while the other side keeps up.
-    pub(crate) read_size: usize,
     pub(crate) bytes: u64,
 }
 
 impl Default for Relay {
     fn default() -> Self {
-        Self {
-            reader: BodyReader::None,
-            chunked: false,
-            done: true,
-            read_size: 64 * 1024,
-            bytes: 0,
-        }
+        Self { reader: BodyReader::None, chunked: false, done: true, bytes: 0 }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Worker;
 use super::answer::own;
-use super::buffers::{READ_MAX, READ_MIN, RESERVE};
+use super::buffers::RESERVE;
 use super::client::Phase;
 use super::conn::{Read, make_room};
 use super::exchange::{Relay, Stage};
@@ -52,17 +52,6 @@ fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
-impl Relay {
-    /// Whoever keeps up is read more at once, whoever does not less.
-    pub(super) fn adapt(&mut self, filled: bool, blocked: bool) {
-        if blocked {
-            self.read_size = (self.read_size / 2).max(READ_MIN);
-        } else if filled {
-            self.read_size = (self.read_size * 2).min(READ_MAX);
-        }
-    }
-}
-
 impl Worker {
     /// Passes on what the client sends of its body, while the upstream takes it.
     pub(super) fn pump_request(&mut self, ci: usize) {
@@ -86,20 +75,19 @@ impl Worker {
                 let mut buffer = vec![0; RESERVE];
                 buffer.extend_from_slice(&early);
                 let end = buffer.len();
-                self.relay_request(ci, ui, &mut buffer, RESERVE..end, false);
+                self.relay_request(ci, ui, &mut buffer, RESERVE..end);
                 continue;
             }
             if !c.conn.readable {
                 return;
             }
             let is_tls = c.conn.is_tls();
-            let limit = self.io.pool.read_limit(e.request.read_size);
+            let limit = self.io.pool.read_limit();
             let mut buffer = self.io.take_for(&c.conn);
             let read = c.conn.read(&mut self.io, &mut buffer, limit);
             let go_on = match read {
                 Ok(Read::Data(range)) => {
-                    let filled = range.len() == limit;
-                    self.relay_request(ci, ui, &mut buffer, range, filled);
+                    self.relay_request(ci, ui, &mut buffer, range);
                     true
                 }
                 Ok(Read::Blocked) => false,
@@ -117,14 +105,7 @@ impl Worker {
         self.enqueue(ci);
     }
 
-    fn relay_request(
-        &mut self,
-        ci: usize,
-        ui: usize,
-        buffer: &mut Vec<u8>,
-        range: Range<usize>,
-        filled: bool,
-    ) {
+    fn relay_request(&mut self, ci: usize, ui: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
@@ -152,10 +133,6 @@ impl Worker {
         if up.conn.send(&mut self.io, &[], buffer, framed).is_err() {
             // Its answer may be there already, and say why (RFC 9112 §9.5).
             return self.answer_or_lose(ci, ui);
-        }
-        let blocked = !up.conn.out.is_empty();
-        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
-            e.request.adapt(filled, blocked);
         }
         self.progress(ci);
     }
@@ -203,13 +180,12 @@ impl Worker {
                 return;
             };
             let is_tls = up.conn.is_tls();
-            let limit = self.io.pool.read_limit(e.response.read_size);
+            let limit = self.io.pool.read_limit();
             let mut buffer = self.io.take_for(&up.conn);
             let read = up.conn.read(&mut self.io, &mut buffer, limit);
             let go_on = match read {
                 Ok(Read::Data(range)) => {
-                    let filled = range.len() == limit;
-                    self.relay_answer(ci, &[], &mut buffer, range, filled);
+                    self.relay_answer(ci, &[], &mut buffer, range);
                     true
                 }
                 Ok(Read::Blocked) => false,
@@ -237,7 +213,6 @@ impl Worker {
         head: &[u8],
         buffer: &mut Vec<u8>,
         range: Range<usize>,
-        filled: bool,
     ) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -263,8 +238,6 @@ impl Worker {
         if c.conn.send(&mut self.io, head, buffer, framed).is_err() {
             return self.client_gone(ci);
         }
-        let blocked = !c.conn.out.is_empty();
-        e.response.adapt(filled, blocked);
         e.answered = true;
         if e.response.done {
             self.answer_done(ci, extra);

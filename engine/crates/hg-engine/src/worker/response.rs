@@ -51,7 +51,7 @@ impl Worker {
             if e.stage != Stage::Waiting || e.up != Some(ui) {
                 return;
             }
-            let limit = e.response.read_size;
+            let limit = self.io.pool.read_limit();
             let Some(up) = self.ups.get_mut(ui).filter(|u| u.conn.readable) else {
                 return;
             };
@@ -60,8 +60,7 @@ impl Worker {
             let read = up.conn.read(&mut self.io, &mut buffer, limit);
             match read {
                 Ok(Read::Data(range)) => {
-                    let filled = range.len() == limit;
-                    self.on_answer_bytes(ci, ui, &mut buffer, range, filled);
+                    self.on_answer_bytes(ci, ui, &mut buffer, range);
                 }
                 Ok(Read::Blocked) => {}
                 Ok(Read::End) => self.upstream_lost(ci, ui, "closed before it answered"),
@@ -71,35 +70,21 @@ impl Worker {
         }
     }
 
-    fn on_answer_bytes(
-        &mut self,
-        ci: usize,
-        ui: usize,
-        buffer: &mut Vec<u8>,
-        range: Range<usize>,
-        filled: bool,
-    ) {
+    fn on_answer_bytes(&mut self, ci: usize, ui: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
         if up.input.is_empty() {
-            return self.take_answer(ci, ui, buffer, range, filled);
+            return self.take_answer(ci, ui, buffer, range);
         }
         let mut input = std::mem::take(&mut up.input);
         input.splice(0..0, [0u8; RESERVE]);
         input.extend_from_slice(buffer.get(range).unwrap_or_default());
         let end = input.len();
-        self.take_answer(ci, ui, &mut input, RESERVE..end, filled);
+        self.take_answer(ci, ui, &mut input, RESERVE..end);
     }
 
-    fn take_answer(
-        &mut self,
-        ci: usize,
-        ui: usize,
-        buffer: &mut Vec<u8>,
-        mut range: Range<usize>,
-        filled: bool,
-    ) {
+    fn take_answer(&mut self, ci: usize, ui: usize, buffer: &mut Vec<u8>, mut range: Range<usize>) {
         let mut head = std::mem::take(&mut self.answer_head);
         loop {
             head.clear();
@@ -115,7 +100,7 @@ impl Worker {
                 Next::Interim(len) => range.start += len,
                 Next::Body(len) => {
                     range.start += len;
-                    self.relay_answer(ci, &head, buffer, range, filled);
+                    self.relay_answer(ci, &head, buffer, range);
                     break;
                 }
                 Next::Tunnel(len) => {

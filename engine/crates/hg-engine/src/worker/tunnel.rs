@@ -88,7 +88,7 @@ impl Worker {
         let e = c.exchange.as_deref_mut()?;
         let up = self.ups.get_mut(e.up?)?;
         let relay = if from_client { &mut e.request } else { &mut e.response };
-        let limit = self.io.pool.read_limit(relay.read_size);
+        let limit = self.io.pool.read_limit();
         let frames = &mut e.frames;
         let (from, to) =
             if from_client { (&mut c.conn, &mut up.conn) } else { (&mut up.conn, &mut c.conn) };
@@ -102,7 +102,6 @@ impl Worker {
             Ok(Read::Data(range)) => {
                 let n = range.len();
                 relay.bytes += n as u64;
-                relay.adapt(n == limit, false);
                 let counter = if from_client {
                     &self.counters.bytes_received
                 } else {

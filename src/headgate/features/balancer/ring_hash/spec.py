@@ -2,13 +2,21 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, Strict
+from pydantic import AfterValidator, Field, Strict
 
 from headgate.features.base import BalancerOptions
 from headgate.features.fields import FROM_ENV
 from headgate.features.hash_key import HashKey
+from headgate.kernel.errors import Invalid
 from headgate.plan.objects import HashBalance
 from headgate.plan.objects import RingHash as RingHashNode
+
+
+def _bound(percent: int) -> int:
+    """Below the mean no endpoint could take its share."""
+    if 0 < percent < 100:  # noqa: PLR2004 - percent
+        raise Invalid(f"{percent} is below the mean load", "0 (no bound), or 100 to 10000 percent")
+    return percent
 
 
 class RingHash(BalancerOptions):
@@ -25,10 +33,12 @@ class RingHash(BalancerOptions):
     virtual_nodes: Annotated[int, Strict(), Field(ge=1, le=10_000), FROM_ENV] = Field(
         default=100, description="Points on the ring per unit of weight."
     )
-    load_bound: Annotated[int, Strict(), Field(ge=0, le=10_000), FROM_ENV] = Field(
+    load_bound: Annotated[
+        int, Strict(), Field(ge=0, le=10_000), FROM_ENV, AfterValidator(_bound)
+    ] = Field(
         default=125,
-        description="Load over the mean, in percent, from which the next on the ring is taken; "
-        "0 = no bound.",
+        description="Load, in percent of the mean, from which the next on the ring is taken; "
+        "100 or more, or 0 = no bound.",
     )
 
     def to_plan(self) -> HashBalance:

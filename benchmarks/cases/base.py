@@ -1,0 +1,49 @@
+"""What a case is."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from peers.base import Peer
+from results import Journal, Metrics
+
+NOISE = 0.15
+"""CPUs that strangers may use during a run before it counts as noisy."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every run is given."""
+
+    backend_port: int
+    backend_pid: int
+    seconds: float
+    """How long is measured at saturation; at half load as long, from a rate set beforehand."""
+    journal: Journal
+    quick: bool = False
+
+
+class Case(Protocol):
+    """Something that is measured, once in each round for each peer."""
+
+    @property
+    def name(self) -> str:
+        """As given to `--case`."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """For the report."""
+        ...
+
+    @property
+    def rounds(self) -> int:
+        """At most so many rounds; for what takes long."""
+        ...
+
+    def refuses(self, peer: Peer) -> str:
+        """Why the peer is not measured; empty if it is."""
+        ...
+
+    def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:
+        """Figures by variant. Raises PeerError, LoadError."""
+        ...

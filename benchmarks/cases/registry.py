@@ -1,0 +1,79 @@
+"""Every case there is, in the order in which they are run."""
+
+from loads import Load
+from peers.base import Setup
+
+from cases.base import Case
+from cases.idle import IDLE
+from cases.reloads import APPLY, RELOADS, RELOADS_LONG
+from cases.traffic import Traffic, Variant
+
+_PLAIN = Setup()
+_TLS = Setup(tls_group="x25519")
+_PQ = Setup(tls_group="x25519mlkem768")
+
+
+def _one(name: str, title: str, load: Load, setup: Setup = _PLAIN) -> Traffic:
+    return Traffic(name, title, (Variant("", setup, load),))
+
+
+def _counts(name: str, title: str, *kinds_counts: tuple[str, Setup]) -> Traffic:
+    variants = tuple(Variant(variant, setup, Load()) for variant, setup in kinds_counts)
+    return Traffic(name, title, variants, half_load=False)
+
+
+CASES: tuple[Case, ...] = (
+    _one("h1-13", "13 B, keep-alive, 64 connections", Load()),
+    _one("h1-13-c256", "13 B, keep-alive, 256 connections", Load(connections=256)),
+    _one("h1-1k", "1 KiB response", Load("/b/1024")),
+    _one("h1-64k", "64 KiB response", Load("/b/65536", connections=32)),
+    _one("upload-64k", "64 KiB upload", Load(connections=32, body_bytes=65536)),
+    _one("h1-1m", "1 MiB response", Load("/b/1048576", connections=16)),
+    _one("close-13", "one connection per request", Load(close=True)),
+    _one("tls-13", "TLS 1.3 keep-alive, 13 B", Load(tls=True), _TLS),
+    _one("tls-64k", "TLS 1.3 keep-alive, 64 KiB", Load("/b/65536", 32, tls=True), _TLS),
+    _one(
+        "tls-handshake",
+        "TLS 1.3 full handshake + request, X25519",
+        Load(connections=32, close=True, tls=True),
+        _TLS,
+    ),
+    _one(
+        "tls-handshake-pq",
+        "TLS 1.3 full handshake + request, X25519MLKEM768 (client in Go)",
+        Load(connections=16, close=True, tls=True, go=True),
+        _PQ,
+    ),
+    _one("websocket", "WebSocket echo, 13 B frames", Load("/ws", websocket=True)),
+    _counts(
+        "hosts",
+        "10,000 hosts against 10",
+        ("10", Setup("hosts", 10)),
+        ("10000", Setup("hosts", 10_000)),
+    ),
+    _counts(
+        "prefixes",
+        "10,000 prefixes against 10",
+        ("10", Setup("prefixes", 10)),
+        ("10000", Setup("prefixes", 10_000)),
+    ),
+    _counts(
+        "regexes",
+        "1,000 regexes against 10, paths that never repeat",
+        ("10", Setup("regex", 10)),
+        ("1000", Setup("regex", 1_000)),
+        ("free-10", Setup("regex-free", 10)),
+        ("free-1000", Setup("regex-free", 1_000)),
+    ),
+    _counts(
+        "access-log",
+        "access log on (JSON to a file) against off",
+        ("off", Setup()),
+        ("on", Setup(access_log=True)),
+    ),
+    IDLE,
+    APPLY,
+    RELOADS,
+    RELOADS_LONG,
+)
+"""All cases."""

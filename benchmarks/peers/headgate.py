@@ -1,0 +1,202 @@
+"""Ourselves: one worker on the proxy's core; supervisor and control process on the other one."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from machine import LOAD_CPU, PROXY_CPU, pin, tree
+
+from peers.base import Place, Processes, Setup
+
+_TEXT = """\
+[node]
+admin = "off"
+workers = 1
+log_level = "error"
+{log}drain = {{ delay = "10ms", idle_grace = "10ms", deadline = "2s" }}
+
+[listeners.web]
+address = "127.0.0.1:{port}"
+protocol = "http"
+default = true
+backlog = 16384
+timeouts = {{ idle = "600s" }}
+{tls}
+[upstreams.app]
+endpoints = ["127.0.0.1:{backend}"]
+pool = {{ idle_timeout = "600s" }}
+
+"""
+_TLS = """
+[listeners.secure]
+address = "127.0.0.1:{port}"
+protocol = "http"
+default = true
+backlog = 16384
+timeouts = {{ idle = "600s" }}
+tls = {{ policy = "bench", default_certificate = "bench", unknown_sni = "default" }}
+
+[tls_policies.bench]
+min_version = "1.3"
+groups = ["{group}"]
+tickets = false
+
+[certificates.bench]
+cert_file = "{cert}"
+key_file = "{key}"
+"""
+_READY_S = 60.0
+
+
+class Headgate:
+    """The build at hand."""
+
+    name = "headgate"
+
+    def __init__(self, program: Path) -> None:
+        """`program`: the `headgate` command to measure."""
+        self.program = program
+
+    @property
+    def python(self) -> Path:
+        """The interpreter it runs on."""
+        return self.program.with_name("python")
+
+    def missing(self) -> str:
+        """Not built?"""
+        return "" if self.program.exists() else f"there is no {self.program}"
+
+    def version(self) -> str:
+        """`headgate version`."""
+        done = subprocess.run(
+            [self.program, "version"], capture_output=True, text=True, check=False
+        )
+        text = done.stdout.strip().splitlines()[0] if done.stdout.strip() else "?"
+        return text if text.startswith("headgate") else f"headgate {text}"
+
+    def refuses(self, setup: Setup) -> str:
+        """Nothing."""
+        return ""
+
+    def command(self, setup: Setup, place: Place) -> list[str]:
+        """Writes headgate.toml."""
+        path = place.folder / "headgate.toml"
+        path.write_text(self.config_text(setup, place))
+        state = place.folder / "s"
+        return [str(self.program), "run", str(path), "--state-dir", str(state), "--no-watch"]
+
+    def config_text(self, setup: Setup, place: Place) -> str:
+        """headgate.toml."""
+        log = tls = ""
+        if setup.access_log:
+            log = f'access_log = {{ format = "json", sink = {{ path = "{place.access_log}" }} }}\n'
+        if setup.tls_group:
+            tls = _TLS.format(
+                port=place.tls_port, group=setup.tls_group, cert=place.cert, key=place.key
+            )
+        head = _TEXT.format(log=log, port=place.http_port, tls=tls, backend=place.backend_port)
+        count = 1 if setup.kind == "plain" else setup.count
+        return head + "".join(_route(setup, i) for i in range(count))
+
+    def processes(self, pid: int, place: Place) -> Processes:
+        """The data plane is the one that counts."""
+        data = data_plane(place.folder / "s")
+        whole = tree(pid)
+        pin([one for one in whole if one != data], LOAD_CPU)
+        pin([data], PROXY_CPU)
+        return Processes([data], whole)
+
+    def reload(self, pid: int, setup: Setup, place: Place) -> None:
+        """Asks for it on the admin socket, in a process of its own."""
+        self.command(setup, place)
+        code = "import sys; sys.path.append(sys.argv[1]); from peers.headgate import reload_now"
+        folder = str(Path(__file__).resolve().parents[1])
+        call = f"{code}; reload_now(sys.argv[2])"
+        subprocess.Popen([sys.executable, "-c", call, folder, str(place.folder / "s")])
+
+
+def reload_now(state_dir: str) -> dict[str, object]:
+    """`POST /reload`; how it ended."""
+    return ask(Path(state_dir), "POST", "/reload")
+
+
+def ask(state_dir: Path, method: str, path: str) -> dict[str, object]:
+    """A JSON document of the admin API."""
+    document = json.loads(_call(state_dir, method, path))
+    return document if isinstance(document, dict) else {}
+
+
+def metric(state_dir: Path, name: str) -> float:
+    """The sum of a metric's samples; 0 if there is none."""
+    page = _call(state_dir, "GET", "/metrics").decode()
+    return sum(float(one) for one in re.findall(rf"(?m)^{name}(?:{{[^}}]*}})? (\S+)", page))
+
+
+def _call(state_dir: Path, method: str, path: str) -> bytes:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(90)
+        connection.connect(str(state_dir / "admin.sock"))
+        connection.sendall(
+            f"{method} {path} HTTP/1.1\r\nHost: headgate\r\nContent-Length: 0\r\n"
+            "Connection: close\r\n\r\n".encode()
+        )
+        with connection.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+    return _unchunked(body) if b"chunked" in head.lower() else body
+
+
+def _unchunked(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size or b"0", 16)
+        if not length:
+            break
+        whole, body = whole + body[:length], body[length + 2 :]
+    return whole
+
+
+def data_plane(state_dir: Path) -> int:
+    """The pid of the data plane that serves; waits for it. Raises TimeoutError."""
+    end = time.monotonic() + _READY_S
+    while time.monotonic() < end:
+        about = supervisor(state_dir)
+        plane = about.get("dataplane")
+        if isinstance(plane, dict) and about.get("config_was_applied"):
+            return int(plane["pid"])
+        time.sleep(0.05)
+    raise TimeoutError("headgate has no data plane that serves")
+
+
+def supervisor(state_dir: Path) -> dict[str, object]:
+    """What the supervisor says of the node; empty while it does not answer."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(str(state_dir / "supervisor.sock"))
+            connection.sendall(b'{"id":1,"op":"status"}\n')
+            with connection.makefile("rb") as lines:
+                document = json.loads(lines.readline())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _route(setup: Setup, index: int) -> str:
+    pattern = setup.pattern(index)
+    lines = [f"[routes.r{index}]", 'upstream = "app"']
+    if setup.kind == "hosts":
+        lines.append(f'hosts = ["{pattern}"]')
+    elif setup.kind == "prefixes":
+        lines.append(f'match = [{{ path = {{ prefix = "{pattern.rstrip("/")}" }} }}]')
+    elif setup.kind != "plain":
+        lines.append(f'match = [{{ path = {{ regex = "{pattern}" }} }}]')
+    version = setup.first_version if setup.first_version and not index else setup.version
+    if version:
+        edit = f'{{ set = {{ x-v = "{version}" }} }}'
+        lines.append(f"middlewares = [{{ response_headers = {edit} }}]")
+    return "\n".join(lines) + "\n\n"

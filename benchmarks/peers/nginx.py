@@ -1,0 +1,129 @@
+"""nginx, one worker, with upstream keep-alive and buffers large enough never to touch the disk."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+from machine import PROXY_CPU, pin, tree
+
+from peers.base import Place, Processes, Setup
+
+_HTTP = """\
+{user}worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.err crit;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 16000; use epoll; multi_accept on; }}
+http {{
+  {log}; server_tokens off; sendfile on; tcp_nodelay on;
+  keepalive_requests 1000000000; keepalive_timeout 600s; client_max_body_size 0;
+  client_body_buffer_size 128k; client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
+  fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  upstream up {{
+    server 127.0.0.1:{backend}; keepalive 512;
+    keepalive_requests 1000000000; keepalive_timeout 600s;
+  }}
+  proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+  proxy_buffer_size 16k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;
+  proxy_max_temp_file_size 0;
+{extra}{servers}}}
+"""
+_LOG = (
+    'log_format j escape=json \'{{"time":"$time_iso8601","client":"$remote_addr",'
+    '"method":"$request_method","host":"$host","path":"$request_uri","status":$status,'
+    '"bytes":$body_bytes_sent,"request_id":"$request_id","upstream":"$upstream_addr",'
+    '"connect":"$upstream_connect_time","first_byte":"$upstream_header_time",'
+    '"total":$request_time}}\'; access_log {path} j buffer=64k flush=1s'
+)
+_HASHES = (
+    "  server_names_hash_max_size 65536; server_names_hash_bucket_size 128;"
+    " variables_hash_max_size 4096;\n"
+)
+_WEBSOCKET = (
+    "    location /ws { proxy_pass http://up; proxy_set_header Host $host;"
+    ' proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; }\n'
+)
+
+
+class Nginx:
+    """Debian's nginx."""
+
+    name = "nginx"
+
+    def missing(self) -> str:
+        """Not installed?"""
+        return "" if shutil.which("nginx") else "nginx is not installed (make system-deps)"
+
+    def version(self) -> str:
+        """`nginx -v`."""
+        done = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=False)
+        return done.stderr.strip().removeprefix("nginx version: ")
+
+    def refuses(self, setup: Setup) -> str:
+        """Post-quantum groups need OpenSSL 3.5."""
+        return "its OpenSSL has no ML-KEM" if "mlkem" in setup.tls_group else ""
+
+    def command(self, setup: Setup, place: Place) -> list[str]:
+        """Writes nginx.conf."""
+        path = place.folder / "nginx.conf"
+        path.write_text(self.config_text(setup, place))
+        return ["nginx", "-c", str(path)]
+
+    def config_text(self, setup: Setup, place: Place) -> str:
+        """nginx.conf."""
+        log = _LOG.format(path=place.access_log) if setup.access_log else "access_log off"
+        extra = _HASHES if setup.kind == "hosts" else ""
+        if setup.version:
+            extra += f"  add_header X-V {setup.version};\n"
+        return _HTTP.format(
+            user="user root; " if os.geteuid() == 0 else "",
+            folder=place.folder,
+            backend=place.backend_port,
+            log=log,
+            extra=extra,
+            servers=_servers(setup, place),
+        )
+
+    def processes(self, pid: int, place: Place) -> Processes:
+        """The master is idle; it is counted all the same."""
+        whole = tree(pid)
+        pin(whole, PROXY_CPU)
+        return Processes(whole, whole)
+
+    def reload(self, pid: int, setup: Setup, place: Place) -> None:
+        """SIGHUP."""
+        self.command(setup, place)
+        os.kill(pid, signal.SIGHUP)
+
+
+def _servers(setup: Setup, place: Place) -> str:
+    listen = f"listen {place.http_port} backlog=16384;"
+    if setup.kind == "hosts":
+        one = "  server {{ {listen} server_name {name}; location / {{ proxy_pass http://up; }} }}\n"
+        return "".join(
+            one.format(
+                listen=listen if not i else f"listen {place.http_port};", name=setup.pattern(i)
+            )
+            for i in range(setup.count)
+        )
+    if setup.kind == "plain":
+        places = "    location / { proxy_pass http://up; }\n" + _WEBSOCKET
+    else:
+        places = "".join(
+            f"    location {_location(setup, i)} {{ proxy_pass http://up; }}\n"
+            for i in range(setup.count)
+        )
+    servers = f"  server {{ {listen}\n{places}  }}\n"
+    if setup.tls_group:
+        tls = (
+            f"    listen {place.tls_port} ssl backlog=16384; ssl_protocols TLSv1.3;"
+            f" ssl_ecdh_curve {setup.tls_group.upper()};\n    ssl_certificate {place.cert};"
+            f" ssl_certificate_key {place.key}; ssl_session_cache off; ssl_session_tickets off;\n"
+        )
+        servers += f"  server {{\n{tls}{places}  }}\n"
+    return servers
+
+
+def _location(setup: Setup, index: int) -> str:
+    pattern = setup.pattern(index)
+    return pattern if setup.kind == "prefixes" else f'~ "^{pattern}$"'

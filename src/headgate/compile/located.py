@@ -1,0 +1,72 @@
+"""Where a user wrote what the core speaks of: the plan's paths in the config's words."""
+
+from collections.abc import Callable
+from typing import Final
+
+from headgate._core import PlanError
+from headgate.compile.loaded import Loaded
+from headgate.kernel.diagnostics import Diagnostic, dotted
+from headgate.model.config import SECTIONS
+from headgate.plan.kinds import KINDS, Kind
+
+Locate = Callable[[str, str, str], Diagnostic]
+"""(kind, name, path in the plan's object) → where the user wrote it; the message is left empty."""
+
+_WRITTEN: Final[dict[Kind, dict[str, str]]] = {
+    "certificate": {"cert": "cert_file", "key": "key_file", "ocsp": "ocsp_file"},
+    "host": {"certificates": "certificate"},
+    "listener": {"addresses": "address"},
+    "route": {f"action.{key}": key for key in ("upstream", "split", "respond", "redirect")},
+    "tls_policy": {"client_auth.ca": "client_auth.ca_file"},
+    "upstream": {"tls.ca": "tls.ca_file"},
+}
+"""What the core finds fault with and the text has under another name."""
+
+_SECTION_OF: Final[dict[Kind, str]] = {section.kind: key for key, section in SECTIONS.items()}
+
+
+def locator(loaded: Loaded, fallback: str) -> Locate:
+    """Finds where an object, or a field of it, is written; `fallback` is named when nothing is."""
+
+    def locate(kind: str, name: str, path: str) -> Diagnostic:
+        known = next((one for one in KINDS if one == kind), None)
+        if known is None:  # about no object
+            return Diagnostic(file=fallback, message="")
+        path = _as_written(known, path)
+        words = [part for part in path.replace("[", ".").replace("]", "").split(".") if part]
+        parts = [int(part) if part.isdecimal() else part for part in words]
+        place = loaded.place(known, name, *parts)
+        section = _SECTION_OF.get(known)
+        written = dotted((section, name)) if section else "node"
+        shown = f"{written}.{path}" if path else written
+        if place is None:
+            return Diagnostic(file=fallback, path=shown, message="")
+        return Diagnostic(
+            file=place.file, line=place.line, column=place.column, path=shown, message=""
+        )
+
+    return locate
+
+
+def refusals(loaded: Loaded, error: PlanError) -> tuple[Diagnostic, ...]:
+    """What the core finds wrong with a plan, in the order of the text."""
+    locate = locator(loaded, "config")
+    found = [
+        said(locate(kind, name, path), message) for kind, name, path, message in error.problems
+    ]
+    return tuple(sorted(found))
+
+
+def said(place: Diagnostic, message: str) -> Diagnostic:
+    """The error at a place that was found."""
+    return Diagnostic(
+        file=place.file, line=place.line, column=place.column, path=place.path, message=message
+    )
+
+
+def _as_written(kind: Kind, path: str) -> str:
+    for plan, text in _WRITTEN.get(kind, {}).items():
+        rest = path.removeprefix(plan)
+        if path.startswith(plan) and rest[:1] in {"", ".", "["}:
+            return text + rest
+    return path

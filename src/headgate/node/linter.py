@@ -1,0 +1,59 @@
+"""Warnings about the config that is served, looked for beside everything else."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.ports import Candidate
+
+_QUIET_S = 0.2
+
+_log = structlog.get_logger()
+
+
+class Linter:
+    """Looks at the newest config once reloads have paused: one that is replaced at once is never
+    looked at, and no reload waits for it."""
+
+    def __init__(self, quiet_s: float = _QUIET_S) -> None:
+        """`quiet_s`: how long no other config must come before one is looked at."""
+        self._quiet_s = quiet_s
+        self._newest: Candidate | None = None
+        self._news = asyncio.Event()
+        self.found: tuple[Diagnostic, ...] = ()
+        self.on_found: Callable[[tuple[Diagnostic, ...]], None] = lambda found: None
+
+    def look_at(self, served: Candidate) -> None:
+        """This config is served now; the same one again is no news."""
+        if served is not self._newest:
+            self._newest = served
+            self._news.set()
+
+    async def run(self) -> None:
+        """Does what is asked for, until cancelled; `on_found` is told of warnings not there before.
+
+        Costs a thread some tens of milliseconds per ten thousand objects.
+        """
+        while True:
+            await self._news.wait()
+            await self._pause()
+            served = self._newest
+            if served is None:
+                continue
+            try:
+                found = await asyncio.to_thread(served.lints)
+            except Exception as error:
+                _log.error("config.not_linted", exc_info=error)
+                continue
+            if served is self._newest:
+                before, self.found = self.found, found
+                self.on_found(tuple(one for one in found if one not in before))
+
+    async def _pause(self) -> None:
+        while self._news.is_set():
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), self._quiet_s)
