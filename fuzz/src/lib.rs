@@ -8,24 +8,27 @@ mod heads;
 mod paths;
 mod plans;
 mod texts;
+mod tls;
 
 pub use bodies::chunked;
 pub use heads::{request_head, response_head};
 pub use paths::path;
 pub use plans::plan;
 pub use texts::text;
+pub use tls::tls_hello;
 
 /// A check of one input.
 pub type Check = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Check); 6] = [
+pub const TARGETS: [(&str, Check); 7] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
     ("text", text),
     ("plan", plan),
     ("path", path),
+    ("tls_hello", tls_hello),
 ];
 
 /// Where an input is cut to see that the pieces mean the same: everywhere when it is short.

@@ -1,6 +1,6 @@
 """Types of the compiled extension, one part per face in `engine/crates/hg-py/src`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias, final
 
 # dataplane.rs
@@ -74,11 +74,13 @@ class Document:
 
 # route.rs
 
+Problem: TypeAlias = tuple[str, str, str, str]
+"""(kind, name, path of keys in the object, message)."""
+
 class PlanError(ValueError):
     """Objects that no plan may hold; `str()` has one line each."""
 
-    problems: list[tuple[str, str, str, str]]
-    """(kind, name, path of keys in the object, message)."""
+    problems: list[Problem]
 
 class RouterRequest(Protocol):
     """What a `Router` is asked about: any object with these attributes."""
@@ -140,3 +142,14 @@ def normalise_path(path: str) -> str:
 
 def plan_check(kind: str, canonical: bytes) -> str | None:
     """What is wrong with an object's canonical bytes, if they cannot be read."""
+
+# tls.rs
+
+def check_tls(
+    objects: Sequence[tuple[str, str, bytes]], blobs: Mapping[str, bytes]
+) -> tuple[list[Problem], list[Problem]]:
+    """What a data plane would refuse of a plan's TLS, and what it would warn of.
+
+    `objects` are (kind, name, canonical bytes), `blobs` are by sha256 in hex. Warnings are
+    certificates outside their time; there are none beside errors.
+    """

@@ -1,11 +1,13 @@
 """Where a user wrote what the core speaks of: the plan's paths in the config's words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
+
+import msgspec
 
 from headgate._core import PlanError
 from headgate.compile.loaded import Loaded
-from headgate.kernel.diagnostics import Diagnostic, dotted
+from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
 from headgate.model.config import SECTIONS
 from headgate.plan.kinds import KINDS, Kind
 
@@ -50,11 +52,18 @@ def locator(loaded: Loaded, fallback: str) -> Locate:
 
 def refusals(loaded: Loaded, error: PlanError) -> tuple[Diagnostic, ...]:
     """What the core finds wrong with a plan, in the order of the text."""
+    return located(loaded, error.problems)
+
+
+def located(
+    loaded: Loaded,
+    problems: Iterable[tuple[str, str, str, str]],
+    severity: Severity = Severity.ERROR,
+) -> tuple[Diagnostic, ...]:
+    """The core's problems, (kind, name, path, message), in the order of the text."""
     locate = locator(loaded, "config")
-    found = [
-        said(locate(kind, name, path), message) for kind, name, path, message in error.problems
-    ]
-    return tuple(sorted(found))
+    found = [said(locate(kind, name, path), message) for kind, name, path, message in problems]
+    return tuple(sorted(msgspec.structs.replace(one, severity=severity) for one in found))
 
 
 def said(place: Diagnostic, message: str) -> Diagnostic:

@@ -4,6 +4,8 @@ import io
 import json
 from pathlib import Path
 
+from tls_authority import Authority, key_pem, new_key
+
 from headgate.cli.check import Output, check
 from headgate.cli.schema import schema
 from headgate.compile.routing import shadows
@@ -60,6 +62,43 @@ def test_warnings_refuse_nothing(tmp_path: Path) -> None:
     assert code == 0
     assert 'routes.none: it can never match: "all" (a.toml:5:9) takes all its requests' in text
     assert "1 warning," in text
+
+
+def with_pair(pair: str) -> str:
+    return (
+        '[listeners.web]\naddress = "127.0.0.1:8443"\nprotocol = "http"\ndefault = true\n'
+        'tls = { mode = "terminate" }\n'
+        '[routes.all]\nhosts = ["a.example"]\nrespond = { status = 204 }\n'
+        f'[hosts."a.example"]\ncertificate = "a"\n{pair}'
+    )
+
+
+def test_a_key_of_another_certificate_is_refused_where_it_is_named(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).issue("a", "a.example")
+    text = with_pair(pair.toml("a"))
+    assert checked(tmp_path, text)[0] == 0
+    pair.key_file.write_bytes(key_pem(new_key()))
+    code, said = checked(tmp_path, text)
+    assert code == 78
+    first, last = said.splitlines()
+    assert first.startswith("a.toml:13:1: certificates.a.key_file: ")
+    assert last == "refused: 1 error, 0 warnings"
+
+
+def test_a_certificate_that_cannot_be_parsed_is_refused(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).issue("a", "a.example")
+    pair.cert_file.write_text("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")
+    code, said = checked(tmp_path, with_pair(pair.toml("a")))
+    assert code == 78
+    assert said.startswith("a.toml:12:1: certificates.a.cert_file: ")
+
+
+def test_an_expired_certificate_is_a_warning(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).issue("a", "a.example", days=-3)
+    code, said = checked(tmp_path, with_pair(pair.toml("a")))
+    assert code == 0
+    assert "a.toml:12:1: warning: certificates.a.cert_file: expired 3 days ago\n" in said
+    assert "1 warning," in said
 
 
 def test_json_is_an_array_of_diagnostics(tmp_path: Path) -> None:

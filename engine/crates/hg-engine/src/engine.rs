@@ -3,7 +3,7 @@
 use crate::counters::{WorkerCounters, lock};
 use crate::report::{EngineEvent, EventLevel};
 use crate::shared::Shared;
-use crate::snapshot::{Builder, Snapshot, Source};
+use crate::snapshot::{Builder, Snapshot, Source, Update};
 use crate::thread;
 use crate::worker::{Done, Mailbox, Message, NameAddresses};
 use hg_log::AccessLog;
@@ -137,40 +137,13 @@ impl Engine {
         let mut builder = lock(&inner.builder);
         let begun = Instant::now();
         let before = builder.current().clone();
-        let log = plan.settings("node").and_then(|s| s.access_log.as_ref());
-        if log != before.settings.access_log.as_ref()
-            && let Some(Err(message)) = log.map(AccessLog::check)
-        {
-            return Err(vec![ObjectError {
-                kind: Kind::Settings,
-                name: "node".into(),
-                path: "access_log.sink".into(),
-                message,
-            }]);
-        }
+        check_log(plan, &before)?;
         let update = builder.apply(plan, changed, blobs)?;
         let compiled = Instant::now();
+        self.warn_of_certificates(&before, &update.snapshot);
         inner.log.configure(update.snapshot.settings.access_log.as_ref());
         *lock(&inner.serving) = update.snapshot.clone();
-        let (done, all_done) = mpsc::channel();
-        for worker in &inner.workers {
-            worker.mailbox.send(Message::Swap {
-                snapshot: update.snapshot.clone(),
-                upstreams: update.upstreams.clone(),
-                done: done.clone(),
-            });
-        }
-        drop(done);
-        for _ in &inner.workers {
-            if all_done.recv_timeout(SWAP_TIMEOUT).is_err() {
-                inner.shared.event(
-                    EventLevel::Error,
-                    "worker.stuck",
-                    "a worker did not take the plan in time".into(),
-                );
-                break;
-            }
-        }
+        self.swap(&update);
         let swap_us = u64::try_from(compiled.elapsed().as_micros()).unwrap_or(u64::MAX);
         inner.swaps.fetch_add(1, Relaxed);
         inner.swap_us.store(swap_us, Relaxed);
@@ -179,6 +152,42 @@ impl Engine {
         self.forget_names();
         let compile_us = u64::try_from((compiled - begun).as_micros()).unwrap_or(u64::MAX);
         Ok(Applied { compile_us, swap_us })
+    }
+
+    /// Hands a snapshot to every worker and waits until each serves it.
+    fn swap(&self, update: &Update) {
+        let (done, all_done) = mpsc::channel();
+        for worker in &self.inner.workers {
+            worker.mailbox.send(Message::Swap {
+                snapshot: update.snapshot.clone(),
+                upstreams: update.upstreams.clone(),
+                done: done.clone(),
+            });
+        }
+        drop(done);
+        for _ in &self.inner.workers {
+            if all_done.recv_timeout(SWAP_TIMEOUT).is_err() {
+                self.inner.shared.event(
+                    EventLevel::Error,
+                    "worker.stuck",
+                    "a worker did not take the plan in time".into(),
+                );
+                break;
+            }
+        }
+    }
+
+    /// Certificates outside their time are served, and said to be.
+    fn warn_of_certificates(&self, before: &Snapshot, now: &Snapshot) {
+        if Arc::ptr_eq(&before.tls, &now.tls) {
+            return;
+        }
+        let now_s = i64::try_from(hg_net::unix_micros() / 1_000_000).unwrap_or(0);
+        for w in now.tls.warnings(now_s) {
+            let object = Some((w.kind, w.name.to_string()));
+            let (level, kind) = (EventLevel::Warn, "certificate.validity");
+            self.inner.shared.object_event(level, kind, object, w.message);
+        }
     }
 
     /// Frees snapshots that nothing uses any more.
@@ -312,4 +321,16 @@ impl Engine {
     pub fn worker_restarts(&self) -> Vec<u64> {
         self.inner.workers.iter().map(|w| w.restarts.load(Relaxed)).collect()
     }
+}
+
+/// A sink that cannot be opened is a mistake in the plan.
+fn check_log(plan: &Plan, before: &Snapshot) -> Result<(), Vec<ObjectError>> {
+    let log = plan.settings("node").and_then(|s| s.access_log.as_ref());
+    if log == before.settings.access_log.as_ref() {
+        return Ok(());
+    }
+    log.map_or(Ok(()), AccessLog::check).map_err(|message| {
+        let (kind, name, path) = (Kind::Settings, "node".into(), "access_log.sink".into());
+        vec![ObjectError { kind, name, path, message }]
+    })
 }

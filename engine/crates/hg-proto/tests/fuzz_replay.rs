@@ -191,3 +191,8 @@ fn plan_objects_hold_on_mutations() {
 fn paths_hold_on_mutations() {
     replay("path", 6000);
 }
+
+#[test]
+fn tls_hellos_hold_on_mutations() {
+    replay("tls_hello", 6000);
+}

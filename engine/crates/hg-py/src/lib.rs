@@ -4,6 +4,7 @@
 mod dataplane;
 mod route;
 mod text;
+mod tls;
 
 use pyo3::prelude::*;
 
@@ -14,7 +15,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every face.
-const FACES: [Register; 3] = [dataplane::register, route::register, text::register];
+const FACES: [Register; 4] =
+    [dataplane::register, route::register, text::register, tls::register];
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -19,6 +19,9 @@ pyo3::create_exception!(
     "Objects that no plan may hold: `problems` has (kind, name, path of keys, message) of each."
 );
 
+/// (kind, name, path of keys in the object, message).
+pub type Problem = (&'static str, String, String, String);
+
 /// Adds `Router`, `PlanError`, `normalise_path` and `plan_check` to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PlanError", module.py().get_type::<PlanError>())?;
@@ -199,15 +202,17 @@ fn build(changes: &[Change]) -> Result<Router, Vec<ObjectError>> {
     }
 }
 
+/// An error as Python gets it.
+pub fn problem(error: ObjectError) -> Problem {
+    (error.kind.as_str(), error.name.to_string(), error.path, error.message)
+}
+
 fn plan_error(py: Python<'_>, errors: Vec<ObjectError>) -> PyErr {
     let text: Vec<String> = errors
         .iter()
         .map(|e| format!("{} {}: {}: {}", e.kind.as_str(), e.name, e.path, e.message))
         .collect();
-    let problems: Vec<_> = errors
-        .into_iter()
-        .map(|e| (e.kind.as_str(), e.name.to_string(), e.path, e.message))
-        .collect();
+    let problems: Vec<Problem> = errors.into_iter().map(problem).collect();
     let error = PlanError::new_err(text.join("\n"));
     match error.value(py).setattr("problems", problems) {
         Ok(()) => error,

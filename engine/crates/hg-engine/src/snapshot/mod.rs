@@ -8,7 +8,7 @@ mod routes;
 mod slots;
 mod upstreams;
 
-pub(crate) use build::Builder;
+pub(crate) use build::{Builder, Update};
 
 use hg_middleware::Chain;
 use hg_net::Address;

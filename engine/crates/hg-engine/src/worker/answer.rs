@@ -33,6 +33,7 @@ pub(super) mod own {
         CONNECT_REFUSED = 502 "connection_refused" "connect-refused" "the upstream could not be reached";
         CONNECT_TIMEOUT = 504 "connection_timeout" "connect-timeout" "the upstream did not accept a connection in time";
         TLS_FAILED = 502 "tls_protocol_error" "upstream-tls" "the TLS handshake with the upstream failed";
+        TLS_CERTIFICATE = 502 "tls_certificate_error" "upstream-certificate" "the upstream's certificate was not accepted";
         LOST = 502 "connection_terminated" "upstream-closed" "the upstream closed the connection before it answered";
         REQUEST_TIMEOUT = 504 "http_response_timeout" "request-timeout" "the request took longer than allowed here";
         TRY_TIMEOUT = 504 "http_response_timeout" "try-timeout" "the upstream did not answer in time";

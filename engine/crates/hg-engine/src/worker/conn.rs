@@ -250,7 +250,7 @@ impl Conn {
                 tls.established |= r.handshake_done;
                 (r.consumed, r.peer_closed, None)
             }
-            Err(e) => (filled, true, Some(e.to_string())),
+            Err(e) => (filled, true, Some(e.clone())),
         };
         let rest = io.cipher.get(consumed..filled).unwrap_or_default();
         if rest.is_empty() {

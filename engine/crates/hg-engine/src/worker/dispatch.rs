@@ -8,7 +8,7 @@ use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
 use super::{KIND_UP, Worker, head};
 use crate::counters::Retry;
-use hg_net::{Event, Ticks, Token};
+use hg_net::{Address, Event, Ticks, Token};
 use hg_proto::Reject;
 use std::rc::Rc;
 
@@ -34,6 +34,11 @@ impl Worker {
                 }
                 let per_try = e.route().map_or(0, |r| r.timeouts.per_try_ms);
                 e.try_deadline = deadline_after(self.now_us, per_try);
+                // An endpoint that swallows SYNs leaves time for others.
+                let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3);
+                let left = e.connect_deadline.saturating_sub(self.now);
+                let share = left / u32::try_from(others).unwrap_or(1);
+                e.attempt_deadline = self.now.saturating_add(share);
                 e.endpoint = Some(endpoint.clone());
                 match self.take_idle(ci, &endpoint) {
                     Some(ui) => self.attach(ci, ui, true),
@@ -173,11 +178,8 @@ impl Worker {
             };
             endpoint.counters.connects.add(1);
             match hg_net::connect(address) {
-                Ok(fd) => match self.add_up(ci, Conn::new(fd), &endpoint) {
+                Ok(fd) => match self.add_up(ci, Conn::new(fd), &endpoint, address) {
                     Ok(ui) => {
-                        if let Some(up) = self.ups.get_mut(ui) {
-                            up.address = at;
-                        }
                         if let Some(e) =
                             self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut())
                         {
@@ -202,6 +204,7 @@ impl Worker {
         ci: usize,
         conn: Conn,
         endpoint: &Rc<EndpointState>,
+        target: &Address,
     ) -> std::io::Result<usize> {
         let generation = self.next_generation();
         let vacant = self.ups.vacant_entry();
@@ -214,7 +217,7 @@ impl Worker {
             client: ci,
             pool: endpoint.pool,
             endpoint: endpoint.clone(),
-            address: 0,
+            target: target.clone(),
             deadline: Ticks::MAX,
             timer_at: Ticks::MAX,
             opened: self.now,
@@ -267,7 +270,8 @@ impl Worker {
             self.connect_failed(&endpoint, &error);
             return self.attempt_failed(ci, ui, &own::CONNECT_REFUSED);
         }
-        up.endpoint.preferred.set(up.address);
+        let at = up.endpoint.addresses.borrow().iter().position(|a| *a == up.target);
+        up.endpoint.preferred.set(at.unwrap_or(0));
         let tls = self.clients.get(ci).and_then(|c| c.exchange.as_deref()?.entry()?.tls.clone());
         let Some(tls) = tls else {
             return self.connected(ci, ui);
@@ -326,8 +330,9 @@ impl Worker {
         };
         let slot = e.endpoint.as_ref().map_or(usize::MAX, |p| p.slot.get());
         let room = e.tried.insert(slot.min(u32::MAX as usize));
-        if let (Some(p), Some(why)) = (&e.endpoint, why) {
-            p.remember(why);
+        if let Some(p) = &e.endpoint {
+            p.counters.failures.add(1);
+            why.into_iter().for_each(|why| p.remember(why));
         }
         let in_time = self.now < e.connect_deadline;
         self.leave_endpoint(ci, now_us, true);
@@ -415,6 +420,30 @@ impl Worker {
     pub(super) fn expire_up(&mut self, ui: usize) {
         if self.ups.get(ui).is_some_and(|u| u.phase == UpPhase::Idle) {
             self.forget_idle(ui);
+        }
+    }
+
+    /// No connection to this endpoint in its share of the time.
+    pub(super) fn attempts_too_slow(&mut self, ci: usize) {
+        let exchange = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut());
+        let attempts = exchange.map(|e| std::mem::take(&mut e.attempts)).unwrap_or_default();
+        for ui in attempts {
+            self.drop_up(ui);
+        }
+        self.endpoint_failed(ci, &own::CONNECT_TIMEOUT, Some("no connection in time"));
+    }
+
+    /// Closes idle connections of an endpoint that lead where its name no longer does.
+    pub(super) fn leave_old_addresses(&mut self, endpoint: &EndpointState) {
+        let addresses = endpoint.addresses.borrow().clone();
+        let Some(pool) = self.pools.get(endpoint.pool) else { return };
+        let ups = &self.ups;
+        let stays = |ui: &usize| ups.get(*ui).is_some_and(|up| addresses.contains(&up.target));
+        let (keep, drop) = pool.idle.iter().copied().partition(stays);
+        pool.idle = keep;
+        let drop: Vec<usize> = drop;
+        for ui in drop {
+            self.close_up(ui);
         }
     }
 

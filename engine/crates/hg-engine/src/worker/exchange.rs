@@ -113,6 +113,8 @@ pub(crate) struct Exchange {
     pub(crate) request_deadline: Ticks,
     pub(crate) try_deadline: Ticks,
     pub(crate) connect_deadline: Ticks,
+    /// When this endpoint has had its share of the time for connecting.
+    pub(crate) attempt_deadline: Ticks,
     pub(crate) next_attempt: Ticks,
     pub(crate) first_byte_deadline: Ticks,
     pub(crate) idle_deadline: Ticks,
@@ -172,6 +174,7 @@ impl Default for Exchange {
             request_deadline: Ticks::MAX,
             try_deadline: Ticks::MAX,
             connect_deadline: Ticks::MAX,
+            attempt_deadline: Ticks::MAX,
             next_attempt: Ticks::MAX,
             first_byte_deadline: Ticks::MAX,
             idle_deadline: Ticks::MAX,
@@ -199,7 +202,9 @@ impl Exchange {
     pub(crate) fn deadline(&self) -> Ticks {
         let stage = match self.stage {
             Stage::Queued => self.connect_deadline,
-            Stage::Connecting => self.connect_deadline.min(self.next_attempt),
+            Stage::Connecting => {
+                self.connect_deadline.min(self.attempt_deadline).min(self.next_attempt)
+            }
             Stage::Waiting => self.first_byte_deadline.min(self.idle_deadline),
             Stage::Answering => self.idle_deadline,
         };

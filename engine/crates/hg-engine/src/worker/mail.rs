@@ -94,7 +94,9 @@ impl Worker {
                 }
                 Message::Resolved(names) => {
                     for (name, addresses) in names.iter() {
-                        self.upstreams.resolved(name, addresses);
+                        for endpoint in self.upstreams.resolved(name, addresses) {
+                            self.leave_old_addresses(&endpoint);
+                        }
                     }
                 }
                 Message::HandOff => self.hand_off(),

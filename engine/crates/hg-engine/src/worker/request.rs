@@ -207,7 +207,7 @@ impl Worker {
                 }
             }
         };
-        let host = hg_proto::host_key(head.host, &mut names.host);
+        let host = head.host_port.key(&mut names.host);
         let lines = Lines(head.fields);
         let Some(c) = self.clients.get(ci) else {
             return Step::Over;
@@ -238,7 +238,7 @@ impl Worker {
             scheme,
             protocol: head.version.as_str(),
             host,
-            port: hg_proto::host::parse(head.host.as_bytes()).and_then(|h| h.port),
+            port: head.host_port.port,
             path,
             query: head.query,
             client_ip: client,

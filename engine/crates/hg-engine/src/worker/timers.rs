@@ -159,6 +159,9 @@ impl Worker {
             (Timeout::Queue, own::QUEUE_TIMEOUT)
         } else if e.stage == Stage::Connecting && e.connect_deadline <= now {
             (Timeout::Connect, own::CONNECT_TIMEOUT)
+        } else if e.stage == Stage::Connecting && e.attempt_deadline <= now {
+            self.counters.timeout(Timeout::Connect);
+            return self.attempts_too_slow(ci);
         } else if e.stage == Stage::Connecting && e.next_attempt <= now {
             e.next_attempt = Ticks::MAX;
             return self.open_beside(ci);

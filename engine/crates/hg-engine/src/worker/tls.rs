@@ -5,7 +5,8 @@ use super::answer::own;
 use super::client::Phase;
 use super::conn::{Read, Session};
 use super::up::UpPhase;
-use hg_tls::{HandshakeKind, Parse, ServerSession};
+use hg_proto::Reject;
+use hg_tls::{HandshakeKind, Parse, ServerSession, TlsError, TlsErrorKind};
 
 /// Bytes read at once for a hello.
 const HELLO_READ: usize = 16 * 1024;
@@ -137,27 +138,18 @@ impl Worker {
             };
             let ci = up.client;
             if up.conn.flush(&mut self.io).is_err() {
-                return self.up_handshake_failed(ci, ui, "connection lost in the TLS handshake");
+                return self.up_handshake_failed(
+                    ci,
+                    ui,
+                    "connection lost in the TLS handshake",
+                    &own::TLS_FAILED,
+                );
             }
             let mut buffer = self.io.take_for(&up.conn);
             let read = up.conn.read(&mut self.io, &mut buffer, HELLO_READ);
             self.io.give_back(true, buffer);
             if up.conn.is_established() {
-                if let Some(session) = up.conn.session() {
-                    let kind = kind_word(session.kind());
-                    self.counters.handshake(("upstream", session.version_word(), kind));
-                }
-                up.phase = UpPhase::Busy;
-                return match read {
-                    // Nobody may speak before the request does.
-                    Ok(Read::Data(range)) if !range.is_empty() => {
-                        self.up_handshake_failed(ci, ui, "data before the request")
-                    }
-                    Ok(Read::End) | Err(_) => {
-                        self.up_handshake_failed(ci, ui, "closed after the handshake")
-                    }
-                    _ => self.connected(ci, ui),
-                };
+                return self.up_handshake_done(ci, ui, read);
             }
             match read {
                 Ok(Read::Data(_)) => {
@@ -167,20 +159,50 @@ impl Worker {
                 }
                 Ok(Read::Blocked) => return,
                 Ok(Read::End) => {
-                    return self.up_handshake_failed(ci, ui, "closed in the TLS handshake");
+                    return self.up_handshake_failed(
+                        ci,
+                        ui,
+                        "closed in the TLS handshake",
+                        &own::TLS_FAILED,
+                    );
                 }
-                Err(e) => return self.up_handshake_failed(ci, ui, &e.to_string()),
+                Err(e) => return self.up_handshake_failed(ci, ui, &e.to_string(), &reject_of(&e)),
             }
         }
     }
 
-    fn up_handshake_failed(&mut self, ci: usize, ui: usize, why: &str) {
+    /// The session stands: the request may go out, unless the endpoint spoke or left already.
+    fn up_handshake_done(&mut self, ci: usize, ui: usize, read: std::io::Result<Read>) {
+        let Some(up) = self.ups.get_mut(ui) else { return };
+        if let Some(session) = up.conn.session() {
+            let kind = kind_word(session.kind());
+            self.counters.handshake(("upstream", session.version_word(), kind));
+        }
+        up.phase = UpPhase::Busy;
+        let why = match read {
+            Ok(Read::Data(range)) if !range.is_empty() => "data before the request",
+            Ok(Read::End) | Err(_) => "closed after the handshake",
+            _ => return self.connected(ci, ui),
+        };
+        self.up_handshake_failed(ci, ui, why, &own::TLS_FAILED);
+    }
+
+    fn up_handshake_failed(&mut self, ci: usize, ui: usize, why: &str, reject: &Reject) {
         self.counters.handshake(("upstream", "", "failed"));
         if let Some(up) = self.ups.get(ui) {
             up.endpoint.counters.connect_failures.add(1);
             up.endpoint.remember(why);
         }
-        self.attempt_failed(ci, ui, &own::TLS_FAILED);
+        self.attempt_failed(ci, ui, reject);
+    }
+}
+
+/// How the handshake failed, for the client.
+fn reject_of(error: &std::io::Error) -> Reject {
+    let tls = error.get_ref().and_then(|e| e.downcast_ref::<TlsError>());
+    match tls.map(TlsError::kind) {
+        Some(TlsErrorKind::Certificate) => own::TLS_CERTIFICATE,
+        _ => own::TLS_FAILED,
     }
 }
 

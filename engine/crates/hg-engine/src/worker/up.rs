@@ -4,7 +4,7 @@ use super::conn::Conn;
 use super::upstreams::EndpointState;
 use crate::snapshot::PoolKey;
 use hashbrown::HashMap;
-use hg_net::Ticks;
+use hg_net::{Address, Ticks};
 use std::rc::Rc;
 
 /// Where a connection to an endpoint stands.
@@ -29,8 +29,8 @@ pub(crate) struct Up {
     pub(crate) pool: PoolRef,
     /// The endpoint it was opened for.
     pub(crate) endpoint: Rc<EndpointState>,
-    /// Which of the endpoint's addresses.
-    pub(crate) address: usize,
+    /// Where it leads; an endpoint that has moved away from there does not use it again.
+    pub(crate) target: Address,
     pub(crate) deadline: Ticks,
     pub(crate) timer_at: Ticks,
     pub(crate) opened: Ticks,

@@ -266,8 +266,13 @@ impl Upstreams {
         state
     }
 
-    /// A name has other addresses now.
-    pub(crate) fn resolved(&mut self, name: &Arc<str>, addresses: &Arc<[Address]>) {
+    /// A name has other addresses now; returns the endpoints of that name.
+    pub(crate) fn resolved(
+        &mut self,
+        name: &Arc<str>,
+        addresses: &Arc<[Address]>,
+    ) -> Vec<Rc<EndpointState>> {
+        let mut moved = Vec::new();
         if addresses.is_empty() {
             self.names.remove(name);
         } else {
@@ -279,6 +284,7 @@ impl Upstreams {
                 if matches!(e.source, Source::Name) && e.address == *name {
                     *state.addresses.borrow_mut() = addresses.clone();
                     state.preferred.set(0);
+                    moved.push(state.clone());
                     touched = true;
                 }
             }
@@ -286,5 +292,6 @@ impl Upstreams {
                 upstream.refresh_usable();
             }
         }
+        moved
     }
 }
