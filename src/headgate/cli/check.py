@@ -70,7 +70,8 @@ def _tls(loaded: Loaded) -> tuple[Diagnostic, ...]:
     if loaded.plan is None:
         return ()
     objects = [(e.key.kind, e.key.name, e.canonical) for e in loaded.plan.objects.values()]
-    errors, warnings = check_tls(objects, loaded.blobs)
+    blobs = {str(sha256): content for sha256, content in loaded.blobs.items()}
+    errors, warnings = check_tls(objects, blobs)
     return (*located(loaded, errors), *located(loaded, warnings, Severity.WARNING))
 
 

@@ -15,8 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every face.
-const FACES: [Register; 4] =
-    [dataplane::register, route::register, text::register, tls::register];
+const FACES: [Register; 4] = [dataplane::register, route::register, text::register, tls::register];
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -63,6 +63,7 @@ impl Worker {
         if c.exchange.is_none() {
             let mut e = self.spare.pop().unwrap_or_default();
             e.start_us = self.now_us;
+            e.method = Method::Other("");
             e.client_ip = c.peer.ip().to_canonical();
             c.exchange = Some(e);
             c.phase = Phase::Exchange;

@@ -25,8 +25,9 @@ impl Worker {
             return self.refuse(ci, &own::NO_UPSTREAM);
         };
         match u.pick(&e.tried, e.key, self.now_us, &mut self.rng) {
-            Ok(endpoint) => {
+            Ok((endpoint, limits)) => {
                 e.counted = true;
+                e.limits = limits;
                 e.next_address = 0;
                 e.failed_addresses = 0;
                 if let Some(at) = &mut e.host_at {

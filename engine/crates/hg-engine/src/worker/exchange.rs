@@ -120,6 +120,8 @@ pub(crate) struct Exchange {
     pub(crate) idle_deadline: Ticks,
     /// Frames from the upstream, once it is a tunnel.
     pub(crate) frames: super::frames::Frames,
+    /// The upstream whose limits it is counted under, if it has any.
+    pub(crate) limits: Option<Arc<UpstreamEntry>>,
     /// In its upstream's count of connections in use.
     pub(crate) counted: bool,
 }
@@ -179,6 +181,7 @@ impl Default for Exchange {
             first_byte_deadline: Ticks::MAX,
             idle_deadline: Ticks::MAX,
             frames: super::frames::Frames::default(),
+            limits: None,
             counted: false,
         }
     }

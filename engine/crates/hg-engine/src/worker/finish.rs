@@ -177,8 +177,8 @@ impl Worker {
         if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
             u.left(endpoint, now_us, now_us.saturating_sub(e.dispatch_us), failed);
         }
-        if let Some(entry) = e.entry() {
-            release_limits(entry, &endpoint.address);
+        if let Some(entry) = e.limits.take() {
+            release_limits(&entry, &endpoint.address);
         }
     }
 

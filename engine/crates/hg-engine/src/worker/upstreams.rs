@@ -67,14 +67,15 @@ pub(crate) enum NoPick {
 }
 
 impl UpstreamState {
-    /// Picks an endpoint for a request and counts the request there.
+    /// Picks an endpoint for a request and counts the request there. With it comes what the request
+    /// takes of the limits, if there are any: to be given back by [`release_limits`].
     pub(crate) fn pick(
         &mut self,
         tried: &Tried,
         key: Option<u64>,
         now_us: u64,
         rng: &mut WyRand,
-    ) -> Result<Rc<EndpointState>, NoPick> {
+    ) -> Result<(Rc<EndpointState>, Option<Arc<UpstreamEntry>>), NoPick> {
         let mut full = false;
         if self.limited {
             let limit = self.entry.plan.max_connections;
@@ -106,7 +107,7 @@ impl UpstreamState {
                 e.in_use.fetch_add(1, Relaxed);
             }
         }
-        Ok(endpoint.clone())
+        Ok((endpoint.clone(), self.limited.then(|| self.entry.clone())))
     }
 
     /// A request that [`UpstreamState::pick`] counted has left its endpoint.
@@ -140,15 +141,13 @@ impl UpstreamState {
 
 /// Gives back what [`UpstreamState::pick`] took of the limits of `entry`.
 pub(crate) fn release_limits(entry: &UpstreamEntry, address: &str) {
-    if entry_is_limited(entry) {
-        entry.in_use.fetch_sub(1, Relaxed);
-        if let Some(e) = entry.endpoints.iter().find(|e| &*e.address == address) {
-            e.in_use.fetch_sub(1, Relaxed);
-        }
+    entry.in_use.fetch_sub(1, Relaxed);
+    if let Some(e) = entry.endpoints.iter().find(|e| &*e.address == address) {
+        e.in_use.fetch_sub(1, Relaxed);
     }
 }
 
-pub(crate) fn entry_is_limited(entry: &UpstreamEntry) -> bool {
+fn entry_is_limited(entry: &UpstreamEntry) -> bool {
     entry.plan.max_connections > 0 || entry.endpoints.iter().any(|e| e.max_connections > 0)
 }
 
