@@ -50,7 +50,7 @@ def host_name(text: str) -> str:
         return name
     if name.startswith("[") and name.endswith("]"):
         try:
-            return f"[{IPv6Address(name[1:-1])}]"
+            return f"[{_ipv6(name[1:-1])}]"
         except AddressValueError:
             raise Invalid(f'"{text}" is not an IPv6 address', HOST_ALLOWED) from None
     if not name.isascii():
@@ -107,7 +107,9 @@ def method(text: str) -> str:
 
 
 def cidr(text: str) -> str:
-    """A network in CIDR notation; a bare address is a network of one."""
+    """A network in CIDR notation; a bare address is a network of one. Zones are refused."""
+    if "%" in text:
+        raise Invalid(f'"{text}" names a zone', CIDR_ALLOWED)
     try:
         return str(ip_network(text))
     except ValueError:
@@ -117,6 +119,13 @@ def cidr(text: str) -> str:
     except ValueError:
         raise Invalid(f'"{text}" is not a network', CIDR_ALLOWED) from None
     raise Invalid(f'"{text}" has bits beyond its mask', f'the network is "{meant}"')
+
+
+def _ipv6(text: str) -> IPv6Address:
+    """An address without a zone. Raises `AddressValueError`."""
+    if "%" in text:
+        raise AddressValueError(text)
+    return IPv6Address(text)
 
 
 def listen_address(text: str) -> str:
@@ -132,7 +141,7 @@ def listen_address(text: str) -> str:
     host, port = found[1], _port(text, found[2])
     try:
         if host.startswith("[") and host.endswith("]"):
-            return f"[{IPv6Address(host[1:-1])}]:{port}"
+            return f"[{_ipv6(host[1:-1])}]:{port}"
         return f"{IPv4Address(host)}:{port}"
     except AddressValueError:
         why = "IPv6 is written in brackets: " if ":" in host else ""
