@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Final, Literal, TextIO
 
-from headgate._core import PlanError, check_tls
+from headgate._core import PlanError
 from headgate.compile.lints import Shadows, lints
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
-from headgate.compile.located import located, refusals
+from headgate.compile.located import refusals, tls_findings
 from headgate.compile.routing import Routing
 from headgate.kernel.diagnostics import (
     Diagnostic,
@@ -44,7 +44,7 @@ def check(
     environment is the config.
     """
     loaded = load(paths, DiskFiles(), env)
-    found = (*loaded.diagnostics, *_refused(loaded), *_tls(loaded))
+    found = (*loaded.diagnostics, *_refused(loaded), *tls_findings(loaded))
     diagnostics = (*found, *lints(loaded, shadows))
     if output == "json":
         stream.write(render_json(diagnostics).decode() + "\n")
@@ -60,19 +60,6 @@ def _refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
     except PlanError as error:
         return refusals(loaded, error)
     return ()
-
-
-def _tls(loaded: Loaded) -> tuple[Diagnostic, ...]:
-    """What only the core finds wrong with TLS: pairs that do not match, what cannot be parsed.
-
-    Certificates outside their time are warnings.
-    """
-    if loaded.plan is None:
-        return ()
-    objects = [(e.key.kind, e.key.name, e.canonical) for e in loaded.plan.objects.values()]
-    blobs = {str(sha256): content for sha256, content in loaded.blobs.items()}
-    errors, warnings = check_tls(objects, blobs)
-    return (*located(loaded, errors), *located(loaded, warnings, Severity.WARNING))
 
 
 def _summary(loaded: Loaded, diagnostics: Sequence[Diagnostic]) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from headgate._core import PlanError
+from headgate._core import PlanError, check_tls
 from headgate.compile.loaded import Loaded
 from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
 from headgate.model.config import SECTIONS
@@ -79,3 +79,16 @@ def _as_written(kind: Kind, path: str) -> str:
         if path.startswith(plan) and rest[:1] in {"", ".", "["}:
             return text + rest
     return path
+
+
+def tls_findings(loaded: Loaded) -> tuple[Diagnostic, ...]:
+    """What only the core finds wrong with TLS: pairs that do not match, what cannot be parsed.
+
+    Certificates outside their time are warnings.
+    """
+    if loaded.plan is None:
+        return ()
+    objects = [(e.key.kind, e.key.name, e.canonical) for e in loaded.plan.objects.values()]
+    blobs = {str(sha256): content for sha256, content in loaded.blobs.items()}
+    errors, warnings = check_tls(objects, blobs)
+    return (*located(loaded, errors), *located(loaded, warnings, Severity.WARNING))

@@ -8,9 +8,10 @@ from pathlib import Path, PurePath
 from headgate.compile.compiler import Compiler
 from headgate.compile.explanation import places
 from headgate.compile.lints import lints
-from headgate.compile.loaded import Watched
-from headgate.compile.located import locator
+from headgate.compile.loaded import Loaded, Watched
+from headgate.compile.located import locator, tls_findings
 from headgate.compile.routing import shadows
+from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected, Source
 from headgate.providers.file.disk import DiskFiles
@@ -50,7 +51,7 @@ class FileSource:
             locate=locator(loaded, self.names()[0]),
             places=places(loaded),
             secrets=loaded.secrets,
-            lints=partial(lints, loaded, shadows),
+            lints=partial(_warnings, loaded),
         )
 
     async def changes(self) -> AsyncIterator[None]:
@@ -59,3 +60,9 @@ class FileSource:
             yield
         async for _ in changes(lambda: self._watched):
             yield
+
+
+def _warnings(loaded: Loaded) -> tuple[Diagnostic, ...]:
+    """What is served all the same but should be looked at, certificates outside their time too."""
+    tls = (one for one in tls_findings(loaded) if one.severity is Severity.WARNING)
+    return (*lints(loaded, shadows), *tls)
