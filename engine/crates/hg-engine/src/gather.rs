@@ -6,7 +6,7 @@ use crate::report::{
     EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, ListenerReport, ReasonCount,
     RequestCount, UpstreamReport, WorkerReport,
 };
-use crate::snapshot::{EndpointEntry, Snapshot, Source, UpstreamEntry};
+use crate::snapshot::{EndpointEntry, Snapshot, Source};
 use hg_proto::METHOD_NAMES;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -170,7 +170,7 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
             let sum = |of: &dyn Fn(&UpstreamCounters) -> u64| counters.iter().map(|c| of(c)).sum();
             UpstreamReport {
                 name: u.name.clone(),
-                endpoints: u.endpoints.iter().map(|e| endpoint(inner, u, e, &counters)).collect(),
+                endpoints: u.endpoints.iter().map(|e| endpoint(inner, e, &counters)).collect(),
                 waiting: sum(&|c| c.waiting.get()),
                 queued: sum(&|c| c.queued.get()),
                 queue_wait_us: sum(&|c| c.queue_wait_us.get()),
@@ -184,7 +184,6 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
 
 fn endpoint(
     inner: &Inner,
-    _upstream: &UpstreamEntry,
     entry: &EndpointEntry,
     counters: &[Arc<UpstreamCounters>],
 ) -> EndpointReport {

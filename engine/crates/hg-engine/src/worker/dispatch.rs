@@ -29,7 +29,6 @@ impl Worker {
                 e.counted = true;
                 e.limits = limits;
                 e.next_address = 0;
-                e.failed_addresses = 0;
                 if let Some(at) = &mut e.host_at {
                     head::set_host(&mut e.head, at, &endpoint.address);
                 }
@@ -150,7 +149,7 @@ impl Worker {
 
     /// Begins to connect to the endpoint's next address; a first failure there is not yet the
     /// endpoint's.
-    fn open_next(&mut self, ci: usize) {
+    pub(super) fn open_next(&mut self, ci: usize) {
         loop {
             let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
                 return;
@@ -371,7 +370,6 @@ impl Worker {
         e.up = Some(ui);
         e.on_reused = reused;
         e.stage = Stage::Waiting;
-        e.head_sent = true;
         if e.request.done {
             e.start_waiting(self.now_us);
         }
@@ -446,11 +444,6 @@ impl Worker {
         for ui in drop {
             self.close_up(ui);
         }
-    }
-
-    /// Begins another attempt beside a slow one.
-    pub(super) fn open_beside(&mut self, ci: usize) {
-        self.open_next(ci);
     }
 }
 

@@ -67,8 +67,6 @@ pub(crate) struct Exchange {
     pub(crate) attempts: Vec<usize>,
     /// Next address of the endpoint to try.
     pub(crate) next_address: usize,
-    /// Connects at this endpoint that failed, out of its addresses.
-    pub(crate) failed_addresses: usize,
     pub(crate) method: Method<'static>,
     pub(crate) version: Version,
     pub(crate) keep_alive: bool,
@@ -83,7 +81,6 @@ pub(crate) struct Exchange {
     pub(crate) host_at: Option<(usize, usize)>,
     /// Everything of the request is in `head`: it can be sent again as it is.
     pub(crate) replayable: bool,
-    pub(crate) head_sent: bool,
     pub(crate) on_reused: bool,
     pub(crate) retried_stale: bool,
     pub(crate) request: Relay,
@@ -140,7 +137,6 @@ impl Default for Exchange {
             up: None,
             attempts: Vec::new(),
             next_address: 0,
-            failed_addresses: 0,
             method: Method::Get,
             version: Version::H11,
             keep_alive: true,
@@ -150,7 +146,6 @@ impl Default for Exchange {
             kept_head: Vec::new(),
             host_at: None,
             replayable: true,
-            head_sent: false,
             on_reused: false,
             retried_stale: false,
             request: Relay::default(),

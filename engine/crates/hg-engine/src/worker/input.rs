@@ -125,11 +125,12 @@ impl Worker {
                 }
                 Ok(Read::Blocked) => false,
                 Ok(Read::End) => {
-                    self.on_head_end(ci);
+                    // The client ended between or inside heads: nobody waits for anything.
+                    self.close_client(ci);
                     false
                 }
-                Err(e) => {
-                    self.handshake_failed(ci, &e);
+                Err(_) => {
+                    self.handshake_failed(ci);
                     self.close_client(ci);
                     false
                 }
@@ -140,11 +141,6 @@ impl Worker {
             }
         }
         self.enqueue(ci);
-    }
-
-    /// The client ended its half between or inside heads: nobody waits for anything.
-    fn on_head_end(&mut self, ci: usize) {
-        self.close_client(ci);
     }
 
     fn on_head_bytes(&mut self, ci: usize, buffer: &mut Vec<u8>, range: Range<usize>) {

@@ -89,15 +89,15 @@ impl Worker {
             }
         }
         match step {
-            Step::Over => self.after_own_answer(ci, buffer, body_start..range.end),
+            Step::Over => self.after_own_answer(ci, body_start),
             Step::Forward => Some(self.start_body(ci, buffer, body_start..range.end)),
         }
     }
 
     /// A request answered by ourselves: the next one follows unless a body stands before it.
-    fn after_own_answer(&mut self, ci: usize, _buffer: &[u8], rest: Range<usize>) -> Option<usize> {
+    fn after_own_answer(&self, ci: usize, next: usize) -> Option<usize> {
         let c = self.clients.get(ci)?;
-        matches!(c.phase, Phase::Idle | Phase::Exchange).then_some(rest.start)
+        matches!(c.phase, Phase::Idle | Phase::Exchange).then_some(next)
     }
 
     fn begin(

@@ -245,10 +245,9 @@ impl Worker {
         e.retried_stale = true;
         e.up = None;
         e.next_address = 0;
-        e.head_sent = false;
         self.counters.retry(Retry::StaleConnection);
         self.drop_up(ui);
-        self.open_beside(ci);
+        self.open_next(ci);
     }
 
     /// Sending failed: the answer may have come before, and be the reason.

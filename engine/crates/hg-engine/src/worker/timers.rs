@@ -164,7 +164,7 @@ impl Worker {
             return self.attempts_too_slow(ci);
         } else if e.stage == Stage::Connecting && e.next_attempt <= now {
             e.next_attempt = Ticks::MAX;
-            return self.open_beside(ci);
+            return self.open_next(ci);
         } else if !e.answered && e.try_deadline <= now {
             (Timeout::PerTry, own::TRY_TIMEOUT)
         } else if e.stage == Stage::Waiting && e.first_byte_deadline <= now {

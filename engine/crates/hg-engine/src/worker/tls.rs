@@ -70,10 +70,8 @@ impl Worker {
                 c.conn.start_tls(Session::Server(session), first);
                 c.phase = Phase::Handshake;
                 // What was read already is not announced again.
-                let unread = c.conn.readable;
                 c.conn.readable = true;
                 self.on_client_readable(ci);
-                let _ = unread;
             }
             Err(_) => self.close_client(ci),
         }
@@ -109,7 +107,7 @@ impl Worker {
     }
 
     /// Counts a handshake that failed; other errors are none of its business.
-    pub(super) fn handshake_failed(&mut self, ci: usize, _error: &std::io::Error) {
+    pub(super) fn handshake_failed(&mut self, ci: usize) {
         if self.clients.get(ci).is_some_and(|c| c.phase == Phase::Handshake) {
             self.counters.handshake(("client", "", "failed"));
         }
