@@ -24,6 +24,7 @@ _BOOT = (
     "from headgate.supervisor.__main__ import main; sys.exit(main())"
 )
 _PREFIX = "PROXY_"
+_CONTROL_GRACE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         "workers": request.workers or settings.workers,
         "log_level": request.log_level or settings.log_level,
         "control": control,
+        "has_data_plane": True,
+        "control_grace_s": _CONTROL_GRACE_S,
     }
     packages = str(Path(headgate.__path__[0]).parent)
     return [sys.executable, "-I", "-S", "-c", _BOOT, packages, json.dumps(supervisor)]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from headgate.cli import calls, manage
 from headgate.cli.samples import Samples, parse
-from headgate.engines.native.types import EndpointStatus
+from headgate.engines.types import EndpointStatus
 from headgate.node.about import NodeStatus
 
 

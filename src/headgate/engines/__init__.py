@@ -1,1 +1,1 @@
-"""Engines carry a plan out; which one is chosen in `headgate.node`."""
+"""Engines carry a plan out; which one is chosen in `headgate.node.serving`."""

@@ -10,6 +10,7 @@ from headgate.node import logs
 from headgate.node.link import LinkError, SupervisorLink
 from headgate.node.options import Options
 from headgate.node.process import ControlProcess
+from headgate.node.serving.choice import make_serving
 from headgate.node.source import make_source
 from headgate.node.state import Node
 
@@ -30,7 +31,8 @@ def main() -> int:
 
 async def _run(options: Options) -> int:
     link = await SupervisorLink.connect(str(Path(options.state_dir) / "supervisor.sock"))
-    return await ControlProcess(Node(options, make_source(options), link)).run()
+    serving = make_serving(options, link)
+    return await ControlProcess(Node(options, make_source(options), link, serving)).run()
 
 
 if __name__ == "__main__":

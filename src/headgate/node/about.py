@@ -4,7 +4,8 @@ import importlib.metadata
 
 import msgspec
 
-from headgate.engines.native.types import DataPlaneStatus, UpstreamStatus
+from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import About
 from headgate.node.results import ReloadResult

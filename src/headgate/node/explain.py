@@ -8,7 +8,6 @@ from headgate.compile.explanation import explain as explained
 from headgate.compile.routing import Question, Routing
 from headgate.kernel.errors import Invalid
 from headgate.node.ports import Candidate
-from headgate.node.report import about_data_plane
 from headgate.node.state import Node
 
 
@@ -38,10 +37,10 @@ class Explainer:
         if served is None:
             raise ExplainError("no config was served by this control process yet", 503)
         routing = await self._router(served)
-        plane = await about_data_plane(self._node)
+        upstreams = await self._node.serving.upstreams()
         states = None
-        if plane is not None:
-            states = {u.name: {e.address: e.state for e in u.endpoints} for u in plane.upstreams}
+        if upstreams is not None:
+            states = {u.name: {e.address: e.state for e in u.endpoints} for u in upstreams}
         try:
             request = routing.request(question)
             found = explained(routing, request, served.places, states)

@@ -1,10 +1,8 @@
 """The metrics page: the data plane's families, then the control process's own."""
 
-import contextlib
 import platform
 import resource
 
-from headgate.engines.native.types import EngineUnavailableError
 from headgate.node.about import version
 from headgate.node.exposition import END, family
 from headgate.node.link import About
@@ -14,14 +12,10 @@ from headgate.node.state import Node
 
 
 async def page(node: Node) -> bytes:
-    """OpenMetrics text. Without a data plane its families are missing and `headgate_up` is 0."""
-    traffic = b""
-    up = False
-    with contextlib.suppress(EngineUnavailableError):
-        traffic = await node.engine.client().metrics()
-        up = True
+    """OpenMetrics text. While nothing serves its families are missing and `headgate_up` is 0."""
+    traffic = await node.serving.metrics()
     supervisor = await about_supervisor(node)
-    return traffic + own(node, supervisor, up=up).encode() + END
+    return (traffic or b"") + own(node, supervisor, up=traffic is not None).encode() + END
 
 
 def own(node: Node, supervisor: About | None, *, up: bool) -> str:
@@ -32,7 +26,7 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
     build = {"version": version(), "python": platform.python_version()}
     parts = [
         family("headgate_build", "info", "Version of the control process.", [(build, 1)]),
-        family("headgate_up", "gauge", "1 while a data plane answers.", [({}, int(up))]),
+        family("headgate_up", "gauge", "1 while the engine answers.", [({}, int(up))]),
         family("headgate_config_reloads", "counter", "Reloads by how they ended.", reloads),
         family(
             "headgate_config_last_success_timestamp_seconds",

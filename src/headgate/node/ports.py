@@ -1,14 +1,17 @@
 """What the pipeline needs from its two ends, and what passes between them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from headgate.compile.explanation import Locate as Places
 from headgate.compile.located import Locate
 from headgate.compile.settings import NodeSettings
+from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import BlobId
+from headgate.node.link import About, DataPlane
 from headgate.plan.kinds import Kind
 from headgate.plan.plan import Plan
 
@@ -56,6 +59,74 @@ class Source(Protocol):
 
     def names(self) -> list[str]:
         """What people would call it: file names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How serving a config ended: with `errors` it is refused and nothing has changed."""
+
+    errors: tuple[Diagnostic, ...] = ()
+    changed: bool = False
+
+
+class Serving(Protocol):
+    """An engine, with all it takes for a whole config to be served by it."""
+
+    on_event: Callable[[str, str, str, dict[str, str]], None]
+    """Told what happens there: level (error, warn, info), dotted kind, message, fields."""
+
+    def begin(self, about: About) -> None:
+        """Takes over what the supervisor holds already, from control processes before us."""
+        ...
+
+    def announced(self, plane: DataPlane) -> None:
+        """The supervisor has a new data plane."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The digest (hex) of the plan that is served, as last heard; empty = unknown."""
+        ...
+
+    @property
+    def listening(self) -> set[str]:
+        """The addresses that are open."""
+        ...
+
+    def unready(self) -> str:
+        """Why nothing can be served now; empty when it can."""
+        ...
+
+    async def serve(self, candidate: Candidate) -> Verdict:
+        """Serves a candidate whole, or reports why not with nothing changed.
+
+        Raises EngineUnavailableError or LinkError when there is nobody to do it.
+        """
+        ...
+
+    async def settle(self, settings: NodeSettings) -> None:
+        """What a config asks for that may follow once it is served."""
+        ...
+
+    async def upstreams(self) -> list[UpstreamStatus] | None:
+        """Every endpoint's state; None while nothing serves."""
+        ...
+
+    async def dataplane(self) -> DataPlaneStatus | None:
+        """How the data plane is; None while there is none, or where there never is one."""
+        ...
+
+    async def metrics(self) -> bytes | None:
+        """The families about traffic; None while nothing serves."""
+        ...
+
+    def tasks(self) -> list[Coroutine[object, object, None]]:
+        """What is to run beside the pipeline for as long as the node lives."""
+        ...
+
+    async def close(self, *, ends: bool) -> None:
+        """Lets go of it. `ends`: the whole node ends, not only this process."""
         ...
 
 

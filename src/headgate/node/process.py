@@ -1,14 +1,12 @@
 """The tasks of the control process: what comes from the supervisor, the files, the data plane."""
 
 import asyncio
-import contextlib
 import signal
 import sys
 from collections.abc import Coroutine
 
 import structlog
 
-from headgate.engines.native.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic, Severity, render_text
 from headgate.node import logs
 from headgate.node.admin.app import admin_app, metrics_app
@@ -18,7 +16,6 @@ from headgate.node.state import Node
 
 EXIT_CONFIG = 78
 _GRACE_S = 2.0
-_RETRY_S = 1.0
 
 _log = structlog.get_logger()
 
@@ -34,8 +31,7 @@ class ControlProcess:
         """Runs until told to leave; the exit code."""
         node = self._node
         about = await node.link.hello()
-        node.planes.announce(about.dataplane)
-        node.pipeline.listening = set(about.listening)
+        node.serving.begin(about)
         node.was_serving = about.config_was_applied or bool(about.listening)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -43,6 +39,7 @@ class ControlProcess:
         node.servers.start(admin_app(node), metrics_app(node), restore=node.was_serving)
         node.pipeline.on_result = self._report
         node.linter.on_found = self._warn
+        node.serving.on_event = self._happened
         self._spawn(node.pipeline.run())
         self._spawn(node.linter.run())
         self._spawn(self._follow_supervisor())
@@ -61,7 +58,8 @@ class ControlProcess:
             sys.stderr.write(render_text(result.diagnostics))
             node.leave(EXIT_CONFIG if result.outcome is Outcome.REFUSED else 1)
             return
-        self._spawn(self._follow_data_plane())
+        for task in node.serving.tasks():
+            self._spawn(task)
         if node.options.watch:
             self._spawn(self._follow_changes())
 
@@ -71,7 +69,7 @@ class ControlProcess:
         node = self._node
         async for event, plane in node.link.events():
             if event == "dataplane" and plane is not None:
-                node.planes.announce(plane)
+                node.serving.announced(plane)
                 message = f"data plane {plane.generation} serves"
                 node.events.add("info", "dataplane.ready", message, pid=plane.pid)
                 node.pipeline.resync()
@@ -91,19 +89,13 @@ class ControlProcess:
         async for _ in self._node.source.changes():
             await self._node.pipeline.reload("file changed")
 
-    async def _follow_data_plane(self) -> None:
-        """Logs what data planes say, one after the other for as long as we live."""
-        while True:
-            with contextlib.suppress(EngineUnavailableError):  # it is being replaced
-                async for one in self._node.engine.client().events():
-                    level = one.level if one.level in logs.LEVELS else "info"
-                    fields = {"object": f"{one.object_kind} {one.object_name}".strip()}
-                    number = logs.LEVELS[level]
-                    _log.log(number, one.kind, message=one.message, source="dataplane", **fields)
-                    self._node.events.add(level, one.kind, one.message, **fields)
-            await asyncio.sleep(_RETRY_S)
-
     # What goes out.
+
+    def _happened(self, level: str, kind: str, message: str, fields: dict[str, str]) -> None:
+        """The engine has something to tell."""
+        level = level if level in logs.LEVELS else "info"
+        _log.log(logs.LEVELS[level], kind, message=message, source="engine", **fields)
+        self._node.events.add(level, kind, message, **fields)
 
     def _report(self, result: ReloadResult) -> None:
         # A first config that is refused is printed, for whoever started us.
@@ -115,7 +107,7 @@ class ControlProcess:
         fields = {"reason": result.reason, "digest": result.digest[:12]}
         if result.is_ok:
             took = {"load_ms": result.load_ms, "apply_ms": result.apply_ms}
-            listening = sorted(self._node.pipeline.listening)
+            listening = sorted(self._node.serving.listening)
             _log.info(name, **fields, objects=result.objects, listening=listening, **took)
         else:
             _log.error(name, **fields, error=result.error or "see the diagnostics")
@@ -155,5 +147,5 @@ class ControlProcess:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_GRACE_S)
-        await self._node.engine.close()
+        await self._node.serving.close(ends=self._node.is_draining)
         await self._node.link.close()

@@ -6,7 +6,6 @@ import time
 
 import msgspec
 
-from headgate.engines.native.types import DataPlaneStatus, EngineUnavailableError
 from headgate.node.about import (
     ConfigDocument,
     ConfigStatus,
@@ -28,13 +27,6 @@ async def about_supervisor(node: Node) -> About | None:
     return None
 
 
-async def about_data_plane(node: Node) -> DataPlaneStatus | None:
-    """What the data plane says, endpoints included; None while it is being replaced."""
-    with contextlib.suppress(EngineUnavailableError):
-        return await node.engine.client().status(endpoints=True)
-    return None
-
-
 async def status(node: Node) -> NodeStatus:
     """How the node is; parts that do not answer are None."""
     is_ready, reason = node.readiness()
@@ -45,25 +37,25 @@ async def status(node: Node) -> NodeStatus:
         control=ProcessStatus(version(), os.getpid(), round(time.time() - node.started_at, 3)),
         config=ConfigStatus(
             sources=node.source.names(),
-            digest=node.engine.held_digest,
+            digest=node.serving.digest,
             objects=len(pipeline.served.plan.objects) if pipeline.served else 0,
             warnings=node.linter.found,
             last_success_at=pipeline.last_success_at,
             last_reload=pipeline.last,
         ),
         supervisor=await about_supervisor(node),
-        dataplane=await about_data_plane(node),
+        dataplane=await node.serving.dataplane(),
     )
 
 
 async def health(node: Node) -> Health:
     """Every endpoint's state."""
-    plane = await about_data_plane(node)
-    if plane is None:
+    upstreams = await node.serving.upstreams()
+    if upstreams is None:
         return Health("down", [])
-    endpoints = [one for upstream in plane.upstreams for one in upstream.endpoints]
+    endpoints = [one for upstream in upstreams for one in upstream.endpoints]
     word = "ok" if all(one.state == "up" for one in endpoints) else "degraded"
-    return Health(word, plane.upstreams)
+    return Health(word, upstreams)
 
 
 def config(node: Node) -> ConfigDocument | None:

@@ -3,33 +3,29 @@
 import asyncio
 import time
 
-from headgate.engines.native.engine import NativeEngine
-from headgate.node.about import version
 from headgate.node.admin.servers import AdminServers
 from headgate.node.events import EventLog
 from headgate.node.link import SupervisorLink
 from headgate.node.linter import Linter
 from headgate.node.options import Options
 from headgate.node.pipeline import Pipeline
-from headgate.node.planes import DataPlanes
-from headgate.node.ports import Source
+from headgate.node.ports import Serving, Source
 
 
 class Node:
     """Everything a control process has; made once, within the loop."""
 
-    def __init__(self, options: Options, source: Source, link: SupervisorLink) -> None:
+    def __init__(
+        self, options: Options, source: Source, link: SupervisorLink, serving: Serving
+    ) -> None:
         self.options = options
         self.source = source
         self.link = link
         self.started_at = time.time()
         self.events = EventLog()
-        self.engine = NativeEngine(version())
-        self.planes = DataPlanes()
+        self.serving = serving
         self.servers = AdminServers(options)
-        self.pipeline = Pipeline(
-            source, self.engine, link, self.planes, self.servers, options.workers
-        )
+        self.pipeline = Pipeline(source, serving, self.servers)
         self.linter = Linter()
         self.is_draining = False
         self.was_serving = False
@@ -39,8 +35,8 @@ class Node:
         """Whether new traffic is welcome, and why not."""
         if self.is_draining:
             return False, "draining"
-        if self.planes.current is None:
-            return False, "there is no data plane"
+        if why := self.serving.unready():
+            return False, why
         if self.pipeline.served is None and not self.was_serving:
             return False, "no config was served yet"
         return True, "ready"

@@ -27,15 +27,18 @@ def main() -> int:
     """Runs a node; the exit code.
 
     Options: `state_dir`, `workers` (null = by CPU), `log_level`,
-    `control` (the command of the control process).
+    `control` (the command of the control process), `has_data_plane` (false where nginx serves)
+    and `control_grace_s`.
     """
     options = json.loads(sys.argv[-1])
+    has_data_plane: bool = options["has_data_plane"]
     _name_process("headgate")
     _raise_descriptor_limit()
     logs.set_level(options.get("log_level") or "info")
     try:
         lock = Lock(options["state_dir"])
-        extension_path()
+        if has_data_plane:
+            extension_path()
     except (StateDirError, ExtensionMissingError) as error:
         sys.stderr.write(f"headgate: {error}\n")
         return 1
@@ -45,7 +48,9 @@ def main() -> int:
         cpus=allowed,
         default_workers=cpus.worker_count(len(allowed), cpus.quota()),
         watchdog_s=notify.watchdog_s(os.environ),
-        last_good=remembered(options["state_dir"]),
+        last_good=remembered(options["state_dir"]) if has_data_plane else None,
+        has_data_plane=has_data_plane,
+        control_grace_s=options["control_grace_s"],
     )
     machine = Machine(settings, os.urandom(32), options.get("workers"))
     driver = Driver(machine, Listeners(machine.state.workers), _data_plane, options["control"])

@@ -78,7 +78,8 @@ def ready(state: State) -> None:
     state.timer("fallback", None)
     if not state.config_was_applied:
         state.config_was_applied = True
-        where = ", ".join(state.listening) or "nothing"
+        ours = ", ".join(state.listening) or "nothing"
+        where = ours if state.settings.has_data_plane else "through nginx"
         state.emit(Notify(f"READY=1\nSTATUS=serving {where}"[:_MAX_STATUS]))
 
 
@@ -86,6 +87,10 @@ def _change(state: State, client: int, message: Message) -> None:
     request = message.get("id")
     if state.phase != "running":
         state.emit(Reply(client, {"id": request, "ok": False, "error": "the node is leaving"}))
+        return
+    if not state.settings.has_data_plane:
+        why = "this node has no data plane of its own: its engine is nginx"
+        state.emit(Reply(client, {"id": request, "ok": False, "error": why}))
         return
     job = Job(str(message["op"]), client, request)
     addresses, backlog = message.get("addresses"), message.get("backlog")
@@ -102,6 +107,8 @@ def _set_workers(state: State, count: object) -> None:
     if workers == state.workers or state.phase != "running":
         return
     state.workers = workers
+    if not state.settings.has_data_plane:
+        return
     job = Job("upgrade", None)
     job.replaces_control = False
     jobs.add(state, job)

@@ -6,7 +6,7 @@ import signal
 
 from headgate.supervisor import clients, jobs
 from headgate.supervisor.commands import Leave, Notify, Send, SignalControl, SignalDataPlane
-from headgate.supervisor.state import CONTROL_GRACE_S, QUIT_GRACE_S
+from headgate.supervisor.state import QUIT_GRACE_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def check(state: State) -> None:
         state.emit(Leave(state.exit_code))
     elif "kill" not in state.timers:
         state.emit(SignalControl(signal.SIGTERM))
-        state.timer("kill", CONTROL_GRACE_S)
+        state.timer("kill", state.settings.control_grace_s)
 
 
 def kill(state: State) -> None:

@@ -54,7 +54,8 @@ class Machine:
         state.out = []
         if isinstance(event, ev.Begin):
             state.start_timers()
-            planes.spawn_current(state)
+            if state.settings.has_data_plane:
+                planes.spawn_current(state)
             control.spawn(state)
         elif isinstance(event, ev.DataPlaneSaid):
             planes.said(state, event.generation, event.message)
@@ -93,7 +94,7 @@ class Machine:
             clients.broadcast(state, {"event": "reopen_logs"})
             for generation in state.planes:
                 state.emit(Send(generation, {"op": "reopen_logs"}))
-        elif name == "USR2":
+        elif name == "USR2" and state.settings.has_data_plane:
             jobs.add(state, Job("upgrade", None))
 
     def _tick(self) -> None:

@@ -36,7 +36,9 @@ class Settings:
     """What does not change while the supervisor runs. Times are seconds.
 
     `cpus` may be used by us; `default_workers` is how many workers fit them and the CPU quota;
-    `last_good` the addresses (with backlogs) that were open when the node ran last.
+    `last_good` the addresses (with backlogs) that were open when the node ran last. Without
+    `has_data_plane` another program serves the traffic (nginx) and the control process drives it.
+    `control_grace_s` is what the control process has from SIGTERM to SIGKILL.
     """
 
     state_dir: str
@@ -44,6 +46,8 @@ class Settings:
     default_workers: int
     watchdog_s: float | None = None
     last_good: dict[str, int] | None = None
+    has_data_plane: bool = True
+    control_grace_s: float = CONTROL_GRACE_S
 
     def grpc_socket(self, generation: int) -> str:
         """The path of a data plane's gRPC socket."""

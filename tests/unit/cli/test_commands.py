@@ -12,7 +12,8 @@ from headgate.cli import run as runner
 from headgate.cli.manage import reload_text, status_text
 from headgate.cli.run import RunRequest, supervisor_command
 from headgate.compile.settings import NodeSettings
-from headgate.engines.native.types import DataPlaneStatus, EndpointStatus, UpstreamStatus
+from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
 from headgate.node.link import About

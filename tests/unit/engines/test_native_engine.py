@@ -9,7 +9,8 @@ from fake_service import EMPTY, FakeService
 
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.native.messages import MAX_MESSAGE, full_messages
-from headgate.engines.native.types import Applied, EngineUnavailableError, Refused, TooLargeError
+from headgate.engines.native.types import Applied, Refused, TooLargeError
+from headgate.engines.types import EngineUnavailableError
 from headgate.plan.digest import blob_id
 from headgate.plan.objects import Certificate, Endpoint, Upstream
 from headgate.plan.plan import Plan, PlanEntry, entry, plan_of

@@ -18,6 +18,7 @@ from headgate.node.admin.app import admin_app, metrics_app
 from headgate.node.link import DataPlane, SupervisorLink
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected
+from headgate.node.serving.choice import make_serving
 from headgate.node.state import Node
 from headgate.plan.middleware import HeaderEdits, Middleware
 from headgate.plan.objects import Action, Endpoint, Listener, Route, Upstream
@@ -74,7 +75,8 @@ class Stage:
     def __init__(self, folder: Path, link: SupervisorLink, asked: list[str]) -> None:
         self.source = ScriptedSource()
         self.asked = asked
-        self.node = Node(Options(state_dir=str(folder), admin=[]), self.source, link)
+        options = Options(state_dir=str(folder), admin=[])
+        self.node = Node(options, self.source, link, make_serving(options, link))
         self.app: Starlette = admin_app(self.node)
 
 
@@ -108,7 +110,7 @@ async def _play(folder: Path, body: Body) -> None:
     await service.start(folder / "dp.sock")
     link = await SupervisorLink.connect(str(folder / "supervisor.sock"))
     stage = Stage(folder, link, asked)
-    stage.node.planes.announce(DataPlane(1, 1, str(folder / "dp.sock")))
+    stage.node.serving.announced(DataPlane(1, 1, str(folder / "dp.sock")))
     task = asyncio.create_task(stage.node.pipeline.run())
     try:
         async with asyncio.timeout(20):
@@ -116,7 +118,7 @@ async def _play(folder: Path, body: Body) -> None:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await stage.node.engine.close()
+        await stage.node.serving.close(ends=False)
         await link.close()
         await service.stop()
         door.close()
@@ -151,8 +153,8 @@ def test_a_refused_reload_is_422_with_the_diagnostics(play: Callable[[Body], Non
 
 def test_a_reload_without_a_data_plane_is_503(play: Callable[[Body], None]) -> None:
     async def body(stage: Stage) -> None:
-        stage.node.planes.announce(DataPlane(2, 1, "/nonexistent.sock"))
-        await stage.node.engine.close()
+        stage.node.serving.announced(DataPlane(2, 1, "/nonexistent.sock"))
+        await stage.node.serving.close(ends=False)
         waiting = asyncio.create_task(ask(stage.app, "GET", "/health"))
         assert (await waiting).status == 503
 

@@ -14,9 +14,9 @@ from headgate.engines.native.engine import NativeEngine
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import AddressError, BusyError, DataPlane
 from headgate.node.pipeline import Pipeline
-from headgate.node.planes import DataPlanes
 from headgate.node.ports import Candidate, Rejected
 from headgate.node.results import Outcome
+from headgate.node.serving.native import NativeServing
 from headgate.plan.objects import Endpoint, Listener, Upstream
 from headgate.plan.plan import entry, plan_of
 
@@ -107,9 +107,9 @@ class Stage:
         self.source = ScriptedSource(candidate("127.0.0.1:80"))
         self.sockets = FakeSockets()
         self.ours = FakeOurs()
-        self.planes = DataPlanes()
         self.engine = NativeEngine("test")
-        self.pipeline = Pipeline(self.source, self.engine, self.sockets, self.planes, self.ours)
+        self.serving = NativeServing(self.engine, self.sockets)
+        self.pipeline = Pipeline(self.source, self.serving, self.ours)
 
     async def announce(self, generation: int) -> None:
         """A new data plane comes up in place of the old one."""
@@ -117,7 +117,7 @@ class Stage:
         self.service = FakeService(generation)
         path = self.folder / f"dp-{generation}.sock"
         await self.service.start(path)
-        self.planes.announce(DataPlane(generation, 1, str(path)))
+        self.serving.announced(DataPlane(generation, 1, str(path)))
 
 
 Body = Callable[[Stage], Coroutine[None, None, None]]

@@ -4,7 +4,8 @@ from rich.console import Console
 
 from headgate.cli.samples import parse
 from headgate.cli.top import Look, draw
-from headgate.engines.native.types import DataPlaneStatus, EndpointStatus, UpstreamStatus
+from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
 
 

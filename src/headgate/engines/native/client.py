@@ -13,13 +13,11 @@ from headgate.engines.native.generated import plan_pb2 as pb
 from headgate.engines.native.types import (
     DataPlaneEvent,
     DataPlaneStatus,
-    EndpointStatus,
-    EngineUnavailableError,
     Identity,
     ListenerStatus,
-    UpstreamStatus,
     WorkerStatus,
 )
+from headgate.engines.types import EndpointStatus, EngineUnavailableError, UpstreamStatus
 
 T = TypeVar("T")
 

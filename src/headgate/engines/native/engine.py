@@ -5,14 +5,8 @@ from collections.abc import Iterator, Mapping
 from headgate.engines.native.client import DataPlaneClient
 from headgate.engines.native.generated import plan_pb2 as pb
 from headgate.engines.native.messages import delta_messages, full_messages
-from headgate.engines.native.types import (
-    Applied,
-    EngineUnavailableError,
-    Identity,
-    ObjectError,
-    Refused,
-    TooLargeError,
-)
+from headgate.engines.native.types import Applied, Identity, Refused, TooLargeError
+from headgate.engines.types import EngineUnavailableError, ObjectError
 from headgate.kernel.ids import BlobId
 from headgate.plan.plan import Plan, diff
 

@@ -4,12 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-
-class EngineUnavailableError(Exception):
-    """The data plane does not answer: it is being replaced, or the control process is early.
-
-    Comes from the control side, can be tried again once the supervisor announces a data plane.
-    """
+from headgate.engines.types import ObjectError, UpstreamStatus
 
 
 class TooLargeError(Exception):
@@ -19,15 +14,6 @@ class TooLargeError(Exception):
         super().__init__(f"{kind} {name} has {size} bytes; at most {limit} can be sent")
         self.kind = kind
         self.name = name
-
-
-class ObjectError(msgspec.Struct, frozen=True):
-    """Why the data plane refused an object; `path` is the field, empty for the whole object."""
-
-    kind: str
-    name: str
-    path: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +59,6 @@ class ListenerStatus(msgspec.Struct, frozen=True):
     name: str
     addresses: list[str]
     connections: int
-
-
-class EndpointStatus(msgspec.Struct, frozen=True):
-    """One endpoint. `state`: `up` or `unresolved`; `error`: the last reason it failed."""
-
-    address: str
-    resolved: list[str]
-    state: str
-    active: int
-    idle: int
-    requests: int
-    failures: int
-    error: str
-
-
-class UpstreamStatus(msgspec.Struct, frozen=True):
-    """One upstream with its endpoints in the order of the config."""
-
-    name: str
-    endpoints: list[EndpointStatus]
 
 
 class DataPlaneStatus(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from headgate.engines.native.engine import NativeEngine
-from headgate.engines.native.types import EngineUnavailableError
+from headgate.engines.types import EngineUnavailableError
 from headgate.node.link import DataPlane
 
 _RETRY_S = 0.1

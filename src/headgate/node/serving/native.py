@@ -1,0 +1,154 @@
+"""The native engine: listeners from the supervisor, the plan to the data plane."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
+
+from headgate.compile.located import said
+from headgate.compile.settings import NodeSettings
+from headgate.engines.native.engine import NativeEngine
+from headgate.engines.native.types import Applied, DataPlaneStatus, Refused
+from headgate.engines.types import EngineUnavailableError, ObjectError, UpstreamStatus
+from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.link import About, AddressError, BusyError, DataPlane
+from headgate.node.ports import Candidate, Sockets, Verdict
+from headgate.node.serving.planes import DataPlanes
+from headgate.plan.objects import Listener
+from headgate.plan.plan import Plan
+
+_PLANE_S = 30.0  # as long as the supervisor waits for a data plane
+_ATTEMPTS = 5
+_RETRY_S = 1.0
+
+
+class NativeServing:
+    """New addresses are opened, the plan is applied, addresses that are gone are released."""
+
+    def __init__(self, engine: NativeEngine, sockets: Sockets, workers: int | None = None) -> None:
+        """`workers`: takes the place of what the config says."""
+        self.planes = DataPlanes()
+        self.engine = engine
+        self.on_event: Callable[[str, str, str, dict[str, str]], None] = lambda *_: None
+        self._listening: set[str] = set()
+        self._sockets = sockets
+        self._workers = workers
+
+    @property
+    def digest(self) -> str:
+        """The digest (hex) of the plan that is served, as last heard; empty = unknown."""
+        return self.engine.held_digest
+
+    @property
+    def listening(self) -> set[str]:
+        """The addresses that the supervisor holds open."""
+        return self._listening
+
+    def begin(self, about: About) -> None:
+        """What the supervisor holds already, from control processes before us."""
+        self.planes.announce(about.dataplane)
+        self._listening = set(about.listening)
+
+    def announced(self, plane: DataPlane) -> None:
+        """The next config goes to this data plane."""
+        self.planes.announce(plane)
+
+    def unready(self) -> str:
+        """Why nothing can be served now; empty when it can."""
+        return "there is no data plane" if self.planes.current is None else ""
+
+    async def serve(self, candidate: Candidate) -> Verdict:
+        """Has every worker serve the candidate, or nothing changes.
+
+        Raises EngineUnavailableError or LinkError when there is nobody to do it.
+        """
+        wanted = {address: listener for _, listener, address in _addresses(candidate.plan)}
+        new = [address for address in wanted if address not in self._listening]
+        if new:
+            backlog = max(wanted[address].backlog for address in new)
+            try:
+                await self._sockets.listen(new, backlog)
+            except BusyError as busy:
+                return Verdict(_busy(candidate, busy.errors))
+            self._listening.update(new)
+        outcome = await self._apply(candidate)
+        if isinstance(outcome, Refused):
+            await self._release(new)
+            return Verdict(tuple(_refused(candidate, error) for error in outcome.errors))
+        await self._release([address for address in self._listening if address not in wanted])
+        return Verdict(changed=outcome.changed)
+
+    async def settle(self, settings: NodeSettings) -> None:
+        """As many workers as the config that was served says."""
+        await self._sockets.workers(self._workers or settings.workers)
+
+    async def upstreams(self) -> list[UpstreamStatus] | None:
+        """Every endpoint as the data plane sees it; None while it is being replaced."""
+        plane = await self.dataplane()
+        return None if plane is None else plane.upstreams
+
+    async def dataplane(self) -> DataPlaneStatus | None:
+        """What the data plane says, endpoints included; None while it is being replaced."""
+        with contextlib.suppress(EngineUnavailableError):
+            return await self.engine.client().status(endpoints=True)
+        return None
+
+    async def metrics(self) -> bytes | None:
+        """The data plane's families; None while it is being replaced."""
+        with contextlib.suppress(EngineUnavailableError):
+            return await self.engine.client().metrics()
+        return None
+
+    def tasks(self) -> list[Coroutine[object, object, None]]:
+        """Listening to what data planes say."""
+        return [self._follow()]
+
+    async def close(self, *, ends: bool) -> None:
+        """Leaves the data plane as it is: it is the supervisor's."""
+        await self.engine.close()
+
+    async def _follow(self) -> None:
+        """Passes on what data planes say, one after the other for as long as we live."""
+        while True:
+            with contextlib.suppress(EngineUnavailableError):  # it is being replaced
+                async for one in self.engine.client().events():
+                    fields = {"object": f"{one.object_kind} {one.object_name}".strip()}
+                    self.on_event(one.level, one.kind, one.message, fields)
+            await asyncio.sleep(_RETRY_S)
+
+    async def _apply(self, candidate: Candidate) -> Applied | Refused:
+        for attempt in range(_ATTEMPTS):
+            await self.planes.connected(self.engine, _PLANE_S)
+            try:
+                return await self.engine.apply(candidate.plan, candidate.blobs)
+            except EngineUnavailableError:
+                await self.engine.close()  # replaced meanwhile, or about to be
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise EngineUnavailableError("there is no data plane")
+
+    async def _release(self, addresses: list[str]) -> None:
+        if addresses:
+            await self._sockets.release(addresses)
+            self._listening.difference_update(addresses)
+
+
+def _addresses(plan: Plan) -> Iterator[tuple[str, Listener, str]]:
+    """(listener's name, listener, address) of every address of a plan."""
+    for key, entry in plan.objects.items():
+        if isinstance(entry.value, Listener):
+            for address in entry.value.addresses:
+                yield key.name, entry.value, address
+
+
+def _busy(candidate: Candidate, errors: tuple[AddressError, ...]) -> tuple[Diagnostic, ...]:
+    names = {address: name for name, _, address in _addresses(candidate.plan)}
+    found = []
+    for error in errors:
+        held = f" (held by {error.holder})" if error.holder else ""
+        place = candidate.locate("listener", names.get(error.address, ""), "address")
+        found.append(said(place, f"cannot listen on {error.address}: {error.error}{held}"))
+    return tuple(found)
+
+
+def _refused(candidate: Candidate, error: ObjectError) -> Diagnostic:
+    return said(candidate.locate(error.kind, error.name, error.path), error.message)
