@@ -4,10 +4,15 @@ Everything here is a thin face of the Rust core; see the stub `_core.pyi` for wh
 """
 
 from headgate._core._core import (
+    Alike,
     Document,
+    Openings,
     PlanError,
     Router,
     TextError,
+    alike,
+    buckets,
+    change_messages,
     check_tls,
     normalise_path,
     parse_text,
@@ -15,10 +20,15 @@ from headgate._core._core import (
 )
 
 __all__ = [
+    "Alike",
     "Document",
+    "Openings",
     "PlanError",
     "Router",
     "TextError",
+    "alike",
+    "buckets",
+    "change_messages",
     "check_tls",
     "normalise_path",
     "parse_text",

@@ -52,14 +52,17 @@ class Document:
         hashes on every machine.
         """
 
-    def changes(self, old: Document) -> list[tuple[str, str]]:
-        """The objects that are not the same in `old`: those here, then those only `old` has.
+    def changes(self, old: Document) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """The objects that are not the same in `old`: those here, and those only `old` has.
 
         Cheaper than comparing `entries()`; cheapest if one was read with the other as `before`.
         """
 
     def value(self) -> dict[str, Value]:
         """The whole tree, a new one each time."""
+
+    def defines(self, section: str, name: str) -> bool:
+        """Whether `entry` would give something."""
 
     def entry(self, section: str, name: str) -> Value:
         """One object; the name is empty as in `entries`. Raises `KeyError` if it is not there."""
@@ -71,6 +74,65 @@ class Document:
 
         The first question reads the text again; the others only look up.
         """
+
+# alike.rs
+
+@final
+class Openings:
+    """Places in objects of a section whose texts may differ in objects that are alike."""
+
+    def __new__(cls, places: Sequence[tuple[str, Literal["host", "path", "word"]]]) -> Openings:
+        """Of (path, what a text there is made of); raises `ValueError` for another word.
+
+        A path is keys joined by dots; `*` is every key and every item of a list, `!` the only item
+        of a list. A `host` is labels of lower-case letters, digits, `_` and inner `-`; a `path` is
+        segments of letters, digits, `_` and `-`; a `word` is 1 to 200 of those and dots.
+        """
+
+@final
+class Alike:
+    """Objects that differ in nothing but the texts at openings. Immutable."""
+
+    @property
+    def members(self) -> list[int]:
+        """Their places in the names that were asked about, in order."""
+
+    @property
+    def markers(self) -> list[str]:
+        """What stands in `pattern` for what differs."""
+
+    def pattern(self) -> Value:
+        """The object that all members are, but for the markers in it."""
+
+    def texts(self, marker: int) -> list[str]:
+        """What each member has in place of the marker of that index."""
+
+    def stamped(self, kind: str, canonical: bytes) -> tuple[list[bytes], list[bytes]] | None:
+        """Each member's canonical bytes and their digests, by those of the pattern.
+
+        None if these do not have each marker as one whole text. Raises `ValueError` for no kind.
+        """
+
+def alike(
+    document: Document, section: str, names: Sequence[str], openings: Openings, least: int
+) -> list[Alike]:
+    """The objects among `names` that are alike, `least` of them or more; one look at each.
+
+    A name that is no `word`, or that the section does not have, is like no other.
+    """
+
+# plan.rs
+
+def buckets(keys: Sequence[tuple[str, str]]) -> bytes:
+    """The bucket of the digest tree that each (kind, name) falls into, a byte for each."""
+
+def change_messages(
+    kind: str, names: Sequence[str], canonical: Sequence[bytes], most: int
+) -> list[bytes]:
+    """Serialised `ApplyMessage`s that put objects of one kind: names and canonical bytes.
+
+    Each is as long as possible below `most` bytes, or has one object.
+    """
 
 # route.rs
 

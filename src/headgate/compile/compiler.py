@@ -13,8 +13,9 @@ from headgate.compile.node import NodeUnit, node_unit
 from headgate.compile.origins import TextOrigins
 from headgate.compile.reads import Reads, unchanged
 from headgate.compile.review import Review
-from headgate.compile.sources import EntryKey, Source, Sources
+from headgate.compile.sources import Changed, EntryKey, Source, Sources
 from headgate.compile.table import UnitTable
+from headgate.compile.together import LEAST, crowds, together
 from headgate.compile.toplevel import stray
 from headgate.compile.unit import Context, unit
 from headgate.kernel.collector import paused
@@ -50,7 +51,8 @@ class Compiler:
 
     def _load(self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Loaded:
         changed = self._sources.refresh(paths, files, env)
-        changed |= {k for k, u in self._table.reading.items() if not unchanged(files, u.seen)}
+        reading = self._table.reading.items()
+        changed |= dict.fromkeys(k for k, u in reading if not unchanged(files, u.seen))
         if self._node is None or any(section == "node" for section, _ in changed):
             self._node = node_unit(self._sources, env)
         self._compile(changed, files, env)
@@ -68,23 +70,39 @@ class Compiler:
             origins=TextOrigins(tuple(self._sources), self._table.written()),
         )
 
-    def _compile(self, changed: set[EntryKey], files: Files, env: Mapping[str, str]) -> None:
+    def _compile(self, changed: Changed, files: Files, env: Mapping[str, str]) -> None:
         """Listeners first: routes attach to the default ones."""
         self._context = None
         listeners = [key for key in changed if key[0] == "listeners"]
         for key in listeners:
             self._renew(key, files, env)
-        others = changed.difference(listeners)
+        others = changed
         if listeners:
+            others = {key: None for key in changed if key[0] != "listeners"}
             others |= self._default_listeners_changed()
-        for key in others:
+        for key in self._renew_together(others, files, env):
             self._renew(key, files, env)
 
-    def _default_listeners_changed(self) -> set[EntryKey]:
+    def _renew_together(self, keys: Changed, files: Files, env: Mapping[str, str]) -> Changed:
+        """Takes entries that are alike as one; gives those that are left."""
+        if len(keys) < LEAST:
+            return keys
+        done: set[EntryKey] = set()
+        for source, mine in self._sources.by_owner(keys):
+            if source.document is None:
+                continue
+            for crowd in crowds(source.document, mine):
+                units = together(crowd, self._context_of(source, files, env))
+                if units:
+                    self._table.put_all(crowd.keys, units)
+                    done.update(crowd.keys)
+        return {key: None for key in keys if key not in done} if done else keys
+
+    def _default_listeners_changed(self) -> Changed:
         """The routes to compile again because the default listeners are others now."""
         defaults = self._table.default_listeners()
         if defaults == self._defaults:
-            return set()
+            return {}
         self._defaults = defaults
         self._context = None
         return self._table.taking_defaults()
@@ -98,12 +116,16 @@ class Compiler:
         if source is None or source.document is None:
             self._table.drop(key)
             return
+        context = self._context_of(source, files, env)
+        self._table.put(key, unit(section, key[1], source.document.entry(*key), context))
+
+    def _context_of(self, source: Source, files: Files, env: Mapping[str, str]) -> Context:
         context = self._context
         if context is None or context.source is not source or context.reads.is_used:
             reads = Reads(files, source.directory)
             variables = env if source.uses_environment else None
             context = self._context = Context(source, reads, variables, self._defaults)
-        self._table.put(key, unit(section, key[1], source.document.entry(*key), context))
+        return context
 
     def _check_stray(self, key: EntryKey) -> None:
         self._stray.pop(key, None)
@@ -123,19 +145,16 @@ class Compiler:
         changes = self._table.take_changes()
         if node.plan is not None:
             changes[node.plan.key] = node.plan
-        old = self._plan.objects
-        if not old:
-            return {key: new for key, new in changes.items() if new is not None}
-        return {k: new for k, new in changes.items() if not _same(old.get(k), new)}
+        get = self._plan.objects.get
+        return {
+            key: new
+            for key, new in changes.items()
+            if (old := get(key)) is not new
+            and (old is None or new is None or old.digest != new.digest)
+        }
 
     def _watched(self) -> Watched:
         files = {source.path for source in self._sources}
         for unit_ in self._table.reading.values():
             files.update(unit_.seen)
         return Watched(frozenset(files), self._sources.globs)
-
-
-def _same(old: PlanEntry | None, new: PlanEntry | None) -> bool:
-    if old is None or new is None:
-        return old is new
-    return old.digest == new.digest

@@ -74,8 +74,9 @@ def _rewrites(route: Route, objects: Mapping[ObjectKey, PlanEntry]) -> bool:
     uses = list(route.middlewares)
     for name in route.hosts:
         host = objects.get(ObjectKey("host", ObjectName(name)))
-        if host is not None and isinstance(host.value, Host):
-            uses += host.value.middlewares
+        value = host.value if host is not None else None
+        if isinstance(value, Host):
+            uses += value.middlewares
     for use in uses:
         named = objects.get(ObjectKey("middleware", ObjectName(use.use))) if use.use else None
         step = named.value if named else use

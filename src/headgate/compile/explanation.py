@@ -206,7 +206,8 @@ def _with_place(condition: Condition, route: str, locate: Locate) -> Condition:
 
 def _object(plan: Plan, kind: Kind, name: str, node: type[T]) -> T | None:
     entry = plan.objects.get(ObjectKey(kind, ObjectName(name)))
-    return entry.value if entry is not None and isinstance(entry.value, node) else None
+    value = entry.value if entry is not None else None
+    return value if isinstance(value, node) else None
 
 
 def _steps(

@@ -67,11 +67,11 @@ def _warning(loaded: Loaded, kind: Kind, name: str, message: str, allowed: str) 
 
 def _unused_upstreams(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
     used: set[str] = set()
-    for route in _of(plan, "route"):
-        if isinstance(route.value, Route):
-            action = route.value.action
-            used.update(part.upstream for part in action.split or ())
-            used.update([action.upstream] if action.upstream else ())
+    for entry in _of(plan, "route"):
+        route = entry.value
+        if isinstance(route, Route):
+            used.update(part.upstream for part in route.action.split or ())
+            used.update([route.action.upstream] if route.action.upstream else ())
     for upstream in _of(plan, "upstream"):
         if upstream.key.name not in used:
             allowed = "a route that forwards to it, or remove it"
@@ -81,31 +81,34 @@ def _unused_upstreams(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
 def _without_certificate(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
     """Hosts that clients of a TLS listener ask for and that no certificate is offered for."""
     terminating: dict[str, ListenerTls] = {
-        e.key.name: e.value.tls
+        e.key.name: value.tls
         for e in _of(plan, "listener")
-        if isinstance(e.value, Listener) and e.value.tls is not None
+        if isinstance(value := e.value, Listener) and value.tls is not None
     }
     if not terminating:
         return
     certified: set[str] = {
-        e.key.name for e in _of(plan, "host") if isinstance(e.value, Host) and e.value.certificates
+        e.key.name
+        for e in _of(plan, "host")
+        if isinstance(value := e.value, Host) and value.certificates
     }
     warned: set[str] = set()
-    for route in _of(plan, "route"):
-        if not isinstance(route.value, Route):
+    for entry in _of(plan, "route"):
+        route = entry.value
+        if not isinstance(route, Route):
             continue
         strict = [
             name
-            for name in route.value.listeners
+            for name in route.listeners
             if name in terminating and terminating[name].unknown_sni == "reject"
         ]
-        for host in route.value.hosts if strict else ():
+        for host in route.hosts if strict else ():
             if host == "*" or host in warned or _covered(host, certified):
                 continue
             warned.add(host)
             message = f'no certificate is offered for "{host}" on TLS listener "{strict[0]}"'
             allowed = f'`certificate` under [hosts."{host}"], or `unknown_sni = "default"`'
-            yield _warning(loaded, "route", route.key.name, message, allowed)
+            yield _warning(loaded, "route", entry.key.name, message, allowed)
 
 
 def _covered(host: str, certified: set[str]) -> bool:

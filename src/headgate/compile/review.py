@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 
 from headgate.compile.crosscheck import dangling, raw_and_rewritten, taken_twice
 from headgate.compile.node import NodeUnit
+from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey, Source, Sources
 from headgate.compile.table import UnitTable
 from headgate.kernel.diagnostics import Diagnostic, dotted
 from headgate.model.config import SECTIONS
 from headgate.model.problems import Problem
 from headgate.model.text import position
-from headgate.plan.objects import Route
 
 Stray = Mapping[EntryKey, list[tuple[Source, Problem]]]
 
@@ -48,21 +48,20 @@ class Review:
         """Checks the references of what changed; of everything when a name came or went."""
         if table.names_changed:
             self._dangling.clear()
-        for key in list(table.units) if table.names_changed else table.touched:
-            unit = table.units.get(key)
-            if unit is None or not unit.refs:
+        units, names = table.units, table.names
+        right: tuple[Ref, ...] = ()
+        for key in list(units) if table.names_changed else table.touched:
+            unit = units.get(key)
+            # Entries that were compiled together often share one tuple of references.
+            if unit is not None and unit.refs is not right:
+                if found := dangling(unit, key[1], names):
+                    self._dangling[key] = found
+                    continue
+                right = unit.refs
+            if self._dangling:
                 self._dangling.pop(key, None)
-            elif problems := dangling(unit, key[1], table.names):
-                self._dangling[key] = problems
-            else:
-                self._dangling.pop(key, None)
-        for key in table.touched:
-            unit = table.units.get(key)
-            value = unit.plan.value if unit is not None and unit.plan is not None else None
-            if type(value) is Route and value.forward_raw_path:
-                self._raw.add(key)
-            else:
-                self._raw.discard(key)
+        self._raw -= table.touched
+        self._raw.update(k for k in table.touched if (u := units.get(k)) and u.forwards_raw_path)
         table.settle()
 
 

@@ -71,9 +71,9 @@ class Routing:
         self.plan = plan
         self.router = _router(plan.objects.values())
         self._listeners = {
-            key.name: entry.value
+            key.name: listener
             for key, entry in sorted(plan.objects.items())
-            if isinstance(entry.value, Listener)
+            if key.kind == "listener" and isinstance(listener := entry.value, Listener)
         }
 
     def request(self, question: Question) -> Request:

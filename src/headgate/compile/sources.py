@@ -17,6 +17,9 @@ from headgate.model.text import SUFFIXES, position, read_document
 EntryKey = tuple[str, str]
 """(section, name) as the text has them; the name is empty where the section is no table."""
 
+Changed = dict[EntryKey, None]
+"""Entries in the order of the text, each once; looking at them in that order is quickest."""
+
 _WILD: Final = "*?["
 _EMPTY: Final = parse_text("empty", b"{}", "json")
 
@@ -49,17 +52,11 @@ class Source:
 
     def keys(self) -> list[EntryKey]:
         """The entries it defines."""
-        return self.document.changes(_EMPTY) if self.document else []
+        return self.document.changes(_EMPTY)[0] if self.document else []
 
     def defines(self, key: EntryKey) -> bool:
         """Whether it defines that entry."""
-        if self.document is None:
-            return False
-        try:
-            self.document.entry(*key)
-        except KeyError:
-            return False
-        return True
+        return self.document is not None and self.document.defines(*key)
 
     def diagnostic(self, problem: Problem) -> Diagnostic:
         """The problem with its position in this document."""
@@ -87,7 +84,7 @@ class Gathering:
         self.wrong: list[Diagnostic] = []
         self.globs: set[PurePath] = set()
 
-    def gather(self, paths: Iterable[PurePath]) -> None:
+    def gather(self, paths: Sequence[PurePath]) -> None:
         """Reads documents and directories of them, then everything they include."""
         for path in paths:
             if not self._files.is_directory(path):
@@ -97,6 +94,13 @@ class Gathering:
             self.globs.update(patterns)
             for found in sorted(f for pattern in patterns for f in self._files.glob(pattern)):
                 self._add(found)
+        self._refuse_nothing(paths)
+
+    def _refuse_nothing(self, paths: Sequence[PurePath]) -> None:
+        """A file that was emptied and a directory in a file's place are no wish to stop serving."""
+        if paths and not any(s.wrong or s.content.strip() for s in self.sources.values()):
+            message = "there is no config in it"
+            self.wrong.append(Diagnostic(file=str(paths[0]), message=message))
 
     def _add(self, path: PurePath) -> None:
         if path in self.sources:
@@ -169,9 +173,7 @@ class Sources:
         self.shared: set[EntryKey] = set()
         """Entries that several documents define."""
 
-    def refresh(
-        self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]
-    ) -> set[EntryKey]:
+    def refresh(self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Changed:
         """Reads everything again; the entries that are not what they were."""
         before = self._unaffected_by(env)
         gathering = Gathering(files, before)
@@ -191,8 +193,8 @@ class Sources:
             return self._by_path
         return {p: s for p, s in self._by_path.items() if not s.uses_environment}
 
-    def _replace_all(self, sources: dict[PurePath, Source]) -> set[EntryKey]:
-        changed: set[EntryKey] = set()
+    def _replace_all(self, sources: dict[PurePath, Source]) -> Changed:
+        changed: Changed = {}
         old = self._by_path
         for path, source in old.items():
             if path not in sources:
@@ -203,38 +205,39 @@ class Sources:
             if before is source:
                 continue
             if before is None or before.document is None or source.document is None:
-                changed |= self._forget(before) if before else set()
+                changed |= self._forget(before) if before else {}
                 changed |= self._learn(source)
             else:
                 changed |= self._update(before.document, source)
         self._keep_order(changed)
         return changed
 
-    def _forget(self, source: Source) -> set[EntryKey]:
-        keys = set(source.keys())
+    def _forget(self, source: Source) -> Changed:
+        keys = dict.fromkeys(source.keys())
         for key in keys:
             self._disown(key, source.path)
         return keys
 
-    def _learn(self, source: Source) -> set[EntryKey]:
+    def _learn(self, source: Source) -> Changed:
         keys = source.keys()
         for key in keys:
             self._owners.setdefault(key, []).append(source.path)
-        return set(keys)
+        return dict.fromkeys(keys)
 
-    def _update(self, before: Document, source: Source) -> set[EntryKey]:
+    def _update(self, before: Document, source: Source) -> Changed:
         assert source.document is not None  # noqa: S101 - the caller looked
+        here, gone = source.document.changes(before)
         if source.uses_environment:
-            changed = set(source.keys()) | set(before.changes(_EMPTY))
-        else:
-            changed = set(source.document.changes(before))
-        for key in changed:
-            owners = self._owners.setdefault(key, [])
-            if not source.defines(key):
-                self._disown(key, source.path)
+            here = source.keys()
+        for key in gone:
+            self._disown(key, source.path)
+        for key in here:
+            owners = self._owners.get(key)
+            if owners is None:
+                self._owners[key] = [source.path]
             elif source.path not in owners:
                 owners.append(source.path)
-        return changed
+        return dict.fromkeys([*here, *gone])
 
     def _disown(self, key: EntryKey, path: PurePath) -> None:
         owners = self._owners.get(key, [])
@@ -243,8 +246,10 @@ class Sources:
         if not owners:
             self._owners.pop(key, None)
 
-    def _keep_order(self, changed: set[EntryKey]) -> None:
+    def _keep_order(self, changed: Changed) -> None:
         """Owners in the order of the documents, whichever was read again last."""
+        if len(self._by_path) == 1 and not self.shared:
+            return
         order = {path: index for index, path in enumerate(self._by_path)}
         for key in changed:
             owners = self._owners.get(key, ())
@@ -264,6 +269,14 @@ class Sources:
     def owners(self, key: EntryKey) -> list[Source]:
         """The documents that define an entry, in their order; more than one is an error."""
         return [self._by_path[path] for path in self._owners.get(key, ())]
+
+    def by_owner(self, keys: Iterable[EntryKey]) -> Iterable[tuple[Source, list[EntryKey]]]:
+        """Each document with those of the entries that it is the first to define."""
+        found: dict[PurePath, list[EntryKey]] = {}
+        for key in keys:
+            if owners := self._owners.get(key):
+                found.setdefault(owners[0], []).append(key)
+        return [(self._by_path[path], mine) for path, mine in found.items()]
 
     def owner(self, key: EntryKey) -> Source | None:
         """The first document that defines an entry."""

@@ -1,8 +1,8 @@
 """The units of a config, by their place in the text and by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from headgate.compile.sources import EntryKey
+from headgate.compile.sources import Changed, EntryKey
 from headgate.compile.unit import Unit
 from headgate.kernel.ids import BlobId, ObjectName
 from headgate.plan.kinds import KINDS, Kind, ObjectKey
@@ -29,12 +29,31 @@ class UnitTable:
         self.names_changed = False
         """Whether a name came or went since the last `settle`."""
         self._entries: dict[ObjectKey, PlanEntry] = {}
-        self._dirty: set[ObjectKey] = set()
+        self._changes: dict[ObjectKey, PlanEntry | None] = {}
 
     def settle(self) -> None:
         """Forgets what changed: it was looked at."""
         self.touched = set()
         self.names_changed = False
+
+    def put_all(self, keys: Sequence[EntryKey], units: Sequence[Unit]) -> None:
+        """The same as `put` for each; for sound units of one section with the names of their keys.
+
+        Quick unless something was wrong or special about what was there.
+        """
+        if self.renamed or not self._marked().isdisjoint(keys):
+            for key, unit in zip(keys, units, strict=True):
+                self.put(key, unit)
+            return
+        names = self.names[units[0].section.kind]
+        before = len(names)
+        names.update(zip([key[1] for key in keys], keys, strict=True))
+        self.names_changed = self.names_changed or len(names) != before
+        self.units.update(zip(keys, units, strict=True))
+        self.touched.update(keys)
+        plans = {unit.plan.key: unit.plan for unit in units if unit.plan is not None}
+        self._entries.update(plans)
+        self._changes.update(plans)
 
     def put(self, key: EntryKey, unit: Unit) -> None:
         """Takes a unit in place of what was there."""
@@ -60,9 +79,13 @@ class UnitTable:
         if names[unit.name] == key:
             self._enter(unit, unit.plan)
 
+    def _marked(self) -> set[EntryKey]:
+        return {*self.reading, *self.secretive, *self.troubled, *self.renamed}
+
     def _unmark(self, key: EntryKey) -> None:
         for index in (self.reading, self.secretive, self.troubled, self.renamed):
-            index.pop(key, None)
+            if index:
+                index.pop(key, None)
 
     def drop(self, key: EntryKey) -> None:
         """Forgets a unit, if there is one."""
@@ -91,11 +114,11 @@ class UnitTable:
 
     def _enter(self, unit: Unit, plan: PlanEntry | None) -> None:
         if plan is not None:
-            self._dirty.add(plan.key)
+            self._changes[plan.key] = plan
             self._entries[plan.key] = plan
         else:
             key = ObjectKey(unit.section.kind, ObjectName(unit.name))
-            self._dirty.add(key)
+            self._changes[key] = None
             self._entries.pop(key, None)
 
     def twins(self) -> list[tuple[EntryKey, EntryKey]]:
@@ -112,8 +135,7 @@ class UnitTable:
 
     def take_changes(self) -> dict[ObjectKey, PlanEntry | None]:
         """The plan objects put and deleted since the last time this was asked."""
-        changes = {key: self._entries.get(key) for key in self._dirty}
-        self._dirty = set()
+        changes, self._changes = self._changes, {}
         return changes
 
     def entries(self, kind: Kind) -> list[PlanEntry]:
@@ -142,6 +164,6 @@ class UnitTable:
         keys = self.names["listener"]
         return tuple(sorted(n for n, key in keys.items() if self.units[key].is_default_listener))
 
-    def taking_defaults(self) -> set[EntryKey]:
+    def taking_defaults(self) -> Changed:
         """The routes that attach to the default listeners."""
-        return {key for key, unit in self.units.items() if unit.takes_default_listeners}
+        return {key: None for key, unit in self.units.items() if unit.takes_default_listeners}

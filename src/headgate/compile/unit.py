@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -37,13 +38,14 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     plan: PlanEntry | None = None
     refs: tuple[Ref, ...] = ()
     problems: tuple[Problem, ...] = ()
-    seen: Mapping[PurePath, BlobId | None] = msgspec.field(default_factory=dict)
+    seen: Mapping[PurePath, BlobId | None] = MappingProxyType({})
     """Files it refers to, as they were."""
-    blobs: Mapping[BlobId, bytes] = msgspec.field(default_factory=dict)
+    blobs: Mapping[BlobId, bytes] = MappingProxyType({})
     secrets: tuple[str, ...] = ()
     """Texts of its plan object that must not be shown."""
     is_default_listener: bool = False
     takes_default_listeners: bool = False
+    forwards_raw_path: bool = False
 
 
 class Context(msgspec.Struct, frozen=True, gc=False):
@@ -121,4 +123,5 @@ def _compiled(
         tuple(context.reads.secrets),
         is_default_listener=type(model) is Listener and model.default,
         takes_default_listeners=type(model) is Route and model.listeners is None,
+        forwards_raw_path=type(model) is Route and model.forward_path == "raw",
     )

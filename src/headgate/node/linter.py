@@ -18,9 +18,13 @@ class Linter:
     """Looks at the newest config once reloads have paused: one that is replaced at once is never
     looked at, and no reload waits for it."""
 
-    def __init__(self, quiet_s: float = _QUIET_S) -> None:
-        """`quiet_s`: how long no other config must come before one is looked at."""
+    def __init__(self, quiet_s: float = _QUIET_S, idle: asyncio.Event | None = None) -> None:
+        """`quiet_s`: how long no other config must come before one is looked at.
+
+        `idle` is set while no reload is under way; without it none ever is.
+        """
         self._quiet_s = quiet_s
+        self._idle = idle
         self._newest: Candidate | None = None
         self._news = asyncio.Event()
         self.found: tuple[Diagnostic, ...] = ()
@@ -53,7 +57,11 @@ class Linter:
                 self.on_found(tuple(one for one in found if one not in before))
 
     async def _pause(self) -> None:
+        """Returns once nothing came for a while and no reload wants the processor."""
         while self._news.is_set():
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), self._quiet_s)
+            if self._idle is not None and not self._idle.is_set():
+                await self._idle.wait()
+                self._news.set()  # the pause begins again

@@ -37,6 +37,9 @@ class Pipeline:
         self._wish: Wish | None = None
         self._wished = asyncio.Event()
         self.on_result: Callable[[ReloadResult], None] = lambda result: None
+        self.idle = asyncio.Event()
+        """Set while no run is under way."""
+        self.idle.set()
         self.served: Candidate | None = None
         self.last: ReloadResult | None = None
         self.last_success_at: float = 0.0
@@ -58,11 +61,14 @@ class Pipeline:
             wish, self._wish = self._wish, None
             if wish is None:
                 continue
+            self.idle.clear()
             try:
                 result = await self._run(wish)
             except asyncio.CancelledError:
                 wish.result.cancel()
                 raise
+            finally:
+                self.idle.set()
             if wish.load or result.outcome is not Outcome.UNCHANGED:
                 self._record(result)
             if not wish.result.done():

@@ -26,7 +26,7 @@ class Node:
         self.serving = serving
         self.servers = AdminServers(options)
         self.pipeline = Pipeline(source, serving, self.servers)
-        self.linter = Linter()
+        self.linter = Linter(idle=self.pipeline.idle)
         self.is_draining = False
         self.was_serving = False
         self.end: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -12,7 +12,7 @@ from headgate.plan.settings import Settings
 
 PlanObject = Settings | Listener | Host | Route | Middleware | Upstream | Certificate | TlsPolicy
 
-OBJECTS: Final[dict[Kind, type[PlanNode]]] = {
+OBJECTS: Final[dict[Kind, type[PlanObject]]] = {
     "settings": Settings,
     "listener": Listener,
     "host": Host,
@@ -40,6 +40,6 @@ def encode(node: PlanNode) -> bytes:
     return _ENCODER.encode(node)
 
 
-def decode(kind: Kind, canonical: bytes) -> PlanNode:
+def decode(kind: Kind, canonical: bytes) -> PlanObject:
     """The object of that kind; raises `msgspec.ValidationError` if the bytes are not one."""
     return _DECODERS[kind].decode(canonical)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Final, NewType
 
+from headgate._core import buckets
 from headgate.kernel.ids import BlobId
 from headgate.plan.kinds import Kind, ObjectKey
 
@@ -37,7 +38,10 @@ def bucket_of(key: ObjectKey) -> int:
 
 
 class DigestTree:
-    """The digests of a plan; immutable. A change rehashes the touched buckets and the root."""
+    """The digests of a plan; immutable. A change rehashes the touched buckets and the root.
+
+    Each bucket is kept in the order of (kind, name), so that only new names cost a sort.
+    """
 
     __slots__ = ("_buckets", "_digests", "root")
 
@@ -57,20 +61,23 @@ class DigestTree:
     def applied(self, changes: Iterable[tuple[ObjectKey, Digest | None]]) -> "DigestTree":
         """The tree after these changes (None deletes); this one stays as it is."""
         touched: dict[int, dict[ObjectKey, Digest]] = {}
-        for key, digest in changes:
-            at = bucket_of(key)
+        grown: set[int] = set()
+        wanted = dict(changes)
+        for (key, digest), at in zip(wanted.items(), buckets(list(wanted)), strict=True):
             bucket = touched.get(at)
             if bucket is None:
                 bucket = touched[at] = dict(self._buckets[at])
             if digest is None:
                 bucket.pop(key, None)
-            else:
-                bucket[key] = digest
-        buckets, digests = list(self._buckets), list(self._digests)
+                continue
+            if key not in bucket:
+                grown.add(at)
+            bucket[key] = digest
+        after, digests = list(self._buckets), list(self._digests)
         for at, bucket in touched.items():
-            buckets[at] = bucket
-            digests[at] = _bucket_digest(bucket)
-        return DigestTree(tuple(buckets), tuple(digests))
+            after[at] = dict(sorted(bucket.items())) if at in grown else bucket
+            digests[at] = _bucket_digest(after[at])
+        return DigestTree(tuple(after), tuple(digests))
 
     def differing(self, other: "DigestTree") -> set[ObjectKey]:
         """The identities whose digests are not the same in both, or that only one of them has.
@@ -80,13 +87,12 @@ class DigestTree:
         out: set[ObjectKey] = set()
         for at in range(_BUCKETS):
             if self._digests[at] != other._digests[at]:
-                ours, theirs = self._buckets[at], other._buckets[at]
-                keys = ours.keys() | theirs.keys()
-                out.update(key for key in keys if ours.get(key) != theirs.get(key))
+                ours, theirs = self._buckets[at].items(), other._buckets[at].items()
+                out.update([key for key, _ in ours ^ theirs])
         return out
 
 
 def _bucket_digest(bucket: Mapping[ObjectKey, Digest]) -> bytes:
     if not bucket:
         return _EMPTY
-    return sha256(b"".join(bucket[key] for key in sorted(bucket))).digest()
+    return sha256(b"".join(bucket.values())).digest()

@@ -2,23 +2,28 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import msgspec
 
 from headgate.kernel.ids import BlobId, ObjectName
-from headgate.plan.codec import PlanObject, encode
+from headgate.plan.codec import PlanObject, decode, encode
 from headgate.plan.digest import Digest, DigestTree, object_digest
 from headgate.plan.kinds import Kind, ObjectKey
 
 
 class PlanEntry(msgspec.Struct, frozen=True, gc=False):
-    """One object with its canonical bytes, their digest and the blobs it names."""
+    """One object: its canonical bytes, their digest and the blobs it names."""
 
     key: ObjectKey
-    value: PlanObject
     canonical: bytes
     digest: Digest
     blobs: tuple[BlobId, ...] = ()
+
+    @property
+    def value(self) -> PlanObject:
+        """The object, decoded anew each time: some microseconds."""
+        return decode(self.key.kind, self.canonical)
 
 
 def entry(kind: Kind, name: str, value: PlanObject, blobs: Iterable[BlobId] = ()) -> PlanEntry:
@@ -26,7 +31,6 @@ def entry(kind: Kind, name: str, value: PlanObject, blobs: Iterable[BlobId] = ()
     canonical = encode(value)
     return PlanEntry(
         key=ObjectKey(kind, ObjectName(name)),
-        value=value,
         canonical=canonical,
         digest=object_digest(kind, name, canonical),
         blobs=tuple(blobs),
@@ -56,6 +60,8 @@ class Plan:
 
     objects: Mapping[ObjectKey, PlanEntry] = field(default_factory=dict)
     tree: DigestTree = field(default_factory=DigestTree)
+    since: tuple[Digest, tuple[ObjectKey, ...]] | None = field(default=None, compare=False)
+    """The plan this one was made from, and all that may differ from it."""
 
     @property
     def digest(self) -> Digest:
@@ -76,8 +82,9 @@ class Plan:
                 objects.pop(key, None)
             else:
                 objects[key] = new
-        digests = ((key, new.digest if new else None) for key, new in changes.items())
-        return Plan(objects, self.tree.applied(digests))
+        digests = [new.digest if new is not None else None for new in changes.values()]
+        tree = self.tree.applied(zip(changes, digests, strict=True))
+        return Plan(objects, tree, (self.digest, tuple(changes)))
 
 
 def plan_of(entries: Iterable[PlanEntry]) -> Plan:
@@ -85,12 +92,30 @@ def plan_of(entries: Iterable[PlanEntry]) -> Plan:
     return Plan().with_changes({entry.key: entry for entry in entries})
 
 
+def in_order(keys: Iterable[ObjectKey]) -> list[ObjectKey]:
+    """The same as `sorted`, without comparing tuples: a third of the time."""
+    by_kind: dict[Kind, list[ObjectKey]] = {}
+    for key in keys:
+        by_kind.setdefault(key[0], []).append(key)
+    for found in by_kind.values():
+        found.sort(key=itemgetter(1))
+    return [key for kind in sorted(by_kind) for key in by_kind[kind]]
+
+
 def diff(old: Plan, new: Plan) -> Delta:
     """What turns `old` into `new`; costs what differs, not what there is."""
-    keys = sorted(new.tree.differing(old.tree))
-    return Delta(
-        base=old.digest,
-        digest=new.digest,
-        puts=tuple(new.objects[key] for key in keys if key in new.objects),
-        deletes=tuple(key for key in keys if key not in new.objects),
-    )
+    puts: list[PlanEntry] = []
+    deletes: list[ObjectKey] = []
+    for key in in_order(_may_differ(old, new)):
+        before, after = old.objects.get(key), new.objects.get(key)
+        if after is not None and (before is None or before.digest != after.digest):
+            puts.append(after)
+        elif after is None and before is not None:
+            deletes.append(key)
+    return Delta(old.digest, new.digest, tuple(puts), tuple(deletes))
+
+
+def _may_differ(old: Plan, new: Plan) -> Iterable[ObjectKey]:
+    if new.since is not None and new.since[0] == old.digest:
+        return new.since[1]
+    return new.tree.differing(old.tree)

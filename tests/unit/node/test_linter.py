@@ -1,6 +1,7 @@
 """Warnings about the config that is served: the newest only, beside everything else."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -87,6 +88,25 @@ def test_what_was_found_about_a_config_that_is_replaced_meanwhile_is_dropped() -
         assert told == ["", "new"]
 
     play(body)
+
+
+def test_no_look_begins_while_a_reload_is_under_way() -> None:
+    async def all_of_it() -> None:
+        idle, looked = asyncio.Event(), asyncio.Event()
+        linter = Linter(quiet_s=0.001, idle=idle)
+        linter.on_found = lambda _: looked.set()
+        task = asyncio.create_task(linter.run())
+        async with asyncio.timeout(20):
+            linter.look_at(serving("a"))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(looked.wait(), 0.05)
+            assert not linter.found
+            idle.set()
+            await looked.wait()
+            assert linter.found == (warning("a"),)
+        task.cancel()
+
+    asyncio.run(all_of_it())
 
 
 def test_a_look_that_fails_is_no_end() -> None:

@@ -23,6 +23,12 @@ const EVENTS_EVERY: Duration = Duration::from_millis(500);
 /// Stack of the thread and of the few that wait for workers on its behalf.
 const STACK_BYTES: usize = 1024 * 1024;
 
+/// Bytes a sender may be ahead of us, so that a large plan waits for no answers on its way.
+const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Bytes of one HTTP/2 frame, at most; a message of [`MESSAGE_BYTES`] is a few of them.
+const FRAME_BYTES: u32 = 256 * 1024;
+
 /// Connections of control planes that wait to be taken.
 const BACKLOG: i32 = 64;
 
@@ -83,7 +89,13 @@ async fn serve(listener: UnixListener, service: Arc<Service>, link: Arc<Link>) -
     tokio::spawn(report(service.clone(), link));
     let incoming = UnixListenerStream::new(tokio::net::UnixListener::from_std(listener)?);
     let face = DataPlaneServer::new(Shared(service)).max_decoding_message_size(MESSAGE_BYTES);
-    Server::builder().serve_with_incoming(face, incoming).await.map_err(io::Error::other)
+    Server::builder()
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .serve_with_incoming(face, incoming)
+        .await
+        .map_err(io::Error::other)
 }
 
 /// Passes on what the engine reports: events to watchers, lost workers to the supervisor.

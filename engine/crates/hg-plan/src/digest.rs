@@ -47,7 +47,8 @@ pub fn object_digest(kind: Kind, name: &str, bytes: &[u8]) -> Digest {
     Digest(h.finalize().into())
 }
 
-fn bucket(kind: Kind, name: &str) -> u8 {
+/// The bucket an object's digest falls into.
+pub fn bucket(kind: Kind, name: &str) -> u8 {
     let mut h = Sha256::new();
     h.update(kind.as_str());
     h.update([0]);

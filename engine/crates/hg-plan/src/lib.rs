@@ -11,8 +11,10 @@
 
 mod digest;
 mod objects;
+mod pattern;
 mod store;
 
-pub use digest::{Digest, DigestTree, object_digest};
+pub use digest::{Digest, DigestTree, bucket, object_digest};
 pub use objects::*;
+pub use pattern::Pattern;
 pub use store::{Change, Object, ObjectError, ObjectKey, Plan};

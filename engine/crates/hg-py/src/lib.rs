@@ -1,7 +1,9 @@
 //! The extension module `headgate._core._core`: thin faces over the core's crates, one module
 //! each. Conversion and detaching from the interpreter happen here, decisions do not.
 
+mod alike;
 mod dataplane;
+mod plan;
 mod route;
 mod text;
 mod tls;
@@ -15,7 +17,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every face.
-const FACES: [Register; 4] = [dataplane::register, route::register, text::register, tls::register];
+const FACES: [Register; 6] = [
+    alike::register,
+    dataplane::register,
+    plan::register,
+    route::register,
+    text::register,
+    tls::register,
+];
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -71,12 +71,12 @@ fn text_error(py: Python<'_>, name: &str, mistake: &Mistake) -> PyErr {
 
 /// A text that was read. Immutable.
 #[pyclass(frozen, module = "headgate._core._core")]
-struct Document {
+pub(crate) struct Document {
     #[pyo3(get)]
     name: String,
     text: Py<PyBytes>,
     format: Format,
-    document: hg_text::Document,
+    pub(crate) document: hg_text::Document,
     /// Made when the first place is asked for.
     spans: OnceLock<Option<Spans>>,
 }
@@ -102,9 +102,19 @@ impl Document {
     }
 
     /// The objects that are not the same in `old`, as (section, name): those of this document,
-    /// then those that only `old` has.
-    fn changes<'d>(&'d self, py: Python<'_>, old: &'d Document) -> Vec<(&'d str, &'d str)> {
-        py.detach(|| self.document.changes(&old.document))
+    /// and those that only `old` has.
+    fn changes<'py>(
+        &self,
+        py: Python<'py>,
+        old: &Document,
+    ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
+        let (here, gone) = py.detach(|| self.document.changes(&old.document));
+        Ok((names(py, here)?, names(py, gone)?))
+    }
+
+    /// Whether it defines that object.
+    fn defines(&self, section: &str, name: &str) -> bool {
+        self.document.entry(section, name).is_some()
     }
 
     /// The whole tree as dicts, lists, strings, numbers, booleans and None. A new one each time.
@@ -159,15 +169,21 @@ impl From<Step> for Seg {
     }
 }
 
+fn names<'py>(py: Python<'py>, names: hg_text::Names<'_>) -> PyResult<Bound<'py, PyList>> {
+    let mut keys = Keys::new(py);
+    let rows = names.into_iter().map(|(section, name)| (keys.get(section), name));
+    PyList::new(py, rows.collect::<Vec<_>>())
+}
+
 /// Python strings of keys; each is made once per conversion, as the same few keys come again and
 /// again.
-struct Keys<'py, 'd> {
+pub(crate) struct Keys<'py, 'd> {
     py: Python<'py>,
     known: HashMap<&'d str, Bound<'py, PyString>>,
 }
 
 impl<'py, 'd> Keys<'py, 'd> {
-    fn new(py: Python<'py>) -> Self {
+    pub(crate) fn new(py: Python<'py>) -> Self {
         Keys { py, known: HashMap::new() }
     }
 
@@ -177,7 +193,10 @@ impl<'py, 'd> Keys<'py, 'd> {
 }
 
 /// Cost: one Python object per value. Depth is bounded by [`hg_text::MAX_DEPTH`].
-fn to_python<'py, 'd>(value: &'d Value, keys: &mut Keys<'py, 'd>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn to_python<'py, 'd>(
+    value: &'d Value,
+    keys: &mut Keys<'py, 'd>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = keys.py;
     Ok(match value {
         Value::Null => py.None().into_bound(py),

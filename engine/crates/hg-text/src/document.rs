@@ -31,6 +31,9 @@ pub struct Entry<'d> {
     pub value: &'d Value,
 }
 
+/// Objects by (section, name).
+pub type Names<'d> = Vec<(&'d str, &'d str)>;
+
 impl Document {
     /// Reads a text.
     ///
@@ -83,15 +86,22 @@ impl Document {
 
     /// The objects in the order of the text.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.placed().map(|(_, entry)| entry)
+    }
+
+    /// The objects with the positions of section and name.
+    fn placed(&self) -> impl Iterator<Item = ((usize, usize), Entry<'_>)> {
         let sections = self.base.named().iter().enumerate();
         sections.flat_map(move |(at, section)| {
             let named = section.value.named();
-            let whole = named.is_empty().then_some(("", &section.value));
+            let whole = named.is_empty().then_some(((at, 0), "", &section.value));
             let named = named.iter().enumerate().map(move |(name_at, e)| {
-                (&*e.key, self.edited.get(&(at, name_at)).unwrap_or(&e.value))
+                let place = (at, name_at);
+                (place, &*e.key, self.edited.get(&place).unwrap_or(&e.value))
             });
             let section = &*section.key;
-            whole.into_iter().chain(named).map(move |(name, value)| Entry { section, name, value })
+            let all = whole.into_iter().chain(named);
+            all.map(move |(place, name, value)| (place, Entry { section, name, value }))
         })
     }
 
@@ -119,22 +129,33 @@ impl Document {
         }
     }
 
-    /// The objects that are not the same in `old`: (section, name), those of `self` first, then
-    /// those that only `old` has.
+    /// The same as [`Document::entry`], quicker if it is at that place.
+    fn entry_near(&self, (at, name_at): (usize, usize), entry: &Entry<'_>) -> Option<&Value> {
+        let section = self.base.named().get(at).filter(|s| *s.key == *entry.section);
+        match section.and_then(|s| s.value.named().get(name_at)) {
+            Some(e) if *e.key == *entry.name => {
+                Some(self.edited.get(&(at, name_at)).unwrap_or(&e.value))
+            }
+            _ => self.entry(entry.section, entry.name),
+        }
+    }
+
+    /// The objects that are not the same in `old`: (section, name), those of `self` in the first
+    /// list, those that only `old` has in the second.
     ///
     /// Cost: the edited ones if one document was reread from the other or both from a third;
     /// otherwise one comparison per object, no hashing.
-    pub fn changes<'d>(&'d self, old: &'d Document) -> Vec<(&'d str, &'d str)> {
+    pub fn changes<'d>(&'d self, old: &'d Document) -> (Names<'d>, Names<'d>) {
         if Arc::ptr_eq(&self.base, &old.base) {
-            return self.edits_since(old);
+            return (self.edits_since(old), Vec::new());
         }
-        let differs = |e: &Entry<'_>| old.entry(e.section, e.name) != Some(e.value);
-        let gone = |e: &Entry<'_>| self.entry(e.section, e.name).is_none();
-        let new = self.entries().filter(differs).map(|e| (e.section, e.name));
-        new.chain(old.entries().filter(gone).map(|e| (e.section, e.name))).collect()
+        let new = self.placed().filter(|(at, e)| old.entry_near(*at, e) != Some(e.value));
+        let gone = old.placed().filter(|(at, e)| self.entry_near(*at, e).is_none());
+        let name = |(_, e): (_, Entry<'d>)| (e.section, e.name);
+        (new.map(name).collect(), gone.map(name).collect())
     }
 
-    fn edits_since<'d>(&'d self, old: &Document) -> Vec<(&'d str, &'d str)> {
+    fn edits_since<'d>(&'d self, old: &Document) -> Names<'d> {
         let mut places: Vec<_> = self.edited.keys().chain(old.edited.keys()).collect();
         places.sort_unstable();
         places.dedup();

@@ -21,13 +21,16 @@ pub(crate) fn apply(old: &Document, old_text: &[u8], text: &[u8]) -> Option<Docu
     }
     let (old_text, text) = (decode(old_text).ok()?, decode(text).ok()?);
     let window = Window::of(old.headers(), old_text, text)?;
+    if window.headers.len() > MAX_EDITED || old.edited_count() > MAX_EDITED {
+        return None; // before it is read twice
+    }
     let mut fresh = Vec::new();
     let read: Value = toml::read_with_headers(text.get(window.new.clone())?, &mut fresh).ok()?;
     let outside = old.headers().iter().enumerate().filter(|(i, _)| !window.headers.contains(i));
     let inside = old.headers().get(window.headers.clone())?;
     let same = objects(inside).eq(objects(&fresh));
     let shared = outside.clone().any(|(_, o)| inside.iter().any(|h| h.object == o.object));
-    if !same || shared || inside.len() > MAX_EDITED || old.edited_count() > MAX_EDITED {
+    if !same || shared {
         return None;
     }
     let values = placed(old.base(), read)?;

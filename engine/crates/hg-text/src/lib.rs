@@ -14,6 +14,7 @@
 //! In all three a key given twice in one map is an error that names both places, integers must
 //! fit 64 bits with sign, and `nan` and `inf` are refused.
 
+mod alike;
 mod digest;
 mod document;
 mod edit;
@@ -25,8 +26,9 @@ mod toml;
 mod value;
 mod yaml;
 
+pub use alike::{Alike, Openings, Plain};
 pub use digest::SubtreeHash;
-pub use document::{Document, Entry as DocumentEntry};
+pub use document::{Document, Entry as DocumentEntry, Names};
 pub use fault::TextError;
 pub use position::{Position, Span};
 pub use spans::{Seg, Spans, Which, locate};

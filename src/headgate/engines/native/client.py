@@ -67,11 +67,14 @@ class DataPlaneClient:
             reply.draining,
         )
 
-    async def apply(self, messages: Iterator[pb.ApplyMessage]) -> pb.ApplyReply:
-        """One transaction; the reply as it came. What `messages` raises comes through."""
+    async def apply(self, messages: Iterator[bytes]) -> pb.ApplyReply:
+        """One transaction of serialised `ApplyMessage`s; the reply as it came.
+
+        What `messages` raises comes through.
+        """
         call = self._channel.stream_unary(
             _SERVICE + "Apply",
-            request_serializer=pb.ApplyMessage.SerializeToString,
+            request_serializer=None,
             response_deserializer=pb.ApplyReply.FromString,
         )(timeout=_APPLY_S)
         try:

@@ -103,7 +103,7 @@ class NativeEngine:
 
     def _messages(
         self, plan: Plan, blobs: Mapping[BlobId, bytes], sent: dict[BlobId, bytes]
-    ) -> Iterator[pb.ApplyMessage]:
+    ) -> Iterator[bytes]:
         """A delta with the material of what changed, or everything with what was asked for."""
         if self._known.objects and self._known.digest.hex() == self._held:
             delta = diff(self._known, plan)

@@ -1,5 +1,6 @@
 //! What the three formats have in common; each format's own rules are in the files beside.
 
+mod alike;
 mod document;
 mod edit;
 mod json;

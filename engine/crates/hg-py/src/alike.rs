@@ -1,0 +1,123 @@
+//! Objects of a document that differ in a few plain texts, and their canonical bytes.
+
+use crate::text::{Document, Keys, to_python};
+use hg_plan::{Digest, Kind, Pattern, object_digest};
+use hg_text::Plain;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+
+/// Adds `alike`, `Alike` and `Openings`.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Openings>()?;
+    module.add_class::<Alike>()?;
+    module.add_function(wrap_pyfunction!(alike, module)?)
+}
+
+/// Places in objects of a section whose texts may differ.
+#[pyclass(frozen, module = "headgate._core._core")]
+struct Openings(hg_text::Openings);
+
+#[pymethods]
+impl Openings {
+    /// Of (path, `host`, `path` or `word`): see `hg_text::Openings::add`.
+    ///
+    /// Raises `ValueError` for another word.
+    #[new]
+    fn new(places: Vec<(String, String)>) -> PyResult<Self> {
+        let mut openings = hg_text::Openings::default();
+        for (path, word) in places {
+            let Some(plain) = Plain::from_name(&word) else {
+                return Err(PyValueError::new_err(format!("no text is made of {word:?}")));
+            };
+            openings.add(&path, plain);
+        }
+        Ok(Self(openings))
+    }
+}
+
+/// The objects among `names` that are alike, `least` of them or more.
+#[pyfunction]
+fn alike(
+    py: Python<'_>,
+    document: &Bound<'_, Document>,
+    section: &str,
+    names: Vec<Bound<'_, PyString>>,
+    openings: &Bound<'_, Openings>,
+    least: usize,
+) -> PyResult<Vec<Alike>> {
+    let names = names.iter().map(|name| name.to_str()).collect::<PyResult<Vec<_>>>()?;
+    let (document, openings) = (&document.get().document, &openings.get().0);
+    Ok(py.detach(|| {
+        let groups = document.alike(section, &names, openings, least);
+        let own = |group: hg_text::Alike<'_>| Alike {
+            names: group.members.iter().map(|&at| names[at].into()).collect(),
+            markers: group.markers(),
+            pattern: group.pattern(openings),
+            texts: group.texts.iter().map(|&text| text.into()).collect(),
+            members: group.members,
+        };
+        groups.into_iter().map(own).collect()
+    }))
+}
+
+/// Objects that are alike.
+#[pyclass(frozen, module = "headgate._core._core")]
+struct Alike {
+    /// Their places in the names that were asked about.
+    #[pyo3(get)]
+    members: Vec<usize>,
+    /// What stands in `pattern` for what differs.
+    #[pyo3(get)]
+    markers: Vec<String>,
+    names: Vec<Box<str>>,
+    pattern: hg_text::Value,
+    /// As many as markers for each member.
+    texts: Vec<Box<str>>,
+}
+
+#[pymethods]
+impl Alike {
+    /// The object that all members are, but for the markers in it.
+    fn pattern<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_python(&self.pattern, &mut Keys::new(py))
+    }
+
+    /// What each member has in place of a marker.
+    fn texts<'py>(&self, py: Python<'py>, marker: usize) -> PyResult<Bound<'py, PyList>> {
+        let every = self.markers.len().max(1);
+        let texts = self.texts.iter().skip(marker).step_by(every).map(|text| &**text);
+        PyList::new(py, texts.collect::<Vec<_>>())
+    }
+
+    /// Each member's canonical bytes and their digests, by the canonical bytes of the pattern; None
+    /// if these do not have each marker as one whole text.
+    fn stamped<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        canonical: &[u8],
+    ) -> PyResult<Option<(Bound<'py, PyList>, Bound<'py, PyList>)>> {
+        let Some(kind) = Kind::parse(kind) else {
+            return Err(PyValueError::new_err(format!("no kind {kind:?}")));
+        };
+        let Some(made) = py.detach(|| self.made(kind, canonical)) else { return Ok(None) };
+        let canonical = made.iter().map(|(bytes, _)| PyBytes::new(py, bytes));
+        let canonical = PyList::new(py, canonical.collect::<Vec<_>>())?;
+        let digests = made.iter().map(|(_, digest)| PyBytes::new(py, &digest.0));
+        Ok(Some((canonical, PyList::new(py, digests.collect::<Vec<_>>())?)))
+    }
+}
+
+impl Alike {
+    fn made(&self, kind: Kind, canonical: &[u8]) -> Option<Vec<(Vec<u8>, Digest)>> {
+        let pattern = Pattern::new(canonical, &self.markers)?;
+        let every = self.markers.len();
+        let made = self.names.iter().enumerate().map(|(at, name)| {
+            let bytes = pattern.with(self.texts.get(at * every..(at + 1) * every).unwrap_or(&[]));
+            let digest = object_digest(kind, name, &bytes);
+            (bytes, digest)
+        });
+        Some(made.collect())
+    }
+}

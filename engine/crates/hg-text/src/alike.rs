@@ -1,0 +1,283 @@
+//! Objects that differ in nothing but a few plain texts: what is found out about one of them
+//! holds for all.
+//!
+//! Which texts may differ is for the caller to say ([`Openings`]): places in an object, and what a
+//! text there is made of. Everything else (keys, their order, types, other texts) must be equal.
+
+use crate::{Document, Value};
+use foldhash::{HashMap, HashMapExt as _};
+
+/// What a text is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain {
+    /// A host name in lower case: labels of letters, digits, `_` and inner `-`, up to 253 bytes.
+    Host,
+    /// A path of segments of letters, digits, `_` and `-`, without a slash at its end.
+    Path,
+    /// 1 to 200 letters, digits, `.`, `_` and `-`.
+    Word,
+}
+
+impl Plain {
+    /// `host`, `path` or `word`.
+    pub fn from_name(name: &str) -> Option<Plain> {
+        match name {
+            "host" => Some(Plain::Host),
+            "path" => Some(Plain::Path),
+            "word" => Some(Plain::Word),
+            _ => None,
+        }
+    }
+
+    /// Whether a text is made so.
+    pub fn admits(self, text: &str) -> bool {
+        match self {
+            Plain::Host => text.len() <= 253 && text.split('.').all(is_label),
+            Plain::Path => text.strip_prefix('/').is_some_and(|rest| {
+                rest.split('/').all(|segment| !segment.is_empty() && segment.bytes().all(is_inner))
+            }),
+            Plain::Word => {
+                (1..=200).contains(&text.len()) && text.bytes().all(|b| b == b'.' || is_inner(b))
+            }
+        }
+    }
+
+    /// A text of that make that says which opening it stands for; with capitals where they count.
+    fn marker(self, opening: usize) -> String {
+        match self {
+            Plain::Host => format!("opening-{opening}.invalid"),
+            Plain::Path => format!("/Opening-{opening}-here"),
+            Plain::Word => format!("Opening-{opening}-word"),
+        }
+    }
+}
+
+fn is_inner(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| is_inner(b) && !b.is_ascii_uppercase())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// The places of an object whose texts may differ.
+#[derive(Clone, Debug, Default)]
+pub struct Openings {
+    here: Option<Plain>,
+    /// Below a map, by key.
+    keys: Vec<(String, Openings)>,
+    /// Below every other key of a map, and every item of a list.
+    each: Option<Box<Openings>>,
+    /// Below the one item of a list that has no other.
+    only: Option<Box<Openings>>,
+}
+
+impl Openings {
+    /// Adds a place: keys from the object down, joined by dots; `*` is every key and every item,
+    /// `!` the only item of a list.
+    pub fn add(&mut self, path: &str, plain: Plain) {
+        let mut at = self;
+        for step in path.split('.') {
+            at = match step {
+                "*" => at.each.get_or_insert_default(),
+                "!" => at.only.get_or_insert_default(),
+                key => at.below(key),
+            };
+        }
+        at.here = Some(plain);
+    }
+
+    fn below(&mut self, key: &str) -> &mut Openings {
+        let at = self.keys.iter().position(|(k, _)| k == key).unwrap_or_else(|| {
+            self.keys.push((key.to_owned(), Openings::default()));
+            self.keys.len() - 1
+        });
+        &mut self.keys[at].1
+    }
+
+    fn key(&self, key: &str) -> Option<&Openings> {
+        let named = self.keys.iter().find(|(k, _)| k == key).map(|(_, below)| below);
+        named.or(self.each.as_deref())
+    }
+
+    fn item(&self, count: usize) -> Option<&Openings> {
+        self.only.as_deref().filter(|_| count == 1).or(self.each.as_deref())
+    }
+}
+
+/// Objects that are alike.
+#[derive(Debug)]
+pub struct Alike<'d> {
+    /// Places in the list of names that was asked about, in its order.
+    pub members: Vec<usize>,
+    /// The members' texts: as many as there are [`Alike::markers`] of the first, then of the second
+    /// member …
+    pub texts: Vec<&'d str>,
+    /// What each opening takes, and whether the texts there do differ.
+    openings: Vec<(Plain, bool)>,
+    /// The first member.
+    first: &'d Value,
+}
+
+impl Alike<'_> {
+    /// What stands in [`Alike::pattern`] for each text that differs.
+    pub fn markers(&self) -> Vec<String> {
+        let open = self.openings.iter().filter(|(_, differs)| *differs);
+        open.enumerate().map(|(at, (plain, _))| plain.marker(at)).collect()
+    }
+
+    /// The object that all members are, with [`Alike::markers`] in place of what differs.
+    pub fn pattern(&self, openings: &Openings) -> Value {
+        let mut pattern = self.first.clone();
+        let mut markers = self.markers().into_iter();
+        let open = self.openings.iter().map(|(_, differs)| *differs);
+        let mut marks = open.map(|differs| if differs { markers.next() } else { None });
+        mark(&mut pattern, Some(openings), &mut marks);
+        pattern
+    }
+
+    /// Closes the openings where every member has the same text.
+    fn close(&mut self) {
+        let every = self.openings.len().max(1);
+        for (at, (_, differs)) in self.openings.iter_mut().enumerate() {
+            let mut texts = self.texts.iter().skip(at).step_by(every);
+            let first = texts.next();
+            *differs = texts.any(|text| Some(text) != first);
+        }
+        let mut open = self.openings.iter().map(|(_, differs)| *differs).cycle();
+        self.texts.retain(|_| open.next().unwrap_or_default());
+    }
+}
+
+impl Document {
+    /// The objects among `names` that are alike, `least` of them or more. One whose name is no
+    /// [`Plain::Word`] is like no other.
+    ///
+    /// Cost: one look at each value.
+    pub fn alike(
+        &self,
+        section: &str,
+        names: &[&str],
+        openings: &Openings,
+        least: usize,
+    ) -> Vec<Alike<'_>> {
+        let mut groups: Vec<Alike<'_>> = Vec::new();
+        let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut look = Look::default();
+        for (at, name) in names.iter().enumerate() {
+            let Some(value) = self.entry(section, name).filter(|_| Plain::Word.admits(name)) else {
+                continue;
+            };
+            look.begin();
+            look.write(value, Some(openings));
+            let group = known.get(&look.shape).copied().unwrap_or_else(|| {
+                known.insert(look.shape.clone(), groups.len());
+                let openings = look.openings.iter().map(|plain| (*plain, true)).collect();
+                groups.push(Alike {
+                    members: Vec::new(),
+                    openings,
+                    texts: Vec::new(),
+                    first: value,
+                });
+                groups.len() - 1
+            });
+            if let Some(group) = groups.get_mut(group) {
+                group.members.push(at);
+                group.texts.append(&mut look.texts);
+            }
+        }
+        groups.retain(|group| group.members.len() >= least);
+        groups.iter_mut().for_each(Alike::close);
+        groups
+    }
+}
+
+/// A value as bytes that are equal exactly for values that are alike, and the texts that are open.
+#[derive(Default)]
+struct Look<'d> {
+    shape: Vec<u8>,
+    openings: Vec<Plain>,
+    texts: Vec<&'d str>,
+}
+
+impl<'d> Look<'d> {
+    fn begin(&mut self) {
+        self.shape.clear();
+        self.openings.clear();
+        self.texts.clear();
+    }
+
+    /// Each value as a letter, then its content; lengths first, so that no two shapes are alike.
+    fn write(&mut self, value: &'d Value, openings: Option<&Openings>) {
+        match value {
+            Value::Null => self.shape.push(b'n'),
+            Value::Bool(truth) => self.shape.push(if *truth { b't' } else { b'f' }),
+            Value::Int(number) => self.tagged(b'i', number.to_le_bytes()),
+            Value::Float(number) => self.tagged(b'd', number.to_le_bytes()),
+            Value::Str(text) => match opened(text, openings) {
+                Some(plain) => {
+                    self.shape.push(b'o');
+                    self.openings.push(plain);
+                    self.texts.push(text);
+                }
+                None => self.text(text),
+            },
+            Value::List(items) => {
+                self.tagged(b'l', (items.len() as u64).to_le_bytes());
+                let below = openings.and_then(|o| o.item(items.len()));
+                items.iter().for_each(|item| self.write(&item.value, below));
+            }
+            Value::Map(map) => {
+                self.tagged(b'm', (map.entries().len() as u64).to_le_bytes());
+                for entry in map.entries() {
+                    self.text(&entry.key);
+                    self.write(&entry.value, openings.and_then(|o| o.key(&entry.key)));
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.tagged(b's', (text.len() as u64).to_le_bytes());
+        self.shape.extend_from_slice(text.as_bytes());
+    }
+
+    fn tagged(&mut self, tag: u8, bytes: [u8; 8]) {
+        self.shape.push(tag);
+        self.shape.extend_from_slice(&bytes);
+    }
+}
+
+fn opened(text: &str, openings: Option<&Openings>) -> Option<Plain> {
+    openings.and_then(|o| o.here).filter(|plain| plain.admits(text))
+}
+
+/// Puts marks where [`Look::write`] finds openings, in the same order; none = the text stays.
+fn mark(
+    value: &mut Value,
+    openings: Option<&Openings>,
+    marks: &mut impl Iterator<Item = Option<String>>,
+) {
+    match value {
+        Value::Str(text) => {
+            if opened(text, openings).is_some()
+                && let Some(Some(marker)) = marks.next()
+            {
+                *text = marker.into();
+            }
+        }
+        Value::List(items) => {
+            let below = openings.and_then(|o| o.item(items.len()));
+            items.iter_mut().for_each(|item| mark(&mut item.value, below, marks));
+        }
+        Value::Map(map) => {
+            for entry in map.entries_mut() {
+                mark(&mut entry.value, openings.and_then(|o| o.key(&entry.key)), marks);
+            }
+        }
+        _ => {}
+    }
+}

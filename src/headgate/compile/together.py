@@ -1,0 +1,113 @@
+"""Entries that differ in nothing but a few plain texts, compiled as one.
+
+A large config is mostly one route written ten thousand times, with other hosts and names. What
+such a text is made of is narrow enough that no validator looks into it: it comes out as it went
+in. So one entry is compiled with markers in place of those texts, and the core puts each entry's
+own texts in place of the markers in the canonical bytes. What is wrong, reads a file or holds a
+secret is compiled by itself, where it can be complained about.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, cast
+
+import msgspec
+
+from headgate._core import Alike, Document, Openings, alike
+from headgate.compile.resolved import Ref
+from headgate.compile.sources import EntryKey
+from headgate.compile.unit import Context, Unit, unit
+from headgate.model.config import SECTIONS, Section
+from headgate.plan.digest import Digest
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.plan import PlanEntry
+
+LEAST: Final = 16
+"""Fewer entries than this are not worth looking for what they have in common."""
+
+_EDITS: Final[list[tuple[str, Literal["host", "path", "word"]]]] = [
+    (f"middlewares.*.{side}_headers.{edit}.*", "word")
+    for side in ("request", "response")
+    for edit in ("set", "add")
+]
+_OPENINGS: Final = {
+    "routes": Openings(
+        [
+            ("hosts", "host"),
+            ("hosts.!", "host"),
+            ("match.path.exact", "path"),
+            ("match.path.prefix", "path"),
+            ("match.*.path.exact", "path"),
+            ("match.*.path.prefix", "path"),
+            ("upstream", "word"),
+            *_EDITS,
+        ]
+    ),
+}
+"""By section, where a text of that make is taken over as it is."""
+
+
+class Crowd(msgspec.Struct, frozen=True):
+    """Entries of one section that are alike."""
+
+    section: Section
+    keys: list[EntryKey]
+    document: Document
+    alike: Alike
+
+
+def crowds(document: Document, keys: Sequence[EntryKey]) -> Iterator[Crowd]:
+    """The entries of a document that are worth compiling together."""
+    for name, openings in _OPENINGS.items():
+        mine = [key for key in keys if key[0] == name]
+        if len(mine) < LEAST:
+            continue
+        for group in alike(document, name, [key[1] for key in mine], openings, LEAST):
+            yield Crowd(SECTIONS[name], [mine[at] for at in group.members], document, group)
+
+
+def together(crowd: Crowd, context: Context) -> list[Unit]:
+    """What each entry came to; nothing at all if they must be looked at one by one."""
+    section, group = crowd.section, crowd.alike
+    name = crowd.keys[0][1]
+    pattern = unit(section, name, group.pattern(), context)
+    if pattern.plan is None or context.reads.is_used:
+        return []
+    stamped = group.stamped(section.kind, pattern.plan.canonical)
+    first = unit(section, name, crowd.document.entry(*crowd.keys[0]), context)
+    if stamped is None or first.plan is None or first.plan.canonical != stamped[0][0]:
+        return []
+    return _units(crowd, pattern, *stamped)
+
+
+def _units(crowd: Crowd, pattern: Unit, canonical: list[bytes], digests: list[bytes]) -> list[Unit]:
+    kind, names = crowd.section.kind, [key[1] for key in crowd.keys]
+    keys = (tuple.__new__(ObjectKey, (kind, name)) for name in names)  # half the time
+    plans = map(PlanEntry, keys, canonical, cast("list[Digest]", digests))
+    refs = _references(pattern, crowd.alike, len(names))
+    same = (
+        pattern.problems,
+        pattern.seen,
+        pattern.blobs,
+        pattern.secrets,
+        pattern.is_default_listener,
+        pattern.takes_default_listeners,
+        pattern.forwards_raw_path,
+    )
+    return [
+        Unit(crowd.section, name, plan, mine, *same)
+        for name, plan, mine in zip(names, plans, refs, strict=True)
+    ]
+
+
+def _references(pattern: Unit, group: Alike, count: int) -> Sequence[tuple[Ref, ...]]:
+    """Each entry's own references; one tuple for all when nothing of it is open."""
+    places = {mark: at for at, mark in enumerate(group.markers)}
+    if not any(ref.name in places for ref in pattern.refs):
+        return [pattern.refs] * count
+    columns = [
+        [Ref(ref.kind, text, ref.path) for text in group.texts(places[ref.name])]
+        if ref.name in places
+        else [ref] * count
+        for ref in pattern.refs
+    ]
+    return list(zip(*columns, strict=True))

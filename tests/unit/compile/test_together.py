@@ -1,0 +1,149 @@
+"""Entries compiled together come out as each by itself."""
+
+import random
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Final
+from unittest.mock import patch
+
+import pytest
+from config_text import to_json, to_toml, to_yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from memory_files import MemoryFiles
+
+from headgate.compile import compiler, together
+from headgate.compile.compiler import Compiler
+from headgate.compile.loaded import Loaded
+from headgate.compile.unit import unit
+from headgate.plan.codec import encode
+from headgate.plan.digest import object_digest
+
+WRITERS = {"toml": to_toml, "yaml": to_yaml, "json": to_json}
+ENV = {"HOST": "env.example", "TOKEN": "hunter2"}
+FILES = {"secret.txt": "hunter3\n"}
+
+HOSTS: Final = ["a.example", "B.Example", "*.c.example", "d..e", "x", "${env:HOST}", "*"]
+PATHS: Final = ["/v1", "/v1/", "/", "v1", "/a.b", "/%41", "/a//b"]
+WORDS: Final = ["app", "gone", "a b", "", "${host}", "$", "${env:TOKEN}", "Opening-0-Word"]
+
+host = st.sampled_from(HOSTS)
+path = st.builds(
+    lambda kind, p: {"path": {kind: p}},
+    st.sampled_from(["exact", "prefix"]),
+    st.sampled_from(PATHS),
+)
+value = st.sampled_from(WORDS) | st.just({"file": "secret.txt"})
+edits = st.builds(
+    lambda side, edit, v: {f"{side}_headers": {edit: {"x-v": v}}},
+    st.sampled_from(["request", "response"]),
+    st.sampled_from(["set", "add"]),
+    value,
+)
+route = st.fixed_dictionaries(
+    {"upstream": st.sampled_from(["app", "app", "gone", ""])},
+    optional={
+        "hosts": host | st.lists(host, min_size=1, max_size=2),
+        "match": path | st.lists(path, max_size=2),
+        "middlewares": st.lists(edits, max_size=2),
+        "forward_path": st.sampled_from(["raw", "normalised"]),
+        "priority": st.integers(0, 2),
+        "colour": st.just("blue"),
+    },
+)
+
+
+def config(routes: Mapping[str, object], listeners: bool = True) -> dict[str, Mapping[str, object]]:
+    listener = {"address": "127.0.0.1:8000", "protocol": "http", "default": listeners}
+    return {
+        "listeners": {"web": listener},
+        "upstreams": {"app": {"endpoints": ["127.0.0.1:1"]}},
+        "routes": routes,
+    }
+
+
+def files(document: Mapping[str, Mapping[str, object]], suffix: str) -> MemoryFiles:
+    return MemoryFiles({**FILES, f"main.{suffix}": WRITERS[suffix](dict(document))})
+
+
+def load(kept: Compiler, document: Mapping[str, Mapping[str, object]], suffix: str) -> Loaded:
+    return kept.load([PurePath(f"main.{suffix}")], files(document, suffix), ENV)
+
+
+def both(documents: list[Mapping[str, Mapping[str, object]]], suffix: str) -> None:
+    """Loads one document after the other, together and one by one, and compares."""
+    one, many = Compiler(), Compiler()
+    for document in documents:
+        with patch.object(compiler, "LEAST", 1 << 30):
+            alone = load(one, document, suffix)
+        with patch.object(compiler, "LEAST", 2), patch.object(together, "LEAST", 2):
+            crowd = load(many, document, suffix)
+        assert crowd.diagnostics == alone.diagnostics
+        assert crowd.secrets == alone.secrets
+        assert crowd.watched == alone.watched
+        assert (crowd.plan is None) == (alone.plan is None)
+        if crowd.plan is not None and alone.plan is not None:
+            assert crowd.plan.digest == alone.plan.digest
+            assert crowd.plan.objects == alone.plan.objects
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(route, min_size=1, max_size=4), min_size=1, max_size=3),
+    st.sampled_from(sorted(WRITERS)),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_together_and_one_by_one_give_the_same(
+    versions: list[list[dict[str, object]]], suffix: str, listeners: bool, chance: random.Random
+) -> None:
+    names = ["r0", "r 1", "Opening-0-Word", "r3", "r4", "r5", "r6", "r7"]
+    documents: list[Mapping[str, Mapping[str, object]]] = [
+        config({name: chance.choice(routes) for name in names}, listeners) for routes in versions
+    ]
+    both(documents, suffix)
+
+
+def numbered(count: int, **more: object) -> dict[str, Mapping[str, object]]:
+    return config(
+        {f"r{i}": {"hosts": [f"h{i}.example"], "upstream": "app", **more} for i in range(count)}
+    )
+
+
+def test_many_alike_are_validated_a_few_times_only() -> None:
+    """The pattern and the first; everything else is put together from them."""
+    edits = {"response_headers": {"set": {"x-v": "1"}}}
+    document = numbered(200, middlewares=[edits], match={"path": {"prefix": "/v1"}})
+    with (
+        patch.object(together, "unit", wraps=unit) as validated,
+        patch.object(compiler, "unit", wraps=unit) as alone,
+    ):
+        plan = load(Compiler(), document, "toml").plan
+    assert validated.call_count == 2
+    assert {call.args[0].key for call in alone.call_args_list} == {"listeners", "upstreams"}
+    assert plan is not None
+    for key, entry in plan.objects.items():
+        assert entry.canonical == encode(entry.value)
+        assert entry.digest == object_digest(key.kind, key.name, entry.canonical)
+
+
+@pytest.mark.parametrize("name", ["r7", "r199"])
+def test_one_that_is_wrong_is_told_at_its_place(name: str) -> None:
+    document = numbered(200)
+    routes = dict(document["routes"])
+    routes[name] = {"hosts": ["h.example"], "upstream": "gone"}
+    loaded = load(Compiler(), {**document, "routes": routes}, "toml")
+    [wrong] = loaded.errors
+    assert wrong.path == f"routes.{name}.upstream"
+    assert wrong.line > 1
+
+
+def test_references_of_each_are_its_own() -> None:
+    document = numbered(40)
+    upstreams = {f"u{i}": {"endpoints": [f"127.0.0.1:{i + 1}"]} for i in range(40)}
+    routes = {f"r{i}": {"hosts": f"h{i}.example", "upstream": f"u{i}"} for i in range(40)}
+    kept = Compiler()
+    assert not load(kept, {**document, "routes": routes, "upstreams": upstreams}, "toml").errors
+    del upstreams["u3"]
+    [wrong] = load(kept, {**document, "routes": routes, "upstreams": upstreams}, "toml").errors
+    assert wrong.path == "routes.r3.upstream"
