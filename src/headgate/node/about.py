@@ -5,6 +5,7 @@ import importlib.metadata
 import msgspec
 
 from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.nginx.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import About
@@ -43,7 +44,10 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
-    """`GET /status`. `dataplane` is null while it is being replaced, `supervisor` when gone."""
+    """`GET /status`. `dataplane` is null while it is being replaced, `supervisor` when gone.
+
+    `nginx` is there where that is the engine.
+    """
 
     ready: bool
     reason: str
@@ -51,6 +55,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     config: ConfigStatus
     supervisor: About | None
     dataplane: DataPlaneStatus | None
+    nginx: NginxStatus | None = None
 
 
 class Health(msgspec.Struct, frozen=True):

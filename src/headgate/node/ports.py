@@ -8,6 +8,7 @@ from headgate.compile.explanation import Locate as Places
 from headgate.compile.located import Locate
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.nginx.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import BlobId
@@ -115,6 +116,10 @@ class Serving(Protocol):
 
     async def dataplane(self) -> DataPlaneStatus | None:
         """How the data plane is; None while there is none, or where there never is one."""
+        ...
+
+    async def nginx(self) -> NginxStatus | None:
+        """How the nginx is that we drive; None without one."""
         ...
 
     async def metrics(self) -> bytes | None:

@@ -45,6 +45,7 @@ async def status(node: Node) -> NodeStatus:
         ),
         supervisor=await about_supervisor(node),
         dataplane=await node.serving.dataplane(),
+        nginx=await node.serving.nginx(),
     )
 
 

@@ -1,0 +1,1 @@
+"""Drives a real nginx: capabilities, render, releases, apply and verify, drift, observe, import."""
