@@ -34,6 +34,15 @@ def compiled(source: Path) -> Path:
     return program
 
 
+class OtherNode(RunningNode):
+    """A node that is another command than the headgate of this environment."""
+
+    def __init__(self, program: tuple[str, ...], folder: Path, text: str, *arguments: str) -> None:
+        """`program`: what stands before the verb."""
+        self.program = program
+        super().__init__(folder, text, *arguments)
+
+
 class Endpoint:
     """An upstream in a process of its own, on one port for its whole life."""
 

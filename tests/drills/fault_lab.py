@@ -115,6 +115,16 @@ def polite(connection: socket.socket) -> None:
         connection.sendall(OK)
 
 
+def ask(connection: socket.socket) -> bool:
+    """Whether a request on this connection is answered with 200."""
+    connection.settimeout(5)
+    try:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        return connection.recv(65536).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
 @dataclass
 class Answer:
     """What a client got; status 0 = nothing that could be read."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fault_lab import Answer, Lab, Seen, SkippedError, get, kinds, p99_ms, read_head, total
+from fault_lab import Answer, Lab, Seen, SkippedError, ask, get, kinds, p99_ms, read_head, total
 from running_node import RunningNode
 from waiting import until
 
@@ -131,7 +131,7 @@ def no_descriptors(lab: Lab, seen: Seen) -> None:
     with lab.node(lab.config(upstream.address)).until_ready() as node:
         pid = node.data_plane()[1]
         kept = socket.create_connection(("127.0.0.1", lab.port), 5)
-        seen.check("one connection before", _ask(kept))
+        seen.check("one connection before", ask(kept))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (256, 256))
         crowd = [socket.socket() for _ in range(400)]
         for one in crowd:
@@ -142,7 +142,7 @@ def no_descriptors(lab: Lab, seen: Seen) -> None:
         time.sleep(2)
         share = (_cpu_s(pid) - before) / (time.monotonic() - began)
         seen.check(f"CPU while it cannot accept: {share * 100:.0f} %", share < 0.2)
-        seen.check("a connection that was open is served", _ask(kept))
+        seen.check("a connection that was open is served", ask(kept))
         for one in crowd:
             one.close()
         until(lambda: get(lab.port).status == 200, "new connections to be served")
@@ -156,15 +156,6 @@ def no_descriptors(lab: Lab, seen: Seen) -> None:
         seen.check(f"shown: limit {descriptors:.0f}, refused {refused:.0f}", descriptors == 256)
         seen.check(f"the data plane lives: pid {pid}", node.data_plane()[1] == pid)
         kept.close()
-
-
-def _ask(connection: socket.socket) -> bool:
-    connection.settimeout(5)
-    try:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
-        return connection.recv(65536).startswith(b"HTTP/1.1 200")
-    except OSError:
-        return False
 
 
 def _cpu_s(pid: int) -> float:

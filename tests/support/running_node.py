@@ -31,11 +31,11 @@ def free_port() -> int:
 class Upstream:
     """An HTTP/1.1 server that answers with its name; `/slow` waits until `release` is set."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, port: int = 0) -> None:
         self.name = name
         self.release = threading.Event()
         self.waiting = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -97,6 +97,9 @@ endpoints = ["{upstream}"]
 class RunningNode:
     """`headgate run` as a process; use as a context manager, so that it ends with the test."""
 
+    program: tuple[str, ...] = (str(HEADGATE),)
+    """The command that headgate is."""
+
     def __init__(self, folder: Path, text: str | None, *arguments: str, **env: str) -> None:
         """`text`: the config; None = without a file."""
         self.folder = folder
@@ -108,7 +111,7 @@ class RunningNode:
         configs = [str(self.config)] if text is not None else []
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [HEADGATE, "run", *configs, "--state-dir", str(self.state), *arguments],
+                [*self.program, "run", *configs, "--state-dir", str(self.state), *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | env,
@@ -167,7 +170,7 @@ class RunningNode:
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs a verb against this node."""
         return subprocess.run(
-            [HEADGATE, *arguments, "--state-dir", str(self.state)],
+            [*self.program, *arguments, "--state-dir", str(self.state)],
             capture_output=True,
             text=True,
             timeout=DEADLINE_S * 3,

@@ -39,8 +39,10 @@ class FileSource:
     def load(self) -> Candidate | Rejected:
         """Reads and compiles what is there now."""
         loaded = self._compiler.load(self._paths, DiskFiles(), os.environ)
-        self._watched = loaded.watched
-        self._seen = fingerprint(loaded.watched)
+        # A path that is a directory now may be a file again.
+        files = loaded.watched.files | frozenset(self._paths)
+        self._watched = Watched(files, loaded.watched.globs)
+        self._seen = fingerprint(self._watched)
         if loaded.plan is None or loaded.node is None:
             return Rejected(loaded.diagnostics)
         return Candidate(

@@ -160,6 +160,13 @@ def test_a_directory_stands_for_the_documents_in_it() -> None:
     assert PurePath("conf/*.toml") in loaded.watched.globs
 
 
+@pytest.mark.parametrize("content", [{"main.toml": " \n"}, {"main.toml/notes.txt": "x"}])
+def test_a_file_that_was_emptied_or_became_a_directory_is_no_config(
+    content: dict[str, str],
+) -> None:
+    assert messages(load(MAIN, MemoryFiles(content), {})) == ["main.toml: there is no config in it"]
+
+
 def test_what_cannot_be_found_or_read_is_said() -> None:
     files = MemoryFiles({"main.toml": 'include = ["gone.toml", "d*/x.toml"]\n', "a.ini": ""})
     paths = [*MAIN, PurePath("nowhere.toml"), PurePath("a.ini")]

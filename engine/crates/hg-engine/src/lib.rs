@@ -3,6 +3,10 @@
 //! Owns connections, pools, timers, counters and their life. Knows nothing of where plans come
 //! from, how names are resolved or who reads the figures: see `hg-dataplane`.
 
+// What tests share names the crate as its users do.
+#[cfg(test)]
+extern crate self as hg_engine;
+
 mod counters;
 mod engine;
 mod gather;

@@ -68,12 +68,17 @@ impl Shared {
         self.open.fetch_sub(1, Relaxed);
         listener_open.fetch_sub(1, Relaxed);
         if per_client {
-            let mut clients = lock(&self.clients);
-            if let Some(count) = clients.get_mut(&ip) {
-                *count -= 1;
-                if *count == 0 {
-                    clients.remove(&ip);
-                }
+            self.forget_client(ip);
+        }
+    }
+
+    /// A connection of this client is gone.
+    pub(crate) fn forget_client(&self, ip: IpAddr) {
+        let mut clients = lock(&self.clients);
+        if let Some(count) = clients.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                clients.remove(&ip);
             }
         }
     }

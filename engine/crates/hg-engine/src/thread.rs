@@ -55,7 +55,6 @@ fn run(inner: &Arc<Inner>, index: usize, first: Poller) {
             Ok(Err(e)) => e.to_string(),
             Err(_) => "panic".to_owned(),
         };
-        handle.restarts.fetch_add(1, Relaxed);
         let serving = lock(&inner.serving).clone();
         for entry in serving.listeners.iter().flatten() {
             let lost = handle.counters.listener(&entry.name).connections.get();
@@ -63,6 +62,7 @@ fn run(inner: &Arc<Inner>, index: usize, first: Poller) {
         }
         inner.shared.forget_open(handle.counters.connections.get());
         handle.counters.forget_open();
+        handle.restarts.fetch_add(1, Relaxed);
         inner.shared.event(
             EventLevel::Error,
             "worker.lost",
@@ -88,3 +88,6 @@ fn prime(inner: &Inner, index: usize) -> Prime {
     let names = lock(&inner.names).iter().map(|(n, r)| (n.clone(), r.addresses.clone())).collect();
     Prime { snapshot: lock(&inner.serving).clone(), sockets, names }
 }
+
+#[cfg(test)]
+mod tests;

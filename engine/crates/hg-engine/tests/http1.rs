@@ -238,6 +238,28 @@ fn a_pooled_connection_closed_meanwhile_costs_nobody_a_request() {
 }
 
 #[test]
+fn where_a_connection_was_closed_under_a_request_posts_go_on_fresh_ones() {
+    // Every connection answers once, and is closed when the next request comes.
+    let up = Upstream::play(|mut s| {
+        read_head(&mut s);
+        s.write_all(OK).unwrap();
+        read_head(&mut s);
+    });
+    let node = Node::simple(&up);
+    let mut s = node.connect();
+    let mut ask = |method: &str| {
+        write!(s, "{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").unwrap();
+        read_answer(&mut s).0
+    };
+    assert!(ask("POST").starts_with("HTTP/1.1 200 "));
+    // Nothing tells yet, and what may have been taken is not sent twice (RFC 9110 §9.2.2).
+    assert!(ask("POST").starts_with("HTTP/1.1 502 "));
+    for _ in 0..10 {
+        assert!(ask("POST").starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[test]
 fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let up = Upstream::play(|mut s| {
         read_head(&mut s);

@@ -129,6 +129,9 @@ impl Worker {
     fn take_idle(&mut self, ci: usize, endpoint: &Rc<EndpointState>) -> Option<usize> {
         let e = self.clients.get(ci)?.exchange.as_deref()?;
         let idempotent = e.method.is_idempotent();
+        if !idempotent && self.now < endpoint.distrusted_until.get() {
+            return None;
+        }
         let max_age = e.entry().map_or(0, |u| u.plan.pool.max_age_ms);
         loop {
             let ui = self.pools.get(endpoint.pool)?.idle.pop()?;

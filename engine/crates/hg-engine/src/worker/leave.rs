@@ -2,6 +2,7 @@
 
 use super::accept::deadline_after;
 use super::client::Phase;
+use super::upstreams::release_limits;
 use super::{Done, Worker};
 use hg_net::Ticks;
 use std::sync::Arc;
@@ -135,5 +136,21 @@ impl Worker {
 
     pub(super) fn has_left(&self) -> bool {
         matches!(self.leaving, Leaving::Closing { .. }) && self.clients.is_empty()
+    }
+}
+
+impl Drop for Worker {
+    /// After a panic: its clients no longer count towards limits that all workers share. One that
+    /// has left in order has no clients any more.
+    fn drop(&mut self) {
+        for (_, c) in &mut self.clients {
+            if c.counted {
+                self.shared.forget_client(c.peer.ip());
+            }
+            let Some(e) = c.exchange.as_deref_mut() else { continue };
+            if let (Some(entry), Some(endpoint)) = (e.limits.take(), &e.endpoint) {
+                release_limits(&entry, &endpoint.address);
+            }
+        }
     }
 }

@@ -27,6 +27,9 @@ pub(crate) enum Message {
     HandOff,
     /// Leave in the order of DESIGN §10; let go once no listener is open.
     Drain(Arc<Done>),
+    /// Panic, as a bug would.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Calls something once the last worker that holds it lets go.
@@ -64,9 +67,12 @@ impl Mailbox {
         Self { messages: Mutex::default(), waker: Mutex::new(waker) }
     }
 
-    /// A replaced worker has another poller; what its predecessor did not read is for it.
+    /// A replaced worker has another poller; what its predecessor did not read is for it. It is
+    /// woken: whoever wrote meanwhile has woken the one that is gone.
     pub(crate) fn rewire(&self, waker: Waker) {
-        *lock(&self.waker) = waker;
+        let mut current = lock(&self.waker);
+        *current = waker;
+        current.wake();
     }
 
     pub(crate) fn send(&self, message: Message) {
@@ -101,6 +107,8 @@ impl Worker {
                 }
                 Message::HandOff => self.hand_off(),
                 Message::Drain(closed) => self.drain(closed),
+                #[cfg(test)]
+                Message::Panic => std::panic::panic_any("asked to"),
             }
         }
     }

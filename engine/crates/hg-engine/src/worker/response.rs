@@ -1,6 +1,7 @@
 //! The upstream's answer: heads (interim ones too), and what happens when none comes.
 
 use super::Worker;
+use super::accept::deadline_after;
 use super::answer::own;
 use super::buffers::RESERVE;
 use super::client::Phase;
@@ -11,6 +12,10 @@ use crate::counters::Retry;
 use hg_proto::write::{self, Persistence};
 use hg_proto::{HeaderSlots, Parse, RespFraming, ResponseHead, Version};
 use std::ops::Range;
+
+/// For how long requests that must not be sent twice avoid the idle connections of an endpoint
+/// that has closed one under a request.
+const DISTRUST_MS: u64 = 10_000;
 
 /// What the bytes at the front came to.
 enum Next {
@@ -231,11 +236,11 @@ impl Worker {
         }
         // A connection from the pool that ends before a byte of the answer was most likely closed
         // while the request was on its way (RFC 9112 §9.3.1): once more, on a fresh one.
-        let again = e.on_reused
-            && !received
-            && !e.retried_stale
-            && e.replayable
-            && e.method.is_idempotent();
+        let stale = e.on_reused && !received;
+        if let Some(p) = e.endpoint.as_ref().filter(|_| stale) {
+            p.distrusted_until.set(deadline_after(self.now_us, DISTRUST_MS));
+        }
+        let again = stale && !e.retried_stale && e.replayable && e.method.is_idempotent();
         if !again {
             if let Some(p) = &e.endpoint {
                 p.remember(why);
@@ -315,7 +320,7 @@ impl Worker {
         up.client = usize::MAX;
         up.conn.readable = false;
         up.endpoint.counters.idle.add(1);
-        up.deadline = super::accept::deadline_after(self.now_us, idle_ms.max(1));
+        up.deadline = deadline_after(self.now_us, idle_ms.max(1));
         self.arm_up(ui);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
-use crate::snapshot::{Snapshot, Source, UpstreamEntry};
-use hg_net::Address;
+use crate::snapshot::{EndpointEntry, Snapshot, Source, UpstreamEntry};
+use hg_net::{Address, Ticks};
 use hg_policy::{Balancer, Load, Tried, WyRand};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -25,6 +25,8 @@ pub(crate) struct EndpointState {
     pub(crate) addresses: RefCell<Arc<[Address]>>,
     /// The address that answered last: tried first.
     pub(crate) preferred: Cell<usize>,
+    /// Until when its idle connections are not trusted: one was closed as a request went out on it.
+    pub(crate) distrusted_until: Cell<Ticks>,
 }
 
 impl EndpointState {
@@ -206,6 +208,13 @@ impl Upstreams {
         orphans
     }
 
+    fn known_addresses(&self, endpoint: &EndpointEntry) -> Arc<[Address]> {
+        match &endpoint.source {
+            Source::Fixed(addresses) => addresses.clone(),
+            Source::Name => self.names.get(&endpoint.address).cloned().unwrap_or_default(),
+        }
+    }
+
     fn build(
         &mut self,
         entry: &Arc<UpstreamEntry>,
@@ -233,11 +242,9 @@ impl Upstreams {
                     slot: Cell::new(i),
                     pool: pools.acquire(&e.pool),
                     counters: upstream_counters.endpoint(&e.address),
-                    addresses: RefCell::new(match &e.source {
-                        Source::Fixed(a) => a.clone(),
-                        Source::Name => self.names.get(&e.address).cloned().unwrap_or_default(),
-                    }),
+                    addresses: RefCell::new(self.known_addresses(e)),
                     preferred: Cell::new(0),
+                    distrusted_until: Cell::new(0),
                 })
             });
             state.slot.set(i);
