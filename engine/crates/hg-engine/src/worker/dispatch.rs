@@ -240,7 +240,9 @@ impl Worker {
                 }
             }
             UpPhase::Idle => {
-                if event.readable || event.read_closed || event.closed {
+                // The event may be of bytes that were read since it was fetched.
+                let is_told = event.readable || event.read_closed || event.closed;
+                if is_told && hg_net::is_readable_or_closed(&up.conn.fd) {
                     self.forget_idle(ui);
                 }
             }
