@@ -3,12 +3,14 @@
 
 mod clock;
 mod filter;
+mod pipe;
 mod poller;
 mod socket;
 mod wheel;
 
 pub use clock::{Clock, Ticks, bind_to_cpu, thread_cpu_micros, unix_micros};
 pub use filter::drop_new_connections;
+pub use pipe::Pipe;
 pub use poller::{Event, Poller, Token, Waker};
 pub use socket::{
     Address, Flow, accept, close_with_reset, connect, is_readable_or_closed, read, shutdown_write,

@@ -2,7 +2,10 @@
 //! connection whose peer is slow keeps the buffer its bytes are in (nothing is copied) while the
 //! worker takes another.
 
+use hg_net::{Flow, Pipe};
+use std::io;
 use std::ops::Range;
+use std::os::fd::AsFd;
 
 /// Room kept before what is read, for a chunk header.
 pub(crate) const RESERVE: usize = 32;
@@ -15,14 +18,18 @@ const READ_FEW: usize = 64 * 1024;
 /// And when very many do.
 const READ_MIN: usize = 16 * 1024;
 const BIG: usize = RESERVE + READ_MAX + TAIL;
-/// Spare big buffers kept.
+/// Spare big buffers kept, and as many pipes.
 const SPARE: usize = 4;
+/// Connections that hold a big buffer or a pipe before others get less.
+const MANY: usize = 64;
 
-/// Big buffers, recycled.
+/// Big buffers and pipes, recycled.
 #[derive(Default)]
 pub(crate) struct BufferPool {
     spare: Vec<Vec<u8>>,
-    /// Big buffers held by connections.
+    #[expect(clippy::vec_box, reason = "a connection has room for a pointer, not for a pipe")]
+    pipes: Vec<Box<Pipe>>,
+    /// Big buffers and pipes held by connections.
     held: usize,
 }
 
@@ -39,11 +46,27 @@ impl BufferPool {
         }
     }
 
+    /// An empty pipe; `None` where many connections hold one, or the kernel gives none: then bytes
+    /// are read.
+    pub(crate) fn take_pipe(&mut self) -> Option<Box<Pipe>> {
+        if self.held >= MANY {
+            return None;
+        }
+        self.pipes.pop().or_else(|| Pipe::new().ok().map(Box::new))
+    }
+
+    /// Gives one back; one that is not empty is closed.
+    pub(crate) fn put_pipe(&mut self, pipe: Box<Pipe>) {
+        if pipe.is_empty() && self.pipes.len() < SPARE {
+            self.pipes.push(pipe);
+        }
+    }
+
     /// How much one connection may read at once, so that all that slow peers hold stays bounded.
     pub(crate) fn read_limit(&self) -> usize {
         match self.held {
-            0..64 => READ_MAX,
-            64..256 => READ_FEW,
+            0..MANY => READ_MAX,
+            MANY..256 => READ_FEW,
             _ => READ_MIN,
         }
     }
@@ -56,15 +79,46 @@ pub(crate) struct Out {
     start: usize,
     end: usize,
     adopted: bool,
+    /// Never empty; goes after the buffer's bytes, and nothing is appended behind it.
+    pipe: Option<Box<Pipe>>,
 }
 
 impl Out {
     pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.start == self.end && self.pipe.is_none()
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Writes some of it, once. Must not be empty.
+    pub(crate) fn write(&mut self, fd: impl AsFd, pool: &mut BufferPool) -> io::Result<Flow> {
+        if self.start < self.end {
+            let flow = hg_net::write(fd, self.bytes())?;
+            if let Flow::Bytes(n) = flow {
+                self.advance(n, pool);
+            }
+            return Ok(flow);
+        }
+        let Some(mut pipe) = self.pipe.take() else {
+            return Ok(Flow::Blocked);
+        };
+        pool.held -= 1;
+        let flow = pipe.drain(fd)?;
+        self.keep_pipe(pipe, pool);
+        Ok(flow)
+    }
+
+    /// Keeps what a pipe still holds; an empty one goes back.
+    pub(crate) fn keep_pipe(&mut self, pipe: Box<Pipe>, pool: &mut BufferPool) {
+        debug_assert!(self.pipe.is_none());
+        if pipe.is_empty() {
+            pool.put_pipe(pipe);
+        } else {
+            pool.held += 1;
+            self.pipe = Some(pipe);
+        }
     }
 
     /// Appends a copy.
@@ -72,6 +126,7 @@ impl Out {
         if bytes.is_empty() {
             return;
         }
+        debug_assert!(self.pipe.is_none());
         if self.buffer.len() == BIG {
             let room = BIG - self.end;
             let fits = bytes.len().min(room);
@@ -112,15 +167,20 @@ impl Out {
     }
 
     /// Bytes written; gives the buffer back once all are.
-    pub(crate) fn advance(&mut self, n: usize, pool: &mut BufferPool) {
+    fn advance(&mut self, n: usize, pool: &mut BufferPool) {
         self.start += n;
-        if self.is_empty() {
-            self.release(pool);
+        if self.start == self.end {
+            self.release_buffer(pool);
         }
     }
 
     /// Drops what is left.
     pub(crate) fn release(&mut self, pool: &mut BufferPool) {
+        pool.held -= usize::from(self.pipe.take().is_some());
+        self.release_buffer(pool);
+    }
+
+    fn release_buffer(&mut self, pool: &mut BufferPool) {
         let buffer = std::mem::take(&mut self.buffer);
         pool.held -= usize::from(std::mem::take(&mut self.adopted));
         pool.put(buffer);

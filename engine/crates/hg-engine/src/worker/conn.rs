@@ -2,7 +2,7 @@
 //! taken yet. What is above sees plaintext only.
 
 use super::buffers::{BufferPool, Out, READ_MAX, RESERVE, TAIL};
-use hg_net::Flow;
+use hg_net::{Flow, Pipe};
 use hg_tls::{ClientSession, HandshakeKind, ServerSession, TlsError};
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -317,6 +317,21 @@ impl Conn {
         Ok(())
     }
 
+    /// Fills an empty pipe with at most `limit` bytes of a plain connection; the socket may still
+    /// hold more.
+    pub(crate) fn fill(&mut self, pipe: &mut Pipe, limit: usize) -> io::Result<Flow> {
+        let flow = pipe.fill(&self.fd, limit)?;
+        self.readable = matches!(flow, Flow::Bytes(_));
+        Ok(flow)
+    }
+
+    /// As [`Conn::send`] for what a pipe holds, on a plain connection whose `out` is empty.
+    pub(crate) fn send_pipe(&mut self, io: &mut Io, mut pipe: Box<Pipe>) -> io::Result<()> {
+        pipe.drain(&self.fd)?;
+        self.out.keep_pipe(pipe, &mut io.pool);
+        Ok(())
+    }
+
     /// As [`Conn::send`] for a few bytes.
     pub(crate) fn send_small(&mut self, io: &mut Io, bytes: &[u8]) -> io::Result<()> {
         self.send(io, bytes, &mut Vec::new(), 0..0)
@@ -351,9 +366,8 @@ impl Conn {
     /// Writes what is kept; whether all of it is gone.
     pub(crate) fn flush(&mut self, io: &mut Io) -> io::Result<bool> {
         while !self.out.is_empty() {
-            match hg_net::write(&self.fd, self.out.bytes())? {
-                Flow::Bytes(n) => self.out.advance(n, &mut io.pool),
-                _ => return Ok(false),
+            if !matches!(self.out.write(&self.fd, &mut io.pool)?, Flow::Bytes(_)) {
+                return Ok(false);
             }
         }
         Ok(true)

@@ -17,6 +17,7 @@ mod mail;
 mod relay;
 mod request;
 mod response;
+mod splice;
 mod timers;
 mod tls;
 mod tunnel;

@@ -81,28 +81,37 @@ impl Worker {
             if !c.conn.readable {
                 return;
             }
-            let is_tls = c.conn.is_tls();
-            let limit = self.io.pool.read_limit();
-            let mut buffer = self.io.take_for(&c.conn);
-            let read = c.conn.read(&mut self.io, &mut buffer, limit);
-            let go_on = match read {
-                Ok(Read::Data(range)) => {
-                    self.relay_request(ci, ui, &mut buffer, range);
-                    true
-                }
-                Ok(Read::Blocked) => false,
-                // The request is cut short: nothing can be made of it.
-                Ok(Read::End) | Err(_) => {
-                    self.client_gone(ci);
-                    false
-                }
-            };
-            self.io.give_back(is_tls, buffer);
-            if !go_on {
+            let go_on = self.splice_request(ci, ui);
+            if !go_on.unwrap_or_else(|| self.read_request(ci, ui)) {
                 return;
             }
         }
         self.enqueue(ci);
+    }
+
+    /// Reads once of a request's body and passes that on. Whether there may be more.
+    fn read_request(&mut self, ci: usize, ui: usize) -> bool {
+        let limit = self.io.pool.read_limit();
+        let Some(c) = self.clients.get_mut(ci) else {
+            return false;
+        };
+        let is_tls = c.conn.is_tls();
+        let mut buffer = self.io.take_for(&c.conn);
+        let read = c.conn.read(&mut self.io, &mut buffer, limit);
+        let go_on = match read {
+            Ok(Read::Data(range)) => {
+                self.relay_request(ci, ui, &mut buffer, range);
+                true
+            }
+            Ok(Read::Blocked) => false,
+            // The request is cut short: nothing can be made of it.
+            Ok(Read::End) | Err(_) => {
+                self.client_gone(ci);
+                false
+            }
+        };
+        self.io.give_back(is_tls, buffer);
+        go_on
     }
 
     fn relay_request(&mut self, ci: usize, ui: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
@@ -176,34 +185,43 @@ impl Worker {
                 return;
             }
             let Some(ui) = e.up else { return };
-            let Some(up) = self.ups.get_mut(ui).filter(|u| u.conn.readable) else {
+            if self.ups.get(ui).is_none_or(|u| !u.conn.readable) {
                 return;
-            };
-            let is_tls = up.conn.is_tls();
-            let limit = self.io.pool.read_limit();
-            let mut buffer = self.io.take_for(&up.conn);
-            let read = up.conn.read(&mut self.io, &mut buffer, limit);
-            let go_on = match read {
-                Ok(Read::Data(range)) => {
-                    self.relay_answer(ci, &[], &mut buffer, range);
-                    true
-                }
-                Ok(Read::Blocked) => false,
-                Ok(Read::End) => {
-                    self.answer_ended(ci, &mut buffer);
-                    false
-                }
-                Err(e) => {
-                    self.truncated(ci, &e.to_string());
-                    false
-                }
-            };
-            self.io.give_back(is_tls, buffer);
-            if !go_on {
+            }
+            let go_on = self.splice_answer(ci, ui);
+            if !go_on.unwrap_or_else(|| self.read_body(ci, ui)) {
                 return;
             }
         }
         self.enqueue(ci);
+    }
+
+    /// Reads once of an answer's body and passes that on. Whether there may be more.
+    fn read_body(&mut self, ci: usize, ui: usize) -> bool {
+        let limit = self.io.pool.read_limit();
+        let Some(up) = self.ups.get_mut(ui) else {
+            return false;
+        };
+        let is_tls = up.conn.is_tls();
+        let mut buffer = self.io.take_for(&up.conn);
+        let read = up.conn.read(&mut self.io, &mut buffer, limit);
+        let go_on = match read {
+            Ok(Read::Data(range)) => {
+                self.relay_answer(ci, &[], &mut buffer, range);
+                true
+            }
+            Ok(Read::Blocked) => false,
+            Ok(Read::End) => {
+                self.answer_ended(ci, &mut buffer);
+                false
+            }
+            Err(e) => {
+                self.truncated(ci, &e.to_string());
+                false
+            }
+        };
+        self.io.give_back(is_tls, buffer);
+        go_on
     }
 
     /// Sends `head` and what stands in `range` of the answer's body.

@@ -16,6 +16,9 @@ use std::ops::Range;
 /// For how long requests that must not be sent twice avoid the idle connections of an endpoint
 /// that has closed one under a request.
 const DISTRUST_MS: u64 = 10_000;
+/// Bytes read at once where an answer's head is expected: most bodies come along in the same read,
+/// most of a large one is left to be spliced.
+const FIRST_READ: usize = 80 * 1024;
 
 /// What the bytes at the front came to.
 enum Next {
@@ -56,7 +59,7 @@ impl Worker {
             if e.stage != Stage::Waiting || e.up != Some(ui) {
                 return;
             }
-            let limit = self.io.pool.read_limit();
+            let limit = self.io.pool.read_limit().min(FIRST_READ);
             let Some(up) = self.ups.get_mut(ui).filter(|u| u.conn.readable) else {
                 return;
             };

@@ -1,0 +1,104 @@
+//! Large bodies of known length between plain sockets: their pages pass through a pipe, which
+//! spares both copies. What is on its way is bounded as with buffers: one pipe's content, then the
+//! other side is not read.
+
+use super::Worker;
+use super::answer::own;
+use super::conn::Conn;
+use super::exchange::Relay;
+use hg_net::Flow;
+use hg_proto::BodyReader;
+
+/// With less of a body left, reading is as cheap.
+const LEAST: u64 = 32 * 1024;
+
+/// How much of a body may pass without being looked at, if that is worth it.
+fn worth(relay: &Relay, from: &Conn, to: &Conn) -> Option<usize> {
+    match relay.reader {
+        BodyReader::Length { left } if left >= LEAST && !from.is_tls() && !to.is_tls() => {
+            Some(usize::try_from(left).unwrap_or(usize::MAX))
+        }
+        _ => None,
+    }
+}
+
+impl Relay {
+    /// So many bytes of a known length were moved without being looked at.
+    fn skip(&mut self, n: usize) {
+        self.reader.skip(n as u64);
+        self.bytes += n as u64;
+        self.done = self.reader.is_done();
+    }
+}
+
+impl Worker {
+    /// Moves what there is of a request's body. Whether there may be more; `None` where it must be
+    /// read.
+    pub(super) fn splice_request(&mut self, ci: usize, ui: usize) -> Option<bool> {
+        let c = self.clients.get_mut(ci)?;
+        let e = c.exchange.as_deref_mut()?;
+        let up = self.ups.get_mut(ui)?;
+        let left = worth(&e.request, &c.conn, &up.conn)?;
+        let mut pipe = self.io.pool.take_pipe()?;
+        let n = match c.conn.fill(&mut pipe, left) {
+            Ok(Flow::Bytes(n)) => n,
+            Ok(Flow::Blocked) => {
+                self.io.pool.put_pipe(pipe);
+                return Some(false);
+            }
+            // The request is cut short: nothing can be made of it.
+            Ok(Flow::End) | Err(_) => {
+                self.client_gone(ci);
+                return Some(false);
+            }
+        };
+        e.request.skip(n);
+        e.replayable = false;
+        if e.request.done {
+            e.start_waiting(self.now_us);
+        }
+        self.counters.bytes_received.add(n as u64);
+        if up.conn.send_pipe(&mut self.io, pipe).is_err() {
+            // Its answer may be there already, and say why (RFC 9112 §9.5).
+            self.answer_or_lose(ci, ui);
+            return Some(false);
+        }
+        self.progress(ci);
+        Some(true)
+    }
+
+    /// Moves what there is of an answer's body. Whether there may be more; `None` where it must be
+    /// read.
+    pub(super) fn splice_answer(&mut self, ci: usize, ui: usize) -> Option<bool> {
+        let c = self.clients.get_mut(ci)?;
+        let e = c.exchange.as_deref_mut()?;
+        let up = self.ups.get_mut(ui)?;
+        let left = worth(&e.response, &up.conn, &c.conn)?;
+        let mut pipe = self.io.pool.take_pipe()?;
+        let n = match up.conn.fill(&mut pipe, left) {
+            Ok(Flow::Bytes(n)) => n,
+            Ok(Flow::Blocked) => {
+                self.io.pool.put_pipe(pipe);
+                return Some(false);
+            }
+            Ok(Flow::End) => {
+                self.truncated(ci, own::RESPONSE_TRUNCATED.detail);
+                return Some(false);
+            }
+            Err(e) => {
+                self.truncated(ci, &e.to_string());
+                return Some(false);
+            }
+        };
+        e.response.skip(n);
+        self.counters.bytes_sent.add(n as u64);
+        if c.conn.send_pipe(&mut self.io, pipe).is_err() {
+            self.client_gone(ci);
+        } else if e.response.done {
+            self.answer_done(ci, false);
+        } else {
+            self.progress(ci);
+        }
+        Some(true)
+    }
+}
