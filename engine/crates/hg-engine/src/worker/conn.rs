@@ -135,11 +135,20 @@ pub(crate) struct Conn {
     pub(crate) readable: bool,
     /// The peer has ended its half, as an event said; a read will come to it.
     pub(crate) read_closed: bool,
+    /// The last message it brought had a large body: the next one is expected to.
+    pub(crate) brings_much: bool,
 }
 
 impl Conn {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { fd, out: Out::default(), tls: None, readable: true, read_closed: false }
+        Self {
+            fd,
+            out: Out::default(),
+            tls: None,
+            readable: true,
+            read_closed: false,
+            brings_much: false,
+        }
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -174,6 +183,12 @@ impl Conn {
             s.start(&mut io.sealed).map_err(|e| io::Error::other(e.to_string()))?;
         }
         self.write_sealed(io)
+    }
+
+    /// How much to read at once where a head is expected: little if a large body will follow, which
+    /// is then left to be spliced; else at most `most`, so that a small one comes along.
+    pub(crate) fn first_read(&self, most: usize) -> usize {
+        if self.brings_much { LONE_HEAD } else { most }
     }
 
     /// Reads at most `limit` bytes into `buffer` (from [`Io::take_for`]), after the reserve.
@@ -384,6 +399,8 @@ impl Conn {
     }
 }
 
+/// Bytes read at once for a head alone: most heads are smaller.
+const LONE_HEAD: usize = 4 * 1024;
 /// With this many bytes left the buffer is taken over, with fewer they are copied.
 const TAKE_OVER: usize = 8 * 1024;
 

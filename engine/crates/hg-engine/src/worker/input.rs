@@ -113,8 +113,9 @@ impl Worker {
                 return;
             }
             let is_tls = c.conn.is_tls();
+            let limit = c.conn.first_read(HEAD_READ);
             let mut buffer = self.io.take_for(&c.conn);
-            let read = c.conn.read(&mut self.io, &mut buffer, HEAD_READ);
+            let read = c.conn.read(&mut self.io, &mut buffer, limit);
             let go_on = match read {
                 Ok(Read::Data(range)) => {
                     self.note_handshake(ci);

@@ -141,6 +141,7 @@ impl Worker {
         trusted: bool,
     ) {
         let id = self.request_id(head, trusted);
+        self.note_request_size(ci);
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return;
         };

@@ -12,6 +12,14 @@ use hg_proto::BodyReader;
 /// With less of a body left, reading is as cheap.
 const LEAST: u64 = 32 * 1024;
 
+/// With so much in one message, the next one's body is left to be spliced.
+const MUCH: u64 = 48 * 1024;
+
+/// Whether a body is so large that it had better be spliced from its first byte.
+fn is_much(reader: &BodyReader) -> bool {
+    matches!(reader, BodyReader::Length { left } if *left >= MUCH)
+}
+
 /// How much of a body may pass without being looked at, if that is worth it.
 fn worth(relay: &Relay, from: &Conn, to: &Conn) -> Option<usize> {
     match relay.reader {
@@ -32,6 +40,25 @@ impl Relay {
 }
 
 impl Worker {
+    /// Remembers of a request what to expect of the next one.
+    pub(super) fn note_request_size(&mut self, ci: usize) {
+        if let Some(c) = self.clients.get_mut(ci) {
+            let much = c.exchange.as_deref().is_some_and(|e| is_much(&e.request.reader));
+            c.conn.brings_much = much;
+        }
+    }
+
+    /// Remembers of an answer whose head is done what to expect of the next one.
+    pub(super) fn note_answer_size(&mut self, ci: usize, ui: usize) {
+        let Some(c) = self.clients.get(ci) else {
+            return;
+        };
+        if let (Some(e), Some(up)) = (c.exchange.as_deref(), self.ups.get_mut(ui)) {
+            // To a client with TLS nothing is spliced.
+            up.conn.brings_much = !c.conn.is_tls() && is_much(&e.response.reader);
+        }
+    }
+
     /// Moves what there is of a request's body. Whether there may be more; `None` where it must be
     /// read.
     pub(super) fn splice_request(&mut self, ci: usize, ui: usize) -> Option<bool> {
