@@ -16,6 +16,7 @@ from cases.base import NOISE, Context
 _ALL_ROUNDS = 1_000
 _ATTEMPTS = 2
 _TOLERATED = 0.001
+_HALF_LOAD_LONGER = 4
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Traffic:
         }
         if self.half_load and not variant.load.go:
             rate = context.journal.rate(self.name, variant.name) or round(found["rps"] / 2)
-            found |= half_load(one, variant.load, context.seconds, rate)
+            found |= half_load(one, variant.load, context.seconds * _HALF_LOAD_LONGER, rate)
         found["pss"] = float(pss_bytes(one.processes.data))
         found["tree_pss"] = float(pss_bytes(one.processes.whole))
         found["peak"] = float(peak_rss_bytes(one.processes.data))
