@@ -16,7 +16,7 @@ from cases.base import NOISE, Context
 _ALL_ROUNDS = 1_000
 _ATTEMPTS = 2
 _TOLERATED = 0.001
-_HALF_LOAD_LONGER = 4
+_HALF_LOAD_LONGER = 2
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import structlog
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.ports import Candidate
 
-_QUIET_S = 0.2
+_QUIET_S = 1.0
 
 _log = structlog.get_logger()
 
