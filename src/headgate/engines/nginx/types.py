@@ -1,0 +1,163 @@
+"""What the parts of the nginx engine pass to each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NewType, Protocol
+
+import msgspec
+
+Generation = NewType("Generation", int)
+"""Counts applies of one instance from 1 up, never reused; the name a release goes by."""
+
+Mode = Literal["full", "guest", "observe"]
+"""Who owns `nginx.conf`: we, somebody who includes us, or somebody we only watch."""
+
+SignalName = Literal["HUP", "QUIT", "TERM", "USR1", "USR2", "WINCH"]
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What one nginx binary with its modules accepts, as its own `-t` said.
+
+    `binary_digest` is the sha256 (hex) of the binary, `build` the text of `-V`; both together are
+    the key of the cache. `version` is for people: nothing may be concluded from it. `accepted`
+    holds names of `headgate.engines.nginx.capabilities.snippets`; `modules` maps what must be
+    loaded first to its file (`stream` → `/…/ngx_stream_module.so`), absent when built in.
+    """
+
+    binary_digest: str
+    build: str
+    version: str
+    accepted: frozenset[str]
+    modules: Mapping[str, str] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether the snippet of this name was accepted."""
+        return name in self.accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The instance that is rendered for. Paths are absolute, as its master sees them.
+
+    `user` is None where the master is not root (workers then run as the master's user).
+    `workers` is a count, None = `auto`. `root` is the folder that `current` is in. `system_roots`
+    is the system's bundle of roots in PEM, None where it has none. `shutdown_timeout_s`: old
+    workers' connections are cut after it, 0 = never.
+    """
+
+    capabilities: Capabilities
+    mode: Mode
+    generation: Generation
+    root: str
+    pid_path: str
+    status_socket: str
+    access_log: str
+    error_log: str
+    user: str | None = None
+    workers: int | None = None
+    system_roots: str | None = None
+    shutdown_timeout_s: float = 60.0
+
+
+class RenderedFile(msgspec.Struct, frozen=True):
+    """A file of a release: path relative to it, without `..`; `mode` 0o640 or, for keys, 0o600."""
+
+    path: str
+    content: bytes
+    mode: int = 0o640
+
+
+class ServedName(msgspec.Struct, frozen=True):
+    """A TLS name on a listener and the sha256 (hex, of the DER) of leaves it may be served."""
+
+    address: str
+    name: str
+    leaves: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A plan as nginx text.
+
+    `listeners` are addresses (`127.0.0.1:80`, `[::1]:80`), TCP; `zones` map a shared zone's name
+    to what it must not differ in between two releases (key, path, size); `notes` are warnings
+    for the user: what works differently here.
+    """
+
+    files: tuple[RenderedFile, ...]
+    listeners: tuple[str, ...]
+    zones: Mapping[str, str] = field(default_factory=dict)
+    served_names: tuple[ServedName, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class CannotExpress(msgspec.Struct, frozen=True):
+    """A field that this nginx cannot do; `path` is the field in the object, as in diagnostics."""
+
+    kind: str
+    name: str
+    path: str
+    message: str
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process of an instance; `started` is its start time in clock ticks since boot.
+
+    A pid alone is not an identity: pid and start time together are.
+    """
+
+    pid: int
+    started: int
+    shutting_down: bool = False
+
+
+class Tested(msgspec.Struct, frozen=True):
+    """What `nginx -t` said: `ok` is its exit code and the absence of what we hold for an error.
+
+    `problems` are `[emerg]`, `[alert]`, `[crit]` lines and warnings that lose traffic (a
+    duplicate server name); `warnings` the rest.
+    """
+
+    ok: bool
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class RightMissingError(Exception):
+    """We may not do this to the instance; says which right is missing and how to get it."""
+
+
+class Instance(Protocol):
+    """A real nginx: its processes, its binary and the world it sees. Everything may block."""
+
+    def master(self) -> Process | None:
+        """The master process; None while there is none."""
+        ...
+
+    def workers(self) -> tuple[Process, ...]:
+        """Its workers, those that shut down included."""
+        ...
+
+    def is_upgrading(self) -> bool:
+        """Whether a second master runs (`.oldbin`): applies must wait."""
+        ...
+
+    def test(self, conf: str) -> Tested:
+        """Runs the instance's own binary on this config, sandboxed where we are root."""
+        ...
+
+    def signal(self, name: SignalName) -> None:
+        """Signals the master; raises RightMissingError, or ProcessLookupError if it is gone."""
+        ...
+
+    def start(self) -> None:
+        """Starts nginx on `current` where that is ours to do; raises RightMissingError if not."""
+        ...
+
+    def holder(self, address: str) -> str | None:
+        """Who, other than this nginx, holds a listening address, as `name (pid 1)`; from /proc."""
+        ...
+
+    def readable_by_workers(self, path: str) -> bool:
+        """Whether the workers' user may read this file."""
+        ...

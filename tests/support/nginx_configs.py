@@ -1,0 +1,68 @@
+"""Random nginx configs of what people write, for property tests of the import."""
+
+from hypothesis import strategies as st
+
+ANYWHERE = [
+    "# a { comment",
+    "access_log off;",
+    "proxy_read_timeout 5m;",
+    "proxy_set_header Host $host;",
+    "proxy_set_header X-A 'a;b $scheme';",
+    'proxy_set_header X-B "";',
+    "add_header X-C $host always;",
+    "client_max_body_size 8m;",
+    "default_type text/html;",
+    "include params;",
+    "gzip on;",
+]
+IN_HTTP = [*ANYWHERE, "map $http_upgrade $up { default upgrade; }", "upstream php { server p:1; }"]
+IN_HTTP += ["upstream api { server a:1; server b backup weight=2; keepalive 3; zone z 1m; }"]
+IN_SERVER = [
+    *ANYWHERE,
+    "listen 80;",
+    "listen [::]:80 default_server;",
+    "listen 443 ssl http2;",
+    "server_name a.example;",
+    "server_name .b.example _;",
+    "ssl_certificate a.pem;",
+    "ssl_certificate_key a.key;",
+    "root /srv;",
+    "error_page 404 /x;",
+    "if ($x) { return 403; }",
+]
+IN_LOCATION = [
+    *ANYWHERE,
+    "proxy_pass http://api;",
+    "proxy_pass http://php/x/;",
+    "proxy_pass http://10.0.0.1:80/;",
+    "proxy_pass http://$host;",
+    "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $up;",
+    'return 200 "a\\n\\"$host\\";}";',
+    "return 204;",
+    "return 301 https://$host$request_uri;",
+    "return 404;",
+    "try_files $uri =404;",
+]
+PATHS = ["/", "/a", "/a/", "= /a", "^~ /a/b", "= /b/", "/a.b", "~ x", "@n", "/%41", '"/c d"']
+
+
+def _some(lines: list[str], most: int) -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(lines), max_size=most).map("\n".join)
+
+
+LOCATIONS = st.builds(
+    "location {} {{\n{}\n}}".format, st.sampled_from(PATHS), _some(IN_LOCATION, 3)
+)
+RETURNS = st.sampled_from(["", "", "return 301 https://a.example$request_uri;"])
+SERVERS = st.builds(
+    "server {{\n{}\n{}\n{}\n}}".format,
+    _some(IN_SERVER, 5),
+    RETURNS,
+    st.lists(LOCATIONS, max_size=4).map("\n".join),
+)
+CONFIGS = st.builds(
+    "events {{ }}\nhttp {{\n{}\n{}\n}}\n".format,
+    _some(IN_HTTP, 3),
+    st.lists(SERVERS, max_size=3).map("\n".join),
+)
+PARAMS = _some([line for line in ANYWHERE if "include" not in line], 2)
