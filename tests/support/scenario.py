@@ -127,7 +127,7 @@ class Upstream(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class Scenario(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One file. `listener`, `route` and `upstream` are lines added to those of its part of the
-    config, which forwards everything to `endpoints`."""
+    config, which forwards everything to `endpoints`. `nginx` says why nginx cannot meet it."""
 
     about: str
     clients: tuple[tuple[AnyStep, ...], ...]
@@ -136,6 +136,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listener: str = ""
     route: str = ""
     upstream: str = ""
+    nginx: str = ""
 
     def config_part(self, name: str, web: str, addresses: dict[str, str]) -> str:
         """Its part of a node's config: a listener, a route and an upstream called `name`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 import scenario as sc
+from nginx_engine import NginxEngine, NotRenderedError
 from running_node import RunningNode
 from scenario_peer import Events, NotMetError, Peer
 from waiting import DEADLINE_S
@@ -99,11 +100,10 @@ class _Server:
         self.listener.close()
 
 
-class Stage:
-    """One node that serves every given scenario; use as a context manager."""
+class _Stage:
+    """The upstreams and clients of scenarios, around whatever serves them."""
 
     def __init__(self, scenarios: dict[str, sc.Scenario], folder: Path) -> None:
-        """`scenarios` by a name that may stand in a config."""
         self._scenarios = scenarios
         self._servers = {
             name: [_Server(f"{name}.{u}", spec, folder) for u, spec in s.upstreams.items()]
@@ -111,23 +111,16 @@ class Stage:
         }
         # After the servers took theirs: a port is only known to be free while nobody binds.
         self._ports = dict(zip(scenarios, free_ports(len(scenarios)), strict=True))
-        text = sc.NODE + "".join(self._config_part(name) for name in scenarios)
-        self._node = RunningNode(folder, text)
+        self._text = sc.NODE + "".join(self._config_part(name) for name in scenarios)
 
     def _config_part(self, name: str) -> str:
         addresses = {s.name.split(".")[-1]: s.address for s in self._servers[name]}
         web = f"127.0.0.1:{self._ports[name]}"
         return self._scenarios[name].config_part(name, web, addresses)
 
-    def __enter__(self) -> Self:
-        self._node.__enter__()
-        self._node.until_ready()
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def _close(self) -> None:
         for server in (s for servers in self._servers.values() for s in servers):
             server.close()
-        self._node.__exit__(*error)
 
     def run(self, name: str) -> list[str]:
         """Plays a scenario; what went wrong, nothing when all was met."""
@@ -147,6 +140,45 @@ class Stage:
         for server in self._servers[name]:
             server.finish(failures)
         return failures.found
+
+
+class Stage(_Stage):
+    """One node that serves every given scenario; use as a context manager."""
+
+    def __init__(self, scenarios: dict[str, sc.Scenario], folder: Path) -> None:
+        """`scenarios` by a name that may stand in a config."""
+        super().__init__(scenarios, folder)
+        self._node = RunningNode(folder, self._text)
+
+    def __enter__(self) -> Self:
+        self._node.__enter__()
+        self._node.until_ready()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+        self._node.__exit__(*error)
+
+
+class NginxStage(_Stage):
+    """An nginx for one scenario: a config that it cannot express spoils no other's."""
+
+    def __init__(self, name: str, scenario: sc.Scenario, folder: Path) -> None:
+        super().__init__({name: scenario}, folder)
+        self._name = name
+        self._folder = folder
+
+    def play(self) -> list[str]:
+        """Plays the scenario; what went wrong, also that the config was refused."""
+        config = self._folder / "headgate.toml"
+        config.write_text(self._text)
+        try:
+            with NginxEngine(config, self._folder):
+                return self.run(self._name)
+        except NotRenderedError as refused:
+            return [str(refused)]
+        finally:
+            self._close()
 
 
 def _client(

@@ -10,7 +10,7 @@ from memory_files import MemoryFiles
 
 import headgate.features
 from headgate.compile.load import load
-from headgate.features import templates
+from headgate.features import nginx_registry, templates
 from headgate.features.registry import BALANCERS, MATCHES, MIDDLEWARES
 from headgate.plan.middleware import Middleware, MiddlewareUse
 from headgate.plan.objects import Match
@@ -79,3 +79,17 @@ def _completed(example: str) -> str:
         "[upstreams.app]": '[upstreams.app]\nendpoints = ["127.0.0.1:1"]\n',
     }
     return example + "".join(text for head, text in parts.items() if head not in example)
+
+
+def test_each_says_what_it_is_in_nginx() -> None:
+    assert all((folder / "nginx.py").is_file() for folder in FOLDERS)
+    assert sorted(nginx_registry.BALANCERS) == sorted(f.key for f in BALANCERS)
+    said = {line.key for line in nginx_registry.PARITY}
+    for features, stem in (
+        (MIDDLEWARES, "middlewares.NAME"),
+        (BALANCERS, "upstreams.NAME.balance"),
+    ):
+        for feature in features:
+            assert any(key.startswith(f"{stem}.{feature.key}") for key in said), feature.key
+    for match in MATCHES:
+        assert any(key.startswith(f"routes.NAME.match[].{match.key}") for key in said)

@@ -1,0 +1,239 @@
+"""What nginx does with a request once its route is known: the directives of a route's location.
+
+A route has a body for each upstream that a split may choose, and one for each prefix it matched
+where a middleware needs to know which.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from headgate.engines.nginx.render import forwarded, names, timeouts, upstreams
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.precedence import Candidate
+from headgate.features.nginx import Parts, Scope, as_arg, merged
+from headgate.features.nginx_chain import Answer, Chain
+from headgate.features.nginx_registry import add_middleware, add_redirect, add_respond
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Arg,
+    Literal,
+    Plain,
+    Regex,
+    Template,
+    Var,
+    Word,
+    comment,
+    directive,
+)
+from headgate.plan.middleware import Middleware, MiddlewareUse
+from headgate.plan.objects import HostLiteral, Listener, Route, SplitPart, Upstream
+
+BASE_HIDDEN: Final = ("proxy-authenticate", "proxy-connection", "trailer")
+"""Response headers that end here whatever a route says."""
+
+_NO_TEXT_BELOW: Final = 400
+_SHARES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A location: its name in the server, the directives in it, and what must stand beside it."""
+
+    place: str
+    nodes: tuple[Node, ...]
+    beside: tuple["Body", ...] = ()
+
+
+@dataclass(slots=True)
+class Bodies:
+    """The bodies of the routes of one host on listeners that are alike."""
+
+    ctx: Context
+    host: str | None
+    listener: Listener
+    base: list[tuple[str, Arg]]
+    _made: dict[tuple[str, str], Body] = field(default_factory=dict)
+
+    def of(self, one: Candidate) -> Body:
+        """The body for requests that a match took."""
+        route = self.ctx.routes[one.route]
+        matched = one.matched if self._looks_at_prefix(route) else ""
+        key = (one.route, matched)
+        if key not in self._made:
+            self._made[key] = Body(names.NO_ROUTE, ())  # if it is refused
+            with self.ctx.findings.of("route", one.route).guarded(""):
+                self._made[key] = self._body(one.route, route, matched)
+        return self._made[key]
+
+    def _middlewares(self, route: Route) -> list[tuple[str, str, MiddlewareUse]]:
+        """(kind, name of the owner, middleware) of a route's whole chain."""
+        host = self.ctx.hosts.get(self.host or "")
+        own = [("route", "", used) for used in route.middlewares]
+        inherited = [("host", self.host or "", used) for used in host.middlewares] if host else []
+        return inherited + own
+
+    def _looks_at_prefix(self, route: Route) -> bool:
+        redirects = [route.action.redirect]
+        for _, _, used in self._middlewares(route):
+            node = self._named(used)
+            if node.rewrite and node.rewrite.path and node.rewrite.path.prefix is not None:
+                return True
+            redirects.append(node.redirect)
+        return any(r is not None and r.prefix is not None for r in redirects)
+
+    def _named(self, used: MiddlewareUse) -> Middleware | MiddlewareUse:
+        return used if used.use is None else self.ctx.middlewares[used.use]
+
+    def _body(self, name: str, route: Route, matched: str) -> Body:
+        place = f"route:{names.slug(name)}" + (f":{names.slug(matched)}" if matched else "")
+        if route.action.split is None:
+            return self._one(name, route, matched, place, route.action.upstream)
+        parts = [part for part in route.action.split if part.weight]
+        if not parts:
+            return Body(place, (*self._named_route(name), _unavailable()))
+        if len(parts) == 1:
+            return self._one(name, route, matched, place, parts[0].upstream)
+        bodies = [
+            self._one(name, route, matched, f"{place}:{names.slug(p.upstream)}", p.upstream)
+            for p in parts
+        ]
+        split = self._split(name, parts, bodies)
+        jump = directive("rewrite", Regex("^"), split, Word("last"))
+        return Body(place, (comment(f"route {name}, split"), jump), tuple(bodies))
+
+    def _split(self, name: str, parts: list[SplitPart], bodies: list[Body]) -> Var:
+        total = sum(part.weight for part in parts)
+        shares: list[tuple[str, Arg]] = []
+        about = self.ctx.findings.of("route", name, "action.split")
+        for part, body in zip(parts[:-1], bodies[:-1], strict=True):
+            share = max(round(part.weight * _SHARES / total), 1)
+            if abs(share / _SHARES - part.weight / total) > 0.1 * part.weight / total:
+                about.note("", f"nginx splits in steps of 0.01 %: {part.upstream} is rounded")
+            shares.append((f"{share // 100}.{share % 100:02}%", Literal(body.place)))
+        shares.append(("*", Literal(bodies[-1].place)))
+        return self.ctx.shared.split("split", Var("request_id"), shares)
+
+    def _named_route(self, name: str, upstream: str = "") -> list[Node]:
+        nodes: list[Node] = [
+            comment(f"route {name}"),
+            directive("set", Var("hg_route"), Literal(name)),
+        ]
+        if upstream:
+            nodes.append(directive("set", Var("hg_upstream"), Literal(upstream)))
+        return nodes
+
+    def _one(self, name: str, route: Route, matched: str, place: str, upstream: str | None) -> Body:
+        chain = self._chain(name, route, matched, place, upstream or "")
+        nodes = self._named_route(name, upstream or "")
+        limit = route.body_bytes if route.body_bytes is not None else self.listener.body_bytes
+        if limit:
+            nodes.append(directive("client_max_body_size", Word(str(limit))))
+        beside = tuple(
+            Body(detour, (*self._named_route(name), *self._answer(answer)))
+            for detour, answer in chain.detours
+        )
+        nodes += chain.steps
+        if chain.answer is not None:
+            return Body(place, (*nodes, *self._answer(chain.answer)), beside)
+        target = self.ctx.upstreams.get(upstream or "")
+        if target is None or upstream is None or not upstreams.is_usable(target):
+            return Body(place, (*nodes, _unavailable()), beside)
+        return Body(place, (*nodes, *self._forward(name, route, upstream, target, chain)), beside)
+
+    def _chain(self, name: str, route: Route, matched: str, place: str, upstream: str) -> Chain:
+        target = self.ctx.upstreams.get(upstream)
+        endpoints = target.endpoints if target else ()
+        scope = Scope(
+            route=name,
+            upstream=upstream,
+            endpoint=endpoints[0].address if len(endpoints) == 1 else None,
+            request_id=forwarded.request_id(self.ctx),
+        )
+        chain = Chain(
+            shared=self.ctx.shared,
+            scope=scope,
+            place=place,
+            matched=len(matched),
+            matched_text=matched,
+            request_matched=len(matched),
+        )
+        counts = {"host": 0, "route": 0}
+        for kind, owner, used in self._middlewares(route):
+            index = counts[kind]
+            counts[kind] += 1
+            about = self.ctx.findings.of(kind, owner or name, f"middlewares[{index}]")
+            if used.use is not None:
+                about = self.ctx.findings.of("middleware", used.use)
+            add_middleware(self._named(used), chain, about)
+        about = self.ctx.findings.of("route", name, "action")
+        if chain.answer is None and route.action.respond is not None:
+            add_respond(route.action.respond, chain, about.at("respond"))
+        elif chain.answer is None and route.action.redirect is not None:
+            add_redirect(route.action.redirect, chain, about.at("redirect"), may_pass=False)
+        return chain
+
+    def _answer(self, answer: Answer) -> list[Node]:
+        nodes: list[Node] = [directive("default_type", Literal(answer.content_type))]
+        nodes += _added(answer.lines)
+        status = Word(str(answer.status))
+        if answer.location is not None:
+            return [*nodes, directive("return", status, as_arg(answer.location))]
+        if answer.body:
+            return [*nodes, directive("return", status, as_arg(answer.body, lines=True))]
+        if answer.status < _NO_TEXT_BELOW:
+            return [*nodes, directive("return", status, Literal(""))]
+        # An empty text of its own would be nginx's page for the status.
+        return [*nodes, directive("return", status, Var("hg_empty"))]
+
+    def _forward(
+        self, name: str, route: Route, upstream: str, target: Upstream, chain: Chain
+    ) -> list[Node]:
+        ctx = self.ctx
+        nodes = timeouts.route(name, route, upstream, target, ctx)
+        lines = forwarded.with_edits(
+            self.base, self._replaced(route, upstream, chain), chain.request
+        )
+        nodes += lines or []
+        headers = chain.response_headers()
+        if headers.drops:
+            hidden = dict.fromkeys((*BASE_HIDDEN, *headers.drops))
+            nodes += [directive("proxy_hide_header", Plain(header)) for header in hidden]
+        nodes += _added(headers.lines)
+        nodes += upstreams.tls(target, upstream, ctx)
+        scheme = "https" if target.tls is not None else "http"
+        path: Parts = (chain.path, Var("hg_query"))
+        if route.forward_raw_path and chain.path == Var("hg_path"):
+            path = (Var("request_uri"),)
+        url = merged((f"{scheme}://{names.upstream(upstream)}", *path))
+        return [*nodes, directive("proxy_pass", Template(url))]
+
+    def _replaced(self, route: Route, upstream: str, chain: Chain) -> dict[str, Arg]:
+        """Base header lines that have another value here."""
+        target = self.ctx.upstreams[upstream]
+        found: dict[str, Arg] = {}
+        if chain.host is not None:
+            found["host"] = as_arg(chain.host)
+        elif isinstance(target.host_header, HostLiteral):
+            found["host"] = Literal(target.host_header.literal)
+        elif target.host_header == "endpoint":
+            found["host"] = Literal(self._endpoint_host(upstream, target))
+        if not route.websocket:
+            found["connection"] = found["upgrade"] = Literal("")
+        return found
+
+    def _endpoint_host(self, name: str, target: Upstream) -> str:
+        if len(target.endpoints) > 1:
+            about = self.ctx.findings.of("upstream", name)
+            about.refuse("host_header", "nginx writes Host before it chooses an endpoint")
+        address = target.endpoints[0].address
+        return "localhost" if address.startswith("unix:") else address
+
+
+def _added(lines: list[tuple[str, Parts]]) -> list[Node]:
+    return [
+        directive("add_header", Plain(name), as_arg(value), Word("always")) for name, value in lines
+    ]
+
+
+def _unavailable() -> Node:
+    return directive("return", Word("503"))

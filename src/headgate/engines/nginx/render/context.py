@@ -1,0 +1,84 @@
+"""What all parts of a rendering share."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from headgate.engines.nginx.types import RenderedFile, Target
+from headgate.features.nginx import Findings, Shared
+from headgate.kernel.ids import BlobId, ObjectName
+from headgate.plan.kinds import SETTINGS_NAME, Kind, ObjectKey
+from headgate.plan.middleware import Middleware
+from headgate.plan.objects import Certificate, Host, Listener, Route, TlsPolicy, Upstream
+from headgate.plan.plan import Plan
+from headgate.plan.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Context:
+    """The plan by kind, the target, and what the parts leave for each other."""
+
+    target: Target
+    blobs: Mapping[BlobId, bytes]
+    settings: Settings
+    listeners: Mapping[str, Listener]
+    hosts: Mapping[str, Host]
+    routes: Mapping[str, Route]
+    middlewares: Mapping[str, Middleware]
+    upstreams: Mapping[str, Upstream]
+    certificates: Mapping[str, Certificate]
+    policies: Mapping[str, TlsPolicy]
+    findings: Findings = field(default_factory=Findings)
+    shared: Shared = field(default_factory=Shared)
+    zones: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, RenderedFile] = field(default_factory=dict)
+
+    def has(self, snippet: str) -> bool:
+        """Whether the target accepts a snippet."""
+        return self.target.capabilities.has(snippet)
+
+    def file(self, path: str, blob: BlobId, *, secret: bool = False) -> str:
+        """The path in the release of a file with a blob's bytes."""
+        mode = 0o600 if secret else 0o640
+        self.secrets[path] = RenderedFile(path, self.blobs[blob], mode)
+        return self.release_path(path)
+
+    def release_path(self, path: str) -> str:
+        """A path of the release as rendered text names it: relative where nginx.conf is ours."""
+        return f"{self.target.root}/current/{path}" if self.target.mode == "guest" else path
+
+    @property
+    def trusting(self) -> tuple[str, ...]:
+        """The listeners that believe some peers."""
+        return tuple(name for name, one in self.listeners.items() if one.client_ip.trusted)
+
+
+def context_of(plan: Plan, blobs: Mapping[BlobId, bytes], target: Target) -> Context:
+    """The plan taken apart; objects in the order of their names."""
+
+    def of(kind: Kind, node: type[T]) -> dict[str, T]:
+        return dict(_objects(plan, kind, node))
+
+    settings = plan.objects.get(ObjectKey("settings", SETTINGS_NAME))
+    value = settings.value if settings is not None else None
+    return Context(
+        target=target,
+        blobs=blobs,
+        settings=value if isinstance(value, Settings) else Settings(),
+        listeners=of("listener", Listener),
+        hosts=of("host", Host),
+        routes=of("route", Route),
+        middlewares=of("middleware", Middleware),
+        upstreams=of("upstream", Upstream),
+        certificates=of("certificate", Certificate),
+        policies=of("tls_policy", TlsPolicy),
+    )
+
+
+def _objects(plan: Plan, kind: Kind, node: type[T]) -> Iterator[tuple[ObjectName, T]]:
+    for key in sorted(key for key in plan.objects if key.kind == kind):
+        value = plan.objects[key].value
+        if isinstance(value, node):
+            yield key.name, value

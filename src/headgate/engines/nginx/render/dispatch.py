@@ -1,0 +1,133 @@
+"""The locations of a server: from a place of a path to the body of the route that takes it.
+
+A place where one route is certain is that route's location. Where more than one may win, maps try
+their conditions one after the other and name the location to go to. Locations of routes are named
+`route:…`: a request's path begins with a slash, so none can ask for one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from headgate.engines.nginx.render.bodies import Bodies, Body
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.names import NO_ROUTE
+from headgate.engines.nginx.render.precedence import Candidate, Place, candidates, places
+from headgate.features.nginx_registry import conditions
+from headgate.nginxtext import writer
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Arg,
+    Literal,
+    MapKey,
+    Op,
+    Plain,
+    Regex,
+    Template,
+    Var,
+    Word,
+    comment,
+    directive,
+)
+
+LONGEST_CHAIN: Final = 32
+"""Matches tried by one chain of maps, which nest; nginx nests 100 variables at most."""
+
+_NOT_FOUND: Final = directive("return", Word("404"))
+_NOWHERE: Final = directive("location", Op("="), Plain(NO_ROUTE), children=[_NOT_FOUND])
+
+
+def locations(ctx: Context, routes: Sequence[str], bodies: Bodies) -> list[Node]:
+    """Every location of a host with these routes."""
+    found = [one for name in routes for one in candidates(name, ctx.routes[name])]
+    by_place = places(found)
+    made = {one: bodies.of(one) for tried in by_place.values() for one in tried}
+    uses = Counter(_uses(by_place.values(), made))
+    nodes: list[Node] = []
+    inlined: set[str] = set()
+    jumps: dict[tuple[Candidate, ...], list[Node]] = {}
+    for place, tried in by_place.items():
+        if tried and tried[0].is_certain and uses[made[tried[0]].place] == 1:
+            body = made[tried[0]]
+            inlined.add(body.place)
+            nodes.append(_location(place, body.nodes))
+            continue
+        if tried not in jumps:
+            jumps[tried] = _jump(ctx, tried, made)
+        nodes.append(_location(place, jumps[tried]))
+    for name, body in {body.place: body for body in made.values()}.items():
+        if name not in inlined:
+            nodes.append(_named(body))
+        nodes += [_named(one) for one in _beside(body)]
+    nodes.append(_NOWHERE)
+    return nodes
+
+
+def _uses(lists: Iterable[tuple[Candidate, ...]], made: Mapping[Candidate, Body]) -> Iterator[str]:
+    """The place of a body for each location that needs it; twice where a map names it."""
+    for tried in lists:
+        for one in tried:
+            place = made[one].place
+            yield place
+            if not (one is tried[0] and one.is_certain):
+                yield place
+
+
+def _beside(body: Body) -> list[Body]:
+    return [found for one in body.beside for found in (one, *_beside(one))]
+
+
+def _location(place: Place, children: Sequence[Node]) -> Node:
+    if not place.below:
+        return directive("location", Op("="), Plain(place.path), children=children)
+    if not place.path:
+        return directive("location", Word("/"), children=children)
+    return directive("location", Op("^~"), Plain(place.path + "/"), children=children)
+
+
+def _named(body: Body) -> Node:
+    return directive("location", Op("="), Plain(body.place), children=body.nodes)
+
+
+def _jump(ctx: Context, tried: Sequence[Candidate], made: Mapping[Candidate, Body]) -> list[Node]:
+    if not tried:
+        return [_NOT_FOUND]
+    if tried[0].is_certain:
+        first = made[tried[0]]
+        return [comment(f"route {tried[0].route}"), _rewrite(Literal(first.place))]
+    names = ", ".join(dict.fromkeys(one.route for one in tried))
+    text = comment(f"the first that fits: {names}"[:300])
+    blocks = [tried[i : i + LONGEST_CHAIN] for i in range(0, len(tried), LONGEST_CHAIN)]
+    if len(blocks) == 1:
+        return [text, _rewrite(_picked(ctx, tried, made, Literal(NO_ROUTE)))]
+    nodes: list[Node] = [text]
+    for index, block in enumerate(blocks):
+        picked = _picked(ctx, block, made, Literal(""))
+        take = directive("set", Var("hg_place"), picked)
+        if index:
+            take = writer.if_(Var("hg_place"), "=", Literal(""), children=[take])
+        nodes.append(take)
+    missed = directive("set", Var("hg_place"), Literal(NO_ROUTE))
+    nodes.append(writer.if_(Var("hg_place"), "=", Literal(""), children=[missed]))
+    return [*nodes, _rewrite(Var("hg_place"))]
+
+
+def _rewrite(to: Arg) -> Node:
+    return directive("rewrite", Regex("^"), to, Word("last"))
+
+
+def _picked(
+    ctx: Context, tried: Sequence[Candidate], made: Mapping[Candidate, Body], otherwise: Arg
+) -> Arg:
+    """The place of the first of these whose conditions hold, as a variable."""
+    picked = otherwise
+    for one in reversed(tried):
+        place = Literal(made[one].place)
+        if one.is_certain:
+            picked = place
+            continue
+        about = ctx.findings.of("route", one.route, f"match[{one.index}]")
+        held = conditions(one.match, ctx.shared, about)
+        source: Arg = held[0] if len(held) == 1 else Template(held)
+        picked = ctx.shared.map("pick", source, ((MapKey("1" * len(held)), place),), picked)
+    return picked

@@ -1,0 +1,144 @@
+"""Answers to faults: a text for people and `Proxy-Status` (RFC 9209), as the native engine's.
+
+nginx knows less of why it failed than we do; what it knows is read from its status and from
+whether a connection was made.
+"""
+
+from typing import Final
+
+from headgate.engines.nginx.render.names import ERROR_PLACE
+from headgate.engines.nginx.render.prelude import mapped
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Literal,
+    Plain,
+    Regex,
+    Template,
+    Var,
+    Word,
+    comment,
+    directive,
+)
+
+_FAULTS: Final = (
+    ("404 ", "Not Found", "destination_not_found", "no-route", "no route matches this request"),
+    ("405 ", "Method Not Allowed", "http_request_error", "method", "the method is not allowed"),
+    (
+        "408 ",
+        "Request Timeout",
+        "http_request_error",
+        "body-timeout",
+        "the request came too slowly",
+    ),
+    (
+        "413 ",
+        "Content Too Large",
+        "http_request_denied",
+        "body-too-large",
+        "request body larger than allowed here",
+    ),
+    (
+        "421 ",
+        "Misdirected Request",
+        "http_request_denied",
+        "misdirected",
+        "this connection was made for another host",
+    ),
+    (
+        "431 ",
+        "Request Header Fields Too Large",
+        "http_request_error",
+        "head-too-large",
+        "the head is too large",
+    ),
+    (
+        r"502 (?:.*[ ,])?-\z",
+        "Bad Gateway",
+        "connection_refused",
+        "connect-refused",
+        "the upstream could not be reached",
+    ),
+    (
+        "502 ",
+        "Bad Gateway",
+        "connection_terminated",
+        "upstream-closed",
+        "the upstream did not answer as it should",
+    ),
+    (
+        "503 ",
+        "Service Unavailable",
+        "destination_unavailable",
+        "no-endpoint",
+        "no endpoint can be used now",
+    ),
+    (
+        r"504 (?:.*[ ,])?-\z",
+        "Gateway Timeout",
+        "connection_timeout",
+        "connect-timeout",
+        "the upstream did not accept a connection in time",
+    ),
+    (
+        "504 ",
+        "Gateway Timeout",
+        "http_response_timeout",
+        "first-byte-timeout",
+        "the upstream did not answer in time",
+    ),
+)
+"""(beginning of status and times of connecting, phrase, RFC 9209 token, our reason, for people)"""
+
+_STATUSES: Final = ("404", "405", "408", "413", "421", "502", "503", "504")
+_HEAD_TOO_LARGE: Final = "494"
+
+
+def maps() -> list[Node]:
+    """What is said of each fault."""
+    source = Template((Var("status"), " ", Var("upstream_connect_time")))
+
+    def of(name: str, texts: list[str], default: str) -> Node:
+        keys = [Regex(rf"~\A{fault[0]}") for fault in _FAULTS]
+        entries = [(key, Literal(text, True)) for key, text in zip(keys, texts, strict=True)]
+        return mapped(name, source, Literal(default, True), *entries)
+
+    return [
+        comment("Answers to faults"),
+        of("hg_fault_reason", [fault[3] for fault in _FAULTS], "internal"),
+        of(
+            "hg_fault_status",
+            [f'headgate; error={fault[2]}; details="{fault[4]}"' for fault in _FAULTS],
+            "headgate; error=proxy_internal_error",
+        ),
+        of(
+            "hg_fault_text",
+            [f"{fault[0][:3]} {fault[1]}\n{fault[4]}\n" for fault in _FAULTS],
+            "500 Internal Server Error\n",
+        ),
+    ]
+
+
+def pages() -> list[Node]:
+    """Which faults are answered so; in `http`, or a server of ours."""
+    return [
+        directive("error_page", *map(Word, _STATUSES), Word(ERROR_PLACE)),
+        directive("error_page", Word(_HEAD_TOO_LARGE), Word("=431"), Word(ERROR_PLACE)),
+    ]
+
+
+def place() -> list[Node]:
+    """The location that answers; in every server."""
+    return [
+        directive(
+            "location",
+            Plain(ERROR_PLACE),
+            children=[
+                directive("set", Var("hg_reason"), Var("hg_fault_reason")),
+                directive("default_type", Literal("text/plain; charset=utf-8")),
+                directive(
+                    "add_header", Word("proxy-status"), Var("hg_fault_status"), Word("always")
+                ),
+                directive("return", Word("200"), Var("hg_fault_text")),
+            ],
+        )
+    ]

@@ -1,0 +1,168 @@
+"""What an upstream is told about the client, and what of the client's own claims it never sees.
+
+DESIGN §6. `X-Forwarded-*` and the like are believed from trusted peers only; nginx has no way to
+drop headers by the beginning of their name, so those that are in use are named here.
+"""
+
+from typing import Final
+
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.prelude import mapped
+from headgate.features.nginx import header_variable, quoted, whole
+from headgate.features.nginx_chain import Headers
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Arg,
+    Literal,
+    Plain,
+    Regex,
+    Template,
+    Var,
+    Word,
+    comment,
+    directive,
+)
+from headgate.plan.objects import Listener
+
+CLAIMS: Final = (
+    "forwarded",
+    "client-cert",
+    "client-cert-chain",
+    "x-client-cert",
+    "x-client-cert-chain",
+    "x-forwarded-access-token",
+    "x-forwarded-by",
+    "x-forwarded-client-cert",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-preferred-username",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-tls-client-cert",
+    "x-forwarded-tls-client-cert-info",
+    "x-forwarded-uri",
+    "x-forwarded-user",
+    "x-original-forwarded-for",
+    "x-original-forwarded-host",
+    "x-original-forwarded-proto",
+    "x-ssl-client-cert",
+    "x-ssl-client-cn",
+    "x-ssl-client-dn",
+    "x-ssl-client-fingerprint",
+    "x-ssl-client-i-dn",
+    "x-ssl-client-s-dn",
+    "x-ssl-client-serial",
+    "x-ssl-client-verify",
+)
+"""Headers that tell who a client is; deleted when the peer is not trusted."""
+
+_HOP: Final = (
+    "http2-settings",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+)
+"""For one hop only; nginx drops the rest of them by itself (RFC 9110 §7.6.1)."""
+
+_NOTHING: Final = Literal("")
+_PEER: Final = Var("realip_remote_addr")
+
+
+def request_id(ctx: Context) -> Var:
+    """The variable of a request's id."""
+    return Var("hg_request_id") if ctx.trusting else Var("request_id")
+
+
+def maps(ctx: Context) -> list[Node]:
+    """What is told, where some peers are trusted."""
+    if not ctx.trusting:
+        return []
+    listener = Var("hg_listener")
+    entries: list[tuple[Arg, Arg]] = []
+    for name in ctx.trusting:
+        networks = ctx.listeners[name].client_ip.trusted
+        entries.append((whole(quoted(name)), ctx.shared.geo("trusted", _PEER, networks)))
+    found: list[Node] = [
+        comment("Whether the peer is trusted, and what is kept of what it told"),
+        mapped("hg_trusted", listener, Word("0"), *entries),
+        _kept("hg_request_id", "x-request-id", Var("request_id"), "[A-Za-z0-9_-]{1,32}"),
+        mapped(
+            "hg_forwarded_for",
+            Template((Var("hg_trusted"), " ", Var("http_x_forwarded_for"))),
+            _PEER,
+            (Regex(r"~\A1 ."), Template((Var("http_x_forwarded_for"), ", ", _PEER))),
+        ),
+        _kept("hg_forwarded_proto", "x-forwarded-proto", Var("scheme")),
+        _kept("hg_forwarded_host", "x-forwarded-host", Var("http_host")),
+    ]
+    return [*found, *(_kept(_variable(name), name, _NOTHING) for name in CLAIMS)]
+
+
+def _variable(name: str) -> str:
+    return "hg_kept_" + name.replace("-", "_")
+
+
+def _kept(variable: str, header: str, otherwise: Arg, pattern: str = ".+") -> Node:
+    value = Var("http_" + header.replace("-", "_"))
+    entry = (Regex(rf"~\A1 (?<hg_raw>{pattern})\z"), Var("hg_raw"))
+    return mapped(variable, Template((Var("hg_trusted"), " ", value)), otherwise, entry)
+
+
+def request_headers(ctx: Context) -> list[tuple[str, Arg]]:
+    """Header lines that every upstream request has; an empty one is not sent."""
+    trusting = bool(ctx.trusting)
+    found: list[tuple[str, Arg]] = [
+        ("host", Var("http_host")),
+        ("connection", Var("hg_connection")),
+        ("upgrade", Var("hg_upgrade")),
+        ("x-forwarded-for", Var("hg_forwarded_for") if trusting else _PEER),
+        ("x-forwarded-proto", Var("hg_forwarded_proto" if trusting else "scheme")),
+        ("x-forwarded-host", Var("hg_forwarded_host" if trusting else "http_host")),
+        ("x-real-ip", Var("remote_addr")),
+        ("x-request-id", request_id(ctx)),
+    ]
+    found += [(name, _NOTHING) for name in _HOP]
+    return found + [(name, Var(_variable(name)) if trusting else _NOTHING) for name in CLAIMS]
+
+
+def with_edits(
+    base: list[tuple[str, Arg]], replaced: dict[str, Arg], edits: Headers
+) -> list[Node] | None:
+    """`proxy_set_header` of all lines with a chain's edits; None when they are the base's.
+
+    A line is dropped by an empty value: nginx then sends neither ours nor the client's.
+    """
+    if edits.is_empty and not replaced:
+        return None
+    lines = [(name, replaced.get(name, value)) for name, value in base if name not in edits.drops]
+    known = {name for name, _ in lines}
+    added = {name for name, _ in edits.lines}
+    lines += [(name, _NOTHING) for name in edits.drops if name not in added]
+    for name, value in edits.lines:
+        if name not in edits.drops and name not in known:
+            # Beside what the client sent, which nginx would leave out otherwise.
+            known.add(name)
+            sent = header_variable(name)
+            lines += [(name, sent)] if sent is not None else []
+        lines.append((name, Template(value)))
+    return [directive("proxy_set_header", Plain(name), value) for name, value in lines]
+
+
+def real_ip(listener: Listener) -> list[Node]:
+    """How nginx finds the client's address behind trusted peers."""
+    if not listener.client_ip.trusted:
+        return []
+    header = listener.client_ip.header or "x-forwarded-for"
+    ranges = [directive("set_real_ip_from", Word(net)) for net in listener.client_ip.trusted]
+    return [
+        *ranges,
+        directive("real_ip_header", Word(header)),
+        directive("real_ip_recursive", Word("on")),
+    ]

@@ -1,0 +1,139 @@
+"""`listen` and what a listener says of its clients."""
+
+from typing import Final
+
+from headgate.engines.nginx.render import forwarded, names
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.prelude import mapped
+from headgate.engines.nginx.render.upstreams import time
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Arg,
+    Literal,
+    MapKey,
+    Regex,
+    Template,
+    Var,
+    Word,
+    comment,
+    directive,
+)
+from headgate.plan.objects import Listener
+
+_OURS: Final = Listener((), "http")
+_MANY: Final = 1_000_000_000
+_WILD: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
+
+
+def listens(ctx: Context, listeners: list[str], *, is_default: bool) -> list[Node]:
+    """The `listen` lines of a server; options of an address stand with its default server."""
+    found: list[Node] = []
+    for name in listeners:
+        listener = ctx.listeners[name]
+        words = [Word("ssl")] if listener.tls is not None else []
+        if is_default:
+            words += [Word("default_server"), Word(f"backlog={listener.backlog}")]
+            words.append(Word(_keepalive(listener)))
+        for address in listener.addresses:
+            only = [Word("ipv6only=on")] if is_default and address.startswith("[") else []
+            found.append(directive("listen", Word(address), *words, *only))
+    return found
+
+
+def _keepalive(listener: Listener) -> str:
+    seconds = -(-listener.tcp_keepalive_ms // 1000)
+    return f"so_keepalive={seconds}s::" if seconds else "so_keepalive=off"
+
+
+def base(ctx: Context) -> list[Node]:
+    """The defaults of listeners."""
+    return _settings(_OURS, _every_field()) + (
+        [directive("max_headers", Word(str(_OURS.header_count)))] if ctx.has("max_headers") else []
+    )
+
+
+def settings(ctx: Context, listener: Listener) -> list[Node]:
+    """What differs from the defaults, and who is trusted."""
+    changed = {key for key in _every_field() if getattr(listener, key) != getattr(_OURS, key)}
+    nodes = forwarded.real_ip(listener) + _settings(listener, changed)
+    if listener.header_count != _OURS.header_count and ctx.has("max_headers"):
+        nodes.append(directive("max_headers", Word(str(listener.header_count))))
+    return nodes
+
+
+def _every_field() -> set[str]:
+    return {"head_bytes", "keepalive_requests", "head_timeout_ms", "idle_timeout_ms"}
+
+
+def _settings(listener: Listener, keys: set[str]) -> list[Node]:
+    nodes: list[Node] = []
+    if "head_bytes" in keys:
+        size = Word(str(listener.head_bytes))
+        nodes.append(directive("large_client_header_buffers", Word("1"), size))
+    if "head_timeout_ms" in keys:
+        nodes.append(directive("client_header_timeout", time(listener.head_timeout_ms)))
+    if "idle_timeout_ms" in keys:
+        nodes.append(directive("keepalive_timeout", time(listener.idle_timeout_ms)))
+    if "keepalive_requests" in keys:
+        count = listener.keepalive_requests or _MANY
+        nodes.append(directive("keepalive_requests", Word(str(count))))
+    return nodes
+
+
+def check(ctx: Context) -> None:
+    """Refuses and notes what nginx cannot say of a listener."""
+    for name, listener in ctx.listeners.items():
+        about = ctx.findings.of("listener", name)
+        if listener.client_ip.header == "forwarded" and listener.client_ip.trusted:
+            about.refuse("client_ip.header", "nginx does not read `Forwarded`")
+        if listener.header_count != _OURS.header_count and not ctx.has("max_headers"):
+            about.refuse("limits.headers", "this nginx does not count header lines")
+        if listener.handshake_timeout_ms not in (
+            _OURS.handshake_timeout_ms,
+            listener.head_timeout_ms,
+        ):
+            about.refuse("timeouts.handshake", "nginx has one time for handshake and head")
+        if listener.max_connections:
+            about.refuse(
+                "limits.connections", "nginx limits requests in flight, not open connections"
+            )
+        if listener.tls is not None and listener.tls.strict_sni:
+            about.refuse("tls.strict_sni", "nginx compares no host with a certificate")
+
+
+def maps(ctx: Context) -> list[Node]:
+    """The variable that names the listener of a request."""
+    exact: list[tuple[Arg, Arg]] = []
+    wild: list[tuple[Arg, Arg]] = []
+    for name, listener in ctx.listeners.items():
+        for address in listener.addresses:
+            host, _, port = address.rpartition(":")
+            if host not in _WILD:
+                exact.append((MapKey(f"{host.strip('[]')} {port}"), Literal(name)))
+            elif host == "[::]":
+                wild.append((Regex(rf"~:\S* {port}\z"), Literal(name)))
+            else:
+                wild.append((Regex(rf"~\A[0-9.]+ {port}\z"), Literal(name)))
+    source = Template((Var("server_addr"), " ", Var("server_port")))
+    return [
+        comment("The listener by its address"),
+        mapped("hg_listener", source, Literal(""), *exact, *wild),
+    ]
+
+
+def limits(ctx: Context) -> tuple[list[Node], list[Node]]:
+    """The node's limits: what `http` declares, and what it says of every server."""
+    most = ctx.settings.max_connections_per_client
+    if not most:
+        return [], []
+    about = ctx.findings.of("settings", "node")
+    about.note("limits.connections_per_client", "nginx counts connections with a request in flight")
+    key, size = "$binary_remote_addr", "10m"
+    zone = names.zone("conn", key, size)
+    ctx.zones[zone] = f"limit_conn {key} {size}"
+    declared = directive("limit_conn_zone", Var("binary_remote_addr"), Word(f"zone={zone}:{size}"))
+    used: list[Node] = [
+        directive("limit_conn", Word(zone), Word(str(most))),
+        directive("limit_conn_status", Word("503")),
+    ]
+    return [declared], used

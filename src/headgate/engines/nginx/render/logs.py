@@ -1,0 +1,153 @@
+"""Access logs: the engine's own, from which metrics come, and what the config asks for.
+
+The second has the keys of docs/reference/access-log.md. nginx cannot leave a key out, so what is
+not known is empty or `null` here; its times have three digits.
+"""
+
+from typing import Final
+
+from headgate.engines.nginx.observe.fields import VARIABLES
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.forwarded import request_id
+from headgate.engines.nginx.render.prelude import mapped
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Arg,
+    FilePath,
+    Literal,
+    Plain,
+    Regex,
+    Template,
+    Var,
+    Word,
+    comment,
+    directive,
+)
+from headgate.plan.settings import AccessLog
+
+METRICS_FORMAT: Final = "hg_metrics"
+JSON_FORMAT: Final = "hg_json"
+COMBINED_FORMAT: Final = "hg_combined"
+
+_TEXTS: Final = (
+    ("time", "time_iso8601"),
+    ("request_id", "request_id"),
+    ("client_ip", "remote_addr"),
+    ("listener", "hg_listener"),
+    ("route", "hg_route"),
+    ("upstream", "hg_upstream"),
+    ("endpoint", "hg_endpoint"),
+    ("method", "request_method"),
+    ("scheme", "scheme"),
+    ("host", "http_host"),
+    ("target", "request_uri"),
+    ("protocol", "server_protocol"),
+)
+_NUMBERS: Final = (
+    ("status", "status"),
+    ("bytes_in", "hg_log_bytes_in"),
+    ("bytes_out", "body_bytes_sent"),
+    ("connect_us", "hg_log_connect_us"),
+    ("first_byte_us", "hg_log_first_byte_us"),
+    ("total_us", "hg_log_total_us"),
+)
+_LAST: Final = (
+    ("reason", "hg_log_reason"),
+    ("user_agent", "http_user_agent"),
+    ("referer", "http_referer"),
+    ("tls_version", "ssl_protocol"),
+    ("sni", "ssl_server_name"),
+)
+_COMBINED: Final = (
+    *(Var("remote_addr"), " - - [", Var("time_local"), '] "', Var("request"), '" '),
+    *(Var("status"), " ", Var("body_bytes_sent"), ' "', Var("http_referer"), '" "'),
+    *(Var("http_user_agent"), '" ', Var("request_time"), " ", Var("hg_log_reason")),
+)
+
+
+def maps() -> list[Node]:
+    """The variables of logs that nginx has in another form."""
+    whole = (Regex(r"~\A(?<hg_raw>[0-9]+)\z"), Var("hg_raw"))
+    reason = (Regex(r"~\A(?<hg_raw>.+)\z"), Var("hg_raw"))
+    last = (Regex(r"~(?:\A|[ ,])(?<hg_raw>[^ ,]+)\z"), Var("hg_raw"))
+    return [
+        comment("What logs say: the endpoint tried last, times in microseconds"),
+        mapped("hg_endpoint", Var("upstream_addr"), Literal(""), last),
+        _microseconds("hg_log_connect_us", "upstream_connect_time"),
+        _microseconds("hg_log_first_byte_us", "upstream_header_time"),
+        _microseconds("hg_log_total_us", "request_time"),
+        mapped("hg_log_bytes_in", Var("content_length"), Word("0"), whole),
+        mapped("hg_log_reason", Var("hg_reason"), Word("-"), reason),
+    ]
+
+
+def _microseconds(name: str, source: str) -> Node:
+    """Seconds with three digits, the last of a list, as whole microseconds; else `null`."""
+    number = Var("hg_raw")
+    return mapped(
+        name,
+        Var(source),
+        Word("null"),
+        (Regex(r"~(?:\A|[ ,:])0\.000\z"), Word("0")),
+        (Regex(r"~(?:\A|[ ,:])0\.0*(?<hg_raw>[1-9][0-9]*)\z"), Template((number, "000"))),
+        (
+            Regex(r"~(?:\A|[ ,:])(?<hg_raw>[1-9][0-9]*)\.(?<hg_low>[0-9]{3})\z"),
+            Template((number, Var("hg_low"), "000")),
+        ),
+    )
+
+
+def directives(ctx: Context) -> list[Node]:
+    """Formats and sinks."""
+    metrics = _object([(key, Var(variable)) for key, variable in VARIABLES], ())
+    nodes: list[Node] = [
+        comment("Access logs"),
+        _format(METRICS_FORMAT, metrics, "json"),
+        _log(FilePath(ctx.target.access_log), METRICS_FORMAT),
+    ]
+    if ctx.settings.access_log is not None:
+        nodes += _wanted(ctx, ctx.settings.access_log)
+    return nodes
+
+
+def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
+    identity = [(key, Var(v)) for key, v in _TEXTS]
+    identity[1] = ("request_id", request_id(ctx))
+    if log.format == "json":
+        text = _object(identity, [(key, Var(v)) for key, v in _NUMBERS])
+        name, form = JSON_FORMAT, _format(JSON_FORMAT, text, "json")
+    else:
+        name, form = COMBINED_FORMAT, _format(COMBINED_FORMAT, Template(_COMBINED), "default")
+    sink = log.sink
+    about = ctx.findings.of("settings", "node", "access_log")
+    if sink.file is not None:
+        return [form, _log(FilePath(sink.file.path), name)]
+    if sink.syslog is not None:
+        about.note("sink", "nginx writes RFC 3164 datagrams")
+        where = f"syslog:server={sink.syslog.address},facility=local7,severity=info,tag=headgate"
+        return [form, directive("access_log", Plain(where), Word(name))]
+    about.note("sink", "standard output is nginx's own, which leads nowhere when it is a daemon")
+    return [form, directive("access_log", Word("/dev/stdout"), Word(name))]
+
+
+def _object(texts: list[tuple[str, Var]], numbers: object) -> Template:
+    parts: list[str | Var] = []
+    lead = "{"
+    for key, variable in texts:
+        parts += [f'{lead}"{key}":"', variable, '"']
+        lead = ","
+    for key, variable in numbers if isinstance(numbers, list) else ():
+        parts += [f',"{key}":', variable]
+    if numbers:
+        for key, name in _LAST:
+            parts += [f',"{key}":"', Var(name), '"']
+    return Template((*parts, "}"))
+
+
+def _format(name: str, text: Template, escape: str) -> Node:
+    words: tuple[Arg, ...] = (Word(name), Word(f"escape={escape}"), text)
+    return directive("log_format", *words)
+
+
+def _log(path: FilePath, name: str) -> Node:
+    return directive("access_log", path, Word(name), Word("buffer=64k"), Word("flush=200ms"))

@@ -1,0 +1,105 @@
+"""421: a request whose host would get another certificate or policy than its connection has.
+
+As the core's `needs_421` (docs/reference/tls.md). What a name gets is a class, found by maps of the
+name asked for and of the host; which classes may share a connection is known when rendering.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from headgate.engines.nginx.render import tls
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, offers
+from headgate.features.nginx import Entry, quoted, whole
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Arg,
+    Literal,
+    MapKey,
+    Op,
+    Plain,
+    Regex,
+    Template,
+    Var,
+    Word,
+    directive,
+)
+
+_NOT: Final = Literal("")
+_YES: Final = Word("1")
+_UNKNOWN: Final = "u"
+_NO_NAME: Final = "n"
+_AT_ONCE: Final = 400
+
+
+def variable(ctx: Context) -> Var | None:
+    """A variable that is not empty for a misdirected request; None where none can be."""
+    found: list[Entry] = []
+    for name, listener in ctx.listeners.items():
+        if listener.tls is None:
+            continue
+        offered = offers(listener.tls, ctx)
+        classes = sorted({*offered.by_name.values(), offered.none}, key=repr)
+        if len(classes) > 1:
+            found.append((whole(quoted(name)), _of_listener(ctx, offered, classes)))
+    if not found:
+        return None
+    return ctx.shared.map("misdirected", Var("hg_listener"), found, _NOT)
+
+
+def check(misdirected: Var) -> Node:
+    """The answer to such a request; in every server on a TLS listener."""
+    words = (Op("("), misdirected, Op(")"))
+    return directive("if", *words, children=[directive("return", Word("421"))])
+
+
+def _of_listener(ctx: Context, offered: Offers, classes: Sequence[Offer]) -> Var:
+    number = {offer: str(index) for index, offer in enumerate(classes)}
+    entries: list[tuple[Arg, Arg]] = [
+        (Plain(name), Word(number[offer])) for name, offer in offered.by_name.items() if name != ANY
+    ]
+    entries += [
+        (Plain(name), Word(number[offered.none]))
+        for name in offered.covered
+        if name not in offered.by_name and ":" not in name
+    ]
+    default = Word(number[offered.by_name[ANY]] if ANY in offered.by_name else _UNKNOWN)
+    by_host = ctx.shared.hosts("tls_host", Var("host"), entries, default)
+    asked = Var("ssl_server_name")
+    unnamed: Entry = (MapKey(""), Word(_NO_NAME))
+    by_name = ctx.shared.hosts("tls_name", asked, [unnamed, *entries], default)
+    source = Template((asked, " ", Var("host"), " ", by_name, " ", by_host))
+    judged = list(_judged(ctx, offered, classes, number))
+    return ctx.shared.map("misdirected", source, judged, _YES)
+
+
+def _judged(
+    ctx: Context, offered: Offers, classes: Sequence[Offer], number: dict[Offer, str]
+) -> Iterator[Entry]:
+    yield Regex(r"~*\A(\S+) \1 "), _NOT
+    policy = offered.none.policy
+    others = [offer for offer in classes if offer.policy != policy]
+    for group in _groups([number[offer] for offer in others]):
+        yield Regex(rf"~ (?:{group}) {_UNKNOWN}\z"), _YES
+    yield Regex(rf"~ {_UNKNOWN}\z"), _NOT
+    asking = [o for o in others if tls.policy_of(ctx, o).client_auth is not None]
+    for group in _groups([number[offer] for offer in asking]):
+        yield Regex(rf"~ {_NO_NAME} (?:{group})\z"), _YES
+    yield Regex(rf"~ {_NO_NAME} \S+\z"), _NOT
+    yield Regex(r"~ (\S+) \1\z"), _NOT
+    by_certificate: dict[str, list[Offer]] = {}
+    for offer in classes:
+        for certificate in offer.certificates:
+            by_certificate.setdefault(certificate, []).append(offer)
+    for offer in classes:
+        for certificate in offer.certificates[:1]:
+            for other in by_certificate[certificate]:
+                fits = set(offer.certificates) <= set(other.certificates)
+                if fits and other != offer and other.policy == offer.policy:
+                    yield Regex(rf"~ {number[offer]} {number[other]}\z"), _NOT
+
+
+def _groups(numbers: Sequence[str]) -> Iterator[str]:
+    """Numbers with `|` between them, so many at once as a word may hold."""
+    for start in range(0, len(numbers), _AT_ONCE):
+        yield "|".join(numbers[start : start + _AT_ONCE])

@@ -1,0 +1,48 @@
+"""Names of things in rendered text: readable, unique, made of the object's own name."""
+
+import re
+from hashlib import sha256
+from typing import Final
+
+_PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,79}")
+_HASHED: Final = re.compile(r".*-[0-9a-f]{8}")
+
+ERROR_PLACE: Final = "@hg_error"
+"""The location of answers to faults."""
+
+NO_ROUTE: Final = "route:"
+"""The location of requests that no route takes; no route's own, since names are not empty."""
+
+
+def slug(name: str) -> str:
+    """A name as nginx takes it without quotes; other names are cut and carry a hash.
+
+    nginx compares names of upstreams without case, so capital letters count as other characters.
+    """
+    if _PLAIN.fullmatch(name) and not _HASHED.fullmatch(name):
+        return name
+    digest = sha256(name.encode()).hexdigest()[:8]
+    text = re.sub(r"[^a-z0-9_.]+", "-", name.lower()).strip("-.")[:40] or "x"
+    return f"{text}-{digest}"
+
+
+def upstream(name: str) -> str:
+    """The `upstream` block of an upstream."""
+    return f"hg_up_{slug(name)}"
+
+
+def zone(kind: str, *what: object) -> str:
+    """A shared zone: its name changes with whatever may not change under one name."""
+    digest = sha256(repr((kind, what)).encode()).hexdigest()[:10]
+    return f"hg_{kind}_{digest}"
+
+
+def host_file(host: str | None) -> str:
+    """The file of a host's servers; None is what answers where no host fits."""
+    if host is None:
+        return "http/_none.conf"
+    if host == "*":
+        return "http/_any.conf"
+    text = f"_{host[1:]}" if host.startswith("*.") else host
+    plain = re.fullmatch(r"_?[a-z0-9.-]{1,200}", text) and host.startswith(("*.", text[:1]))
+    return f"http/{text}.conf" if plain else f"http/{slug(host)}.conf"

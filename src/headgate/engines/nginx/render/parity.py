@@ -1,0 +1,198 @@
+"""How nginx stands to the keys of the config that are no feature's: one line each.
+
+`docs/reference/parity.md` is made of these, of what each feature's `nginx.py` says and of the
+scenarios that nginx cannot meet.
+"""
+
+from typing import Final
+
+from headgate.features import nginx_registry
+from headgate.features.nginx import Parity
+
+_NO_QUEUE: Final = "nginx has no queue"
+_ONE_TIME: Final = (
+    "nginx has one time for the first byte and between two: the shorter one is both, except that "
+    "the default of `first_byte` is not held where `stream_idle` is longer"
+)
+
+_NODE: Final = (
+    Parity("node.log_level", "same", "of the error log; `info` is nginx's `notice`"),
+    Parity(
+        "node.access_log.format",
+        "differs",
+        "what is not known is empty or `null` instead of left out; times have three digits; "
+        "`bytes_in` is the Content-Length",
+    ),
+    Parity("node.access_log.sink.path", "same"),
+    Parity("node.access_log.sink.syslog", "differs", "RFC 3164 datagrams"),
+    Parity("node.limits.connections", "differs", "per worker, connections to endpoints included"),
+    Parity(
+        "node.limits.connections_per_client",
+        "differs",
+        "connections with a request in flight are counted; above the limit requests get 503",
+    ),
+    Parity("node.drain.delay", "no", "nginx closes its listeners as soon as it is told to leave"),
+    Parity("node.drain.idle_grace", "no", "idle connections are closed at once"),
+    Parity("node.drain.deadline", "differs", "60 s after a reload (`worker_shutdown_timeout`)"),
+    Parity(
+        "node.resolver.servers",
+        "differs",
+        "names are resolved when nginx starts or reloads; with servers given and an nginx that "
+        "has `resolve`, again whenever their time is over",
+    ),
+    Parity("node.resolver.min_ttl", "no", "the answer's own time counts"),
+    Parity("node.resolver.max_ttl", "no", "the answer's own time counts"),
+    Parity("node.resolver.timeout", "differs", "with `resolve` only"),
+    Parity("node.workers", "same", "worker processes"),
+    Parity("node.admin", "same", "the node's own"),
+    Parity("node.metrics", "same", "the node's own"),
+    Parity("node.state_dir", "same", "the node's own"),
+)
+_LISTENERS: Final = (
+    Parity("listeners.NAME.address", "same"),
+    Parity("listeners.NAME.protocol", "same"),
+    Parity("listeners.NAME.default", "same"),
+    Parity("listeners.NAME.tls.mode", "same"),
+    Parity(
+        "listeners.NAME.tls.policy",
+        "differs",
+        "policies of one listener must agree in versions, suites, groups and ALPN, which nginx "
+        "negotiates before it knows the name; where they differ otherwise tickets are off",
+    ),
+    Parity("listeners.NAME.tls.default_certificate", "same"),
+    Parity("listeners.NAME.tls.unknown_sni", "same"),
+    Parity(
+        "listeners.NAME.tls.strict_sni", "no", "refused: nginx compares no host with a certificate"
+    ),
+    Parity("listeners.NAME.client_ip.trusted", "same"),
+    Parity("listeners.NAME.client_ip.header", "differs", "`forwarded` is refused"),
+    Parity("listeners.NAME.limits.connections", "no", "refused"),
+    Parity("listeners.NAME.limits.head", "differs", "up to 1 KiB more"),
+    Parity("listeners.NAME.limits.headers", "differs", "refused by an nginx without `max_headers`"),
+    Parity("listeners.NAME.limits.body", "same"),
+    Parity("listeners.NAME.limits.requests_per_connection", "same"),
+    Parity("listeners.NAME.timeouts.head", "differs", "the connection is closed without an answer"),
+    Parity("listeners.NAME.timeouts.idle", "same"),
+    Parity(
+        "listeners.NAME.timeouts.handshake", "differs", "must be that of `head`, or its default"
+    ),
+    Parity("listeners.NAME.backlog", "same"),
+    Parity("listeners.NAME.tcp_keepalive", "same", "in whole seconds"),
+)
+_ROUTES: Final = (
+    Parity("hosts.NAME.certificate", "same"),
+    Parity("hosts.NAME.tls_policy", "differs", "see `listeners.NAME.tls.policy`"),
+    Parity("hosts.NAME.middlewares", "same"),
+    Parity(
+        "routes.NAME.hosts", "differs", "an IPv6 host that is not in its shortest form is not found"
+    ),
+    Parity("routes.NAME.listeners", "same"),
+    Parity("routes.NAME.priority", "same"),
+    Parity("routes.NAME.middlewares", "same"),
+    Parity("routes.NAME.upstream", "same"),
+    Parity("routes.NAME.split[].upstream", "same"),
+    Parity("routes.NAME.split[].weight", "differs", "in steps of 0.01 %"),
+    Parity("routes.NAME.timeouts.request", "no", "refused"),
+    Parity("routes.NAME.timeouts.per_try", "differs", "counted anew with every read"),
+    Parity("routes.NAME.timeouts.first_byte", "differs", _ONE_TIME),
+    Parity("routes.NAME.timeouts.stream_idle", "differs", _ONE_TIME),
+    Parity("routes.NAME.limits.body", "same"),
+    Parity("routes.NAME.forward_path", "same"),
+    Parity(
+        "routes.NAME.websocket",
+        "differs",
+        "a malformed handshake is forwarded as an ordinary request; the upstream's accept key is "
+        "not compared",
+    ),
+)
+_UPSTREAMS: Final = (
+    Parity(
+        "upstreams.NAME.endpoints[].address",
+        "differs",
+        "names: see `node.resolver.servers`; one that does not resolve keeps nginx from starting",
+    ),
+    Parity("upstreams.NAME.endpoints[].weight", "same"),
+    Parity("upstreams.NAME.endpoints[].backup", "differs", "beside some balancers refused"),
+    Parity("upstreams.NAME.endpoints[].max_connections", "differs", _NO_QUEUE),
+    Parity("upstreams.NAME.endpoints[].zone", "same", "means nothing yet"),
+    Parity("upstreams.NAME.endpoints[].labels", "same", "means nothing yet"),
+    Parity("upstreams.NAME.host_header", "differs", "`endpoint` is refused for several endpoints"),
+    Parity("upstreams.NAME.tls.verify", "same"),
+    Parity(
+        "upstreams.NAME.tls.verify_name",
+        "differs",
+        "must be given where endpoints are addresses or have different names",
+    ),
+    Parity("upstreams.NAME.tls.ca_file", "same"),
+    Parity("upstreams.NAME.tls.client_certificate", "same"),
+    Parity("upstreams.NAME.tls.min_version", "same"),
+    Parity(
+        "upstreams.NAME.pool.max_idle",
+        "differs",
+        "of all endpoints of an upstream together; the default is 32 for each endpoint",
+    ),
+    Parity("upstreams.NAME.pool.idle_timeout", "same"),
+    Parity("upstreams.NAME.pool.max_age", "same"),
+    Parity("upstreams.NAME.limits.connections", "differs", "refused for several endpoints"),
+    Parity(
+        "upstreams.NAME.limits.queue",
+        "no",
+        _NO_QUEUE + "; anything but 0 and the default is refused",
+    ),
+    Parity("upstreams.NAME.limits.head", "same"),
+    Parity("upstreams.NAME.timeouts.connect", "differs", "for each endpoint that is tried"),
+    Parity(
+        "upstreams.NAME.timeouts.queue", "no", _NO_QUEUE + "; anything but the default is refused"
+    ),
+)
+_TLS: Final = (
+    Parity("certificates.NAME.cert_file", "same"),
+    Parity("certificates.NAME.key_file", "same"),
+    Parity("certificates.NAME.ocsp_file", "differs", "only where a name has one certificate"),
+    Parity("tls_policies.NAME.min_version", "same"),
+    Parity("tls_policies.NAME.max_version", "same"),
+    Parity("tls_policies.NAME.cipher_suites", "same"),
+    Parity(
+        "tls_policies.NAME.groups",
+        "differs",
+        "`x25519mlkem768` is left out where nginx's OpenSSL does not have it",
+    ),
+    Parity("tls_policies.NAME.alpn", "same"),
+    Parity("tls_policies.NAME.client_auth.ca_file", "same"),
+    Parity(
+        "tls_policies.NAME.client_auth.required",
+        "differs",
+        "a client without a good certificate gets 400, not an alert",
+    ),
+    Parity("tls_policies.NAME.tickets", "differs", "off where policies of one listener differ"),
+)
+
+PARITY: Final[tuple[Parity, ...]] = (
+    *_NODE,
+    *_LISTENERS,
+    *_ROUTES,
+    *_UPSTREAMS,
+    *_TLS,
+    *nginx_registry.PARITY,
+)
+"""Every key that has a value of its own."""
+
+BEYOND_KEYS: Final = (
+    "A request head may have header names with `_` or other unusual characters: nginx leaves such "
+    "lines out.",
+    "`OPTIONS *` gets 400.",
+    "An HTTP/1.0 or 1.1 request that is malformed gets nginx's own page, without `Proxy-Status`.",
+    "Header fields that `Connection` names are forwarded, save those that always belong to a hop.",
+    "Of the headers that tell who a client is, from peers that are not trusted, those in use are "
+    "removed; other names that begin with `X-Forwarded-` are forwarded.",
+    "A path that is not in normal form may have 40 escapes that are not, and 8 dot segments or "
+    "double slashes beside such escapes; otherwise it gets 400.",
+    "Characters of a query that RFC 3986 forbids are sent back as they came in redirects.",
+    "An own answer has `Server: nginx`, a redirect nginx's page as its body, and a connection that "
+    "lives on is said to (`Connection: keep-alive`).",
+    "Without a usable endpoint the answer is 502 where an upstream has endpoints, else 503.",
+    "Retries: an idempotent request whose connection fails before an answer goes to the next "
+    "endpoint.",
+    "`X-Accel-…` headers of upstreams have no meaning and are passed on.",
+)
+"""What differs without a key to it."""

@@ -1,0 +1,58 @@
+"""A plan as the files of a release."""
+
+from collections.abc import Mapping
+
+from headgate.engines.nginx.render import hashes, listening, main_file, servers, upstreams
+from headgate.engines.nginx.render.context import Context, context_of
+from headgate.engines.nginx.types import CannotExpress, Rendered, RenderedFile, Target
+from headgate.kernel.ids import BlobId
+from headgate.nginxtext import writer
+from headgate.nginxtext.tree import Node
+from headgate.plan.plan import Plan
+
+
+def render(
+    plan: Plan, blobs: Mapping[BlobId, bytes], target: Target
+) -> Rendered | list[CannotExpress]:
+    """The plan as nginx text for a target, or every field that it cannot express there.
+
+    Pure and deterministic: renderings of one plan for one target differ in `generation.conf` at
+    most, where the generations differ. `blobs` has the content of every blob that the plan names.
+    """
+    ctx = context_of(plan, blobs, target)
+    listening.check(ctx)
+    found = servers.sites(ctx)
+    files = _files(ctx, found)
+    problems = ctx.findings.problems
+    if problems:
+        return [CannotExpress(*problem) for problem in sorted(problems)]
+    texts = [RenderedFile(path, writer.render(nodes)) for path, nodes in files.items()]
+    texts += ctx.secrets.values()
+    addresses = {a for one in ctx.listeners.values() for a in one.addresses}
+    return Rendered(
+        files=tuple(sorted(texts, key=lambda file: file.path)),
+        listeners=tuple(sorted(addresses)),
+        zones=dict(sorted(ctx.zones.items())),
+        served_names=servers.served_names(ctx, found),
+        notes=tuple(sorted(ctx.findings.notes)),
+    )
+
+
+def _files(ctx: Context, found: list[servers.Site]) -> dict[str, list[Node]]:
+    files = servers.render(ctx, found)
+    files["upstreams.conf"] = []
+    for name, one in ctx.upstreams.items():
+        with ctx.findings.of("upstream", name).guarded("endpoints"):
+            files["upstreams.conf"] += upstreams.block(name, one, ctx)
+    files["maps/request.conf"] = main_file.request_maps()
+    files["maps/client.conf"] = main_file.client_maps(ctx)
+    files["maps/routes.conf"] = ctx.shared.nodes
+    files["defaults.conf"] = main_file.defaults(ctx)
+    files["errors.conf"] = main_file.error_place()
+    files["status.conf"] = main_file.status(ctx)
+    files["generation.conf"] = main_file.generation(ctx)
+    with ctx.findings.of("settings", "node").guarded("access_log"):
+        files["http.conf"] = main_file.http(ctx)
+    if ctx.target.mode == "full":
+        files["nginx.conf"] = main_file.main(ctx, hashes.directives(files.values()))
+    return files

@@ -1,0 +1,233 @@
+"""The servers of a config: which listener, which names, which routes.
+
+A server stands for one host on listeners that treat requests alike. On a TLS listener names that
+have a certificate but no routes of their own get servers too, with the routes of the host that
+covers them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from headgate.engines.nginx.render import forwarded, names, tls
+from headgate.engines.nginx.render import misdirected as wrong_host
+from headgate.engines.nginx.render.bodies import Bodies
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.dispatch import locations
+from headgate.engines.nginx.render.listening import listens, settings
+from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, best, leaf, offers
+from headgate.engines.nginx.types import ServedName
+from headgate.features.nginx import quoted
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Arg,
+    Literal,
+    Op,
+    Plain,
+    Regex,
+    Template,
+    Var,
+    Word,
+    comment,
+    directive,
+)
+from headgate.plan.objects import ClientIp, Listener
+
+_REFUSED: Final = Template(("400 Bad Request\n", Var("hg_refused"), "\n"), lines=True)
+_BEFORE: Final = (
+    directive(
+        "if",
+        *(Op("("), Var("hg_refused"), Op(")")),
+        children=[directive("return", Word("400"), _REFUSED)],
+    ),
+    directive("rewrite", Regex("^"), Var("hg_path")),
+)
+"""Before a location is looked for: what is refused, and the path in normal form."""
+
+Names = tuple[str, ...]
+"""Names of a server: hosts, `""` for what no other takes, or `~` and an expression."""
+
+CATCH_ALL: Final = ""
+EVERY_NAME: Final = "~."
+
+
+class Profile(NamedTuple):
+    """What a server takes from its listener; listeners that agree in it may share servers."""
+
+    client_ip: ClientIp
+    head_bytes: int
+    header_count: int
+    body_bytes: int
+    keepalive_requests: int
+    head_timeout_ms: int
+    idle_timeout_ms: int
+    max_connections: int
+
+
+@dataclass(slots=True)
+class Site:
+    """One server block to be. `host` is the host whose routes it has, None for none."""
+
+    names: Names
+    host: str | None
+    routes: tuple[str, ...]
+    profile: Profile
+    offer: Offer | None
+    listeners: list[str] = field(default_factory=list)
+
+
+def profile_of(listener: Listener) -> Profile:
+    """What of a listener its servers say."""
+    return Profile(*(getattr(listener, name) for name in Profile._fields))
+
+
+def sites(ctx: Context) -> list[Site]:
+    """Every server, by host and name."""
+    found: dict[object, list[Site]] = {}
+    for name, listener in ctx.listeners.items():
+        for site in _of_listener(ctx, name, listener):
+            key = (site.names, site.host, site.routes, site.profile)
+            alike = found.setdefault(key, [])
+            for other in alike:
+                if other.offer is None or site.offer in (None, other.offer):
+                    other.offer = other.offer or site.offer
+                    other.listeners.append(name)
+                    break
+            else:
+                site.listeners.append(name)
+                alike.append(site)
+    flat = [site for alike in found.values() for site in alike]
+    return sorted(flat, key=_order)
+
+
+def _order(site: Site) -> tuple[object, ...]:
+    """By host and name; nginx takes the first expression that fits, so `~.` stands last."""
+    return site.host or "", EVERY_NAME in site.names, site.names, site.listeners
+
+
+def _of_listener(ctx: Context, name: str, listener: Listener) -> Iterable[Site]:
+    by_host: dict[str, list[str]] = {}
+    for route_name, route in ctx.routes.items():
+        if name in route.listeners:
+            for host in route.hosts:
+                by_host.setdefault(host, []).append(route_name)
+    profile = profile_of(listener)
+
+    def site(of: Names, host: str | None, offer: Offer | None) -> Site:
+        return Site(of, host, tuple(by_host.get(host or "", ())), profile, offer)
+
+    hosts = frozenset(by_host)
+    everything = ANY if ANY in hosts else None
+    if listener.tls is None:
+        yield site((CATCH_ALL,), everything, None)
+        for host in sorted(hosts - {ANY}):
+            yield site((host,), host, None)
+        return
+    offered = offers(listener.tls, ctx)
+    _check_policies(ctx, name, offered)
+    grouped: dict[tuple[str | None, Offer], list[str]] = {}
+    for one in sorted((hosts | offered.by_name.keys() | set(_covered(offered))) - {ANY}):
+        known = one in hosts or one in offered.by_name
+        server_name = one if known else _one_label(one)
+        grouped.setdefault((best(one, hosts), offered.of(one)), []).append(server_name)
+    for (covering, offer), of in grouped.items():
+        yield site(tuple(of), covering, offer)
+    unknown = offered.by_name.get(ANY, offered.unknown)
+    yield site((CATCH_ALL,), everything, offered.none)
+    if unknown != offered.none:
+        yield site((EVERY_NAME,), everything, unknown)
+
+
+def _one_label(name: str) -> str:
+    """A name of a certificate: its `*` is one label, that of a server's name is several."""
+    if not name.startswith("*."):
+        return name
+    return rf"~\A[^.]+{quoted(name[1:])}\z"
+
+
+def _covered(offered: Offers) -> list[str]:
+    return [n for n in offered.covered if not n.replace(".", "").isdigit() and ":" not in n]
+
+
+def _check_policies(ctx: Context, name: str, offered: Offers) -> None:
+    """nginx negotiates versions, suites and groups before it knows the name."""
+    used = {offered.none.policy, *(offer.policy for offer in offered.by_name.values())}
+    first = tls.policy_of(ctx, offered.none)
+    for policy in sorted(used):
+        other = tls.policy_of(ctx, Offer(policy))
+        for key in ("min_version", "max_version", "cipher_suites", "groups", "alpn"):
+            if getattr(other, key) != getattr(first, key):
+                about = ctx.findings.of("tls_policy", policy)
+                about.refuse(key, f"nginx has one {key} for all names of listener {name}")
+
+
+def render(ctx: Context, found: list[Site]) -> dict[str, list[Node]]:
+    """The servers' text by file."""
+    base = forwarded.request_headers(ctx)
+    misdirected = wrong_host.variable(ctx)
+    files: dict[str, list[Node]] = {}
+    for site in found:
+        text = _server(ctx, site, base, _tls(ctx, site, found, misdirected))
+        files.setdefault(names.host_file(site.host), []).extend(text)
+    return files
+
+
+def _tls(ctx: Context, site: Site, found: list[Site], misdirected: Var | None) -> list[Node]:
+    if site.offer is None:
+        return []
+    nodes = tls.server(ctx, site.offer, is_alone=_is_alone(site, found))
+    return [*nodes, wrong_host.check(misdirected)] if misdirected is not None else nodes
+
+
+def _server(
+    ctx: Context, site: Site, base: list[tuple[str, Arg]], secured: list[Node]
+) -> list[Node]:
+    listener = ctx.listeners[site.listeners[0]]
+    nodes: list[Node] = listens(ctx, site.listeners, is_default=CATCH_ALL in site.names)
+    nodes.append(directive("server_name", *map(_server_name, site.names)))
+    nodes += [*settings(ctx, listener), *secured]
+    if ctx.target.mode == "guest":
+        nodes.append(directive("include", Plain(ctx.release_path("defaults.conf"))))
+    nodes += [
+        directive("include", Plain(ctx.release_path("errors.conf"))),
+        *_BEFORE,
+        *locations(ctx, site.routes, Bodies(ctx, site.host, listener, base)),
+    ]
+    what = f"host {site.host}" if site.host is not None else "no host"
+    text = f"{what} on {', '.join(site.listeners)}"
+    return [comment(text), directive("server", children=nodes)]
+
+
+def _is_alone(site: Site, found: list[Site]) -> bool:
+    mine = set(site.listeners)
+    policies = {
+        one.offer.policy
+        for one in found
+        if one.offer is not None and one.offer.certificates and mine & set(one.listeners)
+    }
+    return len(policies) <= 1
+
+
+def _server_name(name: str) -> Arg:
+    if name == CATCH_ALL:
+        return Literal("")
+    return Regex(name) if name.startswith("~") else Plain(name)
+
+
+def served_names(ctx: Context, found: list[Site]) -> tuple[ServedName, ...]:
+    """What a client may be served that asks for a name, for every name with a certificate."""
+    served = []
+    for site in found:
+        if site.offer is None or not site.offer.certificates:
+            continue
+        leaves = tuple(sorted(leaf(ctx, one).sha256 for one in site.offer.certificates))
+        for listener in site.listeners:
+            if ctx.listeners[listener].tls is None:
+                continue
+            for name in site.names:
+                if name != CATCH_ALL and not name.startswith("~"):
+                    served += [
+                        ServedName(address, name, leaves)
+                        for address in ctx.listeners[listener].addresses
+                    ]
+    return tuple(served)

@@ -1,0 +1,76 @@
+"""Times and sizes of proxying: what `http` says for all, and what a location says of its own."""
+
+from typing import Final
+
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.upstreams import FOREVER_MS, time
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import Word, directive
+from headgate.plan.objects import Route, RouteTimeouts, Upstream
+
+_ROUTE: Final = RouteTimeouts()
+_UPSTREAM: Final = Upstream(())
+_BUFFERS: Final = 4
+
+
+def base() -> list[Node]:
+    """The defaults of routes and upstreams."""
+    return [
+        directive("proxy_connect_timeout", time(_UPSTREAM.connect_timeout_ms)),
+        *_idle(_ROUTE.stream_idle_ms),
+        directive("proxy_read_timeout", time(_ROUTE.stream_idle_ms)),
+        *_buffers(_UPSTREAM.head_bytes),
+    ]
+
+
+def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) -> list[Node]:
+    """What differs from the defaults on the way from a route to an upstream."""
+    nodes: list[Node] = []
+    about = ctx.findings.of("route", name, "timeouts")
+    wanted = one.timeouts
+    if wanted.request_ms:
+        about.refuse("request", "nginx has no limit for a whole request")
+    if target.connect_timeout_ms != _UPSTREAM.connect_timeout_ms:
+        nodes.append(directive("proxy_connect_timeout", time(target.connect_timeout_ms)))
+    if wanted.stream_idle_ms != _ROUTE.stream_idle_ms:
+        nodes += _idle(wanted.stream_idle_ms)
+    read = _read_ms(wanted)
+    if read != _ROUTE.stream_idle_ms:
+        nodes.append(directive("proxy_read_timeout", time(read)))
+    if read < (wanted.stream_idle_ms or FOREVER_MS):
+        about.note(
+            "first_byte",
+            f"nginx has one time for the first byte and between two: {time(read).text} is both",
+        )
+    if wanted.per_try_ms:
+        about.note("per_try", "nginx counts it anew with every read")
+    if target.head_bytes != _UPSTREAM.head_bytes:
+        nodes += _buffers(target.head_bytes)
+    return nodes
+
+
+def _read_ms(wanted: RouteTimeouts) -> int:
+    """How long nginx waits for the upstream: for its first byte and between two.
+
+    The default for the first byte is not held: to cut answers that stand still for a minute would
+    break what is quiet for a while, WebSockets above all.
+    """
+    idle = wanted.stream_idle_ms or FOREVER_MS
+    first = wanted.first_byte_ms or FOREVER_MS
+    if wanted.first_byte_ms == _ROUTE.first_byte_ms and first < idle:
+        first = idle
+    return min(idle, first, wanted.per_try_ms or FOREVER_MS)
+
+
+def _idle(ms: int) -> list[Node]:
+    words = ("proxy_send_timeout", "send_timeout", "client_body_timeout")
+    return [directive(word, time(ms)) for word in words]
+
+
+def _buffers(head_bytes: int) -> list[Node]:
+    size = Word(str(head_bytes))
+    return [
+        directive("proxy_buffer_size", size),
+        directive("proxy_buffers", Word(str(_BUFFERS)), size),
+        directive("proxy_busy_buffers_size", Word(str(2 * head_bytes))),
+    ]

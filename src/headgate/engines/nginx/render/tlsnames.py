@@ -1,0 +1,106 @@
+"""Which certificate and policy a client gets by the name it asks for: nginx's servers for it.
+
+nginx chooses one server by the name asked for and by Host alike, so every name that has a
+certificate of its own needs a server, whether routes name it or not (docs/reference/tls.md).
+"""
+
+import base64
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from headgate.engines.nginx.observe.certificates import BadCertificateError, Leaf, parse_der
+from headgate.engines.nginx.render.context import Context
+from headgate.kernel.ids import BlobId
+from headgate.plan.objects import ListenerTls
+
+BUILT_IN: Final = "default"
+"""The policy that is used where none is named."""
+
+ANY: Final = "*"
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)-----END CERTIFICATE-----")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A policy with certificates, by name; without certificates the handshake is refused."""
+
+    policy: str
+    certificates: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Offers:
+    """What one listener offers; `unknown` to names that it does not know, `none` without one."""
+
+    by_name: dict[str, Offer]
+    covered: tuple[str, ...]
+    unknown: Offer
+    none: Offer
+    _policy: str = field(default=BUILT_IN)
+
+    def find(self, name: str) -> Offer | None:
+        """What a client gets that asks for a name, or for one below it if it is a wildcard."""
+        found = best(name, self.by_name)
+        if found is not None:
+            return self.by_name[found]
+        return self.none if any(_covers(one, name) for one in self.covered) else None
+
+    def of(self, name: str) -> Offer:
+        """The same; of an unknown name what it gets."""
+        return self.find(name) or self.unknown
+
+
+def best(name: str, names: object) -> str | None:
+    """The most specific of some hosts that a name, or every name below a wildcard, belongs to."""
+    known = names if isinstance(names, dict | set | frozenset) else frozenset()
+    if name in known:
+        return name
+    rest = name[2:] if name.startswith("*.") else name
+    while "." in rest:
+        rest = rest.partition(".")[2]
+        if f"*.{rest}" in known:
+            return f"*.{rest}"
+    return ANY if ANY in known else None
+
+
+def offers(tls: ListenerTls, ctx: Context) -> Offers:
+    """What a listener offers to whom."""
+    policy = tls.policy or BUILT_IN
+    default = (tls.default_certificate,) if tls.default_certificate else ()
+    by_name: dict[str, Offer] = {}
+    for name, host in ctx.hosts.items():
+        own = host.certificates or default
+        if own:
+            by_name[name] = Offer(host.tls_policy or policy, own)
+    none = Offer(policy, default)
+    unknown = none if tls.unknown_sni == "default" else Offer(policy)
+    covered: tuple[str, ...] = ()
+    if default and unknown != none:
+        covered = leaf(ctx, default[0]).names
+    return Offers(by_name, covered, unknown, none, policy)
+
+
+def leaf(ctx: Context, certificate: str) -> Leaf:
+    """The leaf of a certificate; one without names where it cannot be read."""
+    pem = ctx.blobs[BlobId(ctx.certificates[certificate].cert)]
+    try:
+        return parse_der(_der(pem))
+    except (BadCertificateError, ValueError):
+        return Leaf("", "", (), 0.0, 0.0, "")
+
+
+def _der(pem: bytes) -> bytes:
+    found = _PEM.search(pem)
+    if found is None:
+        raise ValueError("no certificate")
+    return base64.b64decode(found[1])
+
+
+def _covers(pattern: str, name: str) -> bool:
+    """Whether a name of a certificate covers a host; `*.x` stands for one label."""
+    if pattern.startswith("*."):
+        label, dot, parent = name.partition(".")
+        return bool(dot and label) and parent == pattern[2:]
+    return pattern == name

@@ -1,0 +1,202 @@
+"""Upstreams: their blocks, and the directives of a location that goes to one."""
+
+from typing import Final
+
+from headgate.engines.nginx.render import names
+from headgate.engines.nginx.render.context import Context
+from headgate.features.nginx import About
+from headgate.features.nginx_registry import BALANCERS, balance_key
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import FilePath, Plain, Word, comment, directive
+from headgate.plan.objects import Endpoint, HashBalance, Pool, Upstream, UpstreamTls
+
+FOREVER_MS: Final = 24 * 24 * 3_600_000
+"""What "off" is where nginx knows no end of waiting: the longest time it takes safely."""
+
+_ZONE_BASE: Final = 64
+_ENDPOINTS_PER_KIB: Final = 2
+_MAX_KEEPALIVE: Final = 65_536
+_KEPT_IDLE: Final = 32
+"""Idle connections per endpoint and worker where the default is in play."""
+
+_DEFAULT: Final = Upstream(())
+_MANY: Final = 1_000_000_000
+_VERIFY_DEPTH: Final = 10
+
+
+def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
+    """The `upstream` block; empty when no endpoint takes anything."""
+    about = ctx.findings.of("upstream", name)
+    _check(upstream, about)
+    key = balance_key(upstream.balance)
+    within = f"balance.{key}" if isinstance(upstream.balance, HashBalance) else "balance"
+    method = BALANCERS[key](upstream.balance, ctx.shared, ctx.has, about.at(within))
+    used = [(i, e) for i, e in enumerate(upstream.endpoints) if e.weight]
+    if not used:
+        return []
+    nodes: list[Node] = []
+    if ctx.has("zone"):
+        size = _ZONE_BASE + len(used) // _ENDPOINTS_PER_KIB
+        zone = names.zone("up", name, size)
+        ctx.zones[zone] = f"upstream {name} {size}k"
+        nodes.append(directive("zone", Word(zone), Word(f"{size}k")))
+    nodes += method.nodes
+    for index, endpoint in used:
+        if endpoint.backup and not method.allows_backup:
+            about.refuse(f"endpoints[{index}].backup", f"nginx has no backups beside {key}")
+        nodes.append(_server(endpoint, upstream, ctx, about.at(f"endpoints[{index}]")))
+    if all(endpoint.backup for _, endpoint in used):
+        about.refuse("endpoints", "nginx needs an endpoint that is no backup")
+    nodes += _pool(upstream, ctx, about)
+    nodes += _resolver(upstream, ctx)
+    text = comment(f"upstream {name}")
+    return [text, directive("upstream", Word(names.upstream(name)), children=nodes)]
+
+
+def _check(upstream: Upstream, about: About) -> None:
+    """Refuses limits that only the whole of an upstream has."""
+    if upstream.max_connections and len(upstream.endpoints) > 1:
+        about.refuse("limits.connections", "nginx limits connections of one endpoint, not of all")
+    if upstream.queue not in (0, _DEFAULT.queue):
+        about.refuse("limits.queue", "nginx has no queue")
+    if upstream.queue_timeout_ms != _DEFAULT.queue_timeout_ms:
+        about.refuse("timeouts.queue", "nginx has no queue")
+    limited = upstream.max_connections or any(e.max_connections for e in upstream.endpoints)
+    if limited and upstream.queue:
+        about.note(
+            "limits.queue", "nginx has no queue: above the limit of connections it answers 502"
+        )
+
+
+def _server(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About) -> Node:
+    words = [Plain(endpoint.address)]
+    options: list[Word] = []
+    if endpoint.weight != 1:
+        options.append(Word(f"weight={endpoint.weight}"))
+    limit = endpoint.max_connections
+    if upstream.max_connections and len(upstream.endpoints) == 1:
+        limit = min(limit or upstream.max_connections, upstream.max_connections)
+    if limit:
+        options.append(Word(f"max_conns={limit}"))
+    if endpoint.backup:
+        options.append(Word("backup"))
+    options.append(Word("max_fails=0"))
+    if _is_named(endpoint.address):
+        if _resolves(ctx):
+            options.append(Word("resolve"))
+        else:
+            about.note("address", "the name is resolved when nginx starts or reloads, not later")
+    return directive("server", *words, *options)
+
+
+def _resolves(ctx: Context) -> bool:
+    return bool(ctx.settings.resolver.servers) and ctx.has("resolve") and ctx.has("zone")
+
+
+def _resolver(upstream: Upstream, ctx: Context) -> list[Node]:
+    """Who resolves the names of endpoints while nginx runs."""
+    named = any(_is_named(endpoint.address) for endpoint in upstream.endpoints)
+    if not named or not _resolves(ctx):
+        return []
+    resolver = ctx.settings.resolver
+    return [
+        directive("resolver", *map(Word, resolver.servers)),
+        directive("resolver_timeout", time(resolver.timeout_ms)),
+    ]
+
+
+def _is_named(address: str) -> bool:
+    host = address.rpartition(":")[0]
+    return not (address.startswith(("unix:", "[")) or host.replace(".", "").isdigit())
+
+
+def _pool(upstream: Upstream, ctx: Context, about: About) -> list[Node]:
+    pool = upstream.pool
+    if not pool.max_idle or not ctx.has("keepalive"):
+        return []
+    # nginx sets the memory for all of them aside, 136 bytes each, in every upstream.
+    each = pool.max_idle if pool.max_idle != Pool().max_idle else _KEPT_IDLE
+    idle = min(each * len(upstream.endpoints), _MAX_KEEPALIVE)
+    nodes: list[Node] = [directive("keepalive", Word(str(idle)))]
+    if ctx.has("keepalive_requests"):
+        nodes.append(directive("keepalive_requests", Word(str(_MANY))))
+    if ctx.has("keepalive_time"):
+        nodes += [
+            directive("keepalive_time", time(pool.max_age_ms or FOREVER_MS)),
+            directive("keepalive_timeout", time(pool.idle_timeout_ms)),
+        ]
+    elif pool != Pool():
+        about.note("pool", "this nginx closes idle connections after its own time")
+    return nodes
+
+
+def time(milliseconds: int) -> Word:
+    """A time as nginx writes it: `5s`, `250ms`; 0 is read as without end."""
+    ms = milliseconds or FOREVER_MS
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if ms % size == 0:
+            return Word(f"{ms // size}{unit}")
+    return Word(f"{ms}ms")
+
+
+def is_usable(upstream: Upstream) -> bool:
+    """Whether any endpoint takes requests."""
+    return any(endpoint.weight for endpoint in upstream.endpoints)
+
+
+def tls(upstream: Upstream, name: str, ctx: Context) -> list[Node]:
+    """The directives of TLS towards an upstream's endpoints."""
+    if upstream.tls is None:
+        return []
+    about = ctx.findings.of("upstream", name, "tls")
+    wanted = upstream.tls
+    versions = ["TLSv1.2", "TLSv1.3"] if wanted.min_version == "1.2" else ["TLSv1.3"]
+    server_name = _server_name(upstream, wanted, about)
+    nodes: list[Node] = [directive("proxy_ssl_protocols", *map(Word, versions))]
+    if server_name:
+        nodes += [
+            directive("proxy_ssl_server_name", Word("on")),
+            directive("proxy_ssl_name", Plain(server_name)),
+        ]
+    nodes += _verification(wanted, ctx, about)
+    if wanted.client_certificate is not None:
+        pair = ctx.certificates[wanted.client_certificate]
+        stem = f"certs/{names.slug(wanted.client_certificate)}"
+        cert = ctx.file(f"{stem}-{pair.cert[:12]}.pem", pair.cert)
+        key = ctx.file(f"{stem}-{pair.key[:12]}.key", pair.key, secret=True)
+        nodes += [
+            directive("proxy_ssl_certificate", FilePath(cert)),
+            directive("proxy_ssl_certificate_key", FilePath(key)),
+        ]
+    return nodes
+
+
+def _verification(wanted: UpstreamTls, ctx: Context, about: About) -> list[Node]:
+    if not wanted.verify:
+        return [directive("proxy_ssl_verify", Word("off"))]
+    roots = ctx.target.system_roots
+    if wanted.ca is not None:
+        roots = ctx.file(f"certs/ca-{wanted.ca[:12]}.pem", wanted.ca)
+    if roots is None:
+        about.refuse("ca_file", "nginx needs a file of roots: give `ca_file`")
+        return []
+    return [
+        directive("proxy_ssl_verify", Word("on")),
+        directive("proxy_ssl_verify_depth", Word(str(_VERIFY_DEPTH))),
+        directive("proxy_ssl_trusted_certificate", FilePath(roots)),
+    ]
+
+
+def _server_name(upstream: Upstream, wanted: UpstreamTls, about: About) -> str:
+    """The name that is sent and verified; empty where none is needed."""
+    if wanted.verify_name is not None:
+        return wanted.verify_name
+    hosts = {endpoint.address.rpartition(":")[0] for endpoint in upstream.endpoints}
+    if all(_is_named(endpoint.address) for endpoint in upstream.endpoints) and len(hosts) == 1:
+        return hosts.pop()
+    if wanted.verify:
+        about.refuse(
+            "verify_name",
+            "nginx verifies one name for all endpoints of an upstream, and no addresses: give it",
+        )
+    return ""

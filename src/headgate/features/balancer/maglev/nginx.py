@@ -1,0 +1,28 @@
+"""`maglev` in nginx: `hash … consistent` (ketama), the consistent hash that it has."""
+
+from typing import Final
+
+from headgate.features.nginx import About, Parity, Shared
+from headgate.features.nginx_balance import ANOTHER, Has, Method, key_variable, needs
+from headgate.nginxtext.writer import Word, directive
+from headgate.plan.objects import Balance, HashBalance, Maglev
+
+PARITY: Final = (
+    Parity("upstreams.NAME.balance.maglev.key", "differs", ANOTHER),
+    Parity("upstreams.NAME.balance.maglev.table_size", "differs", "a ring, not a table"),
+)
+
+_DEFAULT: Final = Maglev("")
+
+
+def method(balance: Balance, shared: Shared, has: Has, about: About) -> Method:
+    """`hash KEY consistent;`"""
+    node = balance.maglev if isinstance(balance, HashBalance) else None
+    if node is None or not needs(has, "hash_consistent", about, "hash … consistent"):
+        return Method(allows_backup=False)
+    if node.table_size != _DEFAULT.table_size:
+        about.note("table_size", "nginx hashes on a ring, not in a table")
+    about.note("key", ANOTHER)
+    key = key_variable(node.key, shared, about)
+    nodes = () if key is None else (directive("hash", key, Word("consistent")),)
+    return Method(nodes, allows_backup=False)

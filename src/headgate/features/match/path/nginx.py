@@ -1,0 +1,41 @@
+"""`path` in nginx: exact paths and prefixes become locations, expressions become maps.
+
+Locations are matched against our normal form of the path (`$hg_path`), into which the request's
+path is rewritten before: percent-encodings stay as they are there.
+"""
+
+import re
+from typing import Final
+
+from headgate.features.nginx import Parity, Shared, unnamed, whole
+from headgate.nginxtext.writer import Var, Word
+
+PARITY: Final = (
+    Parity("routes.NAME.match[].path.exact", "same"),
+    Parity("routes.NAME.match[].path.prefix", "same"),
+    Parity(
+        "routes.NAME.match[].path.regex",
+        "differs",
+        "PCRE backtracks: an expression that takes exponential time is cut at nginx's limit and "
+        "then does not match",
+    ),
+)
+
+_LITERAL = re.compile(r"[^\\^$.|?*+()\[\]{}]*")
+
+
+def condition(expression: str, shared: Shared) -> Var:
+    """A variable that is `1` when the expression matches the whole path."""
+    text, _ = unnamed(expression)
+    return shared.map("path", Var("hg_path"), ((whole(text), Word("1")),), Word("0"))
+
+
+def literal_prefix(expression: str) -> str:
+    """Text that every path begins with that the expression matches; may be shorter than it is."""
+    if "|" in expression or "(?" in expression:
+        return ""
+    found = _LITERAL.match(expression)
+    text = found[0] if found else ""
+    after = expression[len(text) : len(text) + 1]
+    # A repetition belongs to the last character.
+    return text[:-1] if after in ("?", "*", "+", "{") and after else text

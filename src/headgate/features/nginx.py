@@ -1,0 +1,322 @@
+"""What the `nginx.py` files of features share: maps, findings, templates, expressions.
+
+A feature's `nginx.py` says how its plan node reads in nginx's words. It never builds text: it gives
+nodes of `headgate.nginxtext.writer`, and what must stand in `http` goes into `Shared`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final, Literal, NamedTuple
+
+from headgate.features.templates import pieces
+from headgate.nginxtext import writer
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import Arg, Regex, Template, Var, Word
+
+Parts = tuple[str | Var, ...]
+"""Text and variables, as `writer.Template` takes them."""
+
+Verdict = Literal["same", "differs", "no"]
+
+
+class Parity(NamedTuple):
+    """One line of the parity page: a key of the config, how nginx stands to it, and why."""
+
+    key: str
+    nginx: Verdict
+    why: str = ""
+
+
+class Problem(NamedTuple):
+    """A field that nginx cannot do."""
+
+    kind: str
+    name: str
+    path: str
+    message: str
+
+
+class Findings:
+    """What could not be said in nginx's words, and what reads differently there."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+
+    def of(self, kind: str, name: str, within: str = "") -> "About":
+        """Findings about one object, at a path of keys in it."""
+        return About(self, kind, name, within)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Findings about one object, or a part of it."""
+
+    findings: Findings
+    kind: str
+    name: str
+    within: str = ""
+
+    def guarded(self, key: str) -> "Guard":
+        """A block in which a value that nginx text cannot hold becomes a refusal of the field."""
+        return Guard(self, key)
+
+    def at(self, key: str) -> "About":
+        """Findings about a part of it."""
+        return About(self.findings, self.kind, self.name, self._path(key))
+
+    def refuse(self, key: str, message: str) -> None:
+        """The field cannot be expressed."""
+        problem = Problem(self.kind, self.name, self._path(key), message)
+        if problem not in self.findings.problems:
+            self.findings.problems.append(problem)
+
+    def note(self, key: str, message: str) -> None:
+        """The field works differently."""
+        path = self._path(key)
+        text = f"{self.kind} {self.name}: {path}: {message}" if path else f"{self.kind} {self.name}"
+        if text not in self.findings.notes:
+            self.findings.notes.append(text)
+
+    def _path(self, key: str) -> str:
+        dot = "." if self.within and key and not key.startswith("[") else ""
+        return f"{self.within}{dot}{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """See `About.guarded`."""
+
+    about: About
+    key: str
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> bool:
+        if not isinstance(error, writer.UnsafeValueError):
+            return False
+        self.about.refuse(self.key, str(error))
+        return True
+
+
+Entry = tuple[Arg, Arg]
+_HOSTNAMES: Final = (writer.directive("hostnames"),)
+DEFAULT: Final = Word("default")
+
+_HALVES: Final = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
+"""`default` of a `geo` is these networks, and nginx warns of what is given twice."""
+
+
+class Shared:
+    """Blocks of `http` that several servers use: each content once, under a name made of it."""
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, Var] = {}
+        self.nodes: list[Node] = []
+
+    def map(self, hint: str, source: Arg, entries: Sequence[Entry], default: Arg) -> Var:
+        """The variable of a `map` with these entries; the first expression that fits counts."""
+        return self._block("map", hint, (source,), (*entries, (DEFAULT, default)), first=False)
+
+    def hosts(self, hint: str, source: Arg, entries: Sequence[Entry], default: Arg) -> Var:
+        """The same of hosts: `*.x` is every name below it, the longest one counts."""
+        lines = (*entries, (DEFAULT, default))
+        return self._block("map", hint, (source,), lines, first=False, lead=_HOSTNAMES)
+
+    def geo(self, hint: str, source: Arg, networks: Sequence[str]) -> Var:
+        """The variable of a `geo`: `1` for an address in one of these networks, else `0`."""
+        parts = [part for network in networks for part in _HALVES.get(network, (network,))]
+        entries = tuple((Word(part), Word("1")) for part in parts)
+        return self._block("geo", hint, (source,), ((DEFAULT, Word("0")), *entries), first=True)
+
+    def split(self, hint: str, source: Arg, shares: Sequence[tuple[str, Arg]]) -> Var:
+        """The variable of a `split_clients`; shares are `12.34%`, the last one `*`."""
+        entries = tuple((Word(share), value) for share, value in shares)
+        return self._block("split_clients", hint, (source,), entries, first=True)
+
+    def _block(
+        self,
+        kind: str,
+        hint: str,
+        source: tuple[Arg],
+        entries: tuple[Entry, ...],
+        *,
+        first: bool,
+        lead: tuple[Node, ...] = (),
+    ) -> Var:
+        lines: list[Node] = [*lead]
+        ordered = entries if first else (entries[-1], *entries[:-1])
+        lines += [writer.entry(key, value) for key, value in ordered]
+        head = writer.directive(kind, *source, children=lines)
+        content = writer.render((head,))
+        variable = self._names.get(content)
+        if variable is None:
+            digest = sha256(content).hexdigest()[:10]
+            variable = self._names[content] = Var(f"hg_{_slug(hint)}_{digest}")
+            self.nodes.append(writer.directive(kind, *source, variable, children=lines))
+        return variable
+
+
+def _slug(hint: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", hint.lower()).strip("_")[:32] or "x"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the variables of templates stand for at one place.
+
+    `endpoint` is None where it is not known yet and may be one of several.
+    """
+
+    route: str
+    upstream: str
+    endpoint: str | Var | None
+    request_id: Var = field(default_factory=lambda: Var("request_id"))
+
+
+_PLAIN: Final[dict[str, Parts]] = {
+    "client_ip": (Var("remote_addr"),),
+    "method": (Var("request_method"),),
+    "scheme": (Var("scheme"),),
+    "protocol": (Var("server_protocol"),),
+    "host": (Var("host"),),
+    "port": (Var("hg_port"),),
+    "path": (Var("hg_path"),),
+    "query": (Var("args"),),
+    "target": (Var("hg_path"), Var("hg_query")),
+    "listener": (Var("hg_listener"),),
+}
+
+_HEADER: Final = re.compile(r"[a-z0-9-]+")
+HEADER_ALLOWED: Final = (
+    "nginx drops request headers with other characters in their name than letters, digits and "
+    "hyphens"
+)
+
+
+def header_variable(name: str) -> Var | None:
+    """nginx's variable of a request header; None for a name that it never passes on."""
+    lower = name.lower()
+    return Var("http_" + lower.replace("-", "_")) if _HEADER.fullmatch(lower) else None
+
+
+def template(text: str, scope: Scope, about: About, key: str, *, lines: bool = False) -> Parts:
+    """A template of the plan as parts; what nginx has no value for, or cannot hold, is refused.
+
+    `lines` allows line ends.
+    """
+    found: list[str | Var] = []
+    for kind, value in pieces(text):
+        if kind == "text":
+            found.append(value)
+        elif kind == "dollar":
+            found.append("$")
+        else:
+            found += _variable(value, scope, about, key)
+    parts = merged(found)
+    try:
+        writer.argument(Template(parts, lines=lines))
+    except writer.UnsafeValueError as error:
+        about.refuse(key, str(error))
+        return ()
+    return parts
+
+
+def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
+    own: dict[str, Parts] = {
+        **_PLAIN,
+        "request_id": (scope.request_id,),
+        "route": (scope.route,),
+        "upstream": (scope.upstream,),
+    }
+    if name in own:
+        return own[name]
+    if name == "endpoint":
+        if scope.endpoint is not None:
+            return (scope.endpoint,)
+        about.refuse(
+            key,
+            "nginx writes the request before it chooses among several endpoints, so ${endpoint} "
+            "has no value there",
+        )
+        return ()
+    variable = header_variable(name.removeprefix("header:"))
+    if variable is None:
+        about.refuse(key, f"${{{name}}}: {HEADER_ALLOWED}")
+    return () if variable is None else (variable,)
+
+
+def merged(found: Sequence[str | Var]) -> Parts:
+    """Parts with texts that follow each other made one, empty ones left out."""
+    out: list[str | Var] = []
+    for part in found:
+        if isinstance(part, str) and out and isinstance(out[-1], str):
+            out[-1] += part
+        elif part != "":
+            out.append(part)
+    return tuple(out)
+
+
+def as_arg(parts: Parts, *, lines: bool = False) -> Arg:
+    """Parts as one word of nginx's."""
+    if len(parts) == 1 and isinstance(parts[0], Var):
+        return parts[0]
+    return Template(parts, lines=lines)
+
+
+def quoted(text: str) -> str:
+    """An expression that matches this text and nothing else."""
+    return re.sub(r"([^A-Za-z0-9_/%:=@,;!~'\"<>` -])", r"\\\1", text)
+
+
+def whole(expression: str) -> Regex:
+    """A key of a `map`: the whole value matches."""
+    return Regex(rf"~\A(?:{expression})\z")
+
+
+GROUP_VARIABLE: Final = "hg_group"
+
+
+def unnamed(expression: str, wanted: frozenset[int] = frozenset()) -> tuple[str, dict[str, int]]:
+    """An expression whose named groups are plain ones, and the number of each name.
+
+    nginx makes a variable of every named group, which could be one of its own. Groups in `wanted`
+    are given names of ours (`hg_group1`), since nginx knows `$1` to `$9` only.
+    """
+    out: list[str] = []
+    names: dict[str, int] = {}
+    at = groups = 0
+    in_class = False
+    while at < len(expression):
+        char = expression[at]
+        if char == "\\":
+            out.append(expression[at : at + 2])
+            at += 2
+            continue
+        if in_class:
+            in_class = not (char == "]" and not _is_first_in_class(expression, at))
+        elif char == "[":
+            in_class = True
+        elif char == "(":
+            named = re.compile(r"\(\?P?<([A-Za-z_][A-Za-z0-9_.\[\]]*)>").match(expression, at)
+            if named or expression[at + 1 : at + 2] != "?":
+                groups += 1
+                if named:
+                    names[named[1]] = groups
+                out.append(f"(?<{GROUP_VARIABLE}{groups}>" if groups in wanted else "(")
+                at = named.end() if named else at + 1
+                continue
+        out.append(char)
+        at += 1
+    return "".join(out), names
+
+
+def _is_first_in_class(expression: str, at: int) -> bool:
+    """Whether a `]` stands where it is a member of its class: right after `[` or `[^`."""
+    before = expression[:at]
+    return before.endswith(("[", "[^")) and not before.endswith(("\\[", "\\[^"))

@@ -1,0 +1,46 @@
+"""What a balance policy is in an `upstream` of nginx's."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from headgate.features.nginx import About, Shared, quoted
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import Literal, Regex, Var
+
+Has = Callable[[str], bool]
+"""Whether the nginx that is rendered for accepts a snippet (`Capabilities.has`)."""
+
+
+class Method(NamedTuple):
+    """The directives of a policy, and whether `backup` may stand beside them."""
+
+    nodes: tuple[Node, ...] = ()
+    allows_backup: bool = True
+
+
+ANOTHER: Final = "nginx's own hash (ketama) sends keys to other endpoints than headgate does"
+
+
+def key_variable(key: str, shared: Shared, about: About) -> Var | None:
+    """The variable of what a hashing policy looks at; None when it was refused."""
+    if key == "client_ip":
+        return Var("remote_addr")
+    if key == "path":
+        return Var("hg_path")
+    source, _, name = key.partition(":")
+    if source == "header":
+        if not name.replace("-", "").isalnum():
+            about.refuse("key", "nginx does not pass on request headers of such a name")
+            return None
+        return Var("http_" + name.lower().replace("-", "_"))
+    pattern = rf"~(?:\A|;[ ]*){quoted(name)}=(?<hg_cookie>[^;]*)"
+    entries = ((Regex(pattern), Var("hg_cookie")),)
+    return shared.map(f"cookie_{name}", Var("http_cookie"), entries, Literal(""))
+
+
+def needs(has: Has, snippet: str, about: About, word: str) -> bool:
+    """Whether the target has a method; otherwise it is refused."""
+    if has(snippet):
+        return True
+    about.refuse("", f"this nginx has no `{word}`")
+    return False

@@ -1,0 +1,165 @@
+"""A chain of middlewares on its way into one nginx location: what each `nginx.py` adds to.
+
+The order of nginx's phases is not that of a chain, so a chain is taken apart: paths and hosts are
+computed by maps, early answers are locations of their own that are jumped to, and header edits are
+composed into one list, as `hg-middleware` does.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from headgate._core import normalise_path
+from headgate.features.nginx import About, Parts, Scope, Shared, as_arg, template
+from headgate.nginxtext import writer
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import Literal, Op, Regex, Template, Var, Word
+from headgate.plan.middleware import HeaderEdits
+
+BAD_PATH: Final = "the rewritten path is not valid"
+BAD_HOST: Final = "the rewritten host is not valid"
+
+_HEAD: Final = Var("hg_head")
+_TAIL: Final = Var("hg_tail")
+_MAX_JOINS: Final = 6
+
+
+@dataclass(slots=True)
+class Edits:
+    """One middleware's header edits, with values as parts."""
+
+    remove: tuple[str, ...] = ()
+    set: tuple[tuple[str, Parts], ...] = ()
+    add: tuple[tuple[str, Parts], ...] = ()
+
+
+@dataclass(slots=True)
+class Headers:
+    """Edits composed: names whose lines are dropped, and lines that are added."""
+
+    drops: list[str] = field(default_factory=list)
+    lines: list[tuple[str, Parts]] = field(default_factory=list)
+
+    def then(self, edits: Edits) -> None:
+        """One more middleware's: remove, then set, then add."""
+        for name in edits.remove:
+            self._drop(name)
+        for name, value in edits.set:
+            self._drop(name)
+            self.lines.append((name, value))
+        self.lines += edits.add
+
+    def _drop(self, name: str) -> None:
+        self.lines = [line for line in self.lines if line[0] != name]
+        if name not in self.drops:
+            self.drops.append(name)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is changed."""
+        return not (self.drops or self.lines)
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer of our own: status, header lines, what `return` says."""
+
+    status: int
+    lines: list[tuple[str, Parts]]
+    content_type: str = ""
+    body: Parts = ()
+    location: Parts | None = None
+
+
+@dataclass(slots=True)
+class Chain:
+    """What has become of the request so far.
+
+    `path` is the path as it is now; `matched` how many of its bytes the route's match took, None
+    when that differs from request to request; `request_matched` the same of the path as it came;
+    `place` the location the chain is for.
+    """
+
+    shared: Shared
+    scope: Scope
+    place: str
+    matched: int | None
+    matched_text: str | None
+    request_matched: int | None = None
+    path: str | Var = field(default_factory=lambda: Var("hg_path"))
+    host: Parts | None = None
+    steps: list[Node] = field(default_factory=list)
+    request: Headers = field(default_factory=Headers)
+    response: list[Edits] = field(default_factory=list)
+    detours: list[tuple[str, Answer]] = field(default_factory=list)
+    answer: Answer | None = None
+
+    def edits(self, node: HeaderEdits, about: About) -> Edits:
+        """Edits of a plan node, their values as parts."""
+
+        def values(pairs: dict[str, str], key: str) -> tuple[tuple[str, Parts], ...]:
+            return tuple(
+                (name, template(text, self.scope, about, f"{key}.{name}"))
+                for name, text in pairs.items()
+            )
+
+        return Edits(node.remove, values(node.set, "set"), values(node.add, "add"))
+
+    def response_headers(self) -> Headers:
+        """The response edits so far: the last middleware's work first."""
+        composed = Headers()
+        for edits in reversed(self.response):
+            composed.then(edits)
+        return composed
+
+    def filtered(self, lines: list[tuple[str, Parts]]) -> list[tuple[str, Parts]]:
+        """Lines of an answer that is made here, after the response edits before it."""
+        headers = self.response_headers()
+        return [line for line in lines if line[0] not in headers.drops] + headers.lines
+
+    def unless(self, variable: Var, detail: str) -> None:
+        """400 with this detail when the variable is empty."""
+        refusal = bad_request(detail)
+        self.steps.append(writer.if_(variable, "=", Literal(""), children=[refusal]))
+
+    def detour(self, condition: Var, answer: Answer) -> None:
+        """An answer for the requests of which the variable is not empty."""
+        place = f"{self.place}:answer{len(self.detours) + 1}"
+        self.detours.append((place, answer))
+        jump = writer.directive("rewrite", Regex("^"), Literal(place), Word("last"))
+        words = (Op("("), condition, Op(")"))
+        self.steps.append(writer.directive("if", *words, children=[jump]))
+
+    def replaced_prefix(self, path: str | Var, matched: int, prefix: str) -> Var:
+        """`prefix` in place of the first `matched` bytes of a path."""
+        base = prefix.rstrip("/")
+        skipped = f".{{{matched}}}" if matched else ""
+        rest = Var("hg_rest")
+        entries = (
+            (Regex(rf"~\A{skipped}(?<hg_rest>/.*)\z"), Template((base, rest))),
+            (Regex(rf"~\A{skipped}\z"), Literal(base or "/")),
+            (Regex(rf"~\A{skipped}(?<hg_rest>.*)\z"), Template((base + "/", rest))),
+        )
+        return self.shared.map("path", as_arg((path,)), entries, Literal(""))
+
+    def settled(self, parts: Parts, joins: int) -> str | Var:
+        """A path made of parts in normal form; empty where it has dot segments or odd escapes.
+
+        `joins` is how many pairs of slashes may meet in it.
+        """
+        if all(isinstance(part, str) for part in parts):
+            return normalise_path("".join(str(part) for part in parts))
+        current: Parts = parts
+        for _ in range(min(joins, _MAX_JOINS)):
+            entry = (Regex(r"~\A(?<hg_head>.*?)//+(?<hg_tail>.*)\z"), Template((_HEAD, "/", _TAIL)))
+            current = (self.shared.map("path", as_arg(current), (entry,), as_arg(current)),)
+        odd = Regex(
+            r"~(?:\A|/)(?:\.|%2[Ee]){1,2}(?:/|\z)|//|[?#\\]"
+            r"|%(?![0-9A-F]{2})|%(?:00|5C|2[DE]|3[0-9]|[46][1-9A-F]|5[0-9AF]|7[0-9AE])"
+        )
+        entries = ((odd, Literal("")), (Regex(r"~\A\z"), Literal("/")))
+        return self.shared.map("path", as_arg(current), entries, as_arg(current))
+
+
+def bad_request(detail: str) -> Node:
+    """`return` of our answer to a request that is refused."""
+    return writer.directive("return", Word("400"), Literal(f"400 Bad Request\n{detail}\n", True))

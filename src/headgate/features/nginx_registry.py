@@ -1,0 +1,108 @@
+"""How each feature reads in nginx: one line each, as in `registry.py`."""
+
+from collections.abc import Callable
+from typing import Final
+
+from headgate.features.balancer.least_conn import nginx as least_conn
+from headgate.features.balancer.maglev import nginx as maglev
+from headgate.features.balancer.p2c import nginx as p2c
+from headgate.features.balancer.random import nginx as random
+from headgate.features.balancer.ring_hash import nginx as ring_hash
+from headgate.features.balancer.round_robin import nginx as round_robin
+from headgate.features.match.client import nginx as client
+from headgate.features.match.header import nginx as header
+from headgate.features.match.method import nginx as method
+from headgate.features.match.path import nginx as path
+from headgate.features.match.query import nginx as query
+from headgate.features.middleware.redirect import nginx as redirect
+from headgate.features.middleware.request_headers import nginx as request_headers
+from headgate.features.middleware.respond import nginx as respond
+from headgate.features.middleware.response_headers import nginx as response_headers
+from headgate.features.middleware.rewrite import nginx as rewrite
+from headgate.features.nginx import About, Parity, Shared
+from headgate.features.nginx_balance import Has, Method
+from headgate.features.nginx_chain import Chain
+from headgate.nginxtext.writer import Var
+from headgate.plan.middleware import Middleware, MiddlewareUse
+from headgate.plan.objects import Balance, HashBalance, Match
+
+PARITY: Final[tuple[Parity, ...]] = (
+    *path.PARITY,
+    *method.PARITY,
+    *header.PARITY,
+    *query.PARITY,
+    *client.PARITY,
+    *rewrite.PARITY,
+    *redirect.PARITY,
+    *request_headers.PARITY,
+    *response_headers.PARITY,
+    *respond.PARITY,
+    *round_robin.PARITY,
+    *least_conn.PARITY,
+    *random.PARITY,
+    *p2c.PARITY,
+    *ring_hash.PARITY,
+    *maglev.PARITY,
+)
+
+BALANCERS: Final[dict[str, Callable[[Balance, Shared, Has, About], Method]]] = {
+    "round_robin": round_robin.method,
+    "least_conn": least_conn.method,
+    "random": random.method,
+    "p2c": p2c.method,
+    "ring_hash": ring_hash.method,
+    "maglev": maglev.method,
+}
+
+literal_prefix: Final = path.literal_prefix
+"""Text that every path begins with that an expression matches."""
+
+
+def balance_key(balance: Balance) -> str:
+    """The word of a policy."""
+    if isinstance(balance, HashBalance):
+        return "ring_hash" if balance.ring_hash is not None else "maglev"
+    return balance
+
+
+def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
+    """A variable for each condition of a match that locations do not hold: `1` when it does."""
+    found: list[Var | None] = []
+    if match.path is not None and match.path.regex is not None:
+        with about.guarded("path.regex"):
+            found.append(path.condition(match.path.regex, shared))
+    if match.methods:
+        with about.guarded("methods"):
+            found.append(method.condition(match.methods, shared))
+    for name, rule in match.headers.items():
+        one = about.at(f"headers.{name}")
+        with one.guarded(""):
+            found.append(header.condition(name, rule, shared, one))
+    for name, rule in match.query.items():
+        one = about.at(f"query.{name}")
+        with one.guarded(""):
+            found.append(query.condition(name, rule, shared, one))
+    if match.client:
+        found.append(client.condition(match.client, shared))
+    return tuple(variable for variable in found if variable is not None)
+
+
+def add_middleware(node: Middleware | MiddlewareUse, chain: Chain, about: About) -> None:
+    """Adds one middleware to a chain; nothing that follows an answer is reached."""
+    if chain.answer is not None:
+        return
+    if node.rewrite is not None:
+        with about.guarded("rewrite"):
+            rewrite.apply(node.rewrite, chain, about.at("rewrite"))
+    elif node.redirect is not None:
+        redirect.apply(node.redirect, chain, about.at("redirect"))
+    elif node.request_headers is not None:
+        request_headers.apply(node.request_headers, chain, about.at("request_headers"))
+    elif node.response_headers is not None:
+        response_headers.apply(node.response_headers, chain, about.at("response_headers"))
+    elif node.respond is not None:
+        respond.apply(node.respond, chain, about.at("respond"))
+
+
+add_redirect: Final = redirect.apply
+add_respond: Final = respond.apply

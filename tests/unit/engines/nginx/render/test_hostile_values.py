@@ -1,0 +1,213 @@
+"""Any text in any field is refused, or reaches nginx as data: no directive, no variable, no line.
+
+Plans are built by hand here: what the model would refuse must not matter.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nginx_engine import NginxEngine, capabilities, checked, target, write_release
+from scenario_run import free_ports
+from wire import Wire
+
+from headgate._core import normalise_path
+from headgate.engines.nginx.render import render
+from headgate.engines.nginx.types import Capabilities, Rendered
+from headgate.nginxtext.parse import parse
+from headgate.nginxtext.tree import Directive, Node
+from headgate.plan.middleware import HeaderEdits, MiddlewareUse, Respond
+from headgate.plan.objects import (
+    Action,
+    Endpoint,
+    HashBalance,
+    Host,
+    HostLiteral,
+    Listener,
+    Match,
+    PathMatch,
+    RingHash,
+    Route,
+    Upstream,
+    ValueMatch,
+)
+from headgate.plan.plan import Plan, entry, plan_of
+from headgate.plan.settings import AccessLog, FileSink, LogSink, Settings
+
+ABLE = Capabilities("", "", "", frozenset({"zone", "hash_consistent", "keepalive"}))
+TARGET = target("/state", ABLE)
+
+TRICKS = (
+    'a"; return 200 "owned',
+    "a'; }",
+    "} server { listen 1; }",
+    "$host ${remote_addr} $",
+    "\\$host \\",
+    "a\\",
+    "# not a comment",
+    "a;b {c} }d",
+    "~.*",
+    "default",
+    "include /etc/passwd",
+    "%s%00%0d%0aX: 1",
+    "${hg_dollar}",
+    "by_lua_block { os.exit() }",
+    "\u00e9\u2028 \U0001f600",
+    " lead and trail ",
+)
+
+
+def one_route(route: Route, upstream: Upstream | None = None, **more: object) -> Plan:
+    """A plan with a listener, a host with every header and this route."""
+    used = upstream or Upstream((Endpoint("127.0.0.1:9"),))
+    entries = [
+        entry("listener", "web", Listener(("127.0.0.1:8000",), "http")),
+        entry("route", str(more.get("name", "r")), route),
+        entry("upstream", "u", used),
+    ]
+    if "settings" in more:
+        value = more["settings"]
+        assert isinstance(value, Settings)
+        entries.append(entry("settings", "node", value))
+    if "host" in more:
+        value = more["host"]
+        assert isinstance(value, Host)
+        entries.append(entry("host", "*", value))
+    return plan_of(entries)
+
+
+def forwarding(match: Match | None = None, **more: object) -> Route:
+    """A route to the upstream."""
+    edits = more.get("edits")
+    uses = (MiddlewareUse(response_headers=edits),) if isinstance(edits, HeaderEdits) else ()
+    return Route(
+        ("*",),
+        ("web",),
+        Action(upstream="u"),
+        match=(match,) if match else (),
+        middlewares=uses,
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("$", "$$")
+
+
+def _respond(text: str) -> Plan:
+    answer = Respond(200, _escaped(text), {"x-a": _escaped(text)})
+    return one_route(Route(("*",), ("web",), Action(respond=answer)))
+
+
+FIELDS: dict[str, Callable[[str], Plan]] = {
+    "respond": _respond,
+    "response header": lambda t: one_route(forwarding(edits=HeaderEdits({"x-a": _escaped(t)}))),
+    "header condition": lambda t: one_route(
+        forwarding(Match(headers={"x-a": ValueMatch(exact=t + "-")}))
+    ),
+    "header prefix": lambda t: one_route(
+        forwarding(Match(headers={"x-a": ValueMatch(prefix=t + "-")}))
+    ),
+    "query condition": lambda t: one_route(forwarding(Match(query={t: ValueMatch(exact=t)}))),
+    "method": lambda t: one_route(forwarding(Match(methods=(t,)))),
+    "expression": lambda t: one_route(forwarding(Match(path=PathMatch(regex="/" + t)))),
+    "route's name": lambda t: one_route(forwarding(), name="r" + t),
+    "endpoint": lambda t: one_route(forwarding(), Upstream((Endpoint("unix:/" + t),))),
+    "cookie": lambda t: one_route(
+        forwarding(),
+        Upstream(
+            (Endpoint("127.0.0.1:9"),),
+            balance=HashBalance(ring_hash=RingHash("cookie:a" + t, load_bound=0)),
+        ),
+    ),
+    "host header": lambda t: one_route(
+        forwarding(), Upstream((Endpoint("127.0.0.1:9"),), host_header=HostLiteral("h" + t))
+    ),
+    "log file": lambda t: one_route(
+        forwarding(),
+        settings=Settings(access_log=AccessLog("json", LogSink(file=FileSink("/" + t)))),
+    ),
+}
+
+
+def skeleton(nodes: Sequence[Node]) -> list[object]:
+    """The shape of a text: directives by name, how many words they have, what is in them."""
+    shape: list[object] = []
+    for node in nodes:
+        if isinstance(node, Directive):
+            name = node.name if node.children is not None or b"proxy" in node.name else b""
+            shape.append((name, len(node.args), skeleton(node.children or ())))
+    return shape
+
+
+def shapes(made: Rendered) -> list[object]:
+    """The shape of every file."""
+    texts = [file for file in made.files if file.path.endswith(".conf")]
+    return [skeleton(parse(file.content, file.path).nodes) for file in texts]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@settings(max_examples=40)
+@given(text=st.one_of(st.sampled_from(TRICKS), st.text(max_size=40), st.text("${}\\\"';#~\n \r\0")))
+def test_a_value_never_changes_the_shape_of_the_text(field: str, text: str) -> None:
+    plain = render(FIELDS[field]("plain"), {}, TARGET)
+    assert isinstance(plain, Rendered)
+    made = render(FIELDS[field](text), {}, TARGET)
+    if isinstance(made, Rendered):
+        assert shapes(made) == shapes(plain)
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\0b", "\x7f", "x" * 5000])
+def test_what_no_quoting_makes_harmless_is_refused_by_field(text: str) -> None:
+    made = render(one_route(forwarding(edits=HeaderEdits({"x-a": text}))), {}, TARGET)
+    assert not isinstance(made, Rendered)
+    assert [(one.kind, one.name, one.path) for one in made] == [
+        ("route", "r", "middlewares[0].response_headers.set.x-a")
+    ]
+
+
+@pytest.mark.parametrize("field", sorted(FIELDS.keys() - {"expression", "log file"}))
+def test_the_real_nginx_accepts_whatever_was_rendered(field: str, tmp_path: Path) -> None:
+    able = capabilities()
+    for number, trick in enumerate(TRICKS):
+        root = tmp_path / str(number)
+        root.mkdir()
+        made = render(FIELDS[field](trick), {}, target(str(root), able))
+        if isinstance(made, Rendered):
+            found = checked(write_release(made, root))
+            assert found.returncode == 0, f"{trick!r}: {found.stderr}"
+
+
+def test_paths_of_any_kind_become_locations() -> None:
+    for text in TRICKS:
+        try:
+            path = normalise_path("/" + text.replace(" ", "%20"))
+        except ValueError:
+            continue
+        plain = render(one_route(forwarding(Match(path=PathMatch(exact="/plain")))), {}, TARGET)
+        made = render(one_route(forwarding(Match(path=PathMatch(exact=path)))), {}, TARGET)
+        assert isinstance(made, Rendered)
+        assert isinstance(plain, Rendered)
+        assert shapes(made) == shapes(plain)
+
+
+def test_tricks_arrive_at_the_client_of_a_real_nginx_as_they_are() -> None:
+    (port,) = free_ports(1)
+    text = [f'[listeners.web]\naddress = "127.0.0.1:{port}"\ndefault = true\n']
+    for number, trick in enumerate(TRICKS):
+        value = trick.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+        text.append(
+            f'[routes.r{number}]\nmatch = [{{ path = {{ exact = "/{number}" }} }}]\n'
+            f'respond = {{ body = "{value}\\n", headers = {{ x-a = "<{value}>" }} }}\n'
+        )
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        config = Path(folder) / "headgate.toml"
+        config.write_text("\n".join(text), encoding="utf-8")
+        with NginxEngine(config, Path(folder)), Wire(port) as wire:
+            for number, trick in enumerate(TRICKS):
+                answer = wire.ask(f"GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                assert answer.body.decode() == trick + "\n"
+                got = answer.header("x-a") or ""
+                assert got.encode("latin-1").decode() == f"<{trick}>"
