@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from headgate.engines.nginx.observe.family import Family
+
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 END = b"# EOF\n"
 
@@ -28,15 +30,29 @@ def family(
     x_y_total{a="b"} 2
     """
     suffix = {"counter": "_total", "info": "_info"}.get(kind, "")
+    lines = _head(name, kind, about, unit)
+    lines += [_sample(f"{name}{suffix}", labels, value) for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def text(one: Family) -> str:
+    """A family that was observed of an nginx."""
+    lines = _head(one.name, one.kind, one.about, one.unit)
+    lines += [_sample(one.name + suffix, labels, value) for suffix, labels, value in one.samples]
+    return "\n".join(lines) + "\n"
+
+
+def _head(name: str, kind: str, about: str, unit: str) -> list[str]:
     lines = [f"# TYPE {name} {kind}"]
     if unit:
         lines.append(f"# UNIT {name} {unit}")
-    lines.append(f"# HELP {name} {about}")
-    for labels, value in samples:
-        inside = ",".join(f'{key}="{escape(text)}"' for key, text in labels.items())
-        where = f"{{{inside}}}" if inside else ""
-        lines.append(f"{name}{suffix}{where} {number(value)}")
-    return "\n".join(lines) + "\n"
+    return [*lines, f"# HELP {name} {about}"]
+
+
+def _sample(name: str, labels: Labels, value: float) -> str:
+    inside = ",".join(f'{key}="{escape(label)}"' for key, label in labels.items())
+    where = f"{{{inside}}}" if inside else ""
+    return f"{name}{where} {number(value)}"
 
 
 def number(value: float) -> str:
