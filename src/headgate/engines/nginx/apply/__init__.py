@@ -1,0 +1,1 @@
+"""Apply: from a rendered plan to a proven generation of a real nginx, or back as if never tried."""

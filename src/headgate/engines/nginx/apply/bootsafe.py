@@ -1,0 +1,83 @@
+"""`boot_safe`: whether a guard stands before every start of nginx, and how that is known."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from headgate.engines.nginx.apply.guard import MARK, boot_id
+from headgate.engines.nginx.types import Process
+
+_SYSTEMCTL_S: Final = 5.0
+_GUARDS: Final = ("nginx guard", "headgate.engines.nginx.apply.guard")
+_SLACK_S: Final = 2.0
+"""Start times from /proc and file times are rounded differently."""
+_LONGEST_START_S: Final = 60.0
+"""Between the guard and the master of the same start."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootSafe:
+    """Whether nginx can only start with a verified release; `why` is for people."""
+
+    is_safe: bool
+    why: str
+
+
+def boot_safe(
+    root: Path, master: Process | None, unit: str | None, *, we_start_it: bool
+) -> BootSafe:
+    """Whether the guard is installed.
+
+    Known from who starts nginx: we do, its unit has the guard in `ExecStartPre=`
+    (systemd.service(5)), or a guard ran in this boot just before the master that runs.
+    """
+    if we_start_it:
+        return BootSafe(True, "the node starts nginx")
+    if unit is not None and _in_unit(unit):
+        return BootSafe(True, f"the guard is in ExecStartPre of {unit}")
+    if master is not None and _ran_before(root, master):
+        return BootSafe(True, "the guard ran before this master was started")
+    where = f"ExecStartPre of {unit}" if unit else "what starts nginx"
+    return BootSafe(False, f"the guard is not in {where}: a reboot may start an unproven release")
+
+
+def _in_unit(unit: str) -> bool:
+    systemctl = shutil.which("systemctl")
+    if systemctl is None:
+        return False
+    try:
+        asked = subprocess.run(
+            [systemctl, "show", "--property=ExecStartPre", "--value", "--", unit],
+            capture_output=True,
+            text=True,
+            timeout=_SYSTEMCTL_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return any(guard in asked.stdout for guard in _GUARDS)
+
+
+def _ran_before(root: Path, master: Process) -> bool:
+    """Whether the last guard ran in this boot and not after the master was started."""
+    try:
+        mark = json.loads((root / MARK).read_bytes())
+        boot, at = str(mark["boot"]), float(mark["at"])
+        now_up = float(Path("/proc/uptime").read_text().split()[0])
+        booted_at = _boot_time()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    started_up = master.started / os.sysconf("SC_CLK_TCK")
+    if started_up > now_up or boot != boot_id():
+        return False
+    return 0 <= booted_at + started_up - at + _SLACK_S <= _LONGEST_START_S
+
+
+def _boot_time() -> float:
+    """Seconds since the epoch of the boot (`btime`, proc_stat(5))."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("btime ")))

@@ -1,0 +1,127 @@
+"""An older release with today's secrets: what a rollback must not undo.
+
+Certificates that were renewed since, and credentials that were changed since (somebody may have
+been removed), are taken from the newer release where both have them; everything else is the older
+one's. Files are told by their names without the digest that the renderer puts into them
+(`certs/shop-0123456789ab.pem` is `certs/shop.pem`); they keep the older one's paths.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from headgate.engines.nginx.apply.conftree import Conf, read_conf
+from headgate.engines.nginx.observe.certificates import Reader
+from headgate.engines.nginx.releases.store import Release, Store
+from headgate.engines.nginx.types import Generation, Rendered, RenderedFile, ServedName
+
+GENERATION_FILE: Final = "generation.conf"
+_CREDENTIALS: Final = ("auth_basic_user_file", "ssl_crl", "ssl_client_certificate")
+_STAPLE: Final = "ssl_stapling_file"
+_DIGEST: Final = re.compile(r"-[0-9a-f]{12}(?=\.[a-z]+$|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What is taken over: paths in the older release to those in the newer, and leaves likewise."""
+
+    paths: Mapping[str, str]
+    leaves: Mapping[str, str]
+
+
+def to_carry(older: Release, newer: Release) -> Carried:
+    """What the newer release has in a later form; nothing when it has none."""
+    later = _changed(older, newer)
+    conf = read_conf(older.conf)
+    paths = {path: later[path] for path in _named(conf, older, *_CREDENTIALS) if path in later}
+    leaves: dict[str, str] = {}
+    for certificate, key, staple in _pairs(conf, older):
+        files = [certificate, key, *([staple] if staple else [])]
+        if certificate not in later or (staple and staple not in later):
+            continue  # it is the same, or would be served with the other one's OCSP response
+        was = Reader(str(older.path)).read(certificate).leaf
+        now = Reader(str(newer.path)).read(later[certificate], later.get(key, key))
+        if was is None or now.leaf is None or now.key != "fits":
+            continue
+        if now.leaf.not_after_s > was.not_after_s:
+            paths |= {path: later[path] for path in files if path in later}
+            leaves[was.sha256] = now.leaf.sha256
+    return Carried(paths, leaves)
+
+
+def carried(
+    store: Store, older: Release, newer: Release, what: Carried, generation: Generation
+) -> Rendered:
+    """The older release's files with the newer one's secrets, as a generation of its own.
+
+    Raises UnknownReleaseError or DamagedObjectError where the pristine copies are not at hand.
+    """
+    fresh = {file.path: file.content for file in store.read(newer.name).files}
+    base = store.read(older.name)
+
+    def later(file: RenderedFile) -> RenderedFile:
+        source = what.paths.get(file.path)
+        content = file.content if source is None else fresh[source]
+        if file.path == GENERATION_FILE:
+            number = rb"(?<![0-9])%d(?![0-9])" % older.name.generation
+            content = re.sub(number, b"%d" % generation, content)
+        return RenderedFile(file.path, content, file.mode)
+
+    return replace(
+        base,
+        files=tuple(map(later, base.files)),
+        served_names=tuple(
+            ServedName(
+                one.address, one.name, tuple(what.leaves.get(leaf, leaf) for leaf in one.leaves)
+            )
+            for one in base.served_names
+        ),
+    )
+
+
+def _changed(older: Release, newer: Release) -> dict[str, str]:
+    """Files of the older release that the newer has with other content: path to path there."""
+    there: dict[str, list[tuple[str, str]]] = {}
+    for entry in newer.manifest.files:
+        there.setdefault(_DIGEST.sub("", entry.path), []).append((entry.path, entry.sha256))
+    here = Counter(_DIGEST.sub("", entry.path) for entry in older.manifest.files)
+    found: dict[str, str] = {}
+    for entry in older.manifest.files:
+        plain = _DIGEST.sub("", entry.path)
+        same = there.get(plain, [])
+        if here[plain] == 1 and len(same) == 1 and same[0][1] != entry.sha256:
+            found[entry.path] = same[0][0]
+    return found
+
+
+def _pairs(conf: Conf, release: Release) -> Iterator[tuple[str, str, str]]:
+    """(certificate, key, OCSP response or "") as relative paths, of every block that has them."""
+    for block in (*conf.all("http"), *conf.all("server")):
+        if block.directive.children is None:
+            continue
+        inside = list(conf.tree.inside(block.at))
+        certificates, keys, staples = (
+            [
+                value
+                for one in inside
+                if one.directive.name == name.encode()
+                for value in _inside(release, one.directive.values)
+            ]
+            for name in ("ssl_certificate", "ssl_certificate_key", _STAPLE)
+        )
+        for certificate, key in zip(certificates, keys, strict=False):
+            yield certificate, key, staples[0] if staples else ""
+
+
+def _named(conf: Conf, release: Release, *names: str) -> Iterator[str]:
+    for one in conf.all(*names):
+        yield from _inside(release, one.directive.values)
+
+
+def _inside(release: Release, values: tuple[bytes, ...]) -> list[str]:
+    """The first argument, if it is a file of the release."""
+    paths = [value.decode(errors="surrogateescape") for value in values[:1]]
+    known = {entry.path for entry in release.manifest.files}
+    return [path for path in paths if path in known]

@@ -1,0 +1,150 @@
+"""LINT, TEST and PREFLIGHT of a release: collects the findings of all checks."""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from headgate.engines.nginx.apply import lint, lint_files, preflight
+from headgate.engines.nginx.apply.causes import Finding, findings_of
+from headgate.engines.nginx.apply.conftree import Conf, DiskFiles, read_conf
+from headgate.engines.nginx.releases.names import ReleaseName
+from headgate.engines.nginx.releases.store import Release
+from headgate.engines.nginx.types import Instance, RightMissingError
+
+_UPGRADE_S: Final = 0.5
+_UPGRADE_POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What PREFLIGHT holds a release to. `folders` must be there for nginx to write in."""
+
+    draining_cap: int = preflight.DRAINING_CAP
+    folders: tuple[Path, ...] = ()
+
+
+class Checks:
+    """The checks of one instance. `entry`: the main file where that is not the release's own."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        limits: Limits,
+        *,
+        entry: str | None = None,
+        resolve: lint.Resolve = lint.resolves,
+        permits: Callable[[str], bool] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`permits` says which files `load_module` may name; None = all."""
+        self._permits = permits
+        self._instance = instance
+        self._limits = limits
+        self._entry = entry
+        self._resolve = resolve
+        self._clock = clock
+        self._read: dict[ReleaseName, Conf] = {}
+
+    def lint(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
+        """What is wrong in a release's files, or clashes with the running one."""
+        self._read.clear()
+        conf = self.conf(release)
+        structure = tuple(lint.structure(conf))
+        if structure:
+            return structure
+        return tuple(self._lint(conf, release, running))
+
+    def conf(self, release: Release) -> Conf:
+        """The whole config as it is once this release is `current`; read once per LINT."""
+        conf = self._read.get(release.name)
+        if conf is None:
+            entry, files = release.conf, DiskFiles()
+            if self._entry is not None:
+                current = release.path.parent.parent / "current"
+                entry, files = Path(self._entry), DiskFiles(str(current), str(release.path))
+            conf = self._read[release.name] = read_conf(entry, files)
+        return conf
+
+    def test(self, release: Release) -> tuple[Finding, ...]:
+        """What nginx itself says of it (`nginx -t`); warnings are findings too.
+
+        With an entry of others it is tested as it is on disk: once `current` is the release.
+        """
+        tested = self._instance.test(self._entry or str(release.conf))
+        problems = self.explain(tested.problems, release)
+        warnings = self.explain(tested.warnings, release)
+        if not tested.ok and not problems:
+            problems = (Finding("nginx", "nginx -t failed without a word"),)
+        return (*problems, *(replace(one, is_error=False) for one in warnings))
+
+    def preflight(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
+        """What keeps the host from serving it now."""
+        if self.is_upgrading():
+            return (preflight.upgrading(),)
+        known: Collection[str] = ()
+        if running is not None and self._instance.master() is not None:
+            known = running.manifest.listeners
+        new = [one for one in release.manifest.listeners if one not in known]
+        return (
+            *preflight.folders(self._limits.folders),
+            *preflight.ports(self._instance, new),
+            *preflight.draining(self._instance, self._limits.draining_cap),
+            *preflight.memory(self._instance),
+        )
+
+    def is_upgrading(self) -> bool:
+        """Whether a binary upgrade is under way.
+
+        A worker that was just forked looks like a second master until it has its own title: only
+        what stays is one.
+        """
+        end = time.monotonic() + _UPGRADE_S
+        while self._instance.is_upgrading():
+            if time.monotonic() >= end:
+                return True
+            time.sleep(_UPGRADE_POLL_S)
+        return False
+
+    def explain(self, lines: tuple[str, ...], release: Release) -> tuple[Finding, ...]:
+        """nginx's lines as findings with places in the release."""
+
+        def read(path: str) -> str | None:
+            try:
+                return (release.path / path).read_text(errors="replace")
+            except OSError:
+                return None
+
+        roots = (str(release.path), str(release.path.parent.parent / "current"))
+        return findings_of(lines, roots, read)
+
+    def _lint(self, conf: Conf, release: Release, running: Release | None) -> Iterator[Finding]:
+        told = release.manifest.zones
+        by = running.manifest.zones if running is not None else {}
+        before = self.conf(running) if running is not None else None
+        if self._permits is not None:
+            yield from lint.modules(conf, self._permits)
+        yield from lint.duplicate_names(conf)
+        yield from lint.zones(conf, before, told, by)
+        yield from lint.worker_start(conf)
+        yield from lint_files.certificates(conf, self._clock())
+        yield from lint_files.variable_certificates(conf, self._readable)
+        yield from lint_files.password_files(conf, self._readable)
+        yield from lint.hosts(conf, self._resolve)
+        if running is not None:
+            yield from _listeners(release, running)
+
+    def _readable(self, path: str) -> bool:
+        try:
+            return self._instance.readable_by_workers(path)
+        except RightMissingError:
+            return True  # we are not told; VERIFY shows it
+
+
+def _listeners(release: Release, running: Release) -> Iterator[Finding]:
+    """Listeners that go: clients of them are refused from then on."""
+    gone = [one for one in running.manifest.listeners if one not in release.manifest.listeners]
+    if gone:
+        text = f"no longer listens on {', '.join(gone)}"
+        yield Finding("listener_gone", text, is_error=False)

@@ -1,0 +1,150 @@
+"""A release's config as a tree, with what the lint asks of it. Reads files, decides nothing."""
+
+import glob
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from headgate.engines.nginx.apply.causes import Finding, object_at
+from headgate.nginxtext.includes import Located, Tree, load
+from headgate.nginxtext.tree import Directive
+
+_PLAIN_SIZE: Final = re.compile(r"([0-9]+)([kKmM]?)")
+
+
+class DiskFiles:
+    """Files on disk, for `headgate.nginxtext.includes.load`.
+
+    What is below the folder `moved_from` is read from `moved_to`: a config that includes `current`
+    is read as it will be once that is another release.
+    """
+
+    def __init__(self, moved_from: str = "", moved_to: str = "") -> None:
+        self._from = moved_from
+        self._to = moved_to
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes; raises OSError."""
+        return Path(self._moved(path)).read_bytes()
+
+    def glob(self, pattern: str) -> list[str]:
+        """Files by a pattern, sorted by their bytes."""
+        moved = self._moved(pattern)
+        found = sorted(glob.glob(moved))  # noqa: PTH207 - patterns are absolute
+        if moved == pattern:
+            return found
+        return [f"{self._from}{path.removeprefix(self._to)}" for path in found]
+
+    def _moved(self, path: str) -> str:
+        if self._from and path.startswith(f"{self._from}/"):
+            return f"{self._to}{path.removeprefix(self._from)}"
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A directive, where it stands, and the names of the blocks around it, outermost first."""
+
+    at: Located
+    around: tuple[bytes, ...]
+
+    @property
+    def directive(self) -> Directive:
+        """The directive itself."""
+        return self.at.directive
+
+    @property
+    def args(self) -> list[str]:
+        """Its arguments as text."""
+        return [value.decode(errors="surrogateescape") for value in self.directive.values]
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """The config below one nginx.conf. `folder` is what its relative paths are relative to."""
+
+    entry: Path
+    tree: Tree
+    placed: tuple[Placed, ...]
+    files: DiskFiles
+    by_name: dict[bytes, list[Placed]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """nginx's prefix of config paths: the folder of the main file."""
+        return self.entry.parent
+
+    def all(self, *names: str) -> Iterator[Placed]:
+        """Every directive of these names, at any depth, in nginx's order per name."""
+        for name in names:
+            yield from self.by_name.get(name.encode(), ())
+
+    def path(self, value: str) -> Path:
+        """What a path in the config means."""
+        return self.folder / value
+
+    def finding(
+        self, placed: Placed | None, code: str, text: str, *, is_error: bool = True
+    ) -> Finding:
+        """Something about a directive, as a finding with file, line and object."""
+        if placed is None:
+            return Finding(code, text, is_error=is_error)
+        line = placed.directive.line
+        about = object_at(self.text(placed.at.file), line)
+        return Finding(code, text, self.relative(placed.at.file), line, about, is_error)
+
+    def text(self, file: str) -> str:
+        """A file's text; raises OSError where it is gone meanwhile."""
+        document = self.tree.documents.get(file)
+        data = document.to_bytes() if document is not None else self.files.read(file)
+        return data.decode(errors="replace")
+
+    def relative(self, file: str) -> str:
+        """A file's path within the release, as it is where it is outside."""
+        path = Path(file)
+        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else file
+
+    def workers(self) -> int | None:
+        """`worker_processes`; None for `auto`. nginx's default is 1."""
+        for one in self.all("worker_processes"):
+            if not one.around:
+                return int(one.args[0]) if one.args[0].isdigit() else None
+        return 1
+
+
+def read_conf(entry: Path, files: DiskFiles | None = None) -> Conf:
+    """The config that starts with this file; what cannot be read is in `tree.problems`."""
+    files = files or DiskFiles()
+    tree = load(str(entry), files)
+    placed = tuple(_walk(tree))
+    conf = Conf(entry, tree, placed, files)
+    for one in placed:
+        conf.by_name.setdefault(one.directive.name, []).append(one)
+    return conf
+
+
+def size_of(text: str) -> int | None:
+    """Bytes of a size as nginx writes it; None for anything else.
+
+    >>> size_of("10m"), size_of("x")
+    (10485760, None)
+    """
+    found = _PLAIN_SIZE.fullmatch(text)
+    if found is None:
+        return None
+    return int(found[1]) << {"": 0, "k": 10, "m": 20}[found[2].lower()]
+
+
+def _walk(tree: Tree) -> Iterator[Placed]:
+    stack: list[tuple[Iterator[Located], tuple[bytes, ...]]] = [(tree.top(), ())]
+    while stack:
+        located = next(stack[-1][0], None)
+        if located is None:
+            stack.pop()
+            continue
+        around = stack[-1][1]
+        yield Placed(located, around)
+        if located.directive.children is not None:
+            stack.append((tree.inside(located), (*around, located.directive.name)))

@@ -1,0 +1,144 @@
+"""Applies in an event loop: one at a time, the latest wish wins, the budget is kept.
+
+Applies themselves block and run in a thread of their own.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from headgate.engines.nginx.apply.applier import Applier
+from headgate.engines.nginx.apply.causes import Finding
+from headgate.engines.nginx.apply.evidence import Probe
+from headgate.engines.nginx.apply.results import Rejected, Result
+from headgate.engines.nginx.apply.schedule import Pace, Schedule
+from headgate.engines.nginx.types import Generation, Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A plan to be served: how to render it for a generation, and how pressing it is."""
+
+    render: Callable[[Generation], Rendered]
+    plan_digest: str = ""
+    probes: tuple[Probe, ...] = ()
+    endpoints_only: bool = False
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    wish: Wish
+    ended: asyncio.Future[Result]
+
+
+@dataclass(slots=True)
+class Figures:
+    """What metrics show of applies since the start."""
+
+    applied: int = 0
+    rejected: int = 0
+    superseded: int = 0
+    last: Result | None = None
+    degraded: bool = False
+    by_cause: dict[str, int] = field(default_factory=dict)
+
+    def count(self, result: Result) -> None:
+        """One more apply has ended."""
+        self.last = result
+        if isinstance(result, Rejected):
+            self.rejected += 1
+            code = result.cause.code
+            self.by_cause[code] = self.by_cause.get(code, 0) + 1
+            self.degraded = result.is_degraded or (self.degraded and result.serving is None)
+            return
+        self.applied += 1
+        self.degraded = False
+
+
+class Front:
+    """The mailbox of one nginx. `run` must be going on for anything to happen."""
+
+    def __init__(self, applier: Applier, pace: Pace | None = None) -> None:
+        self.figures = Figures()
+        self._applier = applier
+        self._schedule: Schedule[_Waiting] = Schedule(pace or Pace())
+        self._changed = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="nginx-apply")
+
+    async def apply(self, wish: Wish) -> Result:
+        """Has a plan served; how that ended. A later wish before its begin replaces it.
+
+        A cancelled caller does not stop an apply that has begun.
+        """
+        ended: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        replaced = self._schedule.offer(
+            _Waiting(wish, ended),
+            time.monotonic(),
+            endpoints_only=wish.endpoints_only,
+            urgent=wish.urgent,
+        )
+        if replaced is not None:
+            self.figures.superseded += 1
+            finding = Finding("superseded", "a later plan took its place", is_transient=True)
+            _resolve(replaced.ended, Rejected(0, "fetch", finding, (finding,)))
+        self._changed.set()
+        return await ended
+
+    async def recover(self) -> Result | None:
+        """What `Applier.recover` does, without blocking the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._applier.recover)
+
+    async def run(self) -> None:
+        """Works until it is cancelled; an apply that has begun is waited for."""
+        try:
+            while True:
+                self._changed.clear()
+                due = self._schedule.due(time.monotonic())
+                if due is None:
+                    await self._changed.wait()
+                    continue
+                delay = due - time.monotonic()
+                if delay > 0:
+                    await self._pause(delay)
+                    continue
+                await self._work()
+        finally:
+            self._thread.shutdown(wait=True)
+
+    async def _pause(self, delay: float) -> None:
+        try:
+            async with asyncio.timeout(delay):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _work(self) -> None:
+        began = time.monotonic()
+        waiting = self._schedule.take(began)
+        if waiting is None:
+            return
+        wish = waiting.wish
+
+        def apply() -> Result:
+            return self._applier.apply(
+                wish.render, plan_digest=wish.plan_digest, probes=wish.probes
+            )
+
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, apply)
+        except Exception as error:  # whoever asked must hear of it
+            if not waiting.ended.done():
+                waiting.ended.set_exception(error)
+        else:
+            self.figures.count(result)
+            _resolve(waiting.ended, result)
+        finally:
+            self._schedule.finished(began, time.monotonic())
+
+
+def _resolve(ended: asyncio.Future[Result], result: Result) -> None:
+    if not ended.done():
+        ended.set_result(result)

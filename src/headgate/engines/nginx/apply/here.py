@@ -1,0 +1,82 @@
+"""`instance.json`: how the nginx of a folder is reached, so that commands work without the node."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from headgate.engines.nginx.apply.applier import Applier, Settings
+from headgate.engines.nginx.apply.checks import Checks, Limits
+from headgate.engines.nginx.instance import NginxInstance, Place
+from headgate.engines.nginx.releases.store import Store
+
+INSTANCE = "instance.json"
+
+
+class Here(msgspec.Struct, frozen=True):
+    """An instance by its place, how it is applied to, and the workers' group (`Store`).
+
+    `starts_it`: the node starts this nginx itself, not systemd and nobody else.
+    """
+
+    place: Place
+    settings: Settings
+    group: int | None = None
+    starts_it: bool = True
+
+    def applier(self, root: Path) -> Applier:
+        """An applier of this instance with its releases below `root`."""
+        instance, settings = NginxInstance(self.place), self.settings
+        checks = Checks(instance, settings.limits, entry=settings.entry, permits=instance.may_load)
+        return Applier(Store(root, group=self.group), instance, settings, checks=checks)
+
+
+class NotHereError(Exception):
+    """No node has driven an nginx with this folder, or what it left cannot be read."""
+
+
+def remember(root: Path, here: Here) -> None:
+    """Writes down how the instance is reached; the node does when it starts. Raises OSError."""
+    fresh = root / f".{INSTANCE}.{os.getpid()}"
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(here, enc_hook=_encode)))
+    fresh.replace(root / INSTANCE)
+
+
+def recall(root: Path) -> Here:
+    """What `remember` wrote last; raises NotHereError."""
+    path = root / INSTANCE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Here, dec_hook=_decode)
+    except FileNotFoundError:
+        raise NotHereError(f"no nginx is driven from {root}") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise NotHereError(f"{path} cannot be read: {error}") from error
+
+
+def full_mode(root: Path, binary: str, user: str | None) -> Here:
+    """Where everything is in full mode: below `root`."""
+    error_log = f"{root}/logs/error.log"
+    place = Place(
+        conf=f"{root}/current/nginx.conf",
+        prefix=f"{root}/current/",
+        pid_path=f"{root}/run/nginx.pid",
+        error_log=error_log,
+        binary=binary,
+        user=user,
+        redirected=(f"{root}/run", f"{root}/logs"),
+    )
+    limits = Limits(folders=(root / "run", root / "logs"))
+    settings = Settings(error_log=error_log, status_socket=f"{root}/run/status.sock", limits=limits)
+    return Here(place, settings)
+
+
+def _encode(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(type(value).__name__)
+
+
+def _decode(kind: type, value: object) -> Path:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind.__name__)

@@ -1,0 +1,85 @@
+"""`hold.json`: until when, and why, nobody but people changes this nginx.
+
+A hold stops heals and applies, works without a master and expires by itself.
+"""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from headgate.engines.nginx.releases.links import sync_folder
+
+HOLD = "hold.json"
+_MINUTE_S = 60
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A hold; times in seconds since the epoch. `by` is who asked for it."""
+
+    until: float
+    reason: str
+    since: float
+    by: str = ""
+
+    def text(self, now: float) -> str:
+        """For people: for how long, why, who.
+
+        >>> Hold(until=160.0, reason="night fix", since=100.0, by="ann").text(100.0)
+        'held for 1 min by ann: night fix'
+        """
+        left = max(self.until - now, 0.0)
+        took = f"{left:.0f} s" if left < _MINUTE_S else f"{left / _MINUTE_S:.0f} min"
+        by = f" by {self.by}" if self.by else ""
+        return f"held for {took}{by}: {self.reason}"
+
+
+class BadHoldError(Exception):
+    """`hold.json` is there and cannot be understood; people must release it."""
+
+
+def read_hold(root: Path, now: float | None = None) -> Hold | None:
+    """The hold of the nginx with this folder; None without one, or once it has expired.
+
+    Raises BadHoldError: what cannot be read is not taken for permission.
+    """
+    path = root / HOLD
+    try:
+        hold = msgspec.json.decode(path.read_bytes(), type=Hold)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadHoldError(f"{path} cannot be read ({error}); release the hold to go on") from error
+    return hold if hold.until > (time.time() if now is None else now) else None
+
+
+def set_hold(root: Path, seconds: float, reason: str, by: str = "") -> Hold:
+    """Holds from now on, durably; a hold that was there is replaced. Raises OSError."""
+    now = time.time()
+    hold = Hold(until=now + seconds, reason=reason, since=now, by=by)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = root / f".{HOLD}.{os.getpid()}"
+    try:
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(hold) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(root / HOLD)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
+    sync_folder(root)
+    return hold
+
+
+def release_hold(root: Path) -> bool:
+    """Ends a hold; whether there was one."""
+    try:
+        (root / HOLD).unlink()
+    except FileNotFoundError:
+        return False
+    sync_folder(root)
+    return True

@@ -1,0 +1,115 @@
+"""LINT of the files a config names: certificates with their keys, password files.
+
+Certificates behind variables and password files are read per request by the workers' user, and
+`nginx -t` does not look at them.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from headgate.engines.nginx.apply.causes import Finding
+from headgate.engines.nginx.apply.conftree import Conf, Placed
+from headgate.engines.nginx.observe.certificates import CertificateFile, Reader
+
+Readable = Callable[[str], bool]
+"""Whether the workers' user may read a file, by its absolute path."""
+
+_SOON_DAYS: Final = 7.0
+_NAME_VARIABLES: Final = ("$ssl_server_name", "${ssl_server_name}", "$host", "${host}")
+
+
+def certificates(conf: Conf, now_s: float) -> Iterator[Finding]:
+    """Pairs whose key is another's, and certificates that have expired or soon will."""
+    reader = Reader(str(conf.folder))
+    seen: dict[tuple[str, str], CertificateFile] = {}
+    for server in _blocks_with_certificates(conf):
+        certs = [one for one in server if one.directive.name == b"ssl_certificate"]
+        keys = [one for one in server if one.directive.name == b"ssl_certificate_key"]
+        for cert, key in zip(certs, keys, strict=False):
+            paths = (cert.args[0], key.args[0]) if cert.args and key.args else ("", "")
+            if not all(paths) or any("$" in path or ":" in path for path in paths) or paths in seen:
+                continue
+            seen[paths] = about = reader.read(*paths)
+            yield from _pair(conf, cert, about, now_s)
+
+
+def variable_certificates(conf: Conf, readable: Readable) -> Iterator[Finding]:
+    """Certificates behind variables: where none is there, every handshake fails."""
+    names = [name for one in conf.all("server_name") for name in one.args if _is_plain(name)]
+    for one in conf.all("ssl_certificate", "ssl_certificate_key"):
+        if not one.args or "$" not in one.args[0] or one.args[0].startswith("data:"):
+            continue
+        for path in _candidates(conf, one.args[0], names):
+            what = _unusable(path, readable)
+            if what:
+                yield conf.finding(one, "certificate", f"{path} {what}: handshakes would fail")
+
+
+def password_files(conf: Conf, readable: Readable) -> Iterator[Finding]:
+    """Password files that are missing or that workers cannot read: every request would fail."""
+    seen: set[Path] = set()
+    for one in conf.all("auth_basic_user_file"):
+        if not one.args or "$" in one.args[0]:
+            continue
+        path = conf.path(one.args[0])
+        if path in seen:
+            continue
+        seen.add(path)
+        what = _unusable(path, readable)
+        if what:
+            yield conf.finding(one, "password_file", f"{path} {what}: every request would fail")
+
+
+def _blocks_with_certificates(conf: Conf) -> Iterator[list[Placed]]:
+    """The certificate directives of each block in order: the n-th key goes with the n-th."""
+    blocks: dict[tuple[str, int], list[Placed]] = {}
+    for one in conf.all("http"):
+        blocks[(one.at.file, one.directive.line)] = _own(conf, one)
+    for one in conf.all("server"):
+        if one.directive.children is not None:
+            blocks[(one.at.file, one.directive.line)] = _own(conf, one)
+    yield from (block for block in blocks.values() if block)
+
+
+def _own(conf: Conf, block: Placed) -> list[Placed]:
+    return [
+        Placed(located, (*block.around, block.directive.name))
+        for located in conf.tree.inside(block.at)
+        if located.directive.name in {b"ssl_certificate", b"ssl_certificate_key"}
+    ]
+
+
+def _pair(conf: Conf, cert: Placed, about: CertificateFile, now_s: float) -> Iterator[Finding]:
+    if about.leaf is None:
+        yield conf.finding(cert, "certificate", f"{about.path}: {about.problem}")
+        return
+    if about.key == "differs":
+        text = f"{about.key_path} is not the key of {about.path}"
+        yield conf.finding(cert, "certificate", text)
+    left = about.leaf.days_left(now_s)
+    if left < 0:
+        text = f"{about.path} expired {-left:.0f} days ago"
+        yield conf.finding(cert, "expired", text, is_error=False)
+    elif left < _SOON_DAYS:
+        text = f"{about.path} expires in {left:.0f} days"
+        yield conf.finding(cert, "expires_soon", text, is_error=False)
+
+
+def _candidates(conf: Conf, value: str, names: list[str]) -> Iterator[Path]:
+    """The files a path with variables may mean; its fixed folder where that cannot be told."""
+    variable = next((one for one in _NAME_VARIABLES if one in value), None)
+    if variable is not None and "$" not in value.replace(variable, "") and names:
+        yield from (conf.path(value.replace(variable, name)) for name in dict.fromkeys(names))
+        return
+    yield conf.path(value.partition("$")[0].rpartition("/")[0])
+
+
+def _unusable(path: Path, readable: Readable) -> str:
+    if not path.exists():
+        return "is missing"
+    return "" if readable(str(path)) else "cannot be read by the workers' user"
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and name != "_" and not name.startswith(("~", "*", ".")) and "$" not in name

@@ -1,0 +1,48 @@
+"""Rolling back by hand: which release is meant, and with which secrets it is served again."""
+
+from headgate.engines.nginx.apply.applier import Applier
+from headgate.engines.nginx.apply.carry import carried, to_carry
+from headgate.engines.nginx.apply.results import Result
+from headgate.engines.nginx.releases.names import ReleaseName
+from headgate.engines.nginx.releases.store import Store
+from headgate.engines.nginx.types import Generation, Rendered
+
+
+class NoReleaseError(Exception):
+    """There is no release to go back to, or none of that name; says which there are."""
+
+
+def roll_back(applier: Applier, store: Store, wanted: str | None, *, exact: bool) -> Result:
+    """Has an older release served: `previous`, or `wanted` by its name or generation.
+
+    Unless `exact`, renewed certificates and changed credentials of the current release are kept;
+    then it is a generation of its own. Raises NoReleaseError; UnknownReleaseError or
+    DamagedObjectError where the release cannot be read.
+    """
+    name = choose(store, wanted)
+    current = store.linked("current")
+    if not exact and current is not None and current != name and store.has(current):
+        older, newer = store.release(name), store.release(current)
+        what = to_carry(older, newer)
+        if what.paths:
+
+            def render(generation: Generation) -> Rendered:
+                return carried(store, older, newer, what, generation)
+
+            return applier.apply(render, plan_digest=older.manifest.plan_digest, despite_hold=True)
+    return applier.switch(name)
+
+
+def choose(store: Store, wanted: str | None) -> ReleaseName:
+    """The release that is meant; raises NoReleaseError."""
+    names = store.names()
+    if wanted is None:
+        previous = store.linked("previous")
+        if previous is None or not store.has(previous):
+            raise NoReleaseError("there is no release before the current one")
+        return previous
+    found = [one for one in names if wanted in {str(one), str(one.generation)}]
+    if len(found) != 1:
+        known = ", ".join(map(str, names)) or "none"
+        raise NoReleaseError(f"there is no release {wanted}; there are: {known}")
+    return found[0]

@@ -1,0 +1,1 @@
+"""Releases: whole, immutable configs of one nginx on disk, and the links that choose one."""

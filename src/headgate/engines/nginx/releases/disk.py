@@ -1,0 +1,147 @@
+"""Durable writes: files and trees that are there as a whole after a crash, or not at all."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from headgate.engines.nginx.releases.links import sync_folder
+
+FOLDER_MODE = 0o550
+_WRITABLE_FOLDER = 0o750
+_FEW = 32
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+class NoSpaceError(Exception):
+    """The disk or a quota is full; nothing that was there before is touched."""
+
+
+def out_of_space(error: OSError, folder: Path, need: int) -> Exception:
+    """What to raise for an error while writing: a `NoSpaceError` in words, or the error itself."""
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return error
+    what = "the quota is used up" if error.errno == errno.EDQUOT else "no space left"
+    with contextlib.suppress(OSError):
+        about = os.statvfs(folder)
+        free = about.f_bavail * about.f_frsize
+        return NoSpaceError(
+            f"{what} at {folder}: {need} bytes to be written, {free} bytes and"
+            f" {about.f_favail} inodes free; nothing was changed"
+        )
+    return NoSpaceError(f"{what} at {folder}: {need} bytes to be written; nothing was changed")
+
+
+def write_file(path: Path, content: bytes, mode: int, group: int | None = None) -> None:
+    """Writes a file that is not there yet, with exactly this mode; it is not synced."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        if group is not None:
+            os.fchown(fd, -1, group)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+
+
+def make_folder(path: Path) -> None:
+    """A folder to write into, with its parents; `seal` closes it later."""
+    path.mkdir(mode=_WRITABLE_FOLDER, parents=True, exist_ok=True)
+
+
+def sync_tree(root: Path) -> None:
+    """Makes everything below a folder durable."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    if not _sync_file_system(root, len(files)):
+        sync_files(files)
+    for folder in _folders(root):
+        sync_folder(folder)
+
+
+def sync_files(files: Sequence[Path]) -> None:
+    """Makes the content of files in one file system durable."""
+    if files and _sync_file_system(files[0].parent, len(files)):
+        return
+    for path in files:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def seal(root: Path, group: int | None = None) -> None:
+    """Makes the folders of a tree read-only, and readable for a group."""
+    for folder in _folders(root):
+        if group is not None:
+            os.chown(folder, -1, group)
+        folder.chmod(FOLDER_MODE)
+
+
+def remove_tree(root: Path) -> None:
+    """Removes a tree, read-only folders included; nothing happens when it is not there."""
+    for folder in _folders(root):
+        with contextlib.suppress(FileNotFoundError):
+            folder.chmod(0o700)
+    shutil.rmtree(root, ignore_errors=False) if root.exists() else None
+
+
+def exchange(fresh: Path, target: Path) -> Path:
+    """Puts a fresh tree in the place of another; gives where that is now.
+
+    One step by renameat2(2) with RENAME_EXCHANGE; where the kernel or the file system has none
+    (ENOSYS, EINVAL), two renames: a crash between them leaves the place empty. Raises OSError.
+    """
+    try:
+        _exchange(fresh, target)
+    except OSError as error:
+        if error.errno not in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}:
+            raise
+        aside = fresh.with_name(f"{fresh.name}.replaced")
+        target.rename(aside)
+        fresh.rename(target)
+        return aside
+    return fresh
+
+
+def _exchange(one: Path, other: Path) -> None:
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError as error:
+        raise OSError(errno.ENOSYS, "the C library has no renameat2") from error
+    done = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    if done != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(one))
+
+
+def _folders(root: Path) -> list[Path]:
+    """The folders of a tree, the root first; empty when it is not there."""
+    return [Path(folder) for folder, _, _ in os.walk(root)]
+
+
+def _sync_file_system(folder: Path, count: int) -> bool:
+    """Syncs the file system of a folder (syncfs(2)) when that is cheaper than `count` files.
+
+    A thousand calls of fsync(2) are as many commits of the file system's journal, seconds in all;
+    this is one. False where it was not done.
+    """
+    if count <= _FEW:
+        return False
+    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if sync is None:
+        return False
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if sync(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(fd)
+    return True

@@ -1,0 +1,68 @@
+"""`boot_safe`: known from who starts nginx, or from a guard that ran before it."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from headgate.engines.nginx.apply import bootsafe
+from headgate.engines.nginx.apply.bootsafe import boot_safe
+from headgate.engines.nginx.apply.guard import MARK, boot_id
+from headgate.engines.nginx.types import Process
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def now_started() -> Process:
+    """A master that was started now."""
+    up = float(Path("/proc/uptime").read_text().split()[0])
+    return Process(1, int(up * TICKS))
+
+
+def mark(root: Path, at: float, boot: str | None = None) -> None:
+    (root / MARK).write_text(json.dumps({"at": at, "boot": boot_id() if boot is None else boot}))
+
+
+def test_what_we_start_ourselves_is_safe(tmp_path: Path) -> None:
+    assert boot_safe(tmp_path, None, None, we_start_it=True).is_safe
+
+
+def test_without_a_guard_it_is_not_and_says_where_it_belongs(tmp_path: Path) -> None:
+    found = boot_safe(tmp_path, now_started(), "nginx.service", we_start_it=False)
+    assert not found.is_safe
+    assert "ExecStartPre of nginx.service" in found.why
+
+
+def test_a_guard_in_the_unit_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "systemctl"
+    tool.write_text(
+        '#!/bin/sh\necho "{ path=/usr/bin/headgate ; argv[]=headgate nginx guard ; }"\n'
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert boot_safe(tmp_path, None, "nginx.service", we_start_it=False).is_safe
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "boot", "is_safe"),
+    [
+        (1.0, None, True),
+        (30.0, None, True),
+        (3600.0, None, False),
+        (-30.0, None, False),
+        (1.0, "x", False),
+    ],
+)
+def test_a_guard_that_ran_before_this_master_in_this_boot(
+    tmp_path: Path, ago_s: float, boot: str | None, is_safe: bool
+) -> None:
+    mark(tmp_path, time.time() - ago_s, boot)
+    assert boot_safe(tmp_path, now_started(), None, we_start_it=False).is_safe == is_safe
+
+
+def test_a_mark_that_cannot_be_read_proves_nothing(tmp_path: Path) -> None:
+    (tmp_path / MARK).write_text("{")
+    assert not boot_safe(tmp_path, now_started(), None, we_start_it=False).is_safe
+    assert bootsafe.boot_safe(tmp_path, None, None, we_start_it=False).is_safe is False

@@ -1,0 +1,115 @@
+"""Reading an error log from a mark: our master's words, through rotation, or unknown."""
+
+from pathlib import Path
+
+import pytest
+
+from headgate.engines.nginx.apply.errorlog import ErrorLog, LogMark
+
+AT = "2026/01/02 03:04:05"
+EMERG = f'{AT} [emerg] 42#42: limit_req "z" uses the "$host" key'
+FATAL = f"{AT} [alert] 42#42: worker process 7 exited with fatal code 2 and cannot be respawned"
+KILLED = f"{AT} [alert] 42#42: worker process 8 exited on signal 11"
+BIND = f"{AT} [emerg] 42#42: bind() to 0.0.0.0:80 failed (98: Address already in use)"
+STILL = f"{AT} [emerg] 42#42: still could not bind()"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    log = tmp_path / "error.log"
+    log.write_text(f"{EMERG}\n")
+    return log
+
+
+def add(path: Path, *lines: str) -> None:
+    with path.open("a") as log:
+        log.write("".join(f"{line}\n" for line in lines))
+
+
+def test_only_what_comes_after_the_mark_counts(path: Path) -> None:
+    log = ErrorLog(str(path))
+    assert log.read(42).lines == ()
+    add(path, FATAL)
+    assert [(line.kind, line.worker) for line in log.read(42).lines] == [("fatal_exit", 7)]
+    assert len(log.read(42).lines) == 1, "what was read is not read again"
+
+
+def test_kinds_of_lines(path: Path) -> None:
+    log = ErrorLog(str(path))
+    add(path, EMERG, BIND, STILL, FATAL, KILLED)
+    kinds = [line.kind for line in log.read(42).lines]
+    assert kinds == ["emerg", "bind_retry", "emerg", "fatal_exit", "killed"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        EMERG.replace("42#42", "43#43"),
+        f"{AT} [error] 42#42: *1 connect() failed",
+        f"{AT} [crit] 42#42: *1 SSL_do_handshake() failed",
+        f"{AT} [notice] 42#42: signal process started",
+        f"{AT} [alert] 42#42: unlink() failed",
+        f'{AT} [error] 42#42: *1 client sent "[emerg] 42#42: x"',
+        "[emerg] 42#42: without a time",
+    ],
+)
+def test_other_masters_workers_and_clients_say_nothing(path: Path, line: str) -> None:
+    log = ErrorLog(str(path))
+    add(path, line)
+    assert log.read(42).lines == ()
+
+
+def test_any_master_counts_where_none_ran_before(path: Path) -> None:
+    log = ErrorLog(str(path))
+    add(path, EMERG.replace("42#42", "43#43"))
+    assert len(log.read(None).lines) == 1
+
+
+def test_a_line_is_read_once_it_is_whole(path: Path) -> None:
+    log = ErrorLog(str(path))
+    with path.open("a") as file:
+        file.write(FATAL[:40])
+        file.flush()
+        assert log.read(42).lines == ()
+        file.write(f"{FATAL[40:]}\n")
+    assert len(log.read(42).lines) == 1
+
+
+def test_a_rotated_log_is_read_to_its_end_and_then_the_new_one(path: Path) -> None:
+    log = ErrorLog(str(path))
+    add(path, FATAL)
+    old = path.rename(path.with_name("error.log.1"))
+    add(old, KILLED)
+    path.write_text(f"{STILL}\n")
+    seen = log.read(42)
+    assert [line.kind for line in seen.lines] == ["fatal_exit", "killed", "emerg"]
+    assert seen.is_known
+
+
+def test_a_log_that_was_cut_absent_or_removed_is_unknown(path: Path, tmp_path: Path) -> None:
+    cut = ErrorLog(str(path))
+    path.write_text("")
+    assert not cut.read(42).is_known
+    absent = ErrorLog(str(tmp_path / "none.log"))
+    assert not absent.read(42).is_known
+    (tmp_path / "none.log").write_text(f"{FATAL}\n")
+    seen = absent.read(42)
+    assert not seen.is_known and len(seen.lines) == 1, "what it says later is believed"
+    removed = ErrorLog(str(path))
+    path.unlink()
+    assert not removed.read(42).is_known
+
+
+def test_a_mark_of_before_a_crash_is_taken_up(path: Path) -> None:
+    mark = ErrorLog(str(path)).mark
+    add(path, FATAL)
+    again = ErrorLog(str(path), LogMark.parse(mark.text()))
+    assert len(again.read(42).lines) == 1
+    path.rename(path.with_name("error.log.1"))
+    path.write_text("")
+    assert not ErrorLog(str(path), mark).read(42).is_known
+
+
+@pytest.mark.parametrize("text", ["", "1", "1:x", "x:1", ":"])
+def test_what_is_no_mark_is_none(text: str) -> None:
+    assert LogMark.parse(text) is None

@@ -1,0 +1,108 @@
+"""The mailbox in an event loop: one at a time, the latest wins, everybody hears how it ended."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from headgate.engines.nginx.apply.causes import Finding
+from headgate.engines.nginx.apply.front import Front, Wish
+from headgate.engines.nginx.apply.results import Applied, Rejected, Result
+from headgate.engines.nginx.apply.schedule import Pace
+from headgate.engines.nginx.releases.names import ReleaseName
+from headgate.engines.nginx.types import Generation, Rendered
+
+QUICK = Pace(debounce_s=0.01, endpoints_debounce_s=0.01, interval_applies=0.0)
+
+
+class FakeApplier:
+    """Applies when it is let."""
+
+    def __init__(self) -> None:
+        self.digests: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fails = False
+
+    def apply(
+        self, render: Callable[[Generation], Rendered], *, plan_digest: str, probes: object
+    ) -> Result:
+        self.gate.wait()
+        self.digests.append(plan_digest)
+        render(Generation(len(self.digests)))
+        if self.fails:
+            raise RuntimeError("broken")
+        if plan_digest == "bad":
+            cause = Finding("syntax", "no")
+            return Rejected(1, "test", cause, (cause,))
+        return Applied(len(self.digests), ReleaseName(1, "0" * 12), 0.1, 0.2)
+
+
+def wish(digest: str) -> Wish:
+    return Wish(lambda _: Rendered(files=(), listeners=()), digest)
+
+
+def run(story: Callable[[Front, FakeApplier], "asyncio.Future[None]"]) -> Front:
+    async def main() -> Front:
+        applier = FakeApplier()
+        front = Front(applier, QUICK)  # type: ignore[arg-type]
+        working = asyncio.create_task(front.run())
+        await story(front, applier)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        return front
+
+    return asyncio.run(main())
+
+
+def test_the_latest_of_many_is_applied_and_the_others_hear_of_it() -> None:
+    async def story(front: Front, applier: FakeApplier) -> None:
+        applier.gate.clear()
+        first = asyncio.create_task(front.apply(wish("one")))
+        await asyncio.sleep(0.05)
+        rest = [asyncio.create_task(front.apply(wish(f"{number}"))) for number in range(5)]
+        await asyncio.sleep(0)
+        applier.gate.set()
+        assert isinstance(await first, Applied)
+        results = await asyncio.gather(*rest)
+        assert applier.digests == ["one", "4"]
+        assert [isinstance(one, Applied) for one in results] == [False] * 4 + [True]
+        assert all(one.cause.code == "superseded" for one in results[:4])  # type: ignore[union-attr]
+
+    front = run(story)  # type: ignore[arg-type]
+    assert (front.figures.applied, front.figures.superseded) == (2, 4)
+
+
+def test_refusals_are_counted_by_their_cause() -> None:
+    async def story(front: Front, _: FakeApplier) -> None:
+        assert isinstance(await front.apply(wish("bad")), Rejected)
+        assert isinstance(await front.apply(wish("good")), Applied)
+
+    figures = run(story).figures  # type: ignore[arg-type]
+    assert (figures.applied, figures.rejected, figures.by_cause) == (1, 1, {"syntax": 1})
+
+
+def test_what_breaks_an_apply_is_told_and_breaks_no_other() -> None:
+    async def story(front: Front, applier: FakeApplier) -> None:
+        applier.fails = True
+        with pytest.raises(RuntimeError, match="broken"):
+            await front.apply(wish("one"))
+        applier.fails = False
+        assert isinstance(await front.apply(wish("two")), Applied)
+
+    run(story)  # type: ignore[arg-type]
+
+
+def test_a_caller_that_gives_up_stops_nothing() -> None:
+    async def story(front: Front, applier: FakeApplier) -> None:
+        applier.gate.clear()
+        asking = asyncio.create_task(front.apply(wish("one")))
+        await asyncio.sleep(0.05)
+        asking.cancel()
+        applier.gate.set()
+        assert isinstance(await front.apply(wish("two")), Applied)
+        assert applier.digests == ["one", "two"]
+
+    run(story)  # type: ignore[arg-type]

@@ -1,0 +1,106 @@
+"""The boot guard, on folders as crashes leave them; and that it starts quickly."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headgate.engines.nginx.apply.guard import guard, main
+from headgate.engines.nginx.apply.journal import JOURNAL, STEPS, Journal, Record, Step
+from headgate.engines.nginx.apply.lock import locked
+from headgate.engines.nginx.apply.replay import Settled, replay
+from headgate.engines.nginx.releases import disk
+from headgate.engines.nginx.releases.names import ReleaseName
+from headgate.engines.nginx.releases.store import Store
+from headgate.engines.nginx.types import Generation, Rendered, RenderedFile
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def stage(store: Store, generation: int) -> ReleaseName:
+    files = (RenderedFile("nginx.conf", b"# %d" % generation),)
+    return store.stage(Rendered(files=files, listeners=()), Generation(generation)).name
+
+
+def crash_at(store: Store, step: Step) -> tuple[ReleaseName, ReleaseName]:
+    """An apply of 2 over 1 that ended at a step."""
+    old, new = stage(store, 1), stage(store, 2)
+    store.link("known_good", old)
+    after_swap = STEPS.index(step) >= STEPS.index("swap")
+    is_back = step.startswith("rollback_") or step == "known_good"
+    store.link("current", new if after_swap and not is_back else old)
+    release = None if step in {"fetch", "stage"} else new
+    Journal(store.root / JOURNAL).append(Record(2, step, release, (old,), target=old))
+    return old, new
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_nginx_starts_with_what_was_verified(store: Store, step: Step) -> None:
+    old, new = crash_at(store, step)
+    found = guard(store.root)
+    assert found.is_safe
+    assert found.current == store.linked("current") == (new if step in {"commit", "done"} else old)
+    assert guard(store.root).current == found.current, "twice is once"
+
+
+def test_what_it_undid_is_closed_and_a_commit_is_left_to_the_node(store: Store) -> None:
+    crash_at(store, "verify")
+    guard(store.root)
+    assert replay(Journal(store.root / JOURNAL).records()) == Settled()
+    crash_at(store, "commit")
+    guard(store.root)
+    assert replay(Journal(store.root / JOURNAL).records()) != Settled()
+
+
+def test_beside_a_node_at_work_only_the_link_is_set(store: Store) -> None:
+    old, _ = crash_at(store, "verify")
+    before = (store.root / JOURNAL).read_bytes()
+    with locked(store.root):
+        assert guard(store.root).current == old
+    assert (store.root / JOURNAL).read_bytes() == before
+
+
+def test_files_that_are_gone_mean_the_next_best(store: Store) -> None:
+    one, two = stage(store, 1), stage(store, 2)
+    store.link("previous", one)
+    store.link("current", two)
+    store.link("known_good", two)
+    disk.remove_tree(store.path(two))
+    found = guard(store.root)
+    assert (found.current, found.is_safe) == (one, True)
+    assert "missing" in found.why
+
+
+def test_the_first_apply_that_was_interrupted_is_better_than_nothing(store: Store) -> None:
+    new = stage(store, 1)
+    store.link("current", new)
+    Journal(store.root / JOURNAL).append(Record(1, "verify", new))
+    found = guard(store.root)
+    assert (found.current, found.is_safe) == (new, True)
+
+
+def test_exit_codes(tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--root", str(tmp_path / "none")]) == 1
+    assert main(["--root", str(tmp_path)]) == 1
+    assert "no verified release" in capsys.readouterr().err
+    store.link("current", stage(store, 1))
+    assert main(["--root", str(tmp_path)]) == 0
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 2
+
+
+def test_it_imports_the_standard_library_and_its_own_few_modules() -> None:
+    """What it imports is what it costs before nginx may start."""
+    code = (
+        "import sys, headgate.engines.nginx.apply.guard\n"
+        "print(' '.join(sorted(n for n in sys.modules if not n.startswith('_'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert not {"msgspec", "typer", "pydantic", "asyncio", "cryptography"} & set(loaded)
+    assert len([name for name in loaded if name.startswith("headgate")]) < 15

@@ -1,0 +1,36 @@
+"""How an instance is reached, remembered for commands that run without the node."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headgate.engines.nginx.apply.here import (
+    INSTANCE,
+    Here,
+    NotHereError,
+    full_mode,
+    recall,
+    remember,
+)
+
+
+def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
+    here = full_mode(tmp_path, "/usr/sbin/nginx", "www-data")
+    remember(tmp_path, here)
+    assert recall(tmp_path) == here
+    settings = replace(
+        here.settings, proxied=frozenset({"127.0.0.1:80"}), entry="/etc/nginx/nginx.conf"
+    )
+    here = Here(here.place, settings, 33)
+    remember(tmp_path, here)
+    assert recall(tmp_path) == here
+    assert [path.name for path in tmp_path.iterdir()] == [INSTANCE]
+
+
+def test_nothing_or_nonsense_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotHereError, match="no nginx is driven"):
+        recall(tmp_path)
+    (tmp_path / INSTANCE).write_text("{")
+    with pytest.raises(NotHereError, match="cannot be read"):
+        recall(tmp_path)

@@ -1,0 +1,38 @@
+"""Holds: until when and why, on disk, expiring by themselves."""
+
+from pathlib import Path
+
+import pytest
+
+from headgate.engines.nginx.apply.hold import (
+    HOLD,
+    BadHoldError,
+    read_hold,
+    release_hold,
+    set_hold,
+)
+
+
+def test_a_hold_is_there_until_it_expires_or_is_released(tmp_path: Path) -> None:
+    assert read_hold(tmp_path) is None
+    made = set_hold(tmp_path, 60, "night fix", "ann")
+    assert read_hold(tmp_path) == made
+    assert read_hold(tmp_path, made.until - 0.1) == made
+    assert read_hold(tmp_path, made.until) is None
+    assert release_hold(tmp_path)
+    assert not release_hold(tmp_path)
+    assert read_hold(tmp_path) is None
+
+
+def test_a_later_hold_replaces_an_earlier(tmp_path: Path) -> None:
+    set_hold(tmp_path, 60, "one")
+    set_hold(tmp_path, 5, "two")
+    found = read_hold(tmp_path)
+    assert found is not None and found.reason == "two"
+    assert [path.name for path in tmp_path.iterdir()] == [HOLD]
+
+
+def test_what_cannot_be_read_is_no_permission(tmp_path: Path) -> None:
+    (tmp_path / HOLD).write_text("{")
+    with pytest.raises(BadHoldError, match="release the hold"):
+        read_hold(tmp_path)

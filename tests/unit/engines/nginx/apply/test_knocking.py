@@ -1,0 +1,119 @@
+"""Knocking at listeners, names and probes, on servers of our own; and the status socket."""
+
+import hashlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from running_node import free_port
+from tls_authority import Authority
+
+from headgate.engines.nginx.apply import probes, statussocket
+from headgate.engines.nginx.apply.evidence import Expectation, Probe
+from headgate.engines.nginx.types import ServedName
+
+OK = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
+
+
+@contextmanager
+def answering(
+    answer: bytes, context: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that says one thing to everybody; and what it was told."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    link, _ = server.accept()
+                    with context.wrap_socket(link, server_side=True) if context else link as stream:
+                        heard.append(stream.recv(4096))
+                        stream.sendall(answer)
+                except ssl.SSLError:
+                    continue
+                except OSError:
+                    return
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield "{}:{}".format(*server.getsockname()), heard
+
+
+def test_a_listener_accepts_or_says_why_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert probes.accepts("{}:{}".format(*server.getsockname())) == ""
+    port = free_port()
+    assert "Connection refused" in probes.accepts(f"127.0.0.1:{port}")
+    assert "does not accept" in probes.accepts(f"0.0.0.0:{port}")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("0.0.0.0:80", ("127.0.0.1", 80)),
+        ("[::]:443", ("::1", 443)),
+        ("[::1]:1", ("::1", 1)),
+        ("10.0.0.1:9", ("10.0.0.1", 9)),
+    ],
+)
+def test_wildcards_are_reached_by_loopback(address: str, expected: tuple[str, int]) -> None:
+    assert probes.split_address(address) == expected
+
+
+def test_probes_compare_the_status() -> None:
+    with answering(OK) as (address, heard):
+        assert probes.answers(Probe(address, "a.example", "/health", 204)) == ""
+        assert heard[0].startswith(b"GET /health HTTP/1.1\r\nHost: a.example\r\n")
+        assert "got 204, not 200" in probes.answers(Probe(address, "a.example"))
+        assert probes.answers(Probe(address, "a.example", status=204, proxy=True)) == ""
+    with answering(b"") as (address, _):
+        assert "got nothing" in probes.answers(Probe(address, "a.example"))
+
+
+def test_the_served_leaf_is_compared(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).issue("one", "a.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert_file, pair.key_file)
+    leaf = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pair.cert_file.read_text())).hexdigest()
+    with answering(OK, context) as (address, _):
+        assert probes.serves(ServedName(address, "a.example", ("00" * 32, leaf))) == ""
+        assert probes.serves(ServedName(address, "*.example", (leaf,))) == ""
+        wrong = probes.serves(ServedName(address, "a.example", ("00" * 32,)))
+        assert leaf[:12] in wrong
+        assert probes.answers(Probe(address, "a.example", status=204, tls=True)) == ""
+    with answering(OK) as (address, _):
+        assert "no TLS for a.example" in probes.serves(ServedName(address, "a.example", (leaf,)))
+
+
+def test_all_that_is_wrong_is_told() -> None:
+    with answering(OK) as (address, _):
+        expected = Expectation(
+            1,
+            1,
+            listeners=(address, f"127.0.0.1:{free_port()}"),
+            probes=(Probe(address, "a", status=204), Probe(address, "b", status=500)),
+        )
+        assert len(probes.knock(expected)) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n12\n34\n", statussocket.Answer(12, 34)),
+        (b"HTTP/1.0 200 OK\r\n\r\n12", statussocket.Answer(12)),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n12", None),
+        (b"HTTP/1.1 200 OK\r\n\r\nx", None),
+        (b"HTTP/1.1 200 OK\r\n\r\n", None),
+        (b"", None),
+    ],
+)
+def test_answers_of_the_status_socket(data: bytes, expected: statussocket.Answer | None) -> None:
+    assert statussocket.parse(data) == expected
+
+
+def test_a_socket_that_is_not_there_answers_nothing(tmp_path: Path) -> None:
+    assert statussocket.ask(str(tmp_path / "none.sock")) is None

@@ -1,0 +1,76 @@
+"""PREFLIGHT, on pretended instances."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from headgate.engines.nginx.apply import preflight
+from headgate.engines.nginx.observe.processes import InstanceFigures, ProcessFigures
+from headgate.engines.nginx.types import Instance, Process
+
+
+class FakeInstance:
+    """Knows holders of addresses, and workers."""
+
+    def __init__(self, holders: dict[str, str] | None = None, workers: Sequence[Process] = ()):
+        self._holders = holders or {}
+        self._workers = tuple(workers)
+
+    def holder(self, address: str) -> str | None:
+        if address == "nonsense":
+            raise ValueError("no address")
+        return self._holders.get(address)
+
+    def workers(self) -> tuple[Process, ...]:
+        return self._workers
+
+
+def fake(holders: dict[str, str] | None = None, workers: Sequence[Process] = ()) -> Instance:
+    return cast(Instance, FakeInstance(holders, workers))
+
+
+def test_ports_of_others_are_told_with_their_holder() -> None:
+    instance = fake({"127.0.0.1:80": "apache2 (pid 7)"})
+    found = list(preflight.ports(instance, ["127.0.0.1:80", "127.0.0.1:81", "unix:/x", "nonsense"]))
+    assert [(one.code, one.is_error) for one in found] == [
+        ("port_held", True),
+        ("port_unknown", False),
+    ]
+    assert found[0].text == "127.0.0.1:80 is held by apache2 (pid 7)"
+
+
+def test_folders_have_to_be_there(tmp_path: Path) -> None:
+    found = list(preflight.folders([tmp_path, tmp_path / "none"]))
+    assert [one.text for one in found] == [f"the folder {tmp_path / 'none'} is missing"]
+
+
+@pytest.mark.parametrize(("generations", "is_refused"), [(0, False), (2, False), (3, True)])
+def test_a_cap_on_generations_that_drain(
+    monkeypatch: pytest.MonkeyPatch, generations: int, is_refused: bool
+) -> None:
+    ages = [ten + worker * 0.1 for ten in range(0, 10 * generations, 10) for worker in range(2)]
+    workers = tuple(
+        ProcessFigures(Process(index, index, True), float(age), 0.0, 0, None)
+        for index, age in enumerate(ages)
+    )
+    monkeypatch.setattr(preflight, "figures", lambda *_: InstanceFigures(None, workers))
+    found = list(preflight.draining(fake(), 3))
+    assert bool(found) == is_refused
+    assert all(one.is_transient for one in found)
+
+
+def test_memory_for_one_more_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = [Process(1, 1), Process(2, 1), Process(3, 1, shutting_down=True)]
+    monkeypatch.setattr(preflight, "_resident", lambda _: 100 << 20)
+    for available, is_refused in ((239 << 20, True), (241 << 20, False), (None, False)):
+        monkeypatch.setattr(preflight, "_meminfo", lambda now=available: now)
+        assert bool(list(preflight.memory(fake(workers=workers)))) == is_refused
+
+
+def test_the_real_figures_can_be_read() -> None:
+    assert (preflight._meminfo() or 0) > 1 << 20
+    assert preflight._resident(Process(os.getpid(), 0)) > 1 << 20
+    assert preflight._resident(Process(0, 0)) == 0
