@@ -148,6 +148,8 @@ def _growth(results: list[Result]) -> Spread | None:
     return spread((one[last] - one[first]) / _MIB for one in found if last in one and first in one)
 
 
+_NGINX = "nginx engine: {}"
+
 _REQUESTS = (
     ("h1-13", 0.92, 0.82, "13 B keep-alive, 64 connections"),
     ("h1-13-c256", 0.92, 0.82, "13 B keep-alive, 256 connections"),
@@ -186,6 +188,25 @@ ROWS: tuple[Row, ...] = (
     _value(("reloads", "", "failed"), "1,000 reloads: requests failed", "requests", 1, 0),
     _value(("reloads", "", "p99_ratio"), "1,000 reloads: p99 to quiet", "×", 1, 1.2),
     Row("memory from 1,000 to 10,000 reloads", "MiB more", _growth, 1.0),
+    _value(
+        ("nginx-engine", "parse", "ms"), _NGINX.format("5,000 servers, round trip"), "ms", 1, 1000
+    ),
+    _value(("nginx-engine", "render", "ms"), _NGINX.format("1,000 hosts rendered"), "ms", 1, 1000),
+    _value(
+        ("nginx-engine", "apply", "over_reload_ms"),
+        _NGINX.format("1,000 hosts: apply → verified, over its own reload"),
+        "ms",
+        1,
+        2000,
+    ),
+    _value(("nginx-engine", "apply", "drift_ms"), _NGINX.format("edit seen"), "ms", 1, 1000),
+    _value(
+        ("nginx-engine", "tail", "core_per_10k"),
+        _NGINX.format("log tail, CPU for 10,000 requests/s"),
+        "% of a core",
+        1,
+        10,
+    ),
 )
 """The table. `memory flat` is read as at most 1 MiB more, which allocators' slack may take."""
 

@@ -5,6 +5,7 @@ from peers.base import Setup
 
 from cases.base import Case
 from cases.idle import IDLE
+from cases.nginx_engine import NGINX_ENGINE
 from cases.reloads import APPLY, RELOADS, RELOADS_LONG
 from cases.traffic import Traffic, Variant
 
@@ -75,5 +76,6 @@ CASES: tuple[Case, ...] = (
     APPLY,
     RELOADS,
     RELOADS_LONG,
+    NGINX_ENGINE,
 )
 """All cases."""

@@ -1,0 +1,62 @@
+"""Keeps what a probe found, by what was probed: binary, `-V`, its modules, our questions."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from headgate.engines.nginx.capabilities.probe import Binary, Probed, probed
+from headgate.engines.nginx.capabilities.snippets import SNIPPETS
+from headgate.engines.nginx.instance import modules
+from headgate.engines.nginx.instance.modules import Module
+from headgate.engines.nginx.types import Capabilities
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    key: str
+    capabilities: Capabilities
+    modules: tuple[Module, ...]
+
+
+def probe(binary: Binary, folder: Path | None = None) -> Probed:
+    """What the binary accepts; from the file of an earlier probe in `folder` where there is one.
+
+    Raises NotProbedError, RightMissingError, OSError when the binary cannot be run or read. A file
+    that cannot be read or written costs only the time to ask again.
+    """
+    build = binary.build()
+    key = _key(binary, build)
+    file = folder / f"capabilities-{key[:32]}.json" if folder else None
+    kept = _read(file, key) if file else None
+    if kept is not None:
+        return Probed(kept.capabilities, kept.modules)
+    found = probed(binary, build)
+    if file is not None:
+        _write(file, _Kept(key, found.capabilities, found.modules))
+    return found
+
+
+def _key(binary: Binary, build: str) -> str:
+    paths = modules.files(binary.root, build, binary.conf)
+    parts = (binary.digest(), build, modules.fingerprint(binary.root, paths), repr(SNIPPETS))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _read(file: Path, key: str) -> _Kept | None:
+    try:
+        kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return kept if kept.key == key else None
+
+
+def _write(file: Path, kept: _Kept) -> None:
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".capabilities-")
+        with os.fdopen(handle, "wb") as fresh:
+            fresh.write(msgspec.json.encode(kept))
+        Path(name).replace(file)

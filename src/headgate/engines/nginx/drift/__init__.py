@@ -1,0 +1,44 @@
+"""Drift: what is on disk or runs is not what should be, and what is done about it."""
+
+from headgate.engines.nginx.drift.artefacts import Artefact, Artefacts, diff_of
+from headgate.engines.nginx.drift.disk import Looks, baseline, release_desired
+from headgate.engines.nginx.drift.finding import (
+    Binary,
+    Desired,
+    Edit,
+    Finding,
+    Mark,
+    OnDisk,
+    Running,
+    State,
+    compared,
+)
+from headgate.engines.nginx.drift.machine import Machine, Policy, Rules, default_policy
+from headgate.engines.nginx.drift.reloads import Reloads
+from headgate.engines.nginx.drift.watch import Acts, DriftWatch, World
+
+__all__ = [
+    "Acts",
+    "Artefact",
+    "Artefacts",
+    "Binary",
+    "Desired",
+    "DriftWatch",
+    "Edit",
+    "Finding",
+    "Looks",
+    "Machine",
+    "Mark",
+    "OnDisk",
+    "Policy",
+    "Reloads",
+    "Rules",
+    "Running",
+    "State",
+    "World",
+    "baseline",
+    "compared",
+    "default_policy",
+    "diff_of",
+    "release_desired",
+]

@@ -1,0 +1,211 @@
+"""What is done about drift, and when. No I/O; the time comes with each event."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from headgate.engines.nginx.drift.finding import Finding, State
+from headgate.engines.nginx.types import Mode
+
+
+class Policy(StrEnum):
+    """Tell it; put it right after a while; offer it as a new revision."""
+
+    REPORT = "report"
+    HEAL = "heal"
+    ADOPT = "adopt"
+
+
+def default_policy(mode: Mode) -> Policy:
+    """`heal` where the config is ours, `report` where it is somebody else's too."""
+    return Policy.HEAL if mode == "full" else Policy.REPORT
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Times in seconds.
+
+    Drift is healed once it was there for `heal_after`. `most_heals` within `window` are a fight
+    with another tool: from then on each next heal waits for `back_off`, doubled each time up to
+    `back_off_most`.
+    """
+
+    policy: Policy
+    heal_after: float = 60.0
+    most_heals: int = 3
+    window: float = 600.0
+    back_off: float = 600.0
+    back_off_most: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The instance was looked at. `is_applying`: an apply is under way, files are half there."""
+
+    finding: Finding
+    is_held: bool = False
+    is_applying: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HealEnded:
+    """A heal ended; `why` is not empty when it failed."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The finding is another one than before."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    """Put this generation back; it is the one that is wanted now, never an older one."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Offer what was found as a new revision."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Reprobe:
+    """The binary is another one: ask it what it can."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Somebody has to look; None = no longer."""
+
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WakeIn:
+    """Look again after this many seconds, whatever happens before."""
+
+    seconds: float
+
+
+Event = Looked | HealEnded
+Command = Report | Heal | Propose | Reprobe | Alarm | WakeIn
+
+_FAILED_AGAIN_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Machine:
+    """The drift of one instance: the last finding and the alarm that stands."""
+
+    rules: Rules
+    finding: Finding | None = None
+    alarm: str | None = None
+    _since: float | None = None
+    _generation: int = 0
+    _is_healing: bool = False
+    _heals: deque[float] = field(default_factory=deque)
+    _not_before: float = 0.0
+    _back_off: float = 0.0
+    _proposed: Finding | None = None
+    _reprobed: str = ""
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Takes an event at a time in seconds (any origin, never going back)."""
+        if isinstance(event, HealEnded):
+            return self._healed(event, now)
+        if event.is_applying:
+            # What is on disk is on its way; it is looked at anew when the apply is over.
+            self._since = None
+            return []
+        commands = self._reported(event.finding)
+        if event.finding.generation != self._generation:
+            self._generation, self._since = event.finding.generation, None
+        if not event.finding.is_drift:
+            self._since = None
+            return commands + self._calmed(now)
+        if event.is_held:
+            # Its time starts when the hold is over, so that nothing is lost at that very moment.
+            self._since = None
+            return commands
+        if self._since is None:
+            self._since = now
+        return commands + self._answered(event.finding, self._since, now)
+
+    def _answered(self, finding: Finding, since: float, now: float) -> list[Command]:
+        if self.rules.policy is Policy.ADOPT:
+            return self._offered(finding)
+        if self.rules.policy is Policy.HEAL and not self._is_healing:
+            return self._due(finding, since, now)
+        return []
+
+    def _reported(self, finding: Finding) -> list[Command]:
+        commands: list[Command] = []
+        if finding != self.finding:
+            self.finding = finding
+            commands.append(Report(finding))
+        if State.BINARY_CHANGED in finding.states and finding.binary != self._reprobed:
+            self._reprobed = finding.binary
+            commands.append(Reprobe(finding.binary))
+        return commands
+
+    def _due(self, finding: Finding, since: float, now: float) -> list[Command]:
+        commands = self._fight(now)
+        due = max(since + self.rules.heal_after, self._not_before)
+        if now < due:
+            return [*commands, WakeIn(due - now)]
+        self._is_healing = True
+        self._heals.append(now)
+        return [*commands, Heal(finding)]
+
+    def _fight(self, now: float) -> list[Command]:
+        """Backs off once, when the window is full and the drift is back."""
+        while self._heals and now - self._heals[0] > self.rules.window:
+            self._heals.popleft()
+        if len(self._heals) < self.rules.most_heals:
+            return []
+        self._back_off = min(max(self._back_off * 2, self.rules.back_off), self.rules.back_off_most)
+        self._not_before = now + self._back_off
+        self._heals.clear()
+        minutes = f"{self.rules.window / 60:g}"
+        return self._alarmed(
+            f"{self.rules.most_heals} heals in {minutes} min: something else writes these files;"
+            f" the next heal waits {self._back_off / 60:g} min"
+        )
+
+    def _healed(self, event: HealEnded, now: float) -> list[Command]:
+        self._is_healing = False
+        self._since = None
+        if not event.why:
+            return []
+        self._not_before = max(self._not_before, now + _FAILED_AGAIN_S)
+        return self._alarmed(f"drift could not be healed: {event.why}")
+
+    def _offered(self, finding: Finding) -> list[Command]:
+        if finding == self._proposed:
+            return []
+        self._proposed = finding
+        return [Propose(finding)]
+
+    def _calmed(self, now: float) -> list[Command]:
+        """After a window in sync, counted from when the next heal was allowed, all is forgotten."""
+        quiet = max(self._not_before, self._heals[-1] if self._heals else 0.0)
+        if now < quiet + self.rules.window and (self._back_off or self.alarm):
+            return [WakeIn(quiet + self.rules.window - now)]
+        self._back_off = 0.0
+        return self._alarmed(None)
+
+    def _alarmed(self, text: str | None) -> list[Command]:
+        if text == self.alarm:
+            return []
+        self.alarm = text
+        return [Alarm(text)]

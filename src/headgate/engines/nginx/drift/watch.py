@@ -1,0 +1,253 @@
+"""Watches one instance for drift: events of the kernel, a scan each minute, the machine's orders.
+
+What is seen is only the occasion to look; every decision is made on a fresh look.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from watchfiles import awatch
+
+from headgate.engines.nginx.drift.artefacts import Artefact, Artefacts, Original
+from headgate.engines.nginx.drift.disk import Folder, Looks, folders_of, identified
+from headgate.engines.nginx.drift.finding import Binary, Desired, Finding, Running, compared
+from headgate.engines.nginx.drift.machine import (
+    Alarm,
+    Command,
+    Heal,
+    HealEnded,
+    Looked,
+    Machine,
+    Propose,
+    Report,
+    Reprobe,
+    Rules,
+    WakeIn,
+)
+
+SCAN_S: Final = 60.0
+"""How often everything is read without any event: mounts that tell of none, bits that rot."""
+
+_DEBOUNCE_MS: Final = 200
+_STEP_MS: Final = 100
+_APPLYING_S: Final = 0.5
+_BLIND_S: Final = 1.0
+
+
+class World(Protocol):
+    """What is asked of the instance and the apply engine; all may block and run in threads."""
+
+    def desired(self) -> Desired | None:
+        """How the release that was last verified has to look; None while there is none."""
+        ...
+
+    def running(self) -> Running | None:
+        """What serves; None when nothing can be said."""
+        ...
+
+    def binary(self) -> Binary | None:
+        """Its binary; None when it cannot be read."""
+        ...
+
+    def is_applying(self) -> bool:
+        """Whether an apply, rollback or heal is under way."""
+        ...
+
+
+class Acts(Protocol):
+    """What drift leads to; all may block and run in threads."""
+
+    def report(self, finding: Finding) -> None:
+        """The finding is another one than before."""
+        ...
+
+    def heal(self, finding: Finding, artefact: Artefact) -> None:
+        """Puts `finding.generation` back, with a reload where `finding.needs_reload`.
+
+        Must do nothing when, under the lock of applies, another generation is wanted by now.
+        Raises an exception whose text says why it failed.
+        """
+        ...
+
+    def propose(self, finding: Finding, artefact: Artefact) -> None:
+        """Offers the diff as a new revision."""
+        ...
+
+    def reprobe(self) -> None:
+        """Asks the new binary what it can."""
+        ...
+
+    def alarm(self, text: str | None) -> None:
+        """Raises an alarm, or ends it (None)."""
+        ...
+
+
+@dataclass(slots=True)
+class DriftWatch:
+    """The watch over one instance; `run` until cancelled. `rules` may be replaced meanwhile."""
+
+    world: World
+    acts: Acts
+    rules: Rules
+    artefacts: Artefacts
+    original: Original
+    held: Callable[[], bool]
+    clock: Callable[[], float] = time.monotonic
+    scan_s: float = SCAN_S
+    _looks: Looks = field(default_factory=Looks)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _blind: str = ""
+
+    async def run(self) -> None:
+        """Watches until cancelled."""
+        machine = Machine(self.rules)
+        events = _Events(self._woken)
+        scan_at = self.clock()
+        try:
+            while True:
+                self._woken.clear()
+                thoroughly = self.clock() >= scan_at
+                if thoroughly:
+                    scan_at = self.clock() + self.scan_s
+                try:
+                    # First the ears, then the eyes: what comes in between is looked at again.
+                    await events.listen(await asyncio.to_thread(self._ears))
+                    wake = await self._turn(machine, thoroughly)
+                except OSError as error:
+                    wake = _BLIND_S
+                    await self._see(f"drift cannot be looked at: {error}", machine)
+                if not events.is_listening:
+                    wake = min(wake, _BLIND_S)
+                await self._wait(min(wake, scan_at - self.clock()))
+        finally:
+            await events.close()
+
+    def wake(self) -> None:
+        """Looks at once: an apply ended, a hold was released. From the loop's own thread."""
+        self._woken.set()
+
+    async def _turn(self, machine: Machine, thoroughly: bool) -> float:
+        """One look and what follows; seconds until the next one is due."""
+        desired, event = await asyncio.to_thread(self._look, thoroughly)
+        machine.rules = self.rules
+        await self._see("", machine)
+        if desired is None or event is None:
+            return _APPLYING_S
+        wake = _APPLYING_S if event.is_applying else self.scan_s
+        for command in machine.handle(event, self.clock()):
+            if isinstance(command, WakeIn):
+                wake = min(wake, command.seconds)
+            else:
+                await self._carry_out(command, machine, desired)
+        return wake
+
+    def _ears(self) -> frozenset[Folder]:
+        desired = self.world.desired()
+        return identified(folders_of(desired)) if desired is not None else frozenset()
+
+    def _look(self, thoroughly: bool) -> tuple[Desired | None, Looked | None]:
+        applying = self.world.is_applying()
+        desired = self.world.desired()
+        if desired is None:
+            return None, None
+        disk = self._looks.look(desired, thoroughly=thoroughly)
+        finding = compared(desired, disk, self.world.running(), self.world.binary())
+        # An apply that began or ended meanwhile makes this look worth nothing.
+        moved = applying or self.world.is_applying() or self.world.desired() != desired
+        return desired, Looked(finding, self.held(), moved)
+
+    async def _carry_out(self, command: Command, machine: Machine, desired: Desired) -> None:
+        match command:
+            case Report(finding):
+                await asyncio.to_thread(self.acts.report, finding)
+            case Heal(finding):
+                why = await asyncio.to_thread(self._heal, finding, desired)
+                self._woken.set()
+                for after in machine.handle(HealEnded(why), self.clock()):
+                    await self._carry_out(after, machine, desired)
+            case Propose(finding):
+                await asyncio.to_thread(self._propose, finding, desired)
+            case Reprobe():
+                await asyncio.to_thread(self.acts.reprobe)
+            case Alarm(text):
+                await asyncio.to_thread(self.acts.alarm, text)
+            case WakeIn():
+                pass
+
+    def _heal(self, finding: Finding, desired: Desired) -> str:
+        """Keeps what is there, then heals; why not, "" when it did."""
+        try:
+            artefact = self.artefacts.keep(desired, finding, self.original)
+        except OSError as error:
+            return f"what was found could not be kept: {error}"
+        try:
+            self.acts.heal(finding, artefact)
+        except Exception as error:
+            # Whatever it was: the watch goes on.
+            return str(error) or type(error).__name__
+        return ""
+
+    def _propose(self, finding: Finding, desired: Desired) -> None:
+        try:
+            artefact = self.artefacts.keep(desired, finding, self.original)
+        except OSError as error:
+            self.acts.alarm(f"what was found could not be kept: {error}")
+            return
+        self.acts.propose(finding, artefact)
+
+    async def _see(self, blind: str, machine: Machine) -> None:
+        """Says once that nothing can be seen, and once that it can be again."""
+        if blind != self._blind:
+            self._blind = blind
+            await asyncio.to_thread(self.acts.alarm, blind or machine.alarm)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), max(0.0, seconds))
+
+
+class _Events:
+    """Sets an event whenever something moves in the folders that are listened to."""
+
+    def __init__(self, woken: asyncio.Event) -> None:
+        self._woken = woken
+        self._folders: frozenset[Folder] = frozenset()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the kernel would tell us: False when it refuses more watches."""
+        return self._task is not None and not self._task.done()
+
+    async def listen(self, folders: frozenset[Folder]) -> None:
+        """Listens to these folders from the return on; a folder that was replaced is another."""
+        if folders == self._folders and self.is_listening:
+            return
+        await self.close()
+        self._folders = folders
+        if folders:
+            self._task = asyncio.create_task(self._listen([folder.path for folder in folders]))
+            # It runs up to where it waits: by then the kernel's watches are there.
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Stops listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _listen(self, paths: list[Path]) -> None:
+        async for _ in awatch(
+            *paths,
+            watch_filter=None,
+            debounce=_DEBOUNCE_MS,
+            step=_STEP_MS,
+            recursive=False,
+        ):
+            self._woken.set()

@@ -1,0 +1,69 @@
+"""An import on disk: `headgate.toml`, `verbatim/` and `import.json`.
+
+`headgate.toml` is a config like any other; `verbatim/` holds the kept text of each file at its own
+path, with `headgate_…` lines in place of what became model; `import.json` says of every directive
+of the original what became of it. The three together are the whole original.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from headgate.engines.nginx.importing.imported import Fate, Imported, Note
+from headgate.engines.nginx.importing.objects import ModelObject, table_in, to_toml
+
+MODEL: Final = "headgate.toml"
+VERBATIM: Final = "verbatim"
+MAP: Final = "import.json"
+
+
+class Map(msgspec.Struct, frozen=True):
+    """What `import.json` holds; `files` are the original paths by their place in `verbatim`."""
+
+    entry: str
+    files: dict[str, str]
+    directives: tuple[Fate, ...]
+    notes: tuple[Note, ...]
+
+
+class BrokenBundleError(ValueError):
+    """A bundle's files do not belong together; says which."""
+
+
+def to_files(one: Imported) -> dict[str, bytes]:
+    """The bundle's files by their path in it."""
+    files = {f"{VERBATIM}/{number:04d}-{_stem(path)}": path for number, path in _numbered(one)}
+    mapped = Map(one.entry, files, one.fates, one.notes)
+    return {
+        MODEL: to_toml(one.objects).encode(),
+        **{place: one.verbatim[path] for place, path in files.items()},
+        MAP: msgspec.json.format(msgspec.json.encode(mapped), indent=1) + b"\n",
+    }
+
+
+def from_files(files: Mapping[str, bytes]) -> Imported:
+    """The import of a bundle's files; raises `BrokenBundleError`."""
+    try:
+        mapped = msgspec.json.decode(files[MAP], type=Map)
+        sections = tomllib.loads(files[MODEL].decode())
+        verbatim = {path: files[place] for place, path in mapped.files.items()}
+    except KeyError as error:
+        raise BrokenBundleError(f"{error} is missing") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BrokenBundleError(str(error)) from None
+    objects = tuple(
+        ModelObject(section, name, table_in(table, name))
+        for section, table in sections.items()
+        for name in table
+    )
+    return Imported(mapped.entry, objects, verbatim, mapped.directives, mapped.notes)
+
+
+def _numbered(one: Imported) -> list[tuple[int, str]]:
+    return list(enumerate(one.verbatim, start=1))
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -1,0 +1,165 @@
+"""What directives around a location do to it.
+
+A directive that is not named here may change anything: whatever it applies to is kept verbatim.
+"""
+
+from typing import Final
+
+_LOGGING: Final = {
+    "access_log",
+    "error_log",
+    "log_not_found",
+    "log_subrequest",
+    "open_log_file_cache",
+    "rewrite_log",
+}
+_TRANSPORT: Final = {
+    "aio",
+    "aio_write",
+    "chunked_transfer_encoding",
+    "client_body_buffer_size",
+    "client_body_temp_path",
+    "client_body_timeout",
+    "client_header_buffer_size",
+    "client_header_timeout",
+    "connection_pool_size",
+    "directio",
+    "http2",
+    "http2_max_concurrent_streams",
+    "keepalive_requests",
+    "keepalive_timeout",
+    "large_client_header_buffers",
+    "lingering_close",
+    "lingering_time",
+    "lingering_timeout",
+    "map_hash_bucket_size",
+    "map_hash_max_size",
+    "open_file_cache",
+    "open_file_cache_errors",
+    "open_file_cache_min_uses",
+    "open_file_cache_valid",
+    "output_buffers",
+    "pcre_jit",
+    "postpone_output",
+    "proxy_buffer_size",
+    "proxy_buffering",
+    "proxy_buffers",
+    "proxy_busy_buffers_size",
+    "proxy_headers_hash_bucket_size",
+    "proxy_headers_hash_max_size",
+    "proxy_max_temp_file_size",
+    "proxy_request_buffering",
+    "proxy_socket_keepalive",
+    "proxy_temp_file_write_size",
+    "proxy_temp_path",
+    "request_pool_size",
+    "reset_timedout_connection",
+    "resolver",
+    "resolver_timeout",
+    "send_timeout",
+    "sendfile",
+    "sendfile_max_chunk",
+    "server_names_hash_bucket_size",
+    "server_names_hash_max_size",
+    "tcp_nodelay",
+    "tcp_nopush",
+    "types_hash_bucket_size",
+    "types_hash_max_size",
+    "variables_hash_bucket_size",
+    "variables_hash_max_size",
+}
+_COMPRESSION: Final = {
+    *(f"gzip{rest}" for rest in ("", "_buffers", "_comp_level", "_disable", "_http_version")),
+    *(f"gzip_{rest}" for rest in ("min_length", "proxied", "static", "types", "vary")),
+    *(f"brotli{rest}" for rest in ("", "_comp_level", "_min_length", "_static", "_types")),
+    "gunzip",
+}
+_TLS: Final = {
+    "ssl_buffer_size",
+    "ssl_ciphers",
+    "ssl_conf_command",
+    "ssl_dhparam",
+    "ssl_early_data",
+    "ssl_ecdh_curve",
+    "ssl_prefer_server_ciphers",
+    "ssl_protocols",
+    "ssl_reject_handshake",
+    "ssl_session_cache",
+    "ssl_session_ticket_key",
+    "ssl_session_tickets",
+    "ssl_session_timeout",
+    "ssl_stapling",
+    "ssl_stapling_verify",
+    "ssl_trusted_certificate",
+}
+_FILES: Final = {
+    "autoindex",
+    "etag",
+    "index",
+    "root",
+    "server_tokens",
+    "try_files",
+    "charset_types",
+}
+_DEFINITIONS: Final = {
+    "charset_map",
+    "fastcgi_cache_path",
+    "geo",
+    "limit_conn_zone",
+    "limit_req_zone",
+    "log_format",
+    "lua_package_cpath",
+    "lua_package_path",
+    "lua_shared_dict",
+    "map",
+    "proxy_cache_path",
+    "server",
+    "split_clients",
+    "types",
+    "upstream",
+}
+_OTHER_GATEWAYS: Final = ("fastcgi_", "uwsgi_", "scgi_", "grpc_", "memcached_")
+
+FOLDED: Final = frozenset(
+    {
+        "add_header",
+        "client_max_body_size",
+        "default_type",
+        "proxy_connect_timeout",
+        "proxy_http_version",
+        "proxy_read_timeout",
+        "proxy_redirect",
+        "proxy_send_timeout",
+        "proxy_set_header",
+    }
+)
+"""Inherited settings that become part of each route below them."""
+
+SERVER_OWN: Final = frozenset(
+    {"listen", "server_name", "ssl_certificate", "ssl_certificate_key", "location", "return"}
+)
+"""What a server becomes model by."""
+
+LOCATION_OWN: Final = frozenset({"proxy_pass", "return"})
+"""What a location becomes a route by."""
+
+_KEPT: Final = frozenset(_LOGGING | _TRANSPORT | _COMPRESSION | _TLS)
+_AROUND: Final = frozenset(_KEPT | _FILES | _DEFINITIONS | {"error_page"})
+
+
+def is_tls(name: bytes) -> bool:
+    """Whether it says how TLS is spoken."""
+    return name.decode(errors="replace") in _TLS
+
+
+def is_kept_in_location(name: str) -> bool:
+    """Whether it may stay verbatim in a location that becomes a route: how bytes move and what
+    is logged, not what is answered."""
+    return name in _KEPT
+
+
+def is_kept_around(name: str) -> bool:
+    """Whether it may stay verbatim in `http` or `server` without changing what a location that
+    proxies or returns answers. Files are served only where no location takes the request; error
+    pages are looked at by the location."""
+    return name in _AROUND or name.startswith(_OTHER_GATEWAYS)

@@ -1,0 +1,64 @@
+"""Whether a user may read a file, decided from owners and mode bits (path_resolution(7)).
+
+POSIX ACLs and security modules are not looked at.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from headgate.engines.nginx.instance.procfs import Rights
+
+_LINKS: Final = 40
+_READ: Final = 4
+_SEARCH: Final = 1
+
+
+def may_read(root: Path, path: str, who: Rights) -> bool:
+    """Whether `who` may open the file for reading, every folder on the way included.
+
+    `path` is absolute below `root`; links are followed as a process with that root would.
+    False when it does not exist or we may not look ourselves.
+    """
+    try:
+        *folders, last = _steps(root, path)
+    except (OSError, ValueError):
+        return False
+    if who.uid == 0:
+        return True
+    return all(_allows(found, who, _SEARCH) for found in folders) and _allows(last, who, _READ)
+
+
+def _steps(root: Path, path: str) -> Iterator[os.stat_result]:
+    """What is passed on the way, the file itself last; folders that links lead through too."""
+    pending = [part for part in path.split("/") if part not in {"", "."}][::-1]
+    here: list[str] = []
+    links = 0
+    yield root.stat()
+    while pending:
+        part = pending.pop()
+        if part == "..":
+            here = here[:-1]
+            continue
+        at = root.joinpath(*here, part)
+        found = at.lstat()
+        if not stat.S_ISLNK(found.st_mode):
+            here.append(part)
+            yield found
+            continue
+        links += 1
+        if links > _LINKS:
+            raise ValueError("too many links")
+        target = str(at.readlink())
+        here = [] if target.startswith("/") else here
+        pending += [step for step in target.split("/") if step not in {"", "."}][::-1]
+
+
+def _allows(found: os.stat_result, who: Rights, bit: int) -> bool:
+    if found.st_uid == who.uid:
+        return bool(found.st_mode >> 6 & bit)
+    if found.st_gid == who.gid or found.st_gid in who.groups:
+        return bool(found.st_mode >> 3 & bit)
+    return bool(found.st_mode & bit)

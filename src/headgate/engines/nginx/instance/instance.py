@@ -1,0 +1,322 @@
+"""`NginxInstance`: a real nginx, seen through /proc and its own binary."""
+
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from headgate.engines.nginx.instance import access, find, pidfd, running, sockets, tested
+from headgate.engines.nginx.instance.loading import AllowList
+from headgate.engines.nginx.instance.orphans import dismiss, orphans
+from headgate.engines.nginx.instance.place import Place
+from headgate.engines.nginx.instance.procfs import Procfs, Rights, Seen
+from headgate.engines.nginx.instance.sandbox import Outcome, Ran, Sandbox
+from headgate.engines.nginx.instance.twin import Twin, twin_of
+from headgate.engines.nginx.instance.users import rights_of
+from headgate.engines.nginx.stale import remove_stale_sockets
+from headgate.engines.nginx.types import Process, RightMissingError, SignalName, Tested
+
+STOP_S: Final = 30.0
+"""How long workers have to finish what they do when an instance is stopped."""
+
+_DUMP_BYTES: Final = 64 * 1024 * 1024
+_CONF_PATH: Final = re.compile(r"--conf-path=(\S+)")
+_DELETED: Final = " (deleted)"
+
+
+@dataclass(frozen=True, slots=True)
+class NginxInstance:
+    """The instance at `place`; implements `Instance`. Holds no state: each call looks anew.
+
+    Every method blocks and may raise SeveralMastersError (LookupError) where processes are looked
+    for, and RightMissingError as said.
+    """
+
+    place: Place
+    procfs: Procfs = field(default_factory=Procfs)
+
+    def master(self) -> Process | None:
+        """The master; of two in a binary upgrade the new one. None while there is none.
+
+        Raises RightMissingError when /proc hides other users' processes and none was found.
+        """
+        seen = self._master()
+        if seen is None and self.procfs.hides_others() and os.geteuid() != 0:
+            raise RightMissingError(
+                f"{self.procfs.path} hides other users' processes from uid {os.geteuid()} "
+                "(hidepid): it takes uid 0 or the group of its gid= option"
+            )
+        return None if seen is None else seen.process
+
+    def workers(self) -> tuple[Process, ...]:
+        """Workers of the master, of both masters in a binary upgrade, oldest first."""
+        seen = self._master()
+        if seen is None:
+            return ()
+        other = find.other_master(seen, self.place, self.procfs)
+        parents = [seen.pid] + ([other.pid] if other else [])
+        found = [w for pid in parents for w in self.procfs.children(pid) if w.is_worker]
+        return tuple(w.process for w in sorted(found, key=lambda w: (w.started, w.pid)))
+
+    def workers_of(self, master: Process) -> tuple[Process, ...]:
+        """The workers of one master."""
+        children = self.procfs.children(master.pid)
+        return tuple(child.process for child in children if child.is_worker)
+
+    def old_master(self) -> Process | None:
+        """The second master, while a binary upgrade is under way."""
+        seen = self._master()
+        other = find.other_master(seen, self.place, self.procfs) if seen else None
+        return None if other is None else other.process
+
+    def is_upgrading(self) -> bool:
+        """Whether a second master runs (`.oldbin`): applies must wait."""
+        return self.old_master() is not None
+
+    def test(self, conf: str) -> Tested:
+        """`nginx -t` by the instance's own binary on a config, at most 30 s.
+
+        As root in a copy of its tree (same network, since names are resolved); as another user
+        than the master on a twin (`Place.redirected`). A sidecar's binary runs in its own root:
+        raises RightMissingError where that is closed to us, ProcessLookupError while none runs.
+        """
+        if not self._needs_twin():
+            return self._tested(self.sandbox(), conf, None)
+        # A sidecar's binary sees the folders that are shared with us, and not our /tmp.
+        shared = str(Path(self.place.redirected[0]).parent) if self.place.is_sidecar else None
+        with twin_of(conf, self.place.redirected, shared) as twin:
+            return self._tested(self.sandbox(), twin.conf, twin)
+
+    def test_running(self) -> Tested:
+        """`nginx -t` on what it runs with, by the binary on disk; raises as `test`."""
+        return self.test(self.place.conf)
+
+    def dump(self, conf: str | None = None) -> bytes:
+        """What `nginx -T` prints for `conf` (None: the instance's own): every file it reads.
+
+        Raises ValueError with nginx's words when the config is not valid, else as `test`.
+        Contents of keys are not in it, everything else is: treat it as secret.
+        """
+        arguments = self.place.arguments(conf or self.place.conf)
+        ran = self._ran(self.sandbox(), ["-T", "-q", *arguments], output_bytes=_DUMP_BYTES)
+        if ran.code != 0:
+            raise ValueError("; ".join(tested.understood(ran).problems))
+        return ran.printed.encode("latin-1")
+
+    def isolation(self) -> Outcome:
+        """How a test would be confined: runs `nginx -v` in the sandbox."""
+        return self.sandbox().run([[self.binary(), "-v"]])
+
+    def signal(self, name: SignalName) -> None:
+        """Signals the master; raises RightMissingError, or ProcessLookupError if it is gone."""
+        process = self.master()
+        if process is None:
+            raise ProcessLookupError(f"no nginx master runs with {self.place.conf}")
+        pidfd.send(process, name, self.procfs)
+
+    def signal_to(self, process: Process, name: SignalName) -> None:
+        """Signals one of its processes, by identity; raises as `signal`."""
+        pidfd.send(process, name, self.procfs)
+
+    def is_alive(self, process: Process) -> bool:
+        """Whether this very process runs, not another one of its pid."""
+        return self.procfs.is_same(process)
+
+    def may_signal(self) -> bool:
+        """Whether we may signal the master; sends nothing. False while there is none."""
+        seen = self._master()
+        return seen is not None and pidfd.is_permitted(seen.process, self.procfs)
+
+    def start(self) -> None:
+        """Starts nginx, daemonised, or its unit; returns when it said that it is up.
+
+        Raises RightMissingError where it is not ours to start (a sidecar) or a right is missing,
+        NotStartedError with nginx's words when it refused.
+        """
+        if self.place.is_sidecar:
+            raise RightMissingError(
+                "nginx does not run, and it is not ours to start: what runs its container, or "
+                "whoever starts it here, has to"
+            )
+        if self.place.unit is not None:
+            systemctl = shutil.which("systemctl") or "/usr/bin/systemctl"
+            running.started([systemctl, "start", "--", self.place.unit], self.place.unit)
+            return
+        self._make_room()
+        command = [self.place.binary, *self.place.arguments(self.place.conf)]
+        running.started(command, self.place.binary)
+
+    def _make_room(self) -> None:
+        """What a killed nginx left must not keep the next one from its sockets."""
+        if self.place.error_log is not None:
+            dismiss(orphans(self.place.error_log, self.procfs), self.procfs)
+        remove_stale_sockets(map(Path, self.place.redirected))
+
+    def stop(self, deadline_s: float = STOP_S) -> bool:
+        """Ends nginx: QUIT, after `deadline_s` TERM; whether QUIT was enough.
+
+        Raises RightMissingError, TimeoutError when it did not end at all. True when none runs.
+        """
+        process = self.master()
+        return process is None or running.stopped(process, self.procfs, deadline_s)
+
+    def holder(self, address: str) -> str | None:
+        """Who, other than this nginx, holds a listening address, as `name (pid 1)`; from /proc.
+
+        Raises ValueError for what is no address. Without root only sockets of other users than
+        the master's are told, by their uid.
+        """
+        seen = self._master()
+        own = self._own_pids(seen) if seen else frozenset[int]()
+        return sockets.holder(self.procfs, address, seen.pid if seen else None, own.__contains__)
+
+    def readable_by_workers(self, path: str) -> bool:
+        """Whether the workers' user may read this file, by owners and mode bits on the way.
+
+        The user is that of a worker that runs, else `Place.user`, else the master's or ours.
+        """
+        seen = self._master()
+        root = self.root(seen.pid) if seen else Path("/")
+        who = self._workers_rights(seen)
+        return who is not None and access.may_read(root, path, who)
+
+    def may_load(self, value: str) -> bool:
+        """Whether the argument of a `load_module` is a file that was found beside the binary.
+
+        A test runs what is in such a file, so that this is asked first. Raises as `test`.
+        """
+        return AllowList.of(self.root(), self.build(), self.place.prefix).permits(value)
+
+    def root(self, pid: int | None = None) -> Path:
+        """The root that the instance's paths are below, as a path of ours; `/` when it is ours."""
+        found = self._root_pid(pid if pid is not None else self._master_pid())
+        return Path("/") if found is None else self.procfs.root(found)
+
+    def binary(self) -> str:
+        """Its binary by absolute path in its own root: what the master runs, else the place's."""
+        pid = self._master_pid()
+        if pid is not None:
+            try:
+                return str(self.procfs.executable(pid).readlink()).removesuffix(_DELETED)
+            except OSError:
+                pass  # another user's: we are not told
+        return self.place.binary
+
+    def binary_digest(self) -> str:
+        """sha256 (hex) of the binary on disk; raises OSError when it cannot be read."""
+        return _digest(self.root() / self.binary().lstrip("/"))
+
+    def running_digest(self) -> str | None:
+        """sha256 (hex) of what the master runs, replaced on disk or not; None if not told."""
+        pid = self._master_pid()
+        if pid is None:
+            return None
+        try:
+            return _digest(self.procfs.executable(pid))
+        except OSError:
+            return None
+
+    def build(self) -> str:
+        """What `nginx -V` prints; raises as `test`."""
+        return self._ran(self.sandbox(), ["-V"]).said
+
+    def _master(self) -> Seen | None:
+        return find.master(self.place, self.procfs, self._default_conf)
+
+    def _master_pid(self) -> int | None:
+        seen = self._master()
+        return None if seen is None else seen.pid
+
+    def _default_conf(self, seen: Seen) -> str | None:
+        """The config that the master's binary has built in; None when we may not ask it."""
+        root_pid = self._root_pid(seen.pid)
+        try:
+            binary = str(self.procfs.executable(seen.pid).readlink()).removesuffix(_DELETED)
+        except OSError:
+            binary = self.place.binary
+        return _built_in_conf(Sandbox(root_pid, self.procfs.path), binary, seen.started)
+
+    def _root_pid(self, pid: int | None) -> int | None:
+        """The process through whose root the instance is reached; None when that is ours."""
+        if pid is None:
+            return None
+        unseen = pid if self.place.is_sidecar else None
+        try:
+            theirs = self.procfs.root(pid).stat()
+            ours = self.procfs.root(os.getpid()).stat()
+            mounts = [
+                (self.procfs.path / str(one) / "ns/mnt").stat().st_ino for one in (pid, os.getpid())
+            ]
+        except OSError:
+            return unseen
+        is_same = (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+        return None if is_same and mounts[0] == mounts[1] else pid
+
+    def sandbox(self) -> Sandbox:
+        """Where its binary runs; raises ProcessLookupError for a sidecar without a master."""
+        pid = self._master_pid()
+        if pid is None and self.place.is_sidecar:
+            raise ProcessLookupError("no nginx master runs, so its binary cannot be reached")
+        return Sandbox(self._root_pid(pid), self.procfs.path)
+
+    def _ran(self, sandbox: Sandbox, arguments: list[str], output_bytes: int = 0) -> Ran:
+        command = [self.binary(), *arguments]
+        if output_bytes:
+            return sandbox.run([command], output_bytes=output_bytes).results[0]
+        return sandbox.run([command]).results[0]
+
+    def _tested(self, sandbox: Sandbox, conf: str, twin: Twin | None) -> Tested:
+        arguments = ["-t", *self.place.arguments(conf)]
+        if twin is not None:
+            arguments = [twin.moved(part) for part in arguments]
+        outcome = sandbox.run([[self.binary(), *arguments]])
+        ran = outcome.results[0]
+        if twin is not None:
+            ran = Ran(ran.code, twin.original(ran.said), ran.printed, ran.timed_out)
+        found = tested.understood(ran, may_bind=outcome.isolation != "user")
+        if not outcome.why or outcome.isolation == "user":
+            return found
+        note = f"tested in its real tree: {outcome.why}"
+        return Tested(found.ok, found.problems, (*found.warnings, note))
+
+    def _needs_twin(self) -> bool:
+        """Whether a master of another user owns what a test by us would have to write."""
+        pid = self._master_pid()
+        rights = self.procfs.rights(pid) if pid is not None else None
+        uid = os.geteuid()
+        return bool(self.place.redirected) and uid != 0 and rights is not None and rights.uid != uid
+
+    def _own_pids(self, seen: Seen) -> frozenset[int]:
+        other = find.other_master(seen, self.place, self.procfs)
+        masters = [seen.pid] + ([other.pid] if other else [])
+        children = [child.pid for pid in masters for child in self.procfs.children(pid)]
+        return frozenset([*masters, *children])
+
+    def _workers_rights(self, seen: Seen | None) -> Rights | None:
+        if seen is not None:
+            for worker in self.procfs.children(seen.pid):
+                if worker.is_worker and (rights := self.procfs.rights(worker.pid)) is not None:
+                    return rights
+        if self.place.user is not None:
+            return rights_of(self.place.user, self.root(seen.pid if seen else None))
+        return self.procfs.rights(seen.pid if seen else os.getpid())
+
+
+@lru_cache(maxsize=32)
+def _built_in_conf(sandbox: Sandbox, binary: str, started: int) -> str | None:
+    """`--conf-path` of a binary; `started` keeps a pid that was used again apart."""
+    try:
+        said = sandbox.run([[binary, "-V"]]).results[0].said
+    except (OSError, RightMissingError):
+        return None
+    found = _CONF_PATH.search(said)
+    return found[1] if found else None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,92 @@
+"""What a config says of how its nginx can be watched: logs, status pages, certificates.
+
+Types only; hosts, routes and upstreams are in `importing.picture`.
+"""
+
+import msgspec
+
+from headgate.engines.nginx.observe.log_format import Escape
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """A `listen`: `address` is `0.0.0.0:80`, `[::]:443` or `unix:/path`."""
+
+    address: str
+    tls: bool = False
+    proxy_protocol: bool = False
+    default: bool = False
+    quic: bool = False
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
+        return self.address.startswith("unix:")
+
+
+class KeyPair(msgspec.Struct, frozen=True):
+    """A certificate's file and its key's, as written."""
+
+    certificate: str
+    key: str = ""
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A `server` block of `http` or `stream`."""
+
+    names: tuple[str, ...]
+    listens: tuple[Listen, ...]
+    certificates: tuple[KeyPair, ...] = ()
+    file: str = ""
+    line: int = 0
+
+    @property
+    def label(self) -> str:
+        """What people call it: its first name, else its first address."""
+        named = [name for name in self.names if name not in ("", "_")]
+        return named[0] if named else next((one.address for one in self.listens), "")
+
+
+class AccessLogUse(msgspec.Struct, frozen=True):
+    """An access log that servers write to, and the format's text.
+
+    `sites` are the labels of those servers; `problem` says why it cannot be followed.
+    """
+
+    path: str
+    format: str
+    escape: Escape = "default"
+    sites: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class StatusPage(msgspec.Struct, frozen=True):
+    """A `stub_status`: where it is asked (`unix:/path:/uri` or a URL) and with which Host.
+
+    `is_logged`: asking leaves a line in an access log.
+    """
+
+    where: str
+    host: str = ""
+    is_logged: bool = False
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Everything of a config that is watched; `problems` are files that are not whole."""
+
+    files: tuple[str, ...] = ()
+    servers: tuple[Server, ...] = ()
+    access_logs: tuple[AccessLogUse, ...] = ()
+    error_logs: tuple[str, ...] = ()
+    status_pages: tuple[StatusPage, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class BuiltIn(msgspec.Struct, frozen=True):
+    """What a binary was configured with: paths that hold where the config says nothing."""
+
+    version: str = ""
+    prefix: str = "/usr/local/nginx"
+    conf_path: str = "/usr/local/nginx/conf/nginx.conf"
+    error_log: str = "/usr/local/nginx/logs/error.log"
+    http_log: str = "/usr/local/nginx/logs/access.log"
+    arguments: str = ""

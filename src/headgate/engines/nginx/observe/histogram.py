@@ -1,0 +1,90 @@
+"""Latencies in the buckets of our own engine, and what they were lately. Pure."""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Final
+
+BOUNDS_S: Final[tuple[float, ...]] = (
+    *(0.0001, 0.0002, 0.0003, 0.0005, 0.00075),
+    *(0.001, 0.002, 0.003, 0.005, 0.0075),
+    *(0.01, 0.02, 0.03, 0.05, 0.075),
+    *(0.1, 0.2, 0.3, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 60.0),
+)
+"""Upper bounds of the buckets; the engine's `LATENCY_BOUNDS_US`. nginx itself knows whole ms."""
+
+_WINDOW_S: Final = 60.0
+
+
+class Histogram:
+    """Counts by bucket, the last one for what is above every bound."""
+
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_S) + 1)
+        self.sum_s = 0.0
+
+    def record(self, seconds: float) -> None:
+        """Adds one value."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
+
+    @property
+    def count(self) -> int:
+        """Of all values."""
+        return sum(self.counts)
+
+    def copy(self) -> "Histogram":
+        """As it is now."""
+        other = Histogram()
+        other.counts = list(self.counts)
+        other.sum_s = self.sum_s
+        return other
+
+    def since(self, before: "Histogram") -> "Histogram":
+        """What came after an earlier copy."""
+        other = Histogram()
+        other.counts = [now - old for now, old in zip(self.counts, before.counts, strict=True)]
+        other.sum_s = self.sum_s - before.sum_s
+        return other
+
+    def quantile(self, q: float) -> float | None:
+        """The value, in seconds, below which the share `q` lies; None without values.
+
+        Values of a bucket are taken as evenly spread; above the last bound that bound is said.
+        """
+        total = self.count
+        if not total:
+            return None
+        rank, below, lower = q * total, 0, 0.0
+        for count, bound in zip(self.counts, BOUNDS_S, strict=False):
+            if count and below + count >= rank:
+                return lower + (bound - lower) * (rank - below) / count
+            below += count
+            lower = bound
+        return lower
+
+
+@dataclass(slots=True)
+class _Reading:
+    at_s: float = 0.0
+    histogram: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(slots=True)
+class LatencyWindow:
+    """Remembers earlier readings; what it gives covers the last minute or two."""
+
+    older: _Reading = field(default_factory=_Reading)
+    newer: _Reading = field(default_factory=_Reading)
+
+    def read(self, now_s: float, histogram: Histogram) -> tuple[float, float]:
+        """(mean, 99th percentile) in milliseconds at `now_s` since any fixed start; 0 for none."""
+        if now_s - self.newer.at_s >= _WINDOW_S:
+            self.older, self.newer = self.newer, _Reading(now_s, histogram.copy())
+        lately = histogram.since(self.older.histogram)
+        count = lately.count
+        if not count:
+            return 0.0, 0.0
+        return lately.sum_s / count * 1000, (lately.quantile(0.99) or 0.0) * 1000

@@ -1,0 +1,68 @@
+"""A line of an access log as far as it is counted, and our own JSON lines read. Pure."""
+
+from typing import Final, Protocol
+
+import msgspec
+
+UNTIMED: Final = -1.0
+"""The duration of a request whose log does not have it."""
+
+
+class Hit(msgspec.Struct, gc=False):
+    """One request, by nginx's words; the keys are those of `fields.VARIABLES`.
+
+    `endpoint` and the times and statuses of upstreams are lists as nginx writes them: `, ` between
+    tries of one upstream, ` : ` where an internal redirect led to another; `-` for none. `site` is
+    the virtual host where routes are not ours. Not frozen, as that costs time on every line.
+    """
+
+    route: str = ""
+    upstream: str = ""
+    endpoint: str = ""
+    method: str = ""
+    status: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    connect_s: str = ""
+    first_byte_s: str = ""
+    upstream_s: str = ""
+    upstream_status: str = ""
+    total_s: float = UNTIMED
+    site: str = ""
+
+
+class Parser(Protocol):
+    """Reads the lines of one log."""
+
+    def hits(self, block: bytes) -> tuple[list[Hit], int]:
+        """The requests of a block of whole lines, and how many lines held none."""
+        ...
+
+
+_DECODER: Final = msgspec.json.Decoder(Hit, strict=False)
+
+
+class JsonLines:
+    """Our own lines; about 1 µs each."""
+
+    def hits(self, block: bytes) -> tuple[list[Hit], int]:
+        """The requests of a block of whole lines, and how many lines held none.
+
+        A line with bytes that are not UTF-8 is read with U+FFFD in their place, as nginx passes
+        on what clients send.
+        """
+        try:
+            return _DECODER.decode_lines(block), 0
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return _one_by_one(block)
+
+
+def _one_by_one(block: bytes) -> tuple[list[Hit], int]:
+    found: list[Hit] = []
+    bad = 0
+    for line in block.splitlines():
+        try:
+            found.append(_DECODER.decode(line.decode(errors="replace")))
+        except msgspec.DecodeError:
+            bad += bool(line.strip())
+    return found, bad

@@ -1,0 +1,205 @@
+"""Requests of access logs, counted: by route, upstream, endpoint, status and latency. Pure.
+
+About 1 µs a request. Every table of labels is bounded: what comes after the limit is counted under
+`(other)`, so that a client or a config cannot make the page grow without end.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from headgate.engines.nginx.observe.histogram import Histogram
+from headgate.engines.nginx.observe.hits import UNTIMED, Hit
+
+OTHER: Final = "(other)"
+
+_METHODS: Final = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+)
+_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", OTHER)
+_STATUS_LENGTH: Final = 3
+
+
+class Served:
+    """What was served under one name: a route's, a site's or an upstream's.
+
+    `classes` counts by `class_name`; `latency` is of whole requests, or, for an upstream, of its
+    answers.
+    """
+
+    __slots__ = ("bytes_in", "bytes_out", "classes", "latency")
+
+    def __init__(self) -> None:
+        self.classes = [0] * len(_CLASSES)
+        self.latency = Histogram()
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    @property
+    def requests(self) -> int:
+        """All of them."""
+        return sum(self.classes)
+
+    def by_class(self) -> dict[str, int]:
+        """Counts by `2xx` …; those that are not 0."""
+        return {name: n for name, n in zip(_CLASSES, self.classes, strict=True) if n}
+
+
+class Backend:
+    """What was sent to one endpoint; a try that brought no head of an answer has failed."""
+
+    __slots__ = ("connect_failures", "failures", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.failures = 0
+        self.connect_failures = 0
+
+
+class Table(dict[str, Served]):
+    """`Served` by name, at most `limit` of them and `(other)`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def __missing__(self, name: str) -> Served:
+        if len(self) >= self.limit and name != OTHER:
+            return self[OTHER]
+        made = self[name] = Served()
+        return made
+
+
+class Traffic:
+    """The counts since it was made."""
+
+    def __init__(self, *, names: int = 10_000, sites: int = 1_000, endpoints: int = 10_000) -> None:
+        """`names`: routes and upstreams, of each; beyond a limit they are `(other)`.
+
+        Sites may be whatever clients ask for, so they have a limit of their own.
+        """
+        self.requests: dict[tuple[str, str, str], int] = {}
+        """By (method, status, upstream)."""
+        self.duration = Histogram()
+        self.routes = Table(names)
+        self.sites = Table(sites)
+        self.upstreams = Table(names)
+        self.backends: dict[str, Backend] = {}
+        """By `upstream/address`, or `address` where the upstream's name is not known."""
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.unread = 0
+        """Lines that held no request."""
+        self._endpoints = endpoints
+
+    def add(self, hits: Iterable[Hit]) -> None:
+        """Counts requests."""
+        requests, duration = self.requests, self.duration
+        for hit in hits:
+            status = hit.status
+            key = (hit.method, status, hit.upstream)
+            if key in requests:
+                requests[key] += 1
+            else:
+                self._new(key)
+            if hit.total_s >= 0:
+                duration.record(hit.total_s)
+            self.bytes_in += hit.bytes_in
+            self.bytes_out += hit.bytes_out
+            index = _class(status)
+            if hit.route:
+                _serve(self.routes[hit.route], hit, index, hit.total_s)
+            if hit.site:
+                _serve(self.sites[hit.site], hit, index, hit.total_s)
+            if hit.endpoint and hit.endpoint != "-":
+                self._upstream(hit, index)
+
+    def total(self) -> int:
+        """All requests."""
+        return sum(self.requests.values())
+
+    def _new(self, key: tuple[str, str, str]) -> None:
+        """A combination that is new, or is counted under another name."""
+        method, status, upstream = key
+        if method not in _METHODS:
+            method = "OTHER"
+        if len(status) != _STATUS_LENGTH or not status.isdigit():
+            status = "000"
+        if upstream not in self.upstreams and len(self.upstreams) >= self.upstreams.limit:
+            upstream = OTHER
+        clean = (method, status, upstream)
+        self.requests[clean] = self.requests.get(clean, 0) + 1
+
+    def _upstream(self, hit: Hit, index: int) -> None:
+        if " " in hit.endpoint:
+            self._tries(hit, index)
+            return
+        # An upstream without a name in the log is still known by its address.
+        upstream = hit.upstream or hit.endpoint
+        _serve(self.upstreams[upstream], hit, index, _number(hit.upstream_s))
+        self._backend(
+            hit.upstream, hit.endpoint, hit.upstream_status, hit.first_byte_s, hit.connect_s
+        )
+
+    def _tries(self, hit: Hit, index: int) -> None:
+        """A request that was sent to more than one endpoint."""
+        endpoints = tries(hit.endpoint)
+        statuses = _padded(tries(hit.upstream_status), len(endpoints))
+        heads = _padded(tries(hit.first_byte_s), len(endpoints))
+        connects = _padded(tries(hit.connect_s), len(endpoints))
+        times = [_number(part) for part in tries(hit.upstream_s)]
+        upstream = hit.upstream or endpoints[-1]
+        taken = sum(time for time in times if time >= 0) if times else UNTIMED
+        _serve(self.upstreams[upstream], hit, index, taken)
+        for one in zip(endpoints, statuses, heads, connects, strict=True):
+            self._backend(hit.upstream, *one)
+
+    def _backend(self, upstream: str, endpoint: str, status: str, head: str, connect: str) -> None:
+        name = f"{upstream}/{endpoint}" if upstream else endpoint
+        known = self.backends.get(name)
+        if known is None:
+            if len(self.backends) >= self._endpoints:
+                name = OTHER
+            known = self.backends.setdefault(name, Backend())
+        known.requests += 1
+        # Without a status the client was gone before the endpoint had failed.
+        if head == "-" and status not in ("-", "499"):
+            known.failures += 1
+            known.connect_failures += connect == "-"
+
+
+def tries(text: str) -> list[str]:
+    """The parts of a list as nginx writes it.
+
+    >>> tries("127.0.0.1:1, 127.0.0.1:2 : unix:/x")
+    ['127.0.0.1:1', '127.0.0.1:2', 'unix:/x']
+    """
+    return text.replace(" : ", ", ").split(", ") if text else []
+
+
+def class_name(status: str) -> str:
+    """`2xx` for `204`."""
+    return _CLASSES[_class(status)]
+
+
+def _class(status: str) -> int:
+    first = ord(status[0]) - 49 if len(status) == _STATUS_LENGTH else -1
+    return first if 0 <= first < len(_CLASSES) - 1 else len(_CLASSES) - 1
+
+
+def _serve(served: Served, hit: Hit, index: int, seconds: float) -> None:
+    served.classes[index] += 1
+    if seconds >= 0:
+        served.latency.record(seconds)
+    served.bytes_in += hit.bytes_in
+    served.bytes_out += hit.bytes_out
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return UNTIMED
+
+
+def _padded(parts: list[str], length: int) -> list[str]:
+    return (parts + ["-"] * length)[:length]

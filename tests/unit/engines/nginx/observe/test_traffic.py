@@ -1,0 +1,132 @@
+"""Requests counted: by route, upstream, endpoint, status and latency."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate.engines.nginx.observe.histogram import BOUNDS_S, Histogram, LatencyWindow
+from headgate.engines.nginx.observe.hits import Hit
+from headgate.engines.nginx.observe.traffic import OTHER, Traffic, class_name
+
+
+def _hit(**fields: str | int | float) -> Hit:
+    base: dict[str, object] = {
+        "route": "api",
+        "upstream": "app",
+        "endpoint": "127.0.0.1:1",
+        "method": "GET",
+        "status": "200",
+        "first_byte_s": "0.001",
+        "connect_s": "0.000",
+        "upstream_s": "0.002",
+        "upstream_status": "200",
+        "total_s": 0.004,
+    }
+    hit = Hit()
+    for key, value in (base | fields).items():
+        setattr(hit, key, value)
+    return hit
+
+
+def test_a_request_counts_for_its_route_its_upstream_and_its_endpoint() -> None:
+    traffic = Traffic()
+    traffic.add([_hit(bytes_in=5, bytes_out=7), _hit(status="404")])
+    assert traffic.requests == {("GET", "200", "app"): 1, ("GET", "404", "app"): 1}
+    assert traffic.routes["api"].by_class() == {"2xx": 1, "4xx": 1}
+    assert traffic.upstreams["app"].latency.count == 2
+    assert traffic.backends["app/127.0.0.1:1"].requests == 2
+    assert (traffic.bytes_in, traffic.bytes_out) == (5, 7)
+    assert traffic.duration.sum_s == pytest.approx(0.008)
+
+
+def test_each_try_counts_for_its_endpoint_and_the_one_without_a_head_has_failed() -> None:
+    traffic = Traffic()
+    traffic.add(
+        [
+            _hit(
+                endpoint="127.0.0.1:1, 127.0.0.1:2",
+                upstream_status="502, 200",
+                first_byte_s="-, 0.003",
+                connect_s="-, 0.000",
+                upstream_s="0.001, 0.004",
+            )
+        ]
+    )
+    first, second = (traffic.backends[f"app/127.0.0.1:{n}"] for n in (1, 2))
+    assert (first.requests, first.failures, first.connect_failures) == (1, 1, 1)
+    assert (second.requests, second.failures, second.connect_failures) == (1, 0, 0)
+    assert traffic.upstreams["app"].latency.sum_s == pytest.approx(0.005)
+    assert traffic.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("hit", "failures"),
+    [
+        (_hit(status="502", upstream_status="502"), 0),
+        (_hit(status="504", upstream_status="504", first_byte_s="-"), 1),
+        (_hit(status="499", upstream_status="-", first_byte_s="-"), 0),
+    ],
+    ids=["the endpoint itself said 502", "it timed out", "the client was gone"],
+)
+def test_only_what_an_endpoint_did_not_answer_is_its_failure(hit: Hit, failures: int) -> None:
+    traffic = Traffic()
+    traffic.add([hit])
+    assert traffic.backends["app/127.0.0.1:1"].failures == failures
+
+
+def test_names_beyond_the_limit_are_counted_together() -> None:
+    traffic = Traffic(names=3, sites=2, endpoints=2)
+    for n in range(10):
+        hit = _hit(route=f"r{n}", upstream=f"u{n}", site=f"s{n}", endpoint=f"10.0.0.{n}:80")
+        traffic.add([hit])
+    assert set(traffic.routes) == {"r0", "r1", "r2", OTHER}
+    assert traffic.routes[OTHER].requests == 7
+    assert set(traffic.sites) == {"s0", "s1", OTHER}
+    assert len(traffic.backends) == 3
+    assert len({upstream for _, _, upstream in traffic.requests}) == 4
+    assert traffic.total() == 10
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=4)), max_size=50))
+def test_whatever_clients_send_as_method_the_page_does_not_grow(
+    sent: list[tuple[str, str]],
+) -> None:
+    traffic = Traffic()
+    traffic.add(_hit(method=method, status=status) for method, status in sent)
+    assert traffic.total() == len(sent)
+    assert all(len(status) == 3 for _, status, _ in traffic.requests)
+    assert {method for method, _, _ in traffic.requests} <= {
+        *("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "OTHER")
+    }
+
+
+def test_a_status_has_a_class() -> None:
+    classes = [class_name(status) for status in ("101", "204", "499", "599", "000", "", "6xx")]
+    assert classes == ["1xx", "2xx", "4xx", "5xx", OTHER, OTHER, OTHER]
+
+
+@given(st.lists(st.floats(0, 100), min_size=1), st.floats(0.01, 1))
+def test_a_quantile_lies_between_the_bounds_of_its_bucket(values: list[float], q: float) -> None:
+    histogram = Histogram()
+    for value in values:
+        histogram.record(value)
+    exact = sorted(values)[min(len(values) - 1, max(0, round(q * len(values)) - 1))]
+    found = histogram.quantile(q)
+    assert found is not None
+    assert 0 <= found <= BOUNDS_S[-1]
+    assert histogram.count == len(values)
+    if q == 1:
+        above = next((bound for bound in BOUNDS_S if bound >= exact), BOUNDS_S[-1])
+        assert found <= above
+
+
+def test_lately_covers_the_last_minute_or_two() -> None:
+    window, histogram = LatencyWindow(), Histogram()
+    assert window.read(0, histogram) == (0.0, 0.0)
+    for _ in range(100):
+        histogram.record(1.0)
+    assert window.read(60, histogram)[0] > 900
+    for _ in range(10):
+        histogram.record(0.001)
+    assert window.read(119, histogram)[0] > 900
+    assert window.read(120, histogram)[0] == pytest.approx(1.0)
