@@ -5,6 +5,8 @@ import sys
 import typer
 
 from headgate.cli import calls, config_commands, node_commands
+from headgate.cli.nginx.app import app as nginx
+from headgate.cli.nginx.hold import hold
 from headgate.cli.output import FAILED, Format, Output, show
 
 app = typer.Typer(
@@ -40,5 +42,6 @@ def main() -> None:
         sys.exit(FAILED)
 
 
-for command in (*node_commands.COMMANDS, *config_commands.COMMANDS, version):
+for command in (*node_commands.COMMANDS, *config_commands.COMMANDS, hold, version):
     app.command()(command)
+app.add_typer(nginx)

@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 
 from headgate.cli import calls
+from headgate.cli.nginx_lines import nginx_lines
+from headgate.engines.types import UpstreamStatus
 from headgate.node.about import NodeStatus
 from headgate.node.results import Outcome, ReloadResult
 
@@ -34,14 +36,17 @@ def drain(state_dir: Path, *, wait: bool) -> str | None:
 
 
 def upgrade(state_dir: Path) -> str | None:
-    """Replaces the node's data plane and control process; an error or None once it is done."""
+    """Replaces the node's data plane and control process; an error or None once it is done.
+
+    Where nginx serves only the control process is replaced.
+    """
     answer = calls.supervisor(state_dir, "upgrade")
     if answer.get("ok") is not True:
         return str(answer.get("error", "refused"))
     deadline = time.monotonic() + _CONTROL_S
     while not calls.supervisor(state_dir, "status").get("control_is_connected"):
         if time.monotonic() >= deadline:
-            return "the data plane was replaced, but the new control process does not come up"
+            return "what is installed was started, but its control process does not come up"
         time.sleep(_LOOK_S)
     return None
 
@@ -87,27 +92,58 @@ def status_text(node: NodeStatus) -> str:
         lines += [f"            {diagnostic}" for diagnostic in last.diagnostics]
         lines += [f"            {last.error}"] if last.error else []
     lines += [f"warning     {warning}" for warning in node.config.warnings]
-    if node.supervisor is not None:
-        restarts = node.supervisor.restarts
-        lines.append(
-            f"processes   control {node.control.pid}, restarted {restarts.get('control', 0)} times;"
-            f" data plane restarted {restarts.get('dataplane', 0)} times"
-        )
-        lines.append(f"listening   {', '.join(node.supervisor.listening) or 'nothing'}")
+    if node.nginx is not None:
+        lines += [*_control(node), *nginx_lines(node.nginx)]
+    else:
+        lines += [*_processes(node), _data_plane(node)]
+    lines += _upstreams(upstreams_of(node))
+    return "\n".join(lines) + "\n"
+
+
+def upstreams_of(node: NodeStatus) -> list[UpstreamStatus]:
+    """The upstreams, whatever serves them."""
+    if node.nginx is not None:
+        return node.nginx.upstreams
+    return node.dataplane.upstreams if node.dataplane is not None else []
+
+
+def _control(node: NodeStatus) -> list[str]:
+    if node.supervisor is None:
+        return []
+    count = node.supervisor.restarts.get("control", 0)
+    return [f"processes   control {node.control.pid}, restarted {count} times"]
+
+
+def _processes(node: NodeStatus) -> list[str]:
+    if node.supervisor is None:
+        return []
+    restarts = node.supervisor.restarts
+    return [
+        f"processes   control {node.control.pid}, restarted {restarts.get('control', 0)} times;"
+        f" data plane restarted {restarts.get('dataplane', 0)} times",
+        f"listening   {', '.join(node.supervisor.listening) or 'nothing'}",
+    ]
+
+
+def _data_plane(node: NodeStatus) -> str:
     plane = node.dataplane
     if plane is None:
-        return "\n".join([*lines, "data plane  none"]) + "\n"
+        return "data plane  none"
     connections = sum(worker.connections for worker in plane.workers)
     requests = sum(worker.requests for worker in plane.workers)
-    lines.append(
+    return (
         f"data plane  generation {plane.generation}, {len(plane.workers)} workers,"
         f" {connections} connections, {requests} requests"
     )
-    for upstream in plane.upstreams:
+
+
+def _upstreams(upstreams: list[UpstreamStatus]) -> list[str]:
+    lines = []
+    for upstream in upstreams:
         lines.append(f"upstream    {upstream.name}")
         lines += [
             f"            {one.address}  {one.state}  {one.requests} requests,"
             f" {one.failures} failures{'  ' + one.error if one.error else ''}"
             for one in upstream.endpoints
         ]
-    return "\n".join(lines) + "\n"
+    return lines

@@ -2,12 +2,20 @@
 
 import os
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from headgate.cli.output import BAD_CONFIG, FAILED, Format, Output, complain, show
 from headgate.cli.places import Configs, NodeName, StateDir, state_dir
+
+
+class Engine(StrEnum):
+    """The engines there are."""
+
+    NATIVE = "native"
+    NGINX = "nginx"
 
 
 def run(
@@ -32,6 +40,9 @@ def run(
         str | None, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")
     ] = None,
     watch: Annotated[bool, typer.Option(help="Reload when a file of the config changes.")] = True,
+    engine: Annotated[
+        Engine | None, typer.Option(help="What serves, in place of `node.engine`.")
+    ] = None,
     state: StateDir = None,
     node: NodeName = None,
 ) -> None:
@@ -43,6 +54,7 @@ def run(
     Examples:
       headgate run headgate.toml
       headgate run /etc/headgate --workers 4
+      headgate run headgate.toml --engine nginx
       PROXY_UPSTREAM_ADDRS=http://127.0.0.1:8080 headgate run
 
     Signals: SIGTERM and SIGINT drain (the second quits), SIGHUP reloads, SIGUSR1 reopens logs,
@@ -63,6 +75,7 @@ def run(
         admin_hosts=admin_host or [],
         log_level=log_level,
         watch=watch,
+        engine=None if engine is None else engine.value,
     )
     settings = runner.node_settings(request.configs)
     if settings is None:

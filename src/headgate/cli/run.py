@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import headgate
 from headgate.compile.load import load
@@ -38,6 +39,7 @@ class RunRequest:
     admin_hosts: list[str]
     log_level: str | None
     watch: bool
+    engine: Literal["native", "nginx"] | None = None
 
 
 def has_environment_config(environment: Mapping[str, str]) -> bool:
@@ -55,6 +57,8 @@ def node_settings(configs: list[Path]) -> NodeSettings | None:
 
 def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: Path) -> list[str]:
     """The command that this process becomes."""
+    engine = request.engine or settings.engine
+    drain_s = settings.drain_s if engine == "nginx" else 0.0
     options = Options(
         state_dir=str(state_dir),
         configs=[str(path.absolute()) for path in request.configs],
@@ -64,6 +68,8 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         log_level=request.log_level,
         workers=request.workers,
         watch=request.watch,
+        engine=engine,
+        engine_is_forced=request.engine is not None,
     )
     control = [sys.executable, "-P", "-m", "headgate.node", options.encode()]
     supervisor = {
@@ -71,8 +77,8 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         "workers": request.workers or settings.workers,
         "log_level": request.log_level or settings.log_level,
         "control": control,
-        "has_data_plane": True,
-        "control_grace_s": _CONTROL_GRACE_S,
+        "has_data_plane": engine == "native",
+        "control_grace_s": drain_s + _CONTROL_GRACE_S,
     }
     packages = str(Path(headgate.__path__[0]).parent)
     return [sys.executable, "-I", "-S", "-c", _BOOT, packages, json.dumps(supervisor)]

@@ -102,8 +102,7 @@ def _upstreams(before: Look, now: Look, seconds: float) -> Table:
 
 
 def _endpoints(one: Look) -> dict[tuple[str, str], EndpointStatus]:
-    plane = one.status.dataplane
-    upstreams = plane.upstreams if plane is not None else []
+    upstreams = manage.upstreams_of(one.status)
     return {(u.name, e.address): e for u in upstreams for e in u.endpoints}
 
 

@@ -44,6 +44,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     if plan is None:
         return ()
     found = [*_unused_upstreams(loaded, plan), *_without_certificate(loaded, plan)]
+    found += _not_applied(loaded, plan)
     if shadows is not None:
         found += [_shadowed(loaded, shadow) for shadow in shadows(list(plan.objects.values()))]
     return tuple(sorted(found))
@@ -97,6 +98,23 @@ def _unused_upstreams(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
         if upstream.key.name not in used:
             allowed = "a route that forwards to it, or remove it"
             yield _warning(loaded, "upstream", upstream.key.name, "no route uses it", allowed)
+
+
+def _not_applied(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
+    """Routes of a node that only watches an nginx."""
+    node, count = loaded.node, len(_of(plan, "route"))
+    if node is None or node.engine != "nginx" or node.nginx.mode != "observe" or not count:
+        return
+    place = loaded.place("settings", "node", "nginx", "mode")
+    yield Diagnostic(
+        file=place.file if place else "",
+        line=place.line if place else 0,
+        column=place.column if place else 0,
+        path="node.nginx.mode",
+        message=f"nothing is applied in this mode: {count} routes of the config are not served",
+        allowed='`mode = "full"` or `mode = "guest"`, or remove them',
+        severity=Severity.WARNING,
+    )
 
 
 def _without_certificate(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:

@@ -1,11 +1,45 @@
 """`[node]` into the plan's settings and into what stays with the node's own processes."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from headgate.compile.resolved import Resolved
 from headgate.kernel.errors import Invalid
+from headgate.model.nginx import Nginx
 from headgate.model.node import AccessLog, Node
 from headgate.plan import settings as plan
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """A request that a release must answer with `status`."""
+
+    address: str
+    host: str
+    path: str
+    tls: bool
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class NginxSettings:
+    """How an nginx is driven; times are seconds, 0 = off. None = found out when it is needed."""
+
+    binary: str | None = None
+    mode: Literal["full", "guest", "observe"] = "full"
+    start: Literal["own", "systemd", "external"] = "own"
+    conf: str | None = None
+    pid: str | None = None
+    user: str | None = None
+    soak_s: float = 0.0
+    debounce_s: float = 0.1
+    reloads_per_minute: int = 30
+    max_draining: int = 3
+    shutdown_timeout_s: float = 60.0
+    endpoints: Literal["reload", "lua"] = "reload"
+    drift_policy: Literal["report", "heal", "adopt"] = "heal"
+    heal_after_s: float = 60.0
+    probes: tuple[ProbeSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +56,12 @@ class NodeSettings:
     """Worker threads; None = one per core the process may use."""
     log_level: str
     """Of the control process and the supervisor, as of the data plane."""
+    engine: Literal["native", "nginx"] = "native"
+    """What serves the traffic."""
+    nginx: NginxSettings = NginxSettings()
+    """The nginx that is driven where that is the engine."""
+    drain_s: float = 30.0
+    """The longest a drain takes, from its start."""
 
 
 def settings(model: Node) -> Resolved:
@@ -57,6 +97,33 @@ def node_settings(model: Node) -> NodeSettings:
         state_dir=model.state_dir,
         workers=model.workers,
         log_level=model.log_level,
+        engine=model.engine,
+        nginx=_nginx(model.nginx),
+        drain_s=model.drain.deadline.ms / 1000,
+    )
+
+
+def _nginx(model: Nginx) -> NginxSettings:
+    probes = (
+        ProbeSettings(probe.address, probe.host, probe.path, probe.tls, probe.status)
+        for probe in model.probes
+    )
+    return NginxSettings(
+        binary=model.binary,
+        mode=model.mode,
+        start=model.start,
+        conf=model.conf,
+        pid=model.pid,
+        user=model.user,
+        soak_s=model.soak.ms / 1000,
+        debounce_s=model.debounce.ms / 1000,
+        reloads_per_minute=model.reloads_per_minute,
+        max_draining=model.max_draining,
+        shutdown_timeout_s=model.shutdown_timeout.ms / 1000,
+        endpoints=model.endpoints,
+        drift_policy=model.drift.policy or ("heal" if model.mode == "full" else "report"),
+        heal_after_s=model.drift.heal_after.ms / 1000,
+        probes=tuple(probes),
     )
 
 

@@ -20,10 +20,12 @@ from headgate.features.fields import (
 )
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
+from headgate.model.nginx import Nginx
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
 
 LogLevel = Literal["error", "warn", "info", "debug"]
 LogFormat = Literal["json", "combined"]
+Engine = Literal["native", "nginx"]
 DEFAULT_ADMIN = "127.0.0.1:9090"
 
 
@@ -146,6 +148,12 @@ def _no_addresses(value: object) -> object:
 class Node(Options):
     """Settings of the whole node."""
 
+    engine: Engine = Field(
+        default="native", description="What serves the traffic: our own data plane, or an nginx."
+    )
+    nginx: Nginx = Field(
+        default=Nginx(), description="The nginx that is driven where the engine is nginx."
+    )
     log_level: LogLevel = Field(default="info", description="`error`, `warn`, `info` or `debug`.")
     access_log: Annotated[
         AccessLog | None, BeforeValidator(_log), OrWord(("off", "json", "combined"))

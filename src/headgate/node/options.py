@@ -1,5 +1,7 @@
 """What `headgate run` tells the control process, as one JSON argument."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -9,7 +11,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     `configs` are files and directories; empty = the environment alone (`PROXY_*`). `admin`,
     `metrics`, `log_level`, `workers` take the place of what the config says where they are given;
     an empty `admin` serves only the Unix socket. `admin_hosts` are names that requests may give
-    as Host, beside addresses and `localhost`.
+    as Host, beside addresses and `localhost`. `engine` is what the node was started with;
+    `engine_is_forced` says that the command line chose it and not the config.
     """
 
     state_dir: str
@@ -20,6 +23,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     log_level: str | None = None
     workers: int | None = None
     watch: bool = True
+    engine: Literal["native", "nginx"] = "native"
+    engine_is_forced: bool = False
 
     def encode(self) -> str:
         """The argument that `decode` understands."""

@@ -13,6 +13,7 @@ import msgspec
 
 from headgate.compile.located import said
 from headgate.engines.types import EngineUnavailableError
+from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import LinkError
 from headgate.node.ports import Candidate, Ours, Rejected, Serving, Source, Verdict
 from headgate.node.results import Outcome, ReloadResult
@@ -30,8 +31,16 @@ class Wish:
 class Pipeline:
     """Runs reloads one after the other and remembers what is served."""
 
-    def __init__(self, source: Source, serving: Serving, ours: Ours) -> None:
+    def __init__(
+        self,
+        source: Source,
+        serving: Serving,
+        ours: Ours,
+        objections: Callable[[Candidate], tuple[Diagnostic, ...]] = lambda _: (),
+    ) -> None:
+        """`objections`: what speaks against a config before anything is done for it."""
         self._ours = ours
+        self._objections = objections
         self._source = source
         self._serving = serving
         self._wish: Wish | None = None
@@ -126,6 +135,8 @@ class Pipeline:
 
     async def _serve(self, candidate: Candidate) -> Verdict:
         """Serves a candidate whole, or reports why not with nothing changed."""
+        if objections := self._objections(candidate):
+            return Verdict(objections)
         wrong = self._ours.prepare(candidate.node)
         try:
             errors = tuple(said(candidate.locate("settings", "node", ""), one) for one in wrong)

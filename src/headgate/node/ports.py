@@ -77,6 +77,9 @@ class Serving(Protocol):
     on_event: Callable[[str, str, str, dict[str, str]], None]
     """Told what happens there: level (error, warn, info), dotted kind, message, fields."""
 
+    on_wanted: Callable[[], object]
+    """Told that what could not be served before is worth another try."""
+
     def begin(self, about: About) -> None:
         """Takes over what the supervisor holds already, from control processes before us."""
         ...

@@ -11,6 +11,7 @@ from headgate.kernel.diagnostics import Diagnostic, Severity, render_text
 from headgate.node import logs
 from headgate.node.admin.app import admin_app, metrics_app
 from headgate.node.link import LinkError
+from headgate.node.report import about_supervisor
 from headgate.node.results import Outcome, ReloadResult
 from headgate.node.state import Node
 
@@ -40,6 +41,7 @@ class ControlProcess:
         node.pipeline.on_result = self._report
         node.linter.on_found = self._warn
         node.serving.on_event = self._happened
+        node.serving.on_wanted = lambda: node.pipeline.reload("another try")
         self._spawn(node.pipeline.run())
         self._spawn(node.linter.run())
         self._spawn(self._follow_supervisor())
@@ -142,10 +144,12 @@ class ControlProcess:
         self._node.leave(1)
 
     async def _close(self) -> None:
+        about = await about_supervisor(self._node)
+        ends = about is not None and about.phase != "running"
         await self._node.servers.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_GRACE_S)
-        await self._node.serving.close(ends=self._node.is_draining)
+        await self._node.serving.close(ends=ends)
         await self._node.link.close()

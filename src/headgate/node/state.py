@@ -10,6 +10,7 @@ from headgate.node.linter import Linter
 from headgate.node.options import Options
 from headgate.node.pipeline import Pipeline
 from headgate.node.ports import Serving, Source
+from headgate.node.serving.choice import same_engine
 
 
 class Node:
@@ -25,7 +26,7 @@ class Node:
         self.events = EventLog()
         self.serving = serving
         self.servers = AdminServers(options)
-        self.pipeline = Pipeline(source, serving, self.servers)
+        self.pipeline = Pipeline(source, serving, self.servers, same_engine(options))
         self.linter = Linter(idle=self.pipeline.idle)
         self.is_draining = False
         self.was_serving = False

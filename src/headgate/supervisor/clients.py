@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.supervisor import jobs, leaving
+from headgate.supervisor import control, jobs, leaving
 from headgate.supervisor.commands import Notify, Reply
 from headgate.supervisor.cpus import MAX_WORKERS
 from headgate.supervisor.state import Job
@@ -88,11 +88,17 @@ def _change(state: State, client: int, message: Message) -> None:
     if state.phase != "running":
         state.emit(Reply(client, {"id": request, "ok": False, "error": "the node is leaving"}))
         return
+    op = str(message["op"])
     if not state.settings.has_data_plane:
-        why = "this node has no data plane of its own: its engine is nginx"
+        if op == "upgrade":
+            # Nothing is handed over: nginx serves on, and the next control process finds it.
+            state.emit(Reply(client, {"id": request, "ok": True, "dataplane": None}))
+            control.replace(state)
+            return
+        why = "nginx opens the listeners of this node: its engine is nginx"
         state.emit(Reply(client, {"id": request, "ok": False, "error": why}))
         return
-    job = Job(str(message["op"]), client, request)
+    job = Job(op, client, request)
     addresses, backlog = message.get("addresses"), message.get("backlog")
     if isinstance(addresses, list):
         job.addresses = tuple(str(address) for address in addresses)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+
 from headgate.supervisor import jobs, leaving
-from headgate.supervisor.commands import SpawnControl
+from headgate.supervisor.commands import SignalControl, SpawnControl
 from headgate.supervisor.planes import reason
 from headgate.supervisor.state import DEAD_ON_ARRIVAL, EXIT_CANNOT, EXIT_CONFIG, Job
 
@@ -18,6 +20,13 @@ def spawn(state: State) -> None:
     state.control_alive = True
     state.control_is_connected = False
     state.emit(SpawnControl())
+
+
+def replace(state: State) -> None:
+    """Has the control process end; the next one runs the code that is installed by then."""
+    if state.control_alive:
+        state.control_replaced = True
+        state.emit(SignalControl(signal.SIGTERM))
 
 
 def exited(state: State, status: int) -> None:

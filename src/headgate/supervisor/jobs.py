@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-
-from headgate.supervisor import clients, planes
+from headgate.supervisor import clients, control, planes
 from headgate.supervisor.commands import (
     CloseSockets,
     OpenSockets,
@@ -12,7 +10,6 @@ from headgate.supervisor.commands import (
     Reply,
     Send,
     SendSockets,
-    SignalControl,
 )
 from headgate.supervisor.state import JOB_S, Job
 
@@ -201,9 +198,8 @@ def _done(state: State, job: Job) -> None:
         # Last, so that the answer is written before the control process is told to go: the next
         # one runs the code that is installed now.
         _finish(state, {"ok": True, "dataplane": clients.dataplane(state)})
-        if state.control_alive and job.replaces_control:
-            state.control_replaced = True
-            state.emit(SignalControl(signal.SIGTERM))
+        if job.replaces_control:
+            control.replace(state)
         return
     if job.own:
         clients.ready(state)  # the last good plan is served

@@ -96,6 +96,8 @@ class Machine:
                 state.emit(Send(generation, {"op": "reopen_logs"}))
         elif name == "USR2" and state.settings.has_data_plane:
             jobs.add(state, Job("upgrade", None))
+        elif name == "USR2":
+            control.replace(state)
 
     def _tick(self) -> None:
         timers = self.state.timers

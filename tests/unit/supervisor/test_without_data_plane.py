@@ -1,5 +1,7 @@
 """The supervisor of a node whose traffic nginx serves: it looks after the control process alone."""
 
+import signal
+
 import pytest
 
 from headgate.supervisor import commands as cmd
@@ -25,7 +27,7 @@ def test_only_the_control_process_is_started(machine: Machine) -> None:
     assert [type(command) for command in commands] == [cmd.SpawnControl]
 
 
-@pytest.mark.parametrize("op", ["listen", "release", "upgrade"])
+@pytest.mark.parametrize("op", ["listen", "release"])
 def test_what_needs_a_data_plane_is_refused(machine: Machine, op: str) -> None:
     machine.handle(ev.Begin(), 100.0)
     [reply] = said(machine, op, addresses=["127.0.0.1:80"])
@@ -34,9 +36,38 @@ def test_what_needs_a_data_plane_is_refused(machine: Machine, op: str) -> None:
     assert "nginx" in str(reply.message["error"])
 
 
-def test_an_upgrade_by_signal_and_another_count_of_workers_start_nothing(machine: Machine) -> None:
+def test_an_upgrade_replaces_the_control_process_after_it_was_answered(machine: Machine) -> None:
     machine.handle(ev.Begin(), 100.0)
-    assert machine.handle(ev.SignalCame("USR2"), 100.0) == []
+    reply, told = said(machine, "upgrade")
+    assert isinstance(reply, cmd.Reply)
+    assert reply.message["ok"] is True
+    assert told == cmd.SignalControl(signal.SIGTERM)
+    [status] = said(machine, "status")
+    assert isinstance(status, cmd.Reply)
+    assert status.message["control_is_connected"] is False
+    commands = machine.handle(ev.ControlExited(0), 102.0)
+    assert [type(command) for command in commands] == [cmd.SpawnControl]
+    [status] = said(machine, "status")
+    assert isinstance(status, cmd.Reply)
+    assert status.message["restarts"] == {"dataplane": 0, "control": 0}
+
+
+def test_an_upgrade_by_signal_does_the_same(machine: Machine) -> None:
+    machine.handle(ev.Begin(), 100.0)
+    told = machine.handle(ev.SignalCame("USR2"), 100.0)
+    assert told == [cmd.SignalControl(signal.SIGTERM)]
+
+
+def test_an_upgrade_while_the_node_leaves_is_refused(machine: Machine) -> None:
+    machine.handle(ev.Begin(), 100.0)
+    machine.handle(ev.SignalCame("TERM"), 100.5)
+    [reply] = said(machine, "upgrade")
+    assert isinstance(reply, cmd.Reply)
+    assert reply.message["error"] == "the node is leaving"
+
+
+def test_another_count_of_workers_starts_nothing(machine: Machine) -> None:
+    machine.handle(ev.Begin(), 100.0)
     assert [type(command) for command in said(machine, "workers", count=4)] == [cmd.Reply]
 
 

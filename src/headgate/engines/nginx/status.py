@@ -1,6 +1,8 @@
-"""How a driven nginx is, for the admin API and `headgate nginx status`."""
+"""How a driven or watched nginx is, for the admin API, `headgate status` and `top`."""
 
 import msgspec
+
+from headgate.engines.types import UpstreamStatus
 
 
 class LastApply(msgspec.Struct, frozen=True):
@@ -14,11 +16,27 @@ class LastApply(msgspec.Struct, frozen=True):
     verified_s: float = 0.0
 
 
+class CertificateStatus(msgspec.Struct, frozen=True):
+    """A certificate that a watched nginx names; `not_after` is Unix seconds, 0 = not known.
+
+    `problems` are findings about it, such as `expires_soon: it expires in 9 days`.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    not_after: float
+    problems: tuple[str, ...] = ()
+
+
 class NginxStatus(msgspec.Struct, frozen=True):
     """One nginx. Generations are None where there is none or it does not answer.
 
     `state` is the state of drift, `warning` says what keeps it from being safe: no guard before
-    boot, a degraded instance, a missing right. `hold` is empty without one.
+    boot, an nginx.conf that does not include us any more. `boot_safe` is None where nothing is
+    applied (mode observe). `hold` is empty without one. `restarts` counts masters that others
+    started since the control process began, `upstreams` are those of the plan, or those of the
+    config that is watched; `certificates` are told in mode observe. `endpoint_updates` are changes
+    of endpoints without a reload, `endpoint_error` says why the last one took a reload.
     """
 
     root: str
@@ -32,10 +50,17 @@ class NginxStatus(msgspec.Struct, frozen=True):
     running: int | None
     known_good: int | None
     state: str
-    boot_safe: bool
+    boot_safe: bool | None
     degraded: bool
+    start: str = "own"
+    conf: str = ""
     hold: str = ""
     warning: str = ""
     last_apply: LastApply | None = None
     applied: int = 0
     rejected: int = 0
+    restarts: int = 0
+    endpoint_updates: int = 0
+    endpoint_error: str = ""
+    upstreams: list[UpstreamStatus] = []
+    certificates: tuple[CertificateStatus, ...] = ()

@@ -42,7 +42,8 @@ class Target:
     `user` is None where the master is not root (workers then run as the master's user).
     `workers` is a count, None = `auto`. `root` is the folder that `current` is in. `system_roots`
     is the system's bundle of roots in PEM, None where it has none. `shutdown_timeout_s`: old
-    workers' connections are cut after it, 0 = never.
+    workers' connections are cut after it, 0 = never. `endpoints` "lua": they are in a table that
+    workers share, where that can be.
     """
 
     capabilities: Capabilities
@@ -57,6 +58,7 @@ class Target:
     workers: int | None = None
     system_roots: str | None = None
     shutdown_timeout_s: float = 60.0
+    endpoints: Literal["reload", "lua"] = "reload"
 
 
 class RenderedFile(msgspec.Struct, frozen=True):

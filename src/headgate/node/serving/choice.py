@@ -1,13 +1,39 @@
 """Which engine serves: the one place that chooses."""
 
+from collections.abc import Callable
+
+from headgate.compile.located import said
 from headgate.engines.native.engine import NativeEngine
+from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.about import version
 from headgate.node.link import SupervisorLink
 from headgate.node.options import Options
-from headgate.node.ports import Serving
+from headgate.node.ports import Candidate, Serving
 from headgate.node.serving.native import NativeServing
 
 
 def make_serving(options: Options, link: SupervisorLink) -> Serving:
     """The engine that the options name."""
+    if options.engine == "nginx":
+        # Here, so that it takes no memory of a native node.
+        from headgate.node.serving.nginx import NginxServing
+
+        return NginxServing(options.state_dir, options.workers)
     return NativeServing(NativeEngine(version()), link, options.workers)
+
+
+def same_engine(options: Options) -> Callable[[Candidate], tuple[Diagnostic, ...]]:
+    """Objects to a config for another engine than the one that runs.
+
+    What the command line chose is not the config's to change.
+    """
+
+    def objections(candidate: Candidate) -> tuple[Diagnostic, ...]:
+        wanted = candidate.node.engine
+        if options.engine_is_forced or wanted == options.engine:
+            return ()
+        place = candidate.locate("settings", "node", "engine")
+        why = f'the node runs with engine "{options.engine}"; restart it to run with "{wanted}"'
+        return (said(place, why),)
+
+    return objections

@@ -8,6 +8,7 @@ from headgate.compile.located import said
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.native.types import Applied, DataPlaneStatus, Refused
+from headgate.engines.nginx.status import NginxStatus
 from headgate.engines.types import EngineUnavailableError, ObjectError, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import About, AddressError, BusyError, DataPlane
@@ -29,6 +30,7 @@ class NativeServing:
         self.planes = DataPlanes()
         self.engine = engine
         self.on_event: Callable[[str, str, str, dict[str, str]], None] = lambda *_: None
+        self.on_wanted: Callable[[], object] = lambda: None
         self._listening: set[str] = set()
         self._sockets = sockets
         self._workers = workers
@@ -92,6 +94,10 @@ class NativeServing:
             return await self.engine.client().status(endpoints=True)
         return None
 
+    async def nginx(self) -> NginxStatus | None:
+        """There is none."""
+        return None
+
     async def metrics(self) -> bytes | None:
         """The data plane's families; None while it is being replaced."""
         with contextlib.suppress(EngineUnavailableError):
@@ -135,9 +141,12 @@ class NativeServing:
 def _addresses(plan: Plan) -> Iterator[tuple[str, Listener, str]]:
     """(listener's name, listener, address) of every address of a plan."""
     for key, entry in plan.objects.items():
-        if isinstance(entry.value, Listener):
-            for address in entry.value.addresses:
-                yield key.name, entry.value, address
+        if key.kind != "listener":
+            continue
+        listener = entry.value
+        if isinstance(listener, Listener):
+            for address in listener.addresses:
+                yield key.name, listener, address
 
 
 def _busy(candidate: Candidate, errors: tuple[AddressError, ...]) -> tuple[Diagnostic, ...]:

@@ -124,9 +124,8 @@ impl Worker {
         };
         counters.accepted.add(1);
         if let Some(why) = self.shared.admit(&self.held.settings, entry, peer.ip()) {
-            // Counted first: who sees the reset may ask for the figures.
+            // Counted before it is seen; a reset, since an end of stream would look like an answer.
             self.counters.refuse(why);
-            // A reset tells the client at once; an end of stream would look like an answer.
             hg_net::close_with_reset(fd);
             return;
         }

@@ -139,8 +139,8 @@ class NginxInstance:
         """
         if self.place.is_sidecar:
             raise RightMissingError(
-                "nginx does not run, and it is not ours to start: what runs its container, or "
-                "whoever starts it here, has to"
+                "nginx does not run and is not ours to start: in another container it is "
+                "started by what runs that container, else by whoever starts it here"
             )
         if self.place.unit is not None:
             systemctl = shutil.which("systemctl") or "/usr/bin/systemctl"

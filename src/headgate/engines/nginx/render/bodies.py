@@ -7,7 +7,7 @@ where a middleware needs to know which.
 from dataclasses import dataclass, field
 from typing import Final
 
-from headgate.engines.nginx.render import forwarded, names, timeouts, upstreams
+from headgate.engines.nginx.render import forwarded, lua, names, timeouts, upstreams
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.precedence import Candidate
 from headgate.features.nginx import Parts, Scope, as_arg, merged
@@ -136,7 +136,7 @@ class Bodies:
         if chain.answer is not None:
             return Body(place, (*nodes, *self._answer(chain.answer)), beside)
         target = self.ctx.upstreams.get(upstream or "")
-        if target is None or upstream is None or not upstreams.is_usable(target):
+        if target is None or upstream is None or not upstreams.is_usable(target, self.ctx):
             return Body(place, (*nodes, _unavailable()), beside)
         return Body(place, (*nodes, *self._forward(name, route, upstream, target, chain)), beside)
 
@@ -200,6 +200,8 @@ class Bodies:
             nodes += [directive("proxy_hide_header", Plain(header)) for header in hidden]
         nodes += _added(headers.lines)
         nodes += upstreams.tls(target, upstream, ctx)
+        if lua.is_dynamic(target, ctx):
+            nodes += lua.unavailable()
         scheme = "https" if target.tls is not None else "http"
         path: Parts = (chain.path, Var("hg_query"))
         if route.forward_raw_path and chain.path == Var("hg_path"):

@@ -7,6 +7,7 @@ from headgate.engines.nginx.render import (
     forwarded,
     listening,
     logs,
+    lua,
     prelude,
     timeouts,
     upstreams,
@@ -46,7 +47,7 @@ def main(ctx: Context, hashes: list[Node]) -> list[Node]:
     """nginx.conf where it is ours."""
     target = ctx.target
     workers = str(target.workers) if target.workers else "auto"
-    nodes: list[Node] = [comment("Rendered by headgate; edits are drift")]
+    nodes: list[Node] = [comment("Rendered by headgate; edits are drift"), *lua.modules(ctx)]
     if target.user is not None:
         nodes.append(directive("user", Plain(target.user)))
     nodes += [
@@ -81,7 +82,7 @@ def http(ctx: Context) -> list[Node]:
     files = ["maps/request.conf", "maps/client.conf", "maps/routes.conf", "upstreams.conf"]
     includes = [*files, "http/*.conf", "status.conf"]
     declared, _ = listening.limits(ctx)
-    nodes = [*logs.directives(ctx)]
+    nodes = [*logs.directives(ctx), *lua.http(ctx)]
     if ctx.target.mode == "guest":
         nodes = [node for node in nodes if not _is_log(node)]
         includes.insert(0, "generation.conf")
@@ -187,6 +188,7 @@ def status(ctx: Context) -> list[Node]:
         *(directive("set", Var(name), Literal("")) for name in _SET),
         *faults.place(),
         *locations,
+        *lua.location(ctx),
     ]
     return [comment("Status"), directive("server", children=server)]
 

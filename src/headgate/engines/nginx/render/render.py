@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from headgate.engines.nginx.render import hashes, listening, main_file, servers, upstreams
+from headgate.engines.nginx.render import hashes, listening, lua, main_file, servers, upstreams
 from headgate.engines.nginx.render.context import Context, context_of
 from headgate.engines.nginx.types import CannotExpress, Rendered, RenderedFile, Target
 from headgate.kernel.ids import BlobId
@@ -21,6 +21,7 @@ def render(
     """
     ctx = context_of(plan, blobs, target)
     listening.check(ctx)
+    lua.check(ctx)
     found = servers.sites(ctx)
     files = _files(ctx, found)
     problems = ctx.findings.problems

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from headgate.engines.nginx.render import names
+from headgate.engines.nginx.render import lua, names
 from headgate.engines.nginx.render.context import Context
 from headgate.features.nginx import About
 from headgate.features.nginx_registry import BALANCERS, balance_key
@@ -28,13 +28,16 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     """The `upstream` block; empty when no endpoint takes anything."""
     about = ctx.findings.of("upstream", name)
     _check(upstream, about)
+    if lua.is_dynamic(upstream, ctx):
+        nodes = lua.servers(upstream) + _pool(upstream, lua.KEPT_ENDPOINTS, ctx, about)
+        return _block(name, nodes)
     key = balance_key(upstream.balance)
     within = f"balance.{key}" if isinstance(upstream.balance, HashBalance) else "balance"
     method = BALANCERS[key](upstream.balance, ctx.shared, ctx.has, about.at(within))
     used = [(i, e) for i, e in enumerate(upstream.endpoints) if e.weight]
     if not used:
         return []
-    nodes: list[Node] = []
+    nodes = []
     if ctx.has("zone"):
         size = _ZONE_BASE + len(used) // _ENDPOINTS_PER_KIB
         zone = names.zone("up", name, size)
@@ -47,8 +50,12 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
         nodes.append(_server(endpoint, upstream, ctx, about.at(f"endpoints[{index}]")))
     if all(endpoint.backup for _, endpoint in used):
         about.refuse("endpoints", "nginx needs an endpoint that is no backup")
-    nodes += _pool(upstream, ctx, about)
+    nodes += _pool(upstream, len(upstream.endpoints), ctx, about)
     nodes += _resolver(upstream, ctx)
+    return _block(name, nodes)
+
+
+def _block(name: str, nodes: list[Node]) -> list[Node]:
     text = comment(f"upstream {name}")
     return [text, directive("upstream", Word(names.upstream(name)), children=nodes)]
 
@@ -110,13 +117,13 @@ def _is_named(address: str) -> bool:
     return not (address.startswith(("unix:", "[")) or host.replace(".", "").isdigit())
 
 
-def _pool(upstream: Upstream, ctx: Context, about: About) -> list[Node]:
+def _pool(upstream: Upstream, endpoints: int, ctx: Context, about: About) -> list[Node]:
     pool = upstream.pool
     if not pool.max_idle or not ctx.has("keepalive"):
         return []
     # nginx sets the memory for all of them aside, 136 bytes each, in every upstream.
     each = pool.max_idle if pool.max_idle != Pool().max_idle else _KEPT_IDLE
-    idle = min(each * len(upstream.endpoints), _MAX_KEEPALIVE)
+    idle = min(each * endpoints, _MAX_KEEPALIVE)
     nodes: list[Node] = [directive("keepalive", Word(str(idle)))]
     if ctx.has("keepalive_requests"):
         nodes.append(directive("keepalive_requests", Word(str(_MANY))))
@@ -139,8 +146,10 @@ def time(milliseconds: int) -> Word:
     return Word(f"{ms}ms")
 
 
-def is_usable(upstream: Upstream) -> bool:
-    """Whether any endpoint takes requests."""
+def is_usable(upstream: Upstream, ctx: Context) -> bool:
+    """Whether any endpoint takes requests, or may come to without a reload."""
+    if lua.is_dynamic(upstream, ctx):
+        return True
     return any(endpoint.weight for endpoint in upstream.endpoints)
 
 

@@ -1,0 +1,1 @@
+"""`headgate nginx …`: an nginx that is run, watched or taken over."""

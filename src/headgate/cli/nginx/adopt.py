@@ -1,0 +1,67 @@
+"""`headgate nginx adopt`: everything about an nginx that runs, without touching it."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from headgate.cli.output import Format, Output, complain, show
+
+
+def adopt(
+    pid: Annotated[
+        int | None, typer.Option(min=1, help="The master's pid, where several run.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=600, help="How long rates are measured.")
+    ] = 3.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, until interrupted.")] = False,
+    ask_status: Annotated[
+        bool,
+        typer.Option(
+            "--ask-status",
+            help="Ask the status page even where that leaves a line in an access log.",
+        ),
+    ] = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Show all there is to know of a running nginx: hosts, routes, certificates, findings, rates.
+
+    Nothing is changed: files are read, its logs are followed, its TLS listeners get a handshake.
+    Needs the right to read its config; for other users' processes that is root.
+
+    \b
+    Examples:
+      headgate nginx adopt
+      headgate nginx adopt --watch
+      headgate nginx adopt --output json --seconds 10
+    """
+    from headgate.cli.nginx import adopt_view
+    from headgate.engines.nginx.observe.adoption import adopt as looked_at
+    from headgate.engines.nginx.observe.masters import running
+
+    found = [one for one in running() if pid is None or one.master.pid == pid]
+    if not found:
+        where = f" with pid {pid}" if pid is not None else ""
+        raise complain(f"no nginx master runs here{where}, or we may not see it")
+    every = [looked_at(one, ask_logged_status=ask_status) for one in found]
+    if not watch:
+        pictures = [one.now(seconds) for one in every]
+        show(pictures, output, lambda all_: "".join(adopt_view.text(one) for one in all_))
+        return
+    try:
+        while True:
+            for one in every:
+                picture = one.now(seconds)
+                if output is Format.JSON:
+                    show(picture, output, adopt_view.live_text)
+                else:
+                    sys.stdout.write(adopt_view.live_text(picture))
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command()(adopt)

@@ -1,0 +1,41 @@
+"""`headgate nginx guard`: before nginx starts, the last verified release becomes `current`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate.cli.output import FAILED
+from headgate.cli.places import NodeName, StateDir, state_dir
+
+
+def guard(
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="The nginx folder of the node. [default: STATE_DIR/nginx]", metavar="DIR"
+        ),
+    ] = None,
+    state: StateDir = None,
+    node: NodeName = None,
+) -> None:
+    """Make sure that nginx starts with the last verified release, also after a crash mid-apply.
+
+    For `ExecStartPre=` of nginx's unit or a container's entrypoint; needs no running node. Exit
+    code 0: nginx may start; 1: there is nothing verified to start with.
+
+    \b
+    Examples:
+      headgate nginx guard
+      headgate nginx guard --root /var/lib/headgate/default/nginx
+    """
+    from headgate.engines.nginx.apply.guard import main
+
+    code = main(["--root", str(root or state_dir(state, node) / "nginx")])
+    if code:
+        raise typer.Exit(FAILED)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command()(guard)

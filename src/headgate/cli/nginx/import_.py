@@ -1,0 +1,74 @@
+"""`headgate nginx import`: an nginx config as one of ours, without losing a directive."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate.cli.output import BAD_CONFIG, USAGE, Format, Output, complain, show
+
+
+def import_(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="nginx.conf, its directory, or the output of `nginx -T`."),
+    ] = None,
+    running: Annotated[
+        bool, typer.Option("--running", help="Import what the nginx here runs with.")
+    ] = False,
+    pid: Annotated[
+        int | None, typer.Option(min=1, help="The master's pid, where several run.")
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(help="Write headgate.toml, verbatim/ and import.json into this new folder."),
+    ] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Turn an nginx config into one of ours; what has no counterpart is kept verbatim.
+
+    Reports what became model, what was kept and why, what differs, and what is risky. Nothing is
+    written without --into, and nginx's own files are never changed. A config that cannot be taken
+    over whole is refused with file, line and directive.
+
+    \b
+    Examples:
+      headgate nginx import /etc/nginx --into imported
+      headgate nginx import --running --output json
+    """
+    from headgate.engines.nginx.importing.bundle import to_files
+    from headgate.engines.nginx.importing.imported import ImportRefusedError
+    from headgate.engines.nginx.importing.recognise import import_tree
+    from headgate.engines.nginx.importing.report import report, to_text
+    from headgate.engines.nginx.importing.source import (
+        NoSourceError,
+        tree_at,
+        tree_of_running,
+        write_bundle,
+    )
+    from headgate.engines.nginx.linting.lint import lint
+    from headgate.engines.nginx.types import RightMissingError
+
+    if (path is None) == (not running):
+        raise complain("name a config, or --running", USAGE)
+    try:
+        tree = tree_at(path) if path is not None else tree_of_running(pid)
+        imported = import_tree(tree)
+    except (NoSourceError, RightMissingError, LookupError) as error:
+        raise complain(str(error)) from None
+    except ImportRefusedError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{problem}\n")
+        raise complain("refused; nothing was changed", BAD_CONFIG) from None
+    if into is not None:
+        try:
+            write_bundle(to_files(imported), into)
+        except OSError as error:
+            raise complain(f"{into}: {error.strerror}") from None
+    show(report(imported, lint(tree)), output, to_text)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command("import")(import_)

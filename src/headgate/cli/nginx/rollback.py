@@ -1,0 +1,97 @@
+"""`headgate nginx rollback`: back to a release that served before, verified like any other."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headgate.cli.output import FAILED, Format, Output, complain, show
+from headgate.cli.places import NodeName, StateDir, state_dir
+
+if TYPE_CHECKING:
+    from headgate.engines.nginx.apply.results import Result
+
+
+def rollback(
+    release: Annotated[
+        str | None,
+        typer.Argument(
+            help="Its name, or its generation. [default: previous]", metavar="[RELEASE]"
+        ),
+    ] = None,
+    hold: Annotated[
+        str, typer.Option("--hold", help='Hold afterwards, so that nothing undoes it; "off".')
+    ] = "30m",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT")] = "rolled back by hand",
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="With its old certificates and password files, not with those of today.",
+        ),
+    ] = False,
+    state: StateDir = None,
+    node: NodeName = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Have nginx serve a release that it served before; works without a running node.
+
+    Certificates renewed since then and credentials revoked since then are kept. The release is
+    tested and verified; what does not serve is undone.
+
+    \b
+    Examples:
+      headgate nginx rollback
+      headgate nginx rollback 17 --hold 2h --reason "17 was the last without 502s"
+    """
+    from headgate.engines.nginx.apply.results import Rejected
+    from headgate.kernel.errors import Invalid
+    from headgate.kernel.units import Duration
+
+    try:
+        seconds = 0.0 if hold == "off" else Duration.parse(hold).ms / 1000
+    except Invalid as error:
+        raise typer.BadParameter(str(error), param_hint="--hold") from None
+    root = state_dir(state, node) / "nginx"
+    result = _rolled_back(root, release, exact=exact, hold_s=seconds, reason=reason)
+    if isinstance(result, Rejected):
+        raise complain(result.text(), FAILED)
+    show(result, output, lambda one: f"serves release {one.release}, verified\n")
+
+
+def _rolled_back(
+    root: Path, release: str | None, *, exact: bool, hold_s: float, reason: str
+) -> "Result":
+    """How it ended; held before a node could object, and not held if it did not succeed."""
+    from headgate.engines.nginx.apply.here import NotHereError, recall
+    from headgate.engines.nginx.apply.hold import BadHoldError, read_hold, release_hold, set_hold
+    from headgate.engines.nginx.apply.results import Applied
+    from headgate.engines.nginx.apply.rollback import NoReleaseError, choose, roll_back
+    from headgate.engines.nginx.releases.objects import DamagedObjectError
+    from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
+
+    try:
+        here = recall(root)
+        store = Store(root, group=here.group)
+        choose(store, release)
+        was_held = read_hold(root) is not None
+    except (NotHereError, NoReleaseError, BadHoldError) as error:
+        raise complain(str(error)) from None
+    if hold_s:
+        typer.echo(set_hold(root, hold_s, reason).text(time.time()), err=True)
+    is_served = False
+    try:
+        result = roll_back(here.applier(root), store, release, exact=exact)
+        is_served = isinstance(result, Applied)
+        return result
+    except (UnknownReleaseError, DamagedObjectError) as error:
+        raise complain(str(error)) from None
+    finally:
+        if hold_s and not is_served and not was_held:
+            release_hold(root)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command()(rollback)

@@ -1,0 +1,129 @@
+"""`headgate nginx status`: how the nginx of a node is, whether the node runs or not."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from headgate.cli.output import FAILED, Format, Output, complain, show
+from headgate.cli.places import NodeName, StateDir, state_dir
+
+if TYPE_CHECKING:
+    from headgate.engines.nginx.observe.managed import Managed
+    from headgate.engines.nginx.status import NginxStatus
+
+
+def status(
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="The nginx folder of the node. [default: STATE_DIR/nginx]", metavar="DIR"
+        ),
+    ] = None,
+    state: StateDir = None,
+    node: NodeName = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Show an nginx that a node drives: generations, releases, drift, workers, hold, boot safety.
+
+    Needs no running node; one that runs is asked too. Exit code 1 when nginx is not in sync or
+    does not run.
+
+    \b
+    Examples:
+      headgate nginx status
+      headgate nginx status --root /var/lib/headgate/default/nginx --output json
+    """
+    from headgate.engines.nginx.apply.here import NotHereError
+    from headgate.engines.nginx.observe.managed import managed
+
+    folder = root or state_dir(state, node) / "nginx"
+    try:
+        found = msgspec.structs.replace(managed(folder), node=_node(folder.parent))
+    except NotHereError as error:
+        raise complain(str(error)) from None
+    show(found, output, text)
+    if found.drift != ("in sync",) or found.problems:
+        raise typer.Exit(FAILED)
+
+
+def _node(state: Path) -> "NginxStatus | None":
+    """What the node with this state directory says of its nginx; None without one."""
+    from headgate.cli import calls, manage
+
+    try:
+        return manage.status(state).nginx
+    except calls.NoNodeError:
+        return None
+
+
+def text(one: "Managed") -> str:
+    """A line for each thing there is to know."""
+    lines = [
+        f"state        {', '.join(one.drift) or 'no release'}",
+        *(f"             {edit}" for edit in one.edits[:20]),
+        f"generation   desired {_or_none(one.desired)}, on disk {_or_none(one.on_disk)},"
+        f" running {' and '.join(map(str, one.running)) or 'none'}",
+        *(f"{link:12} {name}" for link, name in one.links.items()),
+        f"releases     {len(one.releases)}",
+        f"processes    {_processes(one)}",
+        *(f"             {line}" for line in _draining(one)),
+        f"hold         {one.hold.text(time.time()) if one.hold else 'none'}",
+        f"boot safe    {'yes' if one.is_boot_safe else 'NO'}: {one.boot_safe_why}",
+        f"last apply   {_last(one)}",
+        f"node         {_said(one.node)}",
+        *(f"problem      {problem}" for problem in one.problems),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _processes(one: "Managed") -> str:
+    if one.master is None:
+        return "no master runs"
+    serving = [worker for worker in one.workers if not worker.draining]
+    resident = sum(worker.resident_bytes for worker in one.workers)
+    upgrade = ", a binary upgrade is under way" if one.is_upgrading else ""
+    return (
+        f"master {one.master}, {len(serving)} workers,"
+        f" {len(one.workers) - len(serving)} draining, {resident / 1024**2:.0f} MiB{upgrade}"
+    )
+
+
+def _draining(one: "Managed") -> list[str]:
+    return [
+        f"worker {worker.pid} drains, started {worker.age_s:.0f} s ago,"
+        f" {worker.resident_bytes / 1024**2:.0f} MiB"
+        for worker in one.workers
+        if worker.draining
+    ]
+
+
+def _last(one: "Managed") -> str:
+    last = one.last_apply
+    if last is None:
+        return "none"
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last.at))
+    back = f", back to {last.went_back_to}" if last.went_back_to else ""
+    ended = {"served": "serves", "open": f"open at {last.step}"}.get(
+        last.ended, f"{last.ended} at {last.step}{back}"
+    )
+    return f"generation {last.generation} {ended} ({at})"
+
+
+def _said(node: "NginxStatus | None") -> str:
+    if node is None:
+        return "does not run, or does not answer"
+    degraded = ", DEGRADED" if node.degraded else ""
+    warning = f"; {node.warning}" if node.warning else ""
+    return f"runs, {node.applied} applied, {node.rejected} rejected{degraded}{warning}"
+
+
+def _or_none(value: int | None) -> str:
+    return "none" if value is None else str(value)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command()(status)

@@ -1,0 +1,70 @@
+"""`headgate nginx upgrade`: the binary on disk takes over from the one that runs."""
+
+from typing import Annotated
+
+import typer
+
+from headgate.cli.output import FAILED, Format, Output, complain, show
+from headgate.cli.places import NodeName, StateDir, state_dir
+
+
+def upgrade(
+    soak: Annotated[
+        str, typer.Option("--soak", help="How long the new binary must go on answering.")
+    ] = "5s",
+    drain: Annotated[
+        str, typer.Option("--drain", help="How long old workers may finish what they do.")
+    ] = "1m",
+    state: StateDir = None,
+    node: NodeName = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Replace the running nginx by the binary on disk, without a refused connection.
+
+    The new master starts on the old one's sockets; the old one leaves once workers of the new one
+    have answered throughout the soak. Whatever fails on the way is undone. An upgrade that was
+    interrupted is gone on with. Works without a running node.
+
+    \b
+    Examples:
+      headgate nginx upgrade
+      headgate nginx upgrade --soak 1m
+    """
+    from headgate.engines.nginx.apply.here import NotHereError, recall
+    from headgate.engines.nginx.apply.lock import BusyError, locked
+    from headgate.engines.nginx.apply.statussocket import ask
+    from headgate.engines.nginx.instance import NginxInstance
+    from headgate.engines.nginx.types import Process, RightMissingError
+    from headgate.engines.nginx.upgrade import State, Times
+    from headgate.engines.nginx.upgrade import upgrade as upgraded
+    from headgate.kernel.errors import Invalid
+    from headgate.kernel.units import Duration
+
+    root = state_dir(state, node) / "nginx"
+    try:
+        times = Times(soak=Duration.parse(soak).ms / 1000, leave=Duration.parse(drain).ms / 1000)
+        here = recall(root)
+        if here.place.is_sidecar:
+            raise complain("nginx in another container is replaced with its container")
+        instance = NginxInstance(here.place)
+
+        def serves(new: Process) -> bool:
+            answer = ask(here.settings.status_socket)
+            workers = {worker.pid for worker in instance.workers_of(new)}
+            return answer is not None and answer.pid in workers
+
+        with locked(root):
+            result = upgraded(instance, serves, times)
+    except Invalid as error:
+        raise typer.BadParameter(str(error)) from None
+    except (NotHereError, BusyError, RightMissingError, ProcessLookupError) as error:
+        raise complain(str(error)) from None
+    if result.state is not State.DONE:
+        raise complain(f"{result.state}: {result.why}", FAILED)
+    digest = instance.running_digest()
+    show(result, output, lambda _: f"runs the binary on disk ({(digest or 'unknown')[:12]})\n")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command()(upgrade)

@@ -1,0 +1,74 @@
+"""The file that nginx begins with: `<root>/endpoints`, beside the releases and part of none.
+
+It is written, durably, before nginx is told, so that a start or a reload never goes back to older
+endpoints; and it keeps those of every upstream that a release on disk names, so that going back to
+any of them finds its upstreams.
+"""
+
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from headgate.engines.nginx.endpoints.table import BadTableError, Table, decode, encode
+from headgate.engines.nginx.releases.links import sync_folder
+from headgate.engines.nginx.releases.names import RELEASES
+from headgate.engines.nginx.render.lua import NAMES
+
+FILE: Final = "endpoints"
+_HEAD: Final = re.compile(rb"key ([0-9a-f]{32})\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the file has: `key` is what nginx wants to be shown before it takes a table."""
+
+    key: str
+    table: Table
+
+
+class KeptFile:
+    """The file below `root`, the folder of the releases."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._path = root / FILE
+
+    def read(self) -> Kept:
+        """What is in it; with a new key where it is missing or damaged. Raises OSError."""
+        try:
+            text = self._path.read_bytes()
+        except FileNotFoundError:
+            text = b""
+        head = _HEAD.match(text)
+        if head is not None:
+            try:
+                return Kept(head[1].decode(), decode(text[head.end() :]))
+            except BadTableError:
+                pass  # nginx refuses it as well, and goes on with what it has
+        return Kept(secrets.token_hex(16), {})
+
+    def write(self, kept: Kept) -> None:
+        """Replaces it, durably. Raises OSError; it is then as it was."""
+        fresh = self._root / f".{FILE}.{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(b"key " + kept.key.encode() + b"\n" + encode(kept.table))
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+        sync_folder(self._root)
+
+    def needed(self) -> set[str]:
+        """The upstreams that the releases on disk name."""
+        found: set[str] = set()
+        for path in (self._root / RELEASES).glob(f"*/{NAMES}"):
+            found.update(path.read_text().splitlines())
+        return found

@@ -1,0 +1,26 @@
+"""Which of an nginx's settings may change while the node runs. Pure."""
+
+from dataclasses import fields
+from typing import Final
+
+from headgate.compile.settings import NginxSettings
+
+_FREE: Final = frozenset(
+    {"probes", "drift_policy", "heal_after_s", "shutdown_timeout_s", "endpoints"}
+)
+"""Read anew for each apply, or handed on to what uses them."""
+
+_WRITTEN: Final = {"soak_s": "soak", "debounce_s": "debounce"}
+
+
+def fixed_changes(old: NginxSettings, new: NginxSettings) -> tuple[str, ...]:
+    """The keys of `[node.nginx]`, as they are written, that differ and take another engine.
+
+    >>> fixed_changes(NginxSettings(), NginxSettings(start="systemd", heal_after_s=5.0))
+    ('start',)
+    """
+    return tuple(
+        _WRITTEN.get(one.name, one.name)
+        for one in fields(NginxSettings)
+        if one.name not in _FREE and getattr(old, one.name) != getattr(new, one.name)
+    )

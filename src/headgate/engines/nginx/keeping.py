@@ -1,0 +1,244 @@
+"""Watches over one nginx between applies: its logs, its files, its life."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from headgate.compile.settings import NginxSettings
+from headgate.engines.nginx.apply.bootsafe import BootSafe, boot_safe
+from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
+from headgate.engines.nginx.drift import Artefacts, DriftWatch, Policy, Rules, State
+from headgate.engines.nginx.engine import NginxEngine
+from headgate.engines.nginx.figures import endpoints, own_families
+from headgate.engines.nginx.instance.running import NotStartedError
+from headgate.engines.nginx.life import Life
+from headgate.engines.nginx.mending import Mending
+from headgate.engines.nginx.observe.error_log import Told
+from headgate.engines.nginx.observe.family import Family
+from headgate.engines.nginx.observe.observer import POLL_S, AccessLog, Observer, Sources
+from headgate.engines.nginx.rotation import rotate
+from headgate.engines.nginx.status import NginxStatus
+from headgate.engines.nginx.types import Process, RightMissingError
+from headgate.engines.types import UpstreamStatus
+
+Tell = Callable[[str, str, str, dict[str, str]], None]
+_LIFE_S: Final = 0.5
+_RESTART_MOST_S: Final = 10.0
+
+
+class Keeper:
+    """One engine's watch. `tell` is given level, kind, message and fields of what happens."""
+
+    def __init__(self, engine: NginxEngine, tell: Tell) -> None:
+        here = engine.setup.here
+        instance = engine.instance
+        self.starts = 0
+        self._engine = engine
+        self._tell = tell
+        self._boot_safe: BootSafe | None = None
+        self._unseen = ""
+        self._entry_problem = ""
+        self._life = Life(self._master())
+        self._access_log = Path(engine.root, "logs/access.log")
+        self._observer = Observer(
+            Sources(
+                access_logs=(AccessLog(str(self._access_log)),),
+                error_logs=(here.settings.error_log,),
+                stub_status=f"unix:{here.settings.status_socket}:/stub_status",
+                generation_socket=here.settings.status_socket,
+                processes=lambda: (instance.master(), instance.workers()),
+            )
+        )
+        self.mending = Mending(engine, tell)
+        self._drift = DriftWatch(
+            world=self.mending,
+            acts=self.mending,
+            rules=_rules(engine.settings),
+            artefacts=Artefacts(engine.root / "drift"),
+            original=self.mending.original,
+            held=self.is_held,
+        )
+
+    async def run(self) -> None:
+        """Watches until cancelled, or until one of the watches fails: that is raised."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_logs())
+            group.create_task(self._follow_life())
+            group.create_task(self._drift.run())
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a master was there when we last looked."""
+        return self._life.is_up
+
+    def applied(self) -> None:
+        """A release was served: what was seen before says nothing about it."""
+        self._life.ours(self._master())
+        self.mending.remember_workers()
+        self._drift.wake()
+
+    def configured(self) -> None:
+        """The engine has other settings."""
+        rules = _rules(self._engine.settings)
+        if rules != self._drift.rules:
+            self._drift.rules = rules
+            self._drift.wake()
+
+    def families(self) -> list[Family]:
+        """The metrics now. Blocks."""
+        name = self._engine.store.linked("known_good")
+        desired = None if name is None else name.generation
+        return [
+            *self._observer.page(desired),
+            *own_families(self._engine, self.mending, self.starts, self._life.restarts),
+        ]
+
+    def upstreams(self) -> list[UpstreamStatus]:
+        """Every endpoint of the plan that is served, with what the access log says of it."""
+        return endpoints(self._engine.plan, self._observer.traffic.backends)
+
+    def status(self) -> NginxStatus:
+        """How it is now. Blocks."""
+        engine, store = self._engine, self._engine.store
+        master = self._master()
+        workers = engine.instance.workers() if master is not None else ()
+        current, good = store.linked("current"), store.linked("known_good")
+        safe = self._is_boot_safe()
+        figures = engine.front.figures
+        finding = self.mending.finding
+        return NginxStatus(
+            root=str(engine.root),
+            mode=engine.settings.mode,
+            version=engine.version(),
+            pid=None if master is None else master.pid,
+            workers=sum(not one.shutting_down for one in workers),
+            draining=sum(one.shutting_down for one in workers),
+            desired=None if good is None else good.generation,
+            on_disk=None if current is None else current.generation,
+            running=engine.running(),
+            known_good=None if good is None else good.generation,
+            state=str(State.IN_SYNC) if finding is None else finding.text(),
+            boot_safe=safe.is_safe,
+            degraded=figures.degraded,
+            start=engine.settings.start,
+            conf=engine.setup.here.place.conf,
+            hold=self._hold(),
+            warning="; ".join(self._warnings(safe)),
+            last_apply=engine.last_apply,
+            applied=figures.applied,
+            rejected=figures.rejected,
+            restarts=self._life.restarts,
+            endpoint_updates=engine.endpoints.figures.applied,
+            endpoint_error=engine.endpoints.figures.last_error,
+            upstreams=self.upstreams(),
+        )
+
+    def close(self) -> None:
+        """Closes the logs."""
+        self._observer.close()
+
+    def _warnings(self, safe: BootSafe) -> list[str]:
+        return [why for why in (self._unseen, self._entry_problem) if why] + (
+            [] if safe.is_safe else [safe.why]
+        )
+
+    def _is_boot_safe(self) -> BootSafe:
+        setup = self._engine.setup
+        found = self._boot_safe
+        if found is None or not found.is_safe:
+            found = self._boot_safe = boot_safe(
+                self._engine.root,
+                self._engine.instance.master(),
+                setup.here.place.unit,
+                we_start_it=setup.starts,
+            )
+        return found
+
+    def _hold(self) -> str:
+        try:
+            hold = read_hold(self._engine.root)
+        except BadHoldError as error:
+            return str(error)
+        return "" if hold is None else hold.text(time.time())
+
+    def is_held(self) -> bool:
+        """Whether a person holds it as it is."""
+        return bool(self._hold())
+
+    async def _follow_logs(self) -> None:
+        while True:
+            told_lines(self._tell, await asyncio.to_thread(self._read_logs))
+            await asyncio.sleep(POLL_S)
+
+    def _read_logs(self) -> list[Told]:
+        found = self._observer.poll()
+        rotate(self._access_log, self._engine.instance)
+        return found
+
+    async def _follow_life(self) -> None:
+        """Notices that nginx is gone, and starts it again where that is ours to do."""
+        wait = _LIFE_S
+        while True:
+            await asyncio.sleep(wait)
+            await asyncio.to_thread(self._look)
+            wait = _LIFE_S
+            is_ours = self._engine.setup.starts and not self.mending.is_applying()
+            if not self.is_up and is_ours and not await asyncio.to_thread(self._start):
+                wait = _RESTART_MOST_S
+
+    def _look(self) -> None:
+        """What became of the master, and of what the config of others says of us."""
+        master = self._master()
+        if self._unseen:
+            return
+        is_upgrading = master is not None and self._engine.instance.is_upgrading()
+        for news in self._life.saw(master, is_upgrading=is_upgrading):
+            self._tell(*news, {})
+            self._boot_safe = None
+        problem = self._engine.entry_problem()
+        if problem != self._entry_problem:
+            self._entry_problem = problem
+            level, kind = ("error", "nginx.not_included") if problem else ("info", "nginx.included")
+            self._tell(level, kind, problem or "nginx.conf includes the releases again", {})
+
+    def _master(self) -> Process | None:
+        """The master; None, and told once, where it cannot be told which one it is."""
+        try:
+            master = self._engine.instance.master()
+        except (RightMissingError, LookupError) as error:
+            if str(error) != self._unseen:
+                self._unseen = str(error)
+                self._tell("error", "nginx.unseen", self._unseen, {})
+            return None
+        self._unseen = ""
+        return master
+
+    def _start(self) -> bool:
+        """Starts nginx with the last verified release; whether it came up."""
+        try:
+            if not self._engine.start():
+                return False
+        except (NotStartedError, RightMissingError, OSError) as error:
+            self._tell("error", "nginx.not_started", str(error), {})
+            return False
+        self.starts += 1
+        self._life.ours(self._master())
+        release = self._engine.store.linked("current")
+        self._tell("warn", "nginx.restarted", f"nginx was started again on {release}", {})
+        self.mending.remember_workers()
+        return True
+
+
+def told_lines(tell: Tell, lines: Iterable[Told]) -> None:
+    """Tells lines of an error log."""
+    for told in lines:
+        line = told.line
+        level = "error" if line.level in ("emerg", "alert", "crit", "error") else "warn"
+        fields = {"pid": str(line.pid), "left_out": str(told.left_out)}
+        tell(level, f"nginx.{line.kind}", line.message, fields)
+
+
+def _rules(settings: NginxSettings) -> Rules:
+    return Rules(Policy(settings.drift_policy), settings.heal_after_s)

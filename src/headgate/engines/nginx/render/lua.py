@@ -1,0 +1,111 @@
+"""Upstreams whose endpoints are in a table that workers share, so that they change by no reload.
+
+Nothing of a config becomes Lua: every block here is fixed text, and which upstream is meant is
+read from `$hg_upstream`.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from headgate.engines.nginx import endpoints
+from headgate.engines.nginx.capabilities.probe import loads
+from headgate.engines.nginx.endpoints.table import why_static
+from headgate.engines.nginx.render import faults
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.names import ERROR_PLACE
+from headgate.engines.nginx.types import RenderedFile
+from headgate.nginxtext.tree import Directive, Node
+from headgate.nginxtext.writer import FilePath, Op, Plain, Word, comment, directive
+from headgate.plan.objects import Upstream
+
+CAPABILITY: Final = "lua_balancer"
+KEPT_ENDPOINTS: Final = 16
+"""Idle connections are set aside for so many endpoints: their number is not known."""
+
+_MODULE: Final = Path(endpoints.__file__).with_name("hg_endpoints.lua").read_bytes()
+_ZONE: Final = "hg_endpoints"
+_ZONE_SIZE: Final = "8m"
+_BODY: Final = "1m"
+_LIBRARY: Final = "/usr/share/lua/5.1/?.lua"
+NAMES: Final = "lua/upstreams"
+"""The file of a release with the names of its upstreams that need the table, one a line."""
+
+
+def check(ctx: Context) -> None:
+    """Refuses what this nginx cannot do; notes which upstreams change by a reload as before."""
+    if ctx.target.endpoints != "lua":
+        return
+    about = ctx.findings.of("settings", "node")
+    if not ctx.has(CAPABILITY):
+        about.refuse(
+            "nginx.endpoints",
+            "this nginx has no Lua balancer: it takes its modules `ndk_http` and `http_lua` and "
+            "lua-resty-core (Debian: libnginx-mod-http-lua, lua-resty-core)",
+        )
+    if set(ctx.target.root) & set(";?$"):
+        about.refuse("nginx.endpoints", "the folder's path may not hold `;`, `?` or `$`")
+    for name, one in ctx.upstreams.items():
+        if why := why_static(one):
+            ctx.findings.of("upstream", name).note("endpoints", f"they change by a reload: {why}")
+
+
+def is_dynamic(upstream: Upstream, ctx: Context) -> bool:
+    """Whether an upstream's endpoints are in the table."""
+    return ctx.target.endpoints == "lua" and not why_static(upstream)
+
+
+def modules(ctx: Context) -> list[Node]:
+    """What nginx.conf begins with."""
+    if ctx.target.endpoints != "lua":
+        return []
+    paths = loads(ctx.target.capabilities, (CAPABILITY,))
+    return [directive("load_module", FilePath(path)) for path in paths]
+
+
+def http(ctx: Context) -> list[Node]:
+    """The table, and what reads its file; leaves the files that this takes."""
+    if ctx.target.endpoints != "lua":
+        return []
+    names = "".join(f"{name}\n" for name, one in ctx.upstreams.items() if is_dynamic(one, ctx))
+    for file in (RenderedFile("lua/hg_endpoints.lua", _MODULE), _names(names)):
+        ctx.secrets[file.path] = file
+    ctx.zones[_ZONE] = f"lua {_ZONE_SIZE}"
+    library = f"{ctx.target.root}/current/lua/?.lua;{_LIBRARY};;"
+    return [
+        comment("Endpoints that change without a reload"),
+        directive("lua_package_path", FilePath(library)),
+        directive("lua_shared_dict", Word(_ZONE), Word(_ZONE_SIZE)),
+        _block(b"init_by_lua_block", b"load()"),
+    ]
+
+
+def _names(text: str) -> RenderedFile:
+    return RenderedFile(NAMES, text.encode())
+
+
+def servers(upstream: Upstream) -> list[Node]:
+    """What stands in an `upstream` instead of its servers."""
+    call = b"balance(true)" if upstream.balance == "random" else b"balance(false)"
+    return [directive("server", Plain("0.0.0.1")), _block(b"balancer_by_lua_block", call)]
+
+
+def unavailable() -> list[Node]:
+    """In a location: an upstream without endpoints is 503, for which Lua has but 500."""
+    page = directive("error_page", Word("500"), Word("=503"), Word(ERROR_PLACE))
+    return [*faults.pages(), page]
+
+
+def location(ctx: Context) -> list[Node]:
+    """On the status socket: the table is read (GET), one upstream's endpoints are set (PUT)."""
+    if ctx.target.endpoints != "lua":
+        return []
+    children = [
+        directive("client_max_body_size", Word(_BODY)),
+        directive("client_body_buffer_size", Word(_BODY)),
+        _block(b"content_by_lua_block", b"serve()"),
+    ]
+    return [directive("location", Op("="), Word("/endpoints"), children=children)]
+
+
+def _block(name: bytes, call: bytes) -> Node:
+    return Directive(name, body=b' require("hg_endpoints").' + call + b" ")

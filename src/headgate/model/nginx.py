@@ -1,0 +1,126 @@
+"""`[node.nginx]`: the nginx that a node drives where its engine is nginx."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict, model_validator
+
+from headgate.features.base import Options
+from headgate.features.fields import (
+    FROM_ENV,
+    DurationOrOff,
+    DurationText,
+    HostName,
+    ListenAddress,
+    RoutedPath,
+)
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import Duration
+
+Mode = Literal["full", "guest", "observe"]
+DriftPolicy = Literal["report", "heal", "adopt"]
+Start = Literal["own", "systemd", "external"]
+Endpoints = Literal["reload", "lua"]
+
+
+class Probe(Options):
+    """A request that a new release must answer before it counts as served."""
+
+    address: ListenAddress = Field(description="A listener's address.")
+    host: HostName = Field(description="The Host of the request; over TLS its server name too.")
+    path: RoutedPath = Field(default="/", description="The path of the request.")
+    tls: Annotated[bool, Strict()] = Field(default=False, description="Whether to speak TLS.")
+    status: Annotated[int, Strict(), Field(ge=100, le=599), FROM_ENV] = Field(
+        default=200, description="The status that is expected."
+    )
+
+
+class Drift(Options):
+    """What becomes of files that somebody else has changed."""
+
+    policy: DriftPolicy | None = Field(
+        default=None,
+        description="`report`, `heal` (put back what was verified) or `adopt` (keep the edit as a "
+        "proposal); absent = `heal` in full mode, else `report`.",
+    )
+    heal_after: DurationText = Field(
+        default=Duration(60_000), description="A difference is left alone this long."
+    )
+
+
+class Nginx(Options):
+    """The nginx that this node drives."""
+
+    binary: str | None = Field(
+        default=None,
+        description="Its program; absent = the running master's, else `nginx` in PATH.",
+    )
+    mode: Mode = Field(
+        default="full",
+        description="`full`: nginx.conf is ours; `guest`: it includes ours; `observe`: nothing is "
+        "written.",
+    )
+    start: Start = Field(
+        default="own",
+        description="Who starts it: `own` = this node, `systemd`, or `external` (a container "
+        "beside us, an init script): then its master is found and signalled.",
+    )
+    conf: str | None = Field(
+        default=None,
+        description="Its nginx.conf, absolute, where that is not ours (guest, observe).",
+    )
+    pid: str | None = Field(
+        default=None, description="Its pid file, absolute, where that is not ours."
+    )
+    user: str | None = Field(
+        default=None, description="The workers' user; absent = the binary's own default."
+    )
+    soak: DurationOrOff = Field(
+        default=Duration(0), description="A verified release is watched this long before it counts."
+    )
+    debounce: DurationText = Field(
+        default=Duration(100), description="Changes that come this close together are one reload."
+    )
+    reloads_per_minute: Annotated[int, Strict(), Field(ge=1, le=600), FROM_ENV] = Field(
+        default=30, description="More reloads than this wait and become one."
+    )
+    max_draining: Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV] = Field(
+        default=3, description="Old generations that may still drain when a reload begins."
+    )
+    shutdown_timeout: DurationOrOff = Field(
+        default=Duration(60_000), description="An old worker's connections are cut after this."
+    )
+    endpoints: Endpoints = Field(
+        default="reload",
+        description="How endpoints change: `reload`, or `lua` = without one, where nginx has the "
+        "Lua balancer (mode full).",
+    )
+    drift: Drift = Field(default=Drift(), description="What becomes of edits by others.")
+    probes: list[Probe] = Field(
+        default_factory=list, description="Requests that a release must answer to be kept."
+    )
+
+    @model_validator(mode="after")
+    def _paths(self) -> "Nginx":
+        for key in ("binary", "conf", "pid"):
+            path = getattr(self, key)
+            if path is not None and not path.startswith("/"):
+                raise Invalid(f'"{path}" is not an absolute path', "a path from /", at=key)
+        if self.mode != "full" and self.start == "own":
+            raise Invalid(
+                f'`mode = "{self.mode}"` is for an nginx that others start',
+                '`start = "systemd"` or `start = "external"`',
+                at="start",
+            )
+        if self.mode != "full" and self.endpoints == "lua":
+            raise Invalid(
+                "Lua is set up in nginx.conf, which is not ours in this mode",
+                '`endpoints = "reload"` or `mode = "full"`',
+                at="endpoints",
+            )
+        if self.mode == "observe" and self.drift.policy == "heal":
+            raise Invalid(
+                'nothing is written in `mode = "observe"`',
+                '`policy = "report"` or `policy = "adopt"`',
+                at="drift",
+            )
+        return self

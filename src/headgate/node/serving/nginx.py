@@ -1,0 +1,247 @@
+"""The nginx engine: plans are rendered, applied and proven; what nginx says becomes our figures."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+
+from headgate.compile.located import said
+from headgate.compile.settings import NodeSettings
+from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.nginx.apply.results import Rejected
+from headgate.engines.nginx.capabilities import NotProbedError
+from headgate.engines.nginx.engine import NginxEngine
+from headgate.engines.nginx.fixed import fixed_changes
+from headgate.engines.nginx.keeping import Keeper
+from headgate.engines.nginx.status import NginxStatus
+from headgate.engines.nginx.types import CannotExpress, RightMissingError
+from headgate.engines.nginx.unable import CannotDriveError
+from headgate.engines.nginx.watching import Watcher
+from headgate.engines.types import EngineUnavailableError, UpstreamStatus
+from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.exposition import text
+from headgate.node.link import About, DataPlane
+from headgate.node.ports import Candidate, Verdict
+from headgate.plan.objects import Listener
+
+_RETRY_S = 0.2
+_FIXED = "it cannot change while the node runs; restart the node"
+_NOT_THE_CONFIG = frozenset({"held", "busy", "superseded", "no_space", "endpoints"})
+"""Causes that say nothing about what the user wrote."""
+
+
+class Tries:
+    """When to try again what was refused for a passing cause: after 5 s, then up to 5 min. Pure."""
+
+    def __init__(self, first_s: float = 5.0, most_s: float = 300.0) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._wait_s = first_s
+        self._due: float | None = None
+
+    def failed(self, now: float) -> None:
+        """It was refused at `now` (monotonic seconds)."""
+        self._due = now + self._wait_s
+        self._wait_s = min(self._wait_s * 2, self._most_s)
+
+    def begun(self) -> None:
+        """Another try is under way."""
+        self._due = None
+
+    def succeeded(self) -> None:
+        """It is served."""
+        self._due = None
+        self._wait_s = self._first_s
+
+    def is_due(self, now: float) -> bool:
+        """Whether another try is worth it now."""
+        return self._due is not None and now >= self._due
+
+
+class NginxServing:
+    """One nginx, made when the first config says how it is to be driven."""
+
+    def __init__(self, state_dir: str, workers: int | None = None) -> None:
+        """`workers`: takes the place of what the config says."""
+        self.on_event: Callable[[str, str, str, dict[str, str]], None] = lambda *_: None
+        self.on_wanted: Callable[[], object] = lambda: None
+        self._tries = Tries()
+        self._root = Path(state_dir) / "nginx"
+        self._workers = workers
+        self._drain_s = 30.0
+        self._engine: NginxEngine | None = None
+        self._keeper: Keeper | None = None
+        self._watcher: Watcher | None = None
+        self._front: asyncio.Task[None] | None = None
+        self._listening: set[str] = set()
+
+    @property
+    def digest(self) -> str:
+        """The digest (hex) of the plan that nginx was last proven to serve."""
+        return self._engine.digest if self._engine is not None else ""
+
+    @property
+    def listening(self) -> set[str]:
+        """The addresses of the plan that is served: nginx opens them itself."""
+        return self._listening
+
+    def begin(self, about: About) -> None:
+        """The supervisor holds nothing for us."""
+
+    def announced(self, plane: DataPlane) -> None:
+        """There are no data planes beside an nginx."""
+
+    def unready(self) -> str:
+        """Why nothing can be served now; empty when it can."""
+        watch = self._watch
+        if watch is None:
+            return "nginx is not known yet"
+        return "" if watch.is_up else "nginx does not answer"
+
+    @property
+    def _watch(self) -> Keeper | Watcher | None:
+        return self._keeper or self._watcher
+
+    async def serve(self, candidate: Candidate) -> Verdict:
+        """Has nginx serve the candidate, proven, or everything stays as it was.
+
+        Raises EngineUnavailableError when nginx may not be driven.
+        """
+        settings = candidate.node.nginx
+        if settings.mode == "observe" or self._watcher is not None:
+            return await self._watch_only(candidate)
+        if self._engine is not None and (fixed := self._engine.fixed_changes(settings)):
+            return _refused(candidate, fixed, _FIXED)
+        try:
+            engine = self._engine or await self._begin(candidate.node)
+            engine.settings = settings
+            workers = self._workers or candidate.node.workers
+            found = await engine.apply(candidate.plan, candidate.blobs, workers)
+        except CannotDriveError as error:
+            return _refused(candidate, [error.key], str(error))
+        except (NotProbedError, RightMissingError, OSError) as error:
+            raise EngineUnavailableError(str(error)) from error
+        self._drain_s = candidate.node.drain_s
+        if self._keeper is not None:
+            self._keeper.configured()
+        if isinstance(found, list):
+            return Verdict(tuple(_cannot(candidate, one) for one in found))
+        if isinstance(found, Rejected):
+            if found.is_transient:
+                self._tries.failed(time.monotonic())
+            if found.cause.code in _NOT_THE_CONFIG:
+                raise EngineUnavailableError(found.text())
+            return Verdict((_rejected(candidate, found),))
+        self._tries.succeeded()
+        self._listening = {
+            address
+            for entry in candidate.plan.objects.values()
+            if isinstance(entry.value, Listener)
+            for address in entry.value.addresses
+        }
+        if found.changed and self._keeper is not None:
+            self._keeper.applied()
+            for note in found.notes:
+                self.on_event("info", "nginx.differs", note, {})
+        return Verdict(changed=found.changed)
+
+    async def settle(self, settings: NodeSettings) -> None:
+        """Nothing follows: workers are part of what is rendered."""
+
+    async def upstreams(self) -> list[UpstreamStatus] | None:
+        """Every endpoint with what the access log says of it; None while nginx is down."""
+        watch = self._watch
+        return watch.upstreams() if watch is not None and watch.is_up else None
+
+    async def dataplane(self) -> DataPlaneStatus | None:
+        """There is none."""
+        return None
+
+    async def nginx(self) -> NginxStatus | None:
+        """How the nginx is; None before the first config."""
+        watch = self._watch
+        return None if watch is None else await asyncio.to_thread(watch.status)
+
+    async def metrics(self) -> bytes | None:
+        """What was observed of nginx; None while it is down."""
+        watch = self._watch
+        if watch is None or not watch.is_up:
+            return None
+        families = await asyncio.to_thread(watch.families)
+        return "".join(map(text, families)).encode()
+
+    def tasks(self) -> list[Coroutine[object, object, None]]:
+        """Watching over nginx: its logs, its files, its life."""
+        return [self._go_on()]
+
+    async def close(self, *, ends: bool) -> None:
+        """Leaves nginx as it is, or, if we start it and the node ends, lets it finish and end."""
+        engine = self._engine
+        if self._watch is not None:
+            self._watch.close()
+        if engine is not None and ends and engine.setup.starts:
+            await asyncio.to_thread(engine.instance.stop, self._drain_s)
+        if self._front is not None:
+            self._front.cancel()
+            await asyncio.gather(self._front, return_exceptions=True)
+
+    async def _watch_only(self, candidate: Candidate) -> Verdict:
+        """Watches the nginx; of the config nothing is applied."""
+        settings, watcher = candidate.node.nginx, self._watcher
+        if self._engine is not None:
+            return _refused(candidate, self._engine.fixed_changes(settings), _FIXED)
+        if watcher is None:
+            self._watcher = await asyncio.to_thread(Watcher, self._root, settings, self._told)
+        elif fixed := fixed_changes(watcher.settings, settings):
+            return _refused(candidate, fixed, _FIXED)
+        else:
+            watcher.configured(settings)
+        if count := sum(key.kind == "route" for key in candidate.plan.objects):
+            message = f"mode observe applies nothing: {count} routes of the config are not served"
+            self.on_event("warn", "nginx.not_applied", message, {})
+        return Verdict()
+
+    async def _begin(self, settings: NodeSettings) -> NginxEngine:
+        engine = await asyncio.to_thread(NginxEngine, self._root, settings.nginx)
+        self._front = asyncio.create_task(engine.front.run())
+        await engine.begin()
+        self._engine = engine
+        self._keeper = Keeper(engine, self._told)
+        return engine
+
+    def _told(self, level: str, kind: str, message: str, fields: dict[str, str]) -> None:
+        self.on_event(level, kind, message, fields)
+
+    async def _go_on(self) -> None:
+        while True:
+            if self._keeper is not None:
+                await asyncio.gather(self._keeper.run(), self._try_again(self._keeper))
+            elif self._watcher is not None:
+                await self._watcher.run()
+            await asyncio.sleep(_RETRY_S)
+
+    async def _try_again(self, keeper: Keeper) -> None:
+        """Has a config served that was refused for what passes: a hold, a port, a full disk."""
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            if self._tries.is_due(time.monotonic()) and not keeper.is_held():
+                self._tries.begun()
+                self.on_wanted()
+
+
+def _cannot(candidate: Candidate, error: CannotExpress) -> Diagnostic:
+    place = candidate.locate(error.kind, error.name, error.path)
+    return said(place, f"{error.message} (engine nginx)")
+
+
+def _rejected(candidate: Candidate, result: Rejected) -> Diagnostic:
+    """The cause, at the object that its block was rendered from."""
+    kind, _, name = result.cause.object.partition(" ")
+    known = kind in ("route", "upstream", "host", "listener", "certificate", "middleware")
+    place = candidate.locate(kind, name, "") if known else candidate.locate("settings", "node", "")
+    return said(place, result.text())
+
+
+def _refused(candidate: Candidate, keys: Iterable[str], message: str) -> Verdict:
+    places = (candidate.locate("settings", "node", f"nginx.{key}") for key in keys)
+    return Verdict(tuple(said(place, message) for place in places))

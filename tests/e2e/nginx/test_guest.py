@@ -1,0 +1,187 @@
+"""`mode = "guest"`: an nginx.conf of others includes our releases by one line."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from foreign_nginx import ForeignNginx
+from running_node import RunningNode, Upstream, config, get
+from waiting import until
+
+from headgate.engines.nginx.apply.guard import guard
+
+
+def include(folder: Path) -> str:
+    """The line that takes us in."""
+    return f"include {folder}/s/nginx/current/http.conf;"
+
+
+pytestmark = pytest.mark.usefixtures("probed")
+
+
+@pytest.fixture
+def theirs(folder: Path, binary: Path) -> Iterator[ForeignNginx]:
+    """An nginx of others; the line was added after it was started, as one does."""
+    with ForeignNginx(folder, binary) as nginx:
+        nginx.write(include(folder))
+        yield nginx
+
+
+def text(conf: Path, port: int, upstream: str, *, start: str = "external", more: str = "") -> str:
+    """A config with one route, served by the nginx of others."""
+    nginx = f"""
+engine = "nginx"
+
+[node.nginx]
+mode = "guest"
+start = "{start}"
+conf = "{conf}"
+{more}
+"""
+    return config(port, upstream, extra=nginx)
+
+
+@pytest.fixture
+def node(folder: Path, theirs: ForeignNginx, port: int, one: Upstream) -> Iterator[RunningNode]:
+    """A node whose route is served by that nginx."""
+    with RunningNode(folder, text(theirs.conf, port, one.address)) as running:
+        yield running.until_ready()
+
+
+def about(node: RunningNode) -> dict[str, object]:
+    found = node.status()["nginx"]
+    assert isinstance(found, dict)
+    return found
+
+
+def events(node: RunningNode) -> str:
+    return node.log.read_text()
+
+
+def test_routes_are_served_beside_what_was_there_and_follow_changes(
+    node: RunningNode, theirs: ForeignNginx, port: int, two: Upstream
+) -> None:
+    assert get(port) == (200, b"one")
+    assert get(theirs.port, host="theirs.example") == (200, b"theirs")
+    found = about(node)
+    assert (found["mode"], found["running"], found["state"]) == ("guest", 1, "in sync")
+    assert (found["pid"], found["conf"]) == (theirs.master, str(theirs.conf))
+    last = found["last_apply"]
+    assert isinstance(last, dict)
+    assert "unknown" not in str(last["text"])  # their error log was found and read
+    shown = node.command("status").stdout
+    assert "mode guest, started by others" in shown
+    assert "boot safe   NO: put `headgate nginx guard` into what starts nginx" in shown
+    assert "generation  desired 1, on disk 1, running 1" in shown
+    node.config.write_text(text(theirs.conf, port, two.address))
+    until(lambda: get(port)[1] == b"two", "the change")
+    back = node.command("nginx", "rollback")
+    assert back.returncode == 0, back.stderr
+    assert get(port)[1] == b"one"
+
+
+def test_a_pattern_lets_nginx_start_before_there_is_a_release(
+    folder: Path, binary: Path, port: int, one: Upstream
+) -> None:
+    line = include(folder).replace("http.conf", "http.con[f]")
+    theirs = ForeignNginx(folder, binary, include=line)
+    with theirs, RunningNode(folder, text(theirs.conf, port, one.address)) as node:
+        node.until_ready()
+        assert get(port) == (200, b"one")
+
+
+def test_systemd_may_be_who_starts_it(
+    folder: Path, theirs: ForeignNginx, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, text(theirs.conf, port, one.address, start="systemd")) as node:
+        node.until_ready()
+        assert get(port) == (200, b"one")
+        shown = node.command("status").stdout
+        assert "started by systemd" in shown
+        assert "into its unit (deploy/systemd), before nginx" in shown
+
+
+def test_without_the_line_it_is_refused_with_the_line_and_the_place(
+    folder: Path, binary: Path, port: int, one: Upstream
+) -> None:
+    with ForeignNginx(folder, binary) as theirs:
+        at = theirs.conf.read_text().splitlines().index("http {") + 1
+        with RunningNode(folder, text(theirs.conf, port, one.address)) as node:
+            assert node.process.wait(20) == 78
+            said = node.log.read_text()
+            assert "node.nginx.conf" in said
+            assert f"add `{include(folder)}` inside the http block at {theirs.conf}:{at}" in said
+        assert get(theirs.port, host="theirs.example") == (200, b"theirs")
+
+
+def test_what_nginx_refuses_leaves_everything_as_it_was(
+    node: RunningNode, theirs: ForeignNginx, port: int, two: Upstream
+) -> None:
+    theirs.write(include(node.folder), http="no_such_directive on;")
+    node.config.write_text(text(theirs.conf, port, two.address))
+    refused = node.command("reload")
+    assert refused.returncode != 0
+    assert "no_such_directive" in refused.stdout + refused.stderr
+    assert get(port)[1] == b"one"
+    assert about(node)["on_disk"] == 1
+
+
+def test_an_edit_of_a_release_is_reported_and_left_alone(node: RunningNode) -> None:
+    found = node.state / "nginx/current/http.conf"
+    found.chmod(0o640)
+    found.write_text(found.read_text() + "# by hand\n")
+    until(lambda: "http.conf edited" in str(about(node)["state"]), "the drift")
+    assert "# by hand" in found.read_text()
+
+
+def test_an_edit_of_a_release_is_healed_where_that_is_asked_for(
+    folder: Path, theirs: ForeignNginx, port: int, one: Upstream
+) -> None:
+    heal = 'drift = { policy = "heal", heal_after = "100ms" }'
+    before = theirs.conf.read_text()
+    with RunningNode(folder, text(theirs.conf, port, one.address, more=heal)) as node:
+        node.until_ready()
+        found = node.state / "nginx/current/http.conf"
+        found.chmod(0o640)
+        found.write_text(found.read_text() + "# by hand\n")
+        until(lambda: "# by hand" not in found.read_text(), "the heal")
+        until(lambda: about(node)["state"] == "in sync", "what is wanted")
+    assert theirs.conf.read_text() == before
+
+
+def test_a_line_that_is_gone_is_told_and_the_next_apply_refused(
+    node: RunningNode, theirs: ForeignNginx, port: int, two: Upstream
+) -> None:
+    theirs.write("")
+    theirs.reload()
+    until(lambda: "it does not include what is rendered" in str(about(node)["warning"]), "it")
+    node.config.write_text(text(theirs.conf, port, two.address))
+    refused = node.command("reload")
+    assert refused.returncode == 78
+    assert f"add `{include(node.folder)}`" in refused.stderr
+
+
+def test_a_restart_by_others_is_told_and_boot_safety_is_known_by_the_guard(
+    node: RunningNode, theirs: ForeignNginx, port: int
+) -> None:
+    assert about(node)["boot_safe"] is False
+    theirs.stop()
+    until(lambda: node.admin_status("/ready") == 503, "unreadiness")
+    assert guard(node.state / "nginx").is_safe
+    theirs.start()
+    until(lambda: node.metric("headgate_nginx_foreign_restarts_total") == 1, "the count")
+    assert "nginx was restarted by others" in events(node)
+    assert get(port) == (200, b"one")
+    until(lambda: about(node)["boot_safe"] is True, "boot safety")
+    assert node.metric("headgate_nginx_starts_total") == 0
+
+
+def test_draining_the_node_leaves_nginx_serving(
+    node: RunningNode, theirs: ForeignNginx, port: int
+) -> None:
+    master = theirs.master
+    assert node.command("drain").returncode == 0
+    assert node.process.wait(20) == 0
+    os.kill(master, 0)
+    assert get(port) == (200, b"one")

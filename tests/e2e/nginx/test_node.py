@@ -1,0 +1,155 @@
+"""`headgate run --engine nginx`: one config, a real nginx, and what happens to it."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from peers import peer
+from running_node import Load, RunningNode, Upstream, config, get
+from waiting import until
+
+from headgate.engines.nginx.instance.procfs import Procfs
+
+
+@pytest.fixture
+def node(folder: Path, port: int, one: Upstream) -> Iterator[RunningNode]:
+    """A node that serves `one` through nginx."""
+    peer("nginx")
+    text = config(port, one.address)
+    with RunningNode(folder, text, "--engine", "nginx") as running:
+        yield running.until_ready()
+
+
+def about(node: RunningNode) -> dict[str, object]:
+    found = node.status()["nginx"]
+    assert isinstance(found, dict)
+    return found
+
+
+def master(node: RunningNode) -> int:
+    return int((node.state / "nginx/run/nginx.pid").read_text())
+
+
+def workers(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def test_the_same_config_is_served_by_nginx(node: RunningNode, port: int) -> None:
+    assert get(port) == (200, b"one")
+    found = about(node)
+    assert (found["running"], found["state"], found["boot_safe"]) == (1, "in sync", True)
+    assert node.admin_status("/health") == 200
+
+
+def test_requests_become_figures_under_the_names_of_the_native_engine(
+    node: RunningNode, port: int
+) -> None:
+    for _ in range(5):
+        get(port)
+
+    def counted() -> bool:
+        page = node.admin("GET", "/metrics")[1].decode()
+        return 'http_requests_total{method="GET",status="200",upstream="app"} 5' in page
+
+    until(counted, "five requests in the metrics")
+
+
+def test_a_change_is_served_under_load_without_a_failure(
+    node: RunningNode, port: int, two: Upstream
+) -> None:
+    with Load(port) as load:
+        node.config.write_text(config(port, two.address))
+        until(lambda: b"two" in load.answers[-4:], "the change")
+    # nginx closes idle connections of old workers: a client sees that, and asks again.
+    assert not [one for one in load.failures if not one.startswith(CLOSED)]
+    assert about(node)["running"] == 2
+
+
+CLOSED = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
+
+
+def test_what_nginx_cannot_serve_is_refused_with_the_object_and_changes_nothing(
+    node: RunningNode, port: int, one: Upstream
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        text = config(port, one.address, extra="").replace(
+            f'address = "127.0.0.1:{port}"',
+            f'address = ["127.0.0.1:{port}", "127.0.0.1:{taken}"]',
+        )
+        node.config.write_text(text)
+        refused = node.command("reload")
+        assert refused.returncode != 0
+        assert f"127.0.0.1:{taken} is held by" in refused.stdout + refused.stderr
+    assert get(port) == (200, b"one")
+    assert about(node)["running"] == 1
+
+
+@pytest.mark.parametrize("also_workers", [True, False])
+def test_a_dead_nginx_is_started_again(node: RunningNode, port: int, also_workers: bool) -> None:
+    """Without a master its workers serve on, holding the sockets: they have to make room."""
+    old = master(node)
+    children = workers(old)
+    os.kill(old, signal.SIGKILL)
+    for child in children if also_workers else ():
+        os.kill(child, signal.SIGKILL)
+    until(lambda: about(node)["pid"] not in (None, old), "another master")
+    assert get(port) == (200, b"one")
+    until(lambda: node.metric("headgate_nginx_starts_total") == 1, "the count")
+
+
+def test_a_killed_control_process_takes_nginx_over_again(node: RunningNode, port: int) -> None:
+    old = master(node)
+    control = node.status()["control"]
+    assert isinstance(control, dict)
+    os.kill(int(control["pid"]), signal.SIGKILL)
+    assert get(port) == (200, b"one")
+    until(lambda: node.admin_status("/ready") == 200, "another control process")
+    assert master(node) == old
+    assert about(node)["running"] == 1
+
+
+def test_an_edit_by_hand_is_seen(node: RunningNode) -> None:
+    release = node.state / "nginx/current/nginx.conf"
+    release.chmod(0o640)
+    release.write_text(release.read_text() + "# by hand\n")
+    until(lambda: "nginx.conf edited" in str(about(node)["state"]), "the drift")
+    until(lambda: node.metric("headgate_nginx_drift") == 1, "the metric")
+
+
+def test_a_hold_stops_applies_until_it_is_released(
+    node: RunningNode, port: int, two: Upstream
+) -> None:
+    assert node.command("hold", "30m", "--reason", "night fix").returncode == 0
+    node.config.write_text(config(port, two.address))
+    refused = node.command("reload")
+    assert refused.returncode != 0
+    assert "night fix" in refused.stdout + refused.stderr
+    assert get(port) == (200, b"one")
+    assert "night fix" in str(about(node)["hold"])
+
+
+def test_leaving_ends_nginx_after_the_request_in_flight(
+    node: RunningNode, port: int, one: Upstream
+) -> None:
+    old = master(node)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        assert one.waiting.wait(20)
+        node.process.terminate()
+        until(lambda: not listens(port), "closed listeners")
+        one.release.set()
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+    assert node.process.wait(20) == 0
+    assert Procfs().look(old) is None
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

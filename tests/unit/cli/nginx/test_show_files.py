@@ -1,0 +1,93 @@
+"""Rendered files shown and compared: nothing secret comes out."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headgate.cli.nginx.show_files import differences, printed, write
+from headgate.engines.nginx.types import Rendered, RenderedFile
+
+_KEY = b"-----BEGIN PRIVATE KEY-----\nMIIkeymaterial\n-----END PRIVATE KEY-----\n"
+_OTHER = _KEY.replace(b"MIIkey", b"MIInew")
+
+
+def _files(**content: bytes) -> dict[str, RenderedFile]:
+    names = {name.replace("__", "/"): text for name, text in content.items()}
+    return {
+        path: RenderedFile(path, text, 0o600 if path.endswith("key") else 0o640)
+        for path, text in names.items()
+    }
+
+
+def _shown(
+    before: dict[str, RenderedFile], after: dict[str, RenderedFile], *secrets: str
+) -> tuple[list[str], str]:
+    found = list(differences(before, after, secrets))
+    return [f"{one.path} {one.change}" for one in found], "\n".join(
+        line for one in found for line in one.lines
+    )
+
+
+def test_files_that_are_the_same_are_no_difference() -> None:
+    assert _shown(_files(a=b"x\n"), _files(a=b"x\n")) == ([], "")
+
+
+def test_a_changed_file_is_a_unified_diff() -> None:
+    names, text = _shown(_files(nginx=b"a;\nb;\n"), _files(nginx=b"a;\nc;\n"))
+    assert names == ["nginx changed"]
+    assert "--- current/nginx" in text
+    assert "-b;" in text
+    assert "+c;" in text
+
+
+def test_files_come_and_go() -> None:
+    names, text = _shown(_files(old=b"x;\n"), _files(new=b"y;\n"))
+    assert names == ["new added", "old removed"]
+    assert "+y;" in text
+    assert "-x;" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (_files(certs__a_key=_KEY), _files(certs__a_key=_OTHER)),
+        (_files(), _files(certs__a_key=_OTHER)),
+        (_files(pem=_KEY), _files(pem=b"nothing secret now")),
+        (_files(htpasswd=b"ann:$2y$10$abcdef\n"), _files(htpasswd=b"ann:$2y$10$ghijkl\n")),
+    ],
+)
+def test_keys_and_passwords_are_said_to_change_and_never_shown(
+    before: dict[str, RenderedFile], after: dict[str, RenderedFile]
+) -> None:
+    names, text = _shown(before, after)
+    assert text == ""
+    assert names[0].endswith("content (not shown)")
+
+
+def test_a_value_from_a_secret_file_is_hidden_on_both_sides() -> None:
+    old = b"  proxy_set_header x-key old-token;\n  return 200;\n"
+    new = b"  proxy_set_header x-key new-token;\n  return 201;\n"
+    _, text = _shown(_files(a=old), _files(a=new), "new-token")
+    assert "token" not in text
+    assert "proxy_set_header x-key (not shown);" in text
+    assert "+  return 201;" in text
+
+
+def test_what_is_printed_has_no_keys_but_tells_them_apart() -> None:
+    rendered = Rendered(tuple(_files(b=b"set $x s3cret;\n", certs__a_key=_KEY).values()), ())
+    for is_json in (False, True):
+        text = printed(rendered, is_json=is_json, secrets=["s3cret"])
+        assert "MIIkey" not in text
+        assert "s3cret" not in text
+        assert "sha256" in text
+
+
+def test_files_are_written_with_their_modes_into_an_empty_folder(tmp_path: Path) -> None:
+    rendered = Rendered(tuple(_files(http__a=b"x", certs__key=_KEY).values()), ())
+    folder = tmp_path / "out"
+    write(rendered, folder)
+    assert (folder / "certs/key").read_bytes() == _KEY
+    assert os.stat(folder / "certs/key").st_mode & 0o777 == 0o600  # noqa: PTH116
+    with pytest.raises(FileExistsError):
+        write(rendered, folder)
