@@ -5,8 +5,9 @@ import os
 import pwd
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from peers import peer
 from waiting import DEADLINE_S, until
@@ -112,11 +113,14 @@ def checked(folder: Path, conf: Path | None = None) -> "subprocess.CompletedProc
 class NginxEngine:
     """nginx that serves a config; use as a context manager, so that it ends with the test."""
 
-    def __init__(self, config: Path, root: Path) -> None:
+    def __init__(
+        self, config: Path, root: Path, endpoints: Literal["reload", "lua"] = "reload"
+    ) -> None:
         """`root`: an empty folder whose path is short. Raises NotRenderedError."""
         self.root = root
         self.loaded = loaded_file(config)
-        self.target = target(str(root), capabilities(), user=worker_user())
+        on = target(str(root), capabilities(), user=worker_user())
+        self.target = replace(on, endpoints=endpoints)
         self.rendered = expressed(self.loaded, self.target)
         self.folder = write_release(self.rendered, root)
         self._process: subprocess.Popen[bytes] | None = None

@@ -117,6 +117,12 @@ class Nginx(Options):
                 '`endpoints = "reload"` or `mode = "full"`',
                 at="endpoints",
             )
+        if self.start == "external" and self.endpoints == "lua":
+            raise Invalid(
+                "whether the nginx that others start may read its endpoints is not known",
+                '`endpoints = "reload"`, `start = "own"` or `start = "systemd"`',
+                at="endpoints",
+            )
         if self.mode == "observe" and self.drift.policy == "heal":
             raise Invalid(
                 'nothing is written in `mode = "observe"`',

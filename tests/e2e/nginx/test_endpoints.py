@@ -4,21 +4,25 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lua_nginx import takes_lua
+from lua_nginx import answer_all, takes_lua
 from peers import peer
-from running_node import Load, RunningNode, Upstream, config, free_port, get
+from running_node import Load, RunningNode, Upstream, config, get
+from tls_authority import Authority
 from waiting import until
 
 from headgate.engines.nginx.endpoints import socket as table_socket
 from headgate.engines.nginx.endpoints.socket import NotPushedError
 
 LUA = 'engine = "nginx"\nnginx = { endpoints = "lua" }\nworkers = 2\n'
+DEAD = '"127.0.0.1:1"'
 UPDATES = 'headgate_nginx_endpoint_updates_total{result="applied"}'
 
 
@@ -74,6 +78,14 @@ def status_socket(node: RunningNode) -> str:
     return str(node.state / "nginx/run/status.sock")
 
 
+def crash(node: RunningNode) -> None:
+    """Kills all of nginx, and waits until the node has started it again."""
+    pid = master(node)
+    for process in (pid, *map(int, workers(node))):
+        os.kill(process, signal.SIGKILL)
+    until(lambda: about(node)["pid"] not in (None, pid), "another master")
+
+
 def test_endpoints_change_under_load_without_a_reload(
     node: RunningNode, port: int, one: Upstream, two: Upstream
 ) -> None:
@@ -97,14 +109,12 @@ def test_weights_and_backups_are_respected(
     found = answers(port, 80)
     assert found[b"three"] == 0
     assert abs(found[b"one"] - 60) <= 4  # each of two workers has its own turn
-    one.close()
-    two.close()
+    change(node, text(port, DEAD, at(three, 9, "true")))
     assert set(answers(port, 8)) == {b"three"}
 
 
 def test_a_dead_endpoint_costs_no_request(node: RunningNode, port: int, two: Upstream) -> None:
-    dead = f'"127.0.0.1:{free_port()}"'
-    change(node, text(port, dead, at(two)))
+    change(node, text(port, DEAD, at(two)))
     assert answers(port, 20) == {b"two": 20}
 
 
@@ -134,11 +144,11 @@ def test_a_reload_and_a_crash_begin_with_the_newest_endpoints(
     subprocess.run(words, check=True, capture_output=True)
     until(lambda: not set(workers(node)) & set(old), "new workers")
     assert answers(port, 10) == {b"two": 10}
-    pid = master(node)
-    for process in (pid, *map(int, workers(node))):
-        os.kill(process, signal.SIGKILL)
-    until(lambda: about(node)["pid"] not in (None, pid), "another master")
-    assert answers(port, 10) == {b"two": 10}
+    for is_lost in (False, True):
+        if is_lost:
+            (node.state / "nginx/endpoints").unlink()
+        crash(node)
+        assert answers(port, 10) == {b"two": 10}
 
 
 def test_going_back_to_a_release_finds_its_upstreams(
@@ -173,11 +183,11 @@ def test_a_config_that_is_refused_leaves_the_endpoints(
         more = f'\n[listeners.held]\naddress = "127.0.0.1:{other.getsockname()[1]}"\n'
         node.config.write_text(text(port, at(two), more=more))
         assert node.command("reload").returncode != 0
-    assert get(port) == (200, b"one")
-    old = workers(node)
-    os.kill(master(node), signal.SIGHUP)
-    until(lambda: not set(workers(node)) & set(old), "new workers")
-    assert get(port) == (200, b"one")
+        assert get(port) == (200, b"one")
+        old = workers(node)
+        os.kill(master(node), signal.SIGHUP)
+        until(lambda: not set(workers(node)) & set(old), "new workers")
+        assert get(port) == (200, b"one")
 
 
 def test_a_hold_stops_endpoints_too(node: RunningNode, port: int, two: Upstream) -> None:
@@ -210,25 +220,44 @@ def test_who_has_not_the_key_sets_nothing(node: RunningNode, port: int, two: Ups
     assert get(port) == (200, b"one")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "1 0 127.0.0.1",
-        "1 0 127.0.0.1:0",
-        "1 0 127.0.0.1:65536",
-        "0 0 127.0.0.1:80",
-        "1 2 127.0.0.1:80",
-        "1 0 app.internal:80",
-        '1 0 127.0.0.1:80" } os.exit() --',
-        "1 0 unix:relative",
-        "1 0 [::1",
-        "9999999999 0 127.0.0.1:80",
-    ],
-)
-def test_nginx_itself_refuses_what_is_no_endpoint(node: RunningNode, port: int, line: str) -> None:
-    key = (node.state / "nginx/endpoints").read_text().split()[1]
-    before = table_socket.read(status_socket(node))
-    with pytest.raises(NotPushedError, match="400"):
-        table_socket.write(status_socket(node), {"app": (line,)}, key)
-    assert table_socket.read(status_socket(node)) == before
-    assert get(port) == (200, b"one")
+def test_the_table_is_begun_and_given_up_with_a_reload(
+    node: RunningNode, port: int, one: Upstream, two: Upstream
+) -> None:
+    change(node, text(port, at(two)))
+    pid = master(node)
+    with Load(port) as load:
+        for how in ("reload", "lua"):
+            change(node, text(port, at(two)).replace('"lua"', f'"{how}"'))
+            assert about(node)["state"] == "in sync"
+    assert set(load.answers[-20:]) == {b"two"}
+    assert not [one for one in load.failures if not one.startswith(CLOSED)]
+    assert (master(node), about(node)["running"]) == (pid, 3)
+    change(node, text(port, at(one)))
+    assert (get(port), about(node)["running"]) == ((200, b"one"), 3)
+
+
+def test_endpoints_over_tls_are_verified_as_before(node: RunningNode, port: int) -> None:
+    authority = Authority(node.folder)
+    found = {}
+    for name in ("up.example", "new.up.example", "other.example"):
+        names = ("up.example",) if name != "other.example" else (name,)
+        pair = authority.issue(name, *names)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(pair.cert_file, pair.key_file)
+        server = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=answer_all, args=(server, name.encode(), tls), daemon=True).start()
+        found[name] = server
+    about_tls = f'tls = {{ verify_name = "up.example", ca_file = "{authority.ca_file}" }}\n'
+    for name, status in (("up.example", 200), ("new.up.example", 200), ("other.example", 502)):
+        address = f'"127.0.0.1:{found[name].getsockname()[1]}"'
+        change(node, text(port, address, more=about_tls))
+        answer = get(port)
+        assert answer[0] == status
+        assert status != 200 or answer[1] == name.encode()
+    assert about(node)["running"] == 2
+    for server in found.values():
+        server.close()
+
+
+CLOSED = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
+"""nginx closes idle connections of old workers: a client sees that, and asks again."""

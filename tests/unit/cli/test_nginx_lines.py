@@ -64,3 +64,10 @@ def test_of_a_watched_nginx_nothing_is_said_about_applies() -> None:
     assert "expired: it is over" in shown
     for word in ("generation", "boot safe", "last apply"):
         assert word not in shown
+
+
+def test_changes_of_endpoints_without_a_reload_are_counted_where_there_are_any() -> None:
+    assert "endpoints" not in text()
+    assert "endpoints   3 changes without a reload" in text(endpoint_updates=3)
+    shown = text(endpoint_error="nginx does not answer")
+    assert "0 changes without a reload; the last one took a reload: nginx does not answer" in shown

@@ -113,6 +113,8 @@ class NginxEngine:
         """
         if self.instance.master() is not None or not guard(self.root).is_safe:
             return False
+        if self.settings.endpoints == "lua":
+            self.endpoints.ensure(table_of(self.plan))
         self.instance.start()
         return True
 
@@ -152,7 +154,6 @@ class NginxEngine:
             return first
         digest = plan.digest.hex()
         wanted = table_of(plan) if self.settings.endpoints == "lua" else {}
-        before = await asyncio.to_thread(self.endpoints.kept)
         if await asyncio.to_thread(self._is_served, first):
             moved = await self._move(wanted)
             if isinstance(moved, bool):
@@ -160,16 +161,20 @@ class NginxEngine:
                 return Served(changed=moved, notes=() if moved else first.notes)
             if moved is not None:
                 return moved
+
+        def staged(generation: Generation) -> Rendered:
+            self.endpoints.keep(wanted, generation)
+            return _of(rendered(generation))
+
         wish = Wish(
-            render=lambda generation: _of(rendered(generation)),
+            render=staged,
             plan_digest=digest,
             probes=probes(self.settings),
             endpoints_only=_endpoints_only(self.plan, plan),
         )
-        await asyncio.to_thread(self.endpoints.keep, wanted)  # the reload reads it
         result = await self._reload(wish)
         if not isinstance(result, Proven):
-            await asyncio.to_thread(self.endpoints.put_back, wanted, before)
+            await asyncio.to_thread(self.endpoints.take_back, wanted)
             return result
         moved = await self._move(wanted)
         if isinstance(moved, bool):

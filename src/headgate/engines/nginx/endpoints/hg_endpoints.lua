@@ -3,10 +3,12 @@
 -- The table is lines, in the file beside the releases as over the socket:
 --     upstream NAME
 --     WEIGHT 0|1 ADDRESS        1 = a backup; ADDRESS is IP:PORT or unix:/PATH
+-- In the file `key KEY` is before it, and `pending GENERATION` before a second table, which counts
+-- for that generation alone.
 local balancer = require "ngx.balancer"
 
 local MOST = 10000
-local SOURCE = debug.getinfo(1, "S").source
+local RELEASE = debug.getinfo(1, "S").source:match("^@(.*)/lua/[^/]*$")
 local dict = ngx.shared.hg_endpoints
 local key
 local known = {}
@@ -85,24 +87,47 @@ local function store(name, lines)
     return dict:incr("v:" .. name, 1)
 end
 
--- Reads the file into the table; in the master, at start and with every reload.
-function M.load()
-    -- <root>/current/lua/hg_endpoints.lua, where `current` leads to <root>/releases/<name>.
-    local path = SOURCE:match("^@(.*)/[^/]*$") .. "/../../../endpoints"
+local function read(path)
     local file, why = io.open(path, "rb")
     if not file then
         ngx.log(ngx.ERR, "endpoints: ", why)
-        return
+        return ""
     end
     local text = file:read("*a")
     file:close()
-    local secret, rest = text:match("^key (%x+)\n(.*)$")
+    return text
+end
+
+-- The key and the lines of each upstream as the file has them for this generation; or nil and why.
+local function of_file(text)
+    local secret, rest = text:match("^key (%x+)(\n.*)$")
     if not secret then
-        ngx.log(ngx.ERR, "endpoints: ", path, " has no key")
-        return
+        return nil, "there is no key"
     end
-    local names, lines = parse(rest)
-    if not names then
+    local from, to, generation = rest:find("\npending (%d+)\n")
+    local names, lines = parse(rest:sub(2, from))
+    if not names or not from then
+        return names and secret, lines
+    end
+    if read(RELEASE .. "/generation.conf"):match('default "?(%d+)') ~= generation then
+        return secret, lines
+    end
+    local coming, theirs = parse(rest:sub(to + 1))
+    if not coming then
+        return nil, theirs
+    end
+    for _, name in ipairs(coming) do
+        lines[name] = theirs[name]
+    end
+    return secret, lines
+end
+
+-- Reads the file into the table; in the master, at start and with every reload.
+function M.load()
+    -- <root>/current, which leads to <root>/releases/<name>.
+    local path = RELEASE .. "/../../endpoints"
+    local secret, lines = of_file(read(path))
+    if not secret then
         ngx.log(ngx.ERR, "endpoints: ", path, ": ", lines)
         return
     end
@@ -112,8 +137,8 @@ function M.load()
             dict:delete(one)
         end
     end
-    for _, name in ipairs(names) do
-        local done, problem = store(name, lines[name])
+    for name, own in pairs(lines) do
+        local done, problem = store(name, own)
         if not done then
             ngx.log(ngx.ERR, "endpoints: ", problem)
         end

@@ -2,13 +2,14 @@
 
 It is written, durably, before nginx is told, so that a start or a reload never goes back to older
 endpoints; and it keeps those of every upstream that a release on disk names, so that going back to
-any of them finds its upstreams.
+any of them finds its upstreams. What comes with a release that is not proven yet counts for its
+generation alone: whichever release nginx begins with, it begins with what belongs to it.
 """
 
 import os
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,14 +20,21 @@ from headgate.engines.nginx.render.lua import NAMES
 
 FILE: Final = "endpoints"
 _HEAD: Final = re.compile(rb"key ([0-9a-f]{32})\n")
+_PENDING: Final = re.compile(rb"^pending ([0-9]+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the file has: `key` is what nginx wants to be shown before it takes a table."""
+    """What the file has: `key` is what nginx wants to be shown before it takes a table.
+
+    `coming` takes the place of what `table` says of its upstreams, for the generation `pending`; 0
+    = for none.
+    """
 
     key: str
     table: Table
+    pending: int = 0
+    coming: Table = field(default_factory=dict)
 
 
 class KeptFile:
@@ -42,13 +50,10 @@ class KeptFile:
             text = self._path.read_bytes()
         except FileNotFoundError:
             text = b""
-        head = _HEAD.match(text)
-        if head is not None:
-            try:
-                return Kept(head[1].decode(), decode(text[head.end() :]))
-            except BadTableError:
-                pass  # nginx refuses it as well, and goes on with what it has
-        return Kept(secrets.token_hex(16), {})
+        try:
+            return _decoded(text)
+        except BadTableError:  # nginx refuses it as well, and goes on with what it has
+            return Kept(secrets.token_hex(16), {})
 
     def write(self, kept: Kept) -> None:
         """Replaces it, durably. Raises OSError; it is then as it was."""
@@ -57,7 +62,7 @@ class KeptFile:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(fd, "wb") as file:
-                file.write(b"key " + kept.key.encode() + b"\n" + encode(kept.table))
+                file.write(_encoded(kept))
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self._path)
@@ -72,3 +77,21 @@ class KeptFile:
         for path in (self._root / RELEASES).glob(f"*/{NAMES}"):
             found.update(path.read_text().splitlines())
         return found
+
+
+def _encoded(kept: Kept) -> bytes:
+    text = f"key {kept.key}\n".encode() + encode(kept.table)
+    if kept.pending:
+        text += f"pending {kept.pending}\n".encode() + encode(kept.coming)
+    return text
+
+
+def _decoded(text: bytes) -> Kept:
+    head = _HEAD.match(text)
+    if head is None:
+        raise BadTableError("there is no key")
+    key, rest = head[1].decode(), text[head.end() :]
+    mark = _PENDING.search(rest)
+    if mark is None:
+        return Kept(key, decode(rest))
+    return Kept(key, decode(rest[: mark.start()]), int(mark[1]), decode(rest[mark.end() :]))

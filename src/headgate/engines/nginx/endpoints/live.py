@@ -8,6 +8,7 @@ from headgate.engines.nginx.endpoints import socket
 from headgate.engines.nginx.endpoints.kept import Kept, KeptFile
 from headgate.engines.nginx.endpoints.socket import NotPushedError
 from headgate.engines.nginx.endpoints.table import Table
+from headgate.engines.nginx.releases.links import read_link
 
 
 @dataclass(slots=True)
@@ -44,8 +45,8 @@ class LiveEndpoints:
     def push(self, wanted: Table) -> None:
         """Has nginx go by these endpoints, proven by reading them back.
 
-        Raises NotPushedError: the file then has them, and the next reload reads it. Raises
-        BusyError while somebody applies, and OSError: nothing was changed then.
+        From then on every generation begins with them. Raises NotPushedError; BusyError while
+        somebody applies, and OSError: nothing was changed then.
         """
         with locked(self._root):
             kept = self._file.read()
@@ -53,36 +54,50 @@ class LiveEndpoints:
             rest = {name: kept.table[name] for name in kept.table if name in needed}
             self._file.write(Kept(kept.key, {**rest, **wanted}))
             try:
-                socket.write(self._socket, self._changes(wanted), kept.key)
+                changes = self._changes(wanted)
+                socket.write(self._socket, changes, kept.key)
                 if left := self._changes(wanted):
                     raise NotPushedError(f"nginx has other endpoints still: {', '.join(left)}")
             except NotPushedError as error:
                 self.figures.failed += 1
                 self.figures.last_error = str(error)
+                self._file.write(kept)
                 raise
-        self.figures.applied += 1
-        self.figures.last_error = ""
+        if changes:  # else a reload had read them
+            self.figures.applied += 1
+            self.figures.last_error = ""
 
-    def kept(self) -> Table:
-        """What nginx would begin with. Raises OSError."""
-        return self._file.read().table
-
-    def keep(self, wanted: Table) -> None:
-        """Has the next start or reload begin with these endpoints. Raises OSError."""
+    def ensure(self, served: Table) -> None:
+        """Before a start: has the file what was served, where it lost that. Raises OSError."""
         kept = self._file.read()
-        if not _holds(kept, wanted):
-            self._file.write(Kept(kept.key, {**kept.table, **wanted}))
+        if any(name not in kept.table for name in served):
+            table = {**served, **kept.table}
+            self._file.write(Kept(kept.key, table, kept.pending, kept.coming))
 
-    def put_back(self, wanted: Table, before: Table) -> None:
-        """Takes back what `keep` did, also in nginx as far as that has read it. Raises OSError."""
-        old = {name: before[name] for name in wanted if name in before}
-        if not old:
+    def keep(self, wanted: Table, generation: int) -> None:
+        """Has a generation begin with these endpoints, and no other one. Raises OSError."""
+        if wanted:
+            kept = self._settled()
+            self._file.write(Kept(kept.key, kept.table, generation, wanted))
+
+    def take_back(self, wanted: Table) -> None:
+        """Undoes `keep`, also in nginx as far as that has read it. Raises OSError."""
+        if not wanted:
             return
-        self.keep(old)
+        kept = self._settled()
+        self._file.write(kept)
+        old = {name: kept.table[name] for name in wanted if name in kept.table}
         try:
-            socket.write(self._socket, self._changes(old), self._file.read().key)
+            socket.write(self._socket, self._changes(old), kept.key)
         except NotPushedError as error:
             self.figures.last_error = str(error)
+
+    def _settled(self) -> Kept:
+        """What is kept without what is pending; that of the release that is current counts."""
+        kept = self._file.read()
+        current = read_link(self._root, "current")
+        is_current = current is not None and current.generation == kept.pending
+        return Kept(kept.key, {**kept.table, **kept.coming} if is_current else kept.table)
 
     def _changes(self, wanted: Table) -> Table:
         has = socket.read(self._socket)
@@ -90,4 +105,5 @@ class LiveEndpoints:
 
 
 def _holds(kept: Kept, wanted: Table) -> bool:
-    return all(kept.table.get(name) == lines for name, lines in wanted.items())
+    """Whether every generation would begin with these."""
+    return not kept.pending and all(kept.table.get(name) == lines for name, lines in wanted.items())

@@ -129,7 +129,8 @@ _UPSTREAMS: Final = (
     Parity(
         "upstreams.NAME.pool.max_idle",
         "differs",
-        "of all endpoints of an upstream together; the default is 32 for each endpoint",
+        "of all endpoints of an upstream together; the default is 32 for each endpoint, for 16 of "
+        "them where endpoints change without a reload",
     ),
     Parity("upstreams.NAME.pool.idle_timeout", "same"),
     Parity("upstreams.NAME.pool.max_age", "same"),
