@@ -1,6 +1,9 @@
 """`headgate nginx adopt`: everything about an nginx that runs, without touching it."""
 
+import signal
 import sys
+import threading
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -49,8 +52,9 @@ def adopt(
         pictures = [one.now(seconds) for one in every]
         show(pictures, output, lambda all_: "".join(adopt_view.text(one) for one in all_))
         return
+    stop = _interrupted()
     try:
-        while True:
+        while not stop.is_set():
             for one in every:
                 picture = one.now(seconds)
                 if output is Format.JSON:
@@ -60,6 +64,21 @@ def adopt(
             sys.stdout.flush()
     except KeyboardInterrupt:
         return
+
+
+def _interrupted() -> threading.Event:
+    """Set by Ctrl-C, which also interrupts what waits.
+
+    The exception alone can get lost: Python drops one that is raised while it frees an object.
+    """
+    event = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        event.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    return event
 
 
 def register(app: typer.Typer) -> None:
