@@ -11,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
 from real_nginx import RealNginx
 
 from headgate.engines.nginx.types import Generation, Rendered, ServedName

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
 from real_nginx import Client, RealNginx
 
 from headgate.engines.nginx.types import Generation
