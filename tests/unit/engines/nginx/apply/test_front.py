@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from waiting import DEADLINE_S
 
 from headgate.engines.nginx.apply.causes import Finding
 from headgate.engines.nginx.apply.front import Front, Wish
@@ -23,11 +24,13 @@ class FakeApplier:
         self.digests: list[str] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.begun = threading.Event()
         self.fails = False
 
     def apply(
         self, render: Callable[[Generation], Rendered], *, plan_digest: str, probes: object
     ) -> Result:
+        self.begun.set()
         self.gate.wait()
         self.digests.append(plan_digest)
         render(Generation(len(self.digests)))
@@ -61,7 +64,7 @@ def test_the_latest_of_many_is_applied_and_the_others_hear_of_it() -> None:
     async def story(front: Front, applier: FakeApplier) -> None:
         applier.gate.clear()
         first = asyncio.create_task(front.apply(wish("one")))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(applier.begun.wait, DEADLINE_S)
         rest = [asyncio.create_task(front.apply(wish(f"{number}"))) for number in range(5)]
         await asyncio.sleep(0)
         applier.gate.set()
@@ -99,7 +102,7 @@ def test_a_caller_that_gives_up_stops_nothing() -> None:
     async def story(front: Front, applier: FakeApplier) -> None:
         applier.gate.clear()
         asking = asyncio.create_task(front.apply(wish("one")))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(applier.begun.wait, DEADLINE_S)
         asking.cancel()
         applier.gate.set()
         assert isinstance(await front.apply(wish("two")), Applied)
