@@ -75,7 +75,7 @@ def test_routes_are_served_beside_what_was_there_and_follow_changes(
     assert "boot safe   NO: put `headgate nginx guard` into what starts nginx" in shown
     assert "generation  desired 1, on disk 1, running 1" in shown
     node.config.write_text(text(theirs.conf, port, two.address))
-    until(lambda: about(node)["known_good"] == 2, "the change, proven")
+    until(lambda: about(node)["desired"] == 2, "the change, proven")
     assert get(port)[1] == b"two"
     back = node.command("nginx", "rollback")
     assert back.returncode == 0, back.stderr

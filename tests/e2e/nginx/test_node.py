@@ -115,6 +115,27 @@ def test_a_killed_control_process_takes_nginx_over_again(node: RunningNode, port
     assert about(node)["running"] == 1
 
 
+def test_a_release_that_cannot_start_any_more_does_not_keep_its_successor_from_it(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    """The last release names a port that another program holds by now; the config is another."""
+    peer("nginx")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        held = other.getsockname()[1]
+        other.close()
+        with RunningNode(folder, config(held, one.address), "--engine", "nginx") as before:
+            before.until_ready()
+            before.process.terminate()
+            assert before.process.wait(20) == 0
+    with socket.create_server(("127.0.0.1", held)):
+        text = config(port, one.address)
+        with RunningNode(folder, text, "--engine", "nginx") as after:
+            after.until_ready()
+            assert get(port) == (200, b"one")
+            assert "control_exited" not in after.log.read_text()
+
+
 def test_an_edit_by_hand_is_seen(node: RunningNode) -> None:
     release = node.state / "nginx/current/nginx.conf"
     release.chmod(0o640)

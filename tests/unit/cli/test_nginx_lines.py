@@ -15,7 +15,6 @@ FULL = NginxStatus(
     desired=3,
     on_disk=3,
     running=3,
-    known_good=3,
     state="in sync",
     boot_safe=True,
     degraded=False,

@@ -118,7 +118,6 @@ class Keeper:
             desired=None if good is None else good.generation,
             on_disk=None if current is None else current.generation,
             running=engine.running(),
-            known_good=None if good is None else good.generation,
             state=str(State.IN_SYNC) if finding is None else finding.text(),
             boot_safe=safe.is_safe,
             degraded=figures.degraded,
@@ -140,9 +139,11 @@ class Keeper:
         self._observer.close()
 
     def _warnings(self, safe: BootSafe) -> list[str]:
-        return [why for why in (self._unseen, self._entry_problem) if why] + (
-            [] if safe.is_safe else [safe.why]
-        )
+        proposal = self.mending.proposal
+        kept = f"an edit is kept as a proposal in {proposal.folder}" if proposal else ""
+        unsafe = "" if safe.is_safe else safe.why
+        every = (self.mending.alarm_text, self._unseen, self._entry_problem, kept, unsafe)
+        return [why for why in every if why]
 
     def _is_boot_safe(self) -> BootSafe:
         setup = self._engine.setup

@@ -49,7 +49,8 @@ class Mending:
         if self._known is None or self._known[0] != name:
             try:
                 self._known = name, release_desired(self._engine.store, name)
-            except (UnknownReleaseError, DamagedObjectError):
+            except (UnknownReleaseError, DamagedObjectError) as error:
+                self.alarm(f"drift cannot be told: {error}")
                 return None
         return self._known[1]
 
@@ -95,6 +96,8 @@ class Mending:
     def report(self, finding: Finding) -> None:
         """Another finding than before."""
         self.finding = finding
+        if not finding.is_drift:
+            self.proposal = None
         self._tell(_LEVEL[finding.is_drift], "nginx.drift", finding.text(), {})
 
     def heal(self, finding: Finding, artefact: Artefact) -> None:
@@ -135,9 +138,10 @@ class Mending:
         self._tell("info", "nginx.binary_changed", "the nginx binary is another one", {})
 
     def alarm(self, text: str | None) -> None:
-        """Raises an alarm, or ends it."""
+        """Raises an alarm, or ends it; the same one again is no news."""
+        is_news = text != self.alarm_text
         self.alarm_text = text or ""
-        if text is not None:
+        if text is not None and is_news:
             self._tell("error", "nginx.alarm", text, {"hold": HOLD})
 
     def _alive(self) -> frozenset[Process]:

@@ -29,14 +29,15 @@ class CertificateStatus(msgspec.Struct, frozen=True):
 
 
 class NginxStatus(msgspec.Struct, frozen=True):
-    """One nginx. Generations are None where there is none or it does not answer.
+    """One nginx. Generations are None where there is none or it does not answer; `desired` is the
+    last one that was proven.
 
     `state` is the state of drift, `warning` says what keeps it from being safe: no guard before
-    boot, an nginx.conf that does not include us any more. `boot_safe` is None where nothing is
-    applied (mode observe). `hold` is empty without one. `restarts` counts masters that others
-    started since the control process began, `upstreams` are those of the plan, or those of the
-    config that is watched; `certificates` are told in mode observe. `endpoint_updates` are changes
-    of endpoints without a reload, `endpoint_error` says why the last one took a reload.
+    boot, an nginx.conf that does not include us any more, an alarm of drift. `boot_safe` is None
+    where nothing is applied (mode observe). `hold` is empty without one. `restarts` counts masters
+    that others started since the control process began, `upstreams` are those of the plan, or those
+    of the config that is watched; `certificates` are told in mode observe. `endpoint_updates` are
+    changes of endpoints without a reload, `endpoint_error` says why the last one took a reload.
     """
 
     root: str
@@ -48,7 +49,6 @@ class NginxStatus(msgspec.Struct, frozen=True):
     desired: int | None
     on_disk: int | None
     running: int | None
-    known_good: int | None
     state: str
     boot_safe: bool | None
     degraded: bool

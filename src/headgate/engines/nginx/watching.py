@@ -124,7 +124,6 @@ class Watcher:
             desired=None,
             on_disk=None,
             running=None,
-            known_good=None,
             state=self._finding.text() if self._finding is not None else "not looked at yet",
             boot_safe=None,
             degraded=False,

@@ -8,11 +8,18 @@ from pathlib import Path
 from headgate.compile.located import said
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.nginx.apply.journal import JournalError
+from headgate.engines.nginx.apply.lock import BusyError
 from headgate.engines.nginx.apply.results import Rejected
 from headgate.engines.nginx.capabilities import NotProbedError
 from headgate.engines.nginx.engine import NginxEngine
 from headgate.engines.nginx.fixed import fixed_changes
+from headgate.engines.nginx.instance import SeveralMastersError
+from headgate.engines.nginx.instance.running import NotStartedError
 from headgate.engines.nginx.keeping import Keeper
+from headgate.engines.nginx.releases.disk import NoSpaceError
+from headgate.engines.nginx.releases.objects import DamagedObjectError
+from headgate.engines.nginx.releases.store import UnknownReleaseError
 from headgate.engines.nginx.status import NginxStatus
 from headgate.engines.nginx.types import CannotExpress, RightMissingError
 from headgate.engines.nginx.unable import CannotDriveError
@@ -28,6 +35,20 @@ _RETRY_S = 0.2
 _FIXED = "it cannot change while the node runs; restart the node"
 _NOT_THE_CONFIG = frozenset({"held", "busy", "superseded", "no_space", "endpoints"})
 """Causes that say nothing about what the user wrote."""
+
+_UNABLE_NOW = (
+    BusyError,
+    DamagedObjectError,
+    JournalError,
+    NoSpaceError,
+    NotProbedError,
+    NotStartedError,
+    OSError,
+    RightMissingError,
+    SeveralMastersError,
+    UnknownReleaseError,
+)
+"""What keeps nginx from being driven and may pass: the node stays, and says so."""
 
 
 class Tries:
@@ -119,7 +140,7 @@ class NginxServing:
             found = await engine.apply(candidate.plan, candidate.blobs, workers)
         except CannotDriveError as error:
             return _refused(candidate, [error.key], str(error))
-        except (NotProbedError, RightMissingError, OSError) as error:
+        except _UNABLE_NOW as error:
             raise EngineUnavailableError(str(error)) from error
         self._drain_s = candidate.node.drain_s
         if self._keeper is not None:
@@ -203,8 +224,16 @@ class NginxServing:
 
     async def _begin(self, settings: NodeSettings) -> NginxEngine:
         engine = await asyncio.to_thread(NginxEngine, self._root, settings.nginx)
-        self._front = asyncio.create_task(engine.front.run())
-        await engine.begin()
+        front = asyncio.create_task(engine.front.run())
+        try:
+            await engine.begin()
+        except NotStartedError as error:
+            # Not with the release of before; the config at hand may be what mends it.
+            self.on_event("error", "nginx.not_started", str(error), {})
+        except BaseException:
+            front.cancel()
+            raise
+        self._front = front
         self._engine = engine
         self._keeper = Keeper(engine, self._told)
         return engine

@@ -5,14 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from headgate.engines.nginx.apply.verdict import Outcome
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is wrong with a release.
 
-    `code` is stable and from `CODES` or of our own checks; `file` is relative to the release,
+    `code` is stable: of `_KNOWN` or of our own checks; `file` is relative to the release,
     `line` from 1 (0: not known), `object` as in the block's comment (`route shop`).
     """
 
@@ -48,7 +46,6 @@ _KNOWN: Final = (
         r"|not terminated|directive is duplicate|invalid (?:value|parameter|condition)",
     ),
 )
-CODES: Final = tuple(code for code, _ in _KNOWN)
 _PATTERNS: Final = tuple((code, re.compile(pattern)) for code, pattern in _KNOWN)
 _PLACE = re.compile(r" in (/[^\n]*?):([0-9]+)$")
 _PREFIX = re.compile(
@@ -93,15 +90,6 @@ def object_at(text: str, line: int) -> str:
         if found is not None:
             return found[1]
     return ""
-
-
-def outcome_text(outcome: Outcome) -> str:
-    """What an outcome means, for people."""
-    return {
-        "REJECTED": "nginx refused the reload and kept the old generation",
-        "BROKEN": "no worker served the new generation",
-        "PARTIAL": "the new generation did not serve as it should",
-    }[outcome]
 
 
 def _relative(path: str, roots: tuple[str, ...]) -> str:

@@ -125,18 +125,6 @@ def read_conf(entry: Path, files: DiskFiles | None = None) -> Conf:
     return conf
 
 
-def size_of(text: str) -> int | None:
-    """Bytes of a size as nginx writes it; None for anything else.
-
-    >>> size_of("10m"), size_of("x")
-    (10485760, None)
-    """
-    found = _PLAIN_SIZE.fullmatch(text)
-    if found is None:
-        return None
-    return int(found[1]) << {"": 0, "k": 10, "m": 20}[found[2].lower()]
-
-
 def _walk(tree: Tree) -> Iterator[Placed]:
     stack: list[tuple[Iterator[Located], tuple[bytes, ...]]] = [(tree.top(), ())]
     while stack:
