@@ -274,7 +274,8 @@ async def _drift(store: Store, status_socket: str) -> float:
         start = time.perf_counter()
         path.chmod(0o640)
         path.write_bytes(pristine + b"# edited\n")
-        await asyncio.wait_for(one.is_seen.wait(), _SEEN_WITHIN_S)
+        async with asyncio.timeout(_SEEN_WITHIN_S):
+            await one.is_seen.wait()
         took.append((one.seen_at - start) * 1000)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -149,7 +149,8 @@ class SupervisorLink:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         self._writer.write(msgspec.json.encode({"id": number, "op": op, **fields}) + b"\n")
         try:
-            line: bytes = await asyncio.wait_for(answer, _ASK_S)
+            async with asyncio.timeout(_ASK_S):
+                line: bytes = await answer
         except TimeoutError as error:
             raise LinkError(f"the supervisor did not answer {op!r}") from error
         finally:

@@ -61,7 +61,8 @@ class Linter:
         while self._news.is_set():
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._quiet_s)
+                async with asyncio.timeout(self._quiet_s):
+                    await self._news.wait()
             if self._idle is not None and not self._idle.is_set():
                 await self._idle.wait()
                 self._news.set()  # the pause begins again

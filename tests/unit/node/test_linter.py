@@ -99,7 +99,8 @@ def test_no_look_begins_while_a_reload_is_under_way() -> None:
         async with asyncio.timeout(20):
             linter.look_at(serving("a"))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(looked.wait(), 0.05)
+                async with asyncio.timeout(0.05):
+                    await looked.wait()
             assert not linter.found
             idle.set()
             await looked.wait()

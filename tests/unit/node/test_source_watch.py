@@ -9,8 +9,9 @@ CONFIG = "[routes.r]\nrespond = { status = 200 }\n"
 
 
 async def _next_change(source: FileSource) -> None:
-    async for _ in source.changes():
-        return
+    async with asyncio.timeout(20):
+        async for _ in source.changes():
+            return
 
 
 def test_a_path_that_was_a_directory_is_seen_as_a_file_again(tmp_path: Path) -> None:
@@ -20,4 +21,4 @@ def test_a_path_that_was_a_directory_is_seen_as_a_file_again(tmp_path: Path) -> 
     source.load()
     path.rmdir()
     path.write_text(CONFIG)
-    asyncio.run(asyncio.wait_for(_next_change(source), 20))
+    asyncio.run(_next_change(source))

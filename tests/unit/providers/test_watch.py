@@ -19,7 +19,8 @@ def watching(*files: Path, globs: tuple[Path, ...] = ()) -> Watched:
 async def seen(watched: Watched, act: Callable[[], object], times: int = 1) -> int:
     """How many changes are told (at most `times`) after `act`."""
     told = changes(lambda: watched, debounce_ms=20, step_ms=5, look_anyway_ms=100)
-    return await asyncio.wait_for(_count(told, act, times), DEADLINE_S)
+    async with asyncio.timeout(DEADLINE_S):
+        return await _count(told, act, times)
 
 
 async def _count(told: AsyncIterator[None], act: Callable[[], object], times: int) -> int:

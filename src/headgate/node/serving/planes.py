@@ -45,9 +45,8 @@ class DataPlanes:
             if left <= 0:
                 raise EngineUnavailableError(why)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._news.wait(), left if plane is None else min(left, _RETRY_S)
-                )
+                async with asyncio.timeout(left if plane is None else min(left, _RETRY_S)):
+                    await self._news.wait()
 
 
 async def _turn_to(engine: NativeEngine, plane: DataPlane) -> str | None:
