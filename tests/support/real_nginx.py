@@ -41,15 +41,14 @@ http {{
     scgi_temp_path {root}/run/scgi;
     include generation.conf;
     include http/*.conf;
+    server {{
+        listen unix:{root}/run/status.sock;
+        location = /generation {{ return 200 "$generation\\n$pid\\n"; }}
+        location = /stub_status {{ stub_status; }}
+    }}
 }}
 """
-STATUS = """
-server {{
-    listen unix:{root}/run/status.sock;
-    location = /generation {{ return 200 "{generation}\\n$pid\\n"; }}
-    location = /stub_status {{ stub_status; }}
-}}
-"""
+GENERATION = 'map "" $generation {{ default "{generation}"; }}\n'
 SITE = """
 # route site
 server {{
@@ -145,7 +144,7 @@ class RealNginx:
         """A release: our site (or another), and whatever a test adds to it."""
         texts = {
             "nginx.conf": MAIN.format(root=self.root, user=self.user, workers=WORKERS, main=main),
-            "generation.conf": STATUS.format(root=self.root, generation=generation),
+            "generation.conf": GENERATION.format(generation=generation),
             "http/site.conf": site or SITE.format(port=self.port, generation=generation),
             "http/extra.conf": http,
         }

@@ -69,7 +69,10 @@ class Reset(Step, tag="reset"):
 
 class Pour(Step, tag="pour"):
     """Writes so many bytes of `x` until the other side takes no more; that must be before
-    `stalls_below` bytes are gone. Fires the event, then writes the rest."""
+    `stalls_below` bytes are gone. Fires the event, then writes the rest.
+
+    The kernel alone holds up to `tcp_wmem` and `tcp_rmem` at each of the two hops, 75 MB where
+    the latter is 32 MiB (Linux 6.18), more or less of it from one run to the next."""
 
     total: int
     stalls_below: int

@@ -83,7 +83,7 @@ server {{
         nginx.must_apply(**newer)
         before = nginx.store.read(choose(nginx.store, None))
         result = roll_back(nginx.applier, nginx.store, None, exact=False)
-        assert isinstance(result, Applied)
+        assert isinstance(result, Applied), result
         assert nginx.generation() == result.generation == 4
         after = nginx.store.read(result.release)
         assert [one.path for one in after.files] == [one.path for one in before.files]

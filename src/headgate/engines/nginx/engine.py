@@ -11,6 +11,7 @@ import msgspec
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx import capabilities
 from headgate.engines.nginx.apply import statussocket
+from headgate.engines.nginx.apply.carry import GENERATION_FILE
 from headgate.engines.nginx.apply.causes import Finding
 from headgate.engines.nginx.apply.front import Front, Wish
 from headgate.engines.nginx.apply.guard import guard
@@ -44,7 +45,6 @@ from headgate.plan.plan import Plan, diff
 _TRIES = 20
 _BUSY_S = 0.5
 _UNPROVEN = Generation(0)
-_GENERATION_FILE = "generation.conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +290,7 @@ def _of(rendered: Rendered | list[CannotExpress]) -> Rendered:
 
 def _content(manifest: Manifest) -> frozenset[FileEntry]:
     """The files of a release but the one that differs between any two."""
-    return frozenset(one for one in manifest.files if one.path != _GENERATION_FILE)
+    return frozenset(one for one in manifest.files if one.path != GENERATION_FILE)
 
 
 def _endpoints_only(old: Plan, new: Plan) -> bool:
