@@ -1,5 +1,6 @@
 """The driver with real processes, signals and sockets; the data plane is a small fake program."""
 
+import contextlib
 import json
 import os
 import signal
@@ -74,8 +75,15 @@ class Node:
 def node(tmp_path: Path) -> Iterator[Node]:
     one = Node(tmp_path)
     yield one
+    pid = one.process.pid
+    is_over = one.process.poll() is not None
+    children = "" if is_over else Path(f"/proc/{pid}/task/{pid}/children").read_text()
     one.process.kill()
     one.process.wait()
+    for child in children.split():
+        # The fakes do not notice by themselves that their supervisor is gone.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
     one.lines.close()
     one.socket.close()
 
