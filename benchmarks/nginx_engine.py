@@ -24,7 +24,7 @@ from pathlib import Path
 from headgate.compile.load import load
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.apply import statussocket
-from headgate.engines.nginx.apply.results import Applied
+from headgate.engines.nginx.apply.results import Applied, PhaseChanged
 from headgate.engines.nginx.capabilities import Binary, probe
 from headgate.engines.nginx.drift import (
     Artefact,
@@ -121,7 +121,8 @@ def rendering(config: Path) -> dict[str, float]:
 def applying(folder: Path, configs: Sequence[Path]) -> dict[str, float]:
     """Applies one config after the other; the first one starts nginx."""
     here = setup(folder, NginxSettings(soak_s=0.0)).here
-    applier = here.applier(folder)
+    steps = _Steps()
+    applier = here.applier(folder, steps.began)
     target = _target(folder)
     whole, reload, verified = [], [], []
     try:
@@ -136,6 +137,8 @@ def applying(folder: Path, configs: Sequence[Path]) -> dict[str, float]:
             took = (time.perf_counter() - start) * 1000
             if not isinstance(result, Applied):
                 raise AssertionError(result.text())
+            if not index:
+                steps.took.clear()
             if index:
                 whole.append(took)
                 reload.append(result.reload_s * 1000)
@@ -149,8 +152,24 @@ def applying(folder: Path, configs: Sequence[Path]) -> dict[str, float]:
         "reload_ms": statistics.median(reload),
         "signal_to_verified_ms": statistics.median(verified),
         "over_reload_ms": statistics.median(over),
+        **{f"{step}_ms": statistics.median(took) for step, took in steps.took.items()},
         "drift_ms": drift,
     }
+
+
+class _Steps:
+    """Milliseconds of each step, from its record in the journal to that of the next."""
+
+    def __init__(self) -> None:
+        self.took: dict[str, list[float]] = {}
+        self._last = ("", 0.0)
+
+    def began(self, phase: PhaseChanged) -> None:
+        """The step before is over."""
+        step, at = self._last
+        if step and step != "done":
+            self.took.setdefault(step, []).append((time.perf_counter() - at) * 1000)
+        self._last = (phase.step, time.perf_counter())
 
 
 def tailing(log: Path, seconds: float) -> dict[str, float]:

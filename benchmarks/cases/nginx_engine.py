@@ -24,6 +24,9 @@ _APPLIES = 5
 _TAIL_S = 10.0
 _TAIL_QUICK_S = 3.0
 _TIMEOUT_S = 600.0
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+"""Folders of earlier rounds. They are removed at the end of all: for minutes after thousands of
+files were deleted, ext4 looks at each of their inodes for every file it creates beside them."""
 _VARIABLES = "map $uri $hg_route { default app; } map $uri $hg_upstream { default up; }"
 
 
@@ -68,15 +71,16 @@ class NginxEngine:
             raise PeerError("measured for headgate alone")
         wait_until_quiet(1.0 if context.quick else 5.0)
         found: dict[str, Metrics] = {}
-        with tempfile.TemporaryDirectory(prefix="hgb-") as name:
-            folder = Path(name)
-            folder.chmod(0o755)
-            configs = _configs(peer, folder, context)
-            found["parse"] = _asked(peer, "parse", str(_BLOCKS))
-            found["render"] = _asked(peer, "render", str(configs[0]))
-            state = folder / "state"
-            state.mkdir()
-            found["apply"] = _asked(peer, "apply", str(state), *map(str, configs))
+        kept = tempfile.TemporaryDirectory(prefix="hgb-")
+        _KEPT.append(kept)
+        folder = Path(kept.name)
+        folder.chmod(0o755)
+        configs = _configs(peer, folder, context)
+        found["parse"] = _asked(peer, "parse", str(_BLOCKS))
+        found["render"] = _asked(peer, "render", str(configs[0]))
+        state = folder / "state"
+        state.mkdir()
+        found["apply"] = _asked(peer, "apply", str(state), *map(str, configs))
         found["tail"] = _tail(peer, context)
         return found
 

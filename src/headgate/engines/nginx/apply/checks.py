@@ -48,8 +48,13 @@ class Checks:
         self._read: dict[ReleaseName, Conf] = {}
 
     def lint(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
-        """What is wrong in a release's files, or clashes with the running one."""
-        self._read.clear()
+        """What is wrong in a release's files, or clashes with the running one.
+
+        What was read of the running one when it was linted is what nginx has read too, and is not
+        read again. With an entry of others it is: they may have had their files reloaded.
+        """
+        known = running.name if running is not None and self._entry is None else None
+        self._read = {name: conf for name, conf in self._read.items() if name == known}
         conf = self.conf(release)
         structure = tuple(lint.structure(conf))
         if structure:

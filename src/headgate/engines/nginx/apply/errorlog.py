@@ -48,6 +48,7 @@ class ErrorLog:
         """Marks where the log is now, or takes up an older mark (of the node before a crash)."""
         self._path = path
         self._why = ""
+        self._gone = ""
         self._rest = b""
         self._lines: list[str] = []
         self._fd: int | None = None
@@ -75,7 +76,8 @@ class ErrorLog:
         self._drain()
         self._follow()
         found = tuple(line for text in self._lines if (line := _judge(text, master)) is not None)
-        return LogSeen(found, not self._why, self._why)
+        why = self._why or self._gone
+        return LogSeen(found, not why, why)
 
     def _open(self, *, at_end: bool) -> None:
         try:
@@ -108,11 +110,15 @@ class ErrorLog:
                 self._lines.append(line.decode(errors="replace"))
 
     def _follow(self) -> None:
-        """Goes on in the file that has the name now, once it is another one."""
+        """Goes on in the file that has the name now, once it is another one.
+
+        Between the removal of a log and the master's opening of the next it is unknown.
+        """
+        self._gone = ""
         try:
             inode = Path(self._path).stat().st_ino
         except OSError:
-            self._why = self._why or f"{self._path} was removed"
+            self._gone = f"{self._path} was removed"
             return
         if inode == self._inode and self._fd is not None:
             return

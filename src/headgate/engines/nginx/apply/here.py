@@ -1,12 +1,14 @@
 """`instance.json`: how the nginx of a folder is reached, so that commands work without the node."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from headgate.engines.nginx.apply.applier import Applier, Settings
 from headgate.engines.nginx.apply.checks import Checks, Limits
+from headgate.engines.nginx.apply.results import PhaseChanged
 from headgate.engines.nginx.instance import NginxInstance, Place
 from headgate.engines.nginx.releases.store import Store
 
@@ -24,11 +26,14 @@ class Here(msgspec.Struct, frozen=True):
     group: int | None = None
     starts_it: bool = True
 
-    def applier(self, root: Path) -> Applier:
-        """An applier of this instance with its releases below `root`."""
+    def applier(
+        self, root: Path, report: Callable[[PhaseChanged], None] = lambda _: None
+    ) -> Applier:
+        """An applier of this instance with its releases below `root`; `report` is told of steps."""
         instance, settings = NginxInstance(self.place), self.settings
         checks = Checks(instance, settings.limits, entry=settings.entry, permits=instance.may_load)
-        return Applier(Store(root, group=self.group), instance, settings, checks=checks)
+        store = Store(root, group=self.group)
+        return Applier(store, instance, settings, report=report, checks=checks)
 
 
 class NotHereError(Exception):

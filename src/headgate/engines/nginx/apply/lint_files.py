@@ -63,6 +63,8 @@ def password_files(conf: Conf, readable: Readable) -> Iterator[Finding]:
 
 def _blocks_with_certificates(conf: Conf) -> Iterator[list[Placed]]:
     """The certificate directives of each block in order: the n-th key goes with the n-th."""
+    if next(conf.all("ssl_certificate"), None) is None:
+        return
     blocks: dict[tuple[str, int], list[Placed]] = {}
     for one in conf.all("http"):
         blocks[(one.at.file, one.directive.line)] = _own(conf, one)

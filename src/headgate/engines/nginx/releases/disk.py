@@ -5,7 +5,7 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from headgate.engines.nginx.releases.links import sync_folder
@@ -36,7 +36,7 @@ def out_of_space(error: OSError, folder: Path, need: int) -> Exception:
     return NoSpaceError(f"{what} at {folder}: {need} bytes to be written; nothing was changed")
 
 
-def write_file(path: Path, content: bytes, mode: int, group: int | None = None) -> None:
+def write_file(path: Path | str, content: bytes, mode: int, group: int | None = None) -> None:
     """Writes a file that is not there yet, with exactly this mode; it is not synced."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -50,30 +50,31 @@ def write_file(path: Path, content: bytes, mode: int, group: int | None = None) 
         os.close(fd)
 
 
-def make_folder(path: Path) -> None:
-    """A folder to write into, with its parents; `seal` closes it later."""
-    path.mkdir(mode=_WRITABLE_FOLDER, parents=True, exist_ok=True)
+def make_folders(root: Path, paths: Iterable[str]) -> None:
+    """A folder and those that relative paths of files below it need; `seal` closes them later."""
+    for folder in sorted({"", *(path.rpartition("/")[0] for path in paths)}):
+        (root / folder).mkdir(mode=_WRITABLE_FOLDER, parents=True, exist_ok=True)
 
 
 def sync_tree(root: Path) -> None:
     """Makes everything below a folder durable."""
-    files = [path for path in root.rglob("*") if path.is_file()]
-    if not _sync_file_system(root, len(files)):
-        sync_files(files)
-    for folder in _folders(root):
-        sync_folder(folder)
-
-
-def sync_files(files: Sequence[Path]) -> None:
-    """Makes the content of files in one file system durable."""
-    if files and _sync_file_system(files[0].parent, len(files)):
+    found = list(os.walk(root))
+    files = [f"{folder}/{name}" for folder, _, names in found for name in names]
+    if len(files) > _FEW and _sync_file_system(root):
         return
     for path in files:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_file(path)
+    for folder, _, _ in found:
+        sync_folder(Path(folder))
+
+
+def sync_file(path: Path | str) -> None:
+    """Makes the content of a file durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def seal(root: Path, group: int | None = None) -> None:
@@ -126,14 +127,12 @@ def _folders(root: Path) -> list[Path]:
     return [Path(folder) for folder, _, _ in os.walk(root)]
 
 
-def _sync_file_system(folder: Path, count: int) -> bool:
-    """Syncs the file system of a folder (syncfs(2)) when that is cheaper than `count` files.
+def _sync_file_system(folder: Path) -> bool:
+    """Syncs all files and folders of the file system of a folder (syncfs(2)).
 
     A thousand calls of fsync(2) are as many commits of the file system's journal, seconds in all;
     this is one. False where it was not done.
     """
-    if count <= _FEW:
-        return False
     sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if sync is None:
         return False

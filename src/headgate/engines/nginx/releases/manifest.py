@@ -68,8 +68,13 @@ def encode(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
 
 
+def line(manifest: Manifest) -> bytes:
+    """The same as one line with its end."""
+    return msgspec.json.encode(manifest, order="sorted") + b"\n"
+
+
 def decode(data: bytes) -> Manifest:
-    """The opposite; raises `msgspec.MsgspecError` (a ValueError) for anything else."""
+    """The opposite of both; raises `msgspec.MsgspecError` (a ValueError) for anything else."""
     return msgspec.json.decode(data, type=Manifest)
 
 

@@ -1,7 +1,7 @@
-"""Pristine copies of what releases were written from, by sha256.
+"""Pristine copies of releases: each in one file, so that keeping a thousand contents is one write.
 
-They are copies and not hard links: an editor that writes in place would change a linked object
-with the release. Where the file system can share blocks (btrfs, XFS), copying back does.
+They are copies and not hard links: an editor that writes in place would change a linked copy with
+the release. A copy is the manifest on a line of its own, then the contents in the manifest's order.
 """
 
 import contextlib
@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Mapping, Set
 from pathlib import Path
 
-from headgate.engines.nginx.releases import disk
+from headgate.engines.nginx.releases import disk, manifest
 from headgate.engines.nginx.releases.links import sync_folder
+from headgate.engines.nginx.releases.manifest import Manifest
 
 _MODE = 0o400
 
@@ -20,55 +21,50 @@ class DamagedObjectError(Exception):
 
 
 class Objects:
-    """Content by its digest, in one folder that only we use."""
+    """Releases by their names, in one folder that only we use."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def add(self, contents: Mapping[str, bytes]) -> None:
-        """Keeps contents by their sha256 (hex), or another name, durably. Raises OSError."""
+    def add(self, name: str, about: Manifest, contents: Mapping[str, bytes]) -> None:
+        """Keeps the contents (by path) of a manifest's files, durably. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh: list[tuple[Path, Path]] = []
+        partial = self._folder / f".{name}"
+        partial.unlink(missing_ok=True)
+        parts = [manifest.line(about), *(contents[entry.path] for entry in about.files)]
         try:
-            for digest, content in contents.items():
-                path = self._folder / digest
-                if path.exists() and path.stat().st_size == len(content):
-                    continue
-                partial = self._folder / f".{digest}"
-                partial.unlink(missing_ok=True)
-                fresh.append((partial, path))
-                disk.write_file(partial, content, _MODE)
-            disk.sync_files([partial for partial, _ in fresh])
-            for partial, path in fresh:
-                partial.rename(path)
+            disk.write_file(partial, b"".join(parts), _MODE)
+            disk.sync_file(partial)
+            partial.rename(self._folder / name)
         except OSError:
-            for partial, _ in fresh:
-                with contextlib.suppress(OSError):
-                    partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise
-        if fresh:
-            sync_folder(self._folder)
+        sync_folder(self._folder)
 
-    def read(self, digest: str) -> bytes:
-        """Content by its digest; raises DamagedObjectError when it cannot be had unchanged."""
+    def manifest(self, name: str) -> Manifest:
+        """What is kept under a name; raises OSError, or ValueError when it is damaged."""
+        with (self._folder / name).open("rb") as file:
+            return manifest.decode(file.readline())
+
+    def read(self, name: str, about: Manifest) -> dict[str, bytes]:
+        """The contents by path; raises DamagedObjectError when they cannot be had unchanged."""
+        contents: dict[str, bytes] = {}
         try:
-            content = (self._folder / digest).read_bytes()
+            with (self._folder / name).open("rb") as file:
+                file.readline()
+                for entry in about.files:
+                    contents[entry.path] = file.read(entry.size)
         except OSError as error:
-            raise DamagedObjectError(f"object {digest[:12]}: {error.strerror}") from error
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise DamagedObjectError(f"object {digest[:12]} is damaged")
-        return content
+            raise DamagedObjectError(f"pristine copy of {name}: {error.strerror}") from error
+        for entry in about.files:
+            if hashlib.sha256(contents[entry.path]).hexdigest() != entry.sha256:
+                raise DamagedObjectError(f"pristine copy of {name}: {entry.path} is damaged")
+        return contents
 
-    def read_named(self, name: str) -> bytes:
-        """What was kept under a name that is no digest; raises OSError."""
-        return (self._folder / name).read_bytes()
-
-    def keep_only(self, names: Set[str]) -> int:
-        """Removes all others; how many. Files of an interrupted `add` go too."""
-        removed = 0
+    def keep_only(self, names: Set[str]) -> None:
+        """Removes all others; the file of an interrupted `add` too."""
         with contextlib.suppress(FileNotFoundError):
             for path in list(self._folder.iterdir()):
                 if path.name not in names:
                     path.unlink(missing_ok=True)
-                    removed += 1
-        return removed

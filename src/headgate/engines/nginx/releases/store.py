@@ -97,8 +97,7 @@ class Store:
         contents = {file.path: file.content for file in rendered.files}
         size = sum(map(len, contents.values()))
         try:
-            by_digest = {entry.sha256: contents[entry.path] for entry in about.files}
-            self._objects.add({**by_digest, _manifest_of(name): manifest.encode(about)})
+            self._objects.add(str(name), about, contents)
             self._write(name, about, contents)
         except OSError as error:
             raise disk.out_of_space(error, self.root, 2 * size) from error
@@ -178,7 +177,7 @@ class Store:
             if not self.verify(name):
                 return None
         about = self._pristine_manifest(name)
-        contents = {entry.path: self._objects.read(entry.sha256) for entry in about.files}
+        contents = self._objects.read(str(name), about)
         try:
             return self._write(name, about, contents)
         except OSError as error:
@@ -191,10 +190,10 @@ class Store:
         Raises UnknownReleaseError or DamagedObjectError.
         """
         about = self._pristine_manifest(name)
+        contents = self._objects.read(str(name), about)
         return Rendered(
             files=tuple(
-                RenderedFile(one.path, self._objects.read(one.sha256), one.mode | 0o200)
-                for one in about.files
+                RenderedFile(one.path, contents[one.path], one.mode | 0o200) for one in about.files
             ),
             listeners=about.listeners,
             zones=about.zones,
@@ -205,13 +204,14 @@ class Store:
         """Removes all but the newest `keep` releases, the linked and the protected; which."""
         self.clean()
         names = self.names()
-        kept = {*names[-self._keep :], *protect, *(self.linked(link) for link in LINKS)}
+        linked = {name for link in LINKS if (name := self.linked(link)) is not None}
+        kept = {*names[-self._keep :], *protect, *linked}
         gone = [name for name in names if name not in kept]
         for name in gone:
             doomed = self.root / RELEASES / f"{_STAGING}{name}"
             self.path(name).rename(doomed)
             disk.remove_tree(doomed)
-        self._prune_objects()
+        self._objects.keep_only({str(name) for name in {*names, *linked} - {*gone}})
         return gone
 
     def clean(self) -> None:
@@ -231,10 +231,9 @@ class Store:
         staging = target.with_name(f"{_STAGING}{name}")
         disk.remove_tree(staging)
         try:
-            disk.make_folder(staging)
+            disk.make_folders(staging, contents)
             for entry in about.files:
-                path = staging / entry.path
-                disk.make_folder(path.parent)
+                path = f"{staging}/{entry.path}"
                 disk.write_file(path, contents[entry.path], entry.mode, self._group)
             disk.write_file(
                 staging / MANIFEST, manifest.encode(about), manifest.READ_ONLY, self._group
@@ -267,28 +266,12 @@ class Store:
 
     def _pristine_manifest(self, name: ReleaseName) -> Manifest:
         try:
-            about = manifest.decode(self._objects.read_named(_manifest_of(name)))
+            about = self._objects.manifest(str(name))
         except (OSError, ValueError) as error:
             raise UnknownReleaseError(f"release {name} is not in the store: {error}") from error
         if not about.is_consistent() or ReleaseName.of(about.generation, about.digest) != name:
             raise UnknownReleaseError(f"the stored manifest of release {name} is damaged")
         return about
-
-    def _prune_objects(self) -> None:
-        """Removes objects that no release needs; none as long as a manifest cannot be read."""
-        used: set[str] = set()
-        linked = [name for link in LINKS if (name := self.linked(link)) is not None]
-        for name in {*self.names(), *linked}:
-            try:
-                used.update(entry.sha256 for entry in self._pristine_manifest(name).files)
-            except UnknownReleaseError:
-                return
-            used.add(_manifest_of(name))
-        self._objects.keep_only(used)
-
-
-def _manifest_of(name: ReleaseName) -> str:
-    return f"{name}.json"
 
 
 def check_paths(files: Collection[RenderedFile]) -> None:
@@ -302,5 +285,7 @@ def check_paths(files: Collection[RenderedFile]) -> None:
             raise UnsafePathError(f"{file.path!r} is taken already")
         seen.add(file.path)
     for path in seen:
-        if any(parent in seen for parent in map(str, Path(path).parents)):
-            raise UnsafePathError(f"{path!r} is below a file")
+        parent = path
+        while parent := parent.rpartition("/")[0]:
+            if parent in seen:
+                raise UnsafePathError(f"{path!r} is below a file")

@@ -98,6 +98,9 @@ def test_a_log_that_was_cut_absent_or_removed_is_unknown(path: Path, tmp_path: P
     removed = ErrorLog(str(path))
     path.unlink()
     assert not removed.read(42).is_known
+    path.write_text(f"{FATAL}\n")
+    seen = removed.read(42)
+    assert seen.is_known and len(seen.lines) == 1, "the next one is read from its start"
 
 
 def test_a_mark_of_before_a_crash_is_taken_up(path: Path) -> None:

@@ -2,8 +2,9 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from headgate.engines.nginx.releases import disk
 from headgate.engines.nginx.releases.links import is_whole, set_link
+from headgate.engines.nginx.releases.manifest import Manifest
 from headgate.engines.nginx.releases.names import MANIFEST, ReleaseName
-from headgate.engines.nginx.releases.objects import DamagedObjectError
+from headgate.engines.nginx.releases.objects import DamagedObjectError, Objects
 from headgate.engines.nginx.releases.store import (
     Difference,
     Store,
@@ -196,14 +198,27 @@ def test_restoring_what_is_pristine_touches_nothing(store: Store) -> None:
     assert store.path(name).stat().st_ino == inode
 
 
-def test_a_damaged_pristine_copy_is_not_restored_from(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda data: data.replace(b"events {}", b"rotten !!"), DamagedObjectError),
+        (lambda data: data[:-1], DamagedObjectError),
+        (lambda data: data.partition(b"\n")[0], DamagedObjectError),
+        (lambda data: b"{}\n" + data, UnknownReleaseError),
+        (lambda data: data.replace(b'"mode":288', b'"mode":256'), UnknownReleaseError),
+        (lambda data: b"", UnknownReleaseError),
+    ],
+)
+def test_a_damaged_pristine_copy_is_not_restored_from(
+    store: Store, damage: Callable[[bytes], bytes], expected: type[Exception]
+) -> None:
     name = stage(store, 1)
     do_damage(store.path(name), "edit")
-    digest = store.release(name).manifest.files[0].sha256
-    copy = store.root / "objects" / digest
+    copy = store.root / "objects" / str(name)
+    pristine = copy.read_bytes()
     copy.chmod(0o600)
-    copy.write_bytes(b"rotten")
-    with pytest.raises(DamagedObjectError):
+    copy.write_bytes(damage(pristine))
+    with pytest.raises(expected):
         store.restore(name)
     assert (store.path(name) / "nginx.conf").read_bytes() == b"EVENTS {}", "left as it was"
 
@@ -232,17 +247,35 @@ def test_pruning_keeps_the_newest_and_what_is_linked(store: Store) -> None:
     for name in store.names():
         assert store.restore(name) is None
         assert store.read(name).files
-    assert len(list((store.root / "objects").iterdir())) == 2 * 6, "a file and a manifest each"
+    assert len(list((store.root / "objects").iterdir())) == 6
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z]{1,3}(/[a-z]{1,3})?", fullmatch=True), st.binary(max_size=40)
+    )
+)
+def test_a_pristine_copy_gives_any_contents_back(files: dict[str, bytes]) -> None:
+    plan = Rendered(tuple(RenderedFile(path, one) for path, one in files.items()), ())
+    about = Manifest.of(plan, 1, "", 0.0)
+    with TemporaryDirectory() as folder:
+        objects = Objects(Path(folder))
+        objects.add("1-a", about, files)
+        assert objects.manifest("1-a") == about
+        assert objects.read("1-a", about) == files
 
 
 def test_what_a_crash_left_half_staged_is_removed(store: Store) -> None:
     stage(store, 1)
+    half_kept = store.root / "objects" / ".2-0123456789ab"
+    half_kept.write_bytes(b"{")
     half = store.root / "releases" / ".staging-2-0123456789ab"
     half.mkdir()
     (half / "nginx.conf").write_bytes(b"")
     half.chmod(0o550)
     store.prune()
     assert not half.exists()
+    assert not half_kept.exists()
     assert [name.generation for name in store.names()] == [1]
 
 
