@@ -1,13 +1,14 @@
 // Load with latencies that leave nothing out: in an open loop each request is due at a time set
 // beforehand, and its latency counts from then, however late it could be sent.
 //
-//   load [-c CONNECTIONS] [-d SECONDS] [-r RATE] [-m http|ws] [-f REQUESTS] [-b BODY_BYTES]
-//        [-k] [-t] [-g GROUP] [-H] HOST:PORT
+//   load [-c CONNECTIONS] [-d SECONDS] [-w SECONDS] [-r RATE] [-m http|ws] [-f REQUESTS]
+//        [-b BODY_BYTES] [-k] [-t] [-g GROUP] [-H] [-s FILE] HOST:PORT
 //
-// -r 0: closed loop, as fast as answers come. -f: lines `HOST PATH`, taken in turn; `@` in a path
+// -r 0: closed loop, as fast as answers come. -w: so long before that, the same and not counted. -f: lines `HOST PATH`, taken in turn; `@` in a path
 // becomes a number that never repeats. -k: a connection of its own for each request. -t: TLS 1.3.
 // -g: its key exchange group. -H: one request on each connection, then hold them open until
-// standard input ends; `held N` is printed first. Prints one JSON object.
+// standard input ends; `held N` is printed first. -s: a line `due_us latency_us` for each request to
+// that file, for a look at when the slow ones were. Prints one JSON object.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -26,7 +27,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { INPUT = 16384, EVENTS = 256, SUB = 128, BUCKETS = SUB * 40 };
+#include "histogram.h"
+
+// Requests are due every so often, as many at once as the rate makes: waking for each by itself
+// costs more of the core than sending it.
+enum { INPUT = 16384, EVENTS = 256, GRID_NS = 100000 };
 enum state { CLOSED, CONNECTING, HANDSHAKE, UPGRADING, IDLE, SENDING, READING };
 
 typedef struct {
@@ -42,7 +47,7 @@ typedef struct {
 } Conn;
 
 static int connections = 64, tls, close_each, hold, is_ws;
-static double seconds = 2, rate;
+static double seconds = 2, warm_up, rate;
 static size_t body_bytes;
 static const char *group = "X25519", *host;
 static int port, epoll;
@@ -50,12 +55,13 @@ static char **hosts, **paths;
 static size_t targets, next_target;
 static uint64_t unique;
 
-static uint64_t histogram[BUCKETS], requests, latency_sum, latency_max;
+static Histogram latencies, lateness;  // lateness: of sending, while a connection was free
+static FILE *samples;
 static uint64_t failed_connect, failed_reset, failed_short, failed_status, failed_tls;
 static char last_error[160];
 
-static Conn *conns, **idle;
-static size_t idle_count;
+static Conn *conns, **idle;  // a ring: all connections have their turn
+static size_t idle_first, idle_count;
 static uint64_t *queue_due, queue_head, queue_tail;  // requests that wait for a connection
 static size_t queue_room = 1 << 20;
 static int stopping;
@@ -104,33 +110,6 @@ static void open_tls(void) {
         fprintf(stderr, "load: libssl has no group %s\n", group);
         exit(2);
     }
-}
-
-static void record(uint64_t ns) {
-    uint64_t us = ns / 1000;
-    latency_sum += us;
-    if (us > latency_max) latency_max = us;
-    size_t at = us;
-    if (us >= SUB) {
-        int shift = 63 - __builtin_clzll(us) - 6;
-        at = SUB / 2 * shift + (us >> shift);
-    }
-    histogram[at < BUCKETS ? at : BUCKETS - 1]++;
-    requests++;
-}
-
-static uint64_t quantile(double q) {
-    uint64_t total = 0, seen = 0;
-    for (size_t i = 0; i < BUCKETS; i++) total += histogram[i];
-    for (size_t i = 0; i < BUCKETS; i++) {
-        seen += histogram[i];
-        if (total && seen >= q * total) {
-            if (i < SUB) return i;
-            int shift = i / (SUB / 2) - 1;
-            return (uint64_t)(i - SUB / 2 * shift) << shift;
-        }
-    }
-    return 0;
 }
 
 // Connections.
@@ -232,6 +211,17 @@ static void write_upgrade(Conn *c) {
 
 static void advance(Conn *c);
 
+static void put_idle(Conn *c) {
+    idle[(idle_first + idle_count++) % connections] = c;
+}
+
+static Conn *take_idle(void) {
+    Conn *c = idle[idle_first];
+    idle_first = (idle_first + 1) % connections;
+    idle_count--;
+    return c;
+}
+
 static void assign(Conn *c, uint64_t due) {
     c->due_ns = due;
     c->have = c->out_off = c->out_len = 0;
@@ -240,7 +230,7 @@ static void assign(Conn *c, uint64_t due) {
         c->must_connect = 1;
         if (dial(c)) {
             fail(c, &failed_connect, "connect");
-            if (rate > 0) idle[idle_count++] = c;
+            if (rate > 0) put_idle(c);
         }
         return;
     }
@@ -259,7 +249,7 @@ static void next(Conn *c) {
     } else if (queue_head < queue_tail) {
         assign(c, queue_due[queue_head++ % queue_room]);
     } else {
-        idle[idle_count++] = c;
+        put_idle(c);
     }
 }
 
@@ -267,7 +257,12 @@ static void next(Conn *c) {
 
 static void finished(Conn *c) {
     uint64_t now = now_ns();
-    if (c->due_ns >= begin_ns && now <= end_ns + 500000000u) record(now - c->due_ns);
+    if (c->due_ns >= begin_ns && now <= end_ns + 500000000u) {
+        note(&latencies, now - c->due_ns);
+        if (samples)
+            fprintf(samples, "%" PRIu64 " %" PRIu64 "\n", (c->due_ns - begin_ns) / 1000,
+                    (now - c->due_ns) / 1000);
+    }
     if (close_each) drop(c);
     else c->state = IDLE;
 }
@@ -433,16 +428,24 @@ static void idle_event(Conn *c) {
 
 // The loop.
 
+static uint64_t on_grid(uint64_t ns) {
+    return (ns + GRID_NS - 1) / GRID_NS * GRID_NS;
+}
+
 static void due(uint64_t now, uint64_t *next_due, double *fraction) {
     double interval = 1e9 / rate;
-    while (*next_due <= now && *next_due < end_ns) {
-        if (queue_tail - queue_head < queue_room) queue_due[queue_tail++ % queue_room] = *next_due;
+    while (on_grid(*next_due) <= now && *next_due < end_ns) {
+        if (queue_tail - queue_head < queue_room)
+            queue_due[queue_tail++ % queue_room] = on_grid(*next_due);
         *fraction += interval;
         *next_due += (uint64_t)*fraction;
         *fraction -= (uint64_t)*fraction;
     }
-    while (idle_count && queue_head < queue_tail)
-        assign(idle[--idle_count], queue_due[queue_head++ % queue_room]);
+    while (idle_count && queue_head < queue_tail) {
+        uint64_t due_ns = queue_due[queue_head++ % queue_room];
+        if (due_ns >= begin_ns) note(&lateness, now_ns() - due_ns);
+        assign(take_idle(), due_ns);
+    }
 }
 
 static void wait_events(int64_t timeout_ns) {
@@ -457,13 +460,13 @@ static void wait_events(int64_t timeout_ns) {
 }
 
 static void run(void) {
-    begin_ns = now_ns();
+    uint64_t next_due = now_ns();
+    begin_ns = next_due + warm_up * 1e9;
     end_ns = begin_ns + seconds * 1e9;
-    uint64_t next_due = begin_ns;
     double fraction = 0;
     for (int i = 0; i < connections; i++) {
-        if (rate == 0) assign(&conns[i], begin_ns);
-        else idle[idle_count++] = &conns[i];
+        if (rate == 0) assign(&conns[i], next_due);
+        else put_idle(&conns[i]);
     }
     for (;;) {
         uint64_t now = now_ns();
@@ -471,7 +474,7 @@ static void run(void) {
         uint64_t until = end_ns;
         if (rate > 0) {
             due(now, &next_due, &fraction);
-            if (next_due < until) until = next_due;
+            if (on_grid(next_due) < until) until = on_grid(next_due);
         }
         now = now_ns();
         wait_events(until > now ? until - now : 0);
@@ -515,16 +518,17 @@ static void run_hold(void) {
 static void report(double took) {
     for (char *p = last_error; *p; p++)
         if (*p == '"' || *p == '\\' || *p < ' ') *p = ' ';
-    printf("{\"requests\":%llu,\"seconds\":%.6f,\"p50\":%llu,\"p90\":%llu,\"p99\":%llu,"
-           "\"p999\":%llu,\"max\":%llu,\"mean\":%.1f,\"connect\":%llu,\"tls\":%llu,\"reset\":%llu,"
-           "\"short\":%llu,\"status\":%llu,\"unsent\":%llu,\"error\":\"%s\"}\n",
-           (unsigned long long)requests, took, (unsigned long long)quantile(.5),
-           (unsigned long long)quantile(.9), (unsigned long long)quantile(.99),
-           (unsigned long long)quantile(.999), (unsigned long long)latency_max,
-           requests ? (double)latency_sum / requests : 0.0, (unsigned long long)failed_connect,
-           (unsigned long long)failed_tls, (unsigned long long)failed_reset,
-           (unsigned long long)failed_short, (unsigned long long)failed_status,
-           (unsigned long long)(queue_tail - queue_head), last_error);
+    const Histogram *h = &latencies;
+    printf("{\"requests\":%" PRIu64 ",\"seconds\":%.6f,\"p50\":%" PRIu64 ",\"p99\":%" PRIu64
+           ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64 ",\"mean\":%.1f,\"late_p99\":%" PRIu64,
+           h->total, took, quantile(h, .5), quantile(h, .99), quantile(h, .999), h->most,
+           h->total ? (double)h->sum / h->total : 0.0, quantile(&lateness, .99));
+    printf(",\"connect\":%" PRIu64 ",\"tls\":%" PRIu64 ",\"reset\":%" PRIu64 ",\"short\":%" PRIu64
+           ",\"status\":%" PRIu64 ",\"unsent\":%" PRIu64 ",\"error\":\"%s\",\"counts\":",
+           failed_connect, failed_tls, failed_reset, failed_short, failed_status,
+           queue_tail - queue_head, last_error);
+    print_counts(h);
+    printf("}\n");
 }
 
 static void read_targets(const char *file) {
@@ -552,14 +556,16 @@ static void read_targets(const char *file) {
 
 int main(int argc, char **argv) {
     const char *file = NULL;
-    for (int option; (option = getopt(argc, argv, "c:d:r:m:f:b:g:ktH")) != -1;) switch (option) {
+    for (int option; (option = getopt(argc, argv, "c:d:w:r:m:f:b:g:s:ktH")) != -1;) switch (option) {
         case 'c': connections = atoi(optarg); break;
         case 'd': seconds = atof(optarg); break;
+        case 'w': warm_up = atof(optarg); break;
         case 'r': rate = atof(optarg); break;
         case 'm': is_ws = !strcmp(optarg, "ws"); break;
         case 'f': file = optarg; break;
         case 'b': body_bytes = strtoul(optarg, NULL, 10); break;
         case 'g': group = optarg; break;
+        case 's': samples = fopen(optarg, "w"); break;
         case 'k': close_each = 1; break;
         case 't': tls = 1; break;
         case 'H': hold = 1; break;

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,10 @@ class Figures:
     error: str = ""
     unsent: int = 0
     """Requests that were due and still waited for a connection at the end: it was too much."""
+    late_p99: float = 0.0
+    """How late the load itself sent, with a connection free: its own part in the latencies."""
+    counts: tuple[tuple[int, int], ...] = ()
+    """Of the open loop: latencies and how often each was seen."""
 
     @property
     def failed(self) -> int:
@@ -58,7 +63,7 @@ def saturate(peer: RunningPeer, load: Load, seconds: float) -> Figures:
     if load.go:
         return _go(peer, load, seconds)
     if load.websocket:
-        return _own(peer, load, seconds, 0)
+        return _saturated_by_own(peer, load, seconds)
     port = peer.place.tls_port if load.tls else peer.place.http_port
     url = f"{'https' if load.tls else 'http'}://127.0.0.1:{port}{load.path}"
     listed = targets(peer.setup, load.path)
@@ -77,16 +82,19 @@ _COMMON = ("requests", "seconds", "p50", "p99", "p999")
 _KINDS = ("connect", "tls", "reset", "short", "status")
 
 
-def at_rate(peer: RunningPeer, load: Load, seconds: float, rate: float) -> Figures:
-    """So many requests a second, due at times set beforehand: nothing is left out."""
-    return _own(peer, load, seconds, rate)
-
-
-def own_command(peer: RunningPeer, load: Load, seconds: float, rate: float) -> list[str]:
-    """The command of `load.c`."""
+def own_command(
+    peer: RunningPeer, load: Load, seconds: float, rate: float, warm_up: float = 0.0
+) -> list[str]:
+    """The command of `load.c`; `warm_up`: seconds before, at the same rate and not counted."""
     port = peer.place.tls_port if load.tls else peer.place.http_port
     command = [str(WORK / "load"), "-c", str(load.connections), "-d", f"{seconds:g}"]
-    command += ["-r", f"{rate:.0f}", *(["-m", "ws"] if load.websocket else [])]
+    command += [
+        "-w",
+        f"{warm_up:g}",
+        "-r",
+        f"{rate:.0f}",
+        *(["-m", "ws"] if load.websocket else []),
+    ]
     command += ["-b", str(load.body_bytes), *(["-k"] if load.close else [])]
     if load.tls:
         command += ["-t", "-g", peer.setup.tls_group.upper() or "X25519"]
@@ -104,11 +112,46 @@ def figures(text: str) -> Figures:
         raise LoadError(f"load says {text[-300:]!r}") from error
     common = {key: document[key] for key in _COMMON}
     errors = {key: document[key] for key in _KINDS}
-    return Figures(**common, errors=errors, error=document["error"], unsent=document["unsent"])
+    rest = {key: document[key] for key in ("error", "unsent", "late_p99")}
+    counts = tuple((latency, count) for latency, count in document["counts"])
+    return Figures(**common, errors=errors, **rest, counts=counts)
 
 
-def _own(peer: RunningPeer, load: Load, seconds: float, rate: float) -> Figures:
-    return figures(_run(own_command(peer, load, seconds, rate), seconds))
+def pooled(seen: Sequence[Figures]) -> Figures:
+    """Several runs of the open loop as one: quantiles of all of their requests."""
+    counts: Counter[int] = Counter()
+    errors: Counter[str] = Counter()
+    for one in seen:
+        counts.update(dict(one.counts))
+        errors.update(one.errors)
+    in_order = tuple(sorted(counts.items()))
+    return Figures(
+        requests=counts.total(),
+        seconds=sum(one.seconds for one in seen),
+        p50=quantile(in_order, 0.5),
+        p99=quantile(in_order, 0.99),
+        p999=quantile(in_order, 0.999),
+        errors=dict(errors),
+        error=next((one.error for one in seen if one.error), ""),
+        unsent=sum(one.unsent for one in seen),
+        late_p99=max((one.late_p99 for one in seen), default=0.0),
+        counts=in_order,
+    )
+
+
+def quantile(counts: Sequence[tuple[int, int]], share: float) -> float:
+    """The least latency that so large a share of requests did not exceed; 0 of none."""
+    wanted = share * sum(count for _, count in counts)
+    passed = 0
+    for latency, count in counts:
+        passed += count
+        if passed >= wanted:
+            return float(latency)
+    return 0.0
+
+
+def _saturated_by_own(peer: RunningPeer, load: Load, seconds: float) -> Figures:
+    return figures(_run(own_command(peer, load, seconds, 0), seconds))
 
 
 def _go(peer: RunningPeer, load: Load, seconds: float) -> Figures:

@@ -17,7 +17,7 @@ LOAD_CPU = _CPUS[-1]
 def tree(pid: int) -> list[int]:
     """A process and its living descendants."""
     found = [pid]
-    for task in _tasks(pid):
+    for task in tasks(pid):
         try:
             children = Path(f"/proc/{pid}/task/{task}/children").read_text().split()
         except OSError:
@@ -27,11 +27,13 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def _tasks(pid: int) -> list[str]:
+def tasks(pid: int) -> list[int]:
+    """The threads of a process; none when it has ended."""
     try:
-        return os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - names are all that is wanted
+        names = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - names are all that is wanted
     except OSError:
         return []
+    return [int(name) for name in names]
 
 
 def cpu_s(pids: Iterable[int]) -> float:
@@ -82,9 +84,9 @@ def _kib(path: str, field: str) -> int:
 def pin(pids: Iterable[int], cpu: int) -> None:
     """Has every thread of the processes run on one CPU only."""
     for pid in pids:
-        for task in _tasks(pid):
+        for task in tasks(pid):
             try:
-                os.sched_setaffinity(int(task), {cpu})
+                os.sched_setaffinity(task, {cpu})
             except ProcessLookupError:
                 continue
 

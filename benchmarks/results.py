@@ -18,6 +18,8 @@ class Result:
     round: int
     peer: str
     commit: str
+    part: str = ""
+    """What of it was measured by itself: `half` = latencies at half load; empty = the rest."""
     variants: dict[str, Metrics] = field(default_factory=dict)
     """Figures by variant of the case; the only one is called `""`."""
     noisy: bool = False
@@ -39,10 +41,11 @@ class Journal:
                 except (ValueError, TypeError):
                     continue
 
-    def has(self, case: str, round_: int, peer: str) -> bool:
+    def has(self, case: str, round_: int, peer: str, part: str = "") -> bool:
         """Whether it was measured already."""
         return any(
-            (one.case, one.round, one.peer) == (case, round_, peer) and not one.failure
+            (one.case, one.round, one.peer, one.part) == (case, round_, peer, part)
+            and not one.failure
             for one in self.results
         )
 
@@ -54,11 +57,11 @@ class Journal:
         with self.path.open("a") as file:
             file.write(json.dumps(asdict(result)) + "\n")
 
-    def rate(self, case: str, variant: str) -> float:
-        """The rate of the half load that the case's first run set; 0 = none yet."""
+    def half_rate(self, case: str, variant: str) -> float:
+        """Half of the requests a second that the case's first run had; 0 = none yet."""
         for one in self.results:
-            if one.case == case and "rate" in one.variants.get(variant, {}):
-                return one.variants[variant]["rate"]
+            if one.case == case and "rps" in one.variants.get(variant, {}):
+                return float(round(one.variants[variant]["rps"] / 2))
         return 0.0
 
 
@@ -67,9 +70,10 @@ Table = dict[str, dict[int, Metrics]]
 
 
 def table(results: Iterable[Result], case: str, variant: str) -> Table:
-    """The figures of a case's variant; of several for a round the last one counts."""
+    """The figures of a case's variant, all parts together; of several the last one counts."""
     found: Table = defaultdict(dict)
     for one in results:
         if one.case == case and variant in one.variants:
-            found[one.peer][one.round] = one.variants[variant]
+            before = found[one.peer].get(one.round, {})
+            found[one.peer][one.round] = before | one.variants[variant]
     return dict(found)

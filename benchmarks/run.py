@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cases.base import Case, Context
 from cases.registry import CASES
+from cases.traffic import Traffic
 from loads import LoadError
 from peers.base import Peer
 from peers.caddy import Caddy
@@ -128,6 +129,8 @@ def _run(options: argparse.Namespace, journal: Journal, peers: list[Peer], name:
                 for peer in able:
                     if not journal.has(case.name, number, peer.name):
                         failures += _one(case, number, peer, context, name)
+                if isinstance(case, Traffic) and case.half_load:
+                    failures += _together(case, number, able, context, name)
     return failures
 
 
@@ -147,10 +150,39 @@ def _one(case: Case, number: int, peer: Peer, context: Context, name: str) -> in
     return 1 if result.failure else 0
 
 
+def _together(case: Traffic, number: int, peers: list[Peer], context: Context, name: str) -> int:
+    """Latencies at half load, unless all peers have theirs of that round."""
+    if all(context.journal.has(case.name, number, peer.name, _HALF) for peer in peers):
+        return 0
+    start = time.monotonic()
+    found: dict[str, Metrics] = {}
+    try:
+        halves = case.half_loads(peers, context)
+        found, failed = halves.found, halves.failed
+    except (PeerError, LoadError, OSError, ValueError, TimeoutError) as error:
+        failed = {peer.name: f"{type(error).__name__}: {error}"[:400] for peer in peers}
+    took = time.monotonic() - start
+    for peer in peers:
+        result = Result(case.name, number, peer.name, name, _HALF)
+        result.failure = failed.get(peer.name, "")
+        if not result.failure:
+            result.variants = {"": found[peer.name]}
+            result.noisy = bool(found[peer.name]["half_noisy"])
+        context.journal.add(result)
+        shown = result.failure or _brief("half load", found[peer.name])
+        noisy = "  NOISY" if result.noisy else ""
+        _say(f"{case.name} round {number} {peer.name:9} {took / len(peers):5.1f} s  {shown}{noisy}")
+    return len(failed)
+
+
+_HALF = "half"
 _BRIEF = {
     "us": "µs",
     "rps": "rps",
-    "half_p99": "half p99",
+    "half_p50": "µs p50",
+    "half_p99": "µs p99",
+    "half_p999": "µs p99.9",
+    "half_late": "µs late",
     "ms": "ms",
     "pss": "B",
     "bytes": "B/conn",

@@ -23,9 +23,10 @@ def prepare() -> None:
 
 
 def compile_c(name: str) -> Path:
-    """The program of `NAME.c`, compiled if its source is newer."""
+    """The program of `NAME.c`, compiled if its source or a header is newer."""
     source, program = HERE / f"{name}.c", WORK / name
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+    newest = max(one.stat().st_mtime for one in (source, *HERE.glob("*.h")))
+    if not program.exists() or program.stat().st_mtime < newest:
         subprocess.run(["cc", "-O2", "-o", program, source, "-ldl"], check=True)
     return program
 

@@ -3,11 +3,21 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from loads import Figures, LoadError
 from peers.base import Peer
 from results import Journal, Metrics
 
 NOISE = 0.15
 """CPUs that strangers may use during a run before it counts as noisy."""
+
+_TOLERATED = 0.001
+
+
+def checked(seen: Figures) -> Figures:
+    """The figures; raises LoadError when more than one request of 1,000 failed."""
+    if seen.requests == 0 or seen.failed > _TOLERATED * seen.requests:
+        raise LoadError(f"{seen.requests} requests, failed: {seen.errors} {seen.error}")
+    return seen
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class Context:
     backend_port: int
     backend_pid: int
     seconds: float
-    """How long is measured at saturation; at half load as long, from a rate set beforehand."""
+    """How long is measured at saturation; a window at half load is half of it."""
     journal: Journal
     quick: bool = False
 

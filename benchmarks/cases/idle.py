@@ -10,8 +10,7 @@ from peers.base import Peer, Setup
 from results import Metrics
 from running import RunningPeer, command_prefix, running
 
-from cases.base import Context
-from cases.traffic import checked
+from cases.base import Context, checked
 
 _IDLE = 9_000
 _IDLE_QUICK = 1_000

@@ -14,8 +14,10 @@ _TLS = Setup(tls_group="x25519")
 _PQ = Setup(tls_group="x25519mlkem768")
 
 
-def _one(name: str, title: str, load: Load, setup: Setup = _PLAIN) -> Traffic:
-    return Traffic(name, title, (Variant("", setup, load),))
+def _one(
+    name: str, title: str, load: Load, setup: Setup = _PLAIN, *, half_load: bool = True
+) -> Traffic:
+    return Traffic(name, title, (Variant("", setup, load),), half_load=half_load)
 
 
 def _counts(name: str, title: str, *kinds_counts: tuple[str, Setup]) -> Traffic:
@@ -44,6 +46,7 @@ CASES: tuple[Case, ...] = (
         "TLS 1.3 full handshake + request, X25519MLKEM768 (client in Go)",
         Load(connections=16, close=True, tls=True, go=True),
         _PQ,
+        half_load=False,
     ),
     _one("websocket", "WebSocket echo, 13 B frames", Load("/ws", websocket=True)),
     _counts(

@@ -7,47 +7,29 @@ import socket
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loads import Figures, Load, LoadError, figures, own_command, saturate
-from machine import LOAD_CPU, pss_bytes, wait_until_quiet
+from loads import Figures, Load, LoadError, pooled, saturate
+from machine import LOAD_CPU, Window, pss_bytes, wait_until_quiet
+from openloop import first_in_line, loaded
 from peers.base import Peer, Setup
 from peers.headgate import Headgate, ask, supervisor
 from results import Metrics
 from running import RunningPeer, command_prefix, running
 from workdir import HERE
 
-from cases.base import Context
-from cases.traffic import checked
+from cases.base import NOISE, Context, checked
+from cases.half import WARM_UP_S, without_worst
 
 _HOSTS = 10_000
 _APPLY_WITHIN_S = 60.0
 _LOAD = Load()
+_QUIET_S = 0.8
+_RELOADS_S = 1.2
+_MOST_QUIET = 30
+"""Of 10,000 reloads only the first ones have quiet seconds beside them."""
 _MANY = Setup("hosts", _HOSTS, version=1, reloads=True)
-
-
-@contextlib.contextmanager
-def _loaded(one: RunningPeer, seconds: float, rate: float) -> Iterator["_Client"]:
-    """Half load in the background."""
-    command = [*command_prefix(LOAD_CPU), *own_command(one, _LOAD, seconds, rate)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        client = _Client(process)
-        try:
-            yield client
-        finally:
-            process.kill()
-
-
-class _Client:
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def result(self) -> Figures:
-        """Waits for its end."""
-        text, _ = self._process.communicate(timeout=120)
-        return figures(text)
 
 
 class Probe:
@@ -114,7 +96,7 @@ def _rate(one: RunningPeer) -> float:
 def _peer_reload(one: RunningPeer) -> Metrics:
     probe = Probe(one.place.http_port, "h0.example")
     probe.wait(1)
-    with _loaded(one, 30, _rate(one)):
+    with loaded(one, _LOAD, 30, _rate(one)):
         time.sleep(0.5)
         start = time.perf_counter()
         one.peer.reload(one.process.pid, replace(_MANY, version=2), one.place)
@@ -129,7 +111,7 @@ def _headgate_reloads(peer: Headgate, one: RunningPeer) -> dict[str, Metrics]:
     one.look()  # the control process has started since: to the other core with it
     full: list[Metrics] = []
     first: list[Metrics] = []
-    with _loaded(one, 40, _rate(one)):
+    with loaded(one, _LOAD, 40, _rate(one)):
         time.sleep(0.5)
         for version in (2, 3, 4):
             setup = replace(_MANY, version=version)
@@ -199,29 +181,47 @@ class Reloads:
         return "" if isinstance(peer, Headgate) else "measured for headgate alone"
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:
-        """Quiet first, then with reloads."""
+        """Quiet seconds and seconds with reloads in turn, all of each kind together."""
         setup = Setup("hosts", 100, version=1, reloads=True)
         count = self.count_quick if context.quick else self.count
         wait_until_quiet(1.0 if context.quick else 5.0)
         with running(peer, setup, context.backend_port) as one:
             rate = _rate(one)
-            with _loaded(one, 4, rate) as client:
-                quiet = checked(client.result())
-            before = pss_bytes(one.processes.data)
-            # One cycle of seconds after the other, so that their number need not be guessed.
-            reloads = _Reloading(one, setup)
+            quiet: list[Figures] = []
             seen: list[Figures] = []
-            while reloads.done < count:
-                with _loaded(one, 5, rate) as client:
-                    reloads.go_on(4.6, count)
-                    seen.append(client.result())
+            reloads = _Reloading(one, setup)
+            processes = one.look()
+            around = Window(processes.data, processes.whole, [context.backend_pid])
+            # The data plane keeps normal scheduling: how its threads share a core is looked at too.
+            with first_in_line(context.backend_pid) as first:
+                quiet.append(_window(one, rate, _QUIET_S, first=first))
+                before = pss_bytes(one.processes.data)
+                while reloads.done < count:
+                    with loaded(
+                        one, _LOAD, _RELOADS_S, rate, warm_up=WARM_UP_S, first=first
+                    ) as client:
+                        reloads.go_on(WARM_UP_S + _RELOADS_S, count)
+                        seen.append(checked(client.result()))
+                    if len(quiet) < _MOST_QUIET:
+                        quiet.append(_window(one, rate, _QUIET_S, first=first))
+            foreign = around.close()["foreign"]
             time.sleep(1)
-            after = pss_bytes(one.processes.data)
-        return {"": _summary(quiet, seen, reloads) | {"pss": after, "pss_before": before}}
+            rest = {
+                "pss": float(pss_bytes(one.processes.data)),
+                "pss_before": float(before),
+                "half_first": float(first),
+                "noisy": float(foreign > NOISE),
+            }
+        return {"": _summary(quiet, seen, reloads) | rest}
 
 
 RELOADS = Reloads("reloads", "1,000 reloads (100 routes) under half load", 5, 1_000, 100)
 RELOADS_LONG = Reloads("reloads-10000", "memory after 10,000 reloads", 1, 10_000, 300)
+
+
+def _window(one: RunningPeer, rate: float, seconds: float, *, first: bool) -> Figures:
+    with loaded(one, _LOAD, seconds, rate, warm_up=WARM_UP_S, first=first) as client:
+        return checked(client.result())
 
 
 class _Reloading:
@@ -248,14 +248,20 @@ class _Reloading:
                 self.pss_at[self.done] = pss_bytes(self._one.processes.data)
 
 
-def _summary(quiet: Figures, seen: list[Figures], reloads: _Reloading) -> Metrics:
+def _summary(quiet: list[Figures], seen: list[Figures], reloads: _Reloading) -> Metrics:
+    before, during = pooled(quiet), pooled(seen)
+    quiet_p99, p99 = without_worst(quiet).p99, without_worst(seen).p99
     found: Metrics = {
         "reloads": float(reloads.done),
-        "requests": float(sum(one.requests for one in seen)),
-        "failed": float(sum(one.failed for one in seen)),
-        "resets": float(sum(one.errors["reset"] + one.errors["short"] for one in seen)),
-        "quiet_p99": quiet.p99,
-        "p99": statistics.median(one.p99 for one in seen),
-        "p99_ratio": statistics.median(one.p99 for one in seen) / max(1, quiet.p99),
+        "requests": float(during.requests),
+        "failed": float(during.failed),
+        "resets": float(during.errors["reset"] + during.errors["short"]),
+        "quiet_p50": before.p50,
+        "quiet_p99": quiet_p99,
+        "quiet_p999": before.p999,
+        "p50": during.p50,
+        "p99": p99,
+        "p999": during.p999,
+        "p99_ratio": p99 / max(1, quiet_p99),
     }
     return found | {f"pss_{count}": float(pss) for count, pss in reloads.pss_at.items()}

@@ -1,22 +1,20 @@
 """Cases about requests: CPU of the data plane for each, latency at saturation and at half load."""
 
-import subprocess
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loads import Figures, Load, LoadError, figures, own_command, saturate
-from machine import LOAD_CPU, Window, peak_rss_bytes, pss_bytes, wait_until_quiet
+from loads import Load, LoadError, saturate
+from machine import Window, peak_rss_bytes, pss_bytes, wait_until_quiet
 from peers.base import Peer, Setup
 from peers.headgate import Headgate, metric
 from results import Metrics
-from running import RunningPeer, command_prefix, running
+from running import RunningPeer, running
 
-from cases.base import NOISE, Context
+from cases.base import NOISE, Context, checked
+from cases.half import HalfLoads, half_loads
 
 _ALL_ROUNDS = 1_000
 _ATTEMPTS = 2
-_TOLERATED = 0.001
-_HALF_LOAD_LONGER = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,7 @@ class Traffic:
     title: str
     variants: tuple[Variant, ...]
     half_load: bool = True
+    """Also latencies at half load, of the only variant."""
     rounds: int = _ALL_ROUNDS
 
     def refuses(self, peer: Peer) -> str:
@@ -46,6 +45,14 @@ class Traffic:
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:
         """All variants one after the other, each by a process of its own."""
         return {v.name: self._variant(peer, v, context) for v in self.variants}
+
+    def half_loads(self, peers: Sequence[Peer], context: Context) -> HalfLoads:
+        """All peers at half of what the first one did in the first round."""
+        (variant,) = self.variants
+        rate = context.journal.half_rate(self.name, variant.name)
+        if not rate:
+            raise LoadError("no peer was measured at saturation, so half load is not known")
+        return half_loads(peers, variant.setup, variant.load, rate, context)
 
     def _variant(self, peer: Peer, variant: Variant, context: Context) -> Metrics:
         found: Metrics = {}
@@ -79,9 +86,6 @@ class Traffic:
             "p999": seen.p999,
             "failed": float(seen.failed),
         }
-        if self.half_load and not variant.load.go:
-            rate = context.journal.rate(self.name, variant.name) or round(found["rps"] / 2)
-            found |= half_load(one, variant.load, context.seconds * _HALF_LOAD_LONGER, rate)
         found["pss"] = float(pss_bytes(one.processes.data))
         found["tree_pss"] = float(pss_bytes(one.processes.whole))
         found["peak"] = float(peak_rss_bytes(one.processes.data))
@@ -92,30 +96,3 @@ class Traffic:
                     one.place.folder / "s", "headgate_access_log_dropped_total"
                 )
         return found
-
-
-def checked(seen: Figures) -> Figures:
-    """The figures; raises LoadError when more than one request of 1,000 failed."""
-    if seen.requests == 0 or seen.failed > _TOLERATED * seen.requests:
-        raise LoadError(f"{seen.requests} requests, failed: {seen.errors} {seen.error}")
-    return seen
-
-
-def half_load(one: RunningPeer, load: Load, seconds: float, rate: float) -> Metrics:
-    """Latencies at a fixed rate; memory in the midst of it."""
-    command = [*command_prefix(LOAD_CPU), *own_command(one, load, seconds, rate)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
-        time.sleep(seconds * 0.6)
-        pss = pss_bytes(one.processes.data)
-        text, _ = client.communicate(timeout=60)
-    seen = checked(figures(text))
-    return {
-        "rate": float(rate),
-        "half_rps": seen.requests / seen.seconds,
-        "half_p50": seen.p50,
-        "half_p99": seen.p99,
-        "half_p999": seen.p999,
-        "half_failed": float(seen.failed),
-        "half_unsent": float(seen.unsent),
-        "half_pss": float(pss),
-    }
