@@ -48,20 +48,22 @@ class Review:
         """Checks the references of what changed; of everything when a name came or went."""
         if table.names_changed:
             self._dangling.clear()
-        units, names = table.units, table.names
+        get, names, wrong, raw = table.units.get, table.names, self._dangling, self._raw
         right: tuple[Ref, ...] = ()
-        for key in list(units) if table.names_changed else table.touched:
-            unit = units.get(key)
+        for key in {**table.units, **table.touched} if table.names_changed else table.touched:
+            unit = get(key)
+            if unit is not None and unit.forwards_raw_path:
+                raw.add(key)
+            elif raw:
+                raw.discard(key)
             # Entries that were compiled together often share one tuple of references.
             if unit is not None and unit.refs is not right:
                 if found := dangling(unit, key[1], names):
-                    self._dangling[key] = found
+                    wrong[key] = found
                     continue
                 right = unit.refs
-            if self._dangling:
-                self._dangling.pop(key, None)
-        self._raw -= table.touched
-        self._raw.update(k for k in table.touched if (u := units.get(k)) and u.forwards_raw_path)
+            if wrong:
+                wrong.pop(key, None)
         table.settle()
 
 

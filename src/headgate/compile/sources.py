@@ -273,6 +273,8 @@ class Sources:
     def by_owner(self, keys: Iterable[EntryKey]) -> Iterable[tuple[Source, list[EntryKey]]]:
         """Each document with those of the entries that it is the first to define."""
         found: dict[PurePath, list[EntryKey]] = {}
+        if len(self._by_path) == 1:  # by far the most entries come in one document
+            return [(s, [key for key in keys if key in self._owners]) for s in self]
         for key in keys:
             if owners := self._owners.get(key):
                 found.setdefault(owners[0], []).append(key)

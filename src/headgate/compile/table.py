@@ -24,7 +24,7 @@ class UnitTable:
         """Units something is wrong with."""
         self.renamed: dict[EntryKey, Unit] = {}
         """Units whose canonical name is not the key in the text (`Api.Example`)."""
-        self.touched: set[EntryKey] = set()
+        self.touched: Changed = {}
         """Entries put or dropped since the last `settle`."""
         self.names_changed = False
         """Whether a name came or went since the last `settle`."""
@@ -33,7 +33,7 @@ class UnitTable:
 
     def settle(self) -> None:
         """Forgets what changed: it was looked at."""
-        self.touched = set()
+        self.touched = {}
         self.names_changed = False
 
     def put_all(self, keys: Sequence[EntryKey], units: Sequence[Unit]) -> None:
@@ -41,7 +41,8 @@ class UnitTable:
 
         Quick unless something was wrong or special about what was there.
         """
-        if self.renamed or not self._marked().isdisjoint(keys):
+        marked = self._marked()
+        if self.renamed or (marked and not marked.isdisjoint(keys)):
             for key, unit in zip(keys, units, strict=True):
                 self.put(key, unit)
             return
@@ -50,7 +51,7 @@ class UnitTable:
         names.update(zip([key[1] for key in keys], keys, strict=True))
         self.names_changed = self.names_changed or len(names) != before
         self.units.update(zip(keys, units, strict=True))
-        self.touched.update(keys)
+        self.touched.update(dict.fromkeys(keys))
         plans = {unit.plan.key: unit.plan for unit in units if unit.plan is not None}
         self._entries.update(plans)
         self._changes.update(plans)
@@ -62,7 +63,7 @@ class UnitTable:
             self._unmark(key)
             if before.name != unit.name:
                 self.drop(key)
-        self.touched.add(key)
+        self.touched[key] = None
         self.units[key] = unit
         names = self.names[unit.section.kind]
         if unit.name not in names:
@@ -90,7 +91,7 @@ class UnitTable:
     def drop(self, key: EntryKey) -> None:
         """Forgets a unit, if there is one."""
         unit = self.units.pop(key, None)
-        self.touched.add(key)
+        self.touched[key] = None
         if unit is None:
             return
         self._unmark(key)

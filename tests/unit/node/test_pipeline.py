@@ -1,6 +1,7 @@
 """The reload pipeline with both of its ends played by the test."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,6 +162,23 @@ def test_listeners_are_opened_before_and_closed_after_the_plan_is_served(
             ("release", ("127.0.0.1:80",)),
         ]
         assert stage.ours.committed == 2
+
+    play(body)
+
+
+def test_the_collector_rests_while_a_run_is_under_way(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        seen: list[bool] = []
+        stage.pipeline.on_result = lambda _: seen.append(gc.isenabled())
+        load = stage.source.load
+
+        def looked_at() -> Candidate | Rejected:
+            seen.append(gc.isenabled())
+            return load()
+
+        stage.source.load = looked_at  # type: ignore[method-assign]
+        await stage.pipeline.reload("start")
+        assert seen == [False, True]
 
     play(body)
 

@@ -92,6 +92,11 @@ impl Chain {
         self.work.is_empty() && self.request.is_empty() && self.response.is_empty()
     }
 
+    /// Whether it rewrites paths or hosts, for which patterns may need scratch space.
+    pub fn rewrites(&self) -> bool {
+        self.work.iter().any(|work| matches!(work, Work::Rewrite(_)))
+    }
+
     /// Takes a request through the chain; what comes of it is left in `out`. An answer's header
     /// lines have then passed the response edits of the steps before it.
     ///

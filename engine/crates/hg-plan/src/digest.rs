@@ -70,19 +70,20 @@ impl Default for DigestTree {
 }
 
 impl DigestTree {
-    /// Applies changes (`None` = delete) and returns the new root.
+    /// Applies changes (`None` = delete) and gives the digest that each has replaced.
     pub fn apply<'a>(
         &mut self,
         changes: impl IntoIterator<Item = (Kind, &'a Arc<str>, Option<Digest>)>,
-    ) -> Digest {
+    ) -> Vec<Option<Digest>> {
         let mut touched = [false; 256];
+        let mut replaced = Vec::new();
         for (kind, name, digest) in changes {
             let i = usize::from(bucket(kind, name));
             touched[i] = true;
-            match digest {
+            replaced.push(match digest {
                 Some(d) => self.buckets[i].insert((kind, name.clone()), d),
                 None => self.buckets[i].remove(&(kind, name.clone())),
-            };
+            });
         }
         for i in (0..256).filter(|i| touched[*i]) {
             self.digests[i] = if self.buckets[i].is_empty() {
@@ -98,7 +99,7 @@ impl DigestTree {
                 Digest(h.finalize().into())
             };
         }
-        self.root()
+        replaced
     }
 
     /// The root digest.

@@ -53,6 +53,29 @@ impl Pattern {
         out.extend_from_slice(&self.end);
         out
     }
+
+    /// The texts of bytes that are made so, in the order of the markers, into `texts`; whether they
+    /// are. Then [`Pattern::with`] those texts they are the same again. Printable ASCII without
+    /// quotes and backslashes counts as a text, so that it means what it says.
+    pub fn texts<'b>(&self, bytes: &'b [u8], texts: &mut [&'b str]) -> bool {
+        let mut rest = bytes;
+        for (before, at) in &self.pieces {
+            let Some(from) = rest.strip_prefix(before.as_slice()) else { return false };
+            let len = from.iter().take_while(|b| is_plain(**b)).count();
+            let (text, after) = from.split_at(len);
+            match (texts.get_mut(*at), std::str::from_utf8(text)) {
+                (Some(place), Ok(text)) => *place = text,
+                _ => return false,
+            }
+            rest = after;
+        }
+        rest == self.end
+    }
+}
+
+/// Whether a byte stands for itself in a JSON string.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 #[cfg(test)]
@@ -68,6 +91,21 @@ mod tests {
         let made = pattern.with(&["a.example", "app"]);
         let expected = r#"{"action":{"upstream":"app"},"hosts":["a.example"],"listeners":["x"]}"#;
         assert_eq!(made, expected.as_bytes());
+    }
+
+    #[test]
+    fn texts_are_told_from_bytes_that_fit() {
+        let pattern = Pattern::new(OBJECT, &["HOST", "UP"]).unwrap();
+        let made = pattern.with(&["a.example", ""]);
+        let mut texts = [""; 2];
+        assert!(pattern.texts(&made, &mut texts));
+        assert_eq!(texts, ["a.example", ""]);
+        for odd in ["a\\", "a\"", "a\n", "\u{e9}"] {
+            assert!(!pattern.texts(&pattern.with(&[odd, "u"]), &mut [""; 2]), "{odd}");
+        }
+        assert!(!pattern.texts(&made[..made.len() - 1], &mut [""; 2]));
+        assert!(!pattern.texts(&[&made[..], b" "].concat(), &mut [""; 2]));
+        assert!(!pattern.texts(&made, &mut [""; 1]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A plan as a set of decoded objects, and how changes are applied to it.
 
-use crate::{Digest, DigestTree, Kind, objects::*};
+use crate::{Digest, DigestTree, Kind, RouteReader, objects::*};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -87,6 +87,41 @@ struct Stored {
     object: Option<Arc<Object>>,
 }
 
+/// An object that was replaced, with its digest in the tree; `None` = there was none.
+struct Replaced {
+    kind: Kind,
+    name: Arc<str>,
+    stored: Option<Stored>,
+    digest: Option<Digest>,
+}
+
+/// What an exchange of objects has replaced.
+pub struct Undo(Vec<Replaced>);
+
+/// The objects as they are kept: routes are only checked.
+fn decoded(changes: &[Change]) -> Result<Vec<Option<Arc<Object>>>, Vec<ObjectError>> {
+    let mut decoded = Vec::with_capacity(changes.len());
+    let mut errors = Vec::new();
+    let mut routes = RouteReader::default();
+    for c in changes {
+        let object = match (c.kind, c.bytes.as_deref()) {
+            (_, None) => Ok(None),
+            (Kind::Route, Some(bytes)) => routes.read(bytes).map(|_| None),
+            (kind, Some(bytes)) => Object::decode(kind, bytes).map(|o| Some(Arc::new(o))),
+        };
+        match object {
+            Ok(object) => decoded.push(object),
+            Err(message) => errors.push(ObjectError {
+                kind: c.kind,
+                name: c.name.clone(),
+                path: String::new(),
+                message,
+            }),
+        }
+    }
+    if errors.is_empty() { Ok(decoded) } else { Err(errors) }
+}
+
 /// Every object of a config, and the root digest over them. Routes, the many, are kept as bytes
 /// only and decoded when asked for.
 #[derive(Clone, Default)]
@@ -106,39 +141,45 @@ impl Plan {
     /// # Errors
     /// One entry per object that cannot be decoded; the plan is then as it was.
     pub fn apply(&mut self, changes: &[Change]) -> Result<Digest, Vec<ObjectError>> {
-        let mut decoded = Vec::with_capacity(changes.len());
-        let mut errors = Vec::new();
-        for c in changes {
-            match c.bytes.as_deref().map(|b| Object::decode(c.kind, b)).transpose() {
-                Ok(o) => decoded.push(o.filter(|_| c.kind != Kind::Route).map(Arc::new)),
-                Err(message) => errors.push(ObjectError {
-                    kind: c.kind,
-                    name: c.name.clone(),
-                    path: String::new(),
-                    message,
-                }),
-            }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        let root = self.tree.apply(changes.iter().map(|c| {
+        self.exchange(changes)?;
+        Ok(self.digest())
+    }
+
+    /// The same as [`Plan::apply`]; gives what leads back.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exchange(&mut self, changes: &[Change]) -> Result<Undo, Vec<ObjectError>> {
+        let decoded = decoded(changes)?;
+        let digests = self.tree.apply(changes.iter().map(|c| {
             let digest = c.bytes.as_deref().map(|b| crate::object_digest(c.kind, &c.name, b));
             (c.kind, &c.name, digest)
         }));
-        for (c, object) in changes.iter().zip(decoded) {
-            let Some(objects) = self.objects.get_mut(c.kind as usize) else { continue };
-            match &c.bytes {
-                Some(b) => {
-                    let stored = Stored { bytes: b.as_slice().into(), object };
-                    objects.insert(c.name.clone(), stored);
-                }
-                None => {
-                    objects.remove(&c.name);
-                }
-            }
+        let mut before = Vec::with_capacity(changes.len());
+        for ((c, object), digest) in changes.iter().zip(decoded).zip(digests) {
+            let bytes = c.bytes.as_deref();
+            let stored = bytes.map(|b| Stored { bytes: b.into(), object });
+            let stored = self.put(c.kind, &c.name, stored);
+            before.push(Replaced { kind: c.kind, name: c.name.clone(), stored, digest });
         }
-        Ok(root)
+        Ok(Undo(before))
+    }
+
+    /// Makes the plan what it was before the changes that gave `undo`.
+    pub fn restore(&mut self, undo: Undo) {
+        self.tree.apply(undo.0.iter().rev().map(|one| (one.kind, &one.name, one.digest)));
+        for one in undo.0.into_iter().rev() {
+            self.put(one.kind, &one.name, one.stored);
+        }
+    }
+
+    /// Puts an object, or removes it; gives what was there.
+    fn put(&mut self, kind: Kind, name: &Arc<str>, stored: Option<Stored>) -> Option<Stored> {
+        let objects = self.objects.get_mut(kind as usize)?;
+        match stored {
+            Some(stored) => objects.insert(name.clone(), stored),
+            None => objects.remove(name),
+        }
     }
 
     fn map(&self, kind: Kind) -> &BTreeMap<Arc<str>, Stored> {
@@ -194,6 +235,11 @@ impl Plan {
     /// Every route, by name, decoded as the iterator goes.
     pub fn routes(&self) -> impl Iterator<Item = (&Arc<str>, Route)> {
         self.map(Kind::Route).iter().filter_map(|(name, s)| Some((name, s.route()?)))
+    }
+
+    /// Every route's canonical bytes, by name.
+    pub fn encoded_routes(&self) -> impl Iterator<Item = (&Arc<str>, &[u8])> {
+        self.map(Kind::Route).iter().map(|(name, s)| (name, &*s.bytes))
     }
 
     /// Every object's canonical bytes, in the order of (kind, name).
@@ -255,4 +301,59 @@ typed! {
     upstream, upstreams, Upstream, Upstream;
     certificate, certificates, Certificate, Certificate;
     tls_policy, tls_policies, TlsPolicy, TlsPolicy;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(kind: Kind, name: &str, json: &str) -> Change {
+        Change { kind, name: name.into(), bytes: Some(json.as_bytes().to_vec()) }
+    }
+
+    fn route(name: &str, host: &str) -> Change {
+        let json =
+            format!(r#"{{"action":{{"upstream":"u"}},"hosts":["{host}"],"listeners":["web"]}}"#);
+        put(Kind::Route, name, &json)
+    }
+
+    fn all(plan: &Plan) -> Vec<(Kind, Arc<str>, Vec<u8>)> {
+        plan.encoded().map(|(kind, name, bytes)| (kind, name.clone(), bytes.to_vec())).collect()
+    }
+
+    #[test]
+    fn what_was_exchanged_is_restored() {
+        let mut plan = Plan::default();
+        plan.apply(&[route("a", "a"), route("b", "b"), put(Kind::Host, "h", "{}")]).unwrap();
+        let (before, digest) = (all(&plan), plan.digest());
+        let gone = |kind, name: &str| Change { kind, name: name.into(), bytes: None };
+        let changes = [
+            route("a", "other"),
+            gone(Kind::Route, "b"),
+            route("c", "c"),
+            route("c", "twice"),
+            gone(Kind::Host, "none"),
+            put(Kind::Host, "h", r#"{"tls_policy":"p"}"#),
+        ];
+        let undo = plan.exchange(&changes).unwrap();
+        assert_ne!(plan.digest(), digest);
+        assert_eq!(plan.host("h").unwrap().tls_policy.as_deref(), Some("p"));
+        plan.restore(undo);
+        assert_eq!((all(&plan), plan.digest()), (before, digest));
+        assert_eq!(plan.host("h"), Some(&Host::default()));
+    }
+
+    #[test]
+    fn of_many_routes_each_mistake_is_told_and_nothing_changes() {
+        let mut changes: Vec<Change> =
+            (0..40).map(|i| route(&format!("r{i}"), &format!("h{i}"))).collect();
+        changes[20].bytes = Some(b"{}".to_vec());
+        changes[30].bytes.as_mut().unwrap().push(b'x');
+        let mut plan = Plan::default();
+        let errors = plan.apply(&changes).unwrap_err();
+        let told: Vec<_> = errors.iter().map(|e| (&*e.name, &*e.message)).collect();
+        assert_eq!(told[0], ("r20", "missing field `hosts` at line 1 column 2"));
+        assert_eq!((told.len(), told[1].0), (2, "r30"));
+        assert!(plan.is_empty() && plan.digest() == Plan::default().digest());
+    }
 }

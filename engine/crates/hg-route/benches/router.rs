@@ -8,6 +8,7 @@ use hg_route::{ListenerId, NoHeaders, Query, RouteChange, RouteId, Router, Scrat
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const LISTENERS: &[ListenerId] = &[ListenerId(0)];
 
@@ -77,6 +78,38 @@ fn find_hosts(c: &mut Criterion) {
         let asked: Vec<_> =
             (0..4096).map(|i| (host(scattered(i, count)), "/a/b".to_owned())).collect();
         measure(c, &format!("find/hosts/{count}"), &build(&hosts(count)), &asked);
+    }
+}
+
+/// Bytes that are read between groups of look-ups: more than a core's second cache holds.
+const POLLUTION: usize = 4 << 20;
+
+/// A thousand names of so many hosts, each look-up waiting for the one before, the near caches full
+/// of something else every 64: what is left is the memory that a host takes to be found.
+fn find_cold_hosts(c: &mut Criterion) {
+    let mut other = vec![0u64; POLLUTION / 8];
+    for count in [10, 10_000] {
+        let router = build(&hosts(count));
+        let asked: Vec<_> = (0..1000).map(|i| host(scattered(i, count))).collect();
+        let (mut scratch, mut turn) = (Scratch::new(), 0);
+        c.bench_function(&format!("find/cold_hosts/{count}"), |b| {
+            b.iter_custom(|iterations| {
+                let (mut spent, mut left) = (Duration::ZERO, iterations);
+                while left > 0 {
+                    other.iter_mut().step_by(8).for_each(|line| *line += 1);
+                    let group = left.min(64);
+                    let begun = Instant::now();
+                    for _ in 0..group {
+                        let found = router.find(&query(&asked[turn], "/a/b"), &mut scratch);
+                        let after = black_box(found.map_or(0, |f| f.prefix_len));
+                        turn = (turn + 1 + after) % asked.len();
+                    }
+                    spent += begun.elapsed();
+                    left -= group;
+                }
+                spent
+            });
+        });
     }
 }
 
@@ -173,9 +206,9 @@ fn normalise(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default()
-        .warm_up_time(std::time::Duration::from_millis(500))
-        .measurement_time(std::time::Duration::from_secs(2))
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
         .sample_size(20);
-    targets = find_hosts, find_prefixes, find_regexes, apply, normalise
+    targets = find_hosts, find_cold_hosts, find_prefixes, find_regexes, apply, normalise
 }
 criterion_main!(benches);

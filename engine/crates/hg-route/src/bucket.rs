@@ -3,6 +3,7 @@
 use crate::compiled::{Compiled, CompiledMatch, PathRule};
 use crate::index::Index;
 use crate::listeners::Listeners;
+use crate::name::Name;
 use crate::order::Ranked;
 use crate::query::{Found, Query, RouteId};
 use crate::scratch::{Scratch, Tools};
@@ -11,18 +12,36 @@ use std::sync::Arc;
 /// Up to this many matches are looked at one after the other rather than by index.
 const LINEAR: usize = 6;
 
-/// The routes of one host.
+/// The routes of one host. One cache line where the name is short and there is one route without
+/// conditions: what most hosts have is found without following a pointer.
+#[derive(Clone)]
+#[repr(align(64))]
 pub(crate) struct Bucket {
     /// `a.example`, `*.example` or `*`.
-    pub(crate) host: Arc<str>,
+    pub(crate) name: Name,
     /// Listeners on which it has routes.
     pub(crate) listeners: Listeners,
-    /// Whether all its routes are on all of these.
+    routes: Routes,
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// The matches of a host.
+#[derive(Clone)]
+enum Routes {
+    /// One, and no regex.
+    One(Rule),
+    Many(Arc<Many>),
+}
+
+/// Several matches.
+struct Many {
+    /// Whether all are on all of the host's listeners.
     is_uniform: bool,
     /// In order of precedence.
-    pub(crate) rules: Box<[Rule]>,
-    /// By path; absent where there are few matches.
-    pub(crate) index: Option<Box<Index>>,
+    rules: Box<[Rule]>,
+    /// By path; absent where there are few.
+    index: Option<Index>,
 }
 
 /// One match of a route.
@@ -64,6 +83,12 @@ impl Rule {
         Found { route: self.id, prefix_len, match_index: usize::from(self.place) }
     }
 
+    /// The answer if it applies, its listeners apart; a regex never does, it is in an index.
+    fn attempt(&self, q: &Query<'_>, tools: &mut Tools) -> Option<Found> {
+        let prefix_len = if self.is_any_path { 0 } else { self.one().path.plain(q.path)? };
+        self.conditions_hold(q, tools).then(|| self.found(prefix_len))
+    }
+
     fn conditions_hold(&self, q: &Query<'_>, tools: &mut Tools) -> bool {
         !self.is_conditional || self.one().conditions.as_deref().is_none_or(|c| c.hold(q, tools))
     }
@@ -74,11 +99,7 @@ impl Bucket {
     ///
     /// # Errors
     /// The regexes of the host are together too large.
-    pub(crate) fn new(
-        host: Arc<str>,
-        rules: Vec<Rule>,
-        old: Option<&Bucket>,
-    ) -> Result<Self, String> {
+    pub(crate) fn new(name: Name, rules: Vec<Rule>, old: Option<&Bucket>) -> Result<Self, String> {
         let rules = in_order(rules);
         let mut all = rules.iter().map(|r| &r.route.listeners);
         let first = all.next().cloned().unwrap_or(Listeners::Low(0));
@@ -87,33 +108,92 @@ impl Bucket {
             .iter()
             .fold(first, |sum, r| if is_uniform { sum } else { sum.union(&r.route.listeners) });
         let has_regex = rules.iter().any(|r| matches!(r.one().path, PathRule::Regex(_)));
-        let index = if has_regex || rules.len() > LINEAR {
-            let old = old.and_then(|b| b.index.as_deref());
-            Some(Box::new(Index::new(&rules, old)?))
-        } else {
-            None
+        let routes = match &*rules {
+            [rule] if !has_regex => Routes::One(rule.clone()),
+            _ => {
+                let old = old.and_then(Bucket::index);
+                let is_indexed = has_regex || rules.len() > LINEAR;
+                let index = is_indexed.then(|| Index::new(&rules, old)).transpose()?;
+                Routes::Many(Arc::new(Many { is_uniform, rules, index }))
+            }
         };
-        Ok(Self { host, listeners, is_uniform, rules, index })
+        Ok(Self { name, listeners, routes })
+    }
+
+    /// Its matches, in order of precedence.
+    pub(crate) fn rules(&self) -> &[Rule] {
+        match &self.routes {
+            Routes::One(rule) => std::slice::from_ref(rule),
+            Routes::Many(many) => &many.rules,
+        }
+    }
+
+    fn index(&self) -> Option<&Index> {
+        match &self.routes {
+            Routes::One(_) => None,
+            Routes::Many(many) => many.index.as_ref(),
+        }
     }
 
     /// Whether this host's pattern is that name, or a wildcard for it.
     pub(crate) fn covers(&self, name: &str) -> bool {
-        match self.host.strip_prefix('*') {
-            Some("") => true,
-            Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
-            None => *self.host == *name,
+        match self.name.as_bytes().strip_prefix(b"*") {
+            Some([]) => true,
+            Some(suffix) => name.len() > suffix.len() && name.as_bytes().ends_with(suffix),
+            None => self.name.as_bytes() == name.as_bytes(),
         }
     }
 
-    /// The first route in order of precedence whose conditions all hold.
+    /// The first route in order of precedence whose conditions all hold, on a listener on which
+    /// the host has routes.
     pub(crate) fn find(&self, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
+        match &self.routes {
+            Routes::One(rule) => rule.attempt(q, &mut scratch.tools),
+            Routes::Many(many) => many.find(q, scratch),
+        }
+    }
+
+    /// Calls `visit` with every rule whose condition on the path holds, and the bytes it took; in
+    /// no order. For tools: it asks all of them.
+    pub(crate) fn by_path(
+        &self,
+        path: &str,
+        scratch: &mut Scratch,
+        mut visit: impl FnMut(usize, usize),
+    ) {
+        let Scratch { tools, ends, groups, patterns } = scratch;
+        let Some(index) = self.index() else {
+            for (at, rule) in self.rules().iter().enumerate() {
+                if let Some(len) = rule.one().path.plain(path) {
+                    visit(at, len);
+                }
+            }
+            return;
+        };
+        let mut visit_all = |rules: &[u32], len| rules.iter().for_each(|&r| visit(r as usize, len));
+        if let Some(spot) = index.paths.get(path) {
+            visit_all(index.list(spot.exact), path.len());
+        }
+        for (len, spot) in index.paths.prefixes(path, ends) {
+            visit_all(index.list(spot.prefix), len);
+        }
+        visit_all(index.any(), 0);
+        index.find_groups(path, groups);
+        for group in groups.iter().map(|&g| index.group(g)) {
+            group.matching(path, &mut tools.caches, patterns);
+            patterns.iter().for_each(|&p| visit_all(index.of_pattern(group, p), 0));
+        }
+    }
+}
+
+impl Many {
+    fn find(&self, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
         match &self.index {
             Some(index) => self.find_indexed(index, q, scratch),
-            None => self.rules.iter().find_map(|rule| {
-                let prefix_len =
-                    if rule.is_any_path { 0 } else { rule.one().path.plain(q.path)? };
-                self.applies(rule, q, &mut scratch.tools).then(|| rule.found(prefix_len))
-            }),
+            None => {
+                let mut attached = self.rules.iter().filter(|rule| self.is_attached(rule, q));
+                attached.find_map(|rule| rule.attempt(q, &mut scratch.tools))
+            }
         }
     }
 
@@ -140,38 +220,6 @@ impl Bucket {
         self.rules.get(best.rule).map(|rule| rule.found(best.prefix_len))
     }
 
-    /// Calls `visit` with every rule whose condition on the path holds, and the bytes it took; in
-    /// no order. For tools: it asks all of them.
-    pub(crate) fn by_path(
-        &self,
-        path: &str,
-        scratch: &mut Scratch,
-        mut visit: impl FnMut(usize, usize),
-    ) {
-        let Scratch { tools, ends, groups, patterns } = scratch;
-        let Some(index) = &self.index else {
-            for (at, rule) in self.rules.iter().enumerate() {
-                if let Some(len) = rule.one().path.plain(path) {
-                    visit(at, len);
-                }
-            }
-            return;
-        };
-        let mut visit_all = |rules: &[u32], len| rules.iter().for_each(|&r| visit(r as usize, len));
-        if let Some(spot) = index.paths.get(path) {
-            visit_all(index.list(spot.exact), path.len());
-        }
-        for (len, spot) in index.paths.prefixes(path, ends) {
-            visit_all(index.list(spot.prefix), len);
-        }
-        visit_all(index.any(), 0);
-        index.find_groups(path, groups);
-        for group in groups.iter().map(|&g| index.group(g)) {
-            group.matching(path, &mut tools.caches, patterns);
-            patterns.iter().for_each(|&p| visit_all(index.of_pattern(group, p), 0));
-        }
-    }
-
     /// Takes the first of these rules that applies, if it goes before the best so far.
     fn attempt(
         &self,
@@ -181,18 +229,17 @@ impl Bucket {
         tools: &mut Tools,
         best: &mut Best,
     ) {
-        for rule in rules.iter().map(|&r| r as usize).take_while(|&r| r < best.rule) {
-            if self.applies(&self.rules[rule], q, tools) {
-                *best = Best { rule, prefix_len };
+        for at in rules.iter().map(|&r| r as usize).take_while(|&r| r < best.rule) {
+            let rule = &self.rules[at];
+            if self.is_attached(rule, q) && rule.conditions_hold(q, tools) {
+                *best = Best { rule: at, prefix_len };
                 return;
             }
         }
     }
 
-    /// Whether everything but the path holds.
-    fn applies(&self, rule: &Rule, q: &Query<'_>, tools: &mut Tools) -> bool {
-        (self.is_uniform || rule.route.listeners.contains(q.listener))
-            && rule.conditions_hold(q, tools)
+    fn is_attached(&self, rule: &Rule, q: &Query<'_>) -> bool {
+        self.is_uniform || rule.route.listeners.contains(q.listener)
     }
 }
 

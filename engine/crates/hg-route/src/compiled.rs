@@ -2,6 +2,7 @@
 
 use crate::condition::{Conditions, ValueRule};
 use crate::listeners::Listeners;
+use crate::name::Name;
 use crate::query::{RouteChange, RouteId};
 use crate::{automaton::Automaton, path, pattern};
 use hg_plan::{Kind, Match, ObjectError, PathMatch, ValueMatch};
@@ -23,8 +24,8 @@ pub(crate) struct Compiled {
 
 /// The hosts of a route: nearly always one.
 pub(crate) enum Hosts {
-    One(Arc<str>),
-    Many(Box<[Arc<str>]>),
+    One(Name),
+    Many(Box<[Name]>),
 }
 
 /// One match of a route.
@@ -70,7 +71,7 @@ pub(crate) fn ends_segment(path: &str, at: usize) -> bool {
 
 impl Hosts {
     /// As a list.
-    pub(crate) fn as_slice(&self) -> &[Arc<str>] {
+    pub(crate) fn as_slice(&self) -> &[Name] {
         match self {
             Self::One(host) => std::slice::from_ref(host),
             Self::Many(hosts) => hosts,
@@ -78,7 +79,7 @@ impl Hosts {
     }
 
     /// Whether a host is among them.
-    pub(crate) fn contains(&self, host: &Arc<str>) -> bool {
+    pub(crate) fn contains(&self, host: &Name) -> bool {
         self.as_slice().binary_search(host).is_ok()
     }
 }
@@ -155,9 +156,9 @@ fn compile_hosts(hosts: &[String], mistakes: &mut Mistakes) -> Hosts {
         }
     }
     if let [host] = hosts {
-        return Hosts::One(Arc::from(host.as_str()));
+        return Hosts::One(Name::new(host));
     }
-    let mut hosts: Vec<Arc<str>> = hosts.iter().map(|h| Arc::from(h.as_str())).collect();
+    let mut hosts: Vec<Name> = hosts.iter().map(|h| Name::new(h)).collect();
     hosts.sort_unstable();
     hosts.dedup();
     Hosts::Many(hosts.into())

@@ -73,7 +73,7 @@ impl Router {
         let chosen = self.hosts().select(q.host, q.listener);
         let mut others: Vec<&Bucket> = self.hosts().candidates(q.host).collect();
         if others.is_empty() {
-            let is_similar = |b: &&Bucket| similar_host(&b.host, q.host);
+            let is_similar = |b: &&Bucket| similar_host(b.name.as_str(), q.host);
             others = self.hosts().iter().filter(is_similar).take(SIMILAR_HOSTS).collect();
         }
         let mut candidates = Vec::new();
@@ -88,7 +88,7 @@ impl Router {
         candidates.sort_by_key(|c| distance(c, q.path));
         candidates.truncate(NEAR);
         let near = candidates.into_iter().map(|c| near_miss(c, winner.as_ref())).collect();
-        Explanation { host: chosen.map(|b| b.host.clone()), won, near }
+        Explanation { host: chosen.map(|b| b.name.as_str().into()), won, near }
     }
 }
 
@@ -100,9 +100,9 @@ fn examine<'r>(
     scratch: &mut Scratch,
     candidates: &mut Vec<Candidate<'r>>,
 ) {
-    let mut taken = vec![None; bucket.rules.len()];
+    let mut taken = vec![None; bucket.rules().len()];
     bucket.by_path(q.path, scratch, |rule, len| taken[rule] = Some(len));
-    for (rule, taken) in bucket.rules.iter().zip(taken) {
+    for (rule, taken) in bucket.rules().iter().zip(taken) {
         let mut failed: Vec<Condition> = failure.iter().cloned().collect();
         if !rule.route.listeners.contains(q.listener) {
             let text = "it is not attached to this listener".to_owned();
@@ -127,10 +127,10 @@ fn examine<'r>(
 fn host_failure(bucket: &Bucket, chosen: Option<&Bucket>, q: &Query<'_>) -> Option<Condition> {
     let covers = bucket.covers(q.host);
     let text = match chosen {
-        _ if !covers => format!("host {} is not {}", q.host, bucket.host),
-        Some(chosen) if chosen.host != bucket.host => format!(
+        _ if !covers => format!("host {} is not {}", q.host, bucket.name),
+        Some(chosen) if chosen.name != bucket.name => format!(
             "the more specific host {} has routes, so that those of {} are not asked",
-            chosen.host, bucket.host
+            chosen.name, bucket.name
         ),
         // If it has no route on the listener, that will be said.
         _ => return None,
@@ -158,7 +158,7 @@ fn reference(c: &Candidate<'_>) -> MatchRef {
     MatchRef {
         name: c.rule.route.name.clone(),
         found: c.rule.found(c.taken.unwrap_or(0)),
-        host: c.bucket.host.clone(),
+        host: c.bucket.name.as_str().into(),
     }
 }
 

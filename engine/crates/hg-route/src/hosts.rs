@@ -1,16 +1,21 @@
-//! Hosts by name: 256 shards, so that a change copies one of them only.
+//! Hosts by name: 64 shards, so that a change copies one of them only. A host lies in its shard, so
+//! that finding it reads one cache line beside the shard's own.
 
 use crate::ListenerId;
 use crate::bucket::Bucket;
+use crate::name::Name;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-const SHARDS: usize = 256;
+const SHARDS: usize = 64;
 
 /// Where in a hash the bits stand that choose a shard: between those that a table looks at.
 const SHARD_SHIFT: u32 = 48;
+
+/// By how much a hash is turned so that the shard comes first.
+const SHARD_TURN: u32 = u64::BITS - SHARD_SHIFT - SHARDS.ilog2();
 
 /// The last bit of the set of wildcard depths stands for this many labels and more.
 const DEEPEST: usize = 63;
@@ -20,14 +25,14 @@ const DEEPEST: usize = 63;
 pub(crate) struct Hosts {
     shards: Vec<Arc<Shard>>,
     /// The host `*`.
-    any: Option<Arc<Bucket>>,
+    any: Option<Bucket>,
     /// How many wildcards have this many labels behind the star.
     wildcards: [u32; DEEPEST + 1],
     /// Bit n: there are wildcards with n labels.
     wildcard_depths: u64,
 }
 
-type Shard = HashTable<Arc<Bucket>>;
+type Shard = HashTable<Bucket>;
 
 /// A host with its hash, in the order in which hosts lie in memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,17 +40,17 @@ pub(crate) struct HostKey<'h> {
     /// The hash, the bits that choose the shard first.
     order: u64,
     /// The host.
-    pub(crate) text: &'h Arc<str>,
+    pub(crate) text: &'h Name,
 }
 
 impl<'h> HostKey<'h> {
     /// Of a host (`a.example`, `*.example`, `*`).
-    pub(crate) fn new(text: &'h Arc<str>) -> Self {
-        Self { order: hash(key(text)).rotate_left(8), text }
+    pub(crate) fn new(text: &'h Name) -> Self {
+        Self { order: hash(key(text)).rotate_left(SHARD_TURN), text }
     }
 
     fn hash(&self) -> u64 {
-        self.order.rotate_right(8)
+        self.order.rotate_right(SHARD_TURN)
     }
 }
 
@@ -72,7 +77,7 @@ impl Hosts {
         // A name that begins with a dot would be taken for a wildcard's key.
         let exact = (!host.starts_with('.')).then(|| self.get_key(host)).flatten();
         let wildcards = (self.wildcard_depths != 0).then(|| self.wildcards(host));
-        exact.into_iter().chain(wildcards.into_iter().flatten()).chain(self.any.as_deref())
+        exact.into_iter().chain(wildcards.into_iter().flatten()).chain(&self.any)
     }
 
     fn wildcards<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Bucket> {
@@ -88,59 +93,57 @@ impl Hosts {
 
     /// The host of exactly this text.
     pub(crate) fn get(&self, host: &HostKey<'_>) -> Option<&Bucket> {
-        if &**host.text == "*" {
-            return self.any.as_deref();
+        if host.text.is_any() {
+            return self.any.as_ref();
         }
         let shard = &self.shards[shard_of(host.hash())];
-        shard.find(host.hash(), |b| b.host == *host.text).map(|b| &**b)
+        shard.find(host.hash(), |b| b.name == *host.text)
     }
 
     fn get_key(&self, key: &str) -> Option<&Bucket> {
-        let hash = hash(key);
-        let found = self.shards[shard_of(hash)].find(hash, |b| self::key(&b.host) == key);
-        found.map(|b| &**b)
+        let (key, hash) = (key.as_bytes(), hash(key.as_bytes()));
+        self.shards[shard_of(hash)].find(hash, |b| self::key(&b.name) == key)
     }
 
     /// Puts a host's routes in place of those it had.
     pub(crate) fn put(&mut self, host: &HostKey<'_>, bucket: Bucket) {
-        let bucket = Arc::new(bucket);
-        if &**host.text == "*" {
+        if host.text.is_any() {
             self.any = Some(bucket);
             return;
         }
         let shard = Arc::make_mut(&mut self.shards[shard_of(host.hash())]);
-        match shard.find_mut(host.hash(), |b| b.host == *host.text) {
+        match shard.find_mut(host.hash(), |b| b.name == *host.text) {
             Some(place) => *place = bucket,
             None => {
-                shard.insert_unique(host.hash(), bucket, |b| hash(key(&b.host)));
-                self.count_wildcard(host.text, true);
+                shard.insert_unique(host.hash(), bucket, |b| hash(key(&b.name)));
+                self.count_wildcard(host.text.as_bytes(), true);
             }
         }
     }
 
     /// Takes a host out.
     pub(crate) fn remove(&mut self, host: &HostKey<'_>) {
-        if &**host.text == "*" {
+        if host.text.is_any() {
             self.any = None;
             return;
         }
         let shard = Arc::make_mut(&mut self.shards[shard_of(host.hash())]);
-        if let Ok(entry) = shard.find_entry(host.hash(), |b| b.host == *host.text) {
+        if let Ok(entry) = shard.find_entry(host.hash(), |b| b.name == *host.text) {
             entry.remove();
-            self.count_wildcard(host.text, false);
+            self.count_wildcard(host.text.as_bytes(), false);
         }
     }
 
     /// Every host, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Bucket> {
-        self.shards.iter().flat_map(|s| s.iter()).chain(&self.any).map(|b| &**b)
+        self.shards.iter().flat_map(|s| s.iter()).chain(&self.any)
     }
 
-    fn count_wildcard(&mut self, host: &str, is_new: bool) {
-        let Some(suffix) = host.strip_prefix('*') else {
+    fn count_wildcard(&mut self, host: &[u8], is_new: bool) {
+        let Some(suffix) = host.strip_prefix(b"*") else {
             return;
         };
-        let depth = memchr::memchr_iter(b'.', suffix.as_bytes()).count().min(DEEPEST);
+        let depth = memchr::memchr_iter(b'.', suffix).count().min(DEEPEST);
         let count = &mut self.wildcards[depth];
         *count = if is_new { *count + 1 } else { count.saturating_sub(1) };
         let bit = 1 << depth;
@@ -149,12 +152,13 @@ impl Hosts {
 }
 
 /// What a host is stored under: `.example` for `*.example`, so that a suffix of a name finds it.
-fn key(host: &str) -> &str {
-    host.strip_prefix('*').unwrap_or(host)
+fn key(host: &Name) -> &[u8] {
+    let text = host.as_bytes();
+    text.strip_prefix(b"*").unwrap_or(text)
 }
 
-fn hash(key: &str) -> u64 {
-    FixedState::default().hash_one(key.as_bytes())
+fn hash(key: &[u8]) -> u64 {
+    FixedState::default().hash_one(key)
 }
 
 fn shard_of(hash: u64) -> usize {

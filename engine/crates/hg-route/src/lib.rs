@@ -23,6 +23,7 @@ mod explain;
 mod hosts;
 mod index;
 mod listeners;
+mod name;
 mod order;
 pub mod path;
 mod paths;
@@ -32,6 +33,7 @@ mod radix;
 mod router;
 mod scratch;
 mod shadow;
+mod staging;
 
 pub use describe::{Condition, ConditionKind};
 pub use explain::{Explanation, MatchRef, NearMiss, Won};
@@ -40,3 +42,4 @@ pub use query::{Found, Headers, ListenerId, NoHeaders, Query, RouteChange, Route
 pub use router::Router;
 pub use scratch::Scratch;
 pub use shadow::Shadow;
+pub use staging::Staging;

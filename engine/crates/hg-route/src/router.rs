@@ -5,6 +5,7 @@ use crate::compiled::Compiled;
 use crate::hosts::{HostKey, Hosts};
 use crate::query::{Found, Query, RouteChange, RouteId};
 use crate::scratch::Scratch;
+use crate::staging::Staging;
 use hg_plan::{Kind, ObjectError};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 const CHUNK: usize = 64;
 
 /// A slot and what it shall hold.
-type Slot = (RouteId, Option<Arc<Compiled>>);
+pub(crate) type Slot = (RouteId, Option<Arc<Compiled>>);
 
 type Slots = [Option<Arc<Compiled>>; CHUNK];
 
@@ -49,14 +50,20 @@ impl Router {
     /// # Errors
     /// Every mistake in every route that cannot be compiled; there is then no new router.
     pub fn apply(&self, changes: &[RouteChange<'_>]) -> Result<Router, Vec<ObjectError>> {
-        let swaps = compile(changes)?;
+        let mut staging = Staging::with_capacity(changes.len());
+        changes.iter().for_each(|change| staging.add(change));
+        staging.apply(self)
+    }
+
+    /// A router with these slots; sorted, each once.
+    pub(crate) fn swapped(&self, swaps: &[Slot]) -> Result<Router, Vec<ObjectError>> {
         let mut inner = Inner::clone(&self.inner);
         let old: Vec<Option<Arc<Compiled>>> = swaps
             .iter()
             .map(|(id, new)| std::mem::replace(inner.slot_mut(*id), new.clone()))
             .collect();
         let mut errors = Vec::new();
-        let edits = edits(&swaps, &old);
+        let edits = edits(swaps, &old);
         for edits in edits.chunk_by(|a, b| a.host == b.host) {
             inner.edit(edits, &mut errors);
         }
@@ -110,18 +117,17 @@ impl Inner {
         };
         let old = self.hosts.get(host);
         let is_gone = |id| edits.binary_search_by_key(&id, |e| e.gone).is_ok();
-        let kept =
-            old.iter().flat_map(|b| b.rules.iter()).filter(|r| !is_gone(r.route.id)).cloned();
+        let kept = old.iter().flat_map(|b| b.rules()).filter(|r| !is_gone(r.route.id)).cloned();
         let new = edits.iter().filter_map(|e| e.put);
-        let most = old.map_or(0, |b| b.rules.len());
+        let most = old.map_or(0, |b| b.rules().len());
         let mut rules = Vec::with_capacity(new.clone().fold(most, |n, r| n + r.matches().len()));
         rules.extend(kept.chain(new.flat_map(Rule::of)));
         if rules.is_empty() {
             self.hosts.remove(host);
             return;
         }
-        // The old bucket's text, so that the name is in memory once.
-        let shared = old.map_or(host.text, |b| &b.host).clone();
+        // The old bucket's text, so that a long name is in memory once.
+        let shared = old.map_or(host.text, |b| &b.name).clone();
         match Bucket::new(shared, rules, old) {
             Ok(bucket) => self.hosts.put(host, bucket),
             Err(message) => errors.extend(edits.iter().filter_map(|e| e.put).map(|r| {
@@ -149,22 +155,4 @@ fn edits<'a>(swaps: &'a [Slot], old: &'a [Option<Arc<Compiled>>]) -> Vec<Edit<'a
     }
     edits.sort_unstable_by(|a, b| (a.host, a.gone).cmp(&(b.host, b.gone)));
     edits
-}
-
-/// What each slot shall hold, the last change of a slot counting.
-fn compile(changes: &[RouteChange<'_>]) -> Result<Vec<Slot>, Vec<ObjectError>> {
-    let mut last: Vec<(RouteId, usize)> = changes.iter().zip(0..).map(|(c, i)| (c.id, i)).collect();
-    last.sort_unstable();
-    let mut compiled = Vec::with_capacity(changes.len());
-    let mut errors = Vec::new();
-    for same in last.chunk_by(|a, b| a.0 == b.0) {
-        let Some(change) = same.last().and_then(|&(_, i)| changes.get(i)) else {
-            continue;
-        };
-        match change.route.map(|r| Compiled::new(change, r)).transpose() {
-            Ok(route) => compiled.push((change.id, route.map(Arc::new))),
-            Err(mut mistakes) => errors.append(&mut mistakes),
-        }
-    }
-    if errors.is_empty() { Ok(compiled) } else { Err(errors) }
 }

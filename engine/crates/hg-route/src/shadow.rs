@@ -40,7 +40,7 @@ impl Router {
         let mut covered: BTreeMap<RouteId, Covered<'_>> = BTreeMap::new();
         for bucket in self.hosts().iter() {
             let mut earlier = Earlier::default();
-            for rule in &bucket.rules {
+            for rule in bucket.rules() {
                 if let Some(by) = earlier.covering(rule) {
                     let id = rule.route.id;
                     let place = rule.found(0).match_index;

@@ -222,3 +222,24 @@ fn a_change_of_one_host_touches_no_other() {
     assert_eq!(name(&changed, "h8.example", "/").as_deref(), Some("r8"));
     assert_eq!(name(&router, "h7.example", "/").as_deref(), Some("r7"));
 }
+
+#[test]
+fn hosts_are_told_apart_by_their_whole_names_however_long() {
+    let stem = "a-name-of-many-letters.example";
+    let hosts: Vec<String> = (20..=stem.len())
+        .map(|len| stem[..len].to_owned())
+        .filter(|host| !host.ends_with('.'))
+        .chain((1..4).map(|n| format!("{stem}.{}", "x".repeat(n))))
+        .flat_map(|host| [format!("*.{host}"), host])
+        .collect();
+    let named = |host: &String| attached(host, route(&[host], vec![]));
+    let routes: Vec<Attached> = hosts.iter().map(named).collect();
+    let router = build(&routes);
+    let mut scratch = Scratch::new();
+    for one in &routes {
+        let asked = one.name.replace('*', "deep.er");
+        let found = router.find(&Request::get(&asked, "/").as_query(), &mut scratch).unwrap();
+        assert_eq!(router.name(found.route), Some(&one.name), "{asked}");
+    }
+    assert!(router.find(&Request::get(&stem[..19], "/").as_query(), &mut scratch).is_none());
+}

@@ -110,18 +110,15 @@ impl Applier {
         }
         self.tidy_once();
         let before = naming(&self.plan, &changes);
-        let undo = inverse(&self.plan, &changes);
-        let found = match self.plan.apply(&changes) {
-            Ok(found) => found,
+        let undo = match self.plan.exchange(&changes) {
+            Ok(undo) => undo,
             Err(errors) => return Outcome::Refused(errors.into_iter().map(Fault::from).collect()),
         };
-        let outcome = self.bring_in(root, found, &changes, &blobs);
+        let outcome = self.bring_in(root, self.plan.digest(), &changes, &blobs);
         if matches!(outcome, Outcome::Applied(_)) {
             self.count_references(&before, &changes);
-        } else if self.plan.apply(&undo).is_err() {
-            // Cannot be: these bytes were decoded before. A whole plan then mends it.
-            self.plan = Plan::default();
-            self.store.disown_loaded();
+        } else {
+            self.plan.restore(undo);
         }
         outcome
     }
@@ -312,16 +309,6 @@ fn effective(plan: &Plan, changes: Vec<Change>, is_full: bool) -> Vec<Change> {
     effective.retain(|c| plan.bytes(c.kind, &c.name).map(|b| &**b) != c.bytes.as_deref());
     effective.append(&mut gone);
     effective
-}
-
-/// The changes that lead back.
-fn inverse(plan: &Plan, changes: &[Change]) -> Vec<Change> {
-    let back = |c: &Change| Change {
-        kind: c.kind,
-        name: c.name.clone(),
-        bytes: plan.bytes(c.kind, &c.name).map(|b| b.to_vec()),
-    };
-    changes.iter().map(back).collect()
 }
 
 #[cfg(test)]

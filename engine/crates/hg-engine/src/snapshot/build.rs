@@ -2,11 +2,13 @@
 
 use super::slots::Slots;
 use super::upstreams::InUse;
-use super::{ListenerEntry, RouteEntry, Snapshot, UpstreamEntry, listeners, routes, upstreams};
-use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route};
-use hg_route::{ListenerId, RouteChange, RouteId};
+use super::{ListenerEntry, Snapshot, UpstreamEntry, listeners, routes, upstreams};
+use foldhash::{HashMap, HashMapExt as _};
+use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route, RouteReader};
+use hg_route::{ListenerId, RouteChange, RouteId, Staging};
 use hg_tls::{Blobs, Ticketer};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -81,7 +83,14 @@ impl Builder {
         blobs: &Blobs<'_>,
     ) -> Result<Update, Vec<ObjectError>> {
         let mut next = Snapshot::clone(&self.current);
-        let mut work = Work { builder: self, plan, changed, errors: Vec::new(), new: Vec::new() };
+        let mut work = Work {
+            builder: self,
+            plan,
+            changed,
+            alike: routes::Alike::default(),
+            errors: Vec::new(),
+            new: Vec::new(),
+        };
         work.tls(&mut next, blobs);
         work.listeners(&mut next);
         let slots = work.upstreams(&mut next);
@@ -117,7 +126,8 @@ impl Builder {
         for key in staged.gone {
             self.routes.release(&key);
         }
-        for c in changed.iter().filter(|c| !plan.contains(c.kind, &c.name)) {
+        let is_gone = |c: &&Change| c.bytes.is_none() && !plan.contains(c.kind, &c.name);
+        for c in changed.iter().filter(is_gone) {
             match c.kind {
                 Kind::Listener => {
                     self.listeners.release(&c.name);
@@ -148,33 +158,36 @@ enum New {
     Route(RouteKey),
 }
 
-/// The router is told this many routes at once: their decoded form need not exist for all.
-const ROUTE_BATCH: usize = 1024;
-
 /// What becomes of routes.
 #[derive(Default)]
 struct Staged {
-    /// What the router is to be told next.
-    changes: Vec<StagedChange>,
+    /// What the router is to be told.
+    router: Staging,
     /// Keys of slots that hold nothing any more.
     gone: Vec<RouteKey>,
-    /// The groups of each route from now on.
+    /// The groups of routes from now on, where they are or were more than the one of no host.
     owners: Vec<(Arc<str>, Vec<Arc<str>>)>,
 }
 
-struct StagedChange {
-    slot: usize,
-    name: Arc<str>,
-    route: Option<Box<Route>>,
-    listeners: Vec<ListenerId>,
+impl Staged {
+    fn put(&mut self, slot: usize, name: &Arc<str>, route: Option<&Route>, on: &[ListenerId]) {
+        let id = RouteId(u32::try_from(slot).unwrap_or(u32::MAX));
+        self.router.add(&RouteChange { id, name, route, listeners: on });
+    }
 }
 
-struct Work<'a> {
-    builder: &'a mut Builder,
-    plan: &'a Plan,
-    changed: &'a [Change],
+struct Work<'b, 'w> {
+    builder: &'b mut Builder,
+    plan: &'w Plan,
+    changed: &'w [Change],
+    alike: routes::Alike,
     errors: Vec<ObjectError>,
     new: Vec<New>,
+}
+
+/// The host whose middlewares a group runs.
+fn named(nobody: &Arc<str>, group: &routes::Group<'_>) -> Arc<str> {
+    if group.owner.is_empty() { nobody.clone() } else { group.owner.into() }
 }
 
 fn put<T>(list: &mut Vec<Option<Arc<T>>>, slot: usize, entry: Option<T>) {
@@ -186,10 +199,11 @@ fn put<T>(list: &mut Vec<Option<Arc<T>>>, slot: usize, entry: Option<T>) {
     }
 }
 
-impl Work<'_> {
+impl<'w> Work<'_, 'w> {
     fn tls(&mut self, next: &mut Snapshot, blobs: &Blobs<'_>) {
+        let others = self.changed.iter().filter(|c| c.kind != Kind::Route);
         let changed: Vec<ObjectKey> =
-            self.changed.iter().map(|c| ObjectKey { kind: c.kind, name: c.name.clone() }).collect();
+            others.map(|c| ObjectKey { kind: c.kind, name: c.name.clone() }).collect();
         match next.tls.update(self.plan, blobs, &self.builder.ticketer, &changed) {
             Ok(context) => next.tls = context,
             Err(errors) => self.errors.extend(errors),
@@ -225,18 +239,16 @@ impl Work<'_> {
     fn upstreams(&mut self, next: &mut Snapshot) -> Vec<usize> {
         let mut names: BTreeSet<&Arc<str>> = touched(self.changed, Kind::Upstream).collect();
         let before = self.builder.current.tls.clone();
-        names.extend(
-            self.plan
-                .upstreams()
-                .filter(|(n, u)| {
-                    let same = match (before.upstream(n), next.tls.upstream(n)) {
-                        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-                        (a, b) => a.is_none() && b.is_none(),
-                    };
-                    u.tls.is_some() && !same
-                })
-                .map(|(n, _)| n),
-        );
+        if !Arc::ptr_eq(&before, &next.tls) {
+            let moved = |(n, u): &(&Arc<str>, &hg_plan::Upstream)| {
+                let same = match (before.upstream(n), next.tls.upstream(n)) {
+                    (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                    (a, b) => a.is_none() && b.is_none(),
+                };
+                u.tls.is_some() && !same
+            };
+            names.extend(self.plan.upstreams().filter(moved).map(|(n, _)| n));
+        }
         let mut slots = Vec::with_capacity(names.len());
         for name in names {
             let Some(plan) = self.plan.upstream(name) else {
@@ -262,94 +274,98 @@ impl Work<'_> {
 
     /// Compiles every route that changed, or whose hosts or middlewares did.
     fn routes(&mut self, next: &mut Snapshot) -> Staged {
-        let hosts: HashSet<&str> = touched(self.changed, Kind::Host).map(|n| &**n).collect();
-        let middlewares: HashSet<&str> =
-            touched(self.changed, Kind::Middleware).map(|n| &**n).collect();
-        let mut names: BTreeSet<&Arc<str>> = touched(self.changed, Kind::Route).collect();
-        if hosts.len() + middlewares.len() > 0 {
-            let others = self.plan.names(Kind::Route).filter(|n| !names.contains(n));
-            let is_touched = |name: &&Arc<str>| {
-                let route = self.plan.route(name);
-                route.is_some_and(|r| routes::is_touched(&r, &hosts, &middlewares, self.plan))
-            };
-            let more: Vec<_> = others.filter(is_touched).collect();
-            names.extend(more);
-        }
+        let mut reader = RouteReader::default();
+        let mut touched = self.touched_routes(&mut reader);
+        touched.sort_by_key(|(name, _)| *name);
         let mut staged = Staged::default();
-        for name in names {
-            self.stage_route(name, next, &mut staged);
-            if staged.changes.len() >= ROUTE_BATCH {
-                self.tell_router(next, &mut staged);
+        let mut routes = touched.into_iter().peekable();
+        while let Some((name, bytes)) = routes.next() {
+            // Given twice, the last counts.
+            if routes.peek().is_none_or(|(next, _)| *next != name) {
+                let route = bytes.and_then(|b| reader.read(b).ok());
+                self.stage_route(name, route, next, &mut staged);
             }
         }
-        self.tell_router(next, &mut staged);
-        staged
-    }
-
-    fn tell_router(&mut self, next: &mut Snapshot, staged: &mut Staged) {
-        let changes: Vec<RouteChange<'_>> = staged
-            .changes
-            .iter()
-            .map(|c| RouteChange {
-                id: RouteId(u32::try_from(c.slot).unwrap_or(u32::MAX)),
-                name: &c.name,
-                route: c.route.as_deref(),
-                listeners: &c.listeners,
-            })
-            .collect();
-        match next.router.apply(&changes) {
+        match std::mem::take(&mut staged.router).apply(&next.router) {
             Ok(router) => next.router = router,
             Err(errors) => self.errors.extend(errors),
         }
-        staged.changes.clear();
+        staged
     }
 
-    fn stage_route(&mut self, name: &Arc<str>, next: &mut Snapshot, staged: &mut Staged) {
-        let plan = self.plan;
-        let route = plan.route(name);
-        let groups = route.as_ref().map(|r| routes::groups(plan, r)).unwrap_or_default();
-        let nobody = self.builder.nobody.clone();
-        let before = self.builder.owners(name);
-        for owner in before.iter().filter(|o| !groups.iter().any(|g| g.owner == &***o)) {
-            let key = (name.clone(), owner.clone());
-            if let Some(slot) = self.builder.routes.get(&key) {
-                put::<RouteEntry>(&mut next.routes, slot, None);
-                let listeners = Vec::new();
-                staged.changes.push(StagedChange {
-                    slot,
-                    name: name.clone(),
-                    route: None,
-                    listeners,
-                });
-            }
-            staged.gone.push(key);
+    /// The routes to compile, with their bytes where they are not gone.
+    fn touched_routes(&self, reader: &mut RouteReader) -> Vec<(&'w Arc<str>, Option<&'w [u8]>)> {
+        let changed = self.changed.iter().filter(|c| c.kind == Kind::Route);
+        let mut found: Vec<_> = changed.map(|c| (&c.name, c.bytes.as_deref())).collect();
+        let hosts: HashSet<&str> = touched(self.changed, Kind::Host).map(|n| &**n).collect();
+        let middlewares: HashSet<&str> =
+            touched(self.changed, Kind::Middleware).map(|n| &**n).collect();
+        if hosts.is_empty() && middlewares.is_empty() {
+            return found;
         }
-        let Some(mut route) = route else { return };
-        let owner_of = |g: &routes::Group<'_>| -> Arc<str> {
-            if g.owner.is_empty() { nobody.clone() } else { g.owner.into() }
-        };
-        staged.owners.push((name.clone(), groups.iter().map(owner_of).collect()));
-        let listeners = self.attached(name, &route);
+        let known: HashSet<&str> = found.iter().map(|(name, _)| &***name).collect();
+        let others = self.plan.encoded_routes().filter(|(name, _)| !known.contains(&***name));
+        let others = others.filter(|(_, bytes)| {
+            let route = reader.read(bytes);
+            route.is_ok_and(|r| routes::is_touched(r, &hosts, &middlewares, self.plan))
+        });
+        found.extend(others.map(|(name, bytes)| (name, Some(bytes))));
+        found
+    }
+
+    fn stage_route(
+        &mut self,
+        name: &Arc<str>,
+        route: Option<&Route>,
+        next: &mut Snapshot,
+        staged: &mut Staged,
+    ) {
+        let nobody = self.builder.nobody.clone();
+        let groups = route.map(|r| routes::groups(self.plan, r)).unwrap_or_default();
+        let is_plain = matches!(groups.as_slice(), [one] if one.owner.is_empty());
+        // Nearly all routes are of no host's group before and after: nothing of them can be gone.
+        if !is_plain || self.builder.groups.contains_key(name) {
+            self.stage_gone(name, &groups, next, staged);
+            let owners = groups.iter().map(|g| named(&nobody, g)).collect();
+            staged.owners.push((name.clone(), owners));
+        }
+        let Some(route) = route else { return };
+        let listeners = self.attached(name, route);
         for group in &groups {
-            let key: RouteKey = (name.clone(), owner_of(group));
+            let key: RouteKey = (name.clone(), named(&nobody, group));
             let (slot, made) = self.builder.routes.take(&key);
             if made {
                 self.new.push(New::Route(key));
             }
-            match routes::compile(name, &route, group, plan, &self.builder.upstreams) {
-                Ok(entry) => put(&mut next.routes, slot, Some(entry)),
+            let upstreams = &self.builder.upstreams;
+            match routes::compile(name, route, group, self.plan, upstreams, &mut self.alike) {
+                Ok(entry) => next.routes.put(slot, Some(entry)),
                 Err(errors) => self.errors.extend(errors),
             }
-            let hosts = std::mem::replace(&mut route.hosts, group.hosts.clone());
-            let part = Box::new(route.clone());
-            route.hosts = hosts;
-            let listeners = listeners.clone();
-            staged.changes.push(StagedChange {
-                slot,
-                name: name.clone(),
-                route: Some(part),
-                listeners,
-            });
+            let part = match groups.len() {
+                1 => Cow::Borrowed(route),
+                _ => Cow::Owned(Route { hosts: group.hosts_owned(), ..route.clone() }),
+            };
+            staged.put(slot, name, Some(&part), &listeners);
+        }
+    }
+
+    /// Empties the slots of groups that a route has no more.
+    fn stage_gone(
+        &mut self,
+        name: &Arc<str>,
+        groups: &[routes::Group<'_>],
+        next: &mut Snapshot,
+        staged: &mut Staged,
+    ) {
+        let before = self.builder.owners(name);
+        for owner in before.iter().filter(|o| !groups.iter().any(|g| g.owner == &***o)) {
+            let key = (name.clone(), owner.clone());
+            if let Some(slot) = self.builder.routes.get(&key) {
+                next.routes.put(slot, None);
+                staged.put(slot, name, None, &[]);
+            }
+            staged.gone.push(key);
         }
     }
 

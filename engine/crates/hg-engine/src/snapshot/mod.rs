@@ -3,12 +3,14 @@
 //! object touches only its own.
 
 mod build;
+mod chunks;
 mod listeners;
 mod routes;
 mod slots;
 mod upstreams;
 
 pub(crate) use build::{Builder, Update};
+pub(crate) use chunks::Chunks;
 
 use hg_middleware::Chain;
 use hg_net::Address;
@@ -27,7 +29,7 @@ pub(crate) struct Snapshot {
     pub(crate) objects: u64,
     pub(crate) router: Router,
     pub(crate) listeners: Vec<Option<Arc<ListenerEntry>>>,
-    pub(crate) routes: Vec<Option<Arc<RouteEntry>>>,
+    pub(crate) routes: Chunks<RouteEntry>,
     pub(crate) upstreams: Vec<Option<Arc<UpstreamEntry>>>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) tls: Arc<TlsContext>,
@@ -58,25 +60,34 @@ impl ClientSource {
     }
 }
 
-/// A route under one set of hosts that share their middlewares.
+/// A route under one set of hosts that share their middlewares. Half a cache line, so that a
+/// request reads one for its route: what else it needs is shared by routes that are alike.
+#[derive(Clone)]
+#[repr(align(32))]
 pub(crate) struct RouteEntry {
     pub(crate) name: Arc<str>,
+    pub(crate) terms: Arc<Terms>,
+    /// Its upstream, where all requests that passed the middlewares go to one.
+    pub(crate) upstream: Option<u32>,
+}
+
+const _: () = assert!(size_of::<Option<RouteEntry>>() == 32);
+
+/// What becomes of requests on a route.
+pub(crate) struct Terms {
     pub(crate) chain: Chain,
-    pub(crate) target: Target,
+    /// Upstreams to choose from; without them and without one of the route's own the chain answers.
+    pub(crate) split: Option<Split>,
     pub(crate) timeouts: hg_plan::RouteTimeouts,
     pub(crate) raw_path: bool,
     pub(crate) websocket: bool,
     pub(crate) body_bytes: Option<u64>,
 }
 
-/// Where a request goes that passed its middlewares.
-pub(crate) enum Target {
-    /// This upstream.
-    Upstream(usize),
-    /// One of these, by weight; the sum comes with it.
-    Split(Vec<(usize, u32)>, u64),
-    /// Nowhere: the chain answers.
-    Own,
+/// Upstreams by weight, and the sum.
+pub(crate) struct Split {
+    pub(crate) parts: Vec<(u32, u32)>,
+    pub(crate) total: u64,
 }
 
 /// An upstream.

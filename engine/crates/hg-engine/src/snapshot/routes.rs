@@ -1,7 +1,7 @@
 //! Routes, from plan to entries: one per set of hosts that share their middlewares.
 
 use super::slots::Slots;
-use super::{RouteEntry, Target};
+use super::{RouteEntry, Split, Terms};
 use hg_middleware::Chain;
 use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
 use std::collections::HashSet;
@@ -9,21 +9,97 @@ use std::sync::Arc;
 
 /// Hosts of a route that run the same middlewares, and those.
 pub(super) struct Group<'p> {
-    pub(super) hosts: Vec<String>,
+    hosts: Vec<&'p str>,
     /// The host whose middlewares they are; empty for none.
     pub(super) owner: &'p str,
     middlewares: &'p [MiddlewareUse],
 }
 
+impl Group<'_> {
+    pub(super) fn hosts_owned(&self) -> Vec<String> {
+        self.hosts.iter().map(|&host| host.to_owned()).collect()
+    }
+}
+
+/// How many terms are kept for routes that follow.
+const KEPT: usize = 8;
+
+/// Terms compiled in one change of the plan: routes that are alike have them in common.
+#[derive(Default)]
+pub(super) struct Alike {
+    kept: Vec<Kept>,
+    /// Where the next go: the oldest give way.
+    next: usize,
+}
+
+/// Terms and what they were compiled from.
+struct Kept {
+    owner: String,
+    middlewares: Vec<MiddlewareUse>,
+    answer: Option<Action>,
+    terms: Arc<Terms>,
+}
+
+impl Kept {
+    fn fits(&self, route: &Route, group: &Group<'_>) -> bool {
+        let Terms { chain: _, split: _, timeouts, raw_path, websocket, body_bytes } = &*self.terms;
+        self.owner == group.owner
+            && self.middlewares == route.middlewares
+            && self.answer.as_ref() == answer(route)
+            && *timeouts == route.timeouts
+            && *raw_path == route.forward_raw_path
+            && *websocket == route.websocket
+            && *body_bytes == route.body_bytes
+    }
+}
+
+impl Alike {
+    /// Terms that are there already.
+    fn find(&self, route: &Route, group: &Group<'_>) -> Option<Arc<Terms>> {
+        let is_split = matches!(route.action, Action::Split(_));
+        let kept = self.kept.iter().find(|kept| !is_split && kept.fits(route, group));
+        kept.map(|kept| kept.terms.clone())
+    }
+
+    /// Keeps terms for those that follow, unless they name upstreams, or have scratch space of
+    /// their own.
+    fn keep(&mut self, route: &Route, group: &Group<'_>, terms: Terms) -> Arc<Terms> {
+        let is_shared = terms.split.is_none() && !terms.chain.rewrites();
+        let terms = Arc::new(terms);
+        if is_shared {
+            let kept = Kept {
+                owner: group.owner.to_owned(),
+                middlewares: route.middlewares.clone(),
+                answer: answer(route).cloned(),
+                terms: terms.clone(),
+            };
+            match self.kept.get_mut(self.next) {
+                Some(oldest) => *oldest = kept,
+                None => self.kept.push(kept),
+            }
+            self.next = (self.next + 1) % KEPT;
+        }
+        terms
+    }
+}
+
+/// The action, where the chain answers by itself.
+fn answer(route: &Route) -> Option<&Action> {
+    match &route.action {
+        Action::Respond(_) | Action::Redirect(_) => Some(&route.action),
+        Action::Upstream(_) | Action::Split(_) => None,
+    }
+}
+
 /// Splits a route's hosts. Nearly always there is one group.
-pub(super) fn groups<'p>(plan: &'p Plan, route: &Route) -> Vec<Group<'p>> {
+pub(super) fn groups<'p>(plan: &'p Plan, route: &'p Route) -> Vec<Group<'p>> {
     let mut groups: Vec<Group<'p>> = Vec::with_capacity(1);
     for host in &route.hosts {
         let middlewares = plan.host(host).map_or(&[][..], |h| &h.middlewares);
         let owner = if middlewares.is_empty() { "" } else { plan.host_name(host) };
         match groups.iter_mut().find(|g| g.owner == owner) {
-            Some(g) => g.hosts.push(host.clone()),
-            None => groups.push(Group { hosts: vec![host.clone()], owner, middlewares }),
+            Some(g) => g.hosts.push(host),
+            None => groups.push(Group { hosts: vec![host], owner, middlewares }),
         }
     }
     groups
@@ -36,57 +112,75 @@ pub(super) fn compile(
     group: &Group<'_>,
     plan: &Plan,
     upstreams: &Slots<Arc<str>>,
+    alike: &mut Alike,
 ) -> Result<RouteEntry, Vec<ObjectError>> {
     let mut errors = Vec::new();
-    let named = |n: &str| plan.middleware(n);
-    let chain =
-        Chain::compile(&[group.middlewares, &route.middlewares], Some(&route.action), &named);
-    let chain = chain.unwrap_or_else(|problems| {
-        for p in problems {
-            let (kind, owner) = match p.list {
-                0 => (Kind::Host, Arc::from(group.owner)),
-                _ => (Kind::Route, name.clone()),
-            };
-            errors.push(ObjectError { kind, name: owner, path: p.path, message: p.message });
-        }
-        Chain::default()
-    });
     let mut slot = |upstream: &str, path: String| {
-        upstreams.get(upstream).unwrap_or_else(|| {
+        let slot = upstreams.get(upstream).and_then(|slot| u32::try_from(slot).ok());
+        slot.unwrap_or_else(|| {
             errors.push(ObjectError {
                 kind: Kind::Route,
                 name: name.clone(),
                 path,
                 message: format!("there is no upstream `{upstream}`"),
             });
-            usize::MAX
+            u32::MAX
         })
     };
-    let target = match &route.action {
-        Action::Upstream(u) => Target::Upstream(slot(u, "action.upstream".into())),
+    let (upstream, split) = match &route.action {
+        Action::Upstream(u) => (Some(slot(u, "action.upstream".into())), None),
         Action::Split(parts) => {
-            let all: Vec<(usize, u32)> = parts
-                .iter()
-                .enumerate()
+            let named = parts.iter().enumerate();
+            let parts: Vec<(u32, u32)> = named
                 .map(|(i, p)| (slot(&p.upstream, format!("action.split[{i}].upstream")), p.weight))
                 .collect();
-            let total = all.iter().map(|(_, w)| u64::from(*w)).sum();
-            Target::Split(all, total)
+            let total = parts.iter().map(|(_, w)| u64::from(*w)).sum();
+            (None, Some(Split { parts, total }))
         }
-        Action::Respond(_) | Action::Redirect(_) => Target::Own,
+        Action::Respond(_) | Action::Redirect(_) => (None, None),
     };
-    if !errors.is_empty() {
-        return Err(errors);
+    let terms = alike.find(route, group).unwrap_or_else(|| {
+        let chain = compile_chain(name, route, group, plan, &mut errors).unwrap_or_default();
+        let terms = Terms {
+            chain,
+            split,
+            timeouts: route.timeouts.clone(),
+            raw_path: route.forward_raw_path,
+            websocket: route.websocket,
+            body_bytes: route.body_bytes,
+        };
+        if errors.is_empty() { alike.keep(route, group, terms) } else { Arc::new(terms) }
+    });
+    if errors.is_empty() {
+        Ok(RouteEntry { name: name.clone(), terms, upstream })
+    } else {
+        Err(errors)
     }
-    Ok(RouteEntry {
-        name: name.clone(),
-        chain,
-        target,
-        timeouts: route.timeouts.clone(),
-        raw_path: route.forward_raw_path,
-        websocket: route.websocket,
-        body_bytes: route.body_bytes,
-    })
+}
+
+/// The host's middlewares, the route's, and its answer; `None` with what is wrong.
+fn compile_chain(
+    name: &Arc<str>,
+    route: &Route,
+    group: &Group<'_>,
+    plan: &Plan,
+    errors: &mut Vec<ObjectError>,
+) -> Option<Chain> {
+    let named = |n: &str| plan.middleware(n);
+    let lists = [group.middlewares, &route.middlewares];
+    match Chain::compile(&lists, Some(&route.action), &named) {
+        Ok(chain) => Some(chain),
+        Err(problems) => {
+            errors.extend(problems.into_iter().map(|p| {
+                let (kind, owner) = match p.list {
+                    0 => (Kind::Host, Arc::from(group.owner)),
+                    _ => (Kind::Route, name.clone()),
+                };
+                ObjectError { kind, name: owner, path: p.path, message: p.message }
+            }));
+            None
+        }
+    }
 }
 
 /// Whether a route must be compiled again because something it names has changed.

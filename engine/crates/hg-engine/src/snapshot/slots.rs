@@ -1,6 +1,6 @@
 //! Names to slots: a slot stays with its name, and is used again once the name is gone.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 use std::hash::Hash;
 
 #[derive(Clone)]

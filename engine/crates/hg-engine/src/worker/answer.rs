@@ -101,7 +101,7 @@ impl Worker {
             return;
         };
         let answer = &made.answer;
-        let edits = route.chain.response_headers(made.stage());
+        let edits = route.terms.chain.response_headers(made.stage());
         let keep = e.keep_alive && e.request.done && keeps;
         let head = &mut e.head;
         head.clear();

@@ -32,7 +32,7 @@ impl Worker {
                 if let Some(at) = &mut e.host_at {
                     head::set_host(&mut e.head, at, &endpoint.address);
                 }
-                let per_try = e.route().map_or(0, |r| r.timeouts.per_try_ms);
+                let per_try = e.route().map_or(0, |r| r.terms.timeouts.per_try_ms);
                 e.try_deadline = deadline_after(self.now_us, per_try);
                 // An endpoint that swallows SYNs leaves time for others.
                 let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3);
@@ -455,7 +455,7 @@ impl Worker {
 impl Exchange {
     /// The request is out: from now on the answer's first byte is waited for.
     pub(super) fn start_waiting(&mut self, now_us: u64) {
-        let ms = self.route().map_or(0, |r| r.timeouts.first_byte_ms);
+        let ms = self.route().map_or(0, |r| r.terms.timeouts.first_byte_ms);
         self.first_byte_deadline = deadline_after(now_us, ms);
     }
 }

@@ -212,7 +212,7 @@ impl Exchange {
 
     /// Its route, as it was when the request came.
     pub(crate) fn route(&self) -> Option<&RouteEntry> {
-        self.snapshot.as_ref()?.routes.get(self.route? as usize)?.as_deref()
+        self.snapshot.as_ref()?.routes.get(self.route? as usize)
     }
 
     /// Its upstream, as it was when the request came.
@@ -222,7 +222,8 @@ impl Exchange {
 
     /// Whether headers of the answer are made from the request.
     pub(crate) fn answer_needs_request(&self) -> bool {
-        self.route().is_some_and(|r| !r.chain.response_headers(self.middleware_stage).is_literal())
+        self.route()
+            .is_some_and(|r| !r.terms.chain.response_headers(self.middleware_stage).is_literal())
     }
 
     /// Calls `use_it` with the request as templates see it.

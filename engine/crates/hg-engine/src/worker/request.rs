@@ -6,7 +6,7 @@ use super::answer::own;
 use super::client::Phase;
 use super::exchange::Held;
 use super::head::{self, Parts};
-use crate::snapshot::{ListenerEntry, RouteEntry, Target, UpstreamEntry};
+use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
 use hg_middleware::{Outcome, RequestView};
 use hg_policy::KeySource;
 use hg_proto::client::{Forwarding, IpText};
@@ -226,13 +226,13 @@ impl Worker {
             self.refuse(ci, &own::NO_ROUTE);
             return Step::Over;
         };
-        let Some(route) = held.routes.get(found.route.0 as usize).and_then(|r| r.as_deref()) else {
+        let Some(route) = held.routes.get(found.route.0 as usize) else {
             self.refuse(ci, &own::NO_ROUTE);
             return Step::Over;
         };
         let id = c.exchange.as_deref().map_or(([0; 32], 0), |e| (e.request_id, e.id_len));
         let scheme = if c.conn.is_tls() { "https" } else { "http" };
-        let slot = self.choose_upstream(&route.target);
+        let slot = self.choose_upstream(route);
         let upstream = slot.and_then(|s| held.upstreams.get(s)?.as_deref());
         let view = RequestView {
             method: head.method.as_str(),
@@ -271,7 +271,7 @@ impl Worker {
         (route, slot, upstream): (&RouteEntry, Option<usize>, Option<&UpstreamEntry>),
     ) -> Step {
         let mut rewritten = std::mem::take(&mut self.rewritten);
-        let step = match route.chain.request(view, &mut rewritten) {
+        let step = match route.terms.chain.request(view, &mut rewritten) {
             Ok(Outcome::Answer) => {
                 self.answer_own(ci, route, &rewritten);
                 Step::Over
@@ -289,23 +289,22 @@ impl Worker {
         step
     }
 
-    fn choose_upstream(&mut self, target: &Target) -> Option<usize> {
-        match target {
-            Target::Upstream(slot) => Some(*slot),
-            Target::Split(parts, total) => {
+    /// The slot of the upstream that a request goes to, if it goes to one.
+    fn choose_upstream(&mut self, route: &RouteEntry) -> Option<usize> {
+        let slot = match &route.terms.split {
+            None => route.upstream?,
+            Some(split) => {
                 use hg_policy::Random;
-                let mut at = if *total == 0 { 0 } else { self.rng.next_u64() % total };
-                parts.iter().find_map(|(slot, weight)| {
-                    let w = u64::from(*weight);
-                    if at < w {
-                        return Some(*slot);
-                    }
-                    at -= w;
-                    None
-                })
+                let mut at = if split.total == 0 { 0 } else { self.rng.next_u64() % split.total };
+                let (slot, _) = split.parts.iter().find(|(_, weight)| {
+                    let is_it = at < u64::from(*weight);
+                    at = at.saturating_sub(u64::from(*weight));
+                    is_it
+                })?;
+                *slot
             }
-            Target::Own => None,
-        }
+        };
+        Some(slot as usize)
     }
 
     fn is_body_too_large(
@@ -315,7 +314,7 @@ impl Worker {
         route: &RouteEntry,
         listener: &ListenerEntry,
     ) -> bool {
-        let limit = route.body_bytes.unwrap_or(listener.plan.body_bytes);
+        let limit = route.terms.body_bytes.unwrap_or(listener.plan.body_bytes);
         if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
             e.body_limit = if limit == 0 { u64::MAX } else { limit };
         }
@@ -342,7 +341,7 @@ impl Worker {
             return Step::Over;
         };
         let mut upgrade = None;
-        if head.connection.upgrade_websocket && route.websocket {
+        if head.connection.upgrade_websocket && route.terms.websocket {
             match hg_proto::websocket::check_request(head) {
                 Ok(accept) => upgrade = Some(accept),
                 Err(reject) => {
@@ -362,7 +361,7 @@ impl Worker {
         };
         let (path, query) = match rewritten.target() {
             Some(target) => target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q))),
-            None if route.raw_path => (head.path, head.query),
+            None if route.terms.raw_path => (head.path, head.query),
             None => (view.path, head.query),
         };
         let peer = IpText::new(c.peer.ip());
@@ -374,7 +373,7 @@ impl Worker {
             query,
             host: rewritten.host(),
             upstream: entry,
-            edits: route.chain.request_headers(),
+            edits: route.terms.chain.request_headers(),
             forwarding: Forwarding {
                 peer: peer.as_bytes(),
                 client: client.as_bytes(),
@@ -392,8 +391,8 @@ impl Worker {
         e.key = key;
         e.middleware_stage = rewritten.stage();
         e.dispatch_us = now_us;
-        e.request_deadline = deadline_after(now_us, route.timeouts.request_ms);
-        e.idle_deadline = deadline_after(now_us, route.timeouts.stream_idle_ms);
+        e.request_deadline = deadline_after(now_us, route.terms.timeouts.request_ms);
+        e.idle_deadline = deadline_after(now_us, route.terms.timeouts.stream_idle_ms);
         e.connect_deadline = deadline_after(now_us, entry.plan.connect_timeout_ms);
         Step::Forward
     }

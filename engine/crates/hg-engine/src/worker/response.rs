@@ -203,10 +203,10 @@ impl Worker {
         e.close_after = !keep;
         e.stage = Stage::Answering;
         write::status_line(out, head.status, head.reason);
-        match e.route().filter(|r| !r.chain.response_headers(e.middleware_stage).is_empty()) {
+        match e.route().filter(|r| !r.terms.chain.response_headers(e.middleware_stage).is_empty()) {
             None => write::fields(out, &head.fields, |_| false),
             Some(route) => {
-                let edits = route.chain.response_headers(e.middleware_stage);
+                let edits = route.terms.chain.response_headers(e.middleware_stage);
                 write::fields(out, &head.fields, |f| edits.drops(f.name.as_bytes()));
                 e.with_view(scheme, listener, |view| edits.append(view, out));
             }

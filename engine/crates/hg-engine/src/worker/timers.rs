@@ -53,7 +53,7 @@ impl Worker {
         let Some(e) = c.exchange.as_deref_mut() else {
             return;
         };
-        let idle_ms = e.route().map_or(0, |r| r.timeouts.stream_idle_ms);
+        let idle_ms = e.route().map_or(0, |r| r.terms.timeouts.stream_idle_ms);
         e.idle_deadline = deadline_after(self.now_us, idle_ms);
         c.deadline = if c.phase == Phase::Tunnel { e.idle_deadline } else { e.deadline() };
         self.arm_client(ci);

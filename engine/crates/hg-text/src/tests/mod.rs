@@ -4,6 +4,7 @@ mod alike;
 mod document;
 mod edit;
 mod json;
+mod mold;
 mod properties;
 mod render;
 mod toml;

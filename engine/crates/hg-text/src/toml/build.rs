@@ -183,7 +183,7 @@ impl<'e, 't> Build<'e, 't> {
 }
 
 /// Continues a hash of names.
-fn hash(before: u64, name: &str) -> u64 {
+pub(super) fn hash(before: u64, name: &str) -> u64 {
     FixedState::with_seed(before).hash_one(name)
 }
 

@@ -4,11 +4,14 @@
 //! a piece and not of the text.
 
 mod build;
+mod mold;
 mod record;
 
 use crate::fault::Fault;
 use crate::value::{Map, Mark, Origin, Value};
 use build::Build;
+use mold::Molds;
+use record::Event;
 use toml_parser::lexer::{Token, TokenKind};
 use toml_parser::{ErrorSink, Expected, ParseError, Source};
 
@@ -47,20 +50,72 @@ pub(crate) fn read_with_headers<M: Mark>(
     text: &str,
     headers: &mut Vec<Header>,
 ) -> Result<Value<M>, Fault> {
+    if M::nowhere().is_some() {
+        let before = headers.len();
+        if let Some(root) = read_by_molds(text, headers) {
+            return Ok(Value::Map(root));
+        }
+        headers.truncate(before);
+    }
     let source = Source::new(text);
     let mut root = Map::new(Origin::Header);
     let mut pieces = Pieces::new(source);
     let mut events = Vec::new();
-    while let Some(tokens) = pieces.next_piece() {
-        events.clear();
-        record::record(source, tokens, &mut events)?;
-        Build::new(source, &events, headers).document(&mut root)?;
+    while let Some(tokens) = pieces.next_piece(PIECE_TOKENS) {
+        read_piece(source, tokens, &mut events, headers, &mut root)?;
     }
     Ok(Value::Map(root))
 }
 
+/// The same, tables that are alike by comparison. None if there is a mistake: it is to be told by
+/// who reads the whole.
+///
+/// Why it is the same: where a piece or a table ends, the next header begins a line and nothing is
+/// open, so the rest is read as it would be after all that stands before.
+fn read_by_molds<M: Mark>(text: &str, headers: &mut Vec<Header>) -> Option<Map<M>> {
+    let mut root = Map::new(Origin::Header);
+    let mut molds = Molds::new();
+    let mut events = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        if let Some(end) = molds.fill(text, at, &mut root, headers) {
+            at = end;
+            continue;
+        }
+        let rest = text.get(at..)?;
+        let source = Source::new(rest);
+        let mut pieces = Pieces::new(source);
+        let learns = molds.may_learn();
+        let tokens = pieces.next_piece(if learns { 1 } else { PIECE_TOKENS })?;
+        let first = headers.len();
+        read_piece(source, tokens, &mut events, headers, &mut root).ok()?;
+        let end = pieces.end();
+        let fresh = headers.get_mut(first..)?;
+        if learns && fresh.len() == 1 {
+            molds.learn(rest.get(..end)?, &events);
+        }
+        fresh.iter_mut().for_each(|header| *header = header.moved(at as isize));
+        at += end;
+    }
+    Some(root)
+}
+
+/// Adds the tables of some tokens to the root; `events` is room that is used again.
+fn read_piece<M: Mark>(
+    source: Source<'_>,
+    tokens: &[Token],
+    events: &mut Vec<Event>,
+    headers: &mut Vec<Header>,
+    root: &mut Map<M>,
+) -> Result<(), Fault> {
+    events.clear();
+    record::record(source, tokens, events)?;
+    Build::new(source, events, headers).document(root)
+}
+
 /// Cuts a text's tokens at headers.
 struct Pieces<'t> {
+    source: Source<'t>,
     lexer: toml_parser::lexer::Lexer<'t>,
     tokens: Vec<Token>,
     /// The header's bracket that the last piece ended before.
@@ -69,12 +124,17 @@ struct Pieces<'t> {
 
 impl<'t> Pieces<'t> {
     fn new(source: Source<'t>) -> Self {
-        Pieces { lexer: source.lex(), tokens: Vec::new(), ahead: None }
+        Pieces { source, lexer: source.lex(), tokens: Vec::new(), ahead: None }
     }
 
-    /// The next piece; none at the end. Within brackets no piece ends, so an array's lines that
+    /// Where the piece given last ends, in bytes.
+    fn end(&self) -> usize {
+        self.ahead.as_ref().map_or(self.source.input().len(), |token| token.span().start())
+    }
+
+    /// The next piece, up to the first header after so many tokens; none at the end. Within brackets no piece ends, so an array's lines that
     /// begin with `[` are not taken for headers.
-    fn next_piece(&mut self) -> Option<&[Token]> {
+    fn next_piece(&mut self, most: usize) -> Option<&[Token]> {
         self.tokens.clear();
         self.tokens.extend(self.ahead.take());
         let mut open = self.tokens.len() as i64;
@@ -82,7 +142,7 @@ impl<'t> Pieces<'t> {
         for token in self.lexer.by_ref() {
             let kind = token.kind();
             let header = kind == TokenKind::LeftSquareBracket && line_begins && open <= 0;
-            if header && self.tokens.len() >= PIECE_TOKENS {
+            if header && self.tokens.len() >= most {
                 self.ahead = Some(token);
                 break;
             }

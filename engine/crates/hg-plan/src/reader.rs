@@ -1,0 +1,222 @@
+//! Routes decoded one after the other, of which those that are alike cost a comparison.
+//!
+//! A large plan is mostly one route many times, with another host, upstream or path in each. After
+//! a few routes the reader keeps a [`Mold`] of one: its bytes with those texts open. Bytes that fit
+//! the mold are the same route with other texts, so that nothing needs to be parsed.
+
+use crate::{Action, PathMatch, Pattern, Route};
+
+/// Routes that are decoded before a mold is made of one.
+const UNLIKE: u32 = 8;
+
+/// Molds kept; the one used last is tried first.
+const MOLDS: usize = 4;
+
+/// Routes that must fit a mold to pay for the next mold that is made.
+const PRICE: u32 = 8;
+
+/// Places in the bytes that may be where a text stands, tried at most.
+const CANDIDATES: usize = 4;
+
+/// Decodes routes; see the module.
+#[derive(Default)]
+pub struct RouteReader {
+    molds: Vec<Mold>,
+    last: Option<Route>,
+    seen: u32,
+    /// What molds cost so far, less what they saved.
+    spent: u32,
+}
+
+impl RouteReader {
+    /// The route of these canonical bytes, the same as decoding them gives.
+    ///
+    /// # Errors
+    /// The decoder's message when the bytes are not a route.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<&Route, String> {
+        if let Some(at) = self.molds.iter_mut().position(|mold| mold.fill(bytes)) {
+            self.spent = self.spent.saturating_sub(1);
+            self.molds[..=at].rotate_right(1);
+            return Ok(&self.molds[0].route);
+        }
+        let route = decode(bytes)?;
+        self.seen = self.seen.saturating_add(1);
+        if self.seen > UNLIKE && self.spent <= UNLIKE * PRICE {
+            self.spent += PRICE;
+            if let Some(mold) = Mold::new(bytes, &route) {
+                self.molds.truncate(MOLDS - 1);
+                self.molds.insert(0, mold);
+            }
+        }
+        Ok(self.last.insert(route))
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Route, String> {
+    serde_json::from_slice(bytes).map_err(|e| e.to_string())
+}
+
+/// A text of a route that may be another one in routes that are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Host,
+    Upstream,
+    Path,
+}
+
+impl Place {
+    const ALL: [Place; 3] = [Place::Host, Place::Upstream, Place::Path];
+
+    /// Where it stands in a route that has exactly one of it.
+    fn of(self, route: &mut Route) -> Option<&mut String> {
+        match self {
+            Place::Host => match route.hosts.as_mut_slice() {
+                [host] => Some(host),
+                _ => None,
+            },
+            Place::Upstream => match &mut route.action {
+                Action::Upstream(name) => Some(name),
+                _ => None,
+            },
+            Place::Path => match route.matches.as_mut_slice() {
+                [one] => match &mut one.path {
+                    Some(PathMatch::Exact(path) | PathMatch::Prefix(path)) => Some(path),
+                    _ => None,
+                },
+                _ => None,
+            },
+        }
+    }
+
+    /// What stands in a mold for the text; no route has it.
+    fn marker(self) -> String {
+        format!("<{self:?}>")
+    }
+}
+
+/// A route of which some texts are open.
+struct Mold {
+    pattern: Pattern,
+    places: Vec<Place>,
+    /// The route with the texts of the bytes that were read last.
+    route: Route,
+}
+
+impl Mold {
+    /// Of a route and its bytes; `None` if no text of it can be told from the rest.
+    ///
+    /// Where a text stands is found by putting a marker there: decoded, the bytes must be the route
+    /// with the marker in that place. As the field is a plain string, the decoder takes every other
+    /// text there for the same field and changes nothing else.
+    fn new(bytes: &[u8], route: &Route) -> Option<Mold> {
+        let mut text = String::from_utf8(bytes.to_vec()).ok()?;
+        let mut route = route.clone();
+        let mut places = Vec::new();
+        for place in Place::ALL {
+            let marker = place.marker();
+            let mut marked = route.clone();
+            let Some(open) = place.of(&mut marked) else { continue };
+            let quoted = format!("\"{open}\"");
+            marker.clone_into(open);
+            let put = |at: usize| {
+                let (before, after) = (text.get(..at)?, text.get(at + quoted.len()..)?);
+                let put = format!("{before}\"{marker}\"{after}");
+                (decode(put.as_bytes()).ok()? == marked).then_some(put)
+            };
+            let found = text.match_indices(&quoted).take(CANDIDATES).find_map(|(at, _)| put(at));
+            if let Some(found) = found {
+                (text, route) = (found, marked);
+                places.push(place);
+            }
+        }
+        let markers: Vec<String> = places.iter().map(|place| place.marker()).collect();
+        let pattern = Pattern::new(text.as_bytes(), &markers).filter(|_| !places.is_empty())?;
+        Some(Mold { pattern, places, route })
+    }
+
+    /// Takes the texts of bytes that fit; says whether they do. The route is then that of the bytes.
+    fn fill(&mut self, bytes: &[u8]) -> bool {
+        let Self { pattern, places, route } = self;
+        let mut texts = [""; Place::ALL.len()];
+        if !pattern.texts(bytes, &mut texts) {
+            return false;
+        }
+        for (place, text) in places.iter().zip(texts) {
+            if let Some(open) = place.of(route) {
+                text.clone_into(open);
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(host: &str, upstream: &str, rest: &str) -> String {
+        format!(
+            r#"{{"action":{{"upstream":"{upstream}"}},"hosts":["{host}"],"listeners":["web"]{rest}}}"#
+        )
+    }
+
+    /// Reads all of them twice, and compares with the decoder's word.
+    fn check(all: &[String]) -> RouteReader {
+        let mut reader = RouteReader::default();
+        for bytes in all.iter().chain(all) {
+            let expected = decode(bytes.as_bytes());
+            assert_eq!(reader.read(bytes.as_bytes()).cloned(), expected, "{bytes}");
+        }
+        reader
+    }
+
+    #[test]
+    fn routes_that_are_alike_are_those_that_the_decoder_gives() {
+        let edit = r#","middlewares":[{"response_headers":{"set":{"x-v":"web"}}}]"#;
+        let path = r#","match":[{"path":{"prefix":"/web"}}]"#;
+        let all: Vec<String> = (0..40)
+            .map(|i| match i % 3 {
+                0 => route(&format!("h{i}.example"), "web", edit),
+                1 => route("web", &format!("u{i}"), ""),
+                _ => route("web", "web", path),
+            })
+            .collect();
+        assert_eq!(check(&all).molds.len(), 3);
+    }
+
+    #[test]
+    fn what_the_decoder_refuses_is_refused_after_its_like_was_read() {
+        let mut all: Vec<String> = (0..20).map(|i| route(&format!("h{i}"), "u", "")).collect();
+        for odd in ["a\\u0062", "a\\", "\u{e9}", "a\u{1}", "a\",\"b", "", "a b"] {
+            all.push(route(odd, "u", ""));
+        }
+        all.push(all[3].replace("hosts", "hots"));
+        all.push(all[3].replace("}}", "}"));
+        all.push(format!("{} ", all[3]));
+        all.push(format!("{}x", all[3]));
+        all.push(String::new());
+        check(&all);
+    }
+
+    #[test]
+    fn a_text_that_stands_elsewhere_too_is_found_in_its_place() {
+        let rest = r#","middlewares":[{"request_headers":{"set":{"hosts":"h","x":"h"}}}]"#;
+        let all: Vec<String> = (0..20).map(|_| route("h", "h", rest)).collect();
+        let mut reader = check(&all);
+        let other = route("other", "u", rest);
+        let read = reader.read(other.as_bytes()).unwrap().clone();
+        assert_eq!(read, decode(other.as_bytes()).unwrap());
+        assert_eq!(reader.molds.len(), 1);
+    }
+
+    #[test]
+    fn routes_unlike_each_other_make_no_more_molds_than_they_pay_for() {
+        let all: Vec<String> =
+            (0..200).map(|i| route("h", "u", &format!(r#","priority":{i}"#))).collect();
+        let mut reader = RouteReader::default();
+        for bytes in &all {
+            reader.read(bytes.as_bytes()).unwrap();
+        }
+        assert!(reader.spent <= (UNLIKE + 1) * PRICE && reader.molds.len() == MOLDS);
+    }
+}

@@ -1,0 +1,277 @@
+//! Tables that are alike, read by comparison.
+//!
+//! A large text is mostly one `[section.name]` table many times, with other names and strings. After
+//! a table was read its bytes are kept with those open, as a [`Mold`]. Bytes that fit it are the
+//! same tokens but for the open ones, so they are the same table with other texts.
+
+use super::build::hash;
+use super::record::{Event, What};
+use super::{Header, read_piece};
+use crate::value::{Entry, Item, Map, Mark, Origin, Value};
+use std::ops::Range;
+use toml_parser::Source;
+
+/// Molds kept; the one used last is tried first.
+const MOLDS: usize = 4;
+
+/// Tables that must fit a mold to pay for the next one that is made.
+const PRICE: u32 = 4;
+
+/// Molds that are made without any table having fitted one.
+const UNPAID: u32 = 8;
+
+/// Molds of one text. Only values without places can be made of them.
+pub(super) struct Molds<M> {
+    molds: Vec<Mold<M>>,
+    spent: u32,
+}
+
+impl<M: Mark> Molds<M> {
+    pub(super) fn new() -> Self {
+        Self { molds: Vec::new(), spent: 0 }
+    }
+
+    /// Whether molds still pay.
+    pub(super) fn may_learn(&self) -> bool {
+        self.spent <= UNPAID * PRICE
+    }
+
+    /// Keeps the mold of a table that was just read from these bytes, if it is made like one.
+    pub(super) fn learn(&mut self, table: &str, events: &[Event]) {
+        self.spent += PRICE;
+        if let Some(mold) = Mold::new(table, events) {
+            self.molds.truncate(MOLDS - 1);
+            self.molds.insert(0, mold);
+        }
+    }
+
+    /// Reads the table that begins at `at`, if it fits a mold and is new; where it ends.
+    pub(super) fn fill(
+        &mut self,
+        text: &str,
+        at: usize,
+        root: &mut Map<M>,
+        headers: &mut Vec<Header>,
+    ) -> Option<usize> {
+        let rest = text.get(at..)?;
+        let fits = |(which, mold): (usize, &Mold<M>)| Some((which, mold.texts(rest)?));
+        let (which, (texts, len)) = self.molds.iter().enumerate().find_map(fits)?;
+        let mold = self.molds.get(which)?;
+        let name = *texts.first()?;
+        let section = root.find(&mold.section).and_then(|i| root.entry_mut(i))?;
+        let Value::Map(tables) = &mut section.value else { return None };
+        if tables.origin == Origin::Value || tables.find(name).is_some() {
+            return None;
+        }
+        tables.push(Entry { key: name.into(), value: mold.value(&texts), mark: mold.mark.clone() });
+        // MAX_BYTES keeps every offset below 2^32.
+        headers.push(Header { start: at as u32, object: hash(mold.object, name) });
+        self.spent = self.spent.saturating_sub(1);
+        if let Some(used) = self.molds.get_mut(..=which) {
+            used.rotate_right(1);
+        }
+        Some(at + len)
+    }
+}
+
+/// A table with its name and its plain strings open.
+struct Mold<M> {
+    section: Box<str>,
+    /// The hash of the section, which the name's goes on with.
+    object: u64,
+    /// What stands before each open text; the first is the name.
+    pieces: Vec<Box<str>>,
+    /// What follows the last, up to the end of a line.
+    end: Box<str>,
+    table: Value<M>,
+    /// For each string of `table`, as [`Mold::copy`] meets them, which text it is.
+    open: Vec<Option<usize>>,
+    mark: M,
+}
+
+impl<M: Mark> Mold<M> {
+    fn new(table: &str, events: &[Event]) -> Option<Self> {
+        let mark = M::nowhere()?;
+        let [header, section, name, close, ..] = events else { return None };
+        let kinds = [header.what, section.what, name.what, close.what];
+        if kinds != [What::Header, What::Key, What::Key, What::HeaderEnd] || !table.ends_with('\n')
+        {
+            return None;
+        }
+        let (section, name) = (section.start()..section.end(), name.start()..name.end());
+        if !is_bare(table.get(section.clone())?) || !is_bare(table.get(name.clone())?) {
+            return None;
+        }
+        let mut places = vec![name];
+        let scalars = events.iter().filter(|e| e.what == What::Scalar);
+        places.extend(scalars.filter_map(|e| plain_string(table, e.start()..e.end())));
+        let section: Box<str> = table.get(section)?.into();
+        let mut pieces = Vec::with_capacity(places.len());
+        let mut marked = String::with_capacity(table.len());
+        let mut from = 0;
+        for (at, place) in places.iter().enumerate() {
+            let before = table.get(from..place.start)?;
+            pieces.push(before.into());
+            marked.push_str(before);
+            marked.push_str(&marker(at));
+            from = place.end;
+        }
+        let end: Box<str> = table.get(from..)?.into();
+        marked.push_str(&end);
+        let table = read_marked(&marked, &section)?;
+        let mut open = Vec::new();
+        strings(&table, &mut |text| {
+            open.push((1..places.len()).find(|at| marker(*at) == *text));
+        });
+        let is_whole = open.iter().flatten().count() == places.len() - 1;
+        let object = hash(0, &section);
+        is_whole.then_some(Mold { section, object, pieces, end, table, open, mark })
+    }
+
+    /// The open texts of the table that `rest` begins with, and its length; `None` if it does not
+    /// fit, or if more follows than the next header.
+    fn texts<'t>(&self, rest: &'t str) -> Option<(Vec<&'t str>, usize)> {
+        let mut left = rest;
+        let mut texts = Vec::with_capacity(self.pieces.len());
+        for (at, before) in self.pieces.iter().enumerate() {
+            left = left.strip_prefix(&**before)?;
+            let admits = if at == 0 { is_bare_byte } else { is_plain_byte };
+            let len = left.bytes().take_while(|b| admits(*b)).count();
+            let (text, after) = left.split_at_checked(len)?;
+            texts.push(text);
+            left = after;
+        }
+        left = left.strip_prefix(&*self.end)?;
+        let is_bounded = left.is_empty() || left.starts_with('[');
+        let is_named = texts.first().is_some_and(|name| !name.is_empty());
+        (is_bounded && is_named).then_some((texts, rest.len() - left.len()))
+    }
+
+    /// The table with these texts.
+    fn value(&self, texts: &[&str]) -> Value<M> {
+        let mut open = self.open.iter().map(|at| at.and_then(|at| texts.get(at).copied()));
+        Self::copy(&self.table, &mut open)
+    }
+
+    fn copy<'t>(value: &Value<M>, open: &mut impl Iterator<Item = Option<&'t str>>) -> Value<M> {
+        match value {
+            Value::Str(text) => Value::Str(open.next().flatten().unwrap_or(text).into()),
+            Value::List(items) => {
+                let copy =
+                    |i: &Item<M>| Item { value: Self::copy(&i.value, open), mark: i.mark.clone() };
+                Value::List(items.iter().map(copy).collect())
+            }
+            Value::Map(map) => {
+                let mut copied = Map::new(map.origin);
+                for entry in map.entries() {
+                    let (key, value) = (entry.key.clone(), Self::copy(&entry.value, open));
+                    copied.push(Entry { key, value, mark: entry.mark.clone() });
+                }
+                Value::Map(copied)
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// What stands for an open text while its place in the table is looked for; a bare key too.
+fn marker(at: usize) -> String {
+    format!("Mold--open--{at}--")
+}
+
+/// The table of a text that has nothing else.
+fn read_marked<M: Mark>(marked: &str, section: &str) -> Option<Value<M>> {
+    let source = Source::new(marked);
+    let tokens: Vec<_> = source.lex().collect();
+    let mut root = Map::new(Origin::Header);
+    read_piece(source, &tokens, &mut Vec::new(), &mut Vec::new(), &mut root).ok()?;
+    let Value::Map(tables) = root.into_entries().pop().filter(|e| *e.key == *section)?.value else {
+        return None;
+    };
+    let table = tables.into_entries().pop().filter(|e| *e.key == *marker(0))?;
+    Some(table.value)
+}
+
+/// Every string of a value, in the order of [`Mold::copy`].
+fn strings<'v, M>(value: &'v Value<M>, visit: &mut impl FnMut(&'v str)) {
+    match value {
+        Value::Str(text) => visit(text),
+        Value::List(items) => items.iter().for_each(|i| strings(&i.value, visit)),
+        Value::Map(map) => map.entries().iter().for_each(|e| strings(&e.value, visit)),
+        _ => {}
+    }
+}
+
+/// Between the quotes of a basic string on one line that stands for itself.
+fn plain_string(table: &str, at: Range<usize>) -> Option<Range<usize>> {
+    let inner = at.start + 1..at.end.checked_sub(1)?;
+    let is_quoted = table.get(at.clone())?.starts_with('"') && table.get(at)?.ends_with('"');
+    let is_plain = table.get(inner.clone())?.bytes().all(is_plain_byte);
+    (is_quoted && is_plain).then_some(inner)
+}
+
+fn is_bare(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_bare_byte)
+}
+
+/// What a key without quotes is made of (TOML 1.0, "Keys").
+fn is_bare_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+/// What stands for itself in a basic string (TOML 1.0, "String").
+fn is_plain_byte(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the second table is read by the mold of the first.
+    fn fits(first: &str, second: &str) -> bool {
+        let source = Source::new(first);
+        let tokens: Vec<_> = source.lex().collect();
+        let (mut root, mut events, mut headers) = (Map::<()>::new(Origin::Header), vec![], vec![]);
+        read_piece(source, &tokens, &mut events, &mut headers, &mut root).unwrap();
+        let mut molds = Molds::new();
+        molds.learn(first, &events);
+        let end = molds.fill(&format!("{first}{second}[x]"), first.len(), &mut root, &mut headers);
+        assert!(end.is_none_or(|end| end == first.len() + second.len()));
+        end.is_some()
+    }
+
+    #[test]
+    fn tables_fit_that_differ_in_their_name_and_in_plain_strings() {
+        let first = "[s.a]\nk = \"x\" # so\nl = [{ m = \"y z\", n = 1 }]\no.p = \"\"\n\n";
+        assert!(fits(
+            first,
+            &first.replace("s.a", "s.Other-1").replace('x', "").replace("y z", "#]")
+        ));
+        for (from, to) in [
+            ("s.a", "s.\"b\""),
+            ("s.a", "s.a"),
+            ("s.a", "t.b"),
+            ("x", "\\t"),
+            ("x", "\" k = \""),
+            ("x", "é"),
+            ("# so", "# not"),
+            ("n = 1", "n = 2"),
+            ("\n\n", "\n"),
+            ("\n\n", "\n\n "),
+        ] {
+            let second =
+                first.replace("s.a", "s.b").replace("s.b", if from == "s.a" { to } else { "s.b" });
+            assert!(!fits(first, &second.replace(from, to)), "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn no_mold_is_made_of_what_may_mean_more() {
+        for first in
+            ["[s]\nk = \"x\"\n", "[[s.a]]\nk = \"x\"\n", "[s.a.b]\nk = \"x\"\n", "[s.a]\nk = \"x\""]
+        {
+            assert!(!fits(first, &first.replace("s.a", "s.c")), "{first}");
+        }
+    }
+}
