@@ -80,8 +80,8 @@ class _Server:
                 thread = threading.Thread(
                     target=failures.play, args=(who, Peer(sock, events), steps), daemon=True
                 )
+                thread.start()  # before it is listed, since what is listed is joined
                 self._threads.append(thread)
-                thread.start()
 
     def finish(self, failures: _Failures) -> None:
         """Waits until every connection played its steps; names those that never came."""
