@@ -124,10 +124,10 @@ def test_a_node_without_an_nginx_waits_for_it(folder: Path, binary: Path) -> Non
     with RunningNode(folder, NODE.format(conf=theirs.conf)) as node:
         until(lambda: node.admin_status("/ready") == 503, "an answer")
         until(lambda: node.status()["nginx"] is not None, "the first config")
-        assert "no nginx master" in str(about(node)["warning"])
+        until(lambda: "no nginx master" in str(about(node)["warning"]), "the warning")
         with theirs:
             until(lambda: node.admin_status("/ready") == 200, "its start")
-            assert about(node)["pid"] == theirs.master
+            until(lambda: about(node)["pid"] == theirs.master, "its master")
 
 
 def test_leaving_does_not_touch_it(node: RunningNode, theirs: ForeignNginx) -> None:
