@@ -57,8 +57,7 @@ run: build ## A node with three demo upstreams; PORT=8000 is where it listens
 .PHONY: test
 test: build ## Rust tests, then Python tests
 	cargo test --locked --workspace --quiet
-	@# Tests of real processes share two cores here: what fails is told, then judged alone.
-	$(BIN)/python -m pytest -n 2 || { [ $$? -eq 1 ] && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
+	$(BIN)/python -m pytest -n 2
 
 # `make -k check` goes on after a failure.
 CHECKS := check-format check-lint check-types check-layers check-sizes check-generated check-rust
