@@ -49,6 +49,7 @@ class _Server:
         self.name = name
         self._spec = spec
         self._threads: list[threading.Thread] = []
+        self._came = threading.Condition()
         if spec.unix:
             path = folder / f"{name}.sock"
             self.listener = socket.socket(socket.AF_UNIX)
@@ -80,18 +81,22 @@ class _Server:
                 thread = threading.Thread(
                     target=failures.play, args=(who, Peer(sock, events), steps), daemon=True
                 )
-                thread.start()  # before it is listed, since what is listed is joined
-                self._threads.append(thread)
+                with self._came:  # listed and started as one: what is listed is joined
+                    self._threads.append(thread)
+                    thread.start()
+                    self._came.notify()
 
     def finish(self, failures: _Failures) -> None:
         """Waits until every connection played its steps; names those that never came."""
-        for number, thread in enumerate(self._threads, 1):
+        wanted = len(self._spec.connections) - self._spec.spare
+        with self._came:
+            if not self._came.wait_for(lambda: len(self._threads) >= wanted, DEADLINE_S):
+                failures.add(f"{self.name}: {len(self._threads)} of {wanted} connections came")
+            threads = list(self._threads)
+        for number, thread in enumerate(threads, 1):
             thread.join(DEADLINE_S)
             if thread.is_alive():
                 failures.add(f"{self.name}, connection {number}: still playing")
-        missing = len(self._spec.connections) - len(self._threads)
-        if missing > self._spec.spare:
-            failures.add(f"{self.name}: {missing} connections never came")
 
     def close(self) -> None:
         """Listens no more."""
