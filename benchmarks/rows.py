@@ -95,19 +95,20 @@ def _ratio(case: str, must: float | None, aim: float | None, title: str) -> Row:
 
 
 def _half_p99(case: str, title: str) -> Row:
-    """p99 at half load over the peer whose median is the better one, each within its round.
-
-    Not over the better one of each round: the least of two is below both whenever they vary.
-    """
+    """p99 at half load over the better of nginx and HAProxy in the same round."""
 
     def measure(results: list[Result]) -> Spread | None:
         found = table(results, case, "")
-        medians = [
-            (theirs.median, peer)
-            for peer in (BASE, "haproxy")
-            if (theirs := values(found, peer, "half_p99"))
-        ]
-        return paired(found, OURS, "half_p99", min(medians)[1]) if medians else None
+        ratios = []
+        for number, ours in found.get(OURS, {}).items():
+            best = [
+                found[peer][number]["half_p99"]
+                for peer in (BASE, "haproxy")
+                if found.get(peer, {}).get(number, {}).get("half_p99")
+            ]
+            if best and "half_p99" in ours:
+                ratios.append(ours["half_p99"] / min(best))
+        return spread(ratios)
 
     return Row(f"p99 at half load: {title}", "× the better of nginx, HAProxy", measure, 1.0)
 

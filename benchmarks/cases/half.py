@@ -1,8 +1,7 @@
 """Latency at half load: all peers run, and windows of half a second go round among them.
 
 What a window of one peer meets (a hiccup of the virtual machine, a stranger) the next one's meets
-as likely. p99 is that of each peer's windows without its worst quarter; p50 and p99.9 are those of
-all of them, so that what is seldom is seen there.
+as likely.
 """
 
 import contextlib
@@ -25,8 +24,6 @@ _FIRST_S = 0.5
 """A turn before the others that is not counted either, for processes that have just started."""
 _TURNS = 8
 _MOST_TURNS = 16
-_LEFT_OUT = 4
-"""One window in so many, each peer's worst."""
 
 
 @dataclass
@@ -103,14 +100,12 @@ def _figures(
     names = [name for name in turns[0].seen if name not in failed]
     found: dict[str, Metrics] = {}
     for name in names:
-        windows = [turn.seen[name] for turn in turns]
-        seen = pooled(windows)
+        seen = pooled([turn.seen[name] for turn in turns])
         found[name] = {
             "rate": rate,
             "half_rps": seen.requests / seen.seconds,
             "half_p50": seen.p50,
-            "half_p99": without_worst(windows).p99,
-            "half_p99_all": seen.p99,
+            "half_p99": seen.p99,
             "half_p999": seen.p999,
             "half_late": seen.late_p99,
             "half_failed": float(seen.failed),
@@ -121,9 +116,3 @@ def _figures(
             "half_noisy": float(any(turn.foreign > NOISE for turn in turns)),
         }
     return found
-
-
-def without_worst(windows: Sequence[Figures]) -> Figures:
-    """All windows but the quarter with the highest p99."""
-    kept = len(windows) - len(windows) // _LEFT_OUT
-    return pooled(sorted(windows, key=lambda window: window.p99)[:kept])

@@ -20,7 +20,7 @@ from running import RunningPeer, command_prefix, running
 from workdir import HERE
 
 from cases.base import NOISE, Context, checked
-from cases.half import WARM_UP_S, without_worst
+from cases.half import WARM_UP_S
 
 _HOSTS = 10_000
 _APPLY_WITHIN_S = 60.0
@@ -250,18 +250,17 @@ class _Reloading:
 
 def _summary(quiet: list[Figures], seen: list[Figures], reloads: _Reloading) -> Metrics:
     before, during = pooled(quiet), pooled(seen)
-    quiet_p99, p99 = without_worst(quiet).p99, without_worst(seen).p99
     found: Metrics = {
         "reloads": float(reloads.done),
         "requests": float(during.requests),
         "failed": float(during.failed),
         "resets": float(during.errors["reset"] + during.errors["short"]),
         "quiet_p50": before.p50,
-        "quiet_p99": quiet_p99,
+        "quiet_p99": before.p99,
         "quiet_p999": before.p999,
         "p50": during.p50,
-        "p99": p99,
+        "p99": during.p99,
         "p999": during.p999,
-        "p99_ratio": p99 / max(1, quiet_p99),
+        "p99_ratio": during.p99 / max(1, before.p99),
     }
     return found | {f"pss_{count}": float(pss) for count, pss in reloads.pss_at.items()}
