@@ -20,11 +20,10 @@ The proxy has one core for itself (all its threads and children), load and upstr
 Every run is a fresh process: 1 s of warm-up, then a closed loop at saturation (wrk; WebSocket: our
 `load`). Half load is measured in fresh processes of all peers, which take turns: windows of an open
 loop at a fixed rate, half of what nginx did in the first round, the same for everybody, each
-latency counted from when its request was due; p99 is of a peer's windows of a round together
-without its worst quarter, p50 and p99.9 of all of them. CPU is the process's CPU clock over the
-saturated run divided by requests; of headgate it is the data plane's, and beside it the whole
-tree's (supervisor and control process run on the load's core). Ratios are taken within a round and
-given as median (least–most). A run during which strangers used more than 0.15 CPUs was repeated
+latency counted from when its request was due; a peer's windows of a round are taken together. CPU
+is the process's CPU clock over the saturated run divided by requests; of headgate it is the data
+plane's, and beside it the whole tree's (supervisor and control process run on the load's core).
+Ratios are taken within a round and given as median (least–most). A run during which strangers used more than 0.15 CPUs was repeated
 once, and is marked noisy if that did not help; at half load the quietest turns count, and noisy
 ones are the second number in the last column.
 """
