@@ -88,7 +88,7 @@ impl Place {
         }
     }
 
-    /// What stands in a mold for the text; no route has it.
+    /// What stands in a mold for the text.
     fn marker(self) -> String {
         format!("<{self:?}>")
     }
@@ -114,6 +114,10 @@ impl Mold {
         let mut places = Vec::new();
         for place in Place::ALL {
             let marker = place.marker();
+            // Where it stands already, as it is or by an escape, it could be found in place of ours.
+            if text.contains(&marker) || place.of(&mut route).is_some_and(|open| *open == marker) {
+                continue;
+            }
             let mut marked = route.clone();
             let Some(open) = place.of(&mut marked) else { continue };
             let quoted = format!("\"{open}\"");
@@ -207,6 +211,26 @@ mod tests {
         let read = reader.read(other.as_bytes()).unwrap().clone();
         assert_eq!(read, decode(other.as_bytes()).unwrap());
         assert_eq!(reader.molds.len(), 1);
+    }
+
+    #[test]
+    fn a_route_that_has_a_marker_itself_is_not_opened_in_the_wrong_place() {
+        let unlike = (0..=UNLIKE).map(|i| route("h", "u", &format!(r#","priority":{i}"#)));
+        for place in Place::ALL {
+            let marker = place.marker();
+            let escaped = marker.replace('<', "\\u003c");
+            let bytes = match place {
+                Place::Host => route(&escaped, "u", ""),
+                Place::Upstream => route("h", &escaped, ""),
+                Place::Path => {
+                    route("h", "u", &format!(r#","match":[{{"path":{{"exact":"{escaped}"}}}}]"#))
+                }
+            };
+            let with = |listener: &str| bytes.replace(r#"["web"]"#, &format!("[\"{listener}\"]"));
+            let all: Vec<String> =
+                unlike.clone().chain([with(&marker), with("web"), with("other")]).collect();
+            check(&all);
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Builder {
             builder: self,
             plan,
             changed,
-            alike: routes::Alike::default(),
+            shared: routes::SharedTerms::default(),
             errors: Vec::new(),
             new: Vec::new(),
         };
@@ -180,7 +180,7 @@ struct Work<'b, 'w> {
     builder: &'b mut Builder,
     plan: &'w Plan,
     changed: &'w [Change],
-    alike: routes::Alike,
+    shared: routes::SharedTerms,
     errors: Vec<ObjectError>,
     new: Vec<New>,
 }
@@ -282,8 +282,15 @@ impl<'w> Work<'_, 'w> {
         while let Some((name, bytes)) = routes.next() {
             // Given twice, the last counts.
             if routes.peek().is_none_or(|(next, _)| *next != name) {
-                let route = bytes.and_then(|b| reader.read(b).ok());
-                self.stage_route(name, route, next, &mut staged);
+                match bytes.map(|bytes| reader.read(bytes)).transpose() {
+                    Ok(route) => self.stage_route(name, route, next, &mut staged),
+                    Err(message) => self.errors.push(ObjectError {
+                        kind: Kind::Route,
+                        name: name.clone(),
+                        path: String::new(),
+                        message,
+                    }),
+                }
             }
         }
         match std::mem::take(&mut staged.router).apply(&next.router) {
@@ -297,17 +304,22 @@ impl<'w> Work<'_, 'w> {
     fn touched_routes(&self, reader: &mut RouteReader) -> Vec<(&'w Arc<str>, Option<&'w [u8]>)> {
         let changed = self.changed.iter().filter(|c| c.kind == Kind::Route);
         let mut found: Vec<_> = changed.map(|c| (&c.name, c.bytes.as_deref())).collect();
-        let hosts: HashSet<&str> = touched(self.changed, Kind::Host).map(|n| &**n).collect();
-        let middlewares: HashSet<&str> =
-            touched(self.changed, Kind::Middleware).map(|n| &**n).collect();
-        if hosts.is_empty() && middlewares.is_empty() {
+        let named = |kind| touched(self.changed, kind).map(|name| &**name);
+        let gone = |kind| named(kind).filter(move |name| !self.plan.contains(kind, name));
+        let touched = routes::Touched {
+            hosts: named(Kind::Host).collect(),
+            middlewares: named(Kind::Middleware).collect(),
+            gone_upstreams: gone(Kind::Upstream).collect(),
+            gone_listeners: gone(Kind::Listener).collect(),
+        };
+        if touched.is_empty() {
             return found;
         }
         let known: HashSet<&str> = found.iter().map(|(name, _)| &***name).collect();
         let others = self.plan.encoded_routes().filter(|(name, _)| !known.contains(&***name));
         let others = others.filter(|(_, bytes)| {
-            let route = reader.read(bytes);
-            route.is_ok_and(|r| routes::is_touched(r, &hosts, &middlewares, self.plan))
+            // What cannot be read is staged, too, and refused there.
+            reader.read(bytes).map_or(true, |route| touched.concerns(route, self.plan))
         });
         found.extend(others.map(|(name, bytes)| (name, Some(bytes))));
         found
@@ -337,8 +349,14 @@ impl<'w> Work<'_, 'w> {
             if made {
                 self.new.push(New::Route(key));
             }
-            let upstreams = &self.builder.upstreams;
-            match routes::compile(name, route, group, self.plan, upstreams, &mut self.alike) {
+            let (plan, upstreams) = (self.plan, &self.builder.upstreams);
+            // The slot of one that goes is kept until all is well, but it holds nothing any more.
+            let upstream_slot = |name: &str| {
+                let slot = upstreams.get(name)?;
+                let is_there = next.upstreams.get(slot).is_some_and(Option::is_some);
+                (is_there || plan.upstream(name).is_some()).then(|| u32::try_from(slot).ok())?
+            };
+            match routes::compile(name, route, group, plan, upstream_slot, &mut self.shared) {
                 Ok(entry) => next.routes.put(slot, Some(entry)),
                 Err(errors) => self.errors.extend(errors),
             }

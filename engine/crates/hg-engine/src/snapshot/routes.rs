@@ -1,6 +1,5 @@
 //! Routes, from plan to entries: one per set of hosts that share their middlewares.
 
-use super::slots::Slots;
 use super::{RouteEntry, Split, Terms};
 use hg_middleware::Chain;
 use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
@@ -26,7 +25,7 @@ const KEPT: usize = 8;
 
 /// Terms compiled in one change of the plan: routes that are alike have them in common.
 #[derive(Default)]
-pub(super) struct Alike {
+pub(super) struct SharedTerms {
     kept: Vec<Kept>,
     /// Where the next go: the oldest give way.
     next: usize,
@@ -53,7 +52,7 @@ impl Kept {
     }
 }
 
-impl Alike {
+impl SharedTerms {
     /// Terms that are there already.
     fn find(&self, route: &Route, group: &Group<'_>) -> Option<Arc<Terms>> {
         let is_split = matches!(route.action, Action::Split(_));
@@ -111,13 +110,12 @@ pub(super) fn compile(
     route: &Route,
     group: &Group<'_>,
     plan: &Plan,
-    upstreams: &Slots<Arc<str>>,
-    alike: &mut Alike,
+    upstream_slot: impl Fn(&str) -> Option<u32>,
+    shared: &mut SharedTerms,
 ) -> Result<RouteEntry, Vec<ObjectError>> {
     let mut errors = Vec::new();
     let mut slot = |upstream: &str, path: String| {
-        let slot = upstreams.get(upstream).and_then(|slot| u32::try_from(slot).ok());
-        slot.unwrap_or_else(|| {
+        upstream_slot(upstream).unwrap_or_else(|| {
             errors.push(ObjectError {
                 kind: Kind::Route,
                 name: name.clone(),
@@ -139,7 +137,7 @@ pub(super) fn compile(
         }
         Action::Respond(_) | Action::Redirect(_) => (None, None),
     };
-    let terms = alike.find(route, group).unwrap_or_else(|| {
+    let terms = shared.find(route, group).unwrap_or_else(|| {
         let chain = compile_chain(name, route, group, plan, &mut errors).unwrap_or_default();
         let terms = Terms {
             chain,
@@ -149,7 +147,7 @@ pub(super) fn compile(
             websocket: route.websocket,
             body_bytes: route.body_bytes,
         };
-        if errors.is_empty() { alike.keep(route, group, terms) } else { Arc::new(terms) }
+        if errors.is_empty() { shared.keep(route, group, terms) } else { Arc::new(terms) }
     });
     if errors.is_empty() {
         Ok(RouteEntry { name: name.clone(), terms, upstream })
@@ -183,18 +181,38 @@ fn compile_chain(
     }
 }
 
-/// Whether a route must be compiled again because something it names has changed.
-pub(super) fn is_touched(
-    route: &Route,
-    hosts: &HashSet<&str>,
-    middlewares: &HashSet<&str>,
-    plan: &Plan,
-) -> bool {
-    let uses = |uses: &[MiddlewareUse]| {
-        uses.iter().any(|u| matches!(u, MiddlewareUse::Use(n) if middlewares.contains(&n.as_str())))
-    };
-    route.hosts.iter().any(|h| hosts.contains(&h.as_str()))
-        || uses(&route.middlewares)
-        || (!middlewares.is_empty()
-            && route.hosts.iter().any(|h| plan.host(h).is_some_and(|h| uses(&h.middlewares))))
+/// What routes name that has changed, by name.
+pub(super) struct Touched<'c> {
+    pub(super) hosts: HashSet<&'c str>,
+    pub(super) middlewares: HashSet<&'c str>,
+    /// Of upstreams and listeners only those that are gone: no route may still name one.
+    pub(super) gone_upstreams: HashSet<&'c str>,
+    pub(super) gone_listeners: HashSet<&'c str>,
+}
+
+impl Touched<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { hosts, middlewares, gone_upstreams, gone_listeners } = self;
+        [hosts, middlewares, gone_upstreams, gone_listeners].iter().all(|names| names.is_empty())
+    }
+
+    /// Whether a route must be compiled again because something it names has changed.
+    pub(super) fn concerns(&self, route: &Route, plan: &Plan) -> bool {
+        let Self { hosts, middlewares, gone_upstreams, gone_listeners } = self;
+        let uses = |uses: &[MiddlewareUse]| {
+            let mut named = uses.iter();
+            named.any(|u| matches!(u, MiddlewareUse::Use(n) if middlewares.contains(n.as_str())))
+        };
+        let is_gone = |upstream: &str| gone_upstreams.contains(upstream);
+        let acts = match &route.action {
+            Action::Upstream(upstream) => is_gone(upstream),
+            Action::Split(parts) => parts.iter().any(|part| is_gone(&part.upstream)),
+            Action::Respond(_) | Action::Redirect(_) => false,
+        };
+        acts || route.listeners.iter().any(|l| gone_listeners.contains(l.as_str()))
+            || route.hosts.iter().any(|h| hosts.contains(h.as_str()))
+            || uses(&route.middlewares)
+            || (!middlewares.is_empty()
+                && route.hosts.iter().any(|h| plan.host(h).is_some_and(|h| uses(&h.middlewares))))
+    }
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use hg_engine::{Engine, EngineConfig};
-use hg_plan::{Change, Kind, Plan};
+use hg_plan::{Change, Kind, ObjectError, Plan};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -136,6 +136,15 @@ impl Node {
     pub fn apply(&mut self, changes: &[Change]) {
         self.plan.apply(changes).unwrap();
         self.engine.apply(&self.plan, changes, &|_| None).unwrap();
+    }
+
+    /// What is wrong with changes that must be refused; everything stays as it was.
+    pub fn refused(&self, changes: &[Change]) -> Vec<String> {
+        let mut plan = self.plan.clone();
+        plan.apply(changes).unwrap();
+        let errors = self.engine.apply(&plan, changes, &|_| None).unwrap_err();
+        let text = |e: &ObjectError| format!("{:?} {}: {}: {}", e.kind, e.name, e.path, e.message);
+        errors.iter().map(text).collect()
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -74,11 +74,20 @@ pub(crate) fn read_with_headers<M: Mark>(
 /// open, so the rest is read as it would be after all that stands before.
 fn read_by_molds<M: Mark>(text: &str, headers: &mut Vec<Header>) -> Option<Map<M>> {
     let mut root = Map::new(Origin::Header);
-    let mut molds = Molds::new();
+    read_all(text, &mut Molds::new(), &mut root, headers)?;
+    Some(root)
+}
+
+fn read_all<M: Mark>(
+    text: &str,
+    molds: &mut Molds<M>,
+    root: &mut Map<M>,
+    headers: &mut Vec<Header>,
+) -> Option<()> {
     let mut events = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        if let Some(end) = molds.fill(text, at, &mut root, headers) {
+        if let Some(end) = molds.fill(text, at, root, headers) {
             at = end;
             continue;
         }
@@ -88,16 +97,18 @@ fn read_by_molds<M: Mark>(text: &str, headers: &mut Vec<Header>) -> Option<Map<M
         let learns = molds.may_learn();
         let tokens = pieces.next_piece(if learns { 1 } else { PIECE_TOKENS })?;
         let first = headers.len();
-        read_piece(source, tokens, &mut events, headers, &mut root).ok()?;
+        read_piece(source, tokens, &mut events, headers, root).ok()?;
         let end = pieces.end();
         let fresh = headers.get_mut(first..)?;
-        if learns && fresh.len() == 1 {
+        if learns && fresh.len() == 1 && at + end < text.len() {
             molds.learn(rest.get(..end)?, &events);
+        } else {
+            molds.passed();
         }
         fresh.iter_mut().for_each(|header| *header = header.moved(at as isize));
         at += end;
     }
-    Some(root)
+    Some(())
 }
 
 /// Adds the tables of some tokens to the root; `events` is room that is used again.
@@ -132,8 +143,8 @@ impl<'t> Pieces<'t> {
         self.ahead.as_ref().map_or(self.source.input().len(), |token| token.span().start())
     }
 
-    /// The next piece, up to the first header after so many tokens; none at the end. Within brackets no piece ends, so an array's lines that
-    /// begin with `[` are not taken for headers.
+    /// The next piece, up to the first header after so many tokens; none at the end. Within
+    /// brackets no piece ends, so an array's lines that begin with `[` are not taken for headers.
     fn next_piece(&mut self, most: usize) -> Option<&[Token]> {
         self.tokens.clear();
         self.tokens.extend(self.ahead.take());

@@ -20,6 +20,13 @@ const PRICE: u32 = 4;
 /// Molds that are made without any table having fitted one.
 const UNPAID: u32 = 8;
 
+/// Texts that a mold may leave open. A table with more is not what comes ten thousand times, and
+/// must not cost more than reading it did.
+const OPEN: usize = 32;
+
+/// The longest table, in bytes, that a mold is made of.
+const LONGEST: usize = 16 * 1024;
+
 /// Molds of one text. Only values without places can be made of them.
 pub(super) struct Molds<M> {
     molds: Vec<Mold<M>>,
@@ -36,10 +43,15 @@ impl<M: Mark> Molds<M> {
         self.spent <= UNPAID * PRICE
     }
 
+    /// A piece was read with no mold made of it: one may pay again some day.
+    pub(super) fn passed(&mut self) {
+        self.spent = self.spent.saturating_sub(1);
+    }
+
     /// Keeps the mold of a table that was just read from these bytes, if it is made like one.
     pub(super) fn learn(&mut self, table: &str, events: &[Event]) {
-        self.spent += PRICE;
         if let Some(mold) = Mold::new(table, events) {
+            self.spent += PRICE;
             self.molds.truncate(MOLDS - 1);
             self.molds.insert(0, mold);
         }
@@ -94,8 +106,8 @@ impl<M: Mark> Mold<M> {
         let mark = M::nowhere()?;
         let [header, section, name, close, ..] = events else { return None };
         let kinds = [header.what, section.what, name.what, close.what];
-        if kinds != [What::Header, What::Key, What::Key, What::HeaderEnd] || !table.ends_with('\n')
-        {
+        let is_table = kinds == [What::Header, What::Key, What::Key, What::HeaderEnd];
+        if !is_table || table.len() > LONGEST || !table.ends_with('\n') {
             return None;
         }
         let (section, name) = (section.start()..section.end(), name.start()..name.end());
@@ -104,7 +116,11 @@ impl<M: Mark> Mold<M> {
         }
         let mut places = vec![name];
         let scalars = events.iter().filter(|e| e.what == What::Scalar);
-        places.extend(scalars.filter_map(|e| plain_string(table, e.start()..e.end())));
+        let plain = scalars.filter_map(|e| plain_string(table, e.start()..e.end()));
+        places.extend(plain.take(OPEN + 1));
+        if places.len() > OPEN {
+            return None;
+        }
         let section: Box<str> = table.get(section)?.into();
         let mut pieces = Vec::with_capacity(places.len());
         let mut marked = String::with_capacity(table.len());
@@ -120,9 +136,7 @@ impl<M: Mark> Mold<M> {
         marked.push_str(&end);
         let table = read_marked(&marked, &section)?;
         let mut open = Vec::new();
-        strings(&table, &mut |text| {
-            open.push((1..places.len()).find(|at| marker(*at) == *text));
-        });
+        strings(&table, &mut |text| open.push(marked_place(text, places.len())));
         let is_whole = open.iter().flatten().count() == places.len() - 1;
         let object = hash(0, &section);
         is_whole.then_some(Mold { section, object, pieces, end, table, open, mark })
@@ -179,6 +193,12 @@ fn marker(at: usize) -> String {
     format!("Mold--open--{at}--")
 }
 
+/// Which open text, of so many, the marker stands for; 0 is the name.
+fn marked_place(text: &str, count: usize) -> Option<usize> {
+    let number = text.strip_prefix("Mold--open--")?.strip_suffix("--")?;
+    number.parse().ok().filter(|at| (1..count).contains(at))
+}
+
 /// The table of a text that has nothing else.
 fn read_marked<M: Mark>(marked: &str, section: &str) -> Option<Value<M>> {
     let source = Source::new(marked);
@@ -226,6 +246,7 @@ fn is_plain_byte(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::read_all;
     use super::*;
 
     /// Whether the second table is read by the mold of the first.
@@ -268,10 +289,40 @@ mod tests {
 
     #[test]
     fn no_mold_is_made_of_what_may_mean_more() {
-        for first in
-            ["[s]\nk = \"x\"\n", "[[s.a]]\nk = \"x\"\n", "[s.a.b]\nk = \"x\"\n", "[s.a]\nk = \"x\""]
-        {
+        for first in [
+            "[s]\nk = \"x\"\n",
+            "[[s.a]]\nk = \"x\"\n",
+            "[s.a.b]\nk = \"x\"\n",
+            "[s.a]\nk = \"x\"",
+            "[s.a]\nk = \"x\"\nl = 'Mold--open--1--'\n",
+        ] {
             assert!(!fits(first, &first.replace("s.a", "s.c")), "{first}");
         }
+        assert!(fits("[s.a]\nk = 'Mold--open--1--'\n", "[s.b]\nk = 'Mold--open--1--'\n"));
+    }
+
+    #[test]
+    fn no_mold_is_made_of_a_table_that_is_large() {
+        let table = |name: &str, strings: usize| {
+            let strings: String = (0..strings).map(|i| format!("\"h{i}\", ")).collect();
+            format!("[s.{name}]\nhosts = [{strings}]\n")
+        };
+        for (count, is_made) in [(OPEN - 1, true), (OPEN, false), (20_000, false)] {
+            assert_eq!(fits(&table("a", count), &table("b", count)), is_made, "{count}");
+        }
+        let long = |name: &str| format!("[s.{name}]\nk = \"x\" #{}\n", "x".repeat(LONGEST));
+        assert!(!fits(&long("a"), &long("b")));
+    }
+
+    #[test]
+    fn tables_unlike_each_other_do_not_keep_later_ones_from_a_mold() {
+        let mut text: String = (0..20).map(|i| format!("[u.a{i}]\nk{i} = {i}\n")).collect();
+        text.extend((0..10_000).map(|i| format!("[r.a{i}]\nhosts = [\"h{i}\"]\n")));
+        let (mut root, mut headers) = (Map::<()>::new(Origin::Header), Vec::new());
+        let mut molds = Molds::new();
+        assert!(read_all(&text, &mut molds, &mut root, &mut headers).is_some());
+        assert!(molds.molds.iter().any(|mold| &*mold.section == "r"));
+        assert_eq!(molds.spent, 0);
+        assert_eq!(headers.len(), 10_020);
     }
 }
