@@ -1,21 +1,46 @@
 """Pausing the cyclic collector while many objects are made that form no cycles."""
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+class _Pauses:
+    """Those under way in all threads: the first turns the collector off, the last on again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._was_enabled = False
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._count == 0:
+                self._was_enabled = gc.isenabled()
+                gc.disable()
+            self._count += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if self._count == 0 and self._was_enabled:
+                gc.enable()
+
+
+_pauses = _Pauses()
+
+
 @contextmanager
 def paused() -> Iterator[None]:
-    """No collection within; what was the setting before is the setting after.
+    """No collection within, nor until pauses of other threads have ended; then as it was before.
 
     Making a hundred thousand objects would make the collector look at all of them some ten times;
-    they are freed by their reference counts.
+    they are freed by their reference counts. For work, not for waiting: what else goes on meanwhile
+    may make cycles.
     """
-    enabled = gc.isenabled()
-    gc.disable()
+    _pauses.begin()
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        _pauses.end()

@@ -13,7 +13,6 @@ import msgspec
 
 from headgate.compile.located import said
 from headgate.engines.types import EngineUnavailableError
-from headgate.kernel.collector import paused
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import LinkError
 from headgate.node.ports import Candidate, Ours, Rejected, Serving, Source, Verdict
@@ -73,8 +72,7 @@ class Pipeline:
                 continue
             self.idle.clear()
             try:
-                with paused():  # a collection would look at every object that is new
-                    result = await self._run(wish)
+                result = await self._run(wish)
             except asyncio.CancelledError:
                 wish.result.cancel()
                 raise

@@ -27,6 +27,7 @@ class ControlProcess:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._tasks: set[asyncio.Task[None]] = set()
+        self._said_ready = False
 
     async def run(self) -> int:
         """Runs until told to leave; the exit code."""
@@ -54,9 +55,7 @@ class ControlProcess:
         """The first run decides whether there is anything to go on with."""
         node = self._node
         result = await node.pipeline.reload("start")
-        if result.is_ok:
-            await node.link.control_ready()
-        elif not node.was_serving:
+        if not result.is_ok and not node.was_serving:
             sys.stderr.write(render_text(result.diagnostics))
             node.leave(EXIT_CONFIG if result.outcome is Outcome.REFUSED else 1)
             return
@@ -100,6 +99,10 @@ class ControlProcess:
         self._node.events.add(level, kind, message, **fields)
 
     def _report(self, result: ReloadResult) -> None:
+        if result.is_ok and not self._said_ready:
+            # Not always the run at the start: what was served before may go on without it.
+            self._said_ready = True
+            self._spawn(self._node.link.control_ready())
         # A first config that is refused is printed, for whoever started us.
         is_first = self._node.pipeline.served is None and not self._node.was_serving
         for one in () if is_first and not result.is_ok else result.diagnostics:

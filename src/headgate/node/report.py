@@ -29,6 +29,7 @@ async def about_supervisor(node: Node) -> About | None:
 
 async def status(node: Node) -> NodeStatus:
     """How the node is; parts that do not answer are None."""
+    # Before the rest is asked: what it takes to be ready is there by then.
     is_ready, reason = node.readiness()
     pipeline = node.pipeline
     return NodeStatus(

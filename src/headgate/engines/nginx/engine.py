@@ -1,6 +1,7 @@
 """Brings one nginx to a plan: renders for what its binary can do, applies, remembers."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from headgate.engines.nginx.apply import statussocket
 from headgate.engines.nginx.apply.carry import GENERATION_FILE
 from headgate.engines.nginx.apply.causes import Finding
 from headgate.engines.nginx.apply.front import Front, Wish
-from headgate.engines.nginx.apply.guard import guard
+from headgate.engines.nginx.apply.guard import guarding
 from headgate.engines.nginx.apply.here import remember
 from headgate.engines.nginx.apply.lock import BusyError
 from headgate.engines.nginx.apply.results import Applied as Proven
@@ -38,6 +39,7 @@ from headgate.engines.nginx.types import (
     Target,
 )
 from headgate.engines.nginx.unable import WrongConfError
+from headgate.kernel.collector import paused
 from headgate.kernel.ids import BlobId
 from headgate.plan.objects import Upstream
 from headgate.plan.plan import Plan, diff
@@ -104,19 +106,24 @@ class NginxEngine:
         """
         await self.front.recover()
         if self.setup.starts:
-            await asyncio.to_thread(self.start)
+            with contextlib.suppress(BusyError):  # who applies meanwhile starts it
+                await asyncio.to_thread(self.start)
 
     def start(self) -> bool:
         """Starts nginx with the last verified release, if there is one; whether it was started.
 
-        Raises as `begin`.
+        No apply begins meanwhile. Raises as `begin`, and BusyError while one is under way: what it
+        has linked is not to be turned back.
         """
-        if self.instance.master() is not None or not guard(self.root).is_safe:
+        if self.instance.master() is not None:
             return False
-        if self.settings.endpoints == "lua":
-            self.endpoints.ensure(table_of(self.plan))
-        self.instance.start()
-        return True
+        with guarding(self.root) as found:
+            if self.instance.master() is not None or not found.is_safe:
+                return False
+            if self.settings.endpoints == "lua":
+                self.endpoints.ensure(table_of(self.plan))
+            self.instance.start()
+            return True
 
     async def capabilities(self) -> Capabilities:
         """What the binary accepts; asked again when the binary is another one.
@@ -147,7 +154,8 @@ class NginxEngine:
         found = await self.capabilities()
 
         def rendered(generation: Generation) -> Rendered | list[CannotExpress]:
-            return render(plan, blobs, self._target(found, generation, workers))
+            with paused():
+                return render(plan, blobs, self._target(found, generation, workers))
 
         first = await asyncio.to_thread(rendered, _UNPROVEN)
         if isinstance(first, list):

@@ -9,6 +9,7 @@ from typing import Final
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.apply.bootsafe import BootSafe, boot_safe
 from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
+from headgate.engines.nginx.apply.lock import BusyError
 from headgate.engines.nginx.drift import Artefacts, DriftWatch, Policy, Rules, State
 from headgate.engines.nginx.engine import NginxEngine
 from headgate.engines.nginx.figures import endpoints, own_families
@@ -185,9 +186,8 @@ class Keeper:
             await asyncio.sleep(wait)
             await asyncio.to_thread(self._look)
             wait = _LIFE_S
-            is_ours = self._engine.setup.starts and not self.mending.is_applying()
-            if not self.is_up and is_ours and not await asyncio.to_thread(self._start):
-                wait = _RESTART_MOST_S
+            if not self.is_up and self._engine.setup.starts:
+                wait = await asyncio.to_thread(self._start)
 
     def _look(self) -> None:
         """What became of the master, and of what the config of others says of us."""
@@ -216,20 +216,22 @@ class Keeper:
         self._unseen = ""
         return master
 
-    def _start(self) -> bool:
-        """Starts nginx with the last verified release; whether it came up."""
+    def _start(self) -> float:
+        """Starts nginx with the last verified release; seconds until the next look is due."""
         try:
             if not self._engine.start():
-                return False
+                return _RESTART_MOST_S
+        except BusyError:
+            return _LIFE_S  # whoever applies starts it, or it is ours to do after that
         except (NotStartedError, RightMissingError, OSError) as error:
             self._tell("error", "nginx.not_started", str(error), {})
-            return False
+            return _RESTART_MOST_S
         self.starts += 1
         self._life.ours(self._master())
         release = self._engine.store.linked("current")
         self._tell("warn", "nginx.restarted", f"nginx was started again on {release}", {})
         self.mending.remember_workers()
-        return True
+        return _LIFE_S
 
 
 def told_lines(tell: Tell, lines: Iterable[Told]) -> None:

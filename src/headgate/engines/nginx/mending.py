@@ -42,7 +42,10 @@ class Mending:
         self._workers = self._alive()
 
     def desired(self) -> Desired | None:
-        """The release that was last verified; None before the first."""
+        """The release that was last verified; None before the first.
+
+        Raises OSError when its pristine copy is gone or damaged: drift cannot be told then.
+        """
         name = self._engine.store.linked("known_good")
         if name is None:
             return None
@@ -50,8 +53,7 @@ class Mending:
             try:
                 self._known = name, release_desired(self._engine.store, name)
             except (UnknownReleaseError, DamagedObjectError) as error:
-                self.alarm(f"drift cannot be told: {error}")
-                return None
+                raise OSError(str(error)) from error
         return self._known[1]
 
     def running(self) -> Running | None:
@@ -83,12 +85,16 @@ class Mending:
         return is_locked(self._engine.root)
 
     def original(self, path: str) -> bytes | None:
-        """What a file of the wanted release should hold."""
+        """What a file of the wanted release should hold; raises OSError as `desired` does."""
         name = self._engine.store.linked("known_good")
         if name is None:
             return None
         folder = f"releases/{name}/"
-        for file in self._engine.store.read(name).files:
+        try:
+            files = self._engine.store.read(name).files
+        except (UnknownReleaseError, DamagedObjectError) as error:
+            raise OSError(str(error)) from error
+        for file in files:
             if path == folder + file.path:
                 return file.content
         return None

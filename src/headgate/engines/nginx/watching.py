@@ -75,7 +75,7 @@ class Watcher:
 
     @property
     def is_up(self) -> bool:
-        """Whether a master was there when we last looked."""
+        """Whether a master was there when we last looked, and could be looked at."""
         return self._life.is_up
 
     async def run(self) -> None:
@@ -214,9 +214,11 @@ class Watcher:
             self._reloaded += 1
             return self._see(self._sight.running, self._sight.desired)
         found = running_with(self.settings.conf, self.settings.pid)
-        for news in self._life.saw(None if found is None else found.master):
+        # Up is what was looked at, and not before: whoever reads that finds it in the status.
+        seen = found.master if found is not None and self._see(found) else None
+        for news in self._life.saw(seen):
             self._tell(*news, {})
-        return found is not None and self._see(found)
+        return seen is not None
 
     def _see(self, running: Running, before: Desired | None = None) -> bool:
         """Looks at everything; `before` is what it had been until a reload."""

@@ -141,6 +141,7 @@ class NginxServing:
         except CannotDriveError as error:
             return _refused(candidate, [error.key], str(error))
         except _UNABLE_NOW as error:
+            self._tries.failed(time.monotonic())
             raise EngineUnavailableError(str(error)) from error
         self._drain_s = candidate.node.drain_s
         if self._keeper is not None:
@@ -192,8 +193,8 @@ class NginxServing:
         return "".join(map(text, families)).encode()
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
-        """Watching over nginx: its logs, its files, its life."""
-        return [self._go_on()]
+        """Watching over nginx: its logs, its files, its life; trying again."""
+        return [self._go_on(), self._try_again()]
 
     async def close(self, *, ends: bool) -> None:
         """Leaves nginx as it is, or, if we start it and the node ends, lets it finish and end."""
@@ -244,16 +245,20 @@ class NginxServing:
     async def _go_on(self) -> None:
         while True:
             if self._keeper is not None:
-                await asyncio.gather(self._keeper.run(), self._try_again(self._keeper))
+                await self._keeper.run()
             elif self._watcher is not None:
                 await self._watcher.run()
             await asyncio.sleep(_RETRY_S)
 
-    async def _try_again(self, keeper: Keeper) -> None:
-        """Has a config served that was refused for what passes: a hold, a port, a full disk."""
+    async def _try_again(self) -> None:
+        """Has a config served that was refused for what passes: a lock, a hold, a full disk.
+
+        Also the first one, with which there is nobody to watch over nginx yet.
+        """
         while True:
             await asyncio.sleep(_RETRY_S)
-            if self._tries.is_due(time.monotonic()) and not keeper.is_held():
+            is_held = self._keeper is not None and self._keeper.is_held()
+            if self._tries.is_due(time.monotonic()) and not is_held:
                 self._tries.begun()
                 self.on_wanted()
 

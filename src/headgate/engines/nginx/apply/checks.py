@@ -1,5 +1,7 @@
 """LINT, TEST and PREFLIGHT of a release: collects the findings of all checks."""
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -12,9 +14,13 @@ from headgate.engines.nginx.apply.conftree import Conf, DiskFiles, read_conf
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.store import Release
 from headgate.engines.nginx.types import Instance, RightMissingError
+from headgate.kernel.collector import paused
 
 _UPGRADE_S: Final = 0.5
 _UPGRADE_POLL_S: Final = 0.05
+
+_Stamps = dict[str, tuple[int, int, int]]
+"""Device, inode and time of the last change (nanoseconds) of files and folders, by path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +51,21 @@ class Checks:
         self._entry = entry
         self._resolve = resolve
         self._clock = clock
-        self._read: dict[ReleaseName, Conf] = {}
+        self._read: dict[ReleaseName, tuple[Conf, _Stamps]] = {}
 
     def lint(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
         """What is wrong in a release's files, or clashes with the running one.
 
-        What was read of the running one when it was linted is what nginx has read too, and is not
-        read again. With an entry of others it is: they may have had their files reloaded.
+        What was read of the running one when it was linted is not read again, unless a file of it
+        was touched since: others may have edited it and had it reloaded. With an entry of others
+        all is read: they may have had their own files reloaded.
         """
         known = running.name if running is not None and self._entry is None else None
-        self._read = {name: conf for name, conf in self._read.items() if name == known}
+        self._read = {
+            name: (conf, stamps)
+            for name, (conf, stamps) in self._read.items()
+            if running is not None and name == known and stamps == _stamps(running.path)
+        }
         conf = self.conf(release)
         structure = tuple(lint.structure(conf))
         if structure:
@@ -63,13 +74,16 @@ class Checks:
 
     def conf(self, release: Release) -> Conf:
         """The whole config as it is once this release is `current`; read once per LINT."""
-        conf = self._read.get(release.name)
-        if conf is None:
-            entry, files = release.conf, DiskFiles()
-            if self._entry is not None:
-                current = release.path.parent.parent / "current"
-                entry, files = Path(self._entry), DiskFiles(str(current), str(release.path))
-            conf = self._read[release.name] = read_conf(entry, files)
+        if (known := self._read.get(release.name)) is not None:
+            return known[0]
+        entry, files = release.conf, DiskFiles()
+        if self._entry is not None:
+            current = release.path.parent.parent / "current"
+            entry, files = Path(self._entry), DiskFiles(str(current), str(release.path))
+        stamps = _stamps(release.path)
+        with paused():
+            conf = read_conf(entry, files)
+        self._read[release.name] = conf, stamps
         return conf
 
     def test(self, release: Release) -> tuple[Finding, ...]:
@@ -145,6 +159,17 @@ class Checks:
             return self._instance.readable_by_workers(path)
         except RightMissingError:
             return True  # we are not told; VERIFY shows it
+
+
+def _stamps(folder: Path) -> _Stamps:
+    """What differs after any change of a file below a folder; a stat(2) each, nothing is read."""
+    paths = (f"{at}/{name}" for at, _, names in os.walk(folder) for name in ("", *names))
+    found: _Stamps = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            about = os.lstat(path)
+            found[path] = about.st_dev, about.st_ino, about.st_ctime_ns
+    return found
 
 
 def _listeners(release: Release, running: Release) -> Iterator[Finding]:

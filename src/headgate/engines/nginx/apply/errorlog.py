@@ -1,12 +1,14 @@
 """Reads what an nginx master logged since a mark, through rotation. It never waits, never guesses.
 
 The file is held open from the mark on: after a rename, lines are read to the end of the old file
-and from the start of the new one. Where lines may have been lost (absent at the mark, cut,
-unreadable), the log is unknown.
+and from the start of the new one. The old one stays open beside the new one: what rotates logs may
+have made the new one, and the master writes to the old one until it is told. Where lines may have
+been lost (absent at the mark, cut, unreadable), the log is unknown.
 """
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,6 +43,33 @@ class LogMark:
         return cls(int(inode), int(offset)) if inode.isdigit() and offset.isdigit() else None
 
 
+class _File:
+    """A file that has or had the log's name, held open and read up to `offset`."""
+
+    def __init__(self, path: str, *, at_end: bool) -> None:
+        """Raises OSError."""
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        about = os.fstat(self._fd)
+        self.inode = about.st_ino
+        self.offset = about.st_size if at_end else 0
+        self.was_cut = False
+        self._rest = b""
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def lines(self) -> Iterator[bytes]:
+        """Lines that are whole by now and were not given before. Raises OSError."""
+        if os.fstat(self._fd).st_size < self.offset:
+            self.was_cut, self.offset = True, 0
+        read = 0
+        while read < _MOST_BYTES and (part := os.pread(self._fd, 65536, self.offset)):
+            self.offset += len(part)
+            read += len(part)
+            *whole, self._rest = (self._rest + part).split(b"\n")
+            yield from whole
+
+
 class ErrorLog:
     """A log from a mark on."""
 
@@ -49,65 +78,52 @@ class ErrorLog:
         self._path = path
         self._why = ""
         self._gone = ""
-        self._rest = b""
         self._lines: list[str] = []
-        self._fd: int | None = None
-        self._inode = self._offset = 0
-        self._open(at_end=mark is None)
-        if mark is not None and not self._why:
-            if mark.inode == self._inode:
-                self._offset = mark.offset
+        self._before: _File | None = None
+        self._now: _File | None = None
+        try:
+            self._now = _File(path, at_end=mark is None)
+        except OSError as error:
+            self._why = f"{path}: {error.strerror}"
+            return
+        if mark is not None:
+            if mark.inode == self._now.inode:
+                self._now.offset = mark.offset
             else:
                 self._why = "it was rotated while nobody looked"
 
     @property
     def mark(self) -> LogMark:
         """Where it was read up to."""
-        return LogMark(self._inode, self._offset)
+        return LogMark(0, 0) if self._now is None else LogMark(self._now.inode, self._now.offset)
 
     def close(self) -> None:
-        """Gives the file back."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """Gives the files back."""
+        for file in (self._before, self._now):
+            if file is not None:
+                file.close()
+        self._before = self._now = None
 
     def read(self, master: int | None) -> LogSeen:
         """What this master (None: any process) logged of the reload since the mark."""
-        self._drain()
+        self._drain(self._before)
+        self._drain(self._now)
         self._follow()
         found = tuple(line for text in self._lines if (line := _judge(text, master)) is not None)
         why = self._why or self._gone
         return LogSeen(found, not why, why)
 
-    def _open(self, *, at_end: bool) -> None:
-        try:
-            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            about = os.fstat(self._fd)
-        except OSError as error:
-            self._why = f"{self._path}: {error.strerror}"
-            return
-        self._inode = about.st_ino
-        self._offset = about.st_size if at_end else 0
-
-    def _drain(self) -> None:
-        if self._fd is None:
+    def _drain(self, file: _File | None) -> None:
+        if file is None:
             return
         try:
-            if os.fstat(self._fd).st_size < self._offset:
-                self._why, self._offset = "it was cut", 0
-            read = 0
-            while read < _MOST_BYTES and (part := os.pread(self._fd, 65536, self._offset)):
-                self._offset += len(part)
-                read += len(part)
-                self._take(part)
+            for line in file.lines():
+                if b"[emerg]" in line or b"[alert]" in line:
+                    self._lines.append(line.decode(errors="replace"))
         except OSError as error:
             self._why = f"{self._path}: {error.strerror}"
-
-    def _take(self, part: bytes) -> None:
-        *whole, self._rest = (self._rest + part).split(b"\n")
-        for line in whole:
-            if b"[emerg]" in line or b"[alert]" in line:
-                self._lines.append(line.decode(errors="replace"))
+        if file.was_cut:
+            self._why = "it was cut"
 
     def _follow(self) -> None:
         """Goes on in the file that has the name now, once it is another one.
@@ -117,15 +133,21 @@ class ErrorLog:
         self._gone = ""
         try:
             inode = Path(self._path).stat().st_ino
-        except OSError:
+            if self._now is not None and inode == self._now.inode:
+                return
+            fresh = _File(self._path, at_end=False)
+        except FileNotFoundError:
             self._gone = f"{self._path} was removed"
             return
-        if inode == self._inode and self._fd is not None:
+        except OSError as error:
+            self._gone = f"{self._path}: {error.strerror}"
             return
-        self.close()
-        self._rest = b""
-        self._open(at_end=False)
-        self._drain()
+        if self._before is not None:
+            self._drain(self._before)
+            self._before.close()
+        self._before, self._now = self._now, fresh
+        self._drain(self._before)  # up to the moment that the new one was there
+        self._drain(self._now)
 
 
 def _judge(text: str, master: int | None) -> LogLine | None:

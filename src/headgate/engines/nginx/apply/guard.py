@@ -29,7 +29,7 @@ from headgate.engines.nginx.releases.links import is_whole, read_link, set_link
 from headgate.engines.nginx.stale import remove_stale_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from headgate.engines.nginx.releases.names import ReleaseName
 
@@ -57,18 +57,37 @@ def guard(root: Path) -> Guarded:
     would have to be set and cannot be.
     """
     try:
-        with locked(root):
+        with guarding(root) as found:
+            return found
+    except BusyError:
+        found = _settle(root)
+    _finish(root)
+    return found
+
+
+@contextlib.contextmanager
+def guarding(root: Path) -> Iterator[Guarded]:
+    """The same with the lock held on: no apply begins before nginx was started on what it found.
+
+    Raises BusyError while one is under way, with nothing touched.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(root))
+        except OSError as error:
+            if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+                raise
+            found = _settle(root)
+        else:
             found = _settle(root)
             _close(root)
-    except (BusyError, PermissionError):
-        found = _settle(root)
-    except OSError as error:
-        if error.errno != errno.EROFS:
-            raise
-        found = _settle(root)
+        _finish(root)
+        yield found
+
+
+def _finish(root: Path) -> None:
     remove_stale_sockets([root / "run"])
     _leave_mark(root)
-    return found
 
 
 def _settle(root: Path) -> Guarded:

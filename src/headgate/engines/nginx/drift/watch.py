@@ -40,7 +40,10 @@ _BLIND_S: Final = 1.0
 
 
 class World(Protocol):
-    """What is asked of the instance and the apply engine; all may block and run in threads."""
+    """What is asked of the instance and the apply engine; all may block and run in threads.
+
+    An OSError is told as an alarm for as long as it lasts.
+    """
 
     def desired(self) -> Desired | None:
         """How the release that was last verified has to look; None while there is none."""

@@ -298,9 +298,11 @@ class NginxInstance:
 
     def _workers_rights(self, seen: Seen | None) -> Rights | None:
         if seen is not None:
-            for worker in self.procfs.children(seen.pid):
-                if worker.is_worker and (rights := self.procfs.rights(worker.pid)) is not None:
-                    return rights
+            workers = (one.pid for one in self.procfs.children(seen.pid) if one.is_worker)
+            found = [rights for pid in workers if (rights := self.procfs.rights(pid)) is not None]
+            if found:
+                # One that was only just forked still has its master's.
+                return max(found, key=lambda rights: rights.uid != 0)
         if self.place.user is not None:
             return rights_of(self.place.user, self.root(seen.pid if seen else None))
         return self.procfs.rights(seen.pid if seen else os.getpid())

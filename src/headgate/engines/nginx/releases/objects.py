@@ -21,7 +21,7 @@ class DamagedObjectError(Exception):
 
 
 class Objects:
-    """Releases by their names, in one folder that only we use."""
+    """The copies in one folder that only we use, each a file with the name of its release."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -200,18 +200,18 @@ class Store:
             served_names=about.served_names,
         )
 
-    def prune(self, protect: Collection[ReleaseName] = ()) -> list[ReleaseName]:
-        """Removes all but the newest `keep` releases, the linked and the protected; which."""
+    def prune(self) -> list[ReleaseName]:
+        """Removes all but the newest `keep` releases and the linked; which."""
         self.clean()
         names = self.names()
         linked = {name for link in LINKS if (name := self.linked(link)) is not None}
-        kept = {*names[-self._keep :], *protect, *linked}
+        kept = {*names[-self._keep :], *linked}
         gone = [name for name in names if name not in kept]
         for name in gone:
             doomed = self.root / RELEASES / f"{_STAGING}{name}"
             self.path(name).rename(doomed)
             disk.remove_tree(doomed)
-        self._objects.keep_only({str(name) for name in {*names, *linked} - {*gone}})
+        self._objects.keep_only(set(map(str, kept)))
         return gone
 
     def clean(self) -> None:
