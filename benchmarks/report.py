@@ -23,9 +23,9 @@ loop at a fixed rate, half of what nginx did in the first round, the same for ev
 latency counted from when its request was due; a peer's windows of a round are taken together. CPU
 is the process's CPU clock over the saturated run divided by requests; of headgate it is the data
 plane's, and beside it the whole tree's (supervisor and control process run on the load's core).
-Ratios are taken within a round and given as median (least–most). A run during which strangers used more than 0.15 CPUs was repeated
-once, and is marked noisy if that did not help; at half load the quietest turns count, and noisy
-ones are the second number in the last column.
+Ratios are taken within a round and given as median (least–most). A run during which strangers used
+more than 0.15 CPUs was repeated once, and is marked noisy if that did not help; at half load the
+quietest turns count, and noisy ones are the second number in the last column.
 """
 _FIRST = """
 At half load, load and upstream ran by SCHED_FIFO, the proxies by SCHED_RR; `load late` is the 99th

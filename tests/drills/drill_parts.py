@@ -13,7 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from running_node import RunningNode, free_port
+from ports import free_port
+from running_node import RunningNode
 from waiting import until
 
 HERE = Path(__file__).resolve().parent

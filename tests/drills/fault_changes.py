@@ -7,7 +7,8 @@ import ssl
 import threading
 
 from fault_lab import OK, Lab, Seen, get, polite, read_head
-from running_node import RunningNode, free_port
+from ports import free_port
+from running_node import RunningNode
 from tls_authority import Authority, Pair
 from waiting import until
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drill_parts import CLIENT, Endpoint, compiled, stamp
-from running_node import RunningNode, free_port
+from ports import free_port
+from running_node import RunningNode
 
 Serve = Callable[[socket.socket], None]
 """Plays one connection of an upstream; the connection is closed afterwards."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fault_lab import OK, Answer, Lab, Script, Seen, get, many, read_head
-from running_node import free_port
+from ports import free_port
 from waiting import until
 
 _NGINX = """\

@@ -227,7 +227,7 @@ def drill(kinds: list[str], times: int) -> tuple[list[Row], Client]:
         try:
             first = one.order("good")
             assert first == "Applied", first
-            with Client(one.nginx.port, pause_s=PAUSE_S) as client:
+            with Client(one.nginx.port, pause_s=PAUSE_S, timeout_s=1.0) as client:
                 for row in rows:
                     for _ in range(times):
                         one.once(row)

@@ -42,7 +42,7 @@ class Lost:
 
 def clients(port: int, count: int, keep_alive: bool, end: Event, results: "mp.Queue[Lost]") -> None:
     """A process of clients, so that ours is free to apply."""
-    all_of_them = [Client(port, keep_alive=keep_alive) for _ in range(count)]
+    all_of_them = [Client(port, keep_alive=keep_alive, timeout_s=1.0) for _ in range(count)]
     for one in all_of_them:
         one.start()
     end.wait()

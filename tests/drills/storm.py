@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drill_parts import CLIENT, Endpoint, compiled, control_pid, stamp
-from running_node import RunningNode, free_port
+from ports import free_port
+from running_node import RunningNode
 
 from headgate.cli import calls
 

@@ -5,7 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from running_node import RunningNode, config, free_port
+from ports import free_port
+from running_node import RunningNode, config
 
 DRILL = Path(__file__).with_name("malformed.py")
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_node import Upstream, free_port
+from ports import dead_port, free_port
+from running_node import Upstream
 
 
 @pytest.fixture
@@ -19,6 +20,13 @@ def folder() -> Iterator[Path]:
 def port() -> int:
     """A free port."""
     return free_port()
+
+
+@pytest.fixture
+def dead() -> Iterator[int]:
+    """A port that refuses connections."""
+    with dead_port() as port:
+        yield port
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A node from its start to its end."""
 
-import contextlib
 import http.client
 import json
 import signal
@@ -9,7 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from running_node import HEADGATE, RunningNode, Upstream, config, free_port, get
+from ports import free_port
+from running_node import HEADGATE, RunningNode, Upstream, config, get
 from waiting import DEADLINE_S, until
 
 
@@ -102,7 +102,7 @@ def test_a_second_node_on_the_same_state_is_refused(folder: Path, port: int, one
 def test_drain_finishes_what_is_in_flight(folder: Path, port: int, one: Upstream) -> None:
     with RunningNode(folder, config(port, one.address)).until_ready() as node:
         answers: list[tuple[int, bytes]] = []
-        request = threading.Thread(target=lambda: answers.append(get(port, "/slow")))
+        request = threading.Thread(target=lambda: answers.append(get(port, "/slow")), daemon=True)
         request.start()
         assert one.waiting.wait(DEADLINE_S)
         node.process.send_signal(signal.SIGTERM)
@@ -124,16 +124,22 @@ def test_drain_by_command_returns_when_the_node_has_ended(
 
 
 def test_a_second_signal_does_not_wait(folder: Path, port: int, one: Upstream) -> None:
-    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+    # A drain goes on for longer than any of us waits; only the second signal ends it before.
+    text = config(port, one.address).replace('deadline = "10s"', 'deadline = "100s"')
+    with RunningNode(folder, text).until_ready() as node:
+        is_cut_off = threading.Event()
 
-        def cut_off() -> None:
-            with contextlib.suppress(OSError, http.client.HTTPException):
+        def ask() -> None:
+            try:
                 get(port, "/slow")
+            except (ConnectionError, http.client.HTTPException):
+                is_cut_off.set()
 
-        request = threading.Thread(target=cut_off)
+        request = threading.Thread(target=ask, daemon=True)
         request.start()
         assert one.waiting.wait(DEADLINE_S)
         node.process.send_signal(signal.SIGTERM)
         node.process.send_signal(signal.SIGINT)
         assert node.process.wait(DEADLINE_S) == 0
         request.join()
+        assert is_cut_off.is_set()  # neither answered nor given up by the client

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from running_node import RunningNode, Upstream, config, free_port, get
+from ports import free_port
+from running_node import RunningNode, Upstream, config, get
 from tls_authority import Authority, Pair, key_pem, new_key
 from tls_client import Connection, Seen, TlsLoad, ask, nameless, trusting
 from waiting import DEADLINE_S, until
@@ -33,7 +34,7 @@ class Site:
 
     def reload(self, more: str = "") -> int:
         """Writes the config with something more in it and reloads: the status of that."""
-        self.node.config.write_text(self.text + more)
+        self.node.write(self.text + more)
         return self.node.admin("POST", "/reload")[0]
 
 
@@ -238,15 +239,12 @@ class TlsUpstream(Upstream):
     """An upstream that speaks TLS; `clients` = the roots its clients must lead to."""
 
     def __init__(self, name: str, pair: Pair, clients: Path | None = None) -> None:
-        super().__init__(name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair.cert_file, pair.key_file)
         if clients is not None:
             context.load_verify_locations(clients)
             context.verify_mode = ssl.CERT_REQUIRED
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
+        super().__init__(name, tls=context)
 
 
 def upstream_tls(settings: str, port: int, address: str) -> str:
@@ -268,7 +266,7 @@ def test_upstreams_are_verified(folder: Path, port: int) -> None:
                 (f'ca_file = "{other.ca_file}"', 502),
                 (f'ca_file = "{other.ca_file}", verify = false', 200),
             ]:
-                node.config.write_text(upstream_tls(settings, port, upstream.address))
+                node.write(upstream_tls(settings, port, upstream.address))
                 assert node.admin("POST", "/reload")[0] == 200
                 assert get(port)[0] == status, settings
     finally:
@@ -285,7 +283,7 @@ def test_the_client_certificate_is_shown_to_upstreams(folder: Path, port: int) -
         text = upstream_tls(f'{roots}, client_certificate = "us"', port, upstream.address)
         with RunningNode(folder, text + us.toml("us"), "--no-watch").until_ready() as node:
             assert get(port) == (200, b"knows us")
-            node.config.write_text(upstream_tls(roots, port, upstream.address))
+            node.write(upstream_tls(roots, port, upstream.address))
             assert node.admin("POST", "/reload")[0] == 200
             assert get(port)[0] == 502
     finally:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from running_node import free_port
+from ports import free_port
 from waiting import until
 
 from headgate.engines.nginx.instance import NginxInstance, Place
@@ -81,8 +81,15 @@ http {{
         until(lambda: self.instance.master() is None, "the end of their nginx")
 
     def reload(self) -> None:
-        """What an admin does after an edit."""
+        """What an admin does after an edit; returns once only new workers are left."""
+        before = {worker.pid for worker in self.instance.workers()}
         os.kill(self.master, signal.SIGHUP)
+
+        def is_done() -> bool:
+            found = self.instance.workers()
+            return bool(found) and not before & {worker.pid for worker in found}
+
+        until(is_done, "the reload of their nginx")
 
     def __enter__(self) -> Self:
         self.start()

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from running_node import free_port, get
+from ports import free_port
+from running_node import get
 from waiting import until
 
 from headgate.engines.nginx.instance import NginxInstance, Place
@@ -59,6 +60,7 @@ http {{
     server {{
         listen unix:{self.run}/status.sock;
         location = /generation {{ return 200 "{answer}\\n$pid\\n"; }}
+        location = /stub_status {{ stub_status; }}
     }}
     {extra}
 }}

@@ -16,7 +16,8 @@ from typing import Self
 
 import msgspec
 import pytest
-from running_node import free_port, get
+from ports import free_port
+from running_node import get
 from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.instance import Place
@@ -163,7 +164,10 @@ http {{
         def is_up() -> bool:
             assert self.process.poll() is None, "the container ended"
             seen = procfs.look(self.process.pid)
-            return seen is not None and seen.is_master and bool(procfs.children(seen.pid))
+            if seen is None or not seen.is_master:
+                return False
+            # A worker that has no title of its own yet may still be root.
+            return any(child.is_worker for child in procfs.children(seen.pid))
 
         until(is_up, "nginx in its container")
         return self
@@ -193,7 +197,7 @@ def run_agent(place: Place, *privileges: str, inside: Sequence[str] = ()) -> dic
         [*inside, *limited],
         capture_output=True,
         text=True,
-        timeout=DEADLINE_S * 3,
+        timeout=DEADLINE_S * 2,
         env={"PATH": os.defpath, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,
     )

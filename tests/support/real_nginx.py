@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from peers import peer
-from running_node import free_port
-from waiting import until
+from ports import free_port
+from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.apply.applier import Applier, Settings
 from headgate.engines.nginx.apply.causes import Finding
@@ -24,7 +24,6 @@ from headgate.engines.nginx.releases.store import Release, Store
 from headgate.engines.nginx.types import Generation, Rendered, RenderedFile, ServedName
 
 WORKERS = 2
-CLIENT_TIMEOUT_S = 1.0
 MAIN = """
 user {user};
 worker_processes {workers};
@@ -203,10 +202,18 @@ class RealNginx:
 class Client(threading.Thread):
     """Asks on a new connection each time unless `keep_alive`; counts what is lost.
 
-    `pause_s` between two requests: 0 = as fast as it is answered.
+    `pause_s` between two requests: 0 = as fast as it is answered. `timeout_s`: what takes longer
+    is lost; by default so long that a worker which only waits for a processor loses nothing.
     """
 
-    def __init__(self, port: int, *, keep_alive: bool = False, pause_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        keep_alive: bool = False,
+        pause_s: float = 0.0,
+        timeout_s: float = DEADLINE_S,
+    ) -> None:
         super().__init__(daemon=True)
         self.answers = 0
         self.lost: list[tuple[float, str]] = []
@@ -214,6 +221,7 @@ class Client(threading.Thread):
         self._port = port
         self._keep_alive = keep_alive
         self._pause_s = pause_s
+        self._timeout_s = timeout_s
         self._end = threading.Event()
 
     def __enter__(self) -> Self:
@@ -232,7 +240,7 @@ class Client(threading.Thread):
             try:
                 if link is None:
                     link = http.client.HTTPConnection(
-                        "127.0.0.1", self._port, timeout=CLIENT_TIMEOUT_S
+                        "127.0.0.1", self._port, timeout=self._timeout_s
                     )
                 kind = "keep-alive" if self._keep_alive else "close"
                 link.request("GET", "/", headers={"Host": "site.example", "Connection": kind})

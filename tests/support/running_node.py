@@ -1,10 +1,12 @@
 """A real node for end-to-end tests: its own state directory, free ports, real upstreams."""
 
+import contextlib
 import http.client
 import json
 import os
 import re
-import socket
+import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
 
+from ports import free_port
 from waiting import DEADLINE_S, until
 
 from headgate.cli import calls
@@ -19,25 +22,26 @@ from headgate.cli import calls
 HEADGATE = Path(sys.executable).with_name("headgate")
 
 
-def free_port() -> int:
-    """A loopback port that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        assert isinstance(port, int)
-        return port
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # A connection beyond the queue would be a second late: its SYN is sent again.
+    request_queue_size = 128
 
 
 class Upstream:
     """An HTTP/1.1 server that answers with its name; `/slow` waits until `release` is set."""
 
-    def __init__(self, name: str, port: int = 0) -> None:
+    def __init__(self, name: str, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        """`port` 0 = one of its own; `tls` = what it speaks TLS with."""
         self.name = name
         self.release = threading.Event()
         self.waiting = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._server.daemon_threads = True
-        self.port = int(self._server.server_address[1])
+        self.port = port or free_port()
+        self._server = _Server(("127.0.0.1", self.port), self._handler())
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
@@ -60,7 +64,7 @@ class Upstream:
             def do_GET(self) -> None:
                 if self.path == "/slow":
                     upstream.waiting.set()
-                    upstream.release.wait(DEADLINE_S)
+                    upstream.release.wait()
                 body = upstream.name.encode()
                 self.send_response(200)
                 self.send_header("content-length", str(len(body)))
@@ -107,6 +111,7 @@ class RunningNode:
         self.config = folder / "headgate.toml"
         if text is not None:
             self.config.write_text(text)
+        self._starts_nginx = re.search(r'\bstart = "(external|systemd)"', text or "") is None
         self.log = folder / "log"
         configs = [str(self.config)] if text is not None else []
         with self.log.open("wb") as log:
@@ -123,21 +128,48 @@ class RunningNode:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.send_signal(2)  # the second signal does not wait
+            self.process.send_signal(signal.SIGINT)  # the second signal does not wait
             try:
                 self.process.wait(DEADLINE_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
+                self.process.wait()
+        if self._starts_nginx:
+            self._end_nginx()
         sys.stdout.write(self.log.read_text(errors="replace"))  # shown when the test fails
 
+    def _end_nginx(self) -> None:
+        """Ends an nginx that the node started and had no time to stop: two seconds after a second
+        signal its control process is killed, and nginx would keep its port for the whole run."""
+        pid_path = self.state / "nginx" / "run" / "nginx.pid"
+        try:
+            pid = int(pid_path.read_text())
+        except (OSError, ValueError):
+            return  # it was stopped, or never started, or is an nginx of others
+        if not _is_nginx_of(pid, self.state):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        until(lambda: not _is_nginx_of(pid, self.state), "the end of the node's nginx")
+
+    def write(self, text: str) -> None:
+        """Writes its config as one step: a node that watches never reads half of it."""
+        written = self.config.with_suffix(".new")
+        written.write_text(text)
+        written.replace(self.config)
+
     def until_ready(self) -> Self:
-        """Waits until it serves."""
+        """Waits until it serves; ends it when that fails."""
 
         def is_ready() -> bool:
             assert self.process.poll() is None, self.log.read_text(errors="replace")
             return self.admin_status("/ready") == 200
 
-        until(is_ready, "readiness")
+        try:
+            until(is_ready, "readiness")
+        except BaseException:
+            self.__exit__()  # `with RunningNode(…).until_ready()` has not entered yet
+            raise
         return self
 
     def admin_status(self, path: str) -> int:
@@ -173,7 +205,7 @@ class RunningNode:
             [*self.program, *arguments, "--state-dir", str(self.state)],
             capture_output=True,
             text=True,
-            timeout=DEADLINE_S * 3,
+            timeout=DEADLINE_S * 2,
             check=False,
         )
 
@@ -184,6 +216,15 @@ class RunningNode:
         if not isinstance(plane, dict):
             return 0, 0
         return int(plane["generation"]), int(plane["pid"])
+
+
+def _is_nginx_of(pid: int, state: Path) -> bool:
+    """Whether a process is an nginx master on a config in this state directory."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return words.startswith(b"nginx: master") and f"{state}/".encode() in words
 
 
 def get(port: int, path: str = "/", host: str = "a.example") -> tuple[int, bytes]:
@@ -205,12 +246,18 @@ class Load:
         self.failures: list[str] = []
         self._port = port
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(connections)]
+        self._threads = [
+            threading.Thread(target=self._run, daemon=True) for _ in range(connections)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
-        until(lambda: len(self.answers) > 20, "load")
+        try:
+            until(lambda: len(self.answers) > 20, "load")
+        except BaseException:
+            self._stop.set()  # nobody calls __exit__
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,9 +1,10 @@
 """Scenario files: upstreams, config, clients and what they expect, all in one TOML file.
 
 Text in a scenario stands for bytes, one code point (0 to 255) a byte. Every upstream listens on a
-free port of its own; `@name@` in `endpoints` is its address. Peers play their steps in order, each
-in a thread of its own; the first step that is not met fails the scenario. One node serves many
-scenarios, each on a listener of its own.
+free port of its own; `@name@` in `endpoints` is its address. `@much@` in a text is so many bytes as
+are more than everybody on the way holds together; `"@much@"` is that number. Peers play their steps
+in order, each in a thread of its own; the first step that is not met fails the scenario. One node
+serves many scenarios, each on a listener of its own.
 """
 
 from pathlib import Path
@@ -68,14 +69,10 @@ class Reset(Step, tag="reset"):
 
 
 class Pour(Step, tag="pour"):
-    """Writes so many bytes of `x` until the other side takes no more; that must be before
-    `stalls_below` bytes are gone. Fires the event, then writes the rest.
-
-    The kernel alone holds up to `tcp_wmem` and `tcp_rmem` at each of the two hops, 75 MB where
-    the latter is 32 MiB (Linux 6.18), more or less of it from one run to the next."""
+    """Writes so many bytes of `x`, `"@much@"` of them, until the other side takes no more; that
+    must be before `STALLS_BELOW` bytes are gone. Fires the event, then writes the rest."""
 
     total: int
-    stalls_below: int
     event: str
 
 
@@ -156,6 +153,18 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return text
 
 
+def _kernel_holds() -> int:
+    """The most bytes that the kernel alone holds between two peers and a proxy: at each of the two
+    hops what a sender and what a receiver may have (man 7 tcp: the third number)."""
+    limits = (Path("/proc/sys/net/ipv4") / name for name in ("tcp_wmem", "tcp_rmem"))
+    return 2 * sum(int(limit.read_text().split()[2]) for limit in limits)
+
+
+#: A writer whose reader does not read stalls before so many bytes: 10 MB are the proxy's own.
+STALLS_BELOW = _kernel_holds() + 10_000_000
+#: What takes a reader, for certain.
+MUCH = STALLS_BELOW + 30_000_000
+
 #: What every scenario's node has.
 NODE = """
 [node]
@@ -183,4 +192,5 @@ endpoints = {endpoints}
 
 def load(path: Path) -> Scenario:
     """Reads a scenario file. Raises msgspec.ValidationError naming what does not fit."""
-    return msgspec.toml.decode(path.read_bytes(), type=Scenario)
+    text = path.read_text().replace('"@much@"', str(MUCH)).replace("@much@", str(MUCH))
+    return msgspec.toml.decode(text, type=Scenario)

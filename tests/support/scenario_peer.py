@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable
 
 import scenario as sc
-from waiting import DEADLINE_S
 
+#: How long one step may take. Some scenarios show what a server never does: they wait it out.
+STEP_S = 20.0
 #: A writer that got nothing away for this long is stalled.
 STALL_S = 0.5
 
@@ -34,7 +35,7 @@ class Events:
     def wait(self, name: str) -> None:
         """Returns once it was fired."""
         with self._lock:
-            if not self._lock.wait_for(lambda: name in self._fired, DEADLINE_S):
+            if not self._lock.wait_for(lambda: name in self._fired, STEP_S):
                 raise NotMetError(f"event {name!r} was never fired")
 
 
@@ -43,7 +44,7 @@ class Peer:
 
     def __init__(self, sock: socket.socket, events: Events) -> None:
         self._sock = sock
-        self._sock.settimeout(DEADLINE_S)
+        self._sock.settimeout(STEP_S)
         self._events = events
         self._buffer = b""
         self._fields: dict[str, str] = {}
@@ -100,7 +101,7 @@ class Peer:
     def _reconnect(self) -> None:
         address = self._sock.getpeername()
         self._sock.close()
-        self._sock = socket.create_connection(address, DEADLINE_S)
+        self._sock = socket.create_connection(address, STEP_S)
         self._buffer = b""
 
     def _more(self) -> bool:
@@ -210,7 +211,7 @@ class Peer:
             if not select.select([], [self._sock], [], STALL_S)[1]:
                 break
             sent += self._sock.send(block[: step.total - sent])
-        if sent >= step.stalls_below:
+        if sent >= sc.STALLS_BELOW:
             raise NotMetError(f"{sent} bytes were taken though nobody read them")
         self._events.fire(step.event)
         for left in range(step.total - sent, 0, -len(block)):

@@ -3,23 +3,22 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import scenario as sc
 from nginx_engine import NginxEngine, NotRenderedError
+from ports import free_port, free_ports
 from running_node import RunningNode
-from scenario_peer import Events, NotMetError, Peer
-from waiting import DEADLINE_S
+from scenario_peer import STEP_S, Events, NotMetError, Peer
 
+#: How long the rest of a scenario may go on that has failed: what upstreams saw says why.
+FAILED_S = 1.0
 
-def free_ports(count: int) -> list[int]:
-    """So many loopback ports that nobody has just now, all different."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+Connect = Callable[[], socket.socket]
+Steps = tuple[sc.AnyStep, ...]
 
 
 class _Failures:
@@ -29,12 +28,15 @@ class _Failures:
         self._lock = threading.Lock()
         self.found: list[str] = []
 
-    def play(self, who: str, peer: Peer, steps: tuple[sc.AnyStep, ...]) -> None:
-        """Plays the steps of a peer and keeps its failure."""
+    def play(self, who: str, connect: Connect, events: Events, steps: Steps) -> None:
+        """Plays the steps of a peer and keeps its failure, whatever it is: one that only ended
+        this thread would be none of the scenario's."""
         try:
-            peer.play(steps)
+            Peer(connect(), events).play(steps)
         except NotMetError as error:
             self.add(f"{who}: {error}")
+        except Exception as error:
+            self.add(f"{who}: {error!r}")
 
     def add(self, failure: str) -> None:
         """Keeps one."""
@@ -56,9 +58,10 @@ class _Server:
             self.listener.bind(str(path))
             self.address = f"unix:{path}"
         else:
+            port = free_port()
             self.listener = socket.socket()
-            self.listener.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+            self.listener.bind(("127.0.0.1", port))
+            self.address = f"127.0.0.1:{port}"
         if spec.listens:
             self.listener.listen()
 
@@ -79,7 +82,9 @@ class _Server:
                 steps = self._spec.connections[number - 1]
                 who = f"{self.name}, connection {number}"
                 thread = threading.Thread(
-                    target=failures.play, args=(who, Peer(sock, events), steps), daemon=True
+                    target=failures.play,
+                    args=(who, partial(_same, sock), events, steps),
+                    daemon=True,
                 )
                 with self._came:  # listed and started as one: what is listed is joined
                     self._threads.append(thread)
@@ -89,12 +94,13 @@ class _Server:
     def finish(self, failures: _Failures) -> None:
         """Waits until every connection played its steps; names those that never came."""
         wanted = len(self._spec.connections) - self._spec.spare
+        patience_s = FAILED_S if failures.found else STEP_S
         with self._came:
-            if not self._came.wait_for(lambda: len(self._threads) >= wanted, DEADLINE_S):
+            if not self._came.wait_for(lambda: len(self._threads) >= wanted, patience_s):
                 failures.add(f"{self.name}: {len(self._threads)} of {wanted} connections came")
             threads = list(self._threads)
         for number, thread in enumerate(threads, 1):
-            thread.join(DEADLINE_S)
+            thread.join(patience_s)
             if thread.is_alive():
                 failures.add(f"{self.name}, connection {number}: still playing")
 
@@ -105,8 +111,8 @@ class _Server:
         self.listener.close()
 
 
-class _Stage:
-    """The upstreams and clients of scenarios, around whatever serves them."""
+class BareStage:
+    """The upstreams and clients of scenarios, around whatever serves them on `ports`."""
 
     def __init__(self, scenarios: dict[str, sc.Scenario], folder: Path) -> None:
         self._scenarios = scenarios
@@ -114,13 +120,12 @@ class _Stage:
             name: [_Server(f"{name}.{u}", spec, folder) for u, spec in s.upstreams.items()]
             for name, s in scenarios.items()
         }
-        # After the servers took theirs: a port is only known to be free while nobody binds.
-        self._ports = dict(zip(scenarios, free_ports(len(scenarios)), strict=True))
+        self.ports = dict(zip(scenarios, free_ports(len(scenarios)), strict=True))
         self._text = sc.NODE + "".join(self._config_part(name) for name in scenarios)
 
     def _config_part(self, name: str) -> str:
         addresses = {s.name.split(".")[-1]: s.address for s in self._servers[name]}
-        web = f"127.0.0.1:{self._ports[name]}"
+        web = f"127.0.0.1:{self.ports[name]}"
         return self._scenarios[name].config_part(name, web, addresses)
 
     def _close(self) -> None:
@@ -134,7 +139,9 @@ class _Stage:
             server.start(events, failures)
         clients = [
             threading.Thread(
-                target=_client, args=(self._ports[name], number, steps, events, failures)
+                target=failures.play,
+                args=(f"client {number}", partial(_connected, self.ports[name]), events, steps),
+                daemon=True,
             )
             for number, steps in enumerate(self._scenarios[name].clients, 1)
         ]
@@ -147,7 +154,7 @@ class _Stage:
         return failures.found
 
 
-class Stage(_Stage):
+class Stage(BareStage):
     """One node that serves every given scenario; use as a context manager."""
 
     def __init__(self, scenarios: dict[str, sc.Scenario], folder: Path) -> None:
@@ -165,7 +172,7 @@ class Stage(_Stage):
         self._node.__exit__(*error)
 
 
-class NginxStage(_Stage):
+class NginxStage(BareStage):
     """An nginx for one scenario: a config that it cannot express spoils no other's."""
 
     def __init__(self, name: str, scenario: sc.Scenario, folder: Path) -> None:
@@ -186,8 +193,9 @@ class NginxStage(_Stage):
             self._close()
 
 
-def _client(
-    port: int, number: int, steps: tuple[sc.AnyStep, ...], events: Events, failures: _Failures
-) -> None:
-    sock = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
-    failures.play(f"client {number}", Peer(sock, events), steps)
+def _same(sock: socket.socket) -> socket.socket:
+    return sock
+
+
+def _connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), STEP_S)

@@ -110,13 +110,18 @@ class TlsLoad:
         self._to = (port, sni, context)
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, args=(index % 2 == 0,)) for index in range(threads)
+            threading.Thread(target=self._run, args=(index % 2 == 0,), daemon=True)
+            for index in range(threads)
         ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
-        until(lambda: len(self.seen) > 20, "load")
+        try:
+            until(lambda: len(self.seen) > 20, "load")
+        except BaseException:
+            self._stop.set()  # nobody calls __exit__
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from ports import free_port
 from real_nginx import Client, RealNginx
-from running_node import HEADGATE, free_port, get
+from running_node import HEADGATE, get
 from tls_authority import Authority, Pair
 from waiting import DEADLINE_S
 
@@ -86,7 +87,7 @@ class _Site:
 
 
 @pytest.fixture
-def site(folder: Path) -> Iterator[_Site]:
+def site(folder: Path, dead: int) -> Iterator[_Site]:
     with RealNginx(folder, blind=True) as nginx:
         (folder / "logs").chmod(0o777)
         (folder / "tls").mkdir()
@@ -95,7 +96,7 @@ def site(folder: Path) -> Iterator[_Site]:
         text = _SITES.format(
             port=nginx.port,
             tls=free_port(),
-            dead=free_port(),
+            dead=dead,
             status=free_port(),
             logs=folder / "logs",
             pair=pair,

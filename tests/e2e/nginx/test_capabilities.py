@@ -1,8 +1,11 @@
 """What the real nginx says of itself when asked."""
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from headgate.engines.nginx.capabilities import (
@@ -14,6 +17,7 @@ from headgate.engines.nginx.capabilities import (
     probe,
 )
 from headgate.engines.nginx.instance import NginxInstance, Place
+from headgate.engines.nginx.instance.sandbox import OUTPUT_BYTES, TIMEOUT_S, Outcome, Sandbox
 
 ALWAYS = {"zone", "gzip", "map", "limit_req", "limit_conn", "split_clients", "proxy", "rewrite"}
 
@@ -26,11 +30,42 @@ def test_what_every_nginx_does_is_accepted_and_what_only_plus_does_is_not(binary
     assert found.accepted <= {snippet.name for snippet in SNIPPETS}
 
 
+@dataclass(frozen=True, slots=True)
+class Noting(Sandbox):
+    """Notes where it ran: other tests make folders of the same kind at the same time."""
+
+    folders: list[Path] = field(default_factory=list)
+
+    def run(
+        self,
+        commands: Sequence[Sequence[str]],
+        files: Mapping[str, str] | None = None,
+        *,
+        own_network: bool = False,
+        timeout_s: float = TIMEOUT_S,
+        output_bytes: int = OUTPUT_BYTES,
+    ) -> Outcome:
+        """The same with one more command, which says where."""
+        outcome = Sandbox.run(
+            self,
+            [*commands, ["/bin/echo", "{folder}"]],
+            files,
+            own_network=own_network,
+            timeout_s=timeout_s,
+            output_bytes=output_bytes,
+        )
+        *results, said = outcome.results
+        self.folders.append(Path(said.printed.strip()))
+        return msgspec.structs.replace(outcome, results=tuple(results))
+
+
 def test_nothing_of_a_probe_is_seen_outside(binary: Path, folder: Path) -> None:
-    before = sorted(path.name for path in Path("/tmp").glob("headgate-*"))
-    probe(Binary(str(binary), conf=str(folder / "nginx.conf")))
-    after = sorted(path.name for path in Path("/tmp").glob("headgate-*"))
-    assert after == before
+    sandbox = Noting()
+    probe(Binary(str(binary), conf=str(folder / "nginx.conf"), sandbox=sandbox))
+    assert sandbox.folders
+    for scratch in sandbox.folders:
+        assert scratch.name.startswith("headgate-")
+        assert not scratch.exists()
     assert list(folder.iterdir()) == []
 
 

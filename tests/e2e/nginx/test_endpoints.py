@@ -1,5 +1,6 @@
 """Endpoints that change without a reload, on a node with the real nginx and its Lua balancer."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -65,7 +66,7 @@ def workers(node: RunningNode) -> list[str]:
 
 
 def change(node: RunningNode, new: str) -> None:
-    node.config.write_text(new)
+    node.write(new)
     done = node.command("reload")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -82,7 +83,8 @@ def crash(node: RunningNode) -> None:
     """Kills all of nginx, and waits until the node has started it again."""
     pid = master(node)
     for process in (pid, *map(int, workers(node))):
-        os.kill(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the node has dismissed it already
+            os.kill(process, signal.SIGKILL)
     until(lambda: about(node)["pid"] not in (None, pid), "another master")
 
 
@@ -181,7 +183,7 @@ def test_a_config_that_is_refused_leaves_the_endpoints(
         other.bind(("127.0.0.1", 0))
         other.listen()
         more = f'\n[listeners.held]\naddress = "127.0.0.1:{other.getsockname()[1]}"\n'
-        node.config.write_text(text(port, at(two), more=more))
+        node.write(text(port, at(two), more=more))
         assert node.command("reload").returncode != 0
         assert get(port) == (200, b"one")
         old = workers(node)
@@ -192,7 +194,7 @@ def test_a_config_that_is_refused_leaves_the_endpoints(
 
 def test_a_hold_stops_endpoints_too(node: RunningNode, port: int, two: Upstream) -> None:
     assert node.command("hold", "30m", "--reason", "night fix").returncode == 0
-    node.config.write_text(text(port, at(two)))
+    node.write(text(port, at(two)))
     refused = node.command("reload")
     assert refused.returncode != 0
     assert "night fix" in refused.stdout + refused.stderr

@@ -55,6 +55,13 @@ def about(node: RunningNode) -> dict[str, object]:
     return found
 
 
+def last_applied(node: RunningNode) -> object:
+    """The generation of the last apply that ended."""
+    last = about(node)["last_apply"]
+    assert isinstance(last, dict)
+    return last["generation"]
+
+
 def events(node: RunningNode) -> str:
     return node.log.read_text()
 
@@ -74,8 +81,8 @@ def test_routes_are_served_beside_what_was_there_and_follow_changes(
     assert "mode guest, started by others" in shown
     assert "boot safe   NO: put `headgate nginx guard` into what starts nginx" in shown
     assert "generation  desired 1, on disk 1, running 1" in shown
-    node.config.write_text(text(theirs.conf, port, two.address))
-    until(lambda: about(node)["desired"] == 2, "the change, proven")
+    node.write(text(theirs.conf, port, two.address))
+    until(lambda: last_applied(node) == 2, "the change, proven, and the end of its apply")
     assert get(port)[1] == b"two"
     back = node.command("nginx", "rollback")
     assert back.returncode == 0, back.stderr
@@ -120,7 +127,7 @@ def test_what_nginx_refuses_leaves_everything_as_it_was(
     node: RunningNode, theirs: ForeignNginx, port: int, two: Upstream
 ) -> None:
     theirs.write(include(node.folder), http="no_such_directive on;")
-    node.config.write_text(text(theirs.conf, port, two.address))
+    node.write(text(theirs.conf, port, two.address))
     refused = node.command("reload")
     assert refused.returncode != 0
     assert "no_such_directive" in refused.stdout + refused.stderr
@@ -157,7 +164,7 @@ def test_a_line_that_is_gone_is_told_and_the_next_apply_refused(
     theirs.write("")
     theirs.reload()
     until(lambda: "it does not include what is rendered" in str(about(node)["warning"]), "it")
-    node.config.write_text(text(theirs.conf, port, two.address))
+    node.write(text(theirs.conf, port, two.address))
     refused = node.command("reload")
     assert refused.returncode == 78
     assert f"add `{include(node.folder)}`" in refused.stderr
@@ -172,7 +179,7 @@ def test_a_restart_by_others_is_told_and_boot_safety_is_known_by_the_guard(
     assert guard(node.state / "nginx").is_safe
     theirs.start()
     until(lambda: node.metric("headgate_nginx_foreign_restarts_total") == 1, "the count")
-    assert "nginx was restarted by others" in events(node)
+    until(lambda: "nginx was restarted by others" in events(node), "the event")
     assert get(port) == (200, b"one")
     until(lambda: about(node)["boot_safe"] is True, "boot safety")
     assert node.metric("headgate_nginx_starts_total") == 0

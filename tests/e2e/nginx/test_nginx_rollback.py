@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from real_nginx import RealNginx
-from running_node import HEADGATE, free_port
+from running_node import HEADGATE
 from tls_authority import Authority, Pair
 
 from headgate.engines.nginx.apply.here import Here, remember

@@ -1,5 +1,6 @@
 """`headgate run --engine nginx`: one config, a real nginx, and what happens to it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from peers import peer
+from ports import free_port
 from running_node import Load, RunningNode, Upstream, config, get
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.instance.procfs import Procfs
 
@@ -62,10 +64,12 @@ def test_a_change_is_served_under_load_without_a_failure(
     node: RunningNode, port: int, two: Upstream
 ) -> None:
     with Load(port) as load:
-        node.config.write_text(config(port, two.address))
+        node.write(config(port, two.address))
         until(lambda: b"two" in load.answers[-4:], "the change")
     # nginx closes idle connections of old workers: a client sees that, and asks again.
     assert not [one for one in load.failures if not one.startswith(CLOSED)]
+    # An old worker may answer until it is verified that none does.
+    until(lambda: about(node)["desired"] == 2, "its proof")
     assert about(node)["running"] == 2
 
 
@@ -83,7 +87,7 @@ def test_what_nginx_cannot_serve_is_refused_with_the_object_and_changes_nothing(
             f'address = "127.0.0.1:{port}"',
             f'address = ["127.0.0.1:{port}", "127.0.0.1:{taken}"]',
         )
-        node.config.write_text(text)
+        node.write(text)
         refused = node.command("reload")
         assert refused.returncode != 0
         assert f"127.0.0.1:{taken} is held by" in refused.stdout + refused.stderr
@@ -98,7 +102,8 @@ def test_a_dead_nginx_is_started_again(node: RunningNode, port: int, also_worker
     children = workers(old)
     os.kill(old, signal.SIGKILL)
     for child in children if also_workers else ():
-        os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the node has dismissed it already
+            os.kill(child, signal.SIGKILL)
     until(lambda: about(node)["pid"] not in (None, old), "another master")
     assert get(port) == (200, b"one")
     until(lambda: node.metric("headgate_nginx_starts_total") == 1, "the count")
@@ -120,14 +125,11 @@ def test_a_release_that_cannot_start_any_more_does_not_keep_its_successor_from_i
 ) -> None:
     """The last release names a port that another program holds by now; the config is another."""
     peer("nginx")
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        held = other.getsockname()[1]
-        other.close()
-        with RunningNode(folder, config(held, one.address), "--engine", "nginx") as before:
-            before.until_ready()
-            before.process.terminate()
-            assert before.process.wait(20) == 0
+    held = free_port()
+    with RunningNode(folder, config(held, one.address), "--engine", "nginx") as before:
+        before.until_ready()
+        before.process.terminate()
+        assert before.process.wait(DEADLINE_S) == 0
     with socket.create_server(("127.0.0.1", held)):
         text = config(port, one.address)
         with RunningNode(folder, text, "--engine", "nginx") as after:
@@ -148,7 +150,7 @@ def test_a_hold_stops_applies_until_it_is_released(
     node: RunningNode, port: int, two: Upstream
 ) -> None:
     assert node.command("hold", "30m", "--reason", "night fix").returncode == 0
-    node.config.write_text(config(port, two.address))
+    node.write(config(port, two.address))
     refused = node.command("reload")
     assert refused.returncode != 0
     assert "night fix" in refused.stdout + refused.stderr

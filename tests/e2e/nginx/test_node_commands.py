@@ -30,16 +30,23 @@ def about(node: RunningNode) -> dict[str, object]:
     return found
 
 
+def control(node: RunningNode) -> int:
+    """The pid of its control process."""
+    found = node.status()["control"]
+    assert isinstance(found, dict)
+    return int(found["pid"])
+
+
 def test_an_upgrade_replaces_the_control_process_while_nginx_serves(
     node: RunningNode, port: int
 ) -> None:
-    before, control = about(node), node.status()["control"]
+    before, old = about(node), control(node)
     with Load(port) as load:
         upgraded = node.command("upgrade")
     assert upgraded.returncode == 0, upgraded.stderr
     assert load.failures == []
     until(lambda: node.admin_status("/ready") == 200, "the new control process")
-    assert node.status()["control"] != control
+    assert control(node) != old
     after = about(node)
     assert (after["pid"], after["running"]) == (before["pid"], before["running"])
     assert node.metric("headgate_control_restarts_total") == 0
@@ -74,13 +81,13 @@ def test_status_and_top_show_nginx_and_its_upstreams(
 def test_another_engine_and_fixed_settings_take_a_restart(
     node: RunningNode, port: int, one: Upstream
 ) -> None:
-    node.config.write_text(config(port, one.address))
+    node.write(config(port, one.address))
     refused = node.command("reload")
     assert refused.returncode == 78
     assert 'the node runs with engine "nginx"; restart it to run with "native"' in refused.stderr
     assert "node.engine" in refused.stderr
     fixed = f'{ENGINE}\nnginx = {{ start = "systemd", soak = "1s" }}'
-    node.config.write_text(config(port, one.address, extra=fixed))
+    node.write(config(port, one.address, extra=fixed))
     refused = node.command("reload")
     assert refused.returncode == 78
     for key in ("node.nginx.start", "node.nginx.soak"):
@@ -94,5 +101,5 @@ def test_another_drift_policy_holds_at_once(node: RunningNode, port: int, one: U
     release.write_text(release.read_text() + "# by hand\n")
     until(lambda: "nginx.conf edited" in str(about(node)["state"]), "the drift")
     policy = f'{ENGINE}\nnginx = {{ drift = {{ heal_after = "100ms" }} }}'
-    node.config.write_text(config(port, one.address, extra=policy))
+    node.write(config(port, one.address, extra=policy))
     until(lambda: "# by hand" not in release.read_text(), "the heal")

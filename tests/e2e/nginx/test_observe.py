@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from real_nginx import Client, RealNginx
-from running_node import HEADGATE, free_port
+from running_node import HEADGATE
 from waiting import until
 
 from headgate.engines.nginx.apply.here import Here, remember
@@ -42,12 +42,11 @@ def nginx(folder: Path) -> Iterator[RealNginx]:
         yield running
 
 
-def _served(nginx: RealNginx, kind: str) -> tuple[Path, Parser]:
+def _served(nginx: RealNginx, kind: str, dead: int) -> tuple[Path, Parser]:
     """Serves a site that logs in one of the formats; the log and its parser."""
     text, parser = _FORMATS[kind]
     log = nginx.root / "logs" / f"{kind}.log"
     escape = "escape=json " if kind == "json" else ""
-    dead = free_port()
     site = f"""
 log_format {kind}_hg {escape}'{text}';
 server {{
@@ -93,8 +92,10 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("kind", _FORMATS)
-def test_whatever_a_client_sends_is_one_request_in_the_counts(nginx: RealNginx, kind: str) -> None:
-    log, parser = _served(nginx, kind)
+def test_whatever_a_client_sends_is_one_request_in_the_counts(
+    nginx: RealNginx, kind: str, dead: int
+) -> None:
+    log, parser = _served(nginx, kind, dead)
     observer = Observer(Sources([AccessLog(str(log), parser)]))
     observer.poll()
     for request in HOSTILE:
@@ -119,9 +120,9 @@ def _copied(_: RealNginx, log: Path) -> None:
 
 @pytest.mark.parametrize("rotate", [_renamed, _copied])
 def test_a_rotation_under_load_costs_only_what_it_lost_itself(
-    nginx: RealNginx, rotate: Callable[[RealNginx, Path], None]
+    nginx: RealNginx, rotate: Callable[[RealNginx, Path], None], dead: int
 ) -> None:
-    log, parser = _served(nginx, "json")
+    log, parser = _served(nginx, "json", dead)
     observer = Observer(Sources([AccessLog(str(log), parser)]), start="start")
     with Client(nginx.port, keep_alive=True) as client:
         for _ in range(3):
@@ -129,6 +130,8 @@ def test_a_rotation_under_load_costs_only_what_it_lost_itself(
             until(lambda aim=aim: client.answers >= aim, "traffic")  # type: ignore[misc]
             observer.poll()
             rotate(nginx, log)
+        aim = client.answers + 2  # one may have been logged before it
+        until(lambda: client.answers >= aim, "traffic after the last rotation")
     assert client.lost == []
     if rotate is _renamed:
         _until_counted(observer, client.answers)
@@ -142,8 +145,8 @@ def test_a_rotation_under_load_costs_only_what_it_lost_itself(
     assert observer.traffic.unread == 0
 
 
-def test_a_dead_endpoint_is_counted_in_both_logs(nginx: RealNginx) -> None:
-    log, parser = _served(nginx, "json")
+def test_a_dead_endpoint_is_counted_in_both_logs(nginx: RealNginx, dead: int) -> None:
+    log, parser = _served(nginx, "json", dead)
     sources = Sources([AccessLog(str(log), parser)], [str(nginx.error_log)])
     observer = Observer(sources)
     observer.poll()
@@ -208,12 +211,17 @@ def test_a_worker_that_waits_for_a_client_is_shown_as_draining(nginx: RealNginx)
             "the slow client",
         )
         nginx.must_apply()
+        until(lambda: draining(nginx) == 1, "the end of the old worker without a client")
         state = managed(nginx.root)
-        assert [worker.draining for worker in state.workers].count(True) == 1
         assert (state.drift, state.running) == (("in sync",), (2,))
         shown = _status(nginx)
         assert shown.returncode == 0
         assert "2 workers, 1 draining" in shown.stdout
+
+
+def draining(nginx: RealNginx) -> int:
+    """How many workers drain, as its state is seen."""
+    return [worker.draining for worker in managed(nginx.root).workers].count(True)
 
 
 def _status(nginx: RealNginx) -> "subprocess.CompletedProcess[str]":

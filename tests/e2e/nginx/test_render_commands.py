@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from peers import peer
+from ports import free_port
 from real_nginx import RealNginx
-from running_node import HEADGATE, free_port
+from running_node import HEADGATE
 from tls_authority import Authority, Pair
 from waiting import DEADLINE_S
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from peers import peer
-from running_node import Upstream, free_port, get
+from ports import free_port
+from running_node import Upstream, get
 from waiting import until
 
 from headgate.cli.nginx.rendering import written
@@ -55,9 +56,9 @@ def requests_of(page: Samples, failed: int) -> tuple[float, float, float]:
     return found[("app", "200")], found[("dead", str(failed))], found[("", "204")]
 
 
-def test_requests_are_counted_by_route_upstream_and_endpoint(folder: Path) -> None:
+def test_requests_are_counted_by_route_upstream_and_endpoint(folder: Path, dead: int) -> None:
     peer("nginx")
-    upstream, port, dead = Upstream("app"), free_port(), free_port()
+    upstream, port = Upstream("app"), free_port()
     config = folder / "headgate.toml"
     config.write_text(_CONFIG.format(port=port, alive=upstream.address, dead=dead))
     root = folder / "nginx"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from nginx_container import INSIDE, container_root, entered, takes_namespaces
-from running_node import RunningNode, Upstream, config, free_port, get
+from ports import free_port
+from running_node import RunningNode, Upstream, config, get
 from waiting import DEADLINE_S, until
 
 ENTRYPOINT = Path(__file__).resolve().parents[3] / "deploy/container/nginx-entrypoint.sh"
@@ -49,7 +50,7 @@ def test_it_serves_what_the_node_says_and_follows_a_change(
     with RunningNode(folder, text(port, one.address)) as node:
         node.until_ready()
         until(lambda: get(port)[1] == b"one", "the first release")
-        node.config.write_text(text(port, two.address))
+        node.write(text(port, two.address))
         until(lambda: get(port)[1] == b"two", "the second release")
         assert container.poll() is None
         assert not Path(INSIDE).exists()

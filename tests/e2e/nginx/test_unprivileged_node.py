@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from nginx_container import WEB, as_user, python_for_all, takes_namespaces
-from running_node import Upstream, config, free_port, get
+from ports import free_port
+from running_node import Upstream, config, get
 from waiting import DEADLINE_S, until
 
 ENTRYPOINT = Path(__file__).resolve().parents[3] / "deploy/container/nginx-entrypoint.sh"

@@ -62,7 +62,8 @@ def test_the_binary_is_replaced_and_no_request_is_lost(copied: AliveNginx) -> No
     # A keep-alive connection that its worker closes while a request is under way is nginx's own
     # loss on every reload; nothing else may be lost.
     assert all("RemoteDisconnected" in one or "ConnectionReset" in one for one in load.failures)
-    assert len(load.failures) <= 2
+    # Each of two clients may come to the other old worker before that one knows of its end.
+    assert len(load.failures) <= 4
     assert copied.socket.exists()
     assert answers_from(copied, after)
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from running_node import Load, RunningNode, Upstream, config, free_port, get
+from ports import free_port
+from running_node import Load, RunningNode, Upstream, config, get
 from waiting import until
 
 from headgate.engines.nginx.apply.here import recall
@@ -38,7 +39,7 @@ def test_the_binary_on_disk_takes_over_from_the_one_that_runs(
         assert instance.running_digest() == instance.binary_digest()
         assert all("RemoteDisconnected" in one_ or "Reset" in one_ for one_ in load.failures)
         # The node goes on with the new master.
-        node.config.write_text(text.replace('hosts = ["*"]', 'hosts = ["a.example"]'))
+        node.write(text.replace('hosts = ["*"]', 'hosts = ["a.example"]'))
         until(lambda: get(port, host="b.example")[0] == 404, "the next release")
         instance.stop(1.0)
 

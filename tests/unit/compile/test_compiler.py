@@ -1,5 +1,6 @@
 """Loading again and again: what changed is compiled, what is wrong is said, all of it at once."""
 
+import gc
 from pathlib import PurePath
 
 import pytest
@@ -49,6 +50,20 @@ def test_an_edit_of_one_object_is_a_delta_of_one_object() -> None:
     assert after.digest == plan_of(load(MAIN, files, {})).digest
     key = next(key for key in before.objects if key.name == "a")
     assert after.objects[key] is before.objects[key], "untouched objects are not made again"
+
+
+@pytest.mark.parametrize("text", [BASE, "[routes"])
+def test_the_collector_rests_while_a_config_is_compiled(text: str) -> None:
+    seen: list[bool] = []
+
+    class Looking(MemoryFiles):
+        def read(self, path: PurePath) -> bytes:
+            seen.append(gc.isenabled())
+            return super().read(path)
+
+    Compiler().load(MAIN, Looking({"main.toml": text}), {})
+    assert seen == [False]
+    assert gc.isenabled()
 
 
 def test_order_and_comments_change_nothing() -> None:

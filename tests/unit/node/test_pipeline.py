@@ -15,7 +15,7 @@ from headgate.engines.native.engine import NativeEngine
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import AddressError, BusyError, DataPlane
 from headgate.node.pipeline import Pipeline
-from headgate.node.ports import Candidate, Rejected
+from headgate.node.ports import Candidate, Rejected, Verdict
 from headgate.node.results import Outcome
 from headgate.node.serving.native import NativeServing
 from headgate.plan.objects import Endpoint, Listener, Upstream
@@ -166,19 +166,22 @@ def test_listeners_are_opened_before_and_closed_after_the_plan_is_served(
     play(body)
 
 
-def test_the_collector_rests_while_a_run_is_under_way(play: Callable[[Body], None]) -> None:
+def test_the_collector_goes_on_while_a_run_waits_for_the_engine(
+    play: Callable[[Body], None],
+) -> None:
+    """The admin API and the metrics are served meanwhile, for seconds or half a minute."""
+
     async def body(stage: Stage) -> None:
         seen: list[bool] = []
-        stage.pipeline.on_result = lambda _: seen.append(gc.isenabled())
-        load = stage.source.load
+        serve = stage.serving.serve
 
-        def looked_at() -> Candidate | Rejected:
+        async def looked_at(candidate: Candidate) -> Verdict:
             seen.append(gc.isenabled())
-            return load()
+            return await serve(candidate)
 
-        stage.source.load = looked_at  # type: ignore[method-assign]
+        stage.serving.serve = looked_at  # type: ignore[method-assign]
         await stage.pipeline.reload("start")
-        assert seen == [False, True]
+        assert seen == [True]
 
     play(body)
 

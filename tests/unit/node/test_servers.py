@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from ports import free_address
 from starlette.responses import PlainTextResponse
 
 from headgate.compile.settings import NodeSettings
@@ -16,12 +17,6 @@ from headgate.node.options import Options
 
 def settings(admin: tuple[str, ...] = (), metrics: tuple[str, ...] = ()) -> NodeSettings:
     return NodeSettings(admin, metrics, state_dir=None, workers=None, log_level="info")
-
-
-def address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 async def get(where: str) -> str:
@@ -64,7 +59,7 @@ Play = Callable[[Callable[[AdminServers], Awaitable[None]]], None]
 
 
 def test_addresses_come_and_go_with_the_config(play: Play) -> None:
-    one, two = address(), address()
+    one, two = free_address(), free_address()
 
     async def body(servers: AdminServers) -> None:
         assert servers.prepare(settings((one,), (two,))) == []
@@ -78,7 +73,7 @@ def test_addresses_come_and_go_with_the_config(play: Play) -> None:
 
 
 def test_what_was_not_committed_is_not_served(play: Play) -> None:
-    one = address()
+    one = free_address()
 
     async def body(servers: AdminServers) -> None:
         assert servers.prepare(settings((one,))) == []
@@ -102,7 +97,7 @@ def test_a_busy_address_is_said_to_be_wrong(play: Play) -> None:
 
 
 def test_the_next_control_process_serves_what_this_one_did(play: Play) -> None:
-    one = address()
+    one = free_address()
 
     async def first(servers: AdminServers) -> None:
         servers.prepare(settings((one,)))

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from waiting import until
+from ports import free_address
+from waiting import DEADLINE_S, until
 
 from headgate.supervisor.holder import listening_inodes
 
 FAKE = Path(__file__).with_name("fake_data_plane.py")
-DEADLINE_S = 10.0
 RUN = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
@@ -90,9 +90,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 @pytest.fixture
 def address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return free_address()
 
 
 def listeners_on(address: str) -> set[int]:

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import free_port
 
 from headgate.supervisor import (
     children,
@@ -117,9 +118,7 @@ def test_a_ratcheted_secret_says_nothing_of_the_one_before() -> None:
 
 
 def test_ipv4_and_ipv6_of_one_port_are_two_listeners() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     ours = listeners.Listeners(2)
     both = (f"127.0.0.1:{port}", f"[::1]:{port}")
     assert ours.open(both, 16) == ()
@@ -129,9 +128,7 @@ def test_ipv4_and_ipv6_of_one_port_are_two_listeners() -> None:
 
 
 def test_a_wildcard_may_take_over_from_our_own_address() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     ours = listeners.Listeners(1)
     assert ours.open((f"127.0.0.1:{port}",), 16) == ()
     assert ours.open((f"0.0.0.0:{port}",), 16) == ()

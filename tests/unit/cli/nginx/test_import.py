@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from peers import peer
-from running_node import free_port
+from ports import free_port
 from typer.testing import CliRunner
 from waiting import until
 

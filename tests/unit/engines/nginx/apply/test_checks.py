@@ -62,6 +62,35 @@ def test_a_release_that_was_linted_is_not_read_again_to_compare_with(
     assert read == [first.conf, refused.conf, second.conf]
 
 
+def test_a_release_that_others_edited_is_read_again_to_compare_with(
+    tmp_path: Path, stage: Stage
+) -> None:
+    """They may have had it reloaded: a clash is with what is there now."""
+    lints = checks(tmp_path)
+    first, second = stage(1, "$a"), stage(2, "$a")
+    assert codes(lints, first, None) == []
+    first.conf.chmod(0o640)
+    first.conf.write_text(first.conf.read_text().replace("$a", "$b"))
+    assert codes(lints, second, first) == ["zone_clash"]
+
+
+def test_a_file_that_others_add_is_read_too(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def make(generation: int, text: str) -> Release:
+        files = (RenderedFile("nginx.conf", text.encode()), RenderedFile("http/a.conf", b"#"))
+        return store.stage(Rendered(files, ()), Generation(generation))
+
+    zone = "limit_req_zone {} zone=z:1m rate=1r/s;"
+    first = make(1, "http { include http/*.conf; }")
+    second = make(2, f"http {{ include http/*.conf; {zone.format('$a')} }}")
+    lints = checks(tmp_path)
+    assert codes(lints, first, None) == []
+    (first.path / "http").chmod(0o750)
+    (first.path / "http/b.conf").write_text(zone.format("$b"))
+    assert codes(lints, second, first) == ["zone_clash"]
+
+
 def test_after_a_start_what_runs_is_read(tmp_path: Path, stage: Stage, read: list[Path]) -> None:
     first, second = stage(1, "$a"), stage(2, "$b")
     assert codes(checks(tmp_path), second, first) == ["zone_clash"]

@@ -1,5 +1,7 @@
 """Reading an error log from a mark: our master's words, through rotation, or unknown."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,57 @@ def test_a_rotated_log_is_read_to_its_end_and_then_the_new_one(path: Path) -> No
     seen = log.read(42)
     assert [line.kind for line in seen.lines] == ["fatal_exit", "killed", "emerg"]
     assert seen.is_known
+
+
+def test_what_the_master_still_writes_to_the_old_log_is_read_beside_the_new_one(
+    path: Path,
+) -> None:
+    """What rotates logs makes the new file first and tells the master then."""
+    log = ErrorLog(str(path))
+    old = path.rename(path.with_name("error.log.1"))
+    path.write_text("")
+    assert log.read(42).is_known
+    add(old, FATAL)
+    add(path, STILL)
+    seen = log.read(42)
+    assert [line.kind for line in seen.lines] == ["fatal_exit", "emerg"]
+    assert seen.is_known
+
+
+def test_lines_that_come_while_the_new_log_is_found_are_not_lost(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ErrorLog(str(path))
+    look = Path.stat
+
+    def rotated(self: Path) -> os.stat_result:
+        monkeypatch.undo()
+        add(path, FATAL)
+        path.rename(path.with_name("error.log.1"))
+        path.write_text("")
+        return look(self)
+
+    monkeypatch.setattr(Path, "stat", rotated)
+    assert [line.kind for line in log.read(42).lines] == ["fatal_exit"]
+
+
+def test_a_log_that_goes_between_two_looks_at_it_is_unknown_only_until_the_next_comes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ErrorLog(str(path))
+    path.rename(path.with_name("error.log.1"))
+    path.write_text("")
+
+    def gone(*_: object) -> int:
+        monkeypatch.undo()
+        raise FileNotFoundError(errno.ENOENT, "gone")
+
+    monkeypatch.setattr(os, "open", gone)
+    assert not log.read(42).is_known
+    add(path, FATAL)
+    seen = log.read(42)
+    assert seen.is_known
+    assert len(seen.lines) == 1
 
 
 def test_a_log_that_was_cut_absent_or_removed_is_unknown(path: Path, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from headgate.engines.nginx.apply.guard import guard, main
+from headgate.engines.nginx.apply.guard import guard, guarding, main
 from headgate.engines.nginx.apply.journal import JOURNAL, STEPS, Journal, Record, Step
-from headgate.engines.nginx.apply.lock import locked
+from headgate.engines.nginx.apply.lock import BusyError, locked
 from headgate.engines.nginx.apply.replay import Settled, replay
 from headgate.engines.nginx.releases import disk
 from headgate.engines.nginx.releases.names import ReleaseName
@@ -62,6 +62,18 @@ def test_beside_a_node_at_work_only_the_link_is_set(store: Store) -> None:
     with locked(store.root):
         assert guard(store.root).current == old
     assert (store.root / JOURNAL).read_bytes() == before
+
+
+def test_who_starts_nginx_leaves_an_apply_alone_and_lets_none_begin(store: Store) -> None:
+    old, new = crash_at(store, "verify")
+    with locked(store.root):
+        with pytest.raises(BusyError), guarding(store.root):
+            pass
+        assert store.linked("current") == new
+    with guarding(store.root) as found:
+        assert found.current == store.linked("current") == old
+        with pytest.raises(BusyError), locked(store.root):
+            pass
 
 
 def test_files_that_are_gone_mean_the_next_best(store: Store) -> None:

@@ -22,6 +22,7 @@ from headgate.engines.nginx.apply.evidence import LogLine, Observation
 from headgate.engines.nginx.apply.journal import STEPS
 from headgate.engines.nginx.apply.machine import deadline_s
 from headgate.engines.nginx.apply.results import Applied
+from headgate.engines.nginx.apply.verdict import SETTLED_S
 from headgate.engines.nginx.releases.names import ReleaseName
 
 FORWARD = ["fetch", "stage", "lint", "test", "preflight", "swap", "signal", "verify"]
@@ -36,6 +37,14 @@ def test_a_good_release_goes_all_the_way_and_becomes_known_good() -> None:
     assert (play.signals, result.release) == (1, NEW)
     assert result.verified_s >= 0.5, "workers had to live for that long"
     assert play.nginx.running == NEW
+
+
+@pytest.mark.parametrize("look", [1, 10, 60])
+def test_it_is_verified_as_soon_as_its_workers_have_lived_long_enough(look: int) -> None:
+    """However late they come: no deadline is waited for."""
+    play = Playing(on_signal=(nothing,), at={("verify", look): Nginx.reload})
+    result = applied(play.play())
+    assert SETTLED_S <= result.verified_s - result.reload_s < SETTLED_S + 0.2
 
 
 def test_each_step_is_announced_before_it_is_taken() -> None:
@@ -125,8 +134,9 @@ def test_what_does_not_serve_is_reloaded_back(fault: Faked, outcome: str) -> Non
 def test_dead_workers_are_undone_at_once_and_not_at_the_deadline() -> None:
     play = Playing(on_signal=(Nginx.die, Nginx.reload))
     began = play.now
-    rejected(play.play())
+    result = rejected(play.play())
     assert play.now - began < 1.5
+    assert result.undone_s < SETTLED_S + 0.2, "only as long as the old one's proof takes"
 
 
 def nothing(_: Nginx) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Literal
 
 from waiting import until_async
 
@@ -53,17 +54,35 @@ class Nothing:
         raise AssertionError(text)
 
 
+class Bell(asyncio.Event):
+    """What a watch waits for; tells whether it does."""
+
+    is_awaited = False
+
+    async def wait(self) -> Literal[True]:
+        self.is_awaited = True
+        try:
+            return await super().wait()
+        finally:
+            self.is_awaited = False
+
+
 async def cancelled_while_waking(folder: Path, turns: int) -> None:
     """Wakes a watch that waits, and cancels it so many turns of the loop later."""
-    nothing = Nothing()
+    nothing, bell = Nothing(), Bell()
     watch = DriftWatch(
-        nothing, nothing, Rules(Policy.HEAL), Artefacts(folder), lambda _: None, lambda: False
+        nothing,
+        nothing,
+        Rules(Policy.HEAL),
+        Artefacts(folder),
+        lambda _: None,
+        lambda: False,
+        _woken=bell,
     )
     running = asyncio.create_task(watch.run())
     async with asyncio.timeout(20):
-        await until_async(lambda: nothing.looks >= 2, "the first look")
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await until_async(lambda: bell.is_awaited, "the end of the first look")
+        assert nothing.looks >= 2
         watch.wake()
         for _ in range(turns):
             await asyncio.sleep(0)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from lua_nginx import answer_all, takes_lua
 from nginx_engine import NginxEngine
-from running_node import Upstream, config, free_port, get
+from ports import free_port
+from running_node import Upstream, config, get
 
 from headgate.engines.nginx.endpoints import socket as table_socket
 from headgate.engines.nginx.endpoints.kept import Kept, KeptFile

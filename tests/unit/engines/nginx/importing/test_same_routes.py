@@ -11,7 +11,7 @@ import pytest
 from memory_files import MemoryFiles
 from nginx_trees import tree_of
 from peers import peer
-from running_node import free_port
+from ports import free_port
 from waiting import until
 
 from headgate.compile.load import load

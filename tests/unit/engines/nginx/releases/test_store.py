@@ -241,13 +241,13 @@ def test_pruning_keeps_the_newest_and_what_is_linked(store: Store) -> None:
     names = [stage(store, generation, f"# {generation}") for generation in range(1, 8)]
     store.link("known_good", names[0])
     store.link("current", names[1])
-    gone = store.prune(protect=[names[2]])
-    assert gone == [names[3]]
-    assert store.names() == [*names[:3], *names[4:]]
+    gone = store.prune()
+    assert gone == names[2:4]
+    assert store.names() == [*names[:2], *names[4:]]
     for name in store.names():
         assert store.restore(name) is None
         assert store.read(name).files
-    assert len(list((store.root / "objects").iterdir())) == 6
+    assert len(list((store.root / "objects").iterdir())) == 5
 
 
 @given(

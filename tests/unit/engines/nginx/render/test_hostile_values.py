@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nginx_engine import NginxEngine, capabilities, checked, target, write_release
-from scenario_run import free_ports
+from ports import free_ports
 from wire import Wire
 
 from headgate._core import normalise_path

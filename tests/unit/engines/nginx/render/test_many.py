@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from nginx_engine import NginxEngine
-from scenario_run import free_ports
+from ports import free_ports
 from wire import Wire
 
 LISTENER = '[listeners.web]\naddress = "127.0.0.1:{port}"\ndefault = true\n'

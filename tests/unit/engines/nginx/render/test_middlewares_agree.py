@@ -12,7 +12,7 @@ import pytest
 import random_routes
 from echo_upstream import EchoUpstream
 from nginx_engine import NginxEngine
-from scenario_run import free_ports
+from ports import free_ports
 from wire import Answer, Wire
 
 from headgate.compile import explanation

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 import random_routes
 from nginx_engine import NginxEngine
-from scenario_run import free_ports
+from ports import free_ports
 from wire import Wire
 
 from headgate.compile import explanation

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from echo_upstream import EchoUpstream
 from nginx_engine import NginxEngine
-from scenario_run import free_ports
+from ports import free_ports
 from tls_authority import Authority
 from waiting import until
 from wire import Answer, Wire

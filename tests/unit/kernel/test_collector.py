@@ -1,0 +1,42 @@
+"""The collector rests while any thread asks for it, and is as it was before afterwards."""
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from headgate.kernel.collector import paused
+
+
+@pytest.fixture(autouse=True)
+def _enabled() -> Iterator[None]:
+    gc.enable()
+    yield
+    gc.enable()
+
+
+def test_a_pause_that_began_within_another_may_end_after_it() -> None:
+    """Two threads: whoever ends first does not decide for the other."""
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(paused())
+    second.enter_context(paused())
+    first.close()
+    assert not gc.isenabled()
+    second.close()
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError, KeyboardInterrupt])
+def test_it_goes_on_after_work_that_failed(error: type[BaseException]) -> None:
+    with pytest.raises(error), paused():
+        raise error
+    assert gc.isenabled()
+
+
+def test_who_has_it_off_keeps_it_off() -> None:
+    gc.disable()
+    with paused(), paused():
+        pass
+    assert not gc.isenabled()
