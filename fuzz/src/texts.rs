@@ -2,13 +2,15 @@
 
 use hg_text::{Document, Format, Spans, Which, locate, parse};
 
-/// Text read as TOML, YAML and JSON: both passes agree on what is a mistake and where, and a
-/// document does not differ from itself.
+/// Text read as TOML, YAML and JSON: both passes agree on what is a mistake and where, and on every
+/// value: the one with positions never reads by comparison with what it read before. A document
+/// does not differ from itself.
 pub fn text(data: &[u8]) {
     for format in Format::ALL {
         let value = parse(data, format);
         match (&value, Spans::of(data, format)) {
-            (Ok(_), Ok(spans)) => {
+            (Ok(value), Ok(spans)) => {
+                assert!(spans.are_of(value), "{format:?}: {value:?}");
                 assert!(spans.locate(&[], Which::Value).is_some());
                 assert!(locate(data, format, &[], Which::Key).is_some());
             }

@@ -15,6 +15,10 @@ const MOLDS: usize = 4;
 /// Routes that must fit a mold to pay for the next mold that is made.
 const PRICE: u32 = 8;
 
+/// Routes decoded while molds do not pay, until one more is tried: routes that are all unlike must
+/// not cost much more than their decoding.
+const REST: u32 = 256;
+
 /// Places in the bytes that may be where a text stands, tried at most.
 const CANDIDATES: usize = 4;
 
@@ -26,6 +30,8 @@ pub struct RouteReader {
     seen: u32,
     /// What molds cost so far, less what they saved.
     spent: u32,
+    /// Routes decoded since a mold was last tried, while they do not pay.
+    rested: u32,
 }
 
 impl RouteReader {
@@ -41,14 +47,33 @@ impl RouteReader {
         }
         let route = decode(bytes)?;
         self.seen = self.seen.saturating_add(1);
-        if self.seen > UNLIKE && self.spent <= UNLIKE * PRICE {
-            self.spent += PRICE;
-            if let Some(mold) = Mold::new(bytes, &route) {
-                self.molds.truncate(MOLDS - 1);
-                self.molds.insert(0, mold);
-            }
+        if self.spent > UNLIKE * PRICE {
+            self.rest();
+        } else if self.seen > UNLIKE {
+            self.learn(bytes, &route);
         }
         Ok(self.last.insert(route))
+    }
+
+    /// Keeps the mold of a route that was decoded. To look for one in vain costs a little, too: the
+    /// route is copied for it.
+    fn learn(&mut self, bytes: &[u8], route: &Route) {
+        let Some(mold) = Mold::new(bytes, route) else {
+            self.spent += 1;
+            return;
+        };
+        self.spent += PRICE;
+        self.molds.truncate(MOLDS - 1);
+        self.molds.insert(0, mold);
+    }
+
+    /// Lets one mold be tried again after a while.
+    fn rest(&mut self) {
+        self.rested += 1;
+        if self.rested == REST {
+            self.rested = 0;
+            self.spent = UNLIKE * PRICE;
+        }
     }
 }
 
@@ -234,6 +259,23 @@ mod tests {
     }
 
     #[test]
+    fn routes_that_have_markers_of_other_places_are_those_that_the_decoder_gives() {
+        let unlike = (0..=UNLIKE).map(|i| route("h", "u", &format!(r#","priority":{i}"#)));
+        let path = |path: &str| format!(r#","match":[{{"path":{{"prefix":"{path}"}}}}]"#);
+        for (host, upstream, prefix) in [
+            ("<Host>", "<Upstream>", "<Path>"),
+            ("<Upstream>", "<Host>", "<Host>"),
+            ("<Path>", "<Path>", "\\u003cPath>"),
+            ("\\u003cUpstream>", "\\u003cUpstream>", "<Host>"),
+        ] {
+            let marked = route(host, upstream, &path(prefix));
+            let like = route("h", "u", &path("/"));
+            let half = route(host, "u", &path("/"));
+            check(&unlike.clone().chain([marked, like.clone(), half, like]).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn routes_unlike_each_other_make_no_more_molds_than_they_pay_for() {
         let all: Vec<String> =
             (0..200).map(|i| route("h", "u", &format!(r#","priority":{i}"#))).collect();
@@ -242,5 +284,20 @@ mod tests {
             reader.read(bytes.as_bytes()).unwrap();
         }
         assert!(reader.spent <= (UNLIKE + 1) * PRICE && reader.molds.len() == MOLDS);
+    }
+
+    #[test]
+    fn routes_unlike_each_other_do_not_keep_later_ones_from_a_mold() {
+        let no_mold = r#"{"action":{"respond":{"body":"x","status":200}},"hosts":["a","b"],"listeners":["web"]}"#;
+        let unlike = (0..40).map(|i| route("h", "u", &format!(r#","priority":{i}"#)));
+        for odd in [unlike.collect(), vec![no_mold.to_owned(); 200]] {
+            let alike = (0..1000).map(|i| route(&format!("h{i}.example"), "u", ""));
+            let mut reader = RouteReader::default();
+            for bytes in odd.iter().cloned().chain(alike) {
+                assert_eq!(reader.read(bytes.as_bytes()).cloned(), decode(bytes.as_bytes()));
+            }
+            let decoded = reader.seen as usize - odd.len();
+            assert!(decoded <= REST as usize + 1 && reader.spent == 0, "{decoded}");
+        }
     }
 }

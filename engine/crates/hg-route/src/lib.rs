@@ -16,6 +16,7 @@
 mod automaton;
 mod bucket;
 pub mod check;
+mod chunks;
 mod compiled;
 mod condition;
 mod describe;
@@ -35,6 +36,7 @@ mod scratch;
 mod shadow;
 mod staging;
 
+pub use chunks::Chunks;
 pub use describe::{Condition, ConditionKind};
 pub use explain::{Explanation, MatchRef, NearMiss, Won};
 pub use order::Criterion;

@@ -1,6 +1,7 @@
 //! The router: immutable, shared by workers, changed by making a new one that shares what stayed.
 
 use crate::bucket::{Bucket, Rule};
+use crate::chunks::Chunks;
 use crate::compiled::Compiled;
 use crate::hosts::{HostKey, Hosts};
 use crate::query::{Found, Query, RouteChange, RouteId};
@@ -9,13 +10,8 @@ use crate::staging::Staging;
 use hg_plan::{Kind, ObjectError};
 use std::sync::Arc;
 
-/// Slots that are copied together when one of them changes.
-const CHUNK: usize = 64;
-
 /// A slot and what it shall hold.
 pub(crate) type Slot = (RouteId, Option<Arc<Compiled>>);
-
-type Slots = [Option<Arc<Compiled>>; CHUNK];
 
 /// Finds the route of a request. Cloning costs one reference count.
 #[derive(Clone, Default)]
@@ -26,7 +22,7 @@ pub struct Router {
 #[derive(Clone, Default)]
 struct Inner {
     hosts: Hosts,
-    slots: Vec<Arc<Slots>>,
+    slots: Chunks<Arc<Compiled>>,
 }
 
 /// What becomes of one host.
@@ -58,10 +54,8 @@ impl Router {
     /// A router with these slots; sorted, each once.
     pub(crate) fn swapped(&self, swaps: &[Slot]) -> Result<Router, Vec<ObjectError>> {
         let mut inner = Inner::clone(&self.inner);
-        let old: Vec<Option<Arc<Compiled>>> = swaps
-            .iter()
-            .map(|(id, new)| std::mem::replace(inner.slot_mut(*id), new.clone()))
-            .collect();
+        let old: Vec<Option<Arc<Compiled>>> =
+            swaps.iter().map(|(id, new)| inner.slots.put(id.0 as usize, new.clone())).collect();
         let mut errors = Vec::new();
         let edits = edits(swaps, &old);
         for edits in edits.chunk_by(|a, b| a.host == b.host) {
@@ -87,8 +81,7 @@ impl Router {
 
     /// The name of the route in a slot.
     pub fn name(&self, id: RouteId) -> Option<&Arc<str>> {
-        let slots = self.inner.slots.get(id.0 as usize / CHUNK)?;
-        slots.get(id.0 as usize % CHUNK)?.as_ref().map(|r| &r.name)
+        self.inner.slots.get(id.0 as usize).map(|route| &route.name)
     }
 
     pub(crate) fn hosts(&self) -> &Hosts {
@@ -97,19 +90,11 @@ impl Router {
 
     /// Every route, by slot.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<Compiled>> {
-        self.inner.slots.iter().flat_map(|s| s.iter().flatten())
+        self.inner.slots.iter()
     }
 }
 
 impl Inner {
-    fn slot_mut(&mut self, id: RouteId) -> &mut Option<Arc<Compiled>> {
-        let (chunk, at) = (id.0 as usize / CHUNK, id.0 as usize % CHUNK);
-        while self.slots.len() <= chunk {
-            self.slots.push(Arc::new([const { None }; CHUNK]));
-        }
-        &mut Arc::make_mut(&mut self.slots[chunk])[at]
-    }
-
     /// Builds one host anew. `edits` are of that host, sorted by slot.
     fn edit(&mut self, edits: &[Edit<'_>], errors: &mut Vec<ObjectError>) {
         let Some(Edit { host, .. }) = edits.first() else {

@@ -69,12 +69,37 @@ impl Spans {
         Some(self.span(byte(start), byte(end)))
     }
 
+    /// Whether a value is the one that was read here: what [`crate::parse`] must give of the same
+    /// text, which it reads another way.
+    pub fn are_of(&self, value: &Value) -> bool {
+        is_same(&self.tree, value)
+    }
+
     fn span(&self, start: usize, end: usize) -> Span {
         Span {
             start: self.lines.position(&self.text, start),
             end: self.lines.position(&self.text, end),
             bytes: start..end,
         }
+    }
+}
+
+fn is_same(placed: &Value<Place>, value: &Value) -> bool {
+    match (placed, value) {
+        (Value::Null, Value::Null) => true,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Int(a), Value::Int(b)) => a == b,
+        (Value::Float(a), Value::Float(b)) => a == b,
+        (Value::Str(a), Value::Str(b)) => a == b,
+        (Value::List(a), Value::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(&a.value, &b.value))
+        }
+        (Value::Map(a), Value::Map(b)) => {
+            let (a, b) = (a.entries(), b.entries());
+            let mut pairs = a.iter().zip(b);
+            a.len() == b.len() && pairs.all(|(a, b)| a.key == b.key && is_same(&a.value, &b.value))
+        }
+        _ => false,
     }
 }
 

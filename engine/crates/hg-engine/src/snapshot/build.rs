@@ -357,7 +357,7 @@ impl<'w> Work<'_, 'w> {
                 (is_there || plan.upstream(name).is_some()).then(|| u32::try_from(slot).ok())?
             };
             match routes::compile(name, route, group, plan, upstream_slot, &mut self.shared) {
-                Ok(entry) => next.routes.put(slot, Some(entry)),
+                Ok(entry) => drop(next.routes.put(slot, Some(entry))),
                 Err(errors) => self.errors.extend(errors),
             }
             let part = match groups.len() {

@@ -3,20 +3,20 @@
 //! object touches only its own.
 
 mod build;
-mod chunks;
 mod listeners;
 mod routes;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 
 pub(crate) use build::{Builder, Update};
-pub(crate) use chunks::Chunks;
 
 use hg_middleware::Chain;
 use hg_net::Address;
 use hg_plan::{HostHeader, Settings};
 use hg_policy::{Balancer, KeySource};
-use hg_route::Router;
+use hg_route::{Chunks, Router};
 use hg_tls::{ClientTls, TlsContext};
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,46 +1,35 @@
 //! Tables that are alike are read as every other table is.
 
 use crate::Format::Toml;
-use crate::value::{Entry, Item, Place};
-use crate::{Value, parse, toml};
+use crate::value::Place;
+use crate::{Spans, Value, parse, toml};
 use proptest::prelude::*;
 
-/// The value a text has when no table is read by comparison: molds have no places to give.
-fn plainly(text: &str) -> Option<Value> {
-    toml::read::<Place>(text).ok().as_ref().map(without_places)
+/// As both ways read it, with the headers' places and objects: molds have no places to give, so a
+/// read with places makes none.
+fn check(text: &str) {
+    let (quick, placed) = (parse(text.as_bytes(), Toml), Spans::of(text.as_bytes(), Toml));
+    assert_eq!(quick.as_ref().err(), placed.as_ref().err(), "{text}");
+    let (Ok(quick), Ok(placed)) = (quick, placed) else { return };
+    assert!(placed.are_of(&quick), "{quick:?} of {text}");
+    let (mut by_molds, mut plainly) = (Vec::new(), Vec::new());
+    toml::read_with_headers::<()>(text, &mut by_molds).unwrap();
+    toml::read_with_headers::<Place>(text, &mut plainly).unwrap();
+    assert_eq!(by_molds, plainly, "{text}");
 }
 
-fn without_places(value: &Value<Place>) -> Value {
-    match value {
-        Value::Null => Value::Null,
-        Value::Bool(truth) => Value::Bool(*truth),
-        Value::Int(number) => Value::Int(*number),
-        Value::Float(number) => Value::Float(*number),
-        Value::Str(text) => Value::Str(text.clone()),
-        Value::List(items) => Value::List(
-            items.iter().map(|i| Item { value: without_places(&i.value), mark: () }).collect(),
-        ),
-        Value::Map(map) => {
-            let mut plain = crate::Map::new(map.origin);
-            for e in map.entries() {
-                let (key, value) = (e.key.clone(), without_places(&e.value));
-                plain.push(Entry { key, value, mark: () });
-            }
-            Value::Map(plain)
+#[test]
+fn a_value_is_told_from_every_other() {
+    let values =
+        ["1", "2", "1.0", "true", "\"1\"", "[]", "[1]", "[1, 2]", "{}", "{ a = 1 }", "{ b = 1 }"];
+    let text = |value: &str| format!("[s.a]\nk = {value}\n");
+    for one in values {
+        let placed = Spans::of(text(one).as_bytes(), Toml).unwrap();
+        for other in values {
+            let value = parse(text(other).as_bytes(), Toml).unwrap();
+            assert_eq!(placed.are_of(&value), one == other, "{one} {other}");
         }
     }
-}
-
-/// As both ways read it, with the headers' places and objects.
-fn check(text: &str) {
-    let quick = parse(text.as_bytes(), Toml).ok();
-    assert_eq!(quick, plainly(text), "{text}");
-    let (mut by_molds, mut placed) = (Vec::new(), Vec::new());
-    if quick.is_some() {
-        toml::read_with_headers::<()>(text, &mut by_molds).unwrap();
-        toml::read_with_headers::<Place>(text, &mut placed).unwrap();
-    }
-    assert_eq!(by_molds, placed, "{text}");
 }
 
 fn route(name: &str, host: &str, rest: &str) -> String {

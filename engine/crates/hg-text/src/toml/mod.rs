@@ -59,8 +59,8 @@ pub(crate) fn read_with_headers<M: Mark>(
     }
     let source = Source::new(text);
     let mut root = Map::new(Origin::Header);
-    let mut pieces = Pieces::new(source);
-    let mut events = Vec::new();
+    let (mut tokens, mut events) = (Vec::new(), Vec::new());
+    let mut pieces = Pieces::new(source, &mut tokens);
     while let Some(tokens) = pieces.next_piece(PIECE_TOKENS) {
         read_piece(source, tokens, &mut events, headers, &mut root)?;
     }
@@ -78,13 +78,13 @@ fn read_by_molds<M: Mark>(text: &str, headers: &mut Vec<Header>) -> Option<Map<M
     Some(root)
 }
 
-fn read_all<M: Mark>(
-    text: &str,
-    molds: &mut Molds<M>,
+fn read_all<'t, M: Mark>(
+    text: &'t str,
+    molds: &mut Molds<'t, M>,
     root: &mut Map<M>,
     headers: &mut Vec<Header>,
 ) -> Option<()> {
-    let mut events = Vec::new();
+    let (mut tokens, mut events) = (Vec::new(), Vec::new());
     let mut at = 0;
     while at < text.len() {
         if let Some(end) = molds.fill(text, at, root, headers) {
@@ -93,7 +93,7 @@ fn read_all<M: Mark>(
         }
         let rest = text.get(at..)?;
         let source = Source::new(rest);
-        let mut pieces = Pieces::new(source);
+        let mut pieces = Pieces::new(source, &mut tokens);
         let learns = molds.may_learn();
         let tokens = pieces.next_piece(if learns { 1 } else { PIECE_TOKENS })?;
         let first = headers.len();
@@ -125,17 +125,18 @@ fn read_piece<M: Mark>(
 }
 
 /// Cuts a text's tokens at headers.
-struct Pieces<'t> {
+struct Pieces<'t, 'r> {
     source: Source<'t>,
     lexer: toml_parser::lexer::Lexer<'t>,
-    tokens: Vec<Token>,
+    /// Room that is used again.
+    tokens: &'r mut Vec<Token>,
     /// The header's bracket that the last piece ended before.
     ahead: Option<Token>,
 }
 
-impl<'t> Pieces<'t> {
-    fn new(source: Source<'t>) -> Self {
-        Pieces { source, lexer: source.lex(), tokens: Vec::new(), ahead: None }
+impl<'t, 'r> Pieces<'t, 'r> {
+    fn new(source: Source<'t>, tokens: &'r mut Vec<Token>) -> Self {
+        Pieces { source, lexer: source.lex(), tokens, ahead: None }
     }
 
     /// Where the piece given last ends, in bytes.

@@ -28,14 +28,16 @@ const OPEN: usize = 32;
 const LONGEST: usize = 16 * 1024;
 
 /// Molds of one text. Only values without places can be made of them.
-pub(super) struct Molds<M> {
+pub(super) struct Molds<'t, M> {
     molds: Vec<Mold<M>>,
     spent: u32,
+    /// Room for the open texts of one table, that is used again.
+    texts: Vec<&'t str>,
 }
 
-impl<M: Mark> Molds<M> {
+impl<'t, M: Mark> Molds<'t, M> {
     pub(super) fn new() -> Self {
-        Self { molds: Vec::new(), spent: 0 }
+        Self { molds: Vec::new(), spent: 0, texts: Vec::new() }
     }
 
     /// Whether molds still pay.
@@ -60,22 +62,24 @@ impl<M: Mark> Molds<M> {
     /// Reads the table that begins at `at`, if it fits a mold and is new; where it ends.
     pub(super) fn fill(
         &mut self,
-        text: &str,
+        text: &'t str,
         at: usize,
         root: &mut Map<M>,
         headers: &mut Vec<Header>,
     ) -> Option<usize> {
         let rest = text.get(at..)?;
-        let fits = |(which, mold): (usize, &Mold<M>)| Some((which, mold.texts(rest)?));
-        let (which, (texts, len)) = self.molds.iter().enumerate().find_map(fits)?;
+        let texts = &mut self.texts;
+        let fits = |(which, mold): (usize, &Mold<M>)| Some((which, mold.texts(rest, texts)?));
+        let (which, len) = self.molds.iter().enumerate().find_map(fits)?;
         let mold = self.molds.get(which)?;
-        let name = *texts.first()?;
+        let name = *self.texts.first()?;
         let section = root.find(&mold.section).and_then(|i| root.entry_mut(i))?;
         let Value::Map(tables) = &mut section.value else { return None };
         if tables.origin == Origin::Value || tables.find(name).is_some() {
             return None;
         }
-        tables.push(Entry { key: name.into(), value: mold.value(&texts), mark: mold.mark.clone() });
+        let mark = mold.mark.clone();
+        tables.push(Entry { key: name.into(), value: mold.value(&self.texts), mark });
         // MAX_BYTES keeps every offset below 2^32.
         headers.push(Header { start: at as u32, object: hash(mold.object, name) });
         self.spent = self.spent.saturating_sub(1);
@@ -142,11 +146,11 @@ impl<M: Mark> Mold<M> {
         is_whole.then_some(Mold { section, object, pieces, end, table, open, mark })
     }
 
-    /// The open texts of the table that `rest` begins with, and its length; `None` if it does not
-    /// fit, or if more follows than the next header.
-    fn texts<'t>(&self, rest: &'t str) -> Option<(Vec<&'t str>, usize)> {
+    /// The length of the table that `rest` begins with, its open texts into `texts`; `None` if it
+    /// does not fit, or if more follows than the next header.
+    fn texts<'t>(&self, rest: &'t str, texts: &mut Vec<&'t str>) -> Option<usize> {
         let mut left = rest;
-        let mut texts = Vec::with_capacity(self.pieces.len());
+        texts.clear();
         for (at, before) in self.pieces.iter().enumerate() {
             left = left.strip_prefix(&**before)?;
             let admits = if at == 0 { is_bare_byte } else { is_plain_byte };
@@ -158,7 +162,7 @@ impl<M: Mark> Mold<M> {
         left = left.strip_prefix(&*self.end)?;
         let is_bounded = left.is_empty() || left.starts_with('[');
         let is_named = texts.first().is_some_and(|name| !name.is_empty());
-        (is_bounded && is_named).then_some((texts, rest.len() - left.len()))
+        (is_bounded && is_named).then_some(rest.len() - left.len())
     }
 
     /// The table with these texts.
@@ -239,7 +243,9 @@ fn is_bare_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
-/// What stands for itself in a basic string (TOML 1.0, "String").
+/// What stands for itself in a basic string (TOML 1.0, "String"). By chance the bytes that
+/// `hg_plan::Pattern` takes for plain in JSON; each follows the grammar of its format, and neither
+/// crate builds on the other.
 fn is_plain_byte(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
@@ -255,9 +261,10 @@ mod tests {
         let tokens: Vec<_> = source.lex().collect();
         let (mut root, mut events, mut headers) = (Map::<()>::new(Origin::Header), vec![], vec![]);
         read_piece(source, &tokens, &mut events, &mut headers, &mut root).unwrap();
+        let text = format!("{first}{second}[x]");
         let mut molds = Molds::new();
         molds.learn(first, &events);
-        let end = molds.fill(&format!("{first}{second}[x]"), first.len(), &mut root, &mut headers);
+        let end = molds.fill(&text, first.len(), &mut root, &mut headers);
         assert!(end.is_none_or(|end| end == first.len() + second.len()));
         end.is_some()
     }

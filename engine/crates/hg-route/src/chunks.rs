@@ -5,9 +5,10 @@ use std::sync::Arc;
 /// Slots that are copied together when one of them changes.
 const CHUNK: usize = 64;
 
-/// What stands in each slot, side by side. Cloning costs a reference count for every 64 of them.
+/// What stands in each slot, side by side; memory grows with the highest one that was ever filled.
+/// Cloning costs a reference count for every 64 of them.
 #[derive(Clone)]
-pub(crate) struct Chunks<T>(Vec<Arc<[Option<T>; CHUNK]>>);
+pub struct Chunks<T>(Vec<Arc<[Option<T>; CHUNK]>>);
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
@@ -17,21 +18,24 @@ impl<T> Default for Chunks<T> {
 
 impl<T> Chunks<T> {
     /// What stands in a slot.
-    pub(crate) fn get(&self, slot: usize) -> Option<&T> {
+    pub fn get(&self, slot: usize) -> Option<&T> {
         self.0.get(slot / CHUNK)?.get(slot % CHUNK)?.as_ref()
+    }
+
+    /// All that stands in slots, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flat_map(|chunk| chunk.iter().flatten())
     }
 }
 
 impl<T: Clone> Chunks<T> {
-    /// Fills a slot, or empties it.
-    pub(super) fn put(&mut self, slot: usize, value: Option<T>) {
+    /// Fills a slot, or empties it; gives what stood there. Clones made before keep that.
+    pub fn put(&mut self, slot: usize, value: Option<T>) -> Option<T> {
         while self.0.len() <= slot / CHUNK {
             self.0.push(Arc::new([const { None }; CHUNK]));
         }
         let chunk = self.0.get_mut(slot / CHUNK).map(Arc::make_mut);
-        if let Some(place) = chunk.and_then(|c| c.get_mut(slot % CHUNK)) {
-            *place = value;
-        }
+        chunk.and_then(|c| std::mem::replace(c.get_mut(slot % CHUNK)?, value))
     }
 }
 
@@ -46,13 +50,13 @@ mod tests {
             one.put(slot, Some(slot));
         }
         let mut other = one.clone();
-        other.put(63, None);
-        other.put(64, Some(7));
+        assert_eq!([other.put(63, None), other.put(64, Some(7))], [Some(63), Some(64)]);
         assert_eq!(
             [0, 63, 64, 200, 201, 999].map(|s| one.get(s).copied()),
             [Some(0), Some(63), Some(64), Some(200), None, None]
         );
         assert_eq!([0, 63, 64].map(|s| other.get(s).copied()), [Some(0), None, Some(7)]);
+        assert_eq!(other.iter().copied().collect::<Vec<_>>(), [0, 7, 200]);
         assert!(Arc::ptr_eq(&one.0[3], &other.0[3]) && !Arc::ptr_eq(&one.0[0], &other.0[0]));
     }
 }
