@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from nginx_alive import AliveNginx
 from peers import peer
+from running_node import RunningNode, Upstream, config
 
 from headgate.engines.nginx.capabilities import Binary, probe
 
@@ -50,3 +51,12 @@ def probed(folder: Path, asked: Path) -> None:
         path.chmod(0o755)
     for file in asked.iterdir():
         shutil.copy(file, root)
+
+
+@pytest.fixture
+def node(folder: Path, port: int, one: Upstream) -> Iterator[RunningNode]:
+    """A node that serves `one` through nginx."""
+    peer("nginx")
+    text = config(port, one.address)
+    with RunningNode(folder, text, "--engine", "nginx") as running:
+        yield running.until_ready()

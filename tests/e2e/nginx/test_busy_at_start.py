@@ -2,11 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from peers import peer
 from running_node import RunningNode, Upstream, config, get
 from waiting import until
 
@@ -14,15 +11,6 @@ from headgate.cli import calls
 from headgate.engines.nginx.apply.lock import locked
 
 pytestmark = pytest.mark.usefixtures("probed")
-
-
-@pytest.fixture
-def node(folder: Path, port: int, one: Upstream) -> Iterator[RunningNode]:
-    """A node that serves `one` through nginx."""
-    peer("nginx")
-    text = config(port, one.address)
-    with RunningNode(folder, text, "--engine", "nginx") as running:
-        yield running.until_ready()
 
 
 def control(node: RunningNode) -> int:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,6 @@ from running_node import Load, RunningNode, Upstream, config, get
 from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.instance.procfs import Procfs
-
-
-@pytest.fixture
-def node(folder: Path, port: int, one: Upstream) -> Iterator[RunningNode]:
-    """A node that serves `one` through nginx."""
-    peer("nginx")
-    text = config(port, one.address)
-    with RunningNode(folder, text, "--engine", "nginx") as running:
-        yield running.until_ready()
 
 
 def about(node: RunningNode) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from asgi import ask
 from fake_service import FakeService
+from scripted_source import ScriptedSource
 from starlette.applications import Starlette
 
 from headgate.compile.settings import NodeSettings
@@ -53,27 +54,11 @@ BAD = Rejected((Diagnostic(file="a.toml", line=1, column=2, path="x", message="n
 Body = Callable[["Stage"], Awaitable[None]]
 
 
-class ScriptedSource:
-    """Gives what the test put there."""
-
-    found: Candidate | Rejected = GOOD
-
-    def load(self) -> Candidate | Rejected:
-        return self.found
-
-    async def changes(self) -> AsyncIterator[None]:
-        for _ in ():
-            yield
-
-    def names(self) -> list[str]:
-        return ["a.toml"]
-
-
 class Stage:
     """A node between a fake supervisor and a fake data plane."""
 
     def __init__(self, folder: Path, link: SupervisorLink, asked: list[str]) -> None:
-        self.source = ScriptedSource()
+        self.source = ScriptedSource(GOOD)
         self.asked = asked
         options = Options(state_dir=str(folder), admin=[])
         self.node = Node(options, self.source, link, make_serving(options, link))

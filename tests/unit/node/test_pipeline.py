@@ -2,12 +2,13 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from fake_service import FakeService
+from scripted_source import ScriptedSource
 from waiting import until_async
 
 from headgate.compile.settings import NodeSettings
@@ -36,25 +37,6 @@ def candidate(*addresses: str, endpoint: str = "127.0.0.1:9") -> Candidate:
         ]
     )
     return Candidate(plan=plan, node=SETTINGS, blobs={}, warnings=(), locate=place)
-
-
-class ScriptedSource:
-    """Gives what the test put there; counts how often it was asked."""
-
-    def __init__(self, found: Candidate | Rejected) -> None:
-        self.found = found
-        self.loads = 0
-
-    def load(self) -> Candidate | Rejected:
-        self.loads += 1
-        return self.found
-
-    async def changes(self) -> AsyncIterator[None]:
-        for _ in ():
-            yield
-
-    def names(self) -> list[str]:
-        return ["a.toml"]
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fake_service import FakeService
+from scripted_source import ScriptedSource
 from waiting import until_async
 
 from headgate.compile.settings import NodeSettings
@@ -28,22 +28,6 @@ GOOD = Candidate(
     locate=lambda kind, name, path: Diagnostic(file="a.toml", message=""),
 )
 BAD = Rejected((Diagnostic(file="a.toml", line=1, column=2, path="x", message="no"),))
-
-
-class ScriptedSource:
-    """Gives what the test put there."""
-
-    found: Candidate | Rejected = BAD
-
-    def load(self) -> Candidate | Rejected:
-        return self.found
-
-    async def changes(self) -> AsyncIterator[None]:
-        for _ in ():
-            yield
-
-    def names(self) -> list[str]:
-        return ["a.toml"]
 
 
 def test_the_supervisor_hears_of_the_first_config_that_is_served_also_after_one_that_was_not(
@@ -73,7 +57,7 @@ def test_the_supervisor_hears_of_the_first_config_that_is_served_also_after_one_
         await service.start(tmp_path / "dp.sock")
         link = await SupervisorLink.connect(str(tmp_path / "supervisor.sock"))
         options = Options(state_dir=str(tmp_path), admin=[])
-        source = ScriptedSource()
+        source = ScriptedSource(BAD)
         node = Node(options, source, link, make_serving(options, link))
         running = asyncio.create_task(ControlProcess(node).run())
         try:
