@@ -3,8 +3,9 @@
     python apply_plan.py GRPC_SOCKET CONFIG…
 
 Serves the first config, then each next one; prints a JSON list with, for each after the first,
-`compile_us` and `swap_us` (the data plane's own clock: from the plan's last byte to every worker
-serving it), `wall_us` (seen from here, with the plan's way over the socket) and `objects` changed.
+`wall_us` (by the wall clock: from the hand-over of the plan in this process to the answer that the
+last worker serves it, with the plan's encoding and its way over the socket), of it `compile_us` and
+`swap_us` (the data plane's own clock) and `objects` changed.
 """
 
 import asyncio

@@ -10,7 +10,7 @@ from pathlib import Path
 from machine import LOAD_CPU
 from peers.base import Setup
 from running import RunningPeer, command_prefix
-from workdir import HERE, WORK, compile_go
+from workdir import HERE, WORK, client_environment, compile_go
 
 _TARGETS = 1_000
 
@@ -172,6 +172,7 @@ def _run(command: Sequence[str | Path], seconds: float) -> str:
         text=True,
         timeout=seconds + 60,
         check=False,
+        env=client_environment(),
     )
     if done.returncode:
         raise LoadError(f"{command[0]}: {done.stderr.strip()[-300:]}")

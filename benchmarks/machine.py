@@ -129,7 +129,7 @@ class Window:
         self._busy = Busy.now()
 
     def close(self) -> dict[str, float]:
-        """CPU seconds (`data`, `tree`), shares of the time, foreign and stolen CPUs."""
+        """CPU seconds (`data`, `tree`, `machine` = all cores), shares, foreign and stolen CPUs."""
         used = [cpu_s(pids) - before for pids, before in zip(self._sets, self._cpu, strict=True)]
         busy = Busy.now()
         took = busy.at - self._busy.at
@@ -139,6 +139,7 @@ class Window:
         return {
             "data_s": used[0],
             "tree_s": used[1],
+            "machine_s": busy.all - self._busy.all - (busy.stolen - self._busy.stolen),
             "user": user / max(1, user + kernel),
             "busy": used[0] / took,
             "foreign": max(0.0, (busy.all - self._busy.all - ours) / took),

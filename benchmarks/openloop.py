@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from loads import Figures, Load, figures, own_command
 from machine import LOAD_CPU, tasks
 from running import RunningPeer, command_prefix
+from workdir import client_environment
 
 PRIORITY = 1
 """The lowest one: the kernel's own threads of that class stay before."""
@@ -84,7 +85,9 @@ def loaded(
     prefix = ["chrt", "-f", str(PRIORITY)] if first else []
     prefix += command_prefix(LOAD_CPU)
     command = [*prefix, *own_command(one, load, seconds, rate, warm_up)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=client_environment()
+    ) as process:
         try:
             yield Client(process)
         finally:

@@ -72,6 +72,9 @@ func once(address string, config *tls.Config) error {
 		return err
 	}
 	defer connection.Close()
+	if suite := connection.ConnectionState().CipherSuite; suite != tls.TLS_AES_128_GCM_SHA256 {
+		return fmt.Errorf("cipher suite %s", tls.CipherSuiteName(suite))
+	}
 	_, err = io.WriteString(connection,
 		"GET /b/13 HTTP/1.1\r\nHost: bench.example\r\nConnection: close\r\n\r\n")
 	if err != nil {

@@ -2,10 +2,12 @@
 
 import os
 import platform
+import shutil
 import statistics
 import time
 from pathlib import Path
 
+import request_rows
 from cases.base import Case
 from cases.registry import CASES
 from cases.traffic import Traffic
@@ -13,7 +15,7 @@ from peers.base import Peer, Place, Setup
 from plot import Group, chart
 from results import Journal, Metrics, Result, Table, table
 from rows import BASE, ROWS, Spread, paired, spread
-from workdir import WORK
+from workdir import TLS_CIPHER, WORK
 
 _METHOD = """\
 The proxy has one core for itself (all its threads and children), load and upstream share the other.
@@ -23,9 +25,17 @@ loop at a fixed rate, half of what nginx did in the first round, the same for ev
 latency counted from when its request was due; a peer's windows of a round are taken together. CPU
 is the process's CPU clock over the saturated run divided by requests; of headgate it is the data
 plane's, and beside it the whole tree's (supervisor and control process run on the load's core).
+Which peer begins changes with every round. TLS clients offer {cipher} and nothing else.
 Ratios are taken within a round and given as median (least–most). A run during which strangers used
 more than 0.15 CPUs was repeated once, and is marked noisy if that did not help; at half load the
 quietest turns count, and noisy ones are the second number in the last column.
+"""
+_REQUESTS = """\
+CPU of the proxy: of its processes, for each request. CPU of the machine: busy time of all cores for
+each request, with load, upstream and soft interrupts. Both and requests/s are ratios to nginx at
+saturation; p99 at half load is the ratio to the better of nginx and HAProxy in that round. Medians
+(least–most of the rounds).
+
 """
 _FIRST = """
 At half load, load and upstream ran by SCHED_FIFO, the proxies by SCHED_RR; `load late` is the 99th
@@ -40,22 +50,25 @@ half load are for a good part their time slices, and say little about the proxie
 def write_report(
     journal: Journal, peers: list[Peer], missing: dict[str, str], stem: Path, *, quick: bool
 ) -> Path:
-    """Writes STEM.md and STEM.svg; the path of the first."""
+    """Writes STEM.md, STEM.svg and STEM.jsonl (every run as it was); the path of the first."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     results = [one for one in journal.results if not one.failure]
     picture = stem.with_name(stem.name + ".svg")
     picture.write_text(chart("CPU per request, ratio to nginx (less is better)", _groups(results)))
+    if journal.path.exists():
+        shutil.copyfile(journal.path, stem.with_name(stem.name + ".jsonl"))
     commit = journal.results[-1].commit if journal.results else "none"
     parts = [
         f"# Benchmarks of {commit}, {time.strftime('%Y-%m-%d')}\n",
         "**Quick run: it shows that the harness works, and nothing else.**\n" if quick else "",
         _machine(peers, missing),
-        "## What it must reach\n\n" + _rows(results),
+        "## Requests, as ratios\n\n" + _REQUESTS + request_rows.text(results),
+        "## What it must reach besides\n\n" + _rows(results),
         f"![CPU per request, ratio to nginx]({picture.name})\n",
         "## Cases\n",
         *(_case(case, results) for case in CASES),
         _failures(journal.results),
-        "## How\n\n" + _METHOD + _scheduling(results),
+        "## How\n\n" + _METHOD.format(cipher=TLS_CIPHER) + _scheduling(results),
         "## Configurations\n\n" + _configurations(peers),
     ]
     path = stem.with_name(stem.name + ".md")
@@ -107,6 +120,7 @@ def _groups(results: list[Result]) -> list[Group]:
 _COLUMNS = (
     ("us", "CPU µs/request", 2, 1.0),
     ("tree_us", "whole tree", 2, 1.0),
+    ("machine_us", "all cores", 2, 1.0),
     ("rps", "requests/s", 0, 1.0),
     ("p50", "p50 µs", 0, 1.0),
     ("p99", "p99", 0, 1.0),

@@ -1,5 +1,6 @@
 """What a benchmark run stands on: its folder, the programs it compiles, ports, a key pair."""
 
+import os
 import resource
 import shutil
 import socket
@@ -12,6 +13,10 @@ WORK = HERE / "work"
 RESULTS = HERE / "results"
 
 
+TLS_CIPHER = "TLS_AES_128_GCM_SHA256"
+"""The only cipher suite that clients offer, so that every peer uses it (RFC 8446 §B.4)."""
+
+
 def prepare() -> None:
     """Makes the folder, the programs and the key pair; raises descriptors' limit to the most."""
     WORK.mkdir(exist_ok=True)
@@ -20,6 +25,26 @@ def prepare() -> None:
     for name in ("backend", "load"):
         compile_c(name)
     make_key_pair()
+    _OPENSSL_CONF.write_text(_OPENSSL.format(cipher=TLS_CIPHER))
+
+
+_OPENSSL = """\
+openssl_conf = start
+[start]
+ssl_conf = ssl
+[ssl]
+system_default = clients
+[clients]
+Ciphersuites = {cipher}
+"""
+
+
+_OPENSSL_CONF = WORK / "openssl.cnf"
+
+
+def client_environment() -> dict[str, str]:
+    """The environment of wrk and `load.c`: OpenSSL offers the one cipher suite there."""
+    return os.environ | {"OPENSSL_CONF": str(_OPENSSL_CONF)}
 
 
 def compile_c(name: str) -> Path:

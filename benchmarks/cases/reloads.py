@@ -158,7 +158,7 @@ def _plans(peer: Headgate, one: RunningPeer) -> dict[str, Metrics]:
         raise LoadError(f"apply_plan: {done.stderr[-300:]}")
     steps = json.loads(done.stdout)
     for step in steps:
-        step["ms"] = (step["compile_us"] + step["swap_us"]) / 1000
+        step["ms"] = step["wall_us"] / 1000
     return {"plan-one": _medians(steps[0::2]), "plan-full": _medians(steps[1::2])}
 
 

@@ -80,6 +80,7 @@ class Traffic:
         found |= {
             "us": found["data_s"] / max(1, seen.requests) * 1e6,
             "tree_us": found["tree_s"] / max(1, seen.requests) * 1e6,
+            "machine_us": found["machine_s"] / max(1, seen.requests) * 1e6,
             "rps": seen.requests / seen.seconds,
             "p50": seen.p50,
             "p99": seen.p99,

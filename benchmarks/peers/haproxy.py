@@ -12,7 +12,7 @@ from peers.base import Place, Processes, Setup
 _TEXT = """\
 global
   nbthread 1
-  maxconn 9900
+  maxconn 7900
   ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
   tune.ssl.cachesize 0
   {log}
@@ -24,6 +24,7 @@ defaults
   timeout http-keep-alive 600s
   timeout tunnel 600s
   option http-keep-alive
+  option splice-auto
   http-reuse always
 frontend f
   bind :{port} backlog 16384

@@ -10,7 +10,8 @@ from machine import PROXY_CPU, pin, tree
 from peers.base import Place, Processes, Setup
 
 _HTTP = """\
-{user}worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.err crit;
+{user}worker_processes 1; pcre_jit on; daemon off;
+pid {folder}/nginx.pid; error_log {folder}/nginx.err crit;
 worker_rlimit_nofile 20000;
 events {{ worker_connections 16000; use epoll; multi_accept on; }}
 http {{

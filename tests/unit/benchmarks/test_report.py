@@ -1,0 +1,84 @@
+"""What the benchmark's report says of given results; nothing is measured here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+_RUN = ROOT / "benchmarks" / "run.py"
+
+
+def _line(case: str, number: int, peer: str, **figures: float) -> str:
+    result = {
+        "case": case,
+        "round": number,
+        "peer": peer,
+        "commit": "abc",
+        "variants": {"": figures},
+    }
+    return json.dumps(result) + "\n"
+
+
+def _journal(case: str, ours: list[dict[str, float]]) -> str:
+    """Rounds of nginx, always 100 of everything, and of headgate."""
+    theirs = {"us": 100.0, "machine_us": 100.0, "rps": 100.0}
+    return "".join(
+        _line(case, number, "nginx", **theirs) + _line(case, number, "headgate", **one)
+        for number, one in enumerate(ours)
+    )
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> "Report":
+    """Writes reports of journals."""
+    return Report(tmp_path)
+
+
+class Report:
+    """Runs the harness so that it only writes its report."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def row(self, journal: str, title: str) -> list[str]:
+        """The cells of the row with that title."""
+        (self.folder / "given.jsonl").write_text(journal)
+        journal_path, stem = str(self.folder / "given.jsonl"), str(self.folder / "out")
+        command = [sys.executable, str(_RUN), "--report-only", "--journal", journal_path]
+        subprocess.run([*command, "--report", stem], check=True, capture_output=True)
+        rows = (self.folder / "out.md").read_text().splitlines()
+        (row,) = (one for one in rows if one.startswith(f"| {title} |"))
+        return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_every_row_of_requests_names_the_whole_machine_and_the_rate(report: Report) -> None:
+    """A low CPU of the proxy cannot hide what the rest of the machine pays."""
+    ours = [{"us": 30.0, "machine_us": 102.0, "rps": 69.0}] * 3
+    cells = report.row(_journal("h1-1m", ours), "1 MiB response")
+    assert cells[1].startswith("0.30 ") and cells[1].endswith("aim met")
+    assert cells[2].startswith("1.02 ") and cells[2].endswith("at most 0.72: **missed**")
+    assert cells[3].startswith("0.69 ") and cells[3].endswith("at least 1: **missed**")
+
+
+def test_a_verdict_names_the_noise_when_rounds_lie_on_both_sides_of_its_bar(report: Report) -> None:
+    """The median alone decides, and the reader learns how sure that is."""
+    rest = {"machine_us": 50.0, "rps": 120.0}
+    ours = [{"us": us, **rest} for us in (81.0, 90.0, 98.0)]
+    cells = report.row(_journal("h1-13", ours), "13 B keep-alive, 64 connections")
+    assert cells[1].endswith("must met, but its rounds lie on both sides of 0.92")
+
+
+def test_a_row_without_results_is_not_measured(report: Report) -> None:
+    """No figure is made up."""
+    cells = report.row(_journal("h1-13", [{"us": 80.0}]), "WebSocket echo")
+    assert cells[1:] == ["not measured"] * 4
+
+
+def test_the_raw_results_lie_beside_the_report(report: Report) -> None:
+    """Whoever doubts a median reads the rounds."""
+    journal = _journal("h1-13", [{"us": 80.0, "machine_us": 90.0, "rps": 110.0}])
+    report.row(journal, "1 KiB response")
+    assert (report.folder / "out.jsonl").read_text() == journal
