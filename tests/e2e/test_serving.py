@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -52,14 +53,55 @@ def test_the_environment_is_enough(folder: Path, port: int, one: Upstream) -> No
         assert page.endswith(b"# EOF\n")
 
 
+class _FewDescriptors(RunningNode):
+    program = ("sh", "-c", 'ulimit -n 128; exec "$0" "$@"', str(HEADGATE))
+
+
+def test_one_user_cannot_keep_the_others_from_the_admin_api(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    admin = free_port()
+    text = config(port, one.address)
+    with _FewDescriptors(folder, text, "--admin", f"127.0.0.1:{admin}").until_ready() as node:
+        idle = [socket.create_connection(("127.0.0.1", admin), DEADLINE_S) for _ in range(200)]
+        assert get(admin, "/ready", host="127.0.0.1")[0] == 200
+        assert node.admin("POST", "/reload")[0] == 200
+        assert node.status()["ready"] is True
+        for connection in idle:
+            connection.close()
+
+
+def test_by_tcp_a_stranger_learns_and_changes_nothing(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    admin = free_port()
+    token = "a-token-of-this-test"  # noqa: S105 - it opens this test's node only
+    text = config(port, one.address).replace("[node]", '[node]\nadmin_token = "${env:TOKEN}"')
+    node = RunningNode(folder, text, "--admin", f"127.0.0.1:{admin}", TOKEN=token)
+    with node.until_ready():
+        assert get(admin, "/metrics", host="127.0.0.1")[0] == 200
+        for path in ("/status", "/config", "/events?follow=false"):
+            assert get(admin, path, host="127.0.0.1")[0] == 401
+        connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=DEADLINE_S)
+        for method, path in (("POST", "/drain"), ("POST", "/reload"), ("POST", "/explain")):
+            connection.request(method, path)
+            response = connection.getresponse()
+            assert (response.status, b"admin_token" in response.read()) == (401, True)
+        connection.request("GET", "/status", headers={"authorization": f"Bearer {token}"})
+        shown = connection.getresponse()
+        assert (shown.status, json.loads(shown.read())["ready"]) == (200, True)
+        assert token.encode() not in node.admin("GET", "/config")[1]
+        connection.close()
+
+
 def test_web_pages_cannot_reach_the_admin_api(folder: Path, port: int, one: Upstream) -> None:
     admin = free_port()
     text = config(port, one.address)
     with RunningNode(folder, text, "--admin", f"127.0.0.1:{admin}").until_ready():
-        assert get(admin, "/status", host="127.0.0.1")[0] == 200
-        assert get(admin, "/status", host="evil.example")[0] == 403
+        assert get(admin, "/health", host="127.0.0.1")[0] == 200
+        assert get(admin, "/health", host="evil.example")[0] == 403
         connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=DEADLINE_S)
-        connection.request("POST", "/reload", headers={"origin": "http://evil.example"})
+        connection.request("GET", "/ready", headers={"origin": "http://evil.example"})
         assert connection.getresponse().status == 403
         connection.close()
 

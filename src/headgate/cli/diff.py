@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal, TextIO
+from typing import Final, Literal, NamedTuple, TextIO
 
 import msgspec
 
@@ -15,6 +15,7 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Request, Routing
+from headgate.compile.veil import veiled
 from headgate.kernel.diagnostics import render_text
 from headgate.kernel.errors import Invalid
 from headgate.plan.kinds import ObjectKey
@@ -95,7 +96,7 @@ def diff(  # noqa: PLR0913 - what the command takes
     for path in (old, new):
         loaded = load([path], DiskFiles(), env)
         try:
-            routing = Routing(loaded.plan) if loaded.plan is not None else None
+            routing = Routing(loaded.plan, loaded.secrets) if loaded.plan is not None else None
         except PlanError as error:
             errors.write(render_text(refusals(loaded, error)))
             return BAD_CONFIG
@@ -148,8 +149,8 @@ def moves(logged: accesslog.Logged, before: Routing, after: Routing) -> Requests
         if route == _route(after, new) and not is_any_touched and route not in touched:
             continue
         was, would = _destination(before, old), _destination(after, new)
-        if was != would:
-            found.append(Move(asked.method, asked.url, asked.client, count, was, would))
+        if was.exact != would.exact:
+            found.append(Move(asked.method, asked.url, asked.client, count, was.shown, would.shown))
     found.sort(key=lambda move: (-move.count, move.url, move.method))
     total = sum(count for _, count in logged.questions)
     return Requests(total, sum(move.count for move in found), logged.skipped, found)
@@ -204,14 +205,22 @@ def _route(routing: Routing, request: Request | str) -> str | None:
     return found.route if found else None
 
 
-def _destination(routing: Routing, request: Request | str) -> str:
-    """Where a request goes, in words that are equal when the destinations are."""
+class _Words(NamedTuple):
+    """Words that are equal when the destinations are, and those that hold no secret."""
+
+    exact: str
+    shown: str
+
+
+def _destination(routing: Routing, request: Request | str) -> _Words:
+    """Where a request goes."""
     if isinstance(request, str):
-        return request
+        return _Words(request, request)
     try:
-        return _words(explain(routing, request, lambda *_: ""))
+        found = explain(routing, request, lambda *_: "")
     except ValueError as error:
-        return str(error)
+        return _Words(str(error), str(error))
+    return _Words(_words(found), _words(veiled(found, routing.plan, routing.secrets)))
 
 
 def _words(found: Explanation) -> str:

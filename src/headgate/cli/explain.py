@@ -15,6 +15,7 @@ from headgate.compile.explanation import Explanation, NearMiss, Outcome, Won
 from headgate.compile.load import load
 from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Routing
+from headgate.compile.veil import veiled
 from headgate.kernel.diagnostics import render_text
 from headgate.kernel.errors import Invalid
 from headgate.providers.file.disk import DiskFiles
@@ -84,7 +85,7 @@ def explain(
     except ValueError as error:
         errors.write(f"{error}\n")
         return USAGE
-    _write(found, output, stream)
+    _write(veiled(found, loaded.plan, loaded.secrets), output, stream)
     return OK
 
 

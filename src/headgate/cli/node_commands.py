@@ -70,7 +70,7 @@ def run(
     request = runner.RunRequest(
         configs=configs or [],
         workers=workers,
-        admin=None if admin is None else [one for one in admin if one != "off"],
+        admin=None if admin is None else _loopback([one for one in admin if one != "off"]),
         metrics=metrics or None,
         admin_hosts=admin_host or [],
         log_level=log_level,
@@ -82,6 +82,25 @@ def run(
         raise typer.Exit(BAD_CONFIG)
     place = state_dir(state or settings.state_dir, node)
     runner.become(runner.supervisor_command(request, settings, place))
+
+
+def _loopback(addresses: list[str]) -> list[str]:
+    """The addresses as they are; others than loopback are refused as in the config."""
+    from headgate.features import syntax
+    from headgate.kernel.errors import Invalid
+
+    for address in addresses:
+        try:
+            is_loopback = syntax.is_loopback(syntax.listen_address(address))
+        except Invalid as wrong:
+            raise typer.BadParameter(str(wrong), param_hint="--admin") from None
+        if not is_loopback:
+            raise typer.BadParameter(
+                f'"{address}" can be reached from other hosts; give a loopback address such as '
+                "127.0.0.1:9090, or serve metrics there with --metrics",
+                param_hint="--admin",
+            )
+    return addresses
 
 
 def reload(state: StateDir = None, node: NodeName = None, output: Output = Format.TEXT) -> None:

@@ -15,6 +15,7 @@ from headgate.compile.explanation import Explanation, Locate, explain, places
 from headgate.compile.load import load
 from headgate.compile.located import refusals
 from headgate.compile.routing import Routing
+from headgate.compile.veil import HIDDEN, veiled
 from headgate.kernel.diagnostics import render_text
 from headgate.kernel.errors import Invalid
 from headgate.providers.file.disk import DiskFiles
@@ -125,7 +126,7 @@ def test(
         errors.write(render_text(loaded.errors))
         return BAD_CONFIG
     try:
-        report = run(document, suite, Routing(loaded.plan), places(loaded))
+        report = run(document, suite, Routing(loaded.plan, loaded.secrets), places(loaded))
     except PlanError as error:
         errors.write(render_text(refusals(loaded, error)))
         return BAD_CONFIG
@@ -171,12 +172,20 @@ def run(document: Document, suite: Suite, routing: Routing, locate: Locate) -> R
             raise BadSuiteError(f"{place}: {error}") from None
         except ValueError as error:
             raise BadSuiteError(f"{place}: client: {error}") from None
-        mismatches = list(compare(case.expect, found))
+        shown = veiled(found, routing.plan, routing.secrets)
+        mismatches = list(_mismatches(case.expect, found, shown))
         is_elsewhere = any(m.what == "route" for m in mismatches)
-        why = list(_why(case.expect.route or "", found)) if is_elsewhere else []
+        why = list(_why(case.expect.route or "", shown)) if is_elsewhere else []
         results.append(Result(case.name, case.request, place, mismatches, why))
     failed = sum(not result.is_ok for result in results)
     return Report(len(results), failed, results)
+
+
+def _mismatches(expect: Expect, found: Explanation, shown: Explanation) -> Iterator[Mismatch]:
+    """What is not as expected of `found`, in the words of `shown`, which holds no secret."""
+    got = {one.what: one.got for one in compare(expect, shown)}
+    for one in compare(expect, found):
+        yield Mismatch(one.what, one.expected, got.get(one.what, HIDDEN))
 
 
 def compare(expect: Expect, found: Explanation) -> Iterator[Mismatch]:

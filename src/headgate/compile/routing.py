@@ -4,7 +4,7 @@ What the data plane would do and what is said here cannot differ: it is the same
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -66,9 +66,13 @@ class Shadow(msgspec.Struct, frozen=True):
 class Routing:
     """The routes of a plan. Immutable; may be used by several threads."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Raises `PlanError` for what the data plane would refuse, all of it at once."""
+    def __init__(self, plan: Plan, secrets: Collection[str] = ()) -> None:
+        """Raises `PlanError` for what the data plane would refuse, all of it at once.
+
+        `secrets`: texts of the plan that must not be shown (`headgate.compile.veil`).
+        """
         self.plan = plan
+        self.secrets = secrets
         self.router = _router(plan.objects.values())
         self._listeners = {
             key.name: listener

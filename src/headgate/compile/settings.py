@@ -62,6 +62,8 @@ class NodeSettings:
     """The nginx that is driven where that is the engine."""
     drain_s: float = 30.0
     """The longest a drain takes, from its start."""
+    admin_token: str | None = None
+    """What opens all of the admin API to a request by TCP; None = nothing does."""
 
 
 def settings(model: Node) -> Resolved:
@@ -100,6 +102,7 @@ def node_settings(model: Node) -> NodeSettings:
         engine=model.engine,
         nginx=_nginx(model.nginx),
         drain_s=model.drain.deadline.ms / 1000,
+        admin_token=model.admin_token,
     )
 
 

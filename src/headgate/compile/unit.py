@@ -19,6 +19,7 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import BlobId
 from headgate.model.choice import Middleware
 from headgate.model.config import Entry, Section
+from headgate.model.hidden import hidden_texts
 from headgate.model.host import Host
 from headgate.model.listener import Listener
 from headgate.model.nulls import without_nulls
@@ -84,6 +85,8 @@ def unit(section: Section, key: str, value: object, context: Context) -> Unit:
     if context.env is not None:
         value, missing = resolved(value, base, context.env)
         found += missing
+        for text in hidden_texts(value, base):
+            context.reads.hide(text)
     try:
         model = section.validate(value, context=context.reads)
     except ValidationError as wrong:

@@ -7,7 +7,6 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, Wit
 from headgate.features import syntax, templates
 from headgate.features.base import OneOf, Options
 from headgate.features.expressions import Pattern
-from headgate.features.fields import EnvText
 from headgate.kernel.errors import Invalid
 from headgate.plan.middleware import HeaderEdits as HeaderEditsNode
 from headgate.plan.node import only
@@ -68,8 +67,6 @@ class Secrets(Protocol):
 def _header_value(value: object, info: ValidationInfo) -> str:
     context = cast(Secrets, info.context)
     if isinstance(value, str):
-        if isinstance(value, EnvText):
-            context.hide(value)
         return templates.header_value(value)
     if isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
         secret = templates.escaped(context.secret(value["file"]))

@@ -30,7 +30,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
 MEANINGS: Final[Mapping[str, str]] = {
     LISTEN: "IP address and port to listen on.",
     UPSTREAMS: "The servers, separated by commas; all `http://` or all `https://`.",
-    METRICS: "Where metrics and health are served; a loopback address serves the admin API too.",
+    METRICS: "Where metrics and health are served.",
     REQUEST_TIMEOUT: "Milliseconds for a whole request; 0 = off.",
 }
 """What each variable means."""
@@ -39,8 +39,8 @@ MEANINGS: Final[Mapping[str, str]] = {
 def document_text(env: Mapping[str, str]) -> tuple[bytes, tuple[Problem, ...]]:
     """A config document in JSON, and the variables that mean nothing.
 
-    One listener, one upstream, one route for every host. The metrics address serves the whole
-    admin API if it is loopback, and health and metrics alone if others can reach it.
+    One listener, one upstream, one route for every host. The metrics address is one of the admin
+    API's if it is loopback.
     """
     found: list[Problem] = []
 

@@ -4,6 +4,7 @@ Some go to the data plane with the plan (log level, access log, limits, drain, r
 others stay with the control process and the supervisor (`AdminSettings`).
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, WithJsonSchema
@@ -132,6 +133,27 @@ Workers = Annotated[
 ]
 
 
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
+
+
+def _token(value: object) -> str:
+    """The token as it is; a message never has it."""
+    if not isinstance(value, str) or _TOKEN.fullmatch(value) is None:
+        raise Invalid(
+            "this is not a token",
+            "16 to 512 characters of A-Z a-z 0-9 . _ ~ + / = -, "
+            'better from the environment: "${env:HEADGATE_ADMIN_TOKEN}"',
+        )
+    return str(value)
+
+
+Token = Annotated[
+    str,
+    PlainValidator(_token),
+    WithJsonSchema({"type": "string", "minLength": 16, "maxLength": 512}),
+]
+
+
 def _loopback(address: str) -> str:
     if not syntax.is_loopback(address):
         raise Invalid(
@@ -180,8 +202,14 @@ class Node(Options):
         OrWord(("off",)),
     ] = Field(
         default=[DEFAULT_ADMIN],
-        description="Addresses of the admin API, health and metrics; loopback only. `off` leaves "
-        "the Unix socket in `state_dir`.",
+        description="Addresses of health and metrics and, for requests that show `admin_token`, "
+        "of the admin API; loopback only. `off` leaves the Unix socket in `state_dir`.",
+    )
+    admin_token: Token | None = Field(
+        default=None,
+        description="What a request to an `admin` address sends as `Authorization: Bearer TOKEN` "
+        "to reach more than `/live`, `/ready`, `/health` and `/metrics`; absent = only the Unix "
+        "socket answers the rest.",
     )
     metrics: Annotated[list[ListenAddress], ONE_OR_MORE, OR_ITEM] = Field(
         default_factory=list,

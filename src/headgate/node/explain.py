@@ -6,6 +6,7 @@ import msgspec
 
 from headgate.compile.explanation import explain as explained
 from headgate.compile.routing import Question, Routing
+from headgate.compile.veil import veiled
 from headgate.kernel.errors import Invalid
 from headgate.node.ports import Candidate
 from headgate.node.state import Node
@@ -46,7 +47,7 @@ class Explainer:
             found = explained(routing, request, served.places, states)
         except (Invalid, ValueError) as error:
             raise ExplainError(str(error), 400) from error
-        return msgspec.json.encode(found)
+        return msgspec.json.encode(veiled(found, served.plan, served.secrets))
 
     async def _router(self, served: Candidate) -> Routing:
         if self._routing is None or self._made_of is not served:

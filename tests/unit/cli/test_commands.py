@@ -130,3 +130,12 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     assert "a.toml:1:1: no" in text
     assert "data plane restarted 1 times" in text
     assert "127.0.0.1:9  unresolved  7 requests, 2 failures  no such name" in text
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9090", "[::]:9090", "localhost:9090", "9090"])
+def test_an_admin_address_that_others_reach_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    config = tmp_path / "a.toml"
+    config.write_text("")
+    assert leave(["run", str(config), "--admin", address], monkeypatch) == 2

@@ -25,7 +25,7 @@ async def get(where: str) -> str:
     def ask() -> str:
         connection = http.client.HTTPConnection(where, timeout=10)
         try:
-            connection.request("GET", "/")
+            connection.request("GET", "/live")
             return connection.getresponse().read().decode()
         except (ConnectionRefusedError, ConnectionResetError):
             return "refused"

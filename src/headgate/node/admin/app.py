@@ -33,7 +33,7 @@ def json(document: msgspec.Struct, status: int = 200) -> Response:
 
 
 def admin_app(node: Node) -> Starlette:
-    """Everything; for loopback and the Unix socket."""
+    """Everything; for the Unix socket and, behind `Gate`, for loopback."""
     api = Api(node)
     return Starlette(
         routes=[

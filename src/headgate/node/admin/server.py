@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from headgate.node.admin.limits import LimitedConfig, LimitedProtocol, Places
+
 _GRACE_S = 2
-_BACKLOG = 128
+_BACKLOG = 16  # also how many are accepted before one of them is looked at
 
 
 class AddressTakenError(Exception):
@@ -20,22 +23,22 @@ class AddressTakenError(Exception):
 class AdminServer(uvicorn.Server):
     """uvicorn without its signal handlers and without its ten wake-ups a second."""
 
-    def __init__(self, app: ASGIApp, sockets: list[socket.socket]) -> None:
-        """`sockets` listen already."""
-        super().__init__(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                date_header=False,
-                server_header=False,
-                http="h11",
-                ws="none",
-                backlog=_BACKLOG,
-                timeout_graceful_shutdown=_GRACE_S,
-            )
+    def __init__(self, app: ASGIApp, sockets: list[socket.socket], places: Places) -> None:
+        """`sockets` listen already; `places` may be shared with other servers."""
+        config = LimitedConfig(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            http=LimitedProtocol,
+            ws="none",
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=_GRACE_S,
         )
+        config.places = places
+        super().__init__(config)
         self._own_sockets = sockets
         self._leave = asyncio.Event()
 
@@ -81,7 +84,8 @@ def open_unix(path: Path) -> socket.socket:
     """A listening socket that only its owner may use; what is at `path` is replaced."""
     path.unlink(missing_ok=True)
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Before `bind`: Linux gives the file the socket's mode, so it is never open to others.
+    os.fchmod(one.fileno(), 0o600)
     one.bind(str(path))
-    path.chmod(0o600)
     one.listen(_BACKLOG)
     return one

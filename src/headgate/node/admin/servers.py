@@ -11,6 +11,8 @@ from starlette.types import ASGIApp
 
 from headgate.compile.settings import NodeSettings
 from headgate.node import logs
+from headgate.node.admin.gate import Gate
+from headgate.node.admin.limits import Places, most_connections
 from headgate.node.admin.server import AddressTakenError, AdminServer, open_tcp, open_unix
 from headgate.node.options import Options
 
@@ -26,7 +28,8 @@ class _Running:
 
 
 class AdminServers:
-    """Serves `admin_app` on loopback and the Unix socket, `metrics_app` where asked."""
+    """Serves `admin_app` on the Unix socket and, behind a token, on loopback; `metrics_app` where
+    asked."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -36,6 +39,10 @@ class AdminServers:
         self._prepared: dict[str, socket.socket] = {}
         self._wanted: dict[str, bool] = {}
         self._log_level = ""
+        self._token: str | None = None
+        self._wanted_token: str | None = None
+        self._places = {True: Places(most_connections()), False: Places(most_connections())}
+        """Of the Unix socket, and of all addresses."""
         self._record = Path(options.state_dir) / "admin.json"
 
     def start(self, admin: ASGIApp, metrics: ASGIApp, *, restore: bool) -> None:
@@ -43,9 +50,9 @@ class AdminServers:
 
         `restore`: also what the control process before us served, should the config be refused.
         """
-        self._apps = {True: admin, False: metrics}
+        self._apps = {True: Gate(admin, lambda: self._token), False: metrics}
         path = Path(self._options.state_dir) / "admin.sock"
-        self._serve(str(path), open_unix(path), is_admin=True)
+        self._start(str(path), open_unix(path), admin, is_admin=True)
         if restore:
             with contextlib.suppress(OSError, msgspec.MsgspecError, AddressTakenError):
                 before = msgspec.json.decode(self._record.read_bytes(), type=dict[str, bool])
@@ -56,6 +63,10 @@ class AdminServers:
         """What is served now, the Unix socket's path among them."""
         return list(self._running)
 
+    def connections(self) -> int:
+        """How many connections are open."""
+        return sum(len(places) for places in self._places.values())
+
     def prepare(self, settings: NodeSettings) -> list[str]:
         """Opens the addresses that are new; what is wrong with them."""
         options = self._options
@@ -63,6 +74,7 @@ class AdminServers:
         metrics = settings.metrics if options.metrics is None else options.metrics
         self._wanted = dict.fromkeys(metrics, False) | dict.fromkeys(admin, True)
         self._log_level = options.log_level or settings.log_level
+        self._wanted_token = settings.admin_token
         wrong: list[str] = []
         for address in self._wanted:
             if address not in self._running:
@@ -75,6 +87,7 @@ class AdminServers:
     def commit(self) -> None:
         """Serves what was prepared; stops what the config no longer names."""
         logs.configure(self._log_level)
+        self._token = self._wanted_token
         for address, is_admin in self._wanted.items():
             running = self._running.get(address)
             if running is not None and running.is_admin is not is_admin:
@@ -103,7 +116,10 @@ class AdminServers:
             await asyncio.wait(self._leaving, timeout=_GRACE_S)
 
     def _serve(self, address: str, one: socket.socket, *, is_admin: bool) -> None:
-        server = AdminServer(self._apps[is_admin], [one])
+        self._start(address, one, self._apps[is_admin], is_admin=is_admin)
+
+    def _start(self, address: str, one: socket.socket, app: ASGIApp, *, is_admin: bool) -> None:
+        server = AdminServer(app, [one], self._places[address.startswith("/")])
         task = asyncio.create_task(server.run_until_stopped())
         self._running[address] = _Running(is_admin, one, server, task)
 

@@ -45,6 +45,7 @@ _NODE: Final = (
     Parity("node.resolver.timeout", "differs", "with `resolve` only"),
     Parity("node.workers", "same", "worker processes"),
     Parity("node.admin", "same", "the node's own"),
+    Parity("node.admin_token", "same", "the node's own"),
     Parity("node.metrics", "same", "the node's own"),
     Parity("node.state_dir", "same", "the node's own"),
 )
