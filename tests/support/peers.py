@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,9 +15,13 @@ def peer(command: str) -> Path:
     """The program of that name. Without it the test is skipped by its name, or fails in CI."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), PLACES])
     found = shutil.which(command, path=path)
-    if found is not None:
-        return Path(found)
-    reason = f"{command} is missing: sudo make system-deps"
+    if found is None:
+        unavailable(f"{command} is missing: sudo make system-deps")
+    return Path(found)
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skips the test for what this machine lacks; fails it in CI, which must have everything."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

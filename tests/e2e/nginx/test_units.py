@@ -29,7 +29,7 @@ def test_systemd_understands_the_units_with_their_drop_ins(folder: Path, unit: s
         check=False,
     )
     said = [line for line in done.stderr.splitlines() if unit in line]
-    absent = "/usr/bin/headgate is not executable"
+    absent = "/opt/headgate/bin/headgate is not executable"
     assert [line for line in said if absent not in line] == []
 
 
