@@ -135,7 +135,11 @@ class Compiler:
             (source, problem)
             for source in self._sources.owners(key)
             if source.document is not None
-            for problem in stray(key[0], source.document.entry(*key))
+            for problem in stray(
+                key[0],
+                source.document.entry(*key),
+                is_named_empty=key[1] == "" and source.document.locate(key, "key") is not None,
+            )
         ]
         if found:
             self._stray[key] = found

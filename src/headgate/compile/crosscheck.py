@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+from headgate.compile.resolved import Ref
 from headgate.compile.unit import Unit
+from headgate.kernel.diagnostics import dotted
 from headgate.kernel.ids import ObjectName
 from headgate.kernel.nearest import nearest
 from headgate.model.config import SECTION_OF, SECTIONS
@@ -15,21 +17,24 @@ Names = Mapping[Kind, Collection[str]]
 """The names that are defined, whether or not their definitions are right."""
 
 
-def dangling(unit: Unit, key: str, names: Names) -> list[Problem]:
+def dangling(unit: Unit, key: str, names: Names) -> list[tuple[Ref, Problem]]:
     """References of a unit to objects that are not defined."""
-    out: list[Problem] = []
+    out: list[tuple[Ref, Problem]] = []
     for ref in unit.refs:
         known = names[ref.kind]
         if ref.name not in known:
             path = (unit.section.key, key, *ref.path)
-            out.append(_unknown(path, ref.kind, ref.name, known))
+            out.append((ref, _unknown(path, ref.kind, ref.name, known)))
     return out
 
 
 def _unknown(path: tuple[str | int, ...], kind: Kind, name: str, known: Iterable[str]) -> Problem:
     section = SECTIONS[SECTION_OF[kind]]
+    if not name:
+        return Problem(path, "the name is empty", f"write which {section.noun} is meant")
     near = nearest(name, known)
-    allowed = f'the nearest is "{near}"' if near else f"define it under [{section.key}.…]"
+    defined = f"define [{dotted((section.key, name))}]"
+    allowed = f'write "{near}", or {defined}' if near else defined
     return Problem(path, f'there is no {section.noun} "{name}"', allowed)
 
 
@@ -48,7 +53,9 @@ def taken_twice(listeners: Iterable[PlanEntry], others: Mapping[str, str]) -> li
             by = taken.setdefault(address, f'listener "{name}"')
             if by != f'listener "{name}"':
                 path = ("listeners", name, "address", index)
-                out.append(Problem(path, f'"{address}" is taken by {by}', "an address of its own"))
+                out.append(
+                    Problem(path, f'"{address}" is taken by {by}', "write an address of its own")
+                )
     return out
 
 
@@ -63,8 +70,8 @@ def raw_and_rewritten(
             out.append(
                 Problem(
                     ("routes", entry.key.name, "forward_path"),
-                    "the raw path cannot be forwarded: a middleware rewrites it",
-                    '"normalised", or no rewrite of the path on the route and its hosts',
+                    "a middleware rewrites the path, so the raw path cannot be forwarded",
+                    'write "normalised", or remove the rewrite from the route or its hosts',
                 )
             )
     return out

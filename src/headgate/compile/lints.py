@@ -1,10 +1,11 @@
-"""Warnings about a config that is right but hardly meant: nothing here refuses it."""
+"""Warnings about a valid config that is probably not what its author meant; none refuses it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
+from headgate.compile.lint_patterns import patterns
 from headgate.compile.loaded import Loaded
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity, dotted
 from headgate.model.config import SECTION_OF
@@ -45,6 +46,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
         return ()
     found = [*_unused_upstreams(loaded, plan), *_without_certificate(loaded, plan)]
     found += _not_applied(loaded, plan)
+    found += _suspect_patterns(loaded, plan)
     if shadows is not None:
         found += [_shadowed(loaded, shadow) for shadow in shadows(list(plan.objects.values()))]
     return tuple(sorted(found))
@@ -54,9 +56,11 @@ def _of(plan: Plan, kind: Kind) -> list[PlanEntry]:
     return sorted((e for k, e in plan.objects.items() if k.kind == kind), key=lambda e: e.key)
 
 
-def _warning(loaded: Loaded, kind: Kind, name: str, message: str, allowed: str) -> Diagnostic:
-    path: ConfigPath = (SECTION_OF[kind], name)
-    place = loaded.place(kind, name)
+def _warning(
+    loaded: Loaded, kind: Kind, name: str, message: str, allowed: str, at: ConfigPath = ()
+) -> Diagnostic:
+    path: ConfigPath = (SECTION_OF[kind], name, *at)
+    place = loaded.place(kind, name, *at)
     return Diagnostic(
         file=place.file if place else "",
         line=place.line if place else 0,
@@ -96,8 +100,21 @@ def _unused_upstreams(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
             used.update(part.upstream for part in action.split)
     for upstream in _of(plan, "upstream"):
         if upstream.key.name not in used:
-            allowed = "a route that forwards to it, or remove it"
-            yield _warning(loaded, "upstream", upstream.key.name, "no route uses it", allowed)
+            allowed = "write a route that forwards to it, or remove it"
+            yield _warning(
+                loaded, "upstream", upstream.key.name, "no route uses the upstream", allowed
+            )
+
+
+_VEILED: Final = ("the text has characters of a pattern", "write `regex` for an expression")
+
+
+def _suspect_patterns(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
+    for key, entry in plan.objects.items():
+        if key.kind == "route":
+            for at, text, *words in patterns(entry):
+                what, allowed = words if text not in loaded.secrets else _VEILED
+                yield _warning(loaded, "route", key.name, what, allowed, at)
 
 
 def _not_applied(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
@@ -111,8 +128,8 @@ def _not_applied(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
         line=place.line if place else 0,
         column=place.column if place else 0,
         path="node.nginx.mode",
-        message=f"nothing is applied in this mode: {count} routes of the config are not served",
-        allowed='`mode = "full"` or `mode = "guest"`, or remove them',
+        message=f"headgate applies nothing in this mode: {count} routes are not served",
+        allowed='write `mode = "full"` or `mode = "guest"`, or remove them',
         severity=Severity.WARNING,
     )
 
@@ -145,8 +162,8 @@ def _without_certificate(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
             if host == "*" or host in warned or _covered(host, certified):
                 continue
             warned.add(host)
-            message = f'no certificate is offered for "{host}" on TLS listener "{strict[0]}"'
-            allowed = f'`certificate` under [hosts."{host}"], or `unknown_sni = "default"`'
+            message = f'TLS listener "{strict[0]}" has no certificate for "{host}"'
+            allowed = f'write `certificate` in [hosts."{host}"], or `unknown_sni = "default"`'
             yield _warning(loaded, "route", entry.key.name, message, allowed)
 
 
@@ -165,6 +182,6 @@ def _shadowed(loaded: Loaded, shadow: Shadow) -> Diagnostic:
         loaded,
         "route",
         shadow.route,
-        f'it can never match: "{shadow.by}"{where} takes all its requests',
-        "a narrower match there, a priority here, or remove it",
+        f'the route can never match: "{shadow.by}"{where} takes all its requests',
+        "write a narrower match there or a priority here, or remove it",
     )

@@ -11,8 +11,8 @@ from headgate.compile.sources import EntryKey, Sources
 from headgate.compile.toplevel import stray
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.node import Node
-from headgate.model.nulls import without_nulls
-from headgate.model.problems import Problem, problems
+from headgate.model.nulls import nulls
+from headgate.model.problems import Problem, besides, problems
 from headgate.model.references import resolved
 from headgate.plan.kinds import SETTINGS_NAME
 from headgate.plan.plan import PlanEntry, entry
@@ -38,7 +38,9 @@ def node_unit(sources: Sources, env: Mapping[str, str]) -> NodeUnit:
     try:
         model = Node.model_validate(value)
     except ValidationError as wrong:
-        return NodeUnit(None, None, (*found, *problems(BASE, wrong)))
+        return NodeUnit(None, None, (*found, *besides(problems(BASE, wrong), found)))
+    if found:
+        return NodeUnit(None, None, tuple(found))
     out = settings(model)
     found += [Problem((*BASE, *p.path), p.message, p.allowed, p.where) for p in out.problems]
     if found or out.value is None:
@@ -56,8 +58,10 @@ def _read(
         return ()
     value: object = source.document.entry(*key)
     if key[1] == "":
-        return stray("node", value)
-    whole, found = without_nulls({key[1]: value}, BASE)
+        is_named_empty = source.document.locate(key, "key") is not None
+        return stray("node", value, is_named_empty=is_named_empty)
+    whole: object = {key[1]: value}
+    found = nulls(whole, BASE)
     if source.uses_environment:
         whole, missing = resolved(whole, BASE, env)
         found += missing

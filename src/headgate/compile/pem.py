@@ -11,20 +11,23 @@ _ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,EN
 def certificates(content: bytes) -> None:
     """Raises `Invalid` unless there is a PEM certificate."""
     if b"-----BEGIN CERTIFICATE-----" not in content:
-        raise Invalid("holds no certificate", "PEM with `-----BEGIN CERTIFICATE-----`, leaf first")
+        raise Invalid(
+            "holds no certificate", "name a PEM file with `-----BEGIN CERTIFICATE-----`, leaf first"
+        )
 
 
 def private_key(content: bytes) -> None:
     """Raises `Invalid` unless there is a PEM private key that is not encrypted."""
     if _ENCRYPTED.search(content):
-        raise Invalid("holds an encrypted key", "a key without passphrase")
+        raise Invalid("holds an encrypted key", "name a key without passphrase")
     if not _KEY.search(content):
-        raise Invalid("holds no private key", "PEM with `-----BEGIN PRIVATE KEY-----`")
+        raise Invalid("holds no private key", "name a PEM file with `-----BEGIN PRIVATE KEY-----`")
 
 
 def ocsp_response(content: bytes) -> None:
     """Raises `Invalid` unless it looks like DER (RFC 6960 §4.2.1)."""
     if not content.startswith(b"\x30"):
         raise Invalid(
-            "is not an OCSP response", "a response in DER, as `openssl ocsp -respout` writes"
+            "is not an OCSP response",
+            "name a response in DER, as `openssl ocsp -respout` writes it",
         )

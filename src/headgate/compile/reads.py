@@ -39,7 +39,7 @@ class Reads:
         try:
             return content.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
-            raise Invalid(f'"{path}" is not UTF-8 text', "a text file with one line") from None
+            raise Invalid(f'"{path}" is not UTF-8 text', "name a text file of one line") from None
 
     def hide(self, text: str) -> None:
         """Remembers a text of the plan that must not be shown."""
@@ -54,7 +54,7 @@ class Reads:
         """The id of a file's content once `check` let it pass; raises `Invalid`."""
         content = self._content(path)
         if len(content) > MAX_BLOB_BYTES:
-            raise Invalid(f'"{path}" has {len(content)} bytes', "at most 1 MiB")
+            raise Invalid(f'"{path}" has {len(content)} bytes', "name a file of at most 1 MiB")
         try:
             check(content)
         except Invalid as wrong:
@@ -71,7 +71,7 @@ class Reads:
         except OSError as wrong:
             why = (wrong.strerror or type(wrong).__name__).lower()
             raise Invalid(
-                f'"{place}" cannot be read: {why}', "a file that headgate may read"
+                f'"{place}" cannot be read: {why}', "name a file that headgate may read"
             ) from None
         self.seen[place] = blob_id(content)
         return content

@@ -7,10 +7,12 @@ from headgate.compile.node import NodeUnit
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey, Source, Sources
 from headgate.compile.table import UnitTable
-from headgate.kernel.diagnostics import Diagnostic, dotted
+from headgate.compile.toplevel import meant
+from headgate.kernel.diagnostics import Diagnostic, dotted, has_errors
 from headgate.model.config import SECTIONS
 from headgate.model.problems import Problem
 from headgate.model.text import position
+from headgate.plan.kinds import Kind
 
 Stray = Mapping[EntryKey, list[tuple[Source, Problem]]]
 
@@ -19,7 +21,7 @@ class Review:
     """Looks at what changed, and again at what was wrong before."""
 
     def __init__(self) -> None:
-        self._dangling: dict[EntryKey, list[Problem]] = {}
+        self._dangling: dict[EntryKey, list[tuple[Ref, Problem]]] = {}
         self._raw: set[EntryKey] = set()
 
     def diagnostics(
@@ -33,8 +35,11 @@ class Review:
         self._look(table)
         found = [p for unit in table.troubled.values() for p in unit.problems]
         found += node.problems
-        if not sources.wrong:
-            found += [p for problems in self._dangling.values() for p in problems]
+        is_whole = not has_errors(sources.wrong)
+        if is_whole:
+            known = _meant(stray)
+            refs = (pair for pairs in self._dangling.values() for pair in pairs)
+            found += [p for ref, p in refs if not _is_meant(known, ref)]
         found += taken_twice(table.entries("listener"), _own_addresses(node))
         raw = (u.plan for key in self._raw if (u := table.units.get(key)) and u.plan)
         found += raw_and_rewritten(raw, table.view())
@@ -42,6 +47,8 @@ class Review:
         out += [source.diagnostic(p) for pairs in stray.values() for source, p in pairs]
         out += [d for key in sources.shared for d in _twice(sources, key)]
         out += [_twin(sources, *pair) for pair in table.twins()]
+        if is_whole and not table.default_listeners() and "listener" not in _meant(stray):
+            out += _unserved(sources, table)
         return tuple(sorted(out))
 
     def _look(self, table: UnitTable) -> None:
@@ -84,6 +91,41 @@ def _located(sources: Sources, table: UnitTable, found: Iterable[Problem]) -> It
             yield source.diagnostic(problem)
 
 
+def _meant(stray: Stray) -> dict[Kind, set[str]]:
+    """Names of objects that stand below a misspelled section, "" for a section of another type.
+
+    What refers to them is not to blame.
+    """
+    out: dict[Kind, set[str]] = {}
+    for section, name in stray:
+        near = section if section in SECTIONS else meant(section)
+        if near is not None:
+            out.setdefault(SECTIONS[near].kind, set()).add(name)
+    return out
+
+
+def _is_meant(known: Mapping[Kind, set[str]], ref: Ref) -> bool:
+    names = known.get(ref.kind, ())
+    return ref.name in names or "" in names
+
+
+def _unserved(sources: Sources, table: UnitTable) -> list[Diagnostic]:
+    """One error for all routes that attach to the default listeners where there is none."""
+    if table.names["listener"]:
+        allowed = "write `listeners` here, or `default = true` on a listener"
+    else:
+        allowed = 'define [listeners.NAME] with `address = "127.0.0.1:8000"` and `default = true`'
+    keys = table.taking_defaults()
+    others = f", nor {len(keys) - 1} others" if len(keys) > 1 else ""
+    what = f"no listener serves the route{others}"
+    found = [
+        source.diagnostic(Problem(key, what, allowed, "key"))
+        for key in keys
+        if (source := sources.owner(key)) is not None
+    ]
+    return [min(found)] if found else []
+
+
 def _twice(sources: Sources, key: EntryKey) -> Iterable[Diagnostic]:
     """One error per further definition of a name, naming the place of the first."""
     if key[1] == "" or (key[0] not in SECTIONS and key[0] != "node"):
@@ -114,4 +156,4 @@ def _already(what: str, first: Source, key: EntryKey) -> Problem:
     if first.document is not None:
         line, column = position(first.document, key, "key")
         place = f"{first.name}:{line}:{column}"
-    return Problem(key, f"{what} is defined already at {place}", "one definition of a name", "key")
+    return Problem(key, f"{what} is already defined at {place}", "remove one of the two", "key")

@@ -5,7 +5,6 @@ from typing import Final
 
 from headgate.compile.objects import chain
 from headgate.compile.resolved import Ref, Resolved
-from headgate.model.problems import Problem
 from headgate.model.route import Route, RouteTimeouts
 from headgate.plan import objects as plan
 
@@ -34,10 +33,7 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
 
 def _listeners(model: Route, defaults: Sequence[str], out: Resolved) -> tuple[str, ...]:
     if model.listeners is None:
-        if not defaults:
-            allowed = "`listeners` here, or `default = true` on a listener"
-            out.problems.append(Problem((), "no listener serves the route", allowed))
-        return tuple(defaults)
+        return tuple(defaults)  # whether there are any is judged once for all routes
     for index, name in enumerate(model.listeners):
         out.refs.append(Ref("listener", name, ("listeners", index)))
     return tuple(sorted(set(model.listeners)))

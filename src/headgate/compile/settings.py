@@ -140,6 +140,8 @@ def _sink(model: AccessLog) -> plan.LogSink:
         return plan.LogSink(stdout=plan.StdoutSink())
     if sink.path is not None:
         if not sink.path.startswith("/"):
-            raise Invalid(f'"{sink.path}" is not an absolute path', "a path that begins with /")
+            raise Invalid(
+                f'"{sink.path}" is not an absolute path', "write a path that begins with /"
+            )
         return plan.LogSink(file=plan.FileSink(path=sink.path))
     return plan.LogSink(syslog=plan.SyslogSink(address=sink.syslog or ""))

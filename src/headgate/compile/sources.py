@@ -7,7 +7,8 @@ from pathlib import PurePath
 from typing import Final
 
 from headgate._core import Document, parse_text
-from headgate.kernel.diagnostics import Diagnostic, dotted
+from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
+from headgate.kernel.nearest import listed
 from headgate.model import environment
 from headgate.model.files import Files
 from headgate.model.problems import Problem
@@ -54,6 +55,10 @@ class Source:
         """The entries it defines."""
         return self.document.changes(_EMPTY)[0] if self.document else []
 
+    def sections(self) -> set[str]:
+        """The top-level keys it has."""
+        return {section for section, _ in self.keys()}
+
     def defines(self, key: EntryKey) -> bool:
         """Whether it defines that entry."""
         return self.document is not None and self.document.defines(*key)
@@ -92,15 +97,22 @@ class Gathering:
                 continue
             patterns = [path / f"*{suffix}" for suffix in SUFFIXES]
             self.globs.update(patterns)
-            for found in sorted(f for pattern in patterns for f in self._files.glob(pattern)):
+            documents = sorted(f for pattern in patterns for f in self._files.glob(pattern))
+            if not documents:
+                message = "the directory holds no config"
+                allowed = f"put a file into it that ends in {listed(SUFFIXES, quote=False)}"
+                self.wrong.append(Diagnostic(file=str(path), message=message, allowed=allowed))
+            for found in documents:
                 self._add(found)
         self._refuse_nothing(paths)
 
     def _refuse_nothing(self, paths: Sequence[PurePath]) -> None:
         """A file that was emptied and a directory in a file's place are no wish to stop serving."""
-        if paths and not any(s.wrong or s.content.strip() for s in self.sources.values()):
-            message = "there is no config in it"
-            self.wrong.append(Diagnostic(file=str(paths[0]), message=message))
+        if self.wrong or any(s.wrong or s.content.strip() for s in self.sources.values()):
+            return
+        if paths:
+            message, allowed = "there is no config in it", "write at least one section"
+            self.wrong.append(Diagnostic(file=str(paths[0]), message=message, allowed=allowed))
 
     def _add(self, path: PurePath) -> None:
         if path in self.sources:
@@ -109,7 +121,10 @@ class Gathering:
             content = self._files.read(path)
         except OSError as wrong:
             why = (wrong.strerror or type(wrong).__name__).lower()
-            diagnostic = Diagnostic(file=str(path), message=f"cannot be read: {why}")
+            allowed = "name a file that headgate may read"
+            diagnostic = Diagnostic(
+                file=str(path), message=f"the file cannot be read: {why}", allowed=allowed
+            )
             self.sources[path] = Source(path, b"", None, (diagnostic,))
             return
         before = self._before.get(path)
@@ -124,29 +139,51 @@ class Gathering:
         self._include(before)
 
     def _include(self, source: Source) -> None:
-        for index, pattern in enumerate(_includes(source)):
+        for index, pattern in _includes(source):
             place = source.path.parent / pattern
             if any(c in str(place.parent) for c in _WILD):
-                allowed = "`*` and `?` in the last part of the path only"
+                allowed = "write `*` and `?` in the last part of the path only"
                 self._refuse(source, index, f'"{pattern}" has a directory with wildcards', allowed)
                 continue
             found = self._files.glob(place)
             self.globs.add(place)
-            if not found and not any(c in place.name for c in _WILD):
-                self._refuse(source, index, f'"{pattern}" does not exist', "an existing file")
+            if not found:
+                self._matches_nothing(source, index, pattern)
             for path in found:
                 self._add(path)
 
-    def _refuse(self, source: Source, index: int, message: str, allowed: str) -> None:
-        problem = Problem(("include", index), message, allowed)
+    def _matches_nothing(self, source: Source, index: int, pattern: str) -> None:
+        """An error, but for a pattern beside other things: its directory may be empty for now."""
+        place = source.path.parent / pattern
+        severity = Severity.ERROR
+        if any(c in place.name for c in _WILD):
+            what, allowed = "matches no file", "write a pattern that does, or remove it"
+            if source.sections() - {"include"}:
+                severity = Severity.WARNING
+        elif self._files.is_directory(place):
+            what, allowed = "is a directory", f'write "{pattern.rstrip("/")}/*.toml"'
+        else:
+            what, allowed = "does not exist", "name an existing file, or remove it"
+        self._refuse(source, index, f'"{pattern}" {what}', allowed, severity)
+
+    def _refuse(
+        self,
+        source: Source,
+        index: int,
+        message: str,
+        allowed: str,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        problem = Problem(("include", index), message, allowed, severity=severity)
         self.wrong.append(source.diagnostic(problem))
 
 
-def _includes(source: Source) -> Sequence[str]:
+def _includes(source: Source) -> Sequence[tuple[int, str]]:
     if not source.defines(("include", "")) or source.document is None:
         return ()
     value = source.document.entry("include", "")
-    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else ()
+    items = enumerate(value) if isinstance(value, list) else ()
+    return [(index, item) for index, item in items if isinstance(item, str)]
 
 
 def from_environment(env: Mapping[str, str]) -> Source:

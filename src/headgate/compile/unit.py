@@ -17,13 +17,14 @@ from headgate.compile.written import written_refs
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import BlobId
+from headgate.kernel.nearest import nearest
 from headgate.model.choice import Middleware
 from headgate.model.config import Entry, Section
 from headgate.model.hidden import hidden_texts
 from headgate.model.host import Host
 from headgate.model.listener import Listener
-from headgate.model.nulls import without_nulls
-from headgate.model.problems import Problem, problems
+from headgate.model.nulls import nulls
+from headgate.model.problems import Problem, besides, problems
 from headgate.model.references import resolved
 from headgate.model.route import Route
 from headgate.model.tls import Certificate, TlsPolicy
@@ -79,9 +80,11 @@ def unit(section: Section, key: str, value: object, context: Context) -> Unit:
     try:
         name = section.name(key)
     except Invalid as wrong:
-        return Unit(section, key, problems=(Problem(base, wrong.what, wrong.allowed, "key"),))
+        problem = Problem(base, wrong.what, wrong.allowed, "key")
+        is_default = _may_be_default(section, value)
+        return Unit(section, key, problems=(problem,), is_default_listener=is_default)
     if context.source.may_hold_null:
-        value, found = without_nulls(value, base)
+        found = nulls(value, base)
     if context.env is not None:
         value, missing = resolved(value, base, context.env)
         found += missing
@@ -90,10 +93,44 @@ def unit(section: Section, key: str, value: object, context: Context) -> Unit:
     try:
         model = section.validate(value, context=context.reads)
     except ValidationError as wrong:
-        found += problems(base, wrong)
-        refs = written_refs(section.kind, value)
-        return Unit(section, name, refs=refs, problems=found, seen=context.reads.seen)
-    return _compiled(section, name, base, model, context, found)
+        found += besides(problems(base, wrong), found)
+        return _wrong(section, name, value, context, found)
+    if found:
+        return _wrong(section, name, value, context, found)
+    return _compiled(section, name, base, model, context)
+
+
+def _wrong(
+    section: Section, name: str, value: object, context: Context, found: tuple[Problem, ...]
+) -> Unit:
+    """What is known of an entry with a mistake: others may refer to it, and it to others."""
+    return Unit(
+        section,
+        name,
+        refs=written_refs(section.kind, value),
+        problems=found,
+        seen=context.reads.seen,
+        is_default_listener=_may_be_default(section, value),
+        takes_default_listeners=section.kind == "route" and _takes_defaults(value),
+    )
+
+
+def _may_be_default(section: Section, value: object) -> bool:
+    """Whether a listener with a mistake may be meant as default: its routes are not to blame."""
+    if section.kind != "listener":
+        return False
+    if not isinstance(value, dict):
+        return True
+    keys = (str(key) for key in value)
+    written = next((key for key in keys if nearest(key, ("default",)) is not None), None)
+    return written is not None and value[written] is not False
+
+
+def _takes_defaults(value: object) -> bool:
+    """Whether a route with a mistake names no listeners of its own."""
+    if not isinstance(value, dict):
+        return False
+    return not any(nearest(str(key), ("listeners",)) is not None for key in value)
 
 
 def _compiled(
@@ -102,14 +139,14 @@ def _compiled(
     base: ConfigPath,
     model: Entry,
     context: Context,
-    found: tuple[Problem, ...],
 ) -> Unit:
     if isinstance(model, Middleware):
         out = objects.middleware(model)
     else:
         out = _COMPILE[type(model)](model, context)
+    found: tuple[Problem, ...] = ()
     if out.problems:
-        found += tuple(
+        found = tuple(
             Problem((*base, *p.path), p.message, p.allowed, p.where) for p in out.problems
         )
     plan = None

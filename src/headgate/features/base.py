@@ -1,9 +1,17 @@
 """What every feature's options share, and the shapes features come in."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Iterator, Sequence, Set
+from typing import ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
@@ -17,21 +25,94 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class OneOf(Options):
+class Checked(Options):
+    """A table whose keys may contradict each other.
+
+    A wrong value hides no contradiction: keys with a wrong value count as written.
+    """
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """What the keys together get wrong.
+
+        `wrong` are the keys that are written and not in the model: those with a wrong value, by
+        the name of their field, and those that no table has.
+        """
+        yield from ()
+
+    @classmethod
+    def may_lack(cls, wrong: Set[str]) -> bool:
+        """Whether a key that is not written can be called missing: no other may be meant as it."""
+        return wrong <= cls.model_fields.keys()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            model = handler(value)
+        except ValidationError as error:
+            raise _with_contradictions(value, handler, error) from None
+        found = list(model.contradictions(_NOTHING))
+        if found:
+            raise _errors(cls.__name__, [], found, value)
+        return model
+
+
+_NOTHING: Set[str] = frozenset()
+T = TypeVar("T", bound=Checked)
+
+
+def _with_contradictions(
+    value: object, handler: ModelWrapValidatorHandler[T], error: ValidationError
+) -> ValidationError:
+    """The errors of single keys, and what the keys together get wrong besides."""
+    before = error.errors(include_url=False)
+    keys = {str(one["loc"][0]) for one in before if one["loc"]}
+    if not isinstance(value, dict) or not keys <= value.keys():
+        return error  # no table at all, or a key is missing
+    try:
+        model = handler({key: item for key, item in value.items() if key not in keys})
+    except ValidationError:
+        return error
+    names = {field.alias or name: name for name, field in type(model).model_fields.items()}
+    found = list(model.contradictions({names.get(key, key) for key in keys}))
+    return _errors(error.title, before, found, value) if found else error
+
+
+def _errors(
+    title: str, before: list[ErrorDetails], found: list[Invalid], value: object
+) -> ValidationError:
+    lines = [
+        InitErrorDetails(
+            type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {})
+        )
+        for one in before
+    ]
+    lines += [
+        InitErrorDetails(type="value_error", loc=(), input=value, ctx={"error": wrong})
+        for wrong in found
+    ]
+    return ValidationError.from_exception_data(title, lines)
+
+
+def excluding(given: Sequence[str], allowed: str) -> Invalid:
+    """The contradiction of keys that exclude each other."""
+    return Invalid(f"{listed(given, joined='and')} exclude each other", allowed)
+
+
+class OneOf(Checked):
     """A table of which exactly one key is given."""
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "OneOf":
-        if len(self.__pydantic_fields_set__) != 1:
-            keys = type(self).model_fields
-            given = [key for key in keys if key in self.model_fields_set]
-            raise Invalid(
-                f"{listed(given).replace(' or ', ' and ')} exclude each other"
-                if given
-                else "the table is empty",
-                f"exactly one of {listed(keys)}",
-            )
-        return self
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """None, or that not exactly one key is given."""
+        if not wrong and len(self.__pydantic_fields_set__) == 1:
+            return
+        keys = type(self).model_fields
+        given = [key for key in keys if key in self.model_fields_set or key in wrong]
+        allowed = f"write exactly one of {listed(keys)}"
+        if len(given) > 1:
+            yield excluding(given, allowed)
+        elif not given and self.may_lack(wrong):
+            yield Invalid("the table is empty", allowed)
 
     @property
     def chosen(self) -> str:
@@ -40,7 +121,7 @@ class OneOf(Options):
         return key
 
 
-class MiddlewareOptions(Options, ABC):
+class MiddlewareOptions(Checked, ABC):
     """Options of a middleware."""
 
     key: ClassVar[str]

@@ -1,5 +1,6 @@
 """Regular expressions, judged by the core's own code that will match them."""
 
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 from pydantic import WithJsonSchema
@@ -12,7 +13,7 @@ from headgate.plan.codec import encode
 from headgate.plan.middleware import MiddlewareUse, PathRewrite, RegexRewrite, Respond, Rewrite
 from headgate.plan.objects import Action, Match, PathMatch, Route
 
-_GROUPS: Final = "`$1` or `${name}` for a group of the expression, `$$` for a dollar sign"
+_GROUPS: Final = "write `$1` or `${name}` for a group of the expression, `$$` for a dollar sign"
 _ANSWER: Final = Action(respond=Respond(status=204))
 
 
@@ -29,12 +30,12 @@ def pattern(text: str) -> str:
     return text
 
 
-def check_replacement(regex: str, replacement: str) -> None:
-    """Raises `Invalid` at `regex` or `with` for what the core would not rewrite by."""
+def replacement_faults(regex: str, replacement: str) -> Iterator[Invalid]:
+    """What the core would not rewrite by, at `regex` or `with`."""
     rewrite = Rewrite(path=PathRewrite(regex=RegexRewrite(regex, replacement)))
     route = Route(("*",), ("any",), _ANSWER, middlewares=(MiddlewareUse(rewrite=rewrite),))
     for key, message in _complaints(route):
-        raise Invalid(message, REGEX_ALLOWED if key == "regex" else _GROUPS, at=key)
+        yield Invalid(message, REGEX_ALLOWED if key == "regex" else _GROUPS, at=(key,))
 
 
 def _complaints(route: Route) -> list[tuple[str, str]]:

@@ -106,7 +106,7 @@ def _count_or_off(value: object) -> object:
         return count
     raise Invalid(
         f"{syntax.described(value)} is not a limit",
-        f'a whole number from 1 to {syntax.MAX_COUNT}, or "off"',
+        f'write a whole number from 1 to {syntax.MAX_COUNT}, or "off"',
     )
 
 
@@ -151,7 +151,7 @@ HostPattern = Annotated[
 ]
 HostName = Annotated[
     str,
-    parsed(syntax.host_name, "a host", syntax.HOST_ALLOWED),
+    parsed(syntax.host_name, "a host", syntax.HOST_NAME_ALLOWED),
     WithJsonSchema({"type": "string", "format": "host"}),
 ]
 HeaderName = Annotated[

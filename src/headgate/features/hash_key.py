@@ -7,7 +7,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from headgate.features import syntax
 from headgate.kernel.errors import Invalid
 
-KEY_ALLOWED: Final = '"client_ip", "path", "header:NAME" or "cookie:NAME"'
+KEY_ALLOWED: Final = 'write "client_ip", "path", "header:NAME" or "cookie:NAME"'
 
 
 def _key(value: object) -> str:

@@ -7,14 +7,17 @@ from typing import Final
 from headgate.kernel.errors import Invalid
 
 MAX_COUNT: Final = 4_294_967_295
-HOST_ALLOWED: Final = '"a.example", "*.example", "*", or an address such as "[::1]"'
-HEADER_NAME_ALLOWED: Final = 'letters, digits and hyphens, such as "x-tenant" (RFC 9110 §5.1)'
-METHOD_ALLOWED: Final = 'an upper-case method such as "GET"'
-CIDR_ALLOWED: Final = 'a network or an address: "10.0.0.0/8", "2001:db8::/32", "192.0.2.7"'
-LISTEN_ALLOWED: Final = 'an IP address and a port: "127.0.0.1:8000", "0.0.0.0:80", "[::]:443"'
-ENDPOINT_ALLOWED: Final = '"host:port", "192.0.2.7:80", "[::1]:80" or "unix:/path"'
-PATH_ALLOWED: Final = 'a normalised path such as "/v1/items"'
-REGEX_ALLOWED: Final = 'an expression for the whole text, such as "/items/[0-9]+"'
+HOST_ALLOWED: Final = 'write "a.example", "*.example", "*", or an address such as "[::1]"'
+HOST_NAME_ALLOWED: Final = 'write a name such as "a.example", or an address such as "[::1]"'
+HEADER_NAME_ALLOWED: Final = 'write letters, digits and hyphens, such as "x-tenant" (RFC 9110 §5.1)'
+METHOD_ALLOWED: Final = 'write an upper-case method such as "GET"'
+CIDR_ALLOWED: Final = 'write a network or an address: "10.0.0.0/8", "2001:db8::/32", "192.0.2.7"'
+LISTEN_ALLOWED: Final = 'write an IP address and a port: "127.0.0.1:8000", "0.0.0.0:80", "[::]:443"'
+ENDPOINT_ALLOWED: Final = 'write "host:port", "192.0.2.7:80", "[::1]:80" or "unix:/path"'
+PATH_ALLOWED: Final = 'write a normalised path such as "/v1/items"'
+REGEX_ALLOWED: Final = 'write an expression for the whole text, such as "/items/[0-9]+"'
+
+_REFUSED_PATH: Final = "write another path: requests with such a path are answered with 400"
 
 _LABELS = re.compile(
     r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -24,6 +27,7 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*")
 _SIMPLE_PATH = re.compile(r"(?:/[A-Za-z0-9_-]+)+")
 _DOTTED_OR_DOUBLED = re.compile(r"//|/\.\.?(?:/|$)")
 _DOTTED = re.compile(r"/\.\.?(?:/|$)")
+_PATTERN = re.compile(r"[\\\[\]{}^|]")
 _UNRESERVED_ENCODED = re.compile(r"%(?:2D|2E|5F|7E|3[0-9]|[46][1-9A-F]|[57][0-9A])")
 _HOST_PORT = re.compile(r"(.+):([0-9]{1,5})")
 _COMMON_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -43,7 +47,7 @@ def described(value: object) -> str:
     return "a table" if isinstance(value, dict) else "a list"
 
 
-def host_name(text: str) -> str:
+def host_name(text: str, allowed: str = HOST_NAME_ALLOWED) -> str:
     """A host in lower case without trailing dot; IPv6 in brackets, in its shortest form."""
     name = text.lower().removesuffix(".")
     if _LABELS.fullmatch(name) and len(name) <= _MAX_HOST:
@@ -52,12 +56,25 @@ def host_name(text: str) -> str:
         try:
             return f"[{_ipv6(name[1:-1])}]"
         except AddressValueError:
-            raise Invalid(f'"{text}" is not an IPv6 address', HOST_ALLOWED) from None
+            raise Invalid(f'"{text}" is not an IPv6 address', allowed) from None
     if not name.isascii():
         raise Invalid(f'"{text}" is not ASCII', _ascii_form(name))
+    if name.count(":") > 1 and not name.startswith("["):
+        raise Invalid(f'"{text}" is not a host', _bracketed(name, allowed))
     if _HOST_PORT.fullmatch(name):
-        raise Invalid(f'"{text}" has a port', "the host alone; the listener chooses the port")
-    raise Invalid(f'"{text}" is not a host', HOST_ALLOWED)
+        alone = "write the host alone: the port is that of the listener"
+        raise Invalid(f'"{text}" has a port', alone)
+    if "/" in name:
+        raise Invalid(f'"{text}" is not a host', f"{allowed}; scheme and path belong elsewhere")
+    raise Invalid(f'"{text}" is not a host', allowed)
+
+
+def _bracketed(name: str, allowed: str) -> str:
+    """What to write for an IPv6 address without brackets."""
+    try:
+        return f'write an IPv6 address in brackets: "[{_ipv6(name)}]"'
+    except AddressValueError:
+        return allowed
 
 
 def _ascii_form(name: str) -> str:
@@ -73,7 +90,7 @@ def authority(text: str) -> str:
     if not colon or text.endswith("]"):
         return host_name(text)
     if not port.isdecimal():
-        raise Invalid(f'"{text}" is not a host', f'{HOST_ALLOWED}, with or without ":port"')
+        raise Invalid(f'"{text}" is not a host', f'{HOST_NAME_ALLOWED}, with or without ":port"')
     return f"{host_name(host)}:{_port(text, port)}"
 
 
@@ -82,10 +99,10 @@ def host_pattern(text: str) -> str:
     if text == "*" or (len(text) <= _MAX_HOST and _LABELS.fullmatch(text)):
         return text
     if text.startswith("*.") and "*" not in text[1:]:
-        return f"*.{host_name(text[2:])}"
+        return f"*.{host_name(text[2:], HOST_ALLOWED)}"
     if "*" in text:
         raise Invalid(f'"{text}" has a `*` that is not its first label alone', HOST_ALLOWED)
-    return host_name(text)
+    return host_name(text, HOST_ALLOWED)
 
 
 def header_name(text: str) -> str:
@@ -102,7 +119,7 @@ def method(text: str) -> str:
     if not _TOKEN.fullmatch(text) or text != text.upper():
         raise Invalid(f'"{text}" is not a method', f"{METHOD_ALLOWED} (methods are case-sensitive)")
     if text in ("CONNECT", "TRACE"):
-        raise Invalid(f"{text} is always answered 405", "a method that is forwarded")
+        raise Invalid(f"{text} is always answered with 405", "write a method that is forwarded")
     return text
 
 
@@ -118,7 +135,7 @@ def cidr(text: str) -> str:
         meant = ip_network(text, strict=False)
     except ValueError:
         raise Invalid(f'"{text}" is not a network', CIDR_ALLOWED) from None
-    raise Invalid(f'"{text}" has bits beyond its mask', f'the network is "{meant}"')
+    raise Invalid(f'"{text}" has bits beyond its mask', f'write "{meant}"')
 
 
 def _ipv6(text: str) -> IPv6Address:
@@ -144,8 +161,21 @@ def listen_address(text: str) -> str:
             return f"[{_ipv6(host[1:-1])}]:{port}"
         return f"{IPv4Address(host)}:{port}"
     except AddressValueError:
-        why = "IPv6 is written in brackets: " if ":" in host else ""
-        raise Invalid(f'"{text}" is not an address to listen on', why + LISTEN_ALLOWED) from None
+        raise Invalid(
+            f'"{text}" is not an address to listen on', _listen_meant(host, port)
+        ) from None
+
+
+def _listen_meant(host: str, port: int) -> str:
+    """What to write for a host that is not an address, or an IPv6 address without brackets."""
+    if host == "localhost":
+        return f'write "127.0.0.1:{port}" or "[::1]:{port}"'
+    if host == "*":
+        return f'write "0.0.0.0:{port}" or "[::]:{port}" for every address'
+    try:
+        return f'write an IPv6 address in brackets: "[{_ipv6(host)}]:{port}"'
+    except AddressValueError:
+        return LISTEN_ALLOWED
 
 
 def is_loopback(address: str) -> bool:
@@ -161,7 +191,11 @@ def endpoint_address(text: str) -> str:
         return text
     if "://" in text:
         rest = text.partition("://")[2]
-        raise Invalid(f'"{text}" is a URL', f'the address alone, "{rest.partition("/")[0]}"')
+        alone = rest.partition("/")[0]
+        if not _HOST_PORT.fullmatch(alone):
+            alone += ":443" if text.startswith("https") else ":80"
+        tls = "; TLS is the upstream's `tls = {}`" if text.startswith("https") else ""
+        raise Invalid(f'"{text}" is a URL', f'write the address alone, "{alone}"{tls}')
     found = _HOST_PORT.fullmatch(text)
     if not found:
         raise Invalid(f'"{text}" has no port', ENDPOINT_ALLOWED)
@@ -175,7 +209,7 @@ def endpoint_address(text: str) -> str:
 def _port(text: str, digits: str) -> int:
     port = int(digits)
     if not 0 < port <= 65_535:  # noqa: PLR2004 - the range of a port
-        raise Invalid(f'"{text}" has port {port}', "a port from 1 to 65535")
+        raise Invalid(f'"{text}" has port {port}', "write a port from 1 to 65535")
     return port
 
 
@@ -190,12 +224,18 @@ def routed_path(text: str) -> str:
             _check_encoded(text)
         return text
     if "?" in text or "#" in text:
-        raise Invalid(f'"{text}" has a query or fragment', "the path alone; see `query`")
+        raise Invalid(
+            f'"{text}" has a query or fragment',
+            "write the path alone; the query is matched by `query`",
+        )
+    if _PATTERN.search(text):
+        allowed = "write a path as it is, or an expression where `regex` is possible"
+        raise Invalid(f'"{text}" has characters of a pattern', allowed)
     if _DOTTED_OR_DOUBLED.search(text):
         raise Invalid(f'"{text}" has empty or dot segments', f"{PATH_ALLOWED}, without them")
     raise Invalid(
         f'"{text}" has characters that paths carry percent-encoded',
-        f"{PATH_ALLOWED}, others as %XX in upper-case hex",
+        f"{PATH_ALLOWED}, other characters as %XX in upper-case hex",
     )
 
 
@@ -204,9 +244,9 @@ def _check_encoded(text: str) -> None:
     if _UNRESERVED_ENCODED.search(text):
         raise Invalid(f'"{text}" encodes a character that needs none', PATH_ALLOWED)
     if "%00" in text or "%5C" in text:
-        raise Invalid(f'"{text}" has a NUL or a backslash', "requests with such a path get 400")
+        raise Invalid(f'"{text}" has a NUL or a backslash', _REFUSED_PATH)
     if _DOTTED.search(text.replace("%2F", "/")):
-        raise Invalid(f'"{text}" hides dot segments', "requests with such a path get 400")
+        raise Invalid(f'"{text}" hides dot segments', _REFUSED_PATH)
 
 
 def regex(text: str) -> str:

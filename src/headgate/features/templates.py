@@ -33,8 +33,8 @@ VARIABLES: Final[dict[str, str]] = {
 }
 """The variables of templates and what each stands for."""
 
-DOLLAR_ALLOWED: Final = "a variable is written `${name}`, a dollar sign `$$`"
-PATH_TEXT_ALLOWED: Final = 'a path such as "/new${path}", without query'
+DOLLAR_ALLOWED: Final = "write a variable as `${name}`, a dollar sign as `$$`"
+PATH_TEXT_ALLOWED: Final = 'write a path such as "/new${path}", without query'
 
 _PIECE = re.compile(r"(?P<text>[^$]+)|\$(?:(?P<dollar>\$)|\{(?P<name>[^}]*)\}|(?P<number>[0-9]+))")
 _NOT_IN_PATHS = re.compile(r"[?#\\\x00-\x20]|[^\x00-\x7f]")
@@ -67,7 +67,7 @@ def template(text: str) -> str:
             if kind == "name":
                 _variable(name)
             elif kind == "number":
-                raise Invalid(f"`${name}` is known to `rewrite.with` only", DOLLAR_ALLOWED)
+                raise Invalid(f"`${name}` has a meaning in `rewrite.with` only", DOLLAR_ALLOWED)
     return text
 
 
@@ -79,9 +79,9 @@ def _variable(name: str) -> None:
         syntax.header_name(header)
         return
     near = nearest(name, VARIABLES)
-    hint = f"the nearest is ${{{near}}}; " if near else ""
     known = listed(VARIABLES, quote=False, most=len(VARIABLES))
-    raise Invalid(f"there is no variable ${{{name}}}", f"{hint}known are {known}")
+    allowed = f"write ${{{near}}}" if near else f"write one of {known}"
+    raise Invalid(f"there is no variable ${{{name}}}", allowed)
 
 
 def _literal(text: str) -> str | None:
@@ -101,7 +101,7 @@ def escaped(text: str) -> str:
 def header_value(text: str) -> str:
     """A template of one line without controls (RFC 9110 §5.5)."""
     if any(c < " " and c != "\t" for c in text) or "\x7f" in text:
-        raise Invalid("the value has control characters", "one line of visible text")
+        raise Invalid("the value has control characters", "write one line of visible text")
     return template(text)
 
 
@@ -124,14 +124,17 @@ def check_path_text(plain: str) -> None:
     """Raises `Invalid` for what may not stand in a path."""
     found = _NOT_IN_PATHS.search(plain)
     if found:
-        raise Invalid(f"a path may not hold {found[0]!r}", PATH_TEXT_ALLOWED)
+        raise Invalid(f"a path cannot hold {found[0]!r}", PATH_TEXT_ALLOWED)
 
 
 def replacement(text: str) -> str:
     """What a regex rewrite puts in: `$1` and `${name}` are groups; the core knows which exist."""
     first = next(pieces(text), None)
     if first is None or (first.kind == "text" and not first.text.startswith("/")):
-        raise Invalid(f"{syntax.described(text)} does not begin with a slash", 'such as "/new/$1"')
+        raise Invalid(
+            f"{syntax.described(text)} does not begin with a slash",
+            'write a path such as "/new/$1"',
+        )
     for kind, plain in pieces(text):
         if kind == "text":
             check_path_text(plain)
@@ -154,8 +157,10 @@ def bare_host_template(text: str) -> str:
 
 _SCHEMA: Final = WithJsonSchema({"type": "string", "format": "template"})
 
-Template = Annotated[str, parsed(template, "text", "text in quotes"), _SCHEMA]
-PathTemplate = Annotated[str, parsed(path_template, "a path", "text in quotes"), _SCHEMA]
-HostTemplate = Annotated[str, parsed(host_template, "a host", "text in quotes"), _SCHEMA]
-BareHostTemplate = Annotated[str, parsed(bare_host_template, "a host", "text in quotes"), _SCHEMA]
-Replacement = Annotated[str, parsed(replacement, "a replacement", "text in quotes"), _SCHEMA]
+Template = Annotated[str, parsed(template, "text", "write text in quotes"), _SCHEMA]
+PathTemplate = Annotated[str, parsed(path_template, "a path", "write text in quotes"), _SCHEMA]
+HostTemplate = Annotated[str, parsed(host_template, "a host", "write text in quotes"), _SCHEMA]
+BareHostTemplate = Annotated[
+    str, parsed(bare_host_template, "a host", "write text in quotes"), _SCHEMA
+]
+Replacement = Annotated[str, parsed(replacement, "a replacement", "write text in quotes"), _SCHEMA]

@@ -29,7 +29,7 @@ _OURS = frozenset(
 
 def _only_true(value: object) -> bool:
     if value is not True:
-        raise Invalid(f"{syntax.described(value)} means nothing here", "true, the only value")
+        raise Invalid(f"{syntax.described(value)} means nothing here", "write true, the only value")
     return True
 
 
@@ -72,7 +72,9 @@ def _header_value(value: object, info: ValidationInfo) -> str:
         secret = templates.escaped(context.secret(value["file"]))
         context.hide(secret)
         return templates.header_value(secret)
-    raise Invalid(f"{syntax.described(value)} is not a header's value", 'text, or { file = "…" }')
+    raise Invalid(
+        f"{syntax.described(value)} is not a header's value", 'write text, or { file = "…" }'
+    )
 
 
 HeaderValue = Annotated[
@@ -99,7 +101,9 @@ HeaderValue = Annotated[
 
 def _editable(name: str) -> str:
     if name in _OURS:
-        raise Invalid(f'"{name}" belongs to the connection', "headgate sets it by itself")
+        raise Invalid(
+            f'"{name}" belongs to the connection', "leave it out: headgate sets it by itself"
+        )
     return name
 
 
@@ -123,7 +127,11 @@ def _distinct(value: object) -> object:
         for key in value:
             before = seen.setdefault(str(key).lower(), key)
             if before is not key:
-                raise Invalid(f'"{before}" and "{key}" are one header', "each header once")
+                raise Invalid(
+                    f'"{before}" and "{key}" are one header',
+                    "write each header once",
+                    at=(str(key),),
+                )
     return value
 
 

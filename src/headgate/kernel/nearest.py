@@ -1,22 +1,30 @@
-"""The nearest known name to one that is not known, for "did you mean"."""
+"""The known name that an unknown one was meant as, for "did you mean"; and words as prose."""
 
+import re
 from collections.abc import Iterable
-from difflib import SequenceMatcher, get_close_matches
 
 _STEM = 3
-"""Shortest beginning that says something."""
+"""Shortest beginning or end that says something."""
 
 _MANY = 2_000
 """Above this many names only those that share a first or last letter are compared: the exact
 comparison is quadratic and a config can have tens of thousands of names."""
 
+_NUMBER = re.compile(r"[0-9]+")
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name most like `word`, or None when none is like it.
+    """The known name that `word` is a misspelling or a part of, or None when there is none.
+
+    Names that differ in their numbers alone are different names, not misspellings.
 
     >>> nearest("upstraem", ["upstream", "split", "respond"])
     'upstream'
-    >>> nearest("x", ["upstream"]) is None
+    >>> nearest("cert", ["cert_file", "key_file"])
+    'cert_file'
+    >>> nearest("auth", ["match", "path"]) is None
+    True
+    >>> nearest("1.1", ["1.2", "1.3"]) is None
     True
     """
     names = [name for name in known if name]
@@ -27,18 +35,51 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         names = [n for n in names if len(n) in lengths and (n[0] == word[0] or n[-1] == word[-1])][
             :_MANY
         ]
-    folded = {name.lower(): name for name in names}
-    found = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else _beginning(word, names)
+    folded, best = word.lower(), None
+    # Words of one or two letters are too short to be misspelled recognisably.
+    least = max(1, len(word) // 4) + 1 if len(word) >= _STEM else 1
+    for name in names:
+        low = name.lower()
+        if abs(len(low) - len(folded)) >= least or _is_another_number(folded, low):
+            continue
+        if (steps := _steps(folded, low)) < least:
+            least, best = steps, name
+    return best or _part(folded, names)
 
 
-def _beginning(word: str, names: Iterable[str]) -> str | None:
-    """A name that begins like the word, or the other way round (`cert` for `cert_file`)."""
-    like = [n for n in names if len(word) >= _STEM and (n.startswith(word) or word.startswith(n))]
-    return max(like, key=lambda n: SequenceMatcher(None, word, n).ratio(), default=None)
+def _is_another_number(a: str, b: str) -> bool:
+    return a != b and _NUMBER.sub("0", a) == _NUMBER.sub("0", b)
 
 
-def listed(words: Iterable[str], *, quote: bool = True, most: int = 12) -> str:
+def _steps(a: str, b: str) -> int:
+    """Letters to insert, remove, replace or swap with their neighbour to come from a to b."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a):
+        older, before, row = before, row, [i + 1]
+        for j, right in enumerate(b):
+            cost = min(before[j + 1] + 1, row[j] + 1, before[j] + (left != right))
+            if i and j and left == b[j - 1] and right == a[i - 1]:
+                cost = min(cost, older[j - 1] + 1)
+            row.append(cost)
+    return row[-1]
+
+
+def _part(word: str, names: Iterable[str]) -> str | None:
+    """The shortest name that begins or ends like the word, or the other way round."""
+    like = [
+        name
+        for name in names
+        if min(len(word), len(name)) >= _STEM and _is_part(*sorted((word, name.lower()), key=len))
+    ]
+    return min(like, key=lambda name: abs(len(name) - len(word)), default=None)
+
+
+def _is_part(short: str, long: str) -> bool:
+    return long.startswith(short) or long.endswith(short)
+
+
+def listed(words: Iterable[str], *, quote: bool = True, most: int = 12, joined: str = "or") -> str:
     """Words as prose: `"a", "b" or "c"`; beyond `most` the rest is counted, not listed.
 
     >>> listed(["a", "b", "c"])
@@ -50,4 +91,4 @@ def listed(words: Iterable[str], *, quote: bool = True, most: int = 12) -> str:
         return f"{', '.join(shown)} and {len(all_words) - most} more"
     if len(shown) < 2:  # noqa: PLR2004 - one word or none needs no joining
         return "".join(shown)
-    return f"{', '.join(shown[:-1])} or {shown[-1]}"
+    return f"{', '.join(shown[:-1])} {joined} {shown[-1]}"

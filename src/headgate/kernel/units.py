@@ -9,8 +9,8 @@ from typing import Final
 
 from headgate.kernel.errors import Invalid
 
-DURATION_ALLOWED: Final = 'a number and a unit: "250ms", "30s", "5m", "1h"'
-SIZE_ALLOWED: Final = 'a number and a unit: "512B", "64KiB", "10MiB", "1GB"'
+DURATION_ALLOWED: Final = 'write a number and a unit: "250ms", "30s", "5m", "1h"'
+SIZE_ALLOWED: Final = 'write a number and a unit: "512B", "64KiB", "10MiB", "1GB"'
 OFF_ALLOWED: Final = ', or "off"'
 
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([A-Za-z]+)")
@@ -46,7 +46,7 @@ class Duration:
         if amount is None:
             raise Invalid(f'"{text}" is not a duration', DURATION_ALLOWED)
         if amount != int(amount) or amount > _MAX_MS:
-            raise Invalid(f'"{text}" is out of range', "whole milliseconds, at most 366 days")
+            raise Invalid(f'"{text}" is out of range', "write whole milliseconds, at most 366 days")
         return cls(int(amount))
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class ByteSize:
         if amount is None:
             raise Invalid(f'"{text}" is not a size', SIZE_ALLOWED)
         if amount != int(amount) or amount > _MAX_BYTES:
-            raise Invalid(f'"{text}" is out of range', "whole bytes, at most 1 PiB")
+            raise Invalid(f'"{text}" is out of range', "write whole bytes, at most 1 PiB")
         return cls(int(amount))
 
     def __str__(self) -> str:

@@ -102,8 +102,8 @@ def _expanded_policy(value: object) -> object:
         return value
     if value not in _POLICIES:
         near = nearest(value, _POLICIES)
-        hint = f'the nearest is "{near}"; ' if near else ""
-        raise Invalid(f'"{value}" is not a balance policy', hint + f"known are {listed(_POLICIES)}")
+        allowed = f'write "{near}"' if near else f"write one of {listed(_POLICIES)}"
+        raise Invalid(f'"{value}" is not a balance policy', allowed)
     return {value: {}}
 
 
@@ -113,7 +113,7 @@ def _use(value: object, inline: ValidatorFunctionWrapHandler) -> object:
     if not isinstance(value, dict):
         raise Invalid(
             f"{syntax.described(value)} is not a middleware",
-            "the name of a middleware, or a table such as { rewrite = { … } }",
+            "write the name of a middleware, or a table such as { rewrite = { … } }",
         )
     return inline(value)
 

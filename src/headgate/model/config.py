@@ -22,7 +22,7 @@ from headgate.plan.kinds import Kind
 Entry = Listener | Host | Route | Middleware | Upstream | Certificate | TlsPolicy
 """One object of the config, validated."""
 
-NAME_ALLOWED: Final = "up to 200 visible characters without spaces or quotes"
+NAME_ALLOWED: Final = "write up to 200 visible characters without spaces or quotes"
 _NAME = re.compile(r"[^\s\"'\x00-\x20\x7f]{1,200}")
 
 
@@ -37,8 +37,8 @@ def policy_name(text: str) -> str:
     """A TLS policy's name as it is; raises `Invalid` for the one that is taken."""
     if text == BUILT_IN_POLICY:
         raise Invalid(
-            f'"{text}" is the built-in policy, which cannot be changed',
-            "another name, and `policy` on listeners or `tls_policy` on hosts that are to use it",
+            f'"{text}" is the built-in policy, which no config changes',
+            "write another name, and name it as `policy` of listeners or `tls_policy` of hosts",
         )
     return object_name(text)
 

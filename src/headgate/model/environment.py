@@ -76,20 +76,20 @@ def _upstream(text: str) -> dict[str, object]:
         if not found:
             scheme, rest = "http", part
         if scheme not in ("http", "https"):
-            raise Invalid(f'"{part}" has the scheme "{scheme}"', '"http" or "https"')
+            raise Invalid(f'"{part}" has the scheme "{scheme}"', 'write "http" or "https"')
         address = rest.removesuffix("/")
         port = "" if address.rpartition("]")[2].count(":") else (":80", ":443")[scheme == "https"]
         addresses.append(syntax.endpoint_address(address + port))
         schemes.add(scheme)
     if len(schemes) > 1:
-        raise Invalid("some addresses are http and some https", "one scheme for all of them")
+        raise Invalid("some addresses are http and some https", "write one scheme for all of them")
     tls: dict[str, object] = {"tls": {}} if schemes == {"https"} else {}
     return {"endpoints": addresses, **tls}
 
 
 def _milliseconds(text: str) -> str:
     if not text.strip().isdecimal():
-        raise Invalid(f'"{text}" is not a time', "whole milliseconds, 0 = off")
+        raise Invalid(f'"{text}" is not a time', "write whole milliseconds, 0 = off")
     return f"{int(text)}ms" if int(text) else "off"
 
 
@@ -100,7 +100,7 @@ def _log_level(env: Mapping[str, str], found: list[Problem]) -> str:
     plain = next((word for word in words if word and "=" not in word), "info")
     level = {"warning": "warn", "trace": "debug", "off": "error"}.get(plain, plain)
     if level not in get_args(LogLevel):
-        allowed = listed(get_args(LogLevel))
+        allowed = f"write {listed(get_args(LogLevel))}"
         found.append(Problem((variable,), f'"{plain}" is not a log level', allowed))
         return "info"
     return level

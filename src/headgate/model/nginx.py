@@ -1,10 +1,11 @@
 """`[node.nginx]`: the nginx that a node drives where its engine is nginx."""
 
+from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, Strict
 
-from headgate.features.base import Options
+from headgate.features.base import Checked, Options
 from headgate.features.fields import (
     FROM_ENV,
     DurationOrOff,
@@ -47,7 +48,7 @@ class Drift(Options):
     )
 
 
-class Nginx(Options):
+class Nginx(Checked):
     """The nginx that this node drives."""
 
     binary: str | None = Field(
@@ -99,34 +100,33 @@ class Nginx(Options):
         default_factory=list, description="Requests that a release must answer to be kept."
     )
 
-    @model_validator(mode="after")
-    def _paths(self) -> "Nginx":
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Paths are absolute, and the mode allows what else is asked for."""
         for key in ("binary", "conf", "pid"):
             path = getattr(self, key)
             if path is not None and not path.startswith("/"):
-                raise Invalid(f'"{path}" is not an absolute path', "a path from /", at=key)
-        if self.mode != "full" and self.start == "own":
-            raise Invalid(
+                yield Invalid(f'"{path}" is not an absolute path', "write a path from /", at=(key,))
+        if self.mode != "full" and self.start == "own" and not {"mode", "start"} & wrong:
+            yield Invalid(
                 f'`mode = "{self.mode}"` is for an nginx that others start',
-                '`start = "systemd"` or `start = "external"`',
-                at="start",
+                'write `start = "systemd"` or `start = "external"`',
+                at=("start",),
             )
         if self.mode != "full" and self.endpoints == "lua":
-            raise Invalid(
+            yield Invalid(
                 "Lua is set up in nginx.conf, which is not ours in this mode",
-                '`endpoints = "reload"` or `mode = "full"`',
-                at="endpoints",
+                'write `endpoints = "reload"` or `mode = "full"`',
+                at=("endpoints",),
             )
         if self.start == "external" and self.endpoints == "lua":
-            raise Invalid(
-                "whether the nginx that others start may read its endpoints is not known",
-                '`endpoints = "reload"`, `start = "own"` or `start = "systemd"`',
-                at="endpoints",
+            yield Invalid(
+                "headgate cannot know whether an nginx that others start may read its endpoints",
+                'write `endpoints = "reload"`, `start = "own"` or `start = "systemd"`',
+                at=("endpoints",),
             )
         if self.mode == "observe" and self.drift.policy == "heal":
-            raise Invalid(
-                'nothing is written in `mode = "observe"`',
-                '`policy = "report"` or `policy = "adopt"`',
-                at="drift",
+            yield Invalid(
+                'headgate writes nothing in `mode = "observe"`',
+                'write `policy = "report"` or `policy = "adopt"`',
+                at=("drift", "policy"),
             )
-        return self

@@ -47,7 +47,7 @@ def _stdout(value: object) -> object:
     return None if value == "stdout" else value
 
 
-_SINKS = '"stdout", { path = "/var/log/headgate/access.log" } or { syslog = "unix:/dev/log" }'
+_SINKS = 'write "stdout", { path = "/var/log/headgate/access.log" } or { syslog = "unix:/dev/log" }'
 
 
 class AccessLog(Options):
@@ -68,7 +68,7 @@ def _log(value: object) -> object:
         return None
     if value in ("json", "combined"):
         return {"format": value}
-    raise Invalid(f'"{value}" is not an access log', '"off", "json", "combined" or a table')
+    raise Invalid(f'"{value}" is not an access log', 'write "off", "json", "combined" or a table')
 
 
 class NodeLimits(Options):
@@ -120,7 +120,7 @@ def _workers(value: object) -> object:
         return value
     raise Invalid(
         f"{syntax.described(value)} is not a number of workers",
-        '"auto" (one per core this process may use) or a whole number from 1 to 1024',
+        'write "auto" (one per core that this process may use) or a whole number from 1 to 1024',
     )
 
 
@@ -158,7 +158,7 @@ def _loopback(address: str) -> str:
     if not syntax.is_loopback(address):
         raise Invalid(
             f'"{address}" can be reached from other hosts',
-            'a loopback address such as "127.0.0.1:9090"; `metrics` may be served elsewhere',
+            'write a loopback address such as "127.0.0.1:9090"; `metrics` may be any address',
         )
     return address
 

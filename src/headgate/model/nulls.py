@@ -1,27 +1,28 @@
 """Null in YAML and JSON: a key that is not wanted is left out, in all three formats alike."""
 
+from collections.abc import Iterator
+
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.problems import Problem
 
 
-def without_nulls(value: object, path: ConfigPath) -> tuple[object, tuple[Problem, ...]]:
-    """The value without keys that are null, and a problem for each of them.
+def nulls(value: object, path: ConfigPath) -> tuple[Problem, ...]:
+    """A problem for each key whose value is null.
 
     A null anywhere else (the value itself, an item of a list) is left for what validates it.
     """
-    found: list[Problem] = []
+    return tuple(_walk(value, path))
 
-    def walk(node: object, at: ConfigPath) -> object:
-        if isinstance(node, list):
-            return [walk(item, (*at, index)) for index, item in enumerate(node)]
-        if not isinstance(node, dict):
-            return node
-        kept: dict[object, object] = {}
+
+def _walk(node: object, at: ConfigPath) -> Iterator[Problem]:
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from _walk(item, (*at, index))
+    elif isinstance(node, dict):
         for key, item in node.items():
             if item is None:
-                found.append(Problem((*at, str(key)), "the value is null", "leave the key out"))
+                yield Problem(
+                    (*at, str(key)), "the value is null", "leave the key out, or write a value"
+                )
             else:
-                kept[key] = walk(item, (*at, str(key)))
-        return kept
-
-    return walk(value, path), tuple(found)
+                yield from _walk(item, (*at, str(key)))

@@ -12,7 +12,11 @@ from headgate.features.syntax import described
 from headgate.kernel.diagnostics import ConfigPath, Severity
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed, nearest
+from headgate.model import absent as absences
 from headgate.model import schema
+from headgate.model.config import TOP_LEVEL
+
+_TLS_VERSIONS: Final = frozenset({"1.2", "1.3"})
 
 Where = Literal["key", "value"]
 
@@ -32,14 +36,28 @@ class Problem(msgspec.Struct, frozen=True):
 
 def problems(base: ConfigPath, error: ValidationError) -> tuple[Problem, ...]:
     """What a validation of the value at `base` found, one problem per error."""
-    return tuple(_problem(base, e) for e in error.errors(include_url=False))
+    errors = error.errors(include_url=False)
+    meant = {
+        (*table, nearest(str(key), schema.known_keys((*base, *table))))
+        for *table, key in (e["loc"] for e in errors if e["type"] == "extra_forbidden")
+    }
+    # A key that is missing because it is misspelled is one mistake, not two.
+    return tuple(
+        _problem(base, e) for e in errors if e["type"] != "missing" or e["loc"] not in meant
+    )
+
+
+def besides(found: Sequence[Problem], before: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The problems at places where none was found before: one mistake is told once."""
+    places = {problem.path for problem in before}
+    return tuple(problem for problem in found if problem.path not in places)
 
 
 def _problem(base: ConfigPath, error: ErrorDetails) -> Problem:
     path = (*base, *error["loc"])
     wrong = error.get("ctx", {}).get("error")
-    if isinstance(wrong, Invalid) and wrong.at:
-        path = (*path, wrong.at)
+    if isinstance(wrong, Invalid):
+        path = (*path, *wrong.at)
     if path[-1:] == ("[key]",):
         return Problem(path[:-1], *_words(path[:-1], error), where="key")
     return _SPECIAL.get(error["type"], _ordinary)(path, error)
@@ -50,11 +68,23 @@ def _ordinary(path: ConfigPath, error: ErrorDetails) -> Problem:
 
 
 def unknown_key(path: ConfigPath, known: Sequence[str]) -> Problem:
-    """A key that is none of the known ones."""
+    """A key that is none of the known ones.
+
+    What it was meant as, in this order: a feature that this version has not, a misspelled key of
+    this table, a key of another table.
+    """
     key = str(path[-1])
-    near = nearest(key, known)
-    hint = f'the nearest known one is "{near}"' if near else f"known here: {listed(known)}"
-    return Problem(path, "unknown key", hint, where="key")
+    if absent := absences.feature(key):
+        return Problem(path, f"the key is unknown: {absent[0]}", absent[1], where="key")
+    if near := nearest(key, known):
+        hint = f'write "{near}"'
+    elif len(path) > 1 and key in TOP_LEVEL:
+        hint = "it belongs at the top of the document, before its tables"
+    elif tables := schema.tables_with(key, path[:-1]):
+        hint = f"it belongs in {listed(tables, quote=False)}"
+    else:
+        hint = f"write one of {listed(known)}" if known else "leave it out"
+    return Problem(path, "the key is unknown", hint, where="key")
 
 
 def _unknown(path: ConfigPath, error: ErrorDetails) -> Problem:
@@ -63,7 +93,8 @@ def _unknown(path: ConfigPath, error: ErrorDetails) -> Problem:
 
 def _missing(path: ConfigPath, error: ErrorDetails) -> Problem:
     meaning = schema.description(path)
-    return Problem(path[:-1], f'the key "{path[-1]}" is missing', meaning, where="key")
+    allowed = f"write it: {meaning}" if meaning else "write it"
+    return Problem(path[:-1], f'the key "{path[-1]}" is missing', allowed, where="key")
 
 
 def _words(path: ConfigPath, error: ErrorDetails) -> tuple[str, str]:
@@ -92,15 +123,23 @@ def _hidden(message: str, value: object) -> str:
 
 def _choice(path: ConfigPath, value: str) -> tuple[str, str]:
     words = schema.choices(path)
-    near = nearest(value.strip('"'), [word for word in words if isinstance(word, str)])
-    hint = f'the nearest is "{near}"; ' if near and len(words) > 1 else ""
-    shown = (f'"{word}"' if isinstance(word, str) else str(word) for word in words)
-    return f"{value} is not known here", f"{hint}{listed(shown, quote=False)}"
+    texts = [word for word in words if isinstance(word, str)]
+    word = value.strip('"')
+    shown = [f'"{word}"' if isinstance(word, str) else str(word) for word in words]
+    known = f"write {listed(shown, quote=False)}"
+    if word in texts:  # a number where the text is meant, as YAML reads `1.2`
+        return f"{value} is not text", f'write "{word}", in quotes'
+    if set(texts) <= _TLS_VERSIONS and (old := absences.protocol_version(word)):
+        return old, known
+    if absent := absences.feature(word):
+        return f"{value} is not possible: {absent[0]}", known
+    near = nearest(word, texts)
+    return f"{value} is not possible here", f'write "{near}"' if near else known
 
 
 def _range(path: ConfigPath, value: str) -> tuple[str, str]:
     least, most = schema.bounds(path)
-    return f"{value} is out of range", f"a whole number from {least} to {most}"
+    return f"{value} is out of range", f"write a whole number from {least} to {most}"
 
 
 def _wrong_type(noun: str, example: str) -> Callable[[ConfigPath, str], tuple[str, str]]:
@@ -112,11 +151,14 @@ def _wrong_type(noun: str, example: str) -> Callable[[ConfigPath, str], tuple[st
 
 def _table(path: ConfigPath, value: str) -> tuple[str, str]:
     keys = schema.known_keys(path)
-    return f"{value} is not a table", f"a table of {listed(keys)}" if keys else "a table of names"
+    return (
+        f"{value} is not a table",
+        f"write a table of {listed(keys)}" if keys else "write a table",
+    )
 
 
 def _too_short(path: ConfigPath, value: str) -> tuple[str, str]:
-    return "the list is empty", "at least one item"
+    return "the list is empty", "write at least one item"
 
 
 _SPECIAL: Final = {"extra_forbidden": _unknown, "missing": _missing}
@@ -126,10 +168,10 @@ _FAMILIES: Final[dict[str, Callable[[ConfigPath, str], tuple[str, str]]]] = {
     "enum": _choice,
     "greater_than": _range,
     "less_than": _range,
-    "string": _wrong_type("text", "text in quotes"),
-    "int": _wrong_type("a whole number", "a whole number without quotes"),
-    "bool": _wrong_type("a truth value", "true or false, without quotes"),
-    "list": _wrong_type("a list", "a list in [ ]"),
+    "string": _wrong_type("text", "write text in quotes"),
+    "int": _wrong_type("a whole number", "write a whole number without quotes"),
+    "bool": _wrong_type("a truth value", "write true or false, without quotes"),
+    "list": _wrong_type("a list", "write a list in [ ]"),
     "dict": _table,
     "model": _table,
     "too_short": _too_short,

@@ -12,7 +12,7 @@ MARK: Final = "${env:"
 """Text that has no such mark needs no replacing."""
 
 _REFERENCE = re.compile(r"\$\{env:([^}]*)\}")
-_NAME_ALLOWED = "a variable of headgate's environment that is set"
+_NAME_ALLOWED = "set it where headgate runs, or name another variable"
 
 
 def resolved(

@@ -1,10 +1,11 @@
 """`[routes.NAME]`: matches, middlewares, and what becomes of a request."""
 
+from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, Strict
 
-from headgate.features.base import Options
+from headgate.features.base import Checked, Options, excluding
 from headgate.features.fields import FROM_ENV, DurationOrOff, Flag, HostPattern, SizeOrOff
 from headgate.features.middleware.redirect.spec import Redirect
 from headgate.features.middleware.respond.spec import Respond
@@ -18,6 +19,7 @@ ACTIONS = ("upstream", "split", "respond", "redirect")
 """The keys that say what becomes of a request."""
 
 _ACTION_SET = frozenset(ACTIONS)
+_ONE_ACTION = f"write exactly one of {listed(ACTIONS)}"
 
 
 class SplitPart(Options):
@@ -54,7 +56,7 @@ class RouteLimits(Options):
     body: SizeOrOff = Field(description="Bytes of one request body; absent = the listener's.")
 
 
-class Route(Options):
+class Route(Checked):
     """An HTTP route."""
 
     hosts: Annotated[list[HostPattern], Field(min_length=1), ONE_OR_MORE, OR_ITEM] = Field(
@@ -87,17 +89,14 @@ class Route(Options):
     )
     websocket: Flag = Field(default=True, description="Whether WebSocket upgrades are let through.")
 
-    @model_validator(mode="after")
-    def _one_action(self) -> "Route":
-        given = _ACTION_SET & self.__pydantic_fields_set__
-        if len(given) != 1:
-            raise Invalid(
-                f"{listed(a for a in ACTIONS if a in given).replace(' or ', ' and ')} "
-                "exclude each other"
-                if given
-                else "the route does not say what becomes of a request",
-                f"exactly one of {listed(ACTIONS)}",
-            )
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """A route does exactly one thing with a request."""
+        given = _ACTION_SET & (self.__pydantic_fields_set__ | wrong)
+        if len(given) > 1:
+            yield excluding([a for a in ACTIONS if a in given], _ONE_ACTION)
+        elif not given and self.may_lack(wrong):
+            yield Invalid("the route does not say what to do with a request", _ONE_ACTION)
         if self.split is not None and not any(part.weight for part in self.split):
-            raise Invalid("every weight of the split is 0", "at least one above 0")
-        return self
+            yield Invalid(
+                "every weight of the split is 0", "write at least one above 0", at=("split",)
+            )

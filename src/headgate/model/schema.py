@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from headgate.kernel.units import ByteSize, Duration
-from headgate.model.config import Config
+from headgate.model.config import TOP_LEVEL, Config
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -77,6 +77,34 @@ def choices(path: Sequence[str | int]) -> list[str | int]:
     for schema in at(path):
         found += schema.get("enum", [schema["const"]] if "const" in schema else [])
     return found
+
+
+def tables_with(key: str, instead_of: Sequence[str | int], most: int = 3) -> list[str]:
+    """The tables that know a key, as the config would write them; those above or below first."""
+    here = [str(part) if part in TOP_LEVEL else "NAME" for part in instead_of[:2]]
+    found = [table for table, keys in tables().items() if key in keys]
+    mine = [table for table in found if table[:1] == tuple(here[:1])] or found
+    return [f"[{'.'.join(table)}]" for table in mine[:most]]
+
+
+@cache
+def tables() -> Mapping[tuple[str, ...], frozenset[str]]:
+    """Every table but the whole, by its keys; `NAME` stands for any name."""
+    found: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def walk(schema: JsonSchemaValue, at: tuple[str, ...]) -> None:
+        for choice in _alternatives(schema):
+            properties = choice.get("properties", {})
+            if properties and at:
+                found[at] = found.get(at, frozenset()) | properties.keys()
+            for key, inner in properties.items():
+                walk(inner, (*at, key))
+            for inner, more in (("additionalProperties", ("NAME",)), ("items", ())):
+                if isinstance(choice.get(inner), dict):
+                    walk(choice[inner], (*at, *more))
+
+    walk(config_schema(), ())
+    return dict(sorted(found.items(), key=lambda item: len(item[0])))
 
 
 def bounds(path: Sequence[str | int]) -> tuple[int | None, int | None]:

@@ -30,7 +30,7 @@ def read_document(
         return Diagnostic(
             file=name,
             message=f'the suffix "{suffix}" says no format',
-            allowed=f"a name that ends in {listed(SUFFIXES, quote=False)}",
+            allowed=f"give it a name that ends in {listed(SUFFIXES, quote=False)}",
         )
     try:
         return parse_text(name, content, SUFFIXES[suffix], before)
@@ -40,10 +40,14 @@ def read_document(
 
 def position(document: Document, path: ConfigPath, where: Where) -> tuple[int, int]:
     """Line and column of a path, or of the nearest thing around it that the text has."""
-    found = document.locate(path, where) if path else None
-    while found is None and path:
+    if path and (found := document.locate(path, where)):
+        return found
+    written: ConfigPath = ()
+    for part in path:
+        if document.locate((*written, part), "value"):
+            written = (*written, part)
+        elif isinstance(part, str):
+            # What is missing stands nowhere: the table that lacks it is the place.
+            return document.locate(written, "value") or (1, 1)
         # One item where a list may stand has no index in the text: `match = { … }` is `match[0]`.
-        unlisted = tuple(part for part in path if isinstance(part, str))
-        found = document.locate(unlisted, where) or document.locate(path, "value")
-        path, where = path[:-1], "value"
-    return found or (1, 1)
+    return document.locate(written, where) or (1, 1)

@@ -1,10 +1,11 @@
 """`[certificates.NAME]` and `[tls_policies.NAME]`."""
 
+from collections.abc import Iterator, Set
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from headgate.features.base import Options
+from headgate.features.base import Checked, Options
 from headgate.features.fields import Flag
 from headgate.kernel.errors import Invalid
 
@@ -41,7 +42,7 @@ class ClientAuth(Options):
     required: Flag = Field(default=True, description="Refuse clients that send none.")
 
 
-class TlsPolicy(Options):
+class TlsPolicy(Checked):
     """Versions, ciphers and client authentication."""
 
     min_version: TlsVersion = Field(default="1.2", description="Lowest version.")
@@ -62,11 +63,11 @@ class TlsPolicy(Options):
     )
     tickets: Flag = Field(default=True, description="Whether sessions are resumed by tickets.")
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "TlsPolicy":
-        if self.min_version > self.max_version:
-            raise Invalid(
-                f"min_version {self.min_version} is above max_version {self.max_version}",
-                "a max_version at least as high",
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """The versions are in order."""
+        if self.min_version > self.max_version and not {"min_version", "max_version"} & wrong:
+            yield Invalid(
+                f'min_version "{self.min_version}" is above max_version "{self.max_version}"',
+                "write a max_version that is at least as high",
+                at=("max_version",),
             )
-        return self

@@ -53,7 +53,7 @@ def _host_header(value: object) -> str:
     return value if value in ("pass", "endpoint") else syntax.authority(value)
 
 
-_HOST_HEADERS = '"pass", "endpoint", or a host with or without port'
+_HOST_HEADERS = 'write "pass", "endpoint", or a host with or without port'
 HostHeader = Annotated[
     str, PlainValidator(_host_header), WithJsonSchema({"type": "string", "format": "host-header"})
 ]

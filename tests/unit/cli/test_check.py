@@ -37,10 +37,10 @@ def test_a_config_that_would_be_refused_is_78_with_every_reason(tmp_path: Path) 
     code, text = checked(tmp_path, GOOD.replace("default", "defualt") + "upstream = 'x'\n")
     assert code == 78
     assert text.splitlines() == [
-        'a.toml:4:1: listeners.web.defualt: unknown key; the nearest known one is "default"',
+        'a.toml:4:1: listeners.web.defualt: the key is unknown; write "default"',
         'a.toml:5:1: routes.all: "upstream" and "respond" exclude each other; '
-        'exactly one of "upstream", "split", "respond" or "redirect"',
-        'a.toml:7:12: routes.all.upstream: there is no upstream "x"; define it under [upstreams.…]',
+        'write exactly one of "upstream", "split", "respond" or "redirect"',
+        'a.toml:7:12: routes.all.upstream: there is no upstream "x"; define [upstreams.x]',
         "refused: 3 errors, 0 warnings",
     ]
 
@@ -60,7 +60,9 @@ def test_warnings_refuse_nothing(tmp_path: Path) -> None:
         tmp_path, GOOD + "priority = 1\n[routes.none]\nredirect = { path = '/' }\n"
     )
     assert code == 0
-    assert 'routes.none: it can never match: "all" (a.toml:5:9) takes all its requests' in text
+    assert (
+        'routes.none: the route can never match: "all" (a.toml:5:9) takes all its requests' in text
+    )
     assert "1 warning," in text
 
 

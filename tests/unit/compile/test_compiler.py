@@ -109,8 +109,10 @@ def test_a_name_that_goes_is_missed_by_all_who_use_it_and_found_when_it_comes_ba
     compiler.load(MAIN, files, {})
     files.content["main.toml"] = BASE.replace("[upstreams.one]", "[upstreams.onee]")
     assert messages(compiler.load(MAIN, files, {})) == [
-        'main.toml:10:12: routes.a.upstream: there is no upstream "one"; the nearest is "onee"',
-        'main.toml:13:12: routes.b.upstream: there is no upstream "one"; the nearest is "onee"',
+        'main.toml:10:12: routes.a.upstream: there is no upstream "one"; '
+        'write "onee", or define [upstreams.one]',
+        'main.toml:13:12: routes.b.upstream: there is no upstream "one"; '
+        'write "onee", or define [upstreams.one]',
     ]
     files.content["main.toml"] = BASE
     assert not compiler.load(MAIN, files, {}).diagnostics
@@ -140,8 +142,8 @@ def test_documents_merge_and_a_name_in_two_of_them_names_both_places() -> None:
     )
     compiler = Compiler()
     assert messages(compiler.load(MAIN, files, {})) == [
-        "conf.d/2.yaml:2:3: routes.a: routes.a is defined already at main.toml:9:9; "
-        "one definition of a name"
+        "conf.d/2.yaml:2:3: routes.a: routes.a is already defined at main.toml:9:9; "
+        "remove one of the two"
     ]
     files.content["conf.d/2.yaml"] = "node: { workers: 1 }\n"
     loaded = compiler.load(MAIN, files, {})
@@ -159,8 +161,8 @@ def test_settings_in_two_documents_merge_and_collide_by_key() -> None:
     files = MemoryFiles({"a.toml": "[node]\nworkers = 1\n", "b.toml": "[node]\nworkers = 2\n"})
     paths = [PurePath("a.toml"), PurePath("b.toml")]
     assert messages(load(paths, files, {})) == [
-        "b.toml:2:1: node.workers: node.workers is defined already at a.toml:2:1; "
-        "one definition of a name"
+        "b.toml:2:1: node.workers: node.workers is already defined at a.toml:2:1; "
+        "remove one of the two"
     ]
     files.content["b.toml"] = "[node]\nlog_level = 'debug'\n"
     node = load(paths, files, {}).node
@@ -175,22 +177,31 @@ def test_a_directory_stands_for_the_documents_in_it() -> None:
     assert PurePath("conf/*.toml") in loaded.watched.globs
 
 
-@pytest.mark.parametrize("content", [{"main.toml": " \n"}, {"main.toml/notes.txt": "x"}])
-def test_a_file_that_was_emptied_or_became_a_directory_is_no_config(
-    content: dict[str, str],
-) -> None:
-    assert messages(load(MAIN, MemoryFiles(content), {})) == ["main.toml: there is no config in it"]
+def test_a_file_that_was_emptied_is_not_a_config() -> None:
+    assert messages(load(MAIN, MemoryFiles({"main.toml": " \n"}), {})) == [
+        "main.toml: there is no config in it; write at least one section"
+    ]
+
+
+def test_a_directory_without_a_config_is_refused() -> None:
+    assert messages(load(MAIN, MemoryFiles({"main.toml/notes.txt": "x"}), {})) == [
+        "main.toml: the directory holds no config; "
+        "put a file into it that ends in .toml, .yaml, .yml or .json"
+    ]
 
 
 def test_what_cannot_be_found_or_read_is_said() -> None:
     files = MemoryFiles({"main.toml": 'include = ["gone.toml", "d*/x.toml"]\n', "a.ini": ""})
     paths = [*MAIN, PurePath("nowhere.toml"), PurePath("a.ini")]
     assert messages(load(paths, files, {})) == [
-        'a.ini: the suffix ".ini" says no format; a name that ends in .toml, .yaml, .yml or .json',
-        'main.toml:1:12: include[0]: "gone.toml" does not exist; an existing file',
+        'a.ini: the suffix ".ini" says no format; '
+        "give it a name that ends in .toml, .yaml, .yml or .json",
+        'main.toml:1:12: include[0]: "gone.toml" does not exist; name an existing file, '
+        "or remove it",
         'main.toml:1:25: include[1]: "d*/x.toml" has a directory with wildcards; '
-        "`*` and `?` in the last part of the path only",
-        "nowhere.toml: cannot be read: no such file or directory",
+        "write `*` and `?` in the last part of the path only",
+        "nowhere.toml: the file cannot be read: no such file or directory; "
+        "name a file that headgate may read",
     ]
 
 
@@ -302,8 +313,8 @@ def test_two_spellings_of_a_host_collide_until_one_goes() -> None:
     files = MemoryFiles({"main.toml": twice})
     compiler = Compiler()
     assert messages(compiler.load(MAIN, files, {})) == [
-        'main.toml:15:8: hosts."a.example": hosts."A.Example" is defined already at '
-        "main.toml:14:8; one definition of a name"
+        'main.toml:15:8: hosts."a.example": hosts."A.Example" is already defined at '
+        "main.toml:14:8; remove one of the two"
     ]
     for spelling in ("A.Example", "a.example"):
         files.content["main.toml"] = BASE + f'[hosts."{spelling}"]\n'

@@ -15,7 +15,7 @@ from headgate.plan.objects import Maglev as MaglevNode
 def _prime(size: int) -> int:
     divisors = range(2, int(size**0.5) + 1)
     if any(size % divisor == 0 for divisor in divisors):
-        raise Invalid(f"{size} is not a prime", "a prime such as 65537, 251 or 5003")
+        raise Invalid(f"{size} is not a prime", "write a prime such as 65537, 251 or 5003")
     return size
 
 

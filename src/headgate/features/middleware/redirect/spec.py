@@ -1,10 +1,11 @@
 """`redirect`: answer with another place to go; what is not given stays as it was."""
 
+from collections.abc import Iterator, Set
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, Strict
 
-from headgate.features.base import MiddlewareOptions
+from headgate.features.base import MiddlewareOptions, excluding
 from headgate.features.fields import FROM_ENV
 from headgate.features.paths import PrefixPath
 from headgate.features.templates import BareHostTemplate, PathTemplate
@@ -37,16 +38,16 @@ class Redirect(MiddlewareOptions):
         default=None, description="Takes the place of the prefix that the route matched."
     )
 
-    @model_validator(mode="after")
-    def _leads_elsewhere(self) -> "Redirect":
-        if self.path is not None and self.prefix is not None:
-            raise Invalid('"path" and "prefix" exclude each other', "at most one of them")
-        if not self.model_fields_set - {"status"}:
-            raise Invalid(
-                "the redirect leads to where it came from",
-                'one of "scheme", "host", "port", "path" or "prefix"',
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """A redirect leads elsewhere, in one way."""
+        given = self.model_fields_set | wrong
+        if {"path", "prefix"} <= given:
+            yield excluding(["path", "prefix"], "write at most one of them")
+        if not given - {"status"}:
+            yield Invalid(
+                "the redirect leads to where the request came from",
+                'write at least one of "scheme", "host", "port", "path" or "prefix"',
             )
-        return self
 
     def to_plan(self) -> RedirectNode:
         """The redirect's plan node."""

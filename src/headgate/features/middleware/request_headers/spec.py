@@ -1,13 +1,14 @@
 """`request_headers`: edit the headers of the request."""
 
-from typing import ClassVar
-
-from pydantic import model_validator
+from collections.abc import Iterator, Set
+from typing import ClassVar, Final
 
 from headgate.features.base import MiddlewareOptions
 from headgate.features.values import HeaderEdits
 from headgate.kernel.errors import Invalid
 from headgate.plan.middleware import HeaderEdits as HeaderEditsNode
+
+_HOST_ALLOWED: Final = "write `rewrite = { host = … }`, or the upstream's `host_header`"
 
 
 class RequestHeaders(HeaderEdits, MiddlewareOptions):
@@ -16,13 +17,12 @@ class RequestHeaders(HeaderEdits, MiddlewareOptions):
     key: ClassVar[str] = "request_headers"
     summary: ClassVar[str] = "Sets, adds and removes headers of the request."
 
-    @model_validator(mode="after")
-    def _leaves_host(self) -> "RequestHeaders":
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """The Host of a request is changed elsewhere."""
         for at, names in (("set", self.set), ("add", self.add), ("remove", self.remove)):
             if "host" in names:
-                allowed = "`rewrite = { host = … }`, or the upstream's `host_header`"
-                raise Invalid('"host" is not edited as a header', allowed, at=at)
-        return self
+                key = names.index("host") if isinstance(names, list) else "host"
+                yield Invalid('"host" is not edited as a header', _HOST_ALLOWED, at=(at, key))
 
     def to_plan(self) -> HeaderEditsNode:
         """The edits' plan node."""

@@ -1,8 +1,9 @@
 """`respond`: answer by ourselves."""
 
+from collections.abc import Iterator, Set
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, Strict
 
 from headgate.features.base import MiddlewareOptions
 from headgate.features.fields import FROM_ENV
@@ -31,15 +32,14 @@ class Respond(MiddlewareOptions):
         default_factory=dict, description="Headers of the answer; values may hold variables."
     )
 
-    @model_validator(mode="after")
-    def _body_allowed(self) -> "Respond":
-        if self.body and self.status in _BODILESS:
-            raise Invalid(
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Some statuses have no body."""
+        if (self.body or "body" in wrong) and self.status in _BODILESS:
+            yield Invalid(
                 f"an answer of status {self.status} has no body",
-                "another status, or no body",
-                at="body",
+                "write another status, or leave `body` out",
+                at=("body",),
             )
-        return self
 
     def to_plan(self) -> RespondNode:
         """The answer's plan node."""

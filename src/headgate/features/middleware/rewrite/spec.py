@@ -1,11 +1,12 @@
 """`rewrite`: change the path and the host before forwarding."""
 
+from collections.abc import Iterator, Set
 from typing import ClassVar, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from headgate.features.base import MiddlewareOptions
-from headgate.features.expressions import check_replacement
+from headgate.features.base import MiddlewareOptions, excluding
+from headgate.features.expressions import replacement_faults
 from headgate.features.fields import Regex
 from headgate.features.paths import PrefixPath
 from headgate.features.templates import HostTemplate, PathTemplate, Replacement
@@ -42,24 +43,23 @@ class Rewrite(MiddlewareOptions):
     )
     host: HostTemplate | None = Field(default=None, description="The new Host; may hold variables.")
 
-    @model_validator(mode="after")
-    def _one_path(self) -> "Rewrite":
-        given = [key for key in _PATH_KEYS if getattr(self, key) is not None]
-        if len(given) > 1:
-            raise Invalid(
-                f"{listed(given).replace(' or ', ' and ')} exclude each other",
-                f"at most one of {listed(_PATH_KEYS)}",
-            )
-        if (self.regex is None) != (self.with_ is None):
-            lone, other = ("with", "regex") if self.regex is None else ("regex", "with")
-            raise Invalid(f'"{lone}" is given without "{other}"', "both of them, or neither")
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """One way to change the path; an expression comes with its replacement, and fits it."""
+        given = self.model_fields_set | wrong
+        ways = [key for key in _PATH_KEYS if key in given]
+        if len(ways) > 1:
+            yield excluding(ways, f"write at most one of {listed(_PATH_KEYS)}")
+        if ("regex" in given) != ("with_" in given) and self.may_lack(wrong):
+            lone, other = ("regex", "with") if "regex" in given else ("with", "regex")
+            yield Invalid(f'"{lone}" is given without "{other}"', "write both of them, or neither")
         if self.strip_prefix == "/":
-            raise Invalid('stripping "/" strips nothing', "the prefix to remove", at="strip_prefix")
+            allowed = 'write the prefix to remove, such as "/v1"'
+            yield Invalid('stripping "/" removes nothing', allowed, at=("strip_prefix",))
         if self.regex is not None and self.with_ is not None:
-            check_replacement(self.regex, self.with_)
-        if not given and self.host is None:
-            raise Invalid("the rewrite changes nothing", f"one of {listed((*_PATH_KEYS, 'host'))}")
-        return self
+            yield from replacement_faults(self.regex, self.with_)
+        if not given:
+            allowed = f"write at least one of {listed((*_PATH_KEYS, 'host'))}"
+            yield Invalid("the rewrite changes nothing", allowed)
 
     def to_plan(self) -> RewriteNode:
         """The rewrite's plan node."""

@@ -1,0 +1,84 @@
+"""What other proxies have and this version does not: said where its usual key or word is written.
+
+Holds words only; nothing here decides whether a config is right.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+_CHECKS: Final = (
+    "no health checks of its own",
+    "leave it out: endpoints that fail are passed over",
+)
+_AUTH: Final = (
+    "no authentication of users",
+    "leave it out: check users in the upstream, or client certificates by `client_auth` of a "
+    "TLS policy",
+)
+_RATES: Final = (
+    "no rate limits",
+    "leave it out: `limits` of listeners and upstreams bound the load",
+)
+_H2: Final = (
+    "neither HTTP/2 nor gRPC",
+    'leave it out: clients and upstreams are served "http/1.1"',
+)
+_H3: Final = ("no HTTP/3", 'leave it out: clients and upstreams are served "http/1.1"')
+_LAYER4: Final = ("no TCP or UDP routes", "leave it out: routes are HTTP routes")
+_ACME: Final = (
+    "no ACME client",
+    "name the files of a certificate; they are read again when they change",
+)
+_RETRIES: Final = ("no retries of requests", "leave it out: only connecting is tried again")
+_CACHE: Final = ("no cache", "leave it out")
+_ENCODING: Final = ("no compression", "leave it out: compress in the upstream")
+_FILES: Final = ("no static files", "leave it out: forward to a server that has them")
+_CODE: Final = ("no plugins", "leave it out: the middlewares are those of the reference")
+_TRACING: Final = ("no tracing", "leave it out: `${request_id}` and `headers` pass ids on")
+_MIRROR: Final = ("no mirrored requests", "leave it out")
+_FAULTS: Final = ("no fault injection", "leave it out")
+_BREAKER: Final = ("no circuit breaker", "leave it out: `limits` of the upstream bound the load")
+_CGI: Final = ("no FastCGI, SCGI or uwsgi", "forward to a server that speaks HTTP")
+
+_FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    _CHECKS: ("health", "health_check", "health_checks", "healthcheck", "outlier_detection"),
+    _AUTH: ("auth", "authentication", "basic_auth", "forward_auth", "auth_request", "jwt", "oidc",
+            "ldap", "api_key"),
+    _RATES: ("rate", "rate_limit", "rate_limits", "ratelimit", "limit_req", "throttle"),
+    _H2: ("http2", "h2", "h2c", "grpc", "grpcs", "grpc_routes"),
+    _H3: ("http3", "h3", "quic"),
+    _LAYER4: ("tcp", "udp", "stream", "tcp_routes", "udp_routes", "tls_routes", "passthrough"),
+    _ACME: ("acme", "letsencrypt", "lets_encrypt", "cert_resolver", "certificate_resolver"),
+    _RETRIES: ("retry", "retries", "max_retries", "proxy_next_upstream", "hedging"),
+    _CACHE: ("cache", "caching", "proxy_cache"),
+    _ENCODING: ("compress", "compression", "gzip", "brotli", "zstd"),
+    _FILES: ("root", "static", "file_server", "try_files", "index"),
+    _CODE: ("plugin", "plugins", "lua", "wasm", "script"),
+    _TRACING: ("trace", "tracing", "opentelemetry", "otel", "zipkin"),
+    _MIRROR: ("mirror", "shadow", "mirroring"),
+    _FAULTS: ("fault", "faults", "fault_injection"),
+    _BREAKER: ("circuit_breaker", "circuit_breakers", "breaker"),
+    _CGI: ("fastcgi", "fastcgi_pass", "scgi", "uwsgi", "php"),
+}  # fmt: skip
+
+WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    word: feature for feature, words in _FEATURES.items() for word in words
+}
+"""By the word others write: what this version has not, and what to do instead."""
+
+_VERSIONS: Final = frozenset(
+    {"1.0", "1.1", "ssl3", "sslv3", "tls1.0", "tls1.1", "tlsv1", "tlsv1.0", "tlsv1.1"}
+)
+
+
+def feature(word: str) -> tuple[str, str] | None:
+    """What is wrong and what to do instead, if the word names a feature this version has not."""
+    found = WORDS.get(word.lower().replace("-", "_"))
+    return (f"this version has {found[0]}", found[1]) if found else None
+
+
+def protocol_version(word: str) -> str | None:
+    """What is wrong, if the word is a version of TLS that is not spoken."""
+    if word.lower().replace(" ", "").replace("_", ".") in _VERSIONS:
+        return f'"{word}" is a version of TLS that is unsafe and not spoken'
+    return None

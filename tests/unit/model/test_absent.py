@@ -1,0 +1,14 @@
+"""Words of features that this version has not are not words of the config."""
+
+from headgate.model import absent, schema
+
+
+def test_no_word_of_an_absent_feature_is_a_key_of_the_config() -> None:
+    known = {key for keys in schema.tables().values() for key in keys}
+    assert len(known) > 50
+    assert not known & absent.WORDS.keys()
+
+
+def test_a_feature_is_found_however_its_word_is_written() -> None:
+    assert absent.feature("Rate-Limit") == absent.feature("rate_limit")
+    assert absent.feature("upstream") is None
