@@ -17,8 +17,10 @@ from headgate.engines.nginx.capabilities import (
     probe,
 )
 from headgate.engines.nginx.instance import NginxInstance, Place
+from headgate.engines.nginx.instance.needs import Needs
 from headgate.engines.nginx.instance.sandbox import OUTPUT_BYTES, TIMEOUT_S, Outcome, Sandbox
 
+NOTHING = Needs()
 ALWAYS = {"zone", "gzip", "map", "limit_req", "limit_conn", "split_clients", "proxy", "rewrite"}
 
 
@@ -41,7 +43,7 @@ class Noting(Sandbox):
         commands: Sequence[Sequence[str]],
         files: Mapping[str, str] | None = None,
         *,
-        own_network: bool = False,
+        needs: Needs = NOTHING,
         timeout_s: float = TIMEOUT_S,
         output_bytes: int = OUTPUT_BYTES,
     ) -> Outcome:
@@ -50,7 +52,7 @@ class Noting(Sandbox):
             self,
             [*commands, ["/bin/echo", "{folder}"]],
             files,
-            own_network=own_network,
+            needs=needs,
             timeout_s=timeout_s,
             output_bytes=output_bytes,
         )
@@ -132,5 +134,5 @@ def test_an_instance_is_probed_where_it_is(binary: Path, folder: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 def test_the_probe_is_confined(binary: Path) -> None:
-    outcome = Binary(str(binary)).sandbox.run([[str(binary), "-v"]], own_network=True)
+    outcome = Binary(str(binary)).sandbox.run([[str(binary), "-v"]])
     assert outcome.isolation == "copy", outcome.why

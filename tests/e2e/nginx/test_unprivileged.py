@@ -19,7 +19,7 @@ def test_a_test_beside_a_root_master_uses_a_twin_and_touches_nothing(alive: Aliv
     before = sorted((path, path.stat().st_mtime_ns) for path in alive.run.iterdir())
     seen = run_agent(alive.place, *as_user(WEB, "+kill"))
     until(lambda: alive.body() == "two", "the reload")
-    assert seen["isolation"] == "user"
+    assert seen["isolation"] == "fence"
     assert seen["test"] == {
         "ok": True,
         "problems": [],

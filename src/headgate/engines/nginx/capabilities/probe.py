@@ -59,7 +59,7 @@ class Binary:
 
     def build(self) -> str:
         """What `-V` prints; raises NotProbedError when it does not run."""
-        ran = self.sandbox.run([[self.path, "-V"]], own_network=True).results[0]
+        ran = self.sandbox.run([[self.path, "-V"]]).results[0]
         if ran.code != 0:
             raise NotProbedError(f"{self.path} -V ended with {ran.code}: {ran.said.strip()}")
         return ran.said
@@ -152,7 +152,7 @@ def _ask_some(binary: Binary, configs: Sequence[str]) -> tuple[Ran, ...]:
     files = {f"{number}.conf": text for number, text in enumerate(configs)}
     commands = [[binary.path, "-t", "-q", "-p", "{folder}", "-c", f"{{folder}}/{n}"] for n in files]
     return binary.sandbox.run(
-        commands, files, own_network=True, timeout_s=_TIMEOUT_S, output_bytes=_OUTPUT_BYTES
+        commands, files, timeout_s=_TIMEOUT_S, output_bytes=_OUTPUT_BYTES
     ).results
 
 

@@ -1,15 +1,14 @@
 """Runs commands of another's binary, confined: one short-lived process, JSON in, JSON out.
 
-Started as `python -I -S confined.py` with the request on standard input (`sandbox.py` writes it);
-standard library alone. It enters the instance's root where that is another one, makes a private
-copy of the tree where it may, gives up every right that `nginx -t` does not need, and only then
-runs the commands, one after the other.
+Started as `python -I -S confined.py` with the request on standard input (`sandbox.py` writes it),
+within bubblewrap where there is one; standard library alone. It enters the instance's root where
+that is another one. Each command then gives up every right that `nginx -t` does not need, may write
+in a few folders only, and has no system call that reaches other processes.
 """
 
 # System calls in a process that lives for milliseconds: no pathlib.
 # ruff: noqa: PTH102, PTH123
 import contextlib
-import errno
 import json
 import os
 import resource
@@ -23,20 +22,24 @@ from typing import Final, TypedDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import confined_world as world  # type: ignore[import-not-found,unused-ignore]
+import confined_fence as fence  # type: ignore[import-not-found,unused-ignore]
 
 _PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108
 _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
 class Request(TypedDict):
-    """`root_pid`: whose root is entered; 0 = ours. `{folder}` in arguments becomes the scratch."""
+    """`root_pid`: whose root is entered; 0 = ours. `{folder}` in arguments becomes the scratch.
+
+    `writes`: the folders that may be written in beside it. `network`: peers may be reached.
+    """
 
     root_pid: int
     proc: str
-    own_network: bool
     files: dict[str, str]
     commands: list[list[str]]
+    writes: list[str]
+    network: bool
     timeout_s: float
     output_bytes: int
 
@@ -65,93 +68,29 @@ class Refused(Exception):  # noqa: N818 - reads as what it says
 
 def main() -> None:
     """Reads the request, answers with the results or with what was refused."""
-    world.die_with_parent()
+    fence.die_with_parent()
+    fence.adopt_orphans()
     request: Request = json.load(sys.stdin)
+    own = os.open(request["proc"], os.O_PATH | os.O_DIRECTORY)
     try:
-        isolation, why = enter(request)
+        if request["root_pid"]:
+            _enter(f"{request['proc']}/{request['root_pid']}/root")
     except Refused as refused:
         answer(json.dumps({"refused": refused.step, "errno": refused.number, "why": str(refused)}))
         return
-    if isolation == "copy":
-        in_own_processes(request, isolation, why)
-    else:
-        run_all(request, isolation, why)
+    run_all(request, own)
 
 
-def enter(request: Request) -> tuple[str, str]:
-    """Goes into the root and copies it; ("copy" | "rights" | "user", why not more).
-
-    "copy": what is written stays in memory. "rights": as root, without the copy. "user": as the
-    user we are.
-    """
-    pid, proc = request["root_pid"], request["proc"]
-    is_root = os.geteuid() == 0
-    handles = _opened(proc, pid) if pid else None
-    mountinfo = os.open(proc, os.O_PATH | os.O_DIRECTORY)
-    why = f"uid {os.geteuid()} is not root"
-    if is_root:
-        try:
-            _copy(handles, mountinfo, request["own_network"])
-        except OSError as error:
-            why = str(error.strerror)
-        else:
-            return "copy", ""
-    if handles is not None:
-        _chrooted(handles[0], is_root=is_root)
-    return ("rights" if is_root else "user"), why
-
-
-def _opened(proc: str, pid: int) -> tuple[int, int]:
+def _enter(path: str) -> None:
     try:
-        root = os.open(f"{proc}/{pid}/root", os.O_PATH | os.O_DIRECTORY)
-        return root, os.open(f"{proc}/{pid}/ns/mnt", os.O_RDONLY)
+        root = os.open(path, os.O_PATH | os.O_DIRECTORY)
     except OSError as error:
         raise Refused("root", error) from error
-
-
-def _copy(handles: tuple[int, int] | None, proc: int, own_network: bool) -> None:
-    own = os.stat("self/ns/mnt", dir_fd=proc).st_ino
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        # Tried in a process of its own first: half-entered namespaces cannot be left again.
-        try:
-            _enter_copy(handles, proc, own, own_network)
-        except Exception as error:
-            os.write(writer, str(error).encode(errors="replace"))
-        os._exit(0)
-    os.close(writer)
-    with open(reader, errors="replace") as said:
-        why = said.read()
-    os.waitpid(child, 0)
-    if why:
-        raise OSError(errno.EPERM, f"no copy of the tree, {why}")
-    _enter_copy(handles, proc, own, own_network)
-
-
-def _enter_copy(handles: tuple[int, int] | None, proc: int, own: int, own_network: bool) -> None:
-    if handles is not None:
-        root, mounts = handles
-        if os.fstat(mounts).st_ino != own:
-            world.setns(mounts, world.CLONE_NEWNS)
-        os.fchdir(root)
-    flags = world.CLONE_NEWNS | world.CLONE_NEWPID | world.CLONE_NEWIPC | world.CLONE_NEWUTS
-    world.unshare(flags | (world.CLONE_NEWNET if own_network else 0))
-    world.private_mounts()
-    if handles is not None:
-        os.chroot(".")
-    os.chdir("/")
-    with open(os.open("self/mountinfo", os.O_RDONLY, dir_fd=proc)) as file:
-        os.chroot(world.copied_tree(file.read()))
-    os.chdir("/")
-
-
-def _chrooted(root: int, *, is_root: bool) -> None:
     os.fchdir(root)
     try:
         os.chroot(".")
     except PermissionError as error:
-        if is_root:
+        if os.geteuid() == 0:
             raise Refused("chroot", error) from error
         _chrooted_as_user()
 
@@ -161,7 +100,7 @@ def _chrooted_as_user() -> None:
     uid, gid = os.geteuid(), os.getegid()
     maps = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
     try:
-        world.unshare(world.CLONE_NEWUSER | world.CLONE_NEWNS)
+        fence.unshare(fence.CLONE_NEWUSER | fence.CLONE_NEWNS)
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", f"{uid} {uid} 1"),
@@ -174,32 +113,25 @@ def _chrooted_as_user() -> None:
         raise Refused("chroot", error) from error
 
 
-def in_own_processes(request: Request, isolation: str, why: str) -> None:
-    """The rest as first process of the new pid namespace: when it ends, all it started ends."""
-    child = os.fork()
-    if child == 0:
-        world.die_with_parent()
-        with contextlib.suppress(OSError):
-            world.own_proc()
-        run_all(request, isolation, why)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    sys.exit(0 if os.waitstatus_to_exitcode(status) == 0 else 1)
-
-
-def run_all(request: Request, isolation: str, why: str) -> None:
-    """Writes the files, runs the commands, answers."""
+def run_all(request: Request, proc: int) -> None:
+    """Writes the files, runs the commands, answers with how they were confined."""
     folder = _folder(request["files"])
+    landlock = fence.landlock_version()
+    calls = fence.filter_for(network=request["network"])
+    open_to = []
     try:
-        if not world.give_up_rights(is_root=os.geteuid() == 0):
-            why += "; its rights could not be given up without CAP_SETPCAP"
-        results = [
-            run([part.replace("{folder}", folder) for part in command], request)
-            for command in request["commands"]
-        ]
+        if not fence.give_up_rights(is_root=os.geteuid() == 0):
+            open_to.append("its rights could not be given up without CAP_SETPCAP")
+        results = []
+        for command in request["commands"]:
+            words = [part.replace("{folder}", folder) for part in command]
+            results.append(run(words, request, [folder, *request["writes"]], landlock, calls))
+            _end_orphans(proc)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = {"isolation": isolation, "why": why, "folder": folder, "results": results}
+    if calls is None:
+        open_to.append(f"its system calls are not filtered on {os.uname().machine}")
+    text = {"landlock": landlock, "open": open_to, "results": results}
     answer(json.dumps(text))
 
 
@@ -216,12 +148,17 @@ def _folder(files: dict[str, str]) -> str:
     raise FileNotFoundError(f"none of {' '.join(_PLACES)} may be written")
 
 
-def run(command: list[str], request: Request) -> Result:
+def run(
+    command: list[str], request: Request, writes: list[str], landlock: int, calls: bytes | None
+) -> Result:
     """One command: how it ended and what it wrote."""
     printed, said = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        _become(command, printed[1], said[1])
+        try:
+            _become(command, (printed[1], said[1]), writes, landlock, calls)
+        finally:
+            os._exit(127)
     os.close(printed[1])
     os.close(said[1])
     deadline = time.monotonic() + request["timeout_s"]
@@ -237,18 +174,46 @@ def run(command: list[str], request: Request) -> Result:
     }
 
 
-def _become(command: list[str], printed: int, said: int) -> None:
+def _become(
+    command: list[str],
+    outputs: tuple[int, int],
+    writes: list[str],
+    landlock: int,
+    calls: bytes | None,
+) -> None:
+    """Gives up what it may and becomes the command; a step that fails is said, nothing runs."""
+    fence.die_with_parent()
+    os.setsid()
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    os.dup2(outputs[0], 1)
+    os.dup2(outputs[1], 2)
     try:
-        world.die_with_parent()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-        os.dup2(printed, 1)
-        os.dup2(said, 2)
+        fence.no_new_rights()
+        if landlock:
+            fence.write_only_in(writes, landlock)
+        if calls is not None:
+            fence.filtered_calls(calls)
         os.execve(command[0], command, _ENVIRONMENT)  # noqa: S606
     except OSError as error:
-        os.write(said, f"{command[0]}: {error.strerror}\n".encode())
-    finally:
-        os._exit(127)
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+
+
+def _end_orphans(proc: int) -> None:
+    """Ends what a command left running: it may hold the ports that the next release wants."""
+    path = f"self/task/{os.getpid()}/children"
+    while True:
+        try:
+            with open(os.open(path, os.O_RDONLY, dir_fd=proc)) as file:
+                left = [int(pid) for pid in file.read().split()]
+        except OSError:
+            return
+        if not left:
+            return
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def _read(readers: tuple[int, ...], deadline: float, most: int) -> tuple[dict[int, bytes], bool]:

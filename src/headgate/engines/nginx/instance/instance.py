@@ -11,6 +11,7 @@ from typing import Final
 
 from headgate.engines.nginx.instance import access, find, pidfd, running, sockets, tested
 from headgate.engines.nginx.instance.loading import AllowList
+from headgate.engines.nginx.instance.needs import Needs, needs_of
 from headgate.engines.nginx.instance.orphans import dismiss, orphans
 from headgate.engines.nginx.instance.place import Place
 from headgate.engines.nginx.instance.procfs import Procfs, Rights, Seen
@@ -80,9 +81,9 @@ class NginxInstance:
     def test(self, conf: str) -> Tested:
         """`nginx -t` by the instance's own binary on a config, at most 30 s.
 
-        As root in a copy of its tree (same network, since names are resolved); as another user
-        than the master on a twin (`Place.redirected`). A sidecar's binary runs in its own root:
-        raises RightMissingError where that is closed to us, ProcessLookupError while none runs.
+        Confined (`sandbox.py`); by another user than the master on a twin (`Place.redirected`). A
+        sidecar's binary runs in its own root: raises RightMissingError where that is closed to us,
+        ProcessLookupError while none runs.
         """
         if not self._needs_twin():
             return self._tested(self.sandbox(), conf, None)
@@ -101,8 +102,12 @@ class NginxInstance:
         Raises ValueError with nginx's words when the config is not valid, else as `test`.
         Contents of keys are not in it, everything else is: treat it as secret.
         """
-        arguments = self.place.arguments(conf or self.place.conf)
-        ran = self._ran(self.sandbox(), ["-T", "-q", *arguments], output_bytes=_DUMP_BYTES)
+        path = conf or self.place.conf
+        arguments = ["-T", "-q", *self.place.arguments(path)]
+        needs = self._needs(path, self.place.redirected)
+        commands = [[self.binary(), *arguments]]
+        outcome = self.sandbox().run(commands, needs=needs, output_bytes=_DUMP_BYTES)
+        ran = outcome.results[0]
         if ran.code != 0:
             raise ValueError("; ".join(tested.understood(ran).problems))
         return ran.printed.encode("latin-1")
@@ -222,7 +227,7 @@ class NginxInstance:
 
     def build(self) -> str:
         """What `nginx -V` prints; raises as `test`."""
-        return self._ran(self.sandbox(), ["-V"]).said
+        return self.sandbox().run([[self.binary(), "-V"]]).results[0].said
 
     def _master(self) -> Seen | None:
         return find.master(self.place, self.procfs, self._default_conf)
@@ -263,24 +268,29 @@ class NginxInstance:
             raise ProcessLookupError("no nginx master runs, so its binary cannot be reached")
         return Sandbox(self._root_pid(pid), self.procfs.path)
 
-    def _ran(self, sandbox: Sandbox, arguments: list[str], output_bytes: int = 0) -> Ran:
-        command = [self.binary(), *arguments]
-        if output_bytes:
-            return sandbox.run([command], output_bytes=output_bytes).results[0]
-        return sandbox.run([command]).results[0]
+    def _needs(self, conf: str, own: tuple[str, ...]) -> Needs:
+        """What a test of this config writes and asks for; `own` as `Place.redirected`."""
+        build = "" if own else self.build()
+        needs = needs_of(conf, self.place.prefix, build, own, self.root())
+        named = (self.place.error_log,) if self.place.error_log and not own else ()
+        return Needs((*needs.writes, *named), needs.names)
 
     def _tested(self, sandbox: Sandbox, conf: str, twin: Twin | None) -> Tested:
         arguments = ["-t", *self.place.arguments(conf)]
+        own = self.place.redirected
         if twin is not None:
             arguments = [twin.moved(part) for part in arguments]
-        outcome = sandbox.run([[self.binary(), *arguments]])
+            own = tuple(twin.moved(f"{one}/").rstrip("/") for one in own)
+        needs = self._needs(conf, own)
+        outcome = sandbox.run([[self.binary(), *arguments]], needs=needs)
         ran = outcome.results[0]
         if twin is not None:
             ran = Ran(ran.code, twin.original(ran.said), ran.printed, ran.timed_out)
-        found = tested.understood(ran, may_bind=outcome.isolation != "user")
-        if not outcome.why or outcome.isolation == "user":
+        is_root = os.geteuid() == 0
+        found = tested.understood(ran, may_bind=is_root)
+        if not outcome.why or not is_root:
             return found
-        note = f"tested in its real tree: {outcome.why}"
+        note = f"tested with less isolation: {outcome.why}"
         return Tested(found.ok, found.problems, (*found.warnings, note))
 
     def _needs_twin(self) -> bool:

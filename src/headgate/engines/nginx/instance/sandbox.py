@@ -1,9 +1,9 @@
 """Runs commands of an instance's own binary where they can do least.
 
-As root the commands see a copy of the instance's tree in memory: what they write is gone
-afterwards, they see no process but their own and hold four capabilities. `nginx -t` executes what
-the config says (`load_module`, log files, directories), so this is not for tidiness. Without root
-the system's own permissions are the fence. What was possible is in `Outcome.isolation`.
+`nginx -t` executes what the config says (`load_module`, log files, folders), so this is not for
+tidiness. Each command has few rights, reaches no process and no peer, and writes only where the
+config under test says that nginx writes; with bubblewrap, as root, these places are in memory and
+gone afterwards. What was not possible is in `Outcome.why`.
 """
 
 import errno
@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from headgate.engines.nginx.instance import bubblewrap
+from headgate.engines.nginx.instance.needs import Needs, resolved
 from headgate.engines.nginx.types import RightMissingError
 
 TIMEOUT_S: Final = 30.0
@@ -26,11 +29,13 @@ TIMEOUT_S: Final = 30.0
 OUTPUT_BYTES: Final = 256 * 1024
 """How much is kept of each of its two streams."""
 
-Isolation = Literal["copy", "rights", "user"]
-"""A copy of the tree in memory; root's rights dropped but the real tree; only who we are."""
+Isolation = Literal["copy", "fence", "rights"]
+"""What it writes stays in memory (bubblewrap); the real tree, of which Landlock lets it write only
+what it needs; the real tree with few rights."""
 
 _CONFINED: Final = Path(__file__).with_name("confined.py")
 _START_S: Final = 10.0
+_NOTHING: Final = Needs()
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -46,7 +51,7 @@ class Ran(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """`why` says what stood against more isolation; empty for "copy"."""
+    """`why` says what is open to the commands that need not be, and the reason."""
 
     isolation: Isolation
     why: str
@@ -57,6 +62,12 @@ class _Refused(msgspec.Struct, frozen=True):
     refused: str
     errno: int
     why: str
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    landlock: int
+    open: tuple[str, ...]
+    results: tuple[Ran, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +85,14 @@ class Sandbox:
         commands: Sequence[Sequence[str]],
         files: Mapping[str, str] | None = None,
         *,
-        own_network: bool = False,
+        needs: Needs = _NOTHING,
         timeout_s: float = TIMEOUT_S,
         output_bytes: int = OUTPUT_BYTES,
     ) -> Outcome:
         """Runs the commands one after the other; programs by absolute path in the root.
 
         `files` (name → text) are in a scratch folder meanwhile; `{folder}` in a text or an
-        argument stands for its path. `own_network`: in a network namespace without interfaces,
-        where the tree is copied. A command over `timeout_s` is killed.
+        argument stands for its path. A command over `timeout_s` is killed.
         Raises RightMissingError when the other root cannot be entered, ProcessLookupError when
         its process is gone, OSError when no process could be had. Costs about 0.05 s beside the
         commands.
@@ -90,29 +100,39 @@ class Sandbox:
         request = {
             "root_pid": self.root_pid or 0,
             "proc": str(self.proc),
-            "own_network": own_network,
             "files": dict(files or {}),
             "commands": [list(command) for command in commands],
+            "writes": list(needs.folders()),
+            "network": False,
             "timeout_s": timeout_s,
             "output_bytes": output_bytes,
         }
-        try:
-            done = subprocess.run(
-                [sys.executable, "-I", "-S", str(_CONFINED)],
-                input=json.dumps(request).encode(),
-                capture_output=True,
-                timeout=_START_S + timeout_s * len(commands),
-                check=False,
-                env={"PATH": os.defpath},
-            )
-        except subprocess.TimeoutExpired:
-            raise OSError(errno.ETIMEDOUT, "the confined process did not end") from None
-        if done.returncode != 0 or not done.stdout:
-            last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise OSError(errno.EIO, f"the confined process ended with {done.returncode}: {last}")
-        if done.stdout.startswith(b'{"refused"'):
-            raise self._refusal(msgspec.json.decode(done.stdout, type=_Refused))
-        return msgspec.json.decode(done.stdout, type=Outcome)
+        deadline_s = _START_S + timeout_s * len(commands)
+        program, why = self._bubblewrap()
+        if program is not None:
+            outcome = _in_bubblewrap(program, request, needs, deadline_s)
+            if isinstance(outcome, Outcome):
+                return outcome
+            why = outcome
+        # Without a tree of its own nothing but DNS itself can give it addresses.
+        request["network"] = bool(needs.names)
+        text, said = _confined([], request, (), deadline_s)
+        if text.startswith(b'{"refused"'):
+            raise self._refusal(msgspec.json.decode(text, type=_Refused))
+        if not text:
+            raise OSError(errno.EIO, f"the confined process ended: {said}")
+        return _outcome(msgspec.json.decode(text, type=_Answer), why, needs)
+
+    def _bubblewrap(self) -> tuple[str | None, str]:
+        """Where bubblewrap is; else why not, empty where it is of no use.
+
+        It has no way into another root, and without root its user namespace would take the right to
+        bind low ports; nginx can write little then anyway.
+        """
+        if self.root_pid is not None or os.geteuid() != 0:
+            return None, ""
+        program = bubblewrap.found()
+        return program, "" if program else "bubblewrap (bwrap) is not installed"
 
     def _refusal(self, refused: _Refused) -> Exception:
         if refused.errno in {errno.ENOENT, errno.ESRCH}:
@@ -125,3 +145,57 @@ class Sandbox:
             need = "CAP_SYS_CHROOT, or a kernel and container that allow user namespaces"
             what = f"chroot to /proc/{self.root_pid}/root was refused"
         return RightMissingError(f"running its binary: {what} as uid {uid}; it takes {need}")
+
+
+def _in_bubblewrap(
+    program: str, request: dict[str, object], needs: Needs, deadline_s: float
+) -> Outcome | str:
+    """How it went, or why bubblewrap did not begin."""
+    with tempfile.TemporaryFile() as hosts:
+        hosts_fd = None
+        if needs.names:
+            known = Path("/etc/hosts")
+            hosts.write(known.read_bytes() if known.exists() else b"")
+            hosts.write(b"\n" + resolved(needs.names).encode())
+            hosts.seek(0)
+            hosts_fd = hosts.fileno()
+        words = bubblewrap.arguments(program, needs, hosts_fd)
+        passed = () if hosts_fd is None else (hosts_fd,)
+        text, said = _confined(words, request | {"proc": "/proc"}, passed, deadline_s)
+    if not text:
+        return f"bubblewrap was refused here ({said})"
+    answer = msgspec.json.decode(text, type=_Answer)
+    return Outcome("copy", "; ".join(answer.open), answer.results)
+
+
+def _confined(
+    before: Sequence[str], request: dict[str, object], passed: Sequence[int], deadline_s: float
+) -> tuple[bytes, str]:
+    """What the confined process answered, empty when it did not begin; and its last words."""
+    try:
+        done = subprocess.run(
+            [*before, sys.executable, "-I", "-S", str(_CONFINED)],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=deadline_s,
+            check=False,
+            pass_fds=passed,
+            env={"PATH": os.defpath},
+        )
+    except subprocess.TimeoutExpired:
+        raise OSError(errno.ETIMEDOUT, "the confined process did not end") from None
+    last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    if done.returncode != 0:
+        return b"", last or f"it ended with {done.returncode}"
+    return done.stdout, last
+
+
+def _outcome(answer: _Answer, why: str, needs: Needs) -> Outcome:
+    """The same without bubblewrap, with what that leaves open."""
+    gaps = [f"{why}: it runs in the real tree"] if why else []
+    if not answer.landlock:
+        gaps.append("this kernel has no Landlock: it may write whatever its user may")
+    if needs.names:
+        gaps.append("it may connect to anything, since it has names to resolve")
+    isolation: Isolation = "fence" if answer.landlock else "rights"
+    return Outcome(isolation, "; ".join((*gaps, *answer.open)), answer.results)
