@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final, Literal, TextIO
 
 from headgate._core import PlanError
-from headgate.compile.lints import Shadows, lints
+from headgate.compile.lints import Shadows, lints, not_imported
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import refusals, tls_findings
@@ -68,7 +68,9 @@ def _summary(loaded: Loaded, diagnostics: Sequence[Diagnostic]) -> str:
     if errors or loaded.plan is None:
         return f"refused: {_count(errors, 'error')}, {warnings}"
     objects = _count(len(loaded.plan.objects), "object")
-    return f"ok: {objects}, {warnings}, plan {loaded.plan.digest.hex()[:12]}"
+    missing = len(not_imported(loaded.plan))
+    refused = f", {_count(missing, 'route')} not imported" if missing else ""
+    return f"ok: {objects}, {warnings}{refused}, plan {loaded.plan.digest.hex()[:12]}"
 
 
 def _count(number: int, noun: str) -> str:

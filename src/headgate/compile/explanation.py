@@ -22,6 +22,7 @@ Locate = Callable[[Kind, str, str], str]
 States = Mapping[str, Mapping[str, str]]
 """Upstream → address of an endpoint → `up`, `unresolved` …, as a data plane reports them."""
 
+_UNAVAILABLE = 503
 _KINDS = ("rewrite", "redirect", "request_headers", "response_headers", "respond")
 
 
@@ -183,8 +184,13 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         *_steps(plan, "route", won.route, route.middlewares if route else (), locate),
     ]
     shares = _shares(plan, route, locate, states) if route else ()
+    outcome = won.outcome
+    if route is not None and route.action.not_imported is not None and outcome.kind == "forward":
+        detail = f"not-imported: {route.action.not_imported}"
+        outcome = Outcome("refuse", status=_UNAVAILABLE, detail=detail)
     return msgspec.structs.replace(
         won,
+        outcome=outcome,
         held=[_with_place(c, won.route, locate) for c in won.held],
         place=locate("route", won.route, f"match.{won.match}"),
         middlewares=steps,

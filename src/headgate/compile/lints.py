@@ -47,6 +47,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     found = [*_unused_upstreams(loaded, plan), *_without_certificate(loaded, plan)]
     found += _not_applied(loaded, plan)
     found += _suspect_patterns(loaded, plan)
+    found += _not_imported(loaded, plan)
     if shadows is not None:
         found += [_shadowed(loaded, shadow) for shadow in shadows(list(plan.objects.values()))]
     return tuple(sorted(found))
@@ -79,6 +80,7 @@ class _Part(msgspec.Struct, gc=False):
 class _Action(msgspec.Struct, gc=False):
     upstream: str | None = None
     split: tuple[_Part, ...] = ()
+    not_imported: str | None = None
 
 
 class _Forwards(msgspec.Struct, gc=False):
@@ -115,6 +117,27 @@ def _suspect_patterns(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
             for at, text, *words in patterns(entry):
                 what, allowed = words if text not in loaded.secrets else _VEILED
                 yield _warning(loaded, "route", key.name, what, allowed, at)
+
+
+def not_imported(plan: Plan) -> list[str]:
+    """The routes that refuse because what they stand for was not imported."""
+    return sorted(
+        key.name
+        for key, entry in plan.objects.items()
+        if key.kind == "route"
+        and b"not_imported" in entry.canonical
+        and _FORWARDS.decode(entry.canonical).action.not_imported is not None
+    )
+
+
+def _not_imported(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
+    """How much of an imported config has no counterpart here, once for all of it."""
+    names = not_imported(plan)
+    if names:
+        count = f"{len(names)} of {len(_of(plan, 'route'))} routes"
+        message = f"{count} answer 503 (not-imported): their places have no counterpart here"
+        allowed = "what each is to do in place of `not_imported`, whose text says which place it is"
+        yield _warning(loaded, "route", names[0], message, allowed)
 
 
 def _not_applied(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@ from headgate._core import PlanError, check_tls
 from headgate.compile.loaded import Loaded
 from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
 from headgate.model.config import SECTIONS
+from headgate.model.route import ACTIONS
 from headgate.plan.kinds import KINDS, Kind
 
 Locate = Callable[[str, str, str], Diagnostic]
@@ -18,7 +19,7 @@ _WRITTEN: Final[dict[Kind, dict[str, str]]] = {
     "certificate": {"cert": "cert_file", "key": "key_file", "ocsp": "ocsp_file"},
     "host": {"certificates": "certificate"},
     "listener": {"addresses": "address"},
-    "route": {f"action.{key}": key for key in ("upstream", "split", "respond", "redirect")},
+    "route": {f"action.{key}": key for key in ACTIONS},
     "tls_policy": {"client_auth.ca": "client_auth.ca_file"},
     "upstream": {"tls.ca": "tls.ca_file"},
 }

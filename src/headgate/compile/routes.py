@@ -49,6 +49,8 @@ def _action(model: Route, out: Resolved) -> plan.Action:
         return plan.Action(split=tuple(plan.SplitPart(p.upstream, p.weight) for p in model.split))
     if model.respond is not None:
         return plan.Action(respond=model.respond.to_plan())
+    if model.not_imported is not None:
+        return plan.Action(not_imported=model.not_imported)
     return plan.Action(redirect=model.redirect.to_plan() if model.redirect else None)
 
 

@@ -15,11 +15,12 @@ from headgate.kernel.units import Duration
 from headgate.model.choice import MatchTable, MiddlewareRef
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
-ACTIONS = ("upstream", "split", "respond", "redirect")
-"""The keys that say what becomes of a request."""
+_ACTIONS = ("upstream", "split", "respond", "redirect")
+ACTIONS = (*_ACTIONS, "not_imported")
+"""The keys that say what becomes of a request; the last is an import's, and is not suggested."""
 
 _ACTION_SET = frozenset(ACTIONS)
-_ONE_ACTION = f"write exactly one of {listed(ACTIONS)}"
+_ONE_ACTION = f"write exactly one of {listed(_ACTIONS)}"
 
 
 class SplitPart(Options):
@@ -88,6 +89,11 @@ class Route(Checked):
         default="normalised", description="The path that is forwarded: normalised, or as it came."
     )
     websocket: Flag = Field(default=True, description="Whether WebSocket upgrades are let through.")
+    not_imported: Annotated[str, Strict(), Field(min_length=1, max_length=1000)] | None = Field(
+        default=None,
+        description="Refuse with 503 and the reason `not-imported`: the route stands for a place "
+        "of an imported config that has no counterpart here. The text says which place and why.",
+    )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """A route does exactly one thing with a request."""

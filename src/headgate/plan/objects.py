@@ -101,6 +101,7 @@ class Action(PlanNode, frozen=True):
     split: tuple[SplitPart, ...] | None = None
     respond: Respond | None = None
     redirect: Redirect | None = None
+    not_imported: str | None = None
 
 
 class RouteTimeouts(DefaultedNode, frozen=True):

@@ -46,10 +46,11 @@ def _run(*words: str | Path) -> tuple[int, str, str]:
 def test_the_report_says_what_became_model_and_what_was_kept_and_why(config: Path) -> None:
     code, out, _ = _run(config.parent)
     assert code == 0
-    assert out.splitlines()[:4] == [
+    assert out.splitlines()[:5] == [
         f"{config}: 1 files, 9 directives",
         "model: 5 directives (1 listeners, 1 hosts, 1 routes)",
         "verbatim: 4 directives",
+        "not imported: 2 routes answer 503 (not-imported)",
         f"  {config}:7: location kept: `alias` has no counterpart",
     ]
     assert f"{config}:2:1: low version_disclosure" in out
@@ -127,7 +128,7 @@ def test_the_running_nginx_is_imported_by_its_own_binary(
 ) -> None:
     code, out, complaint = _run("--running", "--pid", str(running.pid))
     assert code == 0, complaint
-    assert "model: 5 directives (1 listeners, 1 hosts, 1 routes)" in out
+    assert "model: 5 directives (1 listeners, 1 hosts, 1 routes)\n" in out
 
 
 def test_a_pid_that_is_no_nginx_is_refused() -> None:

@@ -41,7 +41,8 @@ struct Kept {
 
 impl Kept {
     fn fits(&self, route: &Route, group: &Group<'_>) -> bool {
-        let Terms { chain: _, split: _, timeouts, raw_path, websocket, body_bytes } = &*self.terms;
+        let Terms { chain: _, split: _, timeouts, raw_path, websocket, body_bytes, not_imported } =
+            &*self.terms;
         self.owner == group.owner
             && self.middlewares == route.middlewares
             && self.answer.as_ref() == answer(route)
@@ -49,6 +50,7 @@ impl Kept {
             && *raw_path == route.forward_raw_path
             && *websocket == route.websocket
             && *body_bytes == route.body_bytes
+            && *not_imported == is_not_imported(route)
     }
 }
 
@@ -86,8 +88,13 @@ impl SharedTerms {
 fn answer(route: &Route) -> Option<&Action> {
     match &route.action {
         Action::Respond(_) | Action::Redirect(_) => Some(&route.action),
-        Action::Upstream(_) | Action::Split(_) => None,
+        Action::Upstream(_) | Action::Split(_) | Action::NotImported(_) => None,
     }
+}
+
+/// Whether every request of the route is refused, because what it stands for was not imported.
+fn is_not_imported(route: &Route) -> bool {
+    matches!(route.action, Action::NotImported(_))
 }
 
 /// Splits a route's hosts. Nearly always there is one group.
@@ -135,7 +142,7 @@ pub(super) fn compile(
             let total = parts.iter().map(|(_, w)| u64::from(*w)).sum();
             (None, Some(Split { parts, total }))
         }
-        Action::Respond(_) | Action::Redirect(_) => (None, None),
+        Action::Respond(_) | Action::Redirect(_) | Action::NotImported(_) => (None, None),
     };
     let terms = shared.find(route, group).unwrap_or_else(|| {
         let chain = compile_chain(name, route, group, plan, &mut errors).unwrap_or_default();
@@ -146,14 +153,12 @@ pub(super) fn compile(
             raw_path: route.forward_raw_path,
             websocket: route.websocket,
             body_bytes: route.body_bytes,
+            not_imported: is_not_imported(route),
         };
         if errors.is_empty() { shared.keep(route, group, terms) } else { Arc::new(terms) }
     });
-    if errors.is_empty() {
-        Ok(RouteEntry { name: name.clone(), terms, upstream })
-    } else {
-        Err(errors)
-    }
+    let entry = RouteEntry { name: name.clone(), terms, upstream };
+    if errors.is_empty() { Ok(entry) } else { Err(errors) }
 }
 
 /// The host's middlewares, the route's, and its answer; `None` with what is wrong.
@@ -207,7 +212,7 @@ impl Touched<'_> {
         let acts = match &route.action {
             Action::Upstream(upstream) => is_gone(upstream),
             Action::Split(parts) => parts.iter().any(|part| is_gone(&part.upstream)),
-            Action::Respond(_) | Action::Redirect(_) => false,
+            Action::Respond(_) | Action::Redirect(_) | Action::NotImported(_) => false,
         };
         acts || route.listeners.iter().any(|l| gone_listeners.contains(l.as_str()))
             || route.hosts.iter().any(|h| hosts.contains(h.as_str()))

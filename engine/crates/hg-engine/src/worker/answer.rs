@@ -26,6 +26,7 @@ pub(super) mod own {
         MISDIRECTED = 421 "http_request_denied" "misdirected" "this connection was made for another host";
         BODY_TOO_LARGE = 413 "http_request_denied" "body-too-large" "request body larger than allowed here";
         NO_UPSTREAM = 503 "destination_unavailable" "no-upstream" "the route has no upstream to go to";
+        NOT_IMPORTED = 503 "destination_unavailable" "not-imported" "not-imported: this place of the imported config has no counterpart here";
         NO_ENDPOINT = 503 "destination_unavailable" "no-endpoint" "no endpoint can be used now";
         UNRESOLVED = 503 "dns_error" "unresolved" "no endpoint's name resolves";
         QUEUE_FULL = 503 "connection_limit_reached" "queue-full" "the upstream's queue is full";
@@ -43,6 +44,11 @@ pub(super) mod own {
         HEAD_TIMEOUT = 408 "http_request_error" "head-timeout" "the request's head did not arrive in time";
         PATH = 400 "http_request_error" "path" "the path is not acceptable";
         RESPONSE_TRUNCATED = 502 "http_response_incomplete" "response-truncated" "the upstream's answer ended early";
+    }
+
+    /// A route that leads nowhere.
+    pub(crate) fn without_upstream(not_imported: bool) -> &'static Reject {
+        if not_imported { &NOT_IMPORTED } else { &NO_UPSTREAM }
     }
 
     /// A path that was refused.

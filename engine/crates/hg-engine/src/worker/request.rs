@@ -337,7 +337,7 @@ impl Worker {
     ) -> Step {
         let Forward { head, view, route, rewritten } = forward;
         let (Some(slot), Some(entry)) = (slot, upstream) else {
-            self.refuse(ci, &own::NO_UPSTREAM);
+            self.refuse(ci, own::without_upstream(route.terms.not_imported));
             return Step::Over;
         };
         let mut upgrade = None;

@@ -106,6 +106,9 @@ pub enum Action {
     Respond(Respond),
     /// Redirect.
     Redirect(Redirect),
+    /// Refuse with 503 and the reason `not-imported`: the place of another proxy's config that
+    /// this route stands for has no counterpart here. The text says where and why.
+    NotImported(String),
 }
 
 /// One share of a split.

@@ -1,10 +1,9 @@
 """What a location inherits, and the other locations it stands among."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from headgate.engines.nginx.importing import effects
-from headgate.engines.nginx.importing.objects import NotExpressibleError
 from headgate.nginxtext.includes import Located
 
 
@@ -15,25 +14,40 @@ class Sibling(NamedTuple):
     path: bytes
 
 
+class Level:
+    """The lines of one block, found by their name: `http` may hold thousands."""
+
+    def __init__(self, lines: Iterable[Located]) -> None:
+        self.lines: Sequence[Located] = tuple(lines)
+        self._named: dict[bytes, list[Located]] = {}
+        for line in self.lines:
+            self._named.setdefault(line.directive.name, []).append(line)
+
+    def named(self, name: bytes) -> list[Located]:
+        """The lines of that name."""
+        return self._named.get(name, [])
+
+    def has_any(self, prefix: bytes) -> bool:
+        """Whether a line's name begins so."""
+        return any(name.startswith(prefix) for name in self._named)
+
+
 class Around(NamedTuple):
     """The lines of a location and of what it stands in.
 
-    `levels` are the lines of the location, the server and `http`, nearest first. `siblings` are
-    the other prefix and exact locations of the server, `upgrades` the variables that a `map` makes
-    of `$http_upgrade`.
+    `levels` are those of the location, the server and `http`, nearest first. `siblings` are the
+    other prefix and exact locations of the server, `upgrades` the variables that a `map` makes of
+    `$http_upgrade`. `ranked` says that the server's routes have priorities of their own.
     """
 
-    levels: tuple[Sequence[Located], ...]
+    levels: tuple[Level, ...]
     siblings: tuple[Sibling, ...] = ()
     upgrades: frozenset[bytes] = frozenset()
+    ranked: bool = False
 
     def nearest(self, name: bytes) -> list[Located]:
         """The lines of that name at the nearest level that has any: nginx's inheritance."""
-        for level in self.levels:
-            found = [line for line in level if line.directive.name == name]
-            if found:
-                return found
-        return []
+        return next((found for level in self.levels if (found := level.named(name))), [])
 
     def value(self, name: bytes, default: bytes) -> bytes:
         """The first argument of a setting, or what nginx takes without it."""
@@ -41,11 +55,12 @@ class Around(NamedTuple):
         return found[0].directive.values[0] if found and found[0].directive.args else default
 
 
-def check_kept_around(lines: Sequence[Located]) -> None:
-    """Raises `NotExpressibleError` for the first line of a server or of `http` that may change
-    what the locations in it answer."""
+def unknown_around(lines: Iterable[Located]) -> list[str]:
+    """The lines of a server or of `http` that may change what the locations in it answer."""
+    found: dict[str, str] = {}
     for file, line in lines:
         name = line.name.decode(errors="replace")
         if name in effects.FOLDED or name in effects.SERVER_OWN or effects.is_kept_around(name):
             continue
-        raise NotExpressibleError(f"`{name}` ({file}:{line.line}) applies to it")
+        found.setdefault(name, f"`{name}` ({file}:{line.line}) applies to it")
+    return list(found.values())

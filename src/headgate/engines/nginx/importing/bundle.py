@@ -12,11 +12,13 @@ from typing import Final
 import msgspec
 
 from headgate.engines.nginx.importing.imported import Fate, Imported, Note
-from headgate.engines.nginx.importing.objects import ModelObject, table_in, to_toml
+from headgate.engines.nginx.importing.objects import ModelObject, is_refusal, table_in, to_toml
 
 MODEL: Final = "headgate.toml"
 VERBATIM: Final = "verbatim"
 MAP: Final = "import.json"
+REASON: Final = "not-imported"
+"""The reason in answers, logs and metrics of what was not imported."""
 
 
 class Map(msgspec.Struct, frozen=True):
@@ -37,10 +39,25 @@ def to_files(one: Imported) -> dict[str, bytes]:
     files = {f"{VERBATIM}/{number:04d}-{_stem(path)}": path for number, path in _numbered(one)}
     mapped = Map(one.entry, files, one.fates, one.notes)
     return {
-        MODEL: to_toml(one.objects).encode(),
+        MODEL: (head(one) + to_toml(one.objects)).encode(),
         **{place: one.verbatim[path] for place, path in files.items()},
         MAP: msgspec.json.format(msgspec.json.encode(mapped), indent=1) + b"\n",
     }
+
+
+def head(one: Imported) -> str:
+    """What `headgate.toml` says of itself at its beginning."""
+    refused = sum(map(is_refusal, one.objects))
+    lines = [
+        f"Imported from {one.entry}: {one.modelled} of {len(one.fates)} directives are model.",
+    ]
+    if refused:
+        lines += [
+            f"NOT IMPORTED: {refused} routes stand for places without counterpart. Requests",
+            f"to them get 503 with the reason `{REASON}`; each route says which place and why.",
+        ]
+    lines.append(f"The text of everything that is no model is in {VERBATIM}/.")
+    return "".join(f"# {line}\n" for line in lines) + "\n"
 
 
 def from_files(files: Mapping[str, bytes]) -> Imported:

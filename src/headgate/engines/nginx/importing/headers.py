@@ -52,9 +52,13 @@ def forwarded(around: Around, own_host: str) -> Forwarded:
     edits: dict[str, str] = {}
     removed: list[str] = []
     upgrades = connection = False
+    seen: set[str] = set()
     for _, line in around.nearest(b"proxy_set_header"):
         name, value = _two(line)
         lower = name.lower()
+        if lower in seen:
+            raise NotExpressibleError(f"`proxy_set_header {name}` comes twice: nginx sends both")
+        seen.add(lower)
         if lower == "host":
             host = _host(value, own_host)
         elif lower == "upgrade":

@@ -25,7 +25,7 @@ PLACEHOLDERS: Final = frozenset({UPSTREAM, LISTEN, NAMES, CERTIFICATE, KEY, ROUT
 class Fate(msgspec.Struct, frozen=True):
     """What became of one directive: `object` is the path of a model object (`routes.shop`), empty
     where the directive was kept verbatim; `why` says why a block was kept that might have become
-    model."""
+    model, `refused_by` which route refuses what it would have answered."""
 
     file: str
     line: int
@@ -33,6 +33,7 @@ class Fate(msgspec.Struct, frozen=True):
     name: str
     object: str = ""
     why: str = ""
+    refused_by: str = ""
 
 
 class Note(msgspec.Struct, frozen=True):

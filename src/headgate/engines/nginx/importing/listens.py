@@ -7,7 +7,7 @@ from headgate.engines.nginx.importing.objects import NotExpressibleError
 from headgate.features import syntax
 from headgate.kernel.errors import Invalid
 from headgate.nginxtext.includes import Located
-from headgate.nginxtext.tree import Argument, Directive
+from headgate.nginxtext.tree import Argument
 
 DEFAULT_ADDRESS: Final = "0.0.0.0:80"
 """What nginx listens on where nothing says so (as root)."""
@@ -26,52 +26,60 @@ _KEPT: Final = (
     "so_keepalive=",
 )
 _DEFAULTS: Final = frozenset({"default_server", "default"})
+_UDP: Final = "quic"
 
 
 class Listen(NamedTuple):
     """One `listen` line; `kept` are its words that stay verbatim, `place` is None for the one
-    that nginx adds by itself."""
+    that nginx adds by itself.
+
+    `why` says why no server on the address can become model; `address` is the text as written
+    where it is no address of ours (`is_address`).
+    """
 
     address: str
     tls: bool
     is_default: bool
     kept: tuple[Argument, ...]
     place: Located | None
+    why: str = ""
+    is_address: bool = True
+
+    @property
+    def port(self) -> str:
+        """The port; empty where it cannot be told."""
+        _, colon, port = self.address.rpartition(":")
+        if port.isdigit():
+            return port
+        return "" if colon or "$" in port or port[:1].isdigit() else "80"
 
 
-def listen_of(located: Located) -> Listen:
-    """What a `listen` line says; raises `NotExpressibleError`."""
+def listen_of(located: Located) -> Listen | None:
+    """What a `listen` line says; None for QUIC, which is no listener of ours."""
     line = located.directive
-    if not line.args:
-        raise NotExpressibleError("`listen` without an address")
-    tls = is_default = False
-    kept: list[Argument] = []
-    for word in line.args[1:]:
-        text = values.text(word.value)
-        if text == "ssl":
-            tls = True
-            continue
-        is_default = is_default or text in _DEFAULTS
-        if text not in _DEFAULTS and not text.startswith(_KEPT):
-            raise NotExpressibleError(f"`listen … {text}` has no counterpart")
-        kept.append(word)
-    return Listen(_address(values.text(line.values[0])), tls, is_default, tuple(kept), located)
-
-
-def rough(line: Directive) -> Listen:
-    """The same for a server that is kept verbatim: what is not understood counts as its text."""
     words = [value.decode(errors="replace") for value in line.values] or [""]
+    is_default = not _DEFAULTS.isdisjoint(words[1:])
+    if words[0].startswith("unix:"):
+        return Listen(words[0], False, is_default, (), located, is_address=False)
+    if _UDP in words[1:]:
+        return None
+    whys = [f"`listen … {word}` has no counterpart" for word in words[1:] if not _is_known(word)]
+    kept = tuple(word for word in line.args[1:] if word.value != b"ssl")
     try:
-        address = _address(words[0])
-    except NotExpressibleError:
-        address = words[0]
-    return Listen(address, "ssl" in words, not _DEFAULTS.isdisjoint(words), (), None)
+        address, is_address = _address(values.text(line.values[0]) if line.args else ""), True
+    except NotExpressibleError as error:
+        address, is_address = words[0], False
+        whys.append(str(error))
+    why = "; ".join(whys)
+    return Listen(address, "ssl" in words[1:], is_default, kept, located, why, is_address)
+
+
+def _is_known(word: str) -> bool:
+    return word == "ssl" or word in _DEFAULTS or word.startswith(_KEPT)
 
 
 def _address(text: str) -> str:
     """`80`, `*:80`, `192.0.2.1`, `[::]:80` … as address and port."""
-    if text.startswith("unix:"):
-        raise NotExpressibleError("`listen` on a Unix socket has no counterpart")
     host, colon, port = text.rpartition(":")
     if text.isdigit():
         host, port = "0.0.0.0", text  # noqa: S104 - what nginx means by a bare port

@@ -70,8 +70,11 @@ def sibling(location: Directive) -> Sibling | None:
     return None
 
 
-def match_of(location: Wanted, siblings: Sequence[Sibling], *, proxied: bool) -> Matched:
-    """What a route matches by to take what the location takes."""
+def match_of(
+    location: Wanted, siblings: Sequence[Sibling], *, proxied: bool, ranked: bool
+) -> Matched:
+    """What a route matches by to take what the location takes; `ranked` where the route's priority
+    keeps it behind longer prefixes."""
     path = location.path
     if location.is_exact:
         stem = path[:-1]
@@ -82,8 +85,10 @@ def match_of(location: Wanted, siblings: Sequence[Sibling], *, proxied: bool) ->
         return Matched(())
     prefixes = [one.path.decode(errors="replace") for one in siblings if not one.exact]
     if path.endswith("/"):
-        return _directory(path, prefixes, siblings, proxied=proxied)
-    if any(one.startswith(path) and one[len(path) : len(path) + 1] != "/" for one in prefixes):
+        return _directory(path, prefixes, siblings, proxied=proxied, ranked=ranked)
+    if not ranked and any(
+        one.startswith(path) and one[len(path) : len(path) + 1] != "/" for one in prefixes
+    ):
         raise NotExpressibleError("another location begins with the same characters")
     if f"{path}/" in prefixes:
         raise NotExpressibleError("another location differs by the last slash only")
@@ -92,7 +97,12 @@ def match_of(location: Wanted, siblings: Sequence[Sibling], *, proxied: bool) ->
 
 
 def _directory(
-    path: str, prefixes: Sequence[str], siblings: Sequence[Sibling], *, proxied: bool
+    path: str,
+    prefixes: Sequence[str],
+    siblings: Sequence[Sibling],
+    *,
+    proxied: bool,
+    ranked: bool,
 ) -> Matched:
     stem = path[:-1]
     if stem in prefixes:
@@ -100,7 +110,7 @@ def _directory(
     if proxied:
         taken = Sibling(True, stem.encode()) in siblings
         return Matched(({"path": {"prefix": stem}},), None if taken else stem)
-    if any(one.startswith(path) for one in prefixes):
+    if not ranked and any(one.startswith(path) for one in prefixes):
         raise NotExpressibleError("it stands above another location and does not proxy")
     return Matched(({"path": {"regex": f"{_escaped(path)}.*"}},))
 

@@ -11,6 +11,7 @@ NO_NAMES: Final = frozenset({"", "_", "__", "--", "!@#"})
 """Server names that people write to say that there is none."""
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST = 150
 
 
 def host_patterns(server_name: str) -> tuple[str, ...]:
@@ -40,14 +41,15 @@ class Names:
     """Gives each object of a section a name of its own, the same for the same config."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
+        self._taken: dict[str, int] = {}
 
     def take(self, wanted: str) -> str:
         """The name, made of letters, digits, `.`, `_` and `-`; counted up where it is taken."""
-        stem = _NOT_IN_NAMES.sub("-", wanted).strip("-") or "x"
-        name, number = stem, 1
+        stem = (_NOT_IN_NAMES.sub("-", wanted).strip("-") or "x")[:_LONGEST]
+        name, number = stem, self._taken.get(stem, 1)
         while name in self._taken:
             number += 1
             name = f"{stem}-{number}"
-        self._taken.add(name)
+        self._taken[stem] = number
+        self._taken.setdefault(name, 1)
         return name

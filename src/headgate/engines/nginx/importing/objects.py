@@ -35,6 +35,11 @@ def object_path(section: str, name: str) -> str:
     return f"{section}.{_key(name)}"
 
 
+def is_refusal(one: ModelObject) -> bool:
+    """Whether it is a route that refuses what was not imported."""
+    return one.section == "routes" and "not_imported" in one.table
+
+
 class NotExpressibleError(Exception):
     """Something that our model cannot say; the message says what."""
 

@@ -72,7 +72,7 @@ class _Drawing:
         lines = list(self._tree.inside(block))
         servers = [one for one in lines if one.directive.name == b"server"]
         inside = [list(self._tree.inside(one)) for one in servers]
-        defaults = set(default_servers(inside).values())
+        defaults = default_servers(inside)
         for index, (server, own) in enumerate(zip(servers, inside, strict=True)):
             protocol = _text(block.directive.name)
             self._server(protocol, server, own, lines, is_default=index in defaults)

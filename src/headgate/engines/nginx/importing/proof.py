@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from headgate.engines.nginx.importing import imported, skeleton
 from headgate.engines.nginx.importing.imported import Imported
-from headgate.engines.nginx.importing.objects import ModelObject
+from headgate.engines.nginx.importing.objects import Table
 from headgate.nginxtext.includes import Located, Problem, Tree
 from headgate.nginxtext.parse import parse
 from headgate.nginxtext.tree import Directive, walk
@@ -75,5 +75,11 @@ def same_model(first: Imported, second: Imported) -> bool:
     )
 
 
-def _by_path(one: Imported) -> dict[tuple[str, str], ModelObject]:
-    return {(item.section, item.name): item for item in one.objects}
+def _by_path(one: Imported) -> dict[tuple[str, str], Table]:
+    """The objects; lines move, so where a refused place stood is not compared."""
+    return {
+        (item.section, item.name): {
+            key: key if key == "not_imported" else value for key, value in item.table.items()
+        }
+        for item in one.objects
+    }

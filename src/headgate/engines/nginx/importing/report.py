@@ -4,7 +4,9 @@ from collections import Counter
 
 import msgspec
 
+from headgate.engines.nginx.importing.bundle import REASON
 from headgate.engines.nginx.importing.imported import Fate, Imported, Note
+from headgate.engines.nginx.importing.objects import is_refusal
 from headgate.engines.nginx.linting.finding import Finding
 
 
@@ -21,7 +23,8 @@ class Report(msgspec.Struct, frozen=True):
     """The import in figures and lists.
 
     `objects` counts model objects by section, `directives` all of the original, `modelled` those
-    that became model; `kept` are blocks that could have become model but for the reason given,
+    that became model, `not_imported` the routes that refuse because what they stand for has no
+    counterpart; `kept` are blocks that could have become model but for the reason given,
     `verbatim` every directive that was kept.
     """
 
@@ -30,6 +33,7 @@ class Report(msgspec.Struct, frozen=True):
     directives: int
     modelled: int
     objects: dict[str, int]
+    not_imported: int
     kept: tuple[Kept, ...]
     verbatim: tuple[Fate, ...]
     notes: tuple[Note, ...]
@@ -43,7 +47,8 @@ def report(one: Imported, findings: tuple[Finding, ...]) -> Report:
         len(one.verbatim),
         len(one.fates),
         one.modelled,
-        dict(Counter(item.section for item in one.objects)),
+        dict(Counter(item.section for item in one.objects if not is_refusal(item))),
+        sum(map(is_refusal, one.objects)),
         tuple(Kept(f.file, f.line, f.name, f.why) for f in one.fates if f.why and not f.object),
         one.kept,
         one.notes,
@@ -59,6 +64,8 @@ def to_text(of: Report) -> str:
         f"model: {of.modelled} directives ({objects or 'no objects'})",
         f"verbatim: {of.directives - of.modelled} directives",
     ]
+    if of.not_imported:
+        lines.append(f"not imported: {of.not_imported} routes answer 503 ({REASON})")
     lines += [f"  {one.file}:{one.line}: {one.name} kept: {one.why}" for one in of.kept]
     if of.notes:
         lines.append(f"differs: {len(of.notes)}")

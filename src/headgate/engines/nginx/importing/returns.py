@@ -31,6 +31,7 @@ def action_of(line: Directive, around: Around, server_names: tuple[str, ...]) ->
         raise NotExpressibleError("`return` without a status has no counterpart")
     status = int(words[0])
     if status in REDIRECTS and len(words) == _WITH_TEXT:
+        _check_error_pages(words[0], around)
         return {"redirect": _redirect(status, words[1], server_names)}
     if status not in _ANSWERS or status in REDIRECTS or status == 444:  # noqa: PLR2004
         raise NotExpressibleError(f"`return {status}` has no counterpart")

@@ -1,10 +1,10 @@
 """Locations, and a server's own `return`, as routes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from headgate.engines.nginx.importing import effects, headers, matching, proxies, returns
-from headgate.engines.nginx.importing.around import Around, Sibling
+from headgate.engines.nginx.importing.around import Around
 from headgate.engines.nginx.importing.matching import Matched, Wanted
 from headgate.engines.nginx.importing.objects import (
     ModelObject,
@@ -18,9 +18,6 @@ from headgate.engines.nginx.importing.proxies import Pools
 from headgate.engines.nginx.importing.servers import Server
 from headgate.nginxtext.includes import Located, is_include
 from headgate.nginxtext.tree import Directive
-
-WHOLE_SERVER = 1000
-"""The priority of a route that a server's own `return` makes: nginx looks at it first."""
 
 
 class Routed(NamedTuple):
@@ -41,21 +38,34 @@ class Attachment(NamedTuple):
     suffix: str = ""
 
 
-def attachments(server: Server, listeners: dict[str, str]) -> list[Attachment]:
+def attachments(
+    server: Server, listeners: Mapping[str, str], unknown: frozenset[str]
+) -> list[Attachment]:
     """Where the routes of a server are attached; `listeners` are names by address.
 
-    A default server also takes the hosts that nobody has. Where it is the default of some of its
-    addresses only, those hosts are routes of their own.
+    A default server also takes the hosts that nobody has, but on the addresses in `unknown`. Where
+    it does so on some of its addresses only, those hosts are routes of their own.
     """
-    addresses = list(dict.fromkeys(one.address for one in server.listens))
-    on = [listeners[address] for address in addresses]
-    if server.defaults.issuperset(addresses):
-        return [Attachment([*server.names, "*"], on)]
-    found = [Attachment(list(server.names), on)] if server.names else []
-    rest = [listeners[address] for address in addresses if address in server.defaults]
-    if rest:
-        found.append(Attachment(["*"], rest, "-default" if found else ""))
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for address in server.addresses:
+        groups.setdefault(server.hosts[address], []).append(address)
+    found: list[Attachment] = []
+    for hosts, addresses in groups.items():
+        number = f"-{len(found) + 1}" if found else ""
+        rest = [one for one in addresses if one in server.defaults and one not in unknown]
+        if len(rest) == len(addresses):
+            found.append(Attachment([*hosts, "*"], _named(addresses, listeners), number))
+            continue
+        if hosts:
+            found.append(Attachment(list(hosts), _named(addresses, listeners), number))
+        if rest:
+            suffix = f"{number}-default" if hosts else number
+            found.append(Attachment(["*"], _named(rest, listeners), suffix))
     return found
+
+
+def _named(addresses: Iterable[str], listeners: Mapping[str, str]) -> list[str]:
+    return [listeners[address] for address in addresses]
 
 
 def route_location(
@@ -66,34 +76,40 @@ def route_location(
     pass_line, return_line = _own(lines)
     if return_line is not None:
         action = returns.action_of(return_line.directive, around, server.written)
-        matched = matching.match_of(wanted, around.siblings, proxied=False)
+        matched = matching.match_of(wanted, around.siblings, proxied=False, ranked=around.ranked)
         table: Table = {**_added(around, action), **action}
         return Routed(wanted, matched, table, _answer_notes(action))
     if pass_line is None:
         raise NotExpressibleError("it serves files")
-    matched = matching.match_of(wanted, around.siblings, proxied=True)
+    matched = matching.match_of(wanted, around.siblings, proxied=True, ranked=around.ranked)
     found = proxies.proxied(pass_line.directive, around, wanted, pools)
     table = {"middlewares": found.middlewares, **found.rest} if found.middlewares else found.rest
     return Routed(wanted, matched, table, _proxy_notes(around))
 
 
-def route_server(line: Located, around: Around, server: Server) -> dict[str, Toml]:
+def route_server(line: Located, around: Around, server: Server, priority: int) -> dict[str, Toml]:
     """The route of a server's own `return`; raises `NotExpressibleError`."""
     action = returns.action_of(line.directive, around, server.written)
-    return {"priority": WHOLE_SERVER, **_added(around, action), **action}
+    return {"priority": priority, **_added(around, action), **action}
 
 
-def built(name: str, attached: Attachment, match: Sequence[Table], table: Table) -> ModelObject:
+def built(
+    name: str, attached: Attachment, match: Sequence[Table], table: Table, priority: int = 0
+) -> ModelObject:
     """A route, as the model takes it; raises `NotExpressibleError`."""
     head: dict[str, Toml] = {"hosts": attached.hosts, "listeners": attached.listeners}
     if match:
         head["match"] = list(match)
+    if priority:
+        head["priority"] = priority
     return validated(ModelObject("routes", f"{name}{attached.suffix}", {**head, **table}))
 
 
-def redirect_to_slash(path: str) -> Table:
-    """nginx's answer to a directory without its slash."""
-    return {"redirect": {"status": 301, "path": f"{path}/"}}
+def redirect_to_slash(path: str, table: Table) -> Table:
+    """nginx's answer to a directory without its slash, with the headers that the location adds."""
+    added = table_in(headers.middleware(table, "response_headers"), "add")
+    found: dict[str, Toml] = {"redirect": {"status": 301, "path": f"{path}/"}}
+    return {"middlewares": [{"response_headers": {"add": added}}], **found} if added else found
 
 
 def is_kept(line: Directive) -> bool:
@@ -102,15 +118,18 @@ def is_kept(line: Directive) -> bool:
 
 
 def _own(lines: Sequence[Located]) -> tuple[Located | None, Located | None]:
-    """`proxy_pass` and `return` of a location; refuses what is not understood."""
+    """`proxy_pass` and `return` of a location; refuses everything that is not understood."""
     own: dict[bytes, Located] = {}
+    unknown: dict[str, None] = {}
     for located in lines:
         line = located.directive
         name = line.name.decode(errors="replace")
         if name in effects.LOCATION_OWN and line.name not in own:
             own[line.name] = located
         elif name not in effects.FOLDED and not is_kept(line):
-            raise NotExpressibleError(f"`{name}` has no counterpart")
+            unknown[f"`{name}` has no counterpart"] = None
+    if unknown:
+        raise NotExpressibleError("; ".join(unknown))
     return own.get(b"proxy_pass"), own.get(b"return")
 
 
@@ -122,16 +141,6 @@ def check_included(block: Directive, lines: Sequence[Located], file: str) -> Non
         if located.file != file and is_kept(located.directive):
             name = located.directive.name.decode(errors="replace")
             raise NotExpressibleError(f"it includes `{name}` ({located.file}), which is kept")
-
-
-def siblings_of(lines: Sequence[Located], but: Located) -> tuple[Sibling, ...]:
-    """The other prefix and exact locations of a server."""
-    found = (
-        matching.sibling(one.directive)
-        for one in lines
-        if one.directive.name == b"location" and one is not but
-    )
-    return tuple(one for one in found if one is not None)
 
 
 def _added(around: Around, action: Table) -> dict[str, Toml]:
@@ -158,6 +167,6 @@ def _proxy_notes(around: Around) -> tuple[str, ...]:
         notes.append(f"{', '.join(more)}: set for the endpoint here, not there")
     if around.nearest(b"error_page"):
         notes.append("error pages for answers that nginx makes itself stay in the kept text")
-    if any(line.directive.name.startswith(b"gzip") for level in around.levels for line in level):
+    if any(level.has_any(b"gzip") for level in around.levels):
         notes.append("compression stays in the kept text")
     return tuple(notes)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from headgate.engines.nginx.importing import imported
-from headgate.nginxtext.includes import Located, Problem, Tree, is_include
+from headgate.engines.nginx.importing.around import Level
+from headgate.nginxtext.includes import Problem, Tree, is_include
 from headgate.nginxtext.tree import Directive, Node, walk
 
 _DEEPEST: Final = 100
@@ -54,10 +55,10 @@ def uses(tree: Tree) -> Counter[str]:
     return uses
 
 
-def upgrade_variables(http: Sequence[Located]) -> frozenset[bytes]:
+def upgrade_variables(http: Level) -> frozenset[bytes]:
     """The variables that a `map` makes of `$http_upgrade`."""
     return frozenset(
         one.directive.values[1]
-        for one in http
-        if one.directive.name == b"map" and one.directive.values[:1] == (b"$http_upgrade",)
+        for one in http.named(b"map")
+        if one.directive.values[:1] == (b"$http_upgrade",) and len(one.directive.values) > 1
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from headgate.engines.nginx.importing.naming import Names
-from headgate.engines.nginx.importing.objects import ModelObject, NotExpressibleError, Toml
+from headgate.engines.nginx.importing.objects import ModelObject, Toml
 from headgate.engines.nginx.importing.servers import Pair, Server
 
 
@@ -13,7 +13,7 @@ def listener_names(servers: Sequence[Server]) -> dict[str, str]:
     names = Names()
     return {
         address: names.take(_listener_name(address, tls=address in tls))
-        for address in dict.fromkeys(one.address for server in servers for one in server.listens)
+        for address in dict.fromkeys(one for server in servers for one in server.addresses)
     }
 
 
@@ -70,15 +70,12 @@ def certificate_objects(servers: Sequence[Server]) -> list[ModelObject]:
 
 
 def host_objects(servers: Sequence[Server]) -> list[ModelObject]:
-    """The hosts; raises `NotExpressibleError` where two servers give one host two certificates."""
+    """The hosts, each with the certificates of the first server that has some for it."""
     certificates = certificate_names(servers)
     pairs: dict[str, tuple[Pair, ...]] = {}
     for server in servers:
-        for name in server.names:
-            known = pairs.get(name, ())
-            if known and server.pairs and known != server.pairs:
-                raise NotExpressibleError(f"{name} has another certificate on another listener")
-            pairs[name] = known or server.pairs
+        for name in reached(server):
+            pairs[name] = pairs.get(name, ()) or server.pairs
     return [
         ModelObject(
             "hosts",
@@ -87,3 +84,25 @@ def host_objects(servers: Sequence[Server]) -> list[ModelObject]:
         )
         for name, own in pairs.items()
     ]
+
+
+def reached(server: Server) -> list[str]:
+    """The names that lead to a server on some address."""
+    return list(dict.fromkeys(name for names in server.hosts.values() for name in names))
+
+
+class CertificatesByName:
+    """Which certificates each name has: a host has them on every listener."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Pair, ...]] = {}
+
+    def conflicts(self, server: Server) -> list[str]:
+        """Names that an earlier server has other certificates for; remembers this one's."""
+        found = []
+        for name in reached(server):
+            known = self._known.get(name, ())
+            if known and server.pairs and known != server.pairs:
+                found.append(f"{name} has another certificate on another listener")
+            self._known[name] = known or server.pairs
+        return found

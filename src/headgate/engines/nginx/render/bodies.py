@@ -7,7 +7,7 @@ where a middleware needs to know which.
 from dataclasses import dataclass, field
 from typing import Final
 
-from headgate.engines.nginx.render import forwarded, lua, names, timeouts, upstreams
+from headgate.engines.nginx.render import faults, forwarded, lua, names, timeouts, upstreams
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.precedence import Candidate
 from headgate.features.nginx import Parts, Scope, as_arg, merged
@@ -135,6 +135,8 @@ class Bodies:
         nodes += chain.steps
         if chain.answer is not None:
             return Body(place, (*nodes, *self._answer(chain.answer)), beside)
+        if route.action.not_imported is not None:
+            return Body(place, (*nodes, *faults.not_imported()), beside)
         target = self.ctx.upstreams.get(upstream or "")
         if target is None or upstream is None or not upstreams.is_usable(target, self.ctx):
             return Body(place, (*nodes, _unavailable()), beside)

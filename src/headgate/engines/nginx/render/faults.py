@@ -89,6 +89,9 @@ _FAULTS: Final = (
 )
 """(beginning of status and times of connecting, phrase, RFC 9209 token, our reason, for people)"""
 
+_NOT_IMPORTED: Final = "not-imported: this place of the imported config has no counterpart here"
+"""As the native engine's own answer says it."""
+
 _STATUSES: Final = ("404", "405", "408", "413", "421", "502", "503", "504")
 _HEAD_TOO_LARGE: Final = "494"
 
@@ -141,4 +144,16 @@ def place() -> list[Node]:
                 directive("return", Word("200"), Var("hg_fault_text")),
             ],
         )
+    ]
+
+
+def not_imported() -> list[Node]:
+    """The answer of a route that stands for a place of an imported config without counterpart."""
+    status = f'headgate; error=destination_unavailable; details="{_NOT_IMPORTED}"'
+    text = f"503 Service Unavailable\n{_NOT_IMPORTED}\n"
+    return [
+        directive("set", Var("hg_reason"), Literal("not-imported")),
+        directive("default_type", Literal("text/plain; charset=utf-8")),
+        directive("add_header", Word("proxy-status"), Literal(status), Word("always")),
+        directive("return", Word("503"), Literal(text, True)),
     ]

@@ -91,6 +91,7 @@ _ROUTES: Final = (
     Parity("routes.NAME.priority", "same"),
     Parity("routes.NAME.middlewares", "same"),
     Parity("routes.NAME.upstream", "same"),
+    Parity("routes.NAME.not_imported", "same"),
     Parity("routes.NAME.split[].upstream", "same"),
     Parity("routes.NAME.split[].weight", "differs", "in steps of 0.01 %"),
     Parity("routes.NAME.timeouts.request", "no", "refused"),

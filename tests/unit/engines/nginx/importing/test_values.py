@@ -102,17 +102,30 @@ def test_server_names_we_cannot_match_are_refused(name: str) -> None:
 def test_listen_lines(line: str, address: str, tls: bool, kept: list[bytes]) -> None:
     (directive,) = parse(f"listen {line};".encode()).directives()
     found = listens.listen_of(Located("x", directive))
+    assert found is not None
+    assert (found.why, found.is_address) == ("", True)
     assert (found.address, found.tls) == (address, tls)
     assert [word.value for word in found.kept] == kept
 
 
 @pytest.mark.parametrize(
-    "line", ["unix:/x", "80 proxy_protocol", "host:80", "8000-8010", "80 quic"]
+    ("line", "port"),
+    [("80 proxy_protocol", "80"), ("host:81", "81"), ("8000-8010", ""), ("a", "80")],
 )
-def test_listen_lines_without_a_counterpart_are_refused(line: str) -> None:
+def test_listen_lines_without_a_counterpart_say_why(line: str, port: str) -> None:
     (directive,) = parse(f"listen {line};".encode()).directives()
-    with pytest.raises(NotExpressibleError):
-        listens.listen_of(Located("x", directive))
+    found = listens.listen_of(Located("x", directive))
+    assert found is not None
+    assert found.why
+    assert found.port == port
+
+
+def test_no_listener_takes_quic_or_unix_sockets() -> None:
+    quic, unix = parse(b"listen 80 quic; listen unix:/x;").directives()
+    assert listens.listen_of(Located("x", quic)) is None
+    socket = listens.listen_of(Located("x", unix))
+    assert socket is not None
+    assert not socket.is_address
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text() | st.integers(0, 9) | st.booleans()))
