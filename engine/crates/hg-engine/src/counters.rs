@@ -3,6 +3,7 @@
 //! and the replacement of a worker.
 
 use crate::report::{Histogram, LATENCY_BOUNDS_US};
+use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -120,9 +121,28 @@ pub(crate) struct UpstreamCounters {
 }
 
 impl UpstreamCounters {
-    /// The counters of an endpoint, by its address as configured.
+    /// The counters of an endpoint, by its address as configured; made if need be.
     pub(crate) fn endpoint(&self, address: &Arc<str>) -> Arc<EndpointCounters> {
         lock(&self.endpoints).entry(address.clone()).or_default().clone()
+    }
+
+    /// The same, if they were ever made.
+    pub(crate) fn known_endpoint(&self, address: &str) -> Option<Arc<EndpointCounters>> {
+        lock(&self.endpoints).get(address).cloned()
+    }
+
+    /// Frees the counters of endpoints that are not among `served` and that nobody holds. Whether
+    /// only counters of `served` are left.
+    fn keep(&self, served: &[EndpointEntry]) -> bool {
+        let mut endpoints = lock(&self.endpoints);
+        let mut is_done = true;
+        endpoints.retain(|address, counters| {
+            let is_served = served.iter().any(|e| e.address == *address);
+            let stays = is_served || Arc::strong_count(counters) > 1;
+            is_done &= is_served || !stays;
+            stays
+        });
+        is_done
     }
 }
 
@@ -238,14 +258,53 @@ impl WorkerCounters {
         lock(&self.handshakes).clone()
     }
 
-    /// The counters of an upstream, by name.
+    /// The counters of an upstream, by name; made if need be.
     pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         lock(&self.upstreams).entry(name.clone()).or_default().clone()
     }
 
-    /// The counters of a listener, by name.
+    /// The same, if they were ever made.
+    pub(crate) fn known_upstream(&self, name: &str) -> Option<Arc<UpstreamCounters>> {
+        lock(&self.upstreams).get(name).cloned()
+    }
+
+    /// The counters of a listener, by name; made if need be.
     pub(crate) fn listener(&self, name: &Arc<str>) -> Arc<ListenerCounters> {
         lock(&self.listeners).entry(name.clone()).or_default().clone()
+    }
+
+    /// The same, if they were ever made.
+    pub(crate) fn known_listener(&self, name: &str) -> Option<Arc<ListenerCounters>> {
+        lock(&self.listeners).get(name).cloned()
+    }
+
+    /// Frees what an upstream that changed or left does not need any more, unless somebody holds
+    /// it: a request in flight, a connection, a report. Whether nothing of that sort is left.
+    pub(crate) fn tidy_upstream(&self, name: &str, served: Option<&UpstreamEntry>) -> bool {
+        let mut upstreams = lock(&self.upstreams);
+        let Some(counters) = upstreams.get(name) else {
+            return true;
+        };
+        let is_tidy = counters.keep(served.map_or(&[], |u| &u.endpoints));
+        if served.is_some() || !is_tidy {
+            return is_tidy;
+        }
+        let is_free = Arc::strong_count(counters) == 1;
+        if is_free {
+            upstreams.remove(name);
+        }
+        is_free
+    }
+
+    /// Frees the counters of a listener that left, unless one of its connections still holds them.
+    /// Whether they are gone.
+    pub(crate) fn forget_listener(&self, name: &str) -> bool {
+        let mut listeners = lock(&self.listeners);
+        let is_free = listeners.get(name).is_none_or(|c| Arc::strong_count(c) == 1);
+        if is_free {
+            listeners.remove(name);
+        }
+        is_free
     }
 
     /// What is open now belonged to a worker that is gone.
@@ -262,6 +321,14 @@ impl WorkerCounters {
                 e.idle.set(0);
             }
         }
+    }
+
+    /// How many upstreams, endpoints and listeners have counters here.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> [usize; 3] {
+        let upstreams = lock(&self.upstreams);
+        let endpoints = upstreams.values().map(|u| lock(&u.endpoints).len()).sum();
+        [upstreams.len(), endpoints, lock(&self.listeners).len()]
     }
 
     /// Every upstream that requests went to, by name.

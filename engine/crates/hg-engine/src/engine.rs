@@ -2,6 +2,7 @@
 
 use crate::counters::{WorkerCounters, lock};
 use crate::report::{EngineEvent, EventLevel};
+use crate::retired::Retired;
 use crate::shared::Shared;
 use crate::snapshot::{Builder, Snapshot, Source, Update};
 use crate::thread;
@@ -67,9 +68,9 @@ pub(crate) struct Inner {
     pub(crate) swap_us: AtomicU64,
     pub(crate) log: AccessLog,
     ticketer: Arc<Ticketer>,
-    builder: Mutex<Builder>,
-    /// Snapshots that requests in flight may still hold; freed here, not on a worker.
-    retired: Mutex<Vec<Arc<Snapshot>>>,
+    pub(crate) builder: Mutex<Builder>,
+    /// What left the plan and may still be in use; freed here, not on a worker.
+    pub(crate) retired: Mutex<Retired>,
 }
 
 /// The workers of this process. Every method may be called from any thread.
@@ -147,8 +148,8 @@ impl Engine {
         let swap_us = u64::try_from(compiled.elapsed().as_micros()).unwrap_or(u64::MAX);
         inner.swaps.fetch_add(1, Relaxed);
         inner.swap_us.store(swap_us, Relaxed);
-        lock(&inner.retired).push(before);
-        self.sweep();
+        lock(&inner.retired).put(before, changed);
+        inner.sweep(&mut builder);
         self.forget_names();
         let compile_us = u64::try_from((compiled - begun).as_micros()).unwrap_or(u64::MAX);
         Ok(Applied { compile_us, swap_us })
@@ -188,11 +189,6 @@ impl Engine {
             let (level, kind) = (EventLevel::Warn, "certificate.validity");
             self.inner.shared.object_event(level, kind, object, w.message);
         }
-    }
-
-    /// Frees snapshots that nothing uses any more.
-    fn sweep(&self) {
-        lock(&self.inner.retired).retain(|s| Arc::strong_count(s) > 1);
     }
 
     /// Takes over the listening sockets of an address; the index is the worker's, and where there
@@ -313,7 +309,10 @@ impl Engine {
 
     /// What happened since the last call.
     pub fn take_events(&self) -> Vec<EngineEvent> {
-        self.sweep();
+        // A plan that is being applied sweeps at its end.
+        if let Ok(mut builder) = self.inner.builder.try_lock() {
+            self.inner.sweep(&mut builder);
+        }
         self.inner.shared.take_events()
     }
 

@@ -147,8 +147,7 @@ fn listeners(inner: &Inner, serving: &Snapshot) -> Vec<ListenerReport> {
                     .collect(),
                 ..ListenerReport::default()
             };
-            for w in &inner.workers {
-                let c = w.counters.listener(&l.name);
+            for c in inner.workers.iter().filter_map(|w| w.counters.known_listener(&l.name)) {
                 report.connections += c.connections.get();
                 report.accepted += c.accepted.get();
             }
@@ -166,7 +165,7 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
         .flatten()
         .map(|u| {
             let counters: Vec<Arc<UpstreamCounters>> =
-                inner.workers.iter().map(|w| w.counters.upstream(&u.name)).collect();
+                inner.workers.iter().filter_map(|w| w.counters.known_upstream(&u.name)).collect();
             let sum = |of: &dyn Fn(&UpstreamCounters) -> u64| counters.iter().map(|c| of(c)).sum();
             UpstreamReport {
                 name: u.name.clone(),
@@ -188,7 +187,7 @@ fn endpoint(
     counters: &[Arc<UpstreamCounters>],
 ) -> EndpointReport {
     let all: Vec<Arc<EndpointCounters>> =
-        counters.iter().map(|c| c.endpoint(&entry.address)).collect();
+        counters.iter().filter_map(|c| c.known_endpoint(&entry.address)).collect();
     let sum = |of: &dyn Fn(&EndpointCounters) -> u64| all.iter().map(|c| of(c)).sum();
     let mut error =
         all.iter().map(|c| lock(&c.last_error).clone()).find(|e| !e.is_empty()).unwrap_or_default();

@@ -7,10 +7,15 @@
 #[cfg(test)]
 extern crate self as hg_engine;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod counters;
 mod engine;
 mod gather;
 pub mod report;
+mod retired;
 mod shared;
 mod snapshot;
 mod thread;

@@ -129,10 +129,7 @@ impl Builder {
         let is_gone = |c: &&Change| c.bytes.is_none() && !plan.contains(c.kind, &c.name);
         for c in changed.iter().filter(is_gone) {
             match c.kind {
-                Kind::Listener => {
-                    self.listeners.release(&c.name);
-                    self.open.remove(&c.name);
-                }
+                Kind::Listener => self.listeners.release(&c.name),
                 Kind::Upstream => self.upstreams.release(&c.name),
                 Kind::Route => {
                     self.groups.remove(&c.name);
@@ -147,7 +144,21 @@ impl Builder {
                 self.groups.insert(name, owners);
             }
         }
+    }
+
+    /// Forgets counts of what no snapshot and no connection knows any more. To be called when a
+    /// snapshot was freed.
+    pub(crate) fn sweep(&mut self) {
         self.in_use.sweep();
+        self.open.retain(|_, count| Arc::strong_count(count) > 1);
+    }
+
+    /// How many names and counts are held.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> [usize; 6] {
+        let slots = [self.listeners.len(), self.upstreams.len(), self.routes.len()];
+        let [listeners, upstreams, routes] = slots;
+        [listeners, upstreams, routes, self.groups.len(), self.open.len(), self.in_use.len()]
     }
 }
 

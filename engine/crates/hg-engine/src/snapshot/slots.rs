@@ -37,6 +37,11 @@ impl<K: Hash + Eq + Clone> Slots<K> {
         (slot, true)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     pub(super) fn release(&mut self, key: &K) {
         if let Some(slot) = self.by_key.remove(key) {
             self.free.push(slot);

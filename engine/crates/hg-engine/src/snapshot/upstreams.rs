@@ -25,6 +25,11 @@ impl InUse {
     pub(super) fn sweep(&mut self) {
         self.0.retain(|_, count| Arc::strong_count(count) > 1);
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// Compiles one upstream.

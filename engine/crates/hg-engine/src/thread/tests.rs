@@ -2,11 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
-
+use crate::common::*;
 use crate::worker::Message;
-use common::*;
 use hg_plan::Kind;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};

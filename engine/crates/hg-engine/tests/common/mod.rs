@@ -89,7 +89,7 @@ pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
 pub struct Node {
     pub engine: Engine,
     pub address: SocketAddr,
-    plan: Plan,
+    pub plan: Plan,
 }
 
 pub fn put(kind: Kind, name: &str, json: impl Into<String>) -> Change {
