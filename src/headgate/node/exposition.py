@@ -1,10 +1,19 @@
-"""The control process's own metrics in OpenMetrics text, and the page around them. Pure."""
+"""The control process's own metrics in OpenMetrics text, and the page around them. Pure.
+
+A client that asks for Prometheus' older text instead gets the same page in that format.
+"""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from headgate.engines.nginx.observe.family import Family
 
-CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+OPENMETRICS: Final = "application/openmetrics-text"
+CLASSIC: Final = "text/plain"
+CONTENT_TYPES: Final = {
+    OPENMETRICS: f"{OPENMETRICS}; version=1.0.0; charset=utf-8",
+    CLASSIC: f"{CLASSIC}; version=0.0.4; charset=utf-8",
+}
 END = b"# EOF\n"
 
 Labels = Mapping[str, str]
@@ -62,3 +71,56 @@ def number(value: float) -> str:
     ('3', '0.25')
     """
     return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def wanted(accept: str) -> str:
+    """The format that an Accept header asks for: OpenMetrics unless it prefers the older text.
+
+    >>> wanted("text/plain;version=0.0.4;q=1,*/*;q=0.1")
+    'text/plain'
+    >>> wanted("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"), wanted("*/*")
+    ('application/openmetrics-text', 'application/openmetrics-text')
+    """
+    weights = {"": 0.0}
+    for element in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in element.split(";"))
+        weights[name] = max(weights.get(name, 0.0), _weight(parameters))
+    classic = weights.get(CLASSIC, weights.get("text/*", 0.0))
+    return CLASSIC if classic > weights.get(OPENMETRICS, 0.0) else OPENMETRICS
+
+
+def _weight(parameters: Iterable[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter.removeprefix("q="))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def classic(page: bytes) -> bytes:
+    """An OpenMetrics page in Prometheus' text format 0.0.4: families bear their samples' names.
+
+    >>> classic(b'# TYPE x counter\\n# UNIT x s\\n# HELP x About.\\nx_total 1\\n# EOF\\n')
+    b'# TYPE x_total counter\\n# HELP x_total About.\\nx_total 1\\n'
+    """
+    types = {}
+    for line in page.splitlines():
+        if line.startswith(b"# TYPE "):
+            _, _, name, kind = line.split(b" ", 3)
+            types[name] = kind
+    return b"".join(_classic(line, types) for line in page.splitlines())
+
+
+def _classic(line: bytes, types: Mapping[bytes, bytes]) -> bytes:
+    if line.startswith((b"# UNIT ", b"# EOF")):
+        return b""
+    if not line.startswith((b"# TYPE ", b"# HELP ")):
+        return line + b"\n"
+    mark, word, name, rest = line.split(b" ", 3)
+    kind = types.get(name, b"")
+    suffix = {b"counter": b"_total", b"info": b"_info"}.get(kind, b"")
+    if word == b"TYPE" and kind == b"info":
+        rest = b"gauge"
+    return b" ".join((mark, word, name + suffix, rest)) + b"\n"

@@ -207,6 +207,28 @@ def test_the_metrics_page_has_both_processes_and_an_end(play: Callable[[Body], N
     play(body)
 
 
+def test_the_metrics_page_is_classic_text_for_who_asks_for_that(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        accept = {"accept": "text/plain;version=0.0.4;q=1,*/*;q=0.1"}
+        reply = await ask(stage.app, "GET", "/metrics", headers=accept)
+        assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        page = reply.body.decode()
+        assert "# TYPE headgate_config_reloads_total counter\n" in page
+        assert "# TYPE headgate_build_info gauge\n" in page
+        assert "# EOF" not in page
+        assert "# UNIT" not in page
+        samples = [line for line in page.splitlines() if not line.startswith("#")]
+        whole = (await ask(stage.app, "GET", "/metrics")).body.decode().splitlines()
+        kept = ("headgate_control", "http_")
+        assert [s for s in samples if not s.startswith(kept)] == [
+            s for s in whole if not s.startswith(("#", *kept))
+        ]
+
+    play(body)
+
+
 def test_drain_is_passed_to_the_supervisor(play: Callable[[Body], None]) -> None:
     async def body(stage: Stage) -> None:
         assert (await ask(stage.app, "POST", "/drain")).status == 202

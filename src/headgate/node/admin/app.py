@@ -13,7 +13,7 @@ from headgate.node import metrics, report
 from headgate.node.about import Done, Problem
 from headgate.node.admin.guard import Guard
 from headgate.node.explain import Explainer, ExplainError
-from headgate.node.exposition import CONTENT_TYPE
+from headgate.node.exposition import CLASSIC, CONTENT_TYPES, classic, wanted
 from headgate.node.link import LinkError
 from headgate.node.results import Outcome, ReloadResult
 from headgate.node.state import Node
@@ -87,9 +87,12 @@ class Api:
         document = await report.health(self._node)
         return json(document, 503 if document.status == "down" else 200)
 
-    async def metrics(self, _request: Request) -> Response:
-        """The metrics page."""
-        return Response(await metrics.page(self._node), headers={"content-type": CONTENT_TYPE})
+    async def metrics(self, request: Request) -> Response:
+        """The metrics page, in the format that the client accepts."""
+        page = await metrics.page(self._node)
+        form = wanted(", ".join(request.headers.getlist("accept")))
+        headers = {"content-type": CONTENT_TYPES[form], "vary": "accept"}
+        return Response(classic(page) if form == CLASSIC else page, headers=headers)
 
     async def status(self, _request: Request) -> Response:
         """What runs, what is served, how the last reload ended."""
