@@ -2,8 +2,8 @@
 
 use super::cuts;
 use hg_proto::{
-    BodyReader, Framing, HeaderSlots, Limits, Method, Parse, Reject, RequestHead, RespFraming,
-    host_key, parse_request, parse_response, websocket, write,
+    Admission, BodyReader, Framing, HeaderSlots, Limits, Method, Parse, Reject, RequestHead,
+    RespFraming, host_key, parse_request, parse_response, websocket, write,
 };
 
 const SMALL: Limits = Limits { head_bytes: 256, header_count: 4 };
@@ -49,7 +49,7 @@ pub fn request_head(data: &[u8]) {
 
 fn request(data: &[u8], limits: &Limits) -> Result<Option<Request>, Reject> {
     let mut slots = HeaderSlots::new();
-    let Parse::Complete(head) = parse_request(data, &mut slots, limits)? else {
+    let Parse::Complete(head) = parse_request(data, &mut slots, limits, Admission::MOST)? else {
         return Ok(None);
     };
     assert!(head.head_len <= data.len() && head.head_len <= limits.head_bytes);
@@ -83,7 +83,9 @@ fn encoded(part: &str) -> String {
 fn rebuilt(data: &[u8]) -> Vec<u8> {
     let mut slots = HeaderSlots::new();
     let mut out = Vec::new();
-    if let Ok(Parse::Complete(head)) = parse_request(data, &mut slots, &Limits::default()) {
+    if let Ok(Parse::Complete(head)) =
+        parse_request(data, &mut slots, &Limits::default(), Admission::MOST)
+    {
         write::request_line(&mut out, head.method.as_str(), head.path, head.query);
         write::line(&mut out, "host", head.host.as_bytes());
         write::fields(&mut out, &head.fields, |_| false);

@@ -121,6 +121,25 @@ def alike(
     A name that is no `word`, or that the section does not have, is like no other.
     """
 
+# client.rs
+
+def is_client_claim(name: str) -> bool:
+    """Whether a header of that name, in any case, tells who the client is."""
+
+def admitted(
+    peer: str,
+    lines: Sequence[tuple[str, str]],
+    trusted: Sequence[str],
+    header: str,
+    underscores: bool,
+) -> tuple[str, list[bool]]:
+    """What a listener takes of a request from `peer`.
+
+    Gives the client's address, and for each line whether it is taken. `trusted` are networks;
+    `header` is the one that names the client, empty for `x-forwarded-for`. Raises `ValueError` for
+    what is no address, no network or no line of a header.
+    """
+
 # plan.rs
 
 def buckets(keys: Sequence[tuple[str, str]]) -> bytes:

@@ -187,6 +187,8 @@ def _asked(routing: Routing, question: Question) -> Request | str:
         return routing.request(question)
     except Invalid:
         pass
+    except ValueError as error:
+        return str(error)
     try:
         # The listener it was logged on is gone, perhaps only renamed.
         return routing.request(msgspec.structs.replace(question, listener=None))

@@ -129,6 +129,8 @@ def text(found: Explanation) -> Iterator[str]:
     if found.refused:
         yield f"refused with 400: {found.refused}"
         return
+    if found.dropped:
+        yield f"header lines that are dropped: {', '.join(found.dropped)}"
     if found.path and not found.url.partition("?")[0].endswith(found.path):
         yield f"the path is made normal: {found.path}"
     if found.won is None:

@@ -113,7 +113,8 @@ class Won(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """The whole answer. `host` is the host whose routes were looked at; no `won` means 404.
 
-    `refused` says why a request gets 400 before it is routed; then there is nothing else.
+    `refused` says why a request gets 400 before it is routed; then there is nothing else. `client`
+    is the client's address, `dropped` the header lines that the listener does not take.
     """
 
     method: str = ""
@@ -124,6 +125,8 @@ class Explanation(msgspec.Struct, frozen=True):
     refused: str = ""
     won: Won | None = None
     near: list[NearMiss] = []
+    client: str = ""
+    dropped: list[str] = []
 
     @property
     def status(self) -> int | None:
@@ -151,6 +154,8 @@ def explain(
         method=request.method,
         url=f"{request.scheme}://{request.host}{port}{request.path}{query}",
         listener=request.listener,
+        client=request.client,
+        dropped=request.dropped,
     )
     refused = _refused(request.path)
     if refused:

@@ -24,6 +24,7 @@ def listener(model: Listener) -> Resolved:
             trusted=tuple(sorted(set(model.client_ip.trusted))),
             header="" if model.client_ip.header == "x-forwarded-for" else model.client_ip.header,
         ),
+        underscores_in_headers=model.underscores_in_headers,
         backlog=model.backlog,
         max_connections=model.limits.connections,
         head_bytes=model.limits.head.bytes,

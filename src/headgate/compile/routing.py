@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from headgate._core import PlanError, Router
+from headgate._core import PlanError, Router, admitted
 from headgate.kernel.errors import Invalid
 from headgate.plan.objects import Listener
 from headgate.plan.plan import Plan, PlanEntry
@@ -24,7 +24,8 @@ _ROUTED: Final = frozenset({"route", "host", "middleware"})
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request as a person describes it; also the body of `POST /explain`.
 
-    A `host` header takes the place of the URL's host, as with curl. Without `listener` one is
+    A `host` header takes the place of the URL's host, as with curl. `client` is the peer: what its
+    headers tell about the client counts where the listener trusts it. Without `listener` one is
     chosen that speaks the URL's scheme, if possible on its port.
     """
 
@@ -36,7 +37,10 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the router takes it: host in lower case, path as sent, header names lower."""
+    """A request as the router takes it: host in lower case, path as sent, header names lower.
+
+    `dropped` are the names of header lines that the listener does not take.
+    """
 
     listener: str
     scheme: str
@@ -47,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     headers: list[tuple[str, str]]
     client: str
+    dropped: list[str] = []
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -75,13 +80,16 @@ class Routing:
         self.secrets = secrets
         self.router = _router(plan.objects.values())
         self._listeners = {
-            key.name: listener
+            str(key.name): listener
             for key, entry in sorted(plan.objects.items())
             if key.kind == "listener" and isinstance(listener := entry.value, Listener)
         }
 
     def request(self, question: Question) -> Request:
-        """What is asked, in the router's terms. Raises `Invalid` when it is no request."""
+        """What is asked, in the router's terms.
+
+        Raises `Invalid` when it is no request, `ValueError` for a client that is no address.
+        """
         url = _URL.fullmatch(question.url)
         if url is None:
             raise Invalid(f'"{question.url}" is not a URL', _URL_ALLOWED)
@@ -90,17 +98,28 @@ class Routing:
         named = next((value for name, value in headers if name == "host"), authority)
         host, port = _host(named)
         reached = _host(authority)[1] or _DEFAULT_PORTS[scheme]
+        listener = self._listener(question.listener, scheme, reached)
+        client, taken = self._admitted(listener, question.client, headers)
         return Request(
-            listener=self._listener(question.listener, scheme, reached),
+            listener=listener,
             scheme=scheme,
             host=host,
             port=port,
             path=path or "/",
             query=query,
             method=question.method,
-            headers=headers,
-            client=question.client,
+            headers=[line for line, is_taken in zip(headers, taken, strict=True) if is_taken],
+            client=client,
+            dropped=[name for (name, _), kept in zip(headers, taken, strict=True) if not kept],
         )
+
+    def _admitted(
+        self, name: str, peer: str, lines: list[tuple[str, str]]
+    ) -> tuple[str, list[bool]]:
+        """The client's address, and which lines the listener takes from that peer."""
+        listener = self._listeners[name]
+        told = listener.client_ip
+        return admitted(peer, lines, told.trusted, told.header, listener.underscores_in_headers)
 
     def find(self, request: Request) -> Found | None:
         """The route that takes a request; None = 404.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
+from headgate._core import is_client_claim
 from headgate.features.templates import pieces
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
@@ -108,6 +109,12 @@ Entry = tuple[Arg, Arg]
 _HOSTNAMES: Final = (writer.directive("hostnames"),)
 DEFAULT: Final = Word("default")
 
+_HEADER: Final = re.compile(r"[a-z0-9-]+")
+HEADER_ALLOWED: Final = (
+    "nginx drops request headers with other characters in their name than letters, digits and "
+    "hyphens"
+)
+
 _HALVES: Final = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
 """`default` of a `geo` is these networks, and nginx warns of what is given twice."""
 
@@ -118,6 +125,21 @@ class Shared:
     def __init__(self) -> None:
         self._names: dict[bytes, Var] = {}
         self.nodes: list[Node] = []
+        self.claims: set[str] = set()
+
+    def request_header(self, name: str) -> Var | None:
+        """The variable of a request's header; None for a name that nginx never passes on.
+
+        What tells who the client is has a variable of ours, which is empty unless the peer is
+        trusted; `claims` holds the names that need one.
+        """
+        lower = name.lower()
+        if not _HEADER.fullmatch(lower):
+            return None
+        if is_client_claim(lower):
+            self.claims.add(lower)
+            return claim_variable(lower)
+        return Var("http_" + lower.replace("-", "_"))
 
     def map(self, hint: str, source: Arg, entries: Sequence[Entry], default: Arg) -> Var:
         """The variable of a `map` with these entries; the first expression that fits counts."""
@@ -176,6 +198,7 @@ class Scope:
     route: str
     upstream: str
     endpoint: str | Var | None
+    shared: Shared
     request_id: Var = field(default_factory=lambda: Var("request_id"))
 
 
@@ -192,17 +215,10 @@ _PLAIN: Final[dict[str, Parts]] = {
     "listener": (Var("hg_listener"),),
 }
 
-_HEADER: Final = re.compile(r"[a-z0-9-]+")
-HEADER_ALLOWED: Final = (
-    "nginx drops request headers with other characters in their name than letters, digits and "
-    "hyphens"
-)
 
-
-def header_variable(name: str) -> Var | None:
-    """nginx's variable of a request header; None for a name that it never passes on."""
-    lower = name.lower()
-    return Var("http_" + lower.replace("-", "_")) if _HEADER.fullmatch(lower) else None
+def claim_variable(name: str) -> Var:
+    """The variable of a header that tells who the client is; empty unless the peer is trusted."""
+    return Var("hg_kept_" + name.lower().replace("-", "_"))
 
 
 def template(text: str, scope: Scope, about: About, key: str, *, lines: bool = False) -> Parts:
@@ -245,7 +261,7 @@ def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
             "has no value there",
         )
         return ()
-    variable = header_variable(name.removeprefix("header:"))
+    variable = scope.shared.request_header(name.removeprefix("header:"))
     if variable is None:
         about.refuse(key, f"${{{name}}}: {HEADER_ALLOWED}")
     return () if variable is None else (variable,)

@@ -29,10 +29,10 @@ def key_variable(key: str, shared: Shared, about: About) -> Var | None:
         return Var("hg_path")
     source, _, name = key.partition(":")
     if source == "header":
-        if not name.replace("-", "").isalnum():
+        variable = shared.request_header(name)
+        if variable is None:
             about.refuse("key", "nginx does not pass on request headers of such a name")
-            return None
-        return Var("http_" + name.lower().replace("-", "_"))
+        return variable
     pattern = rf"~(?:\A|;[ ]*){quoted(name)}=(?<hg_cookie>[^;]*)"
     entries = ((Regex(pattern), Var("hg_cookie")),)
     return shared.map(f"cookie_{name}", Var("http_cookie"), entries, Literal(""))

@@ -49,7 +49,9 @@ class ClientIp(Options):
     """How the client's address is found."""
 
     trusted: list[Cidr] = Field(
-        default_factory=list, description="Peers whose header is believed; networks."
+        default_factory=list,
+        description="Peers whose headers about the client are believed; networks. From any other "
+        "peer such headers are removed (docs/reference/client-headers.md).",
     )
     header: Literal["x-forwarded-for", "forwarded", "x-real-ip"] = Field(
         default="x-forwarded-for", description="The header they set."
@@ -99,6 +101,11 @@ class Listener(Options):
     tls: ListenerTls | None = Field(default=None, description="TLS; absent = plain.")
     client_ip: ClientIp = Field(
         default=ClientIp(), description="How the client's address is found."
+    )
+    underscores_in_headers: Flag = Field(
+        default=False,
+        description="Take request headers whose name has a `_`. They are dropped otherwise, since "
+        "many backends read `X_User` as `X-User`.",
     )
     limits: ListenerLimits = Field(default=ListenerLimits(), description="What clients may take.")
     timeouts: ListenerTimeouts = Field(

@@ -13,7 +13,7 @@ from headgate.features.nginx import Findings, Scope, Shared, quoted, template, u
 from headgate.features.nginx_chain import Edits, Headers
 from headgate.nginxtext.writer import Literal, MapKey, Var, Word
 
-SCOPE = Scope(route="r", upstream="u", endpoint=None)
+SCOPE = Scope(route="r", upstream="u", endpoint=None, shared=Shared())
 
 
 def latin(text: str) -> str:

@@ -134,3 +134,61 @@ def test_what_cannot_be_explained_has_its_exit_code(
     errors = io.StringIO()
     assert explain(Question(url), [tmp_path / "c.toml"], errors=errors) == code
     assert complaint in errors.getvalue()
+
+
+TRUST = """
+[listeners.web]
+address = "127.0.0.1:8000"
+default = true
+{more}
+
+[routes.inside]
+match = [
+  {{ headers = {{ x-real-ip = {{ exact = "10.0.0.1" }} }} }},
+  {{ headers = {{ x_user = {{ present = true }} }} }},
+  {{ client = ["192.0.2.0/24"] }},
+]
+respond = {{ body = "inside" }}
+
+[routes.rest]
+respond = {{ body = "${{header:x-real-ip}} ${{client_ip}}" }}
+"""
+
+
+def told(more: str, client: str, **headers: str | list[str]) -> Explanation:
+    router = routing(TRUST.format(more=more))
+    question = Question("http://a.example/", headers=headers, client=client)
+    return explanation.explain(router, router.request(question), lambda *_: "")
+
+
+def test_what_a_stranger_tells_about_itself_is_dropped_and_said_to_be() -> None:
+    claims = {"X-Real-IP": "10.0.0.1", "X_Real_IP": "10.0.0.1", "X_User": "root", "x-own": "1"}
+    found = told("", "198.51.100.7", **claims)
+    assert found.won is not None
+    assert (found.won.route, found.won.outcome.body) == ("rest", " 198.51.100.7")
+    assert found.dropped == ["x-real-ip", "x_real_ip", "x_user"]
+    assert "header lines that are dropped: x-real-ip, x_real_ip, x_user" in list(text(found))
+
+
+def test_a_trusted_peer_names_the_client() -> None:
+    trusting = 'client_ip = { trusted = ["10.0.0.0/8"] }'
+    found = told(trusting, "10.9.9.9", **{"x-forwarded-for": "198.51.100.7, 192.0.2.9"})
+    assert found.won is not None
+    assert (found.won.route, found.client, found.dropped) == ("inside", "192.0.2.9", [])
+    found = told(trusting, "198.51.100.7", **{"x-forwarded-for": "192.0.2.9"})
+    assert found.won is not None
+    assert (found.won.route, found.client) == ("rest", "198.51.100.7")
+
+
+def test_underscores_are_kept_on_request_and_lookalikes_never() -> None:
+    found = told("underscores_in_headers = true", "127.0.0.1", x_user="root")
+    assert found.won is not None
+    assert found.won.route == "inside"
+    found = told("underscores_in_headers = true", "127.0.0.1", X_Forwarded_For="192.0.2.9")
+    assert (found.dropped, found.client) == (["x_forwarded_for"], "127.0.0.1")
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-real-ip: 10.0.0.1", "a\0"])
+def test_a_value_that_is_no_header_s_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="not a header's value"):
+        told("", "127.0.0.1", **{"x-forwarded-for": value})

@@ -193,6 +193,11 @@ reasons! {
     }
 }
 
+reasons! {
+    /// Why a request's header line was not taken.
+    Withheld { Claim = "client_claim", Lookalike = "lookalike", Underscore = "underscore", }
+}
+
 /// Everything one worker counts.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCounters {
@@ -209,6 +214,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) retries: [Counter; Retry::ALL.len()],
     pub(crate) timeouts: [Counter; Timeout::ALL.len()],
     pub(crate) ignored_nominations: Counter,
+    pub(crate) withheld: [Counter; Withheld::ALL.len()],
     pub(crate) misdirected: Counter,
     pub(crate) tunnels_active: Counter,
     pub(crate) tunnels_total: Counter,
@@ -239,6 +245,15 @@ impl WorkerCounters {
     pub(crate) fn timeout(&self, which: Timeout) {
         if let Some(c) = self.timeouts.get(which as usize) {
             c.add(1);
+        }
+    }
+
+    /// Header lines that were not taken.
+    pub(crate) fn withhold(&self, lines: hg_proto::Withheld) {
+        for (counter, n) in
+            self.withheld.iter().zip([lines.claims, lines.lookalikes, lines.underscores])
+        {
+            counter.add(u64::from(n));
         }
     }
 

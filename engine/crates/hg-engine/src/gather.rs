@@ -1,6 +1,9 @@
 //! Reports: the workers' counters, summed when asked.
 
-use crate::counters::{EndpointCounters, Refused, Retry, Timeout, UpstreamCounters, lock};
+use crate::counters::{
+    Counter, EndpointCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld, WorkerCounters,
+    lock,
+};
 use crate::engine::{Engine, Inner};
 use crate::report::{
     EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, ListenerReport, ReasonCount,
@@ -89,30 +92,25 @@ impl Engine {
             .into_iter()
             .map(|((side, version, kind), count)| HandshakeCount { side, version, kind, count })
             .collect();
-        let sum = |of: &dyn Fn(&crate::counters::WorkerCounters) -> u64| {
-            inner.workers.iter().map(|w| of(&w.counters)).sum::<u64>()
-        };
-        let counted = |reason, count| ReasonCount { reason, count };
-        m.refused_connections = Refused::ALL
-            .iter()
-            .map(|(w, word)| {
-                counted(*word, sum(&|c| c.refused.get(*w as usize).map_or(0, |c| c.get())))
-            })
-            .collect();
-        m.retries = Retry::ALL
-            .iter()
-            .map(|(w, word)| {
-                counted(*word, sum(&|c| c.retries.get(*w as usize).map_or(0, |c| c.get())))
-            })
-            .collect();
-        m.timeouts = Timeout::ALL
-            .iter()
-            .map(|(w, word)| {
-                counted(*word, sum(&|c| c.timeouts.get(*w as usize).map_or(0, |c| c.get())))
-            })
-            .collect();
+        m.refused_connections = reasons(inner, Refused::ALL, |c, w| c.refused.get(w as usize));
+        m.withheld_headers = reasons(inner, Withheld::ALL, |c, w| c.withheld.get(w as usize));
+        m.retries = reasons(inner, Retry::ALL, |c, w| c.retries.get(w as usize));
+        m.timeouts = reasons(inner, Timeout::ALL, |c, w| c.timeouts.get(w as usize));
         m
     }
+}
+
+/// Every reason of a list with its count on all workers.
+fn reasons<W: Copy>(
+    inner: &Inner,
+    all: &[(W, &'static str)],
+    counter: impl Fn(&WorkerCounters, W) -> Option<&Counter>,
+) -> Vec<ReasonCount> {
+    let of = |which| {
+        let counts = inner.workers.iter().filter_map(|w| counter(&w.counters, which));
+        counts.map(Counter::get).sum()
+    };
+    all.iter().map(|(which, reason)| ReasonCount { reason, count: of(*which) }).collect()
 }
 
 fn workers(inner: &Inner) -> Vec<WorkerReport> {

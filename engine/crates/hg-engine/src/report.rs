@@ -131,6 +131,9 @@ pub struct EngineMetrics {
     pub refused_connections: Vec<ReasonCount>,
     /// Names in `Connection` that were ignored because removing them would be unsafe.
     pub ignored_nominations: u64,
+    /// Header lines of requests that were not taken, by why (`client_claim`, `lookalike`,
+    /// `underscore`).
+    pub withheld_headers: Vec<ReasonCount>,
     /// Attempts after the first, by why (`connect_failure`, `stale_connection`).
     pub retries: Vec<ReasonCount>,
     /// Timeouts by phase (`head`, `idle`, `handshake`, `connect`, `request`, `per_try`,

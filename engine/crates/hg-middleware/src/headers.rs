@@ -45,6 +45,14 @@ impl HeaderProgram {
             && self.drops.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))
     }
 
+    /// The same of a request's line, and of every name that a backend may read as a dropped one
+    /// because all characters but letters and digits are one to it: `x_user` as `x-user`.
+    #[inline]
+    pub fn drops_spelling(&self, name: &[u8]) -> bool {
+        self.lengths & length_bit(name) != 0
+            && self.drops.iter().any(|n| is_spelling(n.as_bytes(), name))
+    }
+
     /// Appends the program's lines, each `name: value\r\n`. Controls in values (CR and LF among
     /// them) become spaces; a line whose value has variables and comes out empty is left out.
     pub fn append(&self, view: &RequestView<'_>, out: &mut Vec<u8>) {
@@ -88,6 +96,14 @@ impl HeaderProgram {
         }
         lines.truncate(kept);
     }
+}
+
+/// Equal without regard to case; where `name` has a hyphen, any mark will do.
+fn is_spelling(name: &[u8], other: &[u8]) -> bool {
+    let same = |(a, b): (&u8, &u8)| {
+        a.eq_ignore_ascii_case(b) || (*a == b'-' && !b.is_ascii_alphanumeric())
+    };
+    name.len() == other.len() && name.iter().zip(other).all(same)
 }
 
 fn length_bit(name: &[u8]) -> u64 {

@@ -196,7 +196,7 @@ impl Trailers {
         if !is_token(name) {
             return Err(rejects::TRAILER);
         }
-        if !Known::of(name).is_forbidden_trailer() {
+        if !Known::folded(name).is_forbidden_trailer() {
             self.kept.extend_from_slice(name);
             self.kept.extend_from_slice(b": ");
             self.kept.extend_from_slice(trim(value.get(1..).unwrap_or_default()));

@@ -99,9 +99,9 @@ known_names! {
     SecWebSocketVersion = "sec-websocket-version" NO_TRAILER;
     SecWebSocketProtocol = "sec-websocket-protocol" NO_TRAILER;
     SecWebSocketExtensions = "sec-websocket-extensions" NO_TRAILER;
-    /// Any other `x-forwarded-*`, for example
+    /// Any other that tells a client's address, host or scheme, `x-forwarded-*` for example:
     XForwardedOther = "x-forwarded-" KEPT | CLIENT | NO_TRAILER;
-    /// Any other `x-client-cert*` or `x-ssl-client-*`, for example
+    /// Any other that tells a client's certificate, `x-ssl-client-*` for example:
     XClientCert = "x-client-cert" KEPT | CLIENT | NO_TRAILER;
 }
 
@@ -142,11 +142,32 @@ impl Known {
             return known;
         }
         match name {
-            [b'x' | b'X', b'-', ..] => x_family(name),
+            [b'x' | b'X', b'-', ..] => family(X_FAMILIES, name),
+            [b'c' | b'C' | b'f' | b'F' | b's' | b'S' | b't' | b'T', ..] => family(FAMILIES, name),
             _ => Known::Other,
         }
     }
+
+    /// What the name is to a backend that reads every character but letters and digits as one
+    /// (RFC 3875 §4.1.18 and what is done in its stead): `X_Real.IP` is `x-real-ip` there.
+    pub fn folded(name: &[u8]) -> Known {
+        let mut folded = [0; LONGEST_FOLDED];
+        let mut length = 0;
+        for (to, from) in folded.iter_mut().zip(name) {
+            *to = if from.is_ascii_alphanumeric() { *from } else { b'-' };
+            length += 1;
+        }
+        Self::of(folded.get(..length).unwrap_or_default())
+    }
+
+    /// One of many names that are known by their beginning.
+    pub(crate) const fn is_family(self) -> bool {
+        matches!(self, Known::XForwardedOther | Known::XClientCert)
+    }
 }
+
+/// Longer than every name known whole; of a longer one only the beginning counts.
+const LONGEST_FOLDED: usize = 64;
 
 /// Lower case of a token's letters; of its other characters only some that no known name has move.
 const LOWER: u8 = 0x20;
@@ -195,16 +216,37 @@ fn same(name: &[u8], lower: &[u8]) -> bool {
     name.iter().zip(lower).all(|(a, b)| a | LOWER == *b)
 }
 
-/// Names that begin with `x-` and are known by their prefix.
-fn x_family(name: &[u8]) -> Known {
-    let has = |prefix: &str| name.get(..prefix.len()).is_some_and(|p| same(p, prefix.as_bytes()));
-    if has("x-forwarded-") || has("x-original-forwarded-") {
-        Known::XForwardedOther
-    } else if has("x-client-cert") || has("x-ssl-client-") {
-        Known::XClientCert
-    } else {
-        Known::Other
-    }
+/// Beginnings of names, in lower case, and what the names are.
+type Families = &'static [(&'static [u8], Known)];
+
+/// Those of names that begin with `x-`.
+const X_FAMILIES: Families = &[
+    (b"x-forwarded", Known::XForwardedOther),
+    (b"x-original-forwarded-", Known::XForwardedOther),
+    (b"x-client-ip", Known::XForwardedOther),
+    (b"x-cluster-client-ip", Known::XForwardedOther),
+    (b"x-envoy-external-address", Known::XForwardedOther),
+    (b"x-client-cert", Known::XClientCert),
+    (b"x-ssl-client-", Known::XClientCert),
+    (b"x-tls-client-", Known::XClientCert),
+    (b"x-amzn-mtls-", Known::XClientCert),
+    (b"x-arr-clientcert", Known::XClientCert),
+];
+
+/// Those of other names.
+const FAMILIES: Families = &[
+    (b"client-ip", Known::XForwardedOther),
+    (b"true-client-ip", Known::XForwardedOther),
+    (b"cf-connecting-ip", Known::XForwardedOther),
+    (b"fastly-client-ip", Known::XForwardedOther),
+    (b"forwarded-for", Known::XForwardedOther),
+    (b"ssl-client-", Known::XClientCert),
+];
+
+/// Names that are known by their beginning.
+fn family(families: Families, name: &[u8]) -> Known {
+    let fits = |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|p| same(p, prefix));
+    families.iter().find(|(prefix, _)| fits(prefix)).map_or(Known::Other, |(_, known)| *known)
 }
 
 /// True for a name (a token, in any case) that belongs to one hop and is never forwarded.

@@ -5,6 +5,7 @@
 //! allocate on the path of a well-formed request: heads borrow from the caller's buffer and what is
 //! written goes to the caller's buffer.
 
+mod admission;
 mod body;
 mod chunked;
 pub mod client;
@@ -24,6 +25,7 @@ mod types;
 pub mod websocket;
 pub mod write;
 
+pub use admission::{Admission, Withheld};
 pub use body::{BodyReader, Fed};
 pub use chunked::{ChunkedDecoder, Decoded, MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES, MAX_TRAILERS};
 pub use connection::Connection;

@@ -1,5 +1,6 @@
 //! Request heads (RFC 9112 §3, DESIGN §6).
 
+use crate::admission::{self, Admission, Withheld};
 use crate::connection::{Connection, Options, elements};
 use crate::fields::{Fields, HeaderSlots, MAX_HEADERS, Tag};
 use crate::framing::{Coding, Length};
@@ -30,8 +31,10 @@ pub struct RequestHead<'s, 'b> {
     pub host: &'b str,
     /// The same, taken apart; [`HostPort::key`] is what routes are looked up by.
     pub host_port: HostPort<'b>,
-    /// All header lines.
+    /// The header lines that were taken.
     pub fields: Fields<'s, 'b>,
+    /// How many were not.
+    pub withheld: Withheld,
     /// How the body ends.
     pub framing: Framing,
     /// Persistence, upgrade, hop-by-hop names.
@@ -43,7 +46,8 @@ pub struct RequestHead<'s, 'b> {
 }
 
 /// Looks for a request head at the start of `buf`. `Partial` asks for more bytes; however the
-/// bytes are split, the outcome is the same.
+/// bytes are split, the outcome is the same. Header lines that `admission` does not take are as if
+/// they had not been sent.
 ///
 /// # Errors
 /// The reason the request is refused; nothing of it may be forwarded.
@@ -52,6 +56,7 @@ pub fn parse_request<'s, 'b>(
     buf: &'b [u8],
     slots: &'s mut HeaderSlots<'b>,
     limits: &Limits,
+    admission: Admission,
 ) -> Result<Parse<RequestHead<'s, 'b>>, Reject> {
     let view = buf.get(..limits.head_bytes).unwrap_or(buf);
     let Some(skipped) = leading(view)? else {
@@ -69,7 +74,7 @@ pub fn parse_request<'s, 'b>(
                 return Err(rejects::REQUEST_LINE);
             };
             let head = view.get(..len).unwrap_or_default();
-            let line = Line { method, target, version: version_of(version) };
+            let line = Line { method, target, version: version_of(version), admission };
             complete(head, &line, headers, tags, skipped + len).map(Parse::Complete)
         }
         Ok(httparse::Status::Partial) => partial(buf, limits),
@@ -77,11 +82,12 @@ pub fn parse_request<'s, 'b>(
     }
 }
 
-/// The request line as httparse saw it.
+/// The request line as httparse saw it, and which header lines below it are taken.
 struct Line<'b> {
     method: &'b str,
     target: &'b str,
     version: Version,
+    admission: Admission,
 }
 
 fn version_of(minor: Option<u8>) -> Version {
@@ -200,11 +206,13 @@ fn complete<'s, 'b>(
     head_len: usize,
 ) -> Result<RequestHead<'s, 'b>, Reject> {
     let mut seen = Seen::default();
+    let mut withheld = Withheld::default();
     let mut strict = head.ends_with(b"\r\n\r\n");
     for (header, tag) in headers.iter().zip(tags.iter_mut()) {
         strict &= syntax::follows_crlf(head, header.name);
         let known = Known::of(header.name.as_bytes());
         *tag = Tag { known, hop: known.is_hop() };
+        withheld.note(line.admission, known, header.name.as_bytes());
         if known != Known::Other {
             seen.add(known, header.value);
         }
@@ -216,7 +224,12 @@ fn complete<'s, 'b>(
     let split = target::split(line.target, &method)?;
     let framing = seen.framing(line.version)?;
     let (host, host_port) = host(&seen, &split.form)?;
-    let tags = tags.get_mut(..headers.len()).unwrap_or_default();
+    let taken = match withheld.is_none() {
+        true => headers.len(),
+        false => admission::sift(line.admission, headers, tags),
+    };
+    let headers = headers.get_mut(..taken).unwrap_or_default();
+    let tags = tags.get_mut(..taken).unwrap_or_default();
     let expect_continue = expects(&seen, line.version, tags)? && !framing.is_empty();
     let connection = connection(&seen, line.version, headers, tags)?;
     Ok(RequestHead {
@@ -228,6 +241,7 @@ fn complete<'s, 'b>(
         host,
         host_port,
         fields: Fields::new(headers, tags),
+        withheld,
         framing,
         connection,
         expect_continue,

@@ -4,8 +4,8 @@
 #![allow(clippy::expect_used)]
 
 use hg_proto::{
-    BodyReader, Framing, HeaderSlots, Limits, Method, Parse, Reject, RespFraming, parse_request,
-    parse_response, websocket,
+    Admission, BodyReader, Framing, HeaderSlots, Limits, Method, Parse, Reject, RespFraming,
+    parse_request, parse_response, websocket,
 };
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ fn body(
 
 fn request(rest: &[u8]) -> Step {
     let mut slots = HeaderSlots::new();
-    let head = match parse_request(rest, &mut slots, &Limits::default()) {
+    let head = match parse_request(rest, &mut slots, &Limits::default(), Admission::MOST) {
         Ok(Parse::Complete(head)) => head,
         Ok(Parse::Partial) => return Step::Partial,
         Err(reject) => return Step::Refused(reject, "head"),

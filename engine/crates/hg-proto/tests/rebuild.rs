@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used)]
 
 use hg_proto::{
-    Field, Framing, HeaderSlots, Limits, Parse, Version, host_key, parse_request, write,
+    Admission, Field, Framing, HeaderSlots, Limits, Parse, Version, host_key, parse_request, write,
 };
 use proptest::prelude::*;
 
@@ -22,7 +22,9 @@ struct Seen {
 /// The head of `input` and its rebuilt bytes; `None` when it is refused or cut short.
 fn rebuild(input: &[u8]) -> Option<(Seen, Vec<u8>)> {
     let mut slots = HeaderSlots::new();
-    let Ok(Parse::Complete(head)) = parse_request(input, &mut slots, &Limits::default()) else {
+    let Ok(Parse::Complete(head)) =
+        parse_request(input, &mut slots, &Limits::default(), Admission::MOST)
+    else {
         return None;
     };
     let mut out = Vec::new();
@@ -125,7 +127,7 @@ proptest! {
         let outcome = |bytes: &[u8]| {
             let mut slots = HeaderSlots::new();
             let limits = Limits { head_bytes: 90, header_count: 4 };
-            match parse_request(bytes, &mut slots, &limits) {
+            match parse_request(bytes, &mut slots, &limits, Admission::MOST) {
                 Ok(Parse::Partial) => None,
                 Ok(Parse::Complete(head)) => {
                     assert!(head.version <= Version::H11);

@@ -2,6 +2,7 @@
 //! each. Conversion and detaching from the interpreter happen here, decisions do not.
 
 mod alike;
+mod client;
 mod dataplane;
 mod plan;
 mod route;
@@ -17,8 +18,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every face.
-const FACES: [Register; 6] = [
+const FACES: [Register; 7] = [
     alike::register,
+    client::register,
     dataplane::register,
     plan::register,
     route::register,

@@ -105,6 +105,9 @@ fn failures(text: &mut Text, engine: &EngineMetrics) {
     let help = "Names in Connection that were ignored because removing them would be unsafe.";
     text.family("headgate_ignored_nominations", Type::Counter, "", help);
     text.int(&[], engine.ignored_nominations);
+    let help = "Header lines of requests that were dropped: what strangers tell of the client, \
+                names that a backend may mistake for such, names with an underscore.";
+    reasons(text, "headgate_headers_dropped", "reason", help, &engine.withheld_headers);
     text.family("headgate_access_log_lines", Type::Counter, "", "Lines handed to the sink.");
     text.int(&[], engine.log_lines);
     let help = "Lines dropped because the sink was behind.";

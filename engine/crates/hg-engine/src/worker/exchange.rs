@@ -5,7 +5,7 @@ use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
 use hg_middleware::RequestView;
 use hg_net::Ticks;
-use hg_proto::{BodyReader, HeaderSlots, Limits, Method, Parse, Version};
+use hg_proto::{Admission, BodyReader, HeaderSlots, Limits, Method, Parse, Version};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -48,6 +48,13 @@ pub(crate) struct LogText {
     pub(crate) ends: [u32; 4],
 }
 
+/// A head that is read again, and which of its lines were taken.
+#[derive(Default)]
+pub(crate) struct KeptHead {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) admission: Admission,
+}
+
 pub(crate) struct Exchange {
     pub(crate) snapshot: Option<Held>,
     /// Its slot in the snapshot, once found.
@@ -76,7 +83,7 @@ pub(crate) struct Exchange {
     /// The rebuilt head, and a small body after it, for sending and for sending again.
     pub(crate) head: Vec<u8>,
     /// The client's head as it came, where the answer's headers speak of it.
-    pub(crate) kept_head: Vec<u8>,
+    pub(crate) kept_head: KeptHead,
     /// Where the Host value stands in `head` when it follows the endpoint.
     pub(crate) host_at: Option<(usize, usize)>,
     /// Everything of the request is in `head`: it can be sent again as it is.
@@ -143,7 +150,7 @@ impl Default for Exchange {
             upgrade: None,
             expects_continue: false,
             head: Vec::new(),
-            kept_head: Vec::new(),
+            kept_head: KeptHead::default(),
             host_at: None,
             replayable: true,
             on_reused: false,
@@ -254,9 +261,9 @@ impl Exchange {
             prefix_len: self.prefix_len as usize,
             headers: &hg_route::NoHeaders,
         };
-        let mut slots = HeaderSlots::new();
+        let (mut slots, kept) = (HeaderSlots::new(), &self.kept_head);
         let limits = Limits { head_bytes: usize::MAX, header_count: hg_proto::MAX_HEADERS };
-        let parsed = hg_proto::parse_request(&self.kept_head, &mut slots, &limits);
+        let parsed = hg_proto::parse_request(&kept.bytes, &mut slots, &limits, kept.admission);
         let Ok(Parse::Complete(head)) = parsed else {
             return use_it(&view);
         };

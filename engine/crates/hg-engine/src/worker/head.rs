@@ -73,7 +73,7 @@ pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Optio
     write::fields(out, &head.fields, |f| {
         parts.forwarding.drops(f)
             || matches!(f.known, Known::Expect | Known::XRequestId)
-            || parts.edits.drops(f.name.as_bytes())
+            || parts.edits.drops_spelling(f.name.as_bytes())
     });
     write_client(out, parts);
     parts.edits.append(parts.view, out);

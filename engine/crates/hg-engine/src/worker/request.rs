@@ -4,7 +4,7 @@ use super::Worker;
 use super::accept::deadline_after;
 use super::answer::own;
 use super::client::Phase;
-use super::exchange::Held;
+use super::exchange::{Held, KeptHead};
 use super::head::{self, Parts};
 use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
 use hg_middleware::{Outcome, RequestView};
@@ -51,7 +51,11 @@ impl Worker {
         let listener = held.listeners.get(usize::from(c.listener))?.as_deref()?;
         let mut slots = HeaderSlots::new();
         let bytes = buffer.get(range.clone())?;
-        let head = match hg_proto::parse_request(bytes, &mut slots, &listener.limits) {
+        let admission = hg_proto::Admission {
+            claims: listener.client.trusts(c.peer.ip().to_canonical()),
+            underscores: listener.plan.underscores_in_headers,
+        };
+        let head = match hg_proto::parse_request(bytes, &mut slots, &listener.limits, admission) {
             Ok(Parse::Complete(head)) => head,
             Ok(Parse::Partial) => return None,
             Err(reject) => {
@@ -60,6 +64,25 @@ impl Worker {
             }
         };
         let body_start = range.start + head.head_len;
+        self.open_exchange(ci, &head, &held, listener.plan.keepalive_requests);
+        let step = self.begin(ci, &head, &held, listener, admission.claims);
+        if matches!(step, Step::Forward) {
+            // Templates of the answer's headers speak of the request: it is parsed again then.
+            let head_bytes = bytes.get(..head.head_len).unwrap_or_default();
+            if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut())
+                && e.answer_needs_request()
+            {
+                e.kept_head = KeptHead { bytes: head_bytes.to_vec(), admission };
+            }
+        }
+        match step {
+            Step::Over => self.after_own_answer(ci, body_start),
+            Step::Forward => Some(self.start_body(ci, buffer, body_start..range.end)),
+        }
+    }
+
+    /// What is known of an exchange from its head alone.
+    fn open_exchange(&mut self, ci: usize, head: &RequestHead<'_, '_>, held: &Held, most: u64) {
         let mut exchange = self.take_exchange();
         exchange.start_us = self.now_us;
         exchange.snapshot = Some(held.clone());
@@ -71,26 +94,14 @@ impl Worker {
         exchange.request.chunked = matches!(head.framing, hg_proto::Framing::Chunked);
         if let Some(c) = self.clients.get_mut(ci) {
             c.requests = c.requests.saturating_add(1);
-            let limit = listener.plan.keepalive_requests;
-            exchange.keep_alive &= limit == 0 || u64::from(c.requests) < limit;
+            exchange.keep_alive &= most == 0 || u64::from(c.requests) < most;
             exchange.keep_alive &= c.pinned.is_none();
             c.phase = Phase::Exchange;
             c.exchange = Some(exchange);
         }
         self.counters.ignored_nominations.add(u64::from(head.connection.ignored));
-        let step = self.begin(ci, &head, &held, listener);
-        if matches!(step, Step::Forward) {
-            // Templates of the answer's headers speak of the request: it is parsed again then.
-            let head_bytes = bytes.get(..head.head_len).unwrap_or_default();
-            if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut())
-                && e.answer_needs_request()
-            {
-                e.kept_head.extend_from_slice(head_bytes);
-            }
-        }
-        match step {
-            Step::Over => self.after_own_answer(ci, body_start),
-            Step::Forward => Some(self.start_body(ci, buffer, body_start..range.end)),
+        if !head.withheld.is_none() {
+            self.counters.withhold(head.withheld);
         }
     }
 
@@ -106,12 +117,12 @@ impl Worker {
         head: &RequestHead<'_, '_>,
         held: &Held,
         listener: &ListenerEntry,
+        trusted: bool,
     ) -> Step {
         let Some(c) = self.clients.get(ci) else {
             return Step::Over;
         };
         let peer = c.peer.ip().to_canonical();
-        let trusted = listener.client.trusts(peer);
         let client_ip = if trusted {
             hg_proto::client::address(peer, &head.fields, listener.client.source, |ip| {
                 listener.client.trusts(ip)

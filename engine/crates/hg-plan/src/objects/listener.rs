@@ -17,6 +17,9 @@ pub struct Listener {
     /// How the client's address is found.
     #[serde(default)]
     pub client_ip: ClientIp,
+    /// Take header lines whose name has a `_`.
+    #[serde(default)]
+    pub underscores_in_headers: bool,
     /// Accept backlog.
     #[serde(default = "backlog")]
     pub backlog: u32,

@@ -1,10 +1,10 @@
 use super::*;
-use crate::{HeaderSlots, Limits, Parse, parse_request};
+use crate::{Admission, HeaderSlots, Limits, Parse, parse_request};
 
 fn with_fields<T>(lines: &str, then: impl FnOnce(&Fields<'_, '_>) -> T) -> T {
     let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
     let mut slots = HeaderSlots::new();
-    match parse_request(text.as_bytes(), &mut slots, &Limits::default()) {
+    match parse_request(text.as_bytes(), &mut slots, &Limits::default(), Admission::MOST) {
         Ok(Parse::Complete(head)) => then(&head.fields),
         other => panic!("{other:?}"),
     }

@@ -15,7 +15,7 @@ struct Got {
 
 fn parse_with(buf: &[u8], limits: &Limits) -> Result<Parse<Got>, &'static str> {
     let mut slots = HeaderSlots::new();
-    match parse_request(buf, &mut slots, limits) {
+    match parse_request(buf, &mut slots, limits, Admission::MOST) {
         Ok(Parse::Partial) => Ok(Parse::Partial),
         Err(reject) => Err(reject.code),
         Ok(Parse::Complete(h)) => Ok(Parse::Complete(Got {

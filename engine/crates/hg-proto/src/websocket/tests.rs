@@ -1,5 +1,5 @@
 use super::*;
-use crate::{HeaderSlots, Limits, Parse, parse_request, parse_response};
+use crate::{Admission, HeaderSlots, Limits, Parse, parse_request, parse_response};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -8,7 +8,7 @@ fn request(line: &str, lines: &str) -> Result<Accept, Reject> {
         "{line} HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n{lines}\r\n"
     );
     let mut slots = HeaderSlots::new();
-    match parse_request(text.as_bytes(), &mut slots, &Limits::default()) {
+    match parse_request(text.as_bytes(), &mut slots, &Limits::default(), Admission::MOST) {
         Ok(Parse::Complete(head)) => check_request(&head),
         other => panic!("{other:?}"),
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{HeaderSlots, Known, Limits, Parse, parse_request};
+use crate::{Admission, HeaderSlots, Known, Limits, Parse, parse_request};
 use proptest::prelude::*;
 
 #[test]
@@ -8,7 +8,9 @@ fn a_rebuilt_head_has_what_is_ours_once() {
         b"POST /a{b}?x|y HTTP/1.1\r\nHost:  a\r\nX-A:1\r\nX-B: 2\r\nConnection: x-a, close\r\n\
         Content-Length: 3\r\nUser-Agent: u\r\nTE: trailers\r\n\r\n";
     let mut slots = HeaderSlots::new();
-    let Ok(Parse::Complete(head)) = parse_request(input, &mut slots, &Limits::default()) else {
+    let Ok(Parse::Complete(head)) =
+        parse_request(input, &mut slots, &Limits::default(), Admission::MOST)
+    else {
         panic!("refused");
     };
     let mut out = Vec::new();

@@ -149,6 +149,7 @@ class Bodies:
             route=name,
             upstream=upstream,
             endpoint=endpoints[0].address if len(endpoints) == 1 else None,
+            shared=self.ctx.shared,
             request_id=forwarded.request_id(self.ctx),
         )
         chain = Chain(
@@ -193,7 +194,7 @@ class Bodies:
         ctx = self.ctx
         nodes = timeouts.route(name, route, upstream, target, ctx)
         lines = forwarded.with_edits(
-            self.base, self._replaced(route, upstream, chain), chain.request
+            self.base, self._replaced(route, upstream, chain), chain.request, ctx.shared
         )
         nodes += lines or []
         headers = chain.response_headers()

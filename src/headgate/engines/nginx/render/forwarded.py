@@ -8,7 +8,7 @@ from typing import Final
 
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.prelude import mapped
-from headgate.features.nginx import header_variable, quoted, whole
+from headgate.features.nginx import Shared, claim_variable, quoted, whole
 from headgate.features.nginx_chain import Headers
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
@@ -26,10 +26,31 @@ from headgate.plan.objects import Listener
 
 CLAIMS: Final = (
     "forwarded",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
     "client-cert",
     "client-cert-chain",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded-for",
+    "ssl-client-cert",
+    "ssl-client-issuer-dn",
+    "ssl-client-subject-dn",
+    "ssl-client-verify",
+    "true-client-ip",
+    "x-amzn-mtls-clientcert",
+    "x-amzn-mtls-clientcert-issuer",
+    "x-amzn-mtls-clientcert-leaf",
+    "x-amzn-mtls-clientcert-serial-number",
+    "x-amzn-mtls-clientcert-subject",
+    "x-amzn-mtls-clientcert-validity",
+    "x-arr-clientcert",
     "x-client-cert",
     "x-client-cert-chain",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
     "x-forwarded-access-token",
     "x-forwarded-by",
     "x-forwarded-client-cert",
@@ -59,7 +80,8 @@ CLAIMS: Final = (
     "x-ssl-client-serial",
     "x-ssl-client-verify",
 )
-"""Headers that tell who a client is; deleted when the peer is not trusted."""
+"""Headers that tell who a client is, of those that the core knows by the beginning of their name
+(`is_client_claim`): deleted when the peer is not trusted. What a config names is added to them."""
 
 _HOP: Final = (
     "http2-settings",
@@ -81,9 +103,10 @@ def request_id(ctx: Context) -> Var:
 
 
 def maps(ctx: Context) -> list[Node]:
-    """What is told, where some peers are trusted."""
+    """What is told, where some peers are trusted; what a config asks for is empty elsewhere."""
+    asked = sorted(ctx.shared.claims)
     if not ctx.trusting:
-        return []
+        return [mapped(claim_variable(name).name, _NOTHING, _NOTHING) for name in asked]
     listener = Var("hg_listener")
     entries: list[tuple[Arg, Arg]] = []
     for name in ctx.trusting:
@@ -102,11 +125,8 @@ def maps(ctx: Context) -> list[Node]:
         _kept("hg_forwarded_proto", "x-forwarded-proto", Var("scheme")),
         _kept("hg_forwarded_host", "x-forwarded-host", Var("http_host")),
     ]
-    return [*found, *(_kept(_variable(name), name, _NOTHING) for name in CLAIMS)]
-
-
-def _variable(name: str) -> str:
-    return "hg_kept_" + name.replace("-", "_")
+    claims = sorted({*CLAIMS, *asked})
+    return [*found, *(_kept(claim_variable(name).name, name, _NOTHING) for name in claims)]
 
 
 def _kept(variable: str, header: str, otherwise: Arg, pattern: str = ".+") -> Node:
@@ -129,11 +149,11 @@ def request_headers(ctx: Context) -> list[tuple[str, Arg]]:
         ("x-request-id", request_id(ctx)),
     ]
     found += [(name, _NOTHING) for name in _HOP]
-    return found + [(name, Var(_variable(name)) if trusting else _NOTHING) for name in CLAIMS]
+    return found + [(name, claim_variable(name) if trusting else _NOTHING) for name in CLAIMS]
 
 
 def with_edits(
-    base: list[tuple[str, Arg]], replaced: dict[str, Arg], edits: Headers
+    base: list[tuple[str, Arg]], replaced: dict[str, Arg], edits: Headers, shared: Shared
 ) -> list[Node] | None:
     """`proxy_set_header` of all lines with a chain's edits; None when they are the base's.
 
@@ -149,7 +169,7 @@ def with_edits(
         if name not in edits.drops and name not in known:
             # Beside what the client sent, which nginx would leave out otherwise.
             known.add(name)
-            sent = header_variable(name)
+            sent = shared.request_header(name)
             lines += [(name, sent)] if sent is not None else []
         lines.append((name, Template(value)))
     return [directive("proxy_set_header", Plain(name), value) for name, value in lines]

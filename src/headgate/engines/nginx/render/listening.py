@@ -88,6 +88,12 @@ def check(ctx: Context) -> None:
             about.refuse("client_ip.header", "nginx does not read `Forwarded`")
         if listener.header_count != _OURS.header_count and not ctx.has("max_headers"):
             about.refuse("limits.headers", "this nginx does not count header lines")
+        if listener.underscores_in_headers:
+            about.refuse(
+                "underscores_in_headers",
+                "nginx cannot remove what strangers tell of the client (`X_Real_IP`) in every "
+                "spelling once it takes names with `_`",
+            )
         if listener.handshake_timeout_ms not in (
             _OURS.handshake_timeout_ms,
             listener.head_timeout_ms,

@@ -77,6 +77,11 @@ _LISTENERS: Final = (
     Parity(
         "listeners.NAME.timeouts.handshake", "differs", "must be that of `head`, or its default"
     ),
+    Parity(
+        "listeners.NAME.underscores_in_headers",
+        "no",
+        "refused: nginx cannot remove what strangers tell of the client in every spelling then",
+    ),
     Parity("listeners.NAME.backlog", "same"),
     Parity("listeners.NAME.tcp_keepalive", "same", "in whole seconds"),
 )
@@ -181,13 +186,15 @@ PARITY: Final[tuple[Parity, ...]] = (
 """Every key that has a value of its own."""
 
 BEYOND_KEYS: Final = (
-    "A request head may have header names with `_` or other unusual characters: nginx leaves such "
-    "lines out.",
+    "Header lines whose name has other characters than letters, digits and hyphens are dropped "
+    "without being counted; the native engine drops and counts those with `_`. In mode `guest` the "
+    "default server of a shared address decides: there `underscores_in_headers` must be off.",
     "`OPTIONS *` gets 400.",
     "An HTTP/1.0 or 1.1 request that is malformed gets nginx's own page, without `Proxy-Status`.",
     "Header fields that `Connection` names are forwarded, save those that always belong to a hop.",
     "Of the headers that tell who a client is, from peers that are not trusted, those in use are "
-    "removed; other names that begin with `X-Forwarded-` are forwarded.",
+    "removed, and matches and templates see none that the config names; other names that begin so "
+    "(`X-Forwarded-…`) are forwarded.",
     "A path that is not in normal form may have 40 escapes that are not, and 8 dot segments or "
     "double slashes beside such escapes; otherwise it gets 400.",
     "Characters of a query that RFC 3986 forbids are sent back as they came in redirects.",

@@ -8,7 +8,6 @@ from headgate.features.nginx import (
     Entry,
     Parity,
     Shared,
-    header_variable,
     quoted,
     unnamed,
     whole,
@@ -33,7 +32,7 @@ _ZERO: Final = Word("0")
 
 def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var | None:
     """A variable that is `1` when the header's value fits; None when that was refused."""
-    variable = header_variable(name)
+    variable = shared.request_header(name)
     if variable is None:
         about.refuse("", HEADER_ALLOWED)
         return None

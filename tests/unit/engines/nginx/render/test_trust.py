@@ -1,0 +1,117 @@
+"""What strangers tell of the client chooses nothing and is passed on nowhere: on a real nginx."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from echo_upstream import EchoUpstream
+from nginx_engine import NginxEngine, NotRenderedError, loaded_file
+from ports import free_ports
+from wire import Answer, Wire
+
+from headgate._core import is_client_claim
+from headgate.compile import explanation
+from headgate.compile.routing import Question, Routing
+from headgate.engines.nginx.render.forwarded import CLAIMS
+
+CONFIG = """
+[listeners.web]
+address = "127.0.0.1:{web}"
+default = true
+
+[listeners.trusting]
+address = "127.0.0.1:{trusting}"
+default = true
+client_ip.header = "x-real-ip"
+client_ip.trusted = ["127.0.0.0/8"]
+
+[routes.inside]
+hosts = ["a.example"]
+match = [
+  {{ headers = {{ x-real-ip = {{ exact = "10.0.0.1" }} }} }},
+  {{ headers = {{ x-forwarded-odd = {{ present = true }} }} }},
+  {{ headers = {{ ssl-client-verify = {{ prefix = "SUCC" }} }} }},
+]
+respond = {{ status = 418 }}
+
+[routes.echo]
+hosts = ["a.example"]
+middlewares = [
+  {{ response_headers.set.said = "<${{header:x-real-ip}}${{header:x-forwarded-for}}>" }},
+  {{ request_headers.set = {{ x-told = "<${{header:true-client-ip}}>", x-user = "nobody" }} }},
+]
+upstream = "echo"
+
+[upstreams.echo]
+endpoints = ["{echo}"]
+balance = {{ ring_hash = {{ key = "header:x-real-ip" }} }}
+"""
+NOBODY_TRUSTED = CONFIG.replace("trusted =", "trusted = [] #")
+
+CLAIMS_SENT = (
+    "X-Real-IP: 10.0.0.1\r\nX_Real_IP: 10.0.0.1\r\nX.Forwarded.For: 6.6.6.6\r\n"
+    "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Odd: 6.6.6.6\r\nSSL-Client-Verify: SUCCESS\r\n"
+    "True-Client-IP: 6.6.6.6\r\nCF-Connecting-IP: 6.6.6.6\r\nX_User: root\r\n"
+)
+
+
+@contextmanager
+def running(text: str) -> Iterator[tuple[Routing, int, int]]:
+    """An nginx with this config: its routes, and its two ports."""
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder, EchoUpstream() as echo:
+        web, trusting = free_ports(2)
+        file = Path(folder) / "headgate.toml"
+        file.write_text(text.format(web=web, trusting=trusting, echo=echo.address))
+        with NginxEngine(file, Path(folder)) as engine:
+            assert engine.loaded.plan is not None
+            yield Routing(engine.loaded.plan), web, trusting
+
+
+def ask(port: int, more: str) -> Answer:
+    with Wire(port) as wire:
+        return wire.ask(f"GET / HTTP/1.1\r\nHost: a.example\r\n{more}\r\n".encode())
+
+
+@pytest.mark.parametrize("text", [CONFIG, NOBODY_TRUSTED], ids=["some trusted", "nobody trusted"])
+def test_what_a_stranger_claims_chooses_no_route_and_is_said_nowhere(text: str) -> None:
+    with running(text) as (routing, web, _):
+        answer = ask(web, CLAIMS_SENT)
+        assert (answer.status, answer.header("said")) == (200, "<>")
+        seen = answer.body.decode().replace('["x-forwarded-odd", "6.6.6.6"]', "")
+        assert not [word for word in ("10.0.0.1", "6.6.6.6", "SUCCESS", "root") if word in seen]
+        fields = dict(json.loads(answer.body)["fields"])
+        assert (fields["x-told"], fields["x-user"]) == ("<>", "nobody")
+        lines: dict[str, str | list[str]] = {}
+        lines |= {name: value for name, _, value in map(_parted, CLAIMS_SENT.splitlines())}
+        asked = Question(f"http://a.example:{web}/", headers=lines, listener="web")
+        said = explanation.explain(routing, routing.request(asked), lambda *_: "")
+        assert said.won is not None
+        assert said.won.route == "echo"
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    return line.partition(": ")
+
+
+def test_a_trusted_peer_is_believed() -> None:
+    with running(CONFIG) as (_, _, trusting):
+        assert ask(trusting, "X-Real-IP: 10.0.0.1\r\n").status == 418
+        assert ask(trusting, "SSL-Client-Verify: SUCCESS\r\n").status == 418
+        answer = ask(trusting, "X-Real-IP: 192.0.2.1\r\nTrue-Client-IP: 192.0.2.1\r\n")
+        assert answer.header("said") == "<192.0.2.1>"
+        assert dict(json.loads(answer.body)["fields"])["x-told"] == "<192.0.2.1>"
+
+
+def test_what_nginx_removes_are_claims_to_the_core_too() -> None:
+    assert [name for name in CLAIMS if not is_client_claim(name)] == []
+
+
+def test_names_with_an_underscore_cannot_be_kept(tmp_path: Path) -> None:
+    text = '[listeners.web]\naddress = "127.0.0.1:1"\nunderscores_in_headers = true\n'
+    (tmp_path / "headgate.toml").write_text(text)
+    assert loaded_file(tmp_path / "headgate.toml").plan is not None
+    with pytest.raises(NotRenderedError, match="listener web: underscores_in_headers: nginx"):
+        NginxEngine(tmp_path / "headgate.toml", tmp_path)
