@@ -285,6 +285,33 @@ fn plain_words(info: &str) -> String {
         "while parsing a block mapping, did not find expected key" => {
             "expected a key here; check the indentation".into()
         }
-        other => other.trim_start_matches("while parsing node, ").to_owned(),
+        "while parsing node, found unknown anchor" => {
+            "`*` begins an alias, and no anchor has that name; quote a text that begins with `*`"
+                .into()
+        }
+        "while scanning an anchor or alias, did not find expected alphabetic or numeric character" => {
+            "`*` begins an alias and `&` an anchor; quote a text that begins with them".into()
+        }
+        "while parsing a flow mapping, did not find expected ',' or '}'" => {
+            "expected `,` or `}`; quote a text that holds brackets or braces".into()
+        }
+        "while parsing a flow sequence, expected ',' or ']'" => {
+            "expected `,` or `]`; quote a text that holds brackets or braces".into()
+        }
+        "tab cannot be used as indentation"
+        | "tabs disallowed in this context"
+        | "tabs disallowed within this context (block indentation)" => {
+            "a tab stands in the indentation; indent with spaces".into()
+        }
+        "while scanning a quoted scalar, found unexpected end of stream" => {
+            "the quoted text has no end; write the closing quote".into()
+        }
+        "while parsing a quoted scalar, found unknown escape character" => {
+            "there is no such escape; write a backslash as `\\\\`, or use single quotes".into()
+        }
+        other => match other.split_once(", ") {
+            Some((context, what)) if context.starts_with("while ") => what.to_owned(),
+            _ => other.to_owned(),
+        },
     }
 }

@@ -70,6 +70,7 @@ fn mistakes_are_told_in_plain_words() {
     refused(Toml, "a = x", "1:5: string values must be quoted");
     refused(Toml, "a = 1979-05-27", "1:5: dates are not used here; quote it");
     refused(Toml, "a = 99999999999999999999", "1:5: `99999999999999999999` does not fit 64 bits");
+    refused(Toml, "a = 127.0.0.1", "1:10: invalid float; quote the value if it is text");
     refused(Toml, "a = nan", "1:5: `nan` is not a finite number");
     refused(Toml, "a = -inf", "1:5: `-inf` is not a finite number");
     refused(Toml, "é = 1", "1:1: invalid unquoted key; expected letters, numbers, `-` or `_`");

@@ -46,6 +46,14 @@ fn tags_of_the_core_schema_are_taken_and_no_others() {
 fn aliases_are_copies_within_bounds() {
     reads(Yaml, "a: &x [1]\nb: *x\nc: &y s\nd: *y", r#"{a: [1], b: [1], c: "s", d: "s"}"#);
     refused(Yaml, "a: &x [*x]", "1:8: this alias stands within its own anchor");
+    let star =
+        "`*` begins an alias, and no anchor has that name; quote a text that begins with `*`";
+    refused(Yaml, "hosts: *.x", &format!("1:8: {star}"));
+    refused(Yaml, "hosts: [*.x]", &format!("1:9: {star}"));
+    let star = "`*` begins an alias and `&` an anchor; quote a text that begins with them";
+    refused(Yaml, "hosts: *", &format!("1:8: {star}"));
+    let tab = "a tab stands in the indentation; indent with spaces";
+    refused(Yaml, "a:\n\tb: 1\n", &format!("2:2: {tab}"));
     refused(
         Yaml,
         "a: 1\n<<: {b: 1}",

@@ -208,5 +208,8 @@ fn fault(error: &ParseError) -> Fault {
             _ => message.push_str("something else"),
         }
     }
+    if let "invalid float" | "invalid integer number" = error.description() {
+        message.push_str("; quote the value if it is text");
+    }
     Fault::new(place.map_or(0, |s| s.start()), message)
 }
