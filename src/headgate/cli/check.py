@@ -1,8 +1,8 @@
-"""`headgate check`: everything that is wrong with a config, and what is hardly meant."""
+"""`headgate check`: every error of a config, and what its author probably did not mean."""
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final, Literal, TextIO
 
@@ -34,6 +34,7 @@ def check(
     output: Output = "text",
     *,
     shadows: Shadows | None = None,
+    objections: Callable[[Loaded], tuple[Diagnostic, ...]] = lambda _: (),
     env: Mapping[str, str] = os.environ,
     stream: TextIO = sys.stdout,
 ) -> int:
@@ -41,10 +42,12 @@ def check(
 
     0 when it could be applied (warnings included), 78 when it would be refused. Text is one line
     per diagnostic and a closing line; JSON is an array of diagnostics. Without paths the
-    environment is the config.
+    environment is the config. `objections`: what the engine would refuse.
     """
     loaded = load(paths, DiskFiles(), env)
     found = (*loaded.diagnostics, *_refused(loaded), *tls_findings(loaded))
+    if not has_errors(found):
+        found += objections(loaded)
     diagnostics = (*found, *lints(loaded, shadows))
     if output == "json":
         stream.write(render_json(diagnostics).decode() + "\n")

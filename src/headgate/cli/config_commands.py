@@ -2,12 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headgate.cli.output import Format, Output
-from headgate.cli.places import Configs, NodeName, StateDir, state_dir
+from headgate.cli.places import Configs, Engine, NodeName, StateDir, state_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from headgate.compile.loaded import Loaded
+    from headgate.kernel.diagnostics import Diagnostic
 
 ConfigOption = Annotated[
     list[Path] | None,
@@ -15,19 +21,49 @@ ConfigOption = Annotated[
 ]
 
 
-def check(configs: Configs = None, output: Output = Format.TEXT) -> None:
-    """Say everything that is wrong with a config, and what is hardly meant.
+def check(
+    configs: Configs = None,
+    engine: Annotated[
+        Engine | None, typer.Option(help="What is to serve it, in place of `node.engine`.")
+    ] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """List every error of a config, and what its author probably did not mean.
 
-    Exit code 78 when it would be refused. Without CONFIG the environment is checked.
+    Exit code 78 when it would be refused. Where the engine is nginx, the nginx of this host is
+    asked what it accepts. Without CONFIG the environment is checked.
 
     \b
-    Example:
+    Examples:
       headgate check headgate.toml --output json
+      headgate check headgate.toml --engine nginx
     """
     from headgate.cli.check import check as judge
     from headgate.compile.routing import shadows
 
-    raise typer.Exit(judge(configs or [], output.value, shadows=shadows))
+    raise typer.Exit(
+        judge(
+            configs or [],
+            output.value,
+            shadows=shadows,
+            objections=_objections(engine),
+            stream=sys.stdout,
+        )
+    )
+
+
+def _objections(engine: Engine | None) -> "Callable[[Loaded], tuple[Diagnostic, ...]]":
+    """What the engine refuses: the chosen one, else that of the config."""
+
+    def found(loaded: "Loaded") -> "tuple[Diagnostic, ...]":
+        chosen = engine or (loaded.node.engine if loaded.node is not None else Engine.NATIVE)
+        if chosen != Engine.NGINX:
+            return ()
+        from headgate.cli.nginx.rendering import refused
+
+        return refused(loaded)
+
+    return found
 
 
 def explain(

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path, PurePath
 from typing import Final, Literal, TextIO
 
@@ -40,18 +41,24 @@ def question(
 
     Raises `Invalid` when it is none.
     """
+    try:
+        ip_address(client)
+    except ValueError:
+        allowed = 'write an IP address such as "192.0.2.7"'
+        raise Invalid(f'"{client}" is not an address', allowed, at=("client",)) from None
     match [*words]:
         case [url]:
             method = "GET"
         case [method, url]:
             pass
         case _:
-            raise Invalid(f'"{" ".join(words)}" is no request', '"GET https://a.example/path"')
+            allowed = 'write a method and a URL: "GET https://a.example/path"'
+            raise Invalid(f'"{" ".join(words)}" is not a request', allowed, at=("request",))
     lines: dict[str, str | list[str]] = {}
     for header in headers:
         name, colon, value = header.partition(":")
         if not colon or not name.strip():
-            raise Invalid(f'"{header}" is no header', '"name: value"')
+            raise Invalid(f'"{header}" is not a header', 'write "name: value"')
         before = lines.get(name.strip(), [])
         lines[name.strip()] = [*([before] if isinstance(before, str) else before), value.strip()]
     return Question(url=url, method=method, headers=lines, client=client, listener=listener)

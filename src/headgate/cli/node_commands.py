@@ -2,20 +2,12 @@
 
 import os
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from headgate.cli.output import BAD_CONFIG, FAILED, Format, Output, complain, show
-from headgate.cli.places import Configs, NodeName, StateDir, state_dir
-
-
-class Engine(StrEnum):
-    """The engines there are."""
-
-    NATIVE = "native"
-    NGINX = "nginx"
+from headgate.cli.places import Configs, Engine, NodeName, StateDir, state_dir
 
 
 def run(

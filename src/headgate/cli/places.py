@@ -1,12 +1,21 @@
-"""Options that several commands share: which config, and which node by its state directory."""
+"""Options that several commands share: which config, which engine, which node."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from headgate.supervisor.statedir import StateDirError, resolve
+
+
+class Engine(StrEnum):
+    """The engines there are."""
+
+    NATIVE = "native"
+    NGINX = "nginx"
+
 
 Configs = Annotated[
     list[Path] | None,

@@ -1,7 +1,6 @@
 """`headgate test`: routes as data. Requests and where they must go, for a user's own CI."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -9,14 +8,16 @@ from typing import Final, Literal, TextIO
 
 import msgspec
 
-from headgate._core import Document, PlanError, TextError, parse_text
+from headgate._core import PlanError
 from headgate.cli.explain import question
+from headgate.cli.run import has_environment_config
+from headgate.cli.suite import BadSuiteError, Expect, SuiteFile, read
 from headgate.compile.explanation import Explanation, Locate, explain, places
 from headgate.compile.load import load
 from headgate.compile.located import refusals
 from headgate.compile.routing import Routing
 from headgate.compile.veil import HIDDEN, veiled
-from headgate.kernel.diagnostics import render_text
+from headgate.kernel.diagnostics import Diagnostic, render_text
 from headgate.kernel.errors import Invalid
 from headgate.providers.file.disk import DiskFiles
 
@@ -26,44 +27,6 @@ OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 BAD_CONFIG: Final = 78
-
-_FORMATS: Final = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
-_JSON_PATH: Final = re.compile(r"\.([A-Za-z_-]+)|\[([0-9]+)\]")
-
-
-class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What must become of a request; what is left out is not looked at.
-
-    `route`: its name, `""` for none. `upstream`: the route's, or one of its split that has weight.
-    `path`: path and query as forwarded, `host`: the Host as forwarded. `status`, `location` and
-    `body`: of an answer that headgate makes itself; 404 where no route is, 400 where refused.
-    """
-
-    route: str | None = None
-    upstream: str | None = None
-    path: str | None = None
-    host: str | None = None
-    status: int | None = None
-    location: str | None = None
-    body: str | None = None
-
-
-class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request (`GET https://a.example/path`) and what must become of it."""
-
-    request: str
-    expect: Expect
-    name: str = ""
-    headers: dict[str, str | list[str]] = {}
-    client: str = "127.0.0.1"
-    listener: str | None = None
-
-
-class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of cases. `config`: what they are about, relative to the file."""
-
-    cases: list[Case]
-    config: list[str] = []
 
 
 class Mismatch(msgspec.Struct, frozen=True):
@@ -97,10 +60,6 @@ class Report(msgspec.Struct, frozen=True):
     results: list[Result]
 
 
-class BadSuiteError(Exception):
-    """A file of cases that cannot be used; the message has the place."""
-
-
 def test(
     file: Path,
     paths: Sequence[PurePath] = (),
@@ -116,17 +75,20 @@ def test(
     be used, 78 when the config would be refused; reasons go to `errors`.
     """
     try:
-        document, suite = read(file)
+        suite = read(file)
+        config = list(paths) or [file.parent / one for one in suite.suite.config]
+        if not config and not has_environment_config(env):
+            allowed = "write `config` with the paths of one, or give --config"
+            raise BadSuiteError([suite.wrong((), "no config is named", allowed)])
     except BadSuiteError as error:
         errors.write(f"{error}\n")
         return USAGE
-    config = list(paths) or [file.parent / one for one in suite.config]
     loaded = load(config, DiskFiles(), env)
     if loaded.plan is None:
         errors.write(render_text(loaded.errors))
         return BAD_CONFIG
     try:
-        report = run(document, suite, Routing(loaded.plan, loaded.secrets), places(loaded))
+        report = run(suite, Routing(loaded.plan, loaded.secrets), places(loaded))
     except PlanError as error:
         errors.write(render_text(refusals(loaded, error)))
         return BAD_CONFIG
@@ -140,43 +102,30 @@ def test(
     return FAILED if report.failed else OK
 
 
-def read(file: Path) -> tuple[Document, Suite]:
-    """The cases of a TOML, YAML or JSON file. Raises `BadSuiteError`."""
-    form = _FORMATS.get(file.suffix)
-    if form is None:
-        raise BadSuiteError(f"{file}: the name ends in .toml, .yaml, .yml or .json")
-    try:
-        document = parse_text(str(file), file.read_bytes(), form)
-    except TextError as error:
-        raise BadSuiteError(str(error)) from None
-    except OSError as error:
-        raise BadSuiteError(f"{file}: {error.strerror}") from None
-    try:
-        return document, msgspec.convert(document.value(), Suite)
-    except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$")
-        steps = [name or int(index) for name, index in _JSON_PATH.findall(path)]
-        raise BadSuiteError(f"{_place(document, steps)}: {what}") from None
-
-
-def run(document: Document, suite: Suite, routing: Routing, locate: Locate) -> Report:
-    """Tries every case. Raises `BadSuiteError` for one that is no request."""
-    results = []
-    for number, case in enumerate(suite.cases):
-        place = _place(document, ["cases", number])
+def run(file: SuiteFile, routing: Routing, locate: Locate) -> Report:
+    """Tries every case. Raises `BadSuiteError` with all that are not requests."""
+    results: list[Result] = []
+    wrong: list[Diagnostic] = []
+    for number, case in enumerate(file.suite.cases):
+        place = file.place(number)
         try:
             asked = question(case.request.split(), (), case.client, case.listener)
             asked = msgspec.structs.replace(asked, headers=case.headers)
             found = explain(routing, routing.request(asked), locate)
         except Invalid as error:
-            raise BadSuiteError(f"{place}: {error}") from None
+            wrong.append(file.wrong(("cases", number, *error.at), error.what, error.allowed))
+            continue
         except ValueError as error:
-            raise BadSuiteError(f"{place}: client: {error}") from None
+            message = f"the request cannot be sent: {error}"
+            wrong.append(file.wrong(("cases", number), message, "write another"))
+            continue
         shown = veiled(found, routing.plan, routing.secrets)
         mismatches = list(_mismatches(case.expect, found, shown))
         is_elsewhere = any(m.what == "route" for m in mismatches)
         why = list(_why(case.expect.route or "", shown)) if is_elsewhere else []
         results.append(Result(case.name, case.request, place, mismatches, why))
+    if wrong:
+        raise BadSuiteError(wrong)
     failed = sum(not result.is_ok for result in results)
     return Report(len(results), failed, results)
 
@@ -249,11 +198,3 @@ def _shown(value: str | int | None) -> str:
 
 def _host(url: str) -> str:
     return url.partition("://")[2].partition("/")[0]
-
-
-def _place(document: Document, steps: Sequence[str | int]) -> str:
-    for end in range(len(steps), 0, -1):
-        found = document.locate(steps[:end], "value")
-        if found is not None:
-            return f"{document.name}:{found[0]}:{found[1]}"
-    return document.name

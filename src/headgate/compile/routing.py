@@ -16,7 +16,7 @@ from headgate.plan.plan import Plan, PlanEntry
 
 _URL: Final = re.compile(r"(https?)://([^/?#]*)([^?#]*)(?:\?([^#]*))?")
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@\s]+?)\.?(?::([0-9]{1,5}))?")
-_URL_ALLOWED: Final = 'an absolute URL such as "https://a.example/path?query"'
+_URL_ALLOWED: Final = 'write an absolute URL such as "https://a.example/path?query"'
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _ROUTED: Final = frozenset({"route", "host", "middleware"})
 
@@ -92,7 +92,7 @@ class Routing:
         """
         url = _URL.fullmatch(question.url)
         if url is None:
-            raise Invalid(f'"{question.url}" is not a URL', _URL_ALLOWED)
+            raise Invalid(f'"{question.url}" is not a URL', _URL_ALLOWED, at=("request",))
         scheme, authority, path, query = url.groups()
         headers = _header_lines(question.headers)
         named = next((value for name, value in headers if name == "host"), authority)
@@ -133,7 +133,8 @@ class Routing:
         names = ", ".join(f'"{name}"' for name in self._listeners) or "none are configured"
         if wanted is not None:
             if wanted not in self._listeners:
-                raise Invalid(f'there is no listener "{wanted}"', names)
+                allowed = f"write one of the listeners: {names}"
+                raise Invalid(f'there is no listener "{wanted}"', allowed, at=("listener",))
             return wanted
         fitting = {
             name: [address.rpartition(":")[2] for address in listener.addresses]
@@ -141,7 +142,9 @@ class Routing:
             if (listener.tls is not None) == (scheme == "https")
         }
         if not fitting:
-            raise Invalid(f"no listener serves {scheme}", f"one of the listeners: {names}")
+            raise Invalid(
+                f"no listener serves {scheme}", f"write a URL of one of the listeners: {names}"
+            )
         return min(fitting, key=lambda name: (str(port) not in fitting[name], name))
 
 
@@ -172,5 +175,5 @@ def _header_lines(headers: Mapping[str, str | list[str]]) -> list[tuple[str, str
 def _host(authority: str) -> tuple[str, int | None]:
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
-        raise Invalid(f'"{authority}" is not a host', _URL_ALLOWED)
+        raise Invalid(f'"{authority}" is not a host', _URL_ALLOWED, at=("request",))
     return found[1].lower(), int(found[2]) if found[2] else None

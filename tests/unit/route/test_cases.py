@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from routed_config import CONFIG
 
-from headgate.cli.test import Output, Report, read
+from headgate.cli.suite import read
+from headgate.cli.test import Output, Report
 from headgate.cli.test import test as try_cases
 
 GOOD = """\
@@ -72,7 +73,7 @@ def test_yaml_says_the_same(tmp_path: Path) -> None:
     file = tmp_path / "cases.yaml"
     file.write_text("cases:\n- request: GET http://a/\n  expect: {status: 404}\n")
     (tmp_path / "c.toml").write_text(CONFIG)
-    assert read(file)[1].cases[0].expect.status == 404
+    assert read(file).suite.cases[0].expect.status == 404
     assert try_cases(file, [tmp_path / "c.toml"], stream=io.StringIO()) == 0
 
 
@@ -80,9 +81,23 @@ def test_yaml_says_the_same(tmp_path: Path) -> None:
     ("cases", "code", "complaint"),
     [
         ("[[cases]\n", 2, "cases.toml:1:"),
-        ('cases = [{ request = "GET http://a/", expect = { rout = "x" } }]\n', 2, "`rout`"),
-        ('[[cases]]\nrequest = "http//"\nexpect = {}\n', 2, "cases.toml:1:1: "),
-        ('cases = []\nconfig = ["missing.toml"]\n', 78, "missing.toml"),
+        ('cases = [{ request = "GET http://a/", expect = { rout = "x" } }]\n', 2, 'write "route"'),
+        (
+            GOOD.replace('"GET http://a.shop', '"http//a.shop'),
+            2,
+            "cases.toml:13:11: cases[2].request",
+        ),
+        (GOOD.replace("c.toml", "missing.toml"), 78, "missing.toml"),
+        ('config = ["c.toml"]\ncases = []\n', 2, "there is no case; write at least one"),
+        ('config = ["c.toml"]\n', 2, 'the key "cases" is missing; write it'),
+        (GOOD.replace('config = ["c.toml"]', ""), 2, "no config is named; write `config`"),
+        (
+            GOOD + 'client = "nobody"\n',
+            2,
+            'cases[3].client: "nobody" is not an address; write an IP',
+        ),
+        (GOOD + 'listener = "wbe"\n', 2, 'cases[3].listener: there is no listener "wbe"; write'),
+        (GOOD + "[[cases]]\nrequest = 'http://a/'\nexpect = {}\n", 2, "nothing is expected"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_the_place(
@@ -91,3 +106,25 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_place(
     got, _, errors = ran(tmp_path, cases)
     assert got == code
     assert complaint in errors
+
+
+def test_every_mistake_in_a_file_is_told_in_our_words(tmp_path: Path) -> None:
+    cases = (
+        'config = "c.toml"\n[[cases]]\nrequest = 5\nexpect = { status = "404", body = [] }\n'
+        "[[cases]]\nheaders = { x-a = 1 }\nexpect = 7\n"
+    )
+    code, _, errors = ran(tmp_path, cases)
+    assert code == 2
+    assert errors.replace(f"{tmp_path}/", "").splitlines() == [
+        'cases.toml:1:10: config: "c.toml" is not a list of paths; '
+        'write a list such as ["headgate.toml"]',
+        "cases.toml:3:11: cases[0].request: 5 is not text; write text in quotes",
+        'cases.toml:4:21: cases[0].expect.status: "404" is not a whole number; '
+        "write a whole number without quotes",
+        "cases.toml:4:35: cases[0].expect.body: a list is not text; write text in quotes",
+        'cases.toml:5:3: cases[1]: the key "request" is missing; write it',
+        "cases.toml:6:11: cases[1].headers: a table is not a table of header values; "
+        'write one such as { x-tenant = "a" }',
+        'cases.toml:7:10: cases[1].expect: 7 is not a table; write a table of "route", '
+        '"upstream", "path", "host", "status", "location" or "body"',
+    ]

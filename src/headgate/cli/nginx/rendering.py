@@ -7,17 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
+import msgspec
+
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import located
-from headgate.engines.nginx.capabilities import Binary, probe
+from headgate.engines.nginx.capabilities import Binary, NotProbedError, probe
 from headgate.engines.nginx.render import render
 from headgate.engines.nginx.setup import system_roots
-from headgate.engines.nginx.types import CannotExpress, Generation, Rendered, Target
-from headgate.kernel.diagnostics import Diagnostic
+from headgate.engines.nginx.types import (
+    CannotExpress,
+    Generation,
+    Rendered,
+    RightMissingError,
+    Target,
+)
+from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.providers.file.disk import DiskFiles
 
 BINARY: Final = "/usr/sbin/nginx"
+_NOWHERE: Final = Path("/nonexistent")
+"""The folder of an instance that there is none of: nothing is written."""
 _USERS: Final = ("www-data", "nginx", "nobody")
 
 
@@ -45,7 +55,11 @@ def written(
     `binary` None = as the config says, else the usual one; it is asked what it accepts. Raises
     BadConfigError, and what the probe raises (NotProbedError, OSError, RightMissingError).
     """
-    loaded = load(list(configs), DiskFiles(), os.environ)
+    return written_from(load(list(configs), DiskFiles(), os.environ), root, binary, generation)
+
+
+def written_from(loaded: Loaded, root: Path, binary: str | None, generation: int) -> Written:
+    """The same from a config that is loaded; raises the same."""
     if loaded.plan is None or loaded.node is None:
         raise BadConfigError(loaded.errors)
     settings = loaded.node.nginx
@@ -72,10 +86,41 @@ def written(
     return Written(loaded, rendered)
 
 
+def refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
+    """What the nginx that the config names would refuse of it.
+
+    A warning where there is none to ask: then only running it can tell.
+    """
+    settings = loaded.node.nginx if loaded.node is not None else None
+    if loaded.plan is None or settings is None or settings.mode == "observe":
+        return ()
+    try:
+        written_from(loaded, _NOWHERE, None, 1)
+    except BadConfigError as error:
+        return error.diagnostics
+    except (NotProbedError, RightMissingError, OSError) as error:
+        ((place, *_),) = (located(loaded, [("settings", "node", "nginx.binary", "")]),)
+        message = f"what nginx refuses of this config is not known: {_why(error)}"
+        allowed = "name an nginx that runs here as `binary`, or check where it runs"
+        return (
+            msgspec.structs.replace(
+                place, message=message, allowed=allowed, severity=Severity.WARNING
+            ),
+        )
+    return ()
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {(error.strerror or '').lower()}"
+    return str(error)
+
+
 def inexpressible(loaded: Loaded, found: Sequence[CannotExpress]) -> tuple[Diagnostic, ...]:
     """What this nginx cannot do, where the user wrote it."""
-    problems = [(one.kind, one.name, one.path, one.message) for one in found]
-    return located(loaded, problems)
+    problems = [(one.kind, one.name, one.path, f"{one.message} (engine nginx)") for one in found]
+    allowed = 'change it, or write `engine = "native"` in [node]'
+    return tuple(msgspec.structs.replace(one, allowed=allowed) for one in located(loaded, problems))
 
 
 def _user() -> str | None:
