@@ -1,6 +1,7 @@
 """`POST /explain`: which route of the served plan a request would take, and why."""
 
 import asyncio
+from typing import Final
 
 import msgspec
 
@@ -10,6 +11,11 @@ from headgate.compile.veil import veiled
 from headgate.kernel.errors import Invalid
 from headgate.node.ports import Candidate
 from headgate.node.state import Node
+
+_UNKNOWN: Final = (
+    "this node has not read the config that is served, so it cannot explain it; "
+    "give the config by --config"
+)
 
 
 class ExplainError(Exception):
@@ -34,9 +40,9 @@ class Explainer:
             question = msgspec.json.decode(body, type=Question)
         except msgspec.MsgspecError as error:
             raise ExplainError(str(error), 400) from error
-        served = self._node.pipeline.served
+        served = self._node.pipeline.in_service()
         if served is None:
-            raise ExplainError("no config was served by this control process yet", 503)
+            raise ExplainError(_UNKNOWN, 503)
         routing = await self._router(served)
         upstreams = await self._node.serving.upstreams()
         states = None

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import LinkError
 from headgate.node.ports import Candidate, Ours, Rejected, Serving, Source, Verdict
 from headgate.node.results import Outcome, ReloadResult
+
+_RECENT: Final = 5
+"""Configs that are remembered once others are served; they share what they have in common."""
 
 
 class Wish:
@@ -50,6 +54,8 @@ class Pipeline:
         """Set while no run is under way."""
         self.idle.set()
         self.served: Candidate | None = None
+        """What was served last by a run."""
+        self._recent: dict[str, Candidate] = {}
         self.last: ReloadResult | None = None
         self.last_success_at: float = 0.0
         self.counts: Counter[Outcome] = Counter()
@@ -83,6 +89,22 @@ class Pipeline:
             if not wish.result.done():
                 wish.result.set_result(result)
 
+    def in_service(self) -> Candidate | None:
+        """What is served: an older config where the engine was turned back to one.
+
+        None where this process has not read the config that is served.
+        """
+        digest = self._serving.digest
+        return self._recent.get(digest) if digest else self.served
+
+    def _remember(self, candidate: Candidate) -> None:
+        self.served = candidate
+        digest = candidate.plan.digest.hex()
+        self._recent.pop(digest, None)
+        self._recent[digest] = candidate
+        for old in list(self._recent)[:-_RECENT]:
+            del self._recent[old]
+
     def _record(self, result: ReloadResult) -> None:
         self.counts[result.outcome] += 1
         self.last = result
@@ -114,7 +136,7 @@ class Pipeline:
             reason=reason,
             at=time.time(),
             digest=self._serving.digest,
-            objects=len(self.served.plan.objects) if self.served else 0,
+            objects=len(served.plan.objects) if (served := self.in_service()) else 0,
             load_ms=round(load_ms, 3),
             apply_ms=round((time.perf_counter() - started) * 1000, 3),
         )
@@ -129,7 +151,7 @@ class Pipeline:
         diagnostics = (*verdict.errors, *found.warnings)
         if verdict.errors:
             return ReloadResult(outcome=Outcome.REFUSED, diagnostics=diagnostics)
-        self.served = found
+        self._remember(found)
         outcome = Outcome.APPLIED if verdict.changed else Outcome.UNCHANGED
         return ReloadResult(outcome=outcome, diagnostics=diagnostics)
 

@@ -39,7 +39,7 @@ async def status(node: Node) -> NodeStatus:
         config=ConfigStatus(
             sources=node.source.names(),
             digest=node.serving.digest,
-            objects=len(pipeline.served.plan.objects) if pipeline.served else 0,
+            objects=len(served.plan.objects) if (served := pipeline.in_service()) else 0,
             warnings=node.linter.found,
             last_success_at=pipeline.last_success_at,
             last_reload=pipeline.last,
@@ -61,8 +61,8 @@ async def health(node: Node) -> Health:
 
 
 def config(node: Node) -> ConfigDocument | None:
-    """The plan that this control process had served, without secrets; None before the first."""
-    served = node.pipeline.served
+    """The plan that is served, without secrets; None where this process has not read it."""
+    served = node.pipeline.in_service()
     if served is None:
         return None
     objects = served.plan.objects

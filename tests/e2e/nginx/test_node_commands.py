@@ -60,6 +60,28 @@ def test_a_request_is_explained(node: RunningNode) -> None:
     assert '"up"' in said.stdout  # endpoints as the running node knows them
 
 
+def test_after_a_rollback_status_and_explain_speak_of_what_is_served(
+    node: RunningNode, port: int, one: Upstream
+) -> None:
+    first = node.status()["config"]
+    newer = config(port, one.address, extra=ENGINE) + "[routes.newer]\nrespond = { body = 'new' }\n"
+    node.write(newer.replace('hosts = ["*"]', 'hosts = ["old.example"]'))
+    assert node.command("reload").returncode == 0
+    assert get(port) == (200, b"new")
+    found = json.loads(node.command("explain", "http://a/", "-o", "json").stdout)
+    assert found["won"]["route"] == "newer"
+    assert node.command("nginx", "rollback").returncode == 0
+    until(lambda: get(port) == (200, b"one"), "the older release")
+    config_now = node.status()["config"]
+    assert isinstance(config_now, dict)
+    assert isinstance(first, dict)
+    assert config_now["digest"] == first["digest"]
+    assert config_now["objects"] == first["objects"]
+    found = json.loads(node.command("explain", "http://a/", "-o", "json").stdout)
+    assert found["won"]["route"] == "all"
+    assert "is served, not the config that was read last" in node.command("status").stdout
+
+
 def test_status_and_top_show_nginx_and_its_upstreams(
     node: RunningNode, port: int, one: Upstream
 ) -> None:

@@ -25,6 +25,7 @@ from headgate.engines.nginx.endpoints.socket import NotPushedError
 from headgate.engines.nginx.endpoints.table import Table, table_of
 from headgate.engines.nginx.fixed import fixed_changes
 from headgate.engines.nginx.guest import check_include
+from headgate.engines.nginx.inservice import InService
 from headgate.engines.nginx.instance import NginxInstance
 from headgate.engines.nginx.releases.manifest import FileEntry, Manifest
 from headgate.engines.nginx.releases.store import Store
@@ -73,14 +74,14 @@ class NginxEngine:
         self.endpoints = LiveEndpoints(root, here.settings.status_socket)
         self.front = Front(self.applier, self.setup.pace)
         self.plan = Plan()
-        self._digest = ""
+        self.in_service = InService(self.store)
         self._capabilities: Capabilities | None = None
         remember(root, here)
 
     @property
     def digest(self) -> str:
         """The digest (hex) of the plan that nginx was last proven to serve; empty = unknown."""
-        return self._digest
+        return self.in_service.digest()
 
     def fixed_changes(self, settings: NginxSettings) -> tuple[str, ...]:
         """The keys that differ from what it was made for; with any it takes another engine."""
@@ -241,7 +242,8 @@ class NginxEngine:
         return None if answer is None else answer.generation
 
     def _serves(self, plan: Plan, digest: str) -> None:
-        self.plan, self._digest = plan, digest
+        self.plan = plan
+        self.in_service.proven(plan, digest)
 
     def _is_served(self, rendered: Rendered) -> bool:
         """Whether the running generation is `current`, untouched, and what would be rendered."""

@@ -98,7 +98,7 @@ class Keeper:
 
     def upstreams(self) -> list[UpstreamStatus]:
         """Every endpoint of the plan that is served, with what the access log says of it."""
-        return endpoints(self._engine.plan, self._observer.traffic.backends)
+        return endpoints(self._engine.in_service.plan(), self._observer.traffic.backends)
 
     def status(self) -> NginxStatus:
         """How it is now. Blocks."""
@@ -143,7 +143,9 @@ class Keeper:
         proposal = self.mending.proposal
         kept = f"an edit is kept as a proposal in {proposal.folder}" if proposal else ""
         unsafe = "" if safe.is_safe else safe.why
-        every = (self.mending.alarm_text, self._unseen, self._entry_problem, kept, unsafe)
+        other = self._engine.in_service.other()
+        turned = f"release {other} is served, not the config that was read last" if other else ""
+        every = (self.mending.alarm_text, self._unseen, self._entry_problem, turned, kept, unsafe)
         return [why for why in every if why]
 
     def _is_boot_safe(self) -> BootSafe:
