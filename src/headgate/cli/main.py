@@ -1,6 +1,7 @@
 """The `headgate` command."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -17,6 +18,22 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """A reverse proxy: one declarative config, a Rust data plane."""
 
 
 def version(output: Output = Format.TEXT) -> None:

@@ -173,6 +173,8 @@ def top(
 ) -> None:
     """Watch a running node: requests, latency, connections, upstreams. Ctrl-C ends it.
 
+    Into a pipe or a file it prints one table and ends. NO_COLOR leaves the colours out.
+
     \b
     Example:
       headgate top --interval 0.5

@@ -1,10 +1,14 @@
-"""`headgate top`: a table that is drawn again and again from `/metrics` and `/status`."""
+"""`headgate top`: a table that is drawn again and again from `/metrics` and `/status`.
 
+Where the output is not a terminal, one table is printed, of what happened in one interval.
+"""
+
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -31,8 +35,15 @@ def look(state_dir: Path) -> Look:
 
 
 def watch(state_dir: Path, interval_s: float) -> None:
-    """Draws until interrupted. Raises calls.NoNodeError if no node answers to begin with."""
+    """Draws until interrupted, or once into a file or a pipe.
+
+    Raises calls.NoNodeError if no node answers to begin with.
+    """
     before = look(state_dir)
+    if not sys.stdout.isatty():
+        time.sleep(interval_s)
+        sys.stdout.write(plain(before, look(state_dir)))
+        return
     with Live(draw(before, before), auto_refresh=False, screen=True) as live:
         try:
             while True:
@@ -48,8 +59,19 @@ def watch(state_dir: Path, interval_s: float) -> None:
             return
 
 
-def draw(before: Look, now: Look) -> Group:
-    """One screen: what happened between two looks."""
+def plain(before: Look, now: Look) -> str:
+    """One screen as text without colours, as wide as it has to be."""
+    console = Console(width=_WIDE, no_color=True, highlight=False, color_system=None)
+    with console.capture() as capture:
+        console.print(draw(before, now, expand=False))
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+_WIDE = 400
+
+
+def draw(before: Look, now: Look, *, expand: bool = True) -> Group:
+    """One screen: what happened between two looks. 80 columns are enough for it."""
     seconds = max(now.at - before.at, 1e-9)
     requests = now.samples.total("http_requests_total") - before.samples.total(
         "http_requests_total"
@@ -66,26 +88,31 @@ def draw(before: Look, now: Look) -> Group:
     state = "ready" if now.status.ready else now.status.reason
     head = Table.grid(padding=(0, 3))
     head.add_row(
-        f"[b]{state}[/b]",
+        f"config [b]{now.status.config.digest[:12]}[/b]",
         f"requests/s [b]{requests / seconds:.0f}[/b]",
         f"p50 [b]{p50}[/b]",
         f"p99 [b]{p99}[/b]",
+    )
+    head.add_row(
         f"connections [b]{now.samples.total('proxy_active_connections'):.0f}[/b]",
         f"in [b]{_bytes(rate_in)}/s[/b]",
         f"out [b]{_bytes(rate_out)}/s[/b]",
-        f"config [b]{now.status.config.digest[:12]}[/b]",
     )
-    return Group(head, _upstreams(before, now, seconds))
+    return Group(
+        Text(state, style="bold"),
+        head,
+        _upstreams(before, now, seconds, expand=expand),
+        *_errors(now),
+    )
 
 
-def _upstreams(before: Look, now: Look, seconds: float) -> Table:
-    table = Table(expand=True)
-    table.add_column("upstream")
-    table.add_column("endpoint")
+def _upstreams(before: Look, now: Look, seconds: float, *, expand: bool) -> Table:
+    table = Table(expand=expand)
+    table.add_column("upstream", overflow="fold")
+    table.add_column("endpoint", overflow="fold", min_width=_ADDRESS)
     table.add_column("state")
-    for title in ("requests/s", "failures/s", "active", "idle"):
-        table.add_column(title, justify="right")
-    table.add_column("last error")
+    for title in ("req/s", "fail/s", "active", "idle"):
+        table.add_column(title, justify="right", no_wrap=True)
     for name, one in _endpoints(now).items():
         old = _endpoints(before).get(name, one)
         table.add_row(
@@ -96,9 +123,18 @@ def _upstreams(before: Look, now: Look, seconds: float) -> Table:
             f"{(one.failures - old.failures) / seconds:.0f}",
             str(one.active),
             str(one.idle),
-            one.error,
         )
     return table
+
+
+_ADDRESS = 21
+"""The longest IPv4 address with its port."""
+
+
+def _errors(now: Look) -> list[Text]:
+    """The last error of each endpoint that has one, below the table: they can be long."""
+    found = [(name, one) for name, one in _endpoints(now).items() if one.error]
+    return [Text(f"{upstream} {address}: {one.error}") for (upstream, address), one in found]
 
 
 def _endpoints(one: Look) -> dict[tuple[str, str], EndpointStatus]:

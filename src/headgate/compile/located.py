@@ -67,11 +67,9 @@ def located(
     return tuple(sorted(msgspec.structs.replace(one, severity=severity) for one in found))
 
 
-def said(place: Diagnostic, message: str) -> Diagnostic:
+def said(place: Diagnostic, message: str, allowed: str = "") -> Diagnostic:
     """The error at a place that was found."""
-    return Diagnostic(
-        file=place.file, line=place.line, column=place.column, path=place.path, message=message
-    )
+    return msgspec.structs.replace(place, message=message, allowed=allowed)
 
 
 def _as_written(kind: Kind, path: str) -> str:

@@ -16,7 +16,7 @@ from headgate.compile.located import said
 from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import LinkError
-from headgate.node.ports import Candidate, Ours, Rejected, Serving, Source, Verdict
+from headgate.node.ports import Candidate, Objection, Ours, Rejected, Serving, Source, Verdict
 from headgate.node.results import Outcome, ReloadResult
 
 _RECENT: Final = 5
@@ -161,7 +161,7 @@ class Pipeline:
             return Verdict(objections)
         wrong = self._ours.prepare(candidate.node)
         try:
-            errors = tuple(said(candidate.locate("settings", "node", ""), one) for one in wrong)
+            errors = tuple(_objection(candidate, one) for one in wrong)
             if errors:
                 return Verdict(errors)
             verdict = await self._serving.serve(candidate)
@@ -171,3 +171,7 @@ class Pipeline:
             return verdict
         finally:
             self._ours.abandon()  # what was committed is not affected
+
+
+def _objection(candidate: Candidate, one: Objection) -> Diagnostic:
+    return said(candidate.locate("settings", "node", one.path), one.message, one.allowed)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from headgate.compile.explanation import Locate as Places
 from headgate.compile.located import Locate
@@ -154,10 +154,18 @@ class Sockets(Protocol):
         ...
 
 
+class Objection(NamedTuple):
+    """What is wrong with a setting of the node; `path` is where below `[node]`, if it is there."""
+
+    path: str
+    message: str
+    allowed: str
+
+
 class Ours(Protocol):
     """What the control process itself changes with a config: admin addresses, log level."""
 
-    def prepare(self, settings: NodeSettings) -> list[str]:
+    def prepare(self, settings: NodeSettings) -> list[Objection]:
         """Opens what is new without using it; what is wrong, empty when nothing is."""
         ...
 

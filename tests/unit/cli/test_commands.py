@@ -1,6 +1,7 @@
 """The command line: what it understands, and with which code it leaves."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def test_without_a_node_a_verb_fails_and_says_so(
 ) -> None:
     assert leave([verb, "--state-dir", str(tmp_path)], monkeypatch) == 1
     assert f"no node runs at {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["version"]])
+def test_the_version_is_shown_either_way(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave(arguments, monkeypatch) == 0
+    assert re.fullmatch(r"headgate \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from headgate.engines.native.engine import NativeEngine
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import AddressError, BusyError, DataPlane
 from headgate.node.pipeline import Pipeline
-from headgate.node.ports import Candidate, Rejected, Verdict
+from headgate.node.ports import Candidate, Objection, Rejected, Verdict
 from headgate.node.results import Outcome
 from headgate.node.serving.native import NativeServing
 from headgate.plan.objects import Endpoint, Listener, Upstream
@@ -68,10 +68,10 @@ class FakeSockets:
 class FakeOurs:
     """The control process's own addresses: says what is wrong, notes what became of it."""
 
-    wrong: list[str] = field(default_factory=list)
+    wrong: list[Objection] = field(default_factory=list)
     committed: int = 0
 
-    def prepare(self, settings: NodeSettings) -> list[str]:
+    def prepare(self, settings: NodeSettings) -> list[Objection]:
         return self.wrong
 
     def commit(self) -> None:
@@ -203,9 +203,11 @@ def test_an_admin_address_that_cannot_be_opened_refuses_the_config(
     play: Callable[[Body], None],
 ) -> None:
     async def body(stage: Stage) -> None:
-        stage.ours.wrong = ["admin address 127.0.0.1:9090: address already in use"]
+        stage.ours.wrong = [Objection("admin[0]", "the address is taken", "write another")]
         result = await stage.pipeline.reload("start")
         assert result.outcome is Outcome.REFUSED
+        (only,) = result.diagnostics
+        assert (only.message, only.allowed) == ("the address is taken", "write another")
         assert stage.sockets.calls == []
         assert stage.ours.committed == 0
 

@@ -89,9 +89,11 @@ def test_a_busy_address_is_said_to_be_wrong(play: Play) -> None:
             holder.bind(("127.0.0.1", 0))
             holder.listen()
             busy = f"127.0.0.1:{holder.getsockname()[1]}"
-            (wrong,) = servers.prepare(settings((busy,)))
+            (wrong,) = servers.prepare(settings((free_address(), busy)))
             servers.abandon()
-        assert busy in wrong
+        assert wrong.path == "admin[1]", "the line of the config can be told"
+        assert wrong.message == f"the admin address {busy} cannot be opened: address already in use"
+        assert wrong.allowed.startswith("write another address")
 
     play(body)
 

@@ -1,17 +1,18 @@
 """One screen of `headgate top`."""
 
+import pytest
 from rich.console import Console
 
 from headgate.cli.samples import parse
-from headgate.cli.top import Look, draw
+from headgate.cli.top import Look, draw, plain
 from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
 
 
-def look(at: float, requests: int) -> Look:
+def look(at: float, requests: int, error: str = "") -> Look:
     """A node that has served so many requests."""
-    endpoint = EndpointStatus("127.0.0.1:9", [], "up", 3, 1, requests, 0, "")
+    endpoint = EndpointStatus("127.0.0.1:9", [], "up", 3, 1, requests, 0, error)
     plane = DataPlaneStatus("ab", 1, 1.0, False, [], [], [UpstreamStatus("app", [endpoint])])
     status = NodeStatus(
         ready=True,
@@ -41,3 +42,44 @@ def test_rates_are_what_happened_between_two_looks() -> None:
     assert "connections 12" in text
     assert "out 400 KiB/s" in text
     assert "127.0.0.1:9" in text
+
+
+def test_80_columns_are_enough() -> None:
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(draw(look(10.0, 100), look(12.0, 987_654)))
+    text = capture.get()
+    assert "…" not in text
+    for word in ("127.0.0.1:9", "493777", "requests/s 493777", "config abcdef012345", "fail/s"):
+        assert word in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_error_of_an_endpoint_is_told_whole() -> None:
+    why = "the name does not resolve: no server of 10.0.0.1, 10.0.0.2 and 10.0.0.3 answered in time"
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(draw(look(10.0, 100), look(12.0, 500, error=why)))
+    assert f"app 127.0.0.1:9: {why}" in " ".join(capture.get().split())
+
+
+def test_into_a_pipe_goes_one_table_without_escapes() -> None:
+    text = plain(look(10.0, 100), look(12.0, 500))
+    assert "\x1b" not in text
+    assert "requests/s 200" in text
+    assert text.endswith("\n")
+
+
+def test_no_color_takes_the_colours_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn() -> str:
+        console = Console(force_terminal=True, width=80)
+        with console.capture() as capture:
+            console.print(draw(look(10.0, 100), look(12.0, 500)))
+        return capture.get()
+
+    green = "\x1b[32m"
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert green in drawn()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert green not in drawn()

@@ -68,7 +68,7 @@ def open_tcp(address: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         one = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise AddressTakenError(f"admin address {address}: {error}") from error
+        raise AddressTakenError(f"the admin address {address} cannot be opened: {error}") from error
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind((host, int(port)))
@@ -76,7 +76,9 @@ def open_tcp(address: str) -> socket.socket:
     except (OSError, ValueError, OverflowError) as error:
         one.close()
         why = getattr(error, "strerror", None) or str(error)
-        raise AddressTakenError(f"admin address {address}: {why}") from error
+        raise AddressTakenError(
+            f"the admin address {address} cannot be opened: {why.lower()}"
+        ) from error
     return one
 
 

@@ -5,6 +5,7 @@ import contextlib
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from starlette.types import ASGIApp
@@ -15,8 +16,13 @@ from headgate.node.admin.gate import Gate
 from headgate.node.admin.limits import Places, most_connections
 from headgate.node.admin.server import AddressTakenError, AdminServer, open_tcp, open_unix
 from headgate.node.options import Options
+from headgate.node.ports import Objection
 
 _GRACE_S = 4.0
+_TAKEN_ALLOWED: Final = (
+    'write another address, or `admin = "off"` to serve the Unix socket alone; '
+    "another node may run here"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +73,25 @@ class AdminServers:
         """How many connections are open."""
         return sum(len(places) for places in self._places.values())
 
-    def prepare(self, settings: NodeSettings) -> list[str]:
+    def prepare(self, settings: NodeSettings) -> list[Objection]:
         """Opens the addresses that are new; what is wrong with them."""
         options = self._options
+        paths = dict.fromkeys(options.metrics or (), "") | dict.fromkeys(options.admin or (), "")
+        for key, addresses in (("metrics", settings.metrics), ("admin", settings.admin)):
+            for index, address in enumerate(addresses):
+                paths.setdefault(address, f"{key}[{index}]")
         admin = settings.admin if options.admin is None else options.admin
         metrics = settings.metrics if options.metrics is None else options.metrics
         self._wanted = dict.fromkeys(metrics, False) | dict.fromkeys(admin, True)
         self._log_level = options.log_level or settings.log_level
         self._wanted_token = settings.admin_token
-        wrong: list[str] = []
+        wrong: list[Objection] = []
         for address in self._wanted:
             if address not in self._running:
                 try:
                     self._prepared[address] = open_tcp(address)
                 except AddressTakenError as error:
-                    wrong.append(str(error))
+                    wrong.append(Objection(paths[address], str(error), _TAKEN_ALLOWED))
         return wrong
 
     def commit(self) -> None:
