@@ -23,6 +23,8 @@ GENERATORS = (
     Generator("Python messages of plan.proto", (sys.executable, "tools/gen_proto.py")),
     Generator("Rust messages of plan.proto", ("tools/gen_proto_rust.sh",)),
     Generator("JSON Schema and reference", (sys.executable, "tools/reference.py")),
+    Generator("The command line", (sys.executable, "tools/cli_reference.py")),
+    Generator("Metrics", (sys.executable, "tools/metrics_reference.py")),
     Generator("What nginx does differently", (sys.executable, "tools/nginx_parity.py")),
 )
 

@@ -15,6 +15,9 @@ from headgate.model import environment
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
+EXAMPLES: Final = ROOT / "examples" / "sections"
+"""A config with one file for each section."""
+
 Node = dict[str, object]
 
 NAMED: Final = "NAME"
@@ -68,7 +71,8 @@ def config_page(document: Node) -> str:
         "# The config",
         "",
         "Written by `tools/reference.py` from the options themselves; as JSON Schema it is",
-        "`schema/config.schema.json` (`headgate schema`). `examples/reference.toml` is an example.",
+        "`schema/config.schema.json` (`headgate schema`). Each section below ends with an example;",
+        "together they are the config `examples/sections/include.toml`.",
         "",
         "Documents are TOML, YAML or JSON by suffix and say the same. Durations and sizes carry",
         'their unit (`"250ms"`, `"64KiB"`); `"off"` switches a limit or timeout off where the',
@@ -83,7 +87,7 @@ def config_page(document: Node) -> str:
         for key, at in properties.items()
     ]
     for key, at in properties.items():
-        lines += ["", f"## {key}", "", *_chapter(document, key, _table(at))]
+        lines += ["", f"## {key}", "", *_chapter(document, key, _table(at)), *_example(key)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -98,6 +102,13 @@ def _chapter(document: Node, key: str, at: Node) -> Iterator[str]:
     if "properties" in table:
         yield ""
         yield from _keys(document, heading, table)
+
+
+def _example(key: str) -> Iterator[str]:
+    """The section as the example config has it."""
+    yield from ("", f"An example, from `examples/sections/{key}.toml`:", "", "```toml")
+    yield (EXAMPLES / f"{key}.toml").read_text(encoding="utf-8").rstrip("\n")
+    yield "```"
 
 
 def _keys(document: Node, heading: str, table: Node) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Every code block of the README and of the how-tos does what its page says."""
+"""Every code block of the README, the how-tos and the admin API's page does what its page says."""
 
 import subprocess
 from collections.abc import Callable
@@ -8,7 +8,11 @@ import pytest
 from doc_page import blocks
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs" / "howto").glob("*.md")),
+    ROOT / "docs" / "reference" / "admin-api.md",
+]
 
 
 @pytest.mark.timeout(300)

@@ -88,6 +88,15 @@ def test_children_are_not_in_the_terminals_process_group(
         assert os.getpgid(pid) != os.getpgid(node.process.pid)
 
 
+def test_each_process_has_a_name_of_its_own(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        control = node.status()["control"]
+        assert isinstance(control, dict)
+        pids = (node.process.pid, node.data_plane()[1], control["pid"])
+        names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids]
+    assert names == ["headgate", "headgate-dp", "headgate-ctl"]
+
+
 def test_status_says_how_it_is(folder: Path, port: int, one: Upstream) -> None:
     with RunningNode(folder, config(port, one.address)).until_ready() as node:
         done = node.command("status")

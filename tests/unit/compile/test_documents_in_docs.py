@@ -16,7 +16,10 @@ EXAMPLES = [
     for number, text in enumerate(re.findall(r"(?ms)^```toml\n(.*?)^```", page.read_text()), 1)
     if "[[cases]]" not in text  # what `headgate test` reads is another document
 ]
-ELSEWHERE = re.compile(r"there is no |cannot be read: |routes need a listener")
+ELSEWHERE = re.compile(
+    r"there is no |does not exist|cannot be read: |no listener serves|"
+    r"the environment has no variable"
+)
 """What an excerpt may leave out: other objects, and files."""
 
 

@@ -1,0 +1,100 @@
+"""Writes docs/reference/cli.md from the commands' own help.
+
+With `--check` it writes nothing, names the page on stderr when it differs and exits with 1.
+"""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import typer.main
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from headgate.cli.main import app
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PAGE: Final = "docs/reference/cli.md"
+TOP: Final = ROOT / "tools" / "cli_reference.md"
+"""What the page says before its list of commands."""
+
+
+def main() -> int:
+    """Writes the page; with `--check` only says whether it differs."""
+    path = ROOT / PAGE
+    text = page()
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return 0
+    if "--check" in sys.argv[1:]:
+        sys.stderr.write(f"cli_reference: {PAGE} is out of step\n")
+        return 1
+    path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [TOP.read_text(encoding="utf-8").rstrip("\n")]
+    for name, command in commands(typer.main.get_command(app), "headgate"):
+        lines += ["", f"## {name}", "", *chapter(name, command)]
+    return "\n".join(lines) + "\n"
+
+
+def commands(command: object, name: str) -> Iterator[tuple[str, TyperCommand]]:
+    """Every command that does something, with its full name, groups after the others."""
+    if isinstance(command, TyperCommand):
+        yield name, command
+    if not isinstance(command, TyperGroup):
+        return
+    below = sorted(command.commands.items(), key=lambda item: isinstance(item[1], TyperGroup))
+    for word, one in below:
+        yield from commands(one, f"{name} {word}")
+
+
+def chapter(name: str, command: TyperCommand) -> Iterator[str]:
+    """Usage, description, examples and options of one command."""
+    context = typer.Context(command, info_name=name)
+    yield "```text"
+    yield " ".join([name, *command.collect_usage_pieces(context)])
+    yield "```"
+    yield ""
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        yield from _paragraph(paragraph)
+    options = [one for one in command.params if isinstance(one, TyperOption) and one.help]
+    if options:
+        yield "| option | default | meaning |"
+        yield "|---|---|---|"
+        yield from (_option(context, one) for one in options)
+
+
+def _paragraph(text: str) -> Iterator[str]:
+    """A paragraph as Markdown; one that is marked to keep its lines is a block."""
+    if not text.startswith("\b"):
+        yield text
+        yield ""
+        return
+    title, *lines = text.removeprefix("\b").strip("\n").split("\n")
+    yield title
+    yield ""
+    yield "```text"
+    yield from (line.removeprefix("  ") for line in lines)
+    yield "```"
+    yield ""
+
+
+def _option(context: typer.Context, option: TyperOption) -> str:
+    record = option.get_help_record(context) or ("", "")
+    meaning, _, said = (option.help or "").replace("|", "\\|").partition(" [default: ")
+    default = said.rstrip("]") or option.default
+    if isinstance(default, bool):
+        default = option.opts[0] if default else None
+    shown = "" if default is None else f"`{default}`"
+    if option.envvar:
+        meaning += f" Else the variable `{option.envvar}`."
+    names = record[0].replace("|", "\\|")
+    return f"| `{names}` | {shown} | {meaning} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

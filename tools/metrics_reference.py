@@ -1,0 +1,100 @@
+"""Writes docs/reference/metrics.md from the metrics page's own text.
+
+The data plane's families are those of its golden page, the control process's those that it makes.
+With `--check` it writes nothing, names the page on stderr when it differs and exits with 1.
+"""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Final, cast
+
+from headgate.node.link import About
+from headgate.node.metrics import own
+from headgate.node.state import Node
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PAGE: Final = "docs/reference/metrics.md"
+TOP: Final = ROOT / "tools" / "metrics_reference.md"
+"""What the page says before its tables."""
+GOLDEN: Final = ROOT / "engine/crates/hg-dataplane/src/openmetrics/golden.txt"
+
+_META: Final = re.compile(r"# (HELP|TYPE) (\S+) (.*)")
+_SAMPLE: Final = re.compile(r"([a-z_0-9]+)(?:\{(.*)\})? \S+")
+_LABEL: Final = re.compile(r'(\w+)="')
+
+
+@dataclass
+class Family:
+    """One family, in the words of the page."""
+
+    name: str
+    meaning: str = ""
+    type: str = ""
+    labels: list[str] = field(default_factory=list)
+
+
+def main() -> int:
+    """Writes the page; with `--check` only says whether it differs."""
+    path = ROOT / PAGE
+    text = page()
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return 0
+    if "--check" in sys.argv[1:]:
+        sys.stderr.write(f"metrics_reference: {PAGE} is out of step\n")
+        return 1
+    path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [TOP.read_text(encoding="utf-8").rstrip("\n"), "", "## The data plane", ""]
+    lines += table(GOLDEN.read_text(encoding="utf-8"))
+    lines += ["", "## The control process", "", *table(control_page())]
+    return "\n".join(lines) + "\n"
+
+
+def control_page() -> str:
+    """The families of a control process that has done nothing yet."""
+    pipeline = SimpleNamespace(counts=Counter(), last=None, last_success_at=0.0)
+    node = cast(Node, SimpleNamespace(pipeline=pipeline, started_at=0.0))
+    return own(node, About(None, [], 1, {}, "running", True), up=True)
+
+
+def table(text: str) -> Iterator[str]:
+    """The rows for the families of a page."""
+    yield "| family | type | labels | meaning |"
+    yield "|---|---|---|---|"
+    for one in families(text):
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        meaning = one.meaning.replace("|", "\\|")
+        yield f"| `{one.name}` | {one.type} | {labels} | {meaning} |"
+
+
+def families(text: str) -> Iterator[Family]:
+    """The families of a page in OpenMetrics, in its order."""
+    current: Family | None = None
+    for line in text.splitlines():
+        if meta := _META.match(line):
+            if current is None or current.name != meta[2]:
+                if current is not None:
+                    yield current
+                current = Family(meta[2])
+            if meta[1] == "HELP":
+                current.meaning = meta[3]
+            else:
+                current.type = meta[3]
+        elif (sample := _SAMPLE.match(line)) and current is not None:
+            found = _LABEL.findall(sample[2] or "")
+            current.labels += [one for one in found if one not in (*current.labels, "le")]
+    if current is not None:
+        yield current
+
+
+if __name__ == "__main__":
+    sys.exit(main())
