@@ -98,7 +98,7 @@ def test_what_check_warns_of_is_in_the_status_and_once_in_the_log(
         assert logged(node, "first") == logged(node, "second") == 1
 
 
-UNUSED = "no route uses it"
+UNUSED = "no route uses the upstream"
 
 
 def told(node: RunningNode, warnings: list[str]) -> bool:
@@ -215,3 +215,41 @@ def test_the_number_of_workers_can_be_changed(folder: Path, port: int, one: Upst
         plane = node.status()["dataplane"]
         assert isinstance(plane, dict)
         assert len(plane["workers"]) == 3
+
+
+def test_a_directory_that_is_removed_and_copied_anew_is_never_served_in_part(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    """`rm` and `cp`, one file after the other; the answers are the old ones, then the new ones."""
+    parts = folder / "conf.d"
+    parts.mkdir()
+    whole = config(port, one.address)
+    head, routes = whole[: whole.index("[routes.all]")], whole[whole.index("[routes.all]") :]
+    (parts / "a.toml").write_text(head)
+    (parts / "b.toml").write_text(routes)
+    text = f'include = ["{parts}/*.toml"]\n'
+    with RunningNode(folder, text).until_ready(), Load(port) as load:
+        for upstream in (two, one, two):
+            before = len(load.answers)
+            for path in sorted(parts.iterdir()):
+                path.unlink()
+            until(lambda: len(load.answers) > before + 20, "answers without a config")  # noqa: B023
+            (parts / "a.toml").write_text(head)
+            (parts / "b.toml").write_text(routes.replace(one.address, upstream.address))
+            until(lambda: load.answers[-1] == upstream.name.encode(), "the new config")  # noqa: B023
+    assert load.failures == []
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_and_the_node_serves_on(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        pid = control_pid(node)
+        node.config.unlink()
+        os.mkfifo(node.config)
+        status, body = node.admin("POST", "/reload")
+        assert (status, b"it is a named pipe" in body) == (422, True)
+        assert get(port) == (200, b"one")
+        node.write(config(port, two.address))
+        until(lambda: get(port) == (200, b"two"), "the mended config")
+        assert control_pid(node) == pid

@@ -17,6 +17,9 @@ class ScriptedSource:
         self.loads += 1
         return self.found
 
+    def reading(self) -> None:
+        """It never waits."""
+
     async def changes(self) -> AsyncIterator[None]:
         """None."""
         for _ in ():

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Final, Literal, TextIO
 
 from headgate._core import PlanError
+from headgate.compile.emptiness import emptiness
 from headgate.compile.lints import Shadows, lints, not_imported
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
@@ -47,7 +48,8 @@ def check(
     loaded = load(paths, DiskFiles(), env)
     found = (*loaded.diagnostics, *_refused(loaded), *tls_findings(loaded))
     if not has_errors(found):
-        found += objections(loaded)
+        name = str(paths[0]) if paths else "environment"
+        found += (*emptiness(loaded, name), *objections(loaded))
     diagnostics = (*found, *lints(loaded, shadows))
     if output == "json":
         stream.write(render_json(diagnostics).decode() + "\n")

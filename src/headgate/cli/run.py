@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import headgate
+from headgate.compile.emptiness import emptiness
 from headgate.compile.load import load
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import render_text
@@ -50,8 +51,10 @@ def has_environment_config(environment: Mapping[str, str]) -> bool:
 def node_settings(configs: list[Path]) -> NodeSettings | None:
     """The `[node]` of a config; None after its errors were printed."""
     loaded = load([path.absolute() for path in configs], DiskFiles(), os.environ)
-    if loaded.node is None:
-        sys.stderr.write(render_text(loaded.diagnostics))
+    empty = emptiness(loaded, str(configs[0]) if configs else "environment")
+    if loaded.node is None or empty:
+        sys.stderr.write(render_text((*loaded.diagnostics, *empty)))
+        return None
     return loaded.node
 
 

@@ -64,6 +64,8 @@ class NodeSettings:
     """The longest a drain takes, from its start."""
     admin_token: str | None = None
     """What opens all of the admin API to a request by TCP; None = nothing does."""
+    allow_empty: bool = False
+    """Whether a config without a route is meant."""
 
 
 def settings(model: Node) -> Resolved:
@@ -103,6 +105,7 @@ def node_settings(model: Node) -> NodeSettings:
         nginx=_nginx(model.nginx),
         drain_s=model.drain.deadline.ms / 1000,
         admin_token=model.admin_token,
+        allow_empty=model.allow_empty,
     )
 
 

@@ -11,6 +11,7 @@ from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
 from headgate.kernel.nearest import listed
 from headgate.model import environment
 from headgate.model.files import Files
+from headgate.model.nuls import MAY_HOLD, nuls
 from headgate.model.problems import Problem
 from headgate.model.references import MARK
 from headgate.model.text import SUFFIXES, position, read_document
@@ -22,6 +23,8 @@ Changed = dict[EntryKey, None]
 """Entries in the order of the text, each once; looking at them in that order is quickest."""
 
 _WILD: Final = "*?["
+_DEEPEST: Final = 16
+"""Includes in a row, at most."""
 _EMPTY: Final = parse_text("empty", b"{}", "json")
 
 
@@ -97,7 +100,11 @@ class Gathering:
                 continue
             patterns = [path / f"*{suffix}" for suffix in SUFFIXES]
             self.globs.update(patterns)
-            documents = sorted(f for pattern in patterns for f in self._files.glob(pattern))
+            try:
+                documents = sorted(f for pattern in patterns for f in self._files.glob(pattern))
+            except OSError as wrong:
+                self.sources[path] = Source(path, b"", None, (_unreadable(path, wrong),))
+                continue
             if not documents:
                 message = "the directory holds no config"
                 allowed = f"put a file into it that ends in {listed(SUFFIXES, quote=False)}"
@@ -114,18 +121,13 @@ class Gathering:
             message, allowed = "there is no config in it", "write at least one section"
             self.wrong.append(Diagnostic(file=str(paths[0]), message=message, allowed=allowed))
 
-    def _add(self, path: PurePath) -> None:
+    def _add(self, path: PurePath, depth: int = 0) -> None:
         if path in self.sources:
             return
         try:
             content = self._files.read(path)
         except OSError as wrong:
-            why = (wrong.strerror or type(wrong).__name__).lower()
-            allowed = "name a file that headgate may read"
-            diagnostic = Diagnostic(
-                file=str(path), message=f"the file cannot be read: {why}", allowed=allowed
-            )
-            self.sources[path] = Source(path, b"", None, (diagnostic,))
+            self.sources[path] = Source(path, b"", None, (_unreadable(path, wrong),))
             return
         before = self._before.get(path)
         if before is None or before.content != content or before.document is None:
@@ -133,24 +135,35 @@ class Gathering:
             before = (
                 Source(path, content, None, (read,))
                 if isinstance(read, Diagnostic)
-                else Source(path, content, read, (), MARK.encode() in content)
+                else _without_nuls(Source(path, content, read, (), MARK.encode() in content))
             )
         self.sources[path] = before
-        self._include(before)
+        self._include(before, depth)
 
-    def _include(self, source: Source) -> None:
+    def _include(self, source: Source, depth: int) -> None:
         for index, pattern in _includes(source):
             place = source.path.parent / pattern
             if any(c in str(place.parent) for c in _WILD):
                 allowed = "write `*` and `?` in the last part of the path only"
                 self._refuse(source, index, f'"{pattern}" has a directory with wildcards', allowed)
                 continue
-            found = self._files.glob(place)
             self.globs.add(place)
+            try:
+                found = self._files.glob(place)
+            except OSError as wrong:
+                why = (wrong.strerror or type(wrong).__name__).lower()
+                what = f'the directory of "{pattern}" cannot be listed: {why}'
+                self._refuse(source, index, what, "name one that headgate may list")
+                continue
             if not found:
                 self._matches_nothing(source, index, pattern)
+            elif depth == _DEEPEST:
+                # Perhaps in a circle: each turn has another name ("a/../a/../a/x.toml").
+                what = f'"{pattern}" is the {depth + 1}th include in a row'
+                self._refuse(source, index, what, "include every file from fewer levels")
+                return
             for path in found:
-                self._add(path)
+                self._add(path, depth + 1)
 
     def _matches_nothing(self, source: Source, index: int, pattern: str) -> None:
         """An error, but for a pattern beside other things: its directory may be empty for now."""
@@ -176,6 +189,28 @@ class Gathering:
     ) -> None:
         problem = Problem(("include", index), message, allowed, severity=severity)
         self.wrong.append(source.diagnostic(problem))
+
+
+def _unreadable(path: PurePath, wrong: OSError) -> Diagnostic:
+    why = (wrong.strerror or type(wrong).__name__).lower()
+    allowed = "name a file that headgate may read"
+    return Diagnostic(file=str(path), message=f"the file cannot be read: {why}", allowed=allowed)
+
+
+def _without_nuls(source: Source) -> Source:
+    """The source, or one without a document if a text in it holds a NUL."""
+    if source.document is None or MAY_HOLD.search(source.content) is None:
+        return source
+    found: list[Problem] = []
+    keys = source.keys()
+    for section, name in keys:
+        at = (section, name) if name else (section,)
+        if "\0" in section + name:
+            what, allowed = "the name holds a NUL character", "write it without"
+            found.append(Problem(at, what, allowed, "key"))
+        found += nuls(source.document.entry(section, name), at)
+    wrong = tuple(source.diagnostic(problem) for problem in found)
+    return Source(source.path, source.content, None, wrong) if wrong else source
 
 
 def _includes(source: Source) -> Sequence[tuple[int, str]]:

@@ -15,7 +15,8 @@ class Files(Protocol):
     def glob(self, pattern: PurePath) -> Sequence[PurePath]:
         """Existing files that match, sorted; a path without wildcards matches itself or nothing.
 
-        `*`, `?` and `[…]` count in the last component only.
+        `*`, `?` and `[…]` count in the last component only; hidden files match only a pattern that
+        begins with a dot. Raises `OSError` for a directory that cannot be listed.
         """
         ...
 

@@ -16,6 +16,7 @@ from headgate.features.fields import (
     CountOrOff,
     DurationText,
     EndpointAddress,
+    Flag,
     ListenAddress,
     number,
 )
@@ -214,6 +215,11 @@ class Node(Options):
     metrics: Annotated[list[ListenAddress], ONE_OR_MORE, OR_ITEM] = Field(
         default_factory=list,
         description="Further addresses that serve `/metrics`, `/live`, `/ready`, `/health` only.",
+    )
+    allow_empty: Flag = Field(
+        default=False,
+        description="Serve a config that has no route; otherwise it is refused, since files may be "
+        "missing while they are copied.",
     )
     state_dir: str | None = Field(
         default=None,

@@ -2,6 +2,9 @@
 
 Whatever asks for a reload (a changed file, `POST /reload`, SIGHUP, a new data plane) sets the same
 wish. While a run is under way further wishes become one next run, so the latest config wins.
+
+Whatever goes wrong in a run is that run's end alone: what is served stays, the result says why, and
+the run is tried again where it could not be done.
 """
 
 import asyncio
@@ -11,16 +14,24 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+import structlog
 
 from headgate.compile.located import said
 from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import LinkError
+from headgate.node.loading import LoadHangsError, Loading
 from headgate.node.ports import Candidate, Objection, Ours, Rejected, Serving, Source, Verdict
 from headgate.node.results import Outcome, ReloadResult
 
+RUN_S: Final = 600.0
+"""How long a run may take, whatever it waits for."""
+_AGAIN_S: Final = (5.0, 300.0)
+"""How long after a run that broke the next one begins: at first, and at most."""
 _RECENT: Final = 5
 """Configs that are remembered once others are served; they share what they have in common."""
+
+_log = structlog.get_logger()
 
 
 class Wish:
@@ -41,11 +52,16 @@ class Pipeline:
         serving: Serving,
         ours: Ours,
         objections: Callable[[Candidate], tuple[Diagnostic, ...]] = lambda _: (),
+        run_s: float = RUN_S,
     ) -> None:
         """`objections`: what speaks against a config before anything is done for it."""
+        self._run_s = run_s
+        self._again_s = _AGAIN_S[0]
+        self._again: asyncio.TimerHandle | None = None
+        self.loading = Loading(source)
+        self.loading.on_end = lambda: self.reload("another try")
         self._ours = ours
         self._objections = objections
-        self._source = source
         self._serving = serving
         self._wish: Wish | None = None
         self._wished = asyncio.Event()
@@ -78,14 +94,17 @@ class Pipeline:
                 continue
             self.idle.clear()
             try:
-                result = await self._run(wish)
+                result = await self._whole_run(wish)
             except asyncio.CancelledError:
                 wish.result.cancel()
                 raise
             finally:
                 self.idle.set()
             if wish.load or result.outcome is not Outcome.UNCHANGED:
-                self._record(result)
+                try:
+                    self._record(result)
+                except Exception as error:  # who reports must not end who reloads
+                    _log.error("config.not_reported", exc_info=error)
             if not wish.result.done():
                 wish.result.set_result(result)
 
@@ -112,6 +131,33 @@ class Pipeline:
             self.last_success_at = result.at
         self.on_result(result)
 
+    async def _whole_run(self, wish: Wish) -> ReloadResult:
+        """The result of a run, also of one that breaks or does not end."""
+        limit = asyncio.timeout(self._run_s)
+        try:
+            async with limit:
+                result = await self._run(wish)
+        except Exception as error:
+            reason = ", ".join(wish.reasons)
+            _log.error("config.run_broken", reason=reason, exc_info=error)
+            why = f"an error inside headgate ended the run ({type(error).__name__}); see the log"
+            if limit.expired():
+                why = f"the run did not end within {self._run_s:g} s; see the log"
+            self._try_again()
+            result = ReloadResult(outcome=Outcome.FAILED, error=why, reason=reason)
+            return msgspec.structs.replace(result, at=time.time(), digest=self._serving.digest)
+        if result.is_ok:
+            self._again_s = _AGAIN_S[0]
+        return result
+
+    def _try_again(self) -> None:
+        """Asks for another run later: what broke this one may have passed by then."""
+        if self._again is not None:
+            self._again.cancel()
+        loop = asyncio.get_running_loop()
+        self._again = loop.call_later(self._again_s, lambda: self.reload("another try"))
+        self._again_s = min(2 * self._again_s, _AGAIN_S[1])
+
     def _want(self, reason: str, *, load: bool) -> asyncio.Future[ReloadResult]:
         if self._wish is None:
             self._wish = Wish()
@@ -125,9 +171,7 @@ class Pipeline:
     async def _run(self, wish: Wish) -> ReloadResult:
         reason = ", ".join(wish.reasons)
         started = time.perf_counter()
-        found: Candidate | Rejected | None = self.served
-        if wish.load or found is None:
-            found = await asyncio.to_thread(self._source.load)
+        found = await self._found(wish)
         load_ms = (time.perf_counter() - started) * 1000
         started = time.perf_counter()
         result = await self._outcome(found)
@@ -141,7 +185,18 @@ class Pipeline:
             apply_ms=round((time.perf_counter() - started) * 1000, 3),
         )
 
-    async def _outcome(self, found: Candidate | Rejected) -> ReloadResult:
+    async def _found(self, wish: Wish) -> Candidate | Rejected | ReloadResult:
+        """What is to be served, or the result of a run that ends here."""
+        if self.served is not None and not wish.load:
+            return self.served
+        try:
+            return await self.loading.load()
+        except LoadHangsError as error:
+            return ReloadResult(outcome=Outcome.FAILED, error=str(error))
+
+    async def _outcome(self, found: Candidate | Rejected | ReloadResult) -> ReloadResult:
+        if isinstance(found, ReloadResult):
+            return found
         if isinstance(found, Rejected):
             return ReloadResult(outcome=Outcome.REFUSED, diagnostics=found.diagnostics)
         try:

@@ -15,6 +15,7 @@ from headgate.kernel.ids import BlobId
 from headgate.node.link import About, DataPlane
 from headgate.plan.kinds import Kind
 from headgate.plan.plan import Plan
+from headgate.providers.file.disk import Reading
 
 
 def _nowhere(_kind: Kind, _name: str, _path: str) -> str:
@@ -52,6 +53,10 @@ class Source(Protocol):
 
     def load(self) -> Candidate | Rejected:
         """Reads and compiles what is there now. Called off the loop, one call at a time."""
+        ...
+
+    def reading(self) -> Reading | None:
+        """The file that `load` waits for now, if any; to be asked from another thread."""
         ...
 
     def changes(self) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from headgate.compile.compiler import Compiler
+from headgate.compile.emptiness import emptiness
 from headgate.compile.explanation import places
 from headgate.compile.lints import lints
 from headgate.compile.loaded import Loaded, Watched
@@ -14,8 +15,8 @@ from headgate.compile.routing import shadows
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected, Source
-from headgate.providers.file.disk import DiskFiles
-from headgate.providers.file.watch import Fingerprint, changes, fingerprint
+from headgate.providers.file.disk import DiskFiles, Reading, mark
+from headgate.providers.file.watch import PACE, Known, Pace, changes
 
 
 def make_source(options: Options) -> Source:
@@ -26,11 +27,12 @@ def make_source(options: Options) -> Source:
 class FileSource:
     """Documents on disk; without paths the environment is the config."""
 
-    def __init__(self, paths: Sequence[PurePath]) -> None:
+    def __init__(self, paths: Sequence[PurePath], pace: Pace = PACE) -> None:
         self._paths = list(paths)
+        self._pace = pace
         self._compiler = Compiler()
-        self._watched = Watched(frozenset(paths), frozenset())
-        self._seen: Fingerprint | None = None
+        self._files = DiskFiles()
+        self._known = Known(Watched(frozenset(paths), frozenset()), frozenset(), 0)
 
     def names(self) -> list[str]:
         """The paths as given."""
@@ -38,13 +40,20 @@ class FileSource:
 
     def load(self) -> Candidate | Rejected:
         """Reads and compiles what is there now."""
-        loaded = self._compiler.load(self._paths, DiskFiles(), os.environ)
+        self._files = files = DiskFiles()
+        try:
+            loaded = self._compiler.load(self._paths, files, os.environ)
+        except BaseException:
+            self._compiler = Compiler()  # who knows what this one holds now
+            raise
         # A path that is a directory now may be a file again.
-        files = loaded.watched.files | frozenset(self._paths)
-        self._watched = Watched(files, loaded.watched.globs)
-        self._seen = fingerprint(self._watched)
-        if loaded.plan is None or loaded.node is None:
-            return Rejected(loaded.diagnostics)
+        watched = Watched(loaded.watched.files | frozenset(self._paths), loaded.watched.globs)
+        # As it was read and not as it is by now: that is a change to be told.
+        seen = ((p, files.marks.get(p) or mark(p)) for p in watched.files | files.found)
+        self._known = Known(watched, frozenset(seen), self._known.number + 1)
+        empty = emptiness(loaded, self.names()[0])
+        if loaded.plan is None or loaded.node is None or empty:
+            return Rejected((*loaded.diagnostics, *empty))
         return Candidate(
             plan=loaded.plan,
             node=loaded.node,
@@ -56,11 +65,13 @@ class FileSource:
             lints=partial(_warnings, loaded),
         )
 
+    def reading(self) -> Reading | None:
+        """The file that `load` waits for now, if any."""
+        return self._files.reading
+
     async def changes(self) -> AsyncIterator[None]:
-        """Yields when a file that counts has changed, also since it was read last."""
-        if self._seen is not None and fingerprint(self._watched) != self._seen:
-            yield
-        async for _ in changes(lambda: self._watched):
+        """Yields when a file that counts is other than it was when it was read."""
+        async for _ in changes(lambda: self._known, self._pace):
             yield
 
 

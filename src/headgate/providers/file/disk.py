@@ -1,21 +1,149 @@
-"""`Files` on the disk."""
+"""`Files` on the disk: regular files only, in bounded memory, with a note of what was read when."""
 
-from collections.abc import Sequence
-from pathlib import Path, PurePath
+# ruff: noqa: PTH110, PTH112, PTH116, PTH208 - os.path says no where pathlib raises
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import PurePath
+from typing import Final, NamedTuple
+
+MOST_BYTES: Final = 64 << 20
+"""A larger file is no config; `/proc/kcore` and the like have no end."""
+
+_PIECE: Final = 1 << 20
+_WILD: Final = "*?["
+# A pipe would be waited for, a terminal become ours.
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "it is a directory"),
+    (stat.S_ISFIFO, "it is a named pipe"),
+    (stat.S_ISSOCK, "it is a socket"),
+    (stat.S_ISCHR, "it is a device"),
+    (stat.S_ISBLK, "it is a device"),
+)
+
+
+class Mark(NamedTuple):
+    """What is compared of a file; all zero when it cannot be looked at."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+NOTHING: Final = Mark(0, 0, 0, 0, 0)
+
+
+class Reading(NamedTuple):
+    """A file that is being read, and since when (monotonic seconds)."""
+
+    path: str
+    since: float
 
 
 class DiskFiles:
     """Files of this machine; relative paths are relative to the working directory."""
 
+    def __init__(self) -> None:
+        self.marks: dict[PurePath, Mark] = {}
+        """What each file looked like when it was first read."""
+        self.found: set[PurePath] = set()
+        """What patterns matched."""
+        self.reading: Reading | None = None
+        """What is under way; to be looked at from another thread."""
+
     def read(self, path: PurePath) -> bytes:
-        """The whole content; raises `OSError`."""
-        return Path(path).read_bytes()
+        """The whole content; raises `OSError`, also for what is not a regular file or too large."""
+        with self._at(path), _named(path):
+            self.marks.setdefault(path, mark(path))
+            kind = os.stat(path).st_mode
+            _refuse_special(kind)
+            descriptor = os.open(path, _FLAGS)
+            try:
+                status = os.fstat(descriptor)
+                _refuse_special(status.st_mode)  # it may be another one now
+                return _content(descriptor)
+            finally:
+                os.close(descriptor)
 
     def glob(self, pattern: PurePath) -> Sequence[PurePath]:
-        """Existing files that match, sorted; wildcards count in the last part only."""
-        parent = Path(pattern.parent)
-        return sorted(PurePath(p) for p in parent.glob(pattern.name) if not p.is_dir())
+        """Existing files that match, sorted; wildcards count in the last part only.
+
+        Hidden files (editors' locks and copies among them) match only a pattern that begins with
+        a dot. Raises `OSError` for a directory that cannot be listed.
+        """
+        with self._at(pattern), _named(pattern):
+            if not any(character in pattern.name for character in _WILD):
+                return [pattern] if os.path.exists(pattern) and not os.path.isdir(pattern) else []
+            if not os.path.isdir(pattern.parent):
+                return []
+            names = sorted(os.listdir(pattern.parent))
+            paths = (pattern.parent / name for name in names if _matches(name, pattern.name))
+            found = [path for path in paths if not os.path.isdir(path)]
+            self.found.update(found)
+            return found
 
     def is_directory(self, path: PurePath) -> bool:
-        """Whether it is a directory."""
-        return Path(path).is_dir()
+        """Whether it is a directory; False when that cannot be known."""
+        with self._at(path):
+            return os.path.isdir(path)
+
+    @contextlib.contextmanager
+    def _at(self, path: PurePath) -> Iterator[None]:
+        self.reading = Reading(str(path), time.monotonic())
+        try:
+            yield
+        finally:
+            self.reading = None
+
+
+def mark(path: PurePath) -> Mark:
+    """What a file looks like now, symlinks followed; never waits for a pipe or a device."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            return NOTHING
+        if stat.S_ISREG(status.st_mode):
+            os.close(os.open(path, _FLAGS))  # whether it may be read counts
+    except (OSError, ValueError):
+        return NOTHING
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return Mark(status.st_dev, status.st_ino, status.st_size, *times)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    is_hidden = name.startswith(".") and not pattern.startswith(".")
+    return not is_hidden and fnmatchcase(name, pattern)
+
+
+def _refuse_special(mode: int) -> None:
+    for is_kind, why in _KINDS:
+        if is_kind(mode):
+            raise OSError(errno.EINVAL, why)
+
+
+def _content(descriptor: int) -> bytes:
+    pieces: list[bytes] = []
+    length = 0
+    while piece := os.read(descriptor, _PIECE):
+        pieces.append(piece)
+        length += len(piece)
+        if length > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it has more than {MOST_BYTES} bytes")
+    return b"".join(pieces)
+
+
+@contextlib.contextmanager
+def _named(path: PurePath) -> Iterator[None]:
+    """What no file can be called is an `OSError` like any other file that is not there."""
+    try:
+        yield
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error

@@ -2,50 +2,81 @@
 
 Directories are watched, not files: a file that is replaced, a symlink that is swapped (as
 Kubernetes does with ConfigMaps), a permission that is lost all show there. What is seen is only
-the occasion to look; a change is told when the files' fingerprint is another one.
+the occasion to look; a change is told when the files are other than those that were read.
+
+All of it happens in a thread of its own: a file system that does not answer stops nobody else.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+# ruff: noqa: PTH100, PTH112 - os.path says no where pathlib raises
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
-from watchfiles import awatch
+import structlog
+from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from headgate.compile.loaded import Watched
-from headgate.providers.file.disk import DiskFiles
+from headgate.providers.file.disk import DiskFiles, Mark, mark
 
-DEBOUNCE_MS: Final = 100
-"""How long after the first event more are waited for: an editor writes in several steps."""
-
-STEP_MS: Final = 75
-"""How often watchfiles looks at what the kernel told it, all day long: this is what waiting costs.
-
-A change is told at the second look after it, so within twice this.
-"""
-
-LOOK_ANYWAY_MS: Final = 5_000
-"""How often the files are looked at without any event: network file systems tell of none."""
+_log = structlog.get_logger()
 
 
-class Mark(NamedTuple):
-    """What is compared of a file; all zero when it cannot be looked at."""
+class Pace(NamedTuple):
+    """How often and how long is waited for what; seconds."""
 
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
+    step_s: float = 0.075
+    """How often the kernel's news are looked at, all day long: this is what waiting costs.
 
+    A change is told at the second look after it, so within twice this.
+    """
+    group_s: float = 0.1
+    """How long after the first event more are waited for: an editor writes in several steps."""
+    settle_s: float = 0.5
+    """How long files must be left alone when some came, went or were emptied: somebody is copying
+    a directory, and half of it is another config."""
+    settle_most_s: float = 10.0
+    """A change is told after this even if files come and go all the time."""
+    look_anyway_s: float = 5.0
+    """How often the files are looked at without any event: network file systems tell of none."""
+    poll_s: float = 1.0
+    """The same where the kernel gives us no events (its limit of inotify instances is reached)."""
+    retry_s: float = 1.0
+    """How long after an error the next try begins."""
+
+
+PACE: Final = Pace()
 
 Fingerprint = frozenset[tuple[PurePath, Mark]]
 """What files look like from outside."""
 
-_NOTHING: Final = Mark(0, 0, 0, 0, 0)
+
+class Known(NamedTuple):
+    """What is known of the files since a config was read last."""
+
+    watched: Watched
+    seen: Fingerprint
+    """What the files were when they were read."""
+    number: int
+    """Counts the readings."""
 
 
 def fingerprint(watched: Watched) -> Fingerprint:
     """What the watched files look like now, symlinks followed."""
-    return frozenset((path, _mark(Path(path))) for path in _files(watched))
+    return frozenset((path, mark(path)) for path in files_of(watched))
+
+
+def files_of(watched: Watched) -> Iterable[PurePath]:
+    """Every watched file that there is or should be."""
+    found = set(watched.files)
+    for pattern in watched.globs:
+        with contextlib.suppress(OSError):
+            found.update(DiskFiles().glob(pattern))
+    return found
 
 
 def directories(watched: Watched) -> frozenset[Path]:
@@ -53,71 +84,148 @@ def directories(watched: Watched) -> frozenset[Path]:
 
     Of a directory that does not exist the nearest one above it that does.
     """
-    named = [Path(path) for path in (*_files(watched), *watched.globs)]
-    parents = [path.absolute().parent for path in named]
-    parents += [path.resolve().parent for path in named]
-    parents += [Path(parent).resolve() for parent in parents]
-    return frozenset(_existing(parent) for parent in parents)
+    found: set[Path] = set()
+    for path in (*files_of(watched), *watched.globs):
+        with contextlib.suppress(ValueError):  # no file can have that name
+            parent = Path(os.path.abspath(path)).parent
+            found |= {parent, Path(os.path.realpath(path)).parent, Path(os.path.realpath(parent))}
+    return frozenset(map(_existing, found))
 
 
-async def changes(
-    watched: Callable[[], Watched],
-    *,
-    debounce_ms: int = DEBOUNCE_MS,
-    step_ms: int = STEP_MS,
-    look_anyway_ms: int = LOOK_ANYWAY_MS,
-) -> AsyncIterator[None]:
-    """Yields each time the watched files are other than before.
+async def changes(known: Callable[[], Known], pace: Pace = PACE) -> AsyncIterator[None]:
+    """Yields each time the watched files are other than those that were read.
 
-    `watched` is asked again after each time, since another config may have other files. Half a
-    file is a change like any other: it is for the reader to refuse it and keep what it has.
+    `known` is asked again and again, from another thread: another config may have other files.
+    Once per reading the same change is told once. Half a file is a change like any other: it is
+    for the reader to refuse it and keep what it has.
     """
-    before = fingerprint(watched())
-    while True:
-        at = directories(watched())
-        async for _ in awatch(
-            *at,
-            watch_filter=None,
-            debounce=debounce_ms,
-            step=step_ms,
-            rust_timeout=look_anyway_ms,
-            yield_on_timeout=True,
-            recursive=False,
-        ):
-            now = fingerprint(watched())
-            if now != before:
-                before = now
-                yield
-                before = _kept(before, fingerprint(watched()))
-            if directories(watched()) != at:
-                break
+    loop = asyncio.get_running_loop()
+    news = asyncio.Event()
 
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(news.set)
 
-def _kept(seen: Fingerprint, now: Fingerprint) -> Fingerprint:
-    """What was seen, for the files there were, and what there is for files that are new."""
-    known = {path for path, _ in seen}
-    current = {path for path, _ in now}
-    new = {(path, mark) for path, mark in now if path not in known}
-    return frozenset(new | {(path, mark) for path, mark in seen if path in current})
-
-
-def _files(watched: Watched) -> Iterable[PurePath]:
-    disk = DiskFiles()
-    found = {path for pattern in watched.globs for path in disk.glob(pattern)}
-    return watched.files | found
-
-
-def _mark(path: Path) -> Mark:
+    watcher = Watcher(known, tell, pace)
+    thread = threading.Thread(target=watcher.run, name="watch", daemon=True)
+    thread.start()
     try:
-        stat = path.stat()
-        with path.open("rb"):
-            pass
-    except OSError:
-        return _NOTHING
-    return Mark(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        while True:
+            await news.wait()
+            news.clear()
+            yield
+    finally:
+        watcher.stop.set()
+        # A thread that returns from Rust while the interpreter ends would take the process down.
+        thread.join(2 * pace.step_s + 0.1)
+
+
+class Watcher:
+    """Looks at the files on every occasion; runs in a thread of its own."""
+
+    def __init__(self, known: Callable[[], Known], tell: Callable[[], None], pace: Pace) -> None:
+        self.stop = threading.Event()
+        self._known = known
+        self._tell = tell
+        self._pace = pace
+        self._told: tuple[int, Fingerprint] | None = None
+        self._why = ""
+
+    def run(self) -> None:
+        """Watches until `stop` is set; survives every error."""
+        while not self.stop.is_set():
+            try:
+                self._watch()
+            except Exception as error:
+                _log.error("config.not_watched", exc_info=error)
+                self.stop.wait(self._pace.retry_s)
+
+    def _watch(self) -> None:
+        """Watches one set of directories, until it is another set."""
+        at = directories(self._known().watched)
+        with self._events(at) as events:
+            while not self.stop.is_set():
+                number = self._known().number
+                # Once also before any event: what changed until now told nobody.
+                self._look()
+                if directories(self._known().watched) != at:
+                    return
+                self._wait(events, number)
+                if events is None:
+                    return  # the kernel may have events for us again
+
+    def _wait(self, events: RustNotify | None, number: int) -> None:
+        """Returns after an event, after another reading, or when it is time to look anyway."""
+        pace = self._pace
+        seconds = pace.poll_s if events is None else pace.look_anyway_s
+        # Not by watchfiles' timeout: that follows the wall clock, which may be set back.
+        end = time.monotonic() + seconds
+
+        def is_over() -> bool:
+            is_late = time.monotonic() >= end
+            return is_late or self.stop.is_set() or self._known().number != number
+
+        if events is not None:
+            group_ms, step_ms = int(pace.group_s * 1000), int(pace.step_s * 1000)
+            events.watch(group_ms, step_ms, 0, _Over(is_over))
+        else:
+            while not is_over():
+                self.stop.wait(pace.step_s)
+
+    @contextlib.contextmanager
+    def _events(self, at: frozenset[Path]) -> Iterator[RustNotify | None]:
+        """The kernel's events in directories; None where it gives us none."""
+        why = ""
+        try:
+            events = RustNotify([str(one) for one in sorted(at)], False, False, 0, False, True)
+        except (WatchfilesRustInternalError, OSError) as error:
+            why = str(error)
+        if why and why != self._why:
+            _log.warning("config.polled", reason=why, every_s=self._pace.poll_s)
+        self._why = why
+        if why:
+            yield None
+        else:
+            with events:
+                yield events
+
+    def _look(self) -> None:
+        known = self._known()
+        now = fingerprint(known.watched)
+        if now == known.seen or self._told == (known.number, now):
+            return
+        now = self._settled(known, now)
+        known = self._known()  # somebody else may have had them read meanwhile
+        if now == known.seen or self.stop.is_set():
+            return
+        self._told = (known.number, now)
+        self._tell()
+
+    def _settled(self, known: Known, now: Fingerprint) -> Fingerprint:
+        """What the files look like once they are left alone, if it looks as if they were copied."""
+        end = time.monotonic() + self._pace.settle_most_s
+        while _is_copied(known.seen, now) and time.monotonic() < end:
+            self.stop.wait(self._pace.settle_s)
+            later = fingerprint(known.watched)
+            if later == now or self.stop.is_set():
+                break
+            now = later
+        return now
+
+
+def _is_copied(before: Fingerprint, now: Fingerprint) -> bool:
+    """Whether files came, went or were emptied."""
+    here, there = ({path for path, one in side if one.size} for side in (before, now))
+    return here != there
+
+
+class _Over(NamedTuple):
+    """What watchfiles asks at each of its steps."""
+
+    is_set: Callable[[], bool]
 
 
 def _existing(path: Path) -> Path:
-    while not path.is_dir() and path != path.parent:
+    while not os.path.isdir(path) and path != path.parent:
         path = path.parent
     return path

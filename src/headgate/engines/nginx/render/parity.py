@@ -46,6 +46,7 @@ _NODE: Final = (
     Parity("node.workers", "same", "worker processes"),
     Parity("node.admin", "same", "the node's own"),
     Parity("node.admin_token", "same", "the node's own"),
+    Parity("node.allow_empty", "same", "the node's own"),
     Parity("node.metrics", "same", "the node's own"),
     Parity("node.state_dir", "same", "the node's own"),
 )

@@ -1,0 +1,24 @@
+"""A whole config that serves nothing is refused unless it says that this is meant. Pure.
+
+Files may be missing while they are copied; a part of a config, as it stands in a document or a
+test, is no matter for this.
+"""
+
+from headgate.compile.loaded import Loaded
+from headgate.kernel.diagnostics import Diagnostic
+
+
+def emptiness(loaded: Loaded, name: str) -> tuple[Diagnostic, ...]:
+    """The error of a config that is right and has no route; `name` is what people call it."""
+    plan, settings = loaded.plan, loaded.node
+    if plan is None or settings is None or settings.allow_empty:
+        return ()
+    if settings.engine == "nginx" and settings.nginx.mode == "observe":
+        return ()  # it applies nothing
+    if any(key.kind == "route" for key in plan.objects):
+        return ()
+    has_listener = any(key.kind == "listener" for key in plan.objects)
+    lacks = "no route" if has_listener else "neither a listener nor a route"
+    message = f"the config has {lacks}: it would serve nothing"
+    allowed = "add [routes.NAME], or write `allow_empty = true` under [node] if that is meant"
+    return (Diagnostic(file=name, message=message, allowed=allowed),)

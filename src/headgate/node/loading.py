@@ -1,0 +1,99 @@
+"""Has the source read in a thread of its own, which is given up on when it hangs."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from headgate.node.ports import Candidate, Rejected, Source
+
+READ_S: Final = 10.0
+"""How long one file may take: a network file system that has not answered by then is away."""
+LOAD_S: Final = 300.0
+"""How long a whole config may take."""
+_AGAIN_S: Final = 1.0
+_LOOK_S: Final = 0.25
+
+Found = Candidate | Rejected
+
+
+class LoadHangsError(Exception):
+    """The config cannot be read now; the message names what is waited for."""
+
+
+class Loading:
+    """One reading at a time, also while one hangs: its thread cannot be stopped."""
+
+    def __init__(self, source: Source, read_s: float = READ_S, load_s: float = LOAD_S) -> None:
+        self.on_end: Callable[[], object] = lambda: None
+        """Told when a reading that was given up on has ended: another one may succeed."""
+        self._source = source
+        self._read_s = read_s
+        self._load_s = load_s
+        self._hanging: asyncio.Future[Found] | None = None
+
+    async def load(self) -> Found:
+        """What is there now. Raises LoadHangsError, and whatever the source raises."""
+        if self._hanging is not None:
+            # Whoever asks again is not made to wait as long as the first.
+            await asyncio.wait([self._hanging], timeout=_AGAIN_S)
+            if not self._hanging.done():
+                raise LoadHangsError(self._why(time.monotonic(), always=True))
+        started = time.monotonic()
+        reading = self._begin()
+        while not reading.done():
+            await asyncio.wait([reading], timeout=min(_LOOK_S, self._read_s / 4))
+            if not reading.done() and (why := self._why(started)):
+                self._hanging = reading
+                reading.add_done_callback(self._ended)
+                raise LoadHangsError(why)
+        return reading.result()
+
+    def _begin(self) -> "asyncio.Future[Found]":
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Found] = loop.create_future()
+
+        def settle(result: Found | None, error: Exception | None) -> None:
+            if found.cancelled():
+                return
+            if error is not None:
+                found.set_exception(error)
+            elif result is not None:
+                found.set_result(result)
+
+        def run() -> None:
+            result: Found | None = None
+            error: Exception | None = None
+            try:
+                result = self._source.load()
+            except Exception as wrong:
+                error = wrong
+            except BaseException as wrong:  # a panic of the core's is no end of ours
+                error = RuntimeError(f"{type(wrong).__name__}: {wrong}")
+            try:
+                loop.call_soon_threadsafe(settle, result, error)
+            except RuntimeError:
+                return  # the loop has ended, and nobody waits
+
+        # Not in the loop's own pool: a thread of that is waited for at the end.
+        threading.Thread(target=run, name="load", daemon=True).start()
+        return found
+
+    def _why(self, started: float, *, always: bool = False) -> str:
+        """What is waited for, if it was waited for long enough; empty otherwise."""
+        now, reading = time.monotonic(), self._source.reading()
+        if reading is not None and (always or now - reading.since >= self._read_s):
+            return (
+                f"{reading.path} does not answer (waited {now - reading.since:.0f} s); "
+                "mend its file system, or name another path"
+            )
+        if always or now - started >= self._load_s:
+            return f"reading the config did not end within {self._load_s:g} s; make it smaller"
+        return ""
+
+    def _ended(self, reading: "asyncio.Future[Found]") -> None:
+        self._hanging = None
+        if not reading.cancelled():
+            reading.exception()  # it is not lost: what comes next meets it again
+            self.on_end()
