@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -27,10 +27,12 @@ from headgate.engines.nginx.fixed import fixed_changes
 from headgate.engines.nginx.guest import check_include
 from headgate.engines.nginx.inservice import InService
 from headgate.engines.nginx.instance import NginxInstance
+from headgate.engines.nginx.pins import Pins
 from headgate.engines.nginx.releases.manifest import FileEntry, Manifest
 from headgate.engines.nginx.releases.store import Store
 from headgate.engines.nginx.render import render
-from headgate.engines.nginx.setup import Setup, probes, setup, system_roots
+from headgate.engines.nginx.render.upstreams import host_names
+from headgate.engines.nginx.setup import Setup, make_folders, probes, setup, system_roots
 from headgate.engines.nginx.status import LastApply
 from headgate.engines.nginx.types import (
     CannotExpress,
@@ -75,6 +77,7 @@ class NginxEngine:
         self.front = Front(self.applier, self.setup.pace)
         self.plan = Plan()
         self.in_service = InService(self.store)
+        self._pins = Pins(root)
         self._capabilities: Capabilities | None = None
         remember(root, here)
 
@@ -121,6 +124,7 @@ class NginxEngine:
         with guarding(self.root) as found:
             if self.instance.master() is not None or not found.is_safe:
                 return False
+            make_folders(self.root, self.setup.user)
             if self.settings.endpoints == "lua":
                 self.endpoints.ensure(table_of(self.plan))
             self.instance.start()
@@ -152,11 +156,15 @@ class NginxEngine:
         entry = self.setup.here.settings.entry
         if entry is not None:
             await asyncio.to_thread(check_include, entry, self.root)
+        await asyncio.to_thread(make_folders, self.root, self.setup.user)
         found = await self.capabilities()
+        named = host_names(one for one in _values(plan) if isinstance(one, Upstream))
+        addresses = await asyncio.to_thread(self._pins.asked, named)
 
         def rendered(generation: Generation) -> Rendered | list[CannotExpress]:
             with paused():
-                return render(plan, blobs, self._target(found, generation, workers))
+                target = self._target(found, generation, workers)
+                return render(plan, blobs, replace(target, addresses=addresses))
 
         first = await asyncio.to_thread(rendered, _UNPROVEN)
         if isinstance(first, list):
@@ -272,6 +280,10 @@ class NginxEngine:
             shutdown_timeout_s=self.settings.shutdown_timeout_s,
             endpoints=self.settings.endpoints,
         )
+
+
+def _values(plan: Plan) -> Iterator[object]:
+    return (entry.value for entry in plan.objects.values())
 
 
 def _last(result: Result) -> LastApply:

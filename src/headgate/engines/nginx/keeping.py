@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Final
 
 from headgate.compile.settings import NginxSettings
-from headgate.engines.nginx.apply.bootsafe import BootSafe, boot_safe
+from headgate.engines.nginx.apply.bootsafe import BootSafe, DiskTests, boot_safe, with_disk
 from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
 from headgate.engines.nginx.apply.lock import BusyError
 from headgate.engines.nginx.drift import Artefacts, DriftWatch, Policy, Rules, State
 from headgate.engines.nginx.engine import NginxEngine
 from headgate.engines.nginx.figures import endpoints, own_families
+from headgate.engines.nginx.health import Health, trouble
+from headgate.engines.nginx.instance.procfs import Procfs
 from headgate.engines.nginx.instance.running import NotStartedError
 from headgate.engines.nginx.life import Life
 from headgate.engines.nginx.mending import Mending
 from headgate.engines.nginx.observe.error_log import Told
 from headgate.engines.nginx.observe.family import Family
 from headgate.engines.nginx.observe.observer import POLL_S, AccessLog, Observer, Sources
+from headgate.engines.nginx.reopening import NotReopenedError, reopen
 from headgate.engines.nginx.rotation import rotate
 from headgate.engines.nginx.status import NginxStatus
 from headgate.engines.nginx.types import Process, RightMissingError
@@ -27,6 +30,7 @@ from headgate.engines.types import UpstreamStatus
 Tell = Callable[[str, str, str, dict[str, str]], None]
 _LIFE_S: Final = 0.5
 _RESTART_MOST_S: Final = 10.0
+_REOPEN_S: Final = 30.0
 
 
 class Keeper:
@@ -39,9 +43,12 @@ class Keeper:
         self._engine = engine
         self._tell = tell
         self._boot_safe: BootSafe | None = None
+        self._disk = DiskTests(instance)
         self._unseen = ""
         self._entry_problem = ""
         self._life = Life(self._master())
+        self._health = Health(tell)
+        self._reopen_at = 0.0
         self._access_log = Path(engine.root, "logs/access.log")
         self._observer = Observer(
             Sources(
@@ -74,9 +81,16 @@ class Keeper:
         """Whether a master was there when we last looked."""
         return self._life.is_up
 
+    def unready(self) -> str:
+        """Why nothing is served, or nothing can be changed, now; empty when all is well."""
+        if self._unseen or not self.is_up:
+            return self._unseen or "nginx does not answer: no master runs"
+        return self._health.trouble
+
     def applied(self) -> None:
         """A release was served: what was seen before says nothing about it."""
         self._life.ours(self._master())
+        self._health.is_well()
         self.mending.remember_workers()
         self._drift.wake()
 
@@ -145,7 +159,9 @@ class Keeper:
         unsafe = "" if safe.is_safe else safe.why
         other = self._engine.in_service.other()
         turned = f"release {other} is served, not the config that was read last" if other else ""
-        every = (self.mending.alarm_text, self._unseen, self._entry_problem, turned, kept, unsafe)
+        health = self._health.trouble
+        nginx = (self.mending.alarm_text, self._unseen, self._entry_problem, health)
+        every = (*nginx, turned, kept, unsafe)
         return [why for why in every if why]
 
     def _is_boot_safe(self) -> BootSafe:
@@ -158,7 +174,12 @@ class Keeper:
                 setup.here.place.unit,
                 we_start_it=setup.starts,
             )
-        return found
+        return with_disk(found, self._disk_problem)
+
+    def _disk_problem(self) -> str:
+        name = self._engine.store.linked("known_good")
+        here = self._engine.setup.here
+        return self._disk.problem(None if name is None else str(name), here.place.conf)
 
     def _hold(self) -> str:
         try:
@@ -200,11 +221,36 @@ class Keeper:
         for news in self._life.saw(master, is_upgrading=is_upgrading):
             self._tell(*news, {})
             self._boot_safe = None
+        self._examine(master)
         problem = self._engine.entry_problem()
         if problem != self._entry_problem:
             self._entry_problem = problem
             level, kind = ("error", "nginx.not_included") if problem else ("info", "nginx.included")
             self._tell(level, kind, problem or "nginx.conf includes the releases again", {})
+
+    def _examine(self, master: Process | None) -> None:
+        """Looks at its workers and its status socket, once a release of ours should be there."""
+        if master is None or self._engine.store.linked("known_good") is None:
+            return
+        socket = self._engine.setup.here.settings.status_socket
+        # An nginx.conf of others that does not include us has its own words.
+        asked = None if self._entry_problem else socket
+        self._health.saw(trouble(master, self._engine.instance.workers(), asked, Procfs()))
+        if self._health.trouble and asked is not None and not Path(socket).is_socket():
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Has the status socket made again, not more often than makes sense."""
+        if time.monotonic() < self._reopen_at:
+            return
+        self._reopen_at = time.monotonic() + _REOPEN_S
+        try:
+            reopen(self._engine)
+        except (BusyError, NotReopenedError, RightMissingError, OSError) as error:
+            self._tell("error", "nginx.not_reopened", f"the status socket: {error}", {})
+        else:
+            self._tell("warn", "nginx.reopened", "the status socket was made again", {})
+            self.mending.remember_workers()
 
     def _master(self) -> Process | None:
         """The master; None, and told once, where it cannot be told which one it is."""

@@ -53,7 +53,7 @@ def setup(root: Path, settings: NginxSettings) -> Setup:
         place = replace(place, pid_path=settings.pid)
     limits = Limits(settings.max_draining, here.settings.limits.folders)
     applied = replace(here.settings, limits=limits, soak_s=settings.soak_s)
-    _folders(root, user)
+    make_folders(root, user)
     pace = Pace(
         debounce_s=settings.debounce_s,
         endpoints_debounce_s=max(settings.debounce_s, 1.0),
@@ -132,8 +132,11 @@ def _is_user(name: str) -> bool:
     return True
 
 
-def _folders(root: Path, user: str | None) -> None:
-    """What nginx writes in; workers reach the status socket and, to reopen them, their logs."""
+def make_folders(root: Path, user: str | None) -> None:
+    """What nginx writes in; workers reach the status socket and, to reopen them, their logs.
+
+    Made again where somebody removed them. Raises OSError.
+    """
     for name in ("run", "logs"):
         (root / name).mkdir(mode=0o750, parents=True, exist_ok=True)
     # nginx makes them itself, but a log that is not there yet proves nothing of the first start.

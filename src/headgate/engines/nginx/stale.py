@@ -28,6 +28,16 @@ def remove_stale_sockets(folders: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(removed)
 
 
+def has_listener(folders: Iterable[Path]) -> bool:
+    """Whether somebody still listens on a socket in these folders."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            for path in folder.iterdir():
+                if stat.S_ISSOCK(path.lstat().st_mode) and not _is_dead(path):
+                    return True
+    return False
+
+
 def _is_dead(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)

@@ -43,7 +43,8 @@ class Target:
     `workers` is a count, None = `auto`. `root` is the folder that `current` is in. `system_roots`
     is the system's bundle of roots in PEM, None where it has none. `shutdown_timeout_s`: old
     workers' connections are cut after it, 0 = never. `endpoints` "lua": they are in a table that
-    workers share, where that can be.
+    workers share, where that can be. `addresses`: what the names of endpoints resolve to, so that
+    nginx starts without DNS; IPv6 in brackets. A name that is missing is left to nginx.
     """
 
     capabilities: Capabilities
@@ -59,6 +60,7 @@ class Target:
     system_roots: str | None = None
     shutdown_timeout_s: float = 60.0
     endpoints: Literal["reload", "lua"] = "reload"
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class RenderedFile(msgspec.Struct, frozen=True):
@@ -144,8 +146,8 @@ class Instance(Protocol):
         """Whether a second master runs (`.oldbin`): applies must wait."""
         ...
 
-    def test(self, conf: str) -> Tested:
-        """Runs the instance's own binary on this config, sandboxed where we are root."""
+    def test(self, conf: str, *, from_disk: bool = False) -> Tested:
+        """Runs the instance's own binary on this config, confined; `from_disk`: without DNS."""
         ...
 
     def signal(self, name: SignalName) -> None:

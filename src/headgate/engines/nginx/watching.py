@@ -24,6 +24,7 @@ from headgate.engines.nginx.drift import (
 from headgate.engines.nginx.drift import Running as Serves
 from headgate.engines.nginx.figures import certificates, drifting, reloaded, restarted
 from headgate.engines.nginx.guest import running_with
+from headgate.engines.nginx.health import trouble
 from headgate.engines.nginx.instance.procfs import Procfs
 from headgate.engines.nginx.keeping import Tell, told_lines
 from headgate.engines.nginx.life import Life
@@ -77,6 +78,13 @@ class Watcher:
     def is_up(self) -> bool:
         """Whether a master was there when we last looked, and could be looked at."""
         return self._life.is_up
+
+    def unready(self) -> str:
+        """Why the nginx that is watched does not serve; empty when it does."""
+        if not self.is_up:
+            return "nginx does not answer: no master runs"
+        master, workers = self._processes()
+        return trouble(master, tuple(workers), None, Procfs())
 
     async def run(self) -> None:
         """Watches until cancelled, or until one of the watches fails: that is raised."""

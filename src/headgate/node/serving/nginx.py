@@ -52,9 +52,9 @@ _UNABLE_NOW = (
 
 
 class Tries:
-    """When to try again what was refused for a passing cause: after 5 s, then up to 5 min. Pure."""
+    """When to try again what was refused for a passing cause: after 5 s, then up to 1 min. Pure."""
 
-    def __init__(self, first_s: float = 5.0, most_s: float = 300.0) -> None:
+    def __init__(self, first_s: float = 5.0, most_s: float = 60.0) -> None:
         self._first_s = first_s
         self._most_s = most_s
         self._wait_s = first_s
@@ -117,7 +117,7 @@ class NginxServing:
         watch = self._watch
         if watch is None:
             return "nginx is not known yet"
-        return "" if watch.is_up else "nginx does not answer"
+        return watch.unready()
 
     @property
     def _watch(self) -> Keeper | Watcher | None:
@@ -149,7 +149,9 @@ class NginxServing:
         if isinstance(found, list):
             return Verdict(tuple(_cannot(candidate, one) for one in found))
         if isinstance(found, Rejected):
-            if found.is_transient:
+            # The nginx.conf of others may be mended without a word to us.
+            is_others = settings.mode == "guest" and found.step == "signal"
+            if found.is_transient or is_others:
                 self._tries.failed(time.monotonic())
             if found.cause.code in _NOT_THE_CONFIG:
                 raise EngineUnavailableError(found.text())

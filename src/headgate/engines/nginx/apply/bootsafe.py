@@ -1,17 +1,22 @@
-"""`boot_safe`: whether a guard stands before every start of nginx, and how that is known."""
+"""`boot_safe`: whether every start of nginx, also without a network, is on a proven release.
+
+A guard stands before the start, and `nginx -t` of what it starts passes with nothing but the disk.
+"""
 
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from headgate.engines.nginx.apply.guard import MARK, boot_id
-from headgate.engines.nginx.types import Process
+from headgate.engines.nginx.types import Instance, Process, RightMissingError
 
 _SYSTEMCTL_S: Final = 5.0
+_TOLD: Final = 3
 _GUARDS: Final = ("nginx guard", "headgate.engines.nginx.apply.guard")
 _SLACK_S: Final = 2.0
 """Start times from /proc and file times are rounded differently."""
@@ -43,6 +48,39 @@ def boot_safe(
         return BootSafe(True, "the guard ran before this master was started")
     where = f"ExecStartPre of {unit}" if unit else "what starts nginx"
     return BootSafe(False, f"the guard is not in {where}: a reboot may start an unproven release")
+
+
+class DiskTests:
+    """Whether a release starts with nothing but the disk; each is tested once."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._known: dict[tuple[str, str], str] = {}
+
+    def problem(self, release: str | None, conf: str) -> str:
+        """Why nginx would not start with `conf` while there is no network; empty when it would.
+
+        Blocks for an `nginx -t` where the release was not tested yet. `conf` is the release's own,
+        or the one of others that includes it.
+        """
+        if release is None:
+            return "no release is proven yet"
+        found = self._known.get((release, conf))
+        if found is None:
+            try:
+                tested = self._instance.test(conf, from_disk=True)
+            except (OSError, LookupError, RightMissingError) as error:
+                return f"whether {release} starts without a network cannot be tested: {error}"
+            words = "; ".join(tested.problems[:_TOLD])
+            found = "" if tested.ok else f"{release} would not start without a network: {words}"
+            self._known = {(release, conf): found} if tested.ok else {}
+        return found
+
+
+def with_disk(found: BootSafe, problem: Callable[[], str]) -> BootSafe:
+    """The same, unless the release that the guard would start does not start from disk."""
+    why = problem() if found.is_safe else ""
+    return BootSafe(False, why) if why else found
 
 
 def _in_unit(unit: str) -> bool:

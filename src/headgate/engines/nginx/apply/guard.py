@@ -86,8 +86,17 @@ def guarding(root: Path) -> Iterator[Guarded]:
 
 
 def _finish(root: Path) -> None:
+    _make_folders(root)
     remove_stale_sockets([root / "run"])
     _leave_mark(root)
+
+
+def _make_folders(root: Path) -> None:
+    """What nginx cannot start without, if somebody removed it; for its workers' group."""
+    for folder in (root / "run", root / "logs"):
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o750)
+            os.chown(folder, -1, root.stat().st_gid)
 
 
 def _settle(root: Path) -> Guarded:

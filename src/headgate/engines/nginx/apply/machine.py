@@ -27,6 +27,7 @@
 | rollback_verify | Seen: failed                 | known_good      | restore the next fallback     |
 | known_good      | Done                         | rollback_signal | HUP; the end is degraded      |
 | rollback …      | Trouble                      | known_good      | the next fallback, or the end |
+| known_good      | none is left                 | (end: Rejected) | link what was proven last     |
 
 Each step is announced (journaled, synced) before it is taken; a rollback goes on without that.
 """

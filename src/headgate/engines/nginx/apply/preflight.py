@@ -34,7 +34,7 @@ def folders(paths: Iterable[Path]) -> Iterator[Finding]:
     """Folders nginx writes its socket, pid file and logs to."""
     for path in paths:
         if not path.is_dir():
-            yield Finding("missing_file", f"the folder {path} is missing")
+            yield Finding("missing_file", f"the folder {path} is missing", is_transient=True)
 
 
 def draining(instance: Instance, cap: int) -> Iterator[Finding]:

@@ -44,6 +44,9 @@ class Undo:
         self.phase: Step = "rollback"
         self._failure = failure
         self._left = list(fallbacks)
+        # `known_good` comes second, also where it is `current` (`Applier._fallbacks`).
+        self._proven = fallbacks[:2][-1] if fallbacks else None
+        self._is_home = False
         self._target: ReleaseName | None = None
         self._how = how
         self._deadline_s = deadline_s
@@ -138,6 +141,14 @@ class Undo:
         return [do.Announce(step, self._target, must=False), action]
 
     def _finish(self, now: float, serving: ReleaseName | None) -> list[do.Action]:
+        """The end. Where nothing proved to serve, `current` is again what was proven last."""
+        is_elsewhere = serving is None and self._proven is not None and self._target != self._proven
+        if not is_elsewhere or self._is_home:
+            return self._ended(now, serving)
+        self._is_home = True
+        return [do.Link(self._proven), *self._ended(now, serving)]
+
+    def _ended(self, now: float, serving: ReleaseName | None) -> list[do.Action]:
         failure = self._failure
         had_one = self._target is not None
         is_lost = had_one and serving is None and self._how != "leave"

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +19,14 @@ from headgate.engines.nginx.instance.procfs import Procfs, Rights, Seen
 from headgate.engines.nginx.instance.sandbox import Outcome, Ran, Sandbox
 from headgate.engines.nginx.instance.twin import Twin, twin_of
 from headgate.engines.nginx.instance.users import rights_of
-from headgate.engines.nginx.stale import remove_stale_sockets
+from headgate.engines.nginx.stale import has_listener, remove_stale_sockets
 from headgate.engines.nginx.types import Process, RightMissingError, SignalName, Tested
 
 STOP_S: Final = 30.0
 """How long workers have to finish what they do when an instance is stopped."""
 
+_ROOM_S: Final = 5.0
+_LOOK_S: Final = 0.01
 _DUMP_BYTES: Final = 64 * 1024 * 1024
 _CONF_PATH: Final = re.compile(r"--conf-path=(\S+)")
 _DELETED: Final = " (deleted)"
@@ -78,19 +81,21 @@ class NginxInstance:
         """Whether a second master runs (`.oldbin`): applies must wait."""
         return self.old_master() is not None
 
-    def test(self, conf: str) -> Tested:
+    def test(self, conf: str, *, from_disk: bool = False) -> Tested:
         """`nginx -t` by the instance's own binary on a config, at most 30 s.
+
+        `from_disk`: with nothing but the disk, as at a boot: no name is resolved but by /etc/hosts.
 
         Confined (`sandbox.py`); by another user than the master on a twin (`Place.redirected`). A
         sidecar's binary runs in its own root: raises RightMissingError where that is closed to us,
         ProcessLookupError while none runs.
         """
         if not self._needs_twin():
-            return self._tested(self.sandbox(), conf, None)
+            return self._tested(conf, None, from_disk)
         # A sidecar's binary sees the folders that are shared with us, and not our /tmp.
         shared = str(Path(self.place.redirected[0]).parent) if self.place.is_sidecar else None
         with twin_of(conf, self.place.redirected, shared) as twin:
-            return self._tested(self.sandbox(), twin.conf, twin)
+            return self._tested(twin.conf, twin, from_disk)
 
     def test_running(self) -> Tested:
         """`nginx -t` on what it runs with, by the binary on disk; raises as `test`."""
@@ -157,9 +162,15 @@ class NginxInstance:
 
     def _make_room(self) -> None:
         """What a killed nginx left must not keep the next one from its sockets."""
+        folders = [Path(one) for one in self.place.redirected]
         if self.place.error_log is not None:
             dismiss(orphans(self.place.error_log, self.procfs), self.procfs)
-        remove_stale_sockets(map(Path, self.place.redirected))
+        remove_stale_sockets(folders)
+        # A worker says that it shuts down before it closes its listeners.
+        deadline = time.monotonic() + _ROOM_S
+        while has_listener(folders) and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+            remove_stale_sockets(folders)
 
     def stop(self, deadline_s: float = STOP_S) -> bool:
         """Ends nginx: QUIT, after `deadline_s` TERM; whether QUIT was enough.
@@ -275,14 +286,16 @@ class NginxInstance:
         named = (self.place.error_log,) if self.place.error_log and not own else ()
         return Needs((*needs.writes, *named), needs.names)
 
-    def _tested(self, sandbox: Sandbox, conf: str, twin: Twin | None) -> Tested:
+    def _tested(self, conf: str, twin: Twin | None, from_disk: bool) -> Tested:
         arguments = ["-t", *self.place.arguments(conf)]
         own = self.place.redirected
         if twin is not None:
             arguments = [twin.moved(part) for part in arguments]
             own = tuple(twin.moved(f"{one}/").rstrip("/") for one in own)
         needs = self._needs(conf, own)
-        outcome = sandbox.run([[self.binary(), *arguments]], needs=needs)
+        if from_disk:
+            needs = Needs(needs.writes)
+        outcome = self.sandbox().run([[self.binary(), *arguments]], needs=needs)
         ran = outcome.results[0]
         if twin is not None:
             ran = Ran(ran.code, twin.original(ran.said), ran.printed, ran.timed_out)

@@ -13,6 +13,7 @@ from headgate.engines.nginx.types import Process, SignalName
 
 _GONE_S: Final = 5.0
 _LOOK_S: Final = 0.01
+_DELETED: Final = " (deleted)"
 
 
 def orphans(error_log: str, procfs: Procfs | None = None) -> tuple[Process, ...]:
@@ -62,4 +63,5 @@ def _open(procfs: Procfs, pid: int) -> Iterator[str]:
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):  # noqa: PTH208 - names only
             with contextlib.suppress(OSError):
-                yield str(Path(folder, name).readlink())
+                # Also a log whose folder somebody removed is still open.
+                yield str(Path(folder, name).readlink()).removesuffix(_DELETED)

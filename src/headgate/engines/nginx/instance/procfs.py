@@ -32,7 +32,8 @@ class Rights:
 class Seen:
     """A process as it looked: `title` is its command line, joined by spaces.
 
-    `is_copy`: it was forked and has not run a program since (a daemon is a copy too).
+    `is_copy`: it was forked and has not run a program since (a daemon is a copy too). `is_stopped`:
+    by a signal or a debugger, until something continues it.
     """
 
     pid: int
@@ -40,6 +41,7 @@ class Seen:
     started: int
     is_copy: bool
     title: str
+    is_stopped: bool = False
 
     @property
     def is_master(self) -> bool:
@@ -83,7 +85,8 @@ class Procfs:
             return None
         text = title.replace(b"\0", b" ").decode(errors="replace").strip()
         is_copy = bool(int(fields[_FLAGS]) & _FORKED)
-        return Seen(pid, int(fields[1]), int(fields[_STARTED]), is_copy, text)
+        is_stopped = fields[0] in {"T", "t"}
+        return Seen(pid, int(fields[1]), int(fields[_STARTED]), is_copy, text, is_stopped)
 
     def all(self) -> Iterator[Seen]:
         """Every process that is shown to us."""

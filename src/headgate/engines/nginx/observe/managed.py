@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from headgate.engines.nginx.apply.bootsafe import boot_safe
+from headgate.engines.nginx.apply.bootsafe import DiskTests, boot_safe, with_disk
 from headgate.engines.nginx.apply.here import Here, recall
 from headgate.engines.nginx.apply.hold import BadHoldError, Hold, read_hold
 from headgate.engines.nginx.apply.journal import JOURNAL, Journal, Record
@@ -99,7 +99,12 @@ def managed(root: Path) -> Managed:
         problems.append("no worker answers on the status socket")
     finding = _finding(store, current, running, problems)
     starts_it = here.starts_it and here.place.unit is None and not here.place.is_sidecar
-    safe = boot_safe(root, master, here.place.unit, we_start_it=starts_it)
+    proven = None if good is None else str(good)
+    tests = DiskTests(instance)
+    safe = with_disk(
+        boot_safe(root, master, here.place.unit, we_start_it=starts_it),
+        lambda: tests.problem(proven, here.place.conf),
+    )
     return Managed(
         root=str(root),
         binary=here.place.binary,

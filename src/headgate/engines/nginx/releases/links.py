@@ -42,16 +42,21 @@ def set_link(root: Path, link: LinkName, name: ReleaseName | None) -> None:
 
     Raises OSError (ENOSPC among others); the link is then as it was.
     """
-    path = root / link
     if name is None:
-        path.unlink(missing_ok=True)
+        (root / link).unlink(missing_ok=True)
         sync_folder(root)
         return
+    point_at(root, link, f"{RELEASES}/{name}")
+
+
+def point_at(root: Path, link: LinkName, target: str) -> None:
+    """Points a link at a path below `root`, as `set_link` does."""
+    path = root / link
     fresh = root / f".{link}.{os.getpid()}"
     with contextlib.suppress(FileNotFoundError):
         fresh.unlink()
     try:
-        fresh.symlink_to(f"{RELEASES}/{name}")
+        fresh.symlink_to(target)
         fresh.rename(path)
     except OSError:
         with contextlib.suppress(OSError):

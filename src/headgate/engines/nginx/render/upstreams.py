@@ -1,5 +1,6 @@
 """Upstreams: their blocks, and the directives of a location that goes to one."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from headgate.engines.nginx.render import lua, names
@@ -47,7 +48,7 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     for index, endpoint in used:
         if endpoint.backup and not method.allows_backup:
             about.refuse(f"endpoints[{index}].backup", f"nginx has no backups beside {key}")
-        nodes.append(_server(endpoint, upstream, ctx, about.at(f"endpoints[{index}]")))
+        nodes += _servers(endpoint, upstream, ctx, about.at(f"endpoints[{index}]"))
     if all(endpoint.backup for _, endpoint in used):
         about.refuse("endpoints", "nginx needs an endpoint that is no backup")
     nodes += _pool(upstream, len(upstream.endpoints), ctx, about)
@@ -75,8 +76,11 @@ def _check(upstream: Upstream, about: About) -> None:
         )
 
 
-def _server(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About) -> Node:
-    words = [Plain(endpoint.address)]
+def _servers(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About) -> list[Node]:
+    """One line, or one for each address of a name that is resolved beforehand.
+
+    nginx itself does the same with a name, but does not start where DNS is away.
+    """
     options: list[Word] = []
     if endpoint.weight != 1:
         options.append(Word(f"weight={endpoint.weight}"))
@@ -92,8 +96,22 @@ def _server(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About) 
         if _resolves(ctx):
             options.append(Word("resolve"))
         else:
-            about.note("address", "the name is resolved when nginx starts or reloads, not later")
-    return directive("server", *words, *options)
+            about.note("address", "the name is resolved when a config is applied, not later")
+    addresses = _addresses(endpoint.address, ctx)
+    return [directive("server", Plain(address), *options) for address in addresses]
+
+
+def _addresses(address: str, ctx: Context) -> list[str]:
+    host, _, port = address.rpartition(":")
+    if not _is_named(address) or _resolves(ctx):
+        return [address]
+    return [f"{one}:{port}" for one in ctx.target.addresses.get(host, ())] or [address]
+
+
+def host_names(upstreams: Iterable[Upstream]) -> frozenset[str]:
+    """The host names of all endpoints that take requests."""
+    found = (one.address for upstream in upstreams for one in upstream.endpoints if one.weight)
+    return frozenset(address.rpartition(":")[0] for address in found if _is_named(address))
 
 
 def _resolves(ctx: Context) -> bool:

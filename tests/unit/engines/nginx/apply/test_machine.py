@@ -248,6 +248,7 @@ class TestFallbacks:
         result = rejected(play.play())
         assert (result.serving, result.is_degraded) == (None, True)
         assert "NO RELEASE IS PROVEN TO SERVE" in result.text()
+        assert play.links["current"] == BASE, "what was proven last is what the next start gets"
         assert play.announced[-1] == "done"
 
     def test_a_relinked_release_that_does_not_serve_gets_a_signal(self) -> None:

@@ -1,0 +1,66 @@
+"""The addresses of endpoints' names: asked before a release is rendered, kept for when DNS is away.
+
+A release names addresses, so that nginx starts with nothing but the disk.
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+Resolve = Callable[[str], tuple[str, ...]]
+
+FILE: Final = "addresses.json"
+_ASK_S: Final = 5.0
+_AT_ONCE: Final = 16
+
+
+def resolve(name: str) -> tuple[str, ...]:
+    """The addresses of a name by the system, sorted, IPv6 in brackets; empty without an answer."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    addresses = {str(one[4][0]) for one in found}
+    return tuple(sorted(f"[{one}]" if ":" in one else one for one in addresses))
+
+
+class Pins:
+    """The last good addresses of names, in a file below `root`."""
+
+    def __init__(self, root: Path, ask: Resolve = resolve) -> None:
+        self._path = root / FILE
+        self._ask = ask
+
+    def asked(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        """What these names resolve to now, or did last; a name that never did is missing.
+
+        Waits 5 s at most for answers. Raises OSError when a change cannot be kept.
+        """
+        wanted = sorted(set(names))
+        known = self._known()
+        if not wanted:
+            return {}
+        found = {**{name: known[name] for name in wanted if name in known}, **self._answers(wanted)}
+        if found != known:
+            fresh = self._path.with_name(f".{FILE}.{os.getpid()}")
+            fresh.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+            fresh.replace(self._path)
+        return found
+
+    def _answers(self, names: list[str]) -> dict[str, tuple[str, ...]]:
+        pool = ThreadPoolExecutor(min(_AT_ONCE, len(names)))
+        asked = {pool.submit(self._ask, name): name for name in names}
+        done, _ = wait(asked, _ASK_S)
+        pool.shutdown(wait=False, cancel_futures=True)
+        return {asked[one]: one.result() for one in asked if one in done and one.result()}
+
+    def _known(self) -> dict[str, tuple[str, ...]]:
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, tuple[str, ...]])
+        return {}
