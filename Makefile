@@ -42,12 +42,15 @@ $(INSTALL_STAMP): $(VENV_STAMP) pyproject.toml tools/develop.py
 
 # Not through maturin: it gives PyO3 another environment than `cargo test` and `cargo clippy` do,
 # and cargo would build PyO3 again on each turn. What users get is built by maturin: `make wheel`.
+# As old as the beginning of its build: what was edited since then is newer, and built next time.
 $(EXTENSION): $(RUST_SOURCES)
 	@tools/preflight
 	@echo "build: the extension"
-	cargo build --locked --package hg-py
 	@mkdir -p build
+	@touch build/extension.begun
+	cargo build --locked --package hg-py
 	@cp $(TARGET_DIR)/debug/lib_core.so build/extension
+	@touch -r build/extension.begun build/extension
 	@mv build/extension $@
 
 .PHONY: run

@@ -3,10 +3,13 @@
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
 from running_node import RunningNode, Upstream, config, get
 from waiting import DEADLINE_S, until
+
+from headgate.cli import calls
 
 NO_CONTROL = """
 import os, sys
@@ -109,3 +112,49 @@ def test_status_says_how_it_is(folder: Path, port: int, one: Upstream) -> None:
     done = node.command("status")
     assert done.returncode == 1
     assert "no node runs" in done.stderr
+
+
+def test_a_supervisor_killed_in_a_drain_leaves_nothing_that_harms_the_next_one(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    """The data plane that drains on removes its own socket and not that of its successor."""
+    first = RunningNode(folder, config(port, one.address)).until_ready()
+    left = first.data_plane()[1]
+    slow = threading.Thread(target=get, args=(port, "/slow"))
+    slow.start()
+    assert one.waiting.wait(DEADLINE_S)
+    first.process.send_signal(signal.SIGTERM)
+    until(lambda: not listens(port), "the end of listening")
+    first.process.kill()
+    first.process.wait()
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        assert alive(left)
+        one.release.set()
+        slow.join()
+        until(lambda: not alive(left), "the end of the data plane that was left")
+        plane = calls.supervisor(node.state, "status")["dataplane"]
+        assert isinstance(plane, dict)
+        assert Path(plane["grpc_socket"]).is_socket()
+        node.write(config(port, two.address))
+        assert node.admin("POST", "/reload")[0] == 200
+        assert get(port) == (200, b"two")
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_reload_waits_for_the_next_control_process(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        for upstream in (two, one, two):
+            control = node.status()["control"]
+            assert isinstance(control, dict)
+            node.write(config(port, upstream.address))
+            os.kill(control["pid"], signal.SIGKILL)
+            done = node.command("reload")
+            assert done.returncode == 0, done.stderr
+            assert get(port) == (200, upstream.name.encode())

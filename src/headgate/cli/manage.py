@@ -17,12 +17,25 @@ _LOOK_S = 0.05
 
 def reload(state_dir: Path) -> ReloadResult:
     """Has the config read and served; how that ended. Raises calls.NoNodeError."""
-    answer = calls.call(state_dir, "POST", "/reload")
+    answer = _once_it_answers(state_dir, "POST", "/reload")
     try:
         return msgspec.json.decode(answer.body, type=ReloadResult)
     except msgspec.MsgspecError:
         text = answer.body.decode(errors="replace").strip()
         return ReloadResult(outcome=Outcome.FAILED, error=f"HTTP {answer.status}: {text}")
+
+
+def _once_it_answers(state_dir: Path, method: str, path: str) -> calls.Answer:
+    """An answer of the control process, also of the next one while this one is being replaced."""
+    deadline = time.monotonic() + _CONTROL_S
+    while True:
+        try:
+            return calls.call(state_dir, method, path)
+        except calls.NoNodeError:
+            calls.supervisor(state_dir, "status")  # without a node there is nothing to wait for
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_S)
 
 
 def drain(state_dir: Path, *, wait: bool) -> str | None:

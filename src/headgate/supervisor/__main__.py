@@ -51,6 +51,7 @@ def main() -> int:
         last_good=remembered(options["state_dir"]) if has_data_plane else None,
         has_data_plane=has_data_plane,
         control_grace_s=options["control_grace_s"],
+        run=os.urandom(3).hex(),
     )
     machine = Machine(settings, os.urandom(32), options.get("workers"))
     driver = Driver(machine, Listeners(machine.state.workers), _data_plane, options["control"])

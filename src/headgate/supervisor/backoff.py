@@ -6,7 +6,7 @@ from __future__ import annotations
 class Backoff:
     """At once the first time, then `base_s` doubling up to `max_s`.
 
-    A child that lived for `calm_s` seconds clears the record.
+    A child that lived for `calm_s` seconds, or that did its work, clears the record.
     """
 
     def __init__(self, base_s: float, max_s: float, calm_s: float) -> None:
@@ -24,6 +24,10 @@ class Backoff:
     def started(self, now: float) -> None:
         """The child was started at `now` (monotonic seconds)."""
         self._started = now
+
+    def worked(self) -> None:
+        """The child does its work: it is not one that cannot start."""
+        self._failures = 0
 
     def died(self, now: float) -> float:
         """The child died at `now`: seconds to wait before the next start, 0 for at once."""

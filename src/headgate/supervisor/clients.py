@@ -75,6 +75,7 @@ def said(state: State, client: int, message: Message) -> None:
 
 def ready(state: State) -> None:
     """A config is served: systemd may start what stands on us."""
+    state.control_backoff.worked()
     state.timer("fallback", None)
     if not state.config_was_applied:
         state.config_was_applied = True

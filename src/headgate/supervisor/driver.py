@@ -156,7 +156,8 @@ class Driver:
             if channel is not None:  # what it said before it ended counts
                 self._read_plane(generation, channel)
             self._drop_plane(generation)
-            self._remove(f"dp-{generation}.sock")
+            path = self._machine.state.settings.grpc_socket(generation)
+            self._remove(os.path.basename(path))
             self._happened(ev.DataPlaneExited(generation, status))
         if self._control_pid is not None:
             status = _status_of(self._control_pid)

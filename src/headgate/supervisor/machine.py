@@ -8,7 +8,7 @@ Data planes (`Plane.state`):
 | starting | says `ready`       | ready    | send the sockets of every open address           |
 | starting | exits              | (gone)   | another after a backoff; successor: upgrade fails|
 | starting | exits, 3rd of 3    | (gone)   | quit with 1: none was ever ready                 |
-| ready    | exits              | (gone)   | another at once, then with backoff; counted      |
+| ready    | exits              | (gone)   | another at once; counted                         |
 | ready    | successor took all | leaving  | send `handoff`                                   |
 | ready    | drain              | ready    | send `drain`                                     |
 | leaving  | exits              | (gone)   |                                                  |

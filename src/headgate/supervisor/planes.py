@@ -123,6 +123,7 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
     if plane.generation == state.successor:
         jobs.successor_ready(state)
         return
+    state.plane_backoff.worked()
     clients.broadcast(state, {"event": "dataplane", **(clients.dataplane(state) or {})})
     jobs.plane_ready(state)
 

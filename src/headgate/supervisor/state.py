@@ -38,7 +38,8 @@ class Settings:
     `cpus` may be used by us; `default_workers` is how many workers fit them and the CPU quota;
     `last_good` the addresses (with backlogs) that were open when the node ran last. Without
     `has_data_plane` another program serves the traffic (nginx) and the control process drives it.
-    `control_grace_s` is what the control process has from SIGTERM to SIGKILL.
+    `control_grace_s` is what the control process has from SIGTERM to SIGKILL. `run` is unlike that
+    of every supervisor before: a data plane that one of them left behind removes its own socket.
     """
 
     state_dir: str
@@ -48,10 +49,12 @@ class Settings:
     last_good: dict[str, int] | None = None
     has_data_plane: bool = True
     control_grace_s: float = CONTROL_GRACE_S
+    run: str = ""
 
     def grpc_socket(self, generation: int) -> str:
         """The path of a data plane's gRPC socket."""
-        return f"{self.state_dir}/dp-{generation}.sock"
+        run = f"{self.run}-" if self.run else ""
+        return f"{self.state_dir}/dp-{run}{generation}.sock"
 
 
 class Plane:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_NODE = "default"
 MAX_SOCKET_PATH = 107  # sun_path less its NUL, unix(7)
 _LISTENING = "listening.json"
-_LONGEST_SOCKET = "supervisor.sock"
+_LONGEST_SOCKET = "dp-000000-1000000.sock"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _MAX_NAME = 32
 

@@ -25,7 +25,7 @@ from headgate.supervisor.listeners import Listeners
 from headgate.supervisor.machine import Machine
 from headgate.supervisor.state import Settings
 state_dir, plane, control = sys.argv[2:]
-machine = Machine(Settings(state_dir, [0], 2), bytes(32))
+machine = Machine(Settings(state_dir, [0], 2, run="abc"), bytes(32))
 sys.exit(Driver(machine, Listeners(2), lambda: json.loads(plane), json.loads(control)).run())
 """
 
@@ -120,7 +120,7 @@ def test_a_dead_data_plane_loses_no_connection_that_waits_to_be_accepted(
 
 def test_what_a_killed_data_plane_leaves_behind_is_removed(node: Node) -> None:
     until(lambda: node.generation() == 1)
-    left = node.state_dir / "dp-1.sock"
+    left = node.state_dir / "dp-abc-1.sock"
     left.touch()
     os.kill(node.plane_pid(), signal.SIGKILL)
     until(lambda: node.generation() == 2)

@@ -178,6 +178,25 @@ def test_a_data_plane_that_keeps_dying_is_restarted_ever_more_slowly(node: Node)
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
+def test_a_data_plane_that_served_is_replaced_at_once_however_often_it_is_killed(
+    node: Node,
+) -> None:
+    node.serve()
+    for generation in range(1, 31):
+        assert spawned(node.handle(ev.DataPlaneExited(generation, -9))) == [generation + 1]
+        node.plane_says(generation + 1, "ready", pid=11)
+
+
+def test_a_control_process_that_served_is_replaced_at_once_however_often_it_is_killed(
+    node: Node,
+) -> None:
+    node.serve()
+    for _ in range(30):
+        node.ask("control_ready")
+        commands = node.handle(ev.ControlExited(-9))
+        assert any(isinstance(command, cmd.SpawnControl) for command in commands)
+
+
 def test_a_data_plane_that_never_comes_up_ends_the_node(node: Node) -> None:
     node.handle(ev.Begin())
     node.handle(ev.DataPlaneExited(1, 1))

@@ -25,6 +25,7 @@ from headgate.supervisor import (
 )
 from headgate.supervisor.backoff import Backoff
 from headgate.supervisor.channel import LineChannel, PacketChannel, decode, encode
+from headgate.supervisor.state import Settings
 
 
 @pytest.mark.parametrize("module", [cpus, holder, listeners, planes, statedir, tickets])
@@ -211,3 +212,9 @@ def test_lines_below_the_level_are_left_out(capfd: pytest.CaptureFixture[str]) -
     logs.set_level("info")
     logs.write("info", "loud", {"a": 1})
     assert [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines()] == ["loud"]
+
+
+def test_two_runs_never_name_a_socket_alike() -> None:
+    one, other = (Settings("/state", [0], 1, run=run) for run in ("a1", "b2"))
+    assert one.grpc_socket(1) == "/state/dp-a1-1.sock"
+    assert {one.grpc_socket(n) for n in (1, 2)}.isdisjoint(other.grpc_socket(n) for n in (1, 2))
