@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from peers import peer
+from peers import peer, unavailable
 from running_node import RunningNode, config
 from waiting import DEADLINE_S
 
@@ -117,7 +117,7 @@ def _traced(strace: Path, thread: int, output: Path) -> Iterator["Counter[str]"]
         said = tracer.stderr.readline()
         if "attached" not in said:
             tracer.kill()
-            pytest.skip(f"strace may not attach here: {said.strip()}")
+            unavailable(f"strace may not attach here: {said.strip()}")
         try:
             yield calls
         finally:

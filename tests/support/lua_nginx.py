@@ -1,24 +1,19 @@
 """The real nginx with the Lua balancer, for tests that take it, and upstreams for it."""
 
 import contextlib
-import os
 import socket
 import ssl
 
-import pytest
 from nginx_engine import capabilities
+from peers import unavailable
 
 from headgate.engines.nginx.render.lua import CAPABILITY
 
 
 def takes_lua() -> None:
     """Skips the test by name, or fails in CI, where nginx has no Lua balancer."""
-    if capabilities().has(CAPABILITY):
-        return
-    reason = "nginx has no Lua balancer: sudo make system-deps"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    if not capabilities().has(CAPABILITY):
+        unavailable("nginx has no Lua balancer: sudo make system-deps")
 
 
 def answer_all(server: socket.socket, body: bytes, tls: ssl.SSLContext | None = None) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
-import pytest
+from peers import unavailable
 from ports import free_port
 from running_node import get
 from waiting import DEADLINE_S, until
@@ -57,25 +57,29 @@ def takes_namespaces() -> None:
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
     if missing:
-        pytest.skip(f"{missing[0]} is missing (util-linux)")
+        unavailable(f"{missing[0]} is missing (util-linux)")
     unshare = shutil.which("unshare", path=path) or "/usr/bin/unshare"
     tried = subprocess.run([unshare, "--mount", "true"], capture_output=True, check=False)
     if os.geteuid() != 0 or tried.returncode != 0:
-        pytest.skip("namespaces take root (CAP_SYS_ADMIN)")
+        unavailable("namespaces take root (CAP_SYS_ADMIN)")
 
 
 def python_for_all() -> tuple[str, str]:
     """An interpreter every user may run, and its PYTHONPATH; skipped by name without one."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for candidate in (os.path.realpath(sys.executable), f"/usr/bin/python{version}"):
-        # The shell has lost root's capabilities by the time it looks for the interpreter.
-        asked = ["/bin/sh", "-c", f"exec {candidate} -c ''"]
-        command = [shutil.which("setpriv") or "setpriv", *as_user(WEB), "--", *asked]
-        tried = subprocess.run(command, capture_output=True, check=False)
-        if tried.returncode == 0:
-            packages = Path(sys.prefix) / "lib" / f"python{version}" / "site-packages"
-            return candidate, f"{ROOT / 'src'}:{packages}"
-    pytest.skip("no Python here that other users may run")
+    known = (os.path.realpath(sys.executable), f"/usr/bin/python{version}")
+    found = next(filter(_runs_for_all, known), None)
+    if found is None:
+        unavailable("no Python here that other users may run")
+    packages = Path(sys.prefix) / "lib" / f"python{version}" / "site-packages"
+    return found, f"{ROOT / 'src'}:{packages}"
+
+
+def _runs_for_all(python: str) -> bool:
+    # The shell has lost root's capabilities by the time it looks for the interpreter.
+    asked = ["/bin/sh", "-c", f"exec {python} -c ''"]
+    command = [shutil.which("setpriv") or "setpriv", *as_user(WEB), "--", *asked]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def container_root(folder: Path, binary: Path, shared: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from nginx_alive import AliveNginx
+from peers import unavailable
 from waiting import until
 
 from headgate.engines.nginx.capabilities import Binary, probe
@@ -123,7 +124,7 @@ def test_a_test_as_root_has_few_rights_and_a_tree_of_its_own(alive: AliveNginx) 
 def test_a_test_reaches_no_socket_of_the_host_by_its_path(alive: AliveNginx) -> None:
     python = shutil.which("python3", path=os.defpath)
     if python is None:
-        pytest.skip("no system Python to connect with")
+        unavailable("no system Python to connect with")
     script = f"import socket; socket.socket(socket.AF_UNIX).connect('{alive.socket}')"
     ran = alive.instance.sandbox().run([[python, "-c", script]]).results[0]
     assert "PermissionError" in ran.said
@@ -192,7 +193,7 @@ def test_only_modules_of_the_binarys_own_folders_may_be_loaded(
 ) -> None:
     known = probe(Binary(str(binary))).modules
     if not known:
-        pytest.skip("this nginx has no dynamic modules")
+        unavailable("this nginx has no dynamic modules")
     assert alive.instance.may_load(known[0].path)
     brought = alive.folder / Path(known[0].path).name
     brought.write_bytes(Path(known[0].path).read_bytes())

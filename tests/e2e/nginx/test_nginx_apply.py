@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from peers import unavailable
 from ports import free_port
 from real_nginx import Client, RealNginx, foreign_listener
 from waiting import DEADLINE_S, until
@@ -254,12 +255,12 @@ class TestFullDisk:
     @pytest.fixture
     def small(self, folder: Path) -> Iterator[RealNginx]:
         if os.geteuid() != 0:
-            pytest.skip("mounting a small disk takes root")
+            unavailable("mounting a small disk takes root")
         done = subprocess.run(
             ["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False
         )
         if done.returncode != 0:
-            pytest.skip("no tmpfs can be mounted here")
+            unavailable("no tmpfs can be mounted here")
         try:
             with RealNginx(folder) as nginx:
                 nginx.must_apply()

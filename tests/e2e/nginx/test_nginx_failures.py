@@ -4,7 +4,9 @@ A client asks on fresh connections all the time. Where nginx itself has an outag
 at their start), what is lost is what nginx loses until it is undone; everywhere else nothing is.
 """
 
+import base64
 import hashlib
+import http.client
 import math
 import socket
 import ssl
@@ -16,7 +18,7 @@ import pytest
 from ports import free_port
 from real_nginx import SITE, Client, RealNginx, foreign_listener
 from tls_authority import Authority
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.apply.results import Applied, Rejected
 from headgate.engines.nginx.releases.names import ReleaseName
@@ -288,10 +290,29 @@ def test_a_password_file_that_is_missing_is_found(nginx: RealNginx) -> None:
     assert_untouched(nginx, result)
 
 
+def asked_as(port: int, credentials: str | None) -> int:
+    """The status of a request with these credentials (`NAME:PASSWORD`)."""
+    headers = {"host": "site.example"}
+    if credentials is not None:
+        headers["authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+    try:
+        connection.request("GET", "/", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_a_password_file_in_the_release_can_be_read_by_workers(nginx: RealNginx) -> None:
     port = free_port()
-    http = f'server {{ listen 127.0.0.1:{port}; auth_basic "r"; auth_basic_user_file htpasswd/a; }}'
+    http = (
+        f'server {{ listen 127.0.0.1:{port}; auth_basic "r"; auth_basic_user_file htpasswd/a;'
+        " location / { try_files /none =418; } }"
+    )
     nginx.must_apply(http=http, files={"htpasswd/a": b"ann:{PLAIN}secret\n"})
+    assert asked_as(port, "ann:secret") == 418  # let in: a worker has read the file
+    assert asked_as(port, "ann:wrong") == 401
+    assert asked_as(port, None) == 401
 
 
 def test_a_server_name_that_is_taken_is_found(nginx: RealNginx) -> None:

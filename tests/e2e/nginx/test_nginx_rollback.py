@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from peers import unavailable
 from ports import free_port
 from real_nginx import RealNginx
 from running_node import HEADGATE
@@ -127,7 +128,7 @@ def status(port: int, user: str) -> int:
     """The status of a request with basic auth over TLS."""
     curl = shutil.which("curl")
     if curl is None:
-        pytest.skip("curl is missing")
+        unavailable("curl is missing")
     code = base64.b64encode(user.encode()).decode()
     done = subprocess.run(
         [

@@ -12,6 +12,7 @@ from nginx_container import (
     bounded,
     takes_namespaces,
 )
+from peers import unavailable
 from waiting import until
 
 from headgate.engines.nginx.instance import NginxInstance, Place
@@ -134,7 +135,7 @@ def test_the_uid_of_a_master_without_root_is_enough_for_everything(
         nginx.write("two")
         seen = nginx.agent(*as_user(WEB))
         if "chroot" in str(seen["test"]):
-            pytest.skip("user namespaces are not allowed here")
+            unavailable("user namespaces are not allowed here")
         until(lambda: nginx.body() == "two", "the reload")
         assert seen["isolation"] == "fence"
         assert seen["test"] == {"ok": True, "problems": [], "warnings": []}

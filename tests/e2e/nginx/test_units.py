@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from nginx_alive import AliveNginx
+from peers import unavailable
 
 from headgate.engines.nginx.instance import NginxInstance, NotStartedError, Place
 
@@ -18,7 +19,7 @@ STOCK = Path("/lib/systemd/system/nginx.service")
 def test_systemd_understands_the_units_with_their_drop_ins(folder: Path, unit: str) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None or not STOCK.exists():
-        pytest.skip("systemd-analyze or the nginx package's unit is missing")
+        unavailable("systemd-analyze or the nginx package's unit is missing")
     shutil.copytree(UNITS, folder / "units")
     shutil.copy(STOCK, folder / "units" / "nginx.service")
     done = subprocess.run(

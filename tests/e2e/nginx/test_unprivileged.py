@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from nginx_alive import AliveNginx
 from nginx_container import WEB, as_user, run_agent, takes_namespaces
+from peers import unavailable
 from waiting import until
 
 
@@ -53,7 +54,7 @@ def test_a_low_port_is_tested_with_the_right_to_bind_it_and_noted_without(
     alive: AliveNginx,
 ) -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81:
-        pytest.skip("every user may bind low ports here")
+        unavailable("every user may bind low ports here")
     alive.write("two", "server { listen 127.0.0.77:81; }")
     without = run_agent(alive.place, *as_user(WEB))["test"]
     assert isinstance(without, dict)

@@ -99,6 +99,8 @@ def test_a_binary_that_does_not_serve_is_undone_and_the_old_one_serves_on(
     assert copied.body() == "one"
     assert Path(str(copied.place.pid_path)).read_text().strip() == str(before and before.pid)
     assert all("RemoteDisconnected" in one or "ConnectionReset" in one for one in load.failures)
+    # Each of two clients may come to both of the new workers as these are sent away.
+    assert len(load.failures) <= 4
     assert before is not None
     assert answers_from(copied, before)
 

@@ -13,6 +13,7 @@ from waiting import until_async
 
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.engine import NativeEngine
+from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import AddressError, BusyError, DataPlane
 from headgate.node.pipeline import Pipeline
@@ -70,6 +71,7 @@ class FakeOurs:
 
     wrong: list[Objection] = field(default_factory=list)
     committed: int = 0
+    abandoned: int = 0
 
     def prepare(self, settings: NodeSettings) -> list[Objection]:
         return self.wrong
@@ -78,7 +80,7 @@ class FakeOurs:
         self.committed += 1
 
     def abandon(self) -> None:
-        pass
+        self.abandoned += 1
 
 
 class Stage:
@@ -286,5 +288,47 @@ def test_a_data_plane_that_leaves_in_an_upgrade_does_not_refuse_a_config(
         await stage.announce(2)
         assert (await waiting).outcome is Outcome.APPLIED
         assert stage.service.digest == stage.source.found.plan.digest.hex()
+
+    play(body)
+
+
+def test_what_was_prepared_for_a_refused_config_is_given_up(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        stage.service.refuse = "app"
+        assert (await stage.pipeline.reload("start")).outcome is Outcome.REFUSED
+        assert (stage.ours.committed, stage.ours.abandoned) == (0, 1)
+
+    play(body)
+
+
+def test_what_was_prepared_is_given_up_when_the_engine_goes_away(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        async def gone(_candidate: Candidate) -> Verdict:
+            raise EngineUnavailableError("gone")
+
+        stage.serving.serve = gone  # type: ignore[assignment,method-assign]
+        result = await stage.pipeline.reload("start")
+        assert (result.outcome, result.error) == (Outcome.FAILED, "gone")
+        assert (stage.ours.committed, stage.ours.abandoned) == (0, 1)
+
+    play(body)
+
+
+def test_the_last_success_is_the_last_config_that_was_found_and_served(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        assert stage.pipeline.last_success_at == 0.0
+        first = await stage.pipeline.reload("start")
+        assert stage.pipeline.last_success_at == first.at > 0.0
+        stage.source.found = Rejected(())
+        assert not (await stage.pipeline.reload("request")).is_ok
+        assert stage.pipeline.last_success_at == first.at
+        stage.source.found = candidate("127.0.0.1:80")
+        again = await stage.pipeline.reload("request")
+        assert again.outcome is Outcome.UNCHANGED
+        assert stage.pipeline.last_success_at == again.at > first.at
 
     play(body)

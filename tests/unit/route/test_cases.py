@@ -59,6 +59,18 @@ def test_a_failure_says_what_it_got_and_why(tmp_path: Path) -> None:
     ]
 
 
+def test_an_upstream_without_weight_gets_nothing(tmp_path: Path) -> None:
+    config = CONFIG.replace('upstream = "next", weight = 1', 'upstream = "next", weight = 0')
+    (tmp_path / "off.toml").write_text(config)
+    cases = GOOD.replace("c.toml", "off.toml")
+    code, out, _ = ran(tmp_path, cases)
+    assert code == 1
+    assert out.splitlines()[1:] == [
+        '  upstream: expected "next", got "api"',
+        "3 of 4 as expected",
+    ]
+
+
 def test_json_has_every_case(tmp_path: Path) -> None:
     case = '[[cases]]\nrequest = "GET http://api.example.com/v1"\nexpect = { status = 301 }\n'
     code, out, _ = ran(tmp_path, GOOD + case, "json")

@@ -77,6 +77,17 @@ def test_what_a_middleware_does_to_a_request_is_part_of_where_it_goes(tmp_path: 
     assert (move.before, move.after) == ("api: api /status", "api: api /status as other")
 
 
+def test_a_named_middleware_alone_moves_the_requests_of_its_routes(tmp_path: Path) -> None:
+    new = CONFIG.replace(
+        'response_headers = { set = { strict-transport-security = "max-age=1" } }',
+        'rewrite = { host = "other" }',
+    )
+    found, _ = ran(tmp_path, new, OURS % ("api.example.com", "/status"))
+    assert [(one.kind, one.name) for one in found.objects] == [("middleware", "hsts")]
+    assert found.requests is not None
+    assert [move.after for move in found.requests.moves] == ["api: api /status as other"]
+
+
 def test_a_secret_that_changes_is_a_change_but_never_shown(tmp_path: Path) -> None:
     edits = '\n[middlewares.key]\nrequest_headers = { set = { a = { file = "%s" } } }\n'
     shown = io.StringIO()

@@ -9,7 +9,8 @@ def test_a_program_that_is_there_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)]
+    ("ci", "outcome"),
+    [("", pytest.skip.Exception), ("true", pytest.fail.Exception)],  # noqa: TID251
 )
 def test_a_missing_one_skips_by_name_and_fails_in_ci(
     monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]

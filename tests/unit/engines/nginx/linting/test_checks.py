@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 from nginx_trees import tree_of, tree_of_http
-from peers import peer
+from peers import peer, unavailable
 
 from headgate.engines.nginx.linting import regexes
 from headgate.engines.nginx.linting.lint import lint
@@ -148,7 +148,7 @@ def test_debians_stock_config_has_its_two_weaknesses_only() -> None:
     peer("nginx")
     entry = "/etc/nginx/nginx.conf"
     if not Path(entry).exists():
-        pytest.skip("no stock config is installed")
+        unavailable("no stock config is installed")
     tree = load(entry, RootedFiles())
     assert _ids(tree) <= {"version_disclosure", "weak_ssl_tls"}
 
