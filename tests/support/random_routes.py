@@ -35,8 +35,13 @@ PATTERNS = ("[0-9]+", "o.e", "[^a]*", "(?:x|one)\\s?.*", "5\\d%", "a\\+b")
 NETWORKS = ("192.0.2.0/24", "192.0.2.7/32", "2001:db8::/32", "0.0.0.0/0")
 CLIENTS = ("192.0.2.7", "192.0.2.9", "198.51.100.1", "2001:db8::5", "2001:db9::1")
 METHODS = ("GET", "POST", "PUT", "PURGE")
+ODD_METHODS = ("TRACE", "get", "A_B", "M-SEARCH")
 PARAMETERS = ("q", "x y", "Q", "a[]")
 HEADERS = ("x-a", "x-tenant")
+ODD = 0.04
+"""The share of requests with an odd method, and of those with odd bytes in the target."""
+FORWARDED = 0.4
+"""The share of routes that forward, where there is an upstream."""
 
 
 class Asked(NamedTuple):
@@ -61,8 +66,12 @@ def path(random: Random) -> str:
     return "".join("/" + random.choice(SEGMENTS) for _ in range(random.randint(0, 3))) or "/"
 
 
-def config(random: Random, address: str, routes: int) -> str:
-    """A config with so many routes on one listener that believes loopback peers."""
+def config(random: Random, address: str, routes: int, echo: str = "") -> str:
+    """A config with so many routes on one listener that believes loopback peers.
+
+    With the address of an echoing upstream some routes forward to it, half of them the raw path;
+    these name themselves in `x-route`.
+    """
     found = [
         f'[listeners.web]\naddress = "{address}"\ndefault = true\n'
         'client_ip = { trusted = ["127.0.0.0/8"] }\n'
@@ -70,12 +79,19 @@ def config(random: Random, address: str, routes: int) -> str:
     for number in range(routes):
         name = f"r{number}"
         hosts = random.sample(HOSTS, random.choice((1, 1, 2)))
+        action = f'respond = {{ body = "{name}" }}'
+        if echo and random.random() < FORWARDED:
+            how = random.choice(("raw", "normalised"))
+            edits = f'{{ request_headers = {{ set = {{ x-route = "{name}" }} }} }}'
+            action = f'upstream = "echo"\nforward_path = "{how}"\nmiddlewares = [{edits}]'
         matches = ", ".join(_match(random) for _ in range(random.choice((0, 1, 1, 1, 2, 3))))
         found.append(
             f"[routes.{name}]\nhosts = {_list(hosts)}\nmatch = [{matches}]\n"
             f"priority = {random.choice((0, 0, 0, 0, 0, 1, -1))}\n"
-            f'respond = {{ body = "{name}" }}\n'
+            f"{action}\n"
         )
+    if echo:
+        found.append(f'[upstreams.echo]\nendpoints = ["{echo}"]\n')
     return "\n".join(found)
 
 
@@ -127,9 +143,15 @@ def request(random: Random) -> Asked:
         for name in HEADERS
         if random.random() < 0.5
     ]
+    target = _mutated(random, path(random))
+    while not target.startswith("/"):  # what is no path at all is not what is asked about here
+        target = _mutated(random, path(random))
+    target += _query(random)
+    if random.random() < ODD:
+        target += random.choice(("?é", "&é=1", "#", "?x#y", "?[", "?|"))
     return Asked(
-        method=random.choice(METHODS),
-        target=_mutated(random, path(random)) + _query(random),
+        method=random.choice(ODD_METHODS if random.random() < ODD else METHODS),
+        target=target,
         host=random.choice(ASKED) + random.choice(("", "", ".", ":80", ":8080")),
         headers=tuple(headers),
         client=random.choice(CLIENTS),

@@ -10,7 +10,7 @@ from headgate._core._core import (
     PlanError,
     Router,
     TextError,
-    admitted,
+    TlsListeners,
     alike,
     buckets,
     change_messages,
@@ -19,6 +19,7 @@ from headgate._core._core import (
     normalise_path,
     parse_text,
     plan_check,
+    request_head,
 )
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "PlanError",
     "Router",
     "TextError",
-    "admitted",
+    "TlsListeners",
     "alike",
     "buckets",
     "change_messages",
@@ -37,4 +38,5 @@ __all__ = [
     "normalise_path",
     "parse_text",
     "plan_check",
+    "request_head",
 ]

@@ -126,18 +126,34 @@ def alike(
 def is_client_claim(name: str) -> bool:
     """Whether a header of that name, in any case, tells who the client is."""
 
-def admitted(
-    peer: str,
-    lines: Sequence[tuple[str, str]],
-    trusted: Sequence[str],
-    header: str,
-    underscores: bool,
-) -> tuple[str, list[bool]]:
-    """What a listener takes of a request from `peer`.
+class HeadRules(Protocol):
+    """A listener's rules for request heads: any object with these attributes."""
 
-    Gives the client's address, and for each line whether it is taken. `trusted` are networks;
-    `header` is the one that names the client, empty for `x-forwarded-for`. Raises `ValueError` for
-    what is no address, no network or no line of a header.
+    @property
+    def trusted(self) -> Sequence[str]:
+        """Networks of peers that are believed."""
+
+    @property
+    def header(self) -> str:
+        """The one that names the client; empty for `x-forwarded-for`."""
+
+    @property
+    def underscores(self) -> bool: ...
+    @property
+    def head_bytes(self) -> int: ...
+    @property
+    def header_count(self) -> int: ...
+
+HeadParts: TypeAlias = tuple[str, str, str | None, str, int | None, list[bool]]
+"""The client's address, path and query as sent, host, port, and which lines were taken."""
+
+def request_head(
+    peer: str, method: str, target: str, lines: Sequence[tuple[str, str]], rules: HeadRules
+) -> HeadParts | tuple[int, str]:
+    """What a listener makes of the head of a request, by the parser of the data plane.
+
+    `lines` are the header lines as sent, Host among them. Gives (status, why) when the request is
+    refused before it is routed. Raises `ValueError` for a peer that is no address.
     """
 
 # plan.rs
@@ -234,3 +250,20 @@ def check_tls(
     `objects` are (kind, name, canonical bytes), `blobs` are by sha256 in hex. Warnings are
     certificates outside their time; there are none beside errors.
     """
+
+@final
+class TlsListeners:
+    """The TLS of a plan's listeners: what a client gets before its request is looked at."""
+
+    def __new__(
+        cls, objects: Sequence[tuple[str, str, bytes]], blobs: Mapping[str, bytes]
+    ) -> TlsListeners:
+        """Of what `check_tls` takes; raises `PlanError` for what it calls errors."""
+
+    def answer(
+        self, listener: str, sni: str | None, host: str
+    ) -> Literal["alert", "misdirected", "served"]:
+        """What becomes of a client that asks for the name `sni` and then for `host`.
+
+        `alert` ends the handshake, `misdirected` is 421. Hosts in lower case, without port.
+        """

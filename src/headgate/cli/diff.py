@@ -96,7 +96,11 @@ def diff(  # noqa: PLR0913 - what the command takes
     for path in (old, new):
         loaded = load([path], DiskFiles(), env)
         try:
-            routing = Routing(loaded.plan, loaded.secrets) if loaded.plan is not None else None
+            routing = (
+                Routing(loaded.plan, loaded.secrets, loaded.blobs)
+                if loaded.plan is not None
+                else None
+            )
         except PlanError as error:
             errors.write(render_text(refusals(loaded, error)))
             return BAD_CONFIG

@@ -83,7 +83,7 @@ def explain(
         errors.write(render_text(loaded.errors))
         return BAD_CONFIG
     try:
-        routing = Routing(loaded.plan)
+        routing = Routing(loaded.plan, loaded.secrets, loaded.blobs)
         request = routing.request(asked)
         found = explanation.explain(routing, request, explanation.places(loaded))
     except PlanError as error:
@@ -134,7 +134,7 @@ def text(found: Explanation) -> Iterator[str]:
     """The lines of an explanation."""
     yield f"{found.method} {found.url}  on listener {found.listener}"
     if found.refused:
-        yield f"refused with 400: {found.refused}"
+        yield refusal(found)
         return
     if found.dropped:
         yield f"header lines that are dropped: {', '.join(found.dropped)}"
@@ -149,6 +149,13 @@ def text(found: Explanation) -> Iterator[str]:
         yield "close:"
         for miss in found.near:
             yield from _near(miss, found.won)
+
+
+def refusal(found: Explanation) -> str:
+    """How a request that is not routed ends."""
+    if found.refused_status == 0:
+        return f"no answer: {found.refused}"
+    return f"refused with {found.refused_status}: {found.refused}"
 
 
 def _won(won: Won) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Final, Literal, TextIO
 import msgspec
 
 from headgate._core import PlanError
-from headgate.cli.explain import question
+from headgate.cli.explain import question, refusal
 from headgate.cli.run import has_environment_config
 from headgate.cli.suite import BadSuiteError, Expect, SuiteFile, read
 from headgate.compile.explanation import Explanation, Locate, explain, places
@@ -88,7 +88,7 @@ def test(
         errors.write(render_text(loaded.errors))
         return BAD_CONFIG
     try:
-        report = run(suite, Routing(loaded.plan, loaded.secrets), places(loaded))
+        report = run(suite, Routing(loaded.plan, loaded.secrets, loaded.blobs), places(loaded))
     except PlanError as error:
         errors.write(render_text(refusals(loaded, error)))
         return BAD_CONFIG
@@ -178,7 +178,7 @@ def text(report: Report) -> Iterator[str]:
 def _why(expected: str, found: Explanation) -> Iterator[str]:
     """What keeps the expected route from taking the request, what makes the other take it."""
     if found.refused:
-        yield f"refused with 400: {found.refused}"
+        yield refusal(found)
     miss = next((m for m in found.near if m.route == expected), None)
     for condition in miss.failed if miss else ():
         yield f"{expected}: {condition.text}  {condition.place}"

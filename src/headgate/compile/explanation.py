@@ -7,7 +7,7 @@ import msgspec
 
 from headgate._core import normalise_path
 from headgate.compile.loaded import Loaded
-from headgate.compile.routing import Request, Routing
+from headgate.compile.routing import Refusal, Request, Routing
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.middleware import Middleware, MiddlewareUse
@@ -113,7 +113,8 @@ class Won(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """The whole answer. `host` is the host whose routes were looked at; no `won` means 404.
 
-    `refused` says why a request gets 400 before it is routed; then there is nothing else. `client`
+    `refused` says why a request is refused before it is routed, `refused_status` with what: 0 = the
+    connection ends without an answer. Then there is nothing else. `client`
     is the client's address, `dropped` the header lines that the listener does not take.
     """
 
@@ -123,6 +124,7 @@ class Explanation(msgspec.Struct, frozen=True):
     path: str = ""
     host: str | None = None
     refused: str = ""
+    refused_status: int = 0
     won: Won | None = None
     near: list[NearMiss] = []
     client: str = ""
@@ -132,7 +134,7 @@ class Explanation(msgspec.Struct, frozen=True):
     def status(self) -> int | None:
         """The status of the answer as far as headgate makes it; None when it is forwarded."""
         if self.refused:
-            return 400
+            return self.refused_status or None
         if self.won is None:
             return 404
         return self.won.outcome.status or None
@@ -157,9 +159,9 @@ def explain(
         client=request.client,
         dropped=request.dropped,
     )
-    refused = _refused(request.path)
-    if refused:
-        return msgspec.structs.replace(asked, refused=refused)
+    refusal = request.refusal or _refused(request.path)
+    if refusal is not None:
+        return msgspec.structs.replace(asked, refused=refusal.detail, refused_status=refusal.status)
     found = _DECODER.decode(routing.router.explain(request))
     won = found.won and _completed(found.won, routing.plan, locate, states)
     near = [_placed(miss, locate) for miss in found.near]
@@ -267,12 +269,12 @@ def _balance(upstream: Upstream) -> str:
     return "ring_hash" if balance.ring_hash is not None else "maglev"
 
 
-def _refused(path: str) -> str:
-    """Why a path gets 400; empty when it does not."""
+def _refused(path: str) -> Refusal | None:
+    """Why a path gets 400; None when it does not."""
     if path == "*":
-        return ""
+        return None
     try:
         normalise_path(path)
     except ValueError as error:
-        return str(error)
-    return ""
+        return Refusal(400, str(error))
+    return None

@@ -5,16 +5,19 @@ What the data plane would do and what is said here cannot differ: it is the same
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from ipaddress import ip_address
 from typing import Final
 
 import msgspec
 
-from headgate._core import PlanError, Router, admitted
+from headgate._core import PlanError, Router, TlsListeners, request_head
 from headgate.kernel.errors import Invalid
+from headgate.kernel.ids import BlobId
 from headgate.plan.objects import Listener
 from headgate.plan.plan import Plan, PlanEntry
 
-_URL: Final = re.compile(r"(https?)://([^/?#]*)([^?#]*)(?:\?([^#]*))?")
+_URL: Final = re.compile(r"(https?)://([^/?#]*)(.*)", re.DOTALL)
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@\s]+?)\.?(?::([0-9]{1,5}))?")
 _URL_ALLOWED: Final = 'write an absolute URL such as "https://a.example/path?query"'
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -36,10 +39,18 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listener: str | None = None
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a request is not routed; the status is 0 where the connection ends without an answer."""
+
+    status: int
+    detail: str
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request as the router takes it: host in lower case, path as sent, header names lower.
 
-    `dropped` are the names of header lines that the listener does not take.
+    `dropped` are the names of header lines that the listener does not take. With a `refusal` the
+    data plane looks at nothing else.
     """
 
     listener: str
@@ -52,6 +63,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: list[tuple[str, str]]
     client: str
     dropped: list[str] = []
+    refusal: Refusal | None = None
+
+
+class _Rules(msgspec.Struct, frozen=True):
+    """A listener's rules for heads, as the core takes them."""
+
+    trusted: tuple[str, ...]
+    header: str
+    underscores: bool
+    head_bytes: int
+    header_count: int
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -71,12 +93,19 @@ class Shadow(msgspec.Struct, frozen=True):
 class Routing:
     """The routes of a plan. Immutable; may be used by several threads."""
 
-    def __init__(self, plan: Plan, secrets: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        secrets: Collection[str] = (),
+        blobs: Mapping[BlobId, bytes] | None = None,
+    ) -> None:
         """Raises `PlanError` for what the data plane would refuse, all of it at once.
 
-        `secrets`: texts of the plan that must not be shown (`headgate.compile.veil`).
+        `secrets`: texts of the plan that must not be shown (`headgate.compile.veil`). `blobs`: the
+        content of the plan's blobs; without it nothing is said of TLS handshakes.
         """
         self.plan = plan
+        self._blobs = blobs
         self.secrets = secrets
         self.router = _router(plan.objects.values())
         self._listeners = {
@@ -93,39 +122,86 @@ class Routing:
         url = _URL.fullmatch(question.url)
         if url is None:
             raise Invalid(f'"{question.url}" is not a URL', _URL_ALLOWED, at=("request",))
-        scheme, authority, path, query = url.groups()
-        headers = _header_lines(question.headers)
-        named = next((value for name, value in headers if name == "host"), authority)
-        host, port = _host(named)
-        reached = _host(authority)[1] or _DEFAULT_PORTS[scheme]
-        listener = self._listener(question.listener, scheme, reached)
-        client, taken = self._admitted(listener, question.client, headers)
-        return Request(
+        scheme, authority, rest = url.groups()
+        target = rest if rest.startswith("/") else f"/{rest}"
+        lines = _header_lines(question.headers)
+        if not any(name == "host" for name, _ in lines):
+            lines.insert(0, ("host", authority))
+        name, port = _host(authority)
+        listener = self._listener(question.listener, scheme, port or _DEFAULT_PORTS[scheme])
+        head = request_head(question.client, question.method, target, lines, self._rules(listener))
+        asked = Request(
             listener=listener,
             scheme=scheme,
+            host=name,
+            port=port,
+            path=target,
+            query=None,
+            method=question.method,
+            headers=lines,
+            client=question.client,
+        )
+        refusal = self._refused_by_tls(listener, scheme, name, name)
+        if refusal is not None or isinstance(head[0], int):
+            said = refusal or Refusal(int(head[0]), str(head[1]))
+            return msgspec.structs.replace(asked, refusal=said)
+        client, path, query, host, port, taken = head
+        told = question.headers.keys()
+        kept = [line for line, is_taken in zip(lines, taken, strict=True) if is_taken]
+        return msgspec.structs.replace(
+            asked,
             host=host,
             port=port,
-            path=path or "/",
+            path=path,
             query=query,
-            method=question.method,
-            headers=[line for line, is_taken in zip(headers, taken, strict=True) if is_taken],
+            headers=kept if any(key.lower() == "host" for key in told) else kept[1:],
             client=client,
-            dropped=[name for (name, _), kept in zip(headers, taken, strict=True) if not kept],
+            dropped=[
+                name for (name, _), is_taken in zip(lines, taken, strict=True) if not is_taken
+            ],
+            refusal=self._refused_by_tls(listener, scheme, name, host),
         )
 
-    def _admitted(
-        self, name: str, peer: str, lines: list[tuple[str, str]]
-    ) -> tuple[str, list[bool]]:
-        """The client's address, and which lines the listener takes from that peer."""
+    def _rules(self, name: str) -> _Rules:
         listener = self._listeners[name]
-        told = listener.client_ip
-        return admitted(peer, lines, told.trusted, told.header, listener.underscores_in_headers)
+        return _Rules(
+            listener.client_ip.trusted,
+            listener.client_ip.header,
+            listener.underscores_in_headers,
+            listener.head_bytes,
+            listener.header_count,
+        )
+
+    def _refused_by_tls(self, listener: str, scheme: str, name: str, host: str) -> Refusal | None:
+        """What a client gets that connects for `name` and asks for `host`, if TLS is the reason."""
+        has_tls = self._listeners[listener].tls is not None
+        if scheme == "http" or not has_tls:
+            is_hello_on_plain = scheme == "https" and not has_tls
+            return Refusal(400, "TLS handshake on a plain HTTP port") if is_hello_on_plain else None
+        if self._blobs is None:
+            return None
+        sni = None if _is_address(name) else name
+        match self._tls.answer(listener, sni, host):
+            case "alert":
+                what = f'the name "{sni}"' if sni else "clients that send no name"
+                return Refusal(0, f"the TLS handshake fails: no certificate for {what}")
+            case "misdirected":
+                return Refusal(421, "this connection was made for another host")
+            case _:
+                return None
+
+    @cached_property
+    def _tls(self) -> TlsListeners:
+        objects = [(e.key.kind, e.key.name, e.canonical) for e in self.plan.objects.values()]
+        return TlsListeners(objects, {str(key): blob for key, blob in (self._blobs or {}).items()})
 
     def find(self, request: Request) -> Found | None:
         """The route that takes a request; None = 404.
 
-        Raises `ValueError` for a path that gets 400 and for a client that is no address.
+        Raises `ValueError` for a request that is refused and for a client that is no address.
         """
+        if request.refusal is not None:
+            raise ValueError(request.refusal.detail)
         found = self.router.find(request)
         return Found(found[0], found[1]) if found else None
 
@@ -170,6 +246,15 @@ def _header_lines(headers: Mapping[str, str | list[str]]) -> list[tuple[str, str
         for value in [values] if isinstance(values, str) else values:
             lines.append((name.lower(), value.strip()))
     return lines
+
+
+def _is_address(name: str) -> bool:
+    """Whether a host is an address: clients send no server name for one (RFC 6066 §3)."""
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _host(authority: str) -> tuple[str, int | None]:

@@ -57,6 +57,8 @@ class Explainer:
 
     async def _router(self, served: Candidate) -> Routing:
         if self._routing is None or self._made_of is not served:
-            self._routing = await asyncio.to_thread(Routing, served.plan)
+            self._routing = await asyncio.to_thread(
+                Routing, served.plan, served.secrets, served.blobs
+            )
             self._made_of = served
         return self._routing

@@ -190,5 +190,34 @@ def test_underscores_are_kept_on_request_and_lookalikes_never() -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nx-real-ip: 10.0.0.1", "a\0"])
 def test_a_value_that_is_no_header_s_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match="not a header's value"):
-        told("", "127.0.0.1", **{"x-forwarded-for": value})
+    found = told("", "127.0.0.1", **{"x-forwarded-for": value})
+    assert (found.status, found.refused) == (400, "invalid byte in a header value")
+
+
+@pytest.mark.parametrize(
+    ("url", "method", "status", "why"),
+    [
+        ("http://a/", "TRACE", 405, "method not allowed here"),
+        ("http://a/", "GE\r\nT", 400, "malformed request line"),
+        ("http://a/", "get", 400, "invalid method"),
+        ("http://a/#top", "GET", 400, "request target with a fragment"),
+        ("http://a/x?#", "GET", 400, "request target with a fragment"),
+        ("http://a/" + "x" * 40_000, "GET", 414, "request target too long"),
+    ],
+)
+def test_what_the_data_plane_refuses_before_routing_is_refused(
+    url: str, method: str, status: int, why: str
+) -> None:
+    router = routing()
+    found = explanation.explain(router, router.request(Question(url, method)), lambda *_: "")
+    assert (found.status, found.refused, found.won) == (status, why, None)
+    assert f"refused with {status}: {why}" in list(text(found))
+
+
+def test_a_raw_path_is_forwarded_with_its_query_and_encoded_as_on_the_wire() -> None:
+    more = '[routes.raw]\nhosts = ["raw.example"]\nupstream = "api"\nforward_path = "raw"\n'
+    router = routing(CONFIG + more)
+    question = Question("http://raw.example/a/./b[1]?q={x}&y=%7b")
+    found = explanation.explain(router, router.request(question), lambda *_: "")
+    assert found.won is not None
+    assert found.won.outcome.target == "/a/./b%5B1%5D?q=%7Bx%7D&y=%7b"

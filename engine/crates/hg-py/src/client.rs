@@ -1,19 +1,21 @@
 //! Clients for Python: which of their header lines the data plane takes, and who they are.
 
 use hg_proto::client::{Source, address};
-use hg_proto::{Admission, HeaderSlots, Known, Limits, MAX_HEADERS, Parse, parse_request};
+use hg_proto::{
+    Admission, HeaderSlots, Known, Limits, MAX_HEADERS, Parse, Reject, parse_request, rejects,
+};
 use ipnet::IpNet;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::net::IpAddr;
 
-/// Adds `admitted` and `is_client_claim` to the module.
+/// Adds `request_head` and `is_client_claim` to the module.
 ///
 /// # Errors
 /// Never in practice.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(is_client_claim, module)?)?;
-    module.add_function(wrap_pyfunction!(admitted, module)?)
+    module.add_function(wrap_pyfunction!(request_head, module)?)
 }
 
 /// Whether a header of that name, in any case, tells who the client is.
@@ -22,22 +24,38 @@ fn is_client_claim(name: &str) -> bool {
     Known::of(name.as_bytes()).is_client_claim()
 }
 
-/// What a listener takes of a request from `peer`: (the client's address, for each of the lines
-/// whether it is taken). `trusted` are networks, `header` is the one that names the client, empty
-/// for `x-forwarded-for`.
+/// A listener's rules for request heads, as Python gives them: any object with these attributes.
+#[derive(FromPyObject)]
+struct Rules {
+    /// Networks.
+    trusted: Vec<String>,
+    /// The header that names the client; empty for `x-forwarded-for`.
+    header: String,
+    underscores: bool,
+    head_bytes: usize,
+    header_count: usize,
+}
+
+/// What a listener makes of a head: (the client's address, the target's path and query, the host,
+/// the port, for each of the lines whether it is taken).
+type Taken = (String, String, Option<String>, String, Option<u16>, Vec<bool>);
+
+/// What a listener makes of a request by `peer`, given as it stands on the wire; or (status, why)
+/// when it is refused before it is routed. `lines` are the header lines, Host among them.
 ///
 /// # Errors
-/// `ValueError` for what is no address, no network or no line of a header.
+/// `ValueError` for a peer that is no address, and rules that are none.
 #[pyfunction]
-fn admitted(
+fn request_head(
     peer: &str,
+    method: &str,
+    target: &str,
     lines: Vec<(String, String)>,
-    trusted: Vec<String>,
-    header: &str,
-    underscores: bool,
-) -> PyResult<(String, Vec<bool>)> {
+    rules: Rules,
+) -> PyResult<Head<Taken>> {
     let peer: IpAddr = parsed(peer, "an address")?;
-    let networks: Vec<IpNet> = trusted
+    let networks: Vec<IpNet> = rules
+        .trusted
         .iter()
         .map(|text| match text.parse() {
             Ok(network) => Ok(network),
@@ -45,39 +63,62 @@ fn admitted(
         })
         .collect::<PyResult<_>>()?;
     let trusts = |ip: IpAddr| networks.iter().any(|net| net.contains(&ip));
-    let admission = Admission { claims: trusts(peer.to_canonical()), underscores };
-    let source = Source::parse(header)
-        .ok_or_else(|| PyValueError::new_err(format!("{header:?} names no client")))?;
-    let client = client(peer, &lines, source, admission, &trusts)?;
-    let taken = lines.iter().map(|(name, _)| admission.takes(name.as_bytes())).collect();
-    Ok((client.to_string(), taken))
-}
-
-fn parsed<T: std::str::FromStr>(text: &str, what: &str) -> PyResult<T> {
-    text.parse().map_err(|_| PyValueError::new_err(format!("{text:?} is not {what}")))
-}
-
-/// The address that the data plane would find, from a head with the lines that tell of the client.
-fn client(
-    peer: IpAddr,
-    lines: &[(String, String)],
-    source: Source,
-    admission: Admission,
-    trusts: &dyn Fn(IpAddr) -> bool,
-) -> PyResult<IpAddr> {
-    let mut head = String::from("GET / HTTP/1.1\r\nhost: a\r\n");
-    for (name, value) in lines.iter().filter(|(name, _)| is_client_claim(name)) {
-        if value.contains(['\r', '\n', '\0']) {
-            return Err(PyValueError::new_err(format!("{value:?} is not a header's value")));
-        }
+    let admission =
+        Admission { claims: trusts(peer.to_canonical()), underscores: rules.underscores };
+    let source = Source::parse(&rules.header)
+        .ok_or_else(|| PyValueError::new_err(format!("{:?} names no client", rules.header)))?;
+    if let Some(reject) = broken(method, target, &lines) {
+        return Ok(Head::Refused((reject.status, reject.detail)));
+    }
+    let mut head = format!("{method} {target} HTTP/1.1\r\n");
+    for (name, value) in &lines {
         head.extend([name.as_str(), ": ", value.as_str(), "\r\n"]);
     }
     head.push_str("\r\n");
     let mut slots = HeaderSlots::new();
-    let limits = Limits { head_bytes: usize::MAX, header_count: MAX_HEADERS };
-    match parse_request(head.as_bytes(), &mut slots, &limits, admission) {
-        Ok(Parse::Complete(head)) => Ok(address(peer, &head.fields, source, trusts)),
-        Ok(Parse::Partial) => Err(PyValueError::new_err("the header lines are no head")),
-        Err(reject) => Err(PyValueError::new_err(reject.detail)),
+    let limits =
+        Limits { head_bytes: rules.head_bytes, header_count: rules.header_count.min(MAX_HEADERS) };
+    Ok(match parse_request(head.as_bytes(), &mut slots, &limits, admission) {
+        Ok(Parse::Complete(head)) => {
+            let client = address(peer, &head.fields, source, trusts).to_string();
+            let taken = lines.iter().map(|(name, _)| admission.takes(name.as_bytes())).collect();
+            let mut key = [0; hg_proto::host::MAX_NAME_BYTES];
+            let host = head.host_port.key(&mut key).to_owned();
+            let query = head.query.map(str::to_owned);
+            let port = head.host_port.port;
+            Head::Taken((client, head.path.to_owned(), query, host, port, taken))
+        }
+        Ok(Parse::Partial) => refused(&rejects::REQUEST_LINE),
+        Err(reject) => refused(&reject),
+    })
+}
+
+/// A head that was taken, or the status and the sentence of its refusal.
+#[derive(IntoPyObject)]
+enum Head<T> {
+    #[pyo3(transparent)]
+    Taken(T),
+    #[pyo3(transparent)]
+    Refused((u16, &'static str)),
+}
+
+fn refused(reject: &Reject) -> Head<Taken> {
+    Head::Refused((reject.status, reject.detail))
+}
+
+/// What would not be one request but the beginning of another: line ends where none belong.
+fn broken(method: &str, target: &str, lines: &[(String, String)]) -> Option<Reject> {
+    let ends = |text: &str| text.contains(['\r', '\n', '\0']);
+    if ends(method) || ends(target) || method.contains(' ') || target.contains(' ') {
+        return Some(rejects::REQUEST_LINE);
     }
+    let (names, values): (Vec<_>, Vec<_>) = lines.iter().map(|(n, v)| (n, v)).unzip();
+    if names.iter().any(|n| ends(n) || n.contains(':')) {
+        return Some(rejects::FIELD_NAME);
+    }
+    values.iter().any(|v| ends(v)).then_some(rejects::FIELD_VALUE)
+}
+
+fn parsed<T: std::str::FromStr>(text: &str, what: &str) -> PyResult<T> {
+    text.parse().map_err(|_| PyValueError::new_err(format!("{text:?} is not {what}")))
 }

@@ -207,7 +207,7 @@ pub fn problem(error: ObjectError) -> Problem {
     (error.kind.as_str(), error.name.to_string(), error.path, error.message)
 }
 
-fn plan_error(py: Python<'_>, errors: Vec<ObjectError>) -> PyErr {
+pub(crate) fn plan_error(py: Python<'_>, errors: Vec<ObjectError>) -> PyErr {
     let text: Vec<String> = errors
         .iter()
         .map(|e| format!("{} {}: {}: {}", e.kind.as_str(), e.name, e.path, e.message))

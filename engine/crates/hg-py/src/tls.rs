@@ -13,11 +13,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What a data plane would refuse, and what it would serve with a warning.
 type Verdict = (Vec<Problem>, Vec<Problem>);
 
-/// Adds `check_tls` to the module.
+/// Adds `check_tls` and `TlsListeners` to the module.
 ///
 /// # Errors
 /// Never in practice.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<TlsListeners>()?;
     module.add_function(wrap_pyfunction!(check_tls, module)?)
 }
 
@@ -34,15 +35,63 @@ fn check_tls(
     objects: Vec<(String, String, Bound<'_, PyBytes>)>,
     blobs: HashMap<String, Bound<'_, PyBytes>>,
 ) -> PyResult<Verdict> {
-    let changes: Vec<Change> = objects.into_iter().filter_map(change).collect();
-    let blobs: HashMap<String, Arc<[u8]>> =
-        blobs.into_iter().map(|(id, content)| (id, content.as_bytes().into())).collect();
-    // No session is served here, so that the secret of its tickets may be anything.
-    let ticketer = Ticketer::new(&["00".repeat(32)]).map_err(PyRuntimeError::new_err)?;
+    let (changes, blobs) = taken(objects, blobs);
+    let ticketer = ticketer()?;
     Ok(py.detach(|| match build(&changes, &blobs, &ticketer) {
-        Ok(warnings) => (Vec::new(), rows(warnings)),
+        Ok(context) => (Vec::new(), rows(warnings(&context))),
         Err(errors) => (rows(errors), Vec::new()),
     }))
+}
+
+/// The TLS of a plan's listeners: what a client gets before its request is looked at. Immutable.
+#[pyclass(frozen, module = "headgate._core._core")]
+struct TlsListeners {
+    context: TlsContext,
+}
+
+#[pymethods]
+impl TlsListeners {
+    /// Of what `check_tls` takes. Raises `PlanError` for what it would call errors.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        objects: Vec<(String, String, Bound<'_, PyBytes>)>,
+        blobs: HashMap<String, Bound<'_, PyBytes>>,
+    ) -> PyResult<Self> {
+        let (changes, blobs) = taken(objects, blobs);
+        let ticketer = ticketer()?;
+        let context = py.detach(|| build(&changes, &blobs, &ticketer));
+        Ok(TlsListeners {
+            context: context.map_err(|errors| crate::route::plan_error(py, errors))?,
+        })
+    }
+
+    /// What becomes of a client that asks a listener for the name `sni` and then for `host`, lower
+    /// case and without port: `alert` in the handshake, `misdirected` (421), or `served`.
+    #[pyo3(signature = (listener, sni, host))]
+    fn answer(&self, listener: &str, sni: Option<&str>, host: &str) -> &'static str {
+        match self.context.listener(listener).map(|l| l.foresee_421(sni, host)) {
+            Some(Err(_)) => "alert",
+            Some(Ok(true)) => "misdirected",
+            Some(Ok(false)) | None => "served",
+        }
+    }
+}
+
+type Taken = (Vec<Change>, HashMap<String, Arc<[u8]>>);
+
+fn taken(
+    objects: Vec<(String, String, Bound<'_, PyBytes>)>,
+    blobs: HashMap<String, Bound<'_, PyBytes>>,
+) -> Taken {
+    let changes = objects.into_iter().filter_map(change).collect();
+    let content = |(id, content): (String, Bound<'_, PyBytes>)| (id, content.as_bytes().into());
+    (changes, blobs.into_iter().map(content).collect())
+}
+
+/// No session is served here, so that the secret of its tickets may be anything.
+fn ticketer() -> PyResult<Arc<Ticketer>> {
+    Ticketer::new(&["00".repeat(32)]).map_err(PyRuntimeError::new_err)
 }
 
 fn change((kind, name, canonical): (String, String, Bound<'_, PyBytes>)) -> Option<Change> {
@@ -55,17 +104,19 @@ fn change((kind, name, canonical): (String, String, Bound<'_, PyBytes>)) -> Opti
     Some(Change { kind, name: name.into(), bytes: Some(bytes) })
 }
 
-/// The warnings, or the errors.
 fn build(
     changes: &[Change],
     blobs: &HashMap<String, Arc<[u8]>>,
     ticketer: &Arc<Ticketer>,
-) -> Result<Vec<ObjectError>, Vec<ObjectError>> {
+) -> Result<TlsContext, Vec<ObjectError>> {
     let mut plan = Plan::default();
     plan.apply(changes)?;
-    let context = TlsContext::build(&plan, &|id| blobs.get(id).cloned(), ticketer, None)?;
+    TlsContext::build(&plan, &|id| blobs.get(id).cloned(), ticketer, None)
+}
+
+fn warnings(context: &TlsContext) -> Vec<ObjectError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(context.warnings(i64::try_from(now.as_secs()).unwrap_or(i64::MAX)))
+    context.warnings(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }
 
 fn rows(problems: Vec<ObjectError>) -> Vec<Problem> {

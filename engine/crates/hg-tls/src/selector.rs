@@ -254,16 +254,36 @@ impl Selector {
     /// certificates is never reached by leaving SNI out. No allocation; one comparison when the
     /// names are equal.
     pub fn needs_421(&self, session: &ServerSession, host: &str) -> bool {
-        let other_policy = |s: &Selection| s.policy() != session.policy();
-        match session.sni() {
+        self.is_elsewhere(session.sni(), session.selection(), session.picked(), host)
+    }
+
+    /// Whether a request for `host` by a client that asks for `sni`, and takes the certificate we
+    /// prefer, will be answered 421: what [`Selector::needs_421`] will say of its session.
+    ///
+    /// # Errors
+    /// The refusal that such a client gets instead of a session.
+    pub fn foresee_421(&self, sni: Option<&str>, host: &str) -> Result<bool, Refusal> {
+        let selection = self.select(sni)?;
+        Ok(self.is_elsewhere(sni, &selection, 0, host))
+    }
+
+    fn is_elsewhere(
+        &self,
+        sni: Option<&str>,
+        selection: &Selection,
+        picked: u8,
+        host: &str,
+    ) -> bool {
+        let other_policy = |s: &Selection| s.policy() != selection.policy();
+        match sni {
             Some(sni) if sni == host => false,
             Some(_) => {
-                if self.strict_sni && !session.selection().covers(session.picked(), host) {
+                if self.strict_sni && !selection.covers(picked, host) {
                     return true;
                 }
                 match self.find(host) {
-                    Some(s) => other_policy(s) || !s.offers(session.certificate()),
-                    None => self.policy.digest != *session.policy(),
+                    Some(s) => other_policy(s) || !s.offers(selection.certificate(picked)),
+                    None => self.policy.digest != *selection.policy(),
                 }
             }
             None => self

@@ -3,6 +3,7 @@
 use super::Request;
 use hg_middleware::{Chain, Outcome, Problem, RequestView, Rewritten};
 use hg_plan::{Kind, ObjectError, Plan, Route};
+use hg_proto::write;
 use hg_route::{Query, Won};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -66,13 +67,14 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     let mut rewritten = Rewritten::new();
     match chain.request(&view, &mut rewritten) {
         Ok(Outcome::Forward) => {
-            let same = match q.query {
-                Some(query) => format!("{}?{query}", q.path),
-                None => q.path.to_owned(),
-            };
             // A raw path is forwarded as it came, unless a middleware rewrote it.
-            let came = if route.forward_raw_path { &request.path } else { &same };
-            json!({"kind": "forward", "target": rewritten.target().unwrap_or(came), "host": rewritten.host()})
+            let path = if route.forward_raw_path { &request.path } else { q.path };
+            let came = match q.query {
+                Some(query) => format!("{path}?{query}"),
+                None => path.to_owned(),
+            };
+            let target = written(rewritten.target().unwrap_or(&came));
+            json!({"kind": "forward", "target": target, "host": rewritten.host()})
         }
         Ok(Outcome::Answer) => {
             let answer = &rewritten.answer;
@@ -85,6 +87,18 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         }
         Err(reject) => json!({"kind": "refuse", "status": reject.status, "detail": reject.detail}),
     }
+}
+
+/// A target as it is forwarded: what RFC 3986 forbids in it is percent-encoded.
+fn written(target: &str) -> String {
+    let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
+    let mut out = Vec::with_capacity(target.len());
+    write::target_part(&mut out, path);
+    if let Some(query) = query {
+        out.push(b'?');
+        write::target_part(&mut out, query);
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn header_lines(lines: &[u8]) -> Vec<(String, String)> {
