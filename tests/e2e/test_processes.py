@@ -158,3 +158,12 @@ def test_a_reload_waits_for_the_next_control_process(
             done = node.command("reload")
             assert done.returncode == 0, done.stderr
             assert get(port) == (200, upstream.name.encode())
+
+
+def test_no_process_of_a_node_can_gain_rights(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children")
+        pids = [node.process.pid, *map(int, children.read_text().split())]
+        assert len(pids) == 3
+        for pid in pids:
+            assert "NoNewPrivs:\t1\n" in Path(f"/proc/{pid}/status").read_text()

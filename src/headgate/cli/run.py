@@ -5,6 +5,7 @@ config is read here once, for its `[node]` and to refuse it before anything is t
 this process replaces itself by one that has only the supervisor in it.
 """
 
+import ctypes
 import json
 import os
 import sys
@@ -27,6 +28,7 @@ _BOOT = (
 )
 _PREFIX = "PROXY_"
 _CONTROL_GRACE_S = 3.0
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,23 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
     return [sys.executable, "-I", "-S", "-c", _BOOT, packages, json.dumps(supervisor)]
 
 
+def _gain_nothing() -> None:
+    """No process of ours ever gets more rights than this one has, by whatever it executes.
+
+    Not where nginx serves: its tests may need a helper that gains some. A kernel that cannot is
+    no reason not to serve.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        why = os.strerror(ctypes.get_errno())
+        sys.stderr.write(f"headgate: warning: NoNewPrivs cannot be set: {why}\n")
+
+
 def become(command: list[str]) -> None:
     """Replaces this process; does not return. Raises OSError if that is not possible."""
     sys.stdout.flush()
     sys.stderr.flush()
     # For the control process: gRPC logs in a form of its own what we log as events.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if json.loads(command[-1])["has_data_plane"]:
+        _gain_nothing()
     os.execv(command[0], command)  # noqa: S606 - our own interpreter, no shell
