@@ -227,6 +227,7 @@ class NginxServing:
 
     async def _begin(self, settings: NodeSettings) -> NginxEngine:
         engine = await asyncio.to_thread(NginxEngine, self._root, settings.nginx)
+        engine.front.on_wait = self._waits
         front = asyncio.create_task(engine.front.run())
         try:
             await engine.begin()
@@ -240,6 +241,10 @@ class NginxServing:
         self._engine = engine
         self._keeper = Keeper(engine, self._told)
         return engine
+
+    def _waits(self, seconds: float) -> None:
+        why = "node.nginx.reloads_per_minute are used up"
+        self._told("warn", "nginx.waits", f"the next change waits {seconds:.0f} s: {why}", {})
 
     def _told(self, level: str, kind: str, message: str, fields: dict[str, str]) -> None:
         self.on_event(level, kind, message, fields)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Final
 
 from headgate.engines.nginx.apply.applier import Applier
 from headgate.engines.nginx.apply.causes import Finding
@@ -15,6 +16,9 @@ from headgate.engines.nginx.apply.evidence import Probe
 from headgate.engines.nginx.apply.results import Rejected, Result
 from headgate.engines.nginx.apply.schedule import Pace, Schedule
 from headgate.engines.nginx.types import Generation, Rendered
+
+LONG_S: Final = 2.0
+"""A longer wait than this is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,12 @@ class Front:
     """The mailbox of one nginx. `run` must be going on for anything to happen."""
 
     def __init__(self, applier: Applier, pace: Pace | None = None) -> None:
+        self.on_wait: Callable[[float], object] = lambda _seconds: None
         self.figures = Figures()
         self._applier = applier
         self._schedule: Schedule[_Waiting] = Schedule(pace or Pace())
         self._changed = asyncio.Event()
+        self._has_told = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nginx-apply")
 
     async def apply(self, wish: Wish) -> Result:
@@ -102,11 +108,18 @@ class Front:
                     continue
                 delay = due - time.monotonic()
                 if delay > 0:
+                    self._tell_wait(delay)
                     await self._pause(delay)
                     continue
                 await self._work()
         finally:
             self._thread.shutdown(wait=True)
+
+    def _tell_wait(self, delay: float) -> None:
+        """Tells once of a wait that somebody would wonder about."""
+        if delay > LONG_S and not self._has_told:
+            self._has_told = True
+            self.on_wait(delay)
 
     async def _pause(self, delay: float) -> None:
         try:
@@ -121,6 +134,7 @@ class Front:
         if waiting is None:
             return
         wish = waiting.wish
+        self._has_told = False
 
         def apply() -> Result:
             return self._applier.apply(

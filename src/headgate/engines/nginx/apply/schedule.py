@@ -17,7 +17,7 @@ class Pace:
     """Times in seconds. `per_minute`: applies begun in any 60 s, at most.
 
     Between the end of an apply and the next begin lie at least `interval_s`, and `interval_applies`
-    times what the last one took.
+    times what the last one took, of which no more than `longest_interval_s`.
     """
 
     debounce_s: float = 0.1
@@ -25,6 +25,7 @@ class Pace:
     longest_debounce_s: float = 5.0
     interval_s: float = 0.0
     interval_applies: float = 3.0
+    longest_interval_s: float = 1.0
     per_minute: int = 20
 
 
@@ -82,7 +83,9 @@ class Schedule(Generic[T]):
     def finished(self, began: float, now: float) -> None:
         """The wish that was at work is done."""
         self._is_busy = False
-        least = max(self._pace.interval_s, self._pace.interval_applies * (now - began))
+        pace = self._pace
+        after = min(pace.interval_applies * (now - began), pace.longest_interval_s)
+        least = max(pace.interval_s, after)
         self._free_at = now + least
 
     def used(self, now: float) -> int:

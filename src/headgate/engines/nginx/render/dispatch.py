@@ -59,8 +59,14 @@ def locations(ctx: Context, routes: Sequence[str], bodies: Bodies) -> list[Node]
         if name not in inlined:
             nodes.append(_named(body))
         nodes += [_named(one) for one in _beside(body)]
-    nodes.append(_NOWHERE)
+    if any(map(_may_miss, by_place.values())):
+        nodes.append(_NOWHERE)
     return nodes
+
+
+def _may_miss(tried: Sequence[Candidate]) -> bool:
+    """Whether maps may name no route; every location costs memory in each server."""
+    return len(tried) > LONGEST_CHAIN or bool(tried and not any(one.is_certain for one in tried))
 
 
 def _uses(lists: Iterable[tuple[Candidate, ...]], made: Mapping[Candidate, Body]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Upstreams: their blocks, and the directives of a location that goes to one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from headgate.engines.nginx.render import lua, names
@@ -39,7 +39,7 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     if not used:
         return []
     nodes = []
-    if ctx.has("zone"):
+    if ctx.has("zone") and _shares(used, upstream, ctx):
         size = _ZONE_BASE + len(used) // _ENDPOINTS_PER_KIB
         zone = names.zone("up", name, size)
         ctx.zones[zone] = f"upstream {name} {size}k"
@@ -54,6 +54,16 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     nodes += _pool(upstream, len(upstream.endpoints), ctx, about)
     nodes += _resolver(upstream, ctx)
     return _block(name, nodes)
+
+
+def _shares(used: Sequence[tuple[int, Endpoint]], upstream: Upstream, ctx: Context) -> bool:
+    """Whether workers have anything to tell each other; a zone is 20 KiB of memory, at least.
+
+    Turns, counts of connections, addresses that change while nginx runs.
+    """
+    limited = upstream.max_connections or any(one.max_connections for _, one in used)
+    named = any(_is_named(one.address) for _, one in used)
+    return len(used) > 1 or bool(limited) or (named and _resolves(ctx))
 
 
 def _block(name: str, nodes: list[Node]) -> list[Node]:

@@ -47,11 +47,21 @@ def test_nothing_begins_while_one_is_at_work_and_then_only_after_a_while() -> No
     schedule.offer("b", 0.2)
     assert schedule.due(5.0) is None
     schedule.finished(0.1, 1.1)
-    assert schedule.due(1.1) == 4.1
-    assert schedule.take(4.1) == "b"
-    schedule.finished(4.1, 4.2)
-    schedule.offer("c", 4.2)
-    assert schedule.due(4.2) == 4.7
+    assert schedule.due(1.1) == 2.1
+    assert schedule.take(2.1) == "b"
+    schedule.finished(2.1, 2.2)
+    schedule.offer("c", 2.2)
+    assert schedule.due(2.2) == 2.7
+
+
+def test_a_single_change_waits_at_most_a_second_however_long_applies_take() -> None:
+    schedule: Schedule[str] = Schedule(Pace())
+    schedule.offer("a", 0.0)
+    schedule.take(0.1)
+    schedule.finished(0.1, 10.1)
+    schedule.offer("b", 10.1)
+    due = schedule.due(10.1)
+    assert due is not None and due <= 11.1
 
 
 def test_an_urgent_wish_waits_for_what_is_at_work_only() -> None:
