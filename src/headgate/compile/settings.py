@@ -37,7 +37,7 @@ class NginxSettings:
     max_draining: int = 3
     shutdown_timeout_s: float = 60.0
     endpoints: Literal["reload", "lua"] = "reload"
-    drift_policy: Literal["report", "heal", "adopt"] = "heal"
+    drift_policy: Literal["report", "heal"] = "heal"
     heal_after_s: float = 60.0
     probes: tuple[ProbeSettings, ...] = ()
 

@@ -18,7 +18,7 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
 
 Mode = Literal["full", "guest", "observe"]
-DriftPolicy = Literal["report", "heal", "adopt"]
+DriftPolicy = Literal["report", "heal"]
 Start = Literal["own", "systemd", "external"]
 Endpoints = Literal["reload", "lua"]
 
@@ -40,8 +40,8 @@ class Drift(Options):
 
     policy: DriftPolicy | None = Field(
         default=None,
-        description="`report`, `heal` (put back what was verified) or `adopt` (keep the edit as a "
-        "proposal); absent = `heal` in full mode, else `report`.",
+        description="`report` or `heal` (put back what was verified); absent = `heal` in full "
+        "mode, else `report`.",
     )
     heal_after: DurationText = Field(
         default=Duration(60_000), description="A difference is left alone this long."
@@ -93,7 +93,7 @@ class Nginx(Checked):
     endpoints: Endpoints = Field(
         default="reload",
         description="How endpoints change: `reload`, or `lua` = without one, where nginx has the "
-        "Lua balancer (mode full).",
+        "Lua balancer (mode full). `lua` is frozen: faults are mended, nothing is added.",
     )
     drift: Drift = Field(default=Drift(), description="What becomes of edits by others.")
     probes: list[Probe] = Field(
@@ -127,6 +127,6 @@ class Nginx(Checked):
         if self.mode == "observe" and self.drift.policy == "heal":
             yield Invalid(
                 'headgate writes nothing in `mode = "observe"`',
-                'write `policy = "report"` or `policy = "adopt"`',
+                'write `policy = "report"`',
                 at=("drift", "policy"),
             )

@@ -56,7 +56,6 @@ class Scene:
         self.findings: list[Finding] = []
         self.healed: list[Finding] = []
         self.kept: list[Artefact] = []
-        self.proposed: list[Artefact] = []
         self.alarms: list[str | None] = []
 
     def apply(self, generation: int, answer: str) -> ReleaseName:
@@ -115,9 +114,6 @@ class Scene:
             self.nginx.instance.signal("HUP")
             self.reloads = Reloads()
         self.healed.append(finding)
-
-    def propose(self, finding: Finding, artefact: Artefact) -> None:
-        self.proposed.append(artefact)
 
     def reprobe(self) -> None:
         raise AssertionError("the binary is the same")
@@ -312,19 +308,19 @@ def test_report_tells_and_touches_nothing(scene: Scene) -> None:
     assert not (scene.root / "drift").exists()
 
 
-def test_adopt_offers_the_diff_and_never_the_contents_of_a_key(scene: Scene) -> None:
+def test_a_heal_keeps_a_diff_and_never_the_contents_of_a_key(scene: Scene) -> None:
+    scene.edit("certs/shop.key", KEY.decode().replace("c2VjcmV0", "b3RoZXI="))
+    scene.edit("http/shop.conf", "# mine\n")
+
     async def play() -> None:
-        async with Watching(scene, Policy.ADOPT):
-            scene.edit("certs/shop.key", KEY.decode().replace("c2VjcmV0", "b3RoZXI="))
-            await until_async(lambda: bool(scene.proposed), "the offer")
-            scene.edit("http/shop.conf", "# mine\n")
-            await until_async(lambda: len(scene.proposed) > 1, "the next offer")
+        async with Watching(scene, Policy.HEAL):
+            await until_async(lambda: bool(scene.healed), "the heal")
 
     asyncio.run(play())
-    diff = scene.proposed[-1].diff
+    diff = scene.kept[-1].diff
     assert "+# mine\n" in diff
     assert "certs/shop.key: edited, sha256 " in diff
     assert "b3RoZXI=" not in diff
     assert "c2VjcmV0" not in diff
-    assert Path(scene.proposed[0].folder).stat().st_mode & 0o077 == 0
-    assert scene.file("http/shop.conf").read_text() == "# mine\n"
+    assert Path(scene.kept[-1].folder).stat().st_mode & 0o077 == 0
+    assert scene.file("http/shop.conf").read_text() != "# mine\n"

@@ -154,14 +154,12 @@ class Keeper:
         self._observer.close()
 
     def _warnings(self, safe: BootSafe) -> list[str]:
-        proposal = self.mending.proposal
-        kept = f"an edit is kept as a proposal in {proposal.folder}" if proposal else ""
         unsafe = "" if safe.is_safe else safe.why
         other = self._engine.in_service.other()
         turned = f"release {other} is served, not the config that was read last" if other else ""
         health = self._health.trouble
         nginx = (self.mending.alarm_text, self._unseen, self._entry_problem, health)
-        every = (*nginx, turned, kept, unsafe)
+        every = (*nginx, turned, unsafe)
         return [why for why in every if why]
 
     def _is_boot_safe(self) -> BootSafe:

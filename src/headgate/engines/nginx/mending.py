@@ -30,7 +30,6 @@ class Mending:
         self.heals = 0
         self.heals_failed = 0
         self.alarm_text = ""
-        self.proposal: Artefact | None = None
         self._engine = engine
         self._tell = tell
         self._known: tuple[ReleaseName, Desired] | None = None
@@ -102,8 +101,6 @@ class Mending:
     def report(self, finding: Finding) -> None:
         """Another finding than before."""
         self.finding = finding
-        if not finding.is_drift:
-            self.proposal = None
         self._tell(_LEVEL[finding.is_drift], "nginx.drift", finding.text(), {})
 
     def heal(self, finding: Finding, artefact: Artefact) -> None:
@@ -132,11 +129,6 @@ class Mending:
             if isinstance(result, Rejected):
                 raise HealError(result.text())
         self.remember_workers()
-
-    def propose(self, finding: Finding, artefact: Artefact) -> None:
-        """Keeps the edit as a proposal for whoever owns the config."""
-        self.proposal = artefact
-        self._tell("warn", "nginx.proposed", finding.text(), {"kept": artefact.folder})
 
     def reprobe(self) -> None:
         """Asks the new binary what it can; the next apply is rendered for it."""

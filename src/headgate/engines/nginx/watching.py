@@ -52,7 +52,7 @@ class Watcher:
     """The watch over one nginx; the world and the acts of its `DriftWatch`. Methods may block."""
 
     def __init__(self, root: Path, settings: NginxSettings, tell: Tell) -> None:
-        """`root`: our own folder, for edits that are kept as proposals. Looks once."""
+        """`root`: our own folder. Looks once."""
         self.settings = settings
         self._root = root
         self._tell = tell
@@ -176,10 +176,6 @@ class Watcher:
     def heal(self, finding: Finding, artefact: Artefact) -> None:
         """Raises NothingIsWrittenError: the policy that asks for it is refused in a config."""
         raise NothingIsWrittenError("nothing is written in mode observe")
-
-    def propose(self, finding: Finding, artefact: Artefact) -> None:
-        """Keeps the edit as a proposal for whoever owns the config."""
-        self._tell("warn", "nginx.proposed", finding.text(), {"kept": artefact.folder})
 
     def reprobe(self) -> None:
         """Tells that the next start or upgrade runs another program."""

@@ -1,4 +1,4 @@
-"""Keeps what was found before it is healed, and writes it as a diff to be adopted."""
+"""Keeps what was found before it is healed, with a diff of it."""
 
 import difflib
 import os

@@ -10,11 +10,10 @@ from headgate.engines.nginx.types import Mode
 
 
 class Policy(StrEnum):
-    """Tell it; put it right after a while; offer it as a new revision."""
+    """Tell it; put it right after a while."""
 
     REPORT = "report"
     HEAL = "heal"
-    ADOPT = "adopt"
 
 
 def default_policy(mode: Mode) -> Policy:
@@ -70,13 +69,6 @@ class Heal:
 
 
 @dataclass(frozen=True, slots=True)
-class Propose:
-    """Offer what was found as a new revision."""
-
-    finding: Finding
-
-
-@dataclass(frozen=True, slots=True)
 class Reprobe:
     """The binary is another one: ask it what it can."""
 
@@ -98,7 +90,7 @@ class WakeIn:
 
 
 Event = Looked | HealEnded
-Command = Report | Heal | Propose | Reprobe | Alarm | WakeIn
+Command = Report | Heal | Reprobe | Alarm | WakeIn
 
 _FAILED_AGAIN_S: Final = 60.0
 
@@ -116,7 +108,6 @@ class Machine:
     _heals: deque[float] = field(default_factory=deque)
     _not_before: float = 0.0
     _back_off: float = 0.0
-    _proposed: Finding | None = None
     _reprobed: str = ""
 
     def handle(self, event: Event, now: float) -> list[Command]:
@@ -142,8 +133,6 @@ class Machine:
         return commands + self._answered(event.finding, self._since, now)
 
     def _answered(self, finding: Finding, since: float, now: float) -> list[Command]:
-        if self.rules.policy is Policy.ADOPT:
-            return self._offered(finding)
         if self.rules.policy is Policy.HEAL and not self._is_healing:
             return self._due(finding, since, now)
         return []
@@ -189,12 +178,6 @@ class Machine:
             return []
         self._not_before = max(self._not_before, now + _FAILED_AGAIN_S)
         return self._alarmed(f"drift could not be healed: {event.why}")
-
-    def _offered(self, finding: Finding) -> list[Command]:
-        if finding == self._proposed:
-            return []
-        self._proposed = finding
-        return [Propose(finding)]
 
     def _calmed(self, now: float) -> list[Command]:
         """After a window in sync, counted from when the next heal was allowed, all is forgotten."""

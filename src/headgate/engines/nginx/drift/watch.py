@@ -23,7 +23,6 @@ from headgate.engines.nginx.drift.machine import (
     HealEnded,
     Looked,
     Machine,
-    Propose,
     Report,
     Reprobe,
     Rules,
@@ -75,10 +74,6 @@ class Acts(Protocol):
         Must do nothing when, under the lock of applies, another generation is wanted by now.
         Raises an exception whose text says why it failed.
         """
-        ...
-
-    def propose(self, finding: Finding, artefact: Artefact) -> None:
-        """Offers the diff as a new revision."""
         ...
 
     def reprobe(self) -> None:
@@ -173,8 +168,6 @@ class DriftWatch:
                 self._woken.set()
                 for after in machine.handle(HealEnded(why), self.clock()):
                     await self._carry_out(after, machine, desired)
-            case Propose(finding):
-                await asyncio.to_thread(self._propose, finding, desired)
             case Reprobe():
                 await asyncio.to_thread(self.acts.reprobe)
             case Alarm(text):
@@ -194,14 +187,6 @@ class DriftWatch:
             # Whatever it was: the watch goes on.
             return str(error) or type(error).__name__
         return ""
-
-    def _propose(self, finding: Finding, desired: Desired) -> None:
-        try:
-            artefact = self.artefacts.keep(desired, finding, self.original)
-        except OSError as error:
-            self.acts.alarm(f"what was found could not be kept: {error}")
-            return
-        self.acts.propose(finding, artefact)
 
     async def _see(self, blind: str, machine: Machine) -> None:
         """Says once that nothing can be seen, and once that it can be again."""

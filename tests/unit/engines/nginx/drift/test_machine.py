@@ -13,7 +13,6 @@ from headgate.engines.nginx.drift.machine import (
     Looked,
     Machine,
     Policy,
-    Propose,
     Report,
     Reprobe,
     Rules,
@@ -80,19 +79,10 @@ def test_an_edit_that_is_taken_back_is_not_healed() -> None:
     assert it.handle(Looked(edited()), 61) == [Report(edited()), WakeIn(60)]
 
 
-@pytest.mark.parametrize("policy", [Policy.REPORT, Policy.ADOPT])
-def test_other_policies_never_heal(policy: Policy) -> None:
-    it = machine(policy)
+def test_report_never_heals() -> None:
+    it = machine(Policy.REPORT)
     commands = [one for at in range(0, 4000, 10) for one in it.handle(Looked(edited()), at)]
     assert not heals(commands)
-
-
-def test_adopt_offers_each_edit_once() -> None:
-    it = machine(Policy.ADOPT)
-    assert it.handle(Looked(edited()), 0) == [Report(edited()), Propose(edited())]
-    assert it.handle(Looked(edited()), 5) == []
-    again = edited(digest="cc")
-    assert it.handle(Looked(again), 9) == [Report(again), Propose(again)]
 
 
 def test_an_edit_during_an_apply_waits_for_its_end_and_heals_the_new_generation() -> None:

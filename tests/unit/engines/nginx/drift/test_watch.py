@@ -44,9 +44,6 @@ class Nothing:
     def heal(self, finding: Finding, artefact: Artefact) -> None:
         raise AssertionError(finding, artefact)
 
-    def propose(self, finding: Finding, artefact: Artefact) -> None:
-        raise AssertionError(finding, artefact)
-
     def reprobe(self) -> None:
         raise AssertionError("the binary is the same")
 
