@@ -7,7 +7,7 @@ import msgspec
 
 from headgate.cli import calls
 from headgate.cli.nginx_lines import nginx_lines
-from headgate.engines.types import UpstreamStatus
+from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import NodeStatus
 from headgate.node.results import Outcome, ReloadResult
 
@@ -150,12 +150,19 @@ def _data_plane(node: NodeStatus) -> str:
     )
 
 
+def _found(endpoint: EndpointStatus) -> str:
+    """The addresses that a name resolves to."""
+    if endpoint.resolved in ([], [endpoint.address]):
+        return ""
+    return f" ({', '.join(endpoint.resolved)})"
+
+
 def _upstreams(upstreams: list[UpstreamStatus]) -> list[str]:
     lines = []
     for upstream in upstreams:
         lines.append(f"upstream    {upstream.name}")
         lines += [
-            f"            {one.address}  {one.state}  {one.requests} requests,"
+            f"            {one.address}{_found(one)}  {one.state}  {one.requests} requests,"
             f" {one.failures} failures{'  ' + one.error if one.error else ''}"
             for one in upstream.endpoints
         ]

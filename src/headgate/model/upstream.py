@@ -26,14 +26,18 @@ class Endpoint(Options):
     """One endpoint."""
 
     address: EndpointAddress = Field(
-        description='`"host:port"`, `"[::1]:80"` or `"unix:/path"`; names are resolved anew.'
+        description='`"host:port"`, `"[::1]:80"` or `"unix:/path"`. A name is resolved again '
+        "before its answer expires; each of its addresses takes requests and has the endpoint's "
+        "weight. A name with one IPv6 and one IPv4 address is one endpoint with two ways to it."
     )
     weight: Annotated[int, Strict(), Field(ge=0, le=10_000), FROM_ENV] = Field(
         default=1, description="Share of the requests, relative to the others; 0 = none."
     )
     backup: Flag = Field(default=False, description="Used only when no other endpoint can be.")
     max_connections: CountOrOff = Field(
-        default=0, description="Connections in use at once to this endpoint, per node."
+        default=0,
+        description="Connections in use at once to this endpoint, per node; all addresses of a "
+        "name together.",
     )
     zone: str | None = Field(default=None, description="Availability zone.")
     labels: dict[str, str] = Field(default_factory=dict, description="Free labels.")

@@ -123,7 +123,10 @@ def test_a_refused_reload_says_what_is_still_served() -> None:
 
 def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     endpoint = EndpointStatus("127.0.0.1:9", [], "unresolved", 0, 0, 7, 2, "no such name")
-    plane = DataPlaneStatus("ab", 3, 1.0, False, [], [], [UpstreamStatus("app", [endpoint])])
+    found = ["10.0.0.1:80", "10.0.0.2:80"]
+    named = EndpointStatus("pool.test:80", found, "up", 0, 0, 9, 0, "")
+    upstreams = [UpstreamStatus("app", [endpoint, named])]
+    plane = DataPlaneStatus("ab", 3, 1.0, False, [], [], upstreams)
     wrong = Diagnostic(file="a.toml", line=1, column=1, message="no")
     refused = ReloadResult(outcome=Outcome.REFUSED, reason="request", diagnostics=(wrong,))
     node = NodeStatus(
@@ -139,6 +142,7 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     assert "a.toml:1:1: no" in text
     assert "data plane restarted 1 times" in text
     assert "127.0.0.1:9  unresolved  7 requests, 2 failures  no such name" in text
+    assert "pool.test:80 (10.0.0.1:80, 10.0.0.2:80)  up  9 requests" in text
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9090", "[::]:9090", "localhost:9090", "9090"])

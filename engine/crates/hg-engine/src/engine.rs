@@ -4,9 +4,9 @@ use crate::counters::{WorkerCounters, lock};
 use crate::report::{EngineEvent, EventLevel};
 use crate::retired::Retired;
 use crate::shared::Shared;
-use crate::snapshot::{Builder, Snapshot, Source, Update};
+use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
-use crate::worker::{Done, Mailbox, Message, NameAddresses};
+use crate::worker::{Done, Mailbox, Message};
 use hg_log::AccessLog;
 use hg_net::{Address, Poller};
 use hg_plan::{Change, Kind, ObjectError, Plan};
@@ -150,7 +150,7 @@ impl Engine {
         inner.swap_us.store(swap_us, Relaxed);
         lock(&inner.retired).put(before, changed);
         inner.sweep(&mut builder);
-        self.forget_names();
+        self.forget_names(&mut builder);
         let compile_us = u64::try_from((compiled - begun).as_micros()).unwrap_or(u64::MAX);
         Ok(Applied { compile_us, swap_us })
     }
@@ -158,13 +158,7 @@ impl Engine {
     /// Hands a snapshot to every worker and waits until each serves it.
     fn swap(&self, update: &Update) {
         let (done, all_done) = mpsc::channel();
-        for worker in &self.inner.workers {
-            worker.mailbox.send(Message::Swap {
-                snapshot: update.snapshot.clone(),
-                upstreams: update.upstreams.clone(),
-                done: done.clone(),
-            });
-        }
+        self.send(update, &done);
         drop(done);
         for _ in &self.inner.workers {
             if all_done.recv_timeout(SWAP_TIMEOUT).is_err() {
@@ -175,6 +169,16 @@ impl Engine {
                 );
                 break;
             }
+        }
+    }
+
+    fn send(&self, update: &Update, done: &mpsc::Sender<()>) {
+        for worker in &self.inner.workers {
+            worker.mailbox.send(Message::Swap {
+                snapshot: update.snapshot.clone(),
+                upstreams: update.upstreams.clone(),
+                done: done.clone(),
+            });
         }
     }
 
@@ -256,50 +260,49 @@ impl Engine {
     pub fn names(&self) -> Vec<String> {
         let serving = lock(&self.inner.serving).clone();
         let endpoints = serving.upstreams.iter().flatten().flat_map(|u| &u.endpoints);
-        let names: BTreeSet<&str> =
-            endpoints.filter(|e| matches!(e.source, Source::Name)).map(|e| &*e.address).collect();
+        let names: BTreeSet<&str> = endpoints.filter(|e| e.is_name).map(|e| &*e.address).collect();
         names.into_iter().map(String::from).collect()
     }
 
-    /// What a name resolves to now; after an error the last good addresses stay.
+    /// What a name resolves to now; after an error the last good addresses stay. Waits for a plan
+    /// that is being applied, never for a worker.
     pub fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>) {
-        let mut names = lock(&self.inner.names);
-        let entry = names.entry(name.into()).or_default();
-        match result {
-            Err(error) => entry.error = error,
-            Ok(addresses) => {
-                entry.error.clear();
-                let new: Arc<[Address]> = addresses.into_iter().map(Address::Inet).collect();
-                if new != entry.addresses {
+        let mut builder = lock(&self.inner.builder);
+        let name: Arc<str> = name.into();
+        let addresses = {
+            let mut names = lock(&self.inner.names);
+            let entry = names.entry(name.clone()).or_default();
+            match result {
+                Err(error) => return entry.error = error,
+                Ok(addresses) => {
+                    entry.error.clear();
+                    let new: Arc<[Address]> = addresses.into_iter().map(Address::Inet).collect();
+                    if new == entry.addresses {
+                        return;
+                    }
                     entry.addresses = new.clone();
-                    self.tell_names([(Arc::from(name), new)].into());
+                    new
                 }
             }
-        }
-    }
-
-    fn tell_names(&self, names: Arc<[NameAddresses]>) {
-        for worker in &self.inner.workers {
-            worker.mailbox.send(Message::Resolved(names.clone()));
+        };
+        let before = builder.current().clone();
+        if let Some(update) = builder.resolve(vec![(name, addresses)]) {
+            *lock(&self.inner.serving) = update.snapshot.clone();
+            // Nobody waits for it: the channel has no reader.
+            self.send(&update, &mpsc::channel().0);
+            lock(&self.inner.retired).put(before, &[]);
         }
     }
 
     /// Names that left the plan need not be known any more.
-    fn forget_names(&self) {
+    fn forget_names(&self, builder: &mut Builder) {
         let mut names = lock(&self.inner.names);
         if names.is_empty() {
             return;
         }
         let used: BTreeSet<String> = self.names().into_iter().collect();
-        let gone: Vec<Arc<str>> = names.keys().filter(|n| !used.contains(&***n)).cloned().collect();
-        if gone.is_empty() {
-            return;
-        }
-        for name in &gone {
-            names.remove(name);
-        }
-        drop(names);
-        self.tell_names(gone.into_iter().map(|n| (n, Arc::default())).collect());
+        names.retain(|name, _| used.contains(&**name));
+        builder.keep_names(&used);
     }
 
     /// Closes and opens the access log's file again.

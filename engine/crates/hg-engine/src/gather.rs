@@ -9,7 +9,7 @@ use crate::report::{
     EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, ListenerReport, ReasonCount,
     RequestCount, UpstreamReport, WorkerReport,
 };
-use crate::snapshot::{EndpointEntry, Snapshot, Source};
+use crate::snapshot::{EndpointEntry, Snapshot};
 use hg_proto::METHOD_NAMES;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -167,7 +167,9 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
             let sum = |of: &dyn Fn(&UpstreamCounters) -> u64| counters.iter().map(|c| of(c)).sum();
             UpstreamReport {
                 name: u.name.clone(),
-                endpoints: u.endpoints.iter().map(|e| endpoint(inner, e, &counters)).collect(),
+                endpoints: configured(&u.endpoints)
+                    .map(|e| endpoint(inner, e, &counters))
+                    .collect(),
                 waiting: sum(&|c| c.waiting.get()),
                 queued: sum(&|c| c.queued.get()),
                 queue_wait_us: sum(&|c| c.queue_wait_us.get()),
@@ -177,6 +179,13 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
         .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
+}
+
+/// One entry for each endpoint of the plan: the addresses of a name are counted under the name.
+fn configured(entries: &[EndpointEntry]) -> impl Iterator<Item = &EndpointEntry> {
+    entries
+        .chunk_by(|a, b| a.is_name && b.is_name && a.address == b.address)
+        .filter_map(<[EndpointEntry]>::first)
 }
 
 fn endpoint(
@@ -189,17 +198,15 @@ fn endpoint(
     let sum = |of: &dyn Fn(&EndpointCounters) -> u64| all.iter().map(|c| of(c)).sum();
     let mut error =
         all.iter().map(|c| lock(&c.last_error).clone()).find(|e| !e.is_empty()).unwrap_or_default();
-    let resolved = match &entry.source {
-        Source::Fixed(addresses) => addresses.to_vec(),
-        Source::Name => {
-            let names = lock(&inner.names);
-            let name = names.get(&entry.address).cloned().unwrap_or_default();
-            if !name.error.is_empty() {
-                error = name.error;
-            }
-            name.addresses.to_vec()
+    let mut resolved = entry.targets.to_vec();
+    if entry.is_name {
+        let names = lock(&inner.names);
+        let name = names.get(&entry.address).cloned().unwrap_or_default();
+        if !name.error.is_empty() {
+            error = name.error;
         }
-    };
+        resolved = name.addresses.to_vec();
+    }
     EndpointReport {
         address: entry.address.to_string(),
         is_resolved: !resolved.is_empty(),

@@ -85,8 +85,7 @@ fn prime(inner: &Inner, index: usize) -> Prime {
             own.map(move |(_, fd)| (*address, fd.clone()))
         })
         .collect();
-    let names = lock(&inner.names).iter().map(|(n, r)| (n.clone(), r.addresses.clone())).collect();
-    Prime { snapshot: lock(&inner.serving).clone(), sockets, names }
+    Prime { snapshot: lock(&inner.serving).clone(), sockets }
 }
 
 #[cfg(test)]

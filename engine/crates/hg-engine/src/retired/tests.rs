@@ -14,7 +14,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// Everything that is held by identity: of each worker upstreams, endpoints and listeners with
 /// counters; then the builder's slots, groups and counts; then names.
-fn held(node: &Node) -> (Vec<[usize; 3]>, [usize; 6], usize) {
+fn held(node: &Node) -> (Vec<[usize; 3]>, [usize; 7], usize) {
     drop(node.engine.take_events());
     let inner = &node.engine.inner;
     let workers = inner.workers.iter().map(|w| w.counters.held()).collect();

@@ -1,9 +1,10 @@
 //! From a plan and what changed in it to the next snapshot. All of it, or nothing.
 
 use super::slots::Slots;
-use super::upstreams::InUse;
+use super::upstreams::{Addresses, InUse, Surroundings};
 use super::{ListenerEntry, Snapshot, UpstreamEntry, listeners, routes, upstreams};
 use foldhash::{HashMap, HashMapExt as _};
+use hg_net::Address;
 use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route, RouteReader};
 use hg_route::{ListenerId, RouteChange, RouteId, Staging};
 use hg_tls::{Blobs, Ticketer};
@@ -34,6 +35,8 @@ pub(crate) struct Builder {
     nobody: Arc<str>,
     open: HashMap<Arc<str>, Arc<AtomicU32>>,
     in_use: InUse,
+    /// Of names that endpoints have; where a name is not here it is not resolved.
+    names: Addresses,
 }
 
 /// Names of one kind that were put or deleted.
@@ -53,7 +56,50 @@ impl Builder {
             nobody: "".into(),
             open: HashMap::new(),
             in_use: InUse::default(),
+            names: Addresses::new(),
         }
+    }
+
+    fn around(&mut self) -> Surroundings<'_> {
+        Surroundings { in_use: &mut self.in_use, names: &self.names }
+    }
+
+    /// Names have other addresses: compiles the upstreams that have one of them. Nothing where no
+    /// upstream has.
+    pub(crate) fn resolve(&mut self, names: Vec<(Arc<str>, Arc<[Address]>)>) -> Option<Update> {
+        let told: HashSet<Arc<str>> = names.iter().map(|(name, _)| name.clone()).collect();
+        for (name, addresses) in names {
+            if addresses.is_empty() {
+                self.names.remove(&name);
+            } else {
+                self.names.insert(name, addresses);
+            }
+        }
+        let current = self.current.clone();
+        let mut next = Snapshot::clone(&current);
+        let mut slots = Vec::new();
+        for (slot, entry) in current.upstreams.iter().enumerate() {
+            let concerns = |u: &&Arc<UpstreamEntry>| {
+                u.endpoints.iter().any(|e| e.is_name && told.contains(&e.address))
+            };
+            let Some(old) = entry.as_ref().filter(concerns) else { continue };
+            let (tls, mut around) = (old.tls.clone(), self.around());
+            // The plan was compiled before; addresses of names add nothing that is refused.
+            if let Ok(new) = upstreams::compile(&old.name, &old.plan, tls, &mut around) {
+                put(&mut next.upstreams, slot, Some(new));
+                slots.push(slot);
+            }
+        }
+        if slots.is_empty() {
+            return None;
+        }
+        self.current = Arc::new(next);
+        Some(Update { snapshot: self.current.clone(), upstreams: slots.into() })
+    }
+
+    /// Names that are not among these are forgotten.
+    pub(crate) fn keep_names(&mut self, used: &BTreeSet<String>) {
+        self.names.retain(|name, _| used.contains(&**name));
     }
 
     /// The hosts whose middlewares groups of this route run now.
@@ -155,10 +201,11 @@ impl Builder {
 
     /// How many names and counts are held.
     #[cfg(test)]
-    pub(crate) fn held(&self) -> [usize; 6] {
+    pub(crate) fn held(&self) -> [usize; 7] {
         let slots = [self.listeners.len(), self.upstreams.len(), self.routes.len()];
         let [listeners, upstreams, routes] = slots;
-        [listeners, upstreams, routes, self.groups.len(), self.open.len(), self.in_use.len()]
+        let (open, in_use, names) = (self.open.len(), self.in_use.len(), self.names.len());
+        [listeners, upstreams, routes, self.groups.len(), open, in_use, names]
     }
 }
 
@@ -274,7 +321,7 @@ impl<'w> Work<'_, 'w> {
                 self.new.push(New::Upstream(name.clone()));
             }
             let tls = next.tls.upstream(name).cloned();
-            match upstreams::compile(name, plan, tls, &mut self.builder.in_use) {
+            match upstreams::compile(name, plan, tls, &mut self.builder.around()) {
                 Ok(entry) => put(&mut next.upstreams, slot, Some(entry)),
                 Err(errors) => self.errors.extend(errors),
             }

@@ -107,21 +107,18 @@ pub(crate) struct UpstreamEntry {
     pub(crate) in_use: Arc<AtomicU32>,
 }
 
-/// An endpoint.
+/// An endpoint as balancers see it: one of those configured, or one address of a name.
 pub(crate) struct EndpointEntry {
+    /// As configured; the addresses of a name have it in common.
     pub(crate) address: Arc<str>,
-    pub(crate) source: Source,
+    /// Whether that is a name, to be resolved.
+    pub(crate) is_name: bool,
+    /// Where it is reached: one address, or the IPv6 and the IPv4 address of a host that has one of
+    /// each (RFC 8305); none while its name is not resolved.
+    pub(crate) targets: Arc<[Address]>,
     pub(crate) pool: PoolKey,
     pub(crate) max_connections: u32,
     pub(crate) in_use: Arc<AtomicU32>,
-}
-
-/// Where an endpoint's addresses come from.
-pub(crate) enum Source {
-    /// It is one.
-    Fixed(Arc<[Address]>),
-    /// A name and port, to be resolved.
-    Name,
 }
 
 /// What makes two connections interchangeable: where they lead and how they were set up.

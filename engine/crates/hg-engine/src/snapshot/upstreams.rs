@@ -1,8 +1,8 @@
 //! Upstreams, from plan to entry.
 
-use super::{EndpointEntry, PoolKey, Source, UpstreamEntry};
+use super::{EndpointEntry, PoolKey, UpstreamEntry};
 use hg_net::Address;
-use hg_plan::{Kind, ObjectError};
+use hg_plan::{Balance, Endpoint, Kind, ObjectError};
 use hg_policy::{Balancer, KeySource};
 use hg_tls::ClientTls;
 use std::collections::HashMap;
@@ -32,47 +32,32 @@ impl InUse {
     }
 }
 
+/// Addresses of names, by `host:port`.
+pub(super) type Addresses = HashMap<Arc<str>, Arc<[Address]>>;
+
+/// What upstreams are compiled with.
+pub(super) struct Surroundings<'b> {
+    pub(super) in_use: &'b mut InUse,
+    pub(super) names: &'b Addresses,
+}
+
 /// Compiles one upstream.
 pub(super) fn compile(
     name: &Arc<str>,
     plan: &hg_plan::Upstream,
     tls: Option<Arc<ClientTls>>,
-    in_use: &mut InUse,
+    around: &mut Surroundings<'_>,
 ) -> Result<UpstreamEntry, Vec<ObjectError>> {
-    let mut errors = Vec::new();
-    let mut error = |path: String, message: String| {
-        errors.push(ObjectError { kind: Kind::Upstream, name: name.clone(), path, message });
+    let error = |(path, message): hg_policy::Problem| ObjectError {
+        kind: Kind::Upstream,
+        name: name.clone(),
+        path,
+        message,
     };
-    if plan.endpoints.is_empty() {
-        error("endpoints".into(), "an upstream needs at least one endpoint".into());
-    }
+    let refused = |problems: Vec<_>| problems.into_iter().map(error).collect::<Vec<_>>();
     let setup: Arc<str> = tls.as_ref().map_or_else(|| "plain".into(), |t| t.digest().hex().into());
-    let mut endpoints = Vec::with_capacity(plan.endpoints.len());
-    for (i, e) in plan.endpoints.iter().enumerate() {
-        let address: Arc<str> = e.address.as_str().into();
-        match source(&address) {
-            Ok(source) => endpoints.push(EndpointEntry {
-                source,
-                pool: PoolKey { address: address.clone(), setup: setup.clone() },
-                max_connections: e.max_connections,
-                in_use: in_use.of(name, &address),
-                address,
-            }),
-            Err(message) => error(format!("endpoints[{i}].address"), message),
-        }
-    }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let balancer = Balancer::new(&plan.balance, &plan.endpoints).map_err(|problems| {
-        let error = |(path, message): hg_policy::Problem| ObjectError {
-            kind: Kind::Upstream,
-            name: name.clone(),
-            path,
-            message,
-        };
-        problems.into_iter().map(error).collect::<Vec<_>>()
-    })?;
+    let (endpoints, balanced) = expand(name, plan, &setup, around).map_err(refused)?;
+    let balancer = Balancer::new(&plan.balance, &balanced).map_err(refused)?;
     let key: Option<KeySource> = balancer.needs_key().cloned();
     Ok(UpstreamEntry {
         name: name.clone(),
@@ -86,23 +71,97 @@ pub(super) fn compile(
         },
         plan: plan.clone(),
         tls,
-        in_use: in_use.of(name, &"".into()),
+        in_use: around.in_use.of(name, &"".into()),
     })
 }
 
-fn source(address: &str) -> Result<Source, String> {
+/// The endpoints that requests are balanced over: every address of a name is one, of that name's
+/// weight, as in nginx and in Envoy's STRICT_DNS. With them comes what the balancer is to know.
+fn expand(
+    name: &Arc<str>,
+    plan: &hg_plan::Upstream,
+    setup: &Arc<str>,
+    around: &mut Surroundings<'_>,
+) -> Result<(Vec<EndpointEntry>, Vec<Endpoint>), Vec<hg_policy::Problem>> {
+    let mut errors = Vec::new();
+    if plan.endpoints.is_empty() {
+        errors.push(("endpoints".into(), "an upstream needs at least one endpoint".into()));
+    }
+    let mut room = room(plan);
+    let mut entries = Vec::with_capacity(plan.endpoints.len());
+    let mut balanced = Vec::with_capacity(plan.endpoints.len());
+    for (i, e) in plan.endpoints.iter().enumerate() {
+        let address: Arc<str> = e.address.as_str().into();
+        let (is_name, groups) = match source(&address) {
+            Ok(Some(fixed)) => (false, vec![Arc::from([fixed])]),
+            Ok(None) => (true, groups(around.names.get(&address), &mut room)),
+            Err(message) => {
+                errors.push((format!("endpoints[{i}].address"), message));
+                continue;
+            }
+        };
+        for targets in groups {
+            let pool = if is_name { identity(&address, &targets) } else { address.clone() };
+            balanced.push(Endpoint { address: pool.to_string(), ..e.clone() });
+            entries.push(EndpointEntry {
+                address: address.clone(),
+                is_name,
+                targets,
+                pool: PoolKey { address: pool, setup: setup.clone() },
+                max_connections: e.max_connections,
+                in_use: around.in_use.of(name, &address),
+            });
+        }
+    }
+    if errors.is_empty() { Ok((entries, balanced)) } else { Err(errors) }
+}
+
+/// How many endpoints names may add to those configured: a Maglev table has a place for each.
+fn room(plan: &hg_plan::Upstream) -> usize {
+    match &plan.balance {
+        Balance::Maglev { table_size, .. } => {
+            (*table_size as usize).saturating_sub(plan.endpoints.len())
+        }
+        _ => usize::MAX,
+    }
+}
+
+/// The addresses of a name, each an endpoint; where it has just one of IPv6 and one of IPv4, they
+/// are two ways to the same one. Without any it is an endpoint that cannot be used.
+fn groups(addresses: Option<&Arc<[Address]>>, room: &mut usize) -> Vec<Arc<[Address]>> {
+    let Some(addresses) = addresses.filter(|all| !all.is_empty()) else {
+        return vec![Arc::default()];
+    };
+    if let [Address::Inet(a), Address::Inet(b)] = &**addresses
+        && a.is_ipv6() != b.is_ipv6()
+    {
+        return vec![addresses.clone()];
+    }
+    let more = (addresses.len() - 1).min(*room);
+    *room -= more;
+    addresses.iter().take(more + 1).map(|a| Arc::from([a.clone()])).collect()
+}
+
+/// What tells an endpoint of a name from its others: connections and hashes go by it.
+fn identity(name: &str, targets: &[Address]) -> Arc<str> {
+    let addresses: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    format!("{name} {}", addresses.join(" ")).trim_end().into()
+}
+
+/// The address, or nothing where it is a name.
+fn source(address: &str) -> Result<Option<Address>, String> {
     if let Some(path) = address.strip_prefix("unix:") {
         if !path.starts_with('/') {
             return Err(format!("`{address}`: a Unix socket's path must be absolute"));
         }
-        return Ok(Source::Fixed([Address::Unix(PathBuf::from(path))].into()));
+        return Ok(Some(Address::Unix(PathBuf::from(path))));
     }
     if let Ok(a) = address.parse::<SocketAddr>() {
-        return Ok(Source::Fixed([Address::Inet(a)].into()));
+        return Ok(Some(Address::Inet(a)));
     }
     match address.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) => {
-            Ok(Source::Name)
+            Ok(None)
         }
         _ => Err(format!("`{address}` is not `host:port`, `[ipv6]:port` or `unix:/path`")),
     }

@@ -47,7 +47,7 @@ impl Worker {
             }
             Err(NoPick::Full) => self.queue_up(ci),
             Err(NoPick::None) => {
-                let unresolved = u.endpoints.iter().all(|e| e.addresses.borrow().is_empty());
+                let unresolved = u.endpoints.iter().all(|e| e.targets.is_empty());
                 let reject = if !e.tried.is_empty() {
                     own::CONNECT_REFUSED
                 } else if unresolved {
@@ -160,7 +160,7 @@ impl Worker {
             let Some(endpoint) = e.endpoint.clone() else {
                 return;
             };
-            let addresses = endpoint.addresses.borrow().clone();
+            let addresses = endpoint.targets.clone();
             let n = addresses.len();
             if e.next_address >= n {
                 if e.attempts.is_empty() {
@@ -275,7 +275,7 @@ impl Worker {
             self.connect_failed(&endpoint, &error);
             return self.attempt_failed(ci, ui, &own::CONNECT_REFUSED);
         }
-        let at = up.endpoint.addresses.borrow().iter().position(|a| *a == up.target);
+        let at = up.endpoint.targets.iter().position(|a| *a == up.target);
         up.endpoint.preferred.set(at.unwrap_or(0));
         let tls = self.clients.get(ci).and_then(|c| c.exchange.as_deref()?.entry()?.tls.clone());
         let Some(tls) = tls else {
@@ -319,7 +319,7 @@ impl Worker {
             return;
         };
         e.attempts.retain(|a| *a != ui);
-        let more = e.endpoint.as_ref().is_some_and(|p| e.next_address < p.addresses.borrow().len());
+        let more = e.endpoint.as_ref().is_some_and(|p| e.next_address < p.targets.len());
         if more {
             self.open_next(ci);
         } else if e.attempts.is_empty() {
@@ -435,20 +435,6 @@ impl Worker {
             self.drop_up(ui);
         }
         self.endpoint_failed(ci, &own::CONNECT_TIMEOUT, Some("no connection in time"));
-    }
-
-    /// Closes idle connections of an endpoint that lead where its name no longer does.
-    pub(super) fn leave_old_addresses(&mut self, endpoint: &EndpointState) {
-        let addresses = endpoint.addresses.borrow().clone();
-        let Some(pool) = self.pools.get(endpoint.pool) else { return };
-        let ups = &self.ups;
-        let stays = |ui: &usize| ups.get(*ui).is_some_and(|up| addresses.contains(&up.target));
-        let (keep, drop) = pool.idle.iter().copied().partition(stays);
-        pool.idle = keep;
-        let drop: Vec<usize> = drop;
-        for ui in drop {
-            self.close_up(ui);
-        }
     }
 }
 

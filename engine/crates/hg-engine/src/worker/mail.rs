@@ -3,15 +3,12 @@
 use super::Worker;
 use crate::counters::lock;
 use crate::snapshot::Snapshot;
-use hg_net::{Address, Waker};
+use hg_net::Waker;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
-
-/// A name and where it leads now; nowhere once it has left the plan.
-pub(crate) type NameAddresses = (Arc<str>, Arc<[Address]>);
 
 /// What a worker can be told.
 pub(crate) enum Message {
@@ -21,8 +18,6 @@ pub(crate) enum Message {
     Socket { address: SocketAddr, fd: Arc<OwnedFd> },
     /// Take what waits in the socket's queue, then close it.
     CloseListener { address: SocketAddr, done: Arc<Done> },
-    /// Names have other addresses.
-    Resolved(Arc<[NameAddresses]>),
     /// A successor has the sockets: let go of them, finish what is in flight.
     HandOff,
     /// Leave in the order of DESIGN §10; let go once no listener is open.
@@ -53,7 +48,6 @@ impl Drop for Done {
 pub(crate) struct Prime {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) sockets: Vec<(SocketAddr, Arc<OwnedFd>)>,
-    pub(crate) names: Vec<NameAddresses>,
 }
 
 /// A worker's inbox.
@@ -98,13 +92,6 @@ impl Worker {
                     self.close_listener(address);
                     drop(done);
                 }
-                Message::Resolved(names) => {
-                    for (name, addresses) in names.iter() {
-                        for endpoint in self.upstreams.resolved(name, addresses) {
-                            self.leave_old_addresses(&endpoint);
-                        }
-                    }
-                }
                 Message::HandOff => self.hand_off(),
                 Message::Drain(closed) => self.drain(closed),
                 #[cfg(test)]
@@ -115,9 +102,6 @@ impl Worker {
 
     /// Takes over what the engine knows; the first thing in a worker's life.
     pub(crate) fn prime(&mut self, prime: Prime) {
-        for (name, addresses) in &prime.names {
-            self.upstreams.resolved(name, addresses);
-        }
         let all: Vec<usize> = (0..prime.snapshot.upstreams.len()).collect();
         self.swap(prime.snapshot, &all);
         for (address, fd) in prime.sockets {

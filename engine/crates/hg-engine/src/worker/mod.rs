@@ -24,7 +24,7 @@ mod tunnel;
 mod up;
 mod upstreams;
 
-pub(crate) use mail::{Done, Mailbox, Message, NameAddresses, Prime};
+pub(crate) use mail::{Done, Mailbox, Message, Prime};
 
 use crate::counters::WorkerCounters;
 use crate::shared::Shared;

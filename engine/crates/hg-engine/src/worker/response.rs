@@ -313,7 +313,6 @@ impl Worker {
         };
         let clean = up.conn.out.is_empty()
             && !up.conn.read_closed
-            && up.endpoint.addresses.borrow().contains(&up.target)
             && !(up.conn.readable && hg_net::is_readable_or_closed(&up.conn.fd));
         let pool = self.pools.get(up.pool).filter(|p| clean && p.idle.len() < max_idle);
         let Some(pool) = pool else {

@@ -29,7 +29,7 @@ pub(crate) struct Up {
     pub(crate) pool: PoolRef,
     /// The endpoint it was opened for.
     pub(crate) endpoint: Rc<EndpointState>,
-    /// Where it leads; an endpoint that has moved away from there does not use it again.
+    /// Where it leads.
     pub(crate) target: Address,
     pub(crate) deadline: Ticks,
     pub(crate) timer_at: Ticks,

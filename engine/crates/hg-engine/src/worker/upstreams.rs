@@ -2,10 +2,10 @@
 
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
-use crate::snapshot::{EndpointEntry, Snapshot, Source, UpstreamEntry};
+use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
 use hg_policy::{Balancer, Load, Tried, WyRand};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,14 +22,26 @@ pub(crate) struct EndpointState {
     pub(crate) pool: PoolRef,
     pub(crate) counters: Arc<EndpointCounters>,
     /// Where it can be reached; empty while its name does not resolve.
-    pub(crate) addresses: RefCell<Arc<[Address]>>,
-    /// The address that answered last: tried first.
+    pub(crate) targets: Arc<[Address]>,
+    /// The one of them that answered last: tried first.
     pub(crate) preferred: Cell<usize>,
     /// Until when its idle connections are not trusted: one was closed as a request went out on it.
     pub(crate) distrusted_until: Cell<Ticks>,
 }
 
 impl EndpointState {
+    fn new(entry: &EndpointEntry, pools: &mut Pools, counters: &UpstreamCounters) -> Self {
+        Self {
+            address: entry.address.clone(),
+            slot: Cell::new(GONE),
+            pool: pools.acquire(&entry.pool),
+            counters: counters.endpoint(&entry.address),
+            targets: entry.targets.clone(),
+            preferred: Cell::new(0),
+            distrusted_until: Cell::new(0),
+        }
+    }
+
     /// A request failed here.
     pub(crate) fn failed(&self, why: &str) {
         self.counters.failures.add(1);
@@ -89,7 +101,7 @@ impl UpstreamState {
             {
                 let room = e.max_connections == 0 || e.in_use.load(Relaxed) < e.max_connections;
                 full |= !room && e.max_connections > 0;
-                *usable = room && !state.addresses.borrow().is_empty();
+                *usable = room && !state.targets.is_empty();
             }
         }
         let load = Load { active: &self.active, usable: &self.usable };
@@ -136,7 +148,7 @@ impl UpstreamState {
 
     fn refresh_usable(&mut self) {
         for (usable, e) in self.usable.iter_mut().zip(&self.endpoints) {
-            *usable = !e.addresses.borrow().is_empty();
+            *usable = !e.targets.is_empty();
         }
     }
 }
@@ -157,7 +169,6 @@ fn entry_is_limited(entry: &UpstreamEntry) -> bool {
 #[derive(Default)]
 pub(crate) struct Upstreams {
     slots: Vec<Option<UpstreamState>>,
-    names: HashMap<Arc<str>, Arc<[Address]>>,
     last_id: u64,
     /// Slots where clients wait.
     pub(crate) waiting: Vec<usize>,
@@ -208,13 +219,6 @@ impl Upstreams {
         orphans
     }
 
-    fn known_addresses(&self, endpoint: &EndpointEntry) -> Arc<[Address]> {
-        match &endpoint.source {
-            Source::Fixed(addresses) => addresses.clone(),
-            Source::Name => self.names.get(&endpoint.address).cloned().unwrap_or_default(),
-        }
-    }
-
     fn build(
         &mut self,
         entry: &Arc<UpstreamEntry>,
@@ -223,81 +227,50 @@ impl Upstreams {
         counters: &WorkerCounters,
     ) -> UpstreamState {
         let old = old.filter(|o| o.entry.name == entry.name);
-        let upstream_counters = counters.upstream(&entry.name);
-        let mut endpoints: Vec<Rc<EndpointState>> = Vec::with_capacity(entry.endpoints.len());
-        let mut active = Vec::with_capacity(entry.endpoints.len());
-        for (i, e) in entry.endpoints.iter().enumerate() {
-            let kept = old.and_then(|o| {
-                let at = o.entry.endpoints.iter().position(|x| x.pool == e.pool)?;
-                let state = o.endpoints.get(at)?;
-                (!endpoints.iter().any(|x| Rc::ptr_eq(x, state))).then(|| {
-                    active.push(o.active.get(at).copied().unwrap_or(0));
-                    state.clone()
-                })
-            });
-            let state = kept.unwrap_or_else(|| {
-                active.push(0);
-                Rc::new(EndpointState {
-                    address: e.address.clone(),
-                    slot: Cell::new(i),
-                    pool: pools.acquire(&e.pool),
-                    counters: upstream_counters.endpoint(&e.address),
-                    addresses: RefCell::new(self.known_addresses(e)),
-                    preferred: Cell::new(0),
-                    distrusted_until: Cell::new(0),
-                })
-            });
-            state.slot.set(i);
-            endpoints.push(state);
+        let counters = counters.upstream(&entry.name);
+        let kept = old.map_or_else(Vec::new, |o| kept(entry, o));
+        let before = |i: usize| kept.get(i).copied().flatten();
+        let endpoints: Vec<Rc<EndpointState>> = entry
+            .endpoints
+            .iter()
+            .enumerate()
+            .map(|(i, e)| {
+                let state = before(i).and_then(|at| old?.endpoints.get(at)).cloned();
+                let state =
+                    state.unwrap_or_else(|| Rc::new(EndpointState::new(e, pools, &counters)));
+                state.slot.set(i);
+                state
+            })
+            .collect();
+        let active = |i| before(i).and_then(|at| old?.active.get(at)).copied().unwrap_or(0);
+        let mut balancer = entry.balancer.clone();
+        if let Some(old) = old {
+            balancer.inherit(&old.balancer, before);
         }
-        let id = old.map_or_else(
-            || {
-                self.last_id += 1;
-                self.last_id
-            },
-            |o| o.id,
-        );
         let mut state = UpstreamState {
-            id,
+            id: old.map_or(self.last_id + 1, |o| o.id),
             entry: entry.clone(),
+            active: (0..endpoints.len()).map(active).collect(),
             usable: vec![true; endpoints.len()],
             endpoints,
-            counters: upstream_counters,
+            counters,
             waiting: old.map(|o| o.waiting.clone()).unwrap_or_default(),
-            balancer: entry.balancer.clone(),
-            active,
+            balancer,
             limited: entry_is_limited(entry),
         };
+        self.last_id = self.last_id.max(state.id);
         state.refresh_usable();
         state
     }
+}
 
-    /// A name has other addresses now; returns the endpoints of that name.
-    pub(crate) fn resolved(
-        &mut self,
-        name: &Arc<str>,
-        addresses: &Arc<[Address]>,
-    ) -> Vec<Rc<EndpointState>> {
-        let mut moved = Vec::new();
-        if addresses.is_empty() {
-            self.names.remove(name);
-        } else {
-            self.names.insert(name.clone(), addresses.clone());
-        }
-        for upstream in self.slots.iter_mut().flatten() {
-            let mut touched = false;
-            for (e, state) in upstream.entry.endpoints.iter().zip(&upstream.endpoints) {
-                if matches!(e.source, Source::Name) && e.address == *name {
-                    *state.addresses.borrow_mut() = addresses.clone();
-                    state.preferred.set(0);
-                    moved.push(state.clone());
-                    touched = true;
-                }
-            }
-            if touched {
-                upstream.refresh_usable();
-            }
-        }
-        moved
+/// Of each endpoint of an entry the place that its state has in `old`. Endpoints that are written
+/// twice keep a state each.
+fn kept(entry: &UpstreamEntry, old: &UpstreamState) -> Vec<Option<usize>> {
+    let mut places: HashMap<&PoolKey, VecDeque<usize>> = HashMap::new();
+    for (at, e) in old.entry.endpoints.iter().enumerate() {
+        places.entry(&e.pool).or_default().push_back(at);
     }
+    let mut next = |e: &EndpointEntry| places.get_mut(&e.pool)?.pop_front();
+    entry.endpoints.iter().map(&mut next).collect()
 }

@@ -117,11 +117,17 @@ _UPSTREAMS: Final = (
     Parity(
         "upstreams.NAME.endpoints[].address",
         "differs",
-        "names: see `node.resolver.servers`; one that does not resolve keeps nginx from starting",
+        "each address of a name is an endpoint with the endpoint's weight, also where it has one "
+        "of each family; when names are resolved: see `node.resolver.servers`; one that does not "
+        "resolve keeps nginx from starting",
     ),
     Parity("upstreams.NAME.endpoints[].weight", "same"),
     Parity("upstreams.NAME.endpoints[].backup", "differs", "beside some balancers refused"),
-    Parity("upstreams.NAME.endpoints[].max_connections", "differs", _NO_QUEUE),
+    Parity(
+        "upstreams.NAME.endpoints[].max_connections",
+        "differs",
+        f"{_NO_QUEUE}; each address of a name has the limit for itself",
+    ),
     Parity("upstreams.NAME.endpoints[].zone", "same", "means nothing yet"),
     Parity("upstreams.NAME.endpoints[].labels", "same", "means nothing yet"),
     Parity("upstreams.NAME.host_header", "differs", "`endpoint` is refused for several endpoints"),
