@@ -1,10 +1,11 @@
-"""Finds the functions of a Rust source and how long they are.
+"""Finds the functions of a Rust source and how long they are, and the fields of its structs.
 
 A scanner, not a parser: it knows comments, strings and characters, and counts braces.
 """
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 # What can hide a brace or a quote. A lifetime ('a) is no character: there is no closing quote
 # after one character.
@@ -19,6 +20,10 @@ _HIDDEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _FUNCTION = re.compile(r"\bfn\s+(?:r\#)?([A-Za-z_]\w*)")
+_STRUCT = re.compile(r"\bstruct\s+(?:r\#)?([A-Za-z_]\w*)")
+_FIELD = re.compile(r"(?:r\#)?[A-Za-z_]\w*\s*:(?!:)")
+_OPENING: Final = "([{<"
+_CLOSING: Final = ")]}>"
 
 
 def functions(text: str) -> Iterator[tuple[str, int]]:
@@ -30,6 +35,26 @@ def functions(text: str) -> Iterator[tuple[str, int]]:
             continue
         closing = _closing(code, opening)
         yield match[1], code.count("\n", match.start(), closing) + 1
+
+
+def structs(text: str) -> Iterator[tuple[str, int]]:
+    """Names and counts of fields of the structs that have named fields."""
+    code = _HIDDEN.sub(_blank, text)
+    for match in _STRUCT.finditer(code):
+        opening = _body(code, match.end())
+        if opening is not None:
+            yield match[1], _fields(code[opening + 1 : _closing(code, opening)])
+
+
+def _fields(body: str) -> int:
+    """Colons after a name that are in no type, attribute or visibility."""
+    flat, depth = [], 0
+    for character in body.replace("->", "  "):
+        depth -= character in _CLOSING
+        if depth == 0:
+            flat.append(character)
+        depth += character in _OPENING
+    return len(_FIELD.findall("".join(flat)))
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
 """What tools/rust_functions.py takes for a function and for its end."""
 
-from rust_functions import functions
+from rust_functions import functions, structs
 
 
 def test_a_body_ends_at_its_own_brace() -> None:
@@ -29,6 +29,23 @@ def test_braces_in_strings_characters_and_comments_do_not_count() -> None:
         text = f"fn a<'a>() {{\n    {line}\n}}\nfn b() {{}}\n"
         expected = [("a", 3 + line.count("\n")), ("b", 1)]
         assert list(functions(text)) == expected, line
+
+
+def test_fields_are_counted_and_what_is_in_their_types_is_not() -> None:
+    text = """
+/// Fields: many, here: none.
+pub struct A<'a, F: Fn(u8) -> u8> where F: Copy {
+    #[serde(default = "x::y")]
+    pub(crate) r#type: std::collections::HashMap<u8, (u8, [u8; 2])>,
+    /// Of it: this.
+    b: &'a dyn Fn(u8) -> Box<dyn Fn(u8)>,
+    c: F,
+}
+struct Tuple(u8, u8);
+struct Unit;
+struct Empty {}
+"""
+    assert list(structs(text)) == [("A", 3), ("Empty", 0)]
 
 
 def test_inner_functions_are_found_too() -> None:

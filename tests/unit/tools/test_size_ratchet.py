@@ -33,6 +33,16 @@ def test_docstrings_do_not_count_and_inner_functions_do() -> None:
     assert sizes == {"": 8, "f": 4, "g": 2}
 
 
+def test_a_struct_has_a_limit_of_its_own() -> None:
+    fields = "".join(f"    a{number}: u8,\n" for number in range(13))
+    sizes = {size.function: size for size in file_sizes("a.rs", f"struct Wide {{\n{fields}}}\n")}
+    wide = sizes["struct Wide"]
+    key = ("a.rs", "struct Wide")
+    assert breaches([wide], {}) == ["a.rs: struct Wide has 13 fields, the limit is 12"]
+    assert breaches([wide], {key: 12}) == ["a.rs: struct Wide has 13 fields, its allowance is 12"]
+    assert breaches([wide], {key: 13}) == []
+
+
 def test_generated_files_are_left_out() -> None:
     root = size_ratchet.ROOT
     paths = {size.path for size in size_ratchet.sizes()}
