@@ -232,7 +232,7 @@ _SAFE_VALUES: Final = """\
 - **In paths**, bytes that may not stand in a path are percent-encoded, `?` and `#` among them, so
   a value never adds a query. The result is made normal again; one with new dot segments is
   answered with 400.
-- **In hosts**, a result that is no host is answered with 400.
+- **In hosts**, a result that is not a host gets 400.
 - **In bodies**, values stand as they are; nothing is escaped for HTML or JSON. Give such an
   answer a `content-type` that is not sniffed, and prefer variables that clients cannot choose.
 - `rewrite.regex` has its own: in `with`, `$1`, `${1}` and `${name}` are groups of the pattern.

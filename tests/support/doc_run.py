@@ -49,7 +49,6 @@ class Runner:
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")},
             "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/sbin:{os.environ['PATH']}",
-            "HOME": str(scratch),
             "HEADGATE_STATE_DIR": str(scratch / "state"),
             "COLUMNS": "80",
         }

@@ -81,7 +81,7 @@ def explain(
     node: NodeName = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Say which route a request takes and why, and which came close.
+    """Show which route a request takes and why, and which routes nearly took it.
 
     Asks a running node, or with --config the files.
 
@@ -109,7 +109,7 @@ def test(
     config: ConfigOption = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Try requests and where they must go: routes as data, for your own CI.
+    """Check that requests take the routes that a file of cases expects, for your own CI.
 
     The cases name their config, or --config does. Exit code 1 when one is not as expected.
 
@@ -135,7 +135,7 @@ def diff(
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Say which objects change between two configs, and which requests would go elsewhere.
+    """Show which objects differ between two configs, and which logged requests would move.
 
     \b
     Example:

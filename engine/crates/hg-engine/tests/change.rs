@@ -112,14 +112,22 @@ fn after_a_hand_off_requests_finish_and_the_worker_leaves() {
     assert!(read_all(&mut s).is_empty());
 }
 
+/// The head of an answer to a request that does not ask for the end of its connection.
+fn asked_to_stay(node: &Node) -> String {
+    let mut s = node.connect();
+    s.write_all(GET).unwrap();
+    read_answer(&mut s).0
+}
+
 #[test]
 fn a_drain_says_that_connections_end_and_then_ends_them() {
     let up = Upstream::answering(OK);
     let mut node = Node::simple(&up);
     node.apply(&[put(Kind::Settings, "node", r#"{"drain":{"delay_ms":300,"idle_grace_ms":50}}"#)]);
     let (tell, told) = std::sync::mpsc::channel();
+    assert!(!asked_to_stay(&node).contains("connection:"));
     node.engine.drain(Box::new(move || tell.send(()).unwrap()));
-    eventually("answers say so", || node.get("/").contains("connection: close"));
+    eventually("answers say so", || asked_to_stay(&node).contains("connection: close\r\n"));
     told.recv_timeout(DEADLINE).unwrap();
     eventually("the worker has left", || node.engine.is_drained());
     drop(TcpListener::bind(node.address).expect("the port is free again"));

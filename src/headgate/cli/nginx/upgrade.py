@@ -23,7 +23,7 @@ def upgrade(
 
     The new master starts on the old one's sockets; the old one leaves once workers of the new one
     have answered throughout the soak. Whatever fails on the way is undone. An upgrade that was
-    interrupted is gone on with. Works without a running node.
+    interrupted is resumed. Works without a running node.
 
     \b
     Examples:
