@@ -40,6 +40,7 @@ class NginxSettings:
     drift_policy: Literal["report", "heal"] = "heal"
     heal_after_s: float = 60.0
     probes: tuple[ProbeSettings, ...] = ()
+    imported: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ def _nginx(model: Nginx) -> NginxSettings:
         drift_policy=model.drift.policy or ("heal" if model.mode == "full" else "report"),
         heal_after_s=model.drift.heal_after.ms / 1000,
         probes=tuple(probes),
+        imported=model.imported,
     )
 
 

@@ -95,6 +95,11 @@ class Nginx(Checked):
         description="How endpoints change: `reload`, or `lua` = without one, where nginx has the "
         "Lua balancer (mode full). `lua` is frozen: faults are mended, nothing is added.",
     )
+    imported: str | None = Field(
+        default=None,
+        description="The folder of an import, absolute: nginx runs the imported config as it is, "
+        "what became model and what was kept (mode full).",
+    )
     drift: Drift = Field(default=Drift(), description="What becomes of edits by others.")
     probes: list[Probe] = Field(
         default_factory=list, description="Requests that a release must answer to be kept."
@@ -102,7 +107,7 @@ class Nginx(Checked):
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Paths are absolute, and the mode allows what else is asked for."""
-        for key in ("binary", "conf", "pid"):
+        for key in ("binary", "conf", "pid", "imported"):
             path = getattr(self, key)
             if path is not None and not path.startswith("/"):
                 yield Invalid(f'"{path}" is not an absolute path', "write a path from /", at=(key,))

@@ -144,11 +144,11 @@ def app() -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def original(tmp_path: Path, app: Upstream) -> Iterator[int]:
+def original(folder: Path, app: Upstream) -> Iterator[int]:
     """The config as its own nginx serves it; the port."""
-    folder = tmp_path / "original"
+    folder = folder / "original"
     folder.mkdir()
-    folder.chmod(0o755)
+    (folder / "x").touch()
     port = free_port()
     (folder / "nginx.conf").write_text(text_for(folder, port, app))
     conf, log = folder / "nginx.conf", folder / "error.log"
@@ -172,6 +172,7 @@ def _answers(port: int) -> bool:
 def imported(folder: Path, port: int, app: Upstream) -> Path:
     """The config on another port, imported; the folder of the bundle."""
     source = folder / "nginx.conf"
+    (folder / "x").touch()
     source.write_text(text_for(folder, port, app))
     bundle = folder / "bundle"
     subprocess.run([HEADGATE, "nginx", "import", source, "--into", bundle], check=True)
@@ -199,14 +200,11 @@ def compared(original: int, port: int) -> Counter[str]:
 
 @pytest.mark.parametrize("engine", ["native", "nginx"])
 def test_what_was_closed_stays_closed(
-    tmp_path: Path, original: int, app: Upstream, engine: str
+    folder: Path, original: int, app: Upstream, engine: str
 ) -> None:
     port = free_port()
-    bundle = imported(tmp_path, port, app)
-    text = (bundle / "headgate.toml").read_text()
-    with RunningNode(
-        tmp_path, f'node.admin = "off"\n{text}', "--engine", engine
-    ).until_ready() as node:
+    bundle = imported(folder, port, app)
+    with running(folder, without_kept_text(bundle), engine) as node:
         counts = compared(original, port)
         until(lambda: "not-imported" in str(node.status()["config"]), "status says what is missing")
         if engine == "native":
@@ -217,10 +215,52 @@ def test_what_was_closed_stays_closed(
     assert counts["not imported"] > 100
 
 
-def test_check_explain_and_the_file_itself_say_what_is_missing(
-    tmp_path: Path, app: Upstream
+def test_model_and_kept_text_run_together_on_nginx(
+    folder: Path, original: int, app: Upstream
 ) -> None:
-    bundle = imported(tmp_path, 8080, app)
+    port = free_port()
+    bundle = imported(folder, port, app)
+    text = (bundle / "headgate.toml").read_text()
+    with running(folder, text, "nginx") as node:
+        counts = compared(original, port)
+        assert counts == {"equal": len(HOSTS) * len(PATHS)}
+        # The kept text is nginx's to write.
+        kept = next((bundle / "verbatim").iterdir())
+        kept.write_text(kept.read_text().replace("return 403;", "return 410;"))
+        node.config.write_text(f"{text}\n")
+        node.config.write_text(text.replace("/s/", "/s/"))
+        subprocess.run([HEADGATE, "reload", "--state-dir", node.state], check=True)
+        assert ask(port, "tail.example", "/").status == 410
+
+
+def test_an_edit_that_the_imported_text_does_not_have_is_refused_by_name(
+    folder: Path, app: Upstream
+) -> None:
+    bundle = imported(folder, free_port(), app)
+    text = (bundle / "headgate.toml").read_text()
+    changed = text.replace("respond = { status = 200", "respond = { status = 201", 1)
+    assert changed != text
+    with running(folder, changed, "nginx", ready=False) as node:
+        assert node.process.wait(DEADLINE_S) == 78
+        assert "is not what the import made of it" in node.log.read_text()
+
+
+def without_kept_text(bundle: Path) -> str:
+    """The model alone."""
+    text = (bundle / "headgate.toml").read_text()
+    return text.replace("[node.nginx]\n", "").replace(f'imported = "{bundle}"\n', "")
+
+
+@contextlib.contextmanager
+def running(folder: Path, text: str, engine: str, *, ready: bool = True) -> Iterator[RunningNode]:
+    """A node with this config."""
+    node = RunningNode(folder, f'node.admin = "off"\n{text}', "--engine", engine)
+    with node.until_ready() if ready else node as one:
+        yield one
+
+
+def test_check_explain_and_the_file_itself_say_what_is_missing(folder: Path, app: Upstream) -> None:
+    bundle = imported(folder, 8080, app)
     toml = bundle / "headgate.toml"
     text = toml.read_text()
     missing = text.count("\nnot_imported = ")

@@ -49,12 +49,14 @@ def import_(
     )
     from headgate.engines.nginx.linting.lint import lint
     from headgate.engines.nginx.types import RightMissingError
+    from headgate.kernel.collector import paused
 
     if (path is None) == (not running):
         raise complain("name a config, or --running", USAGE)
     try:
         tree = tree_at(path) if path is not None else tree_of_running(pid)
-        imported = import_tree(tree)
+        with paused():
+            imported = import_tree(tree)
     except (NoSourceError, RightMissingError, LookupError) as error:
         raise complain(str(error)) from None
     except ImportRefusedError as error:
@@ -63,7 +65,7 @@ def import_(
         raise complain("refused; nothing was changed", BAD_CONFIG) from None
     if into is not None:
         try:
-            write_bundle(to_files(imported), into)
+            write_bundle(to_files(imported, str(into.absolute())), into)
         except OSError as error:
             raise complain(f"{into}: {error.strerror}") from None
     show(report(imported, lint(tree)), output, to_text)

@@ -32,6 +32,7 @@ from headgate.engines.nginx.releases.manifest import FileEntry, Manifest
 from headgate.engines.nginx.releases.store import Store
 from headgate.engines.nginx.render import render
 from headgate.engines.nginx.render.upstreams import host_names
+from headgate.engines.nginx.running_import import render_import
 from headgate.engines.nginx.setup import Setup, make_folders, probes, setup, system_roots
 from headgate.engines.nginx.status import LastApply
 from headgate.engines.nginx.types import (
@@ -162,8 +163,10 @@ class NginxEngine:
         addresses = await asyncio.to_thread(self._pins.asked, named)
 
         def rendered(generation: Generation) -> Rendered | list[CannotExpress]:
+            target = self._target(found, generation, workers)
             with paused():
-                target = self._target(found, generation, workers)
+                if self.settings.imported is not None:
+                    return render_import(plan, Path(self.settings.imported), target)
                 return render(plan, blobs, replace(target, addresses=addresses))
 
         first = await asyncio.to_thread(rendered, _UNPROVEN)

@@ -6,7 +6,7 @@ from typing import Final
 from headgate.compile.settings import NginxSettings
 
 _FREE: Final = frozenset(
-    {"probes", "drift_policy", "heal_after_s", "shutdown_timeout_s", "endpoints"}
+    {"probes", "drift_policy", "heal_after_s", "shutdown_timeout_s", "endpoints", "imported"}
 )
 """Read anew for each apply, or handed on to what uses them."""
 

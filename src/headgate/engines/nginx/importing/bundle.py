@@ -12,34 +12,52 @@ from typing import Final
 import msgspec
 
 from headgate.engines.nginx.importing.imported import Fate, Imported, Note
-from headgate.engines.nginx.importing.objects import ModelObject, is_refusal, table_in, to_toml
+from headgate.engines.nginx.importing.objects import (
+    ModelObject,
+    is_refusal,
+    quoted,
+    table_in,
+    to_toml,
+)
 
 MODEL: Final = "headgate.toml"
 VERBATIM: Final = "verbatim"
 MAP: Final = "import.json"
+_NODE: Final = """\
+[node.nginx]
+imported = {folder}
+
+"""
+
 REASON: Final = "not-imported"
 """The reason in answers, logs and metrics of what was not imported."""
 
 
 class Map(msgspec.Struct, frozen=True):
-    """What `import.json` holds; `files` are the original paths by their place in `verbatim`."""
+    """What `import.json` holds; `files` are the original paths by their place in `verbatim`,
+    `objects` the model as it was imported, as TOML."""
 
     entry: str
     files: dict[str, str]
     directives: tuple[Fate, ...]
     notes: tuple[Note, ...]
+    originals: dict[str, str]
+    objects: str
 
 
 class BrokenBundleError(ValueError):
     """A bundle's files do not belong together; says which."""
 
 
-def to_files(one: Imported) -> dict[str, bytes]:
-    """The bundle's files by their path in it."""
+def to_files(one: Imported, folder: str = "") -> dict[str, bytes]:
+    """The bundle's files by their path in it; `folder` is where it will be, as an absolute path:
+    there an engine that is nginx finds the kept text."""
     files = {f"{VERBATIM}/{number:04d}-{_stem(path)}": path for number, path in _numbered(one)}
-    mapped = Map(one.entry, files, one.fates, one.notes)
+    objects = to_toml(one.objects)
+    mapped = Map(one.entry, files, one.fates, one.notes, dict(one.originals), objects)
+    node = _NODE.format(folder=quoted(folder)) if folder else ""
     return {
-        MODEL: (head(one) + to_toml(one.objects)).encode(),
+        MODEL: (head(one) + node + objects).encode(),
         **{place: one.verbatim[path] for place, path in files.items()},
         MAP: msgspec.json.format(msgspec.json.encode(mapped), indent=1) + b"\n",
     }
@@ -73,9 +91,20 @@ def from_files(files: Mapping[str, bytes]) -> Imported:
     objects = tuple(
         ModelObject(section, name, table_in(table, name))
         for section, table in sections.items()
+        if section != "node"
         for name in table
     )
-    return Imported(mapped.entry, objects, verbatim, mapped.directives, mapped.notes)
+    return Imported(
+        mapped.entry, objects, verbatim, mapped.directives, mapped.notes, mapped.originals
+    )
+
+
+def as_imported(files: Mapping[str, bytes]) -> str:
+    """The model as it was imported, as TOML; raises `BrokenBundleError`."""
+    try:
+        return msgspec.json.decode(files[MAP], type=Map).objects
+    except (KeyError, msgspec.DecodeError) as error:
+        raise BrokenBundleError(str(error)) from None
 
 
 def _numbered(one: Imported) -> list[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from headgate.engines.nginx.importing import naming, skeleton
+from headgate.engines.nginx.importing import naming, originals, skeleton
 from headgate.engines.nginx.importing.imported import Fate, Note
 from headgate.engines.nginx.importing.objects import ModelObject, NotExpressibleError
 from headgate.nginxtext.includes import Located
@@ -15,6 +15,7 @@ class Gathered:
     def __init__(self, uses: Mapping[str, int]) -> None:
         self._uses = uses
         self.edits: dict[skeleton.Key, Directive] = {}
+        self.originals: dict[str, str] = {}
         self.routes: list[ModelObject] = []
         self.notes: list[Note] = []
         self.names = naming.Names()
@@ -25,6 +26,8 @@ class Gathered:
     def replace(self, located: Located, path: str, instead: Directive) -> None:
         """A directive became a model object; this stands in its place."""
         self.edits[skeleton.key_of(located)] = instead
+        key = originals.key_of(instead)
+        self.originals.setdefault(key, originals.text_of(located.directive))
         self.became(located, path)
 
     def became(self, located: Located, path: str) -> None:

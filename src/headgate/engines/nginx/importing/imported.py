@@ -49,7 +49,8 @@ class Imported(msgspec.Struct, frozen=True):
 
     `verbatim` are the files by path with a `headgate_…` directive in place of whatever became
     model: together with `objects` they are the whole original. `fates` has every directive of the
-    original once, in the order of the files.
+    original once, in the order of the files. `originals` are the texts that `headgate_…`
+    directives stand for (`originals.key_of`).
     """
 
     entry: str
@@ -57,6 +58,7 @@ class Imported(msgspec.Struct, frozen=True):
     verbatim: Mapping[str, bytes]
     fates: tuple[Fate, ...]
     notes: tuple[Note, ...]
+    originals: Mapping[str, str] = {}
 
     @property
     def modelled(self) -> int:

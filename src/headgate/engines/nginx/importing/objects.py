@@ -86,11 +86,18 @@ def _section(one: ModelObject) -> str:
     return "\n".join(lines) + "\n"
 
 
+def quoted(text: str) -> str:
+    """A text as TOML's basic string."""
+    return _text(text)
+
+
 def _key(text: str) -> str:
     return text if _BARE_KEY.fullmatch(text) else _text(text)
 
 
 def _text(text: str) -> str:
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return '"' + "".join(_ESCAPES.get(c) or _plain(c) for c in text) + '"'
 
 

@@ -86,6 +86,7 @@ class _Recogniser:
                 for one in walk(document.nodes)
             ),
             tuple(self._gathered.notes),
+            self._gathered.originals,
         )
 
     def _pools(self) -> Pools:

@@ -71,10 +71,15 @@ def main(ctx: Context, hashes: list[Node]) -> list[Node]:
 
 def _temporary(ctx: Context) -> list[Node]:
     """Where bodies go that do not fit; the built-in places need root."""
-    kinds = ["client_body", "proxy"]
-    kinds += [kind for kind in ("fastcgi", "uwsgi", "scgi") if ctx.has(kind)]
     folder = f"{ctx.target.root}/run"
+    kinds = temporary_kinds(ctx)
     return [directive(f"{kind}_temp_path", FilePath(f"{folder}/{kind}")) for kind in kinds]
+
+
+def temporary_kinds(ctx: Context) -> list[str]:
+    """What this nginx puts bodies of into files: `KIND_temp_path`."""
+    optional = [kind for kind in ("fastcgi", "uwsgi", "scgi") if ctx.has(kind)]
+    return ["client_body", "proxy", *optional]
 
 
 def http(ctx: Context) -> list[Node]:
