@@ -136,6 +136,8 @@ def _not_imported(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
     if names:
         count = f"{len(names)} of {len(_of(plan, 'route'))} routes"
         message = f"{count} answer 503 (not-imported): their places have no counterpart here"
+        if loaded.node is not None and loaded.node.nginx.imported is not None:
+            message += "; on the nginx engine their kept text runs"
         allowed = "what each is to do in place of `not_imported`, whose text says which place it is"
         yield _warning(loaded, "route", names[0], message, allowed)
 

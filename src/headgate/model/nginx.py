@@ -123,6 +123,8 @@ class Nginx(Checked):
                 'write `endpoints = "reload"` or `mode = "full"`',
                 at=("endpoints",),
             )
+        if self.imported is not None:
+            yield from self._about_import(wrong)
         if self.start == "external" and self.endpoints == "lua":
             yield Invalid(
                 "headgate cannot know whether an nginx that others start may read its endpoints",
@@ -134,4 +136,19 @@ class Nginx(Checked):
                 'headgate writes nothing in `mode = "observe"`',
                 'write `policy = "report"`',
                 at=("drift", "policy"),
+            )
+
+    def _about_import(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """An imported config is the whole nginx.conf, endpoints included."""
+        if self.mode != "full" and "mode" not in wrong:
+            yield Invalid(
+                f'an imported config is a whole nginx.conf, not ours in `mode = "{self.mode}"`',
+                'write `mode = "full"`, or remove `imported`',
+                at=("imported",),
+            )
+        if self.endpoints == "lua":
+            yield Invalid(
+                "an imported config has its endpoints in its own text",
+                'write `endpoints = "reload"`, or remove `imported`',
+                at=("endpoints",),
             )

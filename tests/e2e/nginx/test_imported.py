@@ -227,8 +227,6 @@ def test_model_and_kept_text_run_together_on_nginx(
         # The kept text is nginx's to write.
         kept = next((bundle / "verbatim").iterdir())
         kept.write_text(kept.read_text().replace("return 403;", "return 410;"))
-        node.config.write_text(f"{text}\n")
-        node.config.write_text(text.replace("/s/", "/s/"))
         subprocess.run([HEADGATE, "reload", "--state-dir", node.state], check=True)
         assert ask(port, "tail.example", "/").status == 410
 

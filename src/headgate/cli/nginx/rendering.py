@@ -13,7 +13,7 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import located
 from headgate.engines.nginx.capabilities import Binary, NotProbedError, probe
-from headgate.engines.nginx.render import render
+from headgate.engines.nginx.running_import import render_config
 from headgate.engines.nginx.setup import system_roots
 from headgate.engines.nginx.types import (
     CannotExpress,
@@ -80,7 +80,7 @@ def written_from(loaded: Loaded, root: Path, binary: str | None, generation: int
         shutdown_timeout_s=settings.shutdown_timeout_s,
         endpoints=settings.endpoints,
     )
-    rendered = render(loaded.plan, loaded.blobs, target)
+    rendered = render_config(loaded.plan, loaded.blobs, target, settings.imported)
     if not isinstance(rendered, Rendered):
         raise BadConfigError(inexpressible(loaded, rendered))
     return Written(loaded, rendered)

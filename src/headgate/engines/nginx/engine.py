@@ -30,9 +30,8 @@ from headgate.engines.nginx.instance import NginxInstance
 from headgate.engines.nginx.pins import Pins
 from headgate.engines.nginx.releases.manifest import FileEntry, Manifest
 from headgate.engines.nginx.releases.store import Store
-from headgate.engines.nginx.render import render
 from headgate.engines.nginx.render.upstreams import host_names
-from headgate.engines.nginx.running_import import render_import
+from headgate.engines.nginx.running_import import render_config
 from headgate.engines.nginx.setup import Setup, make_folders, probes, setup, system_roots
 from headgate.engines.nginx.status import LastApply
 from headgate.engines.nginx.types import (
@@ -165,9 +164,8 @@ class NginxEngine:
         def rendered(generation: Generation) -> Rendered | list[CannotExpress]:
             target = self._target(found, generation, workers)
             with paused():
-                if self.settings.imported is not None:
-                    return render_import(plan, Path(self.settings.imported), target)
-                return render(plan, blobs, replace(target, addresses=addresses))
+                target = replace(target, addresses=addresses)
+                return render_config(plan, blobs, target, self.settings.imported)
 
         first = await asyncio.to_thread(rendered, _UNPROVEN)
         if isinstance(first, list):

@@ -1,7 +1,7 @@
 """An imported config as a release: what the model says is unchanged runs as its original text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -10,9 +10,10 @@ from headgate.engines.nginx.importing.bundle import BrokenBundleError, as_import
 from headgate.engines.nginx.importing.originals import ChangedLineError, restored
 from headgate.engines.nginx.importing.released import Frame, addresses, released
 from headgate.engines.nginx.importing.source import read_bundle
-from headgate.engines.nginx.render import faults, main_file
+from headgate.engines.nginx.render import faults, main_file, render
 from headgate.engines.nginx.render.context import context_of
 from headgate.engines.nginx.types import CannotExpress, Rendered, RenderedFile, Target
+from headgate.kernel.ids import BlobId
 from headgate.nginxtext import writer
 from headgate.nginxtext.dump import DumpedFiles
 from headgate.nginxtext.includes import load
@@ -48,6 +49,15 @@ class _AsImported:
     def is_directory(self, path: PurePath) -> bool:
         """Whether it is a directory."""
         return Path(path).is_dir()
+
+
+def render_config(
+    plan: Plan, blobs: Mapping[BlobId, bytes], target: Target, imported: str | None
+) -> Rendered | list[CannotExpress]:
+    """What nginx is to run: the imported config in that folder, else the plan."""
+    if imported is not None:
+        return render_import(plan, Path(imported), target)
+    return render(plan, blobs, target)
 
 
 def render_import(plan: Plan, folder: Path, target: Target) -> Rendered | list[CannotExpress]:
