@@ -61,7 +61,7 @@ def page() -> str:
 
 def control_page() -> str:
     """The families of a control process that has done nothing yet."""
-    pipeline = SimpleNamespace(counts=Counter(), last=None, last_success_at=0.0)
+    pipeline = SimpleNamespace(counts=Counter(), last=None, last_success_at=0.0, served=None)
     node = cast(Node, SimpleNamespace(pipeline=pipeline, started_at=0.0))
     return own(node, About(None, [], 1, {}, "running", True), up=True)
 

@@ -173,6 +173,7 @@ client_auth = {{ ca_file = "{clients.ca_file}" }}
 [hosts."m.example"]
 certificate = "m"
 tls_policy = "mutual"
+allow_plain = true
 
 {mutual.toml("m")}""")
         == 200

@@ -83,6 +83,18 @@ class Authority:
         _replace(path, response.public_bytes(serialization.Encoding.DER))
         return path
 
+    def revocations(self, *pairs: Pair) -> Path:
+        """The list of these pairs' certificates as revoked, in PEM; replaced at once."""
+        now = dt.datetime.now(dt.UTC)
+        builder = x509.CertificateRevocationListBuilder(self._name, now - _DAY, now + 7 * _DAY)
+        builder = builder.add_extension(x509.CRLNumber(1), critical=False)
+        for pair in pairs:
+            revoked = x509.RevokedCertificateBuilder(pair.serial, now - _DAY).build()
+            builder = builder.add_revoked_certificate(revoked)
+        path = self._folder / "revoked.pem"
+        _replace(path, builder.sign(self._key, hashes.SHA256()).public_bytes(_PEM))
+        return path
+
     def _sign(self, key: Key, names: tuple[str, ...], days: int) -> x509.Certificate:
         builder = _builder(_name(names[0]), self._name, key, days=days)
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])

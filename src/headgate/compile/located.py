@@ -20,7 +20,10 @@ _WRITTEN: Final[dict[Kind, dict[str, str]]] = {
     "host": {"certificates": "certificate"},
     "listener": {"addresses": "address"},
     "route": {f"action.{key}": key for key in ACTIONS},
-    "tls_policy": {"client_auth.ca": "client_auth.ca_file"},
+    "tls_policy": {
+        "client_auth.ca": "client_auth.ca_file",
+        "client_auth.crl": "client_auth.crl_file",
+    },
     "upstream": {"tls.ca": "tls.ca_file"},
 }
 """What the core finds fault with and the text has under another name."""

@@ -1,13 +1,13 @@
 """Listeners, hosts, upstreams, middlewares, certificates and policies into their plan nodes."""
 
-from headgate.compile.pem import certificates, ocsp_response, private_key
+from headgate.compile.pem import certificates, ocsp_response, private_key, revocations
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.choice import Middleware
 from headgate.model.host import Host
 from headgate.model.listener import Listener, ListenerTls
-from headgate.model.tls import BUILT_IN_POLICY, Certificate, TlsPolicy
+from headgate.model.tls import BUILT_IN_POLICY, Certificate, ClientAuth, TlsPolicy
 from headgate.model.upstream import Endpoint, Upstream, UpstreamTls
 from headgate.plan import objects as plan
 from headgate.plan.middleware import MiddlewareUse
@@ -66,6 +66,7 @@ def host(model: Host) -> Resolved:
     out.value = plan.Host(
         certificates=tuple(dict.fromkeys(model.certificate)),
         tls_policy=_policy(model.tls_policy, ("tls_policy",), out),
+        allow_plain=model.allow_plain or None,
         middlewares=chain(model.middlewares, out),
     )
     return out
@@ -166,13 +167,9 @@ def tls_policy(model: TlsPolicy, reads: Reads) -> Resolved:
     out = Resolved()
     auth = None
     if model.client_auth is not None:
-        ca_file = model.client_auth.ca_file
-        path = ("client_auth", "ca_file")
-        ca = out.attempt(path, lambda: reads.blob(ca_file, certificates))
-        if ca is None:
+        auth = _client_auth(model.client_auth, reads, out)
+        if auth is None:
             return out
-        out.blobs = [ca]
-        auth = plan.ClientAuth(ca=ca, required=model.client_auth.required)
     out.value = plan.TlsPolicy(
         min_version=model.min_version,
         max_version=model.max_version,
@@ -183,3 +180,18 @@ def tls_policy(model: TlsPolicy, reads: Reads) -> Resolved:
         tickets=model.tickets,
     )
     return out
+
+
+def _client_auth(model: ClientAuth, reads: Reads, out: Resolved) -> plan.ClientAuth | None:
+    ca_file, crl_file = model.ca_file, model.crl_file
+    ca = out.attempt(("client_auth", "ca_file"), lambda: reads.blob(ca_file, certificates))
+    crl = None
+    if crl_file is not None:
+        path = ("client_auth", "crl_file")
+        crl = out.attempt(path, lambda: reads.blob(crl_file, revocations))
+        if crl is None:
+            return None
+    if ca is None:
+        return None
+    out.blobs = [ca, crl] if crl else [ca]
+    return plan.ClientAuth(ca=ca, crl=crl, required=model.required)

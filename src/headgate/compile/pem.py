@@ -16,6 +16,12 @@ def certificates(content: bytes) -> None:
         )
 
 
+def revocations(content: bytes) -> None:
+    """Raises `Invalid` unless there is a PEM revocation list."""
+    if b"-----BEGIN X509 CRL-----" not in content:
+        raise Invalid("holds no revocation list", "name a PEM file with `-----BEGIN X509 CRL-----`")
+
+
 def private_key(content: bytes) -> None:
     """Raises `Invalid` unless there is a PEM private key that is not encrypted."""
     if _ENCRYPTED.search(content):

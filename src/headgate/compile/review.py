@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from headgate.compile.clientauth import served_without
 from headgate.compile.crosscheck import dangling, raw_and_rewritten, taken_twice
 from headgate.compile.node import NodeUnit
 from headgate.compile.resolved import Ref
@@ -43,6 +44,8 @@ class Review:
         found += taken_twice(table.entries("listener"), _own_addresses(node))
         raw = (u.plan for key in self._raw if (u := table.units.get(key)) and u.plan)
         found += raw_and_rewritten(raw, table.view())
+        if is_whole:
+            found += served_without(table.entries, table.view())
         out = [*sources.wrong, *_located(sources, table, found)]
         out += [source.diagnostic(p) for pairs in stray.values() for source, p in pairs]
         out += [d for key in sources.shared for d in _twice(sources, key)]

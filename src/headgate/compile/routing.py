@@ -21,6 +21,9 @@ _URL: Final = re.compile(r"(https?)://([^/?#]*)(.*)", re.DOTALL)
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@\s]+?)\.?(?::([0-9]{1,5}))?")
 _URL_ALLOWED: Final = 'write an absolute URL such as "https://a.example/path?query"'
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_SUBJECT: Final = ":client-subject"
+"""Under this name the core's router asks for the subject of the client's certificate."""
+
 _ROUTED: Final = frozenset({"route", "host", "middleware"})
 
 
@@ -29,7 +32,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A `host` header takes the place of the URL's host, as with curl. `client` is the peer: what its
     headers tell about the client counts where the listener trusts it. Without `listener` one is
-    chosen that speaks the URL's scheme, if possible on its port.
+    chosen that speaks the URL's scheme, if possible on its port. `client_subject` is the subject of
+    the client's certificate.
     """
 
     url: str
@@ -37,6 +41,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str | list[str]] = msgspec.field(default_factory=dict)
     client: str = "127.0.0.1"
     listener: str | None = None
+    client_subject: str | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -154,7 +159,10 @@ class Routing:
             port=port,
             path=path,
             query=query,
-            headers=kept if any(key.lower() == "host" for key in told) else kept[1:],
+            headers=[
+                *(kept if any(key.lower() == "host" for key in told) else kept[1:]),
+                *((_SUBJECT, text) for text in [question.client_subject] if text),
+            ],
             client=client,
             dropped=[
                 name for (name, _), is_taken in zip(lines, taken, strict=True) if not is_taken

@@ -204,6 +204,7 @@ class Scope:
 
 _PLAIN: Final[dict[str, Parts]] = {
     "client_ip": (Var("remote_addr"),),
+    "client_subject": (Var("hg_client_subject"),),
     "method": (Var("request_method"),),
     "scheme": (Var("scheme"),),
     "protocol": (Var("server_protocol"),),
@@ -252,6 +253,13 @@ def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
     }
     if name in own:
         return own[name]
+    if name == "client_fingerprint":
+        about.refuse(
+            key,
+            "nginx has the sha1 of a certificate alone, so ${client_fingerprint} has no value "
+            "there",
+        )
+        return ()
     if name == "endpoint":
         if scope.endpoint is not None:
             return (scope.endpoint,)

@@ -10,6 +10,7 @@ from headgate.features.balancer.random import nginx as random
 from headgate.features.balancer.ring_hash import nginx as ring_hash
 from headgate.features.balancer.round_robin import nginx as round_robin
 from headgate.features.match.client import nginx as client
+from headgate.features.match.client_subject import nginx as client_subject
 from headgate.features.match.header import nginx as header
 from headgate.features.match.method import nginx as method
 from headgate.features.match.path import nginx as path
@@ -32,6 +33,7 @@ PARITY: Final[tuple[Parity, ...]] = (
     *header.PARITY,
     *query.PARITY,
     *client.PARITY,
+    *client_subject.PARITY,
     *rewrite.PARITY,
     *redirect.PARITY,
     *request_headers.PARITY,
@@ -84,6 +86,10 @@ def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
             found.append(query.condition(name, rule, shared, one))
     if match.client:
         found.append(client.condition(match.client, shared))
+    if match.client_subject is not None:
+        one = about.at("client_subject")
+        with one.guarded(""):
+            found.append(client_subject.condition(match.client_subject, shared, one))
     return tuple(variable for variable in found if variable is not None)
 
 

@@ -10,6 +10,7 @@ from headgate.features.balancer.ring_hash.spec import RingHash
 from headgate.features.balancer.round_robin.spec import RoundRobin
 from headgate.features.base import BalancerOptions, MatchCondition, MiddlewareOptions
 from headgate.features.match.client.spec import Client
+from headgate.features.match.client_subject.spec import ClientSubject
 from headgate.features.match.header.spec import Headers
 from headgate.features.match.method.spec import Methods
 from headgate.features.match.path.spec import Path
@@ -20,7 +21,14 @@ from headgate.features.middleware.respond.spec import Respond
 from headgate.features.middleware.response_headers.spec import ResponseHeaders
 from headgate.features.middleware.rewrite.spec import Rewrite
 
-MATCHES: Final[tuple[type[MatchCondition], ...]] = (Path, Methods, Headers, Query, Client)
+MATCHES: Final[tuple[type[MatchCondition], ...]] = (
+    Path,
+    Methods,
+    Headers,
+    Query,
+    Client,
+    ClientSubject,
+)
 
 MIDDLEWARES: Final[tuple[type[MiddlewareOptions], ...]] = (
     Rewrite,

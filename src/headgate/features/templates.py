@@ -14,6 +14,9 @@ from headgate.kernel.nearest import listed, nearest
 VARIABLES: Final[dict[str, str]] = {
     "client_ip": "The client's address, after trusted peers' headers were read; IPv6 without "
     "brackets.",
+    "client_subject": "Subject of the client's verified certificate, as RFC 4514 writes it; empty "
+    "when it gave none.",
+    "client_fingerprint": "sha256 of that certificate, in lower-case hex; empty when it gave none.",
     "request_id": "The id of this request, as in the access log.",
     "method": "The request's method.",
     "scheme": "`http` or `https`: how the client reached the listener.",
@@ -28,8 +31,8 @@ VARIABLES: Final[dict[str, str]] = {
     "upstream": "Name of the upstream; empty where none is chosen.",
     "endpoint": "Address of the endpoint; empty where none is chosen yet (`rewrite`, `redirect`, "
     "`respond`).",
-    "header:NAME": "The request's header of that name as the client sent it; several lines joined "
-    "by `, `; empty when there is none.",
+    "header:NAME": "The request's header of that name as the client sent it, if the listener takes "
+    "it (client-headers.md); several lines joined by `, `; empty when there is none.",
 }
 """The variables of templates and what each stands for."""
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from headgate.features.base import Options
+from headgate.features.fields import Flag
 from headgate.model.choice import MiddlewareRef
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
@@ -17,6 +18,11 @@ class Host(Options):
         description="The certificate for this name, or several (one ECDSA, one RSA).",
     )
     tls_policy: str | None = Field(default=None, description="TLS policy; absent = the listener's.")
+    allow_plain: Flag = Field(
+        default=False,
+        description="Whether routes may serve it on plain listeners although its TLS policy "
+        "demands client certificates; such routes are refused otherwise.",
+    )
     middlewares: list[MiddlewareRef] = Field(
         default_factory=list, description="Run before the route's own; names or inline."
     )

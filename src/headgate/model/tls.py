@@ -39,6 +39,11 @@ class ClientAuth(Options):
     """Certificates of clients."""
 
     ca_file: str = Field(description="PEM bundle of the roots that sign clients' certificates.")
+    crl_file: str | None = Field(
+        default=None,
+        description="PEM bundle of revocation lists, one of each authority; a certificate that is "
+        "revoked, or whose authority has no list in it that is still valid, is refused.",
+    )
     required: Flag = Field(default=True, description="Refuse clients that send none.")
 
 

@@ -2,8 +2,10 @@
 
 import platform
 import resource
+import time
 
 from headgate.node.about import version
+from headgate.node.expiry import DAY_S, expiries
 from headgate.node.exposition import END, family
 from headgate.node.link import About
 from headgate.node.report import about_supervisor
@@ -56,6 +58,7 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
             unit="seconds",
         ),
     ]
+    parts += _certificates(node)
     if supervisor is not None:
         for name in ("dataplane", "control"):
             parts.append(
@@ -67,3 +70,26 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
                 )
             )
     return "".join(parts)
+
+
+def _certificates(node: Node) -> list[str]:
+    """When each certificate ends, and in how many days."""
+    ends = [({"certificate": name}, until) for name, until in expiries(node.pipeline.served)]
+    now = time.time()
+    days = [(label, round((until - now) / DAY_S, 3)) for label, until in ends]
+    return [
+        family(
+            "headgate_certificate_not_after_timestamp_seconds",
+            "gauge",
+            "When the first certificate of a chain ends, by `certificate`.",
+            ends,
+            unit="seconds",
+        ),
+        family(
+            "headgate_certificate_expiry_days",
+            "gauge",
+            "Days until then; negative afterwards.",
+            days,
+            unit="days",
+        ),
+    ]

@@ -57,6 +57,7 @@ class Host(PlanNode, frozen=True):
 
     certificates: tuple[str, ...] = ()
     tls_policy: str | None = None
+    allow_plain: bool | None = None
     middlewares: tuple[MiddlewareUse, ...] = ()
 
 
@@ -86,6 +87,7 @@ class Match(PlanNode, frozen=True):
     headers: dict[str, ValueMatch] = msgspec.field(default_factory=dict)
     query: dict[str, ValueMatch] = msgspec.field(default_factory=dict)
     client: tuple[str, ...] = ()
+    client_subject: ValueMatch | None = None
 
 
 class SplitPart(DefaultedNode, frozen=True):
@@ -216,9 +218,10 @@ class Certificate(PlanNode, frozen=True):
 
 
 class ClientAuth(PlanNode, frozen=True):
-    """Client certificates: PEM roots, and whether a client without one is refused."""
+    """Client certificates: PEM roots and revocation lists, and whether there must be one."""
 
     ca: BlobId
+    crl: BlobId | None = None
     required: bool = True
 
 

@@ -12,7 +12,9 @@ from asgi import ask
 from fake_service import FakeService
 from scripted_source import ScriptedSource
 from starlette.applications import Starlette
+from tls_authority import Authority
 
+from headgate.cli.samples import parse
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.node.admin.app import admin_app, metrics_app
@@ -21,8 +23,9 @@ from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected
 from headgate.node.serving.choice import make_serving
 from headgate.node.state import Node
+from headgate.plan.digest import blob_id
 from headgate.plan.middleware import HeaderEdits, Middleware
-from headgate.plan.objects import Action, Endpoint, Listener, Route, Upstream
+from headgate.plan.objects import Action, Certificate, Endpoint, Listener, Route, Upstream
 from headgate.plan.plan import entry, plan_of
 
 SETTINGS = NodeSettings(admin=(), metrics=(), state_dir=None, workers=None, log_level="info")
@@ -225,6 +228,36 @@ def test_the_metrics_page_is_classic_text_for_who_asks_for_that(
         assert [s for s in samples if not s.startswith(kept)] == [
             s for s in whole if not s.startswith(("#", *kept))
         ]
+
+    play(body)
+
+
+def test_the_days_until_each_certificate_ends_are_metrics(
+    play: Callable[[Body], None], tmp_path: Path
+) -> None:
+    pairs = {
+        name: Authority(tmp_path).issue(name, f"{name}.example", days=days).cert_file.read_bytes()
+        for name, days in (("soon", 3), ("gone", -2))
+    }
+    blobs = {blob_id(pem): pem for pem in pairs.values()}
+    named = [
+        entry("certificate", name, Certificate(cert=blob_id(pem), key=blob_id(pem)))
+        for name, pem in pairs.items()
+    ]
+    objects = list(GOOD.plan.objects.values()) + named
+
+    async def body(stage: Stage) -> None:
+        stage.source.found = replace(GOOD, plan=plan_of(objects), blobs=blobs)
+        assert (await ask(stage.app, "POST", "/reload")).status == 200
+        page = parse((await ask(stage.app, "GET", "/metrics")).body.decode())
+        days = {
+            line.labels["certificate"]: line.value
+            for line in page.lines
+            if line.name == "headgate_certificate_expiry_days"
+        }
+        assert days.keys() == {"soon", "gone"}
+        assert 2.5 < days["soon"] < 3.5
+        assert -2.5 < days["gone"] < -1.5
 
     play(body)
 

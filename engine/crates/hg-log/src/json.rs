@@ -40,8 +40,9 @@ pub fn format_json(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Ve
     text(b",\"reason\":\"", r.reason.as_bytes(), out);
     known(b"\",\"user_agent\":\"", r.user_agent, out);
     known(b"\",\"referer\":\"", r.referer, out);
-    known(b"\",\"tls_version\":\"", r.tls_version.unwrap_or("").as_bytes(), out);
-    known(b"\",\"sni\":\"", r.sni.unwrap_or("").as_bytes(), out);
+    known(b"\",\"tls_version\":\"", r.tls.version.unwrap_or("").as_bytes(), out);
+    known(b"\",\"sni\":\"", r.tls.sni.unwrap_or("").as_bytes(), out);
+    known(b"\",\"client_subject\":\"", r.tls.client_subject.unwrap_or("").as_bytes(), out);
     out.extend_from_slice(b"\"}\n");
 }
 
@@ -86,7 +87,7 @@ mod tests {
                 r#""status":200,"bytes_in":0,"bytes_out":1234,"connect_us":150,"#,
                 r#""first_byte_us":2100,"total_us":2345,"reused":false,"reason":"-","#,
                 r#""user_agent":"curl/8.5.0","referer":"https://example.com/","#,
-                r#""tls_version":"TLSv1.3","sni":"api.example.com"}"#,
+                r#""tls_version":"TLSv1.3","sni":"api.example.com","client_subject":"CN=alice"}"#,
                 "\n"
             )
         );

@@ -31,7 +31,7 @@ pub struct AccessRecord<'a> {
     pub target: &'a [u8],
     /// `HTTP/1.0` or `HTTP/1.1`.
     pub protocol: &'a str,
-    /// Status sent to the client; 0 when none was.
+    /// Status sent to the client; 499 when it was gone before.
     pub status: u16,
     /// Bytes of the request's body read.
     pub bytes_in: u64,
@@ -52,10 +52,19 @@ pub struct AccessRecord<'a> {
     pub user_agent: &'a [u8],
     /// The request's Referer; empty when it had none.
     pub referer: &'a [u8],
+    /// What TLS says of the connection; nothing on a plain one.
+    pub tls: TlsRecord<'a>,
+}
+
+/// What TLS says of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TlsRecord<'a> {
     /// `TLSv1.2` or `TLSv1.3`; `None` on a plain connection.
-    pub tls_version: Option<&'a str>,
+    pub version: Option<&'a str>,
     /// The name the client asked for in the TLS handshake.
     pub sni: Option<&'a str>,
+    /// Subject of the client's verified certificate.
+    pub client_subject: Option<&'a str>,
 }
 
 /// Bytes of the target that are logged.

@@ -1,6 +1,6 @@
 //! Records and waiting, for tests.
 
-use crate::AccessRecord;
+use crate::{AccessRecord, TlsRecord};
 use std::time::{Duration, Instant};
 
 /// A record in which everything is known.
@@ -28,8 +28,11 @@ pub(crate) fn record() -> AccessRecord<'static> {
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",
-        tls_version: Some("TLSv1.3"),
-        sni: Some("api.example.com"),
+        tls: TlsRecord {
+            version: Some("TLSv1.3"),
+            sni: Some("api.example.com"),
+            client_subject: Some("CN=alice"),
+        },
     }
 }
 
@@ -55,8 +58,7 @@ pub(crate) fn bare() -> AccessRecord<'static> {
         reason: "http_request_error",
         user_agent: b"",
         referer: b"",
-        tls_version: None,
-        sni: None,
+        tls: TlsRecord::default(),
         bytes_out: 0,
         ..record()
     }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy spares test functions only
 
 use hg_log::{
-    AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, TimeCache, format_combined, format_json,
+    AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, TimeCache, TlsRecord, format_combined,
+    format_json,
 };
 use std::path::Path;
 
@@ -37,8 +38,11 @@ fn record() -> AccessRecord<'static> {
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",
-        tls_version: Some("TLSv1.3"),
-        sni: Some("api.example.com"),
+        tls: TlsRecord {
+            version: Some("TLSv1.3"),
+            sni: Some("api.example.com"),
+            client_subject: Some("CN=alice"),
+        },
     }
 }
 

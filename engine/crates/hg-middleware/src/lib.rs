@@ -33,4 +33,4 @@ pub use headers::HeaderProgram;
 pub use step::NAMES;
 pub use template::Template;
 pub use variables::VARIABLES;
-pub use view::{Answer, Outcome, RequestView, Rewritten, Stage};
+pub use view::{Answer, Client, ClientCertificate, Outcome, RequestView, Rewritten, Stage};

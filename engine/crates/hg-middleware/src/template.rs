@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn mistakes_are_explained() {
         let message = |text| Template::compile(text).unwrap_err();
-        assert!(message("${hots}").contains("client_ip, request_id"), "{}", message("${hots}"));
+        assert!(message("${hots}").contains("client_ip, client_subject"), "{}", message("${hots}"));
         assert!(message("${header:a b}").contains("header:NAME"));
         assert!(message("${host").contains("closing brace"));
         assert!(message("$host").contains("`${name}`"));

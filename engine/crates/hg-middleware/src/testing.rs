@@ -1,11 +1,15 @@
 //! A request and a way through a chain, for tests.
 
 use crate::template::Template;
-use crate::view::{Outcome, RequestView, Rewritten};
+use crate::view::{Client, ClientCertificate, Outcome, RequestView, Rewritten};
 use crate::{Chain, Problem};
 use hg_plan::{Action, MiddlewareUse};
 use hg_proto::Reject;
 use hg_route::Headers;
+
+static FINGERPRINT: hg_plan::Digest = hg_plan::Digest([0x0a; 32]);
+const ALICE: ClientCertificate<'static> =
+    ClientCertificate { subject: "CN=alice", fingerprint: &FINGERPRINT };
 
 struct Lines;
 
@@ -30,7 +34,7 @@ pub(crate) fn view() -> RequestView<'static> {
         port: Some(8000),
         path: "/v1/users",
         query: Some("a=b"),
-        client_ip: [192, 0, 2, 7].into(),
+        client: Client { ip: [192, 0, 2, 7].into(), certificate: Some(ALICE) },
         request_id: "0123456789abcdef",
         listener: "web",
         route: "users",

@@ -22,13 +22,15 @@ macro_rules! variables {
         /// Every variable a template may name, and what it stands for.
         pub const VARIABLES: &[(&str, &str)] = &[
             $(($name, $meaning),)*
-            ("header:NAME", "The request's header of that name as the client sent it; several lines joined by `, `; empty when there is none."),
+            ("header:NAME", "The request's header of that name as the client sent it, if the listener takes it (client-headers.md); several lines joined by `, `; empty when there is none."),
         ];
     };
 }
 
 variables! {
     ClientIp "client_ip" "The client's address, after trusted peers' headers were read; IPv6 without brackets.";
+    ClientSubject "client_subject" "Subject of the client's verified certificate, as RFC 4514 writes it; empty when it gave none.";
+    ClientFingerprint "client_fingerprint" "sha256 of that certificate, in lower-case hex; empty when it gave none.";
     RequestId "request_id" "The id of this request, as in the access log.";
     Method "method" "The request's method.";
     Scheme "scheme" "`http` or `https`: how the client reached the listener.";
@@ -77,7 +79,7 @@ impl Variable {
             Self::Header(name) => return header(name, view, out),
         };
         let text = match plain {
-            Plain::ClientIp => return address(view.client_ip, out),
+            Plain::ClientIp => return address(view.client.ip, out),
             Plain::Port => return number(view.port.unwrap_or_else(|| own_port(view.scheme)), out),
             Plain::Target => {
                 out.extend_from_slice(view.path.as_bytes());
@@ -86,6 +88,10 @@ impl Variable {
                     out.extend_from_slice(query.as_bytes());
                 }
                 return;
+            }
+            Plain::ClientSubject => view.client.certificate.map_or("", |c| c.subject),
+            Plain::ClientFingerprint => {
+                return view.client.certificate.iter().for_each(|c| hex(&c.fingerprint.0, out));
             }
             Plain::RequestId => view.request_id,
             Plain::Method => view.method,
@@ -117,6 +123,11 @@ pub(crate) fn is_token(text: &str) -> bool {
 /// Appends a number in decimal.
 pub(crate) fn number(n: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
+fn hex(bytes: &[u8], out: &mut Vec<u8>) {
+    let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };
+    out.extend(bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]));
 }
 
 fn address(ip: IpAddr, out: &mut Vec<u8>) {

@@ -21,8 +21,8 @@ pub struct RequestView<'a> {
     pub path: &'a str,
     /// What follows the first `?`, without it.
     pub query: Option<&'a str>,
-    /// The client's address, after trusted peers' headers were read.
-    pub client_ip: IpAddr,
+    /// Who asks.
+    pub client: Client<'a>,
     /// The id of this request.
     pub request_id: &'a str,
     /// Name of the listener.
@@ -37,6 +37,24 @@ pub struct RequestView<'a> {
     pub prefix_len: usize,
     /// Header lines, asked only by variables that name one.
     pub headers: &'a dyn Headers,
+}
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// The address, after trusted peers' headers were read.
+    pub ip: IpAddr,
+    /// The certificate, verified; `None` where there is none.
+    pub certificate: Option<ClientCertificate<'a>>,
+}
+
+/// Who a client is, by its certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientCertificate<'a> {
+    /// Distinguished name, as RFC 4514 writes it.
+    pub subject: &'a str,
+    /// sha256 of the DER form.
+    pub fingerprint: &'a hg_plan::Digest,
 }
 
 /// What became of a request.

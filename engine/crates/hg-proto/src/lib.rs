@@ -35,5 +35,6 @@ pub use known::{Known, is_hop_by_hop};
 pub use reject::{Reject, rejects};
 pub use request::{RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
+pub use syntax::glance;
 pub use target::{Scheme, Target};
 pub use types::{Framing, Limits, METHOD_NAMES, Method, Parse, RespFraming, Version};

@@ -34,18 +34,38 @@ impl<'a> ErrorAnswer<'a> {
     }
 }
 
-/// Appends a whole error answer; `proxy_name` is the name in `Proxy-Status`.
-pub fn write_error(out: &mut Vec<u8>, answer: &ErrorAnswer<'_>, proxy_name: &str) {
+/// Appends a whole error answer; `proxy_name` is the name in `Proxy-Status`. Gives the bytes of its
+/// body.
+pub fn write_error(out: &mut Vec<u8>, answer: &ErrorAnswer<'_>, proxy_name: &str) -> usize {
+    write_error_with(out, answer, proxy_name, |_| false, &[])
+}
+
+/// The same with header lines of others: `more` are appended, and of our own those are left out,
+/// framing aside, for which `drops` says so.
+pub fn write_error_with(
+    out: &mut Vec<u8>,
+    answer: &ErrorAnswer<'_>,
+    proxy_name: &str,
+    drops: impl Fn(&[u8]) -> bool,
+    more: &[u8],
+) -> usize {
     let reason = reason_phrase(answer.status);
     write::status_line(out, answer.status, reason.as_bytes());
-    write::line(out, "date", answer.date);
-    write::line(out, "content-type", b"text/plain; charset=utf-8");
+    if !drops(b"date") {
+        write::line(out, "date", answer.date);
+    }
+    if !drops(b"content-type") {
+        write::line(out, "content-type", b"text/plain; charset=utf-8");
+    }
     let mut digits = itoa::Buffer::new();
     let status = digits.format(answer.status);
     // "<status> <reason>\n<detail>\n"
     let body_len = status.len() + 1 + reason.len() + 1 + answer.detail.len() + 1;
     write::content_length(out, body_len as u64);
-    proxy_status(out, proxy_name, answer.error, answer.detail);
+    if !drops(b"proxy-status") {
+        proxy_status(out, proxy_name, answer.error, answer.detail);
+    }
+    out.extend_from_slice(more);
     if answer.status == 405 {
         write::line(out, "allow", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
     }
@@ -59,7 +79,9 @@ pub fn write_error(out: &mut Vec<u8>, answer: &ErrorAnswer<'_>, proxy_name: &str
         out.push(b'\n');
         printable(out, answer.detail);
         out.push(b'\n');
+        return body_len;
     }
+    0
 }
 
 /// `proxy-status: name; error=token; details="…"\r\n` (RFC 9209 §2).

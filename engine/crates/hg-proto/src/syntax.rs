@@ -1,6 +1,6 @@
 //! What httparse leaves open: line ends, and naming what it refused.
 
-use crate::connection::is_tchar;
+use crate::connection::{is_tchar, is_token};
 use crate::reject::{Reject, rejects};
 
 /// The line that begins with `name` (a slice of `head`) comes right after CRLF. httparse takes a
@@ -9,6 +9,20 @@ use crate::reject::{Reject, rejects};
 pub(crate) fn follows_crlf(head: &[u8], name: &str) -> bool {
     let at = name.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
     head.get(at.wrapping_sub(2)) == Some(&b'\r')
+}
+
+/// Method and target at the start of a head that was refused, as far as they can be told; for logs.
+#[cold]
+pub fn glance(head: &[u8]) -> (&str, &[u8]) {
+    let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+    let end = memchr::memchr2(b'\r', b'\n', head).unwrap_or(head.len());
+    let mut words = head.get(..end).unwrap_or_default().split(|b| *b == b' ');
+    match (words.next(), words.next()) {
+        (Some(method), Some(target)) if method.len() <= 32 && is_token(method) => {
+            (std::str::from_utf8(method).unwrap_or_default(), target)
+        }
+        _ => ("", &[]),
+    }
 }
 
 /// What is wrong with a request line whose method (`method_seen` false) or target was refused.

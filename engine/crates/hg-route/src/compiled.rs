@@ -3,7 +3,7 @@
 use crate::condition::{Conditions, ValueRule};
 use crate::listeners::Listeners;
 use crate::name::Name;
-use crate::query::{RouteChange, RouteId};
+use crate::query::{CLIENT_SUBJECT, RouteChange, RouteId};
 use crate::{automaton::Automaton, path, pattern};
 use hg_plan::{Kind, Match, ObjectError, PathMatch, ValueMatch};
 use ipnet::IpNet;
@@ -191,10 +191,20 @@ fn compile_match(m: &Match, mistakes: &mut Mistakes) -> CompiledMatch {
         methods: m.methods.iter().map(|m| m.as_str().into()).collect(),
         client: compile_client(&m.client, mistakes),
         query: compile_values("query", &m.query, mistakes),
-        headers: compile_values("headers", &m.headers, mistakes),
+        headers: compile_headers(m, mistakes),
     };
     let is_conditional = conditions.parts().next().is_some();
     CompiledMatch { path, conditions: is_conditional.then(|| Box::new(conditions)) }
+}
+
+/// Conditions on headers, and the one on the client's certificate as if it were another.
+fn compile_headers(m: &Match, mistakes: &mut Mistakes) -> Box<[(Box<str>, ValueRule)]> {
+    let mut compiled = compile_values("headers", &m.headers, mistakes).into_vec();
+    if let Some(rule) = &m.client_subject {
+        let one = BTreeMap::from([(CLIENT_SUBJECT.to_owned(), rule.clone())]);
+        compiled.extend(compile_values("client_subject", &one, mistakes));
+    }
+    compiled.into()
 }
 
 fn compile_path(rule: &PathMatch, mistakes: &mut Mistakes) -> PathRule {

@@ -2,7 +2,7 @@
 
 use crate::compiled::PathRule;
 use crate::condition::{Part, ValueRule, read_header, read_parameter};
-use crate::query::Query;
+use crate::query::{CLIENT_SUBJECT, Query};
 use crate::scratch::Tools;
 
 /// What kind of condition it is.
@@ -96,6 +96,11 @@ pub(crate) fn part(
             let text =
                 format!("query parameter {name} {}", value(rule, is_there, holds, &tools.value));
             (ConditionKind::Query, format!("query.{name}"), text)
+        }
+        Part::Header(name, rule) if *name == *CLIENT_SUBJECT => {
+            let is_there = read_header(q.headers, name, &mut tools.value);
+            let text = format!("client subject {}", value(rule, is_there, holds, &tools.value));
+            (ConditionKind::Client, "client_subject".to_owned(), text)
         }
         Part::Header(name, rule) => {
             let is_there = read_header(q.headers, name, &mut tools.value);

@@ -40,7 +40,9 @@ pub use chunks::Chunks;
 pub use describe::{Condition, ConditionKind};
 pub use explain::{Explanation, MatchRef, NearMiss, Won};
 pub use order::Criterion;
-pub use query::{Found, Headers, ListenerId, NoHeaders, Query, RouteChange, RouteId};
+pub use query::{
+    CLIENT_SUBJECT, Found, Headers, ListenerId, NoHeaders, Query, RouteChange, RouteId,
+};
 pub use router::Router;
 pub use scratch::Scratch;
 pub use shadow::Shadow;

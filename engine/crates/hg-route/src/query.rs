@@ -32,6 +32,10 @@ pub trait Headers {
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8]));
 }
 
+/// The name under which the subject of the client's certificate is asked for: no header has it, for
+/// it is no token.
+pub const CLIENT_SUBJECT: &str = ":client-subject";
+
 /// A request without header lines.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoHeaders;

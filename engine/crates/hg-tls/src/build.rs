@@ -197,6 +197,12 @@ impl<'a> Build<'a> {
         let before = self.previous.and_then(|p| p.tables.get(&key)?.get(name)).cloned();
         match self.offer(&policy, &own, before) {
             Ok(Some(offer)) => names.insert(name, offer),
+            // Its name would be taken by another host's certificate, under that one's policy.
+            Ok(None) if policy.asks_client_certificate() && host.tls_policy.is_some() => {
+                let message = "its policy asks clients for certificates, and it has none of its \
+                               own where a listener has no default certificate; give it one";
+                self.refuse(Kind::Host, name, [("certificates".into(), message.into())]);
+            }
             Ok(None) => {}
             Err(messages) => {
                 let problem = |m| ("certificates".to_owned(), m);

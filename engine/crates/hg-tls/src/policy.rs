@@ -10,6 +10,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject;
 use std::sync::Arc;
 
 /// A compiled policy. One per distinct content, however many names point at it.
@@ -54,7 +56,7 @@ impl Policy {
             .as_ref()
             .map(|auth| verifier(auth, blobs, &provider))
             .transpose()
-            .map_err(|message| vec![("client_auth.ca".to_owned(), message)])?;
+            .map_err(|problem| vec![problem])?;
         let digest = digest(policy);
         let mut template = template(provider, &versions, verifier.clone())
             .map_err(|message| vec![(String::new(), message)])?;
@@ -112,6 +114,7 @@ pub(crate) fn digest(policy: &TlsPolicy) -> Digest {
     line("tickets", &[if policy.tickets { "on" } else { "off" }]);
     if let Some(auth) = &policy.client_auth {
         line("client", &[&auth.ca, if auth.required { "required" } else { "optional" }]);
+        line("revoked", &[auth.crl.as_deref().unwrap_or_default()]);
     }
     Digest::of(text.as_bytes())
 }
@@ -157,11 +160,33 @@ fn verifier(
     auth: &ClientAuth,
     blobs: &Blobs<'_>,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, String> {
-    let roots = roots(blobs, &auth.ca)?;
-    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
+    let at = |key: &'static str| move |message: String| (format!("client_auth.{key}"), message);
+    let roots = roots(blobs, &auth.ca).map_err(at("ca"))?;
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+    if let Some(crl) = &auth.crl {
+        let lists = revocations(blobs, crl).map_err(at("crl"))?;
+        // Of every authority of a chain, and not over their time: as nginx has it.
+        builder = builder.with_crls(lists).enforce_revocation_expiration();
+    }
     let builder = if auth.required { builder } else { builder.allow_unauthenticated() };
-    builder.build().map_err(|e| e.to_string())
+    let unusable = at(if auth.crl.is_some() { "crl" } else { "ca" });
+    builder.build().map_err(|e| unusable(e.to_string()))
+}
+
+/// The revocation lists of a bundle.
+fn revocations(
+    blobs: &Blobs<'_>,
+    sha256: &str,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+    let lists: Vec<_> =
+        CertificateRevocationListDer::pem_slice_iter(&certificate::blob(blobs, sha256)?)
+            .collect::<Result<_, _>>()
+            .map_err(|e| format!("unreadable PEM: {e}"))?;
+    if lists.is_empty() {
+        return Err("no revocation list in it; a PEM block `BEGIN X509 CRL` is needed".into());
+    }
+    Ok(lists)
 }
 
 /// The roots of a CA bundle.

@@ -36,7 +36,7 @@ pub struct ServerSession {
     tunnel: Tunnel<UnbufferedServerConnection>,
     selection: Selection,
     sni: Option<Box<str>>,
-    peer: Option<Box<PeerCertificate>>,
+    peer: Option<Arc<PeerCertificate>>,
     /// Index of the certificate offered.
     picked: u8,
 }
@@ -75,7 +75,7 @@ impl ServerSession {
         let policy = selection.compiled_policy();
         let config = selection.config();
         let received = tunnel.receive(input, plain, out, &config.alpn_protocols, |common| {
-            *peer = PeerCertificate::of(common).map(Box::new);
+            *peer = PeerCertificate::of(common).map(Arc::new);
             check_resumed(policy, common, config.time_provider.current_time())
         });
         if let Some(picked) = selector::take_picked() {
@@ -168,8 +168,8 @@ impl ServerSession {
     }
 
     /// The client's verified certificate, where the policy asked for one and it was given.
-    pub fn peer_certificate(&self) -> Option<&PeerCertificate> {
-        self.peer.as_deref()
+    pub fn peer_certificate(&self) -> Option<&Arc<PeerCertificate>> {
+        self.peer.as_ref()
     }
 }
 

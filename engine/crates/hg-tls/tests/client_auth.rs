@@ -194,3 +194,91 @@ fn a_ticket_does_not_outlive_the_clients_certificate() {
         assert!(alert.is_none_or(|a| a == expired));
     }
 }
+
+/// A list of an authority that revokes these serial numbers, as PEM.
+fn crl(of: &Authority, serials: &[u64], years: (i32, i32)) -> String {
+    use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
+    let revoked = |serial: &u64| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: rcgen::date_time_ymd(2020, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let params = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(years.0, 1, 1),
+        next_update: rcgen::date_time_ymd(years.1, 1, 1),
+        crl_number: SerialNumber::from(1u64),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(revoked).collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    params.signed_by(&of.issuer).unwrap().pem().unwrap()
+}
+
+fn revoking(ca: &Authority, clients: &Authority, lists: &str) -> TlsContext {
+    let mut world = world(ca, clients, true);
+    let bundle = world.blob(clients.pem.as_bytes());
+    let crl = world.blob(lists.as_bytes());
+    let policy = format!(r#"{{"client_auth":{{"ca":"{bundle}","crl":"{crl}"}}}}"#);
+    world.put(Kind::TlsPolicy, "mutual", &policy);
+    world.context()
+}
+
+#[test]
+fn a_revoked_certificate_is_refused_and_so_is_one_that_no_valid_list_speaks_of() {
+    let (ca, clients) = (Authority::new("ca"), Authority::new("clients"));
+    let others = Authority::new("others");
+    let key = ecdsa();
+    let alice = (clients.issue_serial("alice", &key, 7), key.serialize_pem());
+    for (lists, is_let_in) in [
+        (crl(&clients, &[8], (2020, 2096)), true),
+        (crl(&clients, &[7], (2020, 2096)), false),
+        (crl(&clients, &[8], (2020, 2021)), false),
+        (crl(&others, &[], (2020, 2096)), false),
+        (crl(&others, &[], (2020, 2096)) + &crl(&clients, &[8], (2020, 2096)), true),
+    ] {
+        let context = revoking(&ca, &clients, &lists);
+        for options in options(Some(alice.clone())) {
+            let (error, server) = attempt(&ca, &context, &options);
+            assert_eq!(server.error.is_none() && error.is_none(), is_let_in, "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_ticket_does_not_outlive_the_revocation_of_its_certificate() {
+    let (ca, clients) = (Authority::new("ca"), Authority::new("clients"));
+    let key = ecdsa();
+    let alice = (clients.issue_serial("alice", &key, 7), key.serialize_pem());
+    let before = revoking(&ca, &clients, &crl(&clients, &[], (2020, 2096)));
+    let after = revoking(&ca, &clients, &crl(&clients, &[7], (2020, 2096)));
+    for options in options(Some(alice)) {
+        let config = client_config(&ca, &options);
+        let (mut client, mut server) = connect(&config, &before, "m.example");
+        exchange(&mut client, &mut server);
+        let mut client = common::client(&config, "m.example");
+        let mut server = Server::new(session(&after, "m.example"));
+        let _ = converse(&mut client, &mut server, usize::MAX);
+        assert!(server.error.is_some());
+    }
+}
+
+#[test]
+fn a_host_that_asks_for_certificates_is_not_left_to_the_certificate_of_another() {
+    let (ca, clients) = (Authority::new("ca"), Authority::new("clients"));
+    let mut world = world(&ca, &clients, true);
+    world.put(Kind::Host, "*.example", r#"{"certificates":["m"]}"#).put(
+        Kind::Host,
+        "m.example",
+        r#"{"tls_policy":"mutual"}"#,
+    );
+    let errors = world.errors();
+    assert!(errors.iter().any(|e| e.contains("m.example: certificates: its policy")), "{errors:?}");
+    world.listener(r#"{"default_certificate":"m"}"#);
+    let context = world.context();
+    let config = client_config(&ca, &ClientOptions::default());
+    let mut client = common::client(&config, "m.example");
+    let mut server = Server::new(session(&context, "m.example"));
+    let _ = converse(&mut client, &mut server, usize::MAX);
+    assert_eq!(server.error.unwrap().kind(), TlsErrorKind::Certificate);
+}

@@ -96,6 +96,9 @@ fn each(object: &Object, visit: &mut dyn FnMut(&str)) {
         Object::TlsPolicy(policy) => {
             if let Some(auth) = &policy.client_auth {
                 visit(&auth.ca);
+                if let Some(crl) = &auth.crl {
+                    visit(crl);
+                }
             }
         }
         Object::Upstream(upstream) => {

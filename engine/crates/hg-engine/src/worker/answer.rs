@@ -2,11 +2,13 @@
 
 use super::Worker;
 use super::client::Phase;
+use super::exchange::{Connection, Exchange};
 use crate::snapshot::RouteEntry;
 use hg_middleware::Rewritten;
 use hg_proto::respond::{self, ErrorAnswer};
 use hg_proto::write::{self, Persistence};
 use hg_proto::{Method, Reject};
+use std::net::IpAddr;
 
 /// Our name in `Proxy-Status`.
 const NAME: &str = "headgate";
@@ -57,6 +59,32 @@ pub(super) mod own {
     }
 }
 
+/// An exchange whose request could not be read.
+fn unread(spare: Option<Box<Exchange>>, now_us: u64, peer: IpAddr) -> Box<Exchange> {
+    let mut e = spare.unwrap_or_default();
+    e.start_us = now_us;
+    e.method = Method::Other("");
+    e.client_ip = peer.to_canonical();
+    e
+}
+
+/// Writes an error answer with the response headers of the route that the request found, if it found
+/// one; gives the bytes of the body.
+fn error_of_route(
+    out: &mut Vec<u8>,
+    answer: &ErrorAnswer<'_>,
+    e: &Exchange,
+    connection: Connection<'_>,
+) -> usize {
+    let edits = e.route().map(|r| r.terms.chain.response_headers(e.middleware_stage));
+    let Some(edits) = edits.filter(|edits| !edits.is_empty()) else {
+        return respond::write_error(out, answer, NAME);
+    };
+    let mut more = Vec::new();
+    e.with_view(connection, |view| edits.append(view, &mut more));
+    respond::write_error_with(out, answer, NAME, |name| edits.drops(name), &more)
+}
+
 impl Worker {
     /// Answers with an error. Where an answer has begun, the connection is cut instead, visibly.
     pub(super) fn refuse(&mut self, ci: usize, reject: &Reject) {
@@ -66,16 +94,16 @@ impl Worker {
             return;
         };
         let was_reading = matches!(c.phase, Phase::Idle | Phase::Head | Phase::Handshake);
-        if c.exchange.is_none() {
-            let mut e = self.spare.pop().unwrap_or_default();
-            e.start_us = self.now_us;
-            e.method = Method::Other("");
-            e.client_ip = c.peer.ip().to_canonical();
-            c.exchange = Some(e);
+        if was_reading || c.exchange.is_none() {
             c.phase = Phase::Exchange;
         }
-        let Some(e) = c.exchange.as_deref_mut() else {
-            return;
+        let (now_us, peer) = (self.now_us, c.peer.ip());
+        let spare = &mut self.spare;
+        let e = c.exchange.get_or_insert_with(|| unread(spare.pop(), now_us, peer));
+        let connection = Connection {
+            scheme: if c.conn.is_tls() { "https" } else { "http" },
+            listener: c.listener,
+            certificate: c.conn.client_certificate(),
         };
         if e.answered {
             e.reason = reject.code;
@@ -91,12 +119,35 @@ impl Worker {
             head_only: e.method == Method::Head,
             date: &date,
         };
-        e.head.clear();
-        respond::write_error(&mut e.head, &answer, NAME);
+        let mut head = std::mem::take(&mut e.head);
+        head.clear();
+        let body = error_of_route(&mut head, &answer, e, connection);
+        e.response.bytes = body as u64;
+        e.head = head;
         e.status = reject.status;
         e.reason = reject.code;
         e.close_after = !keep;
         self.send_own(ci);
+    }
+
+    /// The same for a head that was not taken: what can be read of it is kept for the log.
+    pub(super) fn refuse_head(&mut self, ci: usize, head: &[u8], reject: &Reject) {
+        let (name, target) = hg_proto::glance(head);
+        let is_logged = self.log.is_on();
+        let (now_us, spare) = (self.now_us, &mut self.spare);
+        if let Some(c) = self.clients.get_mut(ci) {
+            let peer = c.peer.ip();
+            let e = c.exchange.get_or_insert_with(|| unread(spare.pop(), now_us, peer));
+            e.method = if name.is_empty() { e.method } else { Method::of(name).to_static() };
+            if is_logged {
+                e.log.text.extend_from_slice(target);
+                e.log.ends = [u32::try_from(target.len()).unwrap_or(u32::MAX); 4];
+                if matches!(e.method, Method::Other(_)) {
+                    e.log.text.extend_from_slice(name.as_bytes());
+                }
+            }
+        }
+        self.refuse(ci, reject);
     }
 
     /// The answer a middleware or the route itself made.
@@ -148,7 +199,7 @@ impl Worker {
         };
         e.answered = true;
         e.response.done = true;
-        e.first_byte_us = self.now_us;
+        self.counters.bytes_sent.add(e.head.len() as u64);
         let sent = c.conn.send(&mut self.io, &e.head, &mut Vec::new(), 0..0);
         let all = c.conn.out.is_empty();
         match sent {

@@ -2,11 +2,13 @@
 //! taken yet. What is above sees plaintext only.
 
 use super::buffers::{BufferPool, Out, READ_MAX, RESERVE, TAIL};
+use hg_middleware::ClientCertificate;
 use hg_net::{Flow, Pipe};
-use hg_tls::{ClientSession, HandshakeKind, ServerSession, TlsError};
+use hg_tls::{ClientSession, HandshakeKind, PeerCertificate, ServerSession, TlsError};
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// The scratch space every connection of a worker shares.
 pub(crate) struct Io {
@@ -139,6 +141,11 @@ pub(crate) struct Conn {
     pub(crate) brings_much: bool,
 }
 
+/// A client's certificate as templates speak of it.
+pub(crate) fn of_peer(peer: &PeerCertificate) -> ClientCertificate<'_> {
+    ClientCertificate { subject: &peer.subject, fingerprint: &peer.fingerprint }
+}
+
 impl Conn {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         Self {
@@ -163,6 +170,27 @@ impl Conn {
     /// The TLS session, if there is one.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.tls.as_deref().map(|t| &t.session)
+    }
+
+    /// The name that a client asked for in its handshake.
+    pub(crate) fn sni(&self) -> Option<&str> {
+        match self.session()? {
+            Session::Server(session) => session.sni(),
+            Session::Client(_) => None,
+        }
+    }
+
+    /// The client's verified certificate, where it gave one.
+    pub(crate) fn peer_certificate(&self) -> Option<&Arc<PeerCertificate>> {
+        match self.session()? {
+            Session::Server(session) => session.peer_certificate(),
+            Session::Client(_) => None,
+        }
+    }
+
+    /// The same as templates speak of it.
+    pub(crate) fn client_certificate(&self) -> Option<ClientCertificate<'_>> {
+        self.peer_certificate().map(|peer| of_peer(peer))
     }
 
     /// `TLSv1.2`, `TLSv1.3`, or nothing on a plain connection.

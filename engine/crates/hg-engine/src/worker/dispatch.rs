@@ -3,7 +3,7 @@
 use super::accept::deadline_after;
 use super::answer::own;
 use super::conn::{Conn, Session};
-use super::exchange::{Exchange, Stage};
+use super::exchange::{ConnectTime, Exchange, Stage};
 use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
 use super::{KIND_UP, Worker, head};
@@ -168,6 +168,9 @@ impl Worker {
                 }
                 return;
             }
+            if e.next_address == 0 {
+                e.connect = ConnectTime { began_us: self.now_us, took_us: None };
+            }
             let at = (endpoint.preferred.get() + e.next_address) % n;
             e.next_address += 1;
             e.stage = Stage::Connecting;
@@ -305,7 +308,7 @@ impl Worker {
             return self.drop_up(ui);
         };
         let others: Vec<usize> = e.attempts.drain(..).filter(|a| *a != ui).collect();
-        e.connected_us = self.now_us;
+        e.connect.took_us = Some(self.now_us.saturating_sub(e.connect.began_us));
         for other in others {
             self.drop_up(other);
         }
@@ -367,10 +370,14 @@ impl Worker {
         up.phase = UpPhase::Busy;
         up.client = ci;
         up.deadline = Ticks::MAX;
+        if let Some(endpoint) = &e.endpoint {
+            // A pool may be that of several upstreams: each counts what it does itself.
+            up.endpoint = endpoint.clone();
+        }
         up.endpoint.counters.requests.add(1);
         if reused {
             up.endpoint.counters.reuses.add(1);
-            e.connected_us = self.now_us;
+            e.connect = ConnectTime::default();
         }
         e.up = Some(ui);
         e.on_reused = reused;
@@ -384,6 +391,7 @@ impl Worker {
         if !e.request.done {
             if e.expects_continue && c.input.is_empty() {
                 e.expects_continue = false;
+                self.counters.bytes_sent.add(hg_proto::respond::CONTINUE.len() as u64);
                 if c.conn.send_small(&mut self.io, hg_proto::respond::CONTINUE).is_err() {
                     return self.client_gone(ci);
                 }

@@ -3,7 +3,7 @@
 
 use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
-use hg_middleware::RequestView;
+use hg_middleware::{Client, ClientCertificate, RequestView};
 use hg_net::Ticks;
 use hg_proto::{Admission, BodyReader, HeaderSlots, Limits, Method, Parse, Version};
 use std::rc::Rc;
@@ -46,6 +46,22 @@ pub(crate) struct LogText {
     /// Target, host, user agent and referer, one after the other.
     pub(crate) text: Vec<u8>,
     pub(crate) ends: [u32; 4],
+}
+
+/// What templates need to know of a client's connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Connection<'a> {
+    pub(crate) scheme: &'a str,
+    /// Its slot.
+    pub(crate) listener: u16,
+    pub(crate) certificate: Option<ClientCertificate<'a>>,
+}
+
+/// When connecting to the endpoint tried last began, and how long it took once it was done.
+#[derive(Default)]
+pub(crate) struct ConnectTime {
+    pub(crate) began_us: u64,
+    pub(crate) took_us: Option<u64>,
 }
 
 /// A head that is read again, and which of its lines were taken.
@@ -111,7 +127,7 @@ pub(crate) struct Exchange {
     pub(crate) log: LogText,
     pub(crate) start_us: u64,
     pub(crate) dispatch_us: u64,
-    pub(crate) connected_us: u64,
+    pub(crate) connect: ConnectTime,
     pub(crate) first_byte_us: u64,
     pub(crate) queued_us: u64,
     pub(crate) request_deadline: Ticks,
@@ -172,7 +188,7 @@ impl Default for Exchange {
             log: LogText::default(),
             start_us: 0,
             dispatch_us: 0,
-            connected_us: 0,
+            connect: ConnectTime::default(),
             first_byte_us: 0,
             queued_us: 0,
             request_deadline: Ticks::MAX,
@@ -236,11 +252,11 @@ impl Exchange {
     /// Calls `use_it` with the request as templates see it.
     pub(crate) fn with_view(
         &self,
-        scheme: &str,
-        listener: u16,
+        connection: Connection<'_>,
         use_it: impl FnOnce(&RequestView<'_>),
     ) {
         let snapshot = self.snapshot.as_deref();
+        let Connection { scheme, listener, certificate } = connection;
         let listener = snapshot
             .and_then(|s| s.listeners.get(usize::from(listener))?.as_deref())
             .map_or("", |l| &l.name);
@@ -252,7 +268,7 @@ impl Exchange {
             port: None,
             path: "/",
             query: None,
-            client_ip: self.client_ip,
+            client: Client { ip: self.client_ip, certificate },
             request_id: self.id(),
             listener,
             route: self.route().map_or("", |r| &r.name),
@@ -268,7 +284,7 @@ impl Exchange {
             return use_it(&view);
         };
         let mut names = super::head::Names::default();
-        let lines = super::request::Lines(head.fields);
+        let lines = super::request::Lines { fields: head.fields, certificate };
         view.method = head.method.as_str();
         view.host = hg_proto::host_key(head.host, &mut names.host);
         view.port = hg_proto::host::parse(head.host.as_bytes()).and_then(|h| h.port);
@@ -281,6 +297,15 @@ impl Exchange {
     /// Nothing of the answer is left to be read or made.
     pub(crate) fn is_answer_complete(&self) -> bool {
         self.answered && self.response.done
+    }
+
+    /// The method as sent; one that is none of the usual ones stands behind what else the log keeps.
+    pub(crate) fn method_as_sent(&self) -> &str {
+        let named = self.log.ends.last().and_then(|end| self.log.text.get(*end as usize..));
+        match std::str::from_utf8(named.unwrap_or_default()) {
+            Ok(name) if !name.is_empty() => name,
+            _ => self.method.as_str(),
+        }
     }
 
     /// The request id as text.

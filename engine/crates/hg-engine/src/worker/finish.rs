@@ -3,7 +3,6 @@
 use super::Worker;
 use super::accept::deadline_after;
 use super::client::Phase;
-use super::conn::Session;
 use super::exchange::Exchange;
 use super::upstreams::release_limits;
 
@@ -202,10 +201,6 @@ impl Worker {
             e.log.text.get(start..end).unwrap_or_default()
         };
         let after = |us: u64| (us > 0).then(|| us.saturating_sub(e.start_us));
-        let sni = match c.conn.session() {
-            Some(Session::Server(s)) => s.sni(),
-            _ => None,
-        };
         self.log.write(&hg_log::AccessRecord {
             time_us: hg_net::unix_micros().saturating_sub(total_us),
             request_id: e.id(),
@@ -214,7 +209,7 @@ impl Worker {
             route: e.route().map_or("", |r| &r.name),
             upstream: e.entry().map_or("", |u| &u.name),
             endpoint: e.endpoint.as_ref().map_or("", |p| &p.address),
-            method: e.method.as_str(),
+            method: e.method_as_sent(),
             scheme: if c.conn.is_tls() { "https" } else { "http" },
             host: part(1),
             target: part(0),
@@ -222,15 +217,18 @@ impl Worker {
             status: e.status,
             bytes_in: e.request.bytes,
             bytes_out: e.response.bytes,
-            connect_us: after(e.connected_us),
+            connect_us: e.connect.took_us,
             first_byte_us: after(e.first_byte_us),
             total_us,
             reused: e.on_reused,
             reason: if e.reason.is_empty() { "-" } else { e.reason },
             user_agent: part(2),
             referer: part(3),
-            tls_version: c.conn.tls_version(),
-            sni,
+            tls: hg_log::TlsRecord {
+                version: c.conn.tls_version(),
+                sni: c.conn.sni(),
+                client_subject: c.conn.client_certificate().map(|one| one.subject),
+            },
         });
     }
 }

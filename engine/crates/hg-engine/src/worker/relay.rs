@@ -252,7 +252,7 @@ impl Worker {
         };
         let extra = fed.done && fed.consumed < range.len();
         let framed = frame(&mut e.response, buffer, range.start, &fed);
-        self.counters.bytes_sent.add(fed.data_len as u64);
+        self.counters.bytes_sent.add((head.len() + framed.len()) as u64);
         if c.conn.send(&mut self.io, head, buffer, framed).is_err() {
             return self.client_gone(ci);
         }
@@ -278,6 +278,7 @@ impl Worker {
         make_room(buffer, RESERVE);
         let fed = Fed { consumed: 0, data_len: 0, done: true };
         let framed = frame(&mut e.response, buffer, RESERVE, &fed);
+        self.counters.bytes_sent.add(framed.len() as u64);
         if !framed.is_empty() && c.conn.send(&mut self.io, &[], buffer, framed).is_err() {
             return self.client_gone(ci);
         }

@@ -4,14 +4,15 @@ use super::Worker;
 use super::accept::deadline_after;
 use super::answer::own;
 use super::client::Phase;
+use super::conn::of_peer;
 use super::exchange::{Held, KeptHead};
 use super::head::{self, Parts};
 use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
-use hg_middleware::{Outcome, RequestView};
+use hg_middleware::{Client, ClientCertificate, Outcome, RequestView};
 use hg_policy::KeySource;
 use hg_proto::client::{Forwarding, IpText};
 use hg_proto::{Fields, HeaderSlots, Known, Parse, RequestHead};
-use hg_route::{ListenerId, Query};
+use hg_route::{CLIENT_SUBJECT, ListenerId, Query};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -24,11 +25,18 @@ enum Step {
 }
 
 /// A head's lines as routing and middlewares ask for them.
-pub(super) struct Lines<'a>(pub(super) Fields<'a, 'a>);
+pub(super) struct Lines<'a> {
+    pub(super) fields: Fields<'a, 'a>,
+    pub(super) certificate: Option<ClientCertificate<'a>>,
+}
 
 impl hg_route::Headers for Lines<'_> {
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        for f in self.0.iter().filter(|f| f.name.eq_ignore_ascii_case(name)) {
+        // What is no header stands under a name that none can have.
+        if name == CLIENT_SUBJECT {
+            return self.certificate.iter().for_each(|one| line(one.subject.as_bytes()));
+        }
+        for f in self.fields.iter().filter(|f| f.name.eq_ignore_ascii_case(name)) {
             line(f.value);
         }
     }
@@ -59,22 +67,14 @@ impl Worker {
             Ok(Parse::Complete(head)) => head,
             Ok(Parse::Partial) => return None,
             Err(reject) => {
-                self.refuse(ci, &reject);
+                self.refuse_head(ci, bytes, &reject);
                 return None;
             }
         };
         let body_start = range.start + head.head_len;
         self.open_exchange(ci, &head, &held, listener.plan.keepalive_requests);
-        let step = self.begin(ci, &head, &held, listener, admission.claims);
-        if matches!(step, Step::Forward) {
-            // Templates of the answer's headers speak of the request: it is parsed again then.
-            let head_bytes = bytes.get(..head.head_len).unwrap_or_default();
-            if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut())
-                && e.answer_needs_request()
-            {
-                e.kept_head = KeptHead { bytes: head_bytes.to_vec(), admission };
-            }
-        }
+        let sent = Sent { bytes: bytes.get(..head.head_len).unwrap_or_default(), admission };
+        let step = self.begin(ci, &head, &held, listener, sent);
         match step {
             Step::Over => self.after_own_answer(ci, body_start),
             Step::Forward => Some(self.start_body(ci, buffer, body_start..range.end)),
@@ -117,11 +117,12 @@ impl Worker {
         head: &RequestHead<'_, '_>,
         held: &Held,
         listener: &ListenerEntry,
-        trusted: bool,
+        sent: Sent<'_>,
     ) -> Step {
         let Some(c) = self.clients.get(ci) else {
             return Step::Over;
         };
+        let trusted = sent.admission.claims;
         let peer = c.peer.ip().to_canonical();
         let client_ip = if trusted {
             hg_proto::client::address(peer, &head.fields, listener.client.source, |ip| {
@@ -136,7 +137,7 @@ impl Worker {
             self.refuse(ci, &own::MISDIRECTED);
             return Step::Over;
         }
-        let asked = Asked { head, held, listener, client: client_ip, trusted };
+        let asked = Asked { head, held, listener, client: client_ip, sent };
         let mut names = std::mem::take(&mut self.names);
         let step = self.route(ci, &asked, &mut names);
         self.names = names;
@@ -207,7 +208,7 @@ impl Worker {
     }
 
     fn route(&mut self, ci: usize, asked: &Asked<'_>, names: &mut head::Names) -> Step {
-        let Asked { head, held, listener, client, .. } = *asked;
+        let Asked { head, held, listener, client, sent } = *asked;
         let path = if head.path == "*" {
             "*"
         } else {
@@ -220,10 +221,12 @@ impl Worker {
             }
         };
         let host = head.host_port.key(&mut names.host);
-        let lines = Lines(head.fields);
         let Some(c) = self.clients.get(ci) else {
             return Step::Over;
         };
+        let peer = c.conn.peer_certificate().cloned();
+        let certificate = peer.as_deref().map(of_peer);
+        let lines = Lines { fields: head.fields, certificate };
         let query = Query {
             listener: ListenerId(c.listener),
             host,
@@ -253,7 +256,7 @@ impl Worker {
             port: head.host_port.port,
             path,
             query: head.query,
-            client_ip: client,
+            client: Client { ip: client, certificate },
             request_id: std::str::from_utf8(id.0.get(..usize::from(id.1)).unwrap_or_default())
                 .unwrap_or_default(),
             listener: &listener.name,
@@ -263,14 +266,23 @@ impl Worker {
             prefix_len: found.prefix_len,
             headers: &lines,
         };
-        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
-            e.route = Some(found.route.0);
-            e.prefix_len = u32::try_from(found.prefix_len).unwrap_or(0);
-        }
+        self.note_route(ci, &found, sent);
         if self.is_body_too_large(ci, head, route, listener) {
             return Step::Over;
         }
         self.run_chain(ci, asked, &view, (route, slot, upstream))
+    }
+
+    fn note_route(&mut self, ci: usize, found: &hg_route::Found, sent: Sent<'_>) {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        e.route = Some(found.route.0);
+        e.prefix_len = u32::try_from(found.prefix_len).unwrap_or(0);
+        // Templates of the answer's headers speak of the request: it is parsed again then.
+        if e.answer_needs_request() {
+            e.kept_head = KeptHead { bytes: sent.bytes.to_vec(), admission: sent.admission };
+        }
     }
 
     /// Middlewares, then the upstream or an answer of our own.
@@ -293,7 +305,7 @@ impl Worker {
             }
             Ok(Outcome::Forward) => {
                 let forward = Forward { head: asked.head, view, route, rewritten: &rewritten };
-                self.prepare(ci, &forward, slot, upstream, asked.trusted)
+                self.prepare(ci, &forward, slot, upstream, asked.sent.admission.claims)
             }
         };
         self.rewritten = rewritten;
@@ -449,8 +461,14 @@ struct Asked<'a> {
     held: &'a Held,
     listener: &'a ListenerEntry,
     client: IpAddr,
-    /// The peer's headers about the client are believed.
-    trusted: bool,
+    sent: Sent<'a>,
+}
+
+/// The bytes of a head, and which of its lines were taken.
+#[derive(Clone, Copy)]
+struct Sent<'a> {
+    bytes: &'a [u8],
+    admission: hg_proto::Admission,
 }
 
 /// A routed request on its way to an upstream.
@@ -463,7 +481,7 @@ struct Forward<'a> {
 
 fn hash_key(source: &KeySource, view: &RequestView<'_>, fields: &Fields<'_, '_>) -> Option<u64> {
     match source {
-        KeySource::ClientIp => Some(hg_policy::hash_client(view.client_ip)),
+        KeySource::ClientIp => Some(hg_policy::hash_client(view.client.ip)),
         KeySource::Path => Some(hg_policy::hash_key(view.path.as_bytes())),
         KeySource::Header(name) => fields
             .iter()

@@ -6,11 +6,11 @@ use super::answer::own;
 use super::buffers::RESERVE;
 use super::client::Phase;
 use super::conn::Read;
-use super::exchange::Stage;
+use super::exchange::{Connection, Exchange, Stage};
 use super::up::UpPhase;
 use crate::counters::Retry;
 use hg_proto::write::{self, Persistence};
-use hg_proto::{HeaderSlots, Parse, RespFraming, ResponseHead, Version};
+use hg_proto::{HeaderSlots, Known, Parse, RespFraming, ResponseHead, Version};
 use std::ops::Range;
 
 /// For how long requests that must not be sent twice avoid the idle connections of an endpoint
@@ -171,6 +171,7 @@ impl Worker {
             write::status_line(out, head.status, head.reason);
             write::fields(out, &head.fields, |_| false);
             write::end(out);
+            self.counters.bytes_sent.add(out.len() as u64);
             if c.conn.send_small(&mut self.io, out).is_err() {
                 self.client_gone(ci);
                 return Next::Over;
@@ -182,11 +183,16 @@ impl Worker {
 
     fn write_answer_head(&mut self, ci: usize, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
         let keeps = self.leaving.keeps_alive();
+        // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
+        let date = head.fields.get(Known::Date).is_none().then(|| self.date.text());
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
-        let scheme = if c.conn.is_tls() { "https" } else { "http" };
-        let listener = c.listener;
+        let connection = Connection {
+            scheme: if c.conn.is_tls() { "https" } else { "http" },
+            listener: c.listener,
+            certificate: c.conn.client_certificate(),
+        };
         let Some(e) = c.exchange.as_deref_mut() else {
             return;
         };
@@ -203,14 +209,7 @@ impl Worker {
         e.close_after = !keep;
         e.stage = Stage::Answering;
         write::status_line(out, head.status, head.reason);
-        match e.route().filter(|r| !r.terms.chain.response_headers(e.middleware_stage).is_empty()) {
-            None => write::fields(out, &head.fields, |_| false),
-            Some(route) => {
-                let edits = route.terms.chain.response_headers(e.middleware_stage);
-                write::fields(out, &head.fields, |f| edits.drops(f.name.as_bytes()));
-                e.with_view(scheme, listener, |view| edits.append(view, out));
-            }
-        }
+        answer_fields(out, head, e, connection, date.as_ref());
         if head.status == 101 {
             return finish_upgrade_head(out);
         }
@@ -325,6 +324,26 @@ impl Worker {
         up.endpoint.counters.idle.add(1);
         up.deadline = deadline_after(self.now_us, idle_ms.max(1));
         self.arm_up(ui);
+    }
+}
+
+/// The fields of an answer as its route edits them, with `date` where the upstream sent none.
+fn answer_fields(
+    out: &mut Vec<u8>,
+    head: &ResponseHead<'_, '_>,
+    e: &Exchange,
+    connection: Connection<'_>,
+    date: Option<&[u8; 29]>,
+) {
+    let edits = e.route().map(|r| r.terms.chain.response_headers(e.middleware_stage));
+    let edits = edits.filter(|edits| !edits.is_empty());
+    let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
+    write::fields(out, &head.fields, |f| drops(f.name.as_bytes()));
+    if let Some(date) = date.filter(|_| !drops(b"date")) {
+        write::line(out, "date", date);
+    }
+    if let Some(edits) = edits {
+        e.with_view(connection, |view| edits.append(view, out));
     }
 }
 

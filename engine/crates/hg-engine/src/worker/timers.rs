@@ -137,7 +137,8 @@ impl Worker {
             }
             Phase::Head => {
                 self.counters.timeout(Timeout::Head);
-                self.refuse(ci, &own::HEAD_TIMEOUT);
+                let head = c.input.clone();
+                self.refuse_head(ci, &head, &own::HEAD_TIMEOUT);
             }
             Phase::Exchange => self.expire_exchange(ci),
             Phase::Tunnel => {

@@ -35,6 +35,7 @@ impl Worker {
         c.phase = Phase::Tunnel;
         self.counters.tunnels_active.add(1);
         self.counters.tunnels_total.add(1);
+        self.counters.bytes_sent.add((head.len() + early.len()) as u64);
         if c.conn.send(&mut self.io, head, buffer, early).is_err() {
             return self.client_gone(ci);
         }

@@ -13,6 +13,8 @@ pub struct Host {
     pub certificates: Vec<String>,
     /// TLS policy; absent = the listener's.
     pub tls_policy: Option<String>,
+    /// Served on plain listeners too, whatever the policy demands of clients.
+    pub allow_plain: bool,
     /// Run before the route's own.
     pub middlewares: Vec<MiddlewareUse>,
 }
@@ -64,6 +66,8 @@ pub struct Match {
     pub query: BTreeMap<String, ValueMatch>,
     /// CIDRs of the client's address. Empty = all.
     pub client: Vec<String>,
+    /// Condition on the subject of the client's verified certificate.
+    pub client_subject: Option<ValueMatch>,
 }
 
 /// A condition on the path.

@@ -79,6 +79,9 @@ impl Default for TlsPolicy {
 pub struct ClientAuth {
     /// sha256 (hex) of the PEM bundle of roots.
     pub ca: String,
+    /// sha256 (hex) of the PEM bundle of revocation lists; absent = none is looked at.
+    #[serde(default)]
+    pub crl: Option<String>,
     /// Refuse clients that send none.
     #[serde(default = "yes")]
     pub required: bool,

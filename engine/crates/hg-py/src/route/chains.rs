@@ -55,7 +55,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         port: request.port,
         path: q.path,
         query: q.query,
-        client_ip: q.client,
+        client: hg_middleware::Client { ip: q.client, certificate: None },
         request_id: "",
         listener: &request.listener,
         route: &won.which.name,

@@ -76,6 +76,7 @@ fn one_match() -> impl Strategy<Value = Match> {
         some(&["10.0.0.0/8", "127.0.0.0/8", "::/0"]),
     )
         .prop_map(|(path, methods, headers, query, client)| Match {
+            client_subject: None,
             path,
             methods,
             headers,

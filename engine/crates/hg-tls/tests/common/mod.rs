@@ -55,6 +55,14 @@ impl Authority {
         params.signed_by(key, &self.issuer).unwrap().pem()
     }
 
+    /// The same with a serial number of its own.
+    pub fn issue_serial(&self, name: &str, key: &KeyPair, serial: u64) -> String {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.serial_number = Some(rcgen::SerialNumber::from(serial));
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.signed_by(key, &self.issuer).unwrap().pem()
+    }
+
     pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
@@ -111,6 +119,12 @@ impl World {
         previous: Option<&TlsContext>,
     ) -> Result<TlsContext, Vec<ObjectError>> {
         TlsContext::build(&self.plan, &|sha| self.blobs.get(sha).cloned(), ticketer, previous)
+    }
+
+    /// What is wrong with it.
+    pub fn errors(&self) -> Vec<String> {
+        let errors = self.build(&ticketer(), None).map(|_| ()).unwrap_err();
+        errors.iter().map(|e| format!("{}: {}: {}", e.name, e.path, e.message)).collect()
     }
 
     pub fn context(&self) -> TlsContext {

@@ -57,6 +57,7 @@ _LAST: Final = (
     ("referer", "http_referer"),
     ("tls_version", "ssl_protocol"),
     ("sni", "ssl_server_name"),
+    ("client_subject", "hg_client_subject"),
 )
 _COMBINED: Final = (
     *(Var("remote_addr"), " - - [", Var("time_local"), '] "', Var("request"), '" '),
@@ -70,7 +71,10 @@ def maps() -> list[Node]:
     whole = (Regex(r"~\A(?<hg_raw>[0-9]+)\z"), Var("hg_raw"))
     reason = (Regex(r"~\A(?<hg_raw>.+)\z"), Var("hg_raw"))
     last = (Regex(r"~(?:\A|[ ,])(?<hg_raw>[^ ,]+)\z"), Var("hg_raw"))
+    verified = (Word("SUCCESS"), Var("ssl_client_s_dn"))
     return [
+        comment("Who a client is by its certificate, if that was verified"),
+        mapped("hg_client_subject", Var("ssl_client_verify"), Literal(""), verified),
         comment("What logs say: the endpoint tried last, times in microseconds"),
         mapped("hg_endpoint", Var("upstream_addr"), Literal(""), last),
         _microseconds("hg_log_connect_us", "upstream_connect_time"),

@@ -89,6 +89,7 @@ _LISTENERS: Final = (
 _ROUTES: Final = (
     Parity("hosts.NAME.certificate", "same"),
     Parity("hosts.NAME.tls_policy", "differs", "see `listeners.NAME.tls.policy`"),
+    Parity("hosts.NAME.allow_plain", "same"),
     Parity("hosts.NAME.middlewares", "same"),
     Parity(
         "routes.NAME.hosts", "differs", "an IPv6 host that is not in its shortest form is not found"
@@ -174,6 +175,7 @@ _TLS: Final = (
     ),
     Parity("tls_policies.NAME.alpn", "same"),
     Parity("tls_policies.NAME.client_auth.ca_file", "same"),
+    Parity("tls_policies.NAME.client_auth.crl_file", "same"),
     Parity(
         "tls_policies.NAME.client_auth.required",
         "differs",
@@ -210,6 +212,9 @@ BEYOND_KEYS: Final = (
     "Without a usable endpoint the answer is 502 where an upstream has endpoints, else 503.",
     "Retries: an idempotent request whose connection fails before an answer goes to the next "
     "endpoint.",
+    "Own errors (404, 502 and the like) have none of the response headers that the route sets.",
+    "In the access log `first_byte_us` begins when nginx turns to the endpoint, `connect_us` is 0 "
+    "where a connection of the pool was taken, and `reused` is not known.",
     "`X-Accel-…` headers of upstreams have no meaning and are passed on.",
 )
 """What differs without a key to it."""

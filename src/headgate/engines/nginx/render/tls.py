@@ -122,6 +122,9 @@ def _policy(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
             directive("ssl_verify_client", Word("on" if auth.required else "optional")),
             directive("ssl_verify_depth", Word(str(_DEPTH))),
         ]
+        if auth.crl is not None:
+            lists = ctx.file(f"certs/crl-{auth.crl[:12]}.pem", auth.crl)
+            nodes.append(directive("ssl_crl", FilePath(lists)))
     return nodes
 
 

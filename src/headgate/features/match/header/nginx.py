@@ -36,11 +36,18 @@ def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var 
     if variable is None:
         about.refuse("", HEADER_ALLOWED)
         return None
+    return value_condition(f"header_{name}", variable, rule, shared, about)
+
+
+def value_condition(
+    hint: str, variable: Var, rule: ValueMatch, shared: Shared, about: About
+) -> Var | None:
+    """The same of any variable that is empty where there is no value."""
     if rule.exact == "":
-        about.refuse("exact", "nginx cannot tell an empty header from one that is not there")
+        about.refuse("exact", "nginx cannot tell an empty value from one that is not there")
         return None
     entries, default = _entries(rule)
-    return shared.map(f"header_{name}", variable, entries, default)
+    return shared.map(hint, variable, entries, default)
 
 
 def _entries(rule: ValueMatch) -> tuple[tuple[Entry, ...], Word]:
