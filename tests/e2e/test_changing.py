@@ -2,14 +2,19 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
+import time
 from functools import partial
 from pathlib import Path
 
 from ports import free_port
 from running_node import HEADGATE, Load, RunningNode, Upstream, config, get
 from waiting import until
+
+SUPERVISOR_PATIENCE_S = 30.0
+"""How long the supervisor waits for a data plane that says nothing."""
 
 
 def control_pid(node: RunningNode) -> int:
@@ -50,6 +55,30 @@ def test_a_listener_can_be_moved(folder: Path, port: int, one: Upstream) -> None
         assert node.admin("POST", "/reload")[0] == 200
         assert get(other) == (200, b"one")
         until(lambda: refuses(port), "the old port to be closed")
+
+
+def test_a_listener_is_refused_at_once_by_a_data_plane_without_free_descriptors(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        plane = node.status()["dataplane"]
+        assert isinstance(plane, dict)
+        pid = int(plane["pid"])
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        other = free_port()
+        node.write(config(other, one.address))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
+        began = time.monotonic()
+        status, body = node.admin("POST", "/reload")
+        took = time.monotonic() - began
+        assert status == 422, body
+        assert "no free descriptors" in body.decode()
+        assert took < SUPERVISOR_PATIENCE_S / 2
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        assert get(port) == (200, b"one")
+        assert node.admin("POST", "/reload")[0] == 200
+        assert get(other) == (200, b"one")
 
 
 def refuses(port: int) -> bool:

@@ -124,7 +124,7 @@ impl Lifecycle {
             return failed(address, "this process is leaving".into());
         }
         if count == 0 || count != fds {
-            return failed(address, format!("{count} sockets announced, {fds} came"));
+            return failed(address, incomplete(count, fds));
         }
         self.open.insert(address.clone());
         let add = Command::AddSockets(address.clone());
@@ -182,6 +182,18 @@ impl Lifecycle {
         self.state = State::Draining;
         if has_stopped { vec![how] } else { vec![Command::StopApplying, how] }
     }
+}
+
+/// Why the sockets of an address cannot be used.
+fn incomplete(count: usize, fds: usize) -> String {
+    if fds < count {
+        return format!(
+            "only {fds} of {count} sockets could be handed to the data plane: it has no free \
+             descriptors; raise the limit of open files (LimitNOFILE) or lower \
+             node.limits.connections"
+        );
+    }
+    format!("{count} sockets announced, {fds} came")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub enum Received {
     Packet {
         /// Its bytes.
         len: usize,
-        /// What came with it, in order.
+        /// What came with it, in order; fewer than were sent where this process may not open more.
         fds: Vec<OwnedFd>,
     },
     /// The supervisor is gone.
@@ -37,8 +37,8 @@ impl Link {
     /// Waits for the next packet and puts it into `buffer` (at least [`PACKET_BYTES`]).
     ///
     /// # Errors
-    /// `InvalidData` for a packet or a descriptor list longer than agreed; else what the kernel
-    /// says. A reset counts as end.
+    /// `InvalidData` for a packet longer than agreed; else what the kernel says. A reset counts as
+    /// end.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PACKET_FDS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -57,10 +57,12 @@ impl Link {
                 fds.extend(rights);
             }
         }
-        if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
-            let text = format!("a packet over {PACKET_BYTES} bytes or {PACKET_FDS} descriptors");
+        if got.flags.contains(ReturnFlags::TRUNC) {
+            let text = format!("a packet over {PACKET_BYTES} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
+        // A cut list of descriptors (too many, or none free in this process) is the packet's
+        // matter: whoever sent it waits for an answer.
         if got.bytes == 0 && fds.is_empty() {
             return Ok(Received::Eof);
         }
