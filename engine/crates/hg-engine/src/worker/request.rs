@@ -443,6 +443,10 @@ impl Worker {
                 return rest.end;
             }
         };
+        if fed.data_len as u64 > e.body_limit {
+            self.refuse(ci, &own::BODY_TOO_LARGE);
+            return rest.end;
+        }
         let framed = super::relay::frame(&mut e.request, buffer, start, &fed);
         let body = buffer.get(framed).unwrap_or_default();
         // Larger ones cannot be sent again; they are passed on all the same.
