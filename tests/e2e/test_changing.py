@@ -61,9 +61,7 @@ def test_a_listener_is_refused_at_once_by_a_data_plane_without_free_descriptors(
     folder: Path, port: int, one: Upstream
 ) -> None:
     with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
-        plane = node.status()["dataplane"]
-        assert isinstance(plane, dict)
-        pid = int(plane["pid"])
+        _, pid = node.data_plane()
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         other = free_port()

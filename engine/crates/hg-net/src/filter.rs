@@ -1,23 +1,54 @@
-//! A socket filter that drops new connections. Holds the crate's one `unsafe` call: `SO_ATTACH_FILTER`
-//! has no safe wrapper.
+//! A socket filter that drops new connections. Holds the crate's one `unsafe` call:
+//! `SO_ATTACH_FILTER` has no safe wrapper.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Makes the kernel drop every further SYN to a listening socket, while what waits in its accept
-/// queue can still be taken: the first step of closing a listener without losing a connection
-/// (socket(7), `SO_ATTACH_FILTER`).
+/// Where the flags stand in a TCP header; a filter sees a segment from there.
+const FLAGS_AT: u32 = 13;
+const SYN: u32 = 0x02;
+const ACK: u32 = 0x10;
+
+/// Makes the kernel drop every further SYN to a listening socket, while handshakes that have begun
+/// may end and what waits in its accept queue can still be taken: the first step of closing a
+/// listener without losing a connection (socket(7), `SO_ATTACH_FILTER`).
 ///
 /// # Errors
 /// What `setsockopt` says.
-#[allow(unsafe_code)]
 pub fn drop_new_connections(socket: impl AsFd) -> io::Result<()> {
-    // BPF_RET | BPF_K with k = 0: keep 0 bytes of every packet, that is, drop it.
-    let mut code = libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 };
-    let program = libc::sock_fprog { len: 1, filter: &raw mut code };
+    let (load, mask, is_equal, give) = (0x30, 0x54, 0x15, 0x06);
+    attach(
+        socket,
+        &mut [
+            instruction(load, FLAGS_AT),
+            instruction(mask, SYN | ACK),
+            libc::sock_filter { jf: 1, ..instruction(is_equal, SYN) },
+            // How many bytes of the segment are kept.
+            instruction(give, 0),
+            instruction(give, u32::MAX),
+        ],
+    )
+}
+
+/// Takes back [`drop_new_connections`].
+///
+/// # Errors
+/// What `setsockopt` says.
+pub fn take_new_connections(socket: impl AsFd) -> io::Result<()> {
+    attach(socket, &mut [instruction(0x06, u32::MAX)])
+}
+
+fn instruction(code: u16, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code, jt: 0, jf: 0, k }
+}
+
+#[allow(unsafe_code)]
+fn attach(socket: impl AsFd, code: &mut [libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(code.len()).unwrap_or(u16::MAX);
+    let program = libc::sock_fprog { len, filter: code.as_mut_ptr() };
     let size = libc::socklen_t::try_from(size_of::<libc::sock_fprog>()).unwrap_or(0);
-    // SAFETY: `program` and the one instruction it points to outlive the call, which copies them;
-    // the descriptor is borrowed for its duration.
+    // SAFETY: `program` and the `len` instructions it points to outlive the call, which copies
+    // them; the descriptor is borrowed for its duration.
     let result = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),

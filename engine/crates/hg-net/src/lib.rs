@@ -9,7 +9,7 @@ mod socket;
 mod wheel;
 
 pub use clock::{Clock, Ticks, bind_to_cpu, thread_cpu_micros, unix_micros};
-pub use filter::drop_new_connections;
+pub use filter::{drop_new_connections, take_new_connections};
 pub use pipe::Pipe;
 pub use poller::{Event, Poller, Token, Waker};
 pub use socket::{

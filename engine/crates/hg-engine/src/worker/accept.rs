@@ -2,10 +2,11 @@
 
 use super::client::{Client, Phase};
 use super::conn::Conn;
+use super::exchange::Held;
+use super::retire::Retired;
 use super::{KIND_LISTENER, Worker};
 use crate::counters::{ListenerCounters, Refused};
 use crate::report::EventLevel;
-use crate::snapshot::Snapshot;
 use hg_net::{Clock, Ticks, Token};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -13,12 +14,28 @@ use std::sync::Arc;
 
 /// A listening socket.
 pub(crate) struct Acceptor {
-    fd: Arc<OwnedFd>,
-    generation: u32,
+    pub(super) fd: Arc<OwnedFd>,
+    pub(super) generation: u32,
     pub(crate) address: SocketAddr,
     /// The listener it belongs to in the plan served now, if any.
-    listener: Option<(u16, Arc<ListenerCounters>)>,
+    pub(super) listener: Option<(u16, Arc<ListenerCounters>)>,
     registered: bool,
+    /// Its address has left the plan, or the worker leaves.
+    pub(super) retired: Option<Retired>,
+}
+
+impl Acceptor {
+    /// Whose connections come from it: the listener in the plan served now, or the one that was
+    /// its last with the snapshot that knows it.
+    pub(super) fn owner(&self) -> Option<(u16, Arc<ListenerCounters>, Option<Held>)> {
+        match &self.retired {
+            Some(r) => {
+                let last = r.last.as_ref()?;
+                Some((last.listener, last.counters.clone(), Some(last.held.clone())))
+            }
+            None => self.listener.clone().map(|(slot, counters)| (slot, counters, None)),
+        }
+    }
 }
 
 /// Connections accepted from one socket in one turn.
@@ -39,6 +56,7 @@ impl Worker {
             address,
             listener: None,
             registered: false,
+            retired: None,
         });
         self.refresh_listeners();
     }
@@ -58,7 +76,9 @@ impl Worker {
                 failed.push(format!("{}: {e}", a.address));
             }
             a.listener = found.map(|(i, l)| (i, self.counters.listener(&l.name)));
-            let wanted = a.listener.is_some() && !self.accept_paused && self.leaving.accepts();
+            let accepts = a.listener.is_some() && self.leaving.accepts();
+            let wanted = (accepts || a.retired.as_ref().is_some_and(Retired::accepts))
+                && !self.accept_paused;
             if wanted != a.registered {
                 let token = Token::new(KIND_LISTENER, a.generation, index);
                 let done = if wanted {
@@ -79,28 +99,36 @@ impl Worker {
 
     pub(super) fn on_acceptable(&mut self, index: usize, generation: u32) {
         for _ in 0..ACCEPT_BATCH {
-            let Some(a) = self.listeners.get(index).filter(|a| a.generation == generation) else {
+            if !self.accept_one(index, generation) {
                 return;
-            };
-            let Some((listener, counters)) = a.listener.clone() else {
-                return;
-            };
-            match hg_net::accept(&a.fd) {
-                Ok(Some((fd, peer))) => self.accepted(fd, peer, listener, counters),
-                Ok(None) => return,
-                Err(e) => {
-                    self.counters.refuse(Refused::AcceptError);
-                    self.shared.event(
-                        EventLevel::Error,
-                        "accept.failed",
-                        format!("{e}; accepting rests for {ACCEPT_REST_MS} ms"),
-                    );
-                    self.accept_paused = true;
-                    self.refresh_listeners();
-                    return;
-                }
             }
         }
+    }
+
+    /// Accepts one connection. Whether another one may wait.
+    pub(super) fn accept_one(&mut self, index: usize, generation: u32) -> bool {
+        let Some(a) = self.listeners.get(index).filter(|a| a.generation == generation) else {
+            return false;
+        };
+        let Some((listener, counters, pinned)) = a.owner() else {
+            return false;
+        };
+        match hg_net::accept(&a.fd) {
+            Ok(Some((fd, peer))) => self.accepted(fd, peer, (listener, counters), pinned),
+            Ok(None) => return false,
+            Err(e) => {
+                self.counters.refuse(Refused::AcceptError);
+                self.shared.event(
+                    EventLevel::Error,
+                    "accept.failed",
+                    format!("{e}; accepting rests for {ACCEPT_REST_MS} ms"),
+                );
+                self.accept_paused = true;
+                self.refresh_listeners();
+                return false;
+            }
+        }
+        true
     }
 
     /// After a rest.
@@ -115,11 +143,11 @@ impl Worker {
         &mut self,
         fd: OwnedFd,
         peer: SocketAddr,
-        listener: u16,
-        counters: Arc<ListenerCounters>,
+        (listener, counters): (u16, Arc<ListenerCounters>),
+        pinned: Option<Held>,
     ) {
-        let Some(entry) = self.held.listeners.get(usize::from(listener)).and_then(Option::as_ref)
-        else {
+        let held = pinned.as_ref().unwrap_or(&self.held);
+        let Some(entry) = held.listeners.get(usize::from(listener)).and_then(Option::as_ref) else {
             return;
         };
         counters.accepted.add(1);
@@ -159,7 +187,7 @@ impl Worker {
             counters: counters.clone(),
             open,
             counted,
-            pinned: None,
+            pinned,
         });
         self.counters.connections.add(1);
         counters.connections.add(1);
@@ -168,69 +196,7 @@ impl Worker {
         self.on_client_readable(ci);
     }
 
-    /// First the kernel drops new SYNs, then what waits is taken, then the socket is closed here.
-    pub(super) fn close_listener(&mut self, address: SocketAddr) {
-        let gone: Vec<usize> =
-            self.listeners.iter().filter(|(_, a)| a.address == address).map(|(i, _)| i).collect();
-        for index in gone {
-            let Some(a) = self.listeners.get(index) else {
-                continue;
-            };
-            let generation = a.generation;
-            // Without the filter a connection that comes now is reset by the close: say so, go on.
-            if let Err(e) = hg_net::drop_new_connections(&a.fd) {
-                self.shared.event(EventLevel::Warn, "listener.close", e.to_string());
-            }
-            self.on_acceptable(index, generation);
-            self.forget_listener(index);
-        }
-    }
-
-    /// Before a snapshot without some of the listeners is taken: what waits in their queues is
-    /// accepted while their settings are still known, and their connections keep them.
-    pub(super) fn retire_listeners(&mut self, next: &Snapshot) {
-        let stays = |address: &SocketAddr| {
-            next.listeners.iter().flatten().any(|l| l.addresses.contains(address))
-        };
-        let gone: Vec<(usize, u32)> = self
-            .listeners
-            .iter()
-            .filter(|(_, a)| a.listener.is_some() && !stays(&a.address))
-            .map(|(i, a)| (i, a.generation))
-            .collect();
-        for (index, generation) in gone {
-            if let Some(a) = self.listeners.get(index)
-                && let Err(e) = hg_net::drop_new_connections(&a.fd)
-            {
-                self.shared.event(EventLevel::Warn, "listener.close", e.to_string());
-            }
-            self.on_acceptable(index, generation);
-        }
-        let is_same = |slot: u16| {
-            let at = usize::from(slot);
-            let name = |s: &Snapshot| s.listeners.get(at)?.as_ref().map(|l| l.name.clone());
-            name(next).is_some() && name(next) == name(&self.held)
-        };
-        let orphans: Vec<usize> = self
-            .clients
-            .iter()
-            .filter(|(_, c)| c.pinned.is_none() && !is_same(c.listener))
-            .map(|(i, _)| i)
-            .collect();
-        let grace = deadline_after(self.now_us, self.held.settings.drain.idle_grace_ms.max(1));
-        for ci in orphans {
-            let Some(c) = self.clients.get_mut(ci) else {
-                continue;
-            };
-            c.pinned = Some(self.held.clone());
-            if c.phase == Phase::Idle {
-                c.deadline = grace;
-                self.arm_client(ci);
-            }
-        }
-    }
-
-    fn forget_listener(&mut self, index: usize) {
+    pub(super) fn forget_listener(&mut self, index: usize) {
         if let Some(a) = self.listeners.try_remove(index)
             && a.registered
         {
@@ -244,14 +210,6 @@ impl Worker {
         let all: Vec<usize> = self.listeners.iter().map(|(i, _)| i).collect();
         for index in all {
             self.forget_listener(index);
-        }
-    }
-
-    /// Closes every listening socket after taking what waits.
-    pub(super) fn close_listeners(&mut self) {
-        let all: Vec<SocketAddr> = self.listeners.iter().map(|(_, a)| a.address).collect();
-        for address in all {
-            self.close_listener(address);
         }
     }
 }

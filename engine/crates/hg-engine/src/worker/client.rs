@@ -26,8 +26,10 @@ pub(crate) enum Phase {
     /// The answer is out; what the client still sends is thrown away for a while, so that it can
     /// read it (RFC 9112 §9.6).
     Lingering,
-    /// To be closed once everything is written.
-    Closing,
+    /// To be closed once everything is written; `unread` when a part of the request was not.
+    Closing {
+        unread: bool,
+    },
 }
 
 pub(crate) struct Client {

@@ -117,6 +117,8 @@ pub(crate) struct Tls {
     /// An incomplete record.
     input: Vec<u8>,
     pub(crate) established: bool,
+    /// The peer's end came in the same read as its last bytes.
+    ended: bool,
 }
 
 /// What a read came to.
@@ -164,7 +166,7 @@ impl Conn {
 
     /// Begins TLS; `first` is what was already read. A client session has its hello sent.
     pub(crate) fn start_tls(&mut self, session: Session, first: Vec<u8>) {
-        self.tls = Some(Box::new(Tls { session, input: first, established: false }));
+        self.tls = Some(Box::new(Tls { session, input: first, established: false, ended: false }));
     }
 
     /// The TLS session, if there is one.
@@ -255,6 +257,10 @@ impl Conn {
         let Some(tls) = self.tls.as_deref_mut() else {
             return Ok(Read::End);
         };
+        if tls.ended {
+            self.readable = false;
+            return Ok(Read::End);
+        }
         plain.truncate(RESERVE);
         plain.resize(RESERVE, 0);
         if io.cipher.is_empty() {
@@ -265,22 +271,15 @@ impl Conn {
             return Err(io::ErrorKind::InvalidData.into());
         };
         old.copy_from_slice(&tls.input);
-        let mut filled = had;
-        let mut ended = false;
+        let (mut filled, mut ended) = (had, false);
         if self.readable {
             let space = io.cipher.get_mut(had..READ_MAX).unwrap_or_default();
             let want = space.len();
-            match hg_net::read(&self.fd, space)? {
-                Flow::Bytes(n) => {
-                    self.readable = n == want || self.read_closed;
-                    filled += n;
-                }
-                Flow::Blocked => self.readable = false,
-                Flow::End => {
-                    self.readable = false;
-                    ended = true;
-                }
-            }
+            let flow = hg_net::read(&self.fd, space)?;
+            let n = if let Flow::Bytes(n) = flow { n } else { 0 };
+            self.readable = n == want || (n > 0 && self.read_closed);
+            filled += n;
+            ended = flow == Flow::End;
         }
         if filled == had && !ended && (had == 0 || tls.established) {
             return Ok(Read::Blocked);
@@ -307,8 +306,11 @@ impl Conn {
             return Err(io::Error::other(e));
         }
         if plain.len() > RESERVE {
-            // A close after data is found by the next read.
-            self.readable |= closed || ended;
+            // The next read says so: no event need follow a close_notify.
+            if let Some(tls) = self.tls.as_deref_mut().filter(|_| closed || ended) {
+                tls.ended = true;
+                self.readable = true;
+            }
             return Ok(Read::Data(RESERVE..plain.len()));
         }
         Ok(if closed || ended { Read::End } else { Read::Data(RESERVE..RESERVE) })

@@ -239,6 +239,9 @@ impl Worker {
         match up.phase {
             UpPhase::Connecting => {
                 if event.writable || event.closed {
+                    // What came with the connection is not announced again.
+                    up.conn.read_closed |= event.read_closed || event.closed;
+                    up.conn.readable = event.readable || up.conn.read_closed;
                     self.on_connected(ui);
                 }
             }
@@ -397,9 +400,13 @@ impl Worker {
                 }
             }
             self.progress(ci);
-            return self.pump_request(ci);
+            self.pump_request(ci);
+        } else {
+            self.progress(ci);
         }
-        self.progress(ci);
+        if self.ups.get(ui).is_some_and(|up| up.client == ci && up.conn.readable) {
+            self.enqueue(ci);
+        }
     }
 
     /// An idle connection said something or ended: it is of no use any more.

@@ -19,11 +19,13 @@ pub(crate) struct Relay {
     pub(crate) chunked: bool,
     pub(crate) done: bool,
     pub(crate) bytes: u64,
+    /// The other side of a tunnel was told that this one has ended.
+    pub(crate) told: bool,
 }
 
 impl Default for Relay {
     fn default() -> Self {
-        Self { reader: BodyReader::None, chunked: false, done: true, bytes: 0 }
+        Self { reader: BodyReader::None, chunked: false, done: true, bytes: 0, told: false }
     }
 }
 

@@ -67,7 +67,7 @@ impl Worker {
         };
         c.conn.end_tls(&mut self.io);
         if !c.conn.out.is_empty() {
-            c.phase = Phase::Closing;
+            c.phase = Phase::Closing { unread };
             c.deadline = deadline_after(self.now_us, LINGER_MS);
             return self.arm_client(ci);
         }

@@ -17,11 +17,12 @@ impl Worker {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
-        if event.closed {
+        // A tunnel's client may have said something before both halves ended.
+        if event.closed && c.phase != Phase::Tunnel {
             return self.client_gone(ci);
         }
-        c.conn.readable |= event.readable || event.read_closed;
-        c.conn.read_closed |= event.read_closed;
+        c.conn.readable |= event.readable || event.read_closed || event.closed;
+        c.conn.read_closed |= event.read_closed || event.closed;
         if event.writable && !c.conn.out.is_empty() && !self.flush_client(ci) {
             return;
         }
@@ -64,7 +65,9 @@ impl Worker {
                 {
                     return self.finish(ci);
                 }
-                self.pump_response(ci);
+                if let Some(ui) = c.exchange.as_deref().and_then(|e| e.up) {
+                    self.on_up_readable(ci, ui);
+                }
                 if self
                     .clients
                     .get(ci)
@@ -74,14 +77,17 @@ impl Worker {
                 }
             }
             Phase::Tunnel => self.pump_tunnel(ci),
-            Phase::Closing => {
+            Phase::Closing { unread } => {
                 if c.conn.out.is_empty() {
-                    self.close_client(ci);
+                    self.close_politely(ci, unread);
                 }
             }
             Phase::Lingering => self.discard_input(ci),
             Phase::Hello | Phase::Handshake | Phase::Idle | Phase::Head => {
-                if !self.use_input(ci) && self.clients.get(ci).is_some_and(|c| c.conn.readable) {
+                self.use_input(ci);
+                // The bytes kept may end inside a head whose rest came while the last request was
+                // under way: no event will tell of it again.
+                if self.clients.get(ci).is_some_and(|c| c.conn.readable) {
                     self.on_client_readable(ci);
                 }
             }
@@ -98,7 +104,7 @@ impl Worker {
             Phase::Exchange => self.pump_request(ci),
             Phase::Tunnel => self.pump_tunnel(ci),
             Phase::Lingering => self.discard_input(ci),
-            Phase::Closing => {}
+            Phase::Closing { .. } => {}
         }
     }
 
@@ -108,8 +114,11 @@ impl Worker {
                 return;
             };
             let waits = matches!(c.phase, Phase::Handshake | Phase::Idle | Phase::Head);
+            // Requests that wait for their turn are served before more is read: what a client can
+            // have kept is a head and one read.
+            let has_turn = c.queued && !c.input.is_empty();
             // An answer the client does not take is back-pressure on its next request.
-            if !waits || !c.conn.readable || !c.conn.out.is_empty() {
+            if !waits || has_turn || !c.conn.readable || !c.conn.out.is_empty() {
                 return;
             }
             let is_tls = c.conn.is_tls();
@@ -158,13 +167,13 @@ impl Worker {
         self.use_input(ci);
     }
 
-    /// Goes on with bytes that came earlier. Whether there were any.
-    pub(super) fn use_input(&mut self, ci: usize) -> bool {
+    /// Goes on with bytes that came earlier, if there are any.
+    pub(super) fn use_input(&mut self, ci: usize) {
         let Some(c) = self.clients.get_mut(ci) else {
-            return false;
+            return;
         };
         if c.input.is_empty() || !matches!(c.phase, Phase::Idle | Phase::Head) {
-            return false;
+            return;
         }
         let mut input = std::mem::take(&mut c.input);
         // Room before the first byte: see `relay::frame`.
@@ -172,7 +181,6 @@ impl Worker {
         let end = input.len();
         let rest = self.take_requests(ci, &mut input, RESERVE..end);
         self.keep_input(ci, input.get(rest).unwrap_or_default());
-        true
     }
 
     fn keep_input(&mut self, ci: usize, rest: &[u8]) {

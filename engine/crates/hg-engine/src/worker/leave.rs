@@ -88,7 +88,9 @@ impl Worker {
             Leaving::No => {}
             Leaving::Announced { listeners_until, deadline } => {
                 if self.now >= listeners_until {
-                    self.close_listeners();
+                    if let Some(done) = self.listeners_closed.take() {
+                        self.close_listeners(&done);
+                    }
                     let left =
                         u64::from(deadline.saturating_sub(self.now)) * hg_net::Clock::TICK_MS;
                     self.begin_closing(left);
@@ -135,7 +137,9 @@ impl Worker {
     }
 
     pub(super) fn has_left(&self) -> bool {
-        matches!(self.leaving, Leaving::Closing { .. }) && self.clients.is_empty()
+        matches!(self.leaving, Leaving::Closing { .. })
+            && self.clients.is_empty()
+            && self.listeners.is_empty()
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) enum Message {
     /// Panic, as a bug would.
     #[cfg(test)]
     Panic,
+    /// Do this on the worker's thread, between two turns.
+    #[cfg(test)]
+    Call(Box<dyn FnOnce(&mut Worker) + Send>),
 }
 
 /// Calls something once the last worker that holds it lets go.
@@ -89,13 +92,14 @@ impl Worker {
                 }
                 Message::Socket { address, fd } => self.add_socket(address, fd),
                 Message::CloseListener { address, done } => {
-                    self.close_listener(address);
-                    drop(done);
+                    self.close_listener(address, &done);
                 }
                 Message::HandOff => self.hand_off(),
                 Message::Drain(closed) => self.drain(closed),
                 #[cfg(test)]
                 Message::Panic => std::panic::panic_any("asked to"),
+                #[cfg(test)]
+                Message::Call(call) => call(self),
             }
         }
     }
@@ -120,6 +124,7 @@ impl Worker {
             self.close_up(ui);
         }
         self.held = Rc::new(snapshot);
+        self.take_back_retired();
         self.refresh_listeners();
     }
 }

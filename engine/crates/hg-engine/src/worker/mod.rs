@@ -17,6 +17,7 @@ mod mail;
 mod relay;
 mod request;
 mod response;
+mod retire;
 mod splice;
 mod timers;
 mod tls;
@@ -250,3 +251,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::accept::deadline_after;
 use super::answer::own;
-use super::client::Phase;
+use super::client::{Client, Phase};
 use super::exchange::Stage;
 use super::{KIND_CLIENT, KIND_HOUSE, KIND_UP, Worker};
 use crate::counters::Timeout;
@@ -120,7 +120,7 @@ impl Worker {
         }
     }
 
-    fn expire_client(&mut self, ci: usize) {
+    pub(super) fn expire_client(&mut self, ci: usize) {
         let Some(c) = self.clients.get(ci) else {
             return;
         };
@@ -129,12 +129,7 @@ impl Worker {
                 self.counters.timeout(Timeout::Handshake);
                 self.close_client(ci);
             }
-            Phase::Idle => {
-                // On a new connection it is the head that did not come.
-                let which = if c.requests == 0 { Timeout::Head } else { Timeout::Idle };
-                self.counters.timeout(which);
-                self.close_politely(ci, false);
-            }
+            Phase::Idle => self.expire_idle(ci),
             Phase::Head => {
                 self.counters.timeout(Timeout::Head);
                 let head = c.input.clone();
@@ -145,8 +140,32 @@ impl Worker {
                 self.counters.timeout(Timeout::StreamIdle);
                 self.close_client(ci);
             }
-            Phase::Lingering | Phase::Closing => self.close_client(ci),
+            Phase::Lingering | Phase::Closing { .. } => self.close_client(ci),
         }
+    }
+
+    /// A request that lies in the socket already came in time.
+    fn expire_idle(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let generation = c.generation;
+        if hg_net::is_readable_or_closed(&c.conn.fd) {
+            c.conn.readable = true;
+            self.on_client_readable(ci);
+        }
+        let still = |c: &&Client| c.generation == generation && c.phase == Phase::Idle;
+        let Some(c) = self.clients.get(ci).filter(still) else {
+            return;
+        };
+        if c.deadline > self.now {
+            // It was answered at once.
+            return;
+        }
+        // On a new connection it is the head that did not come.
+        let which = if c.requests == 0 { Timeout::Head } else { Timeout::Idle };
+        self.counters.timeout(which);
+        self.close_politely(ci, false);
     }
 
     fn expire_exchange(&mut self, ci: usize) {
@@ -197,6 +216,7 @@ impl Worker {
         self.log.flush();
         self.counters.cpu_us.set(hg_net::thread_cpu_micros());
         self.resume_accepting();
+        self.end_retired();
         self.go_on_leaving();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Worker;
 use super::answer::own;
-use super::client::Phase;
+use super::client::{Client, Phase};
 use super::conn::{Read, Session};
 use super::up::UpPhase;
 use hg_proto::Reject;
@@ -14,25 +14,20 @@ const HELLO_READ: usize = 16 * 1024;
 impl Worker {
     /// Reads until the hello is there, then chooses certificate and policy by its name.
     pub(super) fn read_hello(&mut self, ci: usize) {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return;
-        };
-        let mut buffer = self.io.take_for(&c.conn);
-        let read = c.conn.read(&mut self.io, &mut buffer, HELLO_READ);
-        let first = match read {
-            Ok(Read::Data(range)) => {
-                c.input.extend_from_slice(buffer.get(range).unwrap_or_default());
-                true
+        let waits = |c: &&mut Client| c.phase == Phase::Hello && c.conn.readable;
+        while let Some(c) = self.clients.get_mut(ci).filter(waits) {
+            let mut buffer = self.io.take_for(&c.conn);
+            let read = c.conn.read(&mut self.io, &mut buffer, HELLO_READ);
+            if let Ok(Read::Data(range)) = &read {
+                c.input.extend_from_slice(buffer.get(range.clone()).unwrap_or_default());
             }
-            Ok(Read::Blocked) => false,
-            Ok(Read::End) | Err(_) => {
-                self.io.give_back(false, buffer);
-                return self.close_client(ci);
+            self.io.give_back(false, buffer);
+            match read {
+                Ok(Read::Data(_)) => self.on_hello(ci),
+                Ok(Read::Blocked) => return,
+                // An end may stand right behind a part of the hello.
+                Ok(Read::End) | Err(_) => return self.close_client(ci),
             }
-        };
-        self.io.give_back(false, buffer);
-        if first {
-            self.on_hello(ci);
         }
     }
 

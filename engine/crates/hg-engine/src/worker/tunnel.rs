@@ -67,20 +67,37 @@ impl Worker {
                 }
             }
         }
-        let Some(c) = self.clients.get(ci) else {
-            return;
-        };
-        let Some(e) = c.exchange.as_deref() else {
-            return;
-        };
-        let flushed = c.conn.out.is_empty()
-            && e.up.and_then(|ui| self.ups.get(ui)).is_none_or(|u| u.conn.out.is_empty());
-        if e.request.done && e.response.done && flushed {
+        if self.pass_ends(ci) {
             return self.close_client(ci);
         }
         if again {
             self.enqueue(ci);
         }
+    }
+
+    /// Ends our half towards a side once it has taken all that the other one said before its end.
+    /// Whether both have ended.
+    fn pass_ends(&mut self, ci: usize) -> bool {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return false;
+        };
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return false;
+        };
+        let up = e.up.and_then(|ui| self.ups.get(ui));
+        let ends = [(&mut e.request, up.map(|u| &u.conn)), (&mut e.response, Some(&c.conn))];
+        let mut is_over = true;
+        for (relay, to) in ends {
+            if relay.done
+                && !relay.told
+                && let Some(to) = to.filter(|to| to.out.is_empty())
+            {
+                relay.told = true;
+                hg_net::shutdown_write(&to.fd);
+            }
+            is_over &= relay.told || (relay.done && to.is_none());
+        }
+        is_over
     }
 
     /// One read and write in one direction. `Some(true)`: there may be more; `None`: it is over.
@@ -118,9 +135,6 @@ impl Worker {
             Ok(Read::End) => {
                 relay.done = true;
                 to.end_tls(&mut self.io);
-                if to.out.is_empty() {
-                    hg_net::shutdown_write(&to.fd);
-                }
                 Some(false)
             }
             Err(_) => None,

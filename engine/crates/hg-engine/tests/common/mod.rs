@@ -1,9 +1,11 @@
 //! A real engine on free ports, and upstreams that play a script.
 #![allow(dead_code)]
 
+pub mod tls;
+
 use hg_engine::{Engine, EngineConfig};
 use hg_plan::{Change, Kind, ObjectError, Plan};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,7 +52,7 @@ impl Upstream {
 }
 
 /// Reads up to the empty line; `None` at the end of the stream.
-pub fn read_head(stream: &mut TcpStream) -> Option<String> {
+pub fn read_head(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -62,14 +64,14 @@ pub fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(head).unwrap())
 }
 
-pub fn read_n(stream: &mut TcpStream, n: usize) -> Vec<u8> {
+pub fn read_n(stream: &mut impl Read, n: usize) -> Vec<u8> {
     let mut body = vec![0; n];
     stream.read_exact(&mut body).unwrap();
     body
 }
 
 /// A head and its body by Content-Length.
-pub fn read_answer(stream: &mut TcpStream) -> (String, Vec<u8>) {
+pub fn read_answer(stream: &mut impl Read) -> (String, Vec<u8>) {
     let head = read_head(stream).expect("an answer");
     let length = head
         .lines()
@@ -79,7 +81,7 @@ pub fn read_answer(stream: &mut TcpStream) -> (String, Vec<u8>) {
     (head, body)
 }
 
-pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+pub fn read_all(stream: &mut impl Read) -> Vec<u8> {
     let mut all = Vec::new();
     // A reset is as good an end as any here.
     let _ = stream.read_to_end(&mut all);
@@ -134,8 +136,12 @@ impl Node {
     }
 
     pub fn apply(&mut self, changes: &[Change]) {
+        self.apply_with(changes, &|_| None);
+    }
+
+    pub fn apply_with(&mut self, changes: &[Change], blobs: &dyn Fn(&str) -> Option<Arc<[u8]>>) {
         self.plan.apply(changes).unwrap();
-        self.engine.apply(&self.plan, changes, &|_| None).unwrap();
+        self.engine.apply(&self.plan, changes, blobs).unwrap();
     }
 
     /// What is wrong with changes that must be refused; everything stays as it was.
@@ -151,6 +157,15 @@ impl Node {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream
+    }
+
+    /// Returns once the only worker has taken the events of everything sent before: what this
+    /// sends it refuses by itself, with TLS or without.
+    pub fn barrier(&self) {
+        let mut s = self.connect();
+        s.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let end = s.read_to_end(&mut Vec::new()).map_err(|e| e.kind());
+        assert!(matches!(end, Ok(_) | Err(ErrorKind::ConnectionReset)), "{end:?}");
     }
 
     /// One request on a connection of its own; the whole answer.

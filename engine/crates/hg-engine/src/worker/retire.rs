@@ -1,0 +1,172 @@
+//! Listening sockets on their way out: no connection that a client takes for made is reset.
+
+use super::accept::deadline_after;
+use super::client::Phase;
+use super::exchange::Held;
+use super::{Done, Worker};
+use crate::counters::ListenerCounters;
+use crate::report::EventLevel;
+use crate::snapshot::Snapshot;
+use hg_net::Ticks;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// How long a handshake that had begun may take to end: its client takes the connection for made
+/// one way of the network before we do.
+const HANDSHAKE_MS: u64 = 200;
+
+/// A listening socket to which new SYNs are dropped; what waits in its queue is taken.
+pub(crate) struct Retired {
+    /// Serves its connections; `None` once none can come any more.
+    pub(super) last: Option<LastListener>,
+    /// Neither closed nor forgotten before.
+    until: Ticks,
+    /// Told once it is closed here; before that it may come back into the plan.
+    done: Option<Arc<Done>>,
+}
+
+/// The listener that a socket had, and the last snapshot that knew it.
+pub(super) struct LastListener {
+    pub(super) held: Held,
+    pub(super) listener: u16,
+    pub(super) counters: Arc<ListenerCounters>,
+}
+
+impl Retired {
+    /// Whether connections may still wait.
+    pub(super) fn accepts(&self) -> bool {
+        self.last.is_some()
+    }
+}
+
+impl Worker {
+    /// Drops new SYNs and takes what waits. Nothing where no listener has the socket.
+    fn retire(&mut self, index: usize) {
+        let until = deadline_after(self.now_us, HANDSHAKE_MS);
+        let Some(a) = self.listeners.get_mut(index).filter(|a| a.retired.is_none()) else {
+            return;
+        };
+        let Some((listener, counters)) = a.listener.clone() else {
+            return;
+        };
+        let held = self.held.clone();
+        let last = Some(LastListener { held, listener, counters });
+        a.retired = Some(Retired { last, until, done: None });
+        // Without the filter a connection that comes now is reset by the close: say so, go on.
+        if let Err(e) = hg_net::drop_new_connections(&a.fd) {
+            self.shared.event(EventLevel::Warn, "listener.close", e.to_string());
+        }
+        self.empty_queue(index);
+    }
+
+    /// Takes every connection that waits. No SYN comes after those: it ends.
+    fn empty_queue(&mut self, index: usize) {
+        let Some(generation) = self.listeners.get(index).map(|a| a.generation) else {
+            return;
+        };
+        while self.accept_one(index, generation) {}
+    }
+
+    /// Closes the sockets of an address once nobody is about to connect any more; `done` is let go
+    /// then.
+    pub(super) fn close_listener(&mut self, address: SocketAddr, done: &Arc<Done>) {
+        let of_it: Vec<usize> =
+            self.listeners.iter().filter(|(_, a)| a.address == address).map(|(i, _)| i).collect();
+        for index in of_it {
+            self.retire(index);
+            match self.listeners.get_mut(index).and_then(|a| a.retired.as_mut()) {
+                Some(retired) => retired.done = Some(done.clone()),
+                None => self.forget_listener(index),
+            }
+        }
+        self.refresh_listeners();
+    }
+
+    /// Closes every listening socket.
+    pub(super) fn close_listeners(&mut self, done: &Arc<Done>) {
+        let all: Vec<SocketAddr> = self.listeners.iter().map(|(_, a)| a.address).collect();
+        for address in all {
+            self.close_listener(address, done);
+        }
+    }
+
+    /// Accepts again from sockets that nobody has asked to close and whose address the plan has
+    /// again.
+    pub(super) fn take_back_retired(&mut self) {
+        for (_, a) in &mut self.listeners {
+            let mut listeners = self.held.listeners.iter().flatten();
+            let is_back = |r: &Retired| r.done.is_none();
+            if a.retired.as_ref().is_some_and(is_back)
+                && listeners.any(|l| l.addresses.contains(&a.address))
+            {
+                a.retired = None;
+                if let Err(e) = hg_net::take_new_connections(&a.fd) {
+                    let text = format!("{}: {e}", a.address);
+                    self.shared.event(EventLevel::Error, "listener.failed", text);
+                }
+            }
+        }
+    }
+
+    /// Called a few times a second.
+    pub(super) fn end_retired(&mut self) {
+        let is_due = |r: &Retired| r.until <= self.now && (r.accepts() || r.done.is_some());
+        let due: Vec<usize> = self
+            .listeners
+            .iter()
+            .filter(|(_, a)| a.retired.as_ref().is_some_and(is_due))
+            .map(|(i, _)| i)
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        for index in due {
+            self.empty_queue(index);
+            match self.listeners.get_mut(index).and_then(|a| a.retired.as_mut()) {
+                // Nobody has asked for the close yet: the snapshot need not wait for that.
+                Some(retired) if retired.done.is_none() => retired.last = None,
+                _ => self.forget_listener(index),
+            }
+        }
+        self.refresh_listeners();
+    }
+
+    /// Before a snapshot without some of the listeners is taken: what waits in their queues is
+    /// accepted while their settings are still known, and their connections keep them.
+    pub(super) fn retire_listeners(&mut self, next: &Snapshot) {
+        let stays = |address: &SocketAddr| {
+            next.listeners.iter().flatten().any(|l| l.addresses.contains(address))
+        };
+        let gone: Vec<usize> = self
+            .listeners
+            .iter()
+            .filter(|(_, a)| a.listener.is_some() && !stays(&a.address))
+            .map(|(i, _)| i)
+            .collect();
+        for index in gone {
+            self.retire(index);
+        }
+        let is_same = |slot: u16| {
+            let at = usize::from(slot);
+            let name = |s: &Snapshot| s.listeners.get(at)?.as_ref().map(|l| l.name.clone());
+            name(next).is_some() && name(next) == name(&self.held)
+        };
+        let orphans: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|(_, c)| c.pinned.is_none() && !is_same(c.listener))
+            .map(|(i, _)| i)
+            .collect();
+        let grace = deadline_after(self.now_us, self.held.settings.drain.idle_grace_ms.max(1));
+        for ci in orphans {
+            let Some(c) = self.clients.get_mut(ci) else {
+                continue;
+            };
+            c.pinned = Some(self.held.clone());
+            if c.phase == Phase::Idle {
+                c.deadline = grace;
+                self.arm_client(ci);
+            }
+        }
+    }
+}

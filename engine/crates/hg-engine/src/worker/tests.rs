@@ -1,0 +1,251 @@
+//! What only happens when several things fall into one turn of a worker: it is held meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use super::{Message, Worker};
+use crate::common::tls::Authority;
+use crate::common::*;
+use hg_plan::{Change, Kind};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Mutex, mpsc};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Runs something on the node's only worker and waits for what it returns.
+fn on_worker<T: Send + 'static>(
+    node: &Node,
+    run: impl FnOnce(&mut Worker) -> T + Send + 'static,
+) -> T {
+    let (tell, told) = mpsc::channel();
+    let call = move |worker: &mut Worker| tell.send(run(worker)).unwrap();
+    node.engine.inner.workers[0].mailbox.send(Message::Call(Box::new(call)));
+    told.recv_timeout(DEADLINE).unwrap()
+}
+
+/// A worker that does nothing until this is dropped.
+struct Held(Option<mpsc::Sender<()>>);
+
+impl Held {
+    fn new(node: &Node) -> Self {
+        let (go, wait) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let call = move |_: &mut Worker| {
+            tell.send(()).unwrap();
+            let _ = wait.recv_timeout(DEADLINE);
+        };
+        node.engine.inner.workers[0].mailbox.send(Message::Call(Box::new(call)));
+        told.recv_timeout(DEADLINE).unwrap();
+        Self(Some(go))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.take());
+    }
+}
+
+fn connections(node: &Node) -> u64 {
+    node.engine.metrics().workers[0].connections
+}
+
+fn no_timeouts(node: &Node) {
+    let timeouts = node.engine.metrics().timeouts;
+    assert!(timeouts.iter().all(|t| t.count == 0), "{timeouts:?}");
+}
+
+#[test]
+fn a_client_that_ends_inside_its_hello_is_let_go_at_once() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    Authority::serve(&mut node);
+    let mut s = node.connect();
+    eventually("it is accepted", || connections(&node) == 1);
+    let held = Held::new(&node);
+    // A record header of a hello whose rest never comes.
+    s.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252]).unwrap();
+    s.shutdown(Shutdown::Write).unwrap();
+    drop(held);
+    eventually("the connection is gone", || connections(&node) == 0);
+    no_timeouts(&node);
+}
+
+#[test]
+fn a_request_that_lies_in_the_socket_of_an_idle_connection_is_answered() {
+    let up = Upstream::answering(OK);
+    let node = Node::simple(&up);
+    let mut s = node.connect();
+    s.write_all(GET).unwrap();
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    eventually("it is idle", || {
+        on_worker(&node, |w| w.clients.iter().all(|(_, c)| c.exchange.is_none()))
+    });
+    let (tell, told) = mpsc::channel();
+    let call = move |worker: &mut Worker| {
+        let _ = told.recv_timeout(DEADLINE);
+        // The time of the connection is over before the worker asks for events again.
+        let all: Vec<usize> = worker.clients.iter().map(|(ci, _)| ci).collect();
+        for ci in all {
+            worker.clients.get_mut(ci).unwrap().deadline = worker.now;
+            worker.expire_client(ci);
+        }
+    };
+    node.engine.inner.workers[0].mailbox.send(Message::Call(Box::new(call)));
+    s.write_all(GET).unwrap();
+    tell.send(()).unwrap();
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    no_timeouts(&node);
+}
+
+/// More connections wait than are accepted in one turn.
+const MANY: usize = 300;
+
+/// Listens on one more address and gives that to the engine, as listener `second`.
+fn second_listener(node: &mut Node) -> SocketAddr {
+    let second = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = second.local_addr().unwrap();
+    second.set_nonblocking(true).unwrap();
+    node.engine.add_sockets(&address.to_string(), vec![second.into()]);
+    let json = format!(r#"{{"addresses":["{address}"],"protocol":"http"}}"#);
+    let on_both = route_json("").replace(r#"["web"]"#, r#"["second","web"]"#);
+    node.apply(&[put(Kind::Listener, "second", json), put(Kind::Route, "r", on_both)]);
+    address
+}
+
+fn remove_second(node: &mut Node) {
+    node.apply(&[
+        Change { kind: Kind::Listener, name: "second".into(), bytes: None },
+        put(Kind::Route, "r", route_json("")),
+    ]);
+}
+
+#[test]
+fn whoever_waits_at_a_listener_that_goes_is_served() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    let address = second_listener(&mut node);
+    let held = Held::new(&node);
+    let mut clients: Vec<TcpStream> =
+        (0..MANY).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let (tell, told) = mpsc::channel();
+    // The change waits for the worker.
+    std::thread::scope(|scope| {
+        scope.spawn(|| remove_second(&mut node));
+        drop(held);
+    });
+    node.engine.close_listener(&address.to_string(), Box::new(move || tell.send(()).unwrap()));
+    told.recv_timeout(DEADLINE).unwrap();
+    assert!(TcpStream::connect(address).is_err());
+    for (i, s) in clients.iter_mut().enumerate() {
+        s.set_read_timeout(Some(DEADLINE)).unwrap();
+        s.write_all(GET).unwrap();
+        let answer = String::from_utf8(read_all(s)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "client {i}: {answer:?}");
+    }
+}
+
+#[test]
+fn an_address_that_comes_back_before_it_was_closed_is_served_again() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    let address = second_listener(&mut node);
+    remove_second(&mut node);
+    let json = format!(r#"{{"addresses":["{address}"],"protocol":"http"}}"#);
+    let on_both = route_json("").replace(r#"["web"]"#, r#"["second","web"]"#);
+    node.apply(&[put(Kind::Listener, "second", json), put(Kind::Route, "r", on_both)]);
+    let mut s = TcpStream::connect(address).unwrap();
+    s.set_read_timeout(Some(DEADLINE)).unwrap();
+    for _ in 0..2 {
+        s.write_all(GET).unwrap();
+        assert_eq!(read_answer(&mut s).1, b"ok");
+    }
+}
+
+#[test]
+fn an_answer_and_an_end_that_come_with_the_connection_are_read() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |mut s| {
+        s.write_all(OK).unwrap();
+        s.shutdown(Shutdown::Write).unwrap();
+        tell.lock().unwrap().send(()).unwrap();
+        read_head(&mut s);
+        let _ = s.read(&mut [0]);
+    });
+    let node = Node::simple(&up);
+    let mut s = node.connect();
+    eventually("it is accepted", || connections(&node) == 1);
+    let held = Held::new(&node);
+    s.write_all(GET).unwrap();
+    let call = move |worker: &mut Worker| {
+        // The turn that begins to connect; what comes of that is left to the next one.
+        let mut events = Vec::new();
+        while worker.ups.is_empty() {
+            worker.poller.wait(Some(100), &mut events).unwrap();
+            for event in events.drain(..) {
+                worker.on_event(event);
+            }
+        }
+        told.recv_timeout(DEADLINE).unwrap();
+    };
+    node.engine.inner.workers[0].mailbox.send(Message::Call(Box::new(call)));
+    drop(held);
+    assert_eq!(read_answer(&mut s).1, b"ok");
+}
+
+#[test]
+fn the_last_words_in_a_tunnel_whose_other_half_has_ended_arrive() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |mut s| {
+        read_head(&mut s);
+        s.write_all(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        )
+        .unwrap();
+        s.shutdown(Shutdown::Write).unwrap();
+        tell.lock().unwrap().send(read_all(&mut s)).unwrap();
+    });
+    let node = Node::simple(&up);
+    let mut s = node.connect();
+    s.write_all(
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    )
+    .unwrap();
+    assert!(read_head(&mut s).unwrap().starts_with("HTTP/1.1 101 "));
+    assert!(read_all(&mut s).is_empty(), "the upstream's half has ended");
+    let held = Held::new(&node);
+    s.write_all(b"last words").unwrap();
+    s.shutdown(Shutdown::Write).unwrap();
+    drop(held);
+    assert_eq!(told.recv_timeout(DEADLINE).unwrap(), b"last words");
+}
+
+#[test]
+fn what_a_client_sends_ahead_is_bounded() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    let own = route_json("").replace(r#""upstream":"u""#, r#""respond":{"status":204}"#);
+    node.apply(&[put(Kind::Route, "r", own)]);
+    let s = node.connect();
+    let mut writer = s.try_clone().unwrap();
+    let count = 100_000;
+    let sender = std::thread::spawn(move || writer.write_all(&GET.repeat(count)).unwrap());
+    let mut reader = std::io::BufReader::new(s);
+    let reading = std::thread::spawn(move || {
+        for _ in 0..count {
+            assert!(read_head(&mut reader).unwrap().starts_with("HTTP/1.1 204 "));
+        }
+    });
+    let most = || on_worker(&node, |w| w.clients.iter().map(|(_, c)| c.input.len()).max());
+    while !reading.is_finished() {
+        let kept = most().unwrap_or(0);
+        assert!(kept <= 128 * 1024, "{kept} bytes are kept");
+    }
+    sender.join().unwrap();
+    reading.join().unwrap();
+}

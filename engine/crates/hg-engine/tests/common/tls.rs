@@ -1,0 +1,51 @@
+//! A listener with a certificate of its own, and clients that believe it.
+
+use super::{Node, put};
+use hg_plan::{Digest, Kind};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::collections::HashMap;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// What a client needs to believe the node.
+pub struct Authority(CertificateDer<'static>);
+
+impl Authority {
+    /// Gives the node's listener TLS, for `a.example`.
+    pub fn serve(node: &mut Node) -> Self {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let mut blobs: HashMap<String, Arc<[u8]>> = HashMap::new();
+        let mut blob = |text: String| {
+            let hex = Digest::of(text.as_bytes()).hex();
+            blobs.insert(hex.clone(), text.into_bytes().into());
+            hex
+        };
+        let (cert, key) = (blob(made.cert.pem()), blob(made.signing_key.serialize_pem()));
+        let listener = node.listener_json(r#","tls":{"default_certificate":"c"}"#);
+        let changes = [
+            put(Kind::Certificate, "c", format!(r#"{{"cert":"{cert}","key":"{key}"}}"#)),
+            put(Kind::Host, "a.example", r#"{"certificates":["c"]}"#),
+            put(Kind::Listener, "web", listener),
+        ];
+        node.apply_with(&changes, &|sha| blobs.get(sha).cloned());
+        Self(made.cert.der().clone())
+    }
+
+    /// A client's session on a connection to the node.
+    pub fn connect(&self, node: &Node) -> TlsStream {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.clone()).unwrap();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let config = ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("a.example").unwrap();
+        let session = ClientConnection::new(config.into(), name).unwrap();
+        StreamOwned::new(session, node.connect())
+    }
+}
