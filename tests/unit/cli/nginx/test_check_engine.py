@@ -37,7 +37,7 @@ def test_what_nginx_cannot_express_is_refused_by_check_where_nginx_is_the_engine
     code, said = checked(tmp_path, text)
     assert code == 78
     assert said.splitlines() == [
-        "a.toml:9:31: routes.a.match[0].headers.x-a.exact: nginx cannot tell an empty header from "
+        "a.toml:9:31: routes.a.match[0].headers.x-a.exact: nginx cannot tell an empty value from "
         'one that is not there (engine nginx); change it, or write `engine = "native"` in [node]',
         "refused: 1 error, 0 warnings",
     ]
