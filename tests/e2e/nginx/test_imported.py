@@ -32,6 +32,9 @@ http {{
         location /secret/ {{ deny all; proxy_pass http://app; }}
         location /secrets {{ proxy_pass http://app; }}
         location = /only {{ deny all; proxy_pass http://app; }}
+        location /near/ {{ allow 127.0.0.0/8; deny all; proxy_pass http://app; }}
+        location /far/ {{ deny 127.0.0.1; proxy_pass http://app; }}
+        location /inner/ {{ internal; proxy_pass http://app; }}
         location /deep/ {{ proxy_pass http://app; }}
         location /deep/closed {{ auth_basic x; auth_basic_user_file x; proxy_pass http://app; }}
         location /deep/closed/open/ {{ proxy_pass http://app; }}
@@ -101,6 +104,10 @@ PATHS += [
     "/more",
     "/moreover",
     "/secret;x",
+    "/near/x",
+    "/far/x",
+    "/far",
+    "/inner/x",
     "/secret%3Bx",
     "/./only",
 ]
@@ -266,7 +273,13 @@ def test_check_explain_and_the_file_itself_say_what_is_missing(folder: Path, app
     done = subprocess.run([HEADGATE, "check", toml], capture_output=True, text=True, check=True)
     assert f", {missing} routes not imported, " in done.stdout
     assert f"{missing} of " in done.stdout
-    command = [str(HEADGATE), "explain", "http://open.example:8080/secret/x", "--config", str(toml)]
+    command = [
+        str(HEADGATE),
+        "explain",
+        "http://open.example:8080/deep/closed",
+        "--config",
+        str(toml),
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "refused with 503: not-imported: " in said
-    assert "location /secret/: `deny` has no counterpart" in said
+    assert "location /deep/closed: `auth_basic` has no counterpart" in said

@@ -49,6 +49,14 @@ class Around(NamedTuple):
         """The lines of that name at the nearest level that has any: nginx's inheritance."""
         return next((found for level in self.levels if (found := level.named(name))), [])
 
+    def access(self) -> list[Located]:
+        """The `allow` and `deny` lines in effect, in their order."""
+        for level in self.levels:
+            found = [one for one in level.lines if one.directive.name in (b"allow", b"deny")]
+            if found:
+                return found
+        return []
+
     def value(self, name: bytes, default: bytes) -> bytes:
         """The first argument of a setting, or what nginx takes without it."""
         found = self.nearest(name)

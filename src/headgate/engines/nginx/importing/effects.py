@@ -120,11 +120,20 @@ _DEFINITIONS: Final = {
 }
 _OTHER_GATEWAYS: Final = ("fastcgi_", "uwsgi_", "scgi_", "grpc_", "memcached_")
 
+_BEHIND: Final = {"alias", "allow", "deny", "return"} | _FILES
+_BEHIND_RETURN: Final = {
+    *("auth_basic", "auth_basic_user_file", "auth_request", "auth_request_set", "satisfy"),
+    *("limit_conn", "limit_conn_status", "limit_rate", "limit_rate_after"),
+    *("limit_req", "limit_req_status"),
+}
+
 FOLDED: Final = frozenset(
     {
         "add_header",
+        "allow",
         "client_max_body_size",
         "default_type",
+        "deny",
         "proxy_connect_timeout",
         "proxy_http_version",
         "proxy_read_timeout",
@@ -156,6 +165,14 @@ def is_kept_in_location(name: str) -> bool:
     """Whether it may stay verbatim in a location that becomes a route: how bytes move and what
     is logged, not what is answered."""
     return name in _KEPT
+
+
+def is_behind(name: str, *, is_denied: bool) -> bool:
+    """Whether nginx never comes to it in a location that answers outright: with `return`, to
+    requests from outside, or with 403 where `is_denied`."""
+    if name in _KEPT or name in _BEHIND or name.startswith((*_OTHER_GATEWAYS, "proxy_")):
+        return True
+    return not is_denied and name in _BEHIND_RETURN
 
 
 def is_kept_around(name: str) -> bool:

@@ -117,11 +117,20 @@ def added(around: Around, status: int | None) -> Table:
             raise NotExpressibleError("an `add_header` line is not understood")
         name = values.text(words[0]).lower()
         if not always and status not in _WITHOUT_ALWAYS:
-            raise NotExpressibleError(f"`add_header {name}` without `always` skips error answers")
+            _check_skipped(name, around, status)
+            continue
         if name in table or not words[1]:
             raise NotExpressibleError(f"`add_header {name}` comes twice or is empty")
         table[name] = values.template(words[1])
     return table
+
+
+def _check_skipped(name: str, around: Around, status: int | None) -> None:
+    """A line that this answer does not get is none, unless the text without it inherits others."""
+    if status is None:
+        raise NotExpressibleError(f"`add_header {name}` without `always` skips error answers")
+    if len([1 for level in around.levels if level.named(b"add_header")]) > 1:
+        raise NotExpressibleError(f"`add_header {name}` hides those around it")
 
 
 def to_nginx(route: Table, host: str | None, upgrade: str) -> list[Directive]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from headgate.engines.nginx.importing import (
+    access,
     imported,
     ranks,
     refusals,
@@ -47,7 +48,7 @@ class Locations:
         """Whether any of the server's locations became a route, or its own `return`."""
         lines = site.server.lines
         blocks = lines.named(b"location")
-        spots = [ranks.spot_of(one.directive) for one in blocks]
+        spots = [ranks.spot_of(one.directive, at) for at, one in enumerate(blocks)]
         order = Ranks(spots)
         if site.server.whys:
             self._gathered.keep(site.server.located, "; ".join(site.server.whys))
@@ -100,7 +101,8 @@ class Locations:
                 raise NotExpressibleError("; ".join(site.server.whys))
             self._gathered.check_own_file(block)
             lines = around.levels[0].lines
-            routing.check_included(block.directive, lines, block.file)
+            if spot.is_regex and not order.has_first_regex:
+                raise NotExpressibleError("a `^~` location has others within it")
             routed = routing.route_location(block, lines, around, site.server, self._pools)
             name = self._gathered.names.take(_name(site, spot))
             self._gathered.routes += _built(name, routed, site, order.of(spot))
@@ -111,12 +113,14 @@ class Locations:
         return True
 
     def _became(self, block: Located, name: str, routed: Routed) -> None:
-        words = [name, routed.wanted.modifier] if routed.wanted.modifier else [name]
-        kept = skeleton.kept_children(block.directive, routing.is_kept)
+        wanted = routed.wanted
+        words = [name, wanted.modifier] if wanted.modifier else [name]
+        words += [wanted.path] if wanted.expression else []
+        kept = skeleton.kept_children(block.directive, routed.content.is_kept)
         path = object_path("routes", name)
         self._gathered.replace(block, path, skeleton.placeholder(imported.ROUTE, words, kept))
         for one in block.directive.directives():
-            if not routing.is_kept(one):
+            if not routed.content.is_kept(one):
                 self._gathered.became(Located(block.file, one), path)
         for note in routed.notes:
             self._gathered.note(block, note)
@@ -169,13 +173,27 @@ def _name(site: Site, spot: Spot) -> str:
 def _built(name: str, routed: Routed, site: Site, priority: int) -> list[ModelObject]:
     found = []
     for one in site.attached:
-        found.append(routing.built(name, one, routed.matched.match, routed.table, priority))
+        found += _let_in(name, one, routed, priority)
         if routed.matched.redirected is not None:
-            match: Table = {"path": {"exact": routed.matched.redirected}}
+            slash: Table = {"path": {"exact": routed.matched.redirected}}
             table = routing.redirect_to_slash(routed.matched.redirected, routed.table)
             exact = ranks.EXACT if priority else 0
-            found.append(routing.built(f"{name}-slash", one, (match,), table, exact))
+            found.append(routing.built(f"{name}-slash", one, (slash,), table, exact))
     return found
+
+
+def _let_in(name: str, attached: Attachment, routed: Routed, priority: int) -> list[ModelObject]:
+    """The route, and that which answers the clients it does not let in."""
+    match = list(routed.matched.match)
+    let_in = routed.content.let_in
+    if let_in is None:
+        return [routing.built(name, attached, match, routed.table, priority)]
+    own = access.with_clients(match, let_in.allowed) if let_in.allowed else match
+    others = access.with_clients(match, let_in.denied) if let_in.denied else match
+    return [
+        routing.built(name, attached, own, routed.table, priority),
+        routing.built(f"{name}{access.SUFFIX}", attached, others, routed.denied, priority),
+    ]
 
 
 def unknown_hosts(

@@ -9,8 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from headgate.engines.nginx.importing import exact
 from headgate.engines.nginx.importing.around import Sibling
 from headgate.engines.nginx.importing.objects import NotExpressibleError, Table, Toml
+from headgate.engines.nginx.importing.values import text
 from headgate.nginxtext.tree import Directive
 from headgate.nginxtext.writer import Arg, Op, Plain
 
@@ -23,10 +25,11 @@ _WITH_MODIFIER = 2
 
 
 class Wanted(NamedTuple):
-    """A location's modifier (`=`, `^~` or empty) and path."""
+    """A location's modifier and path; `expression` is ours for its own."""
 
     modifier: str
     path: str
+    expression: str = ""
 
     @property
     def is_exact(self) -> bool:
@@ -42,11 +45,16 @@ class Matched(NamedTuple):
 
 
 def wanted(location: Directive) -> Wanted:
-    """What a location takes; raises `NotExpressibleError` for regular expressions and names."""
+    """What a location takes; raises `NotExpressibleError` for names and for expressions that ours
+    cannot take the place of."""
     modifier, path = split(location)
-    if modifier in (b"~", b"~*", b"@"):
-        what = "a named location" if modifier == b"@" else "a location by regular expression"
-        raise NotExpressibleError(f"{what} is kept in its order")
+    if modifier in (b"~", b"~*"):
+        found = exact.expression(path, any_case=modifier == b"~*")
+        if found is None:
+            raise NotExpressibleError("its regular expression has no counterpart")
+        return Wanted(modifier.decode(), text(path), found)
+    if modifier == b"@":
+        raise NotExpressibleError("a named location is kept")
     if not _SAFE.fullmatch(path):
         raise NotExpressibleError("its path has characters that nginx and we compare differently")
     return Wanted(modifier.decode(), path.decode())
@@ -76,6 +84,8 @@ def match_of(
     """What a route matches by to take what the location takes; `ranked` where the route's priority
     keeps it behind longer prefixes."""
     path = location.path
+    if location.expression:
+        return Matched(({"path": {"regex": location.expression}},))
     if location.is_exact:
         stem = path[:-1]
         taken = any(one.path == stem.encode() for one in siblings)
@@ -115,16 +125,21 @@ def _directory(
     return Matched(({"path": {"regex": f"{_escaped(path)}.*"}},))
 
 
-def location_words(match: Sequence[Toml], modifier: str) -> tuple[Arg, ...]:
-    """What stands behind `location` for these matches; the inverse of `match_of`."""
+def location_words(
+    match: Sequence[Toml], modifier: str, pattern: str | None = None
+) -> tuple[Arg, ...]:
+    """What stands behind `location` for these matches; the inverse of `match_of`. `pattern` is
+    nginx's own expression, as it was."""
+    if pattern is not None:
+        return (Op(modifier), Plain(pattern))
     conditions = [_path(one) for one in match]
     if not conditions:
         path = "/"
     elif len(conditions) > 1:
         path = str(conditions[0]["prefix"])
     else:
-        ((kind, text),) = conditions[0].items()
-        path = str(text)
+        ((kind, value),) = conditions[0].items()
+        path = str(value)
         if kind == "exact":
             modifier = "="
         elif kind == "prefix":

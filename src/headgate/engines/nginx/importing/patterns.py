@@ -10,10 +10,10 @@ from typing import Final
 
 EVERYTHING: Final = ".*"
 
-_UNRESERVED: Final = frozenset(
+UNRESERVED: Final = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/"
 )
-_VISIBLE: Final = range(0x21, 0x7F)
+VISIBLE: Final = range(0x21, 0x7F)
 _META: Final = frozenset(b".+*?()|[]{}^$\\#&-~")
 _ESCAPED: Final = "%[0-9A-F][0-9A-F]"
 _ANY: Final = f"(?:[^%]|{_ESCAPED})"
@@ -33,11 +33,11 @@ _SHORTHANDS: Final = {
     **dict.fromkeys((b"D", b"W", b"S", b"N"), _ANY),
     **dict.fromkeys((b"b", b"B"), "(?:)"),
 }
-_CONTROLS: Final = {b"n": 10, b"r": 13, b"t": 9, b"f": 12, b"e": 27, b"a": 7}
-_ANCHORS: Final = {b"A": _START, b"z": _END, b"Z": _END}
+CONTROLS: Final = {b"n": 10, b"r": 13, b"t": 9, b"f": 12, b"e": 27, b"a": 7}
+ANCHORS: Final = {b"A": _START, b"z": _END, b"Z": _END}
 
 
-class _UnknownError(ValueError):
+class UnknownError(ValueError):
     """A construct that is not read here."""
 
 
@@ -83,34 +83,34 @@ def expression(pattern: bytes, *, any_case: bool) -> str:
     '(?i).*(?:\\\\.php(?:%0A)?)'
     """
     try:
-        found = _whole(*_Reader(pattern).read())
-    except _UnknownError:
+        found = whole(*Reader(pattern).read())
+    except UnknownError:
         return EVERYTHING
     found = f"(?i){found}" if any_case else found
     return found if len(found) <= _LONGEST else EVERYTHING
 
 
-def _whole(atoms: list[str], is_plain: bool) -> str:
-    """What takes a whole path that the atoms are found in."""
+def whole(atoms: list[str], is_plain: bool, before: str = EVERYTHING) -> str:
+    """What takes a whole path that the atoms are found in, behind what may stand before them."""
     begins = is_plain and atoms[:1] == [_START]
     ends = is_plain and atoms[-1:] == [_END]
     body = "".join(atoms[int(begins) :])
     body = body.removesuffix("$") if ends else body
     if begins:
         return body if ends else f"{body}{EVERYTHING}"
-    return f"{EVERYTHING}(?:{body}){'' if ends else EVERYTHING}"
+    return f"{before}(?:{body}){'' if ends else EVERYTHING}"
 
 
 def _byte(one: int) -> str:
-    if one in _UNRESERVED:
+    if one in UNRESERVED:
         return f"\\{chr(one)}" if one in b"." else chr(one)
     encoded = f"%{one:02X}"
-    if one == ord("%") or one not in _VISIBLE:
+    if one == ord("%") or one not in VISIBLE:
         return encoded
     return f"(?:{chr(one)}|{encoded})" if one not in _META else f"(?:\\{chr(one)}|{encoded})"
 
 
-class _Reader:
+class Reader:
     """Reads one expression."""
 
     def __init__(self, text: bytes) -> None:
@@ -125,7 +125,7 @@ class _Reader:
         while self._at < len(self._text):
             out.append(self._atom())
         if self._open:
-            raise _UnknownError
+            raise UnknownError
         return out, self._plain
 
     def _atom(self) -> str:
@@ -138,12 +138,15 @@ class _Reader:
             return self._escape()
         self._at += 1
         if one in b"*+?":
-            raise _UnknownError
+            raise UnknownError
         if one in b"|)":
             return self._divided(one)
         if one in b"^$":
             return _START if one == b"^" else _END
-        return self._quantified(_ANY if one == b"." else _byte(one[0]))
+        return self._quantified(self._dot() if one == b"." else _byte(one[0]))
+
+    def _dot(self) -> str:
+        return _ANY
 
     def _divided(self, one: bytes) -> str:
         if one == b"|":
@@ -151,7 +154,7 @@ class _Reader:
             return "|"
         self._open -= 1
         if self._open < 0:
-            raise _UnknownError
+            raise UnknownError
         return self._quantified(")")
 
     def _quantified(self, atom: str) -> str:
@@ -159,13 +162,14 @@ class _Reader:
         if found is None:
             return atom
         self._at = found.end()
-        word = found[0].decode()
-        if word[-1] in "?+" and len(word) > 1:
-            word = word[:-1]
+        word = self._quantifier(found[0].decode())
         if _QUANTIFIER.match(self._text, self._at):
-            raise _UnknownError
+            raise UnknownError
         is_one = len(atom) == 1 or atom == ")" or (len(atom) == 2 and atom[0] == "\\")  # noqa: PLR2004
         return f"{atom}{word}" if is_one or atom.startswith(("(", "[")) else f"(?:{atom}){word}"
+
+    def _quantifier(self, word: str) -> str:
+        return word[:-1] if word[-1] in "?+" and len(word) > 1 else word
 
     def _group(self) -> str:
         if flags := _FLAGS.match(self._text, self._at):
@@ -175,7 +179,7 @@ class _Reader:
             return self._quantified(self._skipped())
         found = _GROUP.match(self._text, self._at)
         if found is None or self._text[found.end() : found.end() + 1] in (b"?", b"*"):
-            raise _UnknownError
+            raise UnknownError
         self._at = found.end()
         self._open += 1
         return f"(?{found[1].decode()}:" if found[1] else "(?:"
@@ -195,12 +199,12 @@ class _Reader:
             self._at += 1
             if not depth:
                 return "(?:)"
-        raise _UnknownError
+        raise UnknownError
 
     def _class(self) -> str:
         found = _CLASS.match(self._text, self._at)
         if found is None or b"[" in found[0][1:]:
-            raise _UnknownError
+            raise UnknownError
         self._at = found.end()
         if not _SIMPLE_CLASS.fullmatch(found[0]) or b"--" in found[0]:
             return _ANY
@@ -209,16 +213,16 @@ class _Reader:
     def _escape(self) -> str:
         word = self._text[self._at + 1 : self._at + 2]
         self._at += 2
-        if word in _ANCHORS:
-            return _ANCHORS[word]
+        if word in ANCHORS:
+            return ANCHORS[word]
         return self._quantified(_escaped(word))
 
 
 def _escaped(word: bytes) -> str:
     if word in _SHORTHANDS:
         return _SHORTHANDS[word]
-    if word in _CONTROLS:
-        return _byte(_CONTROLS[word])
+    if word in CONTROLS:
+        return _byte(CONTROLS[word])
     if not word or word.isalnum():
-        raise _UnknownError
+        raise UnknownError
     return _byte(word[0])

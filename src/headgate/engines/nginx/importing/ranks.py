@@ -22,15 +22,17 @@ ENCODED: Final = 800_000
 EXACT: Final = 700_000
 _LIFTED: Final = 600_000
 _REGEX: Final = 500_000
-_MOST: Final = 100_000
+_MOST: Final = 90_000
+_ANSWERING: Final = frozenset({b"return", b"deny", b"internal"})
 
 
 class Spot(NamedTuple):
-    """A location by what it takes; `answers` where it does not proxy."""
+    """A location by what it takes; `answers` where it does not proxy, `order` among the others."""
 
     modifier: bytes
     path: bytes
     answers: bool = False
+    order: int = 0
 
     @property
     def is_prefix(self) -> bool:
@@ -43,11 +45,12 @@ class Spot(NamedTuple):
         return self.modifier in (b"~", b"~*")
 
 
-def spot_of(location: Directive) -> Spot:
+def spot_of(location: Directive, order: int) -> Spot:
     """The spot of a location block."""
     modifier, path = split(location)
-    answers = any(one.name == b"return" for one in location.directives())
-    return Spot(modifier, path, answers)
+    names = {one.name for one in location.directives()}
+    answers = b"proxy_pass" not in names or bool(_ANSWERING & names)
+    return Spot(modifier, path, answers, order)
 
 
 class Ranks:
@@ -65,9 +68,14 @@ class Ranks:
         if spot.modifier == b"=":
             return EXACT
         if spot.is_regex:
-            return _REGEX
+            return _REGEX + max(_MOST - spot.order, 0)
         length = min(len(spot.path), _MOST)
         return _LIFTED + length if self._is_lifted(spot) else length
+
+    @property
+    def has_first_regex(self) -> bool:
+        """Whether expressions are asked before every prefix that does not come before them all."""
+        return all(self._is_lifted(one) for one in self._prefixes if one.modifier == b"^~")
 
     @property
     def whole(self) -> int:

@@ -106,4 +106,6 @@ def guards(spots: Sequence[Spot], ranks: Ranks) -> list[Table]:
     for one in spots:
         if one.path.startswith(b"/") and (one.path != b"/" or one.modifier == b"="):
             found += patterns.encoded_slashes(one.path, exact=one.modifier == b"=")
+            if one.path.endswith(b"/") and one.path != b"/":
+                found += patterns.encoded_slashes(one.path[:-1], exact=True)
     return [_regex(each) for each in (found if len(found) <= _MANY else [_ANY_ENCODED])]

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from headgate.engines.nginx.importing import (
+    access,
     imported,
     matching,
     naming,
@@ -117,9 +118,14 @@ class _Rerender:
 
     def _location(self, node: Directive) -> Directive:
         route = self._route(node)
-        modifier = node.values[1].decode() if len(node.args) > 1 else ""
-        words = matching.location_words(items_in(route, "match"), modifier)
-        return directive("location", *words, children=_with(self._lines(route), node))
+        name, modifier, pattern = (*(value.decode() for value in node.values), "", "")[:3]
+        match = access.without_clients(items_in(route, "match"))
+        words = matching.location_words(match, modifier, pattern or None)
+        lines = self._lines(route)
+        denied = self._tables.get(("routes", f"{name}{access.SUFFIX}"), {})
+        if "upstream" in route:
+            lines += access.to_nginx(access.clients_of(route), access.clients_of(denied))
+        return directive("location", *words, children=_with(lines, node))
 
     def _returned(self, node: Directive) -> list[Node]:
         """A server's own `return`; what else the route says still stands in the kept server."""

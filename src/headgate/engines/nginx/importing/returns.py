@@ -31,13 +31,13 @@ def action_of(line: Directive, around: Around, server_names: tuple[str, ...]) ->
         raise NotExpressibleError("`return` without a status has no counterpart")
     status = int(words[0])
     if status in REDIRECTS and len(words) == _WITH_TEXT:
-        _check_error_pages(words[0], around)
+        check_error_pages(words[0], around)
         return {"redirect": _redirect(status, words[1], server_names)}
     if status not in _ANSWERS or status in REDIRECTS or status == 444:  # noqa: PLR2004
         raise NotExpressibleError(f"`return {status}` has no counterpart")
     answer: dict[str, Toml] = {"status": status}
     if len(words) < _WITH_TEXT:
-        _check_error_pages(words[0], around)
+        check_error_pages(words[0], around)
     else:
         answer["body"] = values.template(line.values[1])
         kind = values.text(around.value(b"default_type", DEFAULT_TYPE))
@@ -45,7 +45,8 @@ def action_of(line: Directive, around: Around, server_names: tuple[str, ...]) ->
     return {"respond": answer}
 
 
-def _check_error_pages(status: str, around: Around) -> None:
+def check_error_pages(status: str, around: Around) -> None:
+    """Raises `NotExpressibleError` if a page answers for that status."""
     for _, line in around.nearest(b"error_page"):
         if status.encode() in line.values:
             raise NotExpressibleError(f"an `error_page` answers for status {status}")

@@ -1,10 +1,12 @@
 """Locations, and a server's own `return`, as routes."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
-from headgate.engines.nginx.importing import effects, headers, matching, proxies, returns
+from headgate.engines.nginx.importing import access, contents, headers, matching, proxies, returns
 from headgate.engines.nginx.importing.around import Around
+from headgate.engines.nginx.importing.contents import Content
 from headgate.engines.nginx.importing.matching import Matched, Wanted
 from headgate.engines.nginx.importing.objects import (
     ModelObject,
@@ -16,17 +18,21 @@ from headgate.engines.nginx.importing.objects import (
 )
 from headgate.engines.nginx.importing.proxies import Pools
 from headgate.engines.nginx.importing.servers import Server
-from headgate.nginxtext.includes import Located, is_include
-from headgate.nginxtext.tree import Directive
+from headgate.nginxtext.includes import Located
+
+T = TypeVar("T")
 
 
 class Routed(NamedTuple):
     """What the routes of a location have in common: what it wants, what it matches by, the rest of
-    the table, and what differs from nginx."""
+    the table, what of it is used, the table for clients that are not let in, and what differs from
+    nginx."""
 
     wanted: Wanted
     matched: Matched
     table: Table
+    content: Content
+    denied: Table = MappingProxyType({})
     notes: tuple[str, ...] = ()
 
 
@@ -71,20 +77,48 @@ def _named(addresses: Iterable[str], listeners: Mapping[str, str]) -> list[str]:
 def route_location(
     located: Located, lines: Sequence[Located], around: Around, server: Server, pools: Pools
 ) -> Routed:
-    """The routes of a location; raises `NotExpressibleError`."""
-    wanted = matching.wanted(located.directive)
-    pass_line, return_line = _own(lines)
-    if return_line is not None:
-        action = returns.action_of(return_line.directive, around, server.written)
-        matched = matching.match_of(wanted, around.siblings, proxied=False, ranked=around.ranked)
-        table: Table = {**_added(around, action), **action}
-        return Routed(wanted, matched, table, _answer_notes(action))
-    if pass_line is None:
-        raise NotExpressibleError("it serves files")
-    matched = matching.match_of(wanted, around.siblings, proxied=True, ranked=around.ranked)
-    found = proxies.proxied(pass_line.directive, around, wanted, pools)
-    table = {"middlewares": found.middlewares, **found.rest} if found.middlewares else found.rest
-    return Routed(wanted, matched, table, _proxy_notes(around))
+    """The routes of a location; raises `NotExpressibleError` with everything against it."""
+    whys: list[str] = []
+    wanted = collected(whys, lambda: matching.wanted(located.directive))
+    own = collected(whys, lambda: contents.content_of(located, lines, around))
+    if wanted is None or own is None:
+        raise NotExpressibleError("; ".join(whys))
+    check_included(located, lines, own)
+    passes = any(one.directive.name.endswith(b"_pass") for one in lines)
+    matched = matching.match_of(wanted, around.siblings, proxied=passes, ranked=around.ranked)
+    if own.proxy_pass is not None:
+        found = proxies.proxied(own.proxy_pass.directive, around, wanted, pools)
+        table = (
+            {"middlewares": found.middlewares, **found.rest} if found.middlewares else found.rest
+        )
+        denied = _denied(around) if own.let_in is not None else {}
+        return Routed(wanted, matched, table, own, denied, _proxy_notes(around))
+    action = _action(own, around, server)
+    table = {**_added(around, action), **action}
+    return Routed(wanted, matched, table, own, notes=_answer_notes(action))
+
+
+def collected(whys: list[str], part: Callable[[], T]) -> T | None:
+    """What a part of the work gives; None where it raises `NotExpressibleError`, which is noted."""
+    try:
+        return part()
+    except NotExpressibleError as error:
+        whys.append(str(error))
+        return None
+
+
+def _denied(around: Around) -> dict[str, Toml]:
+    """The answer to clients that are not let in."""
+    returns.check_error_pages(str(access.DENIED), around)
+    action: dict[str, Toml] = {"respond": {"status": access.DENIED}}
+    return {**_added(around, action), **action}
+
+
+def _action(own: Content, around: Around, server: Server) -> dict[str, Toml]:
+    if own.returned is not None:
+        return returns.action_of(own.returned.directive, around, server.written)
+    returns.check_error_pages(str(own.status), around)
+    return {"respond": {"status": own.status}}
 
 
 def route_server(line: Located, around: Around, server: Server, priority: int) -> dict[str, Toml]:
@@ -112,35 +146,14 @@ def redirect_to_slash(path: str, table: Table) -> Table:
     return {"middlewares": [{"response_headers": {"add": added}}], **found} if added else found
 
 
-def is_kept(line: Directive) -> bool:
-    """Whether a line of a location stays verbatim beside its route."""
-    return effects.is_kept_in_location(line.name.decode(errors="replace"))
-
-
-def _own(lines: Sequence[Located]) -> tuple[Located | None, Located | None]:
-    """`proxy_pass` and `return` of a location; refuses everything that is not understood."""
-    own: dict[bytes, Located] = {}
-    unknown: dict[str, None] = {}
-    for located in lines:
-        line = located.directive
-        name = line.name.decode(errors="replace")
-        if name in effects.LOCATION_OWN and line.name not in own:
-            own[line.name] = located
-        elif name not in effects.FOLDED and not is_kept(line):
-            unknown[f"`{name}` has no counterpart"] = None
-    if unknown:
-        raise NotExpressibleError("; ".join(unknown))
-    return own.get(b"proxy_pass"), own.get(b"return")
-
-
-def check_included(block: Directive, lines: Sequence[Located], file: str) -> None:
-    """Raises `NotExpressibleError` where a block includes lines that would have to be kept."""
-    if not any(is_include(one) for one in block.directives()):
-        return
-    for located in lines:
-        if located.file != file and is_kept(located.directive):
-            name = located.directive.name.decode(errors="replace")
-            raise NotExpressibleError(f"it includes `{name}` ({located.file}), which is kept")
+def check_included(block: Located, lines: Sequence[Located], own: Content) -> None:
+    """Raises `NotExpressibleError` where a block includes lines of which some would be kept and
+    some not."""
+    others = [one for one in lines if one.file != block.file]
+    kept = [one for one in others if own.is_kept(one.directive)]
+    if kept and (len(kept) < len(others) or not own.keeps_includes):
+        name = kept[0].directive.name.decode(errors="replace")
+        raise NotExpressibleError(f"it includes `{name}` ({kept[0].file}), which is kept")
 
 
 def _added(around: Around, action: Table) -> dict[str, Toml]:

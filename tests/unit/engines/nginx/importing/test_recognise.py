@@ -1,5 +1,6 @@
 """What becomes model, what is kept, and that nothing is lost in between."""
 
+from collections.abc import Mapping
 from pathlib import PurePath
 
 import pytest
@@ -10,7 +11,7 @@ from headgate.compile.load import load as compiled
 from headgate.engines.nginx.importing import proof
 from headgate.engines.nginx.importing.bundle import BrokenBundleError, from_files, to_files
 from headgate.engines.nginx.importing.imported import Imported, ImportRefusedError
-from headgate.engines.nginx.importing.objects import Table, to_toml
+from headgate.engines.nginx.importing.objects import Table, items_in, to_toml
 from headgate.engines.nginx.importing.recognise import import_tree
 from headgate.engines.nginx.importing.rerender import NoSuchObjectError, rerender
 from headgate.nginxtext.dump import DumpedFiles
@@ -159,12 +160,53 @@ def test_a_proxied_directory_redirects_to_its_slash() -> None:
 
 
 @pytest.mark.parametrize(
+    ("inside", "status"),
+    [
+        ("location ~ /\\.ht { deny all; }", 403),
+        ("deny all; location /a { root /srv; }", 403),
+        ("location /a { deny all; include fastcgi_params; fastcgi_pass x:1; }", 403),
+        ("location = /50x.html { internal; root /srv; }", 404),
+        ("location /a { return 410; deny all; root /srv; auth_basic x; }", 410),
+    ],
+)
+def test_a_place_that_answers_outright_does_so_whatever_it_would_serve(
+    inside: str, status: int
+) -> None:
+    one = _imported(f"server {{ {inside} }}", fastcgi_params="fastcgi_param A b;")
+    (route,) = _open(one).values()
+    assert route["respond"] == {"status": status}
+
+
+def test_addresses_that_are_let_in_are_conditions() -> None:
+    one = _imported(
+        "server { deny 10.0.0.1; deny 10.1.0.0/16;"
+        " location = /a { allow 127.0.0.1; allow ::1/128; deny all; proxy_pass http://x; }"
+        " location = /b { proxy_pass http://x; }"
+        " location = /c { allow all; proxy_pass http://x; } }"
+    )
+    found = {
+        name: [one.get("client") for one in items_in(route, "match") if isinstance(one, Mapping)]
+        for name, route in _open(one).items()
+    }
+    assert found == {
+        "default-a": [["127.0.0.1", "::1/128"]],
+        "default-a-denied": [None],
+        "default-b": [None],
+        "default-b-denied": [["10.0.0.1", "10.1.0.0/16"]],
+        "default-c": [None],
+    }
+
+
+@pytest.mark.parametrize(
     ("inside", "why"),
     [
-        ("location ~ x { return 204; }", "regular expression"),
+        ("location ~ x(?=y) { return 204; }", "regular expression"),
         ("location @x { return 204; }", "named location"),
         ("location /a { root /srv; }", "`root` has no counterpart"),
-        ("location /a { deny all; return 204; }", "`deny` has no counterpart"),
+        ("location /a { allow ::1; deny 1.1.1.1; deny all; proxy_pass http://x; }", "in turns"),
+        ("location /a { deny all; satisfy any; proxy_pass http://x; }", "`satisfy`"),
+        ("error_page 403 /x; location /a { deny all; }", "error_page"),
+        ("location ~ (?=x) { root /srv; expires 1d; }", "`root` has no counterpart; `expires`"),
         ("location /a { return 204; } location /a/ { return 204; }", "last slash only"),
         ("location /a%20b { return 204; }", "characters"),
         ("location / { proxy_pass http://$x; }", "variables"),

@@ -3,6 +3,7 @@
 import http.client
 import random
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import NamedTuple
@@ -23,8 +24,26 @@ from headgate.engines.nginx.importing.recognise import import_tree
 
 HOSTS = 120
 PATHS = ["/", "/a", "/a/", "/ab", "/a/b", "/a/b/", "/a/bc", "/ab/c", "/a.b", "/a.b/c", "/axb", "/A"]
-PATHS += ["/b", "/b/", "/bb/", "/a/b/c/d", "/.well-known/x", "/c"]
+PATHS += ["/b", "/b/", "/bb/", "/a/b/c/d", "/.well-known/x", "/c", "/a%2Fb", "/%61/b", "/x%3By"]
+PATHS += [
+    "/x;y",
+    "/a%20b",
+    "/x%0A",
+    "/x.PHP",
+    "/x.php",
+    "/a/x.php",
+    "/x%3b",
+    "/3b",
+    "/%F0%9F%98%80/c",
+]
 LOCATIONS = ["/", "/a", "/a/", "/ab", "/a/b", "/a/b/", "/a.b", "/b/", "/bb", "/.well-known/", "/c"]
+EXPRESSIONS = [r"\.php$", r"^/a", r"/[b-c]$", r"^/(a|b)/", r"^/[^/]+/b", r"x.y", "3B", r"b\b"]
+EXPRESSIONS += [r"^/a/(?!b)", r"^/.{2}$", r"\w/\w", r"^/[^a-b;]", r"(?i)^/A", r" b"]
+ACTIONS = ["return 200 x;", "proxy_pass http://127.0.0.1:{closed};", "deny all; root /srv;"]
+ACTIONS += ["internal; root /srv;", "deny all; return 204; fastcgi_pass 127.0.0.1:{closed};"]
+ACTIONS += ["allow 127.0.0.1; deny all; proxy_pass http://127.0.0.1:{closed};"]
+ACTIONS += ["deny 127.0.0.0/8; proxy_pass http://127.0.0.1:{closed};"]
+ACTIONS += ["allow 10.0.0.0/8; deny all; proxy_pass http://127.0.0.1:{closed};"]
 CONFIG = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ }}
@@ -53,12 +72,18 @@ def _servers(port: int, closed: int) -> str:
 
 
 def _server(host: str, port: int, closed: int, chance: random.Random) -> str:
+    found = [
+        (chance.choice(["", "", "^~ ", "= "]), path)
+        for path in chance.sample(LOCATIONS, chance.randint(1, 5))
+    ]
+    if chance.random() < 0.5:
+        count = chance.randint(1, 3)
+        found += [(chance.choice(["~ ", "~* "]), one) for one in chance.sample(EXPRESSIONS, count)]
     locations = []
-    for number, path in enumerate(chance.sample(LOCATIONS, chance.randint(1, 5))):
-        modifier = chance.choice(["", "", "^~ ", "= "])
-        action = chance.choice(["return 200 x;", f"proxy_pass http://127.0.0.1:{closed};"])
+    for number, (modifier, path) in enumerate(found):
+        action = chance.choice([*ACTIONS[:2], *ACTIONS]).format(closed=closed)
         header = f'add_header X-Location "{number}" always;'
-        locations.append(f"location {modifier}{path} {{ {action} {header} }}")
+        locations.append(f'location {modifier}"{path}" {{ {action} {header} }}')
     inside = " ".join(locations)
     return f"server {{ listen 127.0.0.1:{port}; server_name {host}; {inside} }}"
 
@@ -106,6 +131,13 @@ def _number(route: Table) -> str:
     return str(table_in(middleware(route, "response_headers"), "add").get("x-location", ""))
 
 
+def _status(route: Table) -> int:
+    """What the route answers while its upstream is closed."""
+    if "redirect" in route:
+        return int(str(table_in(route, "redirect")["status"]))
+    return 502 if "upstream" in route else int(str(table_in(route, "respond")["status"]))
+
+
 def test_nginx_and_the_imported_routes_agree(asked: tuple[Imported, list[Asked]]) -> None:
     imported, answers = asked
     loaded = load([PurePath("x.toml")], MemoryFiles({"x.toml": to_toml(imported.objects)}), {})
@@ -113,18 +145,20 @@ def test_nginx_and_the_imported_routes_agree(asked: tuple[Imported, list[Asked]]
     routing = Routing(loaded.plan)
     routes = {item.name: item.table for item in imported.objects if item.section == "routes"}
     modelled = {(str(items_in(table, "hosts")[0]), _number(table)) for table in routes.values()}
-    compared = redirected = 0
+    compared: Counter[object] = Counter()
     for one in answers:
-        if (one.host, one.number) not in modelled or not one.number:
-            continue
         found = routing.find(routing.request(Question(f"http://{one.host}{one.path}")))
         assert found is not None, one
         route = routes[found.route]
-        if one.status == 301:
-            redirected += 1
-            assert table_in(route, "redirect")["path"] == f"{one.path}/", one
-        else:
-            compared += 1
-            assert _number(route) == one.number, (one, route)
-    assert compared > HOSTS
-    assert redirected > 0
+        if "not_imported" in route:
+            compared["refused"] += 1
+            compared["wider"] += bool(one.number) and (one.host, one.number) in modelled
+            continue
+        assert _status(route) == one.status, (one, route)
+        assert _number(route) == one.number or one.status == 301, (one, route)
+        compared[one.status] += 1
+        compared["regex"] += "regex" in str(route.get("match"))
+    assert compared["regex"] > HOSTS
+    assert compared["refused"] < len(answers) * 2 / 3
+    assert compared["wider"] < len(answers) / 10
+    assert all(compared[status] > 0 for status in (200, 204, 301, 403, 404, 502)), compared
