@@ -193,7 +193,7 @@ def _without_certificate(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _covered(host: str, certified: set[str]) -> bool:
-    """Whether the host, or a wildcard above it, has a certificate (DESIGN §8)."""
+    """Whether the host, or a wildcard above it, has a certificate."""
     if host in certified or "*" in certified:
         return True
     labels = host.removeprefix("*.").split(".")

@@ -46,8 +46,8 @@ class Origins(Protocol):
 class Loaded:
     """The outcome of a load.
 
-    `plan` and `node` are None exactly when a diagnostic is an error: a hand-written config is
-    refused whole (DESIGN §5). `blobs` has the content of every blob the plan names, by sha256.
+    `plan` and `node` are None exactly when a diagnostic is an error: one error refuses the whole
+    config. `blobs` has the content of every blob that the plan names, by sha256.
     Diagnostics are in the order of file, line, column.
     """
 

@@ -214,7 +214,7 @@ def _port(text: str, digits: str) -> int:
 
 
 def routed_path(text: str) -> str:
-    """A path as the router sees paths: normalised, without query (DESIGN §6)."""
+    """A path as the router sees it: normalised, without query."""
     if _SIMPLE_PATH.fullmatch(text):
         return text
     if not text.startswith("/"):
@@ -240,7 +240,7 @@ def routed_path(text: str) -> str:
 
 
 def _check_encoded(text: str) -> None:
-    """Raises `Invalid` for encodings that no path has once it is normalised (DESIGN §6)."""
+    """Raises `Invalid` for encodings that a normalised path cannot contain."""
     if _UNRESERVED_ENCODED.search(text):
         raise Invalid(f'"{text}" encodes a character that needs none', PATH_ALLOWED)
     if "%00" in text or "%5C" in text:

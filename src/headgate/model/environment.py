@@ -1,4 +1,4 @@
-"""A config out of environment variables alone, for containers that have no file (DESIGN §9)."""
+"""A config from environment variables alone, for containers without a config file."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, get_args

@@ -37,7 +37,7 @@ class AccessLog(PlanNode, frozen=True):
 
 
 class Drain(DefaultedNode, frozen=True):
-    """Drain timing (DESIGN §10)."""
+    """The times of a drain."""
 
     delay_ms: int = 5_000
     idle_grace_ms: int = 1_000

@@ -29,7 +29,7 @@ pub enum FromSupervisor {
     },
     /// A successor owns the sockets now.
     Handoff,
-    /// Leave as DESIGN §10 says.
+    /// Drain: stop accepting, finish what is in flight, then leave.
     Drain,
     /// Leave at once.
     Quit,

@@ -43,7 +43,8 @@ pub trait EngineApi: Send + Sync {
     /// flight.
     fn handoff(&self);
 
-    /// The full drain of DESIGN §10; calls `closed` once every listener is.
+    /// Drains: reports not ready, stops accepting, finishes what is in flight, then leaves. Calls
+    /// `closed` once every listener is closed.
     fn drain(&self, closed: Box<dyn FnOnce() + Send>);
 
     /// Session tickets are made from this secret (hex, 32 bytes) from now on.

@@ -228,7 +228,8 @@ impl Engine {
         self.leave(|| Message::HandOff);
     }
 
-    /// Leaves in the order of DESIGN §10; calls `closed` once no listener is open any more.
+    /// Drains: reports not ready, stops accepting, finishes what is in flight, then leaves. Calls
+    /// `closed` once every listener is closed.
     pub fn drain(&self, closed: Box<dyn FnOnce() + Send>) {
         let closed = Arc::new(Done::new(closed));
         self.leave(|| Message::Drain(closed.clone()));

@@ -1,49 +1,49 @@
-//! Routes decoded one after the other, of which those that are alike cost a comparison.
+//! Decodes the routes of a plan; routes that are alike cost a comparison instead of a parse.
 //!
-//! A large plan is mostly one route many times, with another host, upstream or path in each. After
-//! a few routes the reader keeps a [`Mold`] of one: its bytes with those texts open. Bytes that fit
-//! the mold are the same route with other texts, so that nothing needs to be parsed.
+//! A large plan repeats one kind of route many times, each with another host, upstream or path.
+//! After a few routes the reader keeps a [`Template`]: the bytes of one route with those texts open.
+//! Bytes that match the template are the same route with other texts and need no parsing.
 
 use crate::{Action, PathMatch, Pattern, Route};
 
-/// Routes that are decoded before a mold is made of one.
+/// How many routes are decoded before the first template is made.
 const UNLIKE: u32 = 8;
 
-/// Molds kept; the one used last is tried first.
-const MOLDS: usize = 4;
+/// How many templates are kept; the one that was used last is tried first.
+const TEMPLATES: usize = 4;
 
-/// Routes that must fit a mold to pay for the next mold that is made.
+/// How many routes must match a template to pay for making the next one.
 const PRICE: u32 = 8;
 
-/// Routes decoded while molds do not pay, until one more is tried: routes that are all unlike must
-/// not cost much more than their decoding.
+/// How many routes are decoded, while templates do not pay, before another one is tried: routes that
+/// all differ must not cost much more than their decoding.
 const REST: u32 = 256;
 
-/// Places in the bytes that may be where a text stands, tried at most.
+/// At most this many positions in the bytes are tried as the place of one text.
 const CANDIDATES: usize = 4;
 
-/// Decodes routes; see the module.
+/// Decodes routes one after the other.
 #[derive(Default)]
 pub struct RouteReader {
-    molds: Vec<Mold>,
+    templates: Vec<Template>,
     last: Option<Route>,
     seen: u32,
-    /// What molds cost so far, less what they saved.
+    /// The cost of templates so far, minus what they saved.
     spent: u32,
-    /// Routes decoded since a mold was last tried, while they do not pay.
+    /// Routes decoded since a template was last tried, while they do not pay.
     rested: u32,
 }
 
 impl RouteReader {
-    /// The route of these canonical bytes, the same as decoding them gives.
+    /// Returns the route of these canonical bytes, equal to what decoding them gives.
     ///
     /// # Errors
-    /// The decoder's message when the bytes are not a route.
+    /// Returns the decoder's message when the bytes are not a route.
     pub fn read(&mut self, bytes: &[u8]) -> Result<&Route, String> {
-        if let Some(at) = self.molds.iter_mut().position(|mold| mold.fill(bytes)) {
+        if let Some(at) = self.templates.iter_mut().position(|template| template.fill(bytes)) {
             self.spent = self.spent.saturating_sub(1);
-            self.molds[..=at].rotate_right(1);
-            return Ok(&self.molds[0].route);
+            self.templates[..=at].rotate_right(1);
+            return Ok(&self.templates[0].route);
         }
         let route = decode(bytes)?;
         self.seen = self.seen.saturating_add(1);
@@ -55,19 +55,19 @@ impl RouteReader {
         Ok(self.last.insert(route))
     }
 
-    /// Keeps the mold of a route that was decoded. To look for one in vain costs a little, too: the
-    /// route is copied for it.
+    /// Makes and keeps the template of a route that was decoded. A failed attempt costs something
+    /// too, because it copies the route.
     fn learn(&mut self, bytes: &[u8], route: &Route) {
-        let Some(mold) = Mold::new(bytes, route) else {
+        let Some(template) = Template::new(bytes, route) else {
             self.spent += 1;
             return;
         };
         self.spent += PRICE;
-        self.molds.truncate(MOLDS - 1);
-        self.molds.insert(0, mold);
+        self.templates.truncate(TEMPLATES - 1);
+        self.templates.insert(0, template);
     }
 
-    /// Lets one mold be tried again after a while.
+    /// Allows one more template after `REST` routes.
     fn rest(&mut self) {
         self.rested += 1;
         if self.rested == REST {
@@ -81,7 +81,7 @@ fn decode(bytes: &[u8]) -> Result<Route, String> {
     serde_json::from_slice(bytes).map_err(|e| e.to_string())
 }
 
-/// A text of a route that may be another one in routes that are alike.
+/// A text of a route that may differ between routes that are otherwise equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Host,
@@ -92,7 +92,7 @@ enum Place {
 impl Place {
     const ALL: [Place; 3] = [Place::Host, Place::Upstream, Place::Path];
 
-    /// Where it stands in a route that has exactly one of it.
+    /// The field of a route that holds it, if the route has exactly one.
     fn of(self, route: &mut Route) -> Option<&mut String> {
         match self {
             Place::Host => match route.hosts.as_mut_slice() {
@@ -113,33 +113,34 @@ impl Place {
         }
     }
 
-    /// What stands in a mold for the text.
+    /// The placeholder of the text in a template.
     fn marker(self) -> String {
         format!("<{self:?}>")
     }
 }
 
-/// A route of which some texts are open.
-struct Mold {
+/// A route with some texts open.
+struct Template {
     pattern: Pattern,
     places: Vec<Place>,
-    /// The route with the texts of the bytes that were read last.
+    /// The route, with the texts of the bytes that matched last.
     route: Route,
 }
 
-impl Mold {
-    /// Of a route and its bytes; `None` if no text of it can be told from the rest.
+impl Template {
+    /// Makes the template of a route and its bytes; `None` if no text can be opened safely.
     ///
-    /// Where a text stands is found by putting a marker there: decoded, the bytes must be the route
-    /// with the marker in that place. As the field is a plain string, the decoder takes every other
-    /// text there for the same field and changes nothing else.
-    fn new(bytes: &[u8], route: &Route) -> Option<Mold> {
+    /// The position of a text is found by putting a marker there: the changed bytes must decode to
+    /// the route with the marker in that field. Because the field is a plain string, any other text
+    /// at that position decodes into the same field and changes nothing else.
+    fn new(bytes: &[u8], route: &Route) -> Option<Template> {
         let mut text = String::from_utf8(bytes.to_vec()).ok()?;
         let mut route = route.clone();
         let mut places = Vec::new();
         for place in Place::ALL {
             let marker = place.marker();
-            // Where it stands already, as it is or by an escape, it could be found in place of ours.
+            // If the route already contains the marker, plain or escaped, the search could find that
+            // one instead of ours.
             if text.contains(&marker) || place.of(&mut route).is_some_and(|open| *open == marker) {
                 continue;
             }
@@ -160,10 +161,10 @@ impl Mold {
         }
         let markers: Vec<String> = places.iter().map(|place| place.marker()).collect();
         let pattern = Pattern::new(text.as_bytes(), &markers).filter(|_| !places.is_empty())?;
-        Some(Mold { pattern, places, route })
+        Some(Template { pattern, places, route })
     }
 
-    /// Takes the texts of bytes that fit; says whether they do. The route is then that of the bytes.
+    /// Returns whether the bytes match; if they do, `route` is then the route of these bytes.
     fn fill(&mut self, bytes: &[u8]) -> bool {
         let Self { pattern, places, route } = self;
         let mut texts = [""; Place::ALL.len()];
@@ -189,7 +190,7 @@ mod tests {
         )
     }
 
-    /// Reads all of them twice, and compares with the decoder's word.
+    /// Reads all of them twice and compares each result with the decoder's.
     fn check(all: &[String]) -> RouteReader {
         let mut reader = RouteReader::default();
         for bytes in all.iter().chain(all) {
@@ -210,7 +211,7 @@ mod tests {
                 _ => route("web", "web", path),
             })
             .collect();
-        assert_eq!(check(&all).molds.len(), 3);
+        assert_eq!(check(&all).templates.len(), 3);
     }
 
     #[test]
@@ -235,7 +236,7 @@ mod tests {
         let other = route("other", "u", rest);
         let read = reader.read(other.as_bytes()).unwrap().clone();
         assert_eq!(read, decode(other.as_bytes()).unwrap());
-        assert_eq!(reader.molds.len(), 1);
+        assert_eq!(reader.templates.len(), 1);
     }
 
     #[test]
@@ -276,21 +277,21 @@ mod tests {
     }
 
     #[test]
-    fn routes_unlike_each_other_make_no_more_molds_than_they_pay_for() {
+    fn routes_unlike_each_other_make_no_more_templates_than_they_pay_for() {
         let all: Vec<String> =
             (0..200).map(|i| route("h", "u", &format!(r#","priority":{i}"#))).collect();
         let mut reader = RouteReader::default();
         for bytes in &all {
             reader.read(bytes.as_bytes()).unwrap();
         }
-        assert!(reader.spent <= (UNLIKE + 1) * PRICE && reader.molds.len() == MOLDS);
+        assert!(reader.spent <= (UNLIKE + 1) * PRICE && reader.templates.len() == TEMPLATES);
     }
 
     #[test]
-    fn routes_unlike_each_other_do_not_keep_later_ones_from_a_mold() {
-        let no_mold = r#"{"action":{"respond":{"body":"x","status":200}},"hosts":["a","b"],"listeners":["web"]}"#;
+    fn routes_unlike_each_other_do_not_keep_later_ones_from_a_template() {
+        let no_template = r#"{"action":{"respond":{"body":"x","status":200}},"hosts":["a","b"],"listeners":["web"]}"#;
         let unlike = (0..40).map(|i| route("h", "u", &format!(r#","priority":{i}"#)));
-        for odd in [unlike.collect(), vec![no_mold.to_owned(); 200]] {
+        for odd in [unlike.collect(), vec![no_template.to_owned(); 200]] {
             let alike = (0..1000).map(|i| route(&format!("h{i}.example"), "u", ""));
             let mut reader = RouteReader::default();
             for bytes in odd.iter().cloned().chain(alike) {

@@ -148,7 +148,7 @@ impl IpText {
     }
 }
 
-/// What upstream is told about the client (DESIGN §6).
+/// What headers such as `X-Forwarded-For` tell the upstream about the client.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarding<'a> {
     /// The peer of the connection.

@@ -1,4 +1,4 @@
-//! Request heads (RFC 9112 §3, DESIGN §6).
+//! Request heads (RFC 9112 §3).
 
 use crate::admission::{self, Admission, Withheld};
 use crate::connection::{Connection, Options, elements};

@@ -1,4 +1,4 @@
-//! Response heads from upstream (RFC 9112 §4, DESIGN §6). Whatever is wrong is a 502.
+//! Response heads from the upstream (RFC 9112 §4). Every fault in one becomes a 502.
 
 use crate::connection::{Options, elements};
 use crate::fields::{Fields, HeaderSlots, MAX_HEADERS, Tag};

@@ -1,8 +1,8 @@
-//! Matchers, precedence, path normalisation, explain; pure (DESIGN §6 "Path", §8).
+//! Matchers, precedence, path normalisation and explain; pure.
 //!
-//! Owns the one decision which route a request belongs to. The data plane, `headgate explain`,
-//! `headgate test` and the lints all call this code, so that they cannot disagree. It never looks
-//! at a socket, a clock or a file.
+//! This crate alone decides which route takes a request. The data plane, `headgate explain`,
+//! `headgate test` and the lints all call it, so that they cannot disagree. It never uses a socket,
+//! a clock or a file.
 //!
 //! How a request is looked up:
 //! 1. [`path::normalise`] once; the normalised path is routed and forwarded.

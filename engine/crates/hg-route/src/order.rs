@@ -1,4 +1,4 @@
-//! The order of precedence within a host (DESIGN §8).
+//! The order of precedence of the matches within a host; docs/reference/matching.md describes it.
 
 use crate::compiled::{Compiled, CompiledMatch, PathRule};
 use crate::query::RouteId;

@@ -1,7 +1,7 @@
-//! Path normalisation (RFC 3986 §6.2.2; DESIGN §6 "Path").
+//! Path normalisation (RFC 3986 §6.2.2).
 //!
-//! The normalised path is what is routed, what middlewares see and what is forwarded, so that no
-//! two of them can read the same bytes differently. Normalising twice changes nothing.
+//! The router, the middlewares and the upstream all get the normalised path, so that no two of them
+//! can read the same bytes differently. Normalising twice changes nothing.
 
 use std::fmt;
 
@@ -97,7 +97,7 @@ const CLASSES: [Class; 256] = {
 /// in `buf`, whose capacity is kept from call to call.
 ///
 /// # Errors
-/// [`PathError`], where DESIGN §6 demands status 400.
+/// [`PathError`] for a path that must be answered 400.
 pub fn normalise<'a>(path: &'a str, buf: &'a mut String) -> Result<&'a str, PathError> {
     if is_normal(path) {
         return Ok(path);

@@ -1,4 +1,5 @@
-//! The router finds what the plain reading of DESIGN §8 finds, however it was built.
+//! The router finds the same route as a plain implementation of the precedence rules, however it
+//! was built.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod common;

@@ -1,1 +1,1 @@
-"""The admin API of a node (DESIGN §10): loopback and a Unix socket, no browser allowed."""
+"""The admin API of a node, on loopback and on a Unix socket; it refuses browsers."""

@@ -1,4 +1,5 @@
-//! The metrics page of a data-plane process (names: DESIGN §10). Pure: figures in, text out.
+//! The metrics page of a data-plane process. Pure: figures in, text out. docs/reference/metrics.md
+//! lists the names.
 
 mod latency;
 mod process;

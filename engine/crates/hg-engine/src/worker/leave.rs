@@ -1,4 +1,4 @@
-//! Leaving: a hand-off to a successor, or a drain (DESIGN §10).
+//! How a worker leaves: it hands its sockets to a successor, or it drains.
 
 use super::accept::deadline_after;
 use super::client::Phase;

@@ -18,9 +18,9 @@ pub(crate) enum Message {
     Socket { address: SocketAddr, fd: Arc<OwnedFd> },
     /// Take what waits in the socket's queue, then close it.
     CloseListener { address: SocketAddr, done: Arc<Done> },
-    /// A successor has the sockets: let go of them, finish what is in flight.
+    /// A successor has the sockets: release them and finish what is in flight.
     HandOff,
-    /// Leave in the order of DESIGN §10; let go once no listener is open.
+    /// Drain; release the notice once every listener is closed.
     Drain(Arc<Done>),
     /// Panic, as a bug would.
     #[cfg(test)]

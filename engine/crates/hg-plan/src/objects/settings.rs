@@ -72,11 +72,11 @@ pub enum LogSink {
     },
 }
 
-/// Drain timing (DESIGN §10).
+/// The times of a drain.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Drain {
-    /// Not ready, but still accepting.
+    /// How long the node reports not ready and still accepts.
     pub delay_ms: u64,
     /// Idle connections live on this long once listeners are closed.
     pub idle_grace_ms: u64,

@@ -1,4 +1,4 @@
-//! A router written straight from DESIGN §8, slow and plain, to compare ours with.
+//! A slow, plain router written straight from the precedence rules, as an oracle for ours.
 #![allow(dead_code, missing_docs)]
 
 use hg_plan::{Action, Match, PathMatch, Respond, Route, ValueMatch};
@@ -108,7 +108,7 @@ pub fn build(routes: &[Attached]) -> Router {
     Router::new().apply(&changes(routes)).unwrap()
 }
 
-/// (route, match, bytes of the prefix) as DESIGN §8 says.
+/// Returns (route, match, bytes of the prefix) by the precedence rules.
 pub fn naive(routes: &[Attached], q: &Request) -> Option<(u32, usize, usize)> {
     let on_listener = || {
         let on = |r: &&Attached| r.listeners.contains(&ListenerId(q.listener));

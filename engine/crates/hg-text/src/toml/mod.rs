@@ -1,39 +1,39 @@
-//! TOML: the syntax is `toml_parser`'s, the tables are ours.
+//! TOML: `toml_parser` reads the syntax, this module builds the tables.
 //!
-//! A text is read in pieces that end before a `[header]`, so that the working memory is that of
-//! a piece and not of the text.
+//! It reads a text in pieces that end before a `[header]`, so that the working memory depends on the
+//! size of a piece and not on the size of the text.
 
 mod build;
-mod mold;
 mod record;
+mod template;
 
 use crate::fault::Fault;
 use crate::value::{Map, Mark, Origin, Value};
 use build::Build;
-use mold::Molds;
 use record::Event;
+use template::Templates;
 use toml_parser::lexer::{Token, TokenKind};
 use toml_parser::{ErrorSink, Expected, ParseError, Source};
 
 /// A piece ends at the first header after this many tokens.
 const PIECE_TOKENS: usize = 8 * 1024;
 
-/// Where a header stands and which object its table belongs to.
+/// The position of a header and the object that its table belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     start: u32,
-    /// A hash of the section and the name, the same in every text of this process; of a header
-    /// with one part, of the section alone.
+    /// A hash of the section and the name, equal in every text of this process. A header with one
+    /// part has the hash of the section alone.
     pub object: u64,
 }
 
 impl Header {
-    /// The byte of its first bracket.
+    /// The offset of its first bracket.
     pub(crate) fn start(&self) -> usize {
         self.start as usize
     }
 
-    /// The same header so many bytes on.
+    /// The same header, moved by this many bytes.
     pub(crate) fn moved(self, by: isize) -> Header {
         // MAX_BYTES keeps every offset below 2^32, in the text before and in the one after.
         Header { start: (self.start as isize + by) as u32, ..self }
@@ -52,7 +52,7 @@ pub(crate) fn read_with_headers<M: Mark>(
 ) -> Result<Value<M>, Fault> {
     if M::nowhere().is_some() {
         let before = headers.len();
-        if let Some(root) = read_by_molds(text, headers) {
+        if let Some(root) = read_by_templates(text, headers) {
             return Ok(Value::Map(root));
         }
         headers.truncate(before);
@@ -67,43 +67,43 @@ pub(crate) fn read_with_headers<M: Mark>(
     Ok(Value::Map(root))
 }
 
-/// The same, tables that are alike by comparison. None if there is a mistake: it is to be told by
-/// who reads the whole.
+/// Reads a whole text and takes tables that are alike by comparison. Returns None if the text has a
+/// mistake; the caller then reads it without templates to report the mistake.
 ///
-/// Why it is the same: where a piece or a table ends, the next header begins a line and nothing is
-/// open, so the rest is read as it would be after all that stands before.
-fn read_by_molds<M: Mark>(text: &str, headers: &mut Vec<Header>) -> Option<Map<M>> {
+/// The result is equal to a full parse: at the end of a piece or a table the next header begins a
+/// line and no value is open, so what was read before cannot change how the rest is read.
+fn read_by_templates<M: Mark>(text: &str, headers: &mut Vec<Header>) -> Option<Map<M>> {
     let mut root = Map::new(Origin::Header);
-    read_all(text, &mut Molds::new(), &mut root, headers)?;
+    read_all(text, &mut Templates::new(), &mut root, headers)?;
     Some(root)
 }
 
 fn read_all<'t, M: Mark>(
     text: &'t str,
-    molds: &mut Molds<'t, M>,
+    templates: &mut Templates<'t, M>,
     root: &mut Map<M>,
     headers: &mut Vec<Header>,
 ) -> Option<()> {
     let (mut tokens, mut events) = (Vec::new(), Vec::new());
     let mut at = 0;
     while at < text.len() {
-        if let Some(end) = molds.fill(text, at, root, headers) {
+        if let Some(end) = templates.fill(text, at, root, headers) {
             at = end;
             continue;
         }
         let rest = text.get(at..)?;
         let source = Source::new(rest);
         let mut pieces = Pieces::new(source, &mut tokens);
-        let learns = molds.may_learn();
+        let learns = templates.may_learn();
         let tokens = pieces.next_piece(if learns { 1 } else { PIECE_TOKENS })?;
         let first = headers.len();
         read_piece(source, tokens, &mut events, headers, root).ok()?;
         let end = pieces.end();
         let fresh = headers.get_mut(first..)?;
         if learns && fresh.len() == 1 && at + end < text.len() {
-            molds.learn(rest.get(..end)?, &events);
+            templates.learn(rest.get(..end)?, &events);
         } else {
-            molds.passed();
+            templates.passed();
         }
         fresh.iter_mut().for_each(|header| *header = header.moved(at as isize));
         at += end;

@@ -1,7 +1,7 @@
-"""What an upstream is told about the client, and what of the client's own claims it never sees.
+"""The headers that tell an upstream about the client, and the client headers that it never gets.
 
-DESIGN §6. `X-Forwarded-*` and the like are believed from trusted peers only; nginx has no way to
-drop headers by the beginning of their name, so those that are in use are named here.
+`X-Forwarded-*` and similar headers are accepted from trusted peers only. nginx cannot drop headers
+by a name prefix, so this module lists the names that are in use.
 """
 
 from typing import Final

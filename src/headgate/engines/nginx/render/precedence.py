@@ -1,7 +1,7 @@
-"""Which matches may take a request at a place of a host, in our order (DESIGN §8).
+"""Which matches may take a request in one location of a host, in the router's order.
 
-nginx finds the place: an exact path, the paths below a prefix, or everything. Within it the matches
-are tried one after the other, the first that holds wins. Pure.
+nginx finds the location: an exact path, the paths below a prefix, or everything. Within it the
+matches are tried in order, and the first that holds wins. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`path`: a condition on the normalised path (DESIGN §8)."""
+"""`path`: a condition on the normalised path."""
 
 from typing import ClassVar
 

@@ -1,21 +1,21 @@
-//! Tables that are alike are read as every other table is.
+//! Reading a table by template gives the same result as parsing it.
 
 use crate::Format::Toml;
 use crate::value::Place;
 use crate::{Spans, Value, parse, toml};
 use proptest::prelude::*;
 
-/// As both ways read it, with the headers' places and objects: molds have no places to give, so a
-/// read with places makes none.
+/// Reads the text both ways and compares the results, headers included. Templates cannot give
+/// places, so a read with places makes none.
 fn check(text: &str) {
     let (quick, placed) = (parse(text.as_bytes(), Toml), Spans::of(text.as_bytes(), Toml));
     assert_eq!(quick.as_ref().err(), placed.as_ref().err(), "{text}");
     let (Ok(quick), Ok(placed)) = (quick, placed) else { return };
     assert!(placed.are_of(&quick), "{quick:?} of {text}");
-    let (mut by_molds, mut plainly) = (Vec::new(), Vec::new());
-    toml::read_with_headers::<()>(text, &mut by_molds).unwrap();
+    let (mut by_templates, mut plainly) = (Vec::new(), Vec::new());
+    toml::read_with_headers::<()>(text, &mut by_templates).unwrap();
     toml::read_with_headers::<Place>(text, &mut plainly).unwrap();
-    assert_eq!(by_molds, plainly, "{text}");
+    assert_eq!(by_templates, plainly, "{text}");
 }
 
 #[test]

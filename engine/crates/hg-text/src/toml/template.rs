@@ -1,8 +1,9 @@
-//! Tables that are alike, read by comparison.
+//! Reads tables that are alike by comparison instead of parsing.
 //!
-//! A large text is mostly one `[section.name]` table many times, with other names and strings. After
-//! a table was read its bytes are kept with those open, as a [`Mold`]. Bytes that fit it are the
-//! same tokens but for the open ones, so they are the same table with other texts.
+//! A large config repeats one kind of `[section.name]` table many times; only names and strings
+//! differ. After a table was parsed, its bytes are kept as a [`Template`] in which the name and the
+//! strings are open. Bytes that match the template have the same tokens except for the open ones, so
+//! they are the same table with other texts.
 
 use super::build::hash;
 use super::record::{Event, What};
@@ -11,55 +12,56 @@ use crate::value::{Entry, Item, Map, Mark, Origin, Value};
 use std::ops::Range;
 use toml_parser::Source;
 
-/// Molds kept; the one used last is tried first.
-const MOLDS: usize = 4;
+/// How many templates are kept; the one that was used last is tried first.
+const TEMPLATES: usize = 4;
 
-/// Tables that must fit a mold to pay for the next one that is made.
+/// How many tables must match a template to pay for making the next one.
 const PRICE: u32 = 4;
 
-/// Molds that are made without any table having fitted one.
+/// How many templates are made while no table has matched one.
 const UNPAID: u32 = 8;
 
-/// Texts that a mold may leave open. A table with more is not what comes ten thousand times, and
-/// must not cost more than reading it did.
+/// How many texts a template may leave open. A table with more is unlikely to repeat, and comparing
+/// it must not cost more than parsing it does.
 const OPEN: usize = 32;
 
-/// The longest table, in bytes, that a mold is made of.
+/// The longest table, in bytes, from which a template is made.
 const LONGEST: usize = 16 * 1024;
 
-/// Molds of one text. Only values without places can be made of them.
-pub(super) struct Molds<'t, M> {
-    molds: Vec<Mold<M>>,
+/// The templates of one text. They can only make values without places.
+pub(super) struct Templates<'t, M> {
+    templates: Vec<Template<M>>,
     spent: u32,
-    /// Room for the open texts of one table, that is used again.
+    /// The open texts of one table; the allocation is reused.
     texts: Vec<&'t str>,
 }
 
-impl<'t, M: Mark> Molds<'t, M> {
+impl<'t, M: Mark> Templates<'t, M> {
     pub(super) fn new() -> Self {
-        Self { molds: Vec::new(), spent: 0, texts: Vec::new() }
+        Self { templates: Vec::new(), spent: 0, texts: Vec::new() }
     }
 
-    /// Whether molds still pay.
+    /// Whether making another template is still worth its cost.
     pub(super) fn may_learn(&self) -> bool {
         self.spent <= UNPAID * PRICE
     }
 
-    /// A piece was read with no mold made of it: one may pay again some day.
+    /// Notes that a piece was parsed without making a template: a later one may pay again.
     pub(super) fn passed(&mut self) {
         self.spent = self.spent.saturating_sub(1);
     }
 
-    /// Keeps the mold of a table that was just read from these bytes, if it is made like one.
+    /// Keeps the template of a table that was just parsed from these bytes, if one can be made.
     pub(super) fn learn(&mut self, table: &str, events: &[Event]) {
-        if let Some(mold) = Mold::new(table, events) {
+        if let Some(template) = Template::new(table, events) {
             self.spent += PRICE;
-            self.molds.truncate(MOLDS - 1);
-            self.molds.insert(0, mold);
+            self.templates.truncate(TEMPLATES - 1);
+            self.templates.insert(0, template);
         }
     }
 
-    /// Reads the table that begins at `at`, if it fits a mold and is new; where it ends.
+    /// Reads the table that begins at `at` if it matches a template and its name is new; returns
+    /// where the table ends.
     pub(super) fn fill(
         &mut self,
         text: &'t str,
@@ -69,21 +71,22 @@ impl<'t, M: Mark> Molds<'t, M> {
     ) -> Option<usize> {
         let rest = text.get(at..)?;
         let texts = &mut self.texts;
-        let fits = |(which, mold): (usize, &Mold<M>)| Some((which, mold.texts(rest, texts)?));
-        let (which, len) = self.molds.iter().enumerate().find_map(fits)?;
-        let mold = self.molds.get(which)?;
+        let fits =
+            |(which, template): (usize, &Template<M>)| Some((which, template.texts(rest, texts)?));
+        let (which, len) = self.templates.iter().enumerate().find_map(fits)?;
+        let template = self.templates.get(which)?;
         let name = *self.texts.first()?;
-        let section = root.find(&mold.section).and_then(|i| root.entry_mut(i))?;
+        let section = root.find(&template.section).and_then(|i| root.entry_mut(i))?;
         let Value::Map(tables) = &mut section.value else { return None };
         if tables.origin == Origin::Value || tables.find(name).is_some() {
             return None;
         }
-        let mark = mold.mark.clone();
-        tables.push(Entry { key: name.into(), value: mold.value(&self.texts), mark });
+        let mark = template.mark.clone();
+        tables.push(Entry { key: name.into(), value: template.value(&self.texts), mark });
         // MAX_BYTES keeps every offset below 2^32.
-        headers.push(Header { start: at as u32, object: hash(mold.object, name) });
+        headers.push(Header { start: at as u32, object: hash(template.object, name) });
         self.spent = self.spent.saturating_sub(1);
-        if let Some(used) = self.molds.get_mut(..=which) {
+        if let Some(used) = self.templates.get_mut(..=which) {
             used.rotate_right(1);
         }
         Some(at + len)
@@ -91,21 +94,21 @@ impl<'t, M: Mark> Molds<'t, M> {
 }
 
 /// A table with its name and its plain strings open.
-struct Mold<M> {
+struct Template<M> {
     section: Box<str>,
-    /// The hash of the section, which the name's goes on with.
+    /// The hash of the section; the hash of the name continues it.
     object: u64,
-    /// What stands before each open text; the first is the name.
+    /// The bytes before each open text; the first open text is the name.
     pieces: Vec<Box<str>>,
-    /// What follows the last, up to the end of a line.
+    /// The bytes after the last open text, up to the end of a line.
     end: Box<str>,
     table: Value<M>,
-    /// For each string of `table`, as [`Mold::copy`] meets them, which text it is.
+    /// For each string of `table`, in the order of [`Template::copy`]: the index of its open text.
     open: Vec<Option<usize>>,
     mark: M,
 }
 
-impl<M: Mark> Mold<M> {
+impl<M: Mark> Template<M> {
     fn new(table: &str, events: &[Event]) -> Option<Self> {
         let mark = M::nowhere()?;
         let [header, section, name, close, ..] = events else { return None };
@@ -143,11 +146,11 @@ impl<M: Mark> Mold<M> {
         strings(&table, &mut |text| open.push(marked_place(text, places.len())));
         let is_whole = open.iter().flatten().count() == places.len() - 1;
         let object = hash(0, &section);
-        is_whole.then_some(Mold { section, object, pieces, end, table, open, mark })
+        is_whole.then_some(Template { section, object, pieces, end, table, open, mark })
     }
 
-    /// The length of the table that `rest` begins with, its open texts into `texts`; `None` if it
-    /// does not fit, or if more follows than the next header.
+    /// Returns the length of the table at the beginning of `rest` and fills `texts` with its open
+    /// texts; `None` if it does not match, or if something other than a header follows.
     fn texts<'t>(&self, rest: &'t str, texts: &mut Vec<&'t str>) -> Option<usize> {
         let mut left = rest;
         texts.clear();
@@ -192,18 +195,19 @@ impl<M: Mark> Mold<M> {
     }
 }
 
-/// What stands for an open text while its place in the table is looked for; a bare key too.
+/// The placeholder of an open text while its position in the table is determined. It is also a
+/// valid bare key.
 fn marker(at: usize) -> String {
-    format!("Mold--open--{at}--")
+    format!("Template--open--{at}--")
 }
 
-/// Which open text, of so many, the marker stands for; 0 is the name.
+/// Returns which of `count` open texts the marker stands for; 0 is the name.
 fn marked_place(text: &str, count: usize) -> Option<usize> {
-    let number = text.strip_prefix("Mold--open--")?.strip_suffix("--")?;
+    let number = text.strip_prefix("Template--open--")?.strip_suffix("--")?;
     number.parse().ok().filter(|at| (1..count).contains(at))
 }
 
-/// The table of a text that has nothing else.
+/// Parses a text that holds one table and nothing else.
 fn read_marked<M: Mark>(marked: &str, section: &str) -> Option<Value<M>> {
     let source = Source::new(marked);
     let tokens: Vec<_> = source.lex().collect();
@@ -216,7 +220,7 @@ fn read_marked<M: Mark>(marked: &str, section: &str) -> Option<Value<M>> {
     Some(table.value)
 }
 
-/// Every string of a value, in the order of [`Mold::copy`].
+/// Every string of a value, in the order of [`Template::copy`].
 fn strings<'v, M>(value: &'v Value<M>, visit: &mut impl FnMut(&'v str)) {
     match value {
         Value::Str(text) => visit(text),
@@ -226,7 +230,7 @@ fn strings<'v, M>(value: &'v Value<M>, visit: &mut impl FnMut(&'v str)) {
     }
 }
 
-/// Between the quotes of a basic string on one line that stands for itself.
+/// The range between the quotes of a one-line basic string without escapes.
 fn plain_string(table: &str, at: Range<usize>) -> Option<Range<usize>> {
     let inner = at.start + 1..at.end.checked_sub(1)?;
     let is_quoted = table.get(at.clone())?.starts_with('"') && table.get(at)?.ends_with('"');
@@ -238,14 +242,14 @@ fn is_bare(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_bare_byte)
 }
 
-/// What a key without quotes is made of (TOML 1.0, "Keys").
+/// Whether a bare key may contain the byte (TOML 1.0, "Keys").
 fn is_bare_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
-/// What stands for itself in a basic string (TOML 1.0, "String"). By chance the bytes that
-/// `hg_plan::Pattern` takes for plain in JSON; each follows the grammar of its format, and neither
-/// crate builds on the other.
+/// Whether the byte needs no escape in a basic string (TOML 1.0, "String"). `hg_plan::Pattern` uses
+/// the same set for JSON, but only by coincidence: each follows the grammar of its own format, and
+/// neither crate depends on the other.
 fn is_plain_byte(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
@@ -255,16 +259,16 @@ mod tests {
     use super::super::read_all;
     use super::*;
 
-    /// Whether the second table is read by the mold of the first.
+    /// Whether the second table matches the template of the first.
     fn fits(first: &str, second: &str) -> bool {
         let source = Source::new(first);
         let tokens: Vec<_> = source.lex().collect();
         let (mut root, mut events, mut headers) = (Map::<()>::new(Origin::Header), vec![], vec![]);
         read_piece(source, &tokens, &mut events, &mut headers, &mut root).unwrap();
         let text = format!("{first}{second}[x]");
-        let mut molds = Molds::new();
-        molds.learn(first, &events);
-        let end = molds.fill(&text, first.len(), &mut root, &mut headers);
+        let mut templates = Templates::new();
+        templates.learn(first, &events);
+        let end = templates.fill(&text, first.len(), &mut root, &mut headers);
         assert!(end.is_none_or(|end| end == first.len() + second.len()));
         end.is_some()
     }
@@ -295,21 +299,21 @@ mod tests {
     }
 
     #[test]
-    fn no_mold_is_made_of_what_may_mean_more() {
+    fn no_template_is_made_of_what_may_mean_more() {
         for first in [
             "[s]\nk = \"x\"\n",
             "[[s.a]]\nk = \"x\"\n",
             "[s.a.b]\nk = \"x\"\n",
             "[s.a]\nk = \"x\"",
-            "[s.a]\nk = \"x\"\nl = 'Mold--open--1--'\n",
+            "[s.a]\nk = \"x\"\nl = 'Template--open--1--'\n",
         ] {
             assert!(!fits(first, &first.replace("s.a", "s.c")), "{first}");
         }
-        assert!(fits("[s.a]\nk = 'Mold--open--1--'\n", "[s.b]\nk = 'Mold--open--1--'\n"));
+        assert!(fits("[s.a]\nk = 'Template--open--1--'\n", "[s.b]\nk = 'Template--open--1--'\n"));
     }
 
     #[test]
-    fn no_mold_is_made_of_a_table_that_is_large() {
+    fn no_template_is_made_of_a_table_that_is_large() {
         let table = |name: &str, strings: usize| {
             let strings: String = (0..strings).map(|i| format!("\"h{i}\", ")).collect();
             format!("[s.{name}]\nhosts = [{strings}]\n")
@@ -322,14 +326,14 @@ mod tests {
     }
 
     #[test]
-    fn tables_unlike_each_other_do_not_keep_later_ones_from_a_mold() {
+    fn tables_unlike_each_other_do_not_keep_later_ones_from_a_template() {
         let mut text: String = (0..20).map(|i| format!("[u.a{i}]\nk{i} = {i}\n")).collect();
         text.extend((0..10_000).map(|i| format!("[r.a{i}]\nhosts = [\"h{i}\"]\n")));
         let (mut root, mut headers) = (Map::<()>::new(Origin::Header), Vec::new());
-        let mut molds = Molds::new();
-        assert!(read_all(&text, &mut molds, &mut root, &mut headers).is_some());
-        assert!(molds.molds.iter().any(|mold| &*mold.section == "r"));
-        assert_eq!(molds.spent, 0);
+        let mut templates = Templates::new();
+        assert!(read_all(&text, &mut templates, &mut root, &mut headers).is_some());
+        assert!(templates.templates.iter().any(|template| &*template.section == "r"));
+        assert_eq!(templates.spent, 0);
         assert_eq!(headers.len(), 10_020);
     }
 }
