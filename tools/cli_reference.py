@@ -17,11 +17,11 @@ from headgate.cli.main import app
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = "docs/reference/cli.md"
 TOP: Final = ROOT / "tools" / "cli_reference.md"
-"""What the page says before its list of commands."""
+"""The beginning of the page, before the list of commands."""
 
 
 def main() -> int:
-    """Writes the page; with `--check` only says whether it differs."""
+    """Writes the page; with `--check` it only reports whether the page differs."""
     path = ROOT / PAGE
     text = page()
     if path.exists() and path.read_text(encoding="utf-8") == text:
@@ -36,13 +36,16 @@ def main() -> int:
 def page() -> str:
     """The whole page."""
     lines = [TOP.read_text(encoding="utf-8").rstrip("\n")]
-    for name, command in commands(typer.main.get_command(app), "headgate"):
+    root = typer.main.get_command(app)
+    if isinstance(root, TyperGroup):
+        lines += ["", "## headgate", "", *overview(root)]
+    for name, command in commands(root, "headgate"):
         lines += ["", f"## {name}", "", *chapter(name, command)]
     return "\n".join(lines) + "\n"
 
 
 def commands(command: object, name: str) -> Iterator[tuple[str, TyperCommand]]:
-    """Every command that does something, with its full name, groups after the others."""
+    """Every command with its full name, those of groups after the others."""
     if isinstance(command, TyperCommand):
         yield name, command
     if not isinstance(command, TyperGroup):
@@ -61,6 +64,23 @@ def chapter(name: str, command: TyperCommand) -> Iterator[str]:
     yield ""
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         yield from _paragraph(paragraph)
+    yield from _table(context, command)
+
+
+def overview(root: TyperGroup) -> Iterator[str]:
+    """Usage and options of the program itself."""
+    context = typer.Context(root, info_name="headgate")
+    yield "```text"
+    yield "headgate [OPTIONS] COMMAND [ARGS]..."
+    yield "```"
+    yield ""
+    yield f"{root.help} Every command has `--help`, too."
+    yield ""
+    yield from _table(context, root)
+
+
+def _table(context: typer.Context, command: TyperCommand | TyperGroup) -> Iterator[str]:
+    """The options of a command, if it has any."""
     options = [one for one in command.params if isinstance(one, TyperOption) and one.help]
     if options:
         yield "| option | default | meaning |"
@@ -69,7 +89,7 @@ def chapter(name: str, command: TyperCommand) -> Iterator[str]:
 
 
 def _paragraph(text: str) -> Iterator[str]:
-    """A paragraph as Markdown; one that is marked to keep its lines is a block."""
+    """A paragraph as Markdown; one with the mark that keeps its lines becomes a code block."""
     if not text.startswith("\b"):
         yield text
         yield ""
@@ -91,7 +111,7 @@ def _option(context: typer.Context, option: TyperOption) -> str:
         default = option.opts[0] if default else None
     shown = "" if default is None else f"`{default}`"
     if option.envvar:
-        meaning += f" Else the variable `{option.envvar}`."
+        meaning += f" Without it: the variable `{option.envvar}`."
     names = record[0].replace("|", "\\|")
     return f"| `{names}` | {shown} | {meaning} |"
 

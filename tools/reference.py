@@ -21,7 +21,7 @@ EXAMPLES: Final = ROOT / "examples" / "sections"
 Node = dict[str, object]
 
 NAMED: Final = "NAME"
-"""What stands for the name of an object in headings."""
+"""The placeholder for an object's name in headings."""
 
 _NOUNS: Final = {
     "duration": 'duration: `"30s"`',
@@ -38,11 +38,11 @@ _NOUNS: Final = {
     "endpoint-address": "address",
     "path": "path",
 }
-"""What a format of the schema is called in the reference."""
+"""The reference's name for each format of the schema."""
 
 
 def main() -> int:
-    """Writes what is generated; with `--check` only says what differs."""
+    """Writes the generated files; with `--check` it only reports which ones differ."""
     pages = {
         "schema/config.schema.json": schema(),
         "docs/reference/config.md": config_page(json.loads(schema())),
@@ -70,14 +70,15 @@ def config_page(document: Node) -> str:
     lines = [
         "# The config",
         "",
-        "Written by `tools/reference.py` from the options themselves; as JSON Schema it is",
-        "`schema/config.schema.json` (`headgate schema`). Each section below ends with an example;",
-        "together they are the config `examples/sections/include.toml`.",
+        "`tools/reference.py` generates this page from the code. `schema/config.schema.json`",
+        "(`headgate schema`) is the same reference as JSON Schema. Each section below ends with an",
+        "example; `examples/sections/include.toml` includes all of them as one config.",
         "",
-        "Documents are TOML, YAML or JSON by suffix and say the same. Durations and sizes carry",
-        'their unit (`"250ms"`, `"64KiB"`); `"off"` switches a limit or timeout off where the',
-        "table says so. `${env:NAME}` in any text is an environment variable; a header's value may",
-        'be `{ file = "…" }`, the text of a file. Relative paths are relative to the document.',
+        "A document is TOML, YAML or JSON, by its suffix; the keys are the same in each.",
+        'Durations and sizes need a unit (`"250ms"`, `"64KiB"`); `"off"` disables a limit or',
+        "timeout where the table allows it. `${env:NAME}` in a text inserts an environment",
+        'variable. A header\'s value may be `{ file = "…" }`, which reads it from a file. Relative',
+        "paths are relative to the document.",
         "",
     ]
     properties = _table(document["properties"])
@@ -105,7 +106,7 @@ def _chapter(document: Node, key: str, at: Node) -> Iterator[str]:
 
 
 def _example(key: str) -> Iterator[str]:
-    """The section as the example config has it."""
+    """The section's part of the example config."""
     yield from ("", f"An example, from `examples/sections/{key}.toml`:", "", "```toml")
     yield (EXAMPLES / f"{key}.toml").read_text(encoding="utf-8").rstrip("\n")
     yield "```"
@@ -131,7 +132,7 @@ def _keys(document: Node, heading: str, table: Node) -> Iterator[str]:
 
 
 def _tables(document: Node, prop: Node) -> Iterator[tuple[str, Node]]:
-    """The tables that may stand at a key, each with the suffix of its heading."""
+    """The tables that are allowed at a key, each with the suffix of its heading."""
     choices = list(_alternatives(document, prop))
     several = any("items" in choice for choice in choices)
     for choice in choices:
@@ -147,7 +148,7 @@ def _tables(document: Node, prop: Node) -> Iterator[tuple[str, Node]]:
 
 
 def _is_chapter(document: Node, choice: Node) -> bool:
-    """Middlewares have a chapter of their own wherever they may stand."""
+    """Whether the table is a middleware, which has its own chapter."""
     return choice is _table(document["$defs"]).get("Middleware")
 
 
@@ -188,7 +189,7 @@ def _toml(value: object) -> str:
 
 
 def _meaning(document: Node, prop: Node) -> str:
-    """The key's description, or what is said of the table it holds."""
+    """The description of the key, or of the table that it holds."""
     about = _about(prop) or next(
         (_about(choice) for choice in _alternatives(document, prop) if _about(choice)), ""
     )
@@ -225,19 +226,21 @@ def _table(node: object) -> Node:
 _SAFE_VALUES: Final = """\
 ## How values are made safe
 
-- Variables describe the request as the client sent it, with its path made normal. An earlier
-  rewrite of the same chain does not change them.
-- **In header values**, controls (line ends and NUL among them) become spaces. A line whose value
-  has variables and comes out empty is not sent.
-- **In paths**, bytes that may not stand in a path are percent-encoded, `?` and `#` among them, so
-  a value never adds a query. The result is made normal again; one with new dot segments is
-  answered with 400.
-- **In hosts**, a result that is not a host gets 400.
-- **In bodies**, values stand as they are; nothing is escaped for HTML or JSON. Give such an
-  answer a `content-type` that is not sniffed, and prefer variables that clients cannot choose.
-- `rewrite.regex` has its own: in `with`, `$1`, `${1}` and `${name}` are groups of the pattern.
+- Variables describe the request as the client sent it, with a normalised path. An earlier rewrite
+  in the same chain does not change them.
+- **In header values**, control characters (line ends and NUL included) become spaces. A header line
+  is not sent if its value contains variables and the result is empty.
+- **In paths**, bytes that are not allowed in a path are percent-encoded, `?` and `#` included, so a
+  value never adds a query. The result is normalised again; if it has new dot segments, the request
+  is answered with 400.
+- **In hosts**, the request is answered with 400 if the result is not a host.
+- **In bodies**, values are inserted unchanged; nothing is escaped for HTML or JSON. Give such an
+  answer a `content-type` that browsers do not sniff, and prefer variables that clients cannot
+  choose.
+- `rewrite.regex` has variables of its own: in `with`, `$1`, `${1}` and `${name}` insert the groups
+  of the pattern.
 """
-"""What the core does with values (`hg-middleware`); prose, since no type says it."""
+"""How the core (`hg-middleware`) treats values; prose, because no type in the code holds it."""
 
 
 def variables_page() -> str:
@@ -245,8 +248,8 @@ def variables_page() -> str:
     lines = [
         "# Variables",
         "",
-        "In header values, rewritten paths and hosts, redirects and answers `${name}` stands for a",
-        "part of the request; `$$` is a dollar sign. An unknown name is an error.",
+        "In header values, rewritten paths and hosts, redirects and answers, `${name}` inserts a",
+        "part of the request; `$$` inserts a dollar sign. An unknown name is an error.",
         "",
         "| variable | value |",
         "|---|---|",
@@ -256,12 +259,12 @@ def variables_page() -> str:
 
 
 def environment_page() -> str:
-    """The variables that make a config where there is no file."""
+    """The variables that define the config when there is no file."""
     lines = [
         "# A config from the environment",
         "",
-        "Without a document these variables make the config: one listener, one upstream, one route",
-        "for every host.",
+        "Without a config file, these variables define the config: one listener, one upstream and",
+        "one route for every host.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",

@@ -24,14 +24,14 @@ ConfigOption = Annotated[
 def check(
     configs: Configs = None,
     engine: Annotated[
-        Engine | None, typer.Option(help="What is to serve it, in place of `node.engine`.")
+        Engine | None, typer.Option(help="The engine to check for, in place of `node.engine`.")
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """List every error of a config, and what its author probably did not mean.
+    """List every error in a config, and warn about probable mistakes.
 
-    Exit code 78 when it would be refused. Where the engine is nginx, the nginx of this host is
-    asked what it accepts. Without CONFIG the environment is checked.
+    The exit code is 78 if a node would refuse the config. If the engine is nginx, the nginx of
+    this host is asked what it accepts. Without CONFIG, the environment variables are checked.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def check(
 
 
 def _objections(engine: Engine | None) -> "Callable[[Loaded], tuple[Diagnostic, ...]]":
-    """What the engine refuses: the chosen one, else that of the config."""
+    """A function that lists what the chosen engine, or else the config's engine, refuses."""
 
     def found(loaded: "Loaded") -> "tuple[Diagnostic, ...]":
         chosen = engine or (loaded.node.engine if loaded.node is not None else Engine.NATIVE)
@@ -76,14 +76,16 @@ def explain(
         typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="A header of the request."),
     ] = None,
     client: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
-    listener: Annotated[str | None, typer.Option(help="The listener it comes in on.")] = None,
+    listener: Annotated[
+        str | None, typer.Option(help="The listener that gets the request.")
+    ] = None,
     state: StateDir = None,
     node: NodeName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show which route a request takes and why, and which routes nearly took it.
 
-    Asks a running node, or with --config the files.
+    The answer comes from a running node or, with --config, from files.
 
     \b
     Examples:
@@ -105,13 +107,13 @@ def explain(
 
 
 def test(
-    file: Annotated[Path, typer.Argument(help="Cases, in TOML, YAML or JSON.")],
+    file: Annotated[Path, typer.Argument(help="Test cases in TOML, YAML or JSON.")],
     config: ConfigOption = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Check that requests take the routes that a file of cases expects, for your own CI.
+    """Check that requests take the routes that a file of test cases expects, for your own CI.
 
-    The cases name their config, or --config does. Exit code 1 when one is not as expected.
+    The file names its config, or --config does. The exit code is 1 if a case fails.
 
     \b
     Example:
@@ -124,18 +126,18 @@ def test(
 
 def diff(
     old: Annotated[Path, typer.Argument(help="A config file or directory.")],
-    new: Annotated[Path, typer.Argument(help="Another one.")],
+    new: Annotated[Path, typer.Argument(help="Another config file or directory.")],
     requests: Annotated[
         Path | None,
-        typer.Option(help="An access log: which of its requests would go elsewhere?"),
+        typer.Option(help="An access log; show which of its requests would take another route."),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Scheme and host of log lines that have none."),
+        typer.Option(metavar="URL", help="Scheme and host for log lines that have none."),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show which objects differ between two configs, and which logged requests would move.
+    """Show which objects differ between two configs, and which logged requests change route.
 
     \b
     Example:

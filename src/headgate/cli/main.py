@@ -1,4 +1,4 @@
-"""The `headgate` command."""
+"""The `headgate` command: its options and subcommands."""
 
 import sys
 from typing import Annotated
@@ -49,7 +49,7 @@ def version(output: Output = Format.TEXT) -> None:
 
 
 def main() -> None:
-    """Runs the command line; exit codes 0 ok, 1 failed, 2 usage, 78 bad config."""
+    """Runs the command line. Exit codes: 0 success, 1 failure, 2 usage error, 78 bad config."""
     try:
         app()
     except calls.NoNodeError as error:

@@ -1,4 +1,4 @@
-"""The commands about a node: running one, and talking to one that runs."""
+"""The commands that run a node or talk to a running one."""
 
 import os
 import sys
@@ -14,33 +14,38 @@ def run(
     configs: Configs = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=128, envvar="HEADGATE_WORKERS", help="Worker threads."),
+        typer.Option(
+            min=1, max=128, envvar="HEADGATE_WORKERS", help="The number of worker threads."
+        ),
     ] = None,
     admin: Annotated[
         list[str] | None,
-        typer.Option(metavar="ADDRESS", help="Loopback address of the admin API; `off` for none."),
+        typer.Option(metavar="ADDRESS", help="The loopback address of the admin API, or `off`."),
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option(metavar="ADDRESS", help="One more address for metrics and health."),
+        typer.Option(metavar="ADDRESS", help="A further address that serves metrics and health."),
     ] = None,
     admin_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A name that requests to them may give as Host."),
+        typer.Option(
+            metavar="NAME", help="A name that requests to these addresses may have as Host."
+        ),
     ] = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")
     ] = None,
     watch: Annotated[bool, typer.Option(help="Reload when a file of the config changes.")] = True,
     engine: Annotated[
-        Engine | None, typer.Option(help="What serves, in place of `node.engine`.")
+        Engine | None, typer.Option(help="The engine to run, in place of `node.engine`.")
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
 ) -> None:
-    """Run a node: serve the config, reload it when it changes.
+    """Run a node: serve the config, and reload it when it changes.
 
-    Without CONFIG the environment is the config (PROXY_LISTEN_ADDR, PROXY_UPSTREAM_ADDRS, …).
+    Without CONFIG, environment variables are the config (PROXY_LISTEN_ADDR,
+    PROXY_UPSTREAM_ADDRS, …).
 
     \b
     Examples:
@@ -77,7 +82,7 @@ def run(
 
 
 def _loopback(addresses: list[str]) -> list[str]:
-    """The addresses as they are; others than loopback are refused as in the config."""
+    """The same addresses; an address that is not loopback is refused, as in the config."""
     from headgate.features import syntax
     from headgate.kernel.errors import Invalid
 
@@ -96,9 +101,10 @@ def _loopback(addresses: list[str]) -> list[str]:
 
 
 def reload(state: StateDir = None, node: NodeName = None, output: Output = Format.TEXT) -> None:
-    """Have a running node read its config again.
+    """Make a running node read its config again.
 
-    A config with any error is refused and changes nothing: exit code 78 and the list.
+    A config with errors is refused and changes nothing; the errors are listed, and the exit code
+    is 78.
 
     \b
     Example:
@@ -121,9 +127,9 @@ def reload(state: StateDir = None, node: NodeName = None, output: Output = Forma
 def drain(
     state: StateDir = None,
     node: NodeName = None,
-    wait: Annotated[bool, typer.Option(help="Return when the node has ended.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until the node has ended.")] = True,
 ) -> None:
-    """Let a running node finish what is in flight, then end.
+    """Make a running node stop accepting, finish the requests in flight, and end.
 
     \b
     Example:
@@ -137,7 +143,7 @@ def drain(
 
 
 def upgrade(state: StateDir = None, node: NodeName = None) -> None:
-    """Replace a node's processes by what is installed now, without losing a connection.
+    """Replace a node's processes with the installed version, without losing a connection.
 
     \b
     Example:
@@ -152,7 +158,7 @@ def upgrade(state: StateDir = None, node: NodeName = None) -> None:
 
 
 def status(state: StateDir = None, node: NodeName = None, output: Output = Format.TEXT) -> None:
-    """Show what a running node serves and how it is; exit code 1 when it is not ready.
+    """Show what a running node serves and its state; the exit code is 1 if it is not ready.
 
     \b
     Example:
@@ -169,11 +175,13 @@ def status(state: StateDir = None, node: NodeName = None, output: Output = Forma
 def top(
     state: StateDir = None,
     node: NodeName = None,
-    interval: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds between looks.")] = 1.0,
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=60, help="Seconds between two readings.")
+    ] = 1.0,
 ) -> None:
     """Watch a running node: requests, latency, connections, upstreams. Ctrl-C ends it.
 
-    Into a pipe or a file it prints one table and ends. NO_COLOR leaves the colours out.
+    If the output is a pipe or a file, it prints one table and ends. NO_COLOR turns colours off.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""How commands answer: text or JSON on standard output, complaints on standard error."""
+"""The output of commands: text or JSON on standard output, error messages on standard error."""
 
 import sys
 from collections.abc import Callable
@@ -17,19 +17,19 @@ BAD_CONFIG = 78
 
 
 class Format(StrEnum):
-    """What `--output` takes."""
+    """The values of `--output`."""
 
     TEXT = "text"
     JSON = "json"
 
 
 Output = Annotated[
-    Format, typer.Option("--output", "-o", help="How to print the answer.", case_sensitive=False)
+    Format, typer.Option("--output", "-o", help="The format of the output.", case_sensitive=False)
 ]
 
 
 def show(value: T, output: Format, text: Callable[[T], str]) -> None:
-    """Prints a value as JSON, or as the text that `text` makes of it."""
+    """Prints a value as JSON, or as text with the function `text`."""
     if output is Format.JSON:
         sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
     else:
@@ -37,6 +37,6 @@ def show(value: T, output: Format, text: Callable[[T], str]) -> None:
 
 
 def complain(message: str, code: int = FAILED) -> typer.Exit:
-    """Prints a complaint; raise what it returns to leave with `code`."""
+    """Prints an error message; raise the result to exit with `code`."""
     sys.stderr.write(f"headgate: {message}\n")
     return typer.Exit(code)

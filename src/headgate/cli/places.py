@@ -1,4 +1,4 @@
-"""Options that several commands share: which config, which engine, which node."""
+"""Options that several commands share: config, engine and node."""
 
 import os
 from enum import StrEnum
@@ -11,7 +11,7 @@ from headgate.supervisor.statedir import StateDirError, resolve
 
 
 class Engine(StrEnum):
-    """The engines there are."""
+    """The engines."""
 
     NATIVE = "native"
     NGINX = "nginx"
@@ -36,14 +36,14 @@ NodeName = Annotated[
     typer.Option(
         "--node",
         envvar="HEADGATE_NODE",
-        help="The node's name, where several run on one host. [default: default]",
+        help="The node's name, if several run on one host. [default: default]",
         metavar="NAME",
     ),
 ]
 
 
 def state_dir(explicit: str | None, node: str | None) -> Path:
-    """The state directory that is meant; a usage error for an impossible node name."""
+    """The state directory of the options; an invalid node name is a usage error."""
     try:
         return Path(resolve(explicit, node, os.environ, os.geteuid()))
     except StateDirError as error:

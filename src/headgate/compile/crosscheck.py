@@ -1,4 +1,4 @@
-"""What only several objects together can get wrong: names, addresses, raw paths."""
+"""Checks that need several objects: references, addresses, raw paths."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -10,11 +10,11 @@ from headgate.kernel.nearest import nearest
 from headgate.model.config import SECTION_OF, SECTIONS
 from headgate.model.problems import Problem
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.objects import Host, Listener, Route
+from headgate.plan.objects import Host, Route
 from headgate.plan.plan import PlanEntry
 
 Names = Mapping[Kind, Collection[str]]
-"""The names that are defined, whether or not their definitions are right."""
+"""The names that are defined, whether or not their definitions have errors."""
 
 
 def dangling(unit: Unit, key: str, names: Names) -> list[tuple[Ref, Problem]]:
@@ -31,38 +31,37 @@ def dangling(unit: Unit, key: str, names: Names) -> list[tuple[Ref, Problem]]:
 def _unknown(path: tuple[str | int, ...], kind: Kind, name: str, known: Iterable[str]) -> Problem:
     section = SECTIONS[SECTION_OF[kind]]
     if not name:
-        return Problem(path, "the name is empty", f"write which {section.noun} is meant")
+        return Problem(path, "the name is empty", f"write the name of a {section.noun}")
     near = nearest(name, known)
     defined = f"define [{dotted((section.key, name))}]"
     allowed = f'write "{near}", or {defined}' if near else defined
     return Problem(path, f'there is no {section.noun} "{name}"', allowed)
 
 
-def taken_twice(listeners: Iterable[PlanEntry], others: Mapping[str, str]) -> list[Problem]:
-    """Addresses that two listeners want, or a listener and something else of the node's.
+def taken_twice(
+    listeners: Iterable[tuple[str, Iterable[tuple[int, str]]]], others: Mapping[str, str]
+) -> list[Problem]:
+    """Addresses that two listeners use, or a listener and another part of the node.
 
-    `others` are the node's own addresses and what they are for.
+    `listeners` are names with addresses and their indexes; `others` maps each of the node's own
+    addresses to the key that sets it.
     """
     out: list[Problem] = []
     taken: dict[str, str] = dict(others)
-    for listener in listeners:
-        value, name = listener.value, listener.key.name
-        if not isinstance(value, Listener):
-            continue
-        for index, address in enumerate(value.addresses):
+    for name, addresses in listeners:
+        for index, address in addresses:
             by = taken.setdefault(address, f'listener "{name}"')
             if by != f'listener "{name}"':
                 path = ("listeners", name, "address", index)
-                out.append(
-                    Problem(path, f'"{address}" is taken by {by}', "write an address of its own")
-                )
+                what = f'{by} already has the address "{address}"'
+                out.append(Problem(path, what, "write another address or port"))
     return out
 
 
 def raw_and_rewritten(
     routes: Iterable[PlanEntry], objects: Mapping[ObjectKey, PlanEntry]
 ) -> list[Problem]:
-    """Routes that forward the path as it came although a middleware rewrites it."""
+    """Routes that forward the raw path although a middleware rewrites the path."""
     out: list[Problem] = []
     for entry in routes:
         route = entry.value

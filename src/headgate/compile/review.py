@@ -1,4 +1,4 @@
-"""Everything that is wrong with a config, as diagnostics in the order of the text."""
+"""Collects all errors of a config as diagnostics, in the order of the text."""
 
 from collections.abc import Iterable, Mapping
 
@@ -19,7 +19,7 @@ Stray = Mapping[EntryKey, list[tuple[Source, Problem]]]
 
 
 class Review:
-    """Looks at what changed, and again at what was wrong before."""
+    """Checks the entries that changed and those that had errors before."""
 
     def __init__(self) -> None:
         self._dangling: dict[EntryKey, list[tuple[Ref, Problem]]] = {}
@@ -30,8 +30,8 @@ class Review:
     ) -> tuple[Diagnostic, ...]:
         """Every diagnostic, ordered by file, line and column.
 
-        References between objects are not judged while a document cannot be read at all: what
-        they name may stand in it.
+        References between objects are not checked while a document cannot be read at all: it may
+        define the objects that they name.
         """
         self._look(table)
         found = [p for unit in table.troubled.values() for p in unit.problems]
@@ -41,7 +41,7 @@ class Review:
             known = _meant(stray)
             refs = (pair for pairs in self._dangling.values() for pair in pairs)
             found += [p for ref, p in refs if not _is_meant(known, ref)]
-        found += taken_twice(table.entries("listener"), _own_addresses(node))
+        found += taken_twice(table.addresses(), _own_addresses(node))
         raw = (u.plan for key in self._raw if (u := table.units.get(key)) and u.plan)
         found += raw_and_rewritten(raw, table.view())
         if is_whole:
@@ -55,7 +55,7 @@ class Review:
         return tuple(sorted(out))
 
     def _look(self, table: UnitTable) -> None:
-        """Checks the references of what changed; of everything when a name came or went."""
+        """Checks the references of changed entries; of all entries if a name came or went."""
         if table.names_changed:
             self._dangling.clear()
         get, names, wrong, raw = table.units.get, table.names, self._dangling, self._raw
@@ -95,9 +95,9 @@ def _located(sources: Sources, table: UnitTable, found: Iterable[Problem]) -> It
 
 
 def _meant(stray: Stray) -> dict[Kind, set[str]]:
-    """Names of objects that stand below a misspelled section, "" for a section of another type.
+    """Names of objects below a misspelled section; "" stands for a section of the wrong type.
 
-    What refers to them is not to blame.
+    An entry that refers to them is not at fault.
     """
     out: dict[Kind, set[str]] = {}
     for section, name in stray:
@@ -113,7 +113,7 @@ def _is_meant(known: Mapping[Kind, set[str]], ref: Ref) -> bool:
 
 
 def _unserved(sources: Sources, table: UnitTable) -> list[Diagnostic]:
-    """One error for all routes that attach to the default listeners where there is none."""
+    """One error for all routes of the default listeners if there is no default listener."""
     if table.names["listener"]:
         allowed = "write `listeners` here, or `default = true` on a listener"
     else:

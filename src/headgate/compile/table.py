@@ -1,4 +1,4 @@
-"""The units of a config, by their place in the text and by name."""
+"""The units of a config, by their entry in the text and by name."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,40 +6,42 @@ from headgate.compile.sources import Changed, EntryKey
 from headgate.compile.unit import Unit
 from headgate.kernel.ids import BlobId, ObjectName
 from headgate.plan.kinds import KINDS, Kind, ObjectKey
+from headgate.plan.objects import Listener
 from headgate.plan.plan import PlanEntry
 
 
 class UnitTable:
-    """Every unit, and the indexes that make one edit cheap."""
+    """All units, with the indexes that make a single edit cheap."""
 
     def __init__(self) -> None:
         self.units: dict[EntryKey, Unit] = {}
         self.names: dict[Kind, dict[str, EntryKey]] = {kind: {} for kind in KINDS}
-        """Every defined name, right or wrong, and the entry that defines it."""
+        """Every defined name, with or without errors, and the entry that defines it."""
         self.reading: dict[EntryKey, Unit] = {}
         """Units that refer to files."""
         self.secretive: dict[EntryKey, Unit] = {}
         """Units that hold secrets."""
         self.troubled: dict[EntryKey, Unit] = {}
-        """Units something is wrong with."""
+        """Units with problems."""
         self.renamed: dict[EntryKey, Unit] = {}
-        """Units whose canonical name is not the key in the text (`Api.Example`)."""
+        """Units whose canonical name differs from the key in the text (`Api.Example`)."""
         self.touched: Changed = {}
-        """Entries put or dropped since the last `settle`."""
+        """Entries that were put or dropped since the last `settle`."""
         self.names_changed = False
-        """Whether a name came or went since the last `settle`."""
+        """Whether a name was added or removed since the last `settle`."""
         self._entries: dict[ObjectKey, PlanEntry] = {}
         self._changes: dict[ObjectKey, PlanEntry | None] = {}
 
     def settle(self) -> None:
-        """Forgets what changed: it was looked at."""
+        """Forgets the changes after they were checked."""
         self.touched = {}
         self.names_changed = False
 
     def put_all(self, keys: Sequence[EntryKey], units: Sequence[Unit]) -> None:
-        """The same as `put` for each; for sound units of one section with the names of their keys.
+        """Does `put` for each of many units; they are free of problems and of one section, and
+        each has the name of its key.
 
-        Quick unless something was wrong or special about what was there.
+        This is fast unless an entry that it replaces had problems or was special.
         """
         marked = self._marked()
         if self.renamed or (marked and not marked.isdisjoint(keys)):
@@ -57,7 +59,7 @@ class UnitTable:
         self._changes.update(plans)
 
     def put(self, key: EntryKey, unit: Unit) -> None:
-        """Takes a unit in place of what was there."""
+        """Adds a unit, in place of an earlier one with the same key."""
         before = self.units.get(key)
         if before is not None:
             self._unmark(key)
@@ -103,7 +105,7 @@ class UnitTable:
             self._restore(unit)
 
     def _restore(self, gone: Unit) -> None:
-        """Another entry of the same canonical name takes the place of the one that went."""
+        """Puts another entry of the same canonical name in the place of a removed one."""
         same = [(gone.section.key, gone.name)]
         same += [k for k, u in self.renamed.items() if u.name == gone.name]
         for key in same:
@@ -123,7 +125,7 @@ class UnitTable:
             self._entries.pop(key, None)
 
     def twins(self) -> list[tuple[EntryKey, EntryKey]]:
-        """Entries written differently that mean one name: (the other, the one that holds it)."""
+        """Entries with different keys and one canonical name: (the other, the one that has it)."""
         out: list[tuple[EntryKey, EntryKey]] = []
         for key, unit in self.renamed.items():
             holder = self.names[unit.section.kind][unit.name]
@@ -135,17 +137,30 @@ class UnitTable:
         return out
 
     def take_changes(self) -> dict[ObjectKey, PlanEntry | None]:
-        """The plan objects put and deleted since the last time this was asked."""
+        """The plan objects that were put or deleted since the last call."""
         changes, self._changes = self._changes, {}
         return changes
 
     def entries(self, kind: Kind) -> list[PlanEntry]:
-        """The plan objects of a kind, by name; costs a look at each name of the kind."""
+        """The plan objects of a kind, sorted by name; the cost grows with their number."""
         units = (self.units[key] for _, key in sorted(self.names[kind].items()))
         return [unit.plan for unit in units if unit.plan is not None]
 
+    def addresses(self) -> list[tuple[str, tuple[tuple[int, str], ...]]]:
+        """The listeners by name, each with its addresses and their indexes in the text.
+
+        A listener with a mistake has those of its addresses that are valid.
+        """
+        found = []
+        for name, key in sorted(self.names["listener"].items()):
+            unit = self.units[key]
+            value = unit.plan.value if unit.plan is not None else None
+            own = tuple(enumerate(value.addresses)) if isinstance(value, Listener) else ()
+            found.append((name, own or unit.addresses))
+        return found
+
     def view(self) -> Mapping[ObjectKey, PlanEntry]:
-        """Every plan object but the settings; changes with the table."""
+        """Every plan object except the settings; it changes with the table."""
         return self._entries
 
     def blobs(self) -> dict[BlobId, bytes]:
@@ -153,11 +168,11 @@ class UnitTable:
         return {name: b for unit in self.reading.values() for name, b in unit.blobs.items()}
 
     def secrets(self) -> frozenset[str]:
-        """Every text that must not be shown."""
+        """All texts that must not be shown."""
         return frozenset(text for unit in self.secretive.values() for text in unit.secrets)
 
     def written(self) -> dict[EntryKey, str]:
-        """The key in the text of each object whose canonical name is another."""
+        """The key in the text of each object whose canonical name differs from it."""
         return {(unit.section.key, unit.name): key[1] for key, unit in self.renamed.items()}
 
     def default_listeners(self) -> tuple[str, ...]:
@@ -166,5 +181,5 @@ class UnitTable:
         return tuple(sorted(n for n, key in keys.items() if self.units[key].is_default_listener))
 
     def taking_defaults(self) -> Changed:
-        """The routes that attach to the default listeners."""
+        """The routes of the default listeners."""
         return {key: None for key, unit in self.units.items() if unit.takes_default_listeners}

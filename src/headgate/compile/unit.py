@@ -1,4 +1,4 @@
-"""One entry of the config on its own: validated, compiled, encoded."""
+"""Validates, compiles and encodes one entry of the config on its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
@@ -13,7 +13,7 @@ from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.compile.routes import route
 from headgate.compile.sources import Source
-from headgate.compile.written import written_refs
+from headgate.compile.written import written_addresses, written_refs
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import BlobId
@@ -33,7 +33,7 @@ from headgate.plan.plan import PlanEntry, entry
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
-    """What one entry came to. `plan` is None when something is wrong with it."""
+    """The result for one entry. `plan` is None if the entry has an error."""
 
     section: Section
     name: str
@@ -41,25 +41,27 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     refs: tuple[Ref, ...] = ()
     problems: tuple[Problem, ...] = ()
     seen: Mapping[PurePath, BlobId | None] = MappingProxyType({})
-    """Files it refers to, as they were."""
+    """The files that it refers to, with the content that was read."""
     blobs: Mapping[BlobId, bytes] = MappingProxyType({})
     secrets: tuple[str, ...] = ()
     """Texts of its plan object that must not be shown."""
     is_default_listener: bool = False
     takes_default_listeners: bool = False
     forwards_raw_path: bool = False
+    addresses: tuple[tuple[int, str], ...] = ()
+    """The valid addresses of a listener with an error, with their indexes in the text."""
 
 
 class Context(msgspec.Struct, frozen=True, gc=False):
-    """What a unit may depend on besides its own text.
+    """Everything that a unit may depend on besides its own text.
 
-    Serves one unit after the other until one of them has read a file or hidden a text.
+    One context serves several units, until one of them reads a file or hides a text.
     """
 
     source: Source
     reads: Reads
     env: Mapping[str, str] | None
-    """None when the document has no reference to the environment."""
+    """None if the document has no reference to the environment."""
     default_listeners: Sequence[str]
 
 
@@ -74,7 +76,7 @@ _COMPILE: Final[dict[type[object], Callable[..., Resolved]]] = {
 
 
 def unit(section: Section, key: str, value: object, context: Context) -> Unit:
-    """Validates and compiles the value of one entry; every problem of it at once."""
+    """Validates and compiles the value of one entry, and collects all its problems."""
     base: ConfigPath = (section.key, key)
     found: tuple[Problem, ...] = ()
     try:
@@ -103,20 +105,21 @@ def unit(section: Section, key: str, value: object, context: Context) -> Unit:
 def _wrong(
     section: Section, name: str, value: object, context: Context, found: tuple[Problem, ...]
 ) -> Unit:
-    """What is known of an entry with a mistake: others may refer to it, and it to others."""
+    """The unit of an entry with a mistake: others may refer to it, and it may refer to others."""
     return Unit(
         section,
         name,
         refs=written_refs(section.kind, value),
         problems=found,
         seen=context.reads.seen,
+        addresses=written_addresses(section.kind, value),
         is_default_listener=_may_be_default(section, value),
         takes_default_listeners=section.kind == "route" and _takes_defaults(value),
     )
 
 
 def _may_be_default(section: Section, value: object) -> bool:
-    """Whether a listener with a mistake may be meant as default: its routes are not to blame."""
+    """Whether a listener with a mistake may be a default one; its routes are then not at fault."""
     if section.kind != "listener":
         return False
     if not isinstance(value, dict):
@@ -127,7 +130,7 @@ def _may_be_default(section: Section, value: object) -> bool:
 
 
 def _takes_defaults(value: object) -> bool:
-    """Whether a route with a mistake names no listeners of its own."""
+    """Whether a route with a mistake uses the default listeners."""
     if not isinstance(value, dict):
         return False
     return not any(nearest(str(key), ("listeners",)) is not None for key in value)

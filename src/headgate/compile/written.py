@@ -1,10 +1,15 @@
-"""References of an object whose definition is wrong, read off its text: a wrong timeout must not
-hide that the upstream does not exist either."""
+"""What an object with a mistake still says about others: the names it refers to, its addresses.
+
+A wrong timeout must not hide that the upstream does not exist either, or that another listener has
+the same address.
+"""
 
 from collections.abc import Iterator
 
 from headgate.compile.resolved import Ref
+from headgate.features import syntax
 from headgate.kernel.diagnostics import ConfigPath
+from headgate.kernel.errors import Invalid
 from headgate.model.tls import BUILT_IN_POLICY
 from headgate.plan.kinds import Kind
 
@@ -26,17 +31,30 @@ _PATHS: dict[Kind, tuple[tuple[Kind, ConfigPath], ...]] = {
     ),
     "upstream": (("certificate", ("tls", "client_certificate")),),
 }
-"""Where each kind refers to others; `*` stands for every index."""
+"""The places where each kind refers to others; `*` stands for every index."""
 
 
 def written_refs(kind: Kind, value: object) -> tuple[Ref, ...]:
-    """Every name at a place where a name belongs; whatever else stands there is passed over."""
+    """Every name at a place where a name belongs; values of other types are skipped."""
     return tuple(
         Ref(target, name, at)
         for target, path in _PATHS.get(kind, ())
         for name, at in _names(value, path, ())
         if not (target == "tls_policy" and name == BUILT_IN_POLICY)
     )
+
+
+def written_addresses(kind: Kind, value: object) -> tuple[tuple[int, str], ...]:
+    """The valid addresses of a listener with their indexes in the list; none for other kinds."""
+    if kind != "listener":
+        return ()
+    found = {}
+    for text, at in _names(value, ("address",), ()):
+        try:
+            found[int(at[1]) if len(at) > 1 else 0] = syntax.listen_address(text)
+        except Invalid:
+            continue
+    return tuple(found.items())
 
 
 def _names(value: object, path: ConfigPath, at: ConfigPath) -> Iterator[tuple[str, ConfigPath]]:

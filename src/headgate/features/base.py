@@ -127,7 +127,7 @@ class MiddlewareOptions(Checked, ABC):
     key: ClassVar[str]
     """The word in the config, the plan and the metrics."""
     summary: ClassVar[str]
-    """One line for the reference."""
+    """A sentence for the reference page."""
 
     @abstractmethod
     def to_plan(self) -> PlanNode:

@@ -1,4 +1,7 @@
-"""Texts with variables: `${client_ip}`, and `$$` for a dollar sign; as hg-middleware reads them."""
+"""Texts with variables such as `${client_ip}`, where `$$` is a dollar sign.
+
+hg-middleware reads them by the same rules.
+"""
 
 import re
 from collections.abc import Iterator
@@ -12,29 +15,29 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed, nearest
 
 VARIABLES: Final[dict[str, str]] = {
-    "client_ip": "The client's address, after trusted peers' headers were read; IPv6 without "
+    "client_ip": "The client's address, taken from the headers of trusted peers; IPv6 without "
     "brackets.",
-    "client_subject": "Subject of the client's verified certificate, as RFC 4514 writes it; empty "
-    "when it gave none.",
-    "client_fingerprint": "sha256 of that certificate, in lower-case hex; empty when it gave none.",
+    "client_subject": "The subject of the client's verified certificate, as RFC 4514 writes it; "
+    "empty without one.",
+    "client_fingerprint": "The SHA-256 of that certificate in lower-case hex; empty without one.",
     "request_id": "The id of this request, as in the access log.",
     "method": "The request's method.",
-    "scheme": "`http` or `https`: how the client reached the listener.",
+    "scheme": "`http` or `https`, depending on the connection of the client.",
     "protocol": "`HTTP/1.0` or `HTTP/1.1`.",
-    "host": "The request's host, lower case, without port; IPv6 in brackets.",
-    "port": "The port the client named with the host, or else the scheme's own (80, 443).",
+    "host": "The request's host in lower case without port; IPv6 in brackets.",
+    "port": "The port in the request's host, or else the default of the scheme (80, 443).",
     "path": "The normalised path, before any rewrite.",
-    "query": "What follows the first `?`, without it; empty when there is none.",
-    "target": "Path and query together, with `?` only when there is a query.",
-    "listener": "Name of the listener.",
-    "route": "Name of the route.",
-    "upstream": "Name of the upstream; empty where none is chosen.",
-    "endpoint": "Address of the endpoint; empty where none is chosen yet (`rewrite`, `redirect`, "
+    "query": "The part after the first `?`; empty if there is none.",
+    "target": "The path and, if there is one, `?` and the query.",
+    "listener": "The name of the listener.",
+    "route": "The name of the route.",
+    "upstream": "The name of the upstream; empty if none is chosen.",
+    "endpoint": "The address of the endpoint; empty if none is chosen yet (`rewrite`, `redirect`, "
     "`respond`).",
-    "header:NAME": "The request's header of that name as the client sent it, if the listener takes "
-    "it (client-headers.md); several lines joined by `, `; empty when there is none.",
+    "header:NAME": "The request header of that name as the client sent it, if the listener accepts "
+    "it (client-headers.md); several lines are joined by `, `; empty if there is none.",
 }
-"""The variables of templates and what each stands for."""
+"""The variables of templates, and the value of each."""
 
 DOLLAR_ALLOWED: Final = "write a variable as `${name}`, a dollar sign as `$$`"
 PATH_TEXT_ALLOWED: Final = 'write a path such as "/new${path}", without query'
@@ -51,20 +54,20 @@ class Piece(NamedTuple):
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """The pieces of a text with dollar signs; raises `Invalid` where one stands alone."""
+    """The pieces of a text with dollar signs; raises `Invalid` for a dollar sign without a name."""
     at = 0
     while at < len(text):
         found = _PIECE.match(text, at)
         if found is None:
             if text.startswith("${", at):
                 raise Invalid(f"`{text[at : at + 20]}` has no closing brace", DOLLAR_ALLOWED)
-            raise Invalid("a dollar sign stands alone", DOLLAR_ALLOWED)
+            raise Invalid("a dollar sign has no variable name after it", DOLLAR_ALLOWED)
         at = found.end()
         yield Piece(str(found.lastgroup), found[found.lastgroup or 0])
 
 
 def template(text: str) -> str:
-    """A template as it is; raises `Invalid` for a variable there is not."""
+    """The template itself; raises `Invalid` for an unknown variable."""
     if "$" in text:
         for kind, name in pieces(text):
             if kind == "name":
@@ -88,7 +91,7 @@ def _variable(name: str) -> None:
 
 
 def _literal(text: str) -> str | None:
-    """What the template is for every request, if it has no variable."""
+    """The value for every request, if the template has no variable."""
     if "$" not in text:
         return text
     if any(piece.kind == "name" for piece in pieces(text)):
@@ -97,12 +100,12 @@ def _literal(text: str) -> str | None:
 
 
 def escaped(text: str) -> str:
-    """Text of which nothing is a variable, as a template."""
+    """A template that stands for the literal text."""
     return text.replace("$", "$$")
 
 
 def header_value(text: str) -> str:
-    """A template of one line without controls (RFC 9110 §5.5)."""
+    """A template of one line without control characters (RFC 9110 §5.5)."""
     if any(c < " " and c != "\t" for c in text) or "\x7f" in text:
         raise Invalid("the value has control characters", "write one line of visible text")
     return template(text)

@@ -39,13 +39,13 @@ True_ = Annotated[bool, PlainValidator(_only_true), WithJsonSchema({"const": Tru
 class ValueCondition(OneOf):
     """A condition on a header's or a query parameter's value."""
 
-    exact: str | None = Field(default=None, description="The value is this.")
-    prefix: str | None = Field(default=None, description="The value begins with this.")
+    exact: str | None = Field(default=None, description="The value is equal to this text.")
+    prefix: str | None = Field(default=None, description="The value begins with this text.")
     regex: Pattern | None = Field(
-        default=None, description="The whole value matches this expression."
+        default=None, description="The expression matches the whole value."
     )
-    present: True_ | None = Field(default=None, description="It is there, with whatever value.")
-    absent: True_ | None = Field(default=None, description="It is not there.")
+    present: True_ | None = Field(default=None, description="The request has it, with any value.")
+    absent: True_ | None = Field(default=None, description="The request does not have it.")
 
     def to_plan(self) -> ValueMatch:
         """The condition's plan node."""
@@ -146,12 +146,16 @@ class HeaderEdits(Options):
     """What becomes of headers; in the order remove, set, add."""
 
     set: HeaderMap = Field(
-        default_factory=dict, description="Replaced, or made if absent; values may hold variables."
+        default_factory=dict,
+        description="Headers to set; an existing header is replaced. Values may contain variables.",
     )
     add: HeaderMap = Field(
-        default_factory=dict, description="Added beside what is there; values may hold variables."
+        default_factory=dict,
+        description="Headers to add; an existing header stays. Values may contain variables.",
     )
-    remove: list[EditedName] = Field(default_factory=list, description="Removed.")
+    remove: list[EditedName] = Field(
+        default_factory=list, description="Names of headers to remove."
+    )
 
     def edits(self) -> HeaderEditsNode:
         """The edits' plan node."""

@@ -48,26 +48,33 @@ class Config(Options):
 
     include: list[str] = Field(
         default_factory=list,
-        description="Further documents, relative to this one; `*` and `?` stand for any name in "
-        "the last part.",
+        description="Further documents, relative to this one; in the last part of a path `*` "
+        "and `?` match any characters.",
     )
     node: Node = Field(default=Node(), description="Settings of the whole node.")
     listeners: dict[str, Listener] = Field(
-        default_factory=dict, description="Addresses we accept on."
+        default_factory=dict, description="Addresses on which the node accepts connections."
     )
     hosts: dict[str, Host] = Field(
-        default_factory=dict, description="Virtual hosts: what their routes inherit."
+        default_factory=dict,
+        description="Virtual hosts, with the settings that their routes inherit.",
     )
-    routes: dict[str, Route] = Field(default_factory=dict, description="HTTP routes.")
+    routes: dict[str, Route] = Field(
+        default_factory=dict, description="Which requests are matched, and where they go."
+    )
     middlewares: dict[str, MiddlewareTable] = Field(
-        default_factory=dict, description="Middlewares, to be named."
+        default_factory=dict, description="Named middlewares, for use in hosts and routes."
     )
-    upstreams: dict[str, Upstream] = Field(default_factory=dict, description="Pools of endpoints.")
-    certificates: dict[str, Certificate] = Field(default_factory=dict, description="Key pairs.")
+    upstreams: dict[str, Upstream] = Field(
+        default_factory=dict, description="Named pools of endpoints."
+    )
+    certificates: dict[str, Certificate] = Field(
+        default_factory=dict, description="Certificates with their private keys."
+    )
     tls_policies: dict[str, TlsPolicy] = Field(
         default_factory=dict,
-        description="TLS versions, ciphers and client authentication; `default` is the built-in "
-        "one and cannot be written.",
+        description="TLS versions, ciphers and client authentication; `default` is built in and"
+        " cannot be redefined.",
     )
 
 

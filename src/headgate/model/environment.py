@@ -30,14 +30,14 @@ DEFAULTS: Final[Mapping[str, str]] = {
 MEANINGS: Final[Mapping[str, str]] = {
     LISTEN: "IP address and port to listen on.",
     UPSTREAMS: "The servers, separated by commas; all `http://` or all `https://`.",
-    METRICS: "Where metrics and health are served.",
-    REQUEST_TIMEOUT: "Milliseconds for a whole request; 0 = off.",
+    METRICS: "IP address and port that serve metrics and health.",
+    REQUEST_TIMEOUT: "How long a request may take, in milliseconds; 0 = off.",
 }
 """What each variable means."""
 
 
 def document_text(env: Mapping[str, str]) -> tuple[bytes, tuple[Problem, ...]]:
-    """A config document in JSON, and the variables that mean nothing.
+    """A config document in JSON, and the variables whose values are invalid.
 
     One listener, one upstream, one route for every host. The metrics address is one of the admin
     API's if it is loopback.

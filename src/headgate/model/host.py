@@ -17,12 +17,15 @@ class Host(Options):
         default_factory=list,
         description="The certificate for this name, or several (one ECDSA, one RSA).",
     )
-    tls_policy: str | None = Field(default=None, description="TLS policy; absent = the listener's.")
+    tls_policy: str | None = Field(
+        default=None, description="The TLS policy; absent = that of the listener."
+    )
     allow_plain: Flag = Field(
         default=False,
-        description="Whether routes may serve it on plain listeners although its TLS policy "
-        "demands client certificates; such routes are refused otherwise.",
+        description="Whether routes may serve the host on plain listeners although its TLS "
+        "policy requires client certificates. Such routes are refused by default.",
     )
     middlewares: list[MiddlewareRef] = Field(
-        default_factory=list, description="Run before the route's own; names or inline."
+        default_factory=list,
+        description="Middlewares by name or inline; they run before those of the route.",
     )

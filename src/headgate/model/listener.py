@@ -25,23 +25,23 @@ class ListenerTls(Options):
 
     mode: Literal["terminate"] = Field(
         default="terminate",
-        description="`terminate`: TLS ends here; the only mode of this version.",
+        description="`terminate` ends TLS at the listener; this version has no other mode.",
     )
     policy: str | None = Field(
         default=None,
-        description="The TLS policy where a host names none; absent = the built-in one.",
+        description="The TLS policy for hosts that do not name one; absent = the built-in policy.",
     )
     default_certificate: str | None = Field(
         default=None, description="The certificate for clients without SNI."
     )
     unknown_sni: Literal["reject", "default"] = Field(
         default="reject",
-        description="What a client gets that asks for an unknown name: the alert "
-        "`unrecognized_name`, or the default certificate.",
+        description="The reaction to an unknown name in SNI: `reject` sends the alert "
+        "`unrecognized_name`, `default` serves the default certificate.",
     )
     strict_sni: Flag = Field(
         default=False,
-        description="Demand that the connection's certificate covers the request's host.",
+        description="Require that the connection's certificate covers the request's host.",
     )
 
 
@@ -50,11 +50,13 @@ class ClientIp(Options):
 
     trusted: list[Cidr] = Field(
         default_factory=list,
-        description="Peers whose headers about the client are believed; networks. From any other "
-        "peer such headers are removed (docs/reference/client-headers.md).",
+        description="Networks of the peers whose headers about the client are trusted. Such "
+        "headers from any other peer are removed "
+        "(docs/reference/client-headers.md).",
     )
     header: Literal["x-forwarded-for", "forwarded", "x-real-ip"] = Field(
-        default="x-forwarded-for", description="The header they set."
+        default="x-forwarded-for",
+        description="The header in which trusted peers send the client's address.",
     )
 
 
@@ -62,15 +64,15 @@ class ListenerLimits(Options):
     """What clients of a listener may take."""
 
     connections: CountOrOff = Field(
-        default=0, description="Client connections open at once on this listener."
+        default=0, description="The most client connections open at once on this listener."
     )
-    head: SizeText = Field(default=ByteSize(32 << 10), description="Bytes of one request head.")
+    head: SizeText = Field(default=ByteSize(32 << 10), description="The largest request head.")
     headers: Annotated[int, Strict(), Field(ge=1, le=256), FROM_ENV] = Field(
-        default=100, description="Header lines of one request."
+        default=100, description="The most header lines in one request."
     )
-    body: SizeOrOff = Field(default=ByteSize(0), description="Bytes of one request body.")
+    body: SizeOrOff = Field(default=ByteSize(0), description="The largest request body.")
     requests_per_connection: CountOrOff = Field(
-        default=0, description="Requests on one connection before it is closed."
+        default=0, description="After this many requests a connection is closed."
     )
 
 
@@ -78,11 +80,14 @@ class ListenerTimeouts(Options):
     """How long clients of a listener may take."""
 
     head: DurationText = Field(
-        default=Duration(10_000), description="Time for a whole request head, from its first byte."
+        default=Duration(10_000), description="From the first byte of a request head to its last."
     )
-    idle: DurationText = Field(default=Duration(60_000), description="Idle time between requests.")
+    idle: DurationText = Field(
+        default=Duration(60_000),
+        description="How long a connection may stay idle between requests.",
+    )
     handshake: DurationText = Field(
-        default=Duration(10_000), description="Time for the TLS handshake."
+        default=Duration(10_000), description="How long the TLS handshake may take."
     )
 
 
@@ -93,27 +98,30 @@ class Listener(Options):
         description='One IP address and port, or several: `"127.0.0.1:8000"`, `"[::]:443"`.'
     )
     protocol: Literal["http"] = Field(
-        default="http", description="What is spoken; `http` is the only protocol of this version."
+        default="http", description="The protocol of the clients; this version knows `http` only."
     )
     default: Flag = Field(
-        default=False, description="Whether routes without `listeners` attach to this listener."
+        default=False, description="Whether routes without `listeners` belong to this listener."
     )
-    tls: ListenerTls | None = Field(default=None, description="TLS; absent = plain.")
+    tls: ListenerTls | None = Field(default=None, description="TLS settings; absent = plain HTTP.")
     client_ip: ClientIp = Field(
-        default=ClientIp(), description="How the client's address is found."
+        default=ClientIp(), description="How the client's address is determined."
     )
     underscores_in_headers: Flag = Field(
         default=False,
-        description="Take request headers whose name has a `_`. They are dropped otherwise, since "
-        "many backends read `X_User` as `X-User`.",
+        description="Accept request headers with `_` in the name. By default they are dropped, "
+        "because many backends read `X_User` as `X-User`.",
     )
-    limits: ListenerLimits = Field(default=ListenerLimits(), description="What clients may take.")
+    limits: ListenerLimits = Field(
+        default=ListenerLimits(), description="Limits on the clients of this listener."
+    )
     timeouts: ListenerTimeouts = Field(
-        default=ListenerTimeouts(), description="How long clients may take."
+        default=ListenerTimeouts(), description="Timeouts for the clients of this listener."
     )
     backlog: Annotated[int, Strict(), Field(ge=1, le=65_535), FROM_ENV] = Field(
-        default=4096, description="Connections waiting to be accepted."
+        default=4096, description="How many connections may wait to be accepted."
     )
     tcp_keepalive: DurationOrOff = Field(
-        default=Duration(60_000), description="Idle time before TCP keepalive probes."
+        default=Duration(60_000),
+        description="How long a connection is idle before TCP sends keepalive probes.",
     )

@@ -26,12 +26,16 @@ Endpoints = Literal["reload", "lua"]
 class Probe(Options):
     """A request that a new release must answer before it counts as served."""
 
-    address: ListenAddress = Field(description="A listener's address.")
-    host: HostName = Field(description="The Host of the request; over TLS its server name too.")
+    address: ListenAddress = Field(
+        description="The address of a listener, to which the request is sent."
+    )
+    host: HostName = Field(description="The request's `Host` header and, over TLS, its SNI.")
     path: RoutedPath = Field(default="/", description="The path of the request.")
-    tls: Annotated[bool, Strict()] = Field(default=False, description="Whether to speak TLS.")
+    tls: Annotated[bool, Strict()] = Field(
+        default=False, description="Whether the request uses TLS."
+    )
     status: Annotated[int, Strict(), Field(ge=100, le=599), FROM_ENV] = Field(
-        default=200, description="The status that is expected."
+        default=200, description="The status that the answer must have."
     )
 
 
@@ -40,11 +44,11 @@ class Drift(Options):
 
     policy: DriftPolicy | None = Field(
         default=None,
-        description="`report` or `heal` (put back what was verified); absent = `heal` in full "
-        "mode, else `report`.",
+        description="`report` logs the difference; `heal` also puts the verified release back. "
+        "Absent = `heal` in mode `full`, else `report`.",
     )
     heal_after: DurationText = Field(
-        default=Duration(60_000), description="A difference is left alone this long."
+        default=Duration(60_000), description="How long a difference must last before it is healed."
     )
 
 
@@ -53,56 +57,71 @@ class Nginx(Checked):
 
     binary: str | None = Field(
         default=None,
-        description="Its program; absent = the running master's, else `nginx` in PATH.",
+        description="The path of the nginx program; absent = that of the running master, else "
+        "`nginx` in PATH.",
     )
     mode: Mode = Field(
         default="full",
-        description="`full`: nginx.conf is ours; `guest`: it includes ours; `observe`: nothing is "
-        "written.",
+        description="`full`: headgate writes the whole nginx.conf; `guest`: an existing "
+        "nginx.conf includes what headgate writes; `observe`: headgate writes "
+        "nothing.",
     )
     start: Start = Field(
         default="own",
-        description="Who starts it: `own` = this node, `systemd`, or `external` (a container "
-        "beside us, an init script): then its master is found and signalled.",
+        description="Who starts nginx: `own` = this node; `systemd`; `external` = somebody else"
+        " (a container, an init script), and the node finds the master and signals "
+        "it.",
     )
     conf: str | None = Field(
         default=None,
-        description="Its nginx.conf, absolute, where that is not ours (guest, observe).",
+        description="The absolute path of the existing nginx.conf (modes `guest` and `observe`).",
     )
     pid: str | None = Field(
-        default=None, description="Its pid file, absolute, where that is not ours."
+        default=None,
+        description="The absolute path of the pid file, where headgate does not write the "
+        "nginx.conf.",
     )
     user: str | None = Field(
-        default=None, description="The workers' user; absent = the binary's own default."
+        default=None,
+        description="The user of the worker processes; absent = the binary's own default.",
     )
     soak: DurationOrOff = Field(
-        default=Duration(0), description="A verified release is watched this long before it counts."
+        default=Duration(0),
+        description="How long a verified release is watched before it becomes the last good one.",
     )
     debounce: DurationText = Field(
-        default=Duration(100), description="Changes that come this close together are one reload."
+        default=Duration(100), description="Changes that arrive within this time share one reload."
     )
     reloads_per_minute: Annotated[int, Strict(), Field(ge=1, le=600), FROM_ENV] = Field(
-        default=30, description="More reloads than this wait and become one."
+        default=30,
+        description="At most this many reloads a minute; further changes wait and share one "
+        "reload.",
     )
     max_draining: Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV] = Field(
-        default=3, description="Old generations that may still drain when a reload begins."
+        default=3,
+        description="How many old generations of workers may still drain when a reload begins.",
     )
     shutdown_timeout: DurationOrOff = Field(
-        default=Duration(60_000), description="An old worker's connections are cut after this."
+        default=Duration(60_000),
+        description="After this time an old worker closes the connections that it still has.",
     )
     endpoints: Endpoints = Field(
         default="reload",
-        description="How endpoints change: `reload`, or `lua` = without one, where nginx has the "
-        "Lua balancer (mode full). `lua` is frozen: faults are mended, nothing is added.",
+        description="How a change of endpoints reaches nginx: `reload` reloads it; `lua` uses "
+        "the Lua balancer without a reload (mode `full`, where nginx has the "
+        "module). `lua` is frozen: it gets fixes, but no new features.",
+    )
+    drift: Drift = Field(
+        default=Drift(), description="What headgate does when somebody else edits its files."
     )
     imported: str | None = Field(
         default=None,
-        description="The folder of an import, absolute: nginx runs the imported config as it is, "
-        "what became model and what was kept (mode full).",
+        description="The absolute path of an import's folder: nginx serves the imported config "
+        "as it was, both the converted and the verbatim parts (mode `full`).",
     )
-    drift: Drift = Field(default=Drift(), description="What becomes of edits by others.")
     probes: list[Probe] = Field(
-        default_factory=list, description="Requests that a release must answer to be kept."
+        default_factory=list,
+        description="Requests that a release must answer as expected, or it is undone.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

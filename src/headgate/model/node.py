@@ -35,7 +35,7 @@ class LogTable(OneOf):
     """Where access records go; exactly one is given."""
 
     path: str | None = Field(
-        default=None, description="A file by absolute path, reopened on SIGUSR1."
+        default=None, description="The absolute path of a file; SIGUSR1 reopens it."
     )
     syslog: EndpointAddress | None = Field(
         default=None, description='RFC 5424 datagrams to `"unix:/dev/log"` or `"host:port"` (UDP).'
@@ -54,7 +54,7 @@ _SINKS = 'write "stdout", { path = "/var/log/headgate/access.log" } or { syslog 
 class AccessLog(Options):
     """The access log."""
 
-    format: LogFormat = Field(default="json", description="`json` or Apache's `combined`.")
+    format: LogFormat = Field(default="json", description="`json`, or Apache's `combined`.")
     sink: Annotated[LogTable | None, BeforeValidator(_stdout), OrWord(("stdout",))] = Field(
         default=None,
         description="`stdout`, a file, or syslog.",
@@ -76,10 +76,11 @@ class NodeLimits(Options):
     """What clients may take of the whole node."""
 
     connections: Annotated[int, Strict(), Field(ge=1, le=10_000_000), FROM_ENV] = Field(
-        default=20_000, description="Client connections open at once; above it new ones are closed."
+        default=20_000,
+        description="The most client connections open at once; further ones are closed.",
     )
     connections_per_client: CountOrOff = Field(
-        default=0, description="Client connections open at once from one address."
+        default=0, description="The most client connections open at once from one address."
     )
 
 
@@ -87,14 +88,17 @@ class Drain(Options):
     """How leaving is spread out."""
 
     delay: DurationText = Field(
-        default=Duration(5_000), description="Not ready any more, but still accepting."
+        default=Duration(5_000),
+        description="How long the node reports not ready and still accepts connections.",
     )
     idle_grace: DurationText = Field(
         default=Duration(1_000),
-        description="Idle connections live on this long once listeners closed.",
+        description="How long idle connections stay open after the listeners are closed.",
     )
     deadline: DurationText = Field(
-        default=Duration(30_000), description="What is left is cut after this long, from the start."
+        default=Duration(30_000),
+        description="After this time from the start of the drain, connections that are left are"
+        " cut.",
     )
 
 
@@ -102,15 +106,18 @@ class Resolver(Options):
     """How names of endpoints are resolved."""
 
     servers: list[ListenAddress] = Field(
-        default_factory=list, description="Name servers as address and port; none = the system's."
+        default_factory=list,
+        description="Name servers as address and port; empty = those of the system.",
     )
     min_ttl: DurationText = Field(
-        default=Duration(1_000), description="A name is not asked again before this."
+        default=Duration(1_000), description="The shortest time between two lookups of a name."
     )
     max_ttl: DurationText = Field(
-        default=Duration(60_000), description="An answer is not believed longer than this."
+        default=Duration(60_000), description="The longest time for which an answer is used."
     )
-    timeout: DurationText = Field(default=Duration(5_000), description="One lookup's time.")
+    timeout: DurationText = Field(
+        default=Duration(5_000), description="How long one lookup may take."
+    )
 
 
 def _workers(value: object) -> object:
@@ -172,12 +179,16 @@ class Node(Options):
     """Settings of the whole node."""
 
     engine: Engine = Field(
-        default="native", description="What serves the traffic: our own data plane, or an nginx."
+        default="native",
+        description="What serves the traffic: headgate's own data plane, or an nginx.",
     )
     nginx: Nginx = Field(
-        default=Nginx(), description="The nginx that is driven where the engine is nginx."
+        default=Nginx(), description='The nginx of a node with `engine = "nginx"`.'
     )
-    log_level: LogLevel = Field(default="info", description="`error`, `warn`, `info` or `debug`.")
+    log_level: LogLevel = Field(
+        default="info",
+        description="The lowest level that is logged: `error`, `warn`, `info` or `debug`.",
+    )
     access_log: Annotated[
         AccessLog | None, BeforeValidator(_log), OrWord(("off", "json", "combined"))
     ] = Field(
@@ -185,14 +196,14 @@ class Node(Options):
         description="The access log; a bare format writes to stdout.",
         json_schema_extra={"default": "off"},
     )
-    limits: NodeLimits = Field(default=NodeLimits(), description="What clients may take in all.")
-    drain: Drain = Field(default=Drain(), description="How leaving is spread out.")
+    limits: NodeLimits = Field(default=NodeLimits(), description="Limits on all clients together.")
+    drain: Drain = Field(default=Drain(), description="How the node drains when it stops.")
     resolver: Resolver = Field(
         default=Resolver(), description="How names of endpoints are resolved."
     )
     workers: Workers = Field(
         default=None,
-        description="Worker threads of the data plane; `auto` = one per core it may use.",
+        description="The number of worker threads; `auto` = one per core that the process may use.",
         json_schema_extra={"default": "auto"},
     )
     admin: Annotated[
@@ -203,25 +214,28 @@ class Node(Options):
         OrWord(("off",)),
     ] = Field(
         default=[DEFAULT_ADMIN],
-        description="Addresses of health and metrics and, for requests that show `admin_token`, "
-        "of the admin API; loopback only. `off` leaves the Unix socket in `state_dir`.",
+        description="Loopback addresses that serve health and metrics and, to requests with "
+        "`admin_token`, the whole admin API. `off` leaves only the Unix socket in "
+        "`state_dir`.",
     )
     admin_token: Token | None = Field(
         default=None,
-        description="What a request to an `admin` address sends as `Authorization: Bearer TOKEN` "
-        "to reach more than `/live`, `/ready`, `/health` and `/metrics`; absent = only the Unix "
-        "socket answers the rest.",
+        description="The token for `Authorization: Bearer TOKEN`, with which requests to an "
+        "`admin` address reach more than `/live`, `/ready`, `/health` and "
+        "`/metrics`. Absent = the rest is served on the Unix socket only.",
     )
     metrics: Annotated[list[ListenAddress], ONE_OR_MORE, OR_ITEM] = Field(
         default_factory=list,
-        description="Further addresses that serve `/metrics`, `/live`, `/ready`, `/health` only.",
+        description="Further addresses that serve only `/metrics`, `/live`, `/ready` and "
+        "`/health`.",
     )
     allow_empty: Flag = Field(
         default=False,
-        description="Serve a config that has no route; otherwise it is refused, since files may be "
-        "missing while they are copied.",
+        description="Accept a config without a route. It is refused by default, because files "
+        "may be missing while they are copied.",
     )
     state_dir: str | None = Field(
         default=None,
-        description="Directory of plan, keys, sockets and lock; absent = chosen by `run`.",
+        description="The directory of the plan, keys, sockets and lock; absent = `run` chooses "
+        "one.",
     )

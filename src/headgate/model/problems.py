@@ -35,20 +35,20 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def problems(base: ConfigPath, error: ValidationError) -> tuple[Problem, ...]:
-    """What a validation of the value at `base` found, one problem per error."""
+    """The errors of a validation of the value at `base`, one problem for each."""
     errors = error.errors(include_url=False)
     meant = {
         (*table, nearest(str(key), schema.known_keys((*base, *table))))
         for *table, key in (e["loc"] for e in errors if e["type"] == "extra_forbidden")
     }
-    # A key that is missing because it is misspelled is one mistake, not two.
+    # If a key is missing because it is misspelled, only the misspelling is reported.
     return tuple(
         _problem(base, e) for e in errors if e["type"] != "missing" or e["loc"] not in meant
     )
 
 
 def besides(found: Sequence[Problem], before: Sequence[Problem]) -> tuple[Problem, ...]:
-    """The problems at places where none was found before: one mistake is told once."""
+    """The problems at places without an earlier one, so that one mistake is reported once."""
     places = {problem.path for problem in before}
     return tuple(problem for problem in found if problem.path not in places)
 
@@ -68,10 +68,10 @@ def _ordinary(path: ConfigPath, error: ErrorDetails) -> Problem:
 
 
 def unknown_key(path: ConfigPath, known: Sequence[str]) -> Problem:
-    """A key that is none of the known ones.
+    """The problem of an unknown key.
 
-    What it was meant as, in this order: a feature that this version has not, a misspelled key of
-    this table, a key of another table.
+    The hint is the first that fits: a feature that this version lacks, a misspelled key of this
+    table, a key of another table.
     """
     key = str(path[-1])
     if absent := absences.feature(key):
@@ -93,12 +93,12 @@ def _unknown(path: ConfigPath, error: ErrorDetails) -> Problem:
 
 def _missing(path: ConfigPath, error: ErrorDetails) -> Problem:
     meaning = schema.description(path)
-    allowed = f"write it: {meaning}" if meaning else "write it"
+    allowed = f"add it: {meaning}" if meaning else "add it"
     return Problem(path[:-1], f'the key "{path[-1]}" is missing', allowed, where="key")
 
 
 def _words(path: ConfigPath, error: ErrorDetails) -> tuple[str, str]:
-    """What is wrong and what is allowed."""
+    """The two halves of a message: what is wrong, and what is allowed."""
     wrong = error.get("ctx", {}).get("error")
     if isinstance(wrong, Invalid):
         return _hidden(wrong.what, error["input"]), wrong.allowed
@@ -115,7 +115,7 @@ def _value(value: object) -> str:
 
 
 def _hidden(message: str, value: object) -> str:
-    """The message without what came out of the environment: it may be a secret."""
+    """The message without values from the environment, which may be secrets."""
     if isinstance(value, EnvText) and value:
         return message.replace(f'"{value}"', "the value from the environment").replace(value, "…")
     return message
@@ -127,14 +127,14 @@ def _choice(path: ConfigPath, value: str) -> tuple[str, str]:
     word = value.strip('"')
     shown = [f'"{word}"' if isinstance(word, str) else str(word) for word in words]
     known = f"write {listed(shown, quote=False)}"
-    if word in texts:  # a number where the text is meant, as YAML reads `1.2`
+    if word in texts:  # a number in place of a text, for example YAML's `1.2`
         return f"{value} is not text", f'write "{word}", in quotes'
     if set(texts) <= _TLS_VERSIONS and (old := absences.protocol_version(word)):
         return old, known
     if absent := absences.feature(word):
-        return f"{value} is not possible: {absent[0]}", known
+        return f"{value} is not allowed: {absent[0]}", known
     near = nearest(word, texts)
-    return f"{value} is not possible here", f'write "{near}"' if near else known
+    return f"{value} is not allowed here", f'write "{near}"' if near else known
 
 
 def _range(path: ConfigPath, value: str) -> tuple[str, str]:
@@ -170,7 +170,7 @@ _FAMILIES: Final[dict[str, Callable[[ConfigPath, str], tuple[str, str]]]] = {
     "less_than": _range,
     "string": _wrong_type("text", "write text in quotes"),
     "int": _wrong_type("a whole number", "write a whole number without quotes"),
-    "bool": _wrong_type("a truth value", "write true or false, without quotes"),
+    "bool": _wrong_type("a boolean", "write true or false, without quotes"),
     "list": _wrong_type("a list", "write a list in [ ]"),
     "dict": _table,
     "model": _table,

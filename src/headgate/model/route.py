@@ -26,9 +26,9 @@ _ONE_ACTION = f"write exactly one of {listed(_ACTIONS)}"
 class SplitPart(Options):
     """One share of a split."""
 
-    upstream: str = Field(description="Name of the upstream.")
+    upstream: str = Field(description="The name of the upstream.")
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000), FROM_ENV] = Field(
-        default=1, description="Share of the requests, relative to the others; 0 = none."
+        default=1, description="The share of the requests, relative to the other weights; 0 = none."
     )
 
 
@@ -37,62 +37,74 @@ class RouteTimeouts(Options):
 
     request: DurationOrOff = Field(
         default=Duration(0),
-        description="From the request's head to the answer's last byte; stops counting at an "
-        "upgrade.",
+        description="From the request's head to the last byte of the answer; ends at an upgrade.",
     )
     per_try: DurationOrOff = Field(
-        default=Duration(0), description="One attempt at one endpoint, up to the answer's head."
+        default=Duration(0),
+        description="One attempt at one endpoint, up to the head of the answer.",
     )
     first_byte: DurationOrOff = Field(
-        default=Duration(60_000), description="From the request's last byte to the answer's first."
+        default=Duration(60_000),
+        description="From the last byte of the request to the first byte of the answer.",
     )
     stream_idle: DurationOrOff = Field(
-        default=Duration(300_000), description="Nothing moved in either direction."
+        default=Duration(300_000),
+        description="How long a request may stay without a byte in either direction.",
     )
 
 
 class RouteLimits(Options):
     """What requests of a route may take."""
 
-    body: SizeOrOff = Field(description="Bytes of one request body; absent = the listener's.")
+    body: SizeOrOff = Field(description="The largest request body; absent = the listener's limit.")
 
 
 class Route(Checked):
     """An HTTP route."""
 
     hosts: Annotated[list[HostPattern], Field(min_length=1), ONE_OR_MORE, OR_ITEM] = Field(
-        default=["*"], description='Hosts: `"a.example"`, `"*.example"` or `"*"`; one or several.'
+        default=["*"],
+        description='The hosts of the route, one or several: `"a.example"`, `"*.example"` or '
+        '`"*"`.',
     )
     listeners: Annotated[list[str], Field(min_length=1), ONE_OR_MORE, OR_ITEM] | None = Field(
-        default=None, description="Listeners it is attached to; absent = the default ones."
+        default=None,
+        description="The listeners of the route; absent = every listener with `default = true`.",
     )
     match: Annotated[list[MatchTable], ONE_OR_MORE, OR_ITEM] = Field(
-        default_factory=list, description="Any of these; none = every request."
+        default_factory=list,
+        description="The route takes a request if any of these matches holds; empty = it takes "
+        "every request.",
     )
     priority: Annotated[int, Strict(), Field(ge=-1_000_000, le=1_000_000), FROM_ENV] = Field(
-        default=0, description="Higher first, within one host."
+        default=0, description="Within one host, routes with a higher priority are tried first."
     )
     middlewares: list[MiddlewareRef] = Field(
-        default_factory=list, description="After the host's own, in order; names or inline."
+        default_factory=list,
+        description="Middlewares of the route, by name or inline; they run in order, after "
+        "those of the host.",
     )
     upstream: str | None = Field(default=None, description="Forward to this upstream.")
     split: Annotated[list[SplitPart], Field(min_length=1)] | None = Field(
-        default=None, description="Forward to one of several upstreams, by weight."
+        default=None, description="Forward to one of several upstreams, chosen by weight."
     )
     respond: Respond | None = Field(default=None, description="Answer without asking an upstream.")
     redirect: Redirect | None = Field(default=None, description="Answer with a redirect.")
     timeouts: RouteTimeouts = Field(
         default=RouteTimeouts(), description="How long a request may take."
     )
-    limits: RouteLimits | None = Field(default=None, description="What a request may take.")
+    limits: RouteLimits | None = Field(default=None, description="Limits on a request.")
     forward_path: Literal["normalised", "raw"] = Field(
-        default="normalised", description="The path that is forwarded: normalised, or as it came."
+        default="normalised",
+        description="Which path is forwarded: the normalised path, or the path as the client "
+        "sent it.",
     )
-    websocket: Flag = Field(default=True, description="Whether WebSocket upgrades are let through.")
+    websocket: Flag = Field(default=True, description="Whether WebSocket upgrades are forwarded.")
     not_imported: Annotated[str, Strict(), Field(min_length=1, max_length=1000)] | None = Field(
         default=None,
-        description="Refuse with 503 and the reason `not-imported`: the route stands for a place "
-        "of an imported config that has no counterpart here. The text says which place and why.",
+        description="Refuse with status 503 and the reason `not-imported`. An import writes "
+        "such a route for each location that it cannot express; the text names the "
+        "location and the reason.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -1,4 +1,4 @@
-"""The config's JSON Schema, and questions to it: which keys are known at a path, which values."""
+"""The config's JSON Schema, and queries about it: the known keys and values at a path."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -15,7 +15,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Generator(GenerateJsonSchema):
-    """Absent is written by leaving a key out, never by null; defaults are written as users do."""
+    """Leaves null out, since an absent key means it, and shows defaults as users write them."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -39,14 +39,14 @@ class _Generator(GenerateJsonSchema):
 
 @cache
 def config_schema() -> JsonSchemaValue:
-    """The JSON Schema (2020-12) of a config document; do not change it."""
+    """The JSON Schema (2020-12) of a config document; callers must not modify it."""
     schema = Config.model_json_schema(schema_generator=_Generator, mode="validation")
     _untitle(schema)
     return {"$schema": DIALECT, "title": "headgate config", **schema}
 
 
 def _untitle(node: object) -> None:
-    """Removes the titles that Pydantic makes of names: they say nothing a name does not."""
+    """Removes the titles that Pydantic derives from names; they add nothing."""
     if isinstance(node, dict):
         if isinstance(node.get("title"), str):
             del node["title"]
@@ -58,7 +58,7 @@ def _untitle(node: object) -> None:
 
 
 def at(path: Sequence[str | int]) -> list[JsonSchemaValue]:
-    """The alternatives that may stand at a path; none if nothing may."""
+    """The alternatives that are allowed at a path; none if nothing is."""
     found = list(_alternatives(config_schema()))
     for part in path:
         found = [choice for schema in found for choice in _below(schema, part)]
@@ -72,7 +72,7 @@ def known_keys(path: Sequence[str | int]) -> list[str]:
 
 
 def choices(path: Sequence[str | int]) -> list[str | int]:
-    """The words and numbers allowed at a path, where they are all there is."""
+    """The words and numbers allowed at a path, if it allows only listed ones."""
     found: list[str | int] = []
     for schema in at(path):
         found += schema.get("enum", [schema["const"]] if "const" in schema else [])
@@ -80,7 +80,7 @@ def choices(path: Sequence[str | int]) -> list[str | int]:
 
 
 def tables_with(key: str, instead_of: Sequence[str | int], most: int = 3) -> list[str]:
-    """The tables that know a key, as the config would write them; those above or below first."""
+    """The tables that have a key, as headers of the config; those above or below the path first."""
     here = [str(part) if part in TOP_LEVEL else "NAME" for part in instead_of[:2]]
     found = [table for table, keys in tables().items() if key in keys]
     mine = [table for table in found if table[:1] == tuple(here[:1])] or found
@@ -89,7 +89,7 @@ def tables_with(key: str, instead_of: Sequence[str | int], most: int = 3) -> lis
 
 @cache
 def tables() -> Mapping[tuple[str, ...], frozenset[str]]:
-    """Every table but the whole, by its keys; `NAME` stands for any name."""
+    """Every table except the root, by its keys; `NAME` stands for any name."""
     found: dict[tuple[str, ...], frozenset[str]] = {}
 
     def walk(schema: JsonSchemaValue, at: tuple[str, ...]) -> None:
@@ -116,12 +116,12 @@ def bounds(path: Sequence[str | int]) -> tuple[int | None, int | None]:
 
 
 def description(path: Sequence[str | int]) -> str:
-    """What the key at a path means, without the full stop; empty if it is not described."""
+    """The first sentence about the key at a path, without the full stop; empty without one."""
     *parent, key = path
     for schema in at(parent):
         prop = schema.get("properties", {}).get(key)
         if prop and "description" in prop:
-            return str(prop["description"]).rstrip(".")
+            return str(prop["description"]).partition(". ")[0].rstrip(".")
     return ""
 
 

@@ -30,43 +30,55 @@ TlsVersion = Literal["1.2", "1.3"]
 class Certificate(Options):
     """A key pair from files; relative paths are relative to the document."""
 
-    cert_file: str = Field(description="PEM chain, leaf first.")
-    key_file: str = Field(description="PEM private key.")
-    ocsp_file: str | None = Field(default=None, description="DER OCSP response to staple.")
+    cert_file: str = Field(description="The PEM file of the certificate chain, leaf first.")
+    key_file: str = Field(description="The PEM file of the private key.")
+    ocsp_file: str | None = Field(
+        default=None, description="The DER file of an OCSP response to staple."
+    )
 
 
 class ClientAuth(Options):
     """Certificates of clients."""
 
-    ca_file: str = Field(description="PEM bundle of the roots that sign clients' certificates.")
+    ca_file: str = Field(
+        description="The PEM file of the roots that sign the clients' certificates."
+    )
     crl_file: str | None = Field(
         default=None,
-        description="PEM bundle of revocation lists, one of each authority; a certificate that is "
-        "revoked, or whose authority has no list in it that is still valid, is refused.",
+        description="The PEM file of revocation lists, one for each authority. A certificate is"
+        " refused if it is revoked, or if its authority has no valid list in the "
+        "file.",
     )
-    required: Flag = Field(default=True, description="Refuse clients that send none.")
+    required: Flag = Field(default=True, description="Refuse clients that send no certificate.")
 
 
 class TlsPolicy(Checked):
     """Versions, ciphers and client authentication."""
 
-    min_version: TlsVersion = Field(default="1.2", description="Lowest version.")
-    max_version: TlsVersion = Field(default="1.3", description="Highest version.")
+    min_version: TlsVersion = Field(default="1.2", description="The lowest TLS version.")
+    max_version: TlsVersion = Field(default="1.3", description="The highest TLS version.")
     cipher_suites: Annotated[list[CipherSuite], Field(min_length=1)] | None = Field(
-        default=None, description="Cipher suites in order of preference; absent = all safe ones."
+        default=None,
+        description="Cipher suites in order of preference; absent = every suite that is "
+        "considered safe.",
     )
     groups: Annotated[list[Group], Field(min_length=1)] | None = Field(
         default=None,
-        description="Key exchange groups that are allowed; of these the client's order decides. "
-        "Absent = `x25519mlkem768`, `x25519`, `secp256r1`, `secp384r1`.",
+        description="Key exchange groups that are allowed; the client's order of preference "
+        "decides among them. Absent = `x25519mlkem768`, `x25519`, `secp256r1`, "
+        "`secp384r1`.",
     )
     alpn: Annotated[list[Literal["http/1.1"]], Field(min_length=1)] | None = Field(
         default=None, description="Protocols offered by ALPN; absent = `http/1.1`."
     )
     client_auth: ClientAuth | None = Field(
-        default=None, description="Certificates of clients; absent = none are asked for."
+        default=None,
+        description="Authentication of clients by certificate; absent = clients are not asked "
+        "for one.",
     )
-    tickets: Flag = Field(default=True, description="Whether sessions are resumed by tickets.")
+    tickets: Flag = Field(
+        default=True, description="Whether clients may resume sessions with tickets."
+    )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """The versions are in order."""

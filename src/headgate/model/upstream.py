@@ -27,20 +27,23 @@ class Endpoint(Options):
 
     address: EndpointAddress = Field(
         description='`"host:port"`, `"[::1]:80"` or `"unix:/path"`. A name is resolved again '
-        "before its answer expires; each of its addresses takes requests and has the endpoint's "
-        "weight. A name with one IPv6 and one IPv4 address is one endpoint with two ways to it."
+        "before its TTL ends; each of its addresses takes requests and has the "
+        "endpoint's weight. A name with one IPv6 and one IPv4 address is one "
+        "endpoint that can be reached in two ways."
     )
     weight: Annotated[int, Strict(), Field(ge=0, le=10_000), FROM_ENV] = Field(
-        default=1, description="Share of the requests, relative to the others; 0 = none."
+        default=1, description="The share of the requests, relative to the other weights; 0 = none."
     )
-    backup: Flag = Field(default=False, description="Used only when no other endpoint can be.")
+    backup: Flag = Field(
+        default=False, description="Use the endpoint only while no other endpoint is usable."
+    )
     max_connections: CountOrOff = Field(
         default=0,
-        description="Connections in use at once to this endpoint, per node; all addresses of a "
-        "name together.",
+        description="The most connections in use at once to this endpoint, per node; all "
+        "addresses of a name count together.",
     )
-    zone: str | None = Field(default=None, description="Availability zone.")
-    labels: dict[str, str] = Field(default_factory=dict, description="Free labels.")
+    zone: str | None = Field(default=None, description="The availability zone of the endpoint.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels of your choice.")
 
 
 def _addressed(value: object) -> object:
@@ -67,30 +70,34 @@ HostHeader = Annotated[
 class UpstreamTls(Options):
     """TLS towards the endpoints."""
 
-    verify: Flag = Field(default=True, description="Verify the chain and the name.")
+    verify: Flag = Field(
+        default=True, description="Whether the certificate's chain and name are verified."
+    )
     verify_name: HostName | None = Field(
-        default=None, description="The name sent as SNI and verified; absent = the endpoint's host."
+        default=None,
+        description="The name that is sent as SNI and verified; absent = the endpoint's host.",
     )
     ca_file: str | None = Field(
-        default=None, description="PEM bundle of roots; absent = the system's roots."
+        default=None, description="The PEM file of the trusted roots; absent = the system's roots."
     )
     client_certificate: str | None = Field(
-        default=None, description="The certificate offered when the endpoint asks for one."
+        default=None,
+        description="The name of the certificate to send when the endpoint asks for one.",
     )
-    min_version: Literal["1.2", "1.3"] = Field(default="1.2", description="Lowest TLS version.")
+    min_version: Literal["1.2", "1.3"] = Field(default="1.2", description="The lowest TLS version.")
 
 
 class Pool(Options):
     """Connections kept towards endpoints."""
 
     max_idle: Annotated[int, Strict(), Field(ge=0, le=100_000), FROM_ENV] = Field(
-        default=512, description="Idle connections kept per endpoint and worker; 0 = none."
+        default=512, description="The most idle connections kept per endpoint and worker; 0 = none."
     )
     idle_timeout: DurationText = Field(
-        default=Duration(60_000), description="An idle connection is closed after this long."
+        default=Duration(60_000), description="After this time an idle connection is closed."
     )
     max_age: DurationOrOff = Field(
-        default=Duration(0), description="A connection is not used again after this long."
+        default=Duration(0), description="After this time a connection takes no further request."
     )
 
 
@@ -98,19 +105,22 @@ class UpstreamLimits(Options):
     """What requests may take of an upstream."""
 
     connections: CountOrOff = Field(
-        default=0, description="Connections in use at once to all endpoints together, per node."
+        default=0,
+        description="The most connections in use at once to all endpoints together, per node.",
     )
     queue: Annotated[int, Strict(), Field(ge=0, le=1_000_000), FROM_ENV] = Field(
-        default=1024, description="Requests that may wait when `connections` is reached; 0 = none."
+        default=1024,
+        description="How many requests may wait when `connections` is reached; 0 = none.",
     )
-    head: SizeText = Field(default=ByteSize(32 << 10), description="Bytes of one response head.")
+    head: SizeText = Field(default=ByteSize(32 << 10), description="The largest response head.")
 
 
 class UpstreamTimeouts(Options):
     """How long an upstream may take."""
 
     connect: DurationText = Field(
-        default=Duration(5_000), description="Time for connecting, all endpoints tried together."
+        default=Duration(5_000),
+        description="How long connecting may take, over all endpoints that are tried.",
     )
     queue: DurationText = Field(
         default=Duration(5_000), description="How long a request waits for a connection."
@@ -121,22 +131,25 @@ class Upstream(Options):
     """A pool of endpoints with one balance policy."""
 
     endpoints: Annotated[list[EndpointRef], Field(min_length=1)] = Field(
-        description="The servers; addresses, or tables with weight and more."
+        description="The servers of the pool: addresses, or tables with a weight and other options."
     )
     balance: BalancePolicy = Field(
         default=DEFAULT_POLICY,
-        description="How one is picked; a bare word takes the policy's defaults.",
+        description="How an endpoint is chosen; a bare word selects the policy with its defaults.",
     )
     host_header: HostHeader = Field(
         default="pass",
-        description="What the upstream sees as Host: `pass` (the client's), `endpoint` (the "
-        "endpoint's address), or this text.",
+        description="The `Host` header that the upstream gets: `pass` (the client's), "
+        "`endpoint` (the endpoint's address), or this text.",
     )
     tls: UpstreamTls | None = Field(
-        default=None, description="TLS towards the endpoints; absent = plain."
+        default=None, description="TLS to the endpoints; absent = plain HTTP."
     )
-    pool: Pool = Field(default=Pool(), description="Connections kept towards endpoints.")
-    limits: UpstreamLimits = Field(default=UpstreamLimits(), description="What requests may take.")
+    pool: Pool = Field(default=Pool(), description="The idle connections to the endpoints.")
+    limits: UpstreamLimits = Field(
+        default=UpstreamLimits(),
+        description="Limits on connections, waiting requests and response heads.",
+    )
     timeouts: UpstreamTimeouts = Field(
-        default=UpstreamTimeouts(), description="How long the endpoints may take."
+        default=UpstreamTimeouts(), description="Timeouts for connecting and waiting."
     )

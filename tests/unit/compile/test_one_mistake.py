@@ -66,14 +66,14 @@ def test_a_wrong_field_hides_no_contradiction_of_its_table() -> None:
     )
     assert [one.partition("; ")[0] for one in said(text)] == [
         'routes.x: "upstream" and "redirect" exclude each other',
-        'routes.x.redirect.scheme: "ftp" is not possible here',
+        'routes.x.redirect.scheme: "ftp" is not allowed here',
         "routes.x.timeouts.request: 5 is not a duration",
         'routes.x.match[0].path: "exact" and "prefix" exclude each other',
         'routes.x.match[0].path.exact: "no" does not begin with a slash',
         "routes.y.respond.body: 5 is not text",
         "routes.y.respond.body: an answer of status 204 has no body",
         'tls_policies.p.max_version: min_version "1.3" is above max_version "1.2"',
-        "tls_policies.p.tickets: 1 is not a truth value",
+        "tls_policies.p.tickets: 1 is not a boolean",
         'node.nginx.start: `mode = "guest"` is for an nginx that others start',
         'node.nginx.binary: "nginx" is not an absolute path',
         "node.nginx.soak: 1 is not a duration",
@@ -192,3 +192,10 @@ def test_a_mistake_in_a_list_is_found_at_its_item(text: str, place: tuple[int, i
     toml = "\n".join([head + text, *LISTENER.splitlines()])
     (only,) = load([PurePath("a.toml")], MemoryFiles({"a.toml": toml}), {}).diagnostics
     assert (only.line, only.column - (len(head) if place[0] == 1 else 0)) == place
+
+
+@pytest.mark.parametrize("mistake", ["backlog = 0", 'tls.policy = "nowhere"', "bcklog = 5"])
+def test_an_error_in_a_listener_does_not_hide_that_its_address_is_taken(mistake: str) -> None:
+    other = f'[listeners.a]\naddress = ["bad", "127.0.0.1:8000"]\n{mistake}\n'
+    clash = 'listeners.web.address[0]: listener "a" already has the address "127.0.0.1:8000"'
+    assert f"{clash}; write another address or port" in said(WHOLE + other)

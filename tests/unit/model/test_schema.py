@@ -53,4 +53,7 @@ def test_questions_follow_shorthands_and_maps() -> None:
     assert known_keys(("nothing", "at", "all")) == []
     assert choices(("routes", "r", "forward_path")) == ["normalised", "raw"]
     assert bounds(("upstreams", "u", "endpoints", 0, "weight")) == (0, 10_000)
-    assert description(("certificates", "c", "cert_file")) == "PEM chain, leaf first"
+    assert (
+        description(("certificates", "c", "cert_file"))
+        == "The PEM file of the certificate chain, leaf first"
+    )

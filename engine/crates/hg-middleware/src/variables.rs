@@ -1,4 +1,4 @@
-//! The variables of templates: the one list, which `docs/reference/variables.md` repeats.
+//! The list of the variables of templates; a test compares `docs/reference/variables.md` with it.
 
 use crate::view::RequestView;
 use std::io::Write as _;
@@ -19,34 +19,34 @@ macro_rules! variables {
             }
         }
 
-        /// Every variable a template may name, and what it stands for.
+        /// Every variable that a template may name, and its value.
         pub const VARIABLES: &[(&str, &str)] = &[
             $(($name, $meaning),)*
-            ("header:NAME", "The request's header of that name as the client sent it, if the listener takes it (client-headers.md); several lines joined by `, `; empty when there is none."),
+            ("header:NAME", "The request header of that name as the client sent it, if the listener accepts it (client-headers.md); several lines are joined by `, `; empty if there is none."),
         ];
     };
 }
 
 variables! {
-    ClientIp "client_ip" "The client's address, after trusted peers' headers were read; IPv6 without brackets.";
-    ClientSubject "client_subject" "Subject of the client's verified certificate, as RFC 4514 writes it; empty when it gave none.";
-    ClientFingerprint "client_fingerprint" "sha256 of that certificate, in lower-case hex; empty when it gave none.";
+    ClientIp "client_ip" "The client's address, taken from the headers of trusted peers; IPv6 without brackets.";
+    ClientSubject "client_subject" "The subject of the client's verified certificate, as RFC 4514 writes it; empty without one.";
+    ClientFingerprint "client_fingerprint" "The SHA-256 of that certificate in lower-case hex; empty without one.";
     RequestId "request_id" "The id of this request, as in the access log.";
     Method "method" "The request's method.";
-    Scheme "scheme" "`http` or `https`: how the client reached the listener.";
+    Scheme "scheme" "`http` or `https`, depending on the connection of the client.";
     Protocol "protocol" "`HTTP/1.0` or `HTTP/1.1`.";
-    Host "host" "The request's host, lower case, without port; IPv6 in brackets.";
-    Port "port" "The port the client named with the host, or else the scheme's own (80, 443).";
+    Host "host" "The request's host in lower case without port; IPv6 in brackets.";
+    Port "port" "The port in the request's host, or else the default of the scheme (80, 443).";
     Path "path" "The normalised path, before any rewrite.";
-    Query "query" "What follows the first `?`, without it; empty when there is none.";
-    Target "target" "Path and query together, with `?` only when there is a query.";
-    Listener "listener" "Name of the listener.";
-    Route "route" "Name of the route.";
-    Upstream "upstream" "Name of the upstream; empty where none is chosen.";
-    Endpoint "endpoint" "Address of the endpoint; empty where none is chosen yet (`rewrite`, `redirect`, `respond`).";
+    Query "query" "The part after the first `?`; empty if there is none.";
+    Target "target" "The path and, if there is one, `?` and the query.";
+    Listener "listener" "The name of the listener.";
+    Route "route" "The name of the route.";
+    Upstream "upstream" "The name of the upstream; empty if none is chosen.";
+    Endpoint "endpoint" "The address of the endpoint; empty if none is chosen yet (`rewrite`, `redirect`, `respond`).";
 }
 
-/// A variable as it stands in a template.
+/// A variable in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Variable {
     Plain(Plain),
@@ -109,7 +109,7 @@ impl Variable {
     }
 }
 
-/// The port that need not be written.
+/// The default port of the scheme, which a URL may leave out.
 pub(crate) fn own_port(scheme: &str) -> u16 {
     if scheme == "https" { 443 } else { 80 }
 }

@@ -1,4 +1,4 @@
-"""`headgate nginx adopt`: everything about an nginx that runs, without touching it."""
+"""`headgate nginx adopt`: shows everything about a running nginx without changing it."""
 
 import signal
 import sys
@@ -13,25 +13,25 @@ from headgate.cli.output import Format, Output, complain, show
 
 def adopt(
     pid: Annotated[
-        int | None, typer.Option(min=1, help="The master's pid, where several run.")
+        int | None, typer.Option(min=1, help="The master's pid, if several run.")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.1, max=600, help="How long rates are measured.")
+        float, typer.Option(min=0.1, max=600, help="How many seconds to measure rates.")
     ] = 3.0,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on, until interrupted.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until interrupted.")] = False,
     ask_status: Annotated[
         bool,
         typer.Option(
             "--ask-status",
-            help="Ask the status page even where that leaves a line in an access log.",
+            help="Ask the status page even if that adds a line to an access log.",
         ),
     ] = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show all there is to know of a running nginx: hosts, routes, certificates, findings, rates.
+    """Show a running nginx: its hosts, routes, certificates, lint findings and rates.
 
-    Nothing is changed: files are read, its logs are followed, its TLS listeners get a handshake.
-    Needs the right to read its config; for other users' processes that is root.
+    The command changes nothing: it reads files, follows the logs and makes a TLS handshake with
+    each TLS listener. It needs the right to read nginx's config, which usually means root.
 
     \b
     Examples:
@@ -46,7 +46,9 @@ def adopt(
     found = [one for one in running() if pid is None or one.master.pid == pid]
     if not found:
         where = f" with pid {pid}" if pid is not None else ""
-        raise complain(f"no nginx master runs here{where}, or we may not see it")
+        raise complain(
+            f"no nginx master{where} runs here, or this user cannot see it; try again as root"
+        )
     every = [looked_at(one, ask_logged_status=ask_status) for one in found]
     if not watch:
         pictures = [one.now(seconds) for one in every]

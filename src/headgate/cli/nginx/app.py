@@ -22,7 +22,7 @@ VERBS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
 
 app = typer.Typer(
     name="nginx",
-    help="An nginx: taken over, rendered for, watched.",
+    help="Manage an nginx: import its config, render for it, watch it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -1,4 +1,4 @@
-"""`headgate nginx diff`: what an apply of a config would change of what nginx has now."""
+"""`headgate nginx diff`: shows how applying a config would change nginx's files."""
 
 import sys
 from pathlib import Path
@@ -26,7 +26,7 @@ def diff(
     binary: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="The nginx that is rendered for. [default: the config's]"
+            metavar="PATH", help="The nginx program to render for. [default: the config's]"
         ),
     ] = None,
     state: StateDir = None,
@@ -35,7 +35,7 @@ def diff(
 ) -> None:
     """Show what applying a config would change in nginx's files, file by file.
 
-    Compared with the current release. Keys, passwords and values from secret files are not shown.
+    The current release is the base. Keys, passwords and values from secret files are not shown.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`headgate nginx guard`: before nginx starts, the last verified release becomes `current`."""
+"""`headgate nginx guard`: makes the last verified release `current` before nginx starts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +19,10 @@ def guard(
     state: StateDir = None,
     node: NodeName = None,
 ) -> None:
-    """Make sure that nginx starts with the last verified release, also after a crash mid-apply.
+    """Make sure that nginx starts with the last verified release, even after a crash in an apply.
 
-    For `ExecStartPre=` of nginx's unit or a container's entrypoint; needs no running node. Exit
-    code 0: nginx may start; 1: there is nothing verified to start with.
+    Call it in `ExecStartPre=` of nginx's unit or in a container's entrypoint. It needs no running
+    node. Exit code 0: nginx may start; 1: no verified release exists.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`headgate hold`, `headgate nginx hold`: for a while nobody but people changes this nginx."""
+"""`headgate hold` and `headgate nginx hold`: the node leaves nginx alone for a while."""
 
 import getpass
 import time
@@ -12,20 +12,23 @@ from headgate.cli.places import NodeName, StateDir, state_dir
 
 def hold(
     duration: Annotated[
-        str | None, typer.Argument(help='For how long, as "30m" or "2h".', metavar="[DURATION]")
+        str | None, typer.Argument(help='How long to hold, as "30m" or "2h".', metavar="[DURATION]")
     ] = None,
     reason: Annotated[
-        str, typer.Option("--reason", help="Why; whoever meets the hold reads it.", metavar="TEXT")
+        str,
+        typer.Option(
+            "--reason", help="The reason; it is shown wherever the hold is.", metavar="TEXT"
+        ),
     ] = "",
     release: Annotated[bool, typer.Option("--release", help="End the hold.")] = False,
     state: StateDir = None,
     node: NodeName = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Hold this host's nginx as it is: no applies, no heals, until the hold expires.
+    """Stop the node from changing nginx (applies and heals) until the hold expires.
 
-    A fix made by hand at night is not overwritten. Works without a running node. Without DURATION
-    the hold is shown.
+    Use it to keep an emergency fix made by hand. It works without a running node. Without
+    DURATION it shows the present hold.
 
     \b
     Examples:
@@ -45,7 +48,9 @@ def hold(
     root = state_dir(state, node) / "nginx"
     if release:
         was_there = release_hold(root)
-        show({"held": False}, output, lambda _: "released\n" if was_there else "there was none\n")
+        show(
+            {"held": False}, output, lambda _: "released\n" if was_there else "there was no hold\n"
+        )
         return
     if duration is None:
         try:

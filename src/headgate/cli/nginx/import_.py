@@ -1,4 +1,4 @@
-"""`headgate nginx import`: an nginx config as one of ours, without losing a directive."""
+"""`headgate nginx import`: turns an nginx config into a headgate config, with every directive."""
 
 import sys
 from pathlib import Path
@@ -15,10 +15,10 @@ def import_(
         typer.Argument(help="nginx.conf, its directory, or the output of `nginx -T`."),
     ] = None,
     running: Annotated[
-        bool, typer.Option("--running", help="Import what the nginx here runs with.")
+        bool, typer.Option("--running", help="Import the config of the running nginx.")
     ] = False,
     pid: Annotated[
-        int | None, typer.Option(min=1, help="The master's pid, where several run.")
+        int | None, typer.Option(min=1, help="The master's pid, if several run.")
     ] = None,
     into: Annotated[
         Path | None,
@@ -26,11 +26,11 @@ def import_(
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Turn an nginx config into one of ours; what has no counterpart is kept verbatim.
+    """Turn an nginx config into a headgate config; directives without counterpart stay verbatim.
 
-    Reports what became model, what was kept and why, what differs, and what is risky. Nothing is
-    written without --into, and nginx's own files are never changed. A config that cannot be taken
-    over whole is refused with file, line and directive.
+    The report lists what was converted, what was kept and why, what behaves differently, and what
+    is risky. Without --into nothing is written, and nginx's own files never change. A config that
+    cannot be imported as a whole is refused with file, line and directive.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ def import_(
     from headgate.kernel.collector import paused
 
     if (path is None) == (not running):
-        raise complain("name a config, or --running", USAGE)
+        raise complain("there is no config to import; give a PATH or --running, not both", USAGE)
     try:
         tree = tree_at(path) if path is not None else tree_of_running(pid)
         with paused():

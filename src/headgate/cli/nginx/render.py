@@ -1,4 +1,4 @@
-"""`headgate nginx render`: a config as nginx text."""
+"""`headgate nginx render`: renders a config as nginx files."""
 
 import sys
 from pathlib import Path
@@ -23,17 +23,17 @@ def render(
     binary: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="The nginx that is rendered for. [default: the config's]"
+            metavar="PATH", help="The nginx program to render for. [default: the config's]"
         ),
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Render a config for the nginx of this host: print its files, or write them.
+    """Render a config for the nginx of this host, and print or write the files.
 
-    The nginx is asked what it can do. What it cannot is told with its place in the config; exit
-    code 78. Keys are written to --output-dir only, never printed.
+    If the config needs something that this nginx cannot do, the command names the place in the
+    config and exits with 78. Keys are only written to --output-dir and never printed.
 
     \b
     Examples:

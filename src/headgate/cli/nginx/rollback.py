@@ -1,4 +1,4 @@
-"""`headgate nginx rollback`: back to a release that served before, verified like any other."""
+"""`headgate nginx rollback`: applies and verifies a release that served before."""
 
 import time
 from pathlib import Path
@@ -17,28 +17,31 @@ def rollback(
     release: Annotated[
         str | None,
         typer.Argument(
-            help="Its name, or its generation. [default: previous]", metavar="[RELEASE]"
+            help="The release's name or generation. [default: previous]", metavar="[RELEASE]"
         ),
     ] = None,
     hold: Annotated[
-        str, typer.Option("--hold", help='Hold afterwards, so that nothing undoes it; "off".')
+        str,
+        typer.Option(
+            "--hold", help='How long to hold nginx afterwards, so that nothing undoes it; or "off".'
+        ),
     ] = "30m",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT")] = "rolled back by hand",
     exact: Annotated[
         bool,
         typer.Option(
             "--exact",
-            help="With its old certificates and password files, not with those of today.",
+            help="Use its old certificates and password files, not those of today.",
         ),
     ] = False,
     state: StateDir = None,
     node: NodeName = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Have nginx serve a release that it served before; works without a running node.
+    """Make nginx serve an earlier release; this works without a running node.
 
-    Certificates renewed since then and credentials revoked since then are kept. The release is
-    tested and verified; what does not serve is undone.
+    Certificates that were renewed and credentials that were revoked since then stay that way. The
+    release is tested and verified like any other, and undone if it does not serve.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`headgate nginx status`: how the nginx of a node is, whether the node runs or not."""
+"""`headgate nginx status`: shows the nginx of a node, even if the node does not run."""
 
 import time
 from pathlib import Path
@@ -26,10 +26,10 @@ def status(
     node: NodeName = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show an nginx that a node drives: generations, releases, drift, workers, hold, boot safety.
+    """Show a node's nginx: generations, releases, drift, workers, hold, boot safety.
 
-    Needs no running node; one that runs is asked too. Exit code 1 when nginx is not in sync or
-    does not run.
+    It needs no running node, but asks one if it runs. The exit code is 1 if nginx is not in sync
+    or does not run.
 
     \b
     Examples:
@@ -50,7 +50,7 @@ def status(
 
 
 def _node(state: Path) -> "NginxStatus | None":
-    """What the node with this state directory says of its nginx; None without one."""
+    """The report of the node with this state directory about its nginx; None without a node."""
     from headgate.cli import calls, manage
 
     try:
@@ -60,7 +60,7 @@ def _node(state: Path) -> "NginxStatus | None":
 
 
 def text(one: "Managed") -> str:
-    """A line for each thing there is to know."""
+    """One line for each fact."""
     lines = [
         f"state        {', '.join(one.drift) or 'no release'}",
         *(f"             {edit}" for edit in one.edits[:20]),

@@ -1,4 +1,4 @@
-"""`headgate nginx upgrade`: the binary on disk takes over from the one that runs."""
+"""`headgate nginx upgrade`: replaces the running nginx with the binary on disk."""
 
 from typing import Annotated
 
@@ -10,20 +10,20 @@ from headgate.cli.places import NodeName, StateDir, state_dir
 
 def upgrade(
     soak: Annotated[
-        str, typer.Option("--soak", help="How long the new binary must go on answering.")
+        str, typer.Option("--soak", help="How long the new binary must keep answering.")
     ] = "5s",
     drain: Annotated[
-        str, typer.Option("--drain", help="How long old workers may finish what they do.")
+        str, typer.Option("--drain", help="How long old workers may take to finish.")
     ] = "1m",
     state: StateDir = None,
     node: NodeName = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Replace the running nginx by the binary on disk, without a refused connection.
+    """Replace the running nginx with the binary on disk, without refusing a connection.
 
-    The new master starts on the old one's sockets; the old one leaves once workers of the new one
-    have answered throughout the soak. Whatever fails on the way is undone. An upgrade that was
-    interrupted is resumed. Works without a running node.
+    The new master starts on the old master's sockets; the old one quits after the new workers
+    have answered throughout the soak. If a step fails, everything is undone. An interrupted
+    upgrade is resumed. This works without a running node.
 
     \b
     Examples:
@@ -45,7 +45,10 @@ def upgrade(
         times = Times(soak=Duration.parse(soak).ms / 1000, leave=Duration.parse(drain).ms / 1000)
         here = recall(root)
         if here.place.is_sidecar:
-            raise complain("nginx in another container is replaced with its container")
+            raise complain(
+                "nginx runs in another container and cannot be replaced from here; "
+                "deploy a new image of that container"
+            )
         instance = NginxInstance(here.place)
 
         def serves(new: Process) -> bool:

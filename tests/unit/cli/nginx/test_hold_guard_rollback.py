@@ -29,7 +29,7 @@ def test_a_hold_is_made_shown_and_ended(tmp_path: Path, verb: list[str]) -> None
     code, text = run(tmp_path, *verb, "--output", "json")
     assert json.loads(text)["reason"] == "night fix"
     assert run(tmp_path, *verb, "--release") == (0, "released\n")
-    assert run(tmp_path, *verb, "--release") == (0, "there was none\n")
+    assert run(tmp_path, *verb, "--release") == (0, "there was no hold\n")
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from headgate.features.base import BalancerOptions
 
 
 class LeastConn(BalancerOptions):
-    """The endpoint with the fewest requests in flight per weight."""
+    """The endpoint with the fewest requests in flight for its weight."""
 
     key: ClassVar[str] = "least_conn"
-    summary: ClassVar[str] = "The endpoint with the fewest requests in flight per weight."
+    summary: ClassVar[str] = "The endpoint with the fewest requests in flight for its weight."
 
     def to_plan(self) -> Literal["least_conn"]:
         """The policy's plan node."""

@@ -23,18 +23,22 @@ class Maglev(BalancerOptions):
     """Consistent hashing by a lookup table: even shares, few moves when endpoints change."""
 
     key: ClassVar[str] = "maglev"
-    summary: ClassVar[str] = "Consistent hashing by a lookup table: even shares, few moves."
+    summary: ClassVar[str] = (
+        "Consistent hashing with a lookup table: even shares, and few keys move on a change."
+    )
 
     hash_key: HashKey = Field(
         default="client_ip",
         alias="key",
-        description="What is hashed: `client_ip`, `path`, `header:NAME` or `cookie:NAME`.",
+        description="The part of the request to hash: `client_ip`, `path`, `header:NAME` or "
+        "`cookie:NAME`.",
     )
     table_size: Annotated[
         int, Strict(), Field(ge=251, le=5_000_011), FROM_ENV, AfterValidator(_prime)
     ] = Field(
         default=65_537,
-        description="Entries of the table; a prime well above the number of endpoints.",
+        description="The number of entries in the table: a prime well above the number of "
+        "endpoints.",
     )
 
     def to_plan(self) -> HashBalance:

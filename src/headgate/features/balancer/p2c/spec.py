@@ -6,11 +6,11 @@ from headgate.features.base import BalancerOptions
 
 
 class P2c(BalancerOptions):
-    """The better of two picked by chance: latency times load, failures count as slow."""
+    """The better of two random endpoints, by latency times load; failures count as slow."""
 
     key: ClassVar[str] = "p2c"
     summary: ClassVar[str] = (
-        "The better of two picked by chance: latency times load, failures count as slow."
+        "The better of two random endpoints, by latency times load; failures count as slow."
     )
 
     def to_plan(self) -> Literal["p2c"]:

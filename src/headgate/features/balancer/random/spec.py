@@ -6,10 +6,10 @@ from headgate.features.base import BalancerOptions
 
 
 class Random(BalancerOptions):
-    """An endpoint by chance, by weight."""
+    """A random endpoint; the weight sets its share."""
 
     key: ClassVar[str] = "random"
-    summary: ClassVar[str] = "An endpoint by chance, by weight."
+    summary: ClassVar[str] = "A random endpoint; the weight sets its share."
 
     def to_plan(self) -> Literal["random"]:
         """The policy's plan node."""

@@ -25,22 +25,25 @@ class RingHash(BalancerOptions):
     """Consistent hashing on a ring, with a bound on the load of one endpoint."""
 
     key: ClassVar[str] = "ring_hash"
-    summary: ClassVar[str] = "Consistent hashing on a ring, with a bound on one endpoint's load."
+    summary: ClassVar[str] = (
+        "Consistent hashing on a ring, with a bound on the load of one endpoint."
+    )
 
     hash_key: HashKey = Field(
         default="client_ip",
         alias="key",
-        description="What is hashed: `client_ip`, `path`, `header:NAME` or `cookie:NAME`.",
+        description="The part of the request to hash: `client_ip`, `path`, `header:NAME` or "
+        "`cookie:NAME`.",
     )
     virtual_nodes: Annotated[int, Strict(), Field(ge=1, le=10_000), FROM_ENV] = Field(
-        default=100, description="Points on the ring per unit of weight."
+        default=100, description="Points on the ring for each unit of weight."
     )
     load_bound: Annotated[
         int, Strict(), Field(ge=0, le=10_000), FROM_ENV, AfterValidator(_bound)
     ] = Field(
         default=125,
-        description="Load, in percent of the mean, from which the next on the ring is taken; "
-        "100 or more, or 0 = no bound.",
+        description="The load of an endpoint, in percent of the mean, above which the next "
+        "endpoint on the ring takes the request; 100 or more, or 0 = no bound.",
     )
 
     def to_plan(self) -> HashBalance:

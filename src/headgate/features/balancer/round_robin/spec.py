@@ -6,10 +6,10 @@ from headgate.features.base import BalancerOptions
 
 
 class RoundRobin(BalancerOptions):
-    """Endpoints in turn, smoothly by weight."""
+    """Endpoints in turn; heavier ones come more often, evenly spread."""
 
     key: ClassVar[str] = "round_robin"
-    summary: ClassVar[str] = "Endpoints in turn, smoothly by weight."
+    summary: ClassVar[str] = "Endpoints in turn; heavier ones come more often, evenly spread."
 
     def to_plan(self) -> Literal["round_robin"]:
         """The policy's plan node."""

@@ -13,11 +13,11 @@ from headgate.plan.objects import ValueMatch
 class Headers(
     RootModel[Annotated[dict[HeaderName, ValueCondition], DISTINCT_HEADERS]], MatchCondition
 ):
-    """Conditions on request headers, by name; all must hold."""
+    """Conditions on request headers by name; all of them must hold."""
 
     model_config = ConfigDict(frozen=True)
     key: ClassVar[str] = "headers"
-    summary: ClassVar[str] = "Conditions on request headers, by name; all must hold."
+    summary: ClassVar[str] = "Conditions on request headers by name; all of them must hold."
 
     def to_plan(self) -> dict[str, ValueMatch]:
         """The conditions by lower-case name."""

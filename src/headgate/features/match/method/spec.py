@@ -9,11 +9,11 @@ from headgate.features.fields import Method
 
 
 class Methods(RootModel[Annotated[list[Method], Field(min_length=1)]], MatchCondition):
-    """Any of these methods."""
+    """The method is one of these."""
 
     model_config = ConfigDict(frozen=True)
     key: ClassVar[str] = "methods"
-    summary: ClassVar[str] = "Any of these methods."
+    summary: ClassVar[str] = "The method is one of these."
 
     def to_plan(self) -> tuple[str, ...]:
         """The methods, sorted and each once."""

@@ -15,13 +15,18 @@ class Path(OneOf, MatchCondition):
     """A condition on the normalised path."""
 
     key: ClassVar[str] = "path"
-    summary: ClassVar[str] = "The path: exact, by prefix of whole segments, or by expression."
-
-    exact: RoutedPath | None = Field(default=None, description="The whole path.")
-    prefix: PrefixPath | None = Field(
-        default=None, description="Whole segments from the start: `/v1` is `/v1` and `/v1/…`."
+    summary: ClassVar[str] = (
+        "A condition on the path: exact, a prefix of whole segments, or an expression."
     )
-    regex: Pattern | None = Field(default=None, description="An expression for the whole path.")
+
+    exact: RoutedPath | None = Field(default=None, description="The path is equal to this path.")
+    prefix: PrefixPath | None = Field(
+        default=None,
+        description="The path begins with these whole segments: `/v1` matches `/v1` and `/v1/…`.",
+    )
+    regex: Pattern | None = Field(
+        default=None, description="The expression matches the whole path."
+    )
 
     def to_plan(self) -> PathMatch:
         """The condition's plan node."""

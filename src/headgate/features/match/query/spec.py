@@ -10,11 +10,11 @@ from headgate.plan.objects import ValueMatch
 
 
 class Query(RootModel[dict[str, ValueCondition]], MatchCondition):
-    """Conditions on query parameters, by name; all must hold."""
+    """Conditions on query parameters by name; all of them must hold."""
 
     model_config = ConfigDict(frozen=True)
     key: ClassVar[str] = "query"
-    summary: ClassVar[str] = "Conditions on query parameters, by name; all must hold."
+    summary: ClassVar[str] = "Conditions on query parameters by name; all of them must hold."
 
     def to_plan(self) -> dict[str, ValueMatch]:
         """The conditions by name; of a repeated parameter the first value counts."""

@@ -20,22 +20,24 @@ class Redirect(MiddlewareOptions):
     summary: ClassVar[str] = "Answers with a redirect."
 
     status: Literal[301, 302, 303, 307, 308] = Field(
-        default=308, description="301, 302, 303, 307 or 308; the last two keep method and body."
+        default=308,
+        description="301, 302, 303, 307 or 308; 307 and 308 keep the method and the body.",
     )
     scheme: Literal["http", "https"] | None = Field(
-        default=None, description="The new scheme; without `port` its own port is meant."
+        default=None,
+        description="The new scheme; without `port` the target has the scheme's default port.",
     )
     host: BareHostTemplate | None = Field(
-        default=None, description="The new host; may hold variables."
+        default=None, description="The new host; may contain variables."
     )
     port: Annotated[int, Strict(), Field(ge=1, le=65_535), FROM_ENV] | None = Field(
         default=None, description="The new port."
     )
     path: PathTemplate | None = Field(
-        default=None, description="The whole new path; may hold variables."
+        default=None, description="The whole new path; may contain variables."
     )
     prefix: PrefixPath | None = Field(
-        default=None, description="Takes the place of the prefix that the route matched."
+        default=None, description="Replaces the prefix that the route matched."
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

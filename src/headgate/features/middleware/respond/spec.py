@@ -23,13 +23,15 @@ class Respond(MiddlewareOptions):
     summary: ClassVar[str] = "Answers without asking an upstream."
 
     status: Annotated[int, Strict(), Field(ge=200, le=599), FROM_ENV] = Field(
-        default=200, description="The status, 200 to 599."
+        default=200, description="The status of the answer, 200 to 599."
     )
     body: Template = Field(
-        default="", description="The body; plain UTF-8 text unless `headers` says otherwise."
+        default="",
+        description="The body; its type is `text/plain; charset=utf-8` unless `headers` sets "
+        "another.",
     )
     headers: HeaderMap = Field(
-        default_factory=dict, description="Headers of the answer; values may hold variables."
+        default_factory=dict, description="Headers of the answer; values may contain variables."
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

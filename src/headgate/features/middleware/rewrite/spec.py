@@ -22,26 +22,29 @@ class Rewrite(MiddlewareOptions):
     """Change the path and the host before forwarding."""
 
     key: ClassVar[str] = "rewrite"
-    summary: ClassVar[str] = "Changes path and host before forwarding."
+    summary: ClassVar[str] = "Changes the path and the host before the request is forwarded."
 
     strip_prefix: PrefixPath | None = Field(
-        default=None, description="Removes this prefix (whole segments) where the path has it."
+        default=None, description="Removes this prefix (whole segments) if the path begins with it."
     )
     prefix: PrefixPath | None = Field(
-        default=None, description="Takes the place of the prefix that the route matched."
+        default=None, description="Replaces the prefix that the route matched."
     )
     path: PathTemplate | None = Field(
-        default=None, description="The whole new path; may hold variables."
+        default=None, description="The whole new path; may contain variables."
     )
     regex: Regex | None = Field(
-        default=None, description="An expression for the whole path; `with` replaces it."
+        default=None,
+        description="An expression that must match the whole path; `with` replaces it.",
     )
     with_: Replacement | None = Field(
         default=None,
         alias="with",
-        description="What `regex` is replaced by; `$1`, `${name}` are groups.",
+        description="The replacement for `regex`; `$1` and `${name}` insert its groups.",
     )
-    host: HostTemplate | None = Field(default=None, description="The new Host; may hold variables.")
+    host: HostTemplate | None = Field(
+        default=None, description="The new `Host` header; may contain variables."
+    )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """One way to change the path; an expression comes with its replacement, and fits it."""
