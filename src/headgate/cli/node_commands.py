@@ -14,9 +14,7 @@ def run(
     configs: Configs = None,
     workers: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=128, envvar="HEADGATE_WORKERS", help="The number of worker threads."
-        ),
+        typer.Option(min=1, max=128, envvar="HEADGATE_WORKERS", help="Number of worker threads."),
     ] = None,
     admin: Annotated[
         list[str] | None,
@@ -28,9 +26,7 @@ def run(
     ] = None,
     admin_host: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="A name that requests to these addresses may have as Host."
-        ),
+        typer.Option(metavar="NAME", help="A Host name to accept at these addresses."),
     ] = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")
@@ -44,8 +40,7 @@ def run(
 ) -> None:
     """Run a node: serve the config, and reload it when it changes.
 
-    Without CONFIG, environment variables are the config (PROXY_LISTEN_ADDR,
-    PROXY_UPSTREAM_ADDRS, …).
+    Without CONFIG, environment variables are the config: PROXY_UPSTREAM_ADDRS and others.
 
     \b
     Examples:
