@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 from headgate._core import is_client_claim
 from headgate.features.templates import pieces
 from headgate.nginxtext import writer
-from headgate.nginxtext.tree import Node
+from headgate.nginxtext.tree import Argument, Node
 from headgate.nginxtext.writer import Arg, Regex, Template, Var, Word
 
 Parts = tuple[str | Var, ...]
@@ -105,7 +105,7 @@ class Guard:
         return True
 
 
-Entry = tuple[Arg, Arg]
+Entry = tuple[Arg, Arg | Argument]
 _HOSTNAMES: Final = (writer.directive("hostnames"),)
 DEFAULT: Final = Word("default")
 

@@ -135,9 +135,14 @@ def directive(name: str, *args: Arg, children: Sequence[Node] | None = None) -> 
     return _node(Argument(name.encode(), name.encode()), args, children)
 
 
-def entry(key: Arg, *args: Arg) -> Directive:
-    """A line of `map`, `split_clients`, `geo` or `types`, which begins with a value."""
-    return _node(argument(key), args, None)
+def entry(key: Arg, *args: Arg | Argument) -> Directive:
+    """A line of `map`, `split_clients`, `geo` or `types`, which begins with a value.
+
+    An `Argument` is a word that was written before.
+    """
+    words = tuple([arg if isinstance(arg, Argument) else argument(arg) for arg in args])
+    head = argument(key)
+    return Directive(name=head.value, args=words, name_raw=head.raw)
 
 
 def comment(text: str) -> Comment:

@@ -88,6 +88,7 @@ SNIPPETS: Final = (
     Snippet("absolute_redirect", "server", "absolute_redirect off;"),
     Snippet("merge_slashes", "server", "merge_slashes off;"),
     Snippet("pcre_jit", "main", "pcre_jit on;"),
+    Snippet("pcre_no_jit", "location", 'rewrite "(*NO_JIT)^" /;'),
     Snippet("aio_threads", "location", "aio threads;"),
     Snippet("log_escape_json", "http", 'log_format j escape=json \'{"a":"$uri"}\';'),
     Snippet("log_condition", "server", "access_log {folder}/a.log combined if=$arg_a;"),

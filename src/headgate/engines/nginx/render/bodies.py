@@ -85,7 +85,8 @@ class Bodies:
         return used if used.use is None else self.ctx.middlewares[used.use]
 
     def _body(self, name: str, route: Route, matched: str) -> Body:
-        place = f"route:{names.slug(name)}" + (f":{names.slug(matched)}" if matched else "")
+        # Numbered, not named: hosts that differ in names alone are of one shape.
+        place = f"route:{len(self._made)}"
         if route.action.split is None:
             return self._one(name, route, matched, place, route.action.upstream)
         parts = [part for part in route.action.split if part.weight]
@@ -94,8 +95,8 @@ class Bodies:
         if len(parts) == 1:
             return self._one(name, route, matched, place, parts[0].upstream)
         bodies = [
-            self._one(name, route, matched, f"{place}:{names.slug(p.upstream)}", p.upstream)
-            for p in parts
+            self._one(name, route, matched, f"{place}:{index}", p.upstream)
+            for index, p in enumerate(parts)
         ]
         split = self._split(name, parts, bodies)
         jump = directive("rewrite", Regex("^"), split, Word("last"))

@@ -17,7 +17,6 @@ from headgate.nginxtext.writer import (
     Literal,
     MapKey,
     Op,
-    Plain,
     Regex,
     Template,
     Var,
@@ -56,10 +55,12 @@ def check(misdirected: Var) -> Node:
 def _of_listener(ctx: Context, offered: Offers, classes: Sequence[Offer]) -> Var:
     number = {offer: str(index) for index, offer in enumerate(classes)}
     entries: list[tuple[Arg, Arg]] = [
-        (Plain(name), Word(number[offer])) for name, offer in offered.by_name.items() if name != ANY
+        (MapKey(name), Word(number[offer]))
+        for name, offer in offered.by_name.items()
+        if name != ANY
     ]
     entries += [
-        (Plain(name), Word(number[offered.none]))
+        (MapKey(name), Word(number[offered.none]))
         for name in offered.covered
         if name not in offered.by_name and ":" not in name
     ]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.render import forwarded, names, tls
+from headgate.engines.nginx.render import forwarded, shapes, tls
 from headgate.engines.nginx.render import misdirected as wrong_host
 from headgate.engines.nginx.render.bodies import Bodies
 from headgate.engines.nginx.render.context import Context
@@ -34,16 +34,6 @@ from headgate.nginxtext.writer import (
 from headgate.plan.objects import ClientIp, Listener
 
 _REFUSED: Final = Template(("400 Bad Request\n", Var("hg_refused"), "\n"), lines=True)
-_BEFORE: Final = (
-    directive(
-        "if",
-        *(Op("("), Var("hg_refused"), Op(")")),
-        children=[directive("return", Word("400"), _REFUSED)],
-    ),
-    directive("rewrite", Regex("^"), Var("hg_path")),
-)
-"""Before a location is looked for: what is refused, and the path in normal form."""
-
 Names = tuple[str, ...]
 """Names of a server: hosts, `""` for what no other takes, or `~` and an expression."""
 
@@ -165,17 +155,21 @@ def render(ctx: Context, found: list[Site]) -> dict[str, list[Node]]:
     """The servers' text by file."""
     base = forwarded.request_headers(ctx)
     misdirected = wrong_host.variable(ctx)
-    files: dict[str, list[Node]] = {}
-    for site in found:
-        text = _server(ctx, site, base, _tls(ctx, site, found, misdirected))
-        files.setdefault(names.host_file(site.host), []).extend(text)
-    return files
+    policies = _policies(found)
+    made = (
+        (site.names, site.host, _server(ctx, site, base, _tls(ctx, site, policies, misdirected)))
+        for site in found
+    )
+    return shapes.files(made, ctx.shared)
 
 
-def _tls(ctx: Context, site: Site, found: list[Site], misdirected: Var | None) -> list[Node]:
+def _tls(
+    ctx: Context, site: Site, policies: dict[str, set[str]], misdirected: Var | None
+) -> list[Node]:
     if site.offer is None:
         return []
-    nodes = tls.server(ctx, site.offer, is_alone=_is_alone(site, found))
+    on_these = set[str]().union(*(policies.get(one, set()) for one in site.listeners))
+    nodes = tls.server(ctx, site.offer, is_alone=len(on_these) <= 1)
     return [*nodes, wrong_host.check(misdirected)] if misdirected is not None else nodes
 
 
@@ -190,7 +184,7 @@ def _server(
         nodes.append(directive("include", Plain(ctx.release_path("defaults.conf"))))
     nodes += [
         directive("include", Plain(ctx.release_path("errors.conf"))),
-        *_BEFORE,
+        *_before(ctx),
         *locations(ctx, site.routes, Bodies(ctx, site.host, listener, base)),
     ]
     what = f"host {site.host}" if site.host is not None else "no host"
@@ -198,14 +192,28 @@ def _server(
     return [comment(text), directive("server", children=nodes)]
 
 
-def _is_alone(site: Site, found: list[Site]) -> bool:
-    mine = set(site.listeners)
-    policies = {
-        one.offer.policy
-        for one in found
-        if one.offer is not None and one.offer.certificates and mine & set(one.listeners)
-    }
-    return len(policies) <= 1
+def _before(ctx: Context) -> list[Node]:
+    """Before a location is looked for: what is refused, and the path in normal form."""
+    # Compiled to machine code this expression would cost 9 KiB in every server.
+    every = Regex("(*NO_JIT)^" if ctx.has("pcre_no_jit") else "^")
+    return [
+        directive(
+            "if",
+            *(Op("("), Var("hg_refused"), Op(")")),
+            children=[directive("return", Word("400"), _REFUSED)],
+        ),
+        directive("rewrite", every, Var("hg_path")),
+    ]
+
+
+def _policies(found: list[Site]) -> dict[str, set[str]]:
+    """The TLS policies of the certificates that each listener offers."""
+    policies: dict[str, set[str]] = {}
+    for one in found:
+        if one.offer is not None and one.offer.certificates:
+            for listener in one.listeners:
+                policies.setdefault(listener, set()).add(one.offer.policy)
+    return policies
 
 
 def _server_name(name: str) -> Arg:

@@ -12,7 +12,7 @@ auth_request mirror split_clients limit_req limit_conn stub_status ssl_reject_ha
 max_headers http2_directive http2_listen quic keepalive_min_timeout add_header_inherit
 worker_shutdown_timeout stream stream_ssl_preread realip gzip brotli headers_more lua_balancer
 njs gunzip slice dav grpc ssl ssl_conf_command ssl_ecdh_x25519mlkem768 proxy_ssl_server_name
-log_escape_json pcre_jit reuseport so_keepalive fastopen modsecurity geoip2 http_v2
+log_escape_json pcre_jit pcre_no_jit reuseport so_keepalive fastopen modsecurity geoip2 http_v2
 """
 
 
