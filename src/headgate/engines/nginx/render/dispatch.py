@@ -39,7 +39,12 @@ _NOWHERE: Final = directive("location", Op("="), Plain(NO_ROUTE), children=[_NOT
 
 def locations(ctx: Context, routes: Sequence[str], bodies: Bodies) -> list[Node]:
     """Every location of a host with these routes."""
-    found = [one for name in routes for one in candidates(name, ctx.routes[name])]
+    found = [
+        one
+        for name in routes
+        for one in candidates(name, ctx.routes[name])
+        if _is_writable(ctx, one)
+    ]
     by_place = places(found)
     made = {one: bodies.of(one) for tried in by_place.values() for one in tried}
     uses = Counter(_uses(by_place.values(), made))
@@ -62,6 +67,16 @@ def locations(ctx: Context, routes: Sequence[str], bodies: Bodies) -> list[Node]
     if any(map(_may_miss, by_place.values())):
         nodes.append(_NOWHERE)
     return nodes
+
+
+def _is_writable(ctx: Context, one: Candidate) -> bool:
+    """Whether nginx can read the path of a match; refuses it if not."""
+    about = ctx.findings.of("route", one.route, f"match[{one.index}]")
+    kind = "exact" if one.exact is not None else "prefix"
+    with about.guarded(f"path.{kind}"):
+        writer.argument(Plain(one.matched + "/"))
+        return True
+    return False
 
 
 def _may_miss(tried: Sequence[Candidate]) -> bool:

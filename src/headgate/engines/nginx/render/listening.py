@@ -6,6 +6,7 @@ from headgate.engines.nginx.render import forwarded, names
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.engines.nginx.render.upstreams import time
+from headgate.features.nginx import quoted, whole
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,
@@ -15,6 +16,7 @@ from headgate.nginxtext.writer import (
     Template,
     Var,
     Word,
+    argument,
     comment,
     directive,
 )
@@ -81,7 +83,17 @@ def _settings(listener: Listener, keys: set[str]) -> list[Node]:
 
 
 def check(ctx: Context) -> None:
-    """Refuses and notes what nginx cannot say of a listener."""
+    """Refuses and notes what nginx cannot say of a listener.
+
+    Takes those away whose names nginx cannot read: they are refused, whatever else is.
+    """
+    written = {}
+    for name, listener in ctx.listeners.items():
+        with ctx.findings.of("listener", name).guarded(""):
+            argument(whole(quoted(name)))
+            argument(Literal(name))
+            written[name] = listener
+    ctx.listeners = written
     for name, listener in ctx.listeners.items():
         about = ctx.findings.of("listener", name)
         if listener.client_ip.header == "forwarded" and listener.client_ip.trusted:

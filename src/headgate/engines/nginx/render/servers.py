@@ -34,6 +34,8 @@ from headgate.nginxtext.writer import (
 from headgate.plan.objects import ClientIp, Listener
 
 _REFUSED: Final = Template(("400 Bad Request\n", Var("hg_refused"), "\n"), lines=True)
+_LONGEST_COMMENT: Final = 300
+
 Names = tuple[str, ...]
 """Names of a server: hosts, `""` for what no other takes, or `~` and an expression."""
 
@@ -156,10 +158,11 @@ def render(ctx: Context, found: list[Site]) -> dict[str, list[Node]]:
     base = forwarded.request_headers(ctx)
     misdirected = wrong_host.variable(ctx)
     policies = _policies(found)
-    made = (
-        (site.names, site.host, _server(ctx, site, base, _tls(ctx, site, policies, misdirected)))
-        for site in found
-    )
+    made: list[shapes.Server] = []
+    for site in found:
+        with ctx.findings.of("host", site.host or "*").guarded(""):
+            secured = _tls(ctx, site, policies, misdirected)
+            made.append((site.names, site.host, _server(ctx, site, base, secured)))
     return shapes.files(made, ctx.shared)
 
 
@@ -189,7 +192,7 @@ def _server(
     ]
     what = f"host {site.host}" if site.host is not None else "no host"
     text = f"{what} on {', '.join(site.listeners)}"
-    return [comment(text), directive("server", children=nodes)]
+    return [comment(text[:_LONGEST_COMMENT]), directive("server", children=nodes)]
 
 
 def _before(ctx: Context) -> list[Node]:

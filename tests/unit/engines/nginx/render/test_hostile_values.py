@@ -101,6 +101,10 @@ def _respond(text: str) -> Plan:
     return one_route(Route(("*",), ("web",), Action(respond=answer)))
 
 
+def _path(text: str) -> str:
+    return "/" + "".join(char for char in text if char.isalnum() and char.isascii()) + "x"
+
+
 FIELDS: dict[str, Callable[[str], Plan]] = {
     "respond": _respond,
     "response header": lambda t: one_route(forwarding(edits=HeaderEdits({"x-a": _escaped(t)}))),
@@ -112,6 +116,8 @@ FIELDS: dict[str, Callable[[str], Plan]] = {
     ),
     "query condition": lambda t: one_route(forwarding(Match(query={t: ValueMatch(exact=t)}))),
     "method": lambda t: one_route(forwarding(Match(methods=(t,)))),
+    "exact path": lambda t: one_route(forwarding(Match(path=PathMatch(exact=_path(t))))),
+    "prefix": lambda t: one_route(forwarding(Match(path=PathMatch(prefix=_path(t))))),
     "expression": lambda t: one_route(forwarding(Match(path=PathMatch(regex="/" + t)))),
     "route's name": lambda t: one_route(forwarding(), name="r" + t),
     "endpoint": lambda t: one_route(forwarding(), Upstream((Endpoint("unix:/" + t),))),
@@ -166,6 +172,47 @@ def test_what_no_quoting_makes_harmless_is_refused_by_field(text: str) -> None:
     assert [(one.kind, one.name, one.path) for one in made] == [
         ("route", "r", "middlewares[0].response_headers.set.x-a")
     ]
+
+
+LONG = {
+    "exact path": "match[0].path.exact",
+    "prefix": "match[0].path.prefix",
+    "expression": "match[0].path.regex",
+    "header condition": "match[0].headers.x-a",
+    "method": "match[0].methods",
+    "route's name": "",
+    "endpoint": "endpoints",
+    "log file": "access_log",
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_what_is_longer_than_nginx_reads_is_refused_by_field(field: str) -> None:
+    made = render(FIELDS[field]("x" * 5000), {}, TARGET)
+    assert not isinstance(made, Rendered)
+    assert all("nginx reads words of up to 4000" in one.message for one in made)
+    assert LONG.get(field, made[0].path) in [one.path for one in made]
+
+
+@pytest.mark.parametrize("what", ["listener", "upstream", "host"])
+def test_names_that_are_longer_than_nginx_reads_raise_nothing(what: str) -> None:
+    name = "n" * 5000
+    is_host, is_up = what == "host", what == "upstream"
+    route = Route(
+        (name if is_host else "*",),
+        (name if what == "listener" else "web",),
+        Action(upstream=name if is_up else "u"),
+    )
+    plan = plan_of(
+        [
+            entry("listener", route.listeners[0], Listener(("127.0.0.1:8000",), "http")),
+            entry("route", "r", route),
+            entry("upstream", name if is_up else "u", Upstream((Endpoint("127.0.0.1:9"),))),
+        ]
+    )
+    made = render(plan, {}, TARGET)
+    assert not isinstance(made, Rendered)
+    assert all("nginx reads words of up to 4000" in one.message for one in made)
 
 
 @pytest.mark.parametrize("field", sorted(FIELDS.keys() - {"expression", "log file"}))
