@@ -136,8 +136,10 @@ class Bodies:
         nodes += chain.steps
         if chain.answer is not None:
             return Body(place, (*nodes, *self._answer(chain.answer)), beside)
+        edits = chain.response_headers()
         if route.action.not_imported is not None:
-            return Body(place, (*nodes, *faults.not_imported()), beside)
+            return Body(place, (*nodes, *faults.not_imported(edits)), beside)
+        nodes += self.ctx.fault_lines.of(edits)
         target = self.ctx.upstreams.get(upstream or "")
         if target is None or upstream is None or not upstreams.is_usable(target, self.ctx):
             return Body(place, (*nodes, _unavailable()), beside)

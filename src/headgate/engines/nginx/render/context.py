@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from headgate.engines.nginx.render.faults import RouteLines
 from headgate.engines.nginx.types import RenderedFile, Target
 from headgate.features.nginx import Findings, Shared
 from headgate.kernel.ids import BlobId, ObjectName
@@ -32,6 +33,7 @@ class Context:
     policies: Mapping[str, TlsPolicy]
     findings: Findings = field(default_factory=Findings)
     shared: Shared = field(default_factory=Shared)
+    fault_lines: RouteLines = field(default_factory=RouteLines)
     zones: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, RenderedFile] = field(default_factory=dict)
 

@@ -4,13 +4,20 @@ nginx knows less of why it failed than we do; what it knows is read from its sta
 whether a connection was made.
 """
 
+from collections import Counter
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from headgate.engines.nginx.render.names import ERROR_PLACE
 from headgate.engines.nginx.render.prelude import mapped
+from headgate.features.nginx import Entry, Parts, Shared, as_arg
+from headgate.features.nginx_chain import Headers
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
+    Arg,
     Literal,
+    MapKey,
     Plain,
     Regex,
     Template,
@@ -92,6 +99,11 @@ _FAULTS: Final = (
 _NOT_IMPORTED: Final = "not-imported: this place of the imported config has no counterpart here"
 """As the native engine's own answer says it."""
 
+_STATUS: Final = "proxy-status"
+_LINES: Final = Var("hg_lines")
+
+Lines = tuple[tuple[str, Parts], ...]
+
 _STATUSES: Final = ("404", "405", "408", "413", "421", "502", "503", "504")
 _HEAD_TOO_LARGE: Final = "494"
 
@@ -129,8 +141,55 @@ def pages() -> list[Node]:
     ]
 
 
-def place() -> list[Node]:
-    """The location that answers; in every server."""
+@dataclass(slots=True)
+class RouteLines:
+    """The header lines that routes want on answers, for those that are made of faults.
+
+    A route's location says in a variable which lines those are; the location of faults has every
+    header that any route wants, with the value that the variable stands for, or none.
+    """
+
+    _lines: dict[str, Lines] = field(default_factory=dict)
+    _bare: list[str] = field(default_factory=list)
+
+    def of(self, edits: Headers) -> list[Node]:
+        """What the location of a route with these edits says."""
+        # The text is ours and of our type, whatever type the route gives to what it forwards.
+        lines = tuple((name, value) for name, value in edits.lines if name != "content-type")
+        is_bare = _STATUS in edits.drops
+        if not (lines or is_bare):
+            return []
+        key = sha256(repr((lines, is_bare)).encode()).hexdigest()[:10]
+        self._lines[key] = lines
+        if is_bare and key not in self._bare:
+            self._bare.append(key)
+        return [directive("set", _LINES, Word(key))]
+
+    def nodes(self, shared: Shared) -> list[Node]:
+        """`add_header` for all of them; beside what every fault says of itself."""
+        status: Arg = Var("hg_fault_status")
+        if self._bare:
+            none = [(MapKey(key), Literal("")) for key in sorted(self._bare)]
+            status = shared.map("fault_status", _LINES, none, status)
+        values: dict[tuple[str, int], list[Entry]] = {}
+        for key, lines in sorted(self._lines.items()):
+            seen: Counter[str] = Counter()
+            for name, value in lines:
+                place = values.setdefault((name, seen[name]), [])
+                place.append((MapKey(key), as_arg(value)))
+                seen[name] += 1
+        found = [_added(_STATUS, status)]
+        for (name, _), entries in sorted(values.items()):
+            found.append(_added(name, shared.map(f"line_{name}", _LINES, entries, Literal(""))))
+        return found
+
+
+def _added(name: str, value: Arg) -> Node:
+    return directive("add_header", Plain(name), value, Word("always"))
+
+
+def place(lines: list[Node] | None = None) -> list[Node]:
+    """The location that answers, with these header lines; in every server."""
     return [
         directive(
             "location",
@@ -138,22 +197,22 @@ def place() -> list[Node]:
             children=[
                 directive("set", Var("hg_reason"), Var("hg_fault_reason")),
                 directive("default_type", Literal("text/plain; charset=utf-8")),
-                directive(
-                    "add_header", Word("proxy-status"), Var("hg_fault_status"), Word("always")
-                ),
+                *(lines or RouteLines().nodes(Shared())),
                 directive("return", Word("200"), Var("hg_fault_text")),
             ],
         )
     ]
 
 
-def not_imported() -> list[Node]:
+def not_imported(edits: Headers) -> list[Node]:
     """The answer of a route that stands for a place of an imported config without counterpart."""
+    lines = [(name, value) for name, value in edits.lines if name != "content-type"]
     status = f'headgate; error=destination_unavailable; details="{_NOT_IMPORTED}"'
     text = f"503 Service Unavailable\n{_NOT_IMPORTED}\n"
     return [
         directive("set", Var("hg_reason"), Literal("not-imported")),
         directive("default_type", Literal("text/plain; charset=utf-8")),
-        directive("add_header", Word("proxy-status"), Literal(status), Word("always")),
+        *([] if _STATUS in edits.drops else [_added(_STATUS, Literal(status))]),
+        *(_added(name, as_arg(value)) for name, value in lines),
         directive("return", Word("503"), Literal(text, True)),
     ]

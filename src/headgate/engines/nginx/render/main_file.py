@@ -198,6 +198,6 @@ def status(ctx: Context) -> list[Node]:
     return [comment("Status"), directive("server", children=server)]
 
 
-def error_place() -> list[Node]:
+def error_place(ctx: Context) -> list[Node]:
     """errors.conf: the location that every server answers faults from."""
-    return faults.place()
+    return faults.place(ctx.fault_lines.nodes(ctx.shared))

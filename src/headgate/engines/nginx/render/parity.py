@@ -212,7 +212,10 @@ BEYOND_KEYS: Final = (
     "Without a usable endpoint the answer is 502 where an upstream has endpoints, else 503.",
     "Retries: an idempotent request whose connection fails before an answer goes to the next "
     "endpoint.",
-    "Own errors (404, 502 and the like) have none of the response headers that the route sets.",
+    "Own errors have the response headers of their route save `content-type`; 413 has none, since "
+    "nginx refuses a body before the route's directives are read.",
+    "A word of a config (a path, an expression, a name, a text) may have 4,000 bytes; what is "
+    "longer is refused.",
     "In the access log `first_byte_us` begins when nginx turns to the endpoint, `connect_us` is 0 "
     "where a connection of the pool was taken, and `reused` is not known.",
     "`X-Accel-…` headers of upstreams have no meaning and are passed on.",

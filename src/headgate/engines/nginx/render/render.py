@@ -47,9 +47,9 @@ def _files(ctx: Context, found: list[servers.Site]) -> dict[str, list[Node]]:
             files["upstreams.conf"] += upstreams.block(name, one, ctx)
     files["maps/request.conf"] = main_file.request_maps()
     files["maps/client.conf"] = main_file.client_maps(ctx)
+    files["errors.conf"] = main_file.error_place(ctx)
     files["maps/routes.conf"] = ctx.shared.nodes
     files["defaults.conf"] = main_file.defaults(ctx)
-    files["errors.conf"] = main_file.error_place()
     files["status.conf"] = main_file.status(ctx)
     files["generation.conf"] = main_file.generation(ctx)
     with ctx.findings.of("settings", "node").guarded("access_log"):

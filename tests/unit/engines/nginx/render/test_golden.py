@@ -20,7 +20,7 @@ from headgate.nginxtext.writer import render
 GOLDEN = Path(__file__).parents[4] / "golden" / "nginx"
 CASES = sorted(GOLDEN.glob("*.toml"))
 WRITE = os.environ.get("HEADGATE_WRITE_GOLDEN") == "1"
-SAME_FOR_ALL = ("maps/request.conf", "errors.conf", "status.conf", "generation.conf")
+SAME_FOR_ALL = ("maps/request.conf", "status.conf", "generation.conf")
 """Files that only the first case shows."""
 
 DEBIAN_12 = Capabilities(

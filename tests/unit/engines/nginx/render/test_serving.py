@@ -48,6 +48,28 @@ hosts = ["a.example"]
 match = [{{ path = {{ exact = "/gone" }} }}]
 upstream = "gone"
 
+[routes.own]
+hosts = ["b.example"]
+upstream = "gone"
+[[routes.own.middlewares]]
+response_headers.set = {{ strict-transport-security = "max-age=1", content-type = "a/b" }}
+[[routes.own.middlewares]]
+response_headers.set = {{ x-of = "${{header:x-a}}" }}
+[[routes.own.middlewares]]
+response_headers.add = {{ vary = "x-a" }}
+[[routes.own.middlewares]]
+response_headers.add = {{ vary = "x-b" }}
+
+[routes.bare]
+hosts = ["c.example"]
+upstream = "gone"
+middlewares = [{{ response_headers = {{ remove = ["proxy-status"] }} }}]
+
+[routes.other]
+hosts = ["d.example"]
+upstream = "gone"
+middlewares = [{{ response_headers = {{ set = {{ x-of = "$$other", proxy-status = "me" }} }} }}]
+
 [upstreams.echo]
 endpoints = ["{echo}"]
 
@@ -157,6 +179,26 @@ def test_faults_say_what_happened(
     assert f"error={error};" in (answer.header("proxy-status") or "")
     assert answer.header("x-set") is None
     assert answer.body.startswith(str(code).encode())
+
+
+def test_own_errors_have_the_response_headers_of_their_route(running: Running) -> None:
+    answer = running.ask(running.web, more="X-A: 7\r\n", host="b.example")
+    assert answer.status == 502
+    assert answer.header("strict-transport-security") == "max-age=1"
+    assert (answer.header("x-of"), answer.header("content-type")) == (
+        "7",
+        "text/plain; charset=utf-8",
+    )
+    assert sorted(value for name, value in answer.headers if name.lower() == "vary") == [
+        "x-a",
+        "x-b",
+    ]
+    assert (answer.header("proxy-status") or "").startswith("headgate; error=connection_refused")
+    bare = running.ask(running.web, host="c.example")
+    assert (bare.status, bare.header("proxy-status"), bare.header("x-of")) == (502, None, None)
+    other = running.ask(running.web, host="d.example")
+    assert (other.header("proxy-status"), other.header("x-of")) == ("me", "$other")
+    assert other.header("strict-transport-security") is None
 
 
 def test_a_body_over_the_limit_of_its_listener_is_refused(running: Running) -> None:
