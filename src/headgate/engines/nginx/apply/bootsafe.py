@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from headgate.engines.nginx.apply.guard import MARK, boot_id
+from headgate.engines.nginx.apply.readfiles import ReadFiles
 from headgate.engines.nginx.types import Instance, Process, RightMissingError
 
 _SYSTEMCTL_S: Final = 5.0
@@ -51,29 +52,35 @@ def boot_safe(
 
 
 class DiskTests:
-    """Whether a release starts with nothing but the disk; each is tested once."""
+    """Whether a release starts with nothing but the disk; each is tested once.
+
+    It is tested again when a file changes that its config reads: one of others that includes it,
+    a certificate outside of it.
+    """
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str], tuple[str, ReadFiles]] = {}
 
     def problem(self, release: str | None, conf: str) -> str:
         """Why nginx would not start with `conf` while there is no network; empty when it would.
 
-        Blocks for an `nginx -t` where the release was not tested yet. `conf` is the release's own,
-        or the one of others that includes it.
+        Blocks for an `nginx -t` where the release was not tested as it is. `conf` is the release's
+        own, or the one of others that includes it.
         """
         if release is None:
             return "no release is proven yet"
-        found = self._known.get((release, conf))
-        if found is None:
-            try:
-                tested = self._instance.test(conf, from_disk=True)
-            except (OSError, LookupError, RightMissingError) as error:
-                return f"whether {release} starts without a network cannot be tested: {error}"
-            words = "; ".join(tested.problems[:_TOLD])
-            found = "" if tested.ok else f"{release} would not start without a network: {words}"
-            self._known = {(release, conf): found} if tested.ok else {}
+        known = self._known.get((release, conf))
+        if known is not None and not known[1].have_changed():
+            return known[0]
+        files = ReadFiles.of(conf)
+        try:
+            tested = self._instance.test(conf, from_disk=True)
+        except (OSError, LookupError, RightMissingError) as error:
+            return f"whether {release} starts without a network cannot be tested: {error}"
+        words = "; ".join(tested.problems[:_TOLD])
+        found = "" if tested.ok else f"{release} would not start without a network: {words}"
+        self._known = {(release, conf): (found, files)} if tested.ok else {}
         return found
 
 

@@ -4,13 +4,15 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from headgate.engines.nginx import types
 from headgate.engines.nginx.apply import bootsafe
-from headgate.engines.nginx.apply.bootsafe import boot_safe
+from headgate.engines.nginx.apply.bootsafe import DiskTests, boot_safe
 from headgate.engines.nginx.apply.guard import MARK, boot_id
-from headgate.engines.nginx.types import Process
+from headgate.engines.nginx.types import Instance, Process
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -66,3 +68,50 @@ def test_a_mark_that_cannot_be_read_proves_nothing(tmp_path: Path) -> None:
     (tmp_path / MARK).write_text("{")
     assert not boot_safe(tmp_path, now_started(), None, we_start_it=False).is_safe
     assert bootsafe.boot_safe(tmp_path, None, None, we_start_it=False).is_safe is False
+
+
+class Counting:
+    """An instance that counts how often it tests."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.is_ok = True
+
+    def test(self, conf: str, *, from_disk: bool = False) -> types.Tested:
+        del conf
+        assert from_disk
+        self.asked += 1
+        return types.Tested(self.is_ok, () if self.is_ok else ("no",))
+
+
+def test_a_release_is_tested_again_when_a_file_that_it_reads_changes(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    conf, theirs = tmp_path / "nginx.conf", tmp_path / "conf.d/theirs.conf"
+    pem, log = tmp_path / "their.pem", tmp_path / "access.log"
+    conf.write_text("events {} http { include conf.d/*.conf; access_log access.log; }")
+    theirs.write_text(f"server {{ ssl_certificate {pem}; ssl_password_file none; }}")
+    pem.write_text("a")
+    log.write_text("")
+    nginx = Counting()
+    tests = DiskTests(cast("Instance", nginx))
+
+    def asked() -> int:
+        assert tests.problem("1-a", str(conf)) == ("" if nginx.is_ok else nginx_problem)
+        return nginx.asked
+
+    nginx_problem = "1-a would not start without a network: no"
+    assert (asked(), asked()) == (1, 1)
+    log.write_text("a line")
+    assert asked() == 1
+    pem.write_text("ab")
+    assert (asked(), asked()) == (2, 2)
+    (tmp_path / "none").write_text("")
+    assert asked() == 3
+    (tmp_path / "conf.d/more.conf").write_text("")
+    assert asked() == 4
+    theirs.unlink()
+    nginx.is_ok = False
+    assert (asked(), asked()) == (5, 6)
+    nginx.is_ok = True
+    conf.write_text("events {}")
+    assert (asked(), asked()) == (7, 7)
