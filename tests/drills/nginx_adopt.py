@@ -276,8 +276,8 @@ def _markdown(report: Report) -> str:
     lines = [
         "# `headgate nginx adopt` on a stock nginx",
         "",
-        f"`python tests/drills/nginx_adopt.py` on {today}: a stock Debian nginx that",
-        "serves traffic, from nothing of ours installed to the whole picture.",
+        f"`python tests/drills/nginx_adopt.py` ran on {today} on a stock Debian nginx that serves",
+        "traffic. It began without headgate and ended with the whole picture.",
         "",
         "| | |",
         "|---|---|",

@@ -30,13 +30,13 @@ DOCUMENT = ROOT / "docs" / "internals" / "nginx-sidecar.md"
 INTRODUCTION = """\
 # nginx in another container
 
-What the agent can do to an nginx in another container of the same pod, tried by
-`python tests/drills/nginx_sidecar.py` on {date} with real namespaces: pid and network namespaces
-shared, mount namespaces separate. The agent's container has no nginx at all; the binary that is
-tested and probed is the other container's, at a path that only exists there. Reloads were signalled
-by the agent while four keep-alive clients asked.
+`python tests/drills/nginx_sidecar.py` tried on {date} what a node can do to an nginx in another
+container of the same pod. It used real namespaces: shared pid and network namespaces, separate
+mount namespaces. The node's container has no nginx; the node tests and probes the binary of the
+other container, at a path that only exists there. The node signalled reloads while four
+keep-alive clients sent requests.
 
-| agent | master | finds it | `nginx -t` with its binary | capabilities | reload (HUP) | result |
+| node | master | finds it | `nginx -t` with its binary | capabilities | reload (HUP) | result |
 |---|---|---|---|---|---|---|
 """
 _IFF_UP = 0x1
@@ -123,7 +123,7 @@ def inside() -> int:
         sys.stdout.write(line)
     today = time.strftime("%Y-%m-%d")
     text = INTRODUCTION.format(date=today) + "".join(lines)
-    text += "\nWhat was said where a right was missing (pids replaced):\n\n"
+    text += "\nThe messages about missing rights (pids replaced):\n\n"
     DOCUMENT.write_text(text + "".join(f"- {one}\n" for one in said))
     return 1 if failed else 0
 

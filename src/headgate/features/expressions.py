@@ -1,4 +1,4 @@
-"""Regular expressions, judged by the core's own code that will match them."""
+"""Regular expressions, checked by the code of the core that matches them."""
 
 from collections.abc import Iterator
 from typing import Annotated, Final
@@ -13,33 +13,81 @@ from headgate.plan.codec import encode
 from headgate.plan.middleware import MiddlewareUse, PathRewrite, RegexRewrite, Respond, Rewrite
 from headgate.plan.objects import Action, Match, PathMatch, Route
 
+_VERBS: Final = ("write ", "list ", "escape ")
 _GROUPS: Final = "write `$1` or `${name}` for a group of the expression, `$$` for a dollar sign"
 _ANSWER: Final = Action(respond=Respond(status=204))
 
+_CAUSES: Final = {
+    "unclosed group": (
+        "the group is not closed",
+        r"write `)` at its end, or `\(` for the character",
+    ),
+    "unopened group": ("no group begins before `)`", r"remove it, or write `\)` for the character"),
+    "unclosed character class": (
+        "the character class is not closed",
+        r"write `]` at its end, or `\[` for the character",
+    ),
+    "invalid character class range, the start must be <= the end": (
+        "the range of the character class ends before it begins",
+        "write the lower character first, such as `[a-z]`",
+    ),
+    "repetition operator missing expression": (
+        "there is nothing to repeat",
+        "write an expression before `*`, `+`, `?` or `{`; `.*` matches any text",
+    ),
+    "unclosed counted repetition": (
+        "the counted repetition is not closed",
+        r"write it as `{2}` or `{2,5}`, or write `\{` for the character",
+    ),
+    "repetition quantifier expects a valid decimal": (
+        "the counted repetition has no number",
+        r"write it as `{2}` or `{2,5}`, or write `\{` for the character",
+    ),
+    "invalid repetition count range, the start must be <= the end": (
+        "the counted repetition ends below its start",
+        "write the lower number first, such as `{2,5}`",
+    ),
+    "unrecognized escape sequence": ("the escape is unknown", r"write `\\` for a backslash"),
+    "incomplete escape sequence, reached end of pattern prematurely": (
+        "a backslash ends the expression",
+        r"write `\\` for a backslash",
+    ),
+    "backreferences are not supported": (
+        "backreferences are not supported",
+        "write the expression of the group again",
+    ),
+    "look-around, including look-ahead and look-behind, is not supported": (
+        "look-around is not supported",
+        "write a route of its own for what it excludes",
+    ),
+}
+"""The causes that the regex parser names, in plain words: what is wrong; what to write."""
+
 
 def pattern(text: str) -> str:
-    """An expression for a whole path or value, in the syntax that Rust and PCRE share.
+    """The expression itself, for a whole path or value, in the syntax that Rust and PCRE share.
 
-    Costs about 20 µs: it is compiled, as the data plane will.
+    It is compiled as in the data plane, which takes about 20 µs. Raises `Invalid` for a fault.
     """
     if not text:
         raise Invalid("the expression is empty", REGEX_ALLOWED)
     match = Match(path=PathMatch(regex=text))
     for _, message in _complaints(Route(("*",), ("any",), _ANSWER, match=(match,))):
-        raise Invalid(message, REGEX_ALLOWED)
+        raise Invalid(*_halves(message, REGEX_ALLOWED))
     return text
 
 
 def replacement_faults(regex: str, replacement: str) -> Iterator[Invalid]:
-    """What the core would not rewrite by, at `regex` or `with`."""
+    """The errors of the core about a rewrite, each at `regex` or `with`."""
     rewrite = Rewrite(path=PathRewrite(regex=RegexRewrite(regex, replacement)))
     route = Route(("*",), ("any",), _ANSWER, middlewares=(MiddlewareUse(rewrite=rewrite),))
     for key, message in _complaints(route):
-        yield Invalid(message, REGEX_ALLOWED if key == "regex" else _GROUPS, at=(key,))
+        allowed = REGEX_ALLOWED if key == "regex" else _GROUPS
+        yield Invalid(*_halves(message, allowed), at=(key,))
 
 
 def _complaints(route: Route) -> list[tuple[str, str]]:
-    """What the core says of a route: the last key and the message of each, in one line."""
+    """The errors of the core about a route: the last key and the one-line message of each."""
     try:
         Router([("route", "checked", encode(route))])
     except PlanError as wrong:
@@ -48,11 +96,20 @@ def _complaints(route: Route) -> list[tuple[str, str]]:
 
 
 def _one_line(message: str) -> str:
-    """The message without the drawing that regex parsers make of the place."""
+    """The message without the picture that the regex parser draws of the place."""
     if "\n" not in message:
         return message
     head, _, cause = message.partition("\n")
-    return f"{head} {cause.rpartition('error: ')[2].strip()}"
+    return f"{head.removesuffix(' regex parse error:')} {cause.rpartition('error: ')[2].strip()}"
+
+
+def _halves(message: str, allowed: str) -> tuple[str, str]:
+    """What is wrong and what to write instead: the core's advice, or else the general one."""
+    for cause, (what, advice) in _CAUSES.items():
+        if message.endswith(cause):
+            return message.removesuffix(cause) + what, advice
+    what, semicolon, advice = message.partition("; ")
+    return (what, advice) if semicolon and advice.startswith(_VERBS) else (message, allowed)
 
 
 Pattern = Annotated[
