@@ -13,7 +13,7 @@ _COMBINED: Final = re.compile(r'(\S+) \S+ \S+ \[[^\]]*\] "([A-Z]+) (\S+) HTTP/[0
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """What we need of a line of ours; docs/reference/access-log.md has them all."""
+    """The fields that we need of a log line; docs/reference/access-log.md lists them all."""
 
     method: str
     scheme: str

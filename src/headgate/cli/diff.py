@@ -55,7 +55,7 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class Requests(msgspec.Struct, frozen=True):
-    """What would become of the logged requests. `skipped`: lines that hold no request."""
+    """The effect on the logged requests. `skipped` counts the lines without a request."""
 
     logged: int
     moved: int
@@ -71,7 +71,7 @@ class Diff(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """A log to look at; `base` (`https://a.example`) for lines without a host."""
+    """A log to read; `base` (`https://a.example`) is for lines without a host."""
 
     file: Path
     base: str | None = None

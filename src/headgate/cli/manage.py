@@ -1,4 +1,4 @@
-"""`reload`, `drain`, `upgrade`, `status`: what a running node is told and asked."""
+"""`reload`, `drain`, `upgrade` and `status`: commands that talk to a running node."""
 
 import time
 from pathlib import Path

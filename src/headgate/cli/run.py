@@ -46,7 +46,7 @@ class RunRequest:
 
 
 def has_environment_config(environment: Mapping[str, str]) -> bool:
-    """Whether the environment alone is meant to be the config."""
+    """Whether environment variables alone are the config."""
     return any(name.startswith(_PREFIX) for name in environment)
 
 

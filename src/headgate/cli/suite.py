@@ -34,7 +34,7 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request (`GET https://a.example/path`) and what must become of it."""
+    """A request (`GET https://a.example/path`) and its expected result."""
 
     request: str
     expect: Expect

@@ -131,14 +131,14 @@ def run(file: SuiteFile, routing: Routing, locate: Locate) -> Report:
 
 
 def _mismatches(expect: Expect, found: Explanation, shown: Explanation) -> Iterator[Mismatch]:
-    """What is not as expected of `found`, in the words of `shown`, which holds no secret."""
+    """The deviations of `found`, in the words of `shown`, which holds no secret."""
     got = {one.what: one.got for one in compare(expect, shown)}
     for one in compare(expect, found):
         yield Mismatch(one.what, one.expected, got.get(one.what, HIDDEN))
 
 
 def compare(expect: Expect, found: Explanation) -> Iterator[Mismatch]:
-    """What is not as expected."""
+    """The deviations from what is expected."""
     won = found.won
     route = won.route if won else ""
     if expect.route is not None and expect.route != route:

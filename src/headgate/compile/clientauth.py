@@ -109,7 +109,7 @@ class _Guarded:
 
 
 def _best(name: str, known: Collection[str]) -> str | None:
-    """The most specific of these hosts that stands for a name."""
+    """The most specific of these hosts that covers a name."""
     if name in known:
         return name
     rest = name.removeprefix("*.")

@@ -10,10 +10,10 @@ import msgspec
 from headgate.plan.plan import PlanEntry
 
 Found = tuple[tuple[str | int, ...], str, str, str]
-"""Where in the route, the text there, what is wrong, what to write instead."""
+"""The place in the route, the text there, what is wrong, what to write instead."""
 
 _SHORTHAND = re.compile(r"\\[dDwWsSbB]|\[[^\]]+\][+*?]|\.[*+]|\([^)]*\)[+*?]|\(\?")
-"""What nobody writes but in an expression."""
+"""Characters that only make sense in an expression."""
 
 
 class _Text(msgspec.Struct, gc=False):
@@ -39,7 +39,7 @@ _SUSPECT: Final = (b"*", b"\\\\", b"+", b"(?", b"^", b"$")
 
 
 def patterns(route: PlanEntry) -> Iterator[Found]:
-    """What is suspect in the matches of a route."""
+    """The suspicious texts in the matches of a route."""
     if not any(mark in route.canonical for mark in _SUSPECT):
         return
     for index, match in enumerate(_DECODER.decode(route.canonical).match):

@@ -120,7 +120,7 @@ def _suspect_patterns(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def not_imported(plan: Plan) -> list[str]:
-    """The routes that refuse because what they stand for was not imported."""
+    """The routes that refuse a part of an imported config that was not converted."""
     return sorted(
         key.name
         for key, entry in plan.objects.items()

@@ -35,7 +35,7 @@ class Place:
 
 
 class Origins(Protocol):
-    """Finds what is written where; reads a document's text a second time when first asked."""
+    """Finds the place of every entry; reads a document's text a second time on first use."""
 
     def place(self, kind: Kind, name: str, path: ConfigPath) -> Place | None:
         """Where an object, or something below it, is written; None if it is not."""

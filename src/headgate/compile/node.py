@@ -52,7 +52,7 @@ def node_unit(sources: Sources, env: Mapping[str, str]) -> NodeUnit:
 def _read(
     key: EntryKey, sources: Sources, env: Mapping[str, str], into: dict[str, object]
 ) -> tuple[Problem, ...]:
-    """Adds one setting to `into`; returns what is wrong with it."""
+    """Adds one setting to `into`; returns its problems."""
     source = sources.owner(key)
     if source is None or source.document is None:
         return ()

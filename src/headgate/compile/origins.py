@@ -12,7 +12,7 @@ from headgate.plan.kinds import Kind
 
 
 class TextOrigins:
-    """The documents of one load; positions are looked for when asked for."""
+    """The documents of one load; positions are computed on demand."""
 
     def __init__(self, sources: Sequence[Source], written: Mapping[EntryKey, str]) -> None:
         """`written` has the key in the text of objects whose canonical name is another."""

@@ -1,4 +1,4 @@
-"""What compiling one object gives: its plan node, what it refers to, what is wrong with it."""
+"""The result of compiling one object: its plan node, its references, its problems."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

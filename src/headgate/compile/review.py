@@ -139,7 +139,7 @@ def _twice(sources: Sources, key: EntryKey) -> Iterable[Diagnostic]:
 
 
 def _twin(sources: Sources, key: EntryKey, holder: EntryKey) -> Diagnostic:
-    """The same for one name written in two ways; the later one is the one too many."""
+    """The error for one name that is written in two ways; it is reported at the later one."""
     order = {source.path: at for at, source in enumerate(sources)}
 
     def written_at(entry: EntryKey) -> tuple[int, int, int]:

@@ -45,7 +45,7 @@ class NginxSettings:
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """Settings that are no part of the plan: the control process and the supervisor keep them."""
+    """Settings that are not part of the plan: the control process and the supervisor keep them."""
 
     admin: tuple[str, ...]
     """Loopback addresses of the admin API, `ip:port`; none = only the Unix socket."""
@@ -66,7 +66,7 @@ class NodeSettings:
     admin_token: str | None = None
     """What opens all of the admin API to a request by TCP; None = nothing does."""
     allow_empty: bool = False
-    """Whether a config without a route is meant."""
+    """Whether the config allows that there is no route."""
 
 
 def settings(model: Node) -> Resolved:

@@ -17,7 +17,7 @@ from headgate.model.references import MARK
 from headgate.model.text import SUFFIXES, position, read_document
 
 EntryKey = tuple[str, str]
-"""(section, name) as the text has them; the name is empty where the section is no table."""
+"""(section, name) as in the text; the name is empty if the section is not a table."""
 
 Changed = dict[EntryKey, None]
 """Entries in the order of the text, each once; looking at them in that order is quickest."""
@@ -37,7 +37,7 @@ class Source:
     document: Document | None
     wrong: tuple[Diagnostic, ...] = ()
     uses_environment: bool = False
-    """Whether `${env:…}` stands in it."""
+    """Whether it contains `${env:…}`."""
 
     @cached_property
     def name(self) -> str:
@@ -114,7 +114,7 @@ class Gathering:
         self._refuse_nothing(paths)
 
     def _refuse_nothing(self, paths: Sequence[PurePath]) -> None:
-        """A file that was emptied and a directory in a file's place are no wish to stop serving."""
+        """Refuses an empty file and a directory in a file's place: nobody asked to stop serving."""
         if self.wrong or any(s.wrong or s.content.strip() for s in self.sources.values()):
             return
         if paths:

@@ -43,7 +43,7 @@ _OPENINGS: Final = {
         ]
     ),
 }
-"""By section, where a text of that make is taken over as it is."""
+"""By section: where a text of that kind is taken over unchanged."""
 
 
 class Crowd(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Entries that are no named object: unknown sections, sections that are no table, `include`."""
+"""Entries other than named objects: unknown sections, sections of a wrong type, `include`."""
 
 from headgate.features.syntax import described
 from headgate.kernel.nearest import nearest

@@ -85,7 +85,7 @@ def _size(*, off: bool) -> PlainValidator:
 
 
 def number(value: object) -> object:
-    """A number out of the environment; anything else as it is."""
+    """A number from the environment; any other value unchanged."""
     if type(value) is EnvText and (value.isdecimal() or value[1:].isdecimal()):
         return int(value)
     return value

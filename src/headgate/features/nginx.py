@@ -40,7 +40,7 @@ class Problem(NamedTuple):
 
 
 class Findings:
-    """What could not be said in nginx's words, and what reads differently there."""
+    """What nginx cannot express, and what it treats differently."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -116,7 +116,7 @@ HEADER_ALLOWED: Final = (
 )
 
 _HALVES: Final = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
-"""`default` of a `geo` is these networks, and nginx warns of what is given twice."""
+"""The networks that `default` of a `geo` stands for; nginx warns about repeated entries."""
 
 
 class Shared:

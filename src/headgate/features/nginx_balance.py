@@ -12,7 +12,7 @@ Has = Callable[[str], bool]
 
 
 class Method(NamedTuple):
-    """The directives of a policy, and whether `backup` may stand beside them."""
+    """The directives of a policy, and whether nginx allows `backup` beside them."""
 
     nodes: tuple[Node, ...] = ()
     allows_backup: bool = True
@@ -22,7 +22,7 @@ ANOTHER: Final = "nginx's own hash (ketama) sends keys to other endpoints than h
 
 
 def key_variable(key: str, shared: Shared, about: About) -> Var | None:
-    """The variable of what a hashing policy looks at; None when it was refused."""
+    """The variable that a hashing policy hashes; None if it was refused."""
     if key == "client_ip":
         return Var("remote_addr")
     if key == "path":

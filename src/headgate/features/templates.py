@@ -100,7 +100,7 @@ def _literal(text: str) -> str | None:
 
 
 def escaped(text: str) -> str:
-    """A template that stands for the literal text."""
+    """A template whose value is the literal text."""
     return text.replace("$", "$$")
 
 
@@ -127,7 +127,7 @@ def path_template(text: str) -> str:
 
 
 def check_path_text(plain: str) -> None:
-    """Raises `Invalid` for what may not stand in a path."""
+    """Raises `Invalid` for characters that are not allowed in a path."""
     found = _NOT_IN_PATHS.search(plain)
     if found:
         raise Invalid(f"a path cannot hold {found[0]!r}", PATH_TEXT_ALLOWED)

@@ -121,7 +121,7 @@ EditedName = Annotated[
 
 
 def _distinct(value: object) -> object:
-    """The map as it is; raises `Invalid` when two of its keys are one header."""
+    """The map, unchanged; raises `Invalid` if two of its keys are one header."""
     if isinstance(value, dict) and len(value) > 1:
         seen: dict[str, str] = {}
         for key in value:
@@ -143,7 +143,7 @@ HeaderMap = Annotated[dict[EditedName, HeaderValue], DISTINCT_HEADERS]
 
 
 class HeaderEdits(Options):
-    """What becomes of headers; in the order remove, set, add."""
+    """Edits of headers, in the order remove, set, add."""
 
     set: HeaderMap = Field(
         default_factory=dict,

@@ -1,4 +1,4 @@
-"""`Invalid`: how a parser of ours says what is wrong and what it would have taken."""
+"""`Invalid`: the error of our parsers, with what is wrong and what to write instead."""
 
 
 class Invalid(ValueError):  # noqa: N818 - reads as what it says: raise Invalid

@@ -63,7 +63,7 @@ class BalanceTable(OneOf):
 
 
 class _Feature(Protocol):
-    """What a table needs to know of a feature."""
+    """The parts of a feature that a table needs."""
 
     key: ClassVar[str]
     summary: ClassVar[str]

@@ -40,7 +40,7 @@ class Probe(Options):
 
 
 class Drift(Options):
-    """What becomes of files that somebody else has changed."""
+    """What headgate does when somebody else has changed its files."""
 
     policy: DriftPolicy | None = Field(
         default=None,
@@ -125,7 +125,7 @@ class Nginx(Checked):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Paths are absolute, and the mode allows what else is asked for."""
+        """Checks that paths are absolute and that the mode allows the other settings."""
         for key in ("binary", "conf", "pid", "imported"):
             path = getattr(self, key)
             if path is not None and not path.startswith("/"):

@@ -145,7 +145,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 
 
 def _token(value: object) -> str:
-    """The token as it is; a message never has it."""
+    """The token, unchanged; no message contains it."""
     if not isinstance(value, str) or _TOKEN.fullmatch(value) is None:
         raise Invalid(
             "this is not a token",

@@ -8,7 +8,7 @@ from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.problems import Problem
 
 MAY_HOLD: Final = re.compile(rb"\x00|\\(?:0|x00|u0000|U00000000)")
-"""What stands in a document that holds one, in whichever format."""
+"""The forms of a NUL character in the text of a document of any format."""
 
 
 def nuls(node: object, at: ConfigPath) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Pydantic's errors in our words: the config's path, what is wrong, what is allowed."""
+"""Turns Pydantic's errors into our messages: the config's path, what is wrong, what to write."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, Literal

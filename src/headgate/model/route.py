@@ -1,4 +1,4 @@
-"""`[routes.NAME]`: matches, middlewares, and what becomes of a request."""
+"""`[routes.NAME]`: the matches, middlewares and action of a route."""
 
 from collections.abc import Iterator, Set
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
 _ACTIONS = ("upstream", "split", "respond", "redirect")
 ACTIONS = (*_ACTIONS, "not_imported")
-"""The keys that say what becomes of a request; the last is an import's, and is not suggested."""
+"""The keys of the action; the last one belongs to imports and is not suggested."""
 
 _ACTION_SET = frozenset(ACTIONS)
 _ONE_ACTION = f"write exactly one of {listed(_ACTIONS)}"

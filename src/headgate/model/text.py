@@ -47,7 +47,7 @@ def position(document: Document, path: ConfigPath, where: Where) -> tuple[int, i
         if document.locate((*written, part), "value"):
             written = (*written, part)
         elif isinstance(part, str):
-            # What is missing stands nowhere: the table that lacks it is the place.
+            # A missing key has no position; report the table that lacks it.
             return document.locate(written, "value") or (1, 1)
-        # One item where a list may stand has no index in the text: `match = { … }` is `match[0]`.
+        # A single item in place of a list has no index in the text: `match = { … }` is `match[0]`.
     return document.locate(written, where) or (1, 1)

@@ -1,4 +1,4 @@
-"""The include graph: which file pulls in which, as nginx resolves them, and what is wrong there."""
+"""The include graph: which file includes which, as nginx resolves them, and its errors."""
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ class Files(Protocol):
 
 
 class Located(NamedTuple):
-    """A directive and the file it stands in."""
+    """A directive and its file."""
 
     file: str
     directive: Directive

@@ -11,7 +11,7 @@ import re
 from typing import Final, NamedTuple
 
 WORD_LIMIT: Final = 4096
-"""nginx's read buffer (NGX_CONF_BUFFER): what it cannot hold whole is refused."""
+"""nginx's read buffer (NGX_CONF_BUFFER); nginx refuses a word that is larger."""
 
 _SPACE = rb"[ \t\r\n]"
 _STRING = rb"(?:\"(?:[^\"\\]|\\[\s\S])*+\"|'(?:[^'\\]|\\[\s\S])*+')"
@@ -45,14 +45,14 @@ _UNESCAPED: Final = {b"t": b"\t", b"r": b"\r", b"n": b"\n"}
 
 
 class Fault(NamedTuple):
-    """What is wrong with a text: the offset of the byte at fault, and a message."""
+    """An error in a text: the offset of the byte at fault, and a message."""
 
     offset: int
     message: str
 
 
 def value_of(raw: bytes) -> bytes:
-    r"""What nginx makes of a word as written.
+    r"""The value that nginx reads from a word in the text.
 
     >>> value_of(b'"a\\"b\\n"')
     b'a"b\n'

@@ -102,7 +102,7 @@ class _Parser:
         return end + 1
 
     def _between(self, start: int, text: bytes, nodes: list[Node]) -> None:
-        """Adds the white space and comments of `text`, which stands at `start`."""
+        """Adds the white space and comments of `text`, which begins at `start`."""
         if b"#" not in text:
             nodes.append(Space(text))
             return
@@ -114,7 +114,7 @@ class _Parser:
                 nodes.append(Space(piece))
 
     def _place(self, offset: int) -> tuple[int, int]:
-        """Line and column of an offset not before the last one asked for."""
+        """Line and column of an offset, which must not be before the previous one."""
         self._line += self._data.count(b"\n", self._counted, offset)
         self._counted = offset
         return self._line, offset - self._data.rfind(b"\n", 0, offset)

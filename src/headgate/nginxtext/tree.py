@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 SPACES: Final = b" \t\r\n"
-"""All that nginx takes for white space; a no-break space or a form feed is part of a word."""
+"""Everything that nginx treats as white space; a no-break space or a form feed is not."""
 
 
 class Argument(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +27,7 @@ class Argument(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_quoted(self) -> bool:
-        """Whether it stands in quotes."""
+        """Whether it is quoted."""
         return self.raw[:1] in (b'"', b"'")
 
 
@@ -46,7 +46,7 @@ class Comment(msgspec.Struct, frozen=True, gc=False):
 
 
 class Directive(msgspec.Struct, frozen=True, gc=False):
-    """A directive with what it holds.
+    """A directive with its arguments and its block.
 
     `name` is unquoted, `name_raw` as written. `children` is None for a simple directive. `body`
     is the text between the braces of a Lua block, None otherwise; such a directive has no
@@ -73,7 +73,7 @@ class Directive(msgspec.Struct, frozen=True, gc=False):
         return (node for node in self.children or () if isinstance(node, Directive))
 
     def to_bytes(self) -> bytes:
-        """The directive as it was written."""
+        """The directive as in the text."""
         return to_bytes((self,))
 
 
@@ -91,7 +91,7 @@ class Document(msgspec.Struct, frozen=True):
         return (node for node in self.nodes if isinstance(node, Directive))
 
     def to_bytes(self) -> bytes:
-        """The file, byte for byte as it was parsed."""
+        """The bytes of the file as it was parsed."""
         return to_bytes(self.nodes)
 
 

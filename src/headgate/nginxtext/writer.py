@@ -1,4 +1,4 @@
-"""THE writer: all nginx text of ours goes through it.
+"""The one writer: all nginx text that headgate produces goes through it.
 
 A value is given with what it is meant to be (`Literal`, `Regex`, `FilePath` …) and comes out
 quoted for that, so that nginx reads back exactly this value and no value becomes a directive, a
@@ -20,7 +20,7 @@ from headgate.nginxtext.lexer import value_of
 from headgate.nginxtext.tree import Argument, Comment, Directive, Node, Space
 
 LONGEST: Final = 4000
-"""Bytes of a word as written; nginx's own limit is its read buffer of 4096."""
+"""The length of a written word; nginx's own limit is its read buffer of 4096."""
 
 OPERATORS: Final = frozenset({"=", "!=", "~", "~*", "!~", "!~*", "^~", "(", ")", "-f", "!-f"})
 
@@ -58,7 +58,7 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word or number of our own; raises `ValueError` for anything beyond such words."""
+    """A word or number of our own; raises `ValueError` for any other text."""
 
     text: str
 
@@ -113,7 +113,7 @@ class FilePath:
 
 @dataclass(frozen=True, slots=True)
 class MapKey:
-    """A source value of `map` that is compared as it is: never `default`, a regex or `include`."""
+    """A source value of `map` that is compared literally: never `default`, a regex or `include`."""
 
     text: str
 
@@ -138,7 +138,7 @@ def directive(name: str, *args: Arg, children: Sequence[Node] | None = None) -> 
 def entry(key: Arg, *args: Arg | Argument) -> Directive:
     """A line of `map`, `split_clients`, `geo` or `types`, which begins with a value.
 
-    An `Argument` is a word that was written before.
+    An `Argument` is a word that was written already.
     """
     words = tuple([arg if isinstance(arg, Argument) else argument(arg) for arg in args])
     head = argument(key)
@@ -201,7 +201,7 @@ def render(nodes: Sequence[Node]) -> bytes:
 
 
 def _line(node: Directive) -> bytes:
-    """A directive up to the end of the line it stands on, or of its `{`."""
+    """A directive up to the end of its line, or of its `{`."""
     words = [node.name_raw or node.name]
     for one in node.args:
         words += [one.before if b"#" in one.before else b" ", one.raw]

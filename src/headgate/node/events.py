@@ -49,7 +49,7 @@ class EventLog:
         return list(self._kept)
 
     async def follow(self) -> AsyncIterator[bytes]:
-        """The kept events, then each new one as it comes; never ends by itself."""
+        """The kept events, then each new one; never ends by itself."""
         queue: asyncio.Queue[bytes] = asyncio.Queue(_QUEUED)
         self._listeners.add(queue)
         try:

@@ -11,7 +11,7 @@ _ASK_S = 60.0
 
 
 class LinkError(Exception):
-    """The supervisor is gone, or did not do what it was asked; retrying is up to the caller."""
+    """The supervisor is gone or did not do the request; the caller may try again."""
 
 
 class BusyError(LinkError):
@@ -72,7 +72,7 @@ class SupervisorLink:
 
     @classmethod
     async def connect(cls, path: str) -> "SupervisorLink":
-        """Connects to `supervisor.sock`; raises LinkError if nobody listens."""
+        """Connects to `supervisor.sock`; raises LinkError if no process listens."""
         try:
             reader, writer = await asyncio.open_unix_connection(path, limit=_MAX_LINE)
         except OSError as error:

@@ -31,7 +31,7 @@ class Linter:
         self.on_found: Callable[[tuple[Diagnostic, ...]], None] = lambda found: None
 
     def look_at(self, served: Candidate) -> None:
-        """This config is served now; the same one again is no news."""
+        """Notes that this config is served now; a repeated config changes nothing."""
         if served is not self._newest:
             self._newest = served
             self._news.set()

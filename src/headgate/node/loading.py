@@ -34,9 +34,9 @@ class Loading:
         self._hanging: asyncio.Future[Found] | None = None
 
     async def load(self) -> Found:
-        """What is there now. Raises LoadHangsError, and whatever the source raises."""
+        """The present config. Raises LoadHangsError, and the errors of the source."""
         if self._hanging is not None:
-            # Whoever asks again is not made to wait as long as the first.
+            # A later caller does not wait as long as the first one.
             await asyncio.wait([self._hanging], timeout=_AGAIN_S)
             if not self._hanging.done():
                 raise LoadHangsError(self._why(time.monotonic(), always=True))
@@ -74,14 +74,14 @@ class Loading:
             try:
                 loop.call_soon_threadsafe(settle, result, error)
             except RuntimeError:
-                return  # the loop has ended, and nobody waits
+                return  # the loop has ended, and no caller waits
 
         # Not in the loop's own pool: a thread of that is waited for at the end.
         threading.Thread(target=run, name="load", daemon=True).start()
         return found
 
     def _why(self, started: float, *, always: bool = False) -> str:
-        """What is waited for, if it was waited for long enough; empty otherwise."""
+        """The file that the load waits for, if it has waited long enough; else empty."""
         now, reading = time.monotonic(), self._source.reading()
         if reading is not None and (always or now - reading.since >= self._read_s):
             return (

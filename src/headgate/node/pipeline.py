@@ -44,7 +44,7 @@ class Wish:
 
 
 class Pipeline:
-    """Runs reloads one after the other and remembers what is served."""
+    """Runs reloads one after the other and remembers the served plan."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Pipeline:
         """Set while no run is under way."""
         self.idle.set()
         self.served: Candidate | None = None
-        """What was served last by a run."""
+        """The plan that a run served last."""
         self._recent: dict[str, Candidate] = {}
         self.last: ReloadResult | None = None
         self.last_success_at: float = 0.0
@@ -81,11 +81,11 @@ class Pipeline:
         return self._want(reason, load=True)
 
     def resync(self) -> asyncio.Future[ReloadResult]:
-        """Asks for what is served to be given to a new data plane."""
+        """Requests that the served plan is given to a new data plane."""
         return self._want("data plane", load=False)
 
     async def run(self) -> None:
-        """Does what is asked for, until cancelled."""
+        """Does the requested runs, until cancelled."""
         while True:
             await self._wished.wait()
             self._wished.clear()
@@ -109,7 +109,7 @@ class Pipeline:
                 wish.result.set_result(result)
 
     def in_service(self) -> Candidate | None:
-        """What is served: an older config where the engine was turned back to one.
+        """The served plan: an older one after a rollback of the engine.
 
         None where this process has not read the config that is served.
         """
@@ -186,7 +186,7 @@ class Pipeline:
         )
 
     async def _found(self, wish: Wish) -> Candidate | Rejected | ReloadResult:
-        """What is to be served, or the result of a run that ends here."""
+        """The candidate to serve, or the result of a run that ends here."""
         if self.served is not None and not wish.load:
             return self.served
         try:

@@ -52,7 +52,7 @@ class Source(Protocol):
     """Where the config comes from."""
 
     def load(self) -> Candidate | Rejected:
-        """Reads and compiles what is there now. Called off the loop, one call at a time."""
+        """Reads and compiles the present config. Called outside the loop, one call at a time."""
         ...
 
     def reading(self) -> Reading | None:
@@ -110,7 +110,7 @@ class Serving(Protocol):
     async def serve(self, candidate: Candidate) -> Verdict:
         """Serves a candidate whole, or reports why not with nothing changed.
 
-        Raises EngineUnavailableError or LinkError when there is nobody to do it.
+        Raises EngineUnavailableError or LinkError if no process can do it.
         """
         ...
 
@@ -135,7 +135,7 @@ class Serving(Protocol):
         ...
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
-        """What is to run beside the pipeline for as long as the node lives."""
+        """The task that runs beside the pipeline for the life of the node."""
         ...
 
     async def close(self, *, ends: bool) -> None:
@@ -155,12 +155,12 @@ class Sockets(Protocol):
         ...
 
     async def workers(self, count: int | None) -> None:
-        """Has so many workers; None = one per CPU."""
+        """Sets the number of workers; None = one per CPU."""
         ...
 
 
 class Objection(NamedTuple):
-    """What is wrong with a setting of the node; `path` is where below `[node]`, if it is there."""
+    """An error in a setting of the node; `path` is its place below `[node]`, if it has one."""
 
     path: str
     message: str
@@ -171,13 +171,13 @@ class Ours(Protocol):
     """What the control process itself changes with a config: admin addresses, log level."""
 
     def prepare(self, settings: NodeSettings) -> list[Objection]:
-        """Opens what is new without using it; what is wrong, empty when nothing is."""
+        """Opens the new resources without using them; returns the errors, if any."""
         ...
 
     def commit(self) -> None:
-        """Uses what was prepared and closes what is gone."""
+        """Uses what was prepared, and closes what the config no longer names."""
         ...
 
     def abandon(self) -> None:
-        """Closes what was prepared."""
+        """Closes the prepared resources."""
         ...

@@ -39,7 +39,7 @@ class FileSource:
         return [str(path) for path in self._paths] or ["environment"]
 
     def load(self) -> Candidate | Rejected:
-        """Reads and compiles what is there now."""
+        """Reads and compiles the present config."""
         self._files = files = DiskFiles()
         try:
             loaded = self._compiler.load(self._paths, files, os.environ)

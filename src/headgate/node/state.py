@@ -1,4 +1,4 @@
-"""The parts of a control process, for whoever reports on them."""
+"""The parts of a control process, for the code that reports on them."""
 
 import asyncio
 import time

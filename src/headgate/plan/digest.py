@@ -59,7 +59,7 @@ class DigestTree:
         self.root = Digest(sha256(b"hg1-root\0" + b"".join(self._digests)).digest())
 
     def applied(self, changes: Iterable[tuple[ObjectKey, Digest | None]]) -> "DigestTree":
-        """The tree after these changes (None deletes); this one stays as it is."""
+        """A new tree with these changes (None deletes); this one does not change."""
         touched: dict[int, dict[ObjectKey, Digest]] = {}
         grown: set[int] = set()
         wanted = dict(changes)
@@ -82,7 +82,7 @@ class DigestTree:
     def differing(self, other: "DigestTree") -> set[ObjectKey]:
         """The identities whose digests are not the same in both, or that only one of them has.
 
-        Costs a look at the buckets that differ, not at every object.
+        The cost depends on the buckets that differ, not on the number of objects.
         """
         out: set[ObjectKey] = set()
         for at in range(_BUCKETS):

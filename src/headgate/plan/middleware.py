@@ -32,7 +32,7 @@ class Rewrite(PlanNode, frozen=True):
 
 
 class Redirect(PlanNode, frozen=True):
-    """Where a redirect leads; what is absent stays as it was."""
+    """The target of a redirect; an absent part stays as in the request."""
 
     status: int
     scheme: str | None = None

@@ -73,7 +73,7 @@ class Plan:
         return frozenset(blob for e in self.objects.values() for blob in e.blobs)
 
     def with_changes(self, changes: Mapping[ObjectKey, PlanEntry | None]) -> "Plan":
-        """The plan after these changes (None deletes); this one stays as it is."""
+        """A new plan with these changes (None deletes); this one does not change."""
         if not changes:
             return self
         objects = dict(self.objects)
@@ -103,7 +103,7 @@ def in_order(keys: Iterable[ObjectKey]) -> list[ObjectKey]:
 
 
 def diff(old: Plan, new: Plan) -> Delta:
-    """What turns `old` into `new`; costs what differs, not what there is."""
+    """The changes from `old` to `new`; the cost depends on the differences alone."""
     puts: list[PlanEntry] = []
     deletes: list[ObjectKey] = []
     for key in in_order(_may_differ(old, new)):

@@ -35,7 +35,7 @@ def broadcast(state: State, message: Message) -> None:
 
 
 def gone(state: State, client: int) -> None:
-    """A client has hung up; what it asked for is done all the same."""
+    """Notes that a client has hung up; its request is still carried out."""
     state.subscribers.discard(client)
     for job in [state.job, *state.jobs]:
         if job is not None:

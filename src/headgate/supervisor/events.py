@@ -72,7 +72,7 @@ class OpenError:
 
 @record
 class SocketsOpened:
-    """The answer to `OpenSockets`: without errors every address is open, with any none is."""
+    """The answer to `OpenSockets`: without errors every address is open, with an error none is."""
 
     addresses: tuple[str, ...]
     errors: tuple[OpenError, ...]

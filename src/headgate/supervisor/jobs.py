@@ -74,7 +74,7 @@ def confirmed(state: State, generation: int, address: str) -> None:
 
 
 def not_taken(state: State, generation: int, address: str, why: str) -> None:
-    """A data plane could not take the sockets of an address: what was asked for fails."""
+    """Fails the job because a data plane could not take the sockets of an address."""
     job = state.job
     if job is not None and job.op == "upgrade" and generation == state.successor:
         planes.abandon_successor(state)
@@ -103,7 +103,7 @@ def plane_ready(state: State) -> None:
 
 
 def plane_lost(state: State) -> None:
-    """The current data plane is gone: nothing is left that could hold what is being released."""
+    """Notes that the current data plane is gone: nothing holds the released addresses any more."""
     job = state.job
     if job is not None and job.op == "release":
         for address in job.waiting:
@@ -122,7 +122,7 @@ def successor_ready(state: State) -> None:
 
 
 def successor_lost(state: State, why: str) -> None:
-    """The new data plane of an upgrade did not come up; the old one goes on serving."""
+    """The new data plane of an upgrade did not start; the old one continues to serve."""
     if state.job is not None and state.job.op == "upgrade":
         state.log("error", "upgrade_failed", {"error": why})
         _finish(state, {"ok": False, "error": why})

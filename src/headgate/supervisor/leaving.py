@@ -46,7 +46,7 @@ def quit_now(state: State, code: int) -> None:
 
 
 def check(state: State) -> None:
-    """Goes on once the data planes are gone: ends the control process, then leaves."""
+    """Continues after the data planes have ended: ends the control process, then leaves."""
     if state.phase == "running" or state.planes:
         return
     if not state.control_alive:

@@ -42,7 +42,7 @@ class Listeners:
         self._backlogs: dict[str, int] = {}
 
     def addresses(self) -> list[str]:
-        """What is open, in the order in which it was opened."""
+        """The open addresses, in the order in which they were opened."""
         return list(self._sockets)
 
     def descriptors(self, address: str) -> list[int]:

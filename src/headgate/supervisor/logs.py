@@ -25,7 +25,7 @@ def set_level(level: str) -> None:
 
 
 def write(level: str, event: str, fields: Message) -> None:
-    """Writes one line; a standard error that is gone or full is no reason to stop."""
+    """Writes one line; a closed or full standard error does not stop the supervisor."""
     if _LEVELS.index(level) < _LEVELS.index(_least):
         return
     now = time.time()

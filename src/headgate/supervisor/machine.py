@@ -48,7 +48,7 @@ class Machine:
         self.state = State(settings, ticket_seed, workers)
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
-        """What is to be done about `event`; `now` is monotonic seconds and never goes back."""
+        """The commands for `event`; `now` is monotonic seconds and never decreases."""
         state = self.state
         state.now = now
         state.out = []

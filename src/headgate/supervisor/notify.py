@@ -24,7 +24,7 @@ class Notifier:
             self._socket = socket.socket(socket.AF_UNIX, kind)
 
     def send(self, state: str) -> None:
-        """Sends one state; a manager that does not listen is no reason to stop."""
+        """Sends one state; a manager that does not listen does not stop the supervisor."""
         if self._socket is None:
             return
         try:

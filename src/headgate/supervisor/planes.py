@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def spawn(state: State) -> Plane:
-    """Starts one more data plane and tells it what it is."""
+    """Starts one more data plane and sends it its configuration."""
     state.generation += 1
     plane = Plane(state.generation)
     state.planes[plane.generation] = plane

@@ -72,7 +72,7 @@ def check_length(state_dir: str) -> None:
 
 
 def remember(state_dir: str, listening: dict[str, int]) -> None:
-    """Writes down the open addresses and their backlogs; a full disk is no reason to stop."""
+    """Stores the open addresses and their backlogs; a full disk does not stop the supervisor."""
     path = os.path.join(state_dir, _LISTENING)
     try:
         with open(path + ".new", "w") as file:

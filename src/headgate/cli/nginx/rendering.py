@@ -41,7 +41,7 @@ class BadConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A config as nginx text, with what it was made from."""
+    """A config as nginx text, with its sources."""
 
     loaded: Loaded
     rendered: Rendered

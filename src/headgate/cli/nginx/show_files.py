@@ -76,7 +76,7 @@ def write(rendered: Rendered, folder: Path) -> None:
 def differences(
     before: Mapping[str, RenderedFile], after: Mapping[str, RenderedFile], secrets: Collection[str]
 ) -> Iterator[FileDiff]:
-    """What is different, by path. `secrets` are texts that must not be shown."""
+    """The differences by path. `secrets` are texts that must not be shown."""
     for path in sorted(before.keys() | after.keys()):
         old, new = before.get(path), after.get(path)
         if old is not None and new is not None and old.content == new.content:

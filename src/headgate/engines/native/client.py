@@ -68,7 +68,7 @@ class DataPlaneClient:
         )
 
     async def apply(self, messages: Iterator[bytes]) -> pb.ApplyReply:
-        """One transaction of serialised `ApplyMessage`s; the reply as it came.
+        """One transaction of serialised `ApplyMessage`s; returns the reply unchanged.
 
         What `messages` raises comes through.
         """

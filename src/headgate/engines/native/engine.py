@@ -54,7 +54,7 @@ class NativeEngine:
         return self._identity
 
     async def close(self) -> None:
-        """Leaves the data plane as it is."""
+        """Does nothing to the data plane."""
         client, self._client, self._identity = self._client, None, None
         if client is not None:
             await client.close()

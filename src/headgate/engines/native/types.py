@@ -62,7 +62,7 @@ class ListenerStatus(msgspec.Struct, frozen=True):
 
 
 class DataPlaneStatus(msgspec.Struct, frozen=True):
-    """A data plane as it is now."""
+    """The present state of a data plane."""
 
     plan_digest: str
     generation: int

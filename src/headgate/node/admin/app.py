@@ -95,7 +95,7 @@ class Api:
         return Response(classic(page) if form == CLASSIC else page, headers=headers)
 
     async def status(self, _request: Request) -> Response:
-        """What runs, what is served, how the last reload ended."""
+        """The processes, the served plan, and the result of the last reload."""
         return json(await report.status(self._node))
 
     async def config(self, _request: Request) -> Response:
@@ -132,7 +132,7 @@ class Api:
         return Response(answer, media_type="application/json")
 
     async def events(self, request: Request) -> Response:
-        """The last events and then new ones, as JSON lines or, if asked for, server-sent events.
+        """The last events and then new ones, as JSON lines or, on request, server-sent events.
 
         `?follow=false` ends after those that are kept.
         """

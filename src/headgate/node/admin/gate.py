@@ -21,12 +21,12 @@ class Gate:
     """Answers 401 to everything else, unless the request has the token."""
 
     def __init__(self, app: ASGIApp, token: Callable[[], str | None]) -> None:
-        """`token`: what a request must show, as it is now; None = nothing is good enough."""
+        """`token`: the token that requests must show; None = no request is allowed."""
         self._app = app
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what is allowed."""
+        """Passes allowed requests on."""
         if scope["type"] != "http" or scope["path"] in OPEN or self._is_shown(scope):
             await self._app(scope, receive, send)
             return

@@ -42,7 +42,7 @@ class Guard:
         self._names = frozenset({"localhost", "headgate"} | {name.lower() for name in names})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what is allowed."""
+        """Passes allowed requests on."""
         reason = self._reason(scope) if scope["type"] == "http" else None
         if reason is None:
             await self._app(scope, receive, send)

@@ -83,7 +83,7 @@ def open_tcp(address: str) -> socket.socket:
 
 
 def open_unix(path: Path) -> socket.socket:
-    """A listening socket that only its owner may use; what is at `path` is replaced."""
+    """A listening socket for its owner only; replaces a file at `path`."""
     path.unlink(missing_ok=True)
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Before `bind`: Linux gives the file the socket's mode, so it is never open to others.

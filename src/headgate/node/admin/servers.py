@@ -66,7 +66,7 @@ class AdminServers:
                     self._serve(address, open_tcp(address), is_admin=is_admin)
 
     def addresses(self) -> list[str]:
-        """What is served now, the Unix socket's path among them."""
+        """The addresses that are served now, the path of the Unix socket included."""
         return list(self._running)
 
     def connections(self) -> int:
@@ -74,7 +74,7 @@ class AdminServers:
         return sum(len(places) for places in self._places.values())
 
     def prepare(self, settings: NodeSettings) -> list[Objection]:
-        """Opens the addresses that are new; what is wrong with them."""
+        """Opens the new addresses; returns their errors."""
         options = self._options
         paths = dict.fromkeys(options.metrics or (), "") | dict.fromkeys(options.admin or (), "")
         for key, addresses in (("metrics", settings.metrics), ("admin", settings.admin)):
@@ -95,7 +95,7 @@ class AdminServers:
         return wrong
 
     def commit(self) -> None:
-        """Serves what was prepared; stops what the config no longer names."""
+        """Serves the prepared addresses, and closes those that the config no longer names."""
         logs.configure(self._log_level)
         self._token = self._wanted_token
         for address, is_admin in self._wanted.items():
@@ -113,7 +113,7 @@ class AdminServers:
             self._record.write_bytes(msgspec.json.encode(self._wanted))
 
     def abandon(self) -> None:
-        """Closes what was prepared and not committed."""
+        """Closes the addresses that were prepared and not committed."""
         for one in self._prepared.values():
             one.close()
         self._prepared.clear()

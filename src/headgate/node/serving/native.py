@@ -109,7 +109,7 @@ class NativeServing:
         return [self._follow()]
 
     async def close(self, *, ends: bool) -> None:
-        """Leaves the data plane as it is: it is the supervisor's."""
+        """Does nothing: the data plane belongs to the supervisor."""
         await self.engine.close()
 
     async def _follow(self) -> None:

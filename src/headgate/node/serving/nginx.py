@@ -52,7 +52,7 @@ _UNABLE_NOW = (
 
 
 class Tries:
-    """When to try again what was refused for a passing cause: after 5 s, then up to 1 min. Pure."""
+    """When to retry after a refusal with a passing cause: after 5 s, then up to 1 min. Pure."""
 
     def __init__(self, first_s: float = 5.0, most_s: float = 60.0) -> None:
         self._first_s = first_s
@@ -110,7 +110,7 @@ class NginxServing:
         """The supervisor holds nothing for us."""
 
     def announced(self, plane: DataPlane) -> None:
-        """There are no data planes beside an nginx."""
+        """Returns none: there is no data plane beside an nginx."""
 
     def unready(self) -> str:
         """Why nothing can be served now; empty when it can."""
@@ -124,7 +124,7 @@ class NginxServing:
         return self._keeper or self._watcher
 
     async def serve(self, candidate: Candidate) -> Verdict:
-        """Has nginx serve the candidate, proven, or everything stays as it was.
+        """Makes nginx serve the candidate and verifies it; otherwise nothing changes.
 
         Raises EngineUnavailableError when nginx may not be driven.
         """
@@ -170,7 +170,7 @@ class NginxServing:
         return Verdict(changed=found.changed)
 
     async def settle(self, settings: NodeSettings) -> None:
-        """Nothing follows: workers are part of what is rendered."""
+        """Does nothing: workers are part of the rendered config."""
 
     async def upstreams(self) -> list[UpstreamStatus] | None:
         """Every endpoint with what the access log says of it; None while nginx is down."""
@@ -187,7 +187,7 @@ class NginxServing:
         return None if watch is None else await asyncio.to_thread(watch.status)
 
     async def metrics(self) -> bytes | None:
-        """What was observed of nginx; None while it is down."""
+        """The observation of nginx; None while it is down."""
         watch = self._watch
         if watch is None or not watch.is_up:
             return None

@@ -1,4 +1,4 @@
-"""`Files` on the disk: regular files only, in bounded memory, with a note of what was read when."""
+"""`Files` on the disk: regular files only, in bounded memory, with a note of what was read."""
 
 # ruff: noqa: PTH110, PTH112, PTH116, PTH208 - os.path says no where pathlib raises
 import contextlib
@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Final, NamedTuple
 
 MOST_BYTES: Final = 64 << 20
-"""A larger file is no config; `/proc/kcore` and the like have no end."""
+"""A larger file is not a config; `/proc/kcore` and similar files have no end."""
 
 _PIECE: Final = 1 << 20
 _WILD: Final = "*?["
@@ -29,7 +29,7 @@ _KINDS: Final = (
 
 
 class Mark(NamedTuple):
-    """What is compared of a file; all zero when it cannot be looked at."""
+    """The properties of a file that are compared; all zero if it cannot be examined."""
 
     device: int
     inode: int
@@ -57,10 +57,10 @@ class DiskFiles:
         self.found: set[PurePath] = set()
         """What patterns matched."""
         self.reading: Reading | None = None
-        """What is under way; to be looked at from another thread."""
+        """The path that is being read; another thread may ask for it."""
 
     def read(self, path: PurePath) -> bytes:
-        """The whole content; raises `OSError`, also for what is not a regular file or too large."""
+        """The whole content; raises `OSError`, also for a file that is not regular or too large."""
         with self._at(path), _named(path):
             self.marks.setdefault(path, mark(path))
             kind = os.stat(path).st_mode

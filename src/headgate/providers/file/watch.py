@@ -32,7 +32,7 @@ class Pace(NamedTuple):
     step_s: float = 0.075
     """How often the kernel's news are looked at, all day long: this is what waiting costs.
 
-    A change is told at the second look after it, so within twice this.
+    A change is reported at the second look after it, so within twice this time.
     """
     group_s: float = 0.1
     """How long after the first event more are waited for: an editor writes in several steps."""
@@ -40,7 +40,7 @@ class Pace(NamedTuple):
     """How long files must be left alone when some came, went or were emptied: somebody is copying
     a directory, and half of it is another config."""
     settle_most_s: float = 10.0
-    """A change is told after this even if files come and go all the time."""
+    """A change is reported after this time even if files change all the time."""
     look_anyway_s: float = 5.0
     """How often the files are looked at without any event: network file systems tell of none."""
     poll_s: float = 1.0
@@ -56,7 +56,7 @@ Fingerprint = frozenset[tuple[PurePath, Mark]]
 
 
 class Known(NamedTuple):
-    """What is known of the files since a config was read last."""
+    """The state of the files since a config was last read."""
 
     watched: Watched
     seen: Fingerprint
@@ -80,7 +80,7 @@ def files_of(watched: Watched) -> Iterable[PurePath]:
 
 
 def directories(watched: Watched) -> frozenset[Path]:
-    """The directories to watch: of each path as written, and of what it leads to.
+    """The directories to watch: those of each path as written, and of its target.
 
     Of a directory that does not exist the nearest one above it that does.
     """
@@ -121,7 +121,7 @@ async def changes(known: Callable[[], Known], pace: Pace = PACE) -> AsyncIterato
 
 
 class Watcher:
-    """Looks at the files on every occasion; runs in a thread of its own."""
+    """Compares the files at every event; runs in a thread of its own."""
 
     def __init__(self, known: Callable[[], Known], tell: Callable[[], None], pace: Pace) -> None:
         self.stop = threading.Event()
@@ -146,7 +146,7 @@ class Watcher:
         with self._events(at) as events:
             while not self.stop.is_set():
                 number = self._known().number
-                # Once also before any event: what changed until now told nobody.
+                # Once before any event, too: nobody was told of changes until now.
                 self._look()
                 if directories(self._known().watched) != at:
                     return

@@ -1,4 +1,4 @@
-"""`round_robin` in nginx: what an `upstream` does by itself, with the same algorithm."""
+"""`round_robin` in nginx: the default of an `upstream`, with the same algorithm."""
 
 from typing import Final
 
@@ -10,5 +10,5 @@ PARITY: Final = (Parity("upstreams.NAME.balance.round_robin", "same"),)
 
 
 def method(_balance: Balance, _shared: Shared, _has: Has, _about: About) -> Method:
-    """Nothing needs to be said."""
+    """Adds no directive."""
     return Method()

@@ -42,7 +42,7 @@ def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var 
 def value_condition(
     hint: str, variable: Var, rule: ValueMatch, shared: Shared, about: About
 ) -> Var | None:
-    """The same of any variable that is empty where there is no value."""
+    """The same for any variable that is empty without a value."""
     if rule.exact == "":
         about.refuse("exact", "nginx cannot tell an empty value from one that is not there")
         return None

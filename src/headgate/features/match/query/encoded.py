@@ -32,7 +32,7 @@ _HEX: Final = re.compile(r"x([0-9A-Fa-f]{2})")
 
 
 class _UnfitError(Exception):
-    """The expression cannot be said of encoded text."""
+    """The expression has no equivalent for encoded text."""
 
 
 def encoded_text(text: str) -> str:

@@ -48,7 +48,7 @@ def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var 
 
 
 def _value(rule: ValueMatch, about: About) -> str | None:
-    """What the value as it was sent must match, up to its end."""
+    """An expression for the value as the client sent it, up to its end."""
     if rule.exact is not None:
         return encoded_text(rule.exact) + _END
     if rule.prefix is not None:

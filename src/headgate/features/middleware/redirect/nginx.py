@@ -1,4 +1,4 @@
-"""`redirect` in nginx: `return` with a URL, which leaves the query as it was sent."""
+"""`redirect` in nginx: `return` with a URL, which keeps the query as the client sent it."""
 
 from typing import Final
 
@@ -88,7 +88,7 @@ def _path(node: Redirect, chain: Chain, about: About) -> str | Var | None:
 
 
 def _elsewhere(node: Redirect, chain: Chain, host: Parts, path: str | Var) -> Var:
-    """A variable that is empty when the client asked for just where it would be sent."""
+    """A variable that is empty if the redirect would lead back to the request's own URL."""
     source: list[str | Var] = []
     pattern: list[str] = []
     if node.scheme is not None:

@@ -1,4 +1,4 @@
-"""`redirect`: answer with another place to go; what is not given stays as it was."""
+"""`redirect`: answers with another URL; parts that are not given stay as in the request."""
 
 from collections.abc import Iterator, Set
 from typing import Annotated, ClassVar, Literal
@@ -14,7 +14,7 @@ from headgate.plan.middleware import Redirect as RedirectNode
 
 
 class Redirect(MiddlewareOptions):
-    """Answer with a redirect; what is not given stays as it was."""
+    """Answer with a redirect; parts that are not given stay as in the request."""
 
     key: ClassVar[str] = "redirect"
     summary: ClassVar[str] = "Answers with a redirect."
