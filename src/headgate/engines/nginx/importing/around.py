@@ -1,5 +1,6 @@
 """What a location inherits, and the other locations it stands among."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -57,6 +58,16 @@ class Around(NamedTuple):
                 return found
         return []
 
+    def constants(self) -> dict[bytes, bytes]:
+        """The variables that are set once, to a text without variables, by their names."""
+        lines = [one.directive for level in self.levels for one in level.named(b"set")]
+        every = Counter(one.values[0] for one in lines)
+        return {
+            one.values[0][1:]: one.values[1]
+            for one in lines
+            if effects.is_plain_set(one) and every[one.values[0]] == 1 and b"$" not in one.values[1]
+        }
+
     def value(self, name: bytes, default: bytes) -> bytes:
         """The first argument of a setting, or what nginx takes without it."""
         found = self.nearest(name)
@@ -68,6 +79,8 @@ def unknown_around(lines: Iterable[Located]) -> list[str]:
     found: dict[str, str] = {}
     for file, line in lines:
         name = line.name.decode(errors="replace")
+        if effects.is_plain_set(line):
+            continue
         if name in effects.FOLDED or name in effects.SERVER_OWN or effects.is_kept_around(name):
             continue
         found.setdefault(name, f"`{name}` ({file}:{line.line}) applies to it")

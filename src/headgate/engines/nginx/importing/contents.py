@@ -35,6 +35,8 @@ class Content(NamedTuple):
         name = line.name.decode(errors="replace")
         if self.keeps_includes and is_include(line):
             return True
+        if effects.is_plain_set(line):
+            return True
         if self.own is not None:
             return name not in self.own
         if name in ("allow", "deny"):
@@ -72,7 +74,7 @@ def _content(lines: Sequence[Located], around: Around) -> Content:
 def _check_behind(lines: Sequence[Located], own: str, *, is_denied: bool) -> None:
     unknown = {
         name: None
-        for name in (one.directive.name.decode(errors="replace") for one in lines)
+        for name in (_name(one) for one in lines if not effects.is_plain_set(one.directive))
         if name != own and name not in _OF_ANSWERS
         if not effects.is_behind(name, is_denied=is_denied)
     }
@@ -83,7 +85,9 @@ def _check_known(lines: Sequence[Located]) -> None:
     unknown: dict[str, None] = {}
     seen: set[str] = set()
     for one in lines:
-        name = one.directive.name.decode(errors="replace")
+        name = _name(one)
+        if effects.is_plain_set(one.directive):
+            continue
         is_first = name not in seen
         seen.add(name)
         if name in effects.LOCATION_OWN and is_first:
@@ -91,6 +95,10 @@ def _check_known(lines: Sequence[Located]) -> None:
         if name not in effects.FOLDED and not effects.is_kept_in_location(name):
             unknown[name] = None
     _check_none(unknown)
+
+
+def _name(line: Located) -> str:
+    return line.directive.name.decode(errors="replace")
 
 
 def _check_none(unknown: dict[str, None]) -> None:

@@ -5,6 +5,8 @@ A directive that is not named here may change anything: whatever it applies to i
 
 from typing import Final
 
+from headgate.nginxtext.tree import Directive
+
 _LOGGING: Final = {
     "access_log",
     "error_log",
@@ -26,6 +28,7 @@ _TRANSPORT: Final = {
     "directio",
     "http2",
     "http2_max_concurrent_streams",
+    "keepalive_disable",
     "keepalive_requests",
     "keepalive_timeout",
     "large_client_header_buffers",
@@ -34,6 +37,9 @@ _TRANSPORT: Final = {
     "lingering_timeout",
     "map_hash_bucket_size",
     "map_hash_max_size",
+    "max_ranges",
+    "msie_padding",
+    "msie_refresh",
     "open_file_cache",
     "open_file_cache_errors",
     "open_file_cache_min_uses",
@@ -48,6 +54,10 @@ _TRANSPORT: Final = {
     "proxy_headers_hash_bucket_size",
     "proxy_headers_hash_max_size",
     "proxy_max_temp_file_size",
+    "proxy_next_upstream",
+    "proxy_next_upstream_timeout",
+    "proxy_next_upstream_tries",
+    "proxy_pass_header",
     "proxy_request_buffering",
     "proxy_socket_keepalive",
     "proxy_temp_file_write_size",
@@ -118,6 +128,8 @@ _DEFINITIONS: Final = {
     "types",
     "upstream",
 }
+_REAL_IP: Final = {"real_ip_header", "real_ip_recursive", "set_real_ip_from"}
+_REDIRECTS: Final = {"absolute_redirect", "port_in_redirect", "server_name_in_redirect"}
 _OTHER_GATEWAYS: Final = ("fastcgi_", "uwsgi_", "scgi_", "grpc_", "memcached_")
 
 _BEHIND: Final = {"alias", "allow", "deny", "return"} | _FILES
@@ -127,6 +139,10 @@ _BEHIND_RETURN: Final = {
     *("limit_req", "limit_req_status"),
 }
 
+_SET_WORDS: Final = 2
+_CHANGEABLE: Final = frozenset({b"args", b"limit_rate"})
+_FAMILIES: Final = (b"http_", b"sent_", b"cookie_", b"arg_", b"upstream_")
+
 FOLDED: Final = frozenset(
     {
         "add_header",
@@ -135,6 +151,7 @@ FOLDED: Final = frozenset(
         "default_type",
         "deny",
         "proxy_connect_timeout",
+        "proxy_hide_header",
         "proxy_http_version",
         "proxy_read_timeout",
         "proxy_redirect",
@@ -153,7 +170,19 @@ LOCATION_OWN: Final = frozenset({"proxy_pass", "return"})
 """What a location becomes a route by."""
 
 _KEPT: Final = frozenset(_LOGGING | _TRANSPORT | _COMPRESSION | _TLS)
-_AROUND: Final = frozenset(_KEPT | _FILES | _DEFINITIONS | {"error_page"})
+_AROUND: Final = frozenset(
+    _KEPT | _FILES | _DEFINITIONS | _REAL_IP | _REDIRECTS | {"charset", "error_page"}
+)
+
+
+def is_plain_set(line: Directive) -> bool:
+    """Whether it is a `set` that nothing sees but where its variable is written: it changes none
+    of nginx's own."""
+    words = line.values
+    if line.name != b"set" or len(words) != _SET_WORDS or not words[0].startswith(b"$"):
+        return False
+    name = words[0][1:].lower()
+    return name not in _CHANGEABLE and not name.startswith(_FAMILIES)
 
 
 def is_tls(name: bytes) -> bool:

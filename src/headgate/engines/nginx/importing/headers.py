@@ -133,6 +133,22 @@ def _check_skipped(name: str, around: Around, status: int | None) -> None:
         raise NotExpressibleError(f"`add_header {name}` hides those around it")
 
 
+def hidden(around: Around) -> list[str]:
+    """The names of the `proxy_hide_header` lines in effect."""
+    lines = around.nearest(b"proxy_hide_header")
+    return sorted({values.text(one.directive.values[0]).lower() for one in lines})
+
+
+def answered(added: Table, hidden: Sequence[str]) -> Table:
+    """The edits of an answer: what is hidden and added as well is replaced."""
+    table: dict[str, Toml] = {
+        "set": {name: value for name, value in added.items() if name in hidden},
+        "add": {name: value for name, value in added.items() if name not in hidden},
+        "remove": [name for name in hidden if name not in added],
+    }
+    return {key: value for key, value in table.items() if value}
+
+
 def to_nginx(route: Table, host: str | None, upgrade: str) -> list[Directive]:
     """The `proxy_set_header` lines of a route; `upgrade` is the value of Connection where it
     lets WebSockets through (a variable with its `$`, or a word)."""
@@ -165,12 +181,16 @@ def _host_arg(host: str | None) -> Var | Template:
 
 
 def added_lines(route: Table) -> list[Directive]:
-    """The `add_header` lines of a route."""
-    table = table_in(middleware(route, "response_headers"), "add")
-    return [
+    """The `add_header` and `proxy_hide_header` lines of a route."""
+    edits = middleware(route, "response_headers")
+    replaced = table_in(edits, "set")
+    table = {**replaced, **table_in(edits, "add")}
+    lines = [
         directive("add_header", Literal(name), values.nginx_template(str(value)), Word("always"))
         for name, value in table.items()
     ]
+    gone = [*map(str, items_in(edits, "remove")), *replaced]
+    return lines + [directive("proxy_hide_header", Literal(name)) for name in gone]
 
 
 def middleware(route: Table, key: str) -> Table:

@@ -57,7 +57,7 @@ class Proxied(NamedTuple):
 
 def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> Proxied:
     """The route of a `proxy_pass`; raises `NotExpressibleError`."""
-    target, uri = _target(line)
+    target, uri = _target(line, around)
     rewrite = _rewrite(uri, location)
     seen = headers.forwarded(around, target)
     added = headers.added(around, None)
@@ -72,7 +72,7 @@ def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> 
         for key, table in (
             ("rewrite", rewrite),
             ("request_headers", {k: v for k, v in edits.items() if v}),
-            ("response_headers", {"add": added} if added else {}),
+            ("response_headers", headers.answered(added, headers.hidden(around))),
         )
         if table
     ]
@@ -86,16 +86,19 @@ def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> 
     return Proxied(middlewares, rest)
 
 
-def _target(line: Directive) -> tuple[str, str]:
+def _target(line: Directive, around: Around) -> tuple[str, str]:
     """Host and URI of a `proxy_pass`; the URI is empty where there is none."""
     if len(line.args) != 1:
         raise NotExpressibleError("`proxy_pass` does not have one argument")
-    if values.has_variables(line.values[0]):
+    written = values.folded(line.values[0], around.constants())
+    if values.has_variables(written):
         raise NotExpressibleError("`proxy_pass` with variables has no counterpart")
-    url = values.text(line.values[0])
+    url = values.text(written)
     if not url.startswith(_HTTP) or url.startswith(f"{_HTTP}unix:"):
         raise NotExpressibleError("`proxy_pass` to anything but `http://HOST` has no counterpart")
     host, slash, rest = url.removeprefix(_HTTP).partition("/")
+    if slash and values.has_variables(line.values[0]):
+        raise NotExpressibleError("`proxy_pass` with variables and a path has no counterpart")
     return host, f"{slash}{rest}"
 
 
@@ -113,10 +116,7 @@ def _rewrite(uri: str, location: Wanted) -> dict[str, Toml]:
 
 def _timeouts(around: Around) -> tuple[str, str]:
     read = values.duration(around.value(b"proxy_read_timeout", _READ_TIMEOUT))
-    send = values.duration(around.value(b"proxy_send_timeout", read.encode()))
     connect = values.duration(around.value(b"proxy_connect_timeout", b"60s"))
-    if send != read and around.nearest(b"proxy_send_timeout"):
-        raise NotExpressibleError("`proxy_read_timeout` and `proxy_send_timeout` differ")
     return read, connect
 
 

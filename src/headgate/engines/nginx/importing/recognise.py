@@ -31,6 +31,7 @@ from headgate.engines.nginx.importing.objects import (
     validated,
 )
 from headgate.engines.nginx.importing.proxies import Pools
+from headgate.engines.nginx.importing.realip import ClientsByAddress
 from headgate.engines.nginx.importing.servers import Pair, Server, server_notes, servers_of
 from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.tree import Argument, to_bytes, walk
@@ -137,9 +138,12 @@ class _Recogniser:
     def _checked(self, servers: Sequence[Server]) -> list[Server]:
         """The servers with what only shows among them all."""
         certificates = tables.CertificatesByName()
+        clients = ClientsByAddress()
         found = []
         for one in servers:
             whys = certificates.conflicts(one)
+            if conflict := clients.conflict(one.addresses, one.client):
+                whys.append(conflict)
             if not self._gathered.is_own(one.located):
                 whys.append(f"{one.located.file} is included more than once")
             found.append(one._replace(whys=(*one.whys, *whys)))
@@ -182,14 +186,16 @@ class _Recogniser:
             if block.directive.args:
                 name = block.directive.values[0].decode(errors="replace")
                 if name in used:
-                    self._take_upstream(block, name)
+                    self._take_upstream(block, name, pools)
                 elif name in pools.explicit:
                     self._gathered.keep(block, "no route leads to it")
 
-    def _take_upstream(self, block: Located, name: str) -> None:
+    def _take_upstream(self, block: Located, name: str, pools: Pools) -> None:
         kept = skeleton.kept_children(block.directive, upstreams.is_kept)
         path = object_path("upstreams", name)
         self._gathered.replace(block, path, skeleton.placeholder(imported.UPSTREAM, [name], kept))
+        for note in upstreams.notes_of(pools.explicit[name]):
+            self._gathered.note(block, note)
         for one in block.directive.directives():
             if not upstreams.is_kept(one):
                 self._gathered.became(Located(block.file, one), path)

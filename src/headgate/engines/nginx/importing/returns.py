@@ -21,6 +21,7 @@ _TARGET = re.compile(
     r"(?P<host>\$host|\$server_name|[A-Za-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?"
     r"\$request_uri"
 )
+_ABSOLUTE = re.compile(r"(?:https?|\$scheme|\$\{scheme\})://", re.IGNORECASE)
 _BRACES = re.compile(r"\$\{(\w+)\}")
 
 
@@ -32,7 +33,7 @@ def action_of(line: Directive, around: Around, server_names: tuple[str, ...]) ->
     status = int(words[0])
     if status in REDIRECTS and len(words) == _WITH_TEXT:
         check_error_pages(words[0], around)
-        return {"redirect": _redirect(status, words[1], server_names)}
+        return _redirect(status, words[1], server_names)
     if status not in _ANSWERS or status in REDIRECTS or status == 444:  # noqa: PLR2004
         raise NotExpressibleError(f"`return {status}` has no counterpart")
     answer: dict[str, Toml] = {"status": status}
@@ -52,10 +53,18 @@ def check_error_pages(status: str, around: Around) -> None:
             raise NotExpressibleError(f"an `error_page` answers for status {status}")
 
 
-def _redirect(status: int, target: str, server_names: tuple[str, ...]) -> Table:
+def _redirect(status: int, target: str, server_names: tuple[str, ...]) -> dict[str, Toml]:
     found = _TARGET.fullmatch(_BRACES.sub(r"$\1", target))
-    if found is None:
-        raise NotExpressibleError("its redirect does not keep path and query as `$request_uri`")
+    if found is not None:
+        return {"redirect": _kept_path(status, found, server_names)}
+    if not _ABSOLUTE.match(target):
+        raise NotExpressibleError("its redirect is to a path: nginx adds scheme, host and port")
+    location = values.template(target.encode())
+    return {"respond": {"status": status, "headers": {"location": location}}}
+
+
+def _kept_path(status: int, found: re.Match[str], server_names: tuple[str, ...]) -> Table:
+    """The redirect to path and query as they came."""
     table: dict[str, Toml] = {"status": status}
     if found["scheme"] != "$scheme":
         table["scheme"] = found["scheme"]
@@ -80,7 +89,9 @@ def to_nginx(route: Table) -> list[Directive]:
     answer = table_in(route, "respond")
     status = Word(str(answer["status"]))
     if "body" not in answer:
-        return [directive("return", status)]
+        location = table_in(answer, "headers").get("location")
+        words = [] if location is None else [values.nginx_template(str(location))]
+        return [directive("return", status, *words)]
     kind = table_in(answer, "headers").get("content-type", DEFAULT_TYPE.decode())
     body = values.nginx_template(str(answer["body"]))
     return [

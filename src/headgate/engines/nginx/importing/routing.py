@@ -92,10 +92,14 @@ def route_location(
             {"middlewares": found.middlewares, **found.rest} if found.middlewares else found.rest
         )
         denied = _denied(around) if own.let_in is not None else {}
-        return Routed(wanted, matched, table, own, denied, _proxy_notes(around))
+        return Routed(
+            wanted, matched, table, own, denied, (*_proxy_notes(around), *_charset_notes(around))
+        )
     action = _action(own, around, server)
     table = {**_added(around, action), **action}
-    return Routed(wanted, matched, table, own, notes=_answer_notes(action))
+    return Routed(
+        wanted, matched, table, own, notes=(*_answer_notes(action), *_charset_notes(around))
+    )
 
 
 def collected(whys: list[str], part: Callable[[], T]) -> T | None:
@@ -163,6 +167,12 @@ def _added(around: Around, action: Table) -> dict[str, Toml]:
     return {"middlewares": [{"response_headers": {"add": table}}]} if table else {}
 
 
+def _charset_notes(around: Around) -> tuple[str, ...]:
+    if around.value(b"charset", b"off") == b"off":
+        return ()
+    return ("`charset`: no character set is added to Content-Type here",)
+
+
 def _answer_notes(action: Table) -> tuple[str, ...]:
     if "respond" in action and "body" not in table_in(action, "respond"):
         return ("the body of this answer is nginx's error page there and empty here",)
@@ -173,6 +183,11 @@ def _proxy_notes(around: Around) -> tuple[str, ...]:
     notes = []
     if around.value(b"proxy_redirect", b"default") != b"off":
         notes.append("`Location` headers that name the upstream are not rewritten here")
+    times = {around.value(name, b"60s") for name in (b"proxy_read_timeout", b"proxy_send_timeout")}
+    if len(times) > 1 and around.nearest(b"proxy_send_timeout"):
+        notes.append("`proxy_send_timeout`: what is sent has the time of `proxy_read_timeout` here")
+    if around.nearest(b"proxy_next_upstream"):
+        notes.append("`proxy_next_upstream`: what is tried again follows our own rules")
     lines = around.nearest(b"proxy_set_header")
     sent = {one.directive.values[0].lower().decode() for one in lines if one.directive.args}
     more = [name for name in headers.IMPLIED if name not in sent]

@@ -7,13 +7,14 @@ with a name.
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.importing import listens, naming, values
+from headgate.engines.nginx.importing import listens, naming, realip, values
 from headgate.engines.nginx.importing.around import Level, unknown_around
 from headgate.engines.nginx.importing.effects import is_tls
 from headgate.engines.nginx.importing.listens import Listen
-from headgate.engines.nginx.importing.objects import NotExpressibleError
+from headgate.engines.nginx.importing.objects import NotExpressibleError, Table
 from headgate.nginxtext.includes import Located
 
 _NOT_FILES: Final = ("data:", "engine:", "store:")
@@ -31,7 +32,7 @@ class Server(NamedTuple):
 
     `written` are its names as written, `names` our patterns for them, `hosts` those of them that
     lead to it, by address. `defaults` are the addresses it is the default server of. `whys` says
-    why nothing in it can become model.
+    why nothing in it can become model, `client` whom its listeners trust.
     """
 
     located: Located
@@ -44,6 +45,7 @@ class Server(NamedTuple):
     defaults: frozenset[str]
     rejects_unknown: bool
     whys: tuple[str, ...]
+    client: Table = MappingProxyType({})
 
     @property
     def addresses(self) -> list[str]:
@@ -172,6 +174,11 @@ def _server(
         else:
             if not pairs and not rejects:
                 reasons.append("it listens with TLS and has no certificate")
+    client: Table = {}
+    try:
+        client = realip.client_of(one.lines, http)
+    except NotExpressibleError as error:
+        reasons.append(str(error))
     if not one.names and not defaults:
         reasons.append("it has no name that we know and is nobody's default")
     elif not defaults and not any(hosts.values()):
@@ -188,12 +195,15 @@ def _server(
         defaults,
         rejects,
         tuple(dict.fromkeys(reasons)),
+        client,
     )
 
 
 def server_notes(server: Server) -> list[str]:
     """What of a server is different in the model."""
     notes = []
+    if server.client:
+        notes.append("real_ip: trusted peers are also believed about host and scheme here")
     if any(word.value == b"http2" for one in server.listens for word in one.kept):
         notes.append("HTTP/2 stays in the kept text: listeners speak HTTP/1.1")
     kept = [one.directive.name.decode() for one in server.lines.lines if is_tls(one.directive.name)]

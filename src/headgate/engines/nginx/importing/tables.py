@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from headgate.engines.nginx.importing.naming import Names
-from headgate.engines.nginx.importing.objects import ModelObject, Toml
+from headgate.engines.nginx.importing.objects import ModelObject, Table, Toml
 from headgate.engines.nginx.importing.servers import Pair, Server
 
 
@@ -28,9 +28,15 @@ def listener_objects(servers: Sequence[Server], names: dict[str, str]) -> list[M
     """The listeners by these names."""
     certificates = certificate_names(servers)
     tls = _tls_addresses(servers)
+    clients: dict[str, Table] = {}
+    for server in servers:
+        for address in server.addresses:
+            clients.setdefault(address, server.client)
     found = []
     for address, name in names.items():
         table: dict[str, Toml] = {"address": address}
+        if clients[address]:
+            table["client_ip"] = clients[address]
         if address in tls:
             table["tls"] = _tls(address, servers, certificates)
         found.append(ModelObject("listeners", name, table))

@@ -20,6 +20,9 @@ from headgate.nginxtext.writer import Arg, Plain, Var, Word, directive
 KEPT: Final = frozenset({b"zone", b"keepalive_timeout", b"keepalive_requests", b"keepalive_time"})
 """What stays verbatim in the block: how the workers share it, how long connections are kept."""
 
+NOTED: Final = ("max_fails", "fail_timeout")
+"""What an endpoint keeps as a label: natively none is left out after failures."""
+
 CONNECT_TIMEOUT: Final = "1m"
 """nginx's `proxy_connect_timeout` where nothing sets it."""
 
@@ -45,11 +48,23 @@ def table_of(lines: Sequence[Located]) -> dict[str, Toml]:
                 balance = values.text(line.name)
             case b"hash":
                 balance = _hash(line)
+            case b"ip_hash" if not line.args:
+                balance = {"maglev": {"key": "client_ip"}}
             case b"keepalive" if line.values[0].isdigit():
                 idle = int(line.values[0])
             case name if name not in KEPT:
                 raise NotExpressibleError(f"`{values.text(line.name)}` has no counterpart")
     return _table(endpoints, balance, idle)
+
+
+def notes_of(table: Table) -> list[str]:
+    """What of an upstream is different in the model."""
+    notes = []
+    if "maglev" in str(table["balance"]):
+        notes.append("ip_hash: each client address has its endpoint here, each /24 there")
+    if any(isinstance(one, Mapping) and "labels" in one for one in items_in(table, "endpoints")):
+        notes.append(f"{', '.join(NOTED)}: labels here; a failed endpoint is tried in its turn")
+    return notes
 
 
 def table_of_address(address: str) -> dict[str, Toml]:
@@ -77,6 +92,10 @@ def _endpoint(line: Directive) -> Toml:
             table["max_connections"] = int(amount) or "off"
         elif key == "backup" and not amount:
             table["backup"] = True
+        elif key == "down" and not amount:
+            table["weight"] = 0
+        elif key in NOTED and amount:
+            table["labels"] = {**table_in(table, "labels"), key: amount}
         else:
             raise NotExpressibleError(f"`server … {values.text(value)}` has no counterpart")
     return table if len(table) > 1 else address
@@ -129,6 +148,8 @@ def _balance_line(table: Table) -> list[Directive]:
     balance = table["balance"]
     if isinstance(balance, str):
         return [] if balance == "round_robin" else [directive(balance)]
+    if "maglev" in table_in(table, "balance"):
+        return [directive("ip_hash")]
     key = str(table_in(table_in(table, "balance"), "ring_hash")["key"])
     kind, _, name = key.partition(":")
     known = {"client_ip": "remote_addr", "cookie": f"cookie_{name}"}
@@ -140,11 +161,14 @@ def _server_words(endpoint: Toml) -> list[Arg]:
     if not isinstance(endpoint, Mapping):
         return [Plain(str(endpoint))]
     words: list[Arg] = [Plain(str(endpoint["address"]))]
-    if "weight" in endpoint:
+    if endpoint.get("weight") == 0:
+        words.append(Word("down"))
+    elif "weight" in endpoint:
         words.append(Word(f"weight={endpoint['weight']}"))
     if "max_connections" in endpoint:
         limit = endpoint["max_connections"]
         words.append(Word(f"max_conns={0 if limit == 'off' else limit}"))
     if "backup" in endpoint:
         words.append(Word("backup"))
+    words += [Word(f"{key}={value}") for key, value in table_in(endpoint, "labels").items()]
     return words

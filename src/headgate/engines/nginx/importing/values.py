@@ -1,6 +1,7 @@
 """Single values between nginx's words and ours, both ways."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from headgate.engines.nginx.importing.objects import NotExpressibleError
@@ -23,6 +24,7 @@ normalised, so that neither is our `path` or `target`."""
 
 _OURS: Final = {ours: theirs for theirs, ours in reversed(VARIABLES.items())}
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([0-9]|[A-Za-z_][A-Za-z0-9_]*))")
+_BYTES_VARIABLE = re.compile(_VARIABLE.pattern.encode())
 _TIME = re.compile(
     r"(?:(\d+)y)?(?:(\d+)M)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s?)?"
 )
@@ -85,6 +87,11 @@ def template(value: bytes) -> str:
         out += [written[at : found.start()].replace("$", "$$"), _ours(found[1] or found[2])]
         at = found.end()
     return "".join(out) + written[at:].replace("$", "$$")
+
+
+def folded(value: bytes, constants: Mapping[bytes, bytes]) -> bytes:
+    """The value with constants in place of their variables."""
+    return _BYTES_VARIABLE.sub(lambda found: constants.get(found[1] or found[2], found[0]), value)
 
 
 def has_variables(value: bytes) -> bool:

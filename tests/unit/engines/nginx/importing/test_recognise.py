@@ -177,6 +177,63 @@ def test_a_place_that_answers_outright_does_so_whatever_it_would_serve(
     assert route["respond"] == {"status": status}
 
 
+def test_trusted_peers_are_the_listener_s() -> None:
+    one = _imported(
+        "set_real_ip_from 10.0.0.0/8; set_real_ip_from 192.0.2.1; real_ip_header X-Forwarded-For;"
+        " real_ip_recursive on; server { return 204; }"
+        " server { listen 81; set_real_ip_from ::1; real_ip_header X-Real-IP; return 204; }"
+        " server { listen 81; server_name b; return 204; }"
+    )
+    found = [item.table.get("client_ip") for item in one.objects if item.section == "listeners"]
+    assert found == [
+        {"trusted": ["10.0.0.0/8", "192.0.2.1"], "header": "x-forwarded-for"},
+        {"trusted": ["::1"], "header": "x-real-ip"},
+    ]
+    assert _whys(one) == ["an earlier server on 0.0.0.0:81 trusts other peers"]
+
+
+def test_upstreams_keep_what_is_nginx_s_alone_as_labels_and_say_so() -> None:
+    one = _imported(
+        "upstream a { ip_hash; server b max_fails=3 fail_timeout=30s; server c down; }"
+        " server { location / { proxy_pass http://a; } }"
+    )
+    (pool,) = [item.table for item in one.objects if item.section == "upstreams"]
+    assert pool["balance"] == {"maglev": {"key": "client_ip"}}
+    assert pool["endpoints"] == [
+        {"address": "b:80", "labels": {"max_fails": "3", "fail_timeout": "30s"}},
+        {"address": "c:80", "weight": 0},
+    ]
+    notes = " ".join(note.message for note in one.notes)
+    assert "ip_hash" in notes
+    assert "max_fails" in notes
+
+
+def test_headers_of_answers_are_hidden_and_replaced() -> None:
+    one = _imported(
+        "server { location / { proxy_pass http://x; proxy_hide_header X-A; proxy_hide_header X-B;"
+        " add_header X-A 1 always; add_header X-C 2 always; } }"
+    )
+    (route,) = _open(one).values()
+    assert {
+        "response_headers": {"set": {"x-a": "1"}, "add": {"x-c": "2"}, "remove": ["x-b"]}
+    } in items_in(route, "middlewares")
+
+
+def test_a_redirect_to_a_fixed_place_is_an_answer() -> None:
+    one = _imported("server { location /a { return 302 $scheme://$host/dav?$args; } }")
+    (route,) = _open(one).values()
+    location = "${scheme}://${host}/dav?${query}"
+    assert route["respond"] == {"status": 302, "headers": {"location": location}}
+
+
+def test_variables_that_are_set_once_are_their_values() -> None:
+    one = _imported(
+        "server { set $port 5076; location / { set $app hydra; proxy_pass http://$app:$port; } }"
+    )
+    (route,) = _open(one).values()
+    assert route["upstream"] == "hydra:5076"
+
+
 def test_addresses_that_are_let_in_are_conditions() -> None:
     one = _imported(
         "server { deny 10.0.0.1; deny 10.1.0.0/16;"
@@ -219,7 +276,13 @@ def test_addresses_that_are_let_in_are_conditions() -> None:
             "location / { proxy_pass http://x; proxy_set_header Upgrade $http_upgrade; }",
             "together",
         ),
-        ("location / { return 301 https://x.example/; }", "$request_uri"),
+        ("location / { return 301 /x; }", "nginx adds scheme, host and port"),
+        ("location / { return 301 https://x.example$uri; }", "$uri"),
+        ("location / { set $a x; proxy_pass http://$a/b; }", "variables and a path"),
+        ("location / { set $a x; set $a y; proxy_pass http://$a; }", "variables"),
+        ("set $args ''; location / { proxy_pass http://x; }", "`set`"),
+        ("set_real_ip_from ::1; real_ip_header CF-Connecting-IP; return 200;", "real_ip_header"),
+        ("set_real_ip_from ::1; real_ip_header X-Forwarded-For; return 200;", "real_ip_recursive"),
         ("location / { return 444; }", "444"),
         ("error_page 404 /x; location / { return 404; }", "error_page"),
         ("auth_basic x; location / { return 204; }", "`auth_basic` (/etc/nginx/nginx.conf:2)"),
