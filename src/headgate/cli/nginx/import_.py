@@ -2,11 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headgate.cli.output import BAD_CONFIG, USAGE, Format, Output, complain, show
+
+if TYPE_CHECKING:
+    from headgate.compile.routing import Question
+    from headgate.engines.nginx.importing.imported import Imported
+    from headgate.nginxtext.includes import Tree
 
 
 def import_(
@@ -24,13 +29,22 @@ def import_(
         Path | None,
         typer.Option(help="Write headgate.toml, verbatim/ and import.json into this new folder."),
     ] = None,
+    access_log: Annotated[
+        Path | None,
+        typer.Option(help="Try the requests of this log (JSON or combined) in place of made ones."),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="What the requests of a combined log were sent to: https://a.example."),
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Turn an nginx config into a headgate config; directives without counterpart stay verbatim.
 
-    The report lists what was converted, what was kept and why, what behaves differently, and what
-    is risky. Without --into nothing is written, and nginx's own files never change. A config that
-    cannot be imported as a whole is refused with file, line and directive.
+    The report lists what was converted, what was kept and why, what behaves differently, what is
+    risky, and which requests an engine would answer otherwise. Without --into nothing is written,
+    and nginx's own files never change. A config that cannot be imported as a whole is refused with
+    file, line and directive.
 
     \b
     Examples:
@@ -38,37 +52,59 @@ def import_(
       headgate nginx import --running --output json
     """
     from headgate.engines.nginx.importing.bundle import to_files
-    from headgate.engines.nginx.importing.imported import ImportRefusedError
-    from headgate.engines.nginx.importing.recognise import import_tree
     from headgate.engines.nginx.importing.report import report, to_text
-    from headgate.engines.nginx.importing.source import (
-        NoSourceError,
-        tree_at,
-        tree_of_running,
-        write_bundle,
-    )
+    from headgate.engines.nginx.importing.samples import made, tried
+    from headgate.engines.nginx.importing.source import write_bundle
     from headgate.engines.nginx.linting.lint import lint
-    from headgate.engines.nginx.types import RightMissingError
-    from headgate.kernel.collector import paused
 
     if (path is None) == (not running):
         raise complain("there is no config to import; give a PATH or --running, not both", USAGE)
+    tree, imported = _import(path, pid)
+    if into is not None:
+        try:
+            write_bundle(to_files(imported, str(into.absolute())), into)
+        except OSError as error:
+            raise complain(f"{into}: {error.strerror}") from None
+    asked = made(tree) if access_log is None else _logged(access_log, base)
+    found = tried(tree, imported, asked, is_made=access_log is None)
+    show(report(imported, lint(tree), found), output, to_text)
+
+
+def _import(path: Path | None, pid: int | None) -> "tuple[Tree, Imported]":
+    """The config at a path, else of the running nginx; ends the command where it is refused."""
+    from headgate.engines.nginx.importing.imported import ImportRefusedError
+    from headgate.engines.nginx.importing.recognise import import_tree
+    from headgate.engines.nginx.importing.source import NoSourceError, tree_at, tree_of_running
+    from headgate.engines.nginx.types import RightMissingError
+    from headgate.kernel.collector import paused
+
     try:
         tree = tree_at(path) if path is not None else tree_of_running(pid)
         with paused():
-            imported = import_tree(tree)
+            return tree, import_tree(tree)
     except (NoSourceError, RightMissingError, LookupError) as error:
         raise complain(str(error)) from None
     except ImportRefusedError as error:
         for problem in error.problems:
             sys.stderr.write(f"{problem}\n")
         raise complain("refused; nothing was changed", BAD_CONFIG) from None
-    if into is not None:
-        try:
-            write_bundle(to_files(imported, str(into.absolute())), into)
-        except OSError as error:
-            raise complain(f"{into}: {error.strerror}") from None
-    show(report(imported, lint(tree)), output, to_text)
+
+
+def _logged(log: Path, base: str | None) -> "list[tuple[Question, int]]":
+    """The requests of an access log; ends the command where it cannot be read or holds none."""
+    from headgate.cli import accesslog
+
+    try:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            found = accesslog.read(lines, base)
+    except OSError as error:
+        raise complain(f"{log}: {error.strerror}", USAGE) from None
+    if not found.questions:
+        what = (
+            "name another" if base else "name what its requests were sent to: --base https://HOST"
+        )
+        raise complain(f"{log} has no request that is read here; {what}", USAGE)
+    return found.questions
 
 
 def register(app: typer.Typer) -> None:

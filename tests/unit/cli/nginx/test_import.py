@@ -56,6 +56,36 @@ def test_the_report_says_what_became_model_and_what_was_kept_and_why(config: Pat
     assert f"{config}:2:1: low version_disclosure" in out
 
 
+def test_the_report_ends_with_the_requests_that_would_be_answered_otherwise(config: Path) -> None:
+    _, out, _ = _run(config.parent)
+    assert out.splitlines()[-5:] == [
+        "tried: 4 requests made from the locations",
+        "  engine native: 2 would be answered otherwise",
+        *(
+            f"    1 times GET http://a.example:8080{path}: 503 not-imported: {config}:7:"
+            " location /files/: `alias` has no counterpart"
+            for path in ("/files/", "/files/x")
+        ),
+        "  engine nginx: none, it runs the original's directives word by word",
+    ]
+
+
+def test_the_requests_of_an_access_log_are_tried(config: Path, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    line = '192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] "GET {} HTTP/1.1" 200 1 "-" "-"\n'
+    log.write_text(line.format("/files/a") * 3 + line.format("/x"))
+    words = ("--access-log", log, "--base", "https://a.example:8080")
+    code, out, _ = _run(config, *words, "--output", "json")
+    tried = json.loads(out)["tried"]
+    assert code == 0
+    assert (tried["requests"], tried["made"], tried["nginx"]) == (4, False, [])
+    (one,) = tried["native"]
+    assert (one["requests"], one["url"]) == (3, "https://a.example:8080/files/a")
+    assert one["answer"].startswith("503 not-imported: ")
+    assert "--base" in _run(config, "--access-log", log)[2]
+    assert _run(config, "--access-log", tmp_path / "none")[0] == 2
+
+
 def test_json_has_the_same_and_every_kept_directive(config: Path) -> None:
     code, out, _ = _run(config, "--output", "json")
     report = json.loads(out)

@@ -7,7 +7,10 @@ import msgspec
 from headgate.engines.nginx.importing.bundle import REASON
 from headgate.engines.nginx.importing.imported import Fate, Imported, Note
 from headgate.engines.nginx.importing.objects import is_refusal
+from headgate.engines.nginx.importing.samples import Tried
 from headgate.engines.nginx.linting.finding import Finding
+
+_SHOWN = 20
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -25,7 +28,8 @@ class Report(msgspec.Struct, frozen=True):
     `objects` counts model objects by section, `directives` all of the original, `modelled` those
     that became model, `not_imported` the routes that refuse because what they stand for has no
     counterpart; `kept` are blocks that could have become model but for the reason given,
-    `verbatim` every directive that was kept.
+    `verbatim` every directive that was kept; `tried` are requests that
+    an engine answers otherwise.
     """
 
     entry: str
@@ -38,9 +42,10 @@ class Report(msgspec.Struct, frozen=True):
     verbatim: tuple[Fate, ...]
     notes: tuple[Note, ...]
     findings: tuple[Finding, ...]
+    tried: Tried
 
 
-def report(one: Imported, findings: tuple[Finding, ...]) -> Report:
+def report(one: Imported, findings: tuple[Finding, ...], tried: Tried) -> Report:
     """The report of an import."""
     return Report(
         one.entry,
@@ -53,6 +58,7 @@ def report(one: Imported, findings: tuple[Finding, ...]) -> Report:
         one.kept,
         one.notes,
         findings,
+        tried,
     )
 
 
@@ -72,4 +78,24 @@ def to_text(of: Report) -> str:
         lines += [f"  {one.file}:{one.line}: {one.message}" for one in of.notes]
     lines.append(f"risky: {len(of.findings)}")
     lines += [f"  {one}" for one in of.findings]
+    lines += _tried(of.tried)
     return "\n".join(lines) + "\n"
+
+
+def _tried(of: Tried) -> list[str]:
+    """The requests that would be answered otherwise, as far as a person reads them."""
+    source = "made from the locations" if of.made else "of the access log"
+    lines = [f"tried: {of.requests} requests {source}"]
+    count = sum(one.requests for one in of.native)
+    lines.append(f"  engine native: {count} would be answered otherwise")
+    lines += [
+        f"    {one.requests} times {one.method} {one.url}: {one.answer}"
+        for one in of.native[:_SHOWN]
+    ]
+    if len(of.native) > _SHOWN:
+        lines.append(f"    and {len(of.native) - _SHOWN} more (--output json has them all)")
+    if of.nginx:
+        lines.append(f"  engine nginx: the text differs from the original at {', '.join(of.nginx)}")
+    else:
+        lines.append("  engine nginx: none, it runs the original's directives word by word")
+    return lines
