@@ -82,3 +82,35 @@ def test_it_is_tried_again_without_anybody_asking(
 
     with locked(tmp_path / "nginx"):
         asyncio.run(play())
+
+
+class Moving:
+    """An engine whose names move on the second look."""
+
+    looks = 0
+
+    def names_moved(self) -> bool:
+        self.looks += 1
+        return self.looks == 2
+
+
+def test_a_config_is_served_anew_when_its_names_have_other_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NAMES_S", 0.0)
+    engine = Moving()
+    told: list[str] = []
+
+    async def play() -> None:
+        serving = NginxServing(str(tmp_path))
+        monkeypatch.setattr(serving, "_engine", engine)
+        serving.on_wanted = lambda: told.append(f"wanted after {engine.looks}")
+        serving.on_event = lambda _, kind, *__: told.append(kind)
+        following = [asyncio.ensure_future(one) for one in serving.tasks()]
+        await until_async(lambda: engine.looks > 4)
+        for one in following:
+            one.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+    asyncio.run(play())
+    assert told == ["nginx.names", "wanted after 2"]

@@ -30,6 +30,7 @@ from headgate.engines.nginx.instance import NginxInstance
 from headgate.engines.nginx.pins import Pins
 from headgate.engines.nginx.releases.manifest import FileEntry, Manifest
 from headgate.engines.nginx.releases.store import Store
+from headgate.engines.nginx.render import renumbered
 from headgate.engines.nginx.render.upstreams import host_names
 from headgate.engines.nginx.running_import import render_config
 from headgate.engines.nginx.setup import Setup, make_folders, probes, setup, system_roots
@@ -103,6 +104,10 @@ class NginxEngine:
         """Has the binary asked again before the next render."""
         self._capabilities = None
 
+    def names_moved(self) -> bool:
+        """Whether endpoints' names have other addresses than nginx has. Blocks 5 s at most."""
+        return self._pins.have_moved()
+
     async def begin(self) -> None:
         """Finishes or undoes what a crash interrupted, and has nginx run if that is ours to do.
 
@@ -161,13 +166,13 @@ class NginxEngine:
         named = host_names(one for one in _values(plan) if isinstance(one, Upstream))
         addresses = await asyncio.to_thread(self._pins.asked, named)
 
-        def rendered(generation: Generation) -> Rendered | list[CannotExpress]:
-            target = self._target(found, generation, workers)
+        def rendered() -> Rendered | list[CannotExpress]:
+            target = self._target(found, _UNPROVEN, workers)
             with paused():
                 target = replace(target, addresses=addresses)
                 return render_config(plan, blobs, target, self.settings.imported)
 
-        first = await asyncio.to_thread(rendered, _UNPROVEN)
+        first = await asyncio.to_thread(rendered)
         if isinstance(first, list):
             return first
         digest = plan.digest.hex()
@@ -182,7 +187,7 @@ class NginxEngine:
 
         def staged(generation: Generation) -> Rendered:
             self.endpoints.keep(wanted, generation)
-            return _of(rendered(generation))
+            return renumbered(first, generation)
 
         wish = Wish(
             render=staged,
@@ -303,12 +308,6 @@ def _last(result: Result) -> LastApply:
 def _unmoved(generation: int, why: str) -> Rejected:
     finding = Finding("endpoints", why, is_transient=True)
     return Rejected(generation, "verify", finding, (finding,))
-
-
-def _of(rendered: Rendered | list[CannotExpress]) -> Rendered:
-    if isinstance(rendered, list):
-        raise AssertionError(rendered)  # it was rendered before for another generation
-    return rendered
 
 
 def _content(manifest: Manifest) -> frozenset[FileEntry]:

@@ -36,6 +36,7 @@ class Pins:
     def __init__(self, root: Path, ask: Resolve = resolve) -> None:
         self._path = root / FILE
         self._ask = ask
+        self._seen: Mapping[str, tuple[str, ...]] = {}
 
     def asked(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
         """What these names resolve to now, or did last; a name that never did is missing.
@@ -52,6 +53,18 @@ class Pins:
             fresh.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
             fresh.replace(self._path)
         return found
+
+    def have_moved(self) -> bool:
+        """Whether the names of the last config have other addresses than those that are kept.
+
+        Only once the same answer came twice in a row: some names answer with a few of many
+        addresses in turn, and every reload costs a generation of workers. Waits 5 s at most.
+        """
+        known = self._known()
+        if not known:
+            return False
+        before, self._seen = self._seen, {**known, **self._answers(sorted(known))}
+        return self._seen != known and self._seen == before
 
     def _answers(self, names: list[str]) -> dict[str, tuple[str, ...]]:
         pool = ThreadPoolExecutor(min(_AT_ONCE, len(names)))

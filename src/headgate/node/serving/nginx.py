@@ -32,6 +32,8 @@ from headgate.node.ports import Candidate, Verdict
 from headgate.plan.objects import Listener
 
 _RETRY_S = 0.2
+_NAMES_S = 30.0
+"""How often the names of endpoints are resolved again."""
 _FIXED = "it cannot change while the node runs; restart the node"
 _NOT_THE_CONFIG = frozenset({"held", "busy", "superseded", "no_space", "endpoints"})
 """Causes that say nothing about what the user wrote."""
@@ -196,7 +198,7 @@ class NginxServing:
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
         """Watching over nginx: its logs, its files, its life; trying again."""
-        return [self._go_on(), self._try_again()]
+        return [self._go_on(), self._try_again(), self._follow_names()]
 
     async def close(self, *, ends: bool) -> None:
         """Leaves nginx as it is, or, if we start it and the node ends, lets it finish and end."""
@@ -268,6 +270,17 @@ class NginxServing:
             if self._tries.is_due(time.monotonic()) and not is_held:
                 self._tries.begun()
                 self.on_wanted()
+
+    async def _follow_names(self) -> None:
+        """Has the config served anew when names of endpoints have other addresses."""
+        while True:
+            await asyncio.sleep(_NAMES_S)
+            engine = self._engine
+            is_held = self._keeper is not None and self._keeper.is_held()
+            if engine is None or is_held or not await asyncio.to_thread(engine.names_moved):
+                continue
+            self.on_event("info", "nginx.names", "names of endpoints have other addresses", {})
+            self.on_wanted()
 
 
 def _cannot(candidate: Candidate, error: CannotExpress) -> Diagnostic:

@@ -1,5 +1,5 @@
 """Rendering: a plan as nginx text, or what of it this nginx cannot express. No I/O."""
 
-from headgate.engines.nginx.render.render import render
+from headgate.engines.nginx.render.render import render, renumbered
 
-__all__ = ["render"]
+__all__ = ["render", "renumbered"]

@@ -14,6 +14,7 @@ from headgate.engines.nginx.render import (
 )
 from headgate.engines.nginx.render.bodies import BASE_HIDDEN
 from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.types import Generation
 from headgate.nginxtext.tree import Node, walk
 from headgate.nginxtext.writer import (
     FilePath,
@@ -164,8 +165,12 @@ def _lingering(ctx: Context) -> list[Node]:
 
 def generation(ctx: Context) -> list[Node]:
     """generation.conf: the only text that differs between renderings of one plan."""
-    number = Literal(str(ctx.target.generation))
-    return [prelude.mapped("hg_generation", Literal(""), number)]
+    return generation_of(ctx.target.generation)
+
+
+def generation_of(number: Generation) -> list[Node]:
+    """The same for a number."""
+    return [prelude.mapped("hg_generation", Literal(""), Literal(str(number)))]
 
 
 def status(ctx: Context) -> list[Node]:

@@ -37,8 +37,9 @@ _NODE: Final = (
     Parity(
         "node.resolver.servers",
         "differs",
-        "names are resolved when nginx starts or reloads; with servers given and an nginx that "
-        "has `resolve`, again whenever their time is over",
+        "the system resolves names when a config is applied and every 30 s, and other addresses "
+        "are a reload; with servers given and an nginx that has `resolve`, nginx does, whenever "
+        "their time is over",
     ),
     Parity("node.resolver.min_ttl", "no", "the answer's own time counts"),
     Parity("node.resolver.max_ttl", "no", "the answer's own time counts"),

@@ -1,10 +1,17 @@
 """A plan as the files of a release."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from headgate.engines.nginx.render import hashes, listening, lua, main_file, servers, upstreams
 from headgate.engines.nginx.render.context import Context, context_of
-from headgate.engines.nginx.types import CannotExpress, Rendered, RenderedFile, Target
+from headgate.engines.nginx.types import (
+    CannotExpress,
+    Generation,
+    Rendered,
+    RenderedFile,
+    Target,
+)
 from headgate.kernel.ids import BlobId
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
@@ -37,6 +44,13 @@ def render(
         served_names=servers.served_names(ctx, found),
         notes=tuple(sorted(ctx.findings.notes)),
     )
+
+
+def renumbered(made: Rendered, number: Generation) -> Rendered:
+    """The rendering of the same plan for another generation, without rendering it again."""
+    text = RenderedFile("generation.conf", writer.render(main_file.generation_of(number)))
+    files = tuple(text if file.path == text.path else file for file in made.files)
+    return replace(made, files=files)
 
 
 def _files(ctx: Context, found: list[servers.Site]) -> dict[str, list[Node]]:

@@ -106,7 +106,9 @@ def _servers(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About)
         if _resolves(ctx):
             options.append(Word("resolve"))
         else:
-            about.note("address", "the name is resolved when a config is applied, not later")
+            about.note(
+                "address", "the name is resolved every 30 s, and other addresses are a reload"
+            )
     addresses = _addresses(endpoint.address, ctx)
     return [directive("server", Plain(address), *options) for address in addresses]
 

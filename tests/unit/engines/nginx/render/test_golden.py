@@ -13,7 +13,8 @@ from tls_authority import Authority
 
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
-from headgate.engines.nginx.types import Capabilities, Rendered
+from headgate.engines.nginx.render import renumbered
+from headgate.engines.nginx.types import Capabilities, Generation, Rendered
 from headgate.nginxtext.parse import parse
 from headgate.nginxtext.writer import render
 
@@ -72,6 +73,7 @@ def test_only_the_generation_differs_between_two_renderings(case: Path) -> None:
     )
     differing = [a.path for a, b in zip(first.files, second.files, strict=True) if a != b]
     assert differing == ["generation.conf"]
+    assert renumbered(first, Generation(2)) == second
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
