@@ -1,6 +1,6 @@
 //! Chunked bodies (RFC 9112 §7.1), decoded in place and strictly.
 
-use crate::connection::{is_token, trim};
+use crate::connection::{is_tchar, is_token, trim};
 use crate::known::Known;
 use crate::reject::{Reject, rejects};
 use crate::syntax::is_value;
@@ -29,8 +29,8 @@ pub struct Decoded {
 enum State {
     /// In a chunk size of so many digits.
     Size { digits: u8 },
-    /// In an extension of so many bytes.
-    Extension { len: u16 },
+    /// In the extensions of a chunk, after so many bytes of them.
+    Extension { len: u16, at: Ext },
     /// After the CR of a size line.
     SizeLf,
     /// In chunk data; `left` says how much.
@@ -45,6 +45,53 @@ enum State {
     TrailerLf,
     /// After the last line.
     Done,
+}
+
+/// Where in an extension (RFC 9112 §7.1.1): `; name` or `; name = value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ext {
+    /// Before a name.
+    Start,
+    Name,
+    /// In white space behind a name.
+    NameEnd,
+    /// Before a value.
+    ValueStart,
+    Token,
+    Quoted,
+    /// After a backslash in a quoted value.
+    Escaped,
+    /// Behind a quoted value.
+    Closed,
+    /// In white space behind a value.
+    ValueEnd,
+}
+
+impl Ext {
+    /// The place after one more byte; `None` where the grammar has no such byte.
+    fn step(self, b: u8) -> Option<Ext> {
+        use Ext::*;
+        let is_space = matches!(b, b' ' | b'\t');
+        Some(match (self, b) {
+            (Quoted, b'"') => Closed,
+            (Quoted, b'\\') => Escaped,
+            (Quoted | Escaped, _) if is_value(b) => Quoted,
+            (Start | ValueStart, _) if is_space => self,
+            (Name | NameEnd, _) if is_space => NameEnd,
+            (Token | Closed | ValueEnd, _) if is_space => ValueEnd,
+            (Start | Name, _) if is_tchar(b) => Name,
+            (ValueStart | Token, _) if is_tchar(b) => Token,
+            (ValueStart, b'"') => Quoted,
+            (Name | NameEnd, b'=') => ValueStart,
+            (Name | NameEnd | Token | Closed | ValueEnd, b';') => Start,
+            _ => return None,
+        })
+    }
+
+    /// Whether the line may end here.
+    fn is_whole(self) -> bool {
+        matches!(self, Ext::Name | Ext::Token | Ext::Closed)
+    }
 }
 
 /// Decodes a chunked body piece by piece. Holds no body bytes; allocates only when trailers come.
@@ -124,7 +171,7 @@ impl ChunkedDecoder {
     fn step(&mut self, b: u8) -> Result<State, Reject> {
         match self.state {
             State::Size { digits } => self.size(b, digits),
-            State::Extension { len } => self.extension(b, len),
+            State::Extension { len, at } => self.extension(b, len, at),
             State::SizeLf if b == b'\n' && self.left == 0 => Ok(State::Trailer),
             State::SizeLf if b == b'\n' => Ok(State::Data),
             State::SizeLf => Err(rejects::CHUNK_SIZE),
@@ -144,7 +191,7 @@ impl ChunkedDecoder {
     fn size(&mut self, b: u8, digits: u8) -> Result<State, Reject> {
         match b {
             b'\r' if digits > 0 => Ok(State::SizeLf),
-            b';' if digits > 0 => Ok(State::Extension { len: 0 }),
+            b';' if digits > 0 => Ok(State::Extension { len: 0, at: Ext::Start }),
             _ => {
                 let digit = char::from(b).to_digit(16).ok_or(rejects::CHUNK_SIZE)?;
                 if digits >= 16 {
@@ -156,15 +203,16 @@ impl ChunkedDecoder {
         }
     }
 
-    fn extension(&mut self, b: u8, len: u16) -> Result<State, Reject> {
-        if b == b'\r' {
+    fn extension(&mut self, b: u8, len: u16, at: Ext) -> Result<State, Reject> {
+        if b == b'\r' && at.is_whole() {
             return Ok(State::SizeLf);
         }
         self.extensions += 1;
-        if !is_value(b) || len >= MAX_EXTENSION_BYTES || self.extensions > MAX_EXTENSIONS_BYTES {
+        if len >= MAX_EXTENSION_BYTES || self.extensions > MAX_EXTENSIONS_BYTES {
             return Err(rejects::CHUNK_EXTENSION);
         }
-        Ok(State::Extension { len: len + 1 })
+        let at = at.step(b).ok_or(rejects::CHUNK_EXTENSION)?;
+        Ok(State::Extension { len: len + 1, at })
     }
 }
 

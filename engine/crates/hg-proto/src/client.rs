@@ -159,7 +159,7 @@ pub struct Forwarding<'a> {
     pub trusted: bool,
     /// `http` or `https`, of our own listener.
     pub scheme: &'a str,
-    /// The request's host as sent.
+    /// The request's host as sent; empty where it names none.
     pub host: &'a str,
 }
 
@@ -189,10 +189,20 @@ impl Forwarding<'_> {
         if !told(Known::XForwardedProto) {
             write::line(out, "x-forwarded-proto", self.scheme.as_bytes());
         }
-        if !told(Known::XForwardedHost) {
-            write::line(out, "x-forwarded-host", self.host.as_bytes());
+        if !told(Known::XForwardedHost) && !self.host.is_empty() {
+            self.write_host(out);
         }
         write::line(out, "x-real-ip", self.client);
+    }
+
+    /// The host, of which a comma would make two for whoever reads the line as a list.
+    fn write_host(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"x-forwarded-host: ");
+        for (i, part) in self.host.split(',').enumerate() {
+            out.extend_from_slice(if i == 0 { b"" } else { b"%2C" });
+            out.extend_from_slice(part.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
     }
 }
 

@@ -86,6 +86,7 @@ reject_table! {
     R_CHUNK = 502 "http_response_transfer_coding" "response-chunk" "malformed chunked response body";
     R_TRAILER = 502 "http_response_transfer_coding" "response-trailer" "malformed response trailer";
     R_TRAILER_BYTES = 502 "http_response_trailer_section_size" "response-trailer-bytes" "response trailers too large";
+    R_INTERIM = 502 "http_protocol_error" "response-interim" "too many interim answers before the answer";
     R_INCOMPLETE = 502 "http_response_incomplete" "response-incomplete" "response ended early";
     R_UPGRADE = 502 "http_upgrade_failed" "response-upgrade" "invalid answer to an upgrade";
 }

@@ -27,7 +27,8 @@ pub struct RequestHead<'s, 'b> {
     pub path: &'b str,
     /// After the first `?`, if there is one.
     pub query: Option<&'b str>,
-    /// Host as sent (`name[:port]`), valid; an absolute target names the same.
+    /// Host as sent (`name[:port]`), valid; an absolute target names the same. Empty where an
+    /// HTTP/1.0 request names none.
     pub host: &'b str,
     /// The same, taken apart; [`HostPort::key`] is what routes are looked up by.
     pub host_port: HostPort<'b>,
@@ -223,7 +224,7 @@ fn complete<'s, 'b>(
     let method = method(line.method)?;
     let split = target::split(line.target, &method)?;
     let framing = seen.framing(line.version)?;
-    let (host, host_port) = host(&seen, &split.form)?;
+    let (host, host_port) = host(&seen, line.version, &split.form)?;
     let taken = match withheld.is_none() {
         true => headers.len(),
         false => admission::sift(line.admission, headers, tags),
@@ -266,8 +267,20 @@ fn method(name: &str) -> Result<Method<'_>, Reject> {
 }
 
 #[inline]
-fn host<'b>(seen: &Seen<'b>, target: &Target<'b>) -> Result<(&'b str, HostPort<'b>), Reject> {
-    let value = seen.host.ok_or(rejects::HOST_MISSING)?;
+fn host<'b>(
+    seen: &Seen<'b>,
+    version: Version,
+    target: &Target<'b>,
+) -> Result<(&'b str, HostPort<'b>), Reject> {
+    let value = match (seen.host, target) {
+        (Some(value), _) => value,
+        (None, Target::Absolute { authority, .. }) if version == Version::H10 => {
+            authority.as_bytes()
+        }
+        // What checks the health of a proxy often asks so.
+        (None, _) if version == Version::H10 => return Ok(("", HostPort::NONE)),
+        (None, _) => return Err(rejects::HOST_MISSING),
+    };
     if seen.host_repeated {
         return Err(rejects::HOST_REPEATED);
     }

@@ -110,9 +110,10 @@ pub(crate) struct Exchange {
     pub(crate) retried_stale: bool,
     pub(crate) request: Relay,
     pub(crate) response: Relay,
-    /// The upstream lets its connection live on, and for how long.
-    pub(crate) up_keeps: bool,
-    pub(crate) up_keep_ms: u64,
+    /// Interim answers so far, and the bytes of their heads.
+    pub(crate) interim: (u32, usize),
+    /// For how long the upstream lets its connection live on, if it does.
+    pub(crate) up_keep_ms: Option<u64>,
     /// The answer's head went out (or into the connection's buffer).
     pub(crate) answered: bool,
     pub(crate) close_after: bool,
@@ -175,8 +176,8 @@ impl Default for Exchange {
             retried_stale: false,
             request: Relay::default(),
             response: Relay::default(),
-            up_keeps: false,
-            up_keep_ms: u64::MAX,
+            interim: (0, 0),
+            up_keep_ms: None,
             answered: false,
             close_after: false,
             middleware_stage: hg_middleware::Stage::FORWARDED,

@@ -64,9 +64,9 @@ pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Optio
     let at = out.len();
     let host = match (&parts.upstream.host_header, parts.host) {
         (_, Some(h)) => Some(h),
-        (HostHeader::Pass, None) => Some(head.host),
+        (HostHeader::Pass, None) if !head.host.is_empty() => Some(head.host),
         (HostHeader::Literal(h), None) => Some(h.as_str()),
-        (HostHeader::Endpoint, None) => None,
+        (HostHeader::Pass | HostHeader::Endpoint, None) => None,
     };
     out.extend_from_slice(host.unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");

@@ -20,6 +20,9 @@ const DISTRUST_MS: u64 = 10_000;
 /// most of a large one is left to be spliced.
 const FIRST_READ: usize = 80 * 1024;
 
+/// Interim answers to one request: as many as WebDAV sends in half an hour (RFC 2518 §10.1).
+const MAX_INTERIM: u32 = 100;
+
 /// What the bytes at the front came to.
 enum Next {
     /// More are needed.
@@ -144,6 +147,12 @@ impl Worker {
             }
         };
         if head.is_interim {
+            e.interim = (e.interim.0 + 1, e.interim.1 + head.head_len);
+            // All their heads together get what one head may have.
+            if e.interim.0 > MAX_INTERIM || e.interim.1 > limits.head_bytes {
+                self.refuse(ci, &hg_proto::rejects::R_INTERIM);
+                return Next::Over;
+            }
             return self.pass_interim(ci, &head, out);
         }
         if head.status == 101 {
@@ -202,9 +211,8 @@ impl Worker {
         e.response.reader = head.framing.into();
         e.response.done = e.response.reader.is_done();
         e.response.chunked = streams && !old_client;
-        e.up_keeps = head.keep_alive;
-        e.up_keep_ms =
-            head.keep_alive_timeout_s.map_or(u64::MAX, |s| u64::from(s).saturating_sub(1) * 1000);
+        let keep_ms = |s| u64::from(s).saturating_sub(1) * 1000;
+        e.up_keep_ms = head.keep_alive.then(|| head.keep_alive_timeout_s.map_or(u64::MAX, keep_ms));
         let keep = e.keep_alive && keeps && e.request.done && !(old_client && streams);
         e.close_after = !keep;
         e.stage = Stage::Answering;
@@ -286,16 +294,15 @@ impl Worker {
         };
         let flushed = c.conn.out.is_empty();
         if let Some(ui) = e.up.take() {
-            let usable = e.up_keeps && !extra && e.request.done;
+            let keep_ms = e.up_keep_ms.filter(|_| !extra && e.request.done);
             let failed = e.status >= 500;
-            let keep_ms = e.up_keep_ms;
             let idle = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
             self.leave_endpoint(ci, self.now_us, failed);
-            match idle {
-                Some((idle_ms, max_idle)) if usable => {
+            match idle.zip(keep_ms) {
+                Some(((idle_ms, max_idle), keep_ms)) => {
                     self.put_idle(ui, idle_ms.min(keep_ms), max_idle as usize);
                 }
-                _ => self.drop_up(ui),
+                None => self.drop_up(ui),
             }
         }
         if flushed {

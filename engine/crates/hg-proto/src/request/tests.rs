@@ -140,6 +140,15 @@ fn lines_are_refused_by_reason() {
 }
 
 #[test]
+fn an_old_client_need_not_name_a_host() {
+    assert_eq!(ok("GET /health HTTP/1.0\r\n\r\n").host, "");
+    assert_eq!(ok("GET http://A.example:8/x HTTP/1.0\r\n\r\n").host, "A.example:8");
+    assert_eq!(parse("GET / HTTP/1.0\r\nHost:\r\n\r\n"), Err("host-invalid"));
+    assert_eq!(parse("GET / HTTP/1.0\r\nHost: a/b\r\n\r\n"), Err("host-invalid"));
+    assert_eq!(parse("GET http://a/x HTTP/1.1\r\n\r\n"), Err("host-missing"));
+}
+
+#[test]
 fn one_empty_line_before_the_request_is_ignored() {
     assert_eq!(ok("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").head_len, 29);
     assert_eq!(parse("\r\n\r\nGET"), Err("empty-lines"));

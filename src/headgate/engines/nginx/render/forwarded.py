@@ -139,7 +139,7 @@ def request_headers(ctx: Context) -> list[tuple[str, Arg]]:
     """Header lines that every upstream request has; an empty one is not sent."""
     trusting = bool(ctx.trusting)
     found: list[tuple[str, Arg]] = [
-        ("host", Var("http_host")),
+        ("host", Var("hg_host")),
         ("connection", Var("hg_connection")),
         ("upgrade", Var("hg_upgrade")),
         ("x-forwarded-for", Var("hg_forwarded_for") if trusting else _PEER),

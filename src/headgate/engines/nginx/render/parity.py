@@ -201,6 +201,12 @@ BEYOND_KEYS: Final = (
     "default server of a shared address decides: there `underscores_in_headers` must be off.",
     "`OPTIONS *` gets 400.",
     "An HTTP/1.0 or 1.1 request that is malformed gets nginx's own page, without `Proxy-Status`.",
+    "Of an HTTP/1.0 request without Host, the upstream's name is forwarded as Host; the native "
+    "engine forwards the endpoint's address.",
+    "A Host with an encoded letter, digit, `-`, `.`, `_` or `~` gets 400; the native engine reads "
+    "the octet. A comma in a Host is forwarded as it is in `X-Forwarded-Host`.",
+    "Chunk extensions are dropped without being checked, and an upstream's interim answers are not "
+    "limited in number.",
     "Header fields that `Connection` names are forwarded, save those that always belong to a hop.",
     "Of the headers that tell who a client is, from peers that are not trusted, those in use are "
     "removed, and matches and templates see none that the config names; other names that begin so "

@@ -39,7 +39,9 @@ _QUERY: Final = r"(?:\?[!\"$-\[\]-~]*)?"
 _RESERVED_ESCAPE: Final = "%(?:2[146-9A-Ca-cFf]|3[ABDabd]|40)"
 _ODD_CHARS: Final = '{}|^"<>[]`'
 _IN_CLASS: Final = r"{}|^\"<>\[\]`".replace('\\"', '"')
-_HOST: Final = r"[a-z0-9_~-]+(?:\.[a-z0-9_~-]+)*|\[[0-9a-f:.]+\]"
+_OCTET: Final = "%(?:2[146-9a-c]|3[bd]|[89a-f][0-9a-f])"
+_LABEL: Final = rf"(?:[a-z0-9_~!$&'()*+,;=-]++|{_OCTET})++"
+_HOST: Final = rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\]"
 _PORT: Final = r"[0-9]{0,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 
 _NOTHING: Final = Literal("")
@@ -167,8 +169,12 @@ def _target() -> list[Node]:
             source,
             Literal("the host is not valid"),
             (Regex(r"~\A "), Literal("the path is not acceptable")),
+            # An HTTP/1.0 request without Host: nginx lets no other come without one.
+            (Regex(r"~\A\S+  \z"), _NOTHING),
             (Regex(rf"~*\A\S+ ({_HOST}) \1\.?(?::(?:{_PORT}))?\z"), _NOTHING),
         ),
+        comment("What an upstream is told that the client asked for: never nothing"),
+        mapped("hg_host", Var("http_host"), Var("http_host"), (MapKey(""), Var("proxy_host"))),
         comment("The query with its question mark, as it was sent"),
         mapped(
             "hg_query",

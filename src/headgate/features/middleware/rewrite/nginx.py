@@ -46,9 +46,9 @@ PARITY: Final = (
     Parity("middlewares.NAME.rewrite.host", "same"),
 )
 
-HOST_PATTERN: Final = (
-    r"(?:[A-Za-z0-9_~-]+(?:\.[A-Za-z0-9_~-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
-)
+_OCTET: Final = "%(?:2[146-9A-Ca-c]|3[BDbd]|[89A-Fa-f][0-9A-Fa-f])"
+_LABEL: Final = rf"(?:[A-Za-z0-9_~!$&'()*+,;=-]++|{_OCTET})++"
+HOST_PATTERN: Final = rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{0,5}})?"
 
 _UNSAFE: Final = ("query", "target", "endpoint", "header:")
 
