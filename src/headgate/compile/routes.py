@@ -9,6 +9,7 @@ from headgate.model.route import Route, RouteTimeouts
 from headgate.plan import objects as plan
 
 _DEFAULT_TIMEOUTS: Final = plan.RouteTimeouts()
+_DEFAULT: Final = plan.Route(hosts=(), listeners=(), action=plan.Action())
 
 
 def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
@@ -26,7 +27,9 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
         timeouts=_timeouts(model),
         forward_raw_path=model.forward_path == "raw",
         websocket=model.websocket,
-        body_bytes=limits.body.bytes if limits else None,
+        body_bytes=limits.body.bytes if limits and limits.body else None,
+        body_rate=limits.body_rate.bytes if limits else _DEFAULT.body_rate,
+        body_buffer_bytes=limits.body_buffer.bytes if limits else _DEFAULT.body_buffer_bytes,
     )
     return out
 
@@ -61,6 +64,7 @@ def _timeouts(model: Route) -> plan.RouteTimeouts:
     return plan.RouteTimeouts(
         request_ms=timeouts.request.ms,
         per_try_ms=timeouts.per_try.ms,
+        body_ms=timeouts.body.ms,
         first_byte_ms=timeouts.first_byte.ms,
         stream_idle_ms=timeouts.stream_idle.ms,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict
+from pydantic import AfterValidator, Field, Strict
 
 from headgate.features.base import Checked, Options, excluding
 from headgate.features.fields import FROM_ENV, DurationOrOff, Flag, HostPattern, SizeOrOff
@@ -11,7 +11,7 @@ from headgate.features.middleware.redirect.spec import Redirect
 from headgate.features.middleware.respond.spec import Respond
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
-from headgate.kernel.units import Duration
+from headgate.kernel.units import ByteSize, Duration
 from headgate.model.choice import MatchTable, MiddlewareRef
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
@@ -43,6 +43,11 @@ class RouteTimeouts(Options):
         default=Duration(0),
         description="One attempt at one endpoint, up to the head of the answer.",
     )
+    body: DurationOrOff = Field(
+        default=Duration(30_000),
+        description="How far a request body may fall behind `limits.body_rate`, and how long the "
+        "client may send nothing of it. Time in which the upstream takes nothing does not count.",
+    )
     first_byte: DurationOrOff = Field(
         default=Duration(60_000),
         description="From the last byte of the request to the first byte of the answer.",
@@ -53,10 +58,31 @@ class RouteTimeouts(Options):
     )
 
 
+_MOST_BUFFERED = ByteSize(1 << 20)
+
+
+def _buffered(size: ByteSize) -> ByteSize:
+    if size > _MOST_BUFFERED:
+        raise Invalid(f'"{size}" is more than is collected', 'write at most "1MiB"')
+    return size
+
+
 class RouteLimits(Options):
     """What requests of a route may take."""
 
-    body: SizeOrOff = Field(description="The largest request body; absent = the listener's limit.")
+    body: SizeOrOff | None = Field(
+        default=None, description="The largest request body; absent = the listener's limit."
+    )
+    body_rate: SizeOrOff = Field(
+        default=ByteSize(500),
+        description="The bytes of a request body that a client must send per second. A body that "
+        "falls further behind than `timeouts.body` allows gets 408.",
+    )
+    body_buffer: Annotated[SizeOrOff, AfterValidator(_buffered)] = Field(
+        default=ByteSize(0),
+        description="The node collects request bodies up to this size, at most 1 MiB, before it "
+        "asks the upstream. It passes on larger bodies as they come.",
+    )
 
 
 class Route(Checked):

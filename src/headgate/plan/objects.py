@@ -112,6 +112,7 @@ class RouteTimeouts(DefaultedNode, frozen=True):
 
     request_ms: int = 0
     per_try_ms: int = 0
+    body_ms: int = 30_000
     first_byte_ms: int = 60_000
     stream_idle_ms: int = 300_000
 
@@ -129,6 +130,8 @@ class Route(DefaultedNode, frozen=True):
     forward_raw_path: bool = False
     websocket: bool = True
     body_bytes: int | None = None
+    body_rate: int = 500
+    body_buffer_bytes: int = 0
 
 
 class Endpoint(DefaultedNode, frozen=True):

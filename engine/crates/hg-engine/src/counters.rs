@@ -189,7 +189,7 @@ reasons! {
     /// Which time ran out.
     Timeout {
         Head = "head", Idle = "idle", Handshake = "handshake", Connect = "connect", Request = "request",
-        PerTry = "per_try", FirstByte = "first_byte", StreamIdle = "stream_idle", Queue = "queue",
+        PerTry = "per_try", FirstByte = "first_byte", StreamIdle = "stream_idle", Body = "body", Queue = "queue",
     }
 }
 

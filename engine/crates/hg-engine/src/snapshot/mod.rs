@@ -82,6 +82,8 @@ pub(crate) struct Terms {
     pub(crate) raw_path: bool,
     pub(crate) websocket: bool,
     pub(crate) body_bytes: Option<u64>,
+    pub(crate) body_rate: u64,
+    pub(crate) body_buffer: u64,
     /// Requests are refused: what the route stands for was not imported.
     pub(crate) not_imported: bool,
 }

@@ -41,8 +41,17 @@ struct Kept {
 
 impl Kept {
     fn fits(&self, route: &Route, group: &Group<'_>) -> bool {
-        let Terms { chain: _, split: _, timeouts, raw_path, websocket, body_bytes, not_imported } =
-            &*self.terms;
+        let Terms {
+            chain: _,
+            split: _,
+            timeouts,
+            raw_path,
+            websocket,
+            body_bytes,
+            body_rate,
+            body_buffer,
+            not_imported,
+        } = &*self.terms;
         self.owner == group.owner
             && self.middlewares == route.middlewares
             && self.answer.as_ref() == answer(route)
@@ -50,6 +59,8 @@ impl Kept {
             && *raw_path == route.forward_raw_path
             && *websocket == route.websocket
             && *body_bytes == route.body_bytes
+            && *body_rate == route.body_rate
+            && *body_buffer == route.body_buffer_bytes
             && *not_imported == is_not_imported(route)
     }
 }
@@ -153,6 +164,8 @@ pub(super) fn compile(
             raw_path: route.forward_raw_path,
             websocket: route.websocket,
             body_bytes: route.body_bytes,
+            body_rate: route.body_rate,
+            body_buffer: route.body_buffer_bytes,
             not_imported: is_not_imported(route),
         };
         if errors.is_empty() { shared.keep(route, group, terms) } else { Arc::new(terms) }

@@ -31,6 +31,8 @@ pub(crate) struct BufferPool {
     pipes: Vec<Box<Pipe>>,
     /// Big buffers and pipes held by connections.
     held: usize,
+    /// Bytes of bodies that are collected before their upstream is asked.
+    pub(crate) collected: usize,
 }
 
 impl BufferPool {

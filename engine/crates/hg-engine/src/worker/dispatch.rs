@@ -387,6 +387,8 @@ impl Worker {
         e.stage = Stage::Waiting;
         if e.request.done {
             e.start_waiting(self.now_us);
+        } else {
+            e.expect_body(self.now_us);
         }
         if up.conn.send(&mut self.io, &e.head, &mut Vec::new(), 0..0).is_err() {
             return self.upstream_lost(ci, ui, "connection lost while sending");

@@ -32,6 +32,8 @@ impl Default for Relay {
 /// What an exchange waits for; its deadline is counted under this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// The rest of a small body, before the upstream is asked.
+    Collecting,
     /// A place at the upstream.
     Queued,
     /// A connection.
@@ -123,7 +125,7 @@ pub(crate) struct Exchange {
     pub(crate) status: u16,
     /// Our own reason, as in `Proxy-Status`; empty for the upstream's own answers.
     pub(crate) reason: &'static str,
-    pub(crate) body_limit: u64,
+    pub(crate) body: super::upload::Body,
     pub(crate) request_id: [u8; 32],
     pub(crate) id_len: u8,
     pub(crate) client_ip: std::net::IpAddr,
@@ -184,7 +186,7 @@ impl Default for Exchange {
             prefix_len: 0,
             status: 0,
             reason: "",
-            body_limit: u64::MAX,
+            body: super::upload::Body::default(),
             request_id: [0; 32],
             id_len: 0,
             client_ip: std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
@@ -225,6 +227,7 @@ impl Exchange {
     /// The earliest of its deadlines.
     pub(crate) fn deadline(&self) -> Ticks {
         let stage = match self.stage {
+            Stage::Collecting => self.idle_deadline,
             Stage::Queued => self.connect_deadline,
             Stage::Connecting => {
                 self.connect_deadline.min(self.attempt_deadline).min(self.next_attempt)
@@ -233,7 +236,7 @@ impl Exchange {
             Stage::Answering => self.idle_deadline,
         };
         let attempt = if self.answered { Ticks::MAX } else { self.try_deadline };
-        stage.min(attempt).min(self.request_deadline)
+        stage.min(attempt).min(self.body_deadline()).min(self.request_deadline)
     }
 
     /// Its route, as it was when the request came.

@@ -23,6 +23,7 @@ mod timers;
 mod tls;
 mod tunnel;
 mod up;
+mod upload;
 mod upstreams;
 
 pub(crate) use mail::{Done, Mailbox, Message, Prime};
@@ -245,6 +246,7 @@ impl Worker {
     }
 
     fn put_exchange(&mut self, mut exchange: Box<Exchange>) {
+        self.io.pool.collected -= exchange.body.collected;
         if self.spare.len() < SPARE_EXCHANGES {
             exchange.recycle();
             self.spare.push(exchange);

@@ -65,12 +65,18 @@ impl Worker {
             if c.phase != Phase::Exchange || e.request.done || e.stage == Stage::Queued {
                 return;
             }
-            let Some(ui) = e.up else { return };
-            let early = std::mem::take(&mut c.input);
-            if self.ups.get(ui).is_none_or(|u| !u.conn.out.is_empty()) {
-                c.input = early;
-                return;
+            if e.stage == Stage::Collecting {
+                return self.collect(ci);
             }
+            let Some(ui) = e.up else { return };
+            if self.ups.get(ui).is_none_or(|u| !u.conn.out.is_empty()) {
+                return self.hold_body(ci, true);
+            }
+            self.hold_body(ci, false);
+            let Some(c) = self.clients.get_mut(ci) else {
+                return;
+            };
+            let early = std::mem::take(&mut c.input);
             if !early.is_empty() {
                 let mut buffer = vec![0; RESERVE];
                 buffer.extend_from_slice(&early);
@@ -125,7 +131,7 @@ impl Worker {
             Ok(fed) => fed,
             Err(reject) => return self.refuse(ci, &reject),
         };
-        if e.request.bytes + fed.data_len as u64 > e.body_limit {
+        if e.request.bytes + fed.data_len as u64 > e.body.limit {
             return self.refuse(ci, &own::BODY_TOO_LARGE);
         }
         let rest = buffer.get(range.start + fed.consumed..range.end).unwrap_or_default();
@@ -133,6 +139,7 @@ impl Worker {
         self.counters.bytes_received.add(fed.data_len as u64);
         let framed = frame(&mut e.request, buffer, range.start, &fed);
         e.replayable = false;
+        e.body_came(fed.data_len, self.now_us);
         if e.request.done {
             e.start_waiting(self.now_us);
         }

@@ -42,9 +42,6 @@ impl hg_route::Headers for Lines<'_> {
     }
 }
 
-/// A small body is kept with the head, so that both can be sent again.
-const REPLAY_BODY: usize = 16 * 1024;
-
 impl Worker {
     /// Takes the request at the start of `range`. Returns where the next bytes begin, or `None`
     /// when there is no whole head or the connection is over.
@@ -330,25 +327,6 @@ impl Worker {
         Some(slot as usize)
     }
 
-    fn is_body_too_large(
-        &mut self,
-        ci: usize,
-        head: &RequestHead<'_, '_>,
-        route: &RouteEntry,
-        listener: &ListenerEntry,
-    ) -> bool {
-        let limit = route.terms.body_bytes.unwrap_or(listener.plan.body_bytes);
-        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
-            e.body_limit = if limit == 0 { u64::MAX } else { limit };
-        }
-        let too_large =
-            limit > 0 && matches!(head.framing, hg_proto::Framing::Length(n) if n > limit);
-        if too_large {
-            self.refuse(ci, &own::BODY_TOO_LARGE);
-        }
-        too_large
-    }
-
     /// Builds the upstream's head and everything the exchange needs from now on.
     fn prepare(
         &mut self,
@@ -418,43 +396,6 @@ impl Worker {
         e.idle_deadline = deadline_after(now_us, route.terms.timeouts.stream_idle_ms);
         e.connect_deadline = deadline_after(now_us, entry.plan.connect_timeout_ms);
         Step::Forward
-    }
-
-    /// Takes what is there of the body, finds a connection and sends. Returns where the bytes of
-    /// the next request begin.
-    fn start_body(&mut self, ci: usize, buffer: &mut Vec<u8>, rest: Range<usize>) -> usize {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
-            return rest.end;
-        };
-        if e.request.done {
-            self.dispatch(ci);
-            return rest.start;
-        }
-        if e.expects_continue && rest.is_empty() {
-            self.dispatch(ci);
-            return rest.end;
-        }
-        let start = rest.start;
-        let input = buffer.get_mut(rest.clone()).unwrap_or_default();
-        let fed = match e.request.reader.feed(input) {
-            Ok(fed) => fed,
-            Err(reject) => {
-                self.refuse(ci, &reject);
-                return rest.end;
-            }
-        };
-        if fed.data_len as u64 > e.body_limit {
-            self.refuse(ci, &own::BODY_TOO_LARGE);
-            return rest.end;
-        }
-        let framed = super::relay::frame(&mut e.request, buffer, start, &fed);
-        let body = buffer.get(framed).unwrap_or_default();
-        // Larger ones cannot be sent again; they are passed on all the same.
-        e.head.extend_from_slice(body);
-        e.replayable = e.request.done && body.len() <= REPLAY_BODY;
-        self.counters.bytes_received.add(fed.data_len as u64);
-        self.dispatch(ci);
-        start + fed.consumed
     }
 }
 

@@ -81,6 +81,7 @@ impl Worker {
         };
         e.request.skip(n);
         e.replayable = false;
+        e.body_came(n, self.now_us);
         if e.request.done {
             e.start_waiting(self.now_us);
         }

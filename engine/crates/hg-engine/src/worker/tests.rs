@@ -10,6 +10,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, mpsc};
 
+mod uploads;
+
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -45,6 +47,34 @@ impl Drop for Held {
     fn drop(&mut self) {
         drop(self.0.take());
     }
+}
+
+/// As if so much time had gone by, for what waits at this moment: whatever is due ends.
+fn pass(node: &Node, ms: u64) {
+    on_worker(node, move |w| {
+        let real = (w.now_us, w.now);
+        w.now_us += ms * 1000;
+        w.now = hg_net::Clock::ticks(w.now_us);
+        let clients: Vec<usize> = w.clients.iter().map(|(ci, _)| ci).collect();
+        for ci in clients {
+            if w.clients.get(ci).is_some_and(|c| c.deadline <= w.now) {
+                w.expire_client(ci);
+            }
+        }
+        let ups: Vec<usize> = w.ups.iter().map(|(ui, _)| ui).collect();
+        for ui in ups {
+            if w.ups.get(ui).is_some_and(|up| up.deadline <= w.now) {
+                w.expire_up(ui);
+            }
+        }
+        (w.now_us, w.now) = real;
+    });
+}
+
+/// How often a time has run out.
+fn timeouts(node: &Node, reason: &str) -> u64 {
+    let all = node.engine.metrics().timeouts;
+    all.iter().find(|t| t.reason == reason).map_or(0, |t| t.count)
 }
 
 fn connections(node: &Node) -> u64 {

@@ -185,6 +185,8 @@ impl Worker {
         } else if e.stage == Stage::Connecting && e.next_attempt <= now {
             e.next_attempt = Ticks::MAX;
             return self.open_next(ci);
+        } else if e.body_deadline() <= now {
+            return self.expire_body(ci);
         } else if !e.answered && e.try_deadline <= now {
             (Timeout::PerTry, own::TRY_TIMEOUT)
         } else if e.stage == Stage::Waiting && e.first_byte_deadline <= now {
@@ -200,7 +202,7 @@ impl Worker {
         self.refuse(ci, &reject);
     }
 
-    fn rearm(&mut self, ci: usize) {
+    pub(super) fn rearm(&mut self, ci: usize) {
         if let Some(c) = self.clients.get_mut(ci) {
             c.deadline =
                 c.exchange.as_deref().map_or(Ticks::MAX, super::exchange::Exchange::deadline);

@@ -13,8 +13,10 @@ defaults! {
     keepalive_requests: u64 = 0;
     ms_5000: u64 = 5_000;
     ms_10000: u64 = 10_000;
+    ms_30000: u64 = 30_000;
     ms_60000: u64 = 60_000;
     ms_300000: u64 = 300_000;
+    body_rate: u64 = 500;
     max_idle: u32 = 512;
     max_connections: u32 = 20_000;
     queue: u32 = 1024;

@@ -1,6 +1,6 @@
 //! Hosts and routes.
 
-use super::defaults::{ms_60000, ms_300000, one, yes};
+use super::defaults::{body_rate, ms_30000, ms_60000, ms_300000, one, yes};
 use super::middleware::{MiddlewareUse, Redirect, Respond};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -50,6 +50,12 @@ pub struct Route {
     /// Bytes of one request body, at most; absent = the listener's.
     #[serde(default)]
     pub body_bytes: Option<u64>,
+    /// Bytes of a request body that come a second, at least; 0 = any.
+    #[serde(default = "body_rate")]
+    pub body_rate: u64,
+    /// Bodies of at most so many bytes are collected before the upstream is asked; 0 = none.
+    #[serde(default)]
+    pub body_buffer_bytes: u64,
 }
 
 /// One match; every condition given must hold.
@@ -134,6 +140,8 @@ pub struct RouteTimeouts {
     pub request_ms: u64,
     /// One attempt at one endpoint, up to the answer's head; 0 = no limit of its own.
     pub per_try_ms: u64,
+    /// How far a request body may fall behind its rate, and how long nothing of it may come.
+    pub body_ms: u64,
     /// From the request's last byte to the answer's first.
     pub first_byte_ms: u64,
     /// Nothing moved in either direction.
@@ -145,6 +153,7 @@ impl Default for RouteTimeouts {
         Self {
             request_ms: 0,
             per_try_ms: 0,
+            body_ms: ms_30000(),
             first_byte_ms: ms_60000(),
             stream_idle_ms: ms_300000(),
         }

@@ -104,9 +104,21 @@ _ROUTES: Final = (
     Parity("routes.NAME.split[].weight", "differs", "in steps of 0.01 %"),
     Parity("routes.NAME.timeouts.request", "no", "refused"),
     Parity("routes.NAME.timeouts.per_try", "differs", "counted anew with every read"),
+    Parity(
+        "routes.NAME.timeouts.body",
+        "differs",
+        "the time between two reads (`client_body_timeout`), whatever the rate; the connection is "
+        "closed without an answer",
+    ),
     Parity("routes.NAME.timeouts.first_byte", "differs", _ONE_TIME),
     Parity("routes.NAME.timeouts.stream_idle", "differs", _ONE_TIME),
     Parity("routes.NAME.limits.body", "same"),
+    Parity("routes.NAME.limits.body_rate", "no", "nginx knows no rate of request bodies"),
+    Parity(
+        "routes.NAME.limits.body_buffer",
+        "differs",
+        "larger bodies are collected too, in a file (`proxy_request_buffering`)",
+    ),
     Parity("routes.NAME.forward_path", "same"),
     Parity(
         "routes.NAME.websocket",

@@ -6,9 +6,10 @@ from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.upstreams import FOREVER_MS, time
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Word, directive
-from headgate.plan.objects import Route, RouteTimeouts, Upstream
+from headgate.plan.objects import Action, Route, RouteTimeouts, Upstream
 
 _ROUTE: Final = RouteTimeouts()
+_DEFAULT: Final = Route((), (), Action())
 _UPSTREAM: Final = Upstream(())
 _BUFFERS: Final = 4
 
@@ -18,6 +19,7 @@ def base() -> list[Node]:
     return [
         directive("proxy_connect_timeout", time(_UPSTREAM.connect_timeout_ms)),
         *_idle(_ROUTE.stream_idle_ms),
+        directive("client_body_timeout", time(_body_ms(_ROUTE))),
         directive("proxy_read_timeout", time(_ROUTE.stream_idle_ms)),
         *_buffers(_UPSTREAM.head_bytes),
     ]
@@ -34,6 +36,13 @@ def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) 
         nodes.append(directive("proxy_connect_timeout", time(target.connect_timeout_ms)))
     if wanted.stream_idle_ms != _ROUTE.stream_idle_ms:
         nodes += _idle(wanted.stream_idle_ms)
+    if _body_ms(wanted) != _body_ms(_ROUTE):
+        nodes.append(directive("client_body_timeout", time(_body_ms(wanted))))
+    nodes += _collected(one.body_buffer_bytes)
+    if one.body_rate != _DEFAULT.body_rate:
+        ctx.findings.of("route", name, "limits").note(
+            "body_rate", "nginx knows no rate: a body may come as slowly as `timeouts.body` lets it"
+        )
     read = _read_ms(wanted)
     if read != _ROUTE.stream_idle_ms:
         nodes.append(directive("proxy_read_timeout", time(read)))
@@ -63,8 +72,22 @@ def _read_ms(wanted: RouteTimeouts) -> int:
 
 
 def _idle(ms: int) -> list[Node]:
-    words = ("proxy_send_timeout", "send_timeout", "client_body_timeout")
-    return [directive(word, time(ms)) for word in words]
+    return [directive(word, time(ms)) for word in ("proxy_send_timeout", "send_timeout")]
+
+
+def _body_ms(wanted: RouteTimeouts) -> int:
+    """How long nginx waits between two reads of a request body."""
+    return min(wanted.body_ms or FOREVER_MS, wanted.stream_idle_ms or FOREVER_MS)
+
+
+def _collected(most: int) -> list[Node]:
+    """Bodies that are collected first; nginx puts larger ones into a file."""
+    if not most:
+        return []
+    return [
+        directive("proxy_request_buffering", Word("on")),
+        directive("client_body_buffer_size", Word(str(most))),
+    ]
 
 
 def _buffers(head_bytes: int) -> list[Node]:

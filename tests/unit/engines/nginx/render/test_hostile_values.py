@@ -138,13 +138,17 @@ FIELDS: dict[str, Callable[[str], Plan]] = {
 }
 
 
-def skeleton(nodes: Sequence[Node]) -> list[object]:
-    """The shape of a text: directives by name, how many words they have, what is in them."""
+def skeleton(nodes: Sequence[Node], around: bytes = b"") -> list[object]:
+    """The shape of a text: directives by name, how many words they have, what is in them.
+
+    What stands in a map has values for names.
+    """
     shape: list[object] = []
     for node in nodes:
         if isinstance(node, Directive):
-            name = node.name if node.children is not None or b"proxy" in node.name else b""
-            shape.append((name, len(node.args), skeleton(node.children or ())))
+            is_named = around != b"map" and b"proxy" in node.name
+            name = node.name if node.children is not None or is_named else b""
+            shape.append((name, len(node.args), skeleton(node.children or (), node.name)))
     return shape
 
 

@@ -1,0 +1,318 @@
+//! A request's body before and while it goes to the upstream: how large it may be, how slowly it may
+//! come, and small ones that are collected before the upstream is asked.
+
+use super::Worker;
+use super::accept::deadline_after;
+use super::answer::own;
+use super::conn::Read;
+use super::exchange::{Exchange, Stage};
+use crate::snapshot::{ListenerEntry, RouteEntry};
+use hg_net::{Clock, Ticks};
+use hg_proto::{BodyReader, RequestHead};
+use std::ops::Range;
+
+/// A small body is kept with the head, so that both can be sent again.
+const REPLAY_BODY: usize = 16 * 1024;
+/// What all bodies that a worker collects may hold together; above it they are passed on as they
+/// come.
+const COLLECTED_MOST: usize = 64 * 1024 * 1024;
+/// Reads of one body in one turn before others have theirs.
+const TURN: usize = 4;
+
+/// What holds of one request's body.
+#[derive(Default)]
+pub(crate) struct Body {
+    /// Bytes, at most.
+    pub(crate) limit: u64,
+    /// Bytes of it that wait here for the rest.
+    pub(crate) collected: usize,
+    pace: Pace,
+}
+
+/// Whether a body comes quickly enough. It may fall behind its rate by `grace_us`; what came early
+/// is no credit for a later pause beyond that.
+#[derive(Default)]
+struct Pace {
+    /// Bytes a second; 0 = any.
+    rate: u64,
+    grace_us: u64,
+    /// When the body has fallen too far behind; 0 = it is not watched.
+    due_us: u64,
+    /// Since when nothing of it is read, because the upstream takes nothing; 0 = it is read.
+    held_us: u64,
+}
+
+impl Pace {
+    fn begin(&mut self, now_us: u64, grace_ms: u64, rate: u64) {
+        let grace_us = grace_ms.saturating_mul(1000);
+        let due_us = if grace_ms == 0 { 0 } else { now_us.saturating_add(grace_us) };
+        *self = Self { rate, grace_us, due_us, held_us: 0 };
+    }
+
+    /// So many bytes have come.
+    fn came(&mut self, bytes: usize, now_us: u64) {
+        if self.due_us == 0 {
+            return;
+        }
+        let most = now_us.saturating_add(self.grace_us);
+        let bytes_us = (bytes as u64).saturating_mul(1_000_000);
+        let earned = bytes_us.checked_div(self.rate).unwrap_or(u64::MAX);
+        self.due_us = self.due_us.saturating_add(earned).min(most);
+    }
+
+    /// Whether the body is read is not the client's doing. True when that has changed.
+    fn hold(&mut self, is_held: bool, now_us: u64) -> bool {
+        if self.due_us == 0 || is_held == (self.held_us > 0) {
+            return false;
+        }
+        if is_held {
+            self.held_us = now_us;
+        } else {
+            self.due_us = self.due_us.saturating_add(now_us.saturating_sub(self.held_us));
+            self.held_us = 0;
+        }
+        true
+    }
+
+    fn deadline(&self) -> Ticks {
+        if self.due_us == 0 || self.held_us > 0 {
+            return Ticks::MAX;
+        }
+        Clock::after(self.due_us, 0)
+    }
+}
+
+impl Exchange {
+    /// From now on its body is expected.
+    pub(super) fn expect_body(&mut self, now_us: u64) {
+        let Some((grace_ms, rate)) =
+            self.route().map(|r| (r.terms.timeouts.body_ms, r.terms.body_rate))
+        else {
+            return;
+        };
+        self.body.pace.begin(now_us, grace_ms, rate);
+    }
+
+    /// So many bytes of its body have come.
+    pub(super) fn body_came(&mut self, bytes: usize, now_us: u64) {
+        self.body.pace.came(bytes, now_us);
+    }
+
+    /// When its body has come too slowly; an answer that has begun makes that the upstream's affair.
+    pub(super) fn body_deadline(&self) -> Ticks {
+        let is_read = matches!(self.stage, Stage::Collecting | Stage::Waiting);
+        if !is_read || self.request.done || self.answered {
+            return Ticks::MAX;
+        }
+        self.body.pace.deadline()
+    }
+
+    /// Whether the rest of its body may be collected here, which holds so much already.
+    fn may_collect(&self, held: usize) -> bool {
+        let most = self.route().map_or(0, |r| r.terms.body_buffer);
+        let fits = match self.request.reader {
+            BodyReader::Length { left } => self.request.bytes.saturating_add(left) <= most,
+            _ => self.request.bytes < most,
+        };
+        most > 0 && fits && !self.request.done && held < COLLECTED_MOST
+    }
+}
+
+impl Worker {
+    pub(super) fn is_body_too_large(
+        &mut self,
+        ci: usize,
+        head: &RequestHead<'_, '_>,
+        route: &RouteEntry,
+        listener: &ListenerEntry,
+    ) -> bool {
+        let limit = route.terms.body_bytes.unwrap_or(listener.plan.body_bytes);
+        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+            e.body.limit = if limit == 0 { u64::MAX } else { limit };
+        }
+        let too_large =
+            limit > 0 && matches!(head.framing, hg_proto::Framing::Length(n) if n > limit);
+        if too_large {
+            self.refuse(ci, &own::BODY_TOO_LARGE);
+        }
+        too_large
+    }
+
+    /// Takes what is there of the body, finds a connection and sends, or waits for the rest. Returns
+    /// where the bytes of the next request begin.
+    pub(super) fn start_body(
+        &mut self,
+        ci: usize,
+        buffer: &mut Vec<u8>,
+        rest: Range<usize>,
+    ) -> usize {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return rest.end;
+        };
+        if e.request.done {
+            self.dispatch(ci);
+            return rest.start;
+        }
+        let mut next = rest.end;
+        if !(e.expects_continue && rest.is_empty()) {
+            let Some(used) = self.keep_body(ci, buffer, rest) else {
+                return next;
+            };
+            next = used;
+        }
+        if !self.begin_collecting(ci) {
+            self.dispatch(ci);
+        }
+        next
+    }
+
+    /// Keeps what stands in `range` of the body behind the head. Returns where it ends there, or
+    /// `None` when the request is over.
+    fn keep_body(&mut self, ci: usize, buffer: &mut Vec<u8>, range: Range<usize>) -> Option<usize> {
+        let e = self.clients.get_mut(ci)?.exchange.as_deref_mut()?;
+        let input = buffer.get_mut(range.clone()).unwrap_or_default();
+        let fed = match e.request.reader.feed(input) {
+            Ok(fed) => fed,
+            Err(reject) => {
+                self.refuse(ci, &reject);
+                return None;
+            }
+        };
+        if e.request.bytes + fed.data_len as u64 > e.body.limit {
+            self.refuse(ci, &own::BODY_TOO_LARGE);
+            return None;
+        }
+        let framed = super::relay::frame(&mut e.request, buffer, range.start, &fed);
+        e.head.extend_from_slice(buffer.get(framed).unwrap_or_default());
+        // Larger ones cannot be sent again; they are passed on all the same.
+        e.replayable = e.request.done && e.request.bytes <= REPLAY_BODY as u64;
+        e.body_came(fed.data_len, self.now_us);
+        self.counters.bytes_received.add(fed.data_len as u64);
+        Some(range.start + fed.consumed)
+    }
+
+    /// Waits for the rest of a small body where its route asks for that. False where it does not.
+    fn begin_collecting(&mut self, ci: usize) -> bool {
+        let held = self.io.pool.collected;
+        let Some(c) = self.clients.get_mut(ci) else {
+            return false;
+        };
+        let Some(e) = c.exchange.as_deref_mut().filter(|e| e.may_collect(held)) else {
+            return false;
+        };
+        e.stage = Stage::Collecting;
+        e.expect_body(self.now_us);
+        if std::mem::take(&mut e.expects_continue) && e.request.bytes == 0 {
+            self.counters.bytes_sent.add(hg_proto::respond::CONTINUE.len() as u64);
+            if c.conn.send_small(&mut self.io, hg_proto::respond::CONTINUE).is_err() {
+                self.client_gone(ci);
+                return true;
+            }
+        }
+        self.note_collected(ci);
+        self.progress(ci);
+        self.collect(ci);
+        true
+    }
+
+    /// Counts what an exchange holds of its body among what all of them hold.
+    fn note_collected(&mut self, ci: usize) {
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        let now = usize::try_from(e.request.bytes).unwrap_or(usize::MAX);
+        self.io.pool.collected += now.saturating_sub(e.body.collected);
+        e.body.collected = now;
+    }
+
+    /// Reads what has come of a body that is collected; asks the upstream once it is whole, or
+    /// larger than what may be kept.
+    pub(super) fn collect(&mut self, ci: usize) {
+        for _ in 0..TURN {
+            let is_open = |e: &Exchange| e.stage == Stage::Collecting;
+            let Some(c) = self.clients.get_mut(ci) else {
+                return;
+            };
+            if !c.exchange.as_deref().is_some_and(is_open) || !c.conn.readable {
+                return;
+            }
+            let limit = self.io.pool.read_limit();
+            let is_tls = c.conn.is_tls();
+            let mut buffer = self.io.take_for(&c.conn);
+            let go_on = match c.conn.read(&mut self.io, &mut buffer, limit) {
+                Ok(Read::Data(range)) => {
+                    self.collect_bytes(ci, &mut buffer, range);
+                    true
+                }
+                Ok(Read::Blocked) => false,
+                // The request is cut short: nothing can be made of it.
+                Ok(Read::End) | Err(_) => {
+                    self.client_gone(ci);
+                    false
+                }
+            };
+            self.io.give_back(is_tls, buffer);
+            if !go_on {
+                return;
+            }
+        }
+        self.enqueue(ci);
+    }
+
+    fn collect_bytes(&mut self, ci: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
+        let Some(next) = self.keep_body(ci, buffer, range.clone()) else {
+            return;
+        };
+        self.note_collected(ci);
+        let held = self.io.pool.collected;
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        c.input.extend_from_slice(buffer.get(next..range.end).unwrap_or_default());
+        let Some(e) = c.exchange.as_deref_mut() else {
+            return;
+        };
+        if e.may_collect(held) {
+            return self.progress(ci);
+        }
+        // The upstream's times begin now.
+        e.stage = Stage::Connecting;
+        e.dispatch_us = self.now_us;
+        let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
+        e.connect_deadline = deadline_after(self.now_us, connect_ms);
+        self.dispatch(ci);
+    }
+
+    /// The time of a body is over, unless bytes that came in time lie in the socket. True when the
+    /// request is over.
+    pub(super) fn expire_body(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        if hg_net::is_readable_or_closed(&c.conn.fd) {
+            c.conn.readable = true;
+            self.pump_request(ci);
+        }
+        let is_late = |e: &Exchange| e.body_deadline() <= self.now;
+        let exchange = self.clients.get(ci).and_then(|c| c.exchange.as_deref());
+        if exchange.is_some_and(is_late) {
+            self.counters.timeout(crate::counters::Timeout::Body);
+            return self.refuse(ci, &own::BODY_TIMEOUT);
+        }
+        self.rearm(ci);
+    }
+
+    /// Notes whether a body is not read because the upstream takes nothing.
+    pub(super) fn hold_body(&mut self, ci: usize, is_held: bool) {
+        let now_us = self.now_us;
+        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            return;
+        };
+        if e.body.pace.hold(is_held, now_us) {
+            self.progress(ci);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
