@@ -20,6 +20,9 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find engine -name '*.rs' -o -name 
 CASE ?=
 ROUNDS ?=
 SECONDS_EACH ?= 60
+COUNT ?= 100
+SEED ?=
+AREA ?=
 
 .PHONY: help
 help: ## This list
@@ -119,6 +122,15 @@ bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with th
 .PHONY: fuzz
 fuzz: ## Every fuzz target for SECONDS_EACH (60) seconds, with cargo-fuzz
 	@tools/fuzz '$(SECONDS_EACH)'
+
+MUTANTS_VERSION := 27.1.0
+CARGO_MUTANTS := build/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
+$(CARGO_MUTANTS):
+	cargo install --locked --root build/cargo-mutants-$(MUTANTS_VERSION) --version $(MUTANTS_VERSION) cargo-mutants
+
+.PHONY: mutants
+mutants: build $(CARGO_MUTANTS) ## Small faults that a test must notice: COUNT=100 SEED=… AREA=…
+	CARGO_MUTANTS=$(CARGO_MUTANTS) PYTHONPATH=tools $(BIN)/python -m mutants --count '$(COUNT)' $(if $(SEED),--seed '$(SEED)') $(if $(AREA),--area '$(AREA)')
 
 .PHONY: system-deps
 system-deps: ## Debian packages that some tests use (root)

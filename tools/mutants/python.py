@@ -1,0 +1,109 @@
+"""Runs the tests of Python mutants, each mutant in a copy of the sources of its own."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from mutants.mutation import Mutant, altered, mutants_of
+from mutants.verdict import Fate
+
+LIMIT_S: Final = 240.0
+"""How long the tests of one mutant may take; a mutant that makes them hang is noticed."""
+_NO_TESTS: Final = {4, 5}
+"""What pytest returns for a wrong path and where it found no test."""
+
+
+class NoVerdictError(Exception):
+    """The tests give no verdict: they fail without a mutant, or none were found."""
+
+
+def found(root: Path, patterns: list[str]) -> list[Mutant]:
+    """Every mutant of the files that a pattern names."""
+    return [
+        mutant
+        for pattern in patterns
+        for path in sorted(root.glob(pattern))
+        for mutant in mutants_of(str(path.relative_to(root)), path.read_text())
+    ]
+
+
+def concerned(root: Path, file: str, further: list[str]) -> list[str]:
+    """The unit tests that name a file's module, then the further ones."""
+    module = ".".join(Path(file).with_suffix("").parts[1:])
+    package, _, name = module.rpartition(".")
+    naming = []
+    for path in sorted((root / "tests" / "unit").rglob("test_*.py")):
+        text = path.read_text()
+        if f"{module} " in text or f"from {package} import {name}\n" in text:
+            naming.append(str(path.relative_to(root)))
+    return [*naming, *(test for test in further if test not in naming)]
+
+
+class Overlay:
+    """A copy of `src` that stands before the real one on the path of Python."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        """Copies; the compiled extension is linked."""
+        self._root = root
+        self._source = folder / "src"
+        shutil.copytree(root / "src", self._source, ignore=shutil.ignore_patterns("*.so"))
+        for extension in (root / "src").rglob("*.so"):
+            (self._source / extension.relative_to(root / "src")).symlink_to(extension)
+        self._sound: set[tuple[str, ...]] = set()
+
+    def judge(self, mutant: Mutant, tests: list[str], limit_s: float = LIMIT_S) -> Fate:
+        """Runs the tests with a mutant. Raises `NoVerdictError` if they fail without it."""
+        if tuple(tests) not in self._sound:
+            if (fate := self._run(tests, limit_s)) is not Fate.SURVIVED:
+                raise NoVerdictError(f"{fate} without a mutant: pytest {' '.join(tests)}")
+            self._sound.add(tuple(tests))
+        original = self._root / mutant.file
+        copy = self._source.parent / mutant.file
+        for stale in (copy.parent / "__pycache__").glob(f"{copy.stem}.*"):
+            stale.unlink()
+        copy.write_text(altered(original.read_text(), mutant))
+        try:
+            return self._run(tests, limit_s)
+        finally:
+            shutil.copy2(original, copy)
+
+    def _run(self, tests: list[str], limit_s: float) -> Fate:
+        with tempfile.TemporaryDirectory(prefix="hg-mutant-") as folder:
+            base = ["-m", "pytest", "-x", "-n0", "-p", "no:cacheprovider", f"--basetemp={folder}/t"]
+            environment = os.environ | {
+                "PYTHONPATH": str(self._source),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}/hypothesis",
+            }
+            for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST"):
+                environment.pop(name, None)
+            process = subprocess.Popen(
+                [sys.executable, *base, *tests],
+                cwd=self._root,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                return Fate.TIMED_OUT
+            finally:
+                _end(process)
+        if status in _NO_TESTS:
+            raise NoVerdictError(f"pytest finds no test: pytest {' '.join(tests)}")
+        return Fate.KILLED if status else Fate.SURVIVED
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the tests and what they started in their own process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
