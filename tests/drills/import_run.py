@@ -225,6 +225,8 @@ def tried(unit: Unit, scratch: Path, stubs: Stubs) -> dict[str, Count | str] | N
         return None
     job = {**_backends(root, tree), "requests": asked}
     job["ready"] = sorted({(one["address"], one["port"]) for one in asked})
+    taken = {one["port"] for one in asked}
+    job["local"] = [place for place in job["local"] if place[1] not in taken]
     job["status"] = []
     original = [str(peer("nginx")), "-c", entry, "-g", "daemon off;"]
     there = _tried(root, "original", {**job, "command": original})
