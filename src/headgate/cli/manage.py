@@ -59,7 +59,7 @@ def upgrade(state_dir: Path) -> str | None:
     deadline = time.monotonic() + _CONTROL_S
     while not calls.supervisor(state_dir, "status").get("control_is_connected"):
         if time.monotonic() >= deadline:
-            return "what is installed was started, but its control process does not come up"
+            return "the control process of the installed version does not start; see the node's log"
         time.sleep(_LOOK_S)
     return None
 

@@ -103,7 +103,9 @@ def read(file: Path) -> SuiteFile:
     value = document.value()
     found = list(_table(document, Suite, value, ()))
     if not found and not value["cases"]:
-        found = [_wrong(document, (), "there is no case", "write at least one under [[cases]]")]
+        found = [
+            _wrong(document, (), "the file has no test case", "write at least one under [[cases]]")
+        ]
     if found:
         raise BadSuiteError(found)
     return SuiteFile(document, msgspec.convert(value, Suite))

@@ -20,5 +20,5 @@ def emptiness(loaded: Loaded, name: str) -> tuple[Diagnostic, ...]:
     has_listener = any(key.kind == "listener" for key in plan.objects)
     lacks = "no route" if has_listener else "neither a listener nor a route"
     message = f"the config has {lacks}: it would serve nothing"
-    allowed = "add [routes.NAME], or write `allow_empty = true` under [node] if that is meant"
+    allowed = "add [routes.NAME], or write `allow_empty = true` under [node] to serve nothing"
     return (Diagnostic(file=name, message=message, allowed=allowed),)

@@ -58,7 +58,7 @@ def _duration(*, off: bool) -> PlainValidator:
         except Invalid as wrong:
             raise Invalid(wrong.what, wrong.allowed + (OFF_ALLOWED if off else "")) from None
         if parsed.ms == 0:
-            raise Invalid(f'"{text}" is no time at all', allowed)
+            raise Invalid(f'"{text}" is a duration of zero', allowed)
         return parsed
 
     return PlainValidator(validate)

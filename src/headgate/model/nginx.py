@@ -138,7 +138,7 @@ class Nginx(Checked):
             )
         if self.mode != "full" and self.endpoints == "lua":
             yield Invalid(
-                "Lua is set up in nginx.conf, which is not ours in this mode",
+                "Lua is set up in nginx.conf, which headgate does not write in this mode",
                 'write `endpoints = "reload"` or `mode = "full"`',
                 at=("endpoints",),
             )
@@ -161,7 +161,7 @@ class Nginx(Checked):
         """An imported config is the whole nginx.conf, endpoints included."""
         if self.mode != "full" and "mode" not in wrong:
             yield Invalid(
-                f'an imported config is a whole nginx.conf, not ours in `mode = "{self.mode}"`',
+                f'headgate writes no whole nginx.conf in `mode = "{self.mode}"`',
                 'write `mode = "full"`, or remove `imported`',
                 at=("imported",),
             )

@@ -245,9 +245,9 @@ def _content(arg: Literal | Template | Plain | Regex | MapKey | FilePath) -> byt
             return _escaped("\\" + arg.text)
         case FilePath():
             if not arg.text:
-                raise UnsafeValueError("a file's path may not be empty")
+                raise UnsafeValueError("a file's path is empty")
             if "$" in arg.text:
-                raise UnsafeValueError("a file's path may not hold a dollar sign")
+                raise UnsafeValueError("a file's path contains a dollar sign")
             return _escaped(arg.text)
 
 

@@ -28,7 +28,7 @@ def _plain(value: object) -> str:
     """Text that remembers where it came from is text like any other."""
     if isinstance(value, str):
         return str(value)
-    raise NotImplementedError(f"{type(value).__name__} is no part of a plan")
+    raise NotImplementedError(f"{type(value).__name__} is not part of a plan")
 
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted", enc_hook=_plain)

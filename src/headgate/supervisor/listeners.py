@@ -124,7 +124,7 @@ class Listeners:
             reason = "permission denied: a port below 1024 needs root or CAP_NET_BIND_SERVICE"
             return OpenError(address, reason)
         if error.errno == errno.EADDRNOTAVAIL:
-            return OpenError(address, "this machine has no such address")
+            return OpenError(address, "this machine does not have the address")
         return OpenError(address, (error.strerror or str(error)).lower())
 
 

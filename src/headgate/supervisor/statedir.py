@@ -45,7 +45,7 @@ def resolve(
     name = node or environment.get("HEADGATE_NODE") or DEFAULT_NODE
     if not set(name) <= _NAME_CHARACTERS or name[0] == "." or len(name) > _MAX_NAME:
         raise StateDirError(
-            f"node name {name!r} is not possible; at most {_MAX_NAME} of a-z 0-9 . _ -"
+            f"node name {name!r} is not valid; write at most {_MAX_NAME} of a-z 0-9 . _ -"
         )
     return os.path.join(_base(environment, uid), name)
 

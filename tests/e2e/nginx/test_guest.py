@@ -163,7 +163,7 @@ def test_a_line_that_is_gone_is_told_and_the_next_apply_refused(
 ) -> None:
     theirs.write("")
     theirs.reload()
-    until(lambda: "it does not include what is rendered" in str(about(node)["warning"]), "it")
+    until(lambda: "it does not include headgate" in str(about(node)["warning"]), "it")
     node.write(text(theirs.conf, port, two.address))
     refused = node.command("reload")
     assert refused.returncode == 78

@@ -105,7 +105,7 @@ def test_its_user_with_cap_kill_reloads_and_says_what_a_test_takes(
         assert seen["may_signal"] is True
         assert seen["HUP"] is None
         assert seen["test"] == (
-            f"right missing: running its binary: /proc/{nginx.process.pid}/root may not be entered"
+            f"right missing: running its binary: /proc/{nginx.process.pid}/root cannot be entered"
             f" as uid {WEB}; it takes uid 0 with CAP_SYS_PTRACE, or the uid of its master without"
             " capabilities"
         )

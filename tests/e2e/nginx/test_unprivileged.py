@@ -59,7 +59,9 @@ def test_a_low_port_is_tested_with_the_right_to_bind_it_and_noted_without(
     without = run_agent(alive.place, *as_user(WEB))["test"]
     assert isinstance(without, dict)
     assert without["ok"]
-    assert "tested up to its sockets: we may not bind 127.0.0.77:81" in without["warnings"]
+    assert (
+        "the test ended at the sockets: headgate may not bind 127.0.0.77:81" in without["warnings"]
+    )
     with_it = run_agent(alive.place, *as_user(WEB, "+net_bind_service"))["test"]
     assert isinstance(with_it, dict)
     assert with_it["ok"]

@@ -100,7 +100,7 @@ def test_yaml_says_the_same(tmp_path: Path) -> None:
             "cases.toml:13:11: cases[2].request",
         ),
         (GOOD.replace("c.toml", "missing.toml"), 78, "missing.toml"),
-        ('config = ["c.toml"]\ncases = []\n', 2, "there is no case; write at least one"),
+        ('config = ["c.toml"]\ncases = []\n', 2, "the file has no test case; write at least one"),
         ('config = ["c.toml"]\n', 2, 'the key "cases" is missing; write it'),
         (GOOD.replace('config = ["c.toml"]', ""), 2, "no config is named; write `config`"),
         (

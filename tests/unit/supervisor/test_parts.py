@@ -141,7 +141,7 @@ def test_all_addresses_are_opened_or_none() -> None:
     ours = listeners.Listeners(1)
     errors = ours.open(("127.0.0.1:0", "192.0.2.1:80", "nonsense"), 16)
     assert [error.address for error in errors] == ["192.0.2.1:80", "nonsense"]
-    assert "no such address" in errors[0].error
+    assert "does not have the address" in errors[0].error
     assert ours.addresses() == []
 
 

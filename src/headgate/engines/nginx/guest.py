@@ -103,7 +103,7 @@ def check_include(conf: str, root: Path, files: Files | None = None) -> None:
                 return
     first = blocks[0]
     raise WrongConfError(
-        f"it does not include what is rendered: add `{line_for(root)}` inside the http block at "
+        f"it does not include headgate's files; add `{line_for(root)}` inside the http block at "
         f"{first.file}:{first.directive.line}"
     )
 

@@ -66,6 +66,6 @@ def test_a_rollback_needs_an_nginx_and_a_release(tmp_path: Path) -> None:
     code, text = run(tmp_path, "nginx", "rollback")
     assert code == 1 and "no release before the current one" in text
     code, text = run(tmp_path, "nginx", "rollback", "17")
-    assert code == 1 and "there is no release 17; there are: none" in text
+    assert code == 1 and "there is no release 17; the releases are: none" in text
     assert read_hold(root) is None, "a rollback that did not happen holds nothing"
     assert run(tmp_path, "nginx", "rollback", "--hold", "soon")[0] == 2

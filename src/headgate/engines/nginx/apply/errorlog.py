@@ -90,7 +90,7 @@ class ErrorLog:
             if mark.inode == self._now.inode:
                 self._now.offset = mark.offset
             else:
-                self._why = "it was rotated while nobody looked"
+                self._why = "it was rotated while headgate did not read it"
 
     @property
     def mark(self) -> LogMark:

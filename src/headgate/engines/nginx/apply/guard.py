@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", required=True, type=Path, help="the nginx folder of the node")
     root = parser.parse_args(arguments).root
     if not root.is_dir():
-        sys.stderr.write(f"headgate: {root} is no folder\n")
+        sys.stderr.write(f"headgate: {root} is not a directory; give the node's nginx folder\n")
         return 1
     try:
         found = guard(root)

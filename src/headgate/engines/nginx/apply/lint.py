@@ -136,7 +136,7 @@ def worker_start(conf: Conf) -> Iterator[Finding]:
             yield conf.finding(
                 one,
                 "worker_init",
-                f"working_directory {folder} is no folder: every worker would die",
+                f"working_directory {folder} is not a directory: every worker would die",
             )
 
 

@@ -39,10 +39,10 @@ def choose(store: Store, wanted: str | None) -> ReleaseName:
     if wanted is None:
         previous = store.linked("previous")
         if previous is None or not store.has(previous):
-            raise NoReleaseError("there is no release before the current one")
+            raise NoReleaseError("there is no release before the current one; name a release")
         return previous
     found = [one for one in names if wanted in {str(one), str(one.generation)}]
     if len(found) != 1:
         known = ", ".join(map(str, names)) or "none"
-        raise NoReleaseError(f"there is no release {wanted}; there are: {known}")
+        raise NoReleaseError(f"there is no release {wanted}; the releases are: {known}")
     return found[0]

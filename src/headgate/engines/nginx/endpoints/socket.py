@@ -20,7 +20,9 @@ def read(path: str) -> dict[str, tuple[str, ...]]:
     try:
         return decode(_asked(path, "GET", b"", ""))
     except BadTableError as error:
-        raise NotPushedError(f"what nginx says of its endpoints is no table: {error}") from error
+        raise NotPushedError(
+            f"nginx's answer about its endpoints is not a table: {error}"
+        ) from error
 
 
 def write(path: str, table: Table, key: str) -> None:

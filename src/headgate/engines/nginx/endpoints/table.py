@@ -86,7 +86,7 @@ def decode(text: bytes) -> dict[str, tuple[str, ...]]:
         if word == "upstream" and name and name not in found:
             last = found[name] = []
         elif last is None or not _LINE.fullmatch(line):
-            raise BadTableError(f"line {number} is no endpoint")
+            raise BadTableError(f"line {number} is not an endpoint")
         else:
             last.append(line)
     return {name: tuple(own) for name, own in found.items()}

@@ -121,7 +121,7 @@ def run_all(request: Request, proc: int) -> None:
     open_to = []
     try:
         if not fence.give_up_rights(is_root=os.geteuid() == 0):
-            open_to.append("its rights could not be given up without CAP_SETPCAP")
+            open_to.append("without CAP_SETPCAP the command keeps its rights")
         results = []
         for command in request["commands"]:
             words = [part.replace("{folder}", folder) for part in command]

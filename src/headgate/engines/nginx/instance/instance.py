@@ -149,8 +149,8 @@ class NginxInstance:
         """
         if self.place.is_sidecar:
             raise RightMissingError(
-                "nginx does not run and is not ours to start: in another container it is "
-                "started by what runs that container, else by whoever starts it here"
+                "nginx does not run, and the node may not start it; start it in its container, or "
+                "with the program that starts it here"
             )
         if self.place.unit is not None:
             systemctl = shutil.which("systemctl") or "/usr/bin/systemctl"

@@ -140,7 +140,7 @@ class Sandbox:
         uid = os.geteuid()
         if refused.refused == "root":
             need = "uid 0 with CAP_SYS_PTRACE, or the uid of its master without capabilities"
-            what = f"/proc/{self.root_pid}/root may not be entered"
+            what = f"/proc/{self.root_pid}/root cannot be entered"
         else:
             need = "CAP_SYS_CHROOT, or a kernel and container that allow user namespaces"
             what = f"chroot to /proc/{self.root_pid}/root was refused"

@@ -92,7 +92,7 @@ def holder(
         if pids:
             return f"{_name(procfs, pids[0])} (pid {pids[0]})"
         if own is None or socket.uid != own.uid:
-            return f"a process of uid {socket.uid} that we may not look into"
+            return f"a process of uid {socket.uid} that headgate cannot examine"
     return None
 
 

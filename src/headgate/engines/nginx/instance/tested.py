@@ -39,7 +39,7 @@ def understood(ran: Ran, *, may_bind: bool = True) -> Tested:
         elif found["level"] == "warn":
             warnings[text] = None
     if unbound is not None:
-        warnings[f"tested up to its sockets: we may not bind {unbound}"] = None
+        warnings[f"the test ended at the sockets: headgate may not bind {unbound}"] = None
     if ran.timed_out:
         problems["nginx -t did not end in time"] = None
     if ran.code != 0 and not problems and unbound is None:

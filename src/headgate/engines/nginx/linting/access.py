@@ -18,7 +18,7 @@ def allow_without_deny(config: Config) -> Iterator[Found]:
         if seen.words == ("all",) or not seen.parents:
             continue
         if not config.own(seen.parents[-1], "deny"):
-            yield seen.located, "whoever matches no line is let in: there is no `deny`"
+            yield seen.located, "clients that match no line are let in: there is no `deny`"
 
 
 def return_bypasses_allow_deny(config: Config) -> Iterator[Found]:

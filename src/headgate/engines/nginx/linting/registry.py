@@ -61,7 +61,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "error_log_off",
         "medium",
-        "`error_log /dev/null crit;` if nobody is to know",
+        "`error_log /dev/null crit;` turns the log off",
         access.error_log_off,
     ),
     Check(

@@ -70,4 +70,4 @@ def hash_without_default(config: Config) -> Iterator[Found]:
         keys = {one.directive.name for one in config.inside(seen.located)}
         if b"default" not in keys and b"volatile" not in keys:
             name = seen.words[1] if len(seen.words) > 1 else "the variable"
-            yield seen.located, f"{name} is empty for what is not listed"
+            yield seen.located, f"{name} is empty for values that are not listed"

@@ -32,7 +32,7 @@ class RootedFiles:
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file", path)
+                raise OSError(errno.EINVAL, "it is not a regular file", path)
             if found.st_size > FILE_BYTES:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
             return file.read(FILE_BYTES)

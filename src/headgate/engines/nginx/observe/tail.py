@@ -187,7 +187,9 @@ class TailReader:
 def _opened(path: str, found: os.stat_result) -> int:
     """The file, for reading. A pipe is left alone: what we took, its reader would miss."""
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file, its lines cannot be followed", path)
+        raise OSError(
+            errno.EINVAL, "it is not a regular file, so its lines cannot be followed", path
+        )
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 

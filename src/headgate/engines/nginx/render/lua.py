@@ -43,7 +43,7 @@ def check(ctx: Context) -> None:
             "lua-resty-core (Debian: libnginx-mod-http-lua, lua-resty-core)",
         )
     if set(ctx.target.root) & set(";?$"):
-        about.refuse("nginx.endpoints", "the folder's path may not hold `;`, `?` or `$`")
+        about.refuse("nginx.endpoints", "the folder's path contains `;`, `?` or `$`")
     for name, one in ctx.upstreams.items():
         if why := why_static(one):
             ctx.findings.of("upstream", name).note("endpoints", f"they change by a reload: {why}")

@@ -20,7 +20,7 @@ _NODE: Final = (
     Parity(
         "node.access_log.format",
         "differs",
-        "what is not known is empty or `null` instead of left out; times have three digits; "
+        "unknown values are empty or `null` instead of left out; times have three digits; "
         "`bytes_in` is the Content-Length",
     ),
     Parity("node.access_log.sink.path", "same"),
@@ -31,7 +31,9 @@ _NODE: Final = (
         "differs",
         "connections with a request in flight are counted; above the limit requests get 503",
     ),
-    Parity("node.drain.delay", "no", "nginx closes its listeners as soon as it is told to leave"),
+    Parity(
+        "node.drain.delay", "no", "nginx closes its listeners as soon as it gets the signal to stop"
+    ),
     Parity("node.drain.idle_grace", "no", "idle connections are closed at once"),
     Parity("node.drain.deadline", "differs", "60 s after a reload (`worker_shutdown_timeout`)"),
     Parity(
@@ -233,8 +235,8 @@ BEYOND_KEYS: Final = (
     "endpoint.",
     "Own errors have the response headers of their route save `content-type`; 413 has none, since "
     "nginx refuses a body before the route's directives are read.",
-    "A word of a config (a path, an expression, a name, a text) may have 4,000 bytes; what is "
-    "longer is refused.",
+    "A word of a config (a path, an expression, a name, a text) has at most 4,000 bytes; a longer "
+    "one is refused.",
     "In the access log `first_byte_us` begins when nginx turns to the endpoint, `connect_us` is 0 "
     "where a connection of the pool was taken, and `reused` is not known.",
     "`X-Accel-…` headers of upstreams have no meaning and are passed on.",

@@ -50,7 +50,7 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
             about.refuse(f"endpoints[{index}].backup", f"nginx has no backups beside {key}")
         nodes += _servers(endpoint, upstream, ctx, about.at(f"endpoints[{index}]"))
     if all(endpoint.backup for _, endpoint in used):
-        about.refuse("endpoints", "nginx needs an endpoint that is no backup")
+        about.refuse("endpoints", "nginx needs an endpoint that is not a backup")
     nodes += _pool(upstream, len(upstream.endpoints), ctx, about)
     nodes += _resolver(upstream, ctx)
     return _block(name, nodes)

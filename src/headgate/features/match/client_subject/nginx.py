@@ -10,7 +10,7 @@ from headgate.plan.objects import ValueMatch
 SUBJECT: Final = Var("hg_client_subject")
 """Empty unless the certificate was verified."""
 
-_ESCAPED: Final = "what is not ASCII stands as `\\XX` in nginx's text of a subject"
+_ESCAPED: Final = "nginx writes characters other than ASCII in a subject as `\\XX`"
 
 PARITY: Final = (
     Parity("routes.NAME.match[].client_subject.exact", "differs", f'{_ESCAPED}; `""` is refused'),

@@ -98,7 +98,7 @@ def test_the_instance_is_not_in_its_own_way(proc: Path) -> None:
 def test_a_holder_we_may_not_look_into_is_told_by_its_uid(proc: Path) -> None:
     (proc / "42/fd/0").unlink()
     told = holder(Procfs(proc), "127.0.0.1:80", 7, lambda _: False)
-    assert told == "a process of uid 33 that we may not look into"
+    assert told == "a process of uid 33 that headgate cannot examine"
 
 
 def test_a_socket_of_the_masters_uid_is_its_own_only_while_its_files_are_hidden(

@@ -57,7 +57,7 @@ def test_a_port_we_may_not_bind_says_nothing_of_the_config() -> None:
     assert not understood(ran(said)).ok
     tested = understood(ran(said), may_bind=False)
     assert tested.ok
-    assert tested.warnings == ("tested up to its sockets: we may not bind 0.0.0.0:80",)
+    assert tested.warnings == ("the test ended at the sockets: headgate may not bind 0.0.0.0:80",)
 
 
 def test_a_refused_port_hides_no_other_problem() -> None:
