@@ -10,6 +10,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, mpsc};
 
+mod keeping;
+mod times;
 mod uploads;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -69,6 +71,12 @@ fn pass(node: &Node, ms: u64) {
         }
         (w.now_us, w.now) = real;
     });
+}
+
+/// Requests that are under way, as it is shown.
+fn active(node: &Node) -> u64 {
+    let upstreams = node.engine.metrics().upstreams;
+    upstreams.iter().flat_map(|u| &u.endpoints).map(|e| e.active).sum()
 }
 
 /// How often a time has run out.

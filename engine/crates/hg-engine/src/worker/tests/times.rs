@@ -1,0 +1,201 @@
+//! Every time of the reference at its edge: nothing ends before it is over, and something does after.
+
+use super::*;
+
+/// What is well before and just after a time of so many milliseconds. The clock that runs beside the
+/// test has a share of the first.
+fn around(ms: u64) -> (u64, u64) {
+    (ms - 20_000, ms + 50)
+}
+
+/// Takes requests and never answers.
+fn silent() -> Upstream {
+    Upstream::play(|mut s| drop(read_all(&mut s)))
+}
+
+/// The status of what a client gets once a time of a minute has run out, which is counted under
+/// `reason`; nothing ends before.
+fn at_its_edge(node: &Node, mut s: &TcpStream, reason: &str) -> String {
+    let (before, after) = around(60_000);
+    pass(node, before);
+    no_timeouts(node);
+    pass(node, after);
+    assert_eq!(timeouts(node, reason), 1, "{:?}", node.engine.metrics().timeouts);
+    read_head(&mut s).map_or_else(String::new, |h| h.split(' ').nth(1).unwrap().to_owned())
+}
+
+/// Sends in one piece or byte by byte, and waits until the worker has taken it.
+fn send(node: &Node, mut s: &TcpStream, bytes: &[u8], piece: usize) {
+    s.set_nodelay(true).unwrap();
+    bytes.chunks(piece).for_each(|part| s.write_all(part).unwrap());
+    node.barrier();
+}
+
+fn under_way(upstream: &str, route: &str, up: &Upstream) -> (Node, TcpStream) {
+    let node = Node::start(&upstream_json(&[up.address], upstream), route, 1);
+    let s = node.connect();
+    send(&node, &s, GET, GET.len());
+    eventually("it is under way", || {
+        on_worker(&node, |w| w.ups.iter().any(|(_, up)| up.conn.out.is_empty()))
+    });
+    node.barrier();
+    (node, s)
+}
+
+#[test]
+fn times_of_a_route_end_a_request_that_is_not_answered() {
+    let off = r#""first_byte_ms":0,"stream_idle_ms":0"#;
+    for (times, reason) in [
+        (format!(r#""request_ms":60000,{off}"#), "request"),
+        (format!(r#""per_try_ms":60000,{off}"#), "per_try"),
+        (r#""first_byte_ms":60000"#.to_owned(), "first_byte"),
+        (r#""first_byte_ms":0,"stream_idle_ms":60000"#.to_owned(), "stream_idle"),
+    ] {
+        let route = format!(r#","timeouts":{{{times}}}"#);
+        let (node, s) = under_way("", &route, &silent());
+        assert_eq!(at_its_edge(&node, &s, reason), "504", "{reason}");
+        let active = active(&node);
+        assert_eq!(active, 0, "{reason}");
+    }
+}
+
+#[test]
+fn a_first_byte_in_time_leaves_the_answer_its_own_times() {
+    let up = Upstream::play(|mut s| {
+        read_head(&mut s);
+        s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").unwrap();
+        drop(read_all(&mut s));
+    });
+    let times = r#","timeouts":{"first_byte_ms":1000,"per_try_ms":1000,"stream_idle_ms":60000}"#;
+    let (node, s) = under_way("", times, &up);
+    eventually("the answer has begun", || {
+        on_worker(&node, |w| {
+            w.clients.iter().any(|(_, c)| c.exchange.as_deref().is_some_and(|e| e.answered))
+        })
+    });
+    assert_eq!(at_its_edge(&node, &s, "stream_idle"), "200");
+}
+
+#[test]
+fn the_time_for_a_head_counts_from_its_first_byte() {
+    for piece in [1, 99] {
+        let mut node = Node::simple(&silent());
+        let json = node.listener_json(r#","head_timeout_ms":60000"#);
+        node.apply(&[put(Kind::Listener, "web", json)]);
+        let s = node.connect();
+        send(&node, &s, b"GET / HTTP/1.1\r\nHost: a\r\nX: y", piece);
+        assert_eq!(at_its_edge(&node, &s, "head"), "408");
+    }
+}
+
+#[test]
+fn a_connection_without_a_request_ends_with_its_idle_time() {
+    let mut node = Node::simple(&Upstream::answering(OK));
+    let json = node.listener_json(r#","idle_timeout_ms":60000,"head_timeout_ms":1000000"#);
+    node.apply(&[put(Kind::Listener, "web", json)]);
+    let mut s = node.connect();
+    for piece in [GET.len(), 1] {
+        send(&node, &s, GET, piece);
+        assert_eq!(read_answer(&mut s).1, b"ok");
+    }
+    node.barrier();
+    assert_eq!(at_its_edge(&node, &s, "idle"), "");
+}
+
+#[test]
+fn a_tls_handshake_has_its_time() {
+    for piece in [1, 99] {
+        let mut node = Node::simple(&silent());
+        Authority::serve(&mut node);
+        // As it is set by default.
+        let mut s = node.connect();
+        s.set_nodelay(true).unwrap();
+        for part in [22, 3, 1, 2, 0, 1, 0, 1, 252].chunks(piece) {
+            s.write_all(part).unwrap();
+        }
+        eventually("it is accepted", || connections(&node) == 1);
+        on_worker(&node, |_| ());
+        pass(&node, 5_000);
+        no_timeouts(&node);
+        pass(&node, 10_100);
+        assert_eq!(timeouts(&node, "handshake"), 1);
+        assert!(read_all(&mut s).is_empty());
+    }
+}
+
+#[test]
+fn who_waits_for_a_place_waits_no_longer_than_the_queues_time() {
+    let up = silent();
+    let json = r#","max_connections":1,"queue":1,"queue_timeout_ms":60000"#;
+    let off = r#","timeouts":{"first_byte_ms":0,"stream_idle_ms":0}"#;
+    let (node, _first) = under_way(json, off, &up);
+    let second = node.connect();
+    send(&node, &second, GET, GET.len());
+    let mut third = node.connect();
+    third.write_all(GET).unwrap();
+    assert!(read_head(&mut third).unwrap().starts_with("HTTP/1.1 503 "), "the queue is full");
+    assert_eq!(at_its_edge(&node, &second, "queue"), "503");
+}
+
+fn leaving(node: &Node) -> bool {
+    on_worker(node, |w| matches!(w.leaving, crate::worker::leave::Leaving::Closing { .. }))
+}
+
+#[test]
+fn a_drain_ends_what_is_left_at_its_deadline() {
+    for hands_over in [true, false] {
+        let up = silent();
+        let (mut node, mut s) = under_way("", "", &up);
+        let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":1,"deadline_ms":60000}}"#;
+        node.apply(&[put(Kind::Settings, "node", drain)]);
+        if hands_over {
+            node.engine.handoff();
+        } else {
+            node.engine.drain(Box::new(|| ()));
+        }
+        eventually("it is leaving", || leaving(&node));
+        let go_on = |ms: u64| {
+            on_worker(&node, move |w| {
+                let real = w.now;
+                w.now = hg_net::Clock::ticks(w.now_us + ms * 1000);
+                w.go_on_leaving();
+                w.now = real;
+                w.clients.len()
+            })
+        };
+        assert_eq!(go_on(40_000), 1, "what is in flight has its time");
+        assert_eq!(go_on(60_100), 0);
+        assert!(read_all(&mut s).is_empty());
+    }
+}
+
+#[test]
+fn while_a_node_drains_every_answer_says_that_its_connection_ends() {
+    let mut node = Node::simple(&Upstream::answering(OK));
+    let route = route_json("").replace(r#""*""#, r#""a""#);
+    let own = route_json("").replace(r#""*""#, r#""own""#);
+    let own = own.replace(r#""upstream":"u""#, r#""respond":{"status":204}"#);
+    let drain = r#"{"drain":{"delay_ms":600000,"deadline_ms":600000}}"#;
+    node.apply(&[
+        put(Kind::Route, "r", route),
+        put(Kind::Route, "own", own),
+        put(Kind::Settings, "node", drain),
+    ]);
+    let kinds = [("a", "200"), ("own", "204"), ("other", "404")];
+    let mut clients: Vec<TcpStream> = kinds.iter().map(|_| node.connect()).collect();
+    for says_so in [false, true] {
+        if says_so {
+            node.engine.drain(Box::new(|| ()));
+            on_worker(&node, |_| ());
+        }
+        for (s, (host, status)) in clients.iter_mut().zip(kinds) {
+            write!(s, "GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+            let (head, _) = read_answer(s);
+            assert_eq!(head.split(' ').nth(1), Some(status));
+            assert_eq!(head.contains("connection: close\r\n"), says_so, "{host}: {head}");
+        }
+    }
+    for s in &mut clients {
+        assert!(read_all(s).is_empty(), "and it does end");
+    }
+}
