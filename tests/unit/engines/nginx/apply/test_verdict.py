@@ -72,6 +72,19 @@ def test_what_is_missing_is_waited_for_and_then_fails(seen: Observation) -> None
     assert late.outcome in {"PARTIAL", "BROKEN"}
 
 
+def test_the_deadline_names_what_was_waited_for_or_what_was_faulty() -> None:
+    masterless = replace(GOOD, has_master=False)
+    early, late = judge((0.1, masterless)), judge((0.1, masterless), (8.0, masterless))
+    assert early == Waiting(deep=False, missing="there is no master process")
+    assert isinstance(late, Failed)
+    assert late.text == "not verified in time: there is no master process"
+    faulty = replace(GOOD, faults=("no answer",))
+    early, late = judge((0.1, faulty), (0.7, faulty)), judge((7.9, faulty), (8.5, faulty))
+    assert early == Waiting(deep=True, missing="no answer")
+    assert isinstance(late, Failed)
+    assert late.text == "not verified in time: no answer"
+
+
 def test_listeners_and_names_are_tried_once_the_rest_holds() -> None:
     seen = replace(GOOD, faults=None)
     first, second = judge((0.1, seen)), judge((0.1, seen), (0.7, seen))
