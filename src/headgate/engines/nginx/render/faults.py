@@ -29,7 +29,13 @@ from headgate.nginxtext.writer import (
 
 _FAULTS: Final = (
     ("404 ", "Not Found", "destination_not_found", "no-route", "no route matches this request"),
-    ("405 ", "Method Not Allowed", "http_request_error", "method", "the method is not allowed"),
+    (
+        "405 ",
+        "Method Not Allowed",
+        "http_request_denied",
+        "method-refused",
+        "method not allowed here",
+    ),
     (
         "408 ",
         "Request Timeout",
@@ -55,8 +61,8 @@ _FAULTS: Final = (
         "431 ",
         "Request Header Fields Too Large",
         "http_request_error",
-        "head-too-large",
-        "the head is too large",
+        "head-bytes",
+        "request head too large",
     ),
     (
         r"502 (?:.*[ ,])?-\z",

@@ -1,0 +1,59 @@
+"""Lists that stand in Python for nginx and in Rust for the data plane say the same."""
+
+import re
+from pathlib import Path
+
+from headgate.engines.nginx.render.bodies import BASE_HIDDEN
+from headgate.engines.nginx.render.faults import _FAULTS, _NOT_IMPORTED
+from headgate.engines.nginx.render.forwarded import _HOP, CLAIMS
+
+CRATES = Path(__file__).parents[5] / "engine" / "crates"
+ANSWERS = "".join(
+    (CRATES / path).read_text(encoding="utf-8")
+    for path in ("hg-engine/src/worker/answer.rs", "hg-proto/src/reject.rs")
+)
+KNOWN = (CRATES / "hg-proto/src/known.rs").read_text(encoding="utf-8")
+
+OWN_WORDS = {"upstream-closed", "body-timeout"}
+"""nginx knows less of these faults, so its text says less."""
+
+BY_NGINX = {"connection", "keep-alive", "transfer-encoding", "upgrade"}
+"""Headers for one hop that nginx drops or writes by itself."""
+
+
+def rejects() -> dict[str, tuple[int, str, str]]:
+    """(status, token, text) of the data plane's own answers by their reason."""
+    line = re.compile(r'= (\d{3}) "([a-z_]+)" "([a-z-]+)" "([^"]+)";')
+    return {m[3]: (int(m[1]), m[2], m[4]) for m in line.finditer(ANSWERS)}
+
+
+def known(flag: str) -> set[str]:
+    """Names of headers with a flag in the core."""
+    lines = re.findall(r'^    [A-Z]\w+ = "([a-z0-9-]+)" ([A-Z_ |]+);', KNOWN, re.MULTILINE)
+    return {name for name, flags in lines if flag in flags.split(" | ")}
+
+
+def test_faults_have_the_status_token_and_text_of_the_data_plane() -> None:
+    found = rejects()
+    assert found["not-imported"][2] == _NOT_IMPORTED
+    for start, _, token, reason, text in _FAULTS:
+        status, named, said = found[reason]
+        assert (int(start[:3]), token) == (status, named), reason
+        assert (text == said) == (reason not in OWN_WORDS), reason
+
+
+def test_every_claim_that_the_core_knows_by_name_is_overwritten_or_removed() -> None:
+    families = {"x-forwarded-", "x-client-cert"}
+    told = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"}
+    names = known("CLIENT") - families
+    assert names
+    assert names - told <= set(CLAIMS)
+    assert len(set(CLAIMS)) == len(CLAIMS)
+
+
+def test_headers_for_one_hop_end_at_nginx_too() -> None:
+    hop = known("HOP")
+    assert hop
+    assert hop - BY_NGINX <= set(_HOP)
+    assert set(_HOP) <= hop | {"trailer"}
+    assert set(BASE_HIDDEN) <= set(_HOP)
