@@ -167,3 +167,51 @@ def test_no_process_of_a_node_can_gain_rights(folder: Path, port: int, one: Upst
         assert len(pids) == 3
         for pid in pids:
             assert "NoNewPrivs:\t1\n" in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_a_data_plane_that_hangs_is_found_and_replaced(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        generation, pid = node.data_plane()
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: node.data_plane()[0] > generation, "the next data plane")
+        assert get(port) == (200, b"one")
+        assert node.metric("headgate_dataplane_hung_total") == 1
+        events = node.admin("GET", "/events?follow=false")[1].decode()
+        assert '"kind":"dataplane.hung"' in events
+        assert '"dataplane_hung"' in node.log.read_text()
+
+
+def test_a_request_to_the_admin_api_waits_for_the_next_control_process(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        control = node.status()["control"]
+        assert isinstance(control, dict)
+        node.write(config(port, two.address))
+        os.kill(control["pid"], signal.SIGKILL)
+        until(lambda: not alive(control["pid"]), "the end of the control process")
+        assert node.admin("POST", "/reload")[0] == 200
+        assert get(port) == (200, b"two")
+
+
+def test_the_admin_api_says_that_no_control_process_comes_up(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    text = config(port, one.address)
+    with RunningNode(folder, text).until_ready() as node:
+        assert node.command("drain").returncode == 0
+    broken = folder / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(NO_CONTROL)
+    with RunningNode(folder, text, PYTHONPATH=str(broken)) as node:
+        until(lambda: answers(port), "the last good plan")
+        connection = calls.connection(node.state)
+        connection.request("POST", "/reload")
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("retry-after")) == (503, "1")
+        assert b"the control process is away" in answer.read()
+        done = node.command("status")
+        assert done.returncode == 1
+        assert "is away" in done.stderr

@@ -23,6 +23,10 @@ class Answer:
     body: bytes
 
 
+class AwayError(NoNodeError):
+    """The supervisor runs and the control process does not come up; the message says so."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("headgate", timeout=_ASK_S)
@@ -32,18 +36,26 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = _connected(self._path)
 
 
+def connection(state_dir: Path) -> http.client.HTTPConnection:
+    """A connection to the admin API of the node at `state_dir`; not yet made."""
+    return _UnixConnection(state_dir / "admin.sock")
+
+
 def call(state_dir: Path, method: str, path: str, body: bytes | None = None) -> Answer:
     """One request to the admin API of the node at `state_dir`; raises NoNodeError."""
-    connection = _UnixConnection(state_dir / "admin.sock")
+    asked = connection(state_dir)
     headers = {"content-type": "application/json"} if body is not None else {}
     try:
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        return Answer(response.status, response.read())
+        asked.request(method, path, body, headers)
+        response = asked.getresponse()
+        answer = Answer(response.status, response.read())
+        if response.getheader("retry-after"):  # only the supervisor asks for that
+            raise AwayError(f"the control process of the node at {state_dir} is away")
+        return answer
     except (OSError, http.client.HTTPException) as error:
         raise _no_node(state_dir, error) from error
     finally:
-        connection.close()
+        asked.close()
 
 
 def supervisor(state_dir: Path, op: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -32,7 +33,17 @@ def main() -> int:
 async def _run(options: Options) -> int:
     link = await SupervisorLink.connect(str(Path(options.state_dir) / "supervisor.sock"))
     serving = make_serving(options, link)
-    return await ControlProcess(Node(options, make_source(options), link, serving)).run()
+    node = Node(options, make_source(options), link, serving, _lent_door())
+    return await ControlProcess(node).run()
+
+
+def _lent_door() -> socket.socket | None:
+    """The admin API's socket; None under a supervisor of before, which lends none."""
+    number = os.environ.pop("HEADGATE_ADMIN_FD", None)
+    if number is None:
+        return None
+    os.set_inheritable(int(number), False)
+    return socket.socket(fileno=int(number))
 
 
 if __name__ == "__main__":

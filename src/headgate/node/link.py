@@ -47,6 +47,8 @@ class About(msgspec.Struct, frozen=True):
     restarts: dict[str, int]
     phase: str
     config_was_applied: bool
+    hung: int = 0
+    """Data planes that were killed because they hung; they count as restarts, too."""
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -60,6 +60,8 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
     ]
     parts += _certificates(node)
     if supervisor is not None:
+        why = "Data planes killed because they did not answer three probes in a row."
+        parts.append(family("headgate_dataplane_hung", "counter", why, [({}, supervisor.hung)]))
         for name in ("dataplane", "control"):
             parts.append(
                 family(

@@ -74,6 +74,9 @@ class ControlProcess:
                 message = f"data plane {plane.generation} serves"
                 node.events.add("info", "dataplane.ready", message, pid=plane.pid)
                 node.pipeline.resync()
+            elif event == "dataplane_hung":
+                why = "a data plane did not answer three probes in a row and was killed"
+                node.events.add("error", "dataplane.hung", why)
             elif event == "reload":
                 self._spawn(self._reload_for_systemd())
             elif event == "draining":

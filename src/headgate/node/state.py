@@ -1,6 +1,7 @@
 """The parts of a control process, for the code that reports on them."""
 
 import asyncio
+import socket
 import time
 
 from headgate.node.admin.servers import AdminServers
@@ -17,15 +18,21 @@ class Node:
     """Everything a control process has; made once, within the loop."""
 
     def __init__(
-        self, options: Options, source: Source, link: SupervisorLink, serving: Serving
+        self,
+        options: Options,
+        source: Source,
+        link: SupervisorLink,
+        serving: Serving,
+        door: socket.socket | None = None,
     ) -> None:
+        """`door`: the admin API's Unix socket, where the supervisor lends it."""
         self.options = options
         self.source = source
         self.link = link
         self.started_at = time.time()
         self.events = EventLog()
         self.serving = serving
-        self.servers = AdminServers(options)
+        self.servers = AdminServers(options, door)
         self.pipeline = Pipeline(source, serving, self.servers, same_engine(options))
         self.linter = Linter(idle=self.pipeline.idle)
         self.is_draining = False

@@ -22,6 +22,8 @@ loader.exec_module(core)
 sys.exit(core.run_data_plane(int(fd)))
 """
 CHANNEL_FD = 3
+ADMIN_FD = 3
+ADMIN_FD_NAME = "HEADGATE_ADMIN_FD"  # tells a control process that it has one
 
 # Without it the first touch of a region takes a huge page (2 MB) of which little is used: 4 MB more
 # of resident memory when idle, some 10 under load, and nothing gained by it. mimalloc then turns
@@ -76,9 +78,22 @@ def spawn_with_channel(command: list[str]) -> tuple[int, socket.socket]:
             raise
 
 
-def spawn(command: list[str]) -> int:
-    """Starts a command; its pid. Raises OSError if it cannot be started."""
-    return _spawn(command, [], dict(os.environ))
+def is_traced(pid: int, proc: str = "/proc") -> bool:
+    """Whether a debugger or a tracer is attached to a process."""
+    try:
+        with open(f"{proc}/{pid}/status") as file:
+            return any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in file)
+    except OSError:
+        return False
+
+
+def spawn_control(command: list[str], admin: int) -> int:
+    """Starts a control process that answers on the listening socket `admin`; its pid.
+
+    Raises OSError if it cannot be started.
+    """
+    actions = [(os.POSIX_SPAWN_DUP2, admin, ADMIN_FD)]
+    return _spawn(command, actions, {**os.environ, ADMIN_FD_NAME: str(ADMIN_FD)})
 
 
 def _spawn(command: list[str], actions: list[tuple[int, int, int]], env: dict[str, str]) -> int:

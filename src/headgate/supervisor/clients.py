@@ -52,6 +52,7 @@ def said(state: State, client: int, message: Message) -> None:
     if op == "hello":
         state.subscribers.add(client)
         state.control_is_connected = True
+        state.timer("away", None)
         answer |= _about(state)
     elif op == "status":
         answer |= _about(state)
@@ -127,6 +128,7 @@ def _about(state: State) -> Message:
         "listening": list(state.listening),
         "workers": state.workers,
         "restarts": dict(state.restarts),
+        "hung": state.hung,
         "phase": state.phase,
         "control_is_connected": state.control_is_connected and not state.control_replaced,
         "config_was_applied": state.config_was_applied,

@@ -85,10 +85,22 @@ class SignalDataPlane:
 
 
 @record
+class EndHung:
+    """Kill a data plane that hangs, unless a debugger holds it; then `DataPlaneHung` comes back."""
+
+    generation: int
+
+
+@record
 class SignalControl:
     """Send a signal (by number) to the control process."""
 
     signal: int
+
+
+@record
+class AnswerAway:
+    """Tell everybody who waits for the admin API that the control process does not come up."""
 
 
 @record
@@ -125,7 +137,9 @@ Command: TypeAlias = (
     | Remember
     | Reply
     | SignalDataPlane
+    | EndHung
     | SignalControl
+    | AnswerAway
     | Notify
     | Log
     | Leave

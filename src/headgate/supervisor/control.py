@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 
 from headgate.supervisor import jobs, leaving
-from headgate.supervisor.commands import SignalControl, SpawnControl
+from headgate.supervisor.commands import AnswerAway, SignalControl, SpawnControl
 from headgate.supervisor.planes import reason
-from headgate.supervisor.state import DEAD_ON_ARRIVAL, EXIT_CANNOT, EXIT_CONFIG, Job
+from headgate.supervisor.state import AWAY_S, DEAD_ON_ARRIVAL, EXIT_CANNOT, EXIT_CONFIG, Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,16 @@ def spawn(state: State) -> None:
     state.control_backoff.started(state.now)
     state.control_alive = True
     state.control_is_connected = False
+    if "away" not in state.timers:
+        state.timer("away", AWAY_S)
     state.emit(SpawnControl())
+
+
+def away(state: State) -> None:
+    """Whoever waits for a control process is told that none has come up so far."""
+    if not state.control_is_connected:
+        state.emit(AnswerAway())
+        state.timer("away", AWAY_S)
 
 
 def replace(state: State) -> None:

@@ -13,6 +13,7 @@ from headgate.supervisor import children, logs, statedir
 from headgate.supervisor import commands as cmd
 from headgate.supervisor import events as ev
 from headgate.supervisor.channel import LineChannel, PacketChannel
+from headgate.supervisor.door import AdminDoor
 from headgate.supervisor.listeners import Listeners
 from headgate.supervisor.machine import Machine
 from headgate.supervisor.notify import Notifier
@@ -51,14 +52,17 @@ class Driver:
         self._events: deque[ev.Event] = deque()
         self._planes: dict[int, PacketChannel] = {}
         self._plane_pids: dict[int, int] = {}
+        self._killed: set[int] = set()
         self._control_pid: int | None = None
         self._clients: dict[int, LineChannel] = {}
         self._exit_code: int | None = None
+        self._admin: AdminDoor
 
     def run(self) -> int:
         """Runs until everything is down; the exit code. Raises OSError if it cannot begin."""
         wakeup = self._watch_signals()
         door = self._open_door()
+        self._admin = AdminDoor(self._state_dir)
         self._happened(ev.Begin())
         try:
             while self._exit_code is None:
@@ -74,6 +78,7 @@ class Driver:
                 if deadline is not None and deadline <= time.monotonic():
                     self._happened(ev.Tick())
         finally:
+            self._admin.close()
             door.close()
             self._remove("supervisor.sock")
         return self._exit_code
@@ -123,6 +128,10 @@ class Driver:
             self._spawn_control()
         elif isinstance(command, cmd.SignalDataPlane):
             _kill(self._plane_pids.get(command.generation), command.signal)
+        elif isinstance(command, cmd.AnswerAway):
+            self._admin.answer_away()
+        elif isinstance(command, cmd.EndHung):
+            self._end_hung(command.generation)
         elif isinstance(command, cmd.SignalControl):
             _kill(self._control_pid, command.signal)
 
@@ -139,9 +148,18 @@ class Driver:
         channel = self._planes[generation] = PacketChannel(connection)
         self._selector.register(connection, selectors.EVENT_READ, ("plane", generation, channel))
 
+    def _end_hung(self, generation: int) -> None:
+        pid = self._plane_pids.get(generation)
+        # What a debugger holds stands still on purpose; it is killed should it hang on afterwards.
+        if pid is not None and generation not in self._killed and not children.is_traced(pid):
+            self._killed.add(generation)
+            _kill(pid, signal.SIGKILL)
+            self._happened(ev.DataPlaneHung(generation))
+
     def _spawn_control(self) -> None:
         try:
-            self._control_pid = children.spawn(self._control_command)
+            admin = self._admin.descriptor()
+            self._control_pid = children.spawn_control(self._control_command, admin)
         except OSError as error:
             logs.write("error", "control_not_started", {"error": str(error)})
             self._happened(ev.ControlExited(_SPAWN_FAILED))
@@ -152,6 +170,7 @@ class Driver:
             if status is None:
                 continue
             del self._plane_pids[generation]
+            self._killed.discard(generation)
             channel = self._planes.get(generation)
             if channel is not None:  # what it said before it ended counts
                 self._read_plane(generation, channel)

@@ -33,6 +33,13 @@ class DataPlaneExited:
 
 
 @record
+class DataPlaneHung:
+    """A data plane was killed as `EndHung` asked for; its exit follows."""
+
+    generation: int
+
+
+@record
 class ControlExited:
     """The control process is gone. `status` as in `DataPlaneExited`."""
 
@@ -87,6 +94,7 @@ Event: TypeAlias = (
     Begin
     | DataPlaneSaid
     | DataPlaneExited
+    | DataPlaneHung
     | ControlExited
     | ClientSaid
     | ClientGone

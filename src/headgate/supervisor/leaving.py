@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from headgate.supervisor import clients, jobs
+from headgate.supervisor import clients, jobs, probing
 from headgate.supervisor.commands import Leave, Notify, Send, SignalControl, SignalDataPlane
 from headgate.supervisor.state import QUIT_GRACE_S
 
@@ -67,5 +67,6 @@ def kill(state: State) -> None:
 def _announce(state: State) -> None:
     state.timers.clear()
     state.timer("watchdog", state.settings.watchdog_s)
+    probing.begin(state)
     state.emit(Notify("STOPPING=1"))
     jobs.refuse_all(state, "the node is leaving")

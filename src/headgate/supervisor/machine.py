@@ -9,6 +9,9 @@ Data planes (`Plane.state`):
 | starting | exits              | (gone)   | another after a backoff; successor: upgrade fails|
 | starting | exits, 3rd of 3    | (gone)   | quit with 1: none was ever ready                 |
 | ready    | exits              | (gone)   | another at once; counted                         |
+| ready,   | missed 3 probes in | (same)   | SIGKILL, unless a debugger holds it; counted     |
+| leaving  | a row              |          |                                                  |
+| starting | 120 s pass         | starting | the same                                         |
 | ready    | successor took all | leaving  | send `handoff`                                   |
 | ready    | drain              | ready    | send `drain`                                     |
 | leaving  | exits              | (gone)   |                                                  |
@@ -28,7 +31,7 @@ Phases (`State.phase`):
 
 from __future__ import annotations
 
-from headgate.supervisor import clients, control, jobs, leaving, planes
+from headgate.supervisor import clients, control, jobs, leaving, planes, probing
 from headgate.supervisor import events as ev
 from headgate.supervisor.commands import Notify, Send
 from headgate.supervisor.state import Job, State
@@ -54,6 +57,7 @@ class Machine:
         state.out = []
         if isinstance(event, ev.Begin):
             state.start_timers()
+            probing.begin(state)
             if state.settings.has_data_plane:
                 planes.spawn_current(state)
             control.spawn(state)
@@ -61,6 +65,8 @@ class Machine:
             planes.said(state, event.generation, event.message)
         elif isinstance(event, ev.DataPlaneExited):
             planes.exited(state, event.generation, event.status)
+        elif isinstance(event, ev.DataPlaneHung):
+            planes.hung(state, event.generation)
         elif isinstance(event, ev.ControlExited):
             control.exited(state, event.status)
         elif isinstance(event, ev.ClientSaid):
@@ -117,6 +123,10 @@ class Machine:
             jobs.timed_out(state)
         elif name == "kill":
             leaving.kill(state)
+        elif name == "away":
+            control.away(state)
+        elif name == "probe":
+            probing.probe(state)
         elif name == "tickets":
             planes.advance_tickets(state)
             state.timer("tickets", PERIOD_S)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def spawn(state: State) -> Plane:
     """Starts one more data plane and sends it its configuration."""
     state.generation += 1
-    plane = Plane(state.generation)
+    plane = Plane(state.generation, state.now)
     state.planes[plane.generation] = plane
     settings = state.settings
     start: Message = {
@@ -54,6 +54,8 @@ def said(state: State, generation: int, message: Message) -> None:
     op, address = message.get("op"), str(message.get("address", ""))
     if op == "ready":
         _ready(state, plane, message)
+    elif op == "alive":
+        plane.is_asked, plane.missed = False, 0
     elif op == "sockets_ok":
         jobs.confirmed(state, generation, address)
     elif op == "sockets_failed":
@@ -67,6 +69,17 @@ def said(state: State, generation: int, message: Message) -> None:
         state.emit(CloseSockets(address))
     elif op == "worker_lost":
         state.log("error", "worker_lost", {"generation": generation, "index": message.get("index")})
+
+
+def hung(state: State, generation: int) -> None:
+    """A data plane that did not answer was killed; what follows is as after any other end."""
+    plane = state.planes.get(generation)
+    if plane is None:
+        return
+    state.hung += 1
+    fields: Message = {"generation": generation, "pid": plane.pid, "probes_missed": plane.missed}
+    state.log("error", "dataplane_hung", fields)
+    clients.broadcast(state, {"event": "dataplane_hung", "generation": generation})
 
 
 def exited(state: State, generation: int, status: int) -> None:
@@ -113,6 +126,7 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
     plane.state = "ready"
     pid = message.get("pid")
     plane.pid = pid if isinstance(pid, int) else 0
+    plane.answers_probes = message.get("answers_probes") is True
     fields: Message = {"generation": plane.generation, "pid": plane.pid}
     state.log("info", "dataplane_ready", {**fields, "plan_digest": message.get("plan_digest", "")})
     state.plane_was_ready = True

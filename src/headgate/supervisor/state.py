@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     Phase: TypeAlias = Literal["running", "draining", "quitting"]
     PlaneState: TypeAlias = Literal["starting", "ready", "leaving"]
     Timer: TypeAlias = Literal[
-        "dataplane", "control", "fallback", "job", "tickets", "watchdog", "kill"
+        "dataplane", "control", "fallback", "job", "tickets", "watchdog", "kill", "probe", "away"
     ]
 
 FALLBACK_S = 3.0  # without a first config by then, the last good plan is served
 JOB_S = 30.0  # a data plane that does not do what it was asked within this is given up on
 CONTROL_GRACE_S = 3.0  # from SIGTERM to SIGKILL for the control process
 QUIT_GRACE_S = 2.0  # the same for everything, on a second signal
+AWAY_S = 10.0  # requests to the admin API wait this long for a control process
 DEAD_ON_ARRIVAL = 3  # children that die before the first ever worked: it cannot work
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: the config is refused and said so
 EXIT_CANNOT = 69  # EX_UNAVAILABLE: the control process cannot start and said why
@@ -58,12 +59,16 @@ class Settings:
 
 
 class Plane:
-    """One data-plane process."""
+    """One data-plane process, started at `born`; `missed` counts probes without an answer."""
 
-    def __init__(self, generation: int) -> None:
+    def __init__(self, generation: int, born: float = 0.0) -> None:
         self.generation = generation
         self.state: PlaneState = "starting"
         self.pid = 0
+        self.born = born
+        self.answers_probes = False
+        self.is_asked = False
+        self.missed = 0
 
 
 class Job:
@@ -115,6 +120,8 @@ class State:
         self.jobs: deque[Job] = deque()
         self.job: Job | None = None
         self.restarts = {"dataplane": 0, "control": 0}
+        self.hung = 0
+        self.probe_due = 0.0
 
     def emit(self, *commands: Command) -> None:
         """Adds commands to what the driver is to do."""

@@ -35,6 +35,8 @@ pub enum FromSupervisor {
     Quit,
     /// Reopen access log files.
     ReopenLogs,
+    /// Answer [`ToSupervisor::Alive`] once every worker has gone round.
+    Probe,
     /// Session ticket secrets (hex, 32 bytes each) from now on, the current one first.
     Tickets {
         /// Never empty.
@@ -71,7 +73,11 @@ pub enum ToSupervisor {
         pid: u32,
         /// Root digest of the plan served, hex.
         plan_digest: String,
+        /// Whether we answer [`FromSupervisor::Probe`]; one that does not is not probed.
+        answers_probes: bool,
     },
+    /// The answer to a probe.
+    Alive,
     /// The sockets are in the workers' hands.
     SocketsOk {
         /// As in the plan.
@@ -134,6 +140,7 @@ mod tests {
         assert_eq!(decode(br#"{"op":"handoff"}"#).unwrap(), FromSupervisor::Handoff);
         assert_eq!(decode(br#"{"op":"drain"}"#).unwrap(), FromSupervisor::Drain);
         assert_eq!(decode(br#"{"op":"quit"}"#).unwrap(), FromSupervisor::Quit);
+        assert_eq!(decode(br#"{"op":"probe"}"#).unwrap(), FromSupervisor::Probe);
         assert_eq!(decode(br#"{"op":"reopen_logs"}"#).unwrap(), FromSupervisor::ReopenLogs);
         let tickets = br#"{"op":"tickets","ticket_secrets":["ab","cd"],"ticket_epoch":9}"#;
         let ticket_secrets = vec!["ab".into(), "cd".into()];
@@ -146,9 +153,10 @@ mod tests {
     fn answers_are_one_object_with_their_word() {
         let text = |m| String::from_utf8(encode(&m)).unwrap();
         assert_eq!(
-            text(ToSupervisor::Ready { pid: 5, plan_digest: "ab".into() }),
-            r#"{"op":"ready","pid":5,"plan_digest":"ab"}"#
+            text(ToSupervisor::Ready { pid: 5, plan_digest: "ab".into(), answers_probes: true }),
+            r#"{"op":"ready","pid":5,"plan_digest":"ab","answers_probes":true}"#
         );
+        assert_eq!(text(ToSupervisor::Alive), r#"{"op":"alive"}"#);
         assert_eq!(
             text(ToSupervisor::SocketsOk { address: "a:1".into() }),
             r#"{"op":"sockets_ok","address":"a:1"}"#

@@ -47,6 +47,9 @@ pub trait EngineApi: Send + Sync {
     /// `closed` once every listener is closed.
     fn drain(&self, closed: Box<dyn FnOnce() + Send>);
 
+    /// Calls `alive` once every worker has gone round its loop.
+    fn probe(&self, alive: Box<dyn FnOnce() + Send>);
+
     /// Session tickets are made from this secret (hex, 32 bytes) from now on.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ pub(crate) struct FakeEngine {
     seen: Mutex<Seen>,
     changed: Condvar,
     pub is_drained: AtomicBool,
+    pub hangs: AtomicBool,
     pub names: Mutex<Vec<String>>,
     pub events: Mutex<Vec<EngineEvent>>,
     pub restarts: Mutex<Vec<u64>>,
@@ -110,6 +111,12 @@ impl EngineApi for FakeEngine {
     fn drain(&self, closed: Box<dyn FnOnce() + Send>) {
         self.note(|seen| seen.is_draining = true);
         closed();
+    }
+
+    fn probe(&self, alive: Box<dyn FnOnce() + Send>) {
+        if !self.hangs.load(Ordering::Relaxed) {
+            alive();
+        }
     }
 
     fn rotate_tickets(&self, _secret: &str) -> Result<(), String> {

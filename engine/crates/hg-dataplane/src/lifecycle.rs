@@ -19,6 +19,8 @@ pub enum Event {
     DrainAsked,
     /// The engine closed an address.
     Closed(String),
+    /// Every worker has gone round since a probe.
+    Alive,
     /// In a drain: the engine has closed every address.
     ListenersClosed,
     /// The engine has nothing in flight any more.
@@ -38,6 +40,8 @@ pub enum Command {
     Handoff,
     /// [`crate::engine_port::EngineApi::drain`], and report [`Event::ListenersClosed`].
     Drain,
+    /// [`crate::engine_port::EngineApi::probe`], and report [`Event::Alive`].
+    Probe,
     /// [`crate::engine_port::EngineApi::rotate_tickets`].
     RotateTickets(String),
     /// [`crate::engine_port::EngineApi::reopen_logs`].
@@ -95,6 +99,7 @@ impl Lifecycle {
                 .into_iter()
                 .map(|address| Command::Say(ToSupervisor::Closed { address }))
                 .collect(),
+            Event::Alive => vec![Command::Say(ToSupervisor::Alive)],
             Event::Drained if self.is_draining() => vec![Command::Exit(0)],
             Event::Drained => Vec::new(),
         }
@@ -106,6 +111,9 @@ impl Lifecycle {
             FromSupervisor::Close { address } => self.close(address),
             FromSupervisor::Handoff => self.leave(Command::Handoff),
             FromSupervisor::Drain => self.leave(Command::Drain),
+            // A worker that has left does not go round any more; the drain has a deadline of its own.
+            FromSupervisor::Probe if self.is_leaving() => vec![Command::Say(ToSupervisor::Alive)],
+            FromSupervisor::Probe => vec![Command::Probe],
             FromSupervisor::ReopenLogs => vec![Command::ReopenLogs],
             FromSupervisor::Tickets { ticket_secrets } => {
                 ticket_secrets.into_iter().take(1).map(Command::RotateTickets).collect()
@@ -292,6 +300,16 @@ mod tests {
         machine.handle(Event::DrainAsked);
         let commands = machine.handle(Event::Said(sockets("a:1", 1), 1));
         assert!(matches!(&commands[..], [Command::Say(ToSupervisor::SocketsFailed { .. })]));
+    }
+
+    #[test]
+    fn a_probe_asks_the_workers_as_long_as_they_are_there() {
+        let mut machine = with(&["a:1"]);
+        let alive = [Command::Say(ToSupervisor::Alive)];
+        assert_eq!(machine.handle(Event::Said(FromSupervisor::Probe, 0)), [Command::Probe]);
+        assert_eq!(machine.handle(Event::Alive), alive);
+        machine.handle(Event::DrainAsked);
+        assert_eq!(machine.handle(Event::Said(FromSupervisor::Probe, 0)), alive);
     }
 
     #[test]

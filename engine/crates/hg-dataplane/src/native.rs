@@ -52,6 +52,10 @@ impl EngineApi for Engine {
         Engine::drain(self, closed);
     }
 
+    fn probe(&self, alive: Box<dyn FnOnce() + Send>) {
+        Engine::probe(self, alive);
+    }
+
     fn rotate_tickets(&self, secret: &str) -> Result<(), String> {
         Engine::rotate_tickets(self, secret)
     }

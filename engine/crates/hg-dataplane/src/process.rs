@@ -154,7 +154,8 @@ impl Process {
         let exit_at = Cell::new(None);
         let process =
             Self { link, engine, apply, events, inbox, outbox, is_leaving, grpc_socket, exit_at };
-        process.say(&ToSupervisor::Ready { pid: std::process::id(), plan_digest });
+        let pid = std::process::id();
+        process.say(&ToSupervisor::Ready { pid, plan_digest, answers_probes: true });
         Ok(process)
     }
 
@@ -260,6 +261,10 @@ impl Process {
                 Command::Drain => {
                     let inbox = self.inbox.clone();
                     self.engine.drain(Box::new(move || inbox.put(Event::ListenersClosed)));
+                }
+                Command::Probe => {
+                    let inbox = self.inbox.clone();
+                    self.engine.probe(Box::new(move || inbox.put(Event::Alive)));
                 }
                 Command::RotateTickets(secret) => {
                     if let Err(error) = self.engine.rotate_tickets(&secret) {

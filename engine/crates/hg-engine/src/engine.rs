@@ -235,6 +235,14 @@ impl Engine {
         self.leave(|| Message::Drain(closed.clone()));
     }
 
+    /// Calls `alive` once every worker has gone round its loop; never while one of them hangs.
+    pub fn probe(&self, alive: Box<dyn FnOnce() + Send>) {
+        let alive = Arc::new(Done::new(alive));
+        for worker in &self.inner.workers {
+            worker.mailbox.send(Message::Probe(alive.clone()));
+        }
+    }
+
     /// Session tickets are made from this secret (hex, 32 bytes) from now on; those of the one
     /// before are still accepted.
     ///

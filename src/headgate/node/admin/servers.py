@@ -37,8 +37,10 @@ class AdminServers:
     """Serves `admin_app` on the Unix socket and, behind a token, on loopback; `metrics_app` where
     asked."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, door: socket.socket | None = None) -> None:
+        """`door`: the Unix socket, where the supervisor lends it; what waits there stays."""
         self._options = options
+        self._door = door
         self._apps: dict[bool, ASGIApp] = {}
         self._running: dict[str, _Running] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -58,7 +60,7 @@ class AdminServers:
         """
         self._apps = {True: Gate(admin, lambda: self._token), False: metrics}
         path = Path(self._options.state_dir) / "admin.sock"
-        self._start(str(path), open_unix(path), admin, is_admin=True)
+        self._start(str(path), self._door or open_unix(path), admin, is_admin=True)
         if restore:
             with contextlib.suppress(OSError, msgspec.MsgspecError, AddressTakenError):
                 before = msgspec.json.decode(self._record.read_bytes(), type=dict[str, bool])
@@ -139,5 +141,5 @@ class AdminServers:
         self._leaving.add(running.task)
         running.task.add_done_callback(self._leaving.discard)
         with contextlib.suppress(OSError):
-            if address.startswith("/"):
+            if address.startswith("/") and self._door is None:
                 Path(address).unlink()

@@ -147,6 +147,19 @@ fn a_stream_that_breaks_off_changes_nothing() {
 }
 
 #[test]
+fn a_probe_is_answered_unless_a_worker_hangs() {
+    let running = Running::start();
+    running.say(r#"{"op":"probe"}"#);
+    assert_eq!(running.hear()["op"], "alive");
+    running.engine.hangs.store(true, Ordering::Relaxed);
+    running.say(r#"{"op":"probe"}"#);
+    running.say(r#"{"op":"close","address":"127.0.0.1:80"}"#);
+    assert_eq!(running.hear()["op"], "closed");
+    running.say(r#"{"op":"quit"}"#);
+    running.ended();
+}
+
+#[test]
 fn sockets_reach_the_engine_and_are_closed_on_request() {
     let running = Running::start();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

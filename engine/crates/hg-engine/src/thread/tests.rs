@@ -7,7 +7,7 @@ use crate::worker::Message;
 use hg_plan::Kind;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -134,4 +134,32 @@ fn after_a_panic_every_limit_is_free_again() {
         assert!(read_all(&mut stream).is_empty());
     }
     assert_eq!(ask(&mut connect(pair.second)), b"ok");
+}
+
+#[test]
+fn a_probe_comes_back_only_once_every_worker_has_gone_round() {
+    let (upstream, _go) = holding();
+    let pair = Pair::start(&upstream_json(&[upstream.address], ""));
+    let engine = &pair.node.engine;
+    let (said, alive) = mpsc::channel();
+    let probe = || {
+        let said = said.clone();
+        engine.probe(Box::new(move || said.send(()).unwrap()));
+    };
+    probe();
+    alive.recv_timeout(DEADLINE).unwrap();
+    let (release, held) = mpsc::channel::<()>();
+    engine.inner.workers[1].mailbox.send(Message::Call(Box::new(move |_| {
+        let _ = held.recv();
+    })));
+    probe();
+    // The first worker answers its own share meanwhile, which is not enough.
+    let (sent, swapped) = mpsc::channel();
+    engine.inner.workers[0].mailbox.send(Message::Probe(Arc::new(crate::worker::Done::new(
+        Box::new(move || sent.send(()).unwrap()),
+    ))));
+    swapped.recv_timeout(DEADLINE).unwrap();
+    assert!(alive.try_recv().is_err());
+    drop(release);
+    alive.recv_timeout(DEADLINE).unwrap();
 }

@@ -22,6 +22,8 @@ pub(crate) enum Message {
     HandOff,
     /// Drain; release the notice once every listener is closed.
     Drain(Arc<Done>),
+    /// Let go of it: what shows that this worker goes round.
+    Probe(Arc<Done>),
     /// Panic, as a bug would.
     #[cfg(test)]
     Panic,
@@ -96,6 +98,7 @@ impl Worker {
                 }
                 Message::HandOff => self.hand_off(),
                 Message::Drain(closed) => self.drain(closed),
+                Message::Probe(done) => drop(done),
                 #[cfg(test)]
                 Message::Panic => std::panic::panic_any("asked to"),
                 #[cfg(test)]
