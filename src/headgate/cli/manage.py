@@ -105,6 +105,7 @@ def status_text(node: NodeStatus) -> str:
         lines += [f"            {diagnostic}" for diagnostic in last.diagnostics]
         lines += [f"            {last.error}"] if last.error else []
     lines += [f"warning     {warning}" for warning in node.config.warnings]
+    lines += [f"warning     {warning}" for warning in node.warnings]
     if node.nginx is not None:
         lines += [*_control(node), *nginx_lines(node.nginx)]
     else:
@@ -135,6 +136,16 @@ def _processes(node: NodeStatus) -> list[str]:
         f"processes   control {node.control.pid}, restarted {restarts.get('control', 0)} times;"
         f" data plane restarted {restarts.get('dataplane', 0)} times",
         f"listening   {', '.join(node.supervisor.listening) or 'nothing'}",
+        *_rights(node),
+    ]
+
+
+def _rights(node: NodeStatus) -> list[str]:
+    return [
+        f"rights      {one.process} {one.pid}: {one.user}, "
+        f"{', '.join(one.capabilities) or 'no capabilities'}"
+        f"{', no new privileges' if one.no_new_privs else ''}{', seccomp' if one.seccomp else ''}"
+        for one in node.processes
     ]
 
 

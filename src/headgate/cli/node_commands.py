@@ -73,7 +73,18 @@ def run(
     if settings is None:
         raise typer.Exit(BAD_CONFIG)
     place = state_dir(state or settings.state_dir, node)
-    runner.become(runner.supervisor_command(request, settings, place))
+    _become(runner.supervisor_command(request, settings, place))
+
+
+def _become(command: list[str]) -> None:
+    from headgate.cli import run as runner
+    from headgate.cli.rights import RightsError
+
+    try:
+        runner.become(command)
+    except RightsError as error:
+        sys.stderr.write(f"headgate: {error}\n")
+        raise typer.Exit(BAD_CONFIG) from error
 
 
 def _loopback(addresses: list[str]) -> list[str]:

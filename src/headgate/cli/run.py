@@ -5,7 +5,6 @@ config is read here once, for its `[node]` and to refuse it before anything is t
 this process replaces itself by one that has only the supervisor in it.
 """
 
-import ctypes
 import json
 import os
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import headgate
+from headgate.cli import rights
 from headgate.compile.emptiness import emptiness
 from headgate.compile.load import load
 from headgate.compile.settings import NodeSettings
@@ -28,7 +28,6 @@ _BOOT = (
 )
 _PREFIX = "PROXY_"
 _CONTROL_GRACE_S = 3.0
-_PR_SET_NO_NEW_PRIVS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,7 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         watch=request.watch,
         engine=engine,
         engine_is_forced=request.engine is not None,
+        user=settings.user,
     )
     control = [sys.executable, "-P", "-m", "headgate.node", options.encode()]
     supervisor = {
@@ -84,28 +84,34 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         "control": control,
         "has_data_plane": engine == "native",
         "control_grace_s": drain_s + _CONTROL_GRACE_S,
+        "user": settings.user,
+        "access_log": settings.access_log,
     }
     packages = str(Path(headgate.__path__[0]).parent)
     return [sys.executable, "-I", "-S", "-c", _BOOT, packages, json.dumps(supervisor)]
 
 
-def _gain_nothing() -> None:
-    """No process of ours ever gets more rights than this one has, by whatever it executes.
-
-    Not where nginx serves: its tests may need a helper that gains some. A kernel that cannot is
-    no reason not to serve.
-    """
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        why = os.strerror(ctypes.get_errno())
-        sys.stderr.write(f"headgate: warning: NoNewPrivs cannot be set: {why}\n")
+def _give_up_rights(user: str | None, places: rights.Places, *, is_native: bool) -> None:
+    """Not where nginx serves: its master is started and told as root."""
+    if is_native:
+        rights.give_up(user, places)
+    elif user is not None:
+        sys.stderr.write(
+            "headgate: warning: node.user is not used where nginx serves; write node.nginx.user\n"
+        )
 
 
 def become(command: list[str]) -> None:
-    """Replaces this process; does not return. Raises OSError if that is not possible."""
+    """Gives up what serving does not need and replaces this process; does not return.
+
+    Raises OSError if that is not possible, RightsError if it cannot be the user that it must be.
+    """
+    told = json.loads(command[-1])
+    log = told["access_log"]
+    places = rights.Places(Path(told["state_dir"]), Path(log) if log else None)
+    _give_up_rights(told["user"], places, is_native=told["has_data_plane"])
     sys.stdout.flush()
     sys.stderr.flush()
     # For the control process: gRPC logs in a form of its own what we log as events.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    if json.loads(command[-1])["has_data_plane"]:
-        _gain_nothing()
     os.execv(command[0], command)  # noqa: S606 - our own interpreter, no shell

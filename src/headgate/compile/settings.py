@@ -65,6 +65,10 @@ class NodeSettings:
     """The longest a drain takes, from its start."""
     admin_token: str | None = None
     """What opens all of the admin API to a request by TCP; None = nothing does."""
+    user: str | None = None
+    """Whom root runs a native node as; None = the system user `headgate`, root without one."""
+    access_log: str | None = None
+    """The access log's path, where that is a file."""
     allow_empty: bool = False
     """Whether the config allows that there is no route."""
 
@@ -107,6 +111,10 @@ def node_settings(model: Node) -> NodeSettings:
         drain_s=model.drain.deadline.ms / 1000,
         admin_token=model.admin_token,
         allow_empty=model.allow_empty,
+        user=model.user,
+        access_log=model.access_log.sink.path
+        if model.access_log is not None and model.access_log.sink is not None
+        else None,
     )
 
 

@@ -141,6 +141,15 @@ Workers = Annotated[
 ]
 
 
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+
+
+def _user(name: str) -> str:
+    if _USER.fullmatch(name) is None:
+        raise Invalid(f'"{name}" is not the name of a user', 'write one such as "headgate"')
+    return name
+
+
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 
 
@@ -205,6 +214,11 @@ class Node(Options):
         default=None,
         description="The number of worker threads; `auto` = one per core that the process may use.",
         json_schema_extra={"default": "auto"},
+    )
+    user: Annotated[str, AfterValidator(_user)] | None = Field(
+        default=None,
+        description="The system user that root starts the node's processes as, from the next start "
+        "on; absent = `headgate`, or root where there is no such user. Native engine only.",
     )
     admin: Annotated[
         list[Annotated[ListenAddress, AfterValidator(_loopback)]],

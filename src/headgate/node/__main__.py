@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-from headgate.node import logs
+from headgate.node import capabilities, logs
 from headgate.node.link import LinkError, SupervisorLink
 from headgate.node.options import Options
 from headgate.node.process import ControlProcess
@@ -23,6 +23,9 @@ def main() -> int:
         Path("/proc/self/comm").write_text("headgate-ctl")  # what `ps` shows
     environment = os.environ.get("HEADGATE_LOG") or os.environ.get("RUST_LOG")
     logs.configure(logs.level_of(options.log_level or environment))
+    if options.engine == "native":
+        with contextlib.suppress(OSError):
+            capabilities.give_up(capabilities.NET_ADMIN)  # the supervisor's alone
     try:
         return asyncio.run(_run(options))
     except LinkError as error:

@@ -10,6 +10,7 @@ from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import About
 from headgate.node.results import ReloadResult
+from headgate.node.rights import ProcessRights
 
 
 def version() -> str:
@@ -56,6 +57,10 @@ class NodeStatus(msgspec.Struct, frozen=True):
     supervisor: About | None
     dataplane: DataPlaneStatus | None
     nginx: NginxStatus | None = None
+    processes: list[ProcessRights] = []
+    """What each process may do; where nginx serves, its own are not among them."""
+    warnings: list[str] = []
+    """What a process may do and need not."""
 
 
 class Health(msgspec.Struct, frozen=True):

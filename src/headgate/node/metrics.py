@@ -60,8 +60,7 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
     ]
     parts += _certificates(node)
     if supervisor is not None:
-        why = "Data planes killed because they did not answer three probes in a row."
-        parts.append(family("headgate_dataplane_hung", "counter", why, [({}, supervisor.hung)]))
+        parts.append(_hung(supervisor))
         for name in ("dataplane", "control"):
             parts.append(
                 family(
@@ -95,3 +94,8 @@ def _certificates(node: Node) -> list[str]:
             unit="days",
         ),
     ]
+
+
+def _hung(supervisor: About) -> str:
+    why = "Data planes killed because they did not answer three probes in a row."
+    return family("headgate_dataplane_hung", "counter", why, [({}, supervisor.hung)])

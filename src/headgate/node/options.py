@@ -12,7 +12,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     `metrics`, `log_level`, `workers` take the place of what the config says where they are given;
     an empty `admin` serves only the Unix socket. `admin_hosts` are names that requests may give
     as Host, beside addresses and `localhost`. `engine` is what the node was started with;
-    `engine_is_forced` says that the command line chose it and not the config.
+    `engine_is_forced` says that the command line chose it and not the config. `user` is whom the
+    config named for root to run the node as.
     """
 
     state_dir: str
@@ -25,6 +26,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     watch: bool = True
     engine: Literal["native", "nginx"] = "native"
     engine_is_forced: bool = False
+    user: str | None = None
 
     def encode(self) -> str:
         """The argument that `decode` understands."""

@@ -16,6 +16,7 @@ from headgate.node.about import (
     version,
 )
 from headgate.node.link import About, LinkError
+from headgate.node.rights import ProcessRights, rights, warnings
 from headgate.node.state import Node
 from headgate.plan.redact import redacted
 
@@ -32,6 +33,9 @@ async def status(node: Node) -> NodeStatus:
     # Before the rest is asked: what it takes to be ready is there by then.
     is_ready, reason = node.readiness()
     pipeline = node.pipeline
+    supervisor = await about_supervisor(node)
+    processes = _processes(supervisor)
+    is_native = node.options.engine == "native"
     return NodeStatus(
         ready=is_ready,
         reason=reason,
@@ -44,10 +48,22 @@ async def status(node: Node) -> NodeStatus:
             last_success_at=pipeline.last_success_at,
             last_reload=pipeline.last,
         ),
-        supervisor=await about_supervisor(node),
+        supervisor=supervisor,
         dataplane=await node.serving.dataplane(),
         nginx=await node.serving.nginx(),
+        processes=processes,
+        warnings=warnings(processes, root_is_meant=node.options.user == "root")
+        if is_native
+        else [],
     )
+
+
+def _processes(supervisor: About | None) -> list[ProcessRights]:
+    pids = {"supervisor": os.getppid(), "control": os.getpid()}
+    if supervisor is not None and supervisor.dataplane is not None:
+        pids["dataplane"] = supervisor.dataplane.pid
+    found = (rights(process, pid) for process, pid in pids.items())
+    return [one for one in found if one is not None]
 
 
 async def health(node: Node) -> Health:

@@ -55,6 +55,13 @@ class WidenSockets:
 
 
 @record
+class RefuseNew:
+    """Have no new connection come to an address; those that wait stay."""
+
+    address: str
+
+
+@record
 class CloseSockets:
     """Close our copies of an address's sockets."""
 
@@ -133,6 +140,7 @@ Command: TypeAlias = (
     | SendSockets
     | OpenSockets
     | WidenSockets
+    | RefuseNew
     | CloseSockets
     | Remember
     | Reply

@@ -106,8 +106,10 @@ class Driver:
         elif isinstance(command, cmd.WidenSockets):
             for error in self._listeners.widen(command.count):
                 logs.write("error", "socket_not_opened", {"error": repr(error)})
-        elif isinstance(command, cmd.CloseSockets):
-            self._listeners.close(command.address)
+        elif isinstance(command, cmd.RefuseNew | cmd.CloseSockets):
+            is_first = isinstance(command, cmd.RefuseNew)
+            step = self._listeners.refuse_new if is_first else self._listeners.close
+            step(command.address)
         elif isinstance(command, cmd.Remember):
             statedir.remember(self._state_dir, command.listening)
         elif isinstance(command, cmd.Reply):

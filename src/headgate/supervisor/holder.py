@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import sys
 
@@ -16,17 +17,32 @@ def listening_inodes(family6: bool, host: str, port: int, proc: str = "/proc") -
     `host` is an address in its usual text form; a wildcard meets every address of its family, and
     `::` without IPV6_V6ONLY meets IPv4 as well. Empty when there are none or /proc is not readable.
     """
-    found: set[int] = set()
-    for name in ("tcp6", "tcp"):
-        for address, inode in _listeners(f"{proc}/net/{name}", port):
-            if _meets(family6, host, name == "tcp6", address):
-                found.add(inode)
-    return found
+    return {inode for inode, _ in _holding(family6, host, port, proc)}
 
 
-def _listeners(path: str, port: int) -> list[tuple[str, int]]:
-    """(address in the kernel's hex, inode) of every socket that listens on the port."""
-    rows: list[tuple[str, int]] = []
+def owner(family6: bool, host: str, port: int, proc: str = "/proc") -> str:
+    """`a process of root`: what everybody may know of who listens there; empty for nobody."""
+    for _, uid in _holding(family6, host, port, proc):
+        try:
+            return f"a process of {pwd.getpwuid(uid).pw_name}"
+        except KeyError:
+            return f"a process of user {uid}"
+    return ""
+
+
+def _holding(family6: bool, host: str, port: int, proc: str) -> list[tuple[int, int]]:
+    """(inode, user) of the sockets that are in the way."""
+    return [
+        (inode, uid)
+        for name in ("tcp6", "tcp")
+        for address, inode, uid in _listeners(f"{proc}/net/{name}", port)
+        if _meets(family6, host, name == "tcp6", address)
+    ]
+
+
+def _listeners(path: str, port: int) -> list[tuple[str, int, int]]:
+    """(address in the kernel's hex, inode, user) of every socket that listens on the port."""
+    rows: list[tuple[str, int, int]] = []
     try:
         with open(path) as file:
             next(file, None)
@@ -34,7 +50,7 @@ def _listeners(path: str, port: int) -> list[tuple[str, int]]:
                 columns = line.split()
                 address, _, hex_port = columns[1].partition(":")
                 if columns[3] == _LISTEN and int(hex_port, 16) == port:
-                    rows.append((address, int(columns[9])))
+                    rows.append((address, int(columns[9]), int(columns[7])))
     except (OSError, IndexError, ValueError):
         pass  # a row that cannot be read names nobody
     return rows

@@ -6,6 +6,7 @@ from headgate.supervisor import clients, control, planes
 from headgate.supervisor.commands import (
     CloseSockets,
     OpenSockets,
+    RefuseNew,
     Remember,
     Reply,
     Send,
@@ -187,6 +188,7 @@ def _release(state: State, job: Job) -> None:
     job.waiting = set(held)
     for address in held:
         if plane is not None:
+            state.emit(RefuseNew(address))
             state.emit(Send(plane.generation, {"op": "close", "address": address}))
     if not held:
         _finish(state, {"ok": True})

@@ -8,11 +8,23 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
+from array import array
 
 from headgate.supervisor import holder
 from headgate.supervisor.events import OpenError
 
 _MAX_PORT = 65_535
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER, socket(7)
+# load the flags of TCP; keep SYN and ACK of them; SYN alone: keep nothing; else keep all.
+_STEPS = (
+    (0x30, 0, 0, 13),
+    (0x54, 0, 0, 0x12),
+    (0x15, 0, 1, 0x02),
+    (0x06, 0, 0, 0),
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
+_DROP_SYN = array("B", b"".join(struct.pack("HBBI", *step) for step in _STEPS))
 
 
 def split_address(address: str) -> tuple[bool, str, int]:
@@ -86,6 +98,19 @@ class Listeners:
                 errors.append(self._explain(address, error))
         return tuple(errors)
 
+    def refuse_new(self, address: str) -> None:
+        """Has the kernel drop every further SYN to an address, as the data plane does itself.
+
+        Linux 6.18 and later want CAP_NET_ADMIN for it, which the data plane does not have. Without
+        it a connection that comes while the address is closed is reset.
+        """
+        program = struct.pack("HL", len(_DROP_SYN) // 8, _DROP_SYN.buffer_info()[0])
+        for one in self._sockets.get(address, []):
+            try:
+                one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+            except OSError:
+                return  # what may be lost is told by nobody who could prevent it
+
     def close(self, address: str) -> None:
         """Closes our copies of an address; nothing if it is not open."""
         _close_all(self._sockets.pop(address, []))
@@ -118,8 +143,10 @@ class Listeners:
 
     def _explain(self, address: str, error: OSError) -> OpenError:
         if error.errno == errno.EADDRINUSE:
-            inodes = holder.listening_inodes(*split_address(address))
-            return OpenError(address, "address already in use", holder.process_of(inodes))
+            place = split_address(address)
+            # A process of another user, or one that may more than we, shows only whose it is.
+            who = holder.process_of(holder.listening_inodes(*place)) or holder.owner(*place)
+            return OpenError(address, "address already in use", who)
         if error.errno == errno.EACCES:
             reason = "permission denied: a port below 1024 needs root or CAP_NET_BIND_SERVICE"
             return OpenError(address, reason)

@@ -70,6 +70,7 @@ def test_our_copies_are_closed_after_the_data_plane_let_go(node: Node) -> None:
     node.serve()
     commands = node.ask("release", addresses=[WEB, "127.0.0.1:9"])
     assert sent(commands, 1) == ["close"]
+    assert without_logs(commands)[0] == cmd.RefuseNew(WEB)
     assert cmd.CloseSockets(WEB) not in commands
     commands = node.plane_says(1, "closed", address=WEB)
     assert without_logs(commands) == [

@@ -3,6 +3,7 @@
 import doctest
 import json
 import os
+import pwd
 import socket
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ports import free_port
+from ports import free_address, free_port
 
 from headgate.supervisor import (
     children,
@@ -218,3 +219,38 @@ def test_two_runs_never_name_a_socket_alike() -> None:
     one, other = (Settings("/state", [0], 1, run=run) for run in ("a1", "b2"))
     assert one.grpc_socket(1) == "/state/dp-a1-1.sock"
     assert {one.grpc_socket(n) for n in (1, 2)}.isdisjoint(other.grpc_socket(n) for n in (1, 2))
+
+
+def test_the_owner_of_a_listener_is_known_to_everybody() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        name = pwd.getpwuid(os.geteuid()).pw_name
+        assert holder.owner(False, "127.0.0.1", port) == f"a process of {name}"
+    assert holder.owner(False, "127.0.0.1", port) == ""
+
+
+def test_a_process_that_a_debugger_holds_is_known(tmp_path: Path) -> None:
+    (tmp_path / "5").mkdir()
+    assert not children.is_traced(5, str(tmp_path))
+    for tracer, expected in (("0", False), ("77", True)):
+        (tmp_path / "5/status").write_text(f"Name:\tx\nTracerPid:\t{tracer}\n")
+        assert children.is_traced(5, str(tmp_path)) is expected
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="newer kernels want CAP_NET_ADMIN for the filter")
+def test_an_address_that_refuses_new_connections_keeps_those_that_wait() -> None:
+    address = free_address()
+    host, _, port = address.rpartition(":")
+    ours = listeners.Listeners(1)
+    assert ours.open((address,), 8) == ()
+    with socket.create_connection((host, int(port))):
+        ours.refuse_new(address)
+        (listening,) = ours.descriptors(address)
+        with socket.socket(fileno=os.dup(listening)) as again, socket.socket() as late:
+            late.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                late.connect((host, int(port)))
+            again.accept()[0].close()
+    ours.close(address)

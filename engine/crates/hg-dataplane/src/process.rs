@@ -42,6 +42,7 @@ pub fn run_on_stdin(start_engine: StartEngine<'_>) -> i32 {
     // The allocator asks for huge pages; for a process whose memory is small and spread out they
     // double what is resident and cost more to clear than they save. An old kernel may refuse.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+    confine();
     let ended = take_stdin().and_then(|socket| run(socket, start_engine));
     ended.unwrap_or_else(|error| {
         let line = format!("headgate data plane: cannot start: {error}\n");
@@ -49,6 +50,22 @@ pub fn run_on_stdin(start_engine: StartEngine<'_>) -> i32 {
         let _ = io::stderr().write_all(line.as_bytes());
         1
     })
+}
+
+/// Gives up what serving does not need, before there is another thread. A kernel that cannot is no
+/// reason not to serve; `GET /status` says what this process has.
+fn confine() {
+    let steps = [
+        ("its capabilities are kept", hg_net::drop_capabilities()),
+        ("no system call is refused", hg_net::deny_system_calls()),
+    ];
+    for (what, result) in steps {
+        if let Err(error) = result {
+            let line = format!("headgate data plane: warning: {what}: {error}\n");
+            // Nothing is lost but the warning when this fails.
+            let _ = io::stderr().write_all(line.as_bytes());
+        }
+    }
 }
 
 fn take_stdin() -> io::Result<OwnedFd> {

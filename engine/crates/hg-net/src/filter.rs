@@ -1,5 +1,5 @@
-//! A socket filter that drops new connections. Holds the crate's one `unsafe` call:
-//! `SO_ATTACH_FILTER` has no safe wrapper.
+//! A socket filter that drops new connections. Holds one of the crate's two `unsafe`
+//! calls: `SO_ATTACH_FILTER` has no safe wrapper.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

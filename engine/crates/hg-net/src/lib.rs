@@ -1,7 +1,8 @@
 //! Sockets, poller, clock and timer wheel of a worker. The only crate that may hold `unsafe`
-//! (one call in `filter`). Knows nothing of HTTP.
+//! (one call in `filter`, one in `confine`). Knows nothing of HTTP.
 
 mod clock;
+mod confine;
 mod filter;
 mod pipe;
 mod poller;
@@ -9,6 +10,7 @@ mod socket;
 mod wheel;
 
 pub use clock::{Clock, Ticks, bind_to_cpu, thread_cpu_micros, unix_micros};
+pub use confine::{deny_system_calls, drop_capabilities};
 pub use filter::{drop_new_connections, take_new_connections};
 pub use pipe::Pipe;
 pub use poller::{Event, Poller, Token, Waker};

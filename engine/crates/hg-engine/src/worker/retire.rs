@@ -52,8 +52,11 @@ impl Worker {
         let held = self.held.clone();
         let last = Some(LastListener { held, listener, counters });
         a.retired = Some(Retired { last, until, done: None });
-        // Without the filter a connection that comes now is reset by the close: say so, go on.
-        if let Err(e) = hg_net::drop_new_connections(&a.fd) {
+        // Without the filter a connection that comes now is reset by the close: say so, go on. Where
+        // we may not (Linux 6.18 wants CAP_NET_ADMIN), the supervisor does it before it asks us.
+        if let Err(e) = hg_net::drop_new_connections(&a.fd)
+            && e.kind() != std::io::ErrorKind::PermissionDenied
+        {
             self.shared.event(EventLevel::Warn, "listener.close", e.to_string());
         }
         self.empty_queue(index);

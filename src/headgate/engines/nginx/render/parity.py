@@ -47,6 +47,7 @@ _NODE: Final = (
     Parity("node.resolver.max_ttl", "no", "the answer's own time counts"),
     Parity("node.resolver.timeout", "differs", "with `resolve` only"),
     Parity("node.workers", "same", "worker processes"),
+    Parity("node.user", "no", "`node.nginx.user` is that of nginx's workers"),
     Parity("node.admin", "same", "the node's own"),
     Parity("node.admin_token", "same", "the node's own"),
     Parity("node.allow_empty", "same", "the node's own"),

@@ -1,0 +1,176 @@
+"""What the processes of a native node may do; `headgate run` gives the rest up beforehand.
+
+As root it becomes the node's user, whose processes may still open ports below 1024 and, but for
+the data plane, read files that only root may. What cannot be given up is warned of; the node's
+status says what each process has.
+"""
+
+import os
+import pwd
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from headgate.node import capabilities
+
+DEFAULT_USER: Final = "headgate"
+ROOT: Final = "root"
+
+
+class RightsError(Exception):
+    """The node cannot run as the user that the config names; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What the node writes: its state directory, and its access log where that is a file."""
+
+    state_dir: Path
+    access_log: Path | None = None
+
+
+def give_up(user: str | None, places: Places) -> None:
+    """Gives up every right that serving does not need. `user` is as the config says.
+
+    Raises RightsError, with everything as it was, where that user is unknown or cannot serve.
+    """
+    _try("processes may gain rights", capabilities.no_new_rights)
+    if os.geteuid() != 0:
+        if user is not None and user != pwd.getpwuid(os.geteuid()).pw_name:
+            _warn(f'node.user = "{user}" is not used: only root can start a node as another user')
+        _try("capabilities are kept", capabilities.keep)
+        return
+    entry = _wanted(user)
+    if entry is not None:
+        try:
+            _prepare(entry, places)
+        except OSError as error:
+            _stay_root(user, f'the user "{entry.pw_name}" cannot use {_named(error)}')
+            entry = None
+    if entry is None:  # what it keeps does not pass by permissions: it is a user like others
+        with suppress(OSError):
+            _prepare(pwd.getpwuid(0), places)
+    try:
+        capabilities.keep(entry)
+    except OSError as error:
+        if entry is not None and os.geteuid() == 0:
+            _stay_root(user, f'root may not become "{entry.pw_name}": {error.strerror}')
+        _warn(f"capabilities are kept: {error.strerror}")
+
+
+def _stay_root(user: str | None, why: str) -> None:
+    """Where the config names a user nobody else serves in its place."""
+    if user is not None:
+        raise RightsError(f"{why}; give it access, or write another node.user")
+    _warn(f'the node runs as root: {why}; give it access, or write node.user = "root"')
+
+
+def _named(error: OSError) -> str:
+    return f"{error.filename or 'the state directory'}: {error.strerror}"
+
+
+def _wanted(user: str | None) -> pwd.struct_passwd | None:
+    """Who is to run the node; None = root stays."""
+    if user == ROOT:
+        return None
+    try:
+        entry = pwd.getpwnam(user or DEFAULT_USER)
+    except KeyError:
+        if user is not None:
+            raise RightsError(
+                f'there is no user "{user}"; create it (useradd --system {user}), or write another '
+                "node.user"
+            ) from None
+        _warn(
+            f'the node runs as root: there is no user "{DEFAULT_USER}"; create it '
+            f'(useradd --system {DEFAULT_USER}), or write node.user = "root" if root is meant'
+        )
+        return None
+    return None if entry.pw_uid == 0 else entry
+
+
+def _prepare(entry: pwd.struct_passwd, places: Places) -> None:
+    """Gives the user what the node writes, and tries whether it can; OSError if not."""
+    state = places.state_dir
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder, _, names, fd in os.fwalk(state):
+        for name in (".", *names):
+            _hand_over(entry, fd, name, f"{folder}/{name}")
+    with _acting_as(entry):
+        list(state.iterdir())
+    if places.access_log is not None:
+        _prepare_log(entry, places.access_log)
+
+
+def _hand_over(entry: pwd.struct_passwd, folder: int, name: str, path: str) -> None:
+    """Gives one file of the state directory to the user.
+
+    A name with another one elsewhere may be a trap of the user before: it is left as it is.
+    """
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    is_ours = found.st_nlink == 1 or name == "."
+    if is_ours and found.st_uid != entry.pw_uid:
+        try:
+            os.chown(name, entry.pw_uid, entry.pw_gid, dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            error.filename = path
+            raise
+
+
+def _prepare_log(entry: pwd.struct_passwd, path: Path) -> None:
+    """As nginx's master does: the log is there and its writer's before there is a writer."""
+    if _can_append(entry, path):
+        return
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o640)
+    try:
+        if os.fstat(fd).st_nlink == 1:
+            os.fchown(fd, entry.pw_uid, -1)
+    finally:
+        os.close(fd)
+    if not _can_append(entry, path):
+        raise PermissionError(13, "permission denied", str(path))
+
+
+def _can_append(entry: pwd.struct_passwd, path: Path) -> bool:
+    if entry.pw_uid == 0:
+        found = path.stat() if path.exists() else None
+        return found is not None and (found.st_uid == 0 or not stat.S_ISREG(found.st_mode))
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    with _acting_as(entry):
+        try:
+            os.close(os.open(path, flags, 0o640))
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def _acting_as(entry: pwd.struct_passwd) -> Iterator[None]:
+    """Files are used as this user meanwhile; the kernel lets go of root's capabilities for it."""
+    groups, gid = os.getgroups(), os.getegid()
+    os.setgroups(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    os.setegid(entry.pw_gid)
+    os.seteuid(entry.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)
+
+
+def _try(what: str, step: Callable[[], None]) -> None:
+    """Does a step; a kernel or a container that refuses is no reason not to serve."""
+    try:
+        step()
+    except OSError as error:
+        _warn(f"{what}: {error.strerror}")
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"headgate: warning: {text}\n")

@@ -1,0 +1,135 @@
+"""capabilities(7) and prctl(2) by way of libc: what this process, and those it becomes, may do."""
+
+import ctypes
+import os
+import pwd
+import socket
+import struct
+from array import array
+from pathlib import Path
+from typing import Final
+
+NET_BIND_SERVICE: Final = 10
+"""Opens ports below 1024."""
+READERS: Final = (2, 1)
+"""Read keys that only root may: CAP_DAC_READ_SEARCH; CAP_DAC_OVERRIDE in many a container."""
+
+NET_ADMIN: Final = 12
+"""Closes a listener without loss: Linux 6.18 and later want it for a filter on a TCP socket."""
+
+_ATTACH_FILTER: Final = 26
+_VERSION: Final = 0x20080522
+_KEEP_THROUGH_SETUID, _NO_NEW_PRIVS, _DROP_FROM_BOUNDS, _AMBIENT = 8, 38, 24, 47
+_RAISE = 2
+_LAST: Final = Path("/proc/sys/kernel/cap_last_cap")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Sets(ctypes.Structure):
+    """Bits 0 to 31 in the first of two, 32 to 63 in the second."""
+
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def no_new_rights() -> None:
+    """Nothing that this process executes has more rights than it; raises OSError."""
+    _prctl(_NO_NEW_PRIVS, 1)
+
+
+def keep(entry: pwd.struct_passwd | None = None) -> None:
+    """Keeps what opens and closes ports and reads files, for good; as `entry` if given.
+
+    Raises OSError; a process that has become `entry` never keeps more than that.
+    """
+    held = _held()
+    wanted = {NET_BIND_SERVICE, next((bit for bit in READERS if bit in held), READERS[0])} & held
+    if NET_ADMIN in held and _filters_want_a_right():
+        wanted.add(NET_ADMIN)
+    refused = _narrow_bounds(wanted)
+    if entry is not None:
+        _prctl(_KEEP_THROUGH_SETUID, 1)
+        os.setgroups(os.getgrouplist(entry.pw_name, entry.pw_gid))
+        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+    _write(wanted, wanted)
+    if entry is not None:
+        for bit in wanted:  # the others are lost when a process that is not root executes something
+            _prctl(_AMBIENT, _RAISE, bit)
+    if refused is not None:
+        raise refused
+
+
+def give_up(bit: int) -> None:
+    """This process, from now on, has not that capability; raises OSError."""
+    held = _held() - {bit}
+    _write(held, held)
+
+
+def _filters_want_a_right() -> bool:
+    held = _held()
+    _write(held, set())
+    try:
+        with socket.socket() as one:
+            # BPF_RET | BPF_K: all of every segment is kept.
+            code = array("B", struct.pack("HBBI", 6, 0, 0, 0xFFFFFFFF))
+            program = struct.pack("HL", 1, code.buffer_info()[0])
+            one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    finally:
+        _write(held, held)
+    return False
+
+
+def _held() -> set[int]:
+    sets = _read()
+    return {bit for bit in range(64) if sets[bit // 32].permitted >> bit % 32 & 1}
+
+
+def _write(permitted: set[int], effective: set[int]) -> None:
+    """What may be inherited is what is permitted."""
+    sets = (_Sets * 2)()
+    for half in (0, 1):
+        bits = sum(1 << bit % 32 for bit in permitted if bit // 32 == half)
+        sets[half].permitted = sets[half].inheritable = bits
+        sets[half].effective = sum(1 << bit % 32 for bit in effective if bit // 32 == half)
+    _call(_libc.capset, ctypes.byref(_Header(_VERSION, 0)), ctypes.byref(sets))
+
+
+def _read() -> "ctypes.Array[_Sets]":
+    sets = (_Sets * 2)()
+    _call(_libc.capget, ctypes.byref(_Header(_VERSION, 0)), ctypes.byref(sets))
+    return sets
+
+
+def _narrow_bounds(wanted: set[int]) -> OSError | None:
+    """What root executes never has more than that; why it could not be done, if root asked."""
+    try:
+        for bit in range(int(_LAST.read_text()) + 1):
+            if bit not in wanted:
+                _prctl(_DROP_FROM_BOUNDS, bit)
+    except OSError as error:
+        return error if os.geteuid() == 0 else None
+    return None
+
+
+def _prctl(option: int, *arguments: int) -> None:
+    padded = (*arguments, 0, 0, 0, 0)[:4]
+    _call(_libc.prctl, option, *(ctypes.c_ulong(one) for one in padded))
+
+
+def _call(function: "ctypes._NamedFuncPointer", *arguments: object) -> None:
+    if function(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

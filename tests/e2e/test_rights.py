@@ -1,0 +1,141 @@
+"""What the processes of a node may do when root starts it."""
+
+import os
+import random
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running_node import RunningNode, Upstream, config, get
+from waiting import until
+
+KEPT = {"dac_read_search", "net_bind_service"}
+HELD = KEPT | {"net_admin"}
+NOBODY = 65534
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+
+
+@pytest.fixture
+def open_folder(folder: Path) -> Path:
+    """A folder that every user may pass through."""
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def low_port() -> Iterator[int]:
+    """A free port below 1024."""
+    for port in random.sample(range(600, 1024), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        yield port
+        return
+    raise AssertionError("no port below 1024 is free")
+
+
+def of(pid: int, *names: str) -> list[str]:
+    """Lines of /proc/PID/status, without their names."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    found = dict(line.split(":\t", 1) for line in text.splitlines())
+    return [found[name] for name in names]
+
+
+def rights(node: RunningNode) -> list[dict[str, Any]]:
+    """What a node says of its processes."""
+    found = node.status()["processes"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_no_process_keeps_what_serving_does_not_need(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        found = rights(node)
+        assert [one["process"] for one in found] == ["supervisor", "control", "dataplane"]
+        for entry in found:
+            serves = entry["process"] == "dataplane"
+            effective, permitted, bounds, none, seccomp = of(
+                entry["pid"], "CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp"
+            )
+            kept = {"dataplane": (set(),), "control": (KEPT,)}.get(entry["process"], (KEPT, HELD))
+            assert set(entry["capabilities"]) in kept
+            assert (effective == permitted, none) == (True, "1")
+            assert int(bounds, 16) & ~(1 << 12) == 1 << 2 | 1 << 10
+            assert (seccomp, entry["seccomp"]) == (("2", True) if serves else ("0", False))
+        # Each thread has rights of its own.
+        plane = found[2]["pid"]
+        for task in Path(f"/proc/{plane}/task").iterdir():
+            assert of(int(task.name), "CapEff", "Seccomp") == ["0000000000000000", "2"]
+        assert get(port) == (200, b"one")
+
+
+def test_root_may_become_another_user_and_loses_nothing_by_it(
+    open_folder: Path, port: int, low_port: int, one: Upstream
+) -> None:
+    logs = open_folder / "logs"
+    logs.mkdir(0o755)
+    extra = f'user = "nobody"\naccess_log = {{ sink = {{ path = "{logs}/access.log" }} }}\n'
+    text = config(port, one.address, extra=extra)
+    with RunningNode(open_folder, text) as node:  # as root before, to have its files there
+        node.until_ready()
+    with RunningNode(open_folder, text).until_ready() as node:
+        for pid in (one["pid"] for one in rights(node)):
+            assert of(pid, "Uid", "Gid") == ["\t".join([str(NOBODY)] * 4)] * 2
+            assert of(pid, "Groups")[0].split() in ([], [str(NOBODY)])
+        assert "warning" not in node.command("status").stdout
+        kept = {one["process"]: one["capabilities"] for one in rights(node)}
+        assert set(kept["supervisor"]) in (KEPT, HELD)
+        assert (set(kept["control"]), kept["dataplane"]) == (KEPT, [])
+        # A port that only root may open, and a file that only root may read.
+        hidden = open_folder / "headgate.toml"
+        node.write(text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{low_port}"))
+        hidden.chmod(0o600)
+        assert node.admin("POST", "/reload")[0] == 200
+        assert get(low_port) == (200, b"one")
+        until(lambda: b"a.example" in (logs / "access.log").read_bytes(), "the access log")
+        mode = (node.state / "admin.sock").stat()
+        assert (mode.st_uid, stat.S_IMODE(mode.st_mode)) == (NOBODY, 0o600)
+        generation, pid = node.data_plane()
+        os.kill(pid, 9)
+        until(lambda: node.data_plane()[0] > generation, "the next data plane")
+        assert get(low_port) == (200, b"one")
+        assert node.command("upgrade").returncode == 0
+        assert node.command("drain").returncode == 0
+    # And back: what belongs to the other user is root's again.
+    with RunningNode(open_folder, config(port, one.address, extra='user = "root"')).until_ready():
+        assert get(port) == (200, b"one")
+
+
+def refusal(node: RunningNode) -> str:
+    """What a node that does not start says."""
+    assert node.process.wait(60) != 0
+    return node.log.read_text()
+
+
+def test_a_user_who_cannot_serve_is_refused_by_name(folder: Path, port: int, one: Upstream) -> None:
+    unknown = f"nobody-{os.getpid()}"
+    text = config(port, one.address, extra=f'user = "{unknown}"')
+    with RunningNode(folder, text) as node:
+        assert f'there is no user "{unknown}"; create it' in refusal(node)
+    with RunningNode(folder, config(port, one.address, extra='user = "nobody"')) as node:
+        text = refusal(node)
+        assert f'the user "nobody" cannot use {node.state}: permission denied' in text.lower()
+
+
+def test_a_node_that_stays_root_says_so(folder: Path, port: int, one: Upstream) -> None:
+    warning = 'the node runs as root: create a system user "headgate", or write node.user'
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        assert "headgate: warning: the node runs as root" in node.log.read_text()
+        assert warning in node.command("status").stdout
+    meant = config(port, one.address, extra='user = "root"')
+    with RunningNode(folder, meant).until_ready() as node:
+        assert "runs as root" not in node.log.read_text()
+        assert "runs as root" not in node.command("status").stdout
