@@ -1,6 +1,6 @@
 //! Objects of a plan and the digest tree.
 
-use hg_plan::{Change, Digest, DigestTree, Kind, Object, Plan, RouteReader};
+use hg_plan::{Change, Digest, DigestTree, Kind, Object, Plan};
 use hg_route::{ListenerId, RouteChange, RouteId, Router};
 use std::sync::Arc;
 
@@ -31,27 +31,7 @@ pub fn plan(data: &[u8]) {
             listeners: &listeners,
         }]);
     }
-    alike(bytes);
     digests(bytes);
-}
-
-/// A route's bytes over and over, one byte changed in each: a reader that has seen its like gives
-/// what the decoder gives.
-fn alike(bytes: &[u8]) {
-    let mut reader = RouteReader::default();
-    let mut changed = bytes.to_vec();
-    for at in 0..bytes.len().min(512) {
-        changed[at] = b"x\"\\ {1"[at % 6];
-        for one in [bytes, &changed] {
-            let decoded = match Object::decode(Kind::Route, one) {
-                Ok(Object::Route(route)) => Ok(route),
-                Ok(_) => unreachable!("a route was asked for"),
-                Err(message) => Err(message),
-            };
-            assert_eq!(reader.read(one), decoded.as_deref().map_err(Clone::clone));
-        }
-        changed[at] = bytes[at];
-    }
 }
 
 fn digests(bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! What a request in steady state allocates: nothing. Alone in its process, because every thread of
 //! it is counted; client and upstream allocate nothing while they are.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Requests sent without waiting for answers, cut anywhere: every one of them is answered, in order.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 

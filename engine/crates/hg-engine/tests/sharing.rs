@@ -1,7 +1,7 @@
 //! Routes that share what they were compiled to, and routes cut into groups of hosts: whatever the
 //! order of changes, each answers as its own plan says.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::string_slice, reason = "tests")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Slow and small request bodies through a real engine, before a backend that has few workers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 

@@ -31,7 +31,7 @@ impl Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.hex()[..12])
+        f.write_str(self.hex().get(..12).unwrap_or_default())
     }
 }
 
@@ -53,19 +53,45 @@ pub fn bucket(kind: Kind, name: &str) -> u8 {
     h.update(kind.as_str());
     h.update([0]);
     h.update(name);
-    h.finalize()[0]
+    let Digest([first, ..]) = Digest(h.finalize().into());
+    first
 }
 
 /// The digest tree of a plan: a change rehashes one bucket of 256 and the root.
 #[derive(Clone)]
 pub struct DigestTree {
-    buckets: Vec<BTreeMap<(Kind, Arc<str>), Digest>>,
-    digests: Vec<Digest>,
+    /// By [`bucket`].
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Clone, Default)]
+struct Bucket {
+    objects: BTreeMap<(Kind, Arc<str>), Digest>,
+    digest: Digest,
+    is_touched: bool,
+}
+
+impl Bucket {
+    fn refresh(&mut self) {
+        self.is_touched = false;
+        if self.objects.is_empty() {
+            self.digest = Digest::default();
+            return;
+        }
+        // (kind, name) sorts by the canonical word, as every other implementation would.
+        let mut entries: Vec<_> = self.objects.iter().collect();
+        entries.sort_by(|a, b| (a.0.0.as_str(), &a.0.1).cmp(&(b.0.0.as_str(), &b.0.1)));
+        let mut h = Sha256::new();
+        for (_, d) in entries {
+            h.update(d.0);
+        }
+        self.digest = Digest(h.finalize().into());
+    }
 }
 
 impl Default for DigestTree {
     fn default() -> Self {
-        Self { buckets: vec![BTreeMap::new(); 256], digests: vec![Digest::default(); 256] }
+        Self { buckets: vec![Bucket::default(); 256] }
     }
 }
 
@@ -75,30 +101,19 @@ impl DigestTree {
         &mut self,
         changes: impl IntoIterator<Item = (Kind, &'a Arc<str>, Option<Digest>)>,
     ) -> Vec<Option<Digest>> {
-        let mut touched = [false; 256];
         let mut replaced = Vec::new();
         for (kind, name, digest) in changes {
-            let i = usize::from(bucket(kind, name));
-            touched[i] = true;
+            // There is one for every value of a byte.
+            let Some(bucket) = self.buckets.get_mut(usize::from(bucket(kind, name))) else {
+                continue;
+            };
+            bucket.is_touched = true;
             replaced.push(match digest {
-                Some(d) => self.buckets[i].insert((kind, name.clone()), d),
-                None => self.buckets[i].remove(&(kind, name.clone())),
+                Some(d) => bucket.objects.insert((kind, name.clone()), d),
+                None => bucket.objects.remove(&(kind, name.clone())),
             });
         }
-        for i in (0..256).filter(|i| touched[*i]) {
-            self.digests[i] = if self.buckets[i].is_empty() {
-                Digest::default()
-            } else {
-                // (kind, name) sorts by the canonical word, as every other implementation would.
-                let mut entries: Vec<_> = self.buckets[i].iter().collect();
-                entries.sort_by(|a, b| (a.0.0.as_str(), &a.0.1).cmp(&(b.0.0.as_str(), &b.0.1)));
-                let mut h = Sha256::new();
-                for (_, d) in entries {
-                    h.update(d.0);
-                }
-                Digest(h.finalize().into())
-            };
-        }
+        self.buckets.iter_mut().filter(|b| b.is_touched).for_each(Bucket::refresh);
         replaced
     }
 
@@ -106,8 +121,8 @@ impl DigestTree {
     pub fn root(&self) -> Digest {
         let mut h = Sha256::new();
         h.update(b"hg1-root\0");
-        for d in &self.digests {
-            h.update(d.0);
+        for bucket in &self.buckets {
+            h.update(bucket.digest.0);
         }
         Digest(h.finalize().into())
     }

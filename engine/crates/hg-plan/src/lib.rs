@@ -12,11 +12,9 @@
 mod digest;
 mod objects;
 mod pattern;
-mod reader;
 mod store;
 
 pub use digest::{Digest, DigestTree, bucket, object_digest};
 pub use objects::*;
 pub use pattern::Pattern;
-pub use reader::RouteReader;
 pub use store::{Change, Object, ObjectError, ObjectKey, Plan, Undo};

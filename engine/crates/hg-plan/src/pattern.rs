@@ -22,8 +22,9 @@ impl Pattern {
             let mut found = text.match_indices(marker);
             let (start, _) = found.next().filter(|_| !marker.is_empty())?;
             let end = start + marker.len();
-            let is_whole = text[..start].ends_with(['"']) && text[end..].starts_with('"');
-            let is_key = text[end..].starts_with("\":");
+            let (before, after) = (text.get(..start)?, text.get(end..)?);
+            let is_whole = before.ends_with('"') && after.starts_with('"');
+            let is_key = after.starts_with("\":");
             if found.next().is_some() || !is_whole || is_key {
                 return None;
             }

@@ -1,6 +1,6 @@
 //! A plan as a set of decoded objects, and how changes are applied to it.
 
-use crate::{Digest, DigestTree, Kind, RouteReader, objects::*};
+use crate::{Digest, DigestTree, Kind, objects::*};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,6 +34,16 @@ pub enum Object {
     TlsPolicy(Box<TlsPolicy>),
 }
 
+impl Route {
+    /// Decodes canonical bytes.
+    ///
+    /// # Errors
+    /// The decoder's message when the bytes are not a route.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|e| e.to_string())
+    }
+}
+
 impl Object {
     /// Decodes canonical bytes.
     ///
@@ -47,7 +57,7 @@ impl Object {
             Kind::Settings => Object::Settings(Box::new(d(bytes)?)),
             Kind::Listener => Object::Listener(Box::new(d(bytes)?)),
             Kind::Host => Object::Host(Box::new(d(bytes)?)),
-            Kind::Route => Object::Route(Box::new(d(bytes)?)),
+            Kind::Route => Object::Route(Box::new(Route::decode(bytes)?)),
             Kind::Middleware => Object::Middleware(Box::new(d(bytes)?)),
             Kind::Upstream => Object::Upstream(Box::new(d(bytes)?)),
             Kind::Certificate => Object::Certificate(Box::new(d(bytes)?)),
@@ -102,11 +112,10 @@ pub struct Undo(Vec<Replaced>);
 fn decoded(changes: &[Change]) -> Result<Vec<Option<Arc<Object>>>, Vec<ObjectError>> {
     let mut decoded = Vec::with_capacity(changes.len());
     let mut errors = Vec::new();
-    let mut routes = RouteReader::default();
     for c in changes {
         let object = match (c.kind, c.bytes.as_deref()) {
             (_, None) => Ok(None),
-            (Kind::Route, Some(bytes)) => routes.read(bytes).map(|_| None),
+            (Kind::Route, Some(bytes)) => Route::decode(bytes).map(|_| None),
             (kind, Some(bytes)) => Object::decode(kind, bytes).map(|o| Some(Arc::new(o))),
         };
         match object {

@@ -23,11 +23,12 @@ macro_rules! known_names {
                 }
             }
 
-            const FLAGS: &'static [u8] = &[PLAIN, $($flags),*];
-
             #[inline]
             const fn flags(self) -> u8 {
-                Self::FLAGS[self as usize]
+                match self {
+                    Known::Other => PLAIN,
+                    $(Known::$variant => $flags,)*
+                }
             }
         }
     };

@@ -18,7 +18,6 @@ mod reject;
 mod request;
 pub mod respond;
 mod response;
-mod sha1;
 mod syntax;
 mod target;
 mod types;

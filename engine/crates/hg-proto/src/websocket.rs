@@ -4,8 +4,8 @@ use crate::known::Known;
 use crate::reject::{Reject, rejects};
 use crate::request::RequestHead;
 use crate::response::ResponseHead;
-use crate::sha1::sha1;
 use crate::types::{Method, Version};
+use sha1::{Digest as _, Sha1};
 
 /// Text of a key: 16 bytes in base64.
 const KEY_BYTES: usize = 24;
@@ -43,9 +43,12 @@ pub fn check_response(head: &ResponseHead<'_, '_>, expected: &Accept) -> Result<
     if valid { Ok(()) } else { Err(rejects::R_UPGRADE) }
 }
 
+/// RFC 6455 §1.3.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
 /// The value a server answers to `key` with: base64 of the SHA-1 of key and the fixed GUID.
 pub fn accept(key: &[u8]) -> Accept {
-    let digest = sha1(&[key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"]);
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     let mut text = [b'='; 28];
     for (group, out) in digest.chunks(3).zip(text.chunks_mut(4)) {
         let three =

@@ -6,6 +6,9 @@
 
 use crate::fields::{Field, Fields};
 use crate::types::{Framing, RespFraming};
+use httpdate::HttpDate;
+use std::io::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Characters that RFC 3986 forbids in path and query but clients send; forwarded encoded.
 const ENCODED: &[u8] = b"{}|^\"<>`[]";
@@ -188,42 +191,15 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
 }
 
 /// An IMF-fixdate (RFC 9110 §5.6.7) of so many seconds since 1970, for instance
-/// `Sun, 06 Nov 1994 08:49:37 GMT`. Cache it per second.
+/// `Sun, 06 Nov 1994 08:49:37 GMT`; at most the last second of the year 9999. Cache it per second.
 pub fn date(unix_s: u64) -> [u8; 29] {
-    const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
-    const MONTHS: [&[u8; 3]; 12] = [
-        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
-        b"Dec",
-    ];
-    let days = unix_s / 86_400;
-    let (year, month, day) = civil(days);
+    // `httpdate` panics on a later one.
+    const LAST: u64 = 253_402_300_799;
+    let time = UNIX_EPOCH + Duration::from_secs(unix_s.min(LAST));
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    let mut put = |at: usize, bytes: &[u8]| {
-        if let Some(place) = text.get_mut(at..at + bytes.len()) {
-            place.copy_from_slice(bytes);
-        }
-    };
-    let two = |n: u64| [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
-    put(0, DAYS.get((days % 7) as usize).map_or(b"Thu", |d| *d));
-    put(5, &two(day));
-    put(8, MONTHS.get((month - 1) as usize).map_or(b"Jan", |m| *m));
-    put(12, &two(year / 100));
-    put(14, &two(year));
-    put(17, &two(unix_s / 3600 % 24));
-    put(20, &two(unix_s / 60 % 60));
-    put(23, &two(unix_s % 60));
+    // Such a date is 29 bytes long (RFC 9110, `IMF-fixdate`), so that it fits.
+    let _ = write!(text.as_mut_slice(), "{}", HttpDate::from(time));
     text
-}
-
-/// Year, month 1..=12 and day 1..=31 of a day since 1970-01-01, counting 400-year eras from March.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let z = days + 719_468;
-    let (era, doe) = (z / 146_097, z % 146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + u64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
 }
 
 #[cfg(test)]

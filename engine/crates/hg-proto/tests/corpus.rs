@@ -1,7 +1,7 @@
 //! Replays `tests/corpus` against the parser: every case must get what its line says, whole and in
 //! two pieces.
 
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 use hg_proto::{
     Admission, BodyReader, Framing, HeaderSlots, Limits, Method, Parse, Reject, RespFraming,

@@ -1,7 +1,7 @@
 //! The fuzz targets' checks on a stable toolchain: every seed of every target, the malformed
 //! message corpus, and mutations of both. `make fuzz` runs the same checks under libFuzzer.
 
-#![allow(clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 #[path = "../../../../fuzz/src/lib.rs"]
 mod checks;

@@ -51,7 +51,7 @@ fn alike(
     Ok(py.detach(|| {
         let groups = document.alike(section, &names, openings, least);
         let own = |group: hg_text::Alike<'_>| Alike {
-            names: group.members.iter().map(|&at| names[at].into()).collect(),
+            names: group.members.iter().filter_map(|&at| Some((*names.get(at)?).into())).collect(),
             markers: group.markers(),
             pattern: group.pattern(openings),
             texts: group.texts.iter().map(|&text| text.into()).collect(),

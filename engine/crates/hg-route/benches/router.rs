@@ -1,6 +1,6 @@
 //! What looking up and changing costs, at the sizes of the table: ten against ten thousand
 //! hosts and prefixes, a thousand regexes with paths that never repeat.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use hg_plan::{Kind, Object, Route};

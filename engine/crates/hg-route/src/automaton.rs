@@ -74,7 +74,7 @@ impl Automaton {
         // anchored searches, and a full cache is cleared, never given up.
         let _complete = match self {
             Self::Dense(dfa) => run_dense(dfa, &input, hit),
-            Self::Lazy(dfa) => run_lazy(dfa, caches.of(dfa), &input, hit),
+            Self::Lazy(dfa) => caches.of(dfa).and_then(|c| run_lazy(dfa, c, &input, hit)),
         };
     }
 
@@ -105,7 +105,7 @@ fn run_dense(
     mut hit: impl FnMut(usize),
 ) -> Option<()> {
     let mut state = dfa.start_state_forward(input).ok()?;
-    for &byte in &input.haystack()[input.get_range()] {
+    for &byte in input.haystack().get(input.get_range())? {
         state = dfa.next_state(state, byte);
         if dfa.is_dead_state(state) {
             return Some(());
@@ -125,7 +125,7 @@ fn run_lazy(
     mut hit: impl FnMut(usize),
 ) -> Option<()> {
     let mut state = dfa.start_state_forward(cache, input).ok()?;
-    for &byte in &input.haystack()[input.get_range()] {
+    for &byte in input.haystack().get(input.get_range())? {
         state = dfa.next_state(cache, state, byte).ok()?;
         if state.is_dead() {
             return Some(());
@@ -153,19 +153,18 @@ struct Slot {
 }
 
 impl Caches {
-    /// The cache of an automaton, made if it is not there.
-    fn of(&mut self, dfa: &Arc<lazy::DFA>) -> &mut lazy::Cache {
+    /// The cache of an automaton, made if it is not there: never `None`.
+    fn of(&mut self, dfa: &Arc<lazy::DFA>) -> Option<&mut lazy::Cache> {
         let at = self.slots.iter().position(|s| std::ptr::eq(s.of.as_ptr(), Arc::as_ptr(dfa)));
-        match at {
-            Some(0) => {}
-            Some(at) => self.slots[..=at].rotate_right(1),
+        let slot = match at {
+            Some(at) => self.slots.remove(at),
             None => {
                 self.make_room();
-                let slot = Slot { of: Arc::downgrade(dfa), cache: dfa.create_cache() };
-                self.slots.insert(0, slot);
+                Slot { of: Arc::downgrade(dfa), cache: dfa.create_cache() }
             }
-        }
-        &mut self.slots[0].cache
+        };
+        self.slots.insert(0, slot);
+        self.slots.first_mut().map(|slot| &mut slot.cache)
     }
 
     /// Drops what belongs to automata that are gone, then the least recently used.

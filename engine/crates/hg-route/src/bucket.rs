@@ -69,6 +69,7 @@ impl Rule {
     }
 
     /// The match itself.
+    #[expect(clippy::indexing_slicing, reason = "`of` makes a rule of a match that is there")]
     pub(crate) fn one(&self) -> &CompiledMatch {
         &self.route.matches()[usize::from(self.place)]
     }
@@ -179,7 +180,7 @@ impl Bucket {
         }
         visit_all(index.any(), 0);
         index.find_groups(path, groups);
-        for group in groups.iter().map(|&g| index.group(g)) {
+        for group in groups.iter().filter_map(|&g| index.group(g)) {
             group.matching(path, &mut tools.caches, patterns);
             patterns.iter().for_each(|&p| visit_all(index.of_pattern(group, p), 0));
         }
@@ -209,7 +210,7 @@ impl Many {
         }
         self.attempt(index.any(), 0, q, tools, &mut best);
         index.find_groups(q.path, groups);
-        for group in groups.iter().map(|&g| index.group(g)) {
+        for group in groups.iter().filter_map(|&g| index.group(g)) {
             if group.first() < best.rule {
                 group.matching(q.path, &mut tools.caches, patterns);
                 for &pattern in patterns.iter() {
@@ -230,7 +231,7 @@ impl Many {
         best: &mut Best,
     ) {
         for at in rules.iter().map(|&r| r as usize).take_while(|&r| r < best.rule) {
-            let rule = &self.rules[at];
+            let Some(rule) = self.rules.get(at) else { return };
             if self.is_attached(rule, q) && rule.conditions_hold(q, tools) {
                 *best = Best { rule: at, prefix_len };
                 return;

@@ -124,10 +124,9 @@ pub(crate) fn read_parameter(query: Option<&str>, name: &str, value: &mut Vec<u8
         if pair.is_empty() {
             continue;
         }
-        let (key, text) = match memchr::memchr(b'=', pair) {
-            Some(at) => (&pair[..at], &pair[at + 1..]),
-            None => (pair, &pair[..0]),
-        };
+        let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        let (key, text) = pair.split_at(at);
+        let text = text.strip_prefix(b"=").unwrap_or_default();
         if decoded(key).eq(name.bytes()) {
             value.extend(decoded(text));
             return true;
@@ -145,7 +144,7 @@ fn decoded(text: &[u8]) -> impl Iterator<Item = u8> {
         match byte {
             b'+' => Some(b' '),
             b'%' => Some(decode_escape(after).map_or(byte, |value| {
-                rest = &after[2..];
+                rest = after.get(2..).unwrap_or_default();
                 value
             })),
             _ => Some(byte),

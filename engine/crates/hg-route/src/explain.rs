@@ -101,7 +101,11 @@ fn examine<'r>(
     candidates: &mut Vec<Candidate<'r>>,
 ) {
     let mut taken = vec![None; bucket.rules().len()];
-    bucket.by_path(q.path, scratch, |rule, len| taken[rule] = Some(len));
+    bucket.by_path(q.path, scratch, |rule, len| {
+        if let Some(place) = taken.get_mut(rule) {
+            *place = Some(len);
+        }
+    });
     for (rule, taken) in bucket.rules().iter().zip(taken) {
         let mut failed: Vec<Condition> = failure.iter().cloned().collect();
         if !rule.route.listeners.contains(q.listener) {

@@ -96,13 +96,13 @@ impl Hosts {
         if host.text.is_any() {
             return self.any.as_ref();
         }
-        let shard = &self.shards[shard_of(host.hash())];
+        let shard = self.shards.get(shard_of(host.hash()))?;
         shard.find(host.hash(), |b| b.name == *host.text)
     }
 
     fn get_key(&self, key: &str) -> Option<&Bucket> {
         let (key, hash) = (key.as_bytes(), hash(key.as_bytes()));
-        self.shards[shard_of(hash)].find(hash, |b| self::key(&b.name) == key)
+        self.shards.get(shard_of(hash))?.find(hash, |b| self::key(&b.name) == key)
     }
 
     /// Puts a host's routes in place of those it had.
@@ -111,7 +111,7 @@ impl Hosts {
             self.any = Some(bucket);
             return;
         }
-        let shard = Arc::make_mut(&mut self.shards[shard_of(host.hash())]);
+        let Some(shard) = self.shard_mut(host) else { return };
         match shard.find_mut(host.hash(), |b| b.name == *host.text) {
             Some(place) => *place = bucket,
             None => {
@@ -127,11 +127,16 @@ impl Hosts {
             self.any = None;
             return;
         }
-        let shard = Arc::make_mut(&mut self.shards[shard_of(host.hash())]);
+        let Some(shard) = self.shard_mut(host) else { return };
         if let Ok(entry) = shard.find_entry(host.hash(), |b| b.name == *host.text) {
             entry.remove();
             self.count_wildcard(host.text.as_bytes(), false);
         }
+    }
+
+    /// There is one for every hash ([`shard_of`]).
+    fn shard_mut(&mut self, host: &HostKey<'_>) -> Option<&mut Shard> {
+        self.shards.get_mut(shard_of(host.hash())).map(Arc::make_mut)
     }
 
     /// Every host, in no order.
@@ -144,7 +149,7 @@ impl Hosts {
             return;
         };
         let depth = memchr::memchr_iter(b'.', suffix).count().min(DEEPEST);
-        let count = &mut self.wildcards[depth];
+        let Some(count) = self.wildcards.get_mut(depth) else { return };
         *count = if is_new { *count + 1 } else { count.saturating_sub(1) };
         let bit = 1 << depth;
         self.wildcard_depths = (self.wildcard_depths & !bit) | if *count > 0 { bit } else { 0 };

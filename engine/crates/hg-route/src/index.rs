@@ -93,7 +93,8 @@ impl Index {
 
     /// The matches of a list.
     pub(crate) fn list(&self, list: List) -> &[u32] {
-        &self.rules[list.start as usize..(list.start + list.len) as usize]
+        let range = list.start as usize..(list.start + list.len) as usize;
+        self.rules.get(range).unwrap_or_default()
     }
 
     /// Puts every group of regexes whose literal prefix begins the path in `groups`.
@@ -103,13 +104,13 @@ impl Index {
     }
 
     /// A group that [`Index::find_groups`] named.
-    pub(crate) fn group(&self, group: u32) -> &Group {
-        &self.groups[group as usize]
+    pub(crate) fn group(&self, group: u32) -> Option<&Group> {
+        self.groups.get(group as usize)
     }
 
     /// Matches with a pattern that [`Group::matching`] named.
     pub(crate) fn of_pattern(&self, group: &Group, pattern: u32) -> &[u32] {
-        self.list(group.lists[pattern as usize])
+        group.lists.get(pattern as usize).map_or(&[], |&list| self.list(list))
     }
 }
 

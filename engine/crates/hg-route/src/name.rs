@@ -32,7 +32,7 @@ impl Name {
     /// Its bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Short(len, bytes) => &bytes[..usize::from(*len)],
+            Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
             Self::Long(text) => text.as_bytes(),
         }
     }

@@ -52,7 +52,7 @@ impl fmt::Display for PathError {
 impl std::error::Error for PathError {}
 
 /// What a byte of a path means to the scan.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Class {
     /// Stands for itself (RFC 3986 `pchar` without `%`).
     Plain,
@@ -88,6 +88,12 @@ const CLASSES: [Class; 256] = {
     table
 };
 
+/// Compiles to one load: a byte is never beyond the table.
+#[inline]
+fn class(byte: u8) -> Class {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Forbidden)
+}
+
 /// Returns the normalised form of a path without its query: dot segments and duplicate slashes
 /// removed, unreserved characters decoded, hexadecimal digits in upper case, characters that
 /// clients send though RFC 3986 forbids them (`{ } | ^ " < > [ ]` and the backtick) encoded. An
@@ -115,20 +121,22 @@ fn is_normal(path: &str) -> bool {
     if bytes.first() != Some(&b'/') {
         return false;
     }
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match CLASSES[usize::from(byte)] {
-            Class::Plain => at += 1,
-            Class::Slash if begins_odd_segment(&bytes[at + 1..]) => return false,
-            Class::Slash => at += 1,
-            Class::Percent => match decode_escape(&bytes[at + 1..]) {
-                Some(b'/' | b'\\' | 0) | None => return false,
-                Some(value) if is_unreserved(value) => return false,
-                Some(_) if bytes[at + 1..at + 3].iter().any(u8::is_ascii_lowercase) => {
-                    return false;
+    let mut rest = bytes;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match class(*byte) {
+            Class::Plain => {}
+            Class::Slash if begins_odd_segment(after) => return false,
+            Class::Slash => {}
+            Class::Percent => {
+                let Some((digits, after)) = after.split_first_chunk::<2>() else { return false };
+                match decode_escape(digits) {
+                    Some(b'/' | b'\\' | 0) | None => return false,
+                    Some(value) if is_unreserved(value) => return false,
+                    Some(_) if digits.iter().any(u8::is_ascii_lowercase) => return false,
+                    Some(_) => rest = after,
                 }
-                Some(_) => at += 3,
-            },
+            }
             _ => return false,
         }
     }
@@ -148,15 +156,18 @@ fn rebuild(rest: &str, buf: &mut String) -> Result<(), PathError> {
         let is_last = segments.peek().is_none();
         let start = buf.len();
         buf.push('/');
-        if push_segment(segment, buf)? && has_dot_piece(&buf.as_bytes()[start + 1..]) {
+        let has_slash = push_segment(segment, buf)?;
+        let pushed = buf.as_bytes().get(start + 1..).unwrap_or_default();
+        if has_slash && has_dot_piece(pushed) {
             return Err(PathError::EncodedDotSegment);
         }
         // The last segment leaves its slash: `/a/..` is `/`, `/a/b/..` is `/a/`.
-        match &buf.as_bytes()[start + 1..] {
+        match pushed {
             b"" if !is_last => buf.truncate(start),
             b"." => buf.truncate(start + usize::from(is_last)),
             b".." => {
-                let parent = buf[..start].rfind('/').ok_or(PathError::AboveRoot)?;
+                buf.truncate(start);
+                let parent = buf.rfind('/').ok_or(PathError::AboveRoot)?;
                 buf.truncate(parent + usize::from(is_last));
             }
             _ => {}
@@ -167,18 +178,18 @@ fn rebuild(rest: &str, buf: &mut String) -> Result<(), PathError> {
 
 /// Appends one segment in normal form; `true` if it holds a `%2F`.
 fn push_segment(segment: &str, buf: &mut String) -> Result<bool, PathError> {
-    let bytes = segment.as_bytes();
+    let mut rest = segment.as_bytes();
     let mut has_slash = false;
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        at += 1;
-        match CLASSES[usize::from(byte)] {
+    while let [byte, after @ ..] = rest {
+        let byte = *byte;
+        rest = after;
+        match class(byte) {
             Class::Plain | Class::Slash => buf.push(char::from(byte)),
             Class::Encode => push_escape(byte, buf),
             Class::Backslash => return Err(PathError::Backslash),
             Class::Forbidden => return Err(PathError::Forbidden(byte)),
             Class::Percent => {
-                match decode_escape(&bytes[at..]).ok_or(PathError::BadEscape)? {
+                match decode_escape(after).ok_or(PathError::BadEscape)? {
                     0 => return Err(PathError::EncodedNul),
                     b'\\' => return Err(PathError::Backslash),
                     value if is_unreserved(value) => buf.push(char::from(value)),
@@ -187,7 +198,7 @@ fn push_segment(segment: &str, buf: &mut String) -> Result<bool, PathError> {
                         push_escape(value, buf);
                     }
                 }
-                at += 2;
+                rest = after.get(2..).unwrap_or_default();
             }
         }
     }
@@ -198,12 +209,12 @@ fn push_segment(segment: &str, buf: &mut String) -> Result<bool, PathError> {
 fn has_dot_piece(mut segment: &[u8]) -> bool {
     loop {
         let cut = segment.windows(3).position(|w| w == b"%2F");
-        let piece = &segment[..cut.unwrap_or(segment.len())];
+        let (piece, after) = segment.split_at(cut.unwrap_or(segment.len()));
         if piece == b"." || piece == b".." {
             return true;
         }
-        match cut {
-            Some(at) => segment = &segment[at + 3..],
+        match after.get(3..) {
+            Some(after) => segment = after,
             None => return false,
         }
     }
@@ -230,10 +241,8 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 fn push_escape(byte: u8, buf: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    buf.push('%');
-    buf.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    buf.push(char::from(DIGITS[usize::from(byte & 15)]));
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'A' + value - 10 });
+    buf.extend(['%', digit(byte >> 4), digit(byte & 15)]);
 }
 
 /// Returns a query fit to be forwarded: characters that clients send though RFC 3986 forbids them
@@ -245,7 +254,7 @@ fn push_escape(byte: u8, buf: &mut String) {
 pub fn encode_query<'a>(query: &'a str, buf: &'a mut String) -> Result<&'a str, PathError> {
     let mut is_plain = true;
     for &byte in query.as_bytes() {
-        match CLASSES[usize::from(byte)] {
+        match class(byte) {
             Class::Encode | Class::Backslash => is_plain = false,
             Class::Forbidden if byte != b'?' => return Err(PathError::Forbidden(byte)),
             _ => {}
@@ -256,7 +265,7 @@ pub fn encode_query<'a>(query: &'a str, buf: &'a mut String) -> Result<&'a str, 
     }
     buf.clear();
     for &byte in query.as_bytes() {
-        match CLASSES[usize::from(byte)] {
+        match class(byte) {
             Class::Encode | Class::Backslash => push_escape(byte, buf),
             _ => buf.push(char::from(byte)),
         }

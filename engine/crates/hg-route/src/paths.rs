@@ -73,8 +73,9 @@ impl Paths {
 
     /// What is known of a path.
     pub(crate) fn get(&self, path: &str) -> Option<&Spot> {
-        let is_it = |at: &u32| path_of(&self.spots[*at as usize], &self.text) == path;
-        self.table.find(hash(path), is_it).map(|&at| &self.spots[at as usize])
+        let spot = |at: &u32| self.spots.get(*at as usize);
+        let is_it = |at: &u32| spot(at).is_some_and(|s| path_of(s, &self.text) == path);
+        self.table.find(hash(path), is_it).and_then(spot)
     }
 
     /// Every prefix of a path that is known, the longest first, with its length in bytes.
@@ -131,7 +132,10 @@ mod tests {
 
     fn prefixes(paths: &Paths, path: &str) -> Vec<String> {
         let mut ends = Vec::new();
-        paths.prefixes(path, &mut ends).map(|(len, _)| path[..len].to_owned()).collect()
+        paths
+            .prefixes(path, &mut ends)
+            .map(|(len, _)| path.get(..len).unwrap_or_default().to_owned())
+            .collect()
     }
 
     fn known(keys: &[&str]) -> Paths {

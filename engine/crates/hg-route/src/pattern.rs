@@ -82,12 +82,13 @@ fn split(pattern: &Hir, is_first: bool) -> (Vec<u8>, Hir) {
 
 fn split_sequence(parts: &[Hir], is_first: bool) -> (Vec<u8>, Hir) {
     let mut literal = Vec::new();
-    for (at, part) in parts.iter().enumerate() {
+    let mut parts = parts.iter();
+    while let Some(part) = parts.next() {
         let (more, rest) = split(part, is_first && literal.is_empty());
         literal.extend(more);
         if !matches!(rest.kind(), HirKind::Empty) {
-            let after = parts[at + 1..].iter().cloned();
-            return (literal, Hir::concat(std::iter::once(rest).chain(after).collect()));
+            let all = std::iter::once(rest).chain(parts.cloned());
+            return (literal, Hir::concat(all.collect()));
         }
     }
     (literal, Hir::empty())
@@ -101,7 +102,8 @@ fn split_choices(choices: &[Hir], is_first: bool) -> (Vec<u8>, Hir) {
         common.truncate(same);
     }
     let rest = |(literal, rest): (Vec<u8>, Hir)| {
-        Hir::concat(vec![Hir::literal(literal[common.len()..].to_vec()), rest])
+        let own = literal.get(common.len()..).unwrap_or_default();
+        Hir::concat(vec![Hir::literal(own.to_vec()), rest])
     };
     let rests = split.drain(..).map(rest).collect();
     (common, Hir::alternation(rests))

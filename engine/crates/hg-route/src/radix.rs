@@ -24,10 +24,10 @@ struct Node {
 }
 
 /// A node whose children are still to be made: the keys below it.
-struct Pending {
+struct Pending<'k> {
     node: usize,
-    from: usize,
-    to: usize,
+    keys: &'k [(&'k [u8], u32)],
+    /// Bytes that they have in common, in the labels already.
     depth: usize,
 }
 
@@ -39,38 +39,47 @@ impl Radix {
         let mut firsts = vec![0];
         let mut text = Vec::new();
         let mut queue = std::collections::VecDeque::new();
-        queue.push_back(Pending { node: 0, from: 0, to: keys.len(), depth: 0 });
-        while let Some(Pending { node, mut from, to, depth }) = queue.pop_front() {
-            if let Some((_, value)) = keys[from..to].first().filter(|(k, _)| k.len() == depth) {
-                nodes[node].value = *value;
-                from += 1;
+        queue.push_back(Pending { node: 0, keys, depth: 0 });
+        while let Some(Pending { node, mut keys, depth }) = queue.pop_front() {
+            let children = nodes.len() as u32;
+            let mut value = NONE;
+            if let Some((key, own)) = keys.first()
+                && key.len() == depth
+            {
+                (value, keys) = (*own, keys.get(1..).unwrap_or_default());
             }
-            nodes[node].children = nodes.len() as u32;
-            for run in keys[from..to].chunk_by(|a, b| a.0[depth] == b.0[depth]) {
+            for run in keys.chunk_by(|a, b| a.0.get(depth) == b.0.get(depth)) {
                 let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else {
                     continue;
                 };
                 let end = common_len(first, last);
-                queue.push_back(Pending {
-                    node: nodes.len(),
-                    from,
-                    to: from + run.len(),
-                    depth: end,
-                });
-                from += run.len();
+                queue.push_back(Pending { node: nodes.len(), keys: run, depth: end });
+                let label = first.get(depth..end).unwrap_or_default();
                 nodes.push(Node {
                     label: text.len() as u32,
-                    label_len: (end - depth) as u32,
+                    label_len: label.len() as u32,
                     children: 0,
                     child_count: 0,
                     value: NONE,
                 });
-                firsts.push(first[depth]);
-                text.extend_from_slice(&first[depth..end]);
+                firsts.extend(label.first());
+                text.extend_from_slice(label);
             }
-            nodes[node].child_count = nodes.len() as u32 - nodes[node].children;
+            let child_count = nodes.len() as u32 - children;
+            if let Some(node) = nodes.get_mut(node) {
+                *node = Node { children, child_count, value, ..*node };
+            }
         }
         Self { nodes: nodes.into(), firsts: firsts.into(), text: text.into() }
+    }
+
+    /// The child whose label begins with the byte, and the label.
+    fn child(&self, node: &Node, byte: u8) -> Option<(&Node, &[u8])> {
+        let children = node.children as usize..(node.children + node.child_count) as usize;
+        let at = children.start + find_byte(self.firsts.get(children)?, byte)?;
+        let child = self.nodes.get(at)?;
+        let label = child.label as usize..(child.label + child.label_len) as usize;
+        Some((child, self.text.get(label)?))
     }
 
     /// Calls `visit` with the length and the value of every key that is a prefix of the text,
@@ -85,16 +94,9 @@ impl Radix {
                 visit(text.len() - rest.len(), node.value);
             }
             let Some(&byte) = rest.first() else { return };
-            let children = node.children as usize..(node.children + node.child_count) as usize;
-            let Some(child) = find_byte(&self.firsts[children.clone()], byte) else {
-                return;
-            };
-            node = &self.nodes[children.start + child];
-            let label = &self.text[node.label as usize..(node.label + node.label_len) as usize];
-            match rest.strip_prefix(label) {
-                Some(after) => rest = after,
-                None => return,
-            }
+            let Some((child, label)) = self.child(node, byte) else { return };
+            let Some(after) = rest.strip_prefix(label) else { return };
+            (node, rest) = (child, after);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What the router refuses, how it explains, what it calls shadowed, what changes cost.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::string_slice)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! The router finds the same route as a plain implementation of the precedence rules, however it
 //! was built.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 #[path = "common/random.rs"]

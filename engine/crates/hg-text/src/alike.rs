@@ -6,6 +6,7 @@
 
 use crate::{Document, Value};
 use foldhash::{HashMap, HashMapExt as _};
+use std::collections::BTreeMap;
 
 /// What a text is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ fn is_label(label: &str) -> bool {
 pub struct Openings {
     here: Option<Plain>,
     /// Below a map, by key.
-    keys: Vec<(String, Openings)>,
+    keys: BTreeMap<String, Openings>,
     /// Below every other key of a map, and every item of a list.
     each: Option<Box<Openings>>,
     /// Below the one item of a list that has no other.
@@ -91,16 +92,11 @@ impl Openings {
     }
 
     fn below(&mut self, key: &str) -> &mut Openings {
-        let at = self.keys.iter().position(|(k, _)| k == key).unwrap_or_else(|| {
-            self.keys.push((key.to_owned(), Openings::default()));
-            self.keys.len() - 1
-        });
-        &mut self.keys[at].1
+        self.keys.entry(key.to_owned()).or_default()
     }
 
     fn key(&self, key: &str) -> Option<&Openings> {
-        let named = self.keys.iter().find(|(k, _)| k == key).map(|(_, below)| below);
-        named.or(self.each.as_deref())
+        self.keys.get(key).or(self.each.as_deref())
     }
 
     fn item(&self, count: usize) -> Option<&Openings> {

@@ -123,4 +123,5 @@ fn explain(fault: Fault, text: &str, format: Format) -> TextError {
 }
 
 #[cfg(test)]
+#[allow(clippy::string_slice, reason = "tests")]
 mod tests;

@@ -212,17 +212,12 @@ impl<M: Mark> Map<M> {
 pub trait Mark: Clone {
     /// The mark of a value and of the key it stands under (the value itself in a list).
     fn new(key: Range<usize>, value: Range<usize>) -> Self;
-    /// The mark of any value, where no place is remembered.
-    fn nowhere() -> Option<Self>;
     /// Where the key begins, where that is remembered.
     fn key_start(&self) -> Option<usize>;
 }
 
 impl Mark for () {
     fn new(_: Range<usize>, _: Range<usize>) -> Self {}
-    fn nowhere() -> Option<Self> {
-        Some(())
-    }
     fn key_start(&self) -> Option<usize> {
         None
     }
@@ -242,9 +237,6 @@ impl Mark for Place {
             key: (key.start as u32, key.end as u32),
             value: (value.start as u32, value.end as u32),
         }
-    }
-    fn nowhere() -> Option<Self> {
-        None
     }
     fn key_start(&self) -> Option<usize> {
         Some(self.key.0 as usize)

@@ -1,6 +1,7 @@
 //! Building contexts: what is refused and how it is said, what is reused.
 #![allow(
     clippy::unwrap_used,
+    clippy::string_slice,
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,

@@ -1,6 +1,7 @@
 //! The same sessions against OpenSSL, over loopback: every version and cipher it shares with us.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,

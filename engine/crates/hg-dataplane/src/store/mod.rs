@@ -281,7 +281,10 @@ impl PlanStore {
         }
         let mut head = [0; record::HEAD_BYTES];
         let got = file.read_at(&mut head, place.end)?;
-        if matches!(record::read_head(&head[..got]), record::Head::Committed { .. }) {
+        if matches!(
+            record::read_head(head.get(..got).unwrap_or_default()),
+            record::Head::Committed { .. }
+        ) {
             return Ok(None);
         }
         file.set_len(place.end).map_err(|error| write_error(&path, &error))?;

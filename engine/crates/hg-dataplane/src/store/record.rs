@@ -40,18 +40,19 @@ pub fn read_head(bytes: &[u8]) -> Head {
     let Some(head) = bytes.first_chunk::<HEAD_BYTES>() else {
         return Head::Tail;
     };
-    let (fields, head_sum) = head[1..].split_at(12);
+    let [state, fields @ ..] = head;
+    let (fields, head_sum) = fields.split_at(12);
     if head.iter().all(|byte| *byte == 0) {
         return Head::Tail;
     }
-    if Digest::of(fields).0[..4] != *head_sum {
+    if !Digest::of(fields).0.starts_with(head_sum) {
         return Head::Damaged;
     }
     let (len, sum) = fields.split_at(4);
     let len = len.iter().rev().fold(0_usize, |len, byte| len << 8 | usize::from(*byte));
     let mut checksum = [0; 8];
     checksum.copy_from_slice(sum);
-    match head[0] {
+    match *state {
         0 => Head::Tail,
         COMMITTED if len <= PAYLOAD_LIMIT => Head::Committed { len, sum: checksum },
         _ => Head::Damaged,
@@ -60,9 +61,8 @@ pub fn read_head(bytes: &[u8]) -> Head {
 
 /// The checksum of a payload.
 pub fn checksum(payload: &[u8]) -> [u8; 8] {
-    let mut sum = [0; 8];
-    sum.copy_from_slice(&Digest::of(payload).0[..8]);
-    sum
+    let Digest([a, b, c, d, e, f, g, h, ..]) = Digest::of(payload);
+    [a, b, c, d, e, f, g, h]
 }
 
 /// One record, ready to be written; `root` is the plan's digest with the changes applied, all zero
@@ -76,6 +76,7 @@ pub fn encode(state: u8, root: &Digest, changes: &[Change]) -> Result<Vec<u8>, S
         return Err(format!("{payload} bytes of changes; at most {PAYLOAD_LIMIT}"));
     }
     let mut out = Vec::with_capacity(HEAD_BYTES + payload);
+    // The head's place: its sum is of what follows.
     out.resize(HEAD_BYTES, 0);
     out.extend_from_slice(&root.0);
     put_len(&mut out, changes.len());
@@ -88,13 +89,21 @@ pub fn encode(state: u8, root: &Digest, changes: &[Change]) -> Result<Vec<u8>, S
         put_len(&mut out, bytes.len());
         out.extend_from_slice(bytes);
     }
-    let mut fields = Vec::with_capacity(12);
-    put_len(&mut fields, payload);
-    fields.extend_from_slice(&checksum(&out[HEAD_BYTES..]));
-    out[0] = state;
-    out[1..13].copy_from_slice(&fields);
-    out[13..HEAD_BYTES].copy_from_slice(&Digest::of(&fields).0[..4]);
+    if let Some((head, payload)) = out.split_first_chunk_mut::<HEAD_BYTES>() {
+        *head = encode_head(state, payload);
+    }
     Ok(out)
+}
+
+fn encode_head(state: u8, payload: &[u8]) -> [u8; HEAD_BYTES] {
+    let mut fields = Vec::with_capacity(12);
+    put_len(&mut fields, payload.len());
+    fields.extend_from_slice(&checksum(payload));
+    let sum = Digest::of(&fields);
+    let mut head = [state; HEAD_BYTES];
+    let bytes = fields.iter().chain(&sum.0);
+    head.iter_mut().skip(1).zip(bytes).for_each(|(place, byte)| *place = *byte);
+    head
 }
 
 /// Bytes a change takes in a payload.

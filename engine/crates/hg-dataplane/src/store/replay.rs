@@ -46,7 +46,7 @@ pub fn replay(mut file: impl Read, len: u64) -> Result<Replay, ReplayError> {
     loop {
         let mut head = [0; HEAD_BYTES];
         let got = read_up_to(&mut file, &mut head)?;
-        let (payload_len, sum) = match record::read_head(&head[..got]) {
+        let (payload_len, sum) = match record::read_head(head.get(..got).unwrap_or_default()) {
             Head::Tail => break,
             Head::Damaged => return damaged(at, "a record's head does not fit"),
             Head::Committed { len, sum } => (len, sum),

@@ -5,7 +5,7 @@ use super::upstreams::{Addresses, InUse, Surroundings};
 use super::{ListenerEntry, Snapshot, UpstreamEntry, listeners, routes, upstreams};
 use foldhash::{HashMap, HashMapExt as _};
 use hg_net::Address;
-use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route, RouteReader};
+use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route};
 use hg_route::{ListenerId, RouteChange, RouteId, Staging};
 use hg_tls::{Blobs, Ticketer};
 use std::borrow::Cow;
@@ -332,16 +332,15 @@ impl<'w> Work<'_, 'w> {
 
     /// Compiles every route that changed, or whose hosts or middlewares did.
     fn routes(&mut self, next: &mut Snapshot) -> Staged {
-        let mut reader = RouteReader::default();
-        let mut touched = self.touched_routes(&mut reader);
+        let mut touched = self.touched_routes();
         touched.sort_by_key(|(name, _)| *name);
         let mut staged = Staged::default();
         let mut routes = touched.into_iter().peekable();
         while let Some((name, bytes)) = routes.next() {
             // Given twice, the last counts.
             if routes.peek().is_none_or(|(next, _)| *next != name) {
-                match bytes.map(|bytes| reader.read(bytes)).transpose() {
-                    Ok(route) => self.stage_route(name, route, next, &mut staged),
+                match bytes.map(Route::decode).transpose() {
+                    Ok(route) => self.stage_route(name, route.as_ref(), next, &mut staged),
                     Err(message) => self.errors.push(ObjectError {
                         kind: Kind::Route,
                         name: name.clone(),
@@ -359,7 +358,7 @@ impl<'w> Work<'_, 'w> {
     }
 
     /// The routes to compile, with their bytes where they are not gone.
-    fn touched_routes(&self, reader: &mut RouteReader) -> Vec<(&'w Arc<str>, Option<&'w [u8]>)> {
+    fn touched_routes(&self) -> Vec<(&'w Arc<str>, Option<&'w [u8]>)> {
         let changed = self.changed.iter().filter(|c| c.kind == Kind::Route);
         let mut found: Vec<_> = changed.map(|c| (&c.name, c.bytes.as_deref())).collect();
         let named = |kind| touched(self.changed, kind).map(|name| &**name);
@@ -377,7 +376,7 @@ impl<'w> Work<'_, 'w> {
         let others = self.plan.encoded_routes().filter(|(name, _)| !known.contains(&***name));
         let others = others.filter(|(_, bytes)| {
             // What cannot be read is staged, too, and refused there.
-            reader.read(bytes).map_or(true, |route| touched.concerns(route, self.plan))
+            Route::decode(bytes).map_or(true, |route| touched.concerns(&route, self.plan))
         });
         found.extend(others.map(|(name, bytes)| (name, Some(bytes))));
         found

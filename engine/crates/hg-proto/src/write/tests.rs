@@ -49,6 +49,7 @@ fn dates_are_those_of_the_calendar() {
         (951_827_696, "Tue, 29 Feb 2000 12:34:56 GMT"),
         (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
         (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+        (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
     ] {
         assert_eq!(String::from_utf8_lossy(&date(s)), text);
     }

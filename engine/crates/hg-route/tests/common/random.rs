@@ -1,5 +1,5 @@
 //! Random routes and requests, from pools small enough that they meet.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::indexing_slicing)]
 
 use super::common::{Attached, Request, attached, route};
 use hg_plan::{Match, PathMatch, ValueMatch};

@@ -4,9 +4,9 @@ mod alike;
 mod document;
 mod edit;
 mod json;
+mod places;
 mod properties;
 mod render;
-mod template;
 mod toml;
 mod yaml;
 

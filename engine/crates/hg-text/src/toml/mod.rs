@@ -5,13 +5,11 @@
 
 mod build;
 mod record;
-mod template;
 
 use crate::fault::Fault;
 use crate::value::{Map, Mark, Origin, Value};
 use build::Build;
 use record::Event;
-use template::Templates;
 use toml_parser::lexer::{Token, TokenKind};
 use toml_parser::{ErrorSink, Expected, ParseError, Source};
 
@@ -50,65 +48,14 @@ pub(crate) fn read_with_headers<M: Mark>(
     text: &str,
     headers: &mut Vec<Header>,
 ) -> Result<Value<M>, Fault> {
-    if M::nowhere().is_some() {
-        let before = headers.len();
-        if let Some(root) = read_by_templates(text, headers) {
-            return Ok(Value::Map(root));
-        }
-        headers.truncate(before);
-    }
     let source = Source::new(text);
     let mut root = Map::new(Origin::Header);
     let (mut tokens, mut events) = (Vec::new(), Vec::new());
     let mut pieces = Pieces::new(source, &mut tokens);
-    while let Some(tokens) = pieces.next_piece(PIECE_TOKENS) {
+    while let Some(tokens) = pieces.next_piece() {
         read_piece(source, tokens, &mut events, headers, &mut root)?;
     }
     Ok(Value::Map(root))
-}
-
-/// Reads a whole text and takes tables that are alike by comparison. Returns None if the text has a
-/// mistake; the caller then reads it without templates to report the mistake.
-///
-/// The result is equal to a full parse: at the end of a piece or a table the next header begins a
-/// line and no value is open, so what was read before cannot change how the rest is read.
-fn read_by_templates<M: Mark>(text: &str, headers: &mut Vec<Header>) -> Option<Map<M>> {
-    let mut root = Map::new(Origin::Header);
-    read_all(text, &mut Templates::new(), &mut root, headers)?;
-    Some(root)
-}
-
-fn read_all<'t, M: Mark>(
-    text: &'t str,
-    templates: &mut Templates<'t, M>,
-    root: &mut Map<M>,
-    headers: &mut Vec<Header>,
-) -> Option<()> {
-    let (mut tokens, mut events) = (Vec::new(), Vec::new());
-    let mut at = 0;
-    while at < text.len() {
-        if let Some(end) = templates.fill(text, at, root, headers) {
-            at = end;
-            continue;
-        }
-        let rest = text.get(at..)?;
-        let source = Source::new(rest);
-        let mut pieces = Pieces::new(source, &mut tokens);
-        let learns = templates.may_learn();
-        let tokens = pieces.next_piece(if learns { 1 } else { PIECE_TOKENS })?;
-        let first = headers.len();
-        read_piece(source, tokens, &mut events, headers, root).ok()?;
-        let end = pieces.end();
-        let fresh = headers.get_mut(first..)?;
-        if learns && fresh.len() == 1 && at + end < text.len() {
-            templates.learn(rest.get(..end)?, &events);
-        } else {
-            templates.passed();
-        }
-        fresh.iter_mut().for_each(|header| *header = header.moved(at as isize));
-        at += end;
-    }
-    Some(())
 }
 
 /// Adds the tables of some tokens to the root; `events` is room that is used again.
@@ -126,7 +73,6 @@ fn read_piece<M: Mark>(
 
 /// Cuts a text's tokens at headers.
 struct Pieces<'t, 'r> {
-    source: Source<'t>,
     lexer: toml_parser::lexer::Lexer<'t>,
     /// Room that is used again.
     tokens: &'r mut Vec<Token>,
@@ -136,17 +82,12 @@ struct Pieces<'t, 'r> {
 
 impl<'t, 'r> Pieces<'t, 'r> {
     fn new(source: Source<'t>, tokens: &'r mut Vec<Token>) -> Self {
-        Pieces { source, lexer: source.lex(), tokens, ahead: None }
+        Pieces { lexer: source.lex(), tokens, ahead: None }
     }
 
-    /// Where the piece given last ends, in bytes.
-    fn end(&self) -> usize {
-        self.ahead.as_ref().map_or(self.source.input().len(), |token| token.span().start())
-    }
-
-    /// The next piece, up to the first header after so many tokens; none at the end. Within
+    /// The next piece, up to the first header after [`PIECE_TOKENS`]; none at the end. Within
     /// brackets no piece ends, so an array's lines that begin with `[` are not taken for headers.
-    fn next_piece(&mut self, most: usize) -> Option<&[Token]> {
+    fn next_piece(&mut self) -> Option<&[Token]> {
         self.tokens.clear();
         self.tokens.extend(self.ahead.take());
         let mut open = self.tokens.len() as i64;
@@ -154,7 +95,7 @@ impl<'t, 'r> Pieces<'t, 'r> {
         for token in self.lexer.by_ref() {
             let kind = token.kind();
             let header = kind == TokenKind::LeftSquareBracket && line_begins && open <= 0;
-            if header && self.tokens.len() >= most {
+            if header && self.tokens.len() >= PIECE_TOKENS {
                 self.ahead = Some(token);
                 break;
             }
