@@ -69,7 +69,7 @@ def test_a_mistake_has_its_place_and_plain_words() -> None:
         parse_text("conf.d/a.toml", b"a = 1\nb = 2\na = 3\n", "toml")
     error = caught.value
     assert (error.name, error.line, error.column) == ("conf.d/a.toml", 3, 1)
-    assert error.message == "`a` is given twice; the first is at line 1, column 1"
+    assert error.message == "`a` is given twice, first at line 1, column 1; remove one of the two"
     assert str(error) == f"conf.d/a.toml:3:1: {error.message}"
     assert isinstance(error, ValueError)
 

@@ -246,14 +246,19 @@ const REFUSED: [(&str, &str); 9] = [
 
 fn check_name(name: &str, direction: Direction) -> Result<Box<str>, String> {
     if !is_token(name) {
-        return Err(format!("`{name}` is not a header name (letters, digits and !#$%&'*+-.^_`|~)"));
+        return Err(format!(
+            "`{name}` is not a header name; write letters, digits and !#$%&'*+-.^_`|~"
+        ));
     }
     let name = name.to_ascii_lowercase();
     if direction == Direction::Request && name == "host" {
-        return Err("`host` is changed by rewrite.host, or by the upstream's host_header".into());
+        return Err(
+            "`host` is not edited as a header; write rewrite.host, or the upstream's host_header"
+                .into(),
+        );
     }
     match REFUSED.iter().find(|(refused, _)| *refused == name) {
-        Some((_, why)) => Err(format!("`{name}` {why}; the proxy sets it itself")),
+        Some((_, why)) => Err(format!("`{name}` {why}; leave it out, the proxy sets it")),
         None => Ok(name.into()),
     }
 }
@@ -262,7 +267,9 @@ fn check_value(value: &str) -> Result<Template, String> {
     let template = Template::compile(value)?;
     let forbidden = template.texts().flat_map(str::bytes).find(|b| is_forbidden(*b));
     match forbidden {
-        Some(b) => Err(format!("a header value may not hold the control character 0x{b:02X}")),
+        Some(b) => Err(format!(
+            "the value has the control character 0x{b:02X}; write one line of visible text"
+        )),
         None => Ok(template),
     }
 }

@@ -64,7 +64,7 @@ fn framing_and_connection_headers_are_refused() {
             format!(r#"{{"response_headers":{{"add":{{"{name}":"x"}}}}}}"#),
             format!(r#"{{"respond":{{"status":200,"headers":{{"{name}":"x"}}}}}}"#),
         ] {
-            assert!(problem(&edit).contains("sets it itself"), "{edit}");
+            assert!(problem(&edit).contains("the proxy sets it"), "{edit}");
         }
     }
     let host = problem(r#"{"request_headers":{"set":{"Host":"x"}}}"#);

@@ -104,7 +104,9 @@ pub(crate) fn compile_path(text: &str) -> Result<Template, String> {
         return Template::compile(&normal.replace('$', "$$"));
     }
     if template.leading_text().is_some_and(|t| !t.starts_with('/')) {
-        return Err(format!("`{text}` does not begin with a slash"));
+        return Err(format!(
+            "`{text}` does not begin with a slash; write a path such as `/new${{path}}`"
+        ));
     }
     check_text(text, template.texts())?;
     Ok(template)
@@ -120,7 +122,7 @@ pub(crate) fn check_text<'a>(
 ) -> Result<(), String> {
     match texts.flat_map(str::chars).find(|c| "?#\\".contains(*c) || *c <= ' ' || !c.is_ascii()) {
         Some(c) => {
-            Err(format!("`{whole}`: a path may not hold {c:?} (the query is kept as it is)"))
+            Err(format!("`{whole}` has {c:?}; write a path without query, which is kept unchanged"))
         }
         None => Ok(()),
     }
@@ -129,11 +131,11 @@ pub(crate) fn check_text<'a>(
 fn literal_path(text: &str) -> Result<String, String> {
     let mut normal = String::new();
     if text.is_empty() {
-        return Err("a path begins with a slash".into());
+        return Err("the path is empty; write one that begins with a slash".into());
     }
     check_text(text, std::iter::once(text))?;
     if has_dot_segment(text) {
-        return Err(format!("`{text}` has dot segments"));
+        return Err(format!("`{text}` has dot segments; write the path without them"));
     }
     normalise(text, &mut String::new())
         .map(|path| normal.push_str(path))

@@ -36,7 +36,9 @@ impl Template {
                     parts.push(Part::Variable(variable));
                 }
                 Piece::Number(digits) => {
-                    return Err(format!("`${digits}` is only known to rewrite.regex.with"));
+                    return Err(format!(
+                        "`${digits}` has a meaning in rewrite.regex.with only; write `$$` for a dollar sign"
+                    ));
                 }
             }
         }
@@ -136,8 +138,9 @@ fn next(text: &str) -> Result<(Piece<'_>, &str), String> {
         return Ok((Piece::Dollar, rest));
     }
     if let Some(named) = after.strip_prefix('{') {
-        let (name, rest) =
-            named.split_once('}').ok_or_else(|| format!("`${{{named}` has no closing brace"))?;
+        let (name, rest) = named
+            .split_once('}')
+            .ok_or_else(|| format!("`${{{named}` has no closing brace; write one"))?;
         return Ok((Piece::Name(name), rest));
     }
     let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
@@ -145,7 +148,9 @@ fn next(text: &str) -> Result<(Piece<'_>, &str), String> {
         let (number, rest) = after.split_at(digits);
         return Ok((Piece::Number(number), rest));
     }
-    Err(format!("`{text}`: a variable is written `${{name}}`, a dollar sign `$$`"))
+    Err(format!(
+        "`{text}` has a dollar sign without a name; write a variable as `${{name}}`, a dollar sign as `$$`"
+    ))
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ impl Variable {
             }
             _ => {
                 let allowed: Vec<_> = VARIABLES.iter().map(|(name, _)| *name).collect();
-                Err(format!("`${{{name}}}` is not a variable; allowed are {}", allowed.join(", ")))
+                Err(format!("`${{{name}}}` is not a variable; write one of {}", allowed.join(", ")))
             }
         }
     }

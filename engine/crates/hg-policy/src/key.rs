@@ -26,7 +26,7 @@ impl KeySource {
             if !name.is_empty() && name.bytes().all(is_token) {
                 return Ok(Box::from(name));
             }
-            Err(format!("`{name}` is not a {what} name (letters, digits and !#$%&'*+-.^_`|~)"))
+            Err(format!("`{name}` is not a {what} name; write letters, digits and !#$%&'*+-.^_`|~"))
         };
         match text.split_once(':') {
             None if text == "client_ip" => Ok(Self::ClientIp),
@@ -36,7 +36,7 @@ impl KeySource {
             }
             Some(("cookie", name)) => Ok(Self::Cookie(named(name, "cookie")?)),
             _ => Err(format!(
-                "`{text}` is not a key; allowed are `client_ip`, `header:NAME`, `cookie:NAME` and \
+                "`{text}` is not a key; write `client_ip`, `header:NAME`, `cookie:NAME` and \
                  `path`"
             )),
         }
@@ -107,7 +107,7 @@ mod tests {
         }
         for wrong in ["header:", "header:a b", "cookie:a=b", "cookie:"] {
             let message = KeySource::parse(wrong).unwrap_err();
-            assert!(message.contains("name (letters"), "{message}");
+            assert!(message.contains("name; write letters"), "{message}");
         }
     }
 

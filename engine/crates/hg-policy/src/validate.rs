@@ -26,15 +26,15 @@ pub fn validate(policy: &Balance) -> Vec<Problem> {
             if !(1..=MAX_VIRTUAL_NODES).contains(virtual_nodes) {
                 problems.push((
                     "balance.ring_hash.virtual_nodes".into(),
-                    format!("{virtual_nodes} is not between 1 and {MAX_VIRTUAL_NODES}"),
+                    format!("{virtual_nodes} is out of range; write 1 to {MAX_VIRTUAL_NODES}"),
                 ));
             }
             if *load_bound != 0 && !(100..=MAX_LOAD_BOUND).contains(load_bound) {
                 problems.push((
                     "balance.ring_hash.load_bound".into(),
                     format!(
-                        "{load_bound} is not a bound; allowed are 0 (off) and 100 to \
-                         {MAX_LOAD_BOUND} (percent of the mean load)"
+                        "{load_bound} is not a bound; write 0 (off), or 100 to {MAX_LOAD_BOUND} \
+                         percent of the mean load"
                     ),
                 ));
             }
@@ -45,8 +45,8 @@ pub fn validate(policy: &Balance) -> Vec<Problem> {
                 problems.push((
                     "balance.maglev.table_size".into(),
                     format!(
-                        "{table_size} is not a prime up to {MAX_TABLE_SIZE}; 65537 suits most, \
-                         655373 upstreams of more than 600 endpoints"
+                        "{table_size} is not a prime up to {MAX_TABLE_SIZE}; write 65537, or \
+                         655373 for more than 600 endpoints"
                     ),
                 ));
             }
@@ -64,7 +64,10 @@ pub(crate) fn validate_with(policy: &Balance, endpoints: &[Endpoint]) -> Vec<Pro
     {
         problems.push((
             "balance.maglev.table_size".into(),
-            format!("{table_size} is less than the number of endpoints, {}", endpoints.len()),
+            format!(
+                "{table_size} is less than the number of endpoints; write more than {}",
+                endpoints.len()
+            ),
         ));
     }
     problems

@@ -101,7 +101,7 @@ impl Compiled {
         let mut mistakes = Mistakes::default();
         let hosts = compile_hosts(&route.hosts, &mut mistakes);
         if route.matches.len() > usize::from(u16::MAX) {
-            mistakes.add("match", "a route has at most 65535 matches");
+            mistakes.add("match", "the route has more than 65535 matches; write fewer");
         }
         let matches = route.matches.iter().enumerate().map(|(i, m)| {
             mistakes.within = format!("match[{i}]");
@@ -148,7 +148,7 @@ impl Mistakes {
 
 fn compile_hosts(hosts: &[String], mistakes: &mut Mistakes) -> Hosts {
     if hosts.is_empty() {
-        mistakes.add("hosts", "at least one host is needed; \"*\" is every host");
+        mistakes.add("hosts", "the route has no host; write at least one, \"*\" for every host");
     }
     for (i, host) in hosts.iter().enumerate() {
         if let Some(message) = host_mistake(host) {
@@ -171,7 +171,7 @@ fn host_mistake(host: &str) -> Option<String> {
     let name = host.strip_prefix("*.").unwrap_or(host);
     if name.contains('*') {
         return Some(format!(
-            "\"{host}\": a wildcard stands alone or as the first label (\"*.example.com\")"
+            "\"{host}\" has a wildcard inside; write \"*\", or \"*.example.com\" with it as the first label"
         ));
     }
     let is_odd = |b: u8| {
@@ -179,7 +179,7 @@ fn host_mistake(host: &str) -> Option<String> {
     };
     if name.is_empty() || name.starts_with('.') || name.ends_with('.') || name.bytes().any(is_odd) {
         return Some(format!(
-            "\"{host}\" is no host name (lower case, no trailing dot, no port, international names as xn--)"
+            "\"{host}\" is not a host name; write it in lower case, without trailing dot or port, and international names as xn--"
         ));
     }
     None
@@ -240,7 +240,12 @@ fn literal_path(key: &str, text: &str, mistakes: &mut Mistakes) -> String {
         // The target of `OPTIONS *`.
         Err(_) if text == "*" => "*".to_owned(),
         Err(e) => {
-            mistakes.add(key, format!("\"{text}\": {e}; other bytes are written percent-encoded"));
+            mistakes.add(
+                key,
+                format!(
+                    "\"{text}\": {e}; write a normalised path, with other bytes percent-encoded"
+                ),
+            );
             String::new()
         }
     }
@@ -256,7 +261,7 @@ fn compile_client(ranges: &[String], mistakes: &mut Mistakes) -> Box<[IpNet]> {
             Ok(range) => compiled.push(range.trunc()),
             Err(_) => mistakes.add(
                 &format!("client[{i}]"),
-                format!("\"{text}\" is no address range (\"10.0.0.0/8\", \"2001:db8::/32\")"),
+                format!("\"{text}\" is not a network; write one such as \"10.0.0.0/8\" or \"2001:db8::/32\""),
             ),
         }
     }
@@ -275,7 +280,10 @@ fn compile_values(
             ValueMatch::Present(true) => ValueRule::Present,
             ValueMatch::Absent(true) => ValueRule::Absent,
             ValueMatch::Present(false) | ValueMatch::Absent(false) => {
-                mistakes.add(&format!("{key}.{name}"), "only true is allowed");
+                mistakes.add(
+                    &format!("{key}.{name}"),
+                    "false means nothing here; write true, or leave the key out",
+                );
                 ValueRule::Present
             }
             ValueMatch::Regex(text) => {

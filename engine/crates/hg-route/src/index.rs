@@ -204,7 +204,10 @@ impl<'o> Draft<'o> {
         self.bytes += bytes;
         match self.bytes <= HOST_BYTES {
             true => Ok(()),
-            false => Err("the regexes of one host are together too large".to_owned()),
+            false => {
+                Err("the regexes of this host are too large together; write fewer or shorter ones"
+                    .to_owned())
+            }
         }
     }
 

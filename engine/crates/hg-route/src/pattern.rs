@@ -21,7 +21,10 @@ const PATTERNS_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) fn parse(text: &str) -> Result<Hir, String> {
     let hir = read(text)?;
     compile(std::slice::from_ref(&hir), PATTERN_BYTES).map_err(|_| {
-        format!("the pattern is too large (limit {} KiB compiled)", PATTERN_BYTES / 1024)
+        format!(
+            "the pattern needs more than {} KiB compiled; write a shorter one",
+            PATTERN_BYTES / 1024
+        )
     })?;
     Ok(hir)
 }
@@ -56,10 +59,9 @@ fn compile(patterns: &[Hir], limit: usize) -> Result<NFA, String> {
         .utf8(false)
         .which_captures(WhichCaptures::None)
         .nfa_size_limit(Some(limit));
-    thompson::Compiler::new()
-        .configure(config)
-        .build_many_from_hir(patterns)
-        .map_err(|_| "the regexes of one host are together too large".to_owned())
+    thompson::Compiler::new().configure(config).build_many_from_hir(patterns).map_err(|_| {
+        "the regexes of this host are too large together; write fewer or shorter ones".to_owned()
+    })
 }
 
 /// Cuts off the bytes with which every match of a pattern begins: what is left matches what
@@ -130,7 +132,8 @@ impl Shared<'_> {
                 ast::Flag::Unicode | ast::Flag::CRLF | ast::Flag::IgnoreWhitespace,
             ) = item.kind
             {
-                return self.refuse(&item.span, "flags other than i, m, s and U are not supported");
+                return self
+                    .refuse(&item.span, "this flag is not supported; write only i, m, s and U");
             }
         }
         Ok(())
@@ -140,15 +143,16 @@ impl Shared<'_> {
         use ast::{HexLiteralKind, LiteralKind, SpecialLiteralKind};
         match literal.kind {
             LiteralKind::Special(SpecialLiteralKind::VerticalTab) => {
-                self.refuse(&literal.span, "\\v means different things; write \\x0B")
+                self.refuse(&literal.span, "\\v has several meanings; write \\x0B")
             }
             LiteralKind::HexFixed(HexLiteralKind::UnicodeShort | HexLiteralKind::UnicodeLong)
             | LiteralKind::HexBrace(HexLiteralKind::UnicodeShort | HexLiteralKind::UnicodeLong) => {
                 self.refuse(&literal.span, "\\u is not supported; write \\x and two digits")
             }
-            LiteralKind::HexBrace(_) if literal.c > '\x7F' => {
-                self.refuse(&literal.span, "\\x{...} above 7F is not supported")
-            }
+            LiteralKind::HexBrace(_) if literal.c > '\x7F' => self.refuse(
+                &literal.span,
+                "\\x{...} above 7F is not supported; write the bytes of its UTF-8 form",
+            ),
             _ => Ok(()),
         }
     }
@@ -156,7 +160,7 @@ impl Shared<'_> {
     fn repetition(&self, repetition: &ast::Repetition) -> Result<(), String> {
         let op = &repetition.op.span;
         if matches!(*repetition.ast, Ast::Repetition(_)) {
-            return self.refuse(op, "a repetition of a repetition needs a group between");
+            return self.refuse(op, "a repetition is repeated; write a group around the inner one");
         }
         Ok(())
     }
@@ -179,7 +183,10 @@ impl ast::Visitor for Shared<'_> {
             },
             Ast::Literal(l) => self.literal(l),
             Ast::Repetition(r) => self.repetition(r),
-            Ast::ClassUnicode(c) => self.refuse(&c.span, "\\p classes are not supported"),
+            Ast::ClassUnicode(c) => self.refuse(
+                &c.span,
+                "\\p classes are not supported; list the characters, as in [A-Za-z]",
+            ),
             Ast::Assertion(a) => match a.kind {
                 AssertionKind::StartLine
                 | AssertionKind::EndLine
@@ -187,7 +194,7 @@ impl ast::Visitor for Shared<'_> {
                 | AssertionKind::EndText
                 | AssertionKind::WordBoundary
                 | AssertionKind::NotWordBoundary => Ok(()),
-                _ => self.refuse(&a.span, "of the word boundaries only \\b and \\B are supported"),
+                _ => self.refuse(&a.span, "this word boundary is not supported; write \\b or \\B"),
             },
             _ => Ok(()),
         }
@@ -195,10 +202,12 @@ impl ast::Visitor for Shared<'_> {
 
     fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), String> {
         match item {
-            ClassSetItem::Bracketed(c) => {
-                self.refuse(&c.span, "a class in a class is not supported; escape the bracket")
-            }
-            ClassSetItem::Unicode(c) => self.refuse(&c.span, "\\p classes are not supported"),
+            ClassSetItem::Bracketed(c) => self
+                .refuse(&c.span, "a class in a class is not supported; escape the bracket as \\["),
+            ClassSetItem::Unicode(c) => self.refuse(
+                &c.span,
+                "\\p classes are not supported; list the characters, as in [A-Za-z]",
+            ),
             ClassSetItem::Literal(l) => self.literal(l),
             ClassSetItem::Range(r) => {
                 self.literal(&r.start)?;
@@ -209,7 +218,10 @@ impl ast::Visitor for Shared<'_> {
     }
 
     fn visit_class_set_binary_op_pre(&mut self, op: &ast::ClassSetBinaryOp) -> Result<(), String> {
-        self.refuse(&op.span, "class operations (&&, --, ~~) are not supported")
+        self.refuse(
+            &op.span,
+            "class operations (&&, --, ~~) are not supported; list the characters",
+        )
     }
 }
 

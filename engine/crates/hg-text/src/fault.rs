@@ -1,19 +1,19 @@
-//! Mistakes in a text.
+//! The errors of this crate: mistakes in a text.
 
 use crate::position::{Lines, Position, Unit};
 use std::borrow::Cow;
 use std::fmt;
 
-/// A mistake in a text: where and, in plain words, what.
+/// A mistake in a text: its place and a message in plain words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextError {
     /// Line, from 1.
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,
-    /// What is wrong, and what may stand there.
+    /// What is wrong, and what to write instead.
     pub message: String,
-    /// The other place of a key given twice.
+    /// The first place of a key that is given twice.
     pub first: Option<Position>,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
-/// A mistake as a parser finds it: an offset in the format's own unit.
+/// A mistake as a parser finds it, with an offset in the format's own unit.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     at: usize,
@@ -67,7 +67,13 @@ impl Fault {
     }
 
     pub(crate) fn too_deep(at: usize) -> Self {
-        Fault::new(at, format!("nested deeper than {} levels", crate::MAX_DEPTH))
+        Fault::new(
+            at,
+            format!(
+                "the value is nested deeper than {} levels; write it flatter",
+                crate::MAX_DEPTH
+            ),
+        )
     }
 
     pub(crate) fn is_duplicate(&self) -> bool {
@@ -84,10 +90,10 @@ impl Fault {
                 let name = shown(&key);
                 let message = match first {
                     Some(p) => format!(
-                        "{name} is given twice; the first is at line {}, column {}",
+                        "{name} is given twice, first at line {}, column {}; remove one of the two",
                         p.line, p.column
                     ),
-                    None => format!("{name} is given twice"),
+                    None => format!("{name} is given twice; remove one of the two"),
                 };
                 (message, first)
             }
@@ -97,7 +103,7 @@ impl Fault {
     }
 }
 
-/// Text from the user as it goes into a message: quoted, escaped, cut at 60 characters.
+/// Quotes and escapes a user's text for a message, and cuts it at 60 characters.
 pub(crate) fn shown(text: &str) -> String {
     let cut: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     match text.chars().nth(60) {

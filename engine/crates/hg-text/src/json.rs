@@ -49,9 +49,9 @@ impl Reader<'_> {
         match self.text.get(self.at..).and_then(|rest| rest.chars().next()) {
             Some(c) => {
                 let c = shown(c.encode_utf8(&mut [0; 4]));
-                Fault::new(self.at, format!("unexpected {c}; expected {expected}"))
+                Fault::new(self.at, format!("{c} does not belong here; write {expected}"))
             }
-            None => Fault::new(self.at, format!("the text ends here; expected {expected}")),
+            None => Fault::new(self.at, format!("the text ends too early; write {expected}")),
         }
     }
 
@@ -126,7 +126,10 @@ impl Reader<'_> {
             "" => return Err(self.unexpected("a value")),
             _ => {
                 let word = shown(word);
-                return Err(Fault::new(self.at, format!("{word} is no value; quote text")));
+                return Err(Fault::new(
+                    self.at,
+                    format!("{word} is not a value; write text in double quotes"),
+                ));
             }
         };
         self.at += word.len();
@@ -150,7 +153,10 @@ impl Reader<'_> {
         let first = self.at;
         self.digits()?;
         if self.at > first + 1 && self.text.as_bytes().get(first) == Some(&b'0') {
-            return Err(Fault::new(start, "a number cannot begin with 0"));
+            return Err(Fault::new(
+                start,
+                "a number begins with 0; write it without, or in quotes",
+            ));
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
@@ -166,11 +172,14 @@ impl Reader<'_> {
         let text = self.text.get(start..self.at).unwrap_or_default();
         let fault = |why| Fault::new(start, format!("{} {why}", shown(text)));
         if whole {
-            return text.parse().map(Value::Int).map_err(|_| fault("does not fit 64 bits"));
+            return text
+                .parse()
+                .map(Value::Int)
+                .map_err(|_| fault("does not fit into 64 bits; write a smaller number"));
         }
         match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Value::Float(number)),
-            _ => Err(fault("is not a finite number")),
+            _ => Err(fault("is not a finite number; write a finite one")),
         }
     }
 
@@ -183,7 +192,7 @@ impl Reader<'_> {
             let rest = self.text.get(self.at..).unwrap_or_default();
             let plain = rest.bytes().position(|b| b == b'"' || b == b'\\' || b < 0x20);
             let Some(plain) = plain else {
-                return Err(Fault::new(open, "a string that is not closed"));
+                return Err(Fault::new(open, "the text has no closing `\"`; write one at its end"));
             };
             out.push_str(rest.get(..plain).unwrap_or_default());
             self.at += plain;
@@ -194,7 +203,10 @@ impl Reader<'_> {
                 }
                 Some(b'\\') => out.push(self.escape()?),
                 _ => {
-                    return Err(Fault::new(self.at, "a control character; write it as \\u00XX"));
+                    return Err(Fault::new(
+                        self.at,
+                        "the text has a control character; write it as \\u00XX",
+                    ));
                 }
             }
         }
@@ -221,10 +233,11 @@ impl Reader<'_> {
                     }
                     _ => unit,
                 };
-                char::from_u32(code)
-                    .ok_or_else(|| Fault::new(start, "half of a surrogate pair; give both"))?
+                char::from_u32(code).ok_or_else(|| {
+                    Fault::new(start, "\\u has half of a surrogate pair; write both halves")
+                })?
             }
-            _ => return Err(Fault::new(start, "no such escape; a backslash is \\\\")),
+            _ => return Err(Fault::new(start, "the escape is unknown; write a backslash as \\\\")),
         })
     }
 
@@ -239,7 +252,7 @@ impl Reader<'_> {
         self.at += 4;
         match digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             true if !digits.is_empty() => Ok(u32::from_str_radix(digits, 16).unwrap_or_default()),
-            _ => Err(Fault::new(start, "\\u needs four hexadecimal digits")),
+            _ => Err(Fault::new(start, "\\u has fewer than four hexadecimal digits; write four")),
         }
     }
 }

@@ -47,7 +47,7 @@ impl<'t, M: Mark> Reader<'t, M> {
                 Event::DocumentStart(_) if value.is_some() => {
                     return Err(Fault::new(
                         span.start.index(),
-                        "a second document; use one file each",
+                        "a second document begins here; write each into a file of its own",
                     ));
                 }
                 Event::DocumentStart(_) => {
@@ -77,7 +77,7 @@ impl<'t, M: Mark> Reader<'t, M> {
                 (value, anchor, end)
             }
             Event::Alias(anchor) => (self.alias(anchor, start)?, 0, span.end.index()),
-            _ => return Err(Fault::new(start, "expected a value")),
+            _ => return Err(Fault::new(start, "there is no value here; write one")),
         };
         if anchor > 0 {
             self.spend(&value, start)?;
@@ -88,7 +88,7 @@ impl<'t, M: Mark> Reader<'t, M> {
 
     fn alias(&mut self, anchor: usize, at: usize) -> Result<Value<M>, Fault> {
         let Some(value) = self.anchors.get(&anchor).cloned() else {
-            return Err(Fault::new(at, "this alias stands within its own anchor"));
+            return Err(Fault::new(at, "the alias is inside its own anchor; write the value out"));
         };
         self.spend(&value, at)?;
         Ok(value)
@@ -97,7 +97,7 @@ impl<'t, M: Mark> Reader<'t, M> {
     fn spend(&mut self, value: &Value<M>, at: usize) -> Result<(), Fault> {
         self.expanded += value.count();
         if self.expanded > MAX_ALIASED_VALUES {
-            let message = format!("aliases add more than {MAX_ALIASED_VALUES} values");
+            let message = format!("aliases add more than {MAX_ALIASED_VALUES} values; write fewer");
             return Err(Fault::new(at, message));
         }
         Ok(())
@@ -154,17 +154,17 @@ fn flow_end(span: Span) -> usize {
 fn key<'t>(event: Event<'t>, at: usize) -> Result<Cow<'t, str>, Fault> {
     match event {
         Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<" => {
-            Err(Fault::new(at, "merge keys (`<<`) are not used here; write the keys out"))
+            Err(Fault::new(at, "merge keys (`<<`) are not supported; write the keys out"))
         }
         Event::Scalar(text, ScalarStyle::Plain, ..) if text.is_empty() => {
-            Err(Fault::new(at, "expected a key before `:`"))
+            Err(Fault::new(at, "there is no key before `:`; write one"))
         }
         Event::Scalar(text, _, _, tag) => {
             check_tag(&tag, "str", at)?;
             Ok(text)
         }
-        Event::Alias(_) => Err(Fault::new(at, "an alias cannot be a key")),
-        _ => Err(Fault::new(at, "a key is text, not a list or a map")),
+        Event::Alias(_) => Err(Fault::new(at, "an alias is not a key; write the key out")),
+        _ => Err(Fault::new(at, "a list or a map is not a key; write a text")),
     }
 }
 
@@ -179,7 +179,7 @@ fn check_tag(tag: &OptionalTag<'_>, usual: &str, at: usize) -> Result<(), Fault>
 
 fn wrong_tag(tag: &Tag, at: usize) -> Fault {
     let name = shown(&format!("{}{}", tag.handle, tag.suffix));
-    Fault::new(at, format!("the tag {name} is not used here"))
+    Fault::new(at, format!("the tag {name} is not supported; remove it"))
 }
 
 /// A scalar by its style and tag.
@@ -208,9 +208,14 @@ fn scalar<M>(
         | ("int", Value::Int(_))
         | ("float", Value::Float(_)) => Ok(value),
         ("float", Value::Int(n)) => Ok(Value::Float(*n as f64)),
-        ("null" | "bool" | "int" | "float", _) => {
-            Err(Fault::new(at, format!("{} is no `!!{}`", shown(text), tag.suffix)))
-        }
+        ("null" | "bool" | "int" | "float", _) => Err(Fault::new(
+            at,
+            format!(
+                "{} is not a `!!{}`; remove the tag, or write such a value",
+                shown(text),
+                tag.suffix
+            ),
+        )),
         _ => Err(wrong_tag(tag, at)),
     }
 }
@@ -230,18 +235,20 @@ fn plain<M>(text: &str, at: usize) -> Result<Value<M>, Fault> {
     let fault = |why| Fault::new(at, format!("{} {why}", shown(text)));
     if let Some((digits, radix)) = integer(text) {
         let number = i64::from_str_radix(digits, radix);
-        return number.map(Value::Int).map_err(|_| fault("does not fit 64 bits"));
+        return number
+            .map(Value::Int)
+            .map_err(|_| fault("does not fit into 64 bits; write a smaller number"));
     }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Err(fault("is not a finite number"));
+        return Err(fault("is not a finite number; write a finite one"));
     }
     if !is_float(unsigned) {
         return Ok(Value::Str(text.into()));
     }
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(Value::Float(number)),
-        _ => Err(fault("is not a finite number")),
+        _ => Err(fault("is not a finite number; write a finite one")),
     }
 }
 
@@ -275,15 +282,15 @@ fn is_float(text: &str) -> bool {
     mantissa_ok && exponent.is_none_or(|e| some_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
 }
 
-/// The parser's message, less its jargon.
+/// The parser's message in plain words.
 fn plain_words(info: &str) -> String {
     match info {
-        "simple key expected ':'" | "simple key expected" => "expected `:` after the key".into(),
+        "simple key expected ':'" | "simple key expected" => "there is no `:` after the key; write one".into(),
         "mapping values are not allowed in this context" => {
-            "`:` cannot stand here; quote the text, or check the indentation".into()
+            "`:` does not belong here; quote the text, or mend the indentation".into()
         }
         "while parsing a block mapping, did not find expected key" => {
-            "expected a key here; check the indentation".into()
+            "there is no key here; write one, or mend the indentation".into()
         }
         "while parsing node, found unknown anchor" => {
             "`*` begins an alias, and no anchor has that name; quote a text that begins with `*`"
@@ -293,21 +300,21 @@ fn plain_words(info: &str) -> String {
             "`*` begins an alias and `&` an anchor; quote a text that begins with them".into()
         }
         "while parsing a flow mapping, did not find expected ',' or '}'" => {
-            "expected `,` or `}`; quote a text that holds brackets or braces".into()
+            "the `{` is not closed here; write `,` or `}`, or quote a text that has brackets or braces".into()
         }
         "while parsing a flow sequence, expected ',' or ']'" => {
-            "expected `,` or `]`; quote a text that holds brackets or braces".into()
+            "the `[` is not closed here; write `,` or `]`, or quote a text that has brackets or braces".into()
         }
         "tab cannot be used as indentation"
         | "tabs disallowed in this context"
         | "tabs disallowed within this context (block indentation)" => {
-            "a tab stands in the indentation; indent with spaces".into()
+            "the indentation has a tab; indent with spaces".into()
         }
         "while scanning a quoted scalar, found unexpected end of stream" => {
             "the quoted text has no end; write the closing quote".into()
         }
         "while parsing a quoted scalar, found unknown escape character" => {
-            "there is no such escape; write a backslash as `\\\\`, or use single quotes".into()
+            "the escape is unknown; write a backslash as `\\\\`, or use single quotes".into()
         }
         other => match other.split_once(", ") {
             Some((context, what)) if context.starts_with("while ") => what.to_owned(),

@@ -14,7 +14,10 @@ pub(crate) fn versions(
     problems: &mut Vec<Problem>,
 ) -> Vec<&'static SupportedProtocolVersion> {
     if policy.min_version > policy.max_version {
-        problems.push(("min_version".into(), "it is above max_version".into()));
+        problems.push((
+            "min_version".into(),
+            "it is above max_version; write a version that is not higher".into(),
+        ));
     }
     protocol_versions(policy.min_version, policy.max_version)
 }
@@ -63,13 +66,15 @@ pub(crate) fn suites(
     for (i, wanted) in policy.cipher_suites.iter().enumerate() {
         match all.iter().find(|s| suite_name(s) == *wanted) {
             Some(suite) if chosen.contains(suite) => {
-                problems
-                    .push((format!("cipher_suites[{i}]"), format!("`{wanted}` is listed twice")));
+                problems.push((
+                    format!("cipher_suites[{i}]"),
+                    format!("`{wanted}` is listed twice; remove one of the two"),
+                ));
             }
             Some(suite) => chosen.push(*suite),
             None => problems.push((
                 format!("cipher_suites[{i}]"),
-                format!("unknown cipher suite `{wanted}`; allowed: {}", names()),
+                format!("the cipher suite `{wanted}` is unknown; write one of {}", names()),
             )),
         }
     }
@@ -78,7 +83,7 @@ pub(crate) fn suites(
             problems.push((
                 "cipher_suites".into(),
                 format!(
-                    "no suite for {:?}, which min_version and max_version allow; add one of: {}",
+                    "there is no suite for {:?}, which min_version and max_version allow; add one of {}",
                     version.version,
                     all.iter()
                         .filter(|s| s.version().version == version.version)
@@ -114,7 +119,7 @@ pub(crate) fn groups(
         let path = || format!("groups[{i}]");
         match GROUPS.iter().find(|(known, _)| known == name) {
             Some(_) if chosen.contains(&name.as_str()) => {
-                problems.push((path(), format!("`{name}` is listed twice")));
+                problems.push((path(), format!("`{name}` is listed twice; remove one of the two")));
             }
             Some((known, group)) => {
                 chosen.push(known);
@@ -122,7 +127,10 @@ pub(crate) fn groups(
             }
             None => {
                 let allowed = GROUPS.map(|(known, _)| known).join(", ");
-                problems.push((path(), format!("unknown group `{name}`; allowed: {allowed}")));
+                problems.push((
+                    path(),
+                    format!("the group `{name}` is unknown; write one of {allowed}"),
+                ));
             }
         }
     }
@@ -140,7 +148,7 @@ pub(crate) fn alpn(wanted: &[String], problems: &mut Vec<Problem>) -> Vec<Vec<u8
         if name != HTTP_1_1 {
             problems.push((
                 format!("alpn[{i}]"),
-                format!("`{name}` is not spoken; allowed: {HTTP_1_1}"),
+                format!("the protocol `{name}` is not supported; write {HTTP_1_1}"),
             ));
         }
     }

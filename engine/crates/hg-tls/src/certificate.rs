@@ -79,7 +79,11 @@ impl Certified {
         let algorithm = pair.key.algorithm();
         match leaf.and_then(|leaf| info(name, &leaf, algorithm)) {
             Some(info) => Ok(Self { object: object.clone(), key: Arc::new(pair), info }),
-            None => Err(vec![("cert".into(), "the leaf certificate is not valid DER".into())]),
+            None => Err(vec![(
+                "cert".into(),
+                "the leaf certificate is not valid DER; name a file with an X.509 certificate"
+                    .into(),
+            )]),
         }
     }
 
@@ -105,9 +109,11 @@ pub(crate) fn blob(blobs: &Blobs<'_>, sha256: &str) -> Result<Arc<[u8]>, String>
 pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|e| format!("unreadable PEM: {e}"))?;
+        .map_err(|e| format!("the file is not readable PEM: {e}; name a file in PEM format"))?;
     if chain.is_empty() {
-        return Err("no certificate in it; a PEM block `BEGIN CERTIFICATE` is needed".into());
+        return Err(
+            "the file has no certificate; name one with a PEM block `BEGIN CERTIFICATE`".into()
+        );
     }
     Ok(chain)
 }
@@ -119,10 +125,10 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
         if pem.windows(ENCRYPTED.len()).any(|w| w == ENCRYPTED) {
             "the private key is encrypted; store it without a passphrase".to_owned()
         } else if matches!(e, rustls_pki_types::pem::Error::NoItemsFound) {
-            "no private key in it; a PEM block `BEGIN PRIVATE KEY` (or `RSA`, `EC`) is needed"
+            "the file has no private key; name one with a PEM block `BEGIN PRIVATE KEY` (or `RSA`, `EC`)"
                 .to_owned()
         } else {
-            format!("unreadable PEM: {e}")
+            format!("the file is not readable PEM: {e}; name a file in PEM format")
         }
     })
 }
@@ -132,8 +138,13 @@ fn staple(blobs: &Blobs<'_>, sha256: &str) -> Result<Vec<u8>, String> {
     // OCSPResponse is a SEQUENCE that opens with its ENUMERATED status, 0 = successful (RFC 6960).
     match der::ocsp_status(&der) {
         Some(0) => Ok(der.to_vec()),
-        Some(status) => Err(format!("the OCSP response says error {status}, not `successful`")),
-        None => Err("not a DER OCSP response".into()),
+        Some(status) => Err(format!(
+            "the OCSP response has the status {status}, not `successful`; fetch a new one"
+        )),
+        None => {
+            Err("the file is not an OCSP response in DER; write one with `openssl ocsp -respout`"
+                .into())
+        }
     }
 }
 
@@ -143,16 +154,16 @@ fn pair(
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, Problem> {
     let key = provider.key_provider.load_private_key(key).map_err(|e| {
-        ("key".to_owned(), format!("unusable private key: {e}; RSA (2048 bits or more), ECDSA P-256, P-384, P-521 and Ed25519 are allowed"))
+        ("key".to_owned(), format!("the private key is not usable: {e}; use RSA (2048 bits or more), ECDSA P-256, P-384 or P-521, or Ed25519"))
     })?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
         Err(Error::InconsistentKeys(_)) => Err((
             "key".into(),
-            "the private key does not belong to the certificate (the leaf must come first)".into(),
+            "the private key does not belong to the certificate; name the key of the leaf, and put the leaf first".into(),
         )),
-        Err(e) => Err(("cert".into(), format!("unusable certificate: {e}"))),
+        Err(e) => Err(("cert".into(), format!("the certificate is not usable: {e}; name another one"))),
     }
 }
 

@@ -108,8 +108,9 @@ fn digest(tls: &UpstreamTls, certificate: Option<&Certified>) -> Digest {
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(name.to_owned())
-        .map_err(|_| format!("`{name}` is neither a host name nor an IP address"))
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        format!("`{name}` is not a host name or an IP address; write one, such as `a.example`")
+    })
 }
 
 /// The system's roots, read once.

@@ -182,9 +182,11 @@ fn revocations(
     let lists: Vec<_> =
         CertificateRevocationListDer::pem_slice_iter(&certificate::blob(blobs, sha256)?)
             .collect::<Result<_, _>>()
-            .map_err(|e| format!("unreadable PEM: {e}"))?;
+            .map_err(|e| format!("the file is not readable PEM: {e}; name a file in PEM format"))?;
     if lists.is_empty() {
-        return Err("no revocation list in it; a PEM block `BEGIN X509 CRL` is needed".into());
+        return Err(
+            "the file has no revocation list; name one with a PEM block `BEGIN X509 CRL`".into()
+        );
     }
     Ok(lists)
 }
@@ -194,7 +196,12 @@ pub(crate) fn roots(blobs: &Blobs<'_>, sha256: &str) -> Result<Arc<RootCertStore
     let mut roots = RootCertStore::empty();
     for (i, root) in certificate::chain(&certificate::blob(blobs, sha256)?)?.into_iter().enumerate()
     {
-        roots.add(root).map_err(|e| format!("certificate {} of the bundle: {e}", i + 1))?;
+        roots.add(root).map_err(|e| {
+            format!(
+                "certificate {} of the bundle is not usable: {e}; remove it, or name another file",
+                i + 1
+            )
+        })?;
     }
     Ok(Arc::new(roots))
 }

@@ -46,12 +46,12 @@ fn a_mismatched_or_unreadable_pair_is_refused_with_its_reason() {
             &two.serialize_pem()[..],
             "certificate c key: the private key does not belong to the certificate",
         ),
-        (&pem, "", "certificate c key: no private key in it"),
+        (&pem, "", "certificate c key: the file has no private key"),
         (&pem, encrypted, "certificate c key: the private key is encrypted"),
-        ("", &key, "certificate c cert: no certificate in it"),
-        (&key, &key, "certificate c cert: no certificate in it"),
-        (broken, &key, "certificate c cert: unreadable PEM"),
-        (not_der, &key, "certificate c cert: unusable certificate"),
+        ("", &key, "certificate c cert: the file has no certificate"),
+        (&key, &key, "certificate c cert: the file has no certificate"),
+        (broken, &key, "certificate c cert: the file is not readable PEM"),
+        (not_der, &key, "certificate c cert: the certificate is not usable"),
     ] {
         let mut world = World::default();
         world.certificate("c", cert, key);
@@ -74,20 +74,20 @@ fn every_problem_is_said_at_once() {
     assert_says(
         &world,
         &[
-            "certificate broken cert: no certificate in it",
-            "certificate broken key: no private key in it",
+            "certificate broken cert: the file has no certificate",
+            "certificate broken key: the file has no private key",
             "certificate gone cert: its content (sha256 00…) was not handed over",
             "certificate gone key: its content",
             "certificate gone ocsp: its content",
             "tls_policy p min_version: it is above max_version",
-            "tls_policy p cipher_suites[0]: unknown cipher suite `RC4`; allowed: TLS13_AES_128_GCM_SHA256, ",
-            "tls_policy p groups[0]: unknown group `p256`; allowed: x25519mlkem768, x25519, secp256r1, secp384r1",
+            "tls_policy p cipher_suites[0]: the cipher suite `RC4` is unknown; write one of TLS13_AES_128_GCM_SHA256, ",
+            "tls_policy p groups[0]: the group `p256` is unknown; write one of x25519mlkem768, x25519, secp256r1, secp384r1",
             "tls_policy p groups[2]: `x25519` is listed twice",
-            "tls_policy p alpn[0]: `h2` is not spoken; allowed: http/1.1",
+            "tls_policy p alpn[0]: the protocol `h2` is not supported; write http/1.1",
             "host b.example tls_policy: there is no TLS policy `nix`",
             "host c.example certificates: there is no certificate `nix`",
             "upstream u tls.client_certificate: there is no certificate `nix`",
-            "upstream v tls.verify_name: `a b` is neither a host name nor an IP address",
+            "upstream v tls.verify_name: `a b` is not a host name or an IP address",
         ],
     );
 }
@@ -113,7 +113,7 @@ fn a_version_without_a_suite_is_refused() {
     assert_says(
         &world,
         &[
-            "tls_policy p cipher_suites: no suite for TLSv1_3, which min_version and max_version allow; add one of: TLS13_AES_128",
+            "tls_policy p cipher_suites: there is no suite for TLSv1_3, which min_version and max_version allow; add one of TLS13_AES_128",
         ],
     );
     world.put(
@@ -130,8 +130,8 @@ fn an_ocsp_staple_must_be_a_successful_response() {
     let mut world = simple(&ca);
     let object = world.plan.certificate("a").unwrap().clone();
     for (staple, wanted) in [
-        (&b"\x30\x03\x0a\x01\x06"[..], "certificate a ocsp: the OCSP response says error 6"),
-        (b"no", "certificate a ocsp: not a DER OCSP response"),
+        (&b"\x30\x03\x0a\x01\x06"[..], "certificate a ocsp: the OCSP response has the status 6"),
+        (b"no", "certificate a ocsp: the file is not an OCSP response in DER"),
     ] {
         let ocsp = world.blob(staple);
         let json =

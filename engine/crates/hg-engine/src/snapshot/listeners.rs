@@ -23,7 +23,9 @@ pub(super) fn compile(
             Ok(a) => addresses.push(a),
             Err(_) => error(
                 format!("addresses[{i}]"),
-                format!("`{text}` is not an address and port like `127.0.0.1:80` or `[::1]:80`"),
+                format!(
+                    "`{text}` is not an address and port; write one such as `127.0.0.1:80` or `[::1]:80`"
+                ),
             ),
         }
     }
@@ -33,7 +35,7 @@ pub(super) fn compile(
             Ok(net) => trusted.push(net),
             Err(_) => error(
                 format!("client_ip.trusted[{i}]"),
-                format!("`{text}` is not a network like `10.0.0.0/8`"),
+                format!("`{text}` is not a network; write one such as `10.0.0.0/8`"),
             ),
         }
     }
@@ -42,7 +44,7 @@ pub(super) fn compile(
         error(
             "client_ip.header".into(),
             format!(
-                "`{}` is not one of `x-forwarded-for`, `forwarded`, `x-real-ip`",
+                "`{}` is not a known header; write `x-forwarded-for`, `forwarded` or `x-real-ip`",
                 plan.client_ip.header
             ),
         );

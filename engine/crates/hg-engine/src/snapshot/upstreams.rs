@@ -85,7 +85,8 @@ fn expand(
 ) -> Result<(Vec<EndpointEntry>, Vec<Endpoint>), Vec<hg_policy::Problem>> {
     let mut errors = Vec::new();
     if plan.endpoints.is_empty() {
-        errors.push(("endpoints".into(), "an upstream needs at least one endpoint".into()));
+        errors
+            .push(("endpoints".into(), "the upstream has no endpoint; write at least one".into()));
     }
     let mut room = room(plan);
     let mut entries = Vec::with_capacity(plan.endpoints.len());
@@ -152,7 +153,7 @@ fn identity(name: &str, targets: &[Address]) -> Arc<str> {
 fn source(address: &str) -> Result<Option<Address>, String> {
     if let Some(path) = address.strip_prefix("unix:") {
         if !path.starts_with('/') {
-            return Err(format!("`{address}`: a Unix socket's path must be absolute"));
+            return Err(format!("`{address}` has a relative path; write an absolute one"));
         }
         return Ok(Some(Address::Unix(PathBuf::from(path))));
     }
@@ -163,6 +164,8 @@ fn source(address: &str) -> Result<Option<Address>, String> {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) => {
             Ok(None)
         }
-        _ => Err(format!("`{address}` is not `host:port`, `[ipv6]:port` or `unix:/path`")),
+        _ => Err(format!(
+            "`{address}` is not an address; write `host:port`, `[ipv6]:port` or `unix:/path`"
+        )),
     }
 }

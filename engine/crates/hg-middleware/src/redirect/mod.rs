@@ -35,18 +35,21 @@ impl Redirect {
             problems.push((format!("redirect.{key}"), message));
         };
         if !matches!(spec.status, 301 | 302 | 303 | 307 | 308) {
-            let message = format!("{} is not one of 301, 302, 303, 307 and 308", spec.status);
+            let message = format!(
+                "{} is not a status of a redirect; write 301, 302, 303, 307 or 308",
+                spec.status
+            );
             problem("status", message);
         }
         if spec.port == Some(0) {
-            problem("port", "0 is not a port; allowed are 1 to 65535".into());
+            problem("port", "0 is not a port; write 1 to 65535".into());
         }
         let scheme = match spec.scheme.as_deref() {
             None => None,
             Some("http") => Some("http"),
             Some("https") => Some("https"),
             Some(other) => {
-                problem("scheme", format!("`{other}` is not `http` or `https`"));
+                problem("scheme", format!("`{other}` is not a scheme; write `http` or `https`"));
                 None
             }
         };
@@ -130,7 +133,9 @@ impl Redirect {
 impl PathPart {
     fn compile(spec: &hg_plan::Redirect) -> Result<Self, (&'static str, String)> {
         match (&spec.path, &spec.prefix) {
-            (Some(_), Some(_)) => Err(("prefix", "give either a path or a prefix".into())),
+            (Some(_), Some(_)) => {
+                Err(("prefix", "`path` and `prefix` exclude each other; write one of them".into()))
+            }
             (Some(path), None) => {
                 target::compile_path(path).map(Self::Path).map_err(|m| ("path", m))
             }
@@ -146,9 +151,9 @@ fn compile_host(text: &str) -> Result<Template, String> {
     let template = Template::compile(text)?;
     if let Some(host) = template.as_literal() {
         match target::parse_host(host.as_bytes()) {
-            None => return Err(format!("`{host}` is not a host (`name`, `[::1]`)")),
+            None => return Err(format!("`{host}` is not a host; write `name` or `[::1]`")),
             Some(parsed) if parsed.port.is_some() => {
-                return Err(format!("`{host}`: the port is given in redirect.port"));
+                return Err(format!("`{host}` has a port; write the port in redirect.port"));
             }
             Some(_) => {}
         }

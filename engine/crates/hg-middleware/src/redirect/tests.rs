@@ -91,7 +91,7 @@ fn mistakes_are_explained() {
     assert!(message(r#"{"status":301,"port":0}"#).contains("1 to 65535"));
     assert!(message(r#"{"status":301,"host":"a:1"}"#).contains("redirect.port"));
     assert!(message(r#"{"status":301,"host":"a/b"}"#).contains("not a host"));
-    assert!(message(r#"{"status":301,"path":"/a","prefix":"/b"}"#).contains("either"));
+    assert!(message(r#"{"status":301,"path":"/a","prefix":"/b"}"#).contains("exclude each other"));
     assert!(message(r#"{"status":301,"path":"b"}"#).contains("slash"));
 }
 

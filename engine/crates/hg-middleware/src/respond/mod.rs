@@ -26,14 +26,17 @@ impl Respond {
         if !(200..=599).contains(&spec.status) {
             problems.push((
                 "respond.status".into(),
-                format!("{} is not a status of an answer; allowed are 200 to 599", spec.status),
+                format!("{} is not a status of an answer; write 200 to 599", spec.status),
             ));
         }
         if matches!(spec.status, 204 | 205 | 304) && !spec.body.is_empty() {
             // RFC 9110 §15.3.5, §15.3.6, §15.4.5.
             problems.push((
                 "respond.body".into(),
-                format!("an answer of status {} has no body", spec.status),
+                format!(
+                    "an answer of status {} has no body; leave `body` out, or write another status",
+                    spec.status
+                ),
             ));
         }
         let edits = HeaderEdits { set: spec.headers.clone(), ..HeaderEdits::default() };

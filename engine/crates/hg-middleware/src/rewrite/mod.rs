@@ -53,7 +53,10 @@ impl Rewrite {
     ) -> Option<Self> {
         let before = problems.len();
         if spec.path.is_none() && spec.host.is_none() {
-            problems.push(("rewrite".into(), "nothing is rewritten; give a path or a host".into()));
+            problems.push((
+                "rewrite".into(),
+                "the rewrite changes nothing; write a path or a host".into(),
+            ));
         }
         let path = spec.path.as_ref().and_then(|path| {
             PathStep::compile(path).map_err(|(key, m)| problems.push((key.into(), m))).ok()
@@ -109,7 +112,7 @@ fn compile_host(text: &str) -> Result<Template, String> {
     let template = Template::compile(text)?;
     match template.as_literal() {
         Some(host) if target::parse_host(host.as_bytes()).is_none() => {
-            Err(format!("`{host}` is not a host (`name`, `name:port`, `[::1]:port`)"))
+            Err(format!("`{host}` is not a host; write `name`, `name:port` or `[::1]:port`"))
         }
         _ => Ok(template),
     }
@@ -120,9 +123,11 @@ impl PathStep {
     fn compile(spec: &PathRewrite) -> Result<Self, (&'static str, String)> {
         match spec {
             PathRewrite::StripPrefix(prefix) => match target::compile_prefix(prefix) {
-                Ok(prefix) if prefix.is_empty() => {
-                    Err(("rewrite.strip_prefix", "`/` strips nothing".into()))
-                }
+                Ok(prefix) if prefix.is_empty() => Err((
+                    "rewrite.strip_prefix",
+                    "stripping `/` removes nothing; write the prefix to remove, such as `/v1`"
+                        .into(),
+                )),
                 Ok(prefix) => Ok(Self::Strip(prefix)),
                 Err(message) => Err(("rewrite.strip_prefix", message)),
             },
@@ -214,7 +219,10 @@ fn compile_regex(pattern: &str) -> Result<(Regex, usize), String> {
     // On its own first, so that the anchors cannot make sense of an unbalanced pattern.
     let groups = build(pattern)?.captures_len();
     if groups > MAX_GROUPS {
-        return Err(format!("`{pattern}` has more than {} groups", MAX_GROUPS - 1));
+        return Err(format!(
+            "`{pattern}` has more than {} groups; write fewer, or `(?:…)`",
+            MAX_GROUPS - 1
+        ));
     }
     Ok((build(&format!(r"\A(?:{pattern})\z"))?, groups))
 }
@@ -249,9 +257,9 @@ fn compile_with(text: &str, regex: &Regex) -> Result<Box<[Part]>, String> {
     }
     match parts.first() {
         Some(Part::Text(first)) if !first.starts_with('/') => {
-            Err(format!("`{text}` does not begin with a slash"))
+            Err(format!("`{text}` does not begin with a slash; write a path such as `/new/$1`"))
         }
-        None => Err("a path begins with a slash".into()),
+        None => Err("the path is empty; write one that begins with a slash".into()),
         _ => Ok(parts.into()),
     }
 }

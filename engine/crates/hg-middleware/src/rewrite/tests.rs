@@ -91,16 +91,16 @@ fn a_request_without_a_path_is_left_alone() {
 fn mistakes_are_explained() {
     let path = |json: &str| problem(&format!(r#"{{"rewrite":{{"path":{json}}}}}"#));
     assert!(path(r#"{"strip_prefix":"v1"}"#).starts_with("middlewares[0].rewrite.strip_prefix: "));
-    assert!(path(r#"{"strip_prefix":"/"}"#).contains("strips nothing"));
-    assert!(path(r#"{"prefix":"/a?b"}"#).contains("may not hold '?'"));
-    assert!(path(r#"{"path":"/${nope}"}"#).contains("allowed are client_ip"));
+    assert!(path(r#"{"strip_prefix":"/"}"#).contains("removes nothing"));
+    assert!(path(r#"{"prefix":"/a?b"}"#).contains("has '?'"));
+    assert!(path(r#"{"path":"/${nope}"}"#).contains("write one of client_ip"));
     assert!(path(r#"{"regex":{"pattern":"/(","with":"/"}}"#).contains("rewrite.regex: `/(`"));
     assert!(path(r#"{"regex":{"pattern":"/a)(b","with":"/"}}"#).contains("rewrite.regex"));
     let group = path(r#"{"regex":{"pattern":"/(?<a>x)","with":"/$2"}}"#);
     assert!(group.contains("no group `2`; it has $0 to $1 and a"), "{group}");
     assert!(path(r#"{"regex":{"pattern":"/","with":"x"}}"#).contains("slash"));
     assert!(path(r#"{"regex":{"pattern":"/","with":""}}"#).contains("slash"));
-    assert!(problem(r#"{"rewrite":{}}"#).contains("nothing is rewritten"));
+    assert!(problem(r#"{"rewrite":{}}"#).contains("changes nothing"));
     assert!(problem(r#"{"rewrite":{"host":"a b"}}"#).contains("is not a host"));
 }
 

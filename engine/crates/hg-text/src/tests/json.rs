@@ -14,29 +14,33 @@ fn every_kind_of_value_is_read() {
 
 #[test]
 fn mistakes_are_told_in_plain_words() {
-    refused(Json, "", "1:1: the text ends here; expected a value");
-    refused(Json, "{", "1:2: the text ends here; expected a key in double quotes");
-    refused(Json, "{a: 1}", "1:2: unexpected `a`; expected a key in double quotes");
-    refused(Json, r#"{"a" 1}"#, "1:6: unexpected `1`; expected `:`");
-    refused(Json, r#"{"a": 1 "b": 2}"#, "1:9: unexpected `\\\"`; expected `,` or `}`");
-    refused(Json, r#"{"a": 1,}"#, "1:9: unexpected `}`; expected a key in double quotes");
-    refused(Json, "[1,\n]", "2:1: unexpected `]`; expected a value");
-    refused(Json, "[1] 2", "1:5: unexpected `2`; expected the end of the text");
-    refused(Json, "[yes]", "1:2: `yes` is no value; quote text");
+    refused(Json, "", "1:1: the text ends too early; write a value");
+    refused(Json, "{", "1:2: the text ends too early; write a key in double quotes");
+    refused(Json, "{a: 1}", "1:2: `a` does not belong here; write a key in double quotes");
+    refused(Json, r#"{"a" 1}"#, "1:6: `1` does not belong here; write `:`");
+    refused(Json, r#"{"a": 1 "b": 2}"#, "1:9: `\\\"` does not belong here; write `,` or `}`");
+    refused(Json, r#"{"a": 1,}"#, "1:9: `}` does not belong here; write a key in double quotes");
+    refused(Json, "[1,\n]", "2:1: `]` does not belong here; write a value");
+    refused(Json, "[1] 2", "1:5: `2` does not belong here; write the end of the text");
+    refused(Json, "[yes]", "1:2: `yes` is not a value; write text in double quotes");
 }
 
 #[test]
 fn mistakes_in_numbers_and_strings() {
-    refused(Json, "[01]", "1:2: a number cannot begin with 0");
-    refused(Json, "[1.]", "1:4: unexpected `]`; expected a digit");
-    refused(Json, "[1e999]", "1:2: `1e999` is not a finite number");
-    refused(Json, "9223372036854775808", "1:1: `9223372036854775808` does not fit 64 bits");
-    refused(Json, "\"é\n\"", "1:3: a control character; write it as \\u00XX");
-    refused(Json, "[\"abc", "1:2: a string that is not closed");
-    refused(Json, r#""\x""#, "1:2: no such escape; a backslash is \\\\");
-    refused(Json, r#""\u12é""#, "1:2: \\u needs four hexadecimal digits");
+    refused(Json, "[01]", "1:2: a number begins with 0; write it without, or in quotes");
+    refused(Json, "[1.]", "1:4: `]` does not belong here; write a digit");
+    refused(Json, "[1e999]", "1:2: `1e999` is not a finite number; write a finite one");
+    refused(
+        Json,
+        "9223372036854775808",
+        "1:1: `9223372036854775808` does not fit into 64 bits; write a smaller number",
+    );
+    refused(Json, "\"é\n\"", "1:3: the text has a control character; write it as \\u00XX");
+    refused(Json, "[\"abc", "1:2: the text has no closing `\"`; write one at its end");
+    refused(Json, r#""\x""#, "1:2: the escape is unknown; write a backslash as \\\\");
+    refused(Json, r#""\u12é""#, "1:2: \\u has fewer than four hexadecimal digits; write four");
     for half in [r#""\ud800""#, r#""\udc00""#, r#""\ud800\u0041""#, r#""\ud800\ud800""#] {
-        refused(Json, half, "1:2: half of a surrogate pair; give both");
+        refused(Json, half, "1:2: \\u has half of a surrogate pair; write both halves");
     }
     assert!(read("\"\\", Json).is_err());
     assert!(read("\"\\u", Json).is_err());

@@ -74,8 +74,10 @@ fn a_key_given_twice_names_both_places_in_every_format() {
         let error = read(text, format).expect_err(text);
         let found = error.first.map(|p| (p.line, p.column));
         assert_eq!(((error.line, error.column), found), (second, Some(first)), "{text}");
-        let message =
-            format!("`a` is given twice; the first is at line {}, column {}", first.0, first.1);
+        let message = format!(
+            "`a` is given twice, first at line {}, column {}; remove one of the two",
+            first.0, first.1
+        );
         assert_eq!(error.message, message);
     }
 }
@@ -85,7 +87,7 @@ fn a_byte_order_mark_is_dropped_and_does_not_count() {
     reads(Format::Toml, "\u{feff}a = 1", "{a: 1}");
     reads(Format::Yaml, "\u{feff}a: 1", "{a: 1}");
     reads(Format::Json, "\u{feff}{\"a\": 1}", "{a: 1}");
-    refused(Format::Json, "\u{feff}x", "1:1: `x` is no value; quote text");
+    refused(Format::Json, "\u{feff}x", "1:1: `x` is not a value; write text in double quotes");
 }
 
 #[test]
@@ -103,7 +105,10 @@ fn nesting_ends_at_the_limit_in_every_format() {
         };
         assert!(read(&nest(64), format).is_ok(), "{format:?}");
         let error = read(&nest(65), format).expect_err("too deep");
-        assert_eq!(error.message, "nested deeper than 64 levels", "{format:?}");
+        assert_eq!(
+            error.message, "the value is nested deeper than 64 levels; write it flatter",
+            "{format:?}"
+        );
         assert!(read(&nest(100_000), format).is_err(), "{format:?}");
     }
 }

@@ -28,26 +28,26 @@ fn tables_are_put_together_by_their_headers() {
 
 #[test]
 fn a_table_is_defined_once() {
-    let twice = "`a` is given twice; the first is at line 1, column";
-    refused(Toml, "[a]\n[a]\n", &format!("2:2: {twice} 2"));
-    refused(Toml, "a.b = 1\n[a]\n", &format!("2:2: {twice} 1"));
-    refused(Toml, "a = {}\n[a]\n", &format!("2:2: {twice} 1"));
-    refused(Toml, "[a]\n[[a]]\n", &format!("2:3: {twice} 2"));
-    refused(Toml, "a = []\n[[a]]\n", &format!("2:3: {twice} 1"));
-    refused(Toml, "[[a]]\n[a]\n", &format!("2:2: {twice} 3"));
+    let twice = "`a` is given twice, first at line 1, column";
+    refused(Toml, "[a]\n[a]\n", &format!("2:2: {twice} 2; remove one of the two"));
+    refused(Toml, "a.b = 1\n[a]\n", &format!("2:2: {twice} 1; remove one of the two"));
+    refused(Toml, "a = {}\n[a]\n", &format!("2:2: {twice} 1; remove one of the two"));
+    refused(Toml, "[a]\n[[a]]\n", &format!("2:3: {twice} 2; remove one of the two"));
+    refused(Toml, "a = []\n[[a]]\n", &format!("2:3: {twice} 1; remove one of the two"));
+    refused(Toml, "[[a]]\n[a]\n", &format!("2:2: {twice} 3; remove one of the two"));
     refused(
         Toml,
         "[a.b.c]\nz = 9\n[a]\nb.c.t = 1\n",
-        "4:1: `b` is given twice; the first is at line 1, column 4",
+        "4:1: `b` is given twice, first at line 1, column 4; remove one of the two",
     );
-    let complete = "is a complete value already; no key can be added";
+    let complete = "is already a complete value; write all its keys in one place";
     refused(Toml, "a = {}\n[a.b]\n", &format!("2:2: `a` {complete}"));
     refused(Toml, "a = [{}]\n[a.b]\n", &format!("2:2: `a` {complete}"));
     refused(Toml, "a = 1\na.b = 2\n", &format!("2:1: `a` {complete}"));
     refused(
         Toml,
         "t = {a = {}, a.b = 1}\n",
-        "1:14: `a` is given twice; the first is at line 1, column 6",
+        "1:14: `a` is given twice, first at line 1, column 6; remove one of the two",
     );
 }
 
@@ -61,30 +61,46 @@ fn a_text_of_many_pieces_reads_as_one() {
     }
     reads(Toml, &text, &format!("{{t: {{{}}}}}", expected.join(", ")));
     text.push_str("[t.n17]\n");
-    refused(Toml, &text, "25001:4: `n17` is given twice; the first is at line 86, column 4");
+    refused(
+        Toml,
+        &text,
+        "25001:4: `n17` is given twice, first at line 86, column 4; remove one of the two",
+    );
 }
 
 #[test]
 fn mistakes_are_told_in_plain_words() {
-    refused(Toml, "a = ", "1:5: a value is missing here");
-    refused(Toml, "a = x", "1:5: string values must be quoted");
-    refused(Toml, "a = 1979-05-27", "1:5: dates are not used here; quote it");
-    refused(Toml, "a = 99999999999999999999", "1:5: `99999999999999999999` does not fit 64 bits");
-    refused(Toml, "a = 127.0.0.1", "1:10: invalid float; quote the value if it is text");
-    refused(Toml, "a = nan", "1:5: `nan` is not a finite number");
-    refused(Toml, "a = -inf", "1:5: `-inf` is not a finite number");
-    refused(Toml, "é = 1", "1:1: invalid unquoted key; expected letters, numbers, `-` or `_`");
-    refused(Toml, "a = 'x", "1:7: invalid literal string; expected `'`");
-    refused(Toml, "[a\nb = 1", "1:3: unclosed table; expected `]`");
+    refused(Toml, "a = ", "1:5: the key has no value; write one after `=`");
+    refused(Toml, "a = x", "1:5: the text has no quotes; write it in double quotes");
+    refused(Toml, "a = 1979-05-27", "1:5: a date is not a value here; write it in quotes");
+    refused(
+        Toml,
+        "a = 99999999999999999999",
+        "1:5: `99999999999999999999` does not fit into 64 bits; write a smaller number",
+    );
+    refused(
+        Toml,
+        "a = 127.0.0.1",
+        "1:10: the number is invalid; write digits, or quotes around a text",
+    );
+    refused(Toml, "a = nan", "1:5: `nan` is not a finite number; write a finite one");
+    refused(Toml, "a = -inf", "1:5: `-inf` is not a finite number; write a finite one");
+    refused(
+        Toml,
+        "é = 1",
+        "1:1: the key has a character that needs quotes; write the key in double quotes",
+    );
+    refused(Toml, "a = 'x", "1:7: the text has no closing `'`; write one at its end");
+    refused(Toml, "[a\nb = 1", "1:3: the header is not closed; write `]` after its name");
     refused(
         Toml,
         "a = 1 b = 2",
-        "1:9: unexpected key or value; expected the end of the line or `#`",
+        "1:9: something follows a complete value; write the next key on a line of its own",
     );
     refused(
         Toml,
         "a = 1\n# \u{1}\n",
-        "2:3: invalid comment character; expected printable characters",
+        "2:3: the comment has a control character; write printable text only",
     );
 }
 

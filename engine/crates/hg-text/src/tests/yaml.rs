@@ -32,32 +32,36 @@ fn tags_of_the_core_schema_are_taken_and_no_others() {
         r#"["1", 1, 1.0, null, true]"#,
     );
     reads(Yaml, "!!map {a: !!seq []}", "{a: []}");
-    refused(Yaml, "a: !!int x", "1:4: `x` is no `!!int`");
-    refused(Yaml, "a: !secret x", "1:4: the tag `!secret` is not used here");
+    refused(Yaml, "a: !!int x", "1:4: `x` is not a `!!int`; remove the tag, or write such a value");
+    refused(Yaml, "a: !secret x", "1:4: the tag `!secret` is not supported; remove it");
     refused(
         Yaml,
         "a: !!python/object x",
-        "1:4: the tag `tag:yaml.org,2002:python/object` is not used here",
+        "1:4: the tag `tag:yaml.org,2002:python/object` is not supported; remove it",
     );
-    refused(Yaml, "!!set {a: 1}", "1:1: the tag `tag:yaml.org,2002:set` is not used here");
+    refused(
+        Yaml,
+        "!!set {a: 1}",
+        "1:1: the tag `tag:yaml.org,2002:set` is not supported; remove it",
+    );
 }
 
 #[test]
 fn aliases_are_copies_within_bounds() {
     reads(Yaml, "a: &x [1]\nb: *x\nc: &y s\nd: *y", r#"{a: [1], b: [1], c: "s", d: "s"}"#);
-    refused(Yaml, "a: &x [*x]", "1:8: this alias stands within its own anchor");
+    refused(Yaml, "a: &x [*x]", "1:8: the alias is inside its own anchor; write the value out");
     let star =
         "`*` begins an alias, and no anchor has that name; quote a text that begins with `*`";
     refused(Yaml, "hosts: *.x", &format!("1:8: {star}"));
     refused(Yaml, "hosts: [*.x]", &format!("1:9: {star}"));
     let star = "`*` begins an alias and `&` an anchor; quote a text that begins with them";
     refused(Yaml, "hosts: *", &format!("1:8: {star}"));
-    let tab = "a tab stands in the indentation; indent with spaces";
+    let tab = "the indentation has a tab; indent with spaces";
     refused(Yaml, "a:\n\tb: 1\n", &format!("2:2: {tab}"));
     refused(
         Yaml,
         "a: 1\n<<: {b: 1}",
-        "2:1: merge keys (`<<`) are not used here; write the keys out",
+        "2:1: merge keys (`<<`) are not supported; write the keys out",
     );
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for i in 1..12 {
@@ -65,21 +69,29 @@ fn aliases_are_copies_within_bounds() {
         bomb.push_str(&format!("a{i}: &a{i} [{aliases}]\n"));
     }
     let error = read(&bomb, Yaml).expect_err("a bomb");
-    assert_eq!(error.message, "aliases add more than 100000 values");
+    assert_eq!(error.message, "aliases add more than 100000 values; write fewer");
 }
 
 #[test]
 fn mistakes_are_told_in_plain_words() {
-    refused(Yaml, "a: 1\n---\nb: 2\n", "2:1: a second document; use one file each");
-    refused(Yaml, "? [a]\n: 1\n", "1:3: a key is text, not a list or a map");
-    refused(Yaml, "a: .nan", "1:4: `.nan` is not a finite number");
-    refused(Yaml, "a: -.inf", "1:4: `-.inf` is not a finite number");
-    refused(Yaml, "a: 99999999999999999999", "1:4: `99999999999999999999` does not fit 64 bits");
-    refused(Yaml, ": 1", "1:1: expected a key before `:`");
+    refused(
+        Yaml,
+        "a: 1\n---\nb: 2\n",
+        "2:1: a second document begins here; write each into a file of its own",
+    );
+    refused(Yaml, "? [a]\n: 1\n", "1:3: a list or a map is not a key; write a text");
+    refused(Yaml, "a: .nan", "1:4: `.nan` is not a finite number; write a finite one");
+    refused(Yaml, "a: -.inf", "1:4: `-.inf` is not a finite number; write a finite one");
+    refused(
+        Yaml,
+        "a: 99999999999999999999",
+        "1:4: `99999999999999999999` does not fit into 64 bits; write a smaller number",
+    );
+    refused(Yaml, ": 1", "1:1: there is no key before `:`; write one");
     refused(
         Yaml,
         "a: b: c",
-        "1:5: `:` cannot stand here; quote the text, or check the indentation",
+        "1:5: `:` does not belong here; quote the text, or mend the indentation",
     );
     assert!(read("a: [1", Yaml).is_err());
     assert!(read("a: \"x", Yaml).is_err());

@@ -43,7 +43,12 @@ impl<'e, 't> Build<'e, 't> {
         while let Some(event) = self.events.next() {
             let table = match event.what {
                 What::Header | What::ArrayHeader => self.header(event, root)?,
-                _ => return Err(Fault::new(event.start(), "unexpected content")),
+                _ => {
+                    return Err(Fault::new(
+                        event.start(),
+                        "this does not belong here; write `key = value` or a `[header]`",
+                    ));
+                }
             };
             self.table_lines(table)?;
         }
@@ -64,7 +69,9 @@ impl<'e, 't> Build<'e, 't> {
 
     fn next(&mut self) -> Result<&'e Event, Fault> {
         let end = self.source.input().len();
-        self.events.next().ok_or_else(|| Fault::new(end, "unexpected end of the text"))
+        self.events
+            .next()
+            .ok_or_else(|| Fault::new(end, "the text ends too early; write the rest of it"))
     }
 
     /// The table that a header opens.
@@ -131,7 +138,7 @@ impl<'e, 't> Build<'e, 't> {
             What::Scalar => Ok((self.scalar(event)?, event.start()..event.end())),
             What::ListBegin => self.list(event),
             What::TableBegin => self.inline_table(event),
-            _ => Err(Fault::new(event.start(), "expected a value")),
+            _ => Err(Fault::new(event.start(), "there is no value here; write one")),
         }
     }
 
@@ -161,7 +168,7 @@ impl<'e, 't> Build<'e, 't> {
     fn scalar<M>(&self, event: &Event) -> Result<Value<M>, Fault> {
         let raw = event.raw(self.source);
         if raw.is_empty() {
-            return Err(Fault::new(event.start(), "a value is missing here"));
+            return Err(Fault::new(event.start(), "the key has no value; write one after `=`"));
         }
         let (mut text, mut faults) = (Cow::Borrowed(""), FirstFault::default());
         let kind = raw.decode_scalar(&mut text, &mut faults);
@@ -170,13 +177,23 @@ impl<'e, 't> Build<'e, 't> {
         match kind {
             ScalarKind::String => Ok(Value::Str(text.into())),
             ScalarKind::Boolean(value) => Ok(Value::Bool(value)),
-            ScalarKind::DateTime => Err(fault("dates are not used here; quote it".into())),
-            ScalarKind::Integer(radix) => i64::from_str_radix(&text, radix.value())
-                .map(Value::Int)
-                .map_err(|_| fault(format!("{} does not fit 64 bits", shown(raw.as_str())))),
+            ScalarKind::DateTime => {
+                Err(fault("a date is not a value here; write it in quotes".into()))
+            }
+            ScalarKind::Integer(radix) => {
+                i64::from_str_radix(&text, radix.value()).map(Value::Int).map_err(|_| {
+                    fault(format!(
+                        "{} does not fit into 64 bits; write a smaller number",
+                        shown(raw.as_str())
+                    ))
+                })
+            }
             ScalarKind::Float => match text.parse::<f64>() {
                 Ok(number) if number.is_finite() => Ok(Value::Float(number)),
-                _ => Err(fault(format!("{} is not a finite number", shown(raw.as_str())))),
+                _ => Err(fault(format!(
+                    "{} is not a finite number; write a finite one",
+                    shown(raw.as_str())
+                ))),
             },
         }
     }
@@ -219,7 +236,10 @@ fn descend_dotted<'m, M: Mark>(
 
 fn not_a_table(part: &Part<'_>) -> Fault {
     let name = shown(&part.name);
-    Fault::new(part.at.start, format!("{name} is a complete value already; no key can be added"))
+    Fault::new(
+        part.at.start,
+        format!("{name} is already a complete value; write all its keys in one place"),
+    )
 }
 
 fn find_or_make<M: Mark>(table: &mut Map<M>, part: &Part<'_>, origin: Origin) -> usize {

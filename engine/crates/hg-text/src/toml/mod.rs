@@ -111,7 +111,7 @@ impl<'t, 'r> Pieces<'t, 'r> {
     }
 }
 
-/// Keeps the first mistake that is reported.
+/// Keeps the first mistake that the parser reports.
 #[derive(Default)]
 struct FirstFault(Option<Fault>);
 
@@ -127,30 +127,94 @@ impl FirstFault {
     }
 }
 
-/// A parser's error in our words: what it is, then what may stand there.
+/// A parser's error in plain words: what is wrong; what to write instead.
 fn fault(error: &ParseError) -> Fault {
     let place = error.unexpected().or(error.context());
-    let mut message = error.description().to_owned();
-    let expected = match error.description() {
-        // It would name one of four ways to quote.
-        "string values must be quoted" => &[],
-        _ => error.expected().unwrap_or_default(),
-    };
+    let expected = error.expected().unwrap_or_default();
+    let known = words(error.description()).or_else(|| string_words(error.description(), expected));
+    let message = known.map_or_else(|| with_expected(error.description(), expected), str::to_owned);
+    Fault::new(place.map_or(0, |s| s.start()), message)
+}
+
+/// The whole message for the mistakes that people make most.
+fn words(description: &str) -> Option<&'static str> {
+    Some(match description {
+        "string values must be quoted" => "the text has no quotes; write it in double quotes",
+        "invalid float" | "invalid integer number" => {
+            "the number is invalid; write digits, or quotes around a text"
+        }
+        "invalid unquoted key" => {
+            "the key has a character that needs quotes; write the key in double quotes"
+        }
+        "unclosed table" => "the header is not closed; write `]` after its name",
+        "unclosed array table" => "the header is not closed; write `]]` after its name",
+        "unclosed array" => "the list is not closed; write `]` at its end",
+        "unclosed inline table" => "the table is not closed; write `}` at its end",
+        "missing value" | "missing value for key" | "key with no value" => {
+            "the key has no value; write one after `=`"
+        }
+        "missing assignment between key-value pairs" => {
+            "there is no `=` after the key; write `key = value`"
+        }
+        "missing comma between array elements" => {
+            "two items of a list are not separated; write a comma between them"
+        }
+        "missing comma between key-value pairs" => {
+            "two keys of a table are not separated; write a comma between them"
+        }
+        "unexpected key or value" => {
+            "something follows a complete value; write the next key on a line of its own"
+        }
+        "unexpected leading zero" => "a number begins with 0; write it without, or in quotes",
+        "`_` may only go between digits" => "`_` is not between digits; remove it",
+        "radix must be lowercase" => "the prefix is in upper case; write `0x`, `0o` or `0b`",
+        "invalid comment character" => {
+            "the comment has a control character; write printable text only"
+        }
+        "carriage return must be followed by newline" => {
+            "a carriage return stands alone; end lines with a line feed"
+        }
+        _ => return None,
+    })
+}
+
+/// The whole message for a mistake in a quoted text.
+fn string_words(description: &str, expected: &[Expected]) -> Option<&'static str> {
+    let is_open = matches!(expected, [Expected::Literal("'" | "\"")]);
+    Some(match description {
+        "invalid basic string" if is_open => "the text has no closing `\"`; write one at its end",
+        "invalid literal string" if is_open => "the text has no closing `'`; write one at its end",
+        "invalid multi-line basic string" if is_open => {
+            "the text has no closing `\"\"\"`; write three quotes at its end"
+        }
+        "invalid multi-line literal string" if is_open => {
+            "the text has no closing `'''`; write three quotes at its end"
+        }
+        "invalid basic string" | "invalid multi-line basic string" => {
+            "the text has a control character; write an escape such as `\\t` or `\\u0007`"
+        }
+        "invalid literal string" | "invalid multi-line literal string" => {
+            "the text has a control character; write it in double quotes, with an escape"
+        }
+        _ => return None,
+    })
+}
+
+/// The parser's own words and what it expected.
+fn with_expected(description: &str, expected: &[Expected]) -> String {
+    let mut message = description.to_owned();
     for (i, word) in expected.iter().enumerate() {
         message.push_str(match i {
-            0 => "; expected ",
+            0 => "; write ",
             _ if i + 1 == expected.len() => " or ",
             _ => ", ",
         });
         match word {
-            Expected::Literal("\n") => message.push_str("the end of the line"),
+            Expected::Literal("\n") => message.push_str("a line end"),
             Expected::Literal(text) => message.push_str(&format!("`{text}`")),
             Expected::Description(text) => message.push_str(text),
             _ => message.push_str("something else"),
         }
     }
-    if let "invalid float" | "invalid integer number" = error.description() {
-        message.push_str("; quote the value if it is text");
-    }
-    Fault::new(place.map_or(0, |s| s.start()), message)
+    message
 }

@@ -78,7 +78,8 @@ impl Recorder<'_, '_> {
         self.push(what, span, None);
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let message = format!("nested deeper than {MAX_DEPTH} levels");
+            let message =
+                format!("the value is nested deeper than {MAX_DEPTH} levels; write it flatter");
             error.report_error(ParseError::new(message).with_unexpected(span));
         }
         self.depth <= MAX_DEPTH
