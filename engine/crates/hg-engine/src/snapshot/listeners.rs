@@ -23,9 +23,7 @@ pub(super) fn compile(
             Ok(a) => addresses.push(a),
             Err(_) => error(
                 format!("addresses[{i}]"),
-                format!(
-                    "`{text}` is not an address and port; write one such as `127.0.0.1:80` or `[::1]:80`"
-                ),
+                format!("`{text}` is not an address and port; write it as `[::1]:80`"),
             ),
         }
     }

@@ -113,5 +113,5 @@ def test_there_is_no_mark_without_a_file(tmp_path: Path) -> None:
 def test_a_pipe_is_left_alone(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with TailReader(str(pipe)) as reader, pytest.raises(OSError, match="no regular file"):
+    with TailReader(str(pipe)) as reader, pytest.raises(OSError, match="not a regular file"):
         _read(reader)
