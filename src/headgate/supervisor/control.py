@@ -6,8 +6,7 @@ import signal
 
 from headgate.supervisor import jobs, leaving
 from headgate.supervisor.commands import AnswerAway, SignalControl, SpawnControl
-from headgate.supervisor.planes import reason
-from headgate.supervisor.state import AWAY_S, DEAD_ON_ARRIVAL, EXIT_CANNOT, EXIT_CONFIG, Job
+from headgate.supervisor.state import AWAY_S, DEAD_ON_ARRIVAL, EXIT_CANNOT, EXIT_CONFIG, Job, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from headgate.supervisor.commands import (
     SpawnDataPlane,
     WidenSockets,
 )
-from headgate.supervisor.state import DEAD_ON_ARRIVAL, Plane
+from headgate.supervisor.state import DEAD_ON_ARRIVAL, Plane, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,17 +169,3 @@ def advance_tickets(state: State) -> None:
 
 def _tickets(state: State) -> Message:
     return {"ticket_secrets": state.tickets.hex(), "ticket_epoch": state.tickets.epoch}
-
-
-def reason(status: int) -> str:
-    """`exit code 1`, `SIGKILL`: what ended a process.
-
-    >>> reason(-9), reason(1)
-    ('SIGKILL', 'exit code 1')
-    """
-    if status >= 0:
-        return f"exit code {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 
 from headgate.supervisor.backoff import Backoff
@@ -148,3 +149,17 @@ class State:
         self.timer("fallback", FALLBACK_S)
         self.timer("tickets", PERIOD_S)
         self.timer("watchdog", self.settings.watchdog_s)
+
+
+def reason(status: int) -> str:
+    """`exit code 1`, `SIGKILL`: what ended a process.
+
+    >>> reason(-9), reason(1)
+    ('SIGKILL', 'exit code 1')
+    """
+    if status >= 0:
+        return f"exit code {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
