@@ -23,6 +23,8 @@ class Level:
         self._named: dict[bytes, list[Located]] = {}
         for line in self.lines:
             self._named.setdefault(line.directive.name, []).append(line)
+        self.access = [one for one in self.lines if one.directive.name in (b"allow", b"deny")]
+        """The `allow` and `deny` lines, in their order: asked for by each location."""
 
     def named(self, name: bytes) -> list[Located]:
         """The lines of that name."""
@@ -52,11 +54,7 @@ class Around(NamedTuple):
 
     def access(self) -> list[Located]:
         """The `allow` and `deny` lines in effect, in their order."""
-        for level in self.levels:
-            found = [one for one in level.lines if one.directive.name in (b"allow", b"deny")]
-            if found:
-                return found
-        return []
+        return next((level.access for level in self.levels if level.access), [])
 
     def constants(self) -> dict[bytes, bytes]:
         """The variables that are set once, to a text without variables, by their names."""

@@ -80,6 +80,8 @@ def differences(tree: Tree, one: Imported) -> tuple[str, ...]:
     """Where the text that the nginx engine runs is not the original's; none if it is."""
     found = []
     for file, data in originals.restored(one.verbatim, one.originals).items():
+        if data == tree.documents[file].to_bytes():
+            continue
         before = walk(tree.documents[file].nodes)
         after = walk(parse(data, file).nodes)
         for old, new in itertools.zip_longest(before, after):
