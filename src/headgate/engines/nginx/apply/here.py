@@ -84,4 +84,5 @@ def _encode(value: object) -> str:
 def _decode(kind: type, value: object) -> Path:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError(kind.__name__)
+    # msgspec makes its own error of this one, with the place.
+    raise TypeError(f"{value!r} is not a {kind.__name__}")

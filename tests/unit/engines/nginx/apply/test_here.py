@@ -1,5 +1,6 @@
 """How an instance is reached, remembered for commands that run without the node."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,5 +33,14 @@ def test_nothing_or_nonsense_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotHereError, match="no nginx is driven"):
         recall(tmp_path)
     (tmp_path / INSTANCE).write_text("{")
+    with pytest.raises(NotHereError, match="cannot be read"):
+        recall(tmp_path)
+
+
+def test_a_folder_that_is_not_a_text_is_nonsense(tmp_path: Path) -> None:
+    remember(tmp_path, full_mode(tmp_path, "/usr/sbin/nginx", None))
+    known = json.loads((tmp_path / INSTANCE).read_bytes())
+    known["settings"]["limits"]["folders"] = [7]
+    (tmp_path / INSTANCE).write_text(json.dumps(known))
     with pytest.raises(NotHereError, match="cannot be read"):
         recall(tmp_path)

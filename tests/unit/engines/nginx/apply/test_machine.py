@@ -82,6 +82,27 @@ def test_an_error_before_the_swap_changes_nothing(step: str) -> None:
     assert play.announced[-1] == "done"
 
 
+def test_a_refusal_that_cannot_be_announced_is_a_refusal() -> None:
+    play = Playing(errors={"lint": ERROR}, trouble=("announce done",))
+    assert rejected(play.play()).step == "lint"
+
+
+def test_it_soaks_for_as_long_as_it_was_asked_to_and_no_longer() -> None:
+    """The last pause is as long as what is left of the time."""
+    play = Playing(soak_s=0.6)
+    began: dict[str, float] = {}
+    original = play.carry_out
+
+    def watched(action: do.Action) -> do.Event | None:
+        began.setdefault(key_of(action), play.now)
+        return original(action)
+
+    play.carry_out = watched  # type: ignore[method-assign]
+    applied(play.play())
+    soaked = began["announce commit"] - began["announce soak"]
+    assert 0.6 <= soaked < 0.65
+
+
 def test_warnings_are_kept_and_stop_nothing() -> None:
     warning = Finding("meh", "it is not nice", is_error=False)
     result = applied(Playing(errors={"lint": (warning,), "test": (warning,)}).play())
