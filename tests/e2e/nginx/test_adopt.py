@@ -186,7 +186,7 @@ def test_where_no_nginx_runs_it_is_said() -> None:
         timeout=DEADLINE_S * 3,
     )
     assert done.returncode == 1
-    assert "no nginx master runs here" in done.stderr
+    assert f"no nginx master with pid {os.getpid()} runs here" in done.stderr
 
 
 def _pid(site: _Site) -> int:

@@ -38,7 +38,7 @@ def test_root_finds_tests_probes_and_reloads_it(folder: Path, binary: Path) -> N
         assert seen["isolation"] == "fence"
         assert seen["test"] == {"ok": True, "problems": [], "warnings": []}
         assert seen["HUP"] is None
-        assert "started by what runs that container" in str(seen["start"])
+        assert "start it in its container" in str(seen["start"])
 
 
 def test_its_own_binary_is_asked_in_its_own_root(folder: Path, binary: Path) -> None:
