@@ -1,12 +1,13 @@
 """An imported config as a release: what the model says is unchanged runs as its original text."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Final
 
 from headgate.compile.load import load as compiled
 from headgate.engines.nginx.importing.bundle import BrokenBundleError, as_imported, from_files
+from headgate.engines.nginx.importing.document import NAME, ImportedDocument
 from headgate.engines.nginx.importing.originals import ChangedLineError, restored
 from headgate.engines.nginx.importing.released import Frame, addresses, released
 from headgate.engines.nginx.importing.source import read_bundle
@@ -25,30 +26,10 @@ from headgate.plan.plan import Plan
 
 _PREFIX = re.compile(r"--prefix=(\S+)")
 _DEFAULT_PREFIX: Final = "/usr/local/nginx"
-_MODEL: Final = "imported.toml"
 _CHANGED: Final = (
     "is not what the import made of it, and this engine runs the imported text as it is; "
     "change nginx's own directives in verbatim/ instead, or serve the config natively"
 )
-
-
-class _AsImported:
-    """The model of the import as a document, and the files that it names."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text.encode()
-
-    def read(self, path: PurePath) -> bytes:
-        """A file's bytes."""
-        return self._text if str(path) == _MODEL else Path(path).read_bytes()
-
-    def glob(self, pattern: PurePath) -> Sequence[PurePath]:
-        """An import includes nothing."""
-        return ()
-
-    def is_directory(self, path: PurePath) -> bool:
-        """Whether it is a directory."""
-        return Path(path).is_dir()
 
 
 def render_config(
@@ -109,7 +90,7 @@ def _includes() -> list[Node]:
 
 def _changed(plan: Plan, text: str) -> list[CannotExpress]:
     """The objects that differ from what was imported."""
-    before = compiled([PurePath(_MODEL)], _AsImported(text), {}).plan or Plan()
+    before = compiled([PurePath(NAME)], ImportedDocument(text), {}).plan or Plan()
     keys = {key for key in (*plan.objects, *before.objects) if key.kind != "settings"}
     return [
         CannotExpress(key.kind, key.name, "", _CHANGED)

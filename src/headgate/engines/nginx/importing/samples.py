@@ -7,7 +7,7 @@ directives run, so that there the text of the release is compared with the origi
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from headgate.compile.load import load
 from headgate.compile.routing import Question, Routing
 from headgate.engines.nginx.importing import listens, originals, proof
+from headgate.engines.nginx.importing.document import NAME, ImportedDocument
 from headgate.engines.nginx.importing.imported import Imported
 from headgate.engines.nginx.importing.matching import split
 from headgate.engines.nginx.importing.objects import ModelObject, items_in, to_toml
@@ -27,7 +28,6 @@ MOST: Final = 1000
 """Requests that are made of a config."""
 
 _SERVERS: Final = 200
-_MODEL: Final = "imported.toml"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/.-]+")
 _WITH_PORT: Final = re.compile(r":[0-9]+$")
 _EVERYBODY: Final = "*"
@@ -71,7 +71,7 @@ def tried(
     """Tries requests on both engines."""
     hosts = {_host_of(question) for question, _ in asked} | {_EVERYBODY}
     objects = [_plain(each) for each in one.objects if _may_take(each, hosts)]
-    plan = load([PurePath(_MODEL)], _Memory(to_toml(objects)), {}).plan
+    plan = load([PurePath(NAME)], ImportedDocument(to_toml(objects)), {}).plan
     native = _native(Routing(plan), objects, asked) if plan is not None else ()
     return Tried(sum(count for _, count in asked), is_made, native, differences(tree, one))
 
@@ -190,22 +190,3 @@ def _plain(one: ModelObject) -> ModelObject:
     """The object without TLS: whether certificates are there says nothing of routes."""
     table = {key: value for key, value in one.table.items() if key not in _WORDLESS}
     return ModelObject(one.section, one.name, table)
-
-
-class _Memory:
-    """The model as a document."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text.encode()
-
-    def read(self, path: PurePath) -> bytes:
-        """Its bytes."""
-        return self._text if str(path) == _MODEL else Path(path).read_bytes()
-
-    def glob(self, pattern: PurePath) -> Sequence[PurePath]:
-        """It includes nothing."""
-        return ()
-
-    def is_directory(self, path: PurePath) -> bool:
-        """It is no directory."""
-        return False
