@@ -124,6 +124,12 @@ def _paths(line: Located) -> list[str]:
     return [text, f"{text}x", f"{text}/x", f"{text}x.php", f"{encoded}x", f"/{text}", text.upper()]
 
 
+def _limits(tree: Tree) -> bool:
+    """Whether what is answered depends on how quickly it is asked."""
+    limits = (b"limit_req", b"limit_conn")
+    return any(line.name in limits for each in tree.documents.values() for line in walk(each.nodes))
+
+
 def _target(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     wild = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}
@@ -228,6 +234,7 @@ def tried(unit: Unit, scratch: Path, stubs: Stubs) -> dict[str, Count | str] | N
     taken = {one["port"] for one in asked}
     job["local"] = [place for place in job["local"] if place[1] not in taken]
     job["status"] = []
+    job["limited"] = _limits(tree)
     original = [str(peer("nginx")), "-c", entry, "-g", "daemon off;"]
     there = _tried(root, "original", {**job, "command": original})
     if there is None:
