@@ -172,21 +172,33 @@ fn the_last_request_of_a_connection_says_so() {
 }
 
 #[test]
-fn connections_of_one_address_are_limited_at_the_edge() {
-    let mut node = node("", "");
-    node.apply(&[put(Kind::Settings, "node", r#"{"max_connections_per_client":2}"#)]);
+fn connections_are_limited_at_the_edge() {
     let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    let mut held: Vec<TcpStream> = (0..2).map(|_| node.connect()).collect();
-    for s in &mut held {
-        s.write_all(get).unwrap();
-        assert_eq!(read_answer(s).1, b"ok");
+    for (kind, limit, reason) in [
+        (Kind::Settings, r#"{"max_connections_per_client":2}"#, "client"),
+        (Kind::Settings, r#"{"max_connections":2}"#, "process"),
+        (Kind::Listener, r#","max_connections":2"#, "listener"),
+    ] {
+        let mut node = node("", "");
+        let (name, json) = match kind {
+            Kind::Listener => ("web", node.listener_json(limit)),
+            _ => ("node", limit.to_owned()),
+        };
+        node.apply(&[put(kind, name, json)]);
+        let mut held: Vec<TcpStream> = (0..2).map(|_| node.connect()).collect();
+        for s in &mut held {
+            s.write_all(get).unwrap();
+            assert_eq!(read_answer(s).1, b"ok");
+        }
+        let mut over = node.connect();
+        // It may already be reset.
+        let _ = over.write_all(get);
+        assert!(read_all(&mut over).is_empty());
+        let refused = node.engine.metrics().refused_connections;
+        assert!(refused.iter().any(|r| r.reason == reason && r.count == 1), "{refused:?}");
+        held.pop();
+        eventually("there is room again", || node.get("/").starts_with("HTTP/1.1 200"));
     }
-    let mut over = node.connect();
-    // It may already be reset.
-    let _ = over.write_all(get);
-    assert!(read_all(&mut over).is_empty());
-    held.pop();
-    eventually("there is room again", || node.get("/").starts_with("HTTP/1.1 200"));
 }
 
 #[test]

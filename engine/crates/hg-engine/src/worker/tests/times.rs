@@ -137,6 +137,30 @@ fn who_waits_for_a_place_waits_no_longer_than_the_queues_time() {
     assert_eq!(at_its_edge(&node, &second, "queue"), "503");
 }
 
+/// A listener that takes no further connection: its queue is full.
+fn deaf() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let wait = std::time::Duration::from_millis(200);
+    let waiting = (0..8).map_while(|_| TcpStream::connect_timeout(&address, wait).ok()).collect();
+    (listener, waiting)
+}
+
+#[test]
+fn a_connection_that_does_not_come_about_ends_with_its_time() {
+    let (listener, _waiting) = deaf();
+    let address = listener.local_addr().unwrap();
+    let off = r#","timeouts":{"first_byte_ms":0,"stream_idle_ms":0}"#;
+    let json = upstream_json(&[address], r#","connect_timeout_ms":60000"#);
+    let node = Node::start(&json, off, 1);
+    let s = node.connect();
+    send(&node, &s, GET, GET.len());
+    eventually("it is connecting", || on_worker(&node, |w| !w.ups.is_empty()));
+    assert_eq!(at_its_edge(&node, &s, "connect"), "504");
+    assert_eq!(active(&node), 0);
+}
+
 fn leaving(node: &Node) -> bool {
     on_worker(node, |w| matches!(w.leaving, crate::worker::leave::Leaving::Closing { .. }))
 }
