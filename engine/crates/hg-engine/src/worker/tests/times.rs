@@ -165,6 +165,52 @@ fn leaving(node: &Node) -> bool {
     on_worker(node, |w| matches!(w.leaving, crate::worker::leave::Leaving::Closing { .. }))
 }
 
+/// Leaves as the worker would so many milliseconds from now; how many clients stay.
+fn go_on_leaving(node: &Node, ms: u64) -> usize {
+    on_worker(node, move |w| {
+        let real = w.now;
+        w.now = hg_net::Clock::ticks(w.now_us + ms * 1000);
+        w.go_on_leaving();
+        w.now = real;
+        w.clients.len()
+    })
+}
+
+#[test]
+fn a_drain_takes_connections_until_its_delay_is_over() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    let drain = r#"{"drain":{"delay_ms":60000,"deadline_ms":600000}}"#;
+    node.apply(&[put(Kind::Settings, "node", drain)]);
+    node.engine.drain(Box::new(|| ()));
+    on_worker(&node, |_| ());
+    go_on_leaving(&node, 40_000);
+    assert!(!leaving(&node));
+    assert!(node.get("/").starts_with("HTTP/1.1 200"));
+    go_on_leaving(&node, 60_100);
+    assert!(leaving(&node));
+    assert!(TcpStream::connect(node.address).is_err());
+}
+
+#[test]
+fn an_idle_connection_of_a_drain_has_its_grace() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":60000,"deadline_ms":600000}}"#;
+    node.apply(&[put(Kind::Settings, "node", drain)]);
+    let mut s = node.connect();
+    send(&node, &s, GET, GET.len());
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    node.engine.drain(Box::new(|| ()));
+    eventually("it is leaving", || leaving(&node));
+    let (before, after) = around(60_000);
+    pass(&node, before);
+    assert_eq!(connections(&node), 1);
+    pass(&node, after);
+    assert!(read_all(&mut s).is_empty());
+    assert_eq!(connections(&node), 0);
+}
+
 #[test]
 fn a_drain_ends_what_is_left_at_its_deadline() {
     for hands_over in [true, false] {
@@ -178,17 +224,8 @@ fn a_drain_ends_what_is_left_at_its_deadline() {
             node.engine.drain(Box::new(|| ()));
         }
         eventually("it is leaving", || leaving(&node));
-        let go_on = |ms: u64| {
-            on_worker(&node, move |w| {
-                let real = w.now;
-                w.now = hg_net::Clock::ticks(w.now_us + ms * 1000);
-                w.go_on_leaving();
-                w.now = real;
-                w.clients.len()
-            })
-        };
-        assert_eq!(go_on(40_000), 1, "what is in flight has its time");
-        assert_eq!(go_on(60_100), 0);
+        assert_eq!(go_on_leaving(&node, 40_000), 1, "what is in flight has its time");
+        assert_eq!(go_on_leaving(&node, 60_100), 0);
         assert!(read_all(&mut s).is_empty());
     }
 }
