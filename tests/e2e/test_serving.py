@@ -94,6 +94,32 @@ def test_by_tcp_a_stranger_learns_and_changes_nothing(
         connection.close()
 
 
+def test_a_token_in_a_file_opens_the_admin_api_until_the_file_changes(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    admin, file = free_port(), folder / "token"
+    text = config(port, one.address).replace("[node]", '[node]\nadmin_token = { file = "token" }')
+
+    def asked(token: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=DEADLINE_S)
+        connection.request("GET", "/status", headers={"authorization": f"Bearer {token}"})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    tokens = ("the-first-of-two-tokens", "the-other-of-two-tokens")
+    file.touch(0o600)
+    file.write_text(tokens[0])
+    node = RunningNode(folder, text, "--admin", f"127.0.0.1:{admin}")
+    with node.until_ready():
+        assert [asked(token) for token in tokens] == [200, 401]
+        file.write_text(tokens[1])
+        until(lambda: asked(tokens[1]) == 200, what="the new token")
+        assert asked(tokens[0]) == 401
+        shown = node.admin("GET", "/config")[1].decode() + node.log.read_text()
+        assert not any(token in shown for token in tokens)
+
+
 def test_web_pages_cannot_reach_the_admin_api(folder: Path, port: int, one: Upstream) -> None:
     admin = free_port()
     text = config(port, one.address)

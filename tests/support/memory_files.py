@@ -13,6 +13,7 @@ class MemoryFiles:
     def __init__(self, content: Mapping[str, str | bytes]) -> None:
         self.content: dict[str, str | bytes] = dict(content)
         self.unreadable: set[str] = set()
+        self.public: set[str] = set()
         self.reads: list[str] = []
 
     def read(self, path: PurePath) -> bytes:
@@ -34,6 +35,10 @@ class MemoryFiles:
             for name in names
             if name.parent == pattern.parent and fnmatchcase(name.name, pattern.name)
         )
+
+    def is_public(self, path: PurePath) -> bool:
+        """Whether a test said so."""
+        return str(path) in self.public
 
     def is_directory(self, path: PurePath) -> bool:
         """Whether some file is in it."""

@@ -53,20 +53,22 @@ class Compiler:
         changed = self._sources.refresh(paths, files, env)
         reading = self._table.reading.items()
         changed |= dict.fromkeys(k for k, u in reading if not unchanged(files, u.seen))
-        if self._node is None or any(section == "node" for section, _ in changed):
-            self._node = node_unit(self._sources, env)
+        node = self._node
+        # A file's mode counts, too, so a node that reads files is looked at each time.
+        if node is None or node.seen or any(section == "node" for section, _ in changed):
+            self._node = node = node_unit(self._sources, files, env)
         self._compile(changed, files, env)
-        diagnostics = self._review.diagnostics(self._sources, self._table, self._node, self._stray)
+        diagnostics = self._review.diagnostics(self._sources, self._table, node, self._stray)
         failed = has_errors(diagnostics)
         if not failed:
-            self._plan = self._plan.with_changes(self._changes(self._node))
+            self._plan = self._plan.with_changes(self._changes(node))
         return Loaded(
             plan=None if failed else self._plan,
-            node=None if failed else self._node.settings,
+            node=None if failed else node.settings,
             blobs={} if failed else self._table.blobs(),
             secrets=frozenset() if failed else self._table.secrets(),
             diagnostics=diagnostics,
-            watched=self._watched(),
+            watched=self._watched(node),
             origins=TextOrigins(tuple(self._sources), self._table.written()),
         )
 
@@ -157,8 +159,8 @@ class Compiler:
             and (old is None or new is None or old.digest != new.digest)
         }
 
-    def _watched(self) -> Watched:
-        files = {source.path for source in self._sources}
+    def _watched(self, node: NodeUnit) -> Watched:
+        files = {source.path for source in self._sources} | set(node.seen)
         for unit_ in self._table.reading.values():
             files.update(unit_.seen)
         return Watched(frozenset(files), self._sources.globs)

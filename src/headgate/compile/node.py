@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import cast
 
 from pydantic import ValidationError
 
+from headgate.compile.reads import Reads
 from headgate.compile.settings import NodeSettings, node_settings, settings
 from headgate.compile.sources import EntryKey, Sources
 from headgate.compile.toplevel import stray
 from headgate.kernel.diagnostics import ConfigPath
+from headgate.model.files import Files
 from headgate.model.node import Node
 from headgate.model.nulls import nulls
 from headgate.model.problems import Problem, besides, problems
@@ -18,6 +21,8 @@ from headgate.plan.kinds import SETTINGS_NAME
 from headgate.plan.plan import PlanEntry, entry
 
 BASE: ConfigPath = ("node",)
+_TOKEN: EntryKey = ("node", "admin_token")
+"""The one setting that may be in a file of its own: the file lies beside its document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +32,32 @@ class NodeUnit:
     plan: PlanEntry | None
     settings: NodeSettings | None
     problems: tuple[Problem, ...] = ()
+    seen: tuple[PurePath, ...] = ()
+    """The files that it refers to."""
 
 
-def node_unit(sources: Sources, env: Mapping[str, str]) -> NodeUnit:
+def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUnit:
     """Validates and compiles the node's settings; none at all means every default."""
     value: dict[str, object] = {}
     found: list[Problem] = []
     for key in sources.entries_of("node"):
         found += _read(key, sources, env, value)
+    token = sources.owner(_TOKEN)
+    reads = Reads(files, token.directory if token is not None else PurePath())
     try:
-        model = Node.model_validate(value)
+        model = Node.model_validate(value, context=reads)
     except ValidationError as wrong:
-        return NodeUnit(None, None, (*found, *besides(problems(BASE, wrong), found)))
+        found += besides(problems(BASE, wrong), found)
+        return NodeUnit(None, None, tuple(found), tuple(reads.seen))
+    seen = tuple(reads.seen)
     if found:
-        return NodeUnit(None, None, tuple(found))
+        return NodeUnit(None, None, tuple(found), seen)
     out = settings(model)
     found += [Problem((*BASE, *p.path), p.message, p.allowed, p.where) for p in out.problems]
     if found or out.value is None:
-        return NodeUnit(None, None, tuple(found))
+        return NodeUnit(None, None, tuple(found), seen)
     plan = entry("settings", SETTINGS_NAME, out.value)
-    return NodeUnit(plan, node_settings(model))
+    return NodeUnit(plan, node_settings(model), seen=seen)
 
 
 def _read(

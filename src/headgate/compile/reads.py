@@ -41,6 +41,23 @@ class Reads:
         except UnicodeDecodeError:
             raise Invalid(f'"{path}" is not UTF-8 text', "name a text file of one line") from None
 
+    def private(self, path: str) -> str:
+        """The text of a file that not every user of the host may read; raises `Invalid`."""
+        text = self.secret(path)
+        place = self.path(path)
+        try:
+            is_public = self._files.is_public(place)
+        except OSError as wrong:
+            raise _unreadable(place, wrong) from None
+        if is_public:
+            raise Invalid(
+                f'every user of this host can read "{place}"',
+                "take that right away, for example with `chmod o-r`",
+            )
+        if not text:
+            raise Invalid(f'"{place}" is empty', "name a file with the secret in its only line")
+        return text
+
     def hide(self, text: str) -> None:
         """Remembers a text of the plan that must not be shown."""
         self.secrets.add(str(text))
@@ -69,12 +86,14 @@ class Reads:
         try:
             content = self._files.read(place)
         except OSError as wrong:
-            why = (wrong.strerror or type(wrong).__name__).lower()
-            raise Invalid(
-                f'"{place}" cannot be read: {why}', "name a file that headgate may read"
-            ) from None
+            raise _unreadable(place, wrong) from None
         self.seen[place] = blob_id(content)
         return content
+
+
+def _unreadable(place: PurePath, wrong: OSError) -> Invalid:
+    why = (wrong.strerror or type(wrong).__name__).lower()
+    return Invalid(f'"{place}" cannot be read: {why}', "name a file that headgate may read")
 
 
 def unchanged(files: Files, seen: Mapping[PurePath, BlobId | None]) -> bool:

@@ -1,6 +1,6 @@
 """`[node]` into the plan's settings and into what stays with the node's own processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from headgate.compile.resolved import Resolved
@@ -63,7 +63,7 @@ class NodeSettings:
     """The nginx that is driven where that is the engine."""
     drain_s: float = 30.0
     """The longest a drain takes, from its start."""
-    admin_token: str | None = None
+    admin_token: str | None = field(default=None, repr=False)
     """What opens all of the admin API to a request by TCP; None = nothing does."""
     user: str | None = None
     """Whom root runs a native node as; None = the system user `headgate`, root without one."""

@@ -1,6 +1,6 @@
 """Conditions on a value and edits of headers: shapes that several features share."""
 
-from typing import Annotated, Protocol, cast
+from typing import Annotated, Final, Protocol, cast
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
@@ -59,17 +59,28 @@ class Secrets(Protocol):
         """The text of a file without its last line end; raises `Invalid` if there is none."""
         ...
 
+    def private(self, path: str) -> str:
+        """Like `secret`, of a file that not every user of the host may read."""
+        ...
+
     def hide(self, text: str) -> None:
         """Remembers a text of the plan that must not be shown."""
         ...
+
+
+def named_file(value: object) -> str | None:
+    """The path that `{ file = "…" }` names; None for anything else."""
+    if isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
+        return value["file"]
+    return None
 
 
 def _header_value(value: object, info: ValidationInfo) -> str:
     context = cast(Secrets, info.context)
     if isinstance(value, str):
         return templates.header_value(value)
-    if isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
-        secret = templates.escaped(context.secret(value["file"]))
+    if (path := named_file(value)) is not None:
+        secret = templates.escaped(context.secret(path))
         context.hide(secret)
         return templates.header_value(secret)
     raise Invalid(
@@ -77,24 +88,18 @@ def _header_value(value: object, info: ValidationInfo) -> str:
     )
 
 
+FILE_SCHEMA: Final = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "description": "A file with the value."}},
+    "required": ["file"],
+    "additionalProperties": False,
+}
+"""Of a value that a file may hold."""
+
 HeaderValue = Annotated[
     str,
     PlainValidator(_header_value),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "format": "template"},
-                {
-                    "type": "object",
-                    "properties": {
-                        "file": {"type": "string", "description": "A file with the value."}
-                    },
-                    "required": ["file"],
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    ),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "template"}, FILE_SCHEMA]}),
 ]
 """A header's value: one line with variables, or a secret from a file."""
 

@@ -20,6 +20,10 @@ class Files(Protocol):
         """
         ...
 
+    def is_public(self, path: PurePath) -> bool:
+        """Whether every user of the host may read the file, as its mode says. Raises `OSError`."""
+        ...
+
     def is_directory(self, path: PurePath) -> bool:
         """Whether it is a directory that can be listed."""
         ...

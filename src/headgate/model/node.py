@@ -5,9 +5,17 @@ others stay with the control process and the supervisor (`AdminSettings`).
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    Strict,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from headgate.features import syntax
 from headgate.features.base import OneOf, Options
@@ -20,6 +28,7 @@ from headgate.features.fields import (
     ListenAddress,
     number,
 )
+from headgate.features.values import FILE_SCHEMA, Secrets, named_file
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
 from headgate.model.nginx import Nginx
@@ -153,13 +162,20 @@ def _user(name: str) -> str:
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 
 
-def _token(value: object) -> str:
-    """The token, unchanged; no message contains it."""
+_OF_CHARACTERS = "16 to 512 characters of A-Z a-z 0-9 . _ ~ + / = -"
+
+
+def _token(value: object, info: ValidationInfo) -> str:
+    """The token, unchanged, from the config or from a file; no message contains it."""
+    if (path := named_file(value)) is not None:
+        token = cast(Secrets, info.context).private(path)
+        if _TOKEN.fullmatch(token) is None:
+            raise Invalid(f'the text of "{path}" is not a token', f"write {_OF_CHARACTERS} in it")
+        return token
     if not isinstance(value, str) or _TOKEN.fullmatch(value) is None:
         raise Invalid(
             "this is not a token",
-            "16 to 512 characters of A-Z a-z 0-9 . _ ~ + / = -, "
-            'better from the environment: "${env:HEADGATE_ADMIN_TOKEN}"',
+            f'write {{ file = "…" }} or "${{env:HEADGATE_ADMIN_TOKEN}}", or {_OF_CHARACTERS}',
         )
     return str(value)
 
@@ -167,7 +183,7 @@ def _token(value: object) -> str:
 Token = Annotated[
     str,
     PlainValidator(_token),
-    WithJsonSchema({"type": "string", "minLength": 16, "maxLength": 512}),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 16, "maxLength": 512}, FILE_SCHEMA]}),
 ]
 
 
@@ -236,7 +252,8 @@ class Node(Options):
         default=None,
         description="The token for `Authorization: Bearer TOKEN`, with which requests to an "
         "`admin` address reach more than `/live`, `/ready`, `/health` and "
-        "`/metrics`. Absent = the rest is served on the Unix socket only.",
+        "`/metrics`: the text itself, or a file with it that not every user may read; a change "
+        "of the file is taken over. Absent = the rest is served on the Unix socket only.",
     )
     metrics: Annotated[list[ListenAddress], ONE_OR_MORE, OR_ITEM] = Field(
         default_factory=list,

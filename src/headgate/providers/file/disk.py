@@ -90,6 +90,11 @@ class DiskFiles:
             self.found.update(found)
             return found
 
+    def is_public(self, path: PurePath) -> bool:
+        """Whether its mode lets every user read it."""
+        with self._at(path), _named(path):
+            return bool(os.stat(path).st_mode & stat.S_IROTH)
+
     def is_directory(self, path: PurePath) -> bool:
         """Whether it is a directory; False when that cannot be known."""
         with self._at(path):

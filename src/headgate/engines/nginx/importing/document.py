@@ -1,5 +1,6 @@
 """The model of an import as the one document of a config."""
 
+import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Final
@@ -20,6 +21,10 @@ class ImportedDocument:
     def glob(self, pattern: PurePath) -> Sequence[PurePath]:
         """An import includes nothing."""
         return ()
+
+    def is_public(self, path: PurePath) -> bool:
+        """Whether every user of the host may read the file; raises OSError."""
+        return str(path) == NAME or bool(Path(path).stat().st_mode & stat.S_IROTH)
 
     def is_directory(self, path: PurePath) -> bool:
         """Whether it is a directory."""
