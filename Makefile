@@ -61,9 +61,10 @@ run: build ## A node with three demo upstreams; PORT=8000 is where it listens
 	@PORT='$(PORT)' $(BIN)/python tools/demo.py
 
 .PHONY: test
+# Twice as many processes as the smallest machine has cores: most tests wait for processes to start.
 test: build ## Rust tests, then Python tests
 	cargo test --locked --workspace --quiet
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 # `make -k check` goes on after a failure.
 CHECKS := check-format check-lint check-types check-layers check-sizes check-generated check-rust
