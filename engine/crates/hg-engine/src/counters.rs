@@ -1,6 +1,6 @@
-//! What one worker counts. Only the worker writes, anyone may read: plain loads and stores on
-//! atomics, no locked instruction on the request path. Keyed by identity, so they survive swaps
-//! and the replacement of a worker.
+//! What one worker counts. Only the worker writes and anyone may read, so plain loads and stores on
+//! atomics do; the request path has no locked instruction. The counters are keyed by identity, so
+//! they survive swaps and the replacement of a worker.
 
 use crate::report::{Histogram, LATENCY_BOUNDS_US};
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Locks, whatever happened to an earlier holder: the data are counters and handles, always whole.
+/// Locks even after a holder has panicked: the data are counters and handles, which are always
+/// whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -58,7 +59,8 @@ impl HistogramCounter {
     }
 }
 
-/// Requests by method and status: a chain of small blocks, grown by what really occurs.
+/// Requests by method and status: a chain of small blocks that grows with the combinations that
+/// occur.
 #[derive(Debug, Default)]
 pub(crate) struct StatusTable {
     first: Block,
@@ -72,7 +74,7 @@ struct Block {
 }
 
 impl StatusTable {
-    /// `method` is `Method::index()`.
+    /// Counts one request; `method` is `Method::index()`.
     pub(crate) fn add(&self, method: u8, status: u16) {
         let key = (u32::from(method) + 1) << 16 | u32::from(status);
         let mut block = &self.first;
@@ -92,7 +94,7 @@ impl StatusTable {
         }
     }
 
-    /// (method index, status, count) of everything that occurred.
+    /// Returns (method index, status, count) of every combination that occurred.
     pub(crate) fn entries(&self) -> Vec<(u8, u16, u64)> {
         let mut out = Vec::new();
         let mut block = Some(&self.first);
@@ -109,7 +111,7 @@ impl StatusTable {
     }
 }
 
-/// Of one upstream on one worker.
+/// Counters of one upstream on one worker.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamCounters {
     pub(crate) requests: StatusTable,
@@ -121,18 +123,18 @@ pub(crate) struct UpstreamCounters {
 }
 
 impl UpstreamCounters {
-    /// The counters of an endpoint, by its address as configured; made if need be.
+    /// Returns the counters of an endpoint by its configured address; makes them at the first call.
     pub(crate) fn endpoint(&self, address: &Arc<str>) -> Arc<EndpointCounters> {
         lock(&self.endpoints).entry(address.clone()).or_default().clone()
     }
 
-    /// The same, if they were ever made.
+    /// Returns the counters of an endpoint if they exist.
     pub(crate) fn known_endpoint(&self, address: &str) -> Option<Arc<EndpointCounters>> {
         lock(&self.endpoints).get(address).cloned()
     }
 
-    /// Frees the counters of endpoints that are not among `served` and that nobody holds. Whether
-    /// only counters of `served` are left.
+    /// Frees the counters of endpoints that are not among `served` and that nobody holds. Reports
+    /// whether only counters of `served` are left.
     fn keep(&self, served: &[EndpointEntry]) -> bool {
         let mut endpoints = lock(&self.endpoints);
         let mut is_done = true;
@@ -146,7 +148,7 @@ impl UpstreamCounters {
     }
 }
 
-/// Of one endpoint on one worker.
+/// Counters of one endpoint on one worker.
 #[derive(Debug, Default)]
 pub(crate) struct EndpointCounters {
     pub(crate) active: Counter,
@@ -159,7 +161,7 @@ pub(crate) struct EndpointCounters {
     pub(crate) last_error: Mutex<String>,
 }
 
-/// Of one listener on one worker.
+/// Counters of one listener on one worker.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerCounters {
     pub(crate) connections: Counter,
@@ -186,7 +188,7 @@ reasons! {
     Retry { ConnectFailure = "connect_failure", StaleConnection = "stale_connection", }
 }
 reasons! {
-    /// Which time ran out.
+    /// Which timeout ran out.
     Timeout {
         Head = "head", Idle = "idle", Handshake = "handshake", Connect = "connect", Request = "request",
         PerTry = "per_try", FirstByte = "first_byte", StreamIdle = "stream_idle", Body = "body", Queue = "queue",
@@ -194,11 +196,11 @@ reasons! {
 }
 
 reasons! {
-    /// Why a request's header line was not taken.
+    /// Why a request's header line was dropped.
     Withheld { Claim = "client_claim", Lookalike = "lookalike", Underscore = "underscore", }
 }
 
-/// Everything one worker counts.
+/// All counters of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCounters {
     pub(crate) connections: Counter,
@@ -208,7 +210,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) bytes_received: Counter,
     pub(crate) bytes_sent: Counter,
     pub(crate) duration: HistogramCounter,
-    /// Answers that no upstream had a part in.
+    /// Answers in which no upstream had a part.
     pub(crate) own: StatusTable,
     pub(crate) refused: [Counter; Refused::ALL.len()],
     pub(crate) retries: [Counter; Retry::ALL.len()],
@@ -218,9 +220,9 @@ pub(crate) struct WorkerCounters {
     pub(crate) misdirected: Counter,
     pub(crate) tunnels_active: Counter,
     pub(crate) tunnels_total: Counter,
-    /// Error path only.
+    /// Touched on the error path only.
     rejects: Mutex<Vec<(&'static str, u64)>>,
-    /// (side, version, kind): handshake path only.
+    /// (side, version, kind); touched on the handshake path only.
     handshakes: Mutex<Vec<(Handshake, u64)>>,
     upstreams: Mutex<HashMap<Arc<str>, Arc<UpstreamCounters>>>,
     listeners: Mutex<HashMap<Arc<str>, Arc<ListenerCounters>>>,
@@ -248,7 +250,7 @@ impl WorkerCounters {
         }
     }
 
-    /// Header lines that were not taken.
+    /// Counts header lines that were dropped.
     pub(crate) fn withhold(&self, lines: hg_proto::Withheld) {
         for (counter, n) in
             self.withheld.iter().zip([lines.claims, lines.lookalikes, lines.underscores])
@@ -273,28 +275,28 @@ impl WorkerCounters {
         lock(&self.handshakes).clone()
     }
 
-    /// The counters of an upstream, by name; made if need be.
+    /// Returns the counters of an upstream by name; makes them at the first call.
     pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         lock(&self.upstreams).entry(name.clone()).or_default().clone()
     }
 
-    /// The same, if they were ever made.
+    /// Returns the counters of an upstream if they exist.
     pub(crate) fn known_upstream(&self, name: &str) -> Option<Arc<UpstreamCounters>> {
         lock(&self.upstreams).get(name).cloned()
     }
 
-    /// The counters of a listener, by name; made if need be.
+    /// Returns the counters of a listener by name; makes them at the first call.
     pub(crate) fn listener(&self, name: &Arc<str>) -> Arc<ListenerCounters> {
         lock(&self.listeners).entry(name.clone()).or_default().clone()
     }
 
-    /// The same, if they were ever made.
+    /// Returns the counters of a listener if they exist.
     pub(crate) fn known_listener(&self, name: &str) -> Option<Arc<ListenerCounters>> {
         lock(&self.listeners).get(name).cloned()
     }
 
-    /// Frees what an upstream that changed or left does not need any more, unless somebody holds
-    /// it: a request in flight, a connection, a report. Whether nothing of that sort is left.
+    /// Frees what an upstream that changed or left no longer needs, unless a request in flight, a
+    /// connection or a report holds it. Reports whether nothing is left to free.
     pub(crate) fn tidy_upstream(&self, name: &str, served: Option<&UpstreamEntry>) -> bool {
         let mut upstreams = lock(&self.upstreams);
         let Some(counters) = upstreams.get(name) else {
@@ -312,7 +314,7 @@ impl WorkerCounters {
     }
 
     /// Frees the counters of a listener that left, unless one of its connections still holds them.
-    /// Whether they are gone.
+    /// Reports whether they are gone.
     pub(crate) fn forget_listener(&self, name: &str) -> bool {
         let mut listeners = lock(&self.listeners);
         let is_free = listeners.get(name).is_none_or(|c| Arc::strong_count(c) == 1);
@@ -322,7 +324,7 @@ impl WorkerCounters {
         is_free
     }
 
-    /// What is open now belonged to a worker that is gone.
+    /// Resets the counts of what is open now: it belonged to a worker that is gone.
     pub(crate) fn forget_open(&self) {
         self.connections.set(0);
         self.tunnels_active.set(0);
@@ -338,7 +340,7 @@ impl WorkerCounters {
         }
     }
 
-    /// How many upstreams, endpoints and listeners have counters here.
+    /// Returns how many upstreams, endpoints and listeners have counters here.
     #[cfg(test)]
     pub(crate) fn held(&self) -> [usize; 3] {
         let upstreams = lock(&self.upstreams);
@@ -346,7 +348,7 @@ impl WorkerCounters {
         [upstreams.len(), endpoints, lock(&self.listeners).len()]
     }
 
-    /// Every upstream that requests went to, by name.
+    /// Returns every upstream that received requests, by name.
     pub(crate) fn upstreams(&self) -> Vec<(Arc<str>, Arc<UpstreamCounters>)> {
         lock(&self.upstreams).iter().map(|(n, c)| (n.clone(), c.clone())).collect()
     }

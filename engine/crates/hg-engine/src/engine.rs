@@ -1,4 +1,4 @@
-//! The engine's handle: everything the rest of the process may ask of the workers.
+//! The engine's handle: everything that the rest of the process may ask of the workers.
 
 use crate::counters::{WorkerCounters, lock};
 use crate::report::{EngineEvent, EventLevel};
@@ -19,29 +19,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-/// How the process is set up; fixed for its life.
+/// How the process is set up. It stays the same for the life of the process.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Number of workers; at least 1 is started.
     pub workers: usize,
-    /// The CPU each worker is bound to, by index; fewer entries leave the rest free to roam.
+    /// The CPU to which each worker is bound, by index; workers without an entry run on any CPU.
     pub cpus: Vec<usize>,
     /// Counts data-plane processes of this node.
     pub generation: u64,
-    /// Secrets (hex, 32 bytes) session ticket keys are derived from: the current one, then older.
+    /// Secrets (hex, 32 bytes) from which session ticket keys are derived: the current one, then
+    /// older ones.
     pub ticket_secrets: Vec<String>,
 }
 
-/// How long a plan took to be served.
+/// How long it took to compile a plan and to serve it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Compiling it, off the workers; microseconds.
+    /// Time to compile it, outside the workers; microseconds.
     pub compile_us: u64,
-    /// Until the last worker served it; microseconds.
+    /// Time until the last worker served it; microseconds.
     pub swap_us: u64,
 }
 
-/// What a name resolves to.
+/// What the resolver found for a name.
 #[derive(Clone, Default)]
 pub(crate) struct Resolved {
     pub(crate) addresses: Arc<[Address]>,
@@ -69,16 +70,16 @@ pub(crate) struct Inner {
     pub(crate) log: AccessLog,
     ticketer: Arc<Ticketer>,
     pub(crate) builder: Mutex<Builder>,
-    /// What left the plan and may still be in use; freed here, not on a worker.
+    /// What left the plan and may still be in use; it is freed here, not on a worker.
     pub(crate) retired: Mutex<Retired>,
 }
 
-/// The workers of this process. Every method may be called from any thread.
+/// The workers of this process. Any thread may call any method.
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// A worker that does not answer is stuck; the plan is then served by the others.
+/// A worker that does not answer for so long is stuck; the others then serve the plan.
 const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Engine {
@@ -127,7 +128,7 @@ impl Engine {
     /// `changed` are the objects that differ from the plan served before.
     ///
     /// # Errors
-    /// One entry per problem; what was served before still is.
+    /// Returns one entry per problem; the workers keep serving the plan before.
     pub fn apply(
         &self,
         plan: &Plan,
@@ -182,7 +183,7 @@ impl Engine {
         }
     }
 
-    /// Certificates outside their time are served, and said to be.
+    /// Warns of certificates outside their validity period, which are served all the same.
     fn warn_of_certificates(&self, before: &Snapshot, now: &Snapshot) {
         if Arc::ptr_eq(&before.tls, &now.tls) {
             return;
@@ -195,8 +196,8 @@ impl Engine {
         }
     }
 
-    /// Takes over the listening sockets of an address; the index is the worker's, and where there
-    /// are more sockets than workers each adopts several.
+    /// Takes over the listening sockets of an address. The index is the worker's; if there are more
+    /// sockets than workers, each worker adopts several.
     pub fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>) {
         let Ok(address) = address.parse::<SocketAddr>() else {
             let message = format!("`{address}` is not an address and port");
@@ -209,8 +210,8 @@ impl Engine {
         lock(&self.inner.sockets).insert(address, sockets);
     }
 
-    /// Stops accepting on an address: new SYNs are dropped, what waits is taken, the sockets are
-    /// closed; then `done` is called.
+    /// Stops accepting on an address: drops new SYNs, accepts what waits, closes the sockets, then
+    /// calls `done`.
     pub fn close_listener(&self, address: &str, done: Box<dyn FnOnce() + Send>) {
         let done = Arc::new(Done::new(done));
         let Ok(address) = address.parse::<SocketAddr>() else {
@@ -222,8 +223,8 @@ impl Engine {
         }
     }
 
-    /// A successor has the sockets: ours are closed with their queues as they are; what is in
-    /// flight is finished.
+    /// Hands over to a successor that has the sockets: closes ours without touching their queues
+    /// and finishes what is in flight.
     pub fn handoff(&self) {
         self.leave(|| Message::HandOff);
     }
@@ -235,7 +236,8 @@ impl Engine {
         self.leave(|| Message::Drain(closed.clone()));
     }
 
-    /// Calls `alive` once every worker has gone round its loop; never while one of them hangs.
+    /// Calls `alive` once every worker has completed a turn of its loop; never while one of them
+    /// hangs.
     pub fn probe(&self, alive: Box<dyn FnOnce() + Send>) {
         let alive = Arc::new(Done::new(alive));
         for worker in &self.inner.workers {
@@ -243,8 +245,8 @@ impl Engine {
         }
     }
 
-    /// Session tickets are made from this secret (hex, 32 bytes) from now on; those of the one
-    /// before are still accepted.
+    /// Makes session tickets from this secret (hex, 32 bytes) from now on, and still accepts those
+    /// made from the secret before it.
     ///
     /// # Errors
     /// When it is not 32 bytes of hex.
@@ -260,12 +262,12 @@ impl Engine {
         }
     }
 
-    /// Whether every worker has left.
+    /// Reports whether every worker has left.
     pub fn is_drained(&self) -> bool {
         self.inner.finished.load(Relaxed) >= self.inner.workers.len()
     }
 
-    /// The `host:port` names the served plan wants resolved, sorted.
+    /// Returns the `host:port` names that the served plan needs resolved, sorted.
     pub fn names(&self) -> Vec<String> {
         let serving = lock(&self.inner.serving).clone();
         let endpoints = serving.upstreams.iter().flatten().flat_map(|u| &u.endpoints);
@@ -273,8 +275,8 @@ impl Engine {
         names.into_iter().map(String::from).collect()
     }
 
-    /// What a name resolves to now; after an error the last good addresses stay. Waits for a plan
-    /// that is being applied, never for a worker.
+    /// Sets what a name resolves to now; after an error the last good addresses stay. Waits for a
+    /// plan that is being applied, never for a worker.
     pub fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>) {
         let mut builder = lock(&self.inner.builder);
         let name: Arc<str> = name.into();
@@ -297,13 +299,13 @@ impl Engine {
         let before = builder.current().clone();
         if let Some(update) = builder.resolve(vec![(name, addresses)]) {
             *lock(&self.inner.serving) = update.snapshot.clone();
-            // Nobody waits for it: the channel has no reader.
+            // Nobody waits for the result: the channel has no reader.
             self.send(&update, &mpsc::channel().0);
             lock(&self.inner.retired).put(before, &[]);
         }
     }
 
-    /// Names that left the plan need not be known any more.
+    /// Forgets names that left the plan.
     fn forget_names(&self, builder: &mut Builder) {
         let mut names = lock(&self.inner.names);
         if names.is_empty() {
@@ -314,12 +316,12 @@ impl Engine {
         builder.keep_names(&used);
     }
 
-    /// Closes and opens the access log's file again.
+    /// Closes the access log's file and opens it again.
     pub fn reopen_logs(&self) {
         self.inner.log.reopen();
     }
 
-    /// What happened since the last call.
+    /// Returns what happened since the last call.
     pub fn take_events(&self) -> Vec<EngineEvent> {
         // A plan that is being applied sweeps at its end.
         if let Ok(mut builder) = self.inner.builder.try_lock() {
@@ -328,13 +330,13 @@ impl Engine {
         self.inner.shared.take_events()
     }
 
-    /// How often each worker was replaced, by index.
+    /// Returns how often each worker was replaced, by index.
     pub fn worker_restarts(&self) -> Vec<u64> {
         self.inner.workers.iter().map(|w| w.restarts.load(Relaxed)).collect()
     }
 }
 
-/// A sink that cannot be opened is a mistake in the plan.
+/// Reports an access log sink that cannot be opened as a mistake in the plan.
 fn check_log(plan: &Plan, before: &Snapshot) -> Result<(), Vec<ObjectError>> {
     let log = plan.settings("node").and_then(|s| s.access_log.as_ref());
     if log == before.settings.access_log.as_ref() {

@@ -1,4 +1,4 @@
-//! Reports: the workers' counters, summed when asked.
+//! Reports: sums the workers' counters on demand.
 
 use crate::counters::{
     Counter, EndpointCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld, WorkerCounters,
@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 impl Engine {
-    /// Listeners, endpoints and workers as they are now.
+    /// Returns the state of listeners, endpoints and workers now.
     pub fn status(&self) -> EngineStatus {
         let inner = &*self.inner;
         let serving = lock(&inner.serving).clone();
@@ -32,7 +32,7 @@ impl Engine {
         }
     }
 
-    /// Every counter.
+    /// Returns every counter.
     pub fn metrics(&self) -> EngineMetrics {
         let inner = &*self.inner;
         let serving = lock(&inner.serving).clone();
@@ -100,7 +100,7 @@ impl Engine {
     }
 }
 
-/// Every reason of a list with its count on all workers.
+/// Returns every reason of a list with its count on all workers.
 fn reasons<W: Copy>(
     inner: &Inner,
     all: &[(W, &'static str)],
@@ -181,7 +181,7 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
     all
 }
 
-/// One entry for each endpoint of the plan: the addresses of a name are counted under the name.
+/// Returns one entry for each endpoint of the plan; the addresses of a name count under the name.
 fn configured(entries: &[EndpointEntry]) -> impl Iterator<Item = &EndpointEntry> {
     entries
         .chunk_by(|a, b| a.is_name && b.is_name && a.address == b.address)

@@ -1,9 +1,9 @@
 //! The native engine: a plan compiled into a snapshot, and workers that serve it.
 //!
-//! Owns connections, pools, timers, counters and their life. Knows nothing of where plans come
+//! Owns connections, pools, timers, counters and their lifetimes. Does not know where plans come
 //! from, how names are resolved or who reads the figures: see `hg-dataplane`.
 
-// What tests share names the crate as its users do.
+// Shared test code names the crate as its users do.
 #[cfg(test)]
 extern crate self as hg_engine;
 

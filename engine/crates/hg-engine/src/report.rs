@@ -1,7 +1,7 @@
-//! What the engine tells about itself: plain data, summed over the workers when asked.
+//! What the engine reports about itself: plain data, summed over the workers on demand.
 //!
-//! Owns the shapes that cross from the workers to status, metrics and events; never counts
-//! anything itself. Counters grow from the start of the process and survive plan swaps.
+//! Owns the shapes that cross from the workers to status, metrics and events; never counts anything
+//! itself. Counters grow from the start of the process and survive plan swaps.
 
 use hg_plan::Kind;
 use std::sync::Arc;
@@ -42,25 +42,25 @@ impl Histogram {
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
     }
 
-    /// How many values were counted.
+    /// Returns how many values were counted.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
 
-/// How important an event is.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventLevel {
-    /// Something is lost or refused.
+    /// Something was lost or refused.
     Error,
     /// Something works less well than it should.
     Warn,
-    /// Worth knowing.
+    /// Something worth knowing.
     Info,
 }
 
 impl EventLevel {
-    /// `error`, `warn` or `info`.
+    /// Returns `error`, `warn` or `info`.
     pub fn as_str(self) -> &'static str {
         match self {
             EventLevel::Error => "error",
@@ -70,39 +70,39 @@ impl EventLevel {
     }
 }
 
-/// Something that happened, for whoever watches.
+/// Something that happened, for whoever watches the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineEvent {
-    /// How important.
+    /// Its severity.
     pub level: EventLevel,
     /// A dotted word: `worker.lost`, `log.dropped`, `resolver.failed`.
     pub kind: &'static str,
-    /// The object it concerns, if one.
+    /// The object it concerns, if any.
     pub object: Option<(Kind, String)>,
-    /// For a person; no secrets.
+    /// Text for a person; it contains no secrets.
     pub message: String,
 }
 
-/// The engine as it is now.
+/// The state of the engine now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStatus {
     /// Root digest of the plan every worker serves, hex.
     pub plan_digest: String,
     /// Counts data-plane processes of this node.
     pub generation: u64,
-    /// Since the engine was started.
+    /// Time since the engine was started.
     pub uptime: Duration,
     /// Whether drain or hand-off has begun.
     pub draining: bool,
-    /// By index.
+    /// Workers, by index.
     pub workers: Vec<WorkerReport>,
-    /// By name.
+    /// Listeners, by name.
     pub listeners: Vec<ListenerReport>,
-    /// By name.
+    /// Upstreams, by name.
     pub upstreams: Vec<UpstreamReport>,
 }
 
-/// Everything that is counted.
+/// Every counter of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineMetrics {
     /// Root digest of the plan every worker serves, hex.
@@ -115,37 +115,37 @@ pub struct EngineMetrics {
     pub plan_swap: Duration,
     /// Whether drain or hand-off has begun.
     pub draining: bool,
-    /// Answered requests; only combinations that occurred.
+    /// Answered requests; only combinations that occurred have an entry.
     pub requests: Vec<RequestCount>,
-    /// From a request's head to its answer's last byte.
+    /// Time from a request's head to its answer's last byte.
     pub duration: Histogram,
-    /// Bytes read from clients (after TLS framing is taken off).
+    /// Bytes read from clients (without TLS framing).
     pub bytes_received: u64,
-    /// Bytes written to clients (before TLS framing is put on).
+    /// Bytes written to clients (without TLS framing).
     pub bytes_sent: u64,
-    /// Requests answered by ourselves because they could not be taken or forwarded, by the reason
-    /// in `Proxy-Status`.
+    /// Requests that the node answered itself because it could not accept or forward them, by the
+    /// reason in `Proxy-Status`.
     pub rejects: Vec<ReasonCount>,
     /// Connections closed on accept, by the limit that was reached (`process`, `listener`,
     /// `client`) or `accept_error`.
     pub refused_connections: Vec<ReasonCount>,
     /// Names in `Connection` that were ignored because removing them would be unsafe.
     pub ignored_nominations: u64,
-    /// Header lines of requests that were not taken, by why (`client_claim`, `lookalike`,
+    /// Request header lines that were dropped, by reason (`client_claim`, `lookalike`,
     /// `underscore`).
     pub withheld_headers: Vec<ReasonCount>,
-    /// Attempts after the first, by why (`connect_failure`, `stale_connection`).
+    /// Attempts after the first, by reason (`connect_failure`, `stale_connection`).
     pub retries: Vec<ReasonCount>,
     /// Timeouts by phase (`head`, `idle`, `handshake`, `connect`, `request`, `per_try`,
     /// `first_byte`, `stream_idle`, `queue`).
     pub timeouts: Vec<ReasonCount>,
-    /// TLS handshakes finished or failed.
+    /// TLS handshakes that ended, well or not.
     pub handshakes: Vec<HandshakeCount>,
     /// Connections answered with 421.
     pub misdirected: u64,
     /// WebSocket tunnels open now.
     pub tunnels_active: u64,
-    /// WebSocket tunnels ever opened.
+    /// WebSocket tunnels opened since the start.
     pub tunnels_total: u64,
     /// Access log lines handed to the sink.
     pub log_lines: u64,
@@ -153,98 +153,98 @@ pub struct EngineMetrics {
     pub log_dropped: u64,
     /// Access log writes that failed.
     pub log_errors: u64,
-    /// By index.
+    /// Workers, by index.
     pub workers: Vec<WorkerReport>,
-    /// By name.
+    /// Listeners, by name.
     pub listeners: Vec<ListenerReport>,
-    /// By name.
+    /// Upstreams, by name.
     pub upstreams: Vec<UpstreamReport>,
 }
 
-/// Requests of one upstream, method and status.
+/// The number of requests with one upstream, method and status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestCount {
-    /// Upstream's name; empty when none was chosen (own answers, rejects).
+    /// Upstream's name; empty if none was chosen (own answers, rejects).
     pub upstream: Arc<str>,
-    /// Upper case; unknown methods are counted together as `OTHER`.
+    /// Upper case; all unknown methods count as `OTHER`.
     pub method: &'static str,
-    /// What the client got.
+    /// The status that the client received.
     pub status: u16,
-    /// How many.
+    /// The number of requests.
     pub count: u64,
 }
 
-/// A count under a reason of a closed list.
+/// The count of one reason from a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReasonCount {
-    /// A word of snake case.
+    /// A word in snake case.
     pub reason: &'static str,
-    /// How many.
+    /// The number of occurrences.
     pub count: u64,
 }
 
-/// TLS handshakes of one sort.
+/// The number of TLS handshakes of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeCount {
     /// `client` (towards us) or `upstream` (from us).
     pub side: &'static str,
-    /// `1.2`, `1.3`; empty when it failed before one was chosen.
+    /// `1.2`, `1.3`; empty if the handshake failed before the peers agreed on one.
     pub version: &'static str,
     /// `full`, `resumed` or `failed`.
     pub kind: &'static str,
-    /// How many.
+    /// The number of handshakes.
     pub count: u64,
 }
 
-/// One worker.
+/// The state of one worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerReport {
-    /// From 0.
+    /// Its number, from 0.
     pub index: usize,
     /// Client connections open now.
     pub connections: u64,
     /// Requests answered.
     pub requests: u64,
-    /// How often it was replaced after a panic.
+    /// How often the engine replaced it after a panic.
     pub restarts: u64,
-    /// CPU time of its thread.
+    /// CPU time that its thread used.
     pub cpu: Duration,
 }
 
-/// One listener.
+/// The state of one listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenerReport {
     /// Its name in the plan.
     pub name: Arc<str>,
-    /// Where it accepts now; a subset of the plan's while sockets are on their way.
+    /// Addresses where it accepts now; a subset of the plan's until all sockets have arrived.
     pub addresses: Vec<String>,
     /// Client connections open now.
     pub connections: u64,
-    /// Client connections ever accepted.
+    /// Client connections accepted since the start.
     pub accepted: u64,
 }
 
-/// One upstream.
+/// The state of one upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamReport {
     /// Its name in the plan.
     pub name: Arc<str>,
-    /// In the plan's order.
+    /// Its endpoints, in the plan's order.
     pub endpoints: Vec<EndpointReport>,
     /// Requests waiting for a connection now.
     pub waiting: u64,
-    /// Requests that had to wait, ever.
+    /// Requests that had to wait, since the start.
     pub queued: u64,
-    /// Time they waited, together, microseconds.
+    /// Sum of the times that they waited, microseconds.
     pub queue_wait_us: u64,
     /// Requests refused because the queue was full.
     pub queue_full: u64,
 }
 
-/// One endpoint.
+/// The state of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointReport {
-    /// As in the plan.
+    /// Its address, as the plan has it.
     pub address: String,
     /// What its name resolves to; itself for a literal address, empty for a Unix socket.
     pub resolved: Vec<String>,
@@ -256,7 +256,7 @@ pub struct EndpointReport {
     pub idle: u64,
     /// Requests sent.
     pub requests: u64,
-    /// Requests that failed there: no connection, no or a malformed answer, a timeout.
+    /// Requests that failed there: no connection, no answer or a malformed one, a timeout.
     pub failures: u64,
     /// Connections opened.
     pub connects: u64,
@@ -264,6 +264,6 @@ pub struct EndpointReport {
     pub connect_failures: u64,
     /// Requests that took an idle connection.
     pub reuses: u64,
-    /// Why it failed or did not resolve last; empty when it never did.
+    /// Why it last failed or did not resolve; empty if it never did.
     pub last_error: String,
 }

@@ -1,6 +1,6 @@
-//! What left the plan. Requests in flight, connections and reports may still use it, so it is kept
-//! until the last of them lets go, and then freed: by whoever applies a plan or asks for events,
-//! never by a worker.
+//! What left the plan. Requests in flight, connections and reports may still use it. It is kept
+//! until the last of them releases it; whoever applies a plan or asks for events then frees it,
+//! never a worker.
 
 use crate::counters::{WorkerCounters, lock};
 use crate::engine::Inner;
@@ -9,7 +9,7 @@ use hg_plan::{Change, Kind};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Snapshots that were replaced, and the objects whose counters may have to go.
+/// Snapshots that were replaced, and the objects whose counters may have to be freed.
 #[derive(Default)]
 pub(crate) struct Retired {
     snapshots: Vec<Arc<Snapshot>>,
@@ -18,7 +18,7 @@ pub(crate) struct Retired {
 }
 
 impl Retired {
-    /// `before` was replaced: the plan of now differs from its in `changed`.
+    /// Keeps `before`, which was replaced; the plan served now differs from it in `changed`.
     pub(crate) fn put(&mut self, before: Arc<Snapshot>, changed: &[Change]) {
         self.snapshots.push(before);
         for change in changed {
@@ -30,26 +30,26 @@ impl Retired {
         }
     }
 
-    /// Frees snapshots that nothing uses any more; whether there were any.
+    /// Frees snapshots that nothing uses any more; reports whether there were any.
     fn free_snapshots(&mut self) -> bool {
         let before = self.snapshots.len();
         self.snapshots.retain(|s| Arc::strong_count(s) > 1);
         self.snapshots.len() < before
     }
 
-    /// Frees counters of what is neither served nor in use.
+    /// Frees counters of objects that are neither served nor in use.
     fn free_counters(&mut self, serving: &Snapshot, workers: &[&WorkerCounters]) {
         let pending = std::mem::take(&mut self.upstreams);
         if !pending.is_empty() {
             let entries = serving.upstreams.iter().flatten().filter(|u| pending.contains(&u.name));
             let served: HashMap<&str, _> = entries.map(|u| (&*u.name, &**u)).collect();
-            // A request that began with a snapshot is counted under that snapshot's upstream.
+            // A request that began with a snapshot counts under that snapshot's upstream.
             let before = self.snapshots.iter().flat_map(|s| s.upstreams.iter().flatten());
             let in_flight: HashSet<&Arc<str>> =
                 before.map(|u| &u.name).filter(|name| pending.contains(*name)).collect();
             let stays = |name: &Arc<str>| {
                 let served = served.get(&**name).copied();
-                // Every worker is looked at, whatever the others still need.
+                // Every worker frees what it can, whatever the others still need.
                 (served.is_none() && in_flight.contains(name))
                     || workers.iter().filter(|w| !w.tidy_upstream(name, served)).count() > 0
             };

@@ -1,5 +1,5 @@
 //! What the workers of a process share: limits on connections, and events for whoever watches.
-//! Touched once a connection, never once a request.
+//! Workers touch it once per connection, never once per request.
 
 use crate::counters::{Refused, lock};
 use crate::report::{EngineEvent, EventLevel};
@@ -11,13 +11,13 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Events kept for a reader that is away; older ones go.
+/// Events kept while no reader takes them; older ones are dropped.
 const EVENTS: usize = 1024;
 
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     open: AtomicU32,
-    /// Only filled while there is a limit per client.
+    /// Filled only while there is a limit per client.
     clients: Mutex<HashMap<IpAddr, u32>>,
     events: Mutex<VecDeque<EngineEvent>>,
 }
@@ -32,7 +32,7 @@ impl Shared {
         }
     }
 
-    /// Counts a new connection in, or says which limit is in its way.
+    /// Counts a new connection, or returns the limit that refuses it.
     pub(crate) fn admit(
         &self,
         settings: &Settings,
@@ -63,7 +63,7 @@ impl Shared {
         None
     }
 
-    /// A connection that was admitted is gone. `per_client` is whether that limit is on.
+    /// Removes an admitted connection from the counts. `per_client` says whether that limit is on.
     pub(crate) fn leave(&self, listener_open: &AtomicU32, ip: IpAddr, per_client: bool) {
         self.open.fetch_sub(1, Relaxed);
         listener_open.fetch_sub(1, Relaxed);
@@ -72,7 +72,7 @@ impl Shared {
         }
     }
 
-    /// A connection of this client is gone.
+    /// Removes a connection of this client from its count.
     pub(crate) fn forget_client(&self, ip: IpAddr) {
         let mut clients = lock(&self.clients);
         if let Some(count) = clients.get_mut(&ip) {
@@ -83,12 +83,12 @@ impl Shared {
         }
     }
 
-    /// Connections of a worker that is gone.
+    /// Removes the connections of a worker that is gone from the counts.
     pub(crate) fn forget_open(&self, connections: u64) {
         self.open.fetch_sub(u32::try_from(connections).unwrap_or(0), Relaxed);
     }
 
-    /// Forgets clients' counts when their limit is taken away.
+    /// Forgets clients' counts when their limit is removed from the config.
     pub(crate) fn forget_clients(&self) {
         lock(&self.clients).clear();
     }

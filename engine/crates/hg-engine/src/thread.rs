@@ -1,4 +1,4 @@
-//! A worker's thread, and what follows when one panics: its connections are lost, nothing else.
+//! A worker's thread, and what happens when it panics: only its connections are lost.
 
 use crate::counters::lock;
 use crate::engine::Inner;
@@ -26,7 +26,7 @@ fn run(inner: &Arc<Inner>, index: usize, first: Poller) {
         return;
     };
     if let Some(cpu) = inner.config.cpus.get(index) {
-        // A container may forbid it; the worker then roams.
+        // A container may forbid the binding; the worker then runs on any CPU.
         let _ = hg_net::bind_to_cpu(*cpu);
     }
     let mut poller = Some(first);

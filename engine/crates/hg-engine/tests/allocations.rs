@@ -1,5 +1,5 @@
-//! What a request in steady state allocates: nothing. Alone in its process, because every thread of
-//! it is counted; client and upstream allocate nothing while they are.
+//! Shows that a request in steady state allocates nothing. The test is alone in its process,
+//! because it counts every thread; client and upstream allocate nothing meanwhile.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -20,14 +20,15 @@ const ANSWER_END: &[u8] = b"\r\n\r\nok";
 const CONNECTIONS: usize = 4;
 const WARM_UP: usize = 2_000;
 const REQUESTS: usize = 1_000;
-/// A window is counted again so often: see [`HOUSE`].
+/// Number of windows that are counted: see [`HOUSE`].
 const WINDOWS: usize = 5;
-/// What the clock may bring into a window, however many requests are in it: a timer that the worker
-/// sets five times a second comes to a slot of the wheel that was never used, or a deadline of one
-/// of the connections does when the last one fires. One allocation each, and never one a request.
+/// Allocations that the clock may add to a window, however many requests are in it: a timer that
+/// the worker sets five times a second reaches a slot of the wheel that was never used, or a
+/// connection's deadline does when the last one fires. That is one allocation each, and never one
+/// per request.
 const HOUSE: usize = 16;
 
-/// Reads into a fixed buffer until what came ends with `end`; false at the end of the stream.
+/// Reads into a fixed buffer until the bytes end with `end`; false at the end of the stream.
 fn read_until(stream: &mut TcpStream, end: &[u8]) -> bool {
     let mut buffer = [0; 4096];
     let mut filled = 0;
@@ -42,7 +43,7 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) -> bool {
     }
 }
 
-/// So many requests, in turn on each connection.
+/// Sends so many requests, in turn on each connection.
 fn ask(connections: &mut [TcpStream], times: usize) {
     for turn in 0..times {
         let stream = &mut connections[turn % CONNECTIONS];

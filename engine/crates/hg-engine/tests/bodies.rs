@@ -1,4 +1,4 @@
-//! Large bodies through a real engine, byte for byte: most of them pass without being read.
+//! Large bodies through a real engine, byte for byte: most of their bytes pass without being read.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -11,7 +11,7 @@ use std::sync::mpsc;
 
 const SIZE: usize = 5_000_000;
 
-/// The byte at a place of every body here; neighbours of pages and of blocks differ.
+/// Returns the byte at an index of every body here; neighbouring pages and blocks differ.
 fn byte(i: usize) -> u8 {
     (i % 251) as u8 ^ (i / 4096 % 256) as u8
 }
@@ -30,7 +30,7 @@ fn length(head: &str) -> usize {
     line.map_or(0, |n| n.parse().unwrap())
 }
 
-/// Sends back what it got, of whatever size.
+/// Sends back what it receives, of whatever size.
 fn echo(mut s: TcpStream) {
     while let Some(head) = read_head(&mut s) {
         let got = read_n(&mut s, length(&head));
@@ -39,7 +39,7 @@ fn echo(mut s: TcpStream) {
     }
 }
 
-/// Gives the bytes of the answer's head.
+/// Sends a body; returns the length of the answer's head.
 fn post(s: &mut TcpStream, n: usize) -> u64 {
     let mut sender = s.try_clone().unwrap();
     let writer = std::thread::spawn(move || {

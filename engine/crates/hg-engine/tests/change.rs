@@ -1,4 +1,4 @@
-//! Changes under way: plans, listeners, limits, leaving.
+//! Changes in operation: plans, listeners, limits, leaving.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -112,7 +112,7 @@ fn after_a_hand_off_requests_finish_and_the_worker_leaves() {
     assert!(read_all(&mut s).is_empty());
 }
 
-/// The head of an answer to a request that does not ask for the end of its connection.
+/// Returns the head of an answer to a request that does not ask for the end of its connection.
 fn asked_to_stay(node: &Node) -> String {
     let mut s = node.connect();
     s.write_all(GET).unwrap();
@@ -142,7 +142,7 @@ fn connections_over_the_limits_are_refused_and_counted() {
     first.write_all(GET).unwrap();
     assert_eq!(read_answer(&mut first).1, b"ok");
     let mut second = node.connect();
-    // It may already be reset.
+    // The connection may already be reset.
     let _ = second.write_all(GET);
     assert!(read_all(&mut second).is_empty());
     let refused = node.engine.metrics().refused_connections;

@@ -1,5 +1,5 @@
-//! Heads at the edge of what is taken: requests without a host, unusual hosts, floods of interim
-//! answers, extensions of chunks.
+//! Heads at the edge of what is accepted: requests without a host, unusual hosts, floods of interim
+//! answers, chunk extensions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -9,7 +9,7 @@ use common::*;
 use hg_plan::Kind;
 use std::io::Write;
 
-/// Answers with the head it got.
+/// Answers with the head that it received.
 fn mirror() -> Upstream {
     Upstream::play(|mut s| {
         while let Some(head) = read_head(&mut s) {
@@ -18,7 +18,7 @@ fn mirror() -> Upstream {
     })
 }
 
-/// The answer to one request on a connection of its own.
+/// Sends one request on a connection of its own; returns the answer.
 fn ask(node: &Node, request: &[u8]) -> String {
     let mut s = node.connect();
     s.write_all(request).unwrap();
@@ -40,7 +40,7 @@ fn an_old_client_that_names_no_host_is_served_by_the_default_host() {
     node.apply(&[put(Kind::Route, "named", named)]);
     let answer = ask(&node, b"GET /health HTTP/1.0\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    // HTTP/1.1 needs a Host, and an empty one is refused by many servers.
+    // HTTP/1.1 requires a Host, and many servers refuse an empty one.
     let line = format!("\r\nhost: {}\r\n", up.address);
     assert!(answer.contains(&line), "{answer}");
     assert!(!answer.contains("x-forwarded-host"), "{answer}");
@@ -91,7 +91,7 @@ fn an_encoded_spelling_of_a_host_finds_the_route_of_that_host() {
     }
 }
 
-/// The head of the last answer where an upstream sends so many interim answers first.
+/// Returns the number of interim answers, and the head of the answer after them.
 fn after_interim(node: &Node) -> (usize, String) {
     let mut s = node.connect();
     s.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();

@@ -239,7 +239,7 @@ fn a_pooled_connection_closed_meanwhile_costs_nobody_a_request() {
 
 #[test]
 fn where_a_connection_was_closed_under_a_request_posts_go_on_fresh_ones() {
-    // Every connection answers once, and is closed when the next request comes.
+    // Every connection answers once, then closes when the next request comes.
     let up = Upstream::play(|mut s| {
         read_head(&mut s);
         s.write_all(OK).unwrap();
@@ -252,7 +252,8 @@ fn where_a_connection_was_closed_under_a_request_posts_go_on_fresh_ones() {
         read_answer(&mut s).0
     };
     assert!(ask("POST").starts_with("HTTP/1.1 200 "));
-    // Nothing tells yet, and what may have been taken is not sent twice (RFC 9110 §9.2.2).
+    // Nothing shows the loss yet, and what the upstream may have taken is not sent twice (RFC 9110
+    // §9.2.2).
     assert!(ask("POST").starts_with("HTTP/1.1 502 "));
     for _ in 0..10 {
         assert!(ask("POST").starts_with("HTTP/1.1 200 "));

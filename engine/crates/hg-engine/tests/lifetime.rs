@@ -1,5 +1,6 @@
 //! What left the plan leaves memory: after any number of changes of everything that has an identity
-//! the process holds what it held before. Alone in its process, because every byte of it is counted.
+//! the process holds what it held before. The test is alone in its process, because it counts every
+//! byte of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -26,13 +27,13 @@ const EACH: usize = 10;
 /// policies, hosts, middlewares, routes, listeners.
 const OBJECTS: usize = 8 * EACH;
 const CHANGES: usize = 100_000;
-/// Generations until tables have the size that they keep.
+/// Generations until tables have reached the size that they keep.
 const WARM_UP: usize = 100;
-/// What may be added for other reasons: slots of the timer wheels that the clock reaches for the
-/// first time, tables whose size depends on a seed. A byte for each change would be more.
+/// Bytes that other causes may add: slots of the timer wheels that the clock reaches for the first
+/// time, tables whose size depends on a seed. A byte for each change would be more.
 const SLACK: usize = 64 * 1024;
 
-/// Bytes that are allocated now.
+/// Returns the bytes that are allocated now.
 fn held() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated.wrapping_sub(stats.bytes_deallocated)
@@ -66,7 +67,7 @@ impl World {
         Self { node, blobs, cert, key, upstream, generation: 0, is_there: false }
     }
 
-    /// What a generation has.
+    /// Returns the objects of a generation.
     fn objects(&self, generation: usize) -> Vec<Change> {
         let mut all = Vec::with_capacity(OBJECTS);
         for i in 0..EACH {
@@ -104,7 +105,7 @@ impl World {
         all
     }
 
-    /// Deletions of the generation that is there.
+    /// Returns deletions of the generation that is there.
     fn gone(&mut self) -> Vec<Change> {
         if !std::mem::take(&mut self.is_there) {
             return Vec::new();
@@ -112,7 +113,7 @@ impl World {
         self.objects(self.generation).into_iter().map(|c| Change { bytes: None, ..c }).collect()
     }
 
-    /// The next generation comes as the one before goes.
+    /// Replaces the generation by the next one.
     fn turn(&mut self) {
         let mut changes = self.gone();
         self.generation += 1;
@@ -128,7 +129,8 @@ impl World {
         }
     }
 
-    /// Requests on a kept connection, so that pools and counters of the generation are in use.
+    /// Sends requests on a kept connection, so that pools and counters of the generation are in
+    /// use.
     fn ask(&self) {
         let mut s = self.node.connect();
         for i in 0..EACH {
@@ -146,7 +148,7 @@ impl World {
         self.node.engine.apply(&self.node.plan, changes, &blobs).unwrap();
     }
 
-    /// What is held when every generation is gone and nothing is under way any more.
+    /// Returns what is held after every generation is gone and nothing is in progress.
     fn at_rest(&mut self) -> usize {
         let gone = self.gone();
         self.apply(&gone);

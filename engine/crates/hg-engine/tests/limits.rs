@@ -1,5 +1,5 @@
-//! Every limit of a listener, a route and an upstream at its edge: what just fits is served, one
-//! more is refused; whether it comes in one piece or byte by byte.
+//! Every limit of a listener, a route and an upstream at its edge: what just fits is served and one
+//! more is refused, whether it comes in one piece or byte by byte.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -41,7 +41,7 @@ fn read_some(s: &mut TcpStream) -> Option<u8> {
     std::io::Read::read_exact(s, &mut byte).ok().map(|()| byte[0])
 }
 
-/// A node with one worker; more fields for its listener and its route.
+/// Starts a node with one worker and more fields for its listener and its route.
 fn node(listener: &str, route: &str) -> Node {
     let up = Upstream::play(swallow);
     let mut node = Node::start(&upstream_json(&[up.address], ""), route, 1);
@@ -49,7 +49,7 @@ fn node(listener: &str, route: &str) -> Node {
     node
 }
 
-/// The status of the answer to what is sent in pieces of so many bytes.
+/// Sends bytes in pieces of so many; returns the status of the answer.
 fn status_of(node: &Node, bytes: &[u8], piece: usize) -> String {
     let mut s = node.connect();
     s.set_nodelay(true).unwrap();
@@ -63,7 +63,7 @@ fn status_of(node: &Node, bytes: &[u8], piece: usize) -> String {
     head.split(' ').nth(1).unwrap().to_owned()
 }
 
-/// Expects one status however the bytes are cut.
+/// Expects the same status for the bytes in one piece and cut up.
 fn expect(node: &Node, what: &str, bytes: &[u8], status: &str) {
     for piece in [bytes.len(), 1, 3, 1000] {
         assert_eq!(status_of(node, bytes, piece), status, "{what}, {piece} bytes at a time");
@@ -191,7 +191,7 @@ fn connections_are_limited_at_the_edge() {
             assert_eq!(read_answer(s).1, b"ok");
         }
         let mut over = node.connect();
-        // It may already be reset.
+        // The connection may already be reset.
         let _ = over.write_all(get);
         assert!(read_all(&mut over).is_empty());
         let refused = node.engine.metrics().refused_connections;

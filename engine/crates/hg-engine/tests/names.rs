@@ -1,5 +1,5 @@
-//! Names with several addresses: requests go to all of them, by the name's weight, and follow what
-//! the name resolves to.
+//! Names with several addresses: requests go to all of them by the name's weight, and follow the
+//! name when it resolves to something else.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -41,7 +41,7 @@ impl Taken {
         self.0.lock().unwrap().clear();
     }
 
-    /// By upstream, in their order.
+    /// Counts by upstream, in the order given.
     fn of(&self, upstreams: &[Upstream]) -> Vec<usize> {
         let taken = self.0.lock().unwrap();
         upstreams.iter().map(|u| taken.get(&u.address).copied().unwrap_or(0)).collect()
@@ -54,14 +54,15 @@ fn addresses(upstreams: &[Upstream]) -> Vec<SocketAddr> {
     all
 }
 
-/// Answered requests; each on a connection of its own.
+/// Sends so many requests, each on a connection of its own; all are answered.
 fn ask(node: &Node, times: usize) {
     for _ in 0..times {
         assert!(node.get("/").starts_with("HTTP/1.1 200 "));
     }
 }
 
-/// The same on one connection, so that the one to the upstream is back in its pool each time.
+/// Sends so many requests on one connection, so that the upstream's connection is back in its pool
+/// each time.
 fn ask_on(client: &mut TcpStream, times: usize) {
     for _ in 0..times {
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
@@ -73,8 +74,8 @@ fn named(rest: &str) -> String {
     format!(r#"{{"endpoints":[{{"address":"{NAME}"}}]{rest}}}"#)
 }
 
-/// Every worker knows when it returns: a plan that changes nothing is taken after what was told
-/// before it.
+/// Sets what the name resolves to; returns once every worker knows, because a plan that changes
+/// nothing is taken after what was sent before it.
 fn tell(node: &mut Node, addresses: Vec<SocketAddr>) {
     node.engine.set_addresses(NAME, Ok(addresses));
     node.apply(&[]);
@@ -93,7 +94,7 @@ fn every_address_takes_its_part_under_every_balancer_that_spreads() {
         resolve(&mut node, &ups);
         ask(&node, 80);
         let counts = taken.of(&ups);
-        // One slow answer and `p2c` looks away for a while.
+        // After one slow answer `p2c` avoids an endpoint for a while.
         let least = if balance == "p2c" { 2 } else { ups.len() };
         let used = counts.iter().filter(|n| **n > 0).count();
         assert!(used >= least, "{balance}: {counts:?}");

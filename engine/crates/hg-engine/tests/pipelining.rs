@@ -1,4 +1,5 @@
-//! Requests sent without waiting for answers, cut anywhere: every one of them is answered, in order.
+//! Requests sent without waiting for answers and cut anywhere: every one of them is answered, in
+//! order.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -33,7 +34,7 @@ fn say_the_path(mut s: TcpStream) {
     }
 }
 
-/// A node whose `/own` is answered by the node itself.
+/// Starts a node that answers `/own` by itself.
 fn node(up: &Upstream) -> Node {
     let mut node = Node::simple(up);
     let own = r#"{"action":{"respond":{"status":200,"body":"own"}},"hosts":["*"],
@@ -59,7 +60,7 @@ fn request(kind: u8, i: usize) -> (String, String) {
     }
 }
 
-/// Sends the requests cut at the given places, each piece by itself; reads the answers meanwhile.
+/// Sends the requests cut at the given places, each piece on its own; reads the answers meanwhile.
 fn exchange(mut s: impl Read + Write, kinds: &[u8], cuts: &[prop::sample::Index]) {
     let made: Vec<_> = kinds.iter().enumerate().map(|(i, kind)| request(*kind, i)).collect();
     let all: String = made.iter().map(|(request, _)| request.as_str()).collect();
@@ -69,7 +70,7 @@ fn exchange(mut s: impl Read + Write, kinds: &[u8], cuts: &[prop::sample::Index]
     for pair in places.windows(2) {
         s.write_all(&all.as_bytes()[pair[0]..pair[1]]).unwrap();
         s.flush().unwrap();
-        // A chance for the worker to read the piece alone.
+        // Gives the worker a chance to read the piece alone.
         std::thread::yield_now();
     }
     for (i, (request, expected)) in made.iter().enumerate() {
@@ -86,7 +87,7 @@ fn requests() -> impl Strategy<Value = (Vec<u8>, Vec<prop::sample::Index>)> {
     )
 }
 
-/// A failure costs a deadline: few smaller cases are tried then.
+/// Few smaller cases are tried after a failure, because each costs a deadline.
 fn cases(n: u32) -> ProptestConfig {
     ProptestConfig {
         max_shrink_iters: 4,
@@ -116,8 +117,8 @@ fn pipelined_requests_are_answered_wherever_they_are_cut_over_tls() {
     });
 }
 
-/// The rest of a second request comes while the first one is under way: its event is over when the
-/// first one is answered.
+/// Sends the rest of a second request while the first one is in progress: its event is over when
+/// the first one is answered.
 fn rest_under_way(
     node: &Node,
     mut s: impl Read + Write,
@@ -137,7 +138,7 @@ fn rest_under_way(
     assert_eq!(read_answer(&mut s).1, b"/2");
 }
 
-/// An upstream that says when a request has come, and answers when told.
+/// An upstream that reports when a request has come, and answers after a signal.
 fn held() -> (Upstream, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (tell, arrived) = mpsc::channel();
     let (go, wait) = mpsc::channel();
@@ -183,7 +184,7 @@ fn what_a_client_says_before_its_tls_ends_is_answered_and_then_the_connection_en
         "GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\nGET /2 HTTP/1.1\r\nHost: a.example\r\n\r\n";
     s.conn.writer().write_all(requests.as_bytes()).unwrap();
     s.conn.send_close_notify();
-    // In one piece, so that no event tells of the end; and the TCP connection does not end.
+    // In one piece, so that no event announces the end; and the TCP connection does not end.
     let mut all = Vec::new();
     while s.conn.wants_write() {
         s.conn.write_tls(&mut all).unwrap();

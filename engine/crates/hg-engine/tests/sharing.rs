@@ -1,5 +1,5 @@
-//! Routes that share what they were compiled to, and routes cut into groups of hosts: whatever the
-//! order of changes, each answers as its own plan says.
+//! Routes that share compiled terms, and routes split into groups of hosts: whatever the order of
+//! changes, each answers as its own plan says.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::string_slice, reason = "tests")]
 
@@ -16,7 +16,7 @@ fn gone(kind: Kind, name: &str) -> Change {
     Change { kind, name: name.into(), bytes: None }
 }
 
-/// A route on hosts, with an action and whatever else.
+/// A route on hosts, with an action and further members.
 fn route(name: &str, hosts: &[&str], action: &str, rest: &str) -> Change {
     let hosts = hosts.join("\",\"");
     let json = format!(r#"{{"action":{action},"hosts":["{hosts}"],"listeners":["web"]{rest}}}"#);
@@ -35,7 +35,7 @@ fn host(name: &str, value: &str) -> Change {
     put(Kind::Host, name, format!("{{{}}}", marked(value)))
 }
 
-/// Status, `x-v` and body of the answer for a host.
+/// Returns status, `x-v` and body of the answer for a host.
 fn answer(node: &Node, host: &str) -> (u16, String, String) {
     let mut s = node.connect();
     write!(s, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
@@ -49,7 +49,7 @@ fn said(status: u16, value: &str, body: &str) -> (u16, String, String) {
     (status, value.into(), body.into())
 }
 
-/// A node with upstreams `one` and `two` beside `u`.
+/// Starts a node with upstreams `one` and `two` beside `u`.
 fn node() -> (Node, [Upstream; 2]) {
     let ups = [Upstream::answering(ONE), Upstream::answering(TWO)];
     let mut node = Node::simple(&ups[0]);

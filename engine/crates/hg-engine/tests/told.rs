@@ -1,4 +1,4 @@
-//! What is counted, and what own and forwarded answers say beside what others wrote.
+//! What is counted, and what own and forwarded answers contain beside what others wrote.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -93,12 +93,12 @@ fn two_upstreams_with_one_endpoint_count_what_each_did() {
         (found.endpoints[0].requests, found.endpoints[0].idle)
     };
     assert_eq!((requests("u").0, requests("v").0), (2, 3));
-    // The client has the answer before its worker has put the connection away.
+    // The client has the answer before its worker has pooled the connection.
     eventually("one connection waits", || requests("u").1 + requests("v").1 == 1);
     assert_eq!(up.connections(), 1);
 }
 
-/// Lines of an access log that a node wrote.
+/// Returns the lines of an access log that a node wrote.
 fn logged(node: &mut Node, ask: &[&[u8]]) -> Vec<String> {
     let file = std::env::temp_dir().join(format!("hg-told-{}-{}", std::process::id(), ask.len()));
     let sink = format!(r#"{{"file":{{"path":{:?}}}}}"#, file.to_str().unwrap());

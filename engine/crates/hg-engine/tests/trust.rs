@@ -1,5 +1,5 @@
-//! What strangers tell about themselves is not there: not for matching, not for templates, not for
-//! balancers, not for upstreams.
+//! What strangers claim about themselves is dropped: before matching, templates, balancers and
+//! upstreams.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -9,7 +9,7 @@ use common::*;
 use hg_plan::Kind;
 use std::io::Write;
 
-/// Answers with the head it got.
+/// Answers with the head that it received.
 fn echo() -> Upstream {
     Upstream::play(|mut s| {
         while let Some(head) = read_head(&mut s) {
@@ -19,7 +19,8 @@ fn echo() -> Upstream {
     })
 }
 
-/// A node whose route `inside` is for what claims to come from 10.0.0.1; `rest` is its listener's.
+/// Starts a node whose route `inside` matches clients that claim to be 10.0.0.1; `rest` belongs to
+/// its listener.
 fn node(up: &Upstream, rest: &str) -> Node {
     let said = r#""said":"${header:x-real-ip}/${header:x_user}/${client_ip}""#;
     let mut node = Node::start(

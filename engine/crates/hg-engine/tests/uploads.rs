@@ -1,4 +1,4 @@
-//! Slow and small request bodies through a real engine, before a backend that has few workers.
+//! Slow and small request bodies through a real engine, before a backend with few workers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A server like many: so many workers, each busy with one request from its first byte to the last.
+/// A common kind of server: so many workers, each busy with one request from its first byte to the
+/// last.
 struct Backend {
     address: SocketAddr,
     busy: Arc<AtomicUsize>,
@@ -56,7 +57,7 @@ fn serve(mut s: TcpStream) {
 const WORKERS: usize = 4;
 const BODY: usize = 40;
 
-/// Clients that have each sent all of a request but its last byte.
+/// Opens clients that have each sent a request but for its last byte.
 fn slow_posts(node: &Node) -> Vec<TcpStream> {
     let slow = |_| {
         let mut s = node.connect();
@@ -106,7 +107,7 @@ fn four_slow_posts_take_such_a_backend_where_bodies_are_passed_on() {
     assert!(read_head(&mut s).unwrap().starts_with("HTTP/1.1 200 "));
 }
 
-/// Sends back what it got, by length or in chunks as it came.
+/// Sends back what it receives, by length or in chunks as it came.
 fn echo(mut s: TcpStream) {
     while let Some(head) = read_head(&mut s) {
         let lower = head.to_ascii_lowercase();

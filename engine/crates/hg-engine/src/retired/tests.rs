@@ -1,4 +1,4 @@
-//! Exactly what is kept of objects that left the plan, and until when.
+//! Exactly what is kept of objects that left the plan, and for how long.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -12,7 +12,7 @@ use std::sync::{Mutex, mpsc};
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Everything that is held by identity: of each worker upstreams, endpoints and listeners with
+/// Everything that is kept by identity: for each worker its upstreams, endpoints and listeners with
 /// counters; then the builder's slots, groups and counts; then names.
 fn held(node: &Node) -> (Vec<[usize; 3]>, [usize; 7], usize) {
     drop(node.engine.take_events());
@@ -26,7 +26,7 @@ fn gone(kind: Kind, name: &str) -> Change {
     Change { kind, name: name.into(), bytes: None }
 }
 
-/// What an upstream and a listener of a generation are called and hold.
+/// An upstream and a listener of one generation, with everything they refer to.
 fn generation(n: usize) -> [Change; 3] {
     let upstream = format!(
         r#"{{"endpoints":[{{"address":"127.0.0.1:{}"}},{{"address":"n{n}.test:80"}}],"max_connections":3}}"#,
@@ -58,7 +58,7 @@ fn generations_of_objects_leave_nothing_behind() {
         node.engine.set_addresses(&format!("n{n}.test:80"), Ok(vec![up.address]));
         assert!(node.engine.status().upstreams.len() == 2);
         let now = held(&node);
-        // The second worker has no socket, and so no listener.
+        // The second worker has no socket and therefore no listener.
         assert_eq!(now.0, [[2, 3, 1], [2, 3, 0]], "and nothing of generations before");
         node.apply(&deleted(&all));
         drop(node.engine.metrics());
@@ -78,13 +78,13 @@ fn endpoints_of_an_upstream_that_stays_come_and_go() {
     }
 }
 
-/// An upstream that answers once it is told to.
+/// An upstream that waits for a signal before it answers.
 fn holding() -> (Upstream, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let upstream = Upstream::play(move |mut s| {
         while read_head(&mut s).is_some() {
-            // Its sender goes with the test.
+            // The sender is dropped with the test.
             let _ = wait.lock().unwrap().recv();
             if s.write_all(OK).is_err() {
                 return;

@@ -1,4 +1,4 @@
-//! From a plan and what changed in it to the next snapshot. All of it, or nothing.
+//! Builds the next snapshot from a plan and what changed in it: all of it, or nothing.
 
 use super::slots::Slots;
 use super::upstreams::{Addresses, InUse, Surroundings};
@@ -13,33 +13,33 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-/// A route's slots are named by route and by the host whose middlewares they run.
+/// A route has one slot for each host whose middlewares it runs; the key is both names.
 type RouteKey = (Arc<str>, Arc<str>);
 
-/// A snapshot and which upstream slots differ from the one before.
+/// A snapshot, and the upstream slots in which it differs from the one before.
 pub(crate) struct Update {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) upstreams: Arc<[usize]>,
 }
 
-/// Makes snapshots, each from the one before.
+/// Builds snapshots, each from the one before.
 pub(crate) struct Builder {
     current: Arc<Snapshot>,
     ticketer: Arc<Ticketer>,
     listeners: Slots<Arc<str>>,
     upstreams: Slots<Arc<str>>,
     routes: Slots<RouteKey>,
-    /// Which groups a route has, where it is not just the one without a host's middlewares.
+    /// The groups of routes that have more than the one without a host's middlewares.
     groups: HashMap<Arc<str>, Vec<Arc<str>>>,
-    /// The name of no host; one for all.
+    /// The empty owner name, shared by all keys without a host.
     nobody: Arc<str>,
     open: HashMap<Arc<str>, Arc<AtomicU32>>,
     in_use: InUse,
-    /// Of names that endpoints have; where a name is not here it is not resolved.
+    /// Addresses of endpoints' names; a name without an entry is not resolved.
     names: Addresses,
 }
 
-/// Names of one kind that were put or deleted.
+/// Returns the names of one kind that were put or deleted.
 fn touched(changed: &[Change], kind: Kind) -> impl Iterator<Item = &Arc<str>> {
     changed.iter().filter(move |c| c.kind == kind).map(|c| &c.name)
 }
@@ -64,8 +64,8 @@ impl Builder {
         Surroundings { in_use: &mut self.in_use, names: &self.names }
     }
 
-    /// Names have other addresses: compiles the upstreams that have one of them. Nothing where no
-    /// upstream has.
+    /// Compiles the upstreams that use one of these names with their new addresses. Returns nothing
+    /// if no upstream uses one.
     pub(crate) fn resolve(&mut self, names: Vec<(Arc<str>, Arc<[Address]>)>) -> Option<Update> {
         let told: HashSet<Arc<str>> = names.iter().map(|(name, _)| name.clone()).collect();
         for (name, addresses) in names {
@@ -84,7 +84,7 @@ impl Builder {
             };
             let Some(old) = entry.as_ref().filter(concerns) else { continue };
             let (tls, mut around) = (old.tls.clone(), self.around());
-            // The plan was compiled before; addresses of names add nothing that is refused.
+            // The plan compiled before, and addresses of names add nothing that could be refused.
             if let Ok(new) = upstreams::compile(&old.name, &old.plan, tls, &mut around) {
                 put(&mut next.upstreams, slot, Some(new));
                 slots.push(slot);
@@ -97,12 +97,12 @@ impl Builder {
         Some(Update { snapshot: self.current.clone(), upstreams: slots.into() })
     }
 
-    /// Names that are not among these are forgotten.
+    /// Forgets names that are not among `used`.
     pub(crate) fn keep_names(&mut self, used: &BTreeSet<String>) {
         self.names.retain(|name, _| used.contains(&**name));
     }
 
-    /// The hosts whose middlewares groups of this route run now.
+    /// Returns the hosts whose middlewares the groups of this route run now.
     fn owners(&self, name: &Arc<str>) -> Vec<Arc<str>> {
         match self.groups.get(name) {
             Some(owners) => owners.clone(),
@@ -113,7 +113,7 @@ impl Builder {
         }
     }
 
-    /// The snapshot made last.
+    /// Returns the snapshot built last.
     pub(crate) fn current(&self) -> &Arc<Snapshot> {
         &self.current
     }
@@ -121,7 +121,7 @@ impl Builder {
     /// Compiles what changed.
     ///
     /// # Errors
-    /// Every problem of every object; the current snapshot stays.
+    /// Returns every problem of every object; the current snapshot stays.
     pub(crate) fn apply(
         &mut self,
         plan: &Plan,
@@ -192,14 +192,14 @@ impl Builder {
         }
     }
 
-    /// Forgets counts of what no snapshot and no connection knows any more. To be called when a
-    /// snapshot was freed.
+    /// Forgets counts that no snapshot and no connection uses any more. Call it after a snapshot
+    /// was freed.
     pub(crate) fn sweep(&mut self) {
         self.in_use.sweep();
         self.open.retain(|_, count| Arc::strong_count(count) > 1);
     }
 
-    /// How many names and counts are held.
+    /// Returns how many names and counts are held.
     #[cfg(test)]
     pub(crate) fn held(&self) -> [usize; 7] {
         let slots = [self.listeners.len(), self.upstreams.len(), self.routes.len()];
@@ -209,21 +209,21 @@ impl Builder {
     }
 }
 
-/// A slot taken in this attempt.
+/// A slot taken while this snapshot is built.
 enum New {
     Listener(Arc<str>),
     Upstream(Arc<str>),
     Route(RouteKey),
 }
 
-/// What becomes of routes.
+/// The changes of routes that take effect if everything compiles.
 #[derive(Default)]
 struct Staged {
-    /// What the router is to be told.
+    /// Changes for the router.
     router: Staging,
-    /// Keys of slots that hold nothing any more.
+    /// Keys of slots that are empty from now on.
     gone: Vec<RouteKey>,
-    /// The groups of routes from now on, where they are or were more than the one of no host.
+    /// The groups of routes from now on, if they are or were more than the one without a host.
     owners: Vec<(Arc<str>, Vec<Arc<str>>)>,
 }
 
@@ -243,7 +243,7 @@ struct Work<'b, 'w> {
     new: Vec<New>,
 }
 
-/// The host whose middlewares a group runs.
+/// Returns the name of the host whose middlewares a group runs.
 fn named(nobody: &Arc<str>, group: &routes::Group<'_>) -> Arc<str> {
     if group.owner.is_empty() { nobody.clone() } else { group.owner.into() }
 }
@@ -269,7 +269,7 @@ impl<'w> Work<'_, 'w> {
     }
 
     fn listeners(&mut self, next: &mut Snapshot) {
-        // A certificate or host that changed gives every TLS listener another selector.
+        // A changed certificate or host gives every TLS listener a new selector.
         let tls_moved = !Arc::ptr_eq(&next.tls, &self.builder.current.tls);
         let mut names: BTreeSet<&Arc<str>> = touched(self.changed, Kind::Listener).collect();
         if tls_moved {
@@ -330,14 +330,14 @@ impl<'w> Work<'_, 'w> {
         slots
     }
 
-    /// Compiles every route that changed, or whose hosts or middlewares did.
+    /// Compiles every route that changed, or whose hosts or middlewares changed.
     fn routes(&mut self, next: &mut Snapshot) -> Staged {
         let mut touched = self.touched_routes();
         touched.sort_by_key(|(name, _)| *name);
         let mut staged = Staged::default();
         let mut routes = touched.into_iter().peekable();
         while let Some((name, bytes)) = routes.next() {
-            // Given twice, the last counts.
+            // If a name occurs twice, the last one counts.
             if routes.peek().is_none_or(|(next, _)| *next != name) {
                 match bytes.map(Route::decode).transpose() {
                     Ok(route) => self.stage_route(name, route.as_ref(), next, &mut staged),
@@ -357,7 +357,7 @@ impl<'w> Work<'_, 'w> {
         staged
     }
 
-    /// The routes to compile, with their bytes where they are not gone.
+    /// Returns the routes to compile, with their bytes unless they were deleted.
     fn touched_routes(&self) -> Vec<(&'w Arc<str>, Option<&'w [u8]>)> {
         let changed = self.changed.iter().filter(|c| c.kind == Kind::Route);
         let mut found: Vec<_> = changed.map(|c| (&c.name, c.bytes.as_deref())).collect();
@@ -375,7 +375,7 @@ impl<'w> Work<'_, 'w> {
         let known: HashSet<&str> = found.iter().map(|(name, _)| &***name).collect();
         let others = self.plan.encoded_routes().filter(|(name, _)| !known.contains(&***name));
         let others = others.filter(|(_, bytes)| {
-            // What cannot be read is staged, too, and refused there.
+            // A route that cannot be read is staged, too, and refused there.
             Route::decode(bytes).map_or(true, |route| touched.concerns(&route, self.plan))
         });
         found.extend(others.map(|(name, bytes)| (name, Some(bytes))));
@@ -392,7 +392,7 @@ impl<'w> Work<'_, 'w> {
         let nobody = self.builder.nobody.clone();
         let groups = route.map(|r| routes::groups(self.plan, r)).unwrap_or_default();
         let is_plain = matches!(groups.as_slice(), [one] if one.owner.is_empty());
-        // Nearly all routes are of no host's group before and after: nothing of them can be gone.
+        // Nearly all routes have no host's group before and after, so they have none to empty.
         if !is_plain || self.builder.groups.contains_key(name) {
             self.stage_gone(name, &groups, next, staged);
             let owners = groups.iter().map(|g| named(&nobody, g)).collect();
@@ -407,7 +407,8 @@ impl<'w> Work<'_, 'w> {
                 self.new.push(New::Route(key));
             }
             let (plan, upstreams) = (self.plan, &self.builder.upstreams);
-            // The slot of one that goes is kept until all is well, but it holds nothing any more.
+            // A deleted upstream keeps its slot until everything has compiled, but the slot is
+            // empty.
             let upstream_slot = |name: &str| {
                 let slot = upstreams.get(name)?;
                 let is_there = next.upstreams.get(slot).is_some_and(Option::is_some);
@@ -425,7 +426,7 @@ impl<'w> Work<'_, 'w> {
         }
     }
 
-    /// Empties the slots of groups that a route has no more.
+    /// Empties the slots of groups that a route no longer has.
     fn stage_gone(
         &mut self,
         name: &Arc<str>,

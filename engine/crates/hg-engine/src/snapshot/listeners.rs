@@ -1,4 +1,4 @@
-//! Listeners, from plan to entry.
+//! Compiles listeners from plan to entry.
 
 use super::{ClientSource, ListenerEntry};
 use hg_plan::{Kind, ObjectError};

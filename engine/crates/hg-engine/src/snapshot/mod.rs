@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-/// Everything a worker looks up while it serves.
+/// Everything that a worker looks up while it serves.
 #[derive(Clone, Default)]
 pub(crate) struct Snapshot {
     pub(crate) digest: String,
@@ -47,36 +47,37 @@ pub(crate) struct ListenerEntry {
     pub(crate) tls: Option<Arc<hg_tls::Selector>>,
 }
 
-/// Whose word about the client's address is believed, and where it stands.
+/// Which peers may state the client's address, and in which header.
 pub(crate) struct ClientSource {
     pub(crate) trusted: Vec<ipnet::IpNet>,
     pub(crate) source: hg_proto::client::Source,
 }
 
 impl ClientSource {
-    /// Whether this peer's headers are believed.
+    /// Reports whether the listener believes this peer's headers.
     pub(crate) fn trusts(&self, ip: std::net::IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&ip))
     }
 }
 
 /// A route under one set of hosts that share their middlewares. Half a cache line, so that a
-/// request reads one for its route: what else it needs is shared by routes that are alike.
+/// request reads one line for its route; similar routes share everything else.
 #[derive(Clone)]
 #[repr(align(32))]
 pub(crate) struct RouteEntry {
     pub(crate) name: Arc<str>,
     pub(crate) terms: Arc<Terms>,
-    /// Its upstream, where all requests that passed the middlewares go to one.
+    /// Its upstream, if all requests that pass the middlewares go to one.
     pub(crate) upstream: Option<u32>,
 }
 
 const _: () = assert!(size_of::<Option<RouteEntry>>() == 32);
 
-/// What becomes of requests on a route.
+/// Everything a route does with requests, except its upstream.
 pub(crate) struct Terms {
     pub(crate) chain: Chain,
-    /// Upstreams to choose from; without them and without one of the route's own the chain answers.
+    /// Upstreams to choose from. Without them and without an upstream of the route, the chain
+    /// answers.
     pub(crate) split: Option<Split>,
     pub(crate) timeouts: hg_plan::RouteTimeouts,
     pub(crate) raw_path: bool,
@@ -84,11 +85,11 @@ pub(crate) struct Terms {
     pub(crate) body_bytes: Option<u64>,
     pub(crate) body_rate: u64,
     pub(crate) body_buffer: u64,
-    /// Requests are refused: what the route stands for was not imported.
+    /// Refuses requests, because the import could not translate what the route stands for.
     pub(crate) not_imported: bool,
 }
 
-/// Upstreams by weight, and the sum.
+/// Upstreams by weight, and the sum of the weights.
 pub(crate) struct Split {
     pub(crate) parts: Vec<(u32, u32)>,
     pub(crate) total: u64,
@@ -98,39 +99,39 @@ pub(crate) struct Split {
 pub(crate) struct UpstreamEntry {
     pub(crate) name: Arc<str>,
     pub(crate) endpoints: Vec<EndpointEntry>,
-    /// Cloned by every worker; its tables are shared.
+    /// Every worker clones it; the clones share its tables.
     pub(crate) balancer: Balancer,
     pub(crate) key: Option<KeySource>,
     pub(crate) host_header: HostHeader,
     pub(crate) plan: hg_plan::Upstream,
     pub(crate) limits: hg_proto::Limits,
     pub(crate) tls: Option<Arc<ClientTls>>,
-    /// Connections in use on all workers; counted only where there is a limit.
+    /// Connections in use on all workers; counted only if there is a limit.
     pub(crate) in_use: Arc<AtomicU32>,
 }
 
-/// An endpoint as balancers see it: one of those configured, or one address of a name.
+/// An endpoint as balancers see it: a configured address, or one address of a configured name.
 pub(crate) struct EndpointEntry {
-    /// As configured; the addresses of a name have it in common.
+    /// The address as configured; all addresses of a name share it.
     pub(crate) address: Arc<str>,
-    /// Whether that is a name, to be resolved.
+    /// Whether `address` is a name that must be resolved.
     pub(crate) is_name: bool,
-    /// Where it is reached: one address, or the IPv6 and the IPv4 address of a host that has one of
-    /// each (RFC 8305); none while its name is not resolved.
+    /// Where it can be reached: one address, or the IPv6 and the IPv4 address of a host that has
+    /// one of each (RFC 8305); empty until its name is resolved.
     pub(crate) targets: Arc<[Address]>,
     pub(crate) pool: PoolKey,
     pub(crate) max_connections: u32,
     pub(crate) in_use: Arc<AtomicU32>,
 }
 
-/// What makes two connections interchangeable: where they lead and how they were set up.
+/// What makes two connections interchangeable: their target and their setup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PoolKey {
     pub(crate) address: Arc<str>,
     pub(crate) setup: Arc<str>,
 }
 
-/// `host` of `host:port`, brackets kept; a Unix socket is `localhost`.
+/// Returns `host` of `host:port` with its brackets; `localhost` for a Unix socket.
 pub(crate) fn host_of(address: &str) -> &str {
     if address.starts_with("unix:") {
         return "localhost";

@@ -1,4 +1,4 @@
-//! Routes, from plan to entries: one per set of hosts that share their middlewares.
+//! Compiles routes from plan to entries, one for each set of hosts that share their middlewares.
 
 use super::{RouteEntry, Split, Terms};
 use hg_middleware::Chain;
@@ -6,10 +6,10 @@ use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Hosts of a route that run the same middlewares, and those.
+/// Hosts of a route that run the same middlewares, and these middlewares.
 pub(super) struct Group<'p> {
     hosts: Vec<&'p str>,
-    /// The host whose middlewares they are; empty for none.
+    /// The host that owns the middlewares; empty for none.
     pub(super) owner: &'p str,
     middlewares: &'p [MiddlewareUse],
 }
@@ -20,18 +20,18 @@ impl Group<'_> {
     }
 }
 
-/// How many terms are kept for routes that follow.
+/// How many terms are kept for the routes that follow.
 const KEPT: usize = 8;
 
-/// Terms compiled in one change of the plan: routes that are alike have them in common.
+/// Terms compiled in one change of the plan, which similar routes share.
 #[derive(Default)]
 pub(super) struct SharedTerms {
     kept: Vec<Kept>,
-    /// Where the next go: the oldest give way.
+    /// Where the next terms go; they replace the oldest.
     next: usize,
 }
 
-/// Terms and what they were compiled from.
+/// Terms, and what they were compiled from.
 struct Kept {
     owner: String,
     middlewares: Vec<MiddlewareUse>,
@@ -66,14 +66,14 @@ impl Kept {
 }
 
 impl SharedTerms {
-    /// Terms that are there already.
+    /// Returns kept terms that fit the route.
     fn find(&self, route: &Route, group: &Group<'_>) -> Option<Arc<Terms>> {
         let is_split = matches!(route.action, Action::Split(_));
         let kept = self.kept.iter().find(|kept| !is_split && kept.fits(route, group));
         kept.map(|kept| kept.terms.clone())
     }
 
-    /// Keeps terms for those that follow, unless they name upstreams, or have scratch space of
+    /// Keeps terms for the routes that follow, unless they name upstreams or have scratch space of
     /// their own.
     fn keep(&mut self, route: &Route, group: &Group<'_>, terms: Terms) -> Arc<Terms> {
         let is_shared = terms.split.is_none() && !terms.chain.rewrites();
@@ -95,7 +95,7 @@ impl SharedTerms {
     }
 }
 
-/// The action, where the chain answers by itself.
+/// Returns the action if the chain answers by itself.
 fn answer(route: &Route) -> Option<&Action> {
     match &route.action {
         Action::Respond(_) | Action::Redirect(_) => Some(&route.action),
@@ -103,12 +103,12 @@ fn answer(route: &Route) -> Option<&Action> {
     }
 }
 
-/// Whether every request of the route is refused, because what it stands for was not imported.
+/// Reports whether the route refuses every request, because what it stands for was not imported.
 fn is_not_imported(route: &Route) -> bool {
     matches!(route.action, Action::NotImported(_))
 }
 
-/// Splits a route's hosts. Nearly always there is one group.
+/// Splits a route's hosts into groups. Nearly always there is one group.
 pub(super) fn groups<'p>(plan: &'p Plan, route: &'p Route) -> Vec<Group<'p>> {
     let mut groups: Vec<Group<'p>> = Vec::with_capacity(1);
     for host in &route.hosts {
@@ -174,7 +174,8 @@ pub(super) fn compile(
     if errors.is_empty() { Ok(entry) } else { Err(errors) }
 }
 
-/// The host's middlewares, the route's, and its answer; `None` with what is wrong.
+/// Compiles the host's middlewares, the route's, and its answer; `None` after reporting what is
+/// wrong.
 fn compile_chain(
     name: &Arc<str>,
     route: &Route,
@@ -199,11 +200,11 @@ fn compile_chain(
     }
 }
 
-/// What routes name that has changed, by name.
+/// Changed objects that routes refer to, by name.
 pub(super) struct Touched<'c> {
     pub(super) hosts: HashSet<&'c str>,
     pub(super) middlewares: HashSet<&'c str>,
-    /// Of upstreams and listeners only those that are gone: no route may still name one.
+    /// Upstreams and listeners only if they were deleted: no route may still name one.
     pub(super) gone_upstreams: HashSet<&'c str>,
     pub(super) gone_listeners: HashSet<&'c str>,
 }
@@ -214,7 +215,7 @@ impl Touched<'_> {
         [hosts, middlewares, gone_upstreams, gone_listeners].iter().all(|names| names.is_empty())
     }
 
-    /// Whether a route must be compiled again because something it names has changed.
+    /// Reports whether a route must be compiled again because something it names has changed.
     pub(super) fn concerns(&self, route: &Route, plan: &Plan) -> bool {
         let Self { hosts, middlewares, gone_upstreams, gone_listeners } = self;
         let uses = |uses: &[MiddlewareUse]| {

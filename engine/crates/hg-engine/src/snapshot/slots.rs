@@ -1,4 +1,4 @@
-//! Names to slots: a slot stays with its name, and is used again once the name is gone.
+//! Names to slots: a name keeps its slot, and another name reuses the slot later.
 
 use foldhash::{HashMap, HashMapExt as _};
 use std::hash::Hash;
@@ -24,7 +24,7 @@ impl<K: Hash + Eq + Clone> Slots<K> {
         self.by_key.get(key).copied()
     }
 
-    /// The key's slot, and whether it was made just now.
+    /// Returns the key's slot, and whether this call made it.
     pub(super) fn take(&mut self, key: &K) -> (usize, bool) {
         if let Some(&slot) = self.by_key.get(key) {
             return (slot, false);

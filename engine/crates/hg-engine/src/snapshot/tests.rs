@@ -1,5 +1,5 @@
-//! Snapshots as changes of a plan make them, beside those of a builder that has no past and gets
-//! one route at a time, so that none has anything in common with another.
+//! Compares snapshots built from changes of a plan with those of a builder that has no past and
+//! receives one route at a time, so that no route shares anything with another.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -25,13 +25,13 @@ fn delete(kind: Kind, name: &str) -> Change {
     Change { kind, name: name.into(), bytes: None }
 }
 
-/// A route of hosts (a JSON list) on `web`; `rest` are further members, with a comma before each.
+/// A route of hosts (a JSON list) on `web`; `rest` are further members, each after a comma.
 fn route(name: &str, action: &str, hosts: &str, rest: &str) -> Change {
     let json = format!(r#"{{"action":{action},"hosts":{hosts},"listeners":["web"]{rest}}}"#);
     put(Kind::Route, name, &json)
 }
 
-/// A host with a middleware of its own, which says whose it is.
+/// A host with a middleware of its own that names the host.
 fn host(name: &str) -> Change {
     let set =
         format!(r#"{{"middlewares":[{{"response_headers":{{"set":{{"x-host":"{name}"}}}}}}]}}"#);
@@ -55,7 +55,7 @@ impl Node {
         node
     }
 
-    /// What comes of changes; after a refusal the plan is what it was, as in the process.
+    /// Offers changes; after a refusal the plan is what it was, as in the process.
     fn offer(&mut self, changes: &[Change]) -> Result<Update, Vec<ObjectError>> {
         let undo = self.plan.exchange(changes).unwrap();
         let update = self.builder.apply(&self.plan, changes, &|_| None);
@@ -73,7 +73,7 @@ impl Node {
         self.check();
     }
 
-    /// Offers changes that must be refused; the messages, each after its object and path.
+    /// Offers changes that must be refused; returns the messages, each after its object and path.
     fn refused(&mut self, changes: &[Change]) -> Vec<String> {
         let Err(errors) = self.offer(changes) else { panic!("{changes:?} were applied") };
         self.check();
@@ -81,7 +81,7 @@ impl Node {
         errors.into_iter().map(told).collect()
     }
 
-    /// Every host is served as a builder without a past would have it, which takes routes singly.
+    /// Checks every host against a builder without a past that takes routes one at a time.
     fn check(&self) {
         let (mut alone, mut plan) = (builder(), Plan::default());
         let of = |(kind, name, bytes): (Kind, &Arc<str>, &Arc<[u8]>)| Change {
@@ -106,7 +106,7 @@ impl Node {
     }
 }
 
-/// Route, upstreams and everything else that decides about a request for a host.
+/// Returns the route, the upstreams and everything else that decides about a request for a host.
 fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
     let web = snapshot.listeners.iter().position(|l| l.as_ref().is_some_and(|l| &*l.name == "web"));
     let query = Query {
@@ -143,7 +143,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
 const TO_U: &str = r#"{"upstream":"u"}"#;
 const TO_V: &str = r#"{"upstream":"v"}"#;
 
-/// Actions and further members of routes that differ from the first in one thing each.
+/// Actions and further members of routes, each of which differs from the first in one thing.
 fn kinds() -> Vec<(String, &'static str)> {
     let respond = |body: &str| format!(r#"{{"respond":{{"body":"{body}","status":200}}}}"#);
     let split = |weight: u32| {
@@ -170,7 +170,7 @@ fn kinds() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// Route `i`, alone on a host of its own.
+/// Route `i`, the only one of its host.
 fn nth(i: usize, (action, rest): &(String, &str)) -> Change {
     route(&format!("r{i:02}"), action, &format!(r#"["h{i}"]"#), rest)
 }
@@ -195,7 +195,7 @@ fn routes_that_differ_in_one_thing_have_only_the_rest_in_common() {
 fn more_kinds_of_routes_than_are_kept_for_others_are_each_served_as_they_are() {
     let kinds = kinds();
     let mut node = Node::new();
-    // In the order of names the kinds take turns; in the second change each route is of another.
+    // In the order of names the kinds alternate; the second change gives each route another kind.
     for moved in [0, 5] {
         let kind = |i: usize| &kinds[(i + moved) % kinds.len()];
         node.apply(&(0..3 * kinds.len()).map(|i| nth(i, kind(i))).collect::<Vec<_>>());
@@ -283,10 +283,10 @@ fn what_is_deleted_is_gone_for_the_routes_of_the_same_change_too() {
     assert_eq!(node.refused(&moved), ["r action.upstream: there is no upstream `v`"]);
     let other = delete(Kind::Listener, "web");
     assert_eq!(node.refused(&[other]), ["r listeners[0]: there is no listener `web`"]);
-    // Deleted and put in one change, it stays.
+    // An upstream that one change deletes and puts again stays.
     let again = put(Kind::Upstream, "u", r#"{"endpoints":[{"address":"127.0.0.1:4"}]}"#);
     node.apply(&[delete(Kind::Upstream, "u"), again]);
-    // What no route names goes, and what comes in its slot gets no other's requests.
+    // A slot that no route names is freed, and its next upstream gets no other's requests.
     let new = put(Kind::Upstream, "w", r#"{"endpoints":[{"address":"127.0.0.1:3"}]}"#);
     node.apply(&[delete(Kind::Upstream, "v"), delete(Kind::Listener, "other")]);
     node.apply(&[new, route("s", r#"{"upstream":"w"}"#, r#"["b"]"#, "")]);

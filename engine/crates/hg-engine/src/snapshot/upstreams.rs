@@ -1,4 +1,4 @@
-//! Upstreams, from plan to entry.
+//! Compiles upstreams from plan to entry.
 
 use super::{EndpointEntry, PoolKey, UpstreamEntry};
 use hg_net::Address;
@@ -11,17 +11,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-/// Connection counts of all workers, by identity: they outlive every snapshot.
+/// Connection counts of all workers by identity; they outlive every snapshot.
 #[derive(Default)]
 pub(super) struct InUse(HashMap<(Arc<str>, Arc<str>), Arc<AtomicU32>>);
 
 impl InUse {
-    /// Of an endpoint, or with an empty address of the upstream itself.
+    /// Returns the count of an endpoint; with an empty address, of the upstream itself.
     fn of(&mut self, upstream: &Arc<str>, address: &Arc<str>) -> Arc<AtomicU32> {
         self.0.entry((upstream.clone(), address.clone())).or_default().clone()
     }
 
-    /// Forgets what only this table still knows.
+    /// Forgets counts that only this table still holds.
     pub(super) fn sweep(&mut self) {
         self.0.retain(|_, count| Arc::strong_count(count) > 1);
     }
@@ -32,10 +32,10 @@ impl InUse {
     }
 }
 
-/// Addresses of names, by `host:port`.
+/// The addresses of names, by `host:port`.
 pub(super) type Addresses = HashMap<Arc<str>, Arc<[Address]>>;
 
-/// What upstreams are compiled with.
+/// What compiling an upstream needs besides its plan.
 pub(super) struct Surroundings<'b> {
     pub(super) in_use: &'b mut InUse,
     pub(super) names: &'b Addresses,
@@ -75,8 +75,9 @@ pub(super) fn compile(
     })
 }
 
-/// The endpoints that requests are balanced over: every address of a name is one, of that name's
-/// weight, as in nginx and in Envoy's STRICT_DNS. With them comes what the balancer is to know.
+/// Returns the endpoints over which requests are balanced, and what the balancer needs to know of
+/// them. Every address of a name is an endpoint with the name's weight, as in nginx and in Envoy's
+/// STRICT_DNS.
 fn expand(
     name: &Arc<str>,
     plan: &hg_plan::Upstream,
@@ -117,7 +118,8 @@ fn expand(
     if errors.is_empty() { Ok((entries, balanced)) } else { Err(errors) }
 }
 
-/// How many endpoints names may add to those configured: a Maglev table has a place for each.
+/// Returns how many endpoints names may add to those configured: a Maglev table has a place for
+/// each.
 fn room(plan: &hg_plan::Upstream) -> usize {
     match &plan.balance {
         Balance::Maglev { table_size, .. } => {
@@ -127,8 +129,8 @@ fn room(plan: &hg_plan::Upstream) -> usize {
     }
 }
 
-/// The addresses of a name, each an endpoint; where it has just one of IPv6 and one of IPv4, they
-/// are two ways to the same one. Without any it is an endpoint that cannot be used.
+/// Returns the addresses of a name, each as an endpoint. Exactly one IPv6 and one IPv4 address are
+/// two ways to the same endpoint. A name without addresses is an endpoint that cannot be used.
 fn groups(addresses: Option<&Arc<[Address]>>, room: &mut usize) -> Vec<Arc<[Address]>> {
     let Some(addresses) = addresses.filter(|all| !all.is_empty()) else {
         return vec![Arc::default()];
@@ -143,13 +145,13 @@ fn groups(addresses: Option<&Arc<[Address]>>, room: &mut usize) -> Vec<Arc<[Addr
     addresses.iter().take(more + 1).map(|a| Arc::from([a.clone()])).collect()
 }
 
-/// What tells an endpoint of a name from its others: connections and hashes go by it.
+/// Returns what distinguishes an endpoint of a name from its others; connections and hashes use it.
 fn identity(name: &str, targets: &[Address]) -> Arc<str> {
     let addresses: Vec<String> = targets.iter().map(ToString::to_string).collect();
     format!("{name} {}", addresses.join(" ")).trim_end().into()
 }
 
-/// The address, or nothing where it is a name.
+/// Parses the address; returns nothing if it is a name.
 fn source(address: &str) -> Result<Option<Address>, String> {
     if let Some(path) = address.strip_prefix("unix:") {
         if !path.starts_with('/') {

@@ -1,4 +1,4 @@
-//! What a panic on a worker costs: that worker's connections, and nothing else.
+//! What a panic costs: the connections of that worker and nothing else.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -13,7 +13,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const HELD: &[u8] = b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Two workers; the node's own address is the first one's, `second` the other's.
+/// Two workers; the node's own address belongs to the first one, `second` to the other.
 struct Pair {
     node: Node,
     second: SocketAddr,
@@ -28,7 +28,7 @@ impl Pair {
             socket.set_nonblocking(true).unwrap();
             socket.into()
         });
-        // By index: the first is the first worker's.
+        // Sockets go to workers by index, so the first one is the first worker's.
         node.engine.add_sockets(&second.to_string(), sockets.into());
         let both = format!(r#"{{"addresses":["{}","{second}"],"protocol":"http"}}"#, node.address);
         node.apply(&[put(Kind::Listener, "web", both)]);
@@ -54,14 +54,14 @@ fn ask(stream: &mut TcpStream) -> Vec<u8> {
     read_answer(stream).1
 }
 
-/// Answers at once; `/held` when told to.
+/// Answers at once, but `/held` only after a signal.
 fn holding() -> (Upstream, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let upstream = Upstream::play(move |mut s| {
         while let Some(head) = read_head(&mut s) {
             if head.starts_with("GET /held") {
-                // Its sender goes with the test.
+                // The sender is dropped with the test.
                 let _ = wait.lock().unwrap().recv();
             }
             if s.write_all(OK).is_err() {
@@ -153,7 +153,7 @@ fn a_probe_comes_back_only_once_every_worker_has_gone_round() {
         let _ = held.recv();
     })));
     probe();
-    // The first worker answers its own share meanwhile, which is not enough.
+    // Meanwhile the first worker answers for itself, which must not be enough.
     let (sent, swapped) = mpsc::channel();
     engine.inner.workers[0].mailbox.send(Message::Probe(Arc::new(crate::worker::Done::new(
         Box::new(move || sent.send(()).unwrap()),

@@ -20,13 +20,13 @@ pub(crate) struct Acceptor {
     /// The listener it belongs to in the plan served now, if any.
     pub(super) listener: Option<(u16, Arc<ListenerCounters>)>,
     registered: bool,
-    /// Its address has left the plan, or the worker leaves.
+    /// Set once its address has left the plan, or the worker leaves.
     pub(super) retired: Option<Retired>,
 }
 
 impl Acceptor {
-    /// Whose connections come from it: the listener in the plan served now, or the one that was
-    /// its last with the snapshot that knows it.
+    /// Returns the listener that its connections belong to: the one in the plan served now, or its
+    /// last one together with the snapshot that knows it.
     pub(super) fn owner(&self) -> Option<(u16, Arc<ListenerCounters>, Option<Held>)> {
         match &self.retired {
             Some(r) => {
@@ -40,12 +40,12 @@ impl Acceptor {
 
 /// Connections accepted from one socket in one turn.
 const ACCEPT_BATCH: usize = 64;
-/// How long accepting rests when descriptors have run out.
+/// How long accepting pauses when descriptors have run out.
 const ACCEPT_REST_MS: u64 = 100;
 
 impl Worker {
     pub(super) fn add_socket(&mut self, address: SocketAddr, fd: Arc<OwnedFd>) {
-        // One that came while this worker was made is in its mail as well.
+        // A socket that came while this worker was made is in its mail as well.
         if self.listeners.iter().any(|(_, a)| Arc::ptr_eq(&a.fd, &fd)) {
             return;
         }
@@ -61,7 +61,7 @@ impl Worker {
         self.refresh_listeners();
     }
 
-    /// Brings registrations in line with the plan served now.
+    /// Brings the registrations in line with the plan served now.
     pub(super) fn refresh_listeners(&mut self) {
         let mut failed = Vec::new();
         for (index, a) in &mut self.listeners {
@@ -105,7 +105,7 @@ impl Worker {
         }
     }
 
-    /// Accepts one connection. Whether another one may wait.
+    /// Accepts one connection. Reports whether another one may wait.
     pub(super) fn accept_one(&mut self, index: usize, generation: u32) -> bool {
         let Some(a) = self.listeners.get(index).filter(|a| a.generation == generation) else {
             return false;
@@ -131,7 +131,7 @@ impl Worker {
         true
     }
 
-    /// After a rest.
+    /// Accepts again after the pause.
     pub(super) fn resume_accepting(&mut self) {
         if self.accept_paused {
             self.accept_paused = false;
@@ -152,7 +152,7 @@ impl Worker {
         };
         counters.accepted.add(1);
         if let Some(why) = self.shared.admit(&self.held.settings, entry, peer.ip()) {
-            // Counted before it is seen; a reset, since an end of stream would look like an answer.
+            // Count before the client sees the reset; an end of stream would look like an answer.
             self.counters.refuse(why);
             hg_net::close_with_reset(fd);
             return;
@@ -205,7 +205,7 @@ impl Worker {
         }
     }
 
-    /// Lets go of every listening socket without touching its queue.
+    /// Releases every listening socket without touching its queue.
     pub(super) fn forget_listeners(&mut self) {
         let all: Vec<usize> = self.listeners.iter().map(|(i, _)| i).collect();
         for index in all {
@@ -214,7 +214,7 @@ impl Worker {
     }
 }
 
-/// The tick at which `ms` milliseconds have passed; 0 ms = never.
+/// Returns the tick at which `ms` milliseconds have passed; 0 ms = never.
 pub(super) fn deadline_after(now_us: u64, ms: u64) -> Ticks {
     if ms == 0 { Ticks::MAX } else { Clock::after(now_us, ms) }
 }

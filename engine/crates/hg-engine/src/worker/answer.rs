@@ -13,7 +13,7 @@ use std::net::IpAddr;
 /// Our name in `Proxy-Status`.
 const NAME: &str = "headgate";
 
-/// Why we answer in an upstream's stead; tokens of RFC 9209 §2.3.
+/// Why the node answers instead of an upstream; tokens of RFC 9209 §2.3.
 pub(super) mod own {
     use hg_proto::Reject;
 
@@ -48,18 +48,18 @@ pub(super) mod own {
         RESPONSE_TRUNCATED = 502 "http_response_incomplete" "response-truncated" "the upstream's answer ended early";
     }
 
-    /// A route that leads nowhere.
+    /// Returns the answer of a route that leads nowhere.
     pub(crate) fn without_upstream(not_imported: bool) -> &'static Reject {
         if not_imported { &NOT_IMPORTED } else { &NO_UPSTREAM }
     }
 
-    /// A path that was refused.
+    /// Returns the answer to a path that was refused.
     pub(crate) fn path(why: hg_route::path::PathError) -> Reject {
         Reject { detail: why.as_str(), ..PATH }
     }
 }
 
-/// An exchange whose request could not be read.
+/// Makes the exchange of a request that could not be read.
 fn unread(spare: Option<Box<Exchange>>, now_us: u64, peer: IpAddr) -> Box<Exchange> {
     let mut e = spare.unwrap_or_default();
     e.start_us = now_us;
@@ -68,8 +68,8 @@ fn unread(spare: Option<Box<Exchange>>, now_us: u64, peer: IpAddr) -> Box<Exchan
     e
 }
 
-/// Writes an error answer with the response headers of the route that the request found, if it found
-/// one; gives the bytes of the body.
+/// Writes an error answer with the response headers of the route that the request matched, if any;
+/// returns the number of bytes of the body.
 fn error_of_route(
     out: &mut Vec<u8>,
     answer: &ErrorAnswer<'_>,
@@ -86,7 +86,8 @@ fn error_of_route(
 }
 
 impl Worker {
-    /// Answers with an error. Where an answer has begun, the connection is cut instead, visibly.
+    /// Answers with an error. If an answer has begun, cuts the connection instead, so that the
+    /// client notices.
     pub(super) fn refuse(&mut self, ci: usize, reject: &Reject) {
         self.counters.reject(reject.code);
         self.detach(ci, reject.status >= 500, reject.detail);
@@ -130,7 +131,8 @@ impl Worker {
         self.send_own(ci);
     }
 
-    /// The same for a head that was not taken: what can be read of it is kept for the log.
+    /// Answers a head that was refused with an error; keeps what can be read of the head for the
+    /// log.
     pub(super) fn refuse_head(&mut self, ci: usize, head: &[u8], reject: &Reject) {
         let (name, target) = hg_proto::glance(head);
         let is_logged = self.log.is_on();
@@ -150,7 +152,7 @@ impl Worker {
         self.refuse(ci, reject);
     }
 
-    /// The answer a middleware or the route itself made.
+    /// Sends the answer that a middleware or the route itself made.
     pub(super) fn answer_own(&mut self, ci: usize, route: &RouteEntry, made: &Rewritten) {
         let keeps = self.leaving.keeps_alive();
         let date = self.date.text();

@@ -11,16 +11,16 @@ use std::os::fd::AsFd;
 pub(crate) const RESERVE: usize = 32;
 /// Room kept after it, for a chunk's end and the last chunk.
 pub(crate) const TAIL: usize = 32;
-/// The most that is read at once.
+/// Largest single read.
 pub(crate) const READ_MAX: usize = 256 * 1024;
-/// What is read at once when many connections hold buffers already.
+/// Largest read when many connections hold buffers already.
 const READ_FEW: usize = 64 * 1024;
-/// And when very many do.
+/// Largest read when very many do.
 const READ_MIN: usize = 16 * 1024;
 const BIG: usize = RESERVE + READ_MAX + TAIL;
-/// Spare big buffers kept, and as many pipes.
+/// Number of spare big buffers kept, and of spare pipes.
 const SPARE: usize = 4;
-/// Connections that hold a big buffer or a pipe before others get less.
+/// Number of connections that may hold a big buffer or a pipe before others get less.
 const MANY: usize = 64;
 
 /// Big buffers and pipes, recycled.
@@ -31,25 +31,25 @@ pub(crate) struct BufferPool {
     pipes: Vec<Box<Pipe>>,
     /// Big buffers and pipes held by connections.
     held: usize,
-    /// Bytes of bodies that are collected before their upstream is asked.
+    /// Bytes of bodies that are collected before the worker asks their upstream.
     pub(crate) collected: usize,
 }
 
 impl BufferPool {
-    /// A buffer of full length.
+    /// Returns a buffer of full length.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_else(|| vec![0; BIG])
     }
 
-    /// Gives one back; others are just dropped.
+    /// Takes a buffer back; drops it unless it is a big one and there is room.
     pub(crate) fn put(&mut self, buffer: Vec<u8>) {
         if buffer.len() == BIG && self.spare.len() < SPARE {
             self.spare.push(buffer);
         }
     }
 
-    /// An empty pipe; `None` where many connections hold one, or the kernel gives none: then bytes
-    /// are read.
+    /// Returns an empty pipe; `None` if many connections hold one, or the kernel gives none. Its
+    /// caller then reads bytes.
     pub(crate) fn take_pipe(&mut self) -> Option<Box<Pipe>> {
         if self.held >= MANY {
             return None;
@@ -57,14 +57,14 @@ impl BufferPool {
         self.pipes.pop().or_else(|| Pipe::new().ok().map(Box::new))
     }
 
-    /// Gives one back; one that is not empty is closed.
+    /// Takes a pipe back; closes one that is not empty.
     pub(crate) fn put_pipe(&mut self, pipe: Box<Pipe>) {
         if pipe.is_empty() && self.pipes.len() < SPARE {
             self.pipes.push(pipe);
         }
     }
 
-    /// How much one connection may read at once, so that all that slow peers hold stays bounded.
+    /// Returns how much one connection may read at once, which bounds all that slow peers hold.
     pub(crate) fn read_limit(&self) -> usize {
         match self.held {
             0..MANY => READ_MAX,
@@ -74,14 +74,14 @@ impl BufferPool {
     }
 }
 
-/// Bytes that a connection has accepted and its socket has not.
+/// Bytes that a connection has accepted and its socket has not taken.
 #[derive(Default)]
 pub(crate) struct Out {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     adopted: bool,
-    /// Never empty; goes after the buffer's bytes, and nothing is appended behind it.
+    /// Never empty; its bytes follow the buffer's, and nothing is appended after them.
     pipe: Option<Box<Pipe>>,
 }
 
@@ -94,7 +94,7 @@ impl Out {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Writes some of it, once. Must not be empty.
+    /// Writes some of it with one call. Must not be empty.
     pub(crate) fn write(&mut self, fd: impl AsFd, pool: &mut BufferPool) -> io::Result<Flow> {
         if self.start < self.end {
             let flow = hg_net::write(fd, self.bytes())?;
@@ -112,7 +112,7 @@ impl Out {
         Ok(flow)
     }
 
-    /// Keeps what a pipe still holds; an empty one goes back.
+    /// Keeps what a pipe still holds; recycles an empty one.
     pub(crate) fn keep_pipe(&mut self, pipe: Box<Pipe>, pool: &mut BufferPool) {
         debug_assert!(self.pipe.is_none());
         if pipe.is_empty() {
@@ -123,7 +123,7 @@ impl Out {
         }
     }
 
-    /// Appends a copy.
+    /// Appends a copy of the bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -152,7 +152,7 @@ impl Out {
         self.end = self.buffer.len();
     }
 
-    /// Takes over a whole buffer; `range` is what is left to write. Only when empty.
+    /// Takes over a whole buffer, of which `range` is left to write. Only for an empty `Out`.
     pub(crate) fn adopt(
         &mut self,
         scratch: &mut Vec<u8>,
@@ -168,7 +168,7 @@ impl Out {
         self.end = range.end;
     }
 
-    /// Bytes written; gives the buffer back once all are.
+    /// Removes `n` written bytes; recycles the buffer once all are written.
     fn advance(&mut self, n: usize, pool: &mut BufferPool) {
         self.start += n;
         if self.start == self.end {

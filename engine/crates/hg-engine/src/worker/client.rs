@@ -1,5 +1,4 @@
-//! A client's connection: its small idle form, and the exchange it holds while a request is under
-//! way.
+//! A client's connection: its small idle form, and the exchange that it holds during a request.
 
 use super::conn::Conn;
 use super::exchange::{Exchange, Held};
@@ -9,24 +8,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-/// Where a client's connection stands.
+/// The state of a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// TLS: the hello is awaited, then the handshake.
+    /// TLS: waits for the hello, then for the handshake.
     Hello,
     Handshake,
-    /// Between requests; nothing of a head is there.
+    /// Between requests; no byte of a head has come.
     Idle,
-    /// A part of a head is there.
+    /// A part of a head has come.
     Head,
-    /// A request is under way.
+    /// A request is in progress.
     Exchange,
-    /// Bytes pass both ways.
+    /// Bytes pass in both directions.
     Tunnel,
-    /// The answer is out; what the client still sends is thrown away for a while, so that it can
-    /// read it (RFC 9112 §9.6).
+    /// The answer is out. What the client still sends is discarded for a while, so that the client
+    /// can read the answer (RFC 9112 §9.6).
     Lingering,
-    /// To be closed once everything is written; `unread` when a part of the request was not.
+    /// Closes once everything is written; `unread` if a part of the request was not read.
     Closing {
         unread: bool,
     },
@@ -38,20 +37,21 @@ pub(crate) struct Client {
     pub(crate) phase: Phase,
     pub(crate) peer: SocketAddr,
     pub(crate) listener: u16,
-    /// Whether it stands in the queue of those to be looked at again.
+    /// Whether it is in the queue of clients for the next turn.
     pub(crate) queued: bool,
     pub(crate) deadline: Ticks,
     /// Tick of its earliest entry in the wheel.
     pub(crate) timer_at: Ticks,
     pub(crate) requests: u32,
-    /// Bytes received and not used: a part of a head, or requests that came early.
+    /// Bytes received and not yet used: a part of a head, or requests that came early.
     pub(crate) input: Vec<u8>,
     pub(crate) exchange: Option<Box<Exchange>>,
     pub(crate) counters: Arc<ListenerCounters>,
-    /// Connections of its listener on all workers.
+    /// Number of connections of its listener on all workers.
     pub(crate) open: Arc<AtomicU32>,
-    /// Counted under its address.
+    /// Whether it counts towards the limit of its client address.
     pub(crate) counted: bool,
-    /// Its listener has left the plan: it is served by the snapshot that still had it, once more.
+    /// Set once its listener has left the plan: the snapshot that still had it serves one more
+    /// request.
     pub(crate) pinned: Option<Held>,
 }

@@ -1,5 +1,5 @@
-//! A stream connection of either side: socket, TLS session if any, and the bytes its peer has not
-//! taken yet. What is above sees plaintext only.
+//! A stream connection of either side: socket, TLS session if any, and the bytes that its peer has
+//! not taken yet. The layers above see plaintext only.
 
 use super::buffers::{BufferPool, Out, READ_MAX, RESERVE, TAIL};
 use hg_middleware::ClientCertificate;
@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// The scratch space every connection of a worker shares.
+/// The scratch space that all connections of a worker share.
 pub(crate) struct Io {
-    /// Plain reads go here; always of full length.
+    /// Buffer of plain reads; always of full length.
     pub(crate) scratch: Vec<u8>,
     /// Decrypted bytes; grows and shrinks.
     plain: Vec<u8>,
@@ -37,8 +37,9 @@ impl Default for Io {
 }
 
 impl Io {
-    /// The buffer to read a connection with; give it back with [`Io::give_back`]. Taken again before
-    /// that (what reads a head goes on with the body), it is another one.
+    /// Returns the buffer to read a connection with; give it back with [`Io::give_back`]. A second
+    /// call before that returns another buffer (as when the code that reads a head continues with
+    /// the body).
     pub(crate) fn take_for(&mut self, conn: &Conn) -> Vec<u8> {
         if conn.tls.is_some() {
             return std::mem::take(&mut self.plain);
@@ -64,7 +65,7 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    /// `1.2` or `1.3`; empty before one is agreed.
+    /// Returns `1.2` or `1.3`; empty before the peers have agreed on one.
     pub(crate) fn version_word(&self) -> &'static str {
         let version = match self {
             Session::Server(s) => s.version(),
@@ -77,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Full or resumed; `None` before it is known.
+    /// Returns whether the handshake is full or resumed; `None` before that is known.
     pub(crate) fn kind(&self) -> Option<HandshakeKind> {
         match self {
             Session::Server(s) => s.handshake_kind(),
@@ -117,17 +118,17 @@ pub(crate) struct Tls {
     /// An incomplete record.
     input: Vec<u8>,
     pub(crate) established: bool,
-    /// The peer's end came in the same read as its last bytes.
+    /// Whether the peer's end came in the same read as its last bytes.
     ended: bool,
 }
 
-/// What a read came to.
+/// The result of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// Plaintext, at this range of the buffer; may be empty where TLS had only its own business.
+    /// Plaintext in this range of the buffer; may be empty if the records held no application data.
     Data(Range<usize>),
     Blocked,
-    /// The peer will send no more.
+    /// The peer sends no more.
     End,
 }
 
@@ -135,15 +136,15 @@ pub(crate) struct Conn {
     pub(crate) fd: OwnedFd,
     pub(crate) out: Out,
     pub(crate) tls: Option<Box<Tls>>,
-    /// The socket may hold bytes (or an end) that were not read.
+    /// Whether the socket may hold bytes (or an end) that were not read.
     pub(crate) readable: bool,
-    /// The peer has ended its half, as an event said; a read will come to it.
+    /// Whether an event said that the peer has ended its half; a read will find the end.
     pub(crate) read_closed: bool,
-    /// The last message it brought had a large body: the next one is expected to.
+    /// Whether the last message had a large body; the next one is then expected to have one.
     pub(crate) brings_much: bool,
 }
 
-/// A client's certificate as templates speak of it.
+/// Converts a client's certificate to the form that templates use.
 pub(crate) fn of_peer(peer: &PeerCertificate) -> ClientCertificate<'_> {
     ClientCertificate { subject: &peer.subject, fingerprint: &peer.fingerprint }
 }
@@ -164,17 +165,18 @@ impl Conn {
         self.tls.is_some()
     }
 
-    /// Begins TLS; `first` is what was already read. A client session has its hello sent.
+    /// Begins TLS; `first` holds the bytes already read. [`Conn::hello`] then sends a client's
+    /// hello.
     pub(crate) fn start_tls(&mut self, session: Session, first: Vec<u8>) {
         self.tls = Some(Box::new(Tls { session, input: first, established: false, ended: false }));
     }
 
-    /// The TLS session, if there is one.
+    /// Returns the TLS session, if there is one.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.tls.as_deref().map(|t| &t.session)
     }
 
-    /// The name that a client asked for in its handshake.
+    /// Returns the name that a client asked for in its handshake.
     pub(crate) fn sni(&self) -> Option<&str> {
         match self.session()? {
             Session::Server(session) => session.sni(),
@@ -182,7 +184,7 @@ impl Conn {
         }
     }
 
-    /// The client's verified certificate, where it gave one.
+    /// Returns the client's verified certificate, if it sent one.
     pub(crate) fn peer_certificate(&self) -> Option<&Arc<PeerCertificate>> {
         match self.session()? {
             Session::Server(session) => session.peer_certificate(),
@@ -190,18 +192,18 @@ impl Conn {
         }
     }
 
-    /// The same as templates speak of it.
+    /// Returns the client's verified certificate in the form that templates use.
     pub(crate) fn client_certificate(&self) -> Option<ClientCertificate<'_>> {
         self.peer_certificate().map(|peer| of_peer(peer))
     }
 
-    /// `TLSv1.2`, `TLSv1.3`, or nothing on a plain connection.
+    /// Returns `TLSv1.2` or `TLSv1.3`; nothing on a plain connection.
     pub(crate) fn tls_version(&self) -> Option<&'static str> {
         let session = self.session()?;
         Some(if session.version_word() == "1.2" { "TLSv1.2" } else { "TLSv1.3" })
     }
 
-    /// Whether the TLS handshake is over.
+    /// Reports whether the TLS handshake is over.
     pub(crate) fn is_established(&self) -> bool {
         self.tls.as_deref().is_some_and(|t| t.established)
     }
@@ -215,8 +217,8 @@ impl Conn {
         self.write_sealed(io)
     }
 
-    /// How much to read at once where a head is expected: little if a large body will follow, which
-    /// is then left to be spliced; else at most `most`, so that a small one comes along.
+    /// Returns how much to read at once if a head is expected: little if a large body will follow,
+    /// which can then be spliced; else at most `most`, which includes a small body.
     pub(crate) fn first_read(&self, most: usize) -> usize {
         if self.brings_much { LONE_HEAD } else { most }
     }
@@ -237,8 +239,8 @@ impl Conn {
         let want = space.len();
         match hg_net::read(&self.fd, space)? {
             Flow::Bytes(n) => {
-                // A short read has emptied the socket: the next event will say so (epoll(7), Q9).
-                // An announced end is still to be read.
+                // A short read has emptied the socket: the next event will tell of more (epoll(7),
+                // Q9). After an announced end one more read is due.
                 self.readable = n == want || self.read_closed;
                 Ok(Read::Data(RESERVE..RESERVE + n))
             }
@@ -306,7 +308,7 @@ impl Conn {
             return Err(io::Error::other(e));
         }
         if plain.len() > RESERVE {
-            // The next read says so: no event need follow a close_notify.
+            // The next read reports the end: no event need follow a close_notify.
             if let Some(tls) = self.tls.as_deref_mut().filter(|_| closed || ended) {
                 tls.ended = true;
                 self.readable = true;
@@ -316,9 +318,9 @@ impl Conn {
         Ok(if closed || ended { Read::End } else { Read::Data(RESERVE..RESERVE) })
     }
 
-    /// Takes `head` and `buffer[range]` wholly: writes what the socket accepts now and keeps the
-    /// rest, the buffer itself where most of it is left. The caller sends no more before
-    /// `out` is empty, save small things.
+    /// Takes all of `head` and `buffer[range]`: writes what the socket accepts now and keeps the
+    /// rest, in the buffer itself if most of it is left. The caller sends only small things before
+    /// `out` is empty.
     pub(crate) fn send(
         &mut self,
         io: &mut Io,
@@ -370,19 +372,19 @@ impl Conn {
         Ok(flow)
     }
 
-    /// As [`Conn::send`] for what a pipe holds, on a plain connection whose `out` is empty.
+    /// Sends what a pipe holds as [`Conn::send`] does, on a plain connection whose `out` is empty.
     pub(crate) fn send_pipe(&mut self, io: &mut Io, mut pipe: Box<Pipe>) -> io::Result<()> {
         pipe.drain(&self.fd)?;
         self.out.keep_pipe(pipe, &mut io.pool);
         Ok(())
     }
 
-    /// As [`Conn::send`] for a few bytes.
+    /// Sends a few bytes as [`Conn::send`] does.
     pub(crate) fn send_small(&mut self, io: &mut Io, bytes: &[u8]) -> io::Result<()> {
         self.send(io, bytes, &mut Vec::new(), 0..0)
     }
 
-    /// Writes `io.sealed`; the rest is kept.
+    /// Writes `io.sealed`; keeps the rest.
     fn write_sealed(&mut self, io: &mut Io) -> io::Result<()> {
         if io.sealed.is_empty() {
             return Ok(());
@@ -408,7 +410,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Writes what is kept; whether all of it is gone.
+    /// Writes what was kept; reports whether all of it is written.
     pub(crate) fn flush(&mut self, io: &mut Io) -> io::Result<bool> {
         while !self.out.is_empty() {
             if !matches!(self.out.write(&self.fd, &mut io.pool)?, Flow::Bytes(_)) {
@@ -418,23 +420,23 @@ impl Conn {
         Ok(true)
     }
 
-    /// Says that we send no more (close_notify), after what is kept.
+    /// Sends close_notify after what was kept.
     pub(crate) fn end_tls(&mut self, io: &mut Io) {
         if let Some(tls) = self.tls.as_deref_mut() {
             io.sealed.clear();
             tls.session.close(&mut io.sealed);
-            // The connection is about to be closed: a peer that is gone misses nothing.
+            // The connection is about to close, and a peer that is gone misses nothing.
             let _ = self.write_sealed(io);
         }
     }
 }
 
-/// Bytes read at once for a head alone: most heads are smaller.
+/// Bytes read at once for a head alone; most heads are smaller.
 const LONE_HEAD: usize = 4 * 1024;
-/// With this many bytes left the buffer is taken over, with fewer they are copied.
+/// With at least this many bytes left `send` takes the buffer over, with fewer it copies them.
 const TAKE_OVER: usize = 8 * 1024;
 
-/// Makes sure a chunk's end fits behind `end`.
+/// Makes sure that a chunk's end fits after `end`.
 pub(crate) fn make_room(buffer: &mut Vec<u8>, end: usize) {
     if buffer.len() < end + TAIL {
         buffer.resize(end + TAIL, 0);

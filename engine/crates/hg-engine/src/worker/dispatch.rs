@@ -12,11 +12,11 @@ use hg_net::{Address, Event, Ticks, Token};
 use hg_proto::Reject;
 use std::rc::Rc;
 
-/// Another address is tried beside a slow one after this long (RFC 8305 §5).
+/// After this long the worker also tries another address beside a slow one (RFC 8305 §5).
 const ATTEMPT_DELAY_MS: u64 = 250;
 
 impl Worker {
-    /// Picks an endpoint and sends the request, or queues, or answers why not.
+    /// Picks an endpoint and sends the request, or queues it, or answers why neither is possible.
     pub(super) fn dispatch(&mut self, ci: usize) {
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return;
@@ -34,7 +34,7 @@ impl Worker {
                 }
                 let per_try = e.route().map_or(0, |r| r.terms.timeouts.per_try_ms);
                 e.try_deadline = deadline_after(self.now_us, per_try);
-                // An endpoint that swallows SYNs leaves time for others.
+                // An endpoint that swallows SYNs must leave time for others.
                 let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3);
                 let left = e.connect_deadline.saturating_sub(self.now);
                 let share = left / u32::try_from(others).unwrap_or(1);
@@ -88,14 +88,14 @@ impl Worker {
         self.progress(ci);
     }
 
-    /// Gives places that became free to those who wait longest.
+    /// Gives places that became free to the requests that have waited longest.
     pub(super) fn serve_waiting(&mut self) {
         for slot in std::mem::take(&mut self.upstreams.waiting) {
             while self.serve_next(slot) {}
         }
     }
 
-    /// Serves the first who waits at an upstream. False when nobody can be served now.
+    /// Serves the first request that waits at an upstream. Returns false if none can be served now.
     fn serve_next(&mut self, slot: usize) -> bool {
         let Some(u) = self.upstreams.get_mut(slot) else {
             return false;
@@ -125,7 +125,7 @@ impl Worker {
         true
     }
 
-    /// The freshest idle connection of the endpoint's pool that may still be used.
+    /// Takes the freshest usable idle connection from the endpoint's pool.
     fn take_idle(&mut self, ci: usize, endpoint: &Rc<EndpointState>) -> Option<usize> {
         let e = self.clients.get(ci)?.exchange.as_deref()?;
         let idempotent = e.method.is_idempotent();
@@ -140,7 +140,8 @@ impl Worker {
             let too_old = max_age > 0
                 && u64::from(self.now.saturating_sub(up.opened)) * hg_net::Clock::TICK_MS
                     >= max_age;
-            // What cannot be sent twice goes only where the upstream has not hung up meanwhile.
+            // A request that cannot be sent twice uses only a connection that the upstream has not
+            // closed.
             let stale = !idempotent && hg_net::is_readable_or_closed(&up.conn.fd);
             if too_old || stale {
                 self.drop_up(ui);
@@ -150,8 +151,8 @@ impl Worker {
         }
     }
 
-    /// Begins to connect to the endpoint's next address; a first failure there is not yet the
-    /// endpoint's.
+    /// Begins to connect to the endpoint's next address; the first address that fails is not yet a
+    /// failure of the endpoint.
     pub(super) fn open_next(&mut self, ci: usize) {
         loop {
             let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
@@ -239,14 +240,14 @@ impl Worker {
         match up.phase {
             UpPhase::Connecting => {
                 if event.writable || event.closed {
-                    // What came with the connection is not announced again.
+                    // No event repeats what came together with the connection.
                     up.conn.read_closed |= event.read_closed || event.closed;
                     up.conn.readable = event.readable || up.conn.read_closed;
                     self.on_connected(ui);
                 }
             }
             UpPhase::Idle => {
-                // The event may be of bytes that were read since it was fetched.
+                // The event may concern bytes that were read after it was fetched.
                 let is_told = event.readable || event.read_closed || event.closed;
                 if is_told && hg_net::is_readable_or_closed(&up.conn.fd) {
                     self.forget_idle(ui);
@@ -305,7 +306,7 @@ impl Worker {
         }
     }
 
-    /// The connection is ready: the other attempts are given up.
+    /// Uses the connection that is ready and gives up the other attempts.
     pub(super) fn connected(&mut self, ci: usize, ui: usize) {
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return self.drop_up(ui);
@@ -318,7 +319,7 @@ impl Worker {
         self.attach(ci, ui, false);
     }
 
-    /// One attempt to connect has failed; others may be under way, or be made.
+    /// Handles one failed attempt to connect; others may be in progress or follow.
     pub(super) fn attempt_failed(&mut self, ci: usize, ui: usize, reject: &Reject) {
         self.drop_up(ui);
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
@@ -333,7 +334,8 @@ impl Worker {
         }
     }
 
-    /// No connection to this endpoint: the next one, while the time for connecting lasts.
+    /// Handles an endpoint that could not be connected to: tries the next one within the connect
+    /// timeout.
     pub(super) fn endpoint_failed(&mut self, ci: usize, reject: &Reject, why: Option<&str>) {
         let now_us = self.now_us;
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
@@ -362,7 +364,7 @@ impl Worker {
         }
     }
 
-    /// The request goes out on this connection.
+    /// Sends the request on this connection.
     pub(super) fn attach(&mut self, ci: usize, ui: usize, reused: bool) {
         let Some(c) = self.clients.get_mut(ci) else {
             return self.drop_up(ui);
@@ -374,7 +376,7 @@ impl Worker {
         up.client = ci;
         up.deadline = Ticks::MAX;
         if let Some(endpoint) = &e.endpoint {
-            // A pool may be that of several upstreams: each counts what it does itself.
+            // Several upstreams may share a pool; each counts its own requests.
             up.endpoint = endpoint.clone();
         }
         up.endpoint.counters.requests.add(1);
@@ -411,7 +413,7 @@ impl Worker {
         }
     }
 
-    /// An idle connection said something or ended: it is of no use any more.
+    /// Closes an idle connection that received bytes or ended: it is of no use any more.
     fn forget_idle(&mut self, ui: usize) {
         let Some(up) = self.ups.get(ui) else { return };
         if let Some(pool) = self.pools.get(up.pool) {
@@ -421,7 +423,7 @@ impl Worker {
         self.drop_up(ui);
     }
 
-    /// Closes a connection to an endpoint that no exchange and no pool knows any more.
+    /// Closes a connection to an endpoint that no exchange and no pool uses any more.
     pub(super) fn drop_up(&mut self, ui: usize) {
         if let Some(mut up) = self.ups.try_remove(ui) {
             up.conn.end_tls(&mut self.io);
@@ -429,7 +431,7 @@ impl Worker {
         }
     }
 
-    /// Closes a connection that waited in a pool which is gone.
+    /// Closes a connection that waited in a pool that is gone.
     pub(super) fn close_up(&mut self, ui: usize) {
         if let Some(up) = self.ups.get(ui) {
             up.endpoint.counters.idle.sub(1);
@@ -437,14 +439,14 @@ impl Worker {
         self.drop_up(ui);
     }
 
-    /// The time of an idle connection is over.
+    /// Closes an idle connection whose time has run out.
     pub(super) fn expire_up(&mut self, ui: usize) {
         if self.ups.get(ui).is_some_and(|u| u.phase == UpPhase::Idle) {
             self.forget_idle(ui);
         }
     }
 
-    /// No connection to this endpoint in its share of the time.
+    /// Handles an endpoint to which no connection was made within its share of the connect timeout.
     pub(super) fn attempts_too_slow(&mut self, ci: usize) {
         let exchange = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut());
         let attempts = exchange.map(|e| std::mem::take(&mut e.attempts)).unwrap_or_default();
@@ -456,7 +458,7 @@ impl Worker {
 }
 
 impl Exchange {
-    /// The request is out: from now on the answer's first byte is waited for.
+    /// Starts to wait for the answer's first byte, now that the request is out.
     pub(super) fn start_waiting(&mut self, now_us: u64) {
         let ms = self.route().map_or(0, |r| r.terms.timeouts.first_byte_ms);
         self.first_byte_deadline = deadline_after(now_us, ms);

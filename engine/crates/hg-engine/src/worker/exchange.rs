@@ -1,5 +1,5 @@
-//! One request and its answer, while it is under way. Recycled: a steady stream of requests
-//! allocates none.
+//! One request and its answer while they are in progress. Exchanges are recycled, so a steady
+//! stream of requests allocates none.
 
 use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
@@ -9,17 +9,17 @@ use hg_proto::{Admission, BodyReader, HeaderSlots, Limits, Method, Parse, Versio
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A snapshot as one worker holds it: counted without atomics.
+/// A snapshot as one worker holds it; the worker counts its uses without atomics.
 pub(crate) type Held = Rc<Arc<Snapshot>>;
 
 /// A body on its way from one connection to the other.
 pub(crate) struct Relay {
     pub(crate) reader: BodyReader,
-    /// Framed as chunks on the way out.
+    /// Whether it leaves in chunks.
     pub(crate) chunked: bool,
     pub(crate) done: bool,
     pub(crate) bytes: u64,
-    /// The other side of a tunnel was told that this one has ended.
+    /// Whether the other side of a tunnel knows that this one has ended.
     pub(crate) told: bool,
 }
 
@@ -29,10 +29,10 @@ impl Default for Relay {
     }
 }
 
-/// What an exchange waits for; its deadline is counted under this.
+/// What an exchange waits for; a timeout counts under this stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The rest of a small body, before the upstream is asked.
+    /// The rest of a small body, before the worker asks the upstream.
     Collecting,
     /// A place at the upstream.
     Queued,
@@ -44,7 +44,7 @@ pub(crate) enum Stage {
     Answering,
 }
 
-/// What the log keeps of a request: the head's bytes are gone when its line is written.
+/// What the log keeps of a request: when its line is written, the head's bytes are gone.
 #[derive(Default)]
 pub(crate) struct LogText {
     /// Target, host, user agent and referer, one after the other.
@@ -52,23 +52,23 @@ pub(crate) struct LogText {
     pub(crate) ends: [u32; 4],
 }
 
-/// What templates need to know of a client's connection.
+/// What templates use of a client's connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Connection<'a> {
     pub(crate) scheme: &'a str,
-    /// Its slot.
+    /// The listener's slot.
     pub(crate) listener: u16,
     pub(crate) certificate: Option<ClientCertificate<'a>>,
 }
 
-/// When connecting to the endpoint tried last began, and how long it took once it was done.
+/// When the attempt to connect to the last endpoint began, and how long it took once it was done.
 #[derive(Default)]
 pub(crate) struct ConnectTime {
     pub(crate) began_us: u64,
     pub(crate) took_us: Option<u64>,
 }
 
-/// A head that is read again, and which of its lines were taken.
+/// A head kept to be parsed again, and which of its lines were accepted.
 #[derive(Default)]
 pub(crate) struct KeptHead {
     pub(crate) bytes: Vec<u8>,
@@ -77,49 +77,49 @@ pub(crate) struct KeptHead {
 
 pub(crate) struct Exchange {
     pub(crate) snapshot: Option<Held>,
-    /// Its slot in the snapshot, once found.
+    /// The route's slot in the snapshot, once found.
     pub(crate) route: Option<u32>,
-    /// The upstream's slot, and its id: slots are used again.
+    /// The upstream's slot and its id, because slots are reused.
     pub(crate) upstream: usize,
     pub(crate) upstream_id: u64,
-    /// Once picked.
+    /// The endpoint, once picked.
     pub(crate) endpoint: Option<Rc<EndpointState>>,
-    /// Endpoints that were tried for this request.
+    /// Endpoints already tried for this request.
     pub(crate) tried: hg_policy::Tried,
     pub(crate) key: Option<u64>,
     pub(crate) stage: Stage,
     /// The connection to the endpoint, by slab index.
     pub(crate) up: Option<usize>,
-    /// Other connection attempts of the same endpoint under way (RFC 8305).
+    /// Other attempts to connect to the same endpoint (RFC 8305).
     pub(crate) attempts: Vec<usize>,
     /// Next address of the endpoint to try.
     pub(crate) next_address: usize,
     pub(crate) method: Method<'static>,
     pub(crate) version: Version,
     pub(crate) keep_alive: bool,
-    /// A WebSocket handshake is asked for; what a valid answer must hold.
+    /// For a WebSocket handshake: what a valid answer must contain.
     pub(crate) upgrade: Option<hg_proto::websocket::Accept>,
     pub(crate) expects_continue: bool,
-    /// The rebuilt head, and a small body after it, for sending and for sending again.
+    /// The rebuilt head and a small body after it, for sending once or again.
     pub(crate) head: Vec<u8>,
-    /// The client's head as it came, where the answer's headers speak of it.
+    /// The client's head as it came, if the answer's headers refer to it.
     pub(crate) kept_head: KeptHead,
-    /// Where the Host value stands in `head` when it follows the endpoint.
+    /// Where the Host value is in `head` if it follows the endpoint.
     pub(crate) host_at: Option<(usize, usize)>,
-    /// Everything of the request is in `head`: it can be sent again as it is.
+    /// Whether `head` contains the whole request, which can then be sent again as it is.
     pub(crate) replayable: bool,
     pub(crate) on_reused: bool,
     pub(crate) retried_stale: bool,
     pub(crate) request: Relay,
     pub(crate) response: Relay,
-    /// Interim answers so far, and the bytes of their heads.
+    /// Number of interim answers so far, and the bytes of their heads.
     pub(crate) interim: (u32, usize),
-    /// For how long the upstream lets its connection live on, if it does.
+    /// How long the upstream keeps its connection open, if it does.
     pub(crate) up_keep_ms: Option<u64>,
-    /// The answer's head went out (or into the connection's buffer).
+    /// Whether the answer's head was written (or is in the connection's buffer).
     pub(crate) answered: bool,
     pub(crate) close_after: bool,
-    /// Which middlewares the answer passes.
+    /// Which middlewares process the answer.
     pub(crate) middleware_stage: hg_middleware::Stage,
     pub(crate) prefix_len: u32,
     pub(crate) status: u16,
@@ -138,16 +138,16 @@ pub(crate) struct Exchange {
     pub(crate) request_deadline: Ticks,
     pub(crate) try_deadline: Ticks,
     pub(crate) connect_deadline: Ticks,
-    /// When this endpoint has had its share of the time for connecting.
+    /// When this endpoint's share of the connect timeout ends.
     pub(crate) attempt_deadline: Ticks,
     pub(crate) next_attempt: Ticks,
     pub(crate) first_byte_deadline: Ticks,
     pub(crate) idle_deadline: Ticks,
-    /// Frames from the upstream, once it is a tunnel.
+    /// Frames from the upstream, once the exchange is a tunnel.
     pub(crate) frames: super::frames::Frames,
-    /// The upstream whose limits it is counted under, if it has any.
+    /// The upstream whose limits count it, if there are any.
     pub(crate) limits: Option<Arc<UpstreamEntry>>,
-    /// In its upstream's count of connections in use.
+    /// Whether its upstream counts it among the connections in use.
     pub(crate) counted: bool,
 }
 
@@ -211,7 +211,7 @@ impl Default for Exchange {
 }
 
 impl Exchange {
-    /// Back to the state of a new one; what it allocated is kept, up to a bound.
+    /// Resets it to the state of a new one; keeps what it allocated, up to a bound.
     pub(crate) fn recycle(&mut self) {
         let mut head = std::mem::take(&mut self.head);
         let mut log = std::mem::take(&mut self.log);
@@ -224,7 +224,7 @@ impl Exchange {
         *self = Self { head, log, attempts, ..Self::default() };
     }
 
-    /// The earliest of its deadlines.
+    /// Returns the earliest of its deadlines.
     pub(crate) fn deadline(&self) -> Ticks {
         let stage = match self.stage {
             Stage::Collecting => self.idle_deadline,
@@ -239,17 +239,17 @@ impl Exchange {
         stage.min(attempt).min(self.body_deadline()).min(self.request_deadline)
     }
 
-    /// Its route, as it was when the request came.
+    /// Returns its route, as it was when the request came.
     pub(crate) fn route(&self) -> Option<&RouteEntry> {
         self.snapshot.as_ref()?.routes.get(self.route? as usize)
     }
 
-    /// Its upstream, as it was when the request came.
+    /// Returns its upstream, as it was when the request came.
     pub(crate) fn entry(&self) -> Option<&UpstreamEntry> {
         self.snapshot.as_ref()?.upstreams.get(self.upstream)?.as_deref()
     }
 
-    /// Whether headers of the answer are made from the request.
+    /// Reports whether headers of the answer are made from the request.
     pub(crate) fn answer_needs_request(&self) -> bool {
         self.route()
             .is_some_and(|r| !r.terms.chain.response_headers(self.middleware_stage).is_literal())
@@ -300,12 +300,12 @@ impl Exchange {
         use_it(&view);
     }
 
-    /// Nothing of the answer is left to be read or made.
+    /// Reports whether nothing of the answer is left to read or make.
     pub(crate) fn is_answer_complete(&self) -> bool {
         self.answered && self.response.done
     }
 
-    /// The method as sent; one that is none of the usual ones stands behind what else the log keeps.
+    /// Returns the method as sent; an unknown one follows the other texts kept for the log.
     pub(crate) fn method_as_sent(&self) -> &str {
         let named = self.log.ends.last().and_then(|end| self.log.text.get(*end as usize..));
         match std::str::from_utf8(named.unwrap_or_default()) {
@@ -314,7 +314,7 @@ impl Exchange {
         }
     }
 
-    /// The request id as text.
+    /// Returns the request id as text.
     pub(crate) fn id(&self) -> &str {
         std::str::from_utf8(self.request_id.get(..usize::from(self.id_len)).unwrap_or_default())
             .unwrap_or_default()

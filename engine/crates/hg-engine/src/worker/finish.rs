@@ -1,4 +1,4 @@
-//! The end of exchanges and connections: what is counted, what is logged, what comes next.
+//! The end of exchanges and connections: counts, the log line, and what follows.
 
 use super::Worker;
 use super::accept::deadline_after;
@@ -6,15 +6,16 @@ use super::client::Phase;
 use super::exchange::Exchange;
 use super::upstreams::release_limits;
 
-/// What a client may still send after an answer that closes its connection, bytes.
+/// How much a client may still send after an answer that closes its connection, bytes.
 const LINGER_BYTES: u32 = 64 * 1024;
-/// And for how long.
+/// How long it may do so.
 const LINGER_MS: u64 = 2_000;
-/// What the log says of requests whose client did not wait (nginx's code).
+/// Status in the log of requests whose client did not wait (nginx's code).
 const CLIENT_GONE: u16 = 499;
 
 impl Worker {
-    /// The answer is wholly written: count it, then wait for the next request, or close.
+    /// Ends an exchange whose answer is written: counts it, then waits for the next request, or
+    /// closes.
     pub(super) fn finish(&mut self, ci: usize) {
         self.detach(ci, false, "");
         let Some(c) = self.clients.get_mut(ci) else {
@@ -60,7 +61,7 @@ impl Worker {
         self.log_exchange(ci, e, total);
     }
 
-    /// Closes after an answer so that the client can read it (RFC 9112 §9.6).
+    /// Closes after an answer in a way that lets the client read it (RFC 9112 §9.6).
     pub(super) fn close_politely(&mut self, ci: usize, unread: bool) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -71,7 +72,7 @@ impl Worker {
             c.deadline = deadline_after(self.now_us, LINGER_MS);
             return self.arm_client(ci);
         }
-        // Bytes that nobody reads would turn the close into a reset that may overtake the answer.
+        // Unread bytes would turn the close into a reset that may overtake the answer.
         if !unread && !c.conn.readable && c.input.is_empty() {
             return self.close_client(ci);
         }
@@ -84,7 +85,7 @@ impl Worker {
         self.discard_input(ci);
     }
 
-    /// The client is gone, or cannot be spoken to: whatever was under way ends.
+    /// Ends whatever is in progress for a client that is gone or cannot be reached.
     pub(super) fn client_gone(&mut self, ci: usize) {
         self.detach(ci, false, "");
         if let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) {
@@ -100,7 +101,8 @@ impl Worker {
         self.close_client(ci);
     }
 
-    /// Ends a connection in the middle of an answer, so that nobody takes it for a whole one.
+    /// Ends a connection in the middle of an answer, so that nobody takes the part for a whole
+    /// answer.
     pub(super) fn cut(&mut self, ci: usize) {
         self.detach(ci, false, "");
         let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) else {
@@ -113,7 +115,7 @@ impl Worker {
         }
     }
 
-    /// Closes a client's connection as it is.
+    /// Closes a client's connection in whatever state it is.
     pub(super) fn close_client(&mut self, ci: usize) {
         self.detach(ci, false, "");
         if let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) {
@@ -140,7 +142,7 @@ impl Worker {
         Some(c)
     }
 
-    /// Lets go of every connection to an endpoint that the exchange has.
+    /// Releases every connection to an endpoint that the exchange has.
     pub(super) fn detach(&mut self, ci: usize, failed: bool, why: &str) {
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return;
@@ -163,7 +165,7 @@ impl Worker {
         }
     }
 
-    /// The request is no longer in flight at its endpoint.
+    /// Counts the request as no longer in flight at its endpoint.
     pub(super) fn leave_endpoint(&mut self, ci: usize, now_us: u64, failed: bool) {
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return;

@@ -1,18 +1,18 @@
-//! Where WebSocket frames begin and end, so that a close frame of ours never falls into one.
+//! Where WebSocket frames begin and end, so that our close frame never falls inside one.
 
-/// Follows the frames of one direction (RFC 6455 §5.2); looks at headers only.
+/// Follows the frames of one direction (RFC 6455 §5.2); reads headers only.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Frames {
     /// Payload bytes to come.
     left: u64,
     header: [u8; 14],
     have: u8,
-    /// A message of several frames is not complete.
+    /// Whether a message of several frames is incomplete.
     continues: bool,
 }
 
 impl Frames {
-    /// Takes the next bytes of the direction.
+    /// Takes the next bytes of this direction.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -41,7 +41,7 @@ impl Frames {
         }
     }
 
-    /// Length of the payload, once the header is complete.
+    /// Returns the length of the payload, once the header is complete.
     fn payload(&self) -> Option<u64> {
         let h = &self.header;
         let have = usize::from(self.have);
@@ -66,7 +66,7 @@ impl Frames {
         })
     }
 
-    /// No frame and no message is under way.
+    /// Reports whether no frame and no message is incomplete.
     pub(crate) fn is_between(&self) -> bool {
         self.left == 0 && self.have == 0 && !self.continues
     }

@@ -1,4 +1,4 @@
-//! The head that goes to an upstream: rebuilt from what was parsed, never copied whole.
+//! The head for an upstream: rebuilt from what was parsed, never copied whole.
 
 use crate::snapshot::UpstreamEntry;
 use hg_middleware::{HeaderProgram, RequestView};
@@ -19,7 +19,7 @@ impl Default for Names {
     }
 }
 
-/// The Date of our own answers, made once a second.
+/// The Date of our own answers, rendered once a second.
 #[derive(Default)]
 pub(crate) struct Date {
     second: u64,
@@ -41,7 +41,7 @@ impl Date {
     }
 }
 
-/// What an upstream head is made of.
+/// The parts of an upstream head.
 pub(crate) struct Parts<'a> {
     pub(crate) head: &'a RequestHead<'a, 'a>,
     pub(crate) view: &'a RequestView<'a>,
@@ -56,7 +56,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) upgrade: bool,
 }
 
-/// Appends the head to `out`; returns where the Host value stands if it follows the endpoint.
+/// Appends the head to `out`; returns where the Host value is if it follows the endpoint.
 pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Option<(usize, usize)> {
     let head = parts.head;
     write::request_line(out, head.method.as_str(), parts.path, parts.query);
@@ -98,7 +98,7 @@ fn write_client(out: &mut Vec<u8>, parts: &Parts<'_>) {
     parts.forwarding.write(out, &parts.head.fields);
     write::line(out, "x-request-id", parts.view.request_id.as_bytes());
     if !parts.edits.is_empty() && OURS.iter().any(|n| parts.edits.drops(n.as_bytes())) {
-        // A middleware sets or removes some of them: its word is the last.
+        // If a middleware sets or removes some of them, its edit wins.
         let lines = out.split_off(start);
         for line in lines.split_inclusive(|b| *b == b'\n') {
             let name = line.split(|b| *b == b':').next().unwrap_or_default();
@@ -109,7 +109,7 @@ fn write_client(out: &mut Vec<u8>, parts: &Parts<'_>) {
     }
 }
 
-/// Puts the endpoint's address where the Host value stands.
+/// Puts the endpoint's address in the place of the Host value.
 pub(crate) fn set_host(head: &mut Vec<u8>, at: &mut (usize, usize), address: &str) {
     let host = if address.starts_with("unix:") { "localhost" } else { address };
     head.splice(at.0..at.0 + at.1, host.bytes());

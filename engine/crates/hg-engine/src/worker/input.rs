@@ -1,4 +1,4 @@
-//! What a client's socket says, and the bytes of heads it brings.
+//! Events of a client's socket, and the bytes of the heads that it brings.
 
 use super::Worker;
 use super::buffers::RESERVE;
@@ -7,9 +7,9 @@ use super::conn::Read;
 use hg_net::Event;
 use std::ops::Range;
 
-/// Bytes read at once where a head is expected: a small upload comes along in the same read.
+/// Bytes read at once if a head is expected; a small upload comes along in the same read.
 const HEAD_READ: usize = 64 * 1024;
-/// Requests of one connection served in one turn before others have theirs.
+/// Requests of one connection served in one turn before other connections have theirs.
 const PIPELINE_BATCH: usize = 8;
 
 impl Worker {
@@ -17,7 +17,7 @@ impl Worker {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
-        // A tunnel's client may have said something before both halves ended.
+        // A tunnel's client may have sent something before both halves ended.
         if event.closed && c.phase != Phase::Tunnel {
             return self.client_gone(ci);
         }
@@ -31,7 +31,7 @@ impl Worker {
         }
     }
 
-    /// Writes what is kept for a client. False when the connection was closed.
+    /// Writes what was kept for a client. Returns false if the connection was closed.
     fn flush_client(&mut self, ci: usize) -> bool {
         let Some(c) = self.clients.get_mut(ci) else {
             return false;
@@ -53,7 +53,8 @@ impl Worker {
         }
     }
 
-    /// There is room towards the client, or its turn has come: whatever can go on, goes on.
+    /// Continues whatever can continue, because there is room towards the client or its turn has
+    /// come.
     pub(super) fn proceed(&mut self, ci: usize) {
         let Some(c) = self.clients.get(ci) else {
             return;
@@ -85,8 +86,8 @@ impl Worker {
             Phase::Lingering => self.discard_input(ci),
             Phase::Hello | Phase::Handshake | Phase::Idle | Phase::Head => {
                 self.use_input(ci);
-                // The bytes kept may end inside a head whose rest came while the last request was
-                // under way: no event will tell of it again.
+                // The bytes kept may end inside a head whose rest came during the last request: no
+                // event will announce it again.
                 if self.clients.get(ci).is_some_and(|c| c.conn.readable) {
                     self.on_client_readable(ci);
                 }
@@ -114,10 +115,10 @@ impl Worker {
                 return;
             };
             let waits = matches!(c.phase, Phase::Handshake | Phase::Idle | Phase::Head);
-            // Requests that wait for their turn are served before more is read: what a client can
-            // have kept is a head and one read.
+            // Requests that wait for their turn are served before more is read, so a client can
+            // have at most a head and one read here.
             let has_turn = c.queued && !c.input.is_empty();
-            // An answer the client does not take is back-pressure on its next request.
+            // An answer that the client does not take holds back its next request.
             if !waits || has_turn || !c.conn.readable || !c.conn.out.is_empty() {
                 return;
             }
@@ -135,7 +136,7 @@ impl Worker {
                 }
                 Ok(Read::Blocked) => false,
                 Ok(Read::End) => {
-                    // The client ended between or inside heads: nobody waits for anything.
+                    // The client ended between or inside heads: nobody waits for an answer.
                     self.close_client(ci);
                     false
                 }
@@ -167,7 +168,7 @@ impl Worker {
         self.use_input(ci);
     }
 
-    /// Goes on with bytes that came earlier, if there are any.
+    /// Continues with bytes that came earlier, if there are any.
     pub(super) fn use_input(&mut self, ci: usize) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -204,7 +205,7 @@ impl Worker {
                 return 0..0;
             };
             if !matches!(c.phase, Phase::Idle | Phase::Head) || !c.conn.out.is_empty() {
-                // Whoever finishes the request, or flushes, comes back for it.
+                // Whoever finishes the request, or flushes, returns to it.
                 return range;
             }
             if range.is_empty() {
@@ -223,7 +224,7 @@ impl Worker {
         range
     }
 
-    /// Throws away what comes after an answer that closes the connection, up to a bound.
+    /// Discards what comes after an answer that closes the connection, up to a bound.
     pub(super) fn discard_input(&mut self, ci: usize) {
         loop {
             let Some(c) = self.clients.get_mut(ci) else {

@@ -7,16 +7,16 @@ use super::{Done, Worker};
 use hg_net::Ticks;
 use std::sync::Arc;
 
-/// How far leaving has come.
+/// The stages of leaving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaving {
     No,
-    /// Still accepting; every answer says that its connection ends.
+    /// Still accepts; every answer says that its connection ends.
     Announced {
         listeners_until: Ticks,
         deadline: Ticks,
     },
-    /// No listener any more; idle connections end at `idle_until`.
+    /// No listener is open any more; idle connections end at `idle_until`.
     Closing {
         idle_until: Ticks,
         deadline: Ticks,
@@ -32,7 +32,7 @@ impl Leaving {
         self == Leaving::No
     }
 
-    /// When a connection that has just become idle must go.
+    /// Returns when a connection that has just become idle must close.
     pub(crate) fn idle_deadline(self) -> Ticks {
         match self {
             Leaving::Closing { idle_until, .. } => idle_until,
@@ -45,7 +45,7 @@ impl Leaving {
 const GOING_AWAY: &[u8] = &[0x88, 0x02, 0x03, 0xe9];
 
 impl Worker {
-    /// A successor has the sockets: ours are let go without touching their queues.
+    /// Releases our sockets to a successor without touching their queues.
     pub(super) fn hand_off(&mut self) {
         if !self.leaving.accepts() {
             return;
@@ -82,7 +82,7 @@ impl Worker {
         }
     }
 
-    /// Called a few times a second.
+    /// Continues to leave; called a few times a second.
     pub(super) fn go_on_leaving(&mut self) {
         match self.leaving {
             Leaving::No => {}
@@ -110,7 +110,7 @@ impl Worker {
         }
     }
 
-    /// Tunnels are told to end one after the other, spread over the time that is left.
+    /// Ends tunnels one after the other, spread over the time that is left.
     fn close_some_tunnels(&mut self, deadline: Ticks) {
         let tunnels: Vec<usize> =
             self.clients.iter().filter(|(_, c)| c.phase == Phase::Tunnel).map(|(i, _)| i).collect();
@@ -121,7 +121,7 @@ impl Worker {
         }
     }
 
-    /// Says 1001 where that cannot fall into the middle of a message, and ends our half.
+    /// Sends 1001 if that cannot fall into the middle of a message, and ends our half.
     fn end_tunnel(&mut self, ci: usize) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -144,8 +144,8 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// After a panic: its clients no longer count towards limits that all workers share. One that
-    /// has left in order has no clients any more.
+    /// After a panic, removes its clients from the limits that all workers share. A worker that
+    /// left in order has no clients any more.
     fn drop(&mut self) {
         for (_, c) in &mut self.clients {
             if c.counted {

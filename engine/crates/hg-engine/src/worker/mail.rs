@@ -10,29 +10,29 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 
-/// What a worker can be told.
+/// Messages to a worker.
 pub(crate) enum Message {
     /// Serve this from now on; `upstreams` are the slots that changed.
     Swap { snapshot: Arc<Snapshot>, upstreams: Arc<[usize]>, done: mpsc::Sender<()> },
     /// A listening socket of this worker.
     Socket { address: SocketAddr, fd: Arc<OwnedFd> },
-    /// Take what waits in the socket's queue, then close it.
+    /// Accept what waits in the socket's queue, then close the socket.
     CloseListener { address: SocketAddr, done: Arc<Done> },
     /// A successor has the sockets: release them and finish what is in flight.
     HandOff,
     /// Drain; release the notice once every listener is closed.
     Drain(Arc<Done>),
-    /// Let go of it: what shows that this worker goes round.
+    /// Release the notice, which shows that this worker turns.
     Probe(Arc<Done>),
     /// Panic, as a bug would.
     #[cfg(test)]
     Panic,
-    /// Do this on the worker's thread, between two turns.
+    /// Call this on the worker's thread, between two turns.
     #[cfg(test)]
     Call(Box<dyn FnOnce(&mut Worker) + Send>),
 }
 
-/// Calls something once the last worker that holds it lets go.
+/// Calls a function once the last worker that holds it releases it.
 pub(crate) struct Done(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl Done {
@@ -66,8 +66,8 @@ impl Mailbox {
         Self { messages: Mutex::default(), waker: Mutex::new(waker) }
     }
 
-    /// A replaced worker has another poller; what its predecessor did not read is for it. It is
-    /// woken: whoever wrote meanwhile has woken the one that is gone.
+    /// Sets the poller of a worker that replaces another one, and wakes it: it must read what its
+    /// predecessor left, and whoever wrote meanwhile has woken the predecessor.
     pub(crate) fn rewire(&self, waker: Waker) {
         let mut current = lock(&self.waker);
         *current = waker;
@@ -107,7 +107,7 @@ impl Worker {
         }
     }
 
-    /// Takes over what the engine knows; the first thing in a worker's life.
+    /// Takes over what the engine knows; the first call in a worker's life.
     pub(crate) fn prime(&mut self, prime: Prime) {
         let all: Vec<usize> = (0..prime.snapshot.upstreams.len()).collect();
         self.swap(prime.snapshot, &all);
@@ -116,7 +116,7 @@ impl Worker {
         }
     }
 
-    /// Requests in flight keep the snapshot they began with; everything else follows.
+    /// Serves a new snapshot; requests in flight keep the one they began with.
     fn swap(&mut self, snapshot: Arc<Snapshot>, upstreams: &[usize]) {
         self.retire_listeners(&snapshot);
         if snapshot.settings.max_connections_per_client == 0 {

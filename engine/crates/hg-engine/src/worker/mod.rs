@@ -1,5 +1,5 @@
-//! A worker: one thread, one poller, its own connections, pools, timers and counters. Nothing on
-//! the request path is shared with another worker.
+//! A worker: one thread, one poller, its own connections, pools, timers and counters. The request
+//! path shares nothing with another worker.
 
 mod accept;
 mod answer;
@@ -52,7 +52,7 @@ const KIND_CLIENT: u8 = 1;
 const KIND_UP: u8 = 2;
 const KIND_HOUSE: u8 = 3;
 
-/// Exchanges kept for the next request.
+/// Number of exchanges kept for the next requests.
 const SPARE_EXCHANGES: usize = 1024;
 
 pub(crate) struct Worker {
@@ -64,7 +64,7 @@ pub(crate) struct Worker {
     now_us: u64,
     now: Ticks,
     wheel: Wheel,
-    /// No entry of the wheel is due before.
+    /// No entry of the wheel is due before this tick.
     wheel_next: Ticks,
     fired: Vec<(u64, Ticks)>,
     generation: u32,
@@ -80,7 +80,7 @@ pub(crate) struct Worker {
         reason = "boxes move between connections and this store, not their content"
     )]
     spare: Vec<Box<Exchange>>,
-    /// Clients to look at again in the next turn: pipelined requests, unread bytes.
+    /// Clients for the next turn: with pipelined requests or unread bytes.
     queue: VecDeque<(usize, u32)>,
     held: Held,
     rng: WyRand,
@@ -92,13 +92,13 @@ pub(crate) struct Worker {
     log: LogWriter,
     date: head::Date,
     leaving: Leaving,
-    /// Who waits for the listeners to be closed.
+    /// Released once the listeners are closed.
     listeners_closed: Option<Arc<Done>>,
     id_seed: u64,
 }
 
 impl Worker {
-    /// A worker without snapshot and sockets; both come by mail.
+    /// Makes a worker without snapshot and sockets; both come by mail.
     ///
     /// # Errors
     /// When the kernel gives no poller.
@@ -145,13 +145,13 @@ impl Worker {
             listeners_closed: None,
             id_seed: seed,
         };
-        // What the clock already counted needs no wheel turns.
+        // Ticks that the clock has already counted need no wheel turns.
         worker.wheel.advance(worker.now, &mut worker.fired);
         worker.house_keeping();
         Ok(worker)
     }
 
-    /// Serves until told to leave and everything is finished.
+    /// Serves until a message asks it to leave and everything is finished.
     ///
     /// # Errors
     /// When waiting for events fails: nothing can be served then.
@@ -211,12 +211,12 @@ impl Worker {
                 self.on_client_event(index, event);
             }
             KIND_UP if self.ups.get(index).is_some_and(is_up) => self.on_up_event(index, event),
-            // Of a connection that is gone.
+            // An event of a connection that is gone.
             _ => {}
         }
     }
 
-    /// Looks at a client again in the next turn, once.
+    /// Queues a client for the next turn, once.
     fn enqueue(&mut self, ci: usize) {
         if let Some(c) = self.clients.get_mut(ci)
             && !c.queued
@@ -240,7 +240,7 @@ impl Worker {
         }
     }
 
-    /// An exchange to use, from the store of used ones if there is one.
+    /// Returns an exchange, a used one if there is one.
     fn take_exchange(&mut self) -> Box<Exchange> {
         self.spare.pop().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Bodies on their way: read, checked, framed anew, written; never more held than one read.
+//! Bodies in transit: read, checked, framed anew, written. A relay never holds more than one read.
 
 use super::Worker;
 use super::answer::own;
@@ -10,11 +10,11 @@ use hg_proto::Fed;
 use hg_proto::write::ChunkHeader;
 use std::ops::Range;
 
-/// Reads of one body in one turn before others have theirs.
+/// Reads of one body in one turn before other connections have theirs.
 const TURN: usize = 4;
 
-/// Frames what `fed` found at `start` for the way out, in place: the chunk's header before it, its
-/// end behind it. Bytes behind the data may be overwritten, `RESERVE` bytes before it as well.
+/// Frames in place what `fed` found at `start`: puts the chunk's header before it and its end after
+/// it. May overwrite the bytes after the data and `RESERVE` bytes before it.
 pub(super) fn frame(
     relay: &mut Relay,
     buffer: &mut Vec<u8>,
@@ -53,7 +53,7 @@ fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) {
 }
 
 impl Worker {
-    /// Passes on what the client sends of its body, while the upstream takes it.
+    /// Passes on the client's body while the upstream takes it.
     pub(super) fn pump_request(&mut self, ci: usize) {
         for _ in 0..TURN {
             let Some(c) = self.clients.get_mut(ci) else {
@@ -95,7 +95,7 @@ impl Worker {
         self.enqueue(ci);
     }
 
-    /// Reads once of a request's body and passes that on. Whether there may be more.
+    /// Reads once from a request's body and passes that on. Reports whether there may be more.
     fn read_request(&mut self, ci: usize, ui: usize) -> bool {
         let limit = self.io.pool.read_limit();
         let Some(c) = self.clients.get_mut(ci) else {
@@ -110,7 +110,7 @@ impl Worker {
                 true
             }
             Ok(Read::Blocked) => false,
-            // The request is cut short: nothing can be made of it.
+            // The body is cut short: the request cannot be completed.
             Ok(Read::End) | Err(_) => {
                 self.client_gone(ci);
                 false
@@ -147,13 +147,13 @@ impl Worker {
             return;
         };
         if up.conn.send(&mut self.io, &[], buffer, framed).is_err() {
-            // Its answer may be there already, and say why (RFC 9112 §9.5).
+            // The upstream may have answered already and given the reason (RFC 9112 §9.5).
             return self.answer_or_lose(ci, ui);
         }
         self.progress(ci);
     }
 
-    /// Writes what is kept for an upstream. False when the connection is gone.
+    /// Writes what was kept for an upstream. Returns false if the connection is gone.
     pub(super) fn flush_up(&mut self, ci: usize, ui: usize) -> bool {
         let Some(up) = self.ups.get_mut(ui) else {
             return false;
@@ -179,7 +179,7 @@ impl Worker {
         }
     }
 
-    /// Passes on what the upstream answers, while the client takes it.
+    /// Passes on the upstream's answer while the client takes it.
     pub(super) fn pump_response(&mut self, ci: usize) {
         for _ in 0..TURN {
             let Some(c) = self.clients.get_mut(ci) else {
@@ -203,7 +203,7 @@ impl Worker {
         self.enqueue(ci);
     }
 
-    /// Reads once of an answer's body and passes that on. Whether there may be more.
+    /// Reads once from an answer's body and passes that on. Reports whether there may be more.
     fn read_body(&mut self, ci: usize, ui: usize) -> bool {
         let limit = self.io.pool.read_limit();
         let Some(up) = self.ups.get_mut(ui) else {
@@ -231,7 +231,7 @@ impl Worker {
         go_on
     }
 
-    /// Sends `head` and what stands in `range` of the answer's body.
+    /// Sends `head` and the part of the answer's body in `range`.
     pub(super) fn relay_answer(
         &mut self,
         ci: usize,
@@ -271,7 +271,8 @@ impl Worker {
         }
     }
 
-    /// The upstream ended its half: the end of an answer without length, a truncation otherwise.
+    /// Handles the end of the upstream's half: it completes an answer without length and truncates
+    /// any other.
     fn answer_ended(&mut self, ci: usize, buffer: &mut Vec<u8>) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -292,7 +293,7 @@ impl Worker {
         self.answer_done(ci, true);
     }
 
-    /// The answer stops in the middle: the client must see that it did.
+    /// Ends an answer that stops in the middle, in a way that the client notices.
     pub(super) fn truncated(&mut self, ci: usize, why: &str) {
         self.counters.reject(own::RESPONSE_TRUNCATED.code);
         if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {

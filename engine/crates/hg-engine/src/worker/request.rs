@@ -1,4 +1,5 @@
-//! A request's head becomes an exchange: who asks, which route, what the middlewares make of it.
+//! Makes an exchange from a request's head: its client, its route, and what the middlewares make of
+//! it.
 
 use super::Worker;
 use super::accept::deadline_after;
@@ -16,11 +17,11 @@ use hg_route::{CLIENT_SUBJECT, ListenerId, Query};
 use std::net::IpAddr;
 use std::ops::Range;
 
-/// What a head came to.
+/// The result of taking a head.
 enum Step {
-    /// It goes to an upstream.
+    /// The request goes to an upstream.
     Forward,
-    /// It was answered, or the connection ends.
+    /// The request was answered, or the connection ends.
     Over,
 }
 
@@ -32,7 +33,7 @@ pub(super) struct Lines<'a> {
 
 impl hg_route::Headers for Lines<'_> {
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        // What is no header stands under a name that none can have.
+        // Values that are not headers have names that no header can have.
         if name == CLIENT_SUBJECT {
             return self.certificate.iter().for_each(|one| line(one.subject.as_bytes()));
         }
@@ -43,8 +44,8 @@ impl hg_route::Headers for Lines<'_> {
 }
 
 impl Worker {
-    /// Takes the request at the start of `range`. Returns where the next bytes begin, or `None`
-    /// when there is no whole head or the connection is over.
+    /// Takes the request at the start of `range`. Returns where the next bytes begin, or `None` if
+    /// there is no whole head or the connection is over.
     pub(super) fn take_request(
         &mut self,
         ci: usize,
@@ -78,7 +79,7 @@ impl Worker {
         }
     }
 
-    /// What is known of an exchange from its head alone.
+    /// Fills in what the head alone tells about an exchange.
     fn open_exchange(&mut self, ci: usize, head: &RequestHead<'_, '_>, held: &Held, most: u64) {
         let mut exchange = self.take_exchange();
         exchange.start_us = self.now_us;
@@ -102,7 +103,8 @@ impl Worker {
         }
     }
 
-    /// A request answered by ourselves: the next one follows unless a body stands before it.
+    /// Returns where the next request begins after one that we answered, unless a body comes before
+    /// it.
     fn after_own_answer(&self, ci: usize, next: usize) -> Option<usize> {
         let c = self.clients.get(ci)?;
         matches!(c.phase, Phase::Idle | Phase::Exchange).then_some(next)
@@ -175,14 +177,14 @@ impl Worker {
                 *end = text.len();
             }
             e.log.ends = ends.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-            // Only names that `Method` knows are kept by it.
+            // `Method` itself keeps only the names it knows.
             if let hg_proto::Method::Other(name) = head.method {
                 text.extend_from_slice(name.as_bytes());
             }
         }
     }
 
-    /// A trusted peer's request id if it is a sane one, else a new one: 128 random bits in hex.
+    /// Takes a trusted peer's request id if it is valid, else makes one: 128 random bits in hex.
     fn request_id(&mut self, head: &RequestHead<'_, '_>, trusted: bool) -> ([u8; 32], u8) {
         let mut id = [0u8; 32];
         if trusted
@@ -276,13 +278,13 @@ impl Worker {
         };
         e.route = Some(found.route.0);
         e.prefix_len = u32::try_from(found.prefix_len).unwrap_or(0);
-        // Templates of the answer's headers speak of the request: it is parsed again then.
+        // Templates of the answer's headers use the request, which is then parsed again.
         if e.answer_needs_request() {
             e.kept_head = KeptHead { bytes: sent.bytes.to_vec(), admission: sent.admission };
         }
     }
 
-    /// Middlewares, then the upstream or an answer of our own.
+    /// Runs the middlewares, then forwards to the upstream or answers.
     fn run_chain(
         &mut self,
         ci: usize,
@@ -309,7 +311,7 @@ impl Worker {
         step
     }
 
-    /// The slot of the upstream that a request goes to, if it goes to one.
+    /// Returns the slot of the upstream that a request goes to, if there is one.
     fn choose_upstream(&mut self, route: &RouteEntry) -> Option<usize> {
         let slot = match &route.terms.split {
             None => route.upstream?,
@@ -399,7 +401,7 @@ impl Worker {
     }
 }
 
-/// A request and who asks.
+/// A request and its client.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     head: &'a RequestHead<'a, 'a>,
@@ -409,7 +411,7 @@ struct Asked<'a> {
     sent: Sent<'a>,
 }
 
-/// The bytes of a head, and which of its lines were taken.
+/// The bytes of a head, and which of its lines were accepted.
 #[derive(Clone, Copy)]
 struct Sent<'a> {
     bytes: &'a [u8],

@@ -1,4 +1,4 @@
-//! The upstream's answer: heads (interim ones too), and what happens when none comes.
+//! The upstream's answer: its head and interim heads, and what happens if none comes.
 
 use super::Worker;
 use super::accept::deadline_after;
@@ -13,23 +13,23 @@ use hg_proto::write::{self, Persistence};
 use hg_proto::{HeaderSlots, Known, Parse, RespFraming, ResponseHead, Version};
 use std::ops::Range;
 
-/// For how long requests that must not be sent twice avoid the idle connections of an endpoint
-/// that has closed one under a request.
+/// How long requests that must not be sent twice avoid the idle connections of an endpoint that
+/// closed one during a request.
 const DISTRUST_MS: u64 = 10_000;
-/// Bytes read at once where an answer's head is expected: most bodies come along in the same read,
+/// Bytes read at once if an answer's head is expected: most bodies come along in the same read, and
 /// most of a large one is left to be spliced.
 const FIRST_READ: usize = 80 * 1024;
 
-/// Interim answers to one request: as many as WebDAV sends in half an hour (RFC 2518 §10.1).
+/// Most interim answers to one request: as many as WebDAV sends in half an hour (RFC 2518 §10.1).
 const MAX_INTERIM: u32 = 100;
 
-/// What the bytes at the front came to.
+/// What the first bytes of the input are.
 enum Next {
-    /// More are needed.
+    /// More bytes are needed.
     More,
-    /// An interim head: go on behind it.
+    /// An interim head; the next head begins here.
     Interim(usize),
-    /// The head is done with; its body begins here.
+    /// The head is complete; its body begins here.
     Body(usize),
     /// A tunnel begins here.
     Tunnel(usize),
@@ -56,7 +56,7 @@ impl Worker {
                 return;
             };
             if e.stage == Stage::Answering {
-                // What follows the head may have come with it.
+                // The bytes after the head may have come with it.
                 return self.pump_response(ci);
             }
             if e.stage != Stage::Waiting || e.up != Some(ui) {
@@ -148,7 +148,7 @@ impl Worker {
         };
         if head.is_interim {
             e.interim = (e.interim.0 + 1, e.interim.1 + head.head_len);
-            // All their heads together get what one head may have.
+            // All interim heads together may be as long as one head.
             if e.interim.0 > MAX_INTERIM || e.interim.1 > limits.head_bytes {
                 self.refuse(ci, &hg_proto::rejects::R_INTERIM);
                 return Next::Over;
@@ -169,7 +169,7 @@ impl Worker {
         if head.status == 101 { Next::Tunnel(head.head_len) } else { Next::Body(head.head_len) }
     }
 
-    /// 103 and its like go on to clients that know them; our own 100 was sent already.
+    /// Passes 103 and similar answers on to clients that know them; our own 100 was sent already.
     fn pass_interim(&mut self, ci: usize, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> Next {
         let Some(c) = self.clients.get_mut(ci) else {
             return Next::Over;
@@ -236,7 +236,7 @@ impl Worker {
         write::end(out);
     }
 
-    /// The upstream's connection is of no use any more and nothing of an answer went out.
+    /// Handles the loss of an upstream's connection before any part of an answer went out.
     pub(super) fn upstream_lost(&mut self, ci: usize, ui: usize, why: &str) {
         let received = self.ups.get(ui).is_some_and(|u| !u.input.is_empty());
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
@@ -245,8 +245,8 @@ impl Worker {
         if e.answered {
             return self.truncated(ci, why);
         }
-        // A connection from the pool that ends before a byte of the answer was most likely closed
-        // while the request was on its way (RFC 9112 §9.3.1): once more, on a fresh one.
+        // A pooled connection that ends before a byte of the answer was most likely closed while
+        // the request was on its way (RFC 9112 §9.3.1): send once more, on a fresh one.
         let stale = e.on_reused && !received;
         if let Some(p) = e.endpoint.as_ref().filter(|_| stale) {
             p.distrusted_until.set(deadline_after(self.now_us, DISTRUST_MS));
@@ -266,7 +266,7 @@ impl Worker {
         self.open_next(ci);
     }
 
-    /// Sending failed: the answer may have come before, and be the reason.
+    /// Handles a failure to send: the answer may have come before and be the reason.
     pub(super) fn answer_or_lose(&mut self, ci: usize, ui: usize) {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
@@ -274,7 +274,7 @@ impl Worker {
         up.conn.out.release(&mut self.io.pool);
         up.conn.readable = true;
         if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
-            // Nothing more of the request can be passed on: the connections end with the answer.
+            // The rest of the request cannot be sent: the connections end with the answer.
             e.keep_alive = false;
             e.replayable = false;
         }
@@ -284,7 +284,7 @@ impl Worker {
         }
     }
 
-    /// The whole answer was read: the connection goes back to its pool, or away.
+    /// Ends an answer that was read whole: pools the connection or closes it.
     pub(super) fn answer_done(&mut self, ci: usize, extra: bool) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -312,7 +312,7 @@ impl Worker {
         }
     }
 
-    /// Into its pool, if that is still there and has room.
+    /// Puts the connection into its pool if the pool still exists and has room.
     fn put_idle(&mut self, ui: usize, idle_ms: u64, max_idle: usize) {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
@@ -334,7 +334,7 @@ impl Worker {
     }
 }
 
-/// The fields of an answer as its route edits them, with `date` where the upstream sent none.
+/// Returns the fields of an answer as its route edits them, with `date` if the upstream sent none.
 fn answer_fields(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_, '_>,

@@ -1,4 +1,5 @@
-//! Listening sockets on their way out: no connection that a client takes for made is reset.
+//! Listening sockets that are about to close, without a reset for any connection that its client
+//! takes for established.
 
 use super::accept::deadline_after;
 use super::client::Phase;
@@ -11,17 +12,17 @@ use hg_net::Ticks;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// How long a handshake that had begun may take to end: its client takes the connection for made
-/// one way of the network before we do.
+/// How long a handshake that has begun may take to end: its client takes the connection for
+/// established one network delay before we do.
 const HANDSHAKE_MS: u64 = 200;
 
-/// A listening socket to which new SYNs are dropped; what waits in its queue is taken.
+/// A listening socket that drops new SYNs; the worker accepts what waits in its queue.
 pub(crate) struct Retired {
     /// Serves its connections; `None` once none can come any more.
     pub(super) last: Option<LastListener>,
-    /// Neither closed nor forgotten before.
+    /// The socket is neither closed nor forgotten before this tick.
     until: Ticks,
-    /// Told once it is closed here; before that it may come back into the plan.
+    /// Released once the socket is closed here; without it the socket may come back into the plan.
     done: Option<Arc<Done>>,
 }
 
@@ -33,14 +34,14 @@ pub(super) struct LastListener {
 }
 
 impl Retired {
-    /// Whether connections may still wait.
+    /// Reports whether connections may still wait.
     pub(super) fn accepts(&self) -> bool {
         self.last.is_some()
     }
 }
 
 impl Worker {
-    /// Drops new SYNs and takes what waits. Nothing where no listener has the socket.
+    /// Drops new SYNs and accepts what waits. Does nothing if no listener has the socket.
     fn retire(&mut self, index: usize) {
         let until = deadline_after(self.now_us, HANDSHAKE_MS);
         let Some(a) = self.listeners.get_mut(index).filter(|a| a.retired.is_none()) else {
@@ -52,8 +53,9 @@ impl Worker {
         let held = self.held.clone();
         let last = Some(LastListener { held, listener, counters });
         a.retired = Some(Retired { last, until, done: None });
-        // Without the filter a connection that comes now is reset by the close: say so, go on. Where
-        // we may not (Linux 6.18 wants CAP_NET_ADMIN), the supervisor does it before it asks us.
+        // Without the filter the close resets a connection that comes now: report that and
+        // continue. If we may not set it (Linux 6.18 wants CAP_NET_ADMIN), the supervisor sets it
+        // before it asks us.
         if let Err(e) = hg_net::drop_new_connections(&a.fd)
             && e.kind() != std::io::ErrorKind::PermissionDenied
         {
@@ -62,7 +64,7 @@ impl Worker {
         self.empty_queue(index);
     }
 
-    /// Takes every connection that waits. No SYN comes after those: it ends.
+    /// Accepts every connection that waits. The loop ends because no new SYN comes in.
     fn empty_queue(&mut self, index: usize) {
         let Some(generation) = self.listeners.get(index).map(|a| a.generation) else {
             return;
@@ -70,8 +72,8 @@ impl Worker {
         while self.accept_one(index, generation) {}
     }
 
-    /// Closes the sockets of an address once nobody is about to connect any more; `done` is let go
-    /// then.
+    /// Closes the sockets of an address once no handshake can be in progress any more, then
+    /// releases `done`.
     pub(super) fn close_listener(&mut self, address: SocketAddr, done: &Arc<Done>) {
         let of_it: Vec<usize> =
             self.listeners.iter().filter(|(_, a)| a.address == address).map(|(i, _)| i).collect();
@@ -93,7 +95,7 @@ impl Worker {
         }
     }
 
-    /// Accepts again from sockets that nobody has asked to close and whose address the plan has
+    /// Accepts again from sockets that nobody has asked to close and whose address is in the plan
     /// again.
     pub(super) fn take_back_retired(&mut self) {
         for (_, a) in &mut self.listeners {
@@ -111,7 +113,7 @@ impl Worker {
         }
     }
 
-    /// Called a few times a second.
+    /// Closes retired sockets whose time has come; called a few times a second.
     pub(super) fn end_retired(&mut self) {
         let is_due = |r: &Retired| r.until <= self.now && (r.accepts() || r.done.is_some());
         let due: Vec<usize> = self
@@ -126,7 +128,7 @@ impl Worker {
         for index in due {
             self.empty_queue(index);
             match self.listeners.get_mut(index).and_then(|a| a.retired.as_mut()) {
-                // Nobody has asked for the close yet: the snapshot need not wait for that.
+                // Nobody has asked for the close yet, and the snapshot need not wait for that.
                 Some(retired) if retired.done.is_none() => retired.last = None,
                 _ => self.forget_listener(index),
             }
@@ -134,8 +136,8 @@ impl Worker {
         self.refresh_listeners();
     }
 
-    /// Before a snapshot without some of the listeners is taken: what waits in their queues is
-    /// accepted while their settings are still known, and their connections keep them.
+    /// Accepts what waits at listeners that the next snapshot lacks, while their settings are still
+    /// known; their connections keep these settings.
     pub(super) fn retire_listeners(&mut self, next: &Snapshot) {
         let stays = |address: &SocketAddr| {
             next.listeners.iter().flatten().any(|l| l.addresses.contains(address))

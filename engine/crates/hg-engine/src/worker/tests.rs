@@ -1,4 +1,5 @@
-//! What only happens when several things fall into one turn of a worker: it is held meanwhile.
+//! Cases in which several things must fall into one turn of a worker; each test holds the worker
+//! until they have happened.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -17,7 +18,7 @@ mod uploads;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Runs something on the node's only worker and waits for what it returns.
+/// Runs a function on the node's only worker and returns its result.
 fn on_worker<T: Send + 'static>(
     node: &Node,
     run: impl FnOnce(&mut Worker) -> T + Send + 'static,
@@ -51,7 +52,7 @@ impl Drop for Held {
     }
 }
 
-/// As if so much time had gone by, for what waits at this moment: whatever is due ends.
+/// Moves the clock on for what waits at this moment: whatever is due ends.
 fn pass(node: &Node, ms: u64) {
     on_worker(node, move |w| {
         let real = (w.now_us, w.now);
@@ -73,13 +74,13 @@ fn pass(node: &Node, ms: u64) {
     });
 }
 
-/// Requests that are under way, as it is shown.
+/// Returns the requests in progress, as status shows them.
 fn active(node: &Node) -> u64 {
     let upstreams = node.engine.metrics().upstreams;
     upstreams.iter().flat_map(|u| &u.endpoints).map(|e| e.active).sum()
 }
 
-/// How often a time has run out.
+/// Returns how often a timeout has run out.
 fn timeouts(node: &Node, reason: &str) -> u64 {
     let all = node.engine.metrics().timeouts;
     all.iter().find(|t| t.reason == reason).map_or(0, |t| t.count)
@@ -123,7 +124,7 @@ fn a_request_that_lies_in_the_socket_of_an_idle_connection_is_answered() {
     let (tell, told) = mpsc::channel();
     let call = move |worker: &mut Worker| {
         let _ = told.recv_timeout(DEADLINE);
-        // The time of the connection is over before the worker asks for events again.
+        // The connection's time runs out before the worker asks for events again.
         let all: Vec<usize> = worker.clients.iter().map(|(ci, _)| ci).collect();
         for ci in all {
             worker.clients.get_mut(ci).unwrap().deadline = worker.now;
@@ -140,7 +141,7 @@ fn a_request_that_lies_in_the_socket_of_an_idle_connection_is_answered() {
 /// More connections wait than are accepted in one turn.
 const MANY: usize = 300;
 
-/// Listens on one more address and gives that to the engine, as listener `second`.
+/// Listens on one more address and gives the socket to the engine, as listener `second`.
 fn second_listener(node: &mut Node) -> SocketAddr {
     let second = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = second.local_addr().unwrap();
@@ -218,7 +219,7 @@ fn an_answer_and_an_end_that_come_with_the_connection_are_read() {
     let held = Held::new(&node);
     s.write_all(GET).unwrap();
     let call = move |worker: &mut Worker| {
-        // The turn that begins to connect; what comes of that is left to the next one.
+        // This turn begins to connect; the next one handles the result.
         let mut events = Vec::new();
         while worker.ups.is_empty() {
             worker.poller.wait(Some(100), &mut events).unwrap();

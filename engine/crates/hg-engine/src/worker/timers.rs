@@ -1,4 +1,4 @@
-//! Deadlines: one per connection, set by whoever changes its state, kept by the wheel lazily.
+//! Deadlines: one per connection, set by whoever changes its state; the wheel fires lazily.
 
 use super::accept::deadline_after;
 use super::answer::own;
@@ -9,18 +9,18 @@ use crate::counters::Timeout;
 use crate::snapshot::ListenerEntry;
 use hg_net::{Ticks, Token};
 
-/// How often the log is passed on and leaving is looked after.
+/// How often the worker passes the log on and continues to leave.
 const HOUSE_MS: u64 = 200;
 
 impl Worker {
-    /// The listener of a client, as it is now or was last.
+    /// Returns the listener of a client, as it is now or last was.
     pub(super) fn listener(&self, ci: usize) -> Option<&ListenerEntry> {
         let c = self.clients.get(ci)?;
         let held = c.pinned.as_ref().unwrap_or(&self.held);
         held.listeners.get(usize::from(c.listener))?.as_deref()
     }
 
-    /// Makes sure the wheel fires no later than the client's deadline.
+    /// Makes sure that the wheel fires no later than the client's deadline.
     pub(super) fn arm_client(&mut self, ci: usize) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -45,7 +45,7 @@ impl Worker {
         }
     }
 
-    /// Something of an exchange has moved on.
+    /// Notes that an exchange has made progress.
     pub(super) fn progress(&mut self, ci: usize) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -144,7 +144,7 @@ impl Worker {
         }
     }
 
-    /// A request that lies in the socket already came in time.
+    /// Closes an idle connection, unless a request that came in time is in the socket.
     fn expire_idle(&mut self, ci: usize) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -159,10 +159,10 @@ impl Worker {
             return;
         };
         if c.deadline > self.now {
-            // It was answered at once.
+            // The request was answered at once.
             return;
         }
-        // On a new connection it is the head that did not come.
+        // On a new connection the head did not come in time.
         let which = if c.requests == 0 { Timeout::Head } else { Timeout::Idle };
         self.counters.timeout(which);
         self.close_politely(ci, false);
@@ -195,7 +195,7 @@ impl Worker {
             let client_is_slow = !e.request.done && !e.answered;
             (Timeout::StreamIdle, if client_is_slow { own::BODY_TIMEOUT } else { own::STREAM_IDLE })
         } else {
-            // A deadline that was pushed out after the entry was made.
+            // The deadline was moved after the entry was made.
             return self.rearm(ci);
         };
         self.counters.timeout(which);
@@ -210,7 +210,7 @@ impl Worker {
         self.arm_client(ci);
     }
 
-    /// A few times a second, and nothing of it on the path of a request.
+    /// Runs a few times a second, off the request path.
     pub(super) fn house_keeping(&mut self) {
         let next = deadline_after(self.now_us, HOUSE_MS);
         self.wheel.insert(Token::new(KIND_HOUSE, 0, 0).raw(), next);

@@ -1,4 +1,4 @@
-//! TLS on a worker: the hello of a client, the handshake with an endpoint.
+//! TLS on a worker: a client's hello, and the handshake with an endpoint.
 
 use super::Worker;
 use super::answer::own;
@@ -12,7 +12,7 @@ use hg_tls::{HandshakeKind, Parse, ServerSession, TlsError, TlsErrorKind};
 const HELLO_READ: usize = 16 * 1024;
 
 impl Worker {
-    /// Reads until the hello is there, then chooses certificate and policy by its name.
+    /// Reads until the hello is complete, then chooses certificate and policy by its name.
     pub(super) fn read_hello(&mut self, ci: usize) {
         let waits = |c: &&mut Client| c.phase == Phase::Hello && c.conn.readable;
         while let Some(c) = self.clients.get_mut(ci).filter(waits) {
@@ -25,7 +25,7 @@ impl Worker {
             match read {
                 Ok(Read::Data(_)) => self.on_hello(ci),
                 Ok(Read::Blocked) => return,
-                // An end may stand right behind a part of the hello.
+                // The end may follow a part of the hello directly.
                 Ok(Read::End) | Err(_) => return self.close_client(ci),
             }
         }
@@ -64,7 +64,7 @@ impl Worker {
                 let first = std::mem::take(&mut c.input);
                 c.conn.start_tls(Session::Server(session), first);
                 c.phase = Phase::Handshake;
-                // What was read already is not announced again.
+                // No event announces again what was already read.
                 c.conn.readable = true;
                 self.on_client_readable(ci);
             }
@@ -82,7 +82,7 @@ impl Worker {
         self.close_politely(ci, true);
     }
 
-    /// Counts a handshake that has just ended well.
+    /// Counts a handshake that has just succeeded.
     pub(super) fn note_handshake(&mut self, ci: usize) {
         let Some(c) = self.clients.get_mut(ci).filter(|c| c.phase == Phase::Handshake) else {
             return;
@@ -101,14 +101,14 @@ impl Worker {
         self.arm_client(ci);
     }
 
-    /// Counts a handshake that failed; other errors are none of its business.
+    /// Counts a handshake that failed; ignores other errors.
     pub(super) fn handshake_failed(&mut self, ci: usize) {
         if self.clients.get(ci).is_some_and(|c| c.phase == Phase::Handshake) {
             self.counters.handshake(("client", "", "failed"));
         }
     }
 
-    /// Whether the request's host must not be served on this connection (RFC 9110 §15.5.20).
+    /// Reports whether this connection must not serve the request's host (RFC 9110 §15.5.20).
     pub(super) fn is_misdirected(&mut self, ci: usize, host: &str) -> bool {
         let Some(c) = self.clients.get(ci) else {
             return false;
@@ -123,7 +123,7 @@ impl Worker {
         selector.needs_421(session, hg_proto::host_key(host, &mut name))
     }
 
-    /// Goes on with the handshake towards an endpoint.
+    /// Continues the handshake with an endpoint.
     pub(super) fn drive_up_handshake(&mut self, ui: usize) {
         loop {
             let Some(up) = self.ups.get_mut(ui) else {
@@ -164,7 +164,8 @@ impl Worker {
         }
     }
 
-    /// The session stands: the request may go out, unless the endpoint spoke or left already.
+    /// Sends the request on the new session, unless the endpoint has sent something or closed
+    /// already.
     fn up_handshake_done(&mut self, ci: usize, ui: usize, read: std::io::Result<Read>) {
         let Some(up) = self.ups.get_mut(ui) else { return };
         if let Some(session) = up.conn.session() {
@@ -190,7 +191,7 @@ impl Worker {
     }
 }
 
-/// How the handshake failed, for the client.
+/// Returns the answer that tells the client how the handshake failed.
 fn reject_of(error: &std::io::Error) -> Reject {
     let tls = error.get_ref().and_then(|e| e.downcast_ref::<TlsError>());
     match tls.map(TlsError::kind) {

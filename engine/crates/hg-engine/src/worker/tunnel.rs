@@ -1,4 +1,4 @@
-//! After a 101: bytes pass both ways until both sides have ended (RFC 9110 §7.8).
+//! Tunnels: after a 101, bytes pass in both directions until both sides have ended (RFC 9110 §7.8).
 
 use super::Worker;
 use super::client::Phase;
@@ -7,11 +7,11 @@ use super::exchange::Relay;
 use hg_proto::BodyReader;
 use std::ops::Range;
 
-/// Reads of each side in one turn before others have theirs.
+/// Reads of each side in one turn before other connections have theirs.
 const TURN: usize = 4;
 
 impl Worker {
-    /// Sends the 101 and what the upstream said right behind it, then passes bytes.
+    /// Sends the 101 and the bytes that followed the upstream's head, then passes bytes.
     pub(super) fn start_tunnel(
         &mut self,
         ci: usize,
@@ -39,7 +39,7 @@ impl Worker {
         if c.conn.send(&mut self.io, head, buffer, early).is_err() {
             return self.client_gone(ci);
         }
-        // What the client sent before the answer is the tunnel's (nobody should, some do).
+        // What the client sent before the answer belongs to the tunnel (no client should, some do).
         let input = std::mem::take(&mut c.input);
         if let Some(up) = self.ups.get_mut(ui)
             && !input.is_empty()
@@ -51,7 +51,7 @@ impl Worker {
         self.pump_tunnel(ci);
     }
 
-    /// Passes what there is, both ways, while the other side takes it.
+    /// Passes what has come in both directions while the other side takes it.
     pub(super) fn pump_tunnel(&mut self, ci: usize) {
         let mut again = false;
         for from_client in [true, false] {
@@ -75,8 +75,8 @@ impl Worker {
         }
     }
 
-    /// Ends our half towards a side once it has taken all that the other one said before its end.
-    /// Whether both have ended.
+    /// Ends our half towards a side once it has taken everything that the other one sent before its
+    /// end. Reports whether both have ended.
     fn pass_ends(&mut self, ci: usize) -> bool {
         let Some(c) = self.clients.get_mut(ci) else {
             return false;
@@ -100,7 +100,8 @@ impl Worker {
         is_over
     }
 
-    /// One read and write in one direction. `Some(true)`: there may be more; `None`: it is over.
+    /// Reads and writes once in one direction. `Some(true)`: there may be more; `None`: the tunnel
+    /// is over.
     fn pass(&mut self, ci: usize, from_client: bool) -> Option<bool> {
         let c = self.clients.get_mut(ci)?;
         let e = c.exchange.as_deref_mut()?;

@@ -7,12 +7,12 @@ use hashbrown::HashMap;
 use hg_net::{Address, Ticks};
 use std::rc::Rc;
 
-/// Where a connection to an endpoint stands.
+/// The state of a connection to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UpPhase {
-    /// TCP is being set up.
+    /// Establishes TCP.
     Connecting,
-    /// TLS is being set up.
+    /// Establishes TLS.
     Handshake,
     /// Serves a client's exchange.
     Busy,
@@ -27,25 +27,25 @@ pub(crate) struct Up {
     /// The client it serves, by slab index.
     pub(crate) client: usize,
     pub(crate) pool: PoolRef,
-    /// The endpoint it was opened for.
+    /// The endpoint for which it was opened.
     pub(crate) endpoint: Rc<EndpointState>,
-    /// Where it leads.
+    /// The address to which it leads.
     pub(crate) target: Address,
     pub(crate) deadline: Ticks,
     pub(crate) timer_at: Ticks,
     pub(crate) opened: Ticks,
-    /// A part of an answer's head.
+    /// A part of an answer's head that has come.
     pub(crate) input: Vec<u8>,
 }
 
-/// A pool, by index; the id tells whether it is still the same.
+/// A pool, by index; the id shows whether the index still means the same pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PoolRef {
     index: usize,
     id: u64,
 }
 
-/// Idle connections of one endpoint and one way of connecting, freshest last.
+/// Idle connections of one endpoint and one way to connect, freshest last.
 #[derive(Default)]
 pub(crate) struct Pool {
     pub(crate) idle: Vec<usize>,
@@ -53,7 +53,7 @@ pub(crate) struct Pool {
     users: u32,
 }
 
-/// Every pool of a worker.
+/// All pools of a worker.
 #[derive(Default)]
 pub(crate) struct Pools {
     by_key: HashMap<PoolKey, usize, foldhash::fast::RandomState>,
@@ -62,7 +62,7 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// The pool of a key, made if need be, with one more user.
+    /// Returns the pool of a key with one more user; makes it at the first call.
     pub(crate) fn acquire(&mut self, key: &PoolKey) -> PoolRef {
         let index = match self.by_key.get(key) {
             Some(&i) => i,
@@ -80,7 +80,7 @@ impl Pools {
         PoolRef { index, id }
     }
 
-    /// One user less; what an unused pool held is returned, to be closed.
+    /// Removes one user; returns what the pool held if it has no users left, to be closed.
     pub(crate) fn release(&mut self, key: &PoolKey) -> Vec<usize> {
         let Some(&index) = self.by_key.get(key) else {
             return Vec::new();
@@ -98,7 +98,7 @@ impl Pools {
         idle
     }
 
-    /// The pool, while it is in use.
+    /// Returns the pool, while it is in use.
     pub(crate) fn get(&mut self, at: PoolRef) -> Option<&mut Pool> {
         self.pools.get_mut(at.index).filter(|p| p.id == at.id)
     }

@@ -1,5 +1,5 @@
-//! A request's body before and while it goes to the upstream: how large it may be, how slowly it may
-//! come, and small ones that are collected before the upstream is asked.
+//! A request's body before and during its way to the upstream: how large it may be, how slowly it
+//! may come, and the collecting of small bodies before the worker asks the upstream.
 
 use super::Worker;
 use super::accept::deadline_after;
@@ -11,32 +11,31 @@ use hg_net::{Clock, Ticks};
 use hg_proto::{BodyReader, RequestHead};
 use std::ops::Range;
 
-/// A small body is kept with the head, so that both can be sent again.
+/// Largest body that is kept with the head, so that both can be sent again.
 const REPLAY_BODY: usize = 16 * 1024;
-/// What all bodies that a worker collects may hold together; above it they are passed on as they
-/// come.
+/// Most bytes that a worker holds in collected bodies; above it, bodies pass on as they come.
 const COLLECTED_MOST: usize = 64 * 1024 * 1024;
-/// Reads of one body in one turn before others have theirs.
+/// Reads of one body in one turn before other connections have theirs.
 const TURN: usize = 4;
 
-/// What holds of one request's body.
+/// Limits and progress of one request's body.
 #[derive(Default)]
 pub(crate) struct Body {
-    /// Bytes, at most.
+    /// Most bytes that it may have.
     pub(crate) limit: u64,
     /// Bytes of it that wait here for the rest.
     pub(crate) collected: usize,
     pace: Pace,
 }
 
-/// Whether a body comes quickly enough. It may fall behind its rate by `grace_us`; what came early
-/// is no credit for a later pause beyond that.
+/// Whether a body comes quickly enough. It may fall behind its rate by `grace_us`; bytes that came
+/// early give no credit for a later pause beyond that.
 #[derive(Default)]
 struct Pace {
-    /// Bytes a second; 0 = any.
+    /// Bytes per second; 0 = any.
     rate: u64,
     grace_us: u64,
-    /// When the body has fallen too far behind; 0 = it is not watched.
+    /// When the body has fallen too far behind; 0 = not watched.
     due_us: u64,
     /// Since when nothing of it is read, because the upstream takes nothing; 0 = it is read.
     held_us: u64,
@@ -49,7 +48,7 @@ impl Pace {
         *self = Self { rate, grace_us, due_us, held_us: 0 };
     }
 
-    /// So many bytes have come.
+    /// Counts bytes that have come.
     fn came(&mut self, bytes: usize, now_us: u64) {
         if self.due_us == 0 {
             return;
@@ -60,7 +59,8 @@ impl Pace {
         self.due_us = self.due_us.saturating_add(earned).min(most);
     }
 
-    /// Whether the body is read is not the client's doing. True when that has changed.
+    /// Pauses the clock while the body is not read, which is not the client's doing. Reports
+    /// whether that has changed.
     fn hold(&mut self, is_held: bool, now_us: u64) -> bool {
         if self.due_us == 0 || is_held == (self.held_us > 0) {
             return false;
@@ -83,7 +83,7 @@ impl Pace {
 }
 
 impl Exchange {
-    /// From now on its body is expected.
+    /// Starts to expect the body now.
     pub(super) fn expect_body(&mut self, now_us: u64) {
         let Some((grace_ms, rate)) =
             self.route().map(|r| (r.terms.timeouts.body_ms, r.terms.body_rate))
@@ -93,12 +93,13 @@ impl Exchange {
         self.body.pace.begin(now_us, grace_ms, rate);
     }
 
-    /// So many bytes of its body have come.
+    /// Counts bytes of the body that have come.
     pub(super) fn body_came(&mut self, bytes: usize, now_us: u64) {
         self.body.pace.came(bytes, now_us);
     }
 
-    /// When its body has come too slowly; an answer that has begun makes that the upstream's affair.
+    /// Returns when the body has come too slowly; once an answer has begun, that is the upstream's
+    /// concern.
     pub(super) fn body_deadline(&self) -> Ticks {
         let is_read = matches!(self.stage, Stage::Collecting | Stage::Waiting);
         if !is_read || self.request.done || self.answered {
@@ -107,7 +108,7 @@ impl Exchange {
         self.body.pace.deadline()
     }
 
-    /// Whether the rest of its body may be collected here, which holds so much already.
+    /// Reports whether this worker may collect the rest of a body of which it holds `held` bytes.
     fn may_collect(&self, held: usize) -> bool {
         let most = self.route().map_or(0, |r| r.terms.body_buffer);
         let fits = match self.request.reader {
@@ -138,8 +139,8 @@ impl Worker {
         too_large
     }
 
-    /// Takes what is there of the body, finds a connection and sends, or waits for the rest. Returns
-    /// where the bytes of the next request begin.
+    /// Takes the bytes of the body that have come, finds a connection and sends, or waits for the
+    /// rest. Returns where the bytes of the next request begin.
     pub(super) fn start_body(
         &mut self,
         ci: usize,
@@ -166,8 +167,8 @@ impl Worker {
         next
     }
 
-    /// Keeps what stands in `range` of the body behind the head. Returns where it ends there, or
-    /// `None` when the request is over.
+    /// Keeps the body's bytes in `range` after the head. Returns where they end, or `None` if the
+    /// request is over.
     fn keep_body(&mut self, ci: usize, buffer: &mut Vec<u8>, range: Range<usize>) -> Option<usize> {
         let e = self.clients.get_mut(ci)?.exchange.as_deref_mut()?;
         let input = buffer.get_mut(range.clone()).unwrap_or_default();
@@ -184,14 +185,14 @@ impl Worker {
         }
         let framed = super::relay::frame(&mut e.request, buffer, range.start, &fed);
         e.head.extend_from_slice(buffer.get(framed).unwrap_or_default());
-        // Larger ones cannot be sent again; they are passed on all the same.
+        // Larger bodies cannot be sent again, but they pass on all the same.
         e.replayable = e.request.done && e.request.bytes <= REPLAY_BODY as u64;
         e.body_came(fed.data_len, self.now_us);
         self.counters.bytes_received.add(fed.data_len as u64);
         Some(range.start + fed.consumed)
     }
 
-    /// Waits for the rest of a small body where its route asks for that. False where it does not.
+    /// Waits for the rest of a small body if its route asks for that. Returns false if it does not.
     fn begin_collecting(&mut self, ci: usize) -> bool {
         let held = self.io.pool.collected;
         let Some(c) = self.clients.get_mut(ci) else {
@@ -215,7 +216,7 @@ impl Worker {
         true
     }
 
-    /// Counts what an exchange holds of its body among what all of them hold.
+    /// Adds what an exchange holds of its body to the worker's sum.
     fn note_collected(&mut self, ci: usize) {
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return;
@@ -225,8 +226,8 @@ impl Worker {
         e.body.collected = now;
     }
 
-    /// Reads what has come of a body that is collected; asks the upstream once it is whole, or
-    /// larger than what may be kept.
+    /// Reads more of a body that is being collected; asks the upstream once the body is whole, or
+    /// larger than the bytes that may be kept.
     pub(super) fn collect(&mut self, ci: usize) {
         for _ in 0..TURN {
             let is_open = |e: &Exchange| e.stage == Stage::Collecting;
@@ -245,7 +246,7 @@ impl Worker {
                     true
                 }
                 Ok(Read::Blocked) => false,
-                // The request is cut short: nothing can be made of it.
+                // The body is cut short: the request cannot be completed.
                 Ok(Read::End) | Err(_) => {
                     self.client_gone(ci);
                     false
@@ -275,7 +276,7 @@ impl Worker {
         if e.may_collect(held) {
             return self.progress(ci);
         }
-        // The upstream's times begin now.
+        // The upstream's timeouts begin now.
         e.stage = Stage::Connecting;
         e.dispatch_us = self.now_us;
         let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
@@ -283,8 +284,8 @@ impl Worker {
         self.dispatch(ci);
     }
 
-    /// The time of a body is over, unless bytes that came in time lie in the socket. True when the
-    /// request is over.
+    /// Ends a body whose time has run out, unless bytes that came in time are in the socket.
+    /// Returns true if the request is over.
     pub(super) fn expire_body(&mut self, ci: usize) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;

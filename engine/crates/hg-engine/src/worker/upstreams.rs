@@ -1,4 +1,4 @@
-//! A worker's state of upstreams and endpoints: keyed by identity, carried over every swap.
+//! A worker's state of upstreams and endpoints: keyed by identity, kept over every swap.
 
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
@@ -23,9 +23,10 @@ pub(crate) struct EndpointState {
     pub(crate) counters: Arc<EndpointCounters>,
     /// Where it can be reached; empty while its name does not resolve.
     pub(crate) targets: Arc<[Address]>,
-    /// The one of them that answered last: tried first.
+    /// The index of the target that answered last, which is tried first.
     pub(crate) preferred: Cell<usize>,
-    /// Until when its idle connections are not trusted: one was closed as a request went out on it.
+    /// Until when its idle connections are not trusted, because one closed as a request went out on
+    /// it.
     pub(crate) distrusted_until: Cell<Ticks>,
 }
 
@@ -42,13 +43,13 @@ impl EndpointState {
         }
     }
 
-    /// A request failed here.
+    /// Counts a request that failed here.
     pub(crate) fn failed(&self, why: &str) {
         self.counters.failures.add(1);
         self.remember(why);
     }
 
-    /// Keeps what went wrong last, for status.
+    /// Keeps the last error, for status.
     pub(crate) fn remember(&self, why: &str) {
         let mut last = lock(&self.counters.last_error);
         last.clear();
@@ -58,7 +59,7 @@ impl EndpointState {
 
 /// One upstream.
 pub(crate) struct UpstreamState {
-    /// Unique in this worker; stays while the upstream's name does.
+    /// Unique in this worker; stays the same as long as the upstream's name.
     pub(crate) id: u64,
     pub(crate) entry: Arc<UpstreamEntry>,
     pub(crate) endpoints: Vec<Rc<EndpointState>>,
@@ -74,15 +75,15 @@ pub(crate) struct UpstreamState {
 /// Why no endpoint was picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoPick {
-    /// Connection limits are reached; waiting may help.
+    /// The connection limits are reached; waiting may help.
     Full,
-    /// None may be used (left).
+    /// No usable endpoint is left.
     None,
 }
 
 impl UpstreamState {
-    /// Picks an endpoint for a request and counts the request there. With it comes what the request
-    /// takes of the limits, if there are any: to be given back by [`release_limits`].
+    /// Picks an endpoint for a request and counts the request there. Also returns what the request
+    /// takes of the limits, if there are any; give that back with [`release_limits`].
     pub(crate) fn pick(
         &mut self,
         tried: &Tried,
@@ -124,7 +125,7 @@ impl UpstreamState {
         Ok((endpoint.clone(), self.limited.then(|| self.entry.clone())))
     }
 
-    /// A request that [`UpstreamState::pick`] counted has left its endpoint.
+    /// Counts a request that [`UpstreamState::pick`] counted as gone from its endpoint.
     pub(crate) fn left(
         &mut self,
         endpoint: &EndpointState,
@@ -139,7 +140,7 @@ impl UpstreamState {
         }
     }
 
-    /// Whether a place is free for one who waits.
+    /// Reports whether a waiting request could have a place.
     pub(crate) fn has_room(&self) -> bool {
         let below = |count: &AtomicU32, limit: u32| limit == 0 || count.load(Relaxed) < limit;
         below(&self.entry.in_use, self.entry.plan.max_connections)
@@ -179,7 +180,7 @@ impl Upstreams {
         self.slots.get_mut(slot)?.as_mut()
     }
 
-    /// The upstream, if it is still the one of that id.
+    /// Returns the upstream, if its id is still the same.
     pub(crate) fn same(&mut self, slot: usize, id: u64) -> Option<&mut UpstreamState> {
         self.get_mut(slot).filter(|u| u.id == id)
     }
@@ -264,8 +265,8 @@ impl Upstreams {
     }
 }
 
-/// Of each endpoint of an entry the place that its state has in `old`. Endpoints that are written
-/// twice keep a state each.
+/// Returns for each endpoint of an entry the index of its state in `old`. Endpoints that are
+/// written twice keep a state each.
 fn kept(entry: &UpstreamEntry, old: &UpstreamState) -> Vec<Option<usize>> {
     let mut places: HashMap<&PoolKey, VecDeque<usize>> = HashMap::new();
     for (at, e) in old.entry.endpoints.iter().enumerate() {

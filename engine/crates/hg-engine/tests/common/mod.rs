@@ -1,4 +1,4 @@
-//! A real engine on free ports, and upstreams that play a script.
+//! A real engine on free ports, and upstreams that follow a script.
 #![allow(dead_code)]
 
 pub mod tls;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// An upstream; every connection is given to the script on a thread of its own.
+/// An upstream that runs its script for every connection on a thread of its own.
 pub struct Upstream {
     pub address: SocketAddr,
     pub connections: Arc<AtomicUsize>,
@@ -70,7 +70,7 @@ pub fn read_n(stream: &mut impl Read, n: usize) -> Vec<u8> {
     body
 }
 
-/// A head and its body by Content-Length.
+/// Reads a head and its body by Content-Length.
 pub fn read_answer(stream: &mut impl Read) -> (String, Vec<u8>) {
     let head = read_head(stream).expect("an answer");
     let length = head
@@ -83,7 +83,7 @@ pub fn read_answer(stream: &mut impl Read) -> (String, Vec<u8>) {
 
 pub fn read_all(stream: &mut impl Read) -> Vec<u8> {
     let mut all = Vec::new();
-    // A reset is as good an end as any here.
+    // A reset ends the answer here as well as an end of stream.
     let _ = stream.read_to_end(&mut all);
     all
 }
@@ -105,7 +105,7 @@ pub fn upstream_json(addresses: &[SocketAddr], rest: &str) -> String {
 }
 
 impl Node {
-    /// One worker, a listener `web`, a route `r` to upstream `u` on every host.
+    /// Starts an engine with a listener `web` and a route `r` to upstream `u` on every host.
     pub fn start(upstream: &str, route: &str, workers: usize) -> Self {
         let engine = Engine::start(EngineConfig {
             workers,
@@ -144,7 +144,7 @@ impl Node {
         self.engine.apply(&self.plan, changes, blobs).unwrap();
     }
 
-    /// What is wrong with changes that must be refused; everything stays as it was.
+    /// Applies changes that must be refused and returns the messages; everything stays as it was.
     pub fn refused(&self, changes: &[Change]) -> Vec<String> {
         let mut plan = self.plan.clone();
         plan.apply(changes).unwrap();
@@ -159,8 +159,8 @@ impl Node {
         stream
     }
 
-    /// Returns once the only worker has taken the events of everything sent before: what this
-    /// sends it refuses by itself, with TLS or without.
+    /// Returns once the only worker has taken the events of everything sent before: the worker
+    /// itself refuses what this sends, with TLS or without.
     pub fn barrier(&self) {
         let mut s = self.connect();
         s.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
@@ -168,7 +168,7 @@ impl Node {
         assert!(matches!(end, Ok(_) | Err(ErrorKind::ConnectionReset)), "{end:?}");
     }
 
-    /// One request on a connection of its own; the whole answer.
+    /// Sends one request on a connection of its own; returns the whole answer.
     pub fn get(&self, path: &str) -> String {
         let mut s = self.connect();
         write!(s, "GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n").unwrap();

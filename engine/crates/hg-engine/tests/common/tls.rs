@@ -1,4 +1,4 @@
-//! A listener with a certificate of its own, and clients that believe it.
+//! A listener with a certificate of its own, and clients that trust it.
 
 use super::{Node, put};
 use hg_plan::{Digest, Kind};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// What a client needs to believe the node.
+/// What a client needs to trust the node.
 pub struct Authority(CertificateDer<'static>);
 
 impl Authority {
@@ -34,7 +34,7 @@ impl Authority {
         Self(made.cert.der().clone())
     }
 
-    /// A client's session on a connection to the node.
+    /// Opens a client's session on a connection to the node.
     pub fn connect(&self, node: &Node) -> TlsStream {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.clone()).unwrap();

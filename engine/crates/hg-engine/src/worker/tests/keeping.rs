@@ -1,10 +1,10 @@
-//! What is counted and kept while requests are under way, and given back when they are over: places
-//! at an upstream, idle connections, those who wait.
+//! What is counted and kept during requests, and given back after them: places at an upstream, idle
+//! connections, waiting requests.
 
 use super::*;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Requests in flight by every count there is: the limits', and what is shown.
+/// Returns the sum of all counts of requests in flight: those of the limits and the reported one.
 fn in_flight(node: &Node) -> u64 {
     let places = on_worker(node, |w| {
         let Some(u) = w.upstreams.get_mut(0) else { return 0 };
@@ -15,7 +15,7 @@ fn in_flight(node: &Node) -> u64 {
     places + shown
 }
 
-/// A node whose only upstream has room for one request.
+/// Starts a node whose only upstream has room for one request.
 fn narrow(address: SocketAddr, queue: u32, route: &str) -> Node {
     let json = upstream_json(&[address], &format!(r#","max_connections":1,"queue":{queue}"#));
     let json = json.replace(r#""}]"#, r#"","max_connections":1}]"#);
@@ -33,7 +33,7 @@ fn status(s: &mut TcpStream) -> String {
     read_head(s).unwrap().split(' ').nth(1).unwrap().to_owned()
 }
 
-/// However an upstream treats a request: the status that its client gets, if it gets one.
+/// How an upstream treats a request: a name, a script and the status that its client gets, if any.
 type Fate = (&'static str, fn(TcpStream), Option<&'static str>);
 
 const FATES: [Fate; 4] = [
@@ -138,7 +138,7 @@ fn the_balancer_knows_which_requests_are_over() {
             read_answer(&mut s).1
         })
         .collect();
-    // The one where nothing hangs, each time.
+    // Each time the one endpoint where nothing hangs.
     assert!(answers.iter().all(|name| *name == answers[0]), "{answers:?}");
     assert_eq!(names.iter().map(Upstream::connections).sum::<usize>(), 2);
 }
@@ -241,7 +241,7 @@ fn after_an_upload_that_was_cut_short_neither_connection_is_used_again() {
     let (head, body) = read_answer(&mut s);
     assert!(head.contains("connection: close\r\n"), "{head}");
     assert_eq!((&*body, on_worker(&node, |w| w.ups.len())), (&b"ok"[..], 0));
-    // What comes now is the body's, never a request.
+    // These bytes belong to the body and are never a request.
     let _ = s.write_all(GET);
     assert!(read_all(&mut s).is_empty());
 }

@@ -1,20 +1,20 @@
-//! Every time of the reference at its edge: nothing ends before it is over, and something does after.
+//! Every timeout of the reference at its edge: nothing ends before it, and something does after it.
 
 use super::*;
 
-/// What is well before and just after a time of so many milliseconds. The clock that runs beside the
-/// test has a share of the first.
+/// Returns times well before and just after so many milliseconds. The clock that runs beside the
+/// test may use some of the first.
 fn around(ms: u64) -> (u64, u64) {
     (ms - 20_000, ms + 50)
 }
 
-/// Takes requests and never answers.
+/// Starts an upstream that takes requests and never answers.
 fn silent() -> Upstream {
     Upstream::play(|mut s| drop(read_all(&mut s)))
 }
 
-/// The status of what a client gets once a time of a minute has run out, which is counted under
-/// `reason`; nothing ends before.
+/// Returns the status that a client gets once a timeout of a minute has run out, which counts under
+/// `reason`; asserts that nothing ends before.
 fn at_its_edge(node: &Node, mut s: &TcpStream, reason: &str) -> String {
     let (before, after) = around(60_000);
     pass(node, before);
@@ -107,7 +107,7 @@ fn a_tls_handshake_has_its_time() {
     for piece in [1, 99] {
         let mut node = Node::simple(&silent());
         Authority::serve(&mut node);
-        // As it is set by default.
+        // The default value.
         let mut s = node.connect();
         s.set_nodelay(true).unwrap();
         for part in [22, 3, 1, 2, 0, 1, 0, 1, 252].chunks(piece) {
@@ -137,7 +137,7 @@ fn who_waits_for_a_place_waits_no_longer_than_the_queues_time() {
     assert_eq!(at_its_edge(&node, &second, "queue"), "503");
 }
 
-/// A listener that takes no further connection: its queue is full.
+/// Returns a listener that takes no further connection, because its queue is full.
 fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&listener, 0).unwrap();
@@ -165,7 +165,8 @@ fn leaving(node: &Node) -> bool {
     on_worker(node, |w| matches!(w.leaving, crate::worker::leave::Leaving::Closing { .. }))
 }
 
-/// Leaves as the worker would so many milliseconds from now; how many clients stay.
+/// Continues to leave as the worker would so many milliseconds from now; returns how many clients
+/// stay.
 fn go_on_leaving(node: &Node, ms: u64) -> usize {
     on_worker(node, move |w| {
         let real = w.now;

@@ -1,4 +1,5 @@
-//! Request bodies that come slowly, and those that are collected before the upstream is asked.
+//! Request bodies that come slowly, and bodies that are collected before the worker asks the
+//! upstream.
 
 use super::*;
 use crate::worker::exchange::{Exchange, Stage};
@@ -6,7 +7,7 @@ use hg_net::Ticks;
 
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
 
-/// A node whose route has more fields, and a client that has sent the start of a body.
+/// Starts a node whose route has more fields, and a client that has sent the start of a body.
 fn begun(up: &Upstream, route: &str, bytes: usize) -> (Node, TcpStream) {
     let node = Node::start(&upstream_json(&[up.address], ""), route, 1);
     let s = node.connect();
@@ -21,7 +22,7 @@ fn send(node: &Node, mut s: &TcpStream, bytes: &[u8]) {
     node.barrier();
 }
 
-/// Swallows what comes until the end.
+/// Starts an upstream that reads until the end.
 fn swallowing() -> Upstream {
     Upstream::play(|mut s| drop(read_all(&mut s)))
 }
@@ -60,7 +61,7 @@ fn a_body_that_trickles_below_its_rate_is_cut_off() {
     let route = r#","timeouts":{"body_ms":10000},"body_rate":100"#;
     let (node, s) = begun(&up, route, 10);
     let due = exchange(&node, Exchange::body_deadline).unwrap();
-    // A tenth of a second is won by ten bytes, and never more than was lost.
+    // Ten bytes gain a tenth of a second, and never more than was lost.
     send(&node, &s, b"0123456789");
     let later = exchange(&node, Exchange::body_deadline).unwrap();
     assert!(later >= due && later < due + 60, "{due} {later}");

@@ -20,7 +20,7 @@ fn a_body_may_be_silent_for_its_grace_and_no_longer() {
 #[test]
 fn bytes_below_the_rate_lose_ground_and_bytes_above_it_win_no_credit() {
     let mut slow = pace(10_000, 500);
-    // A hundred bytes a second: every second costs four fifths of one.
+    // At a hundred bytes per second, every second costs four fifths of one.
     for second in 2..=10 {
         slow.came(100, second * SECOND);
     }
