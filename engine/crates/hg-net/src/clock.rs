@@ -1,4 +1,4 @@
-//! The worker's clock: read once per turn of its loop, more often only where a figure is reported.
+//! The worker's clock: read once per turn of its loop, and more often only for a reported figure.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,12 +26,12 @@ impl Clock {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Ticks of a time in microseconds.
+    /// Converts a time in microseconds to ticks.
     pub fn ticks(micros: u64) -> Ticks {
         Ticks::try_from(micros / (Self::TICK_MS * 1000)).unwrap_or(Ticks::MAX)
     }
 
-    /// The first tick at which `ms` milliseconds after `micros` have passed.
+    /// Returns the first tick at which `ms` milliseconds after `micros` have passed.
     pub fn after(micros: u64, ms: u64) -> Ticks {
         Self::ticks(micros.saturating_add(ms.saturating_mul(1000))).saturating_add(1)
     }
@@ -53,7 +53,7 @@ pub fn thread_cpu_micros() -> u64 {
 /// Binds the calling thread to one CPU.
 ///
 /// # Errors
-/// What `sched_setaffinity` says (EINVAL for a CPU outside the cgroup's).
+/// Errors of `sched_setaffinity` (EINVAL for a CPU outside the cgroup's).
 pub fn bind_to_cpu(cpu: usize) -> std::io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     set.set(cpu);

@@ -1,26 +1,26 @@
-//! What a process that only serves gives up for good. Holds one of the crate's two `unsafe` calls:
-//! `seccomp` has no safe wrapper.
+//! Drops rights of a process that only serves, for good. Contains one of the crate's two `unsafe`
+//! calls, because `seccomp` has no safe wrapper.
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::io;
 
-/// Gives up every capability of this thread, and of those it starts.
+/// Drops every capability of this thread and of the threads that it starts.
 ///
 /// # Errors
-/// What `capset` says; giving up needs no right, so only a kernel without capabilities refuses.
+/// Errors of `capset`. Dropping needs no right, so only a kernel without capabilities refuses.
 pub fn drop_capabilities() -> io::Result<()> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    // The ambient set follows: what is not permitted leaves it.
+    // The ambient set follows: a capability that is not permitted leaves it.
     Ok(rustix::thread::set_capabilities(None, sets)?)
 }
 
 /// Refuses, with EPERM, system calls that a process which only serves never makes and that an
-/// attacker within it would want: in this thread and in those it starts. All others work as before,
-/// so that no library is ever broken by it.
+/// attacker within it would want, in this thread and in those it starts. All other calls work as
+/// before, so that no library breaks.
 ///
 /// # Errors
-/// `Unsupported` on a machine whose calls are not known here; else what the kernel says.
+/// `Unsupported` on an architecture whose call numbers are unknown here; else errors of the kernel.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[allow(unsafe_code)]
 pub fn deny_system_calls() -> io::Result<()> {
@@ -29,7 +29,7 @@ pub fn deny_system_calls() -> io::Result<()> {
     let len = u16::try_from(code.len()).map_err(io::Error::other)?;
     let program = libc::sock_fprog { len, filter: code.as_mut_ptr() };
     // Without the flag older kernels would slow this process down against Spectre variant 4, which
-    // threatens only what runs code of strangers.
+    // threatens only processes that run code of strangers.
     let flags = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     // SAFETY: `program` and the instructions it points to outlive the call, which copies them.
     let result = unsafe {
@@ -38,7 +38,7 @@ pub fn deny_system_calls() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// As above, where the calls have numbers that we do not know.
+/// Fails on architectures whose call numbers are unknown here.
 ///
 /// # Errors
 /// Always.
@@ -64,7 +64,7 @@ mod filter {
     const ARCH: u32 = 0xC000_003E; // AUDIT_ARCH_X86_64
     #[cfg(target_arch = "aarch64")]
     const ARCH: u32 = 0xC000_00B7; // AUDIT_ARCH_AARCH64
-    /// From here on the x32 calls: the same ones by other numbers.
+    /// The x32 calls begin here: the same ones with other numbers.
     #[cfg(target_arch = "x86_64")]
     const X32: u32 = 0x4000_0000;
 
@@ -72,7 +72,7 @@ mod filter {
         sock_filter { code, jt: 0, jf: 0, k }
     }
 
-    /// Another architecture's calls are refused whole: they would be the same ones by other numbers.
+    /// Refuses all calls of another architecture: they would be the same ones with other numbers.
     pub(super) fn program() -> Vec<sock_filter> {
         let refuse = step(RETURN, REFUSE);
         let mut code = vec![step(LOAD, ARCH_AT), sock_filter { jt: 1, ..step(IF_EQUAL, ARCH) }];
@@ -87,8 +87,8 @@ mod filter {
         code
     }
 
-    /// Running programs, changing who we are, reaching into other processes, mounts and namespaces,
-    /// kernel code, keys, clocks, and interfaces that had many holes.
+    /// Calls that run programs, change the user, reach into other processes, mounts and namespaces,
+    /// kernel code, keys or clocks, and interfaces that had many vulnerabilities.
     pub(super) const DENIED: &[c_long] = &[
         libc::SYS_execve,
         libc::SYS_execveat,

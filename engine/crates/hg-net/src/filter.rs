@@ -1,20 +1,20 @@
-//! A socket filter that drops new connections. Holds one of the crate's two `unsafe`
-//! calls: `SO_ATTACH_FILTER` has no safe wrapper.
+//! A socket filter that drops new connections. Contains one of the crate's two `unsafe` calls,
+//! because `SO_ATTACH_FILTER` has no safe wrapper.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Where the flags stand in a TCP header; a filter sees a segment from there.
+/// Offset of the flags in a TCP header; a filter sees a segment from the header on.
 const FLAGS_AT: u32 = 13;
 const SYN: u32 = 0x02;
 const ACK: u32 = 0x10;
 
 /// Makes the kernel drop every further SYN to a listening socket, while handshakes that have begun
-/// may end and what waits in its accept queue can still be taken: the first step of closing a
-/// listener without losing a connection (socket(7), `SO_ATTACH_FILTER`).
+/// may end and the connections in its accept queue can still be accepted: the first step of closing
+/// a listener without losing a connection (socket(7), `SO_ATTACH_FILTER`).
 ///
 /// # Errors
-/// What `setsockopt` says.
+/// Errors of `setsockopt`.
 pub fn drop_new_connections(socket: impl AsFd) -> io::Result<()> {
     let (load, mask, is_equal, give) = (0x30, 0x54, 0x15, 0x06);
     attach(
@@ -23,17 +23,17 @@ pub fn drop_new_connections(socket: impl AsFd) -> io::Result<()> {
             instruction(load, FLAGS_AT),
             instruction(mask, SYN | ACK),
             libc::sock_filter { jf: 1, ..instruction(is_equal, SYN) },
-            // How many bytes of the segment are kept.
+            // The number of bytes of the segment to keep.
             instruction(give, 0),
             instruction(give, u32::MAX),
         ],
     )
 }
 
-/// Takes back [`drop_new_connections`].
+/// Removes the filter of [`drop_new_connections`].
 ///
 /// # Errors
-/// What `setsockopt` says.
+/// Errors of `setsockopt`.
 pub fn take_new_connections(socket: impl AsFd) -> io::Result<()> {
     attach(socket, &mut [instruction(0x06, u32::MAX)])
 }

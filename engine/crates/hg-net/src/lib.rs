@@ -1,5 +1,5 @@
-//! Sockets, poller, clock and timer wheel of a worker. The only crate that may hold `unsafe`
-//! (one call in `filter`, one in `confine`). Knows nothing of HTTP.
+//! Sockets, poller, clock and timer wheel of a worker. The only crate that may contain `unsafe`
+//! (one call in `filter`, one in `confine`). Does not know HTTP.
 
 mod clock;
 mod confine;

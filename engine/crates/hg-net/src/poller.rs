@@ -1,4 +1,5 @@
-//! Edge-triggered epoll: each socket is registered once, for everything, and never touched again.
+//! Edge-triggered epoll: each socket is registered once for all events, and its registration never
+//! changes.
 
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::time::Timespec;
@@ -7,12 +8,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-/// What a registration is called in events: 8 bits of kind, 24 of generation, 32 of index.
+/// The name of a registration in events: 8 bits of kind, 24 of generation, 32 of index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(u64);
 
 impl Token {
-    /// A token; the generation is cut to 24 bits.
+    /// Makes a token; cuts the generation to 24 bits.
     pub fn new(kind: u8, generation: u32, index: usize) -> Self {
         Self(
             (u64::from(kind) << 56)
@@ -36,12 +37,12 @@ impl Token {
         (self.0 & 0xffff_ffff) as usize
     }
 
-    /// As one number.
+    /// Returns the token as one number.
     pub fn raw(self) -> u64 {
         self.0
     }
 
-    /// From [`Token::raw`].
+    /// Restores a token from [`Token::raw`].
     pub fn from_raw(raw: u64) -> Self {
         Self(raw)
     }
@@ -50,15 +51,15 @@ impl Token {
 /// What happened to a registered descriptor.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
-    /// Which.
+    /// The descriptor's token.
     pub token: Token,
-    /// There is something to read (an end of stream counts).
+    /// Whether there is something to read (an end of stream counts).
     pub readable: bool,
-    /// There is room to write.
+    /// Whether there is room to write.
     pub writable: bool,
-    /// The peer will send no more.
+    /// Whether the peer has ended its half.
     pub read_closed: bool,
-    /// The connection is over in both directions, or failed.
+    /// Whether the connection is over in both directions, or failed.
     pub closed: bool,
 }
 
@@ -69,7 +70,7 @@ pub struct Waker(Arc<OwnedFd>);
 impl Waker {
     /// Makes the poller's next (or current) wait return at once.
     pub fn wake(&self) {
-        // A full counter means it is awake already.
+        // A full counter means that it is awake already.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 }
@@ -83,10 +84,10 @@ pub struct Poller {
 const WAKE: u64 = u64::MAX;
 
 impl Poller {
-    /// Events taken from the kernel in one go.
+    /// Events taken from the kernel in one call.
     const BATCH: usize = 256;
 
-    /// A new poller.
+    /// Makes a poller.
     ///
     /// # Errors
     /// When the kernel gives no descriptor.
@@ -107,10 +108,10 @@ impl Poller {
         Waker(self.wake.clone())
     }
 
-    /// Registers a stream socket for everything, edge-triggered.
+    /// Registers a stream socket for all events, edge-triggered.
     ///
     /// # Errors
-    /// What `epoll_ctl` says.
+    /// Errors of `epoll_ctl`.
     pub fn add_stream(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
         let flags = epoll::EventFlags::IN
             | epoll::EventFlags::OUT
@@ -119,29 +120,30 @@ impl Poller {
         Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token.0), flags)?)
     }
 
-    /// Registers a listening socket, level-triggered: what one turn does not accept, the next will.
+    /// Registers a listening socket, level-triggered, so that the next turn accepts what this one
+    /// leaves.
     ///
     /// # Errors
-    /// What `epoll_ctl` says.
+    /// Errors of `epoll_ctl`.
     pub fn add_listener(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
         let data = epoll::EventData::new_u64(token.0);
         Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
     }
 
-    /// Forgets a descriptor. Needed where a duplicate of it lives on elsewhere: closing ours would
-    /// then leave the registration alive (epoll(7), Q6).
+    /// Removes a registration. Needed if a duplicate of the descriptor lives on elsewhere: closing
+    /// ours would leave the registration alive (epoll(7), Q6).
     ///
     /// # Errors
-    /// What `epoll_ctl` says.
+    /// Errors of `epoll_ctl`.
     pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.epoll, fd)?)
     }
 
     /// Waits at most `timeout_ms` (`None` = for ever) and appends what happened to `events`.
-    /// Returns whether it was woken by a [`Waker`].
+    /// Reports whether a [`Waker`] woke it.
     ///
     /// # Errors
-    /// What `epoll_wait` says, interruptions excepted.
+    /// Errors of `epoll_wait`, interruptions excepted.
     pub fn wait(&self, timeout_ms: Option<u64>, events: &mut Vec<Event>) -> io::Result<bool> {
         let timeout = timeout_ms.map(|ms| Timespec {
             tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),

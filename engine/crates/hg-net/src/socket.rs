@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where a stream socket leads.
+/// The target of a stream socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// TCP.
@@ -30,14 +30,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// What a read or write came to.
+/// The result of a read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// That many bytes; more than 0.
+    /// So many bytes; more than 0.
     Bytes(usize),
-    /// Nothing now; an event will say when.
+    /// Nothing now; an event will follow.
     Blocked,
-    /// End of stream (reads only).
+    /// The end of the stream (reads only).
     End,
 }
 
@@ -72,7 +72,7 @@ pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<Flow> {
     }
 }
 
-/// Writes several parts in one call; not all empty. The process must ignore SIGPIPE.
+/// Writes several parts, not all of them empty, in one call. The process must ignore SIGPIPE.
 ///
 /// # Errors
 /// Connection errors.
@@ -87,12 +87,12 @@ pub fn write_parts(fd: impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<Flow> {
     }
 }
 
-/// Accepts one connection, non-blocking and close-on-exec; `None` when none waits. What is set on
-/// the listening socket ([`tune_listener`]) is inherited, so that accepting costs one call.
+/// Accepts one connection, non-blocking and close-on-exec; `None` if none waits. The connection
+/// inherits what [`tune_listener`] set on the listening socket, so that accepting costs one call.
 ///
 /// # Errors
-/// What `accept4` says (EMFILE, ENFILE, ENOBUFS and ENOMEM among it); a connection that was
-/// aborted while it waited is skipped.
+/// Errors of `accept4` (including EMFILE, ENFILE, ENOBUFS and ENOMEM); skips a connection that was
+/// aborted while it waited.
 pub fn accept(listener: impl AsFd) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
     loop {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -110,11 +110,11 @@ fn inet(peer: Option<SocketAddrAny>) -> SocketAddr {
         .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
 }
 
-/// Sets what accepted connections inherit: TCP_NODELAY, keepalive after `keepalive_ms` idle
-/// (0 = off), and the accept backlog.
+/// Sets what accepted connections inherit: TCP_NODELAY, keepalive after `keepalive_ms` idle (0 =
+/// off), and the accept backlog.
 ///
 /// # Errors
-/// What `setsockopt` or `listen` says.
+/// Errors of `setsockopt` or `listen`.
 pub fn tune_listener(fd: impl AsFd, keepalive_ms: u64, backlog: u32) -> io::Result<()> {
     sockopt::set_tcp_nodelay(&fd, true)?;
     sockopt::set_socket_keepalive(&fd, keepalive_ms > 0)?;
@@ -126,7 +126,8 @@ pub fn tune_listener(fd: impl AsFd, keepalive_ms: u64, backlog: u32) -> io::Resu
     Ok(())
 }
 
-/// Begins to connect. The result is writable (or closed, with [`take_error`] saying why) when done.
+/// Begins to connect. The socket becomes writable, or closed if that failed; [`take_error`] then
+/// returns why.
 ///
 /// # Errors
 /// When the socket cannot be made or the kernel refuses at once.
@@ -153,7 +154,7 @@ pub fn connect(address: &Address) -> io::Result<OwnedFd> {
     }
 }
 
-/// The pending error of a socket, cleared: how a connect ended.
+/// Takes the pending error of a socket: how a connect ended.
 ///
 /// # Errors
 /// The pending error itself.
@@ -161,7 +162,8 @@ pub fn take_error(fd: impl AsFd) -> io::Result<()> {
     Ok(sockopt::socket_error(fd)??)
 }
 
-/// Whether an idle connection has bytes or an end waiting: then it must not be used again.
+/// Reports whether an idle connection has bytes or an end waiting, so that it must not be used
+/// again.
 pub fn is_readable_or_closed(fd: impl AsFd) -> bool {
     let mut byte = [0u8; 1];
     !matches!(
@@ -172,7 +174,7 @@ pub fn is_readable_or_closed(fd: impl AsFd) -> bool {
 
 /// Ends our half of the connection.
 pub fn shutdown_write(fd: impl AsFd) {
-    // ENOTCONN: the peer was faster.
+    // ENOTCONN: the peer closed first.
     let _ = rustix::net::shutdown(fd, Shutdown::Write);
 }
 

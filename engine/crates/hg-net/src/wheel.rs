@@ -1,7 +1,7 @@
-//! A hierarchical timer wheel (Varghese & Lauck, SOSP'87), coarse and lazy: an entry is never moved
-//! or removed. Whoever owns the token keeps its deadline and the tick of its earliest entry; when
-//! an entry fires, the owner looks, and puts in a new one if the deadline has moved on. So a
-//! request that only pushes its deadline out costs the wheel nothing.
+//! A hierarchical timer wheel (Varghese & Lauck, SOSP'87), coarse and lazy: an entry never moves
+//! and is never removed. Whoever owns the token keeps its deadline and the tick of its earliest
+//! entry. When an entry fires, the owner checks the deadline, and inserts a new entry if the
+//! deadline has moved. So a request that only pushes its deadline out costs the wheel nothing.
 
 use crate::Ticks;
 
@@ -24,17 +24,17 @@ impl Default for Wheel {
 }
 
 impl Wheel {
-    /// Entries in it.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it holds none.
+    /// Reports whether it has no entry.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Puts in an entry; one in the past fires at the next [`Wheel::advance`].
+    /// Inserts an entry; one in the past fires at the next [`Wheel::advance`].
     pub fn insert(&mut self, token: u64, at: Ticks) {
         self.len += 1;
         self.place(token, at.max(self.now.saturating_add(1)), at);
@@ -50,8 +50,7 @@ impl Wheel {
         }
     }
 
-    /// Moves time on to `to` and appends every entry due by then to `fired`, as (token, tick it was
-    /// put in for).
+    /// Advances time to `to` and appends every entry due by then to `fired`, as (token, its tick).
     pub fn advance(&mut self, to: Ticks, fired: &mut Vec<(u64, Ticks)>) {
         if self.len == 0 {
             self.now = self.now.max(to);
@@ -71,7 +70,7 @@ impl Wheel {
         }
     }
 
-    /// At a level's turn, spreads its slot over the levels below.
+    /// Spreads a level's slot over the levels below when its turn comes.
     fn cascade(&mut self, fired: &mut Vec<(u64, Ticks)>) {
         for level in (1..LEVELS).rev() {
             if self.now & ((1 << (BITS * level as u32)) - 1) != 0 {
@@ -92,8 +91,8 @@ impl Wheel {
         }
     }
 
-    /// Ticks until something may be due: a lower bound, at most one turn of the lowest level;
-    /// `None` when it is empty.
+    /// Returns the ticks until something may be due: a lower bound, at most one turn of the lowest
+    /// level; `None` if the wheel is empty.
     pub fn until_next(&self) -> Option<Ticks> {
         if self.len == 0 {
             return None;

@@ -1,27 +1,28 @@
-//! Which of a client's header lines are taken; the others are gone before anything looks at them.
+//! Decides which of a client's header lines are accepted; the others are dropped before anything
+//! reads them.
 
 use crate::fields::Tag;
 use crate::known::Known;
 
-/// What is taken of a client's header lines. The default takes least.
+/// Which of a client's header lines are accepted. The default accepts the fewest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// The peer is trusted: lines that tell who the client is are taken.
+    /// Accepts lines that say who the client is, because the peer is trusted.
     pub claims: bool,
-    /// Names with `_` in them are taken.
+    /// Accepts names with `_` in them.
     pub underscores: bool,
 }
 
 impl Admission {
-    /// Of a trusted peer, with `_` in names.
+    /// For a trusted peer, with `_` in names.
     pub const MOST: Admission = Admission { claims: true, underscores: true };
 
-    /// Whether a line of that name, a token, is taken.
+    /// Reports whether a line with this name, a token, is accepted.
     pub fn takes(self, name: &[u8]) -> bool {
         self.withholds(Known::of(name), name).is_none()
     }
 
-    /// Why a line is not taken, if it is not.
+    /// Returns why a line is dropped, if it is.
     #[inline]
     fn withholds(self, known: Known, name: &[u8]) -> Option<Why> {
         if known.is_client_claim() && !self.claims {
@@ -33,7 +34,7 @@ impl Admission {
         self.withholds_unusual(known, name)
     }
 
-    /// A name that has other characters than letters, digits and hyphens.
+    /// Decides about a name with other characters than letters, digits and hyphens.
     #[cold]
     fn withholds_unusual(self, known: Known, name: &[u8]) -> Option<Why> {
         if known == Known::Other && Known::folded(name) != Known::Other {
@@ -53,20 +54,20 @@ enum Why {
     Underscore,
 }
 
-/// How many lines of a head were not taken, by why.
+/// How many lines of a head were dropped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
-    /// They tell who the client is, and the peer is not trusted.
+    /// Lines that say who the client is, from a peer that is not trusted.
     pub claims: u16,
-    /// A backend that reads every character but letters and digits as `_` would take them for a
-    /// line that the proxy acts upon. Never taken, whoever sends them.
+    /// Lines that a backend which reads every character but letters and digits as `_` would take
+    /// for one that the proxy acts upon. They are always dropped, whoever sends them.
     pub lookalikes: u16,
-    /// Their name has a `_`.
+    /// Lines with a `_` in their name.
     pub underscores: u16,
 }
 
 impl Withheld {
-    /// Whether every line was taken.
+    /// Reports whether every line was accepted.
     pub fn is_none(self) -> bool {
         self == Self::default()
     }
@@ -82,7 +83,7 @@ impl Withheld {
     }
 }
 
-/// Moves what is taken to the front, in order; gives how many lines that are.
+/// Moves the accepted lines to the front, in order; returns their number.
 #[cold]
 pub(crate) fn sift(
     admission: Admission,
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
     use crate::{HeaderSlots, Limits, Parse, parse_request};
 
-    /// Names of the lines that are taken, after `host`, and what was not.
+    /// Returns the names of the accepted lines after `host`, and what was dropped.
     fn taken(names: &[&str], admission: Admission) -> (Vec<String>, Withheld) {
         let lines: String = names.iter().map(|n| format!("{n}: 1\r\n")).collect();
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
@@ -177,7 +178,7 @@ mod tests {
         for some in names.chunks(90) {
             for claims in [false, true] {
                 let (names, withheld) = taken(some, Admission { claims, underscores: true });
-                // `X-Forwarded_Foo` begins as a claim does, and is one.
+                // `X-Forwarded_Foo` begins like a claim and counts as one.
                 let count = withheld.claims + withheld.lookalikes;
                 let left = names.iter().filter(|n| !Known::of(n.as_bytes()).is_client_claim());
                 assert_eq!(left.count(), 0, "{names:?}");

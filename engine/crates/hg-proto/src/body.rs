@@ -4,14 +4,14 @@ use crate::chunked::ChunkedDecoder;
 use crate::reject::{Reject, rejects};
 use crate::types::{Framing, RespFraming};
 
-/// What one call of [`BodyReader::feed`] did; as [`crate::Decoded`].
+/// What one call of [`BodyReader::feed`] did, as in [`crate::Decoded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fed {
-    /// Bytes of the input that were used up.
+    /// Bytes of the input that were used.
     pub consumed: usize,
     /// Body bytes, at the front of the input.
     pub data_len: usize,
-    /// The body is over; what follows `consumed` is not its.
+    /// Whether the body is over; what follows `consumed` does not belong to it.
     pub done: bool,
 }
 
@@ -20,14 +20,14 @@ pub struct Fed {
 pub enum BodyReader {
     /// No body.
     None,
-    /// So many bytes to come.
+    /// A body of known length.
     Length {
         /// Bytes still to come.
         left: u64,
     },
-    /// Chunked.
+    /// A chunked body.
     Chunked(ChunkedDecoder),
-    /// Up to the end of the connection.
+    /// A body that lasts to the end of the connection.
     UntilClose,
 }
 
@@ -53,7 +53,7 @@ impl From<RespFraming> for BodyReader {
 }
 
 impl BodyReader {
-    /// Takes the next bytes; body bytes end up at the front of `input`.
+    /// Takes the next bytes and moves the body bytes among them to the front of `input`.
     ///
     /// # Errors
     /// Only chunked bodies can be malformed; the reject is a request's (see
@@ -77,7 +77,7 @@ impl BodyReader {
         }
     }
 
-    /// Nothing more of the body is to come.
+    /// Reports whether the body is complete.
     #[inline]
     pub fn is_done(&self) -> bool {
         match self {
@@ -88,7 +88,7 @@ impl BodyReader {
         }
     }
 
-    /// The connection ended here: fine where the body is over or ends with the connection.
+    /// Handles the end of the connection, which is valid if the body is over or ends with it.
     ///
     /// # Errors
     /// The body is cut short.
@@ -100,8 +100,8 @@ impl BodyReader {
         }
     }
 
-    /// Bytes that are known to be still to come before the next thing to decode: the rest of a
-    /// length or of a chunk. What may be spliced without being looked at.
+    /// Returns the bytes known to come before the next thing to decode: the rest of a length or of
+    /// a chunk. They may be spliced without being read.
     pub fn known_left(&self) -> u64 {
         match self {
             BodyReader::Length { left } => *left,
@@ -110,7 +110,7 @@ impl BodyReader {
         }
     }
 
-    /// So many known bytes were moved without being fed; at most [`BodyReader::known_left`] of a
+    /// Counts bytes that were moved without being fed; at most [`BodyReader::known_left`] of a
     /// length, else ignored.
     pub fn skip(&mut self, bytes: u64) {
         if let BodyReader::Length { left } = self {
@@ -118,7 +118,7 @@ impl BodyReader {
         }
     }
 
-    /// Trailers to forward (CRLF-ended lines); empty unless chunked and done.
+    /// Returns the trailers to forward (CRLF-ended lines); empty unless chunked and done.
     pub fn trailers(&self) -> &[u8] {
         match self {
             BodyReader::Chunked(decoder) => decoder.trailers(),

@@ -5,29 +5,29 @@ use crate::known::Known;
 use crate::reject::{Reject, rejects};
 use crate::syntax::is_value;
 
-/// Extension bytes taken (and dropped) after one chunk size.
+/// Extension bytes accepted (and dropped) after one chunk size.
 pub const MAX_EXTENSION_BYTES: u16 = 256;
-/// Extension bytes taken in one body: above it somebody sends extensions, not a body.
+/// Extension bytes accepted in one body: a peer that exceeds it sends extensions, not a body.
 const MAX_EXTENSIONS_BYTES: u32 = 16 * 1024;
-/// Bytes of all trailer lines together.
+/// Most bytes of all trailer lines together.
 pub const MAX_TRAILER_BYTES: usize = 8 * 1024;
-/// Trailer lines.
+/// Most trailer lines.
 pub const MAX_TRAILERS: usize = 32;
 
 /// What one call of [`ChunkedDecoder::feed`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// Bytes of the input that were used up.
+    /// Bytes of the input that were used.
     pub consumed: usize,
     /// Body bytes, moved to the front of the input.
     pub data_len: usize,
-    /// The body and its trailers are over; what follows `consumed` is not theirs.
+    /// Whether the body and its trailers are over; what follows `consumed` does not belong to them.
     pub done: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// In a chunk size of so many digits.
+    /// In a chunk size, after so many digits.
     Size { digits: u8 },
     /// In the extensions of a chunk, after so many bytes of them.
     Extension { len: u16, at: Ext },
@@ -37,7 +37,7 @@ enum State {
     Data,
     /// After chunk data.
     DataCr,
-    /// After the CR behind chunk data.
+    /// After the CR that follows chunk data.
     DataLf,
     /// In a trailer line (which may be the empty last one).
     Trailer,
@@ -53,7 +53,7 @@ enum Ext {
     /// Before a name.
     Start,
     Name,
-    /// In white space behind a name.
+    /// In white space after a name.
     NameEnd,
     /// Before a value.
     ValueStart,
@@ -61,14 +61,14 @@ enum Ext {
     Quoted,
     /// After a backslash in a quoted value.
     Escaped,
-    /// Behind a quoted value.
+    /// After a quoted value.
     Closed,
-    /// In white space behind a value.
+    /// In white space after a value.
     ValueEnd,
 }
 
 impl Ext {
-    /// The place after one more byte; `None` where the grammar has no such byte.
+    /// Returns the position after one more byte; `None` if the grammar does not allow it.
     fn step(self, b: u8) -> Option<Ext> {
         use Ext::*;
         let is_space = matches!(b, b' ' | b'\t');
@@ -88,13 +88,13 @@ impl Ext {
         })
     }
 
-    /// Whether the line may end here.
+    /// Reports whether the line may end here.
     fn is_whole(self) -> bool {
         matches!(self, Ext::Name | Ext::Token | Ext::Closed)
     }
 }
 
-/// Decodes a chunked body piece by piece. Holds no body bytes; allocates only when trailers come.
+/// Decodes a chunked body piece by piece. Holds no body bytes; allocates only for trailers.
 #[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
     state: State,
@@ -103,7 +103,7 @@ pub struct ChunkedDecoder {
     seen: Trailers,
 }
 
-/// Trailer lines so far: those kept, then the one being read.
+/// Trailer lines so far: first those kept, then the one being read.
 #[derive(Clone, Debug, Default)]
 struct Trailers {
     kept: Vec<u8>,
@@ -119,12 +119,12 @@ impl Default for ChunkedDecoder {
 }
 
 impl ChunkedDecoder {
-    /// At the start of a body.
+    /// Makes a decoder at the start of a body.
     pub fn new() -> Self {
         Self { state: State::Size { digits: 0 }, left: 0, extensions: 0, seen: Trailers::default() }
     }
 
-    /// Takes the next bytes, moves the body bytes among them to the front.
+    /// Takes the next bytes and moves the body bytes among them to the front.
     ///
     /// # Errors
     /// The body is malformed (as a request's reject; see [`Reject::in_response`]); feed no more.
@@ -152,18 +152,18 @@ impl ChunkedDecoder {
         Ok(Decoded { consumed: at, data_len, done: self.is_done() })
     }
 
-    /// The last chunk and its trailers were seen.
+    /// Reports whether the last chunk and its trailers were read.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// Bytes still to come of the chunk that is being read; 0 between chunks.
+    /// Returns the bytes still to come of the chunk being read; 0 between chunks.
     pub fn chunk_left(&self) -> u64 {
         self.left
     }
 
-    /// The trailers worth forwarding, as `name: value` lines each ended by CRLF; complete once the
-    /// decoder is done. Framing, routing, authentication and hop-by-hop names are left out.
+    /// Returns the trailers to forward, as `name: value` lines each ended by CRLF; complete once
+    /// the decoder is done. They exclude framing, routing, authentication and hop-by-hop names.
     pub fn trailers(&self) -> &[u8] {
         &self.seen.kept
     }
@@ -229,7 +229,7 @@ impl Trailers {
         Ok(())
     }
 
-    /// Checks and keeps or drops the line that ended; true when it was the empty one.
+    /// Checks the line that ended and keeps or drops it; returns true for the empty line.
     fn end_line(&mut self) -> Result<bool, Reject> {
         if self.line.is_empty() {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! Who the client is: addresses told by trusted peers, and what we tell upstream.
+//! Who the client is: addresses that trusted peers report, and what the proxy reports upstream.
 
 use crate::connection::trim;
 use crate::fields::{Field, Fields};
@@ -10,17 +10,17 @@ use std::net::{IpAddr, SocketAddr};
 /// Which header of a trusted peer names the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Source {
-    /// `X-Forwarded-For`, walked from the right.
+    /// `X-Forwarded-For`, read from the right.
     #[default]
     XForwardedFor,
-    /// `Forwarded` (RFC 7239), walked from the right.
+    /// `Forwarded` (RFC 7239), read from the right.
     Forwarded,
     /// `X-Real-IP`.
     XRealIp,
 }
 
 impl Source {
-    /// The source of a lower-case header name; the empty name is the default one.
+    /// Returns the source with this lower-case header name; the empty name is the default source.
     pub fn parse(name: &str) -> Option<Source> {
         match name {
             "" | "x-forwarded-for" => Some(Source::XForwardedFor),
@@ -31,9 +31,9 @@ impl Source {
     }
 }
 
-/// The client's address: `peer` unless that is trusted; then the rightmost address in the header
-/// that is not trusted. An element that is not an address ends the walk, so that nothing left of it
-/// is believed; when all are trusted it is the leftmost. Cost is linear in the header.
+/// Returns the client's address: `peer` unless that is trusted; then the rightmost address in the
+/// header that is not trusted. An element that is not an address ends the walk, so nothing left of
+/// it is believed. If all are trusted, the leftmost counts. Cost is linear in the header.
 pub fn address(
     peer: IpAddr,
     fields: &Fields<'_, '_>,
@@ -44,7 +44,7 @@ pub fn address(
     if !trusted(peer) {
         return peer;
     }
-    // One pass from the left, holding what a walk from the right would give for what was seen.
+    // One pass from the left keeps what a walk from the right would find in the elements so far.
     let mut found: Option<IpAddr> = None;
     let mut take = |element: Option<IpAddr>| match element {
         None => found = None,
@@ -72,14 +72,14 @@ fn ip(text: &[u8]) -> Option<IpAddr> {
     address.or_else(|| text.parse::<SocketAddr>().ok().map(|s| s.ip())).map(|ip| ip.to_canonical())
 }
 
-/// Gives the `for` address of every element of a `Forwarded` line, from the left; `None` for an
+/// Passes on the `for` address of every element of a `Forwarded` line, from the left; `None` for an
 /// element without a usable one, and for the rest of a malformed line.
 fn forwarded(mut line: &[u8], take: &mut impl FnMut(Option<IpAddr>)) {
     let mut current = None;
     loop {
         let (name, rest) = split_token(line);
         let Some(rest) = rest.strip_prefix(b"=") else {
-            // An empty element or pair, or not a pair at all.
+            // An empty element or pair, or something that is not a pair.
             match (name, rest) {
                 ([], [b';', tail @ ..]) => line = tail,
                 ([], [b',', tail @ ..]) => line = tail,
@@ -113,7 +113,8 @@ fn split_token(line: &[u8]) -> (&[u8], &[u8]) {
     line.split_at(end)
 }
 
-/// A token or a quoted string; a quoted string with an escape is no address and refused.
+/// Splits off a token or a quoted string; refuses a quoted string with an escape, which is not an
+/// address.
 fn split_value(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     if let Some(inside) = rest.strip_prefix(b"\"") {
         let end = memchr::memchr2(b'"', b'\\', inside)?;
@@ -133,7 +134,7 @@ pub struct IpText {
 }
 
 impl IpText {
-    /// The text of the address, IPv4-mapped ones as IPv4.
+    /// Makes the text of the address; IPv4-mapped addresses become IPv4.
     pub fn new(ip: IpAddr) -> IpText {
         let mut bytes = [0; 39];
         let mut rest = &mut bytes[..];
@@ -148,23 +149,24 @@ impl IpText {
     }
 }
 
-/// What headers such as `X-Forwarded-For` tell the upstream about the client.
+/// What headers such as `X-Forwarded-For` tell an upstream about the client.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarding<'a> {
     /// The peer of the connection.
     pub peer: &'a [u8],
     /// The client's address ([`address`]).
     pub client: &'a [u8],
-    /// The peer is trusted: what it told is kept and added to.
+    /// Whether the peer is trusted: its claims are then kept and extended.
     pub trusted: bool,
-    /// `http` or `https`, of our own listener.
+    /// `http` or `https`: the scheme of our own listener.
     pub scheme: &'a str,
-    /// The request's host as sent; empty where it names none.
+    /// The request's host as sent; empty if the request names none.
     pub host: &'a str,
 }
 
 impl Forwarding<'_> {
-    /// The field is not copied: an untrusted claim, or one that [`Forwarding::write`] writes anew.
+    /// Reports whether the field is not copied: an untrusted claim, or one that
+    /// [`Forwarding::write`] writes anew.
     #[inline]
     pub fn drops(&self, field: &Field<'_>) -> bool {
         if self.trusted {
@@ -195,7 +197,8 @@ impl Forwarding<'_> {
         write::line(out, "x-real-ip", self.client);
     }
 
-    /// The host, of which a comma would make two for whoever reads the line as a list.
+    /// Writes the host without a comma, which would make two of it for a reader that expects a
+    /// list.
     fn write_host(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"x-forwarded-host: ");
         for (i, part) in self.host.split(',').enumerate() {

@@ -3,22 +3,23 @@
 use crate::fields::Tag;
 use crate::known::Known;
 
-/// Names that `Connection` may list beyond the usual options; more is taken for an attack.
+/// Names that `Connection` may list beyond the usual options; a longer list counts as an attack.
 const MAX_NOMINATED: usize = 32;
 
 /// What a head says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Connection {
-    /// The peer lets the connection live on after this message (HTTP/1.0 and 1.1 rules).
+    /// Whether the peer allows the connection to stay open after this message (HTTP/1.0 and 1.1
+    /// rules).
     pub keep_alive: bool,
     /// `Connection: upgrade` with `Upgrade: websocket` and nothing else; see
     /// [`crate::websocket::check_request`] for the rest of the handshake.
     pub upgrade_websocket: bool,
-    /// The client takes trailers (`TE: trailers`).
+    /// Whether the client accepts trailers (`TE: trailers`).
     pub te_trailers: bool,
-    /// Fields that `Connection` names and that are therefore not forwarded.
+    /// Number of fields that `Connection` names, which are therefore not forwarded.
     pub nominated: u8,
-    /// Protected names that `Connection` listed: ignored, to be counted.
+    /// Number of protected names that `Connection` listed, which are ignored.
     pub ignored: u8,
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(trim).filter(|e| !e.is_empty())
 }
 
-/// Without surrounding spaces and tabs.
+/// Returns the value without surrounding spaces and tabs.
 pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
@@ -65,7 +66,7 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 }
 
 impl Options {
-    /// Reads every `Connection` line and marks in `tags` the fields they name.
+    /// Reads every `Connection` line and marks in `tags` the fields that it names.
     pub(crate) fn read(
         headers: &[httparse::Header<'_>],
         tags: &mut [Tag],
@@ -79,7 +80,7 @@ impl Options {
             let Some(line) = headers.get(at) else {
                 continue;
             };
-            // Nearly every line is one of the usual words alone.
+            // Nearly every line is exactly one of the usual words.
             if options.known(line.value) {
                 continue;
             }

@@ -3,15 +3,16 @@
 use crate::known::Known;
 use std::mem::MaybeUninit;
 
-/// Header lines a head can have at most, whatever the configured limit.
+/// Most header lines that a head can have, whatever the configured limit.
 pub const MAX_HEADERS: usize = 256;
 
-/// What is known of one field: which [`Known`] name it has, and whether it stays on this hop.
+/// What the parser knows of one field: which [`Known`] name it has, and whether it stays on this
+/// hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
     /// Its name.
     pub known: Known,
-    /// Hop-by-hop by its name, or because `Connection` names it: not forwarded.
+    /// Not forwarded: hop-by-hop by its name, or because `Connection` names it.
     pub hop: bool,
 }
 
@@ -19,7 +20,8 @@ impl Tag {
     pub(crate) const NONE: Tag = Tag { known: Known::Other, hop: false };
 }
 
-/// Room for one head's fields, on the caller's stack. Fresh for every parse; costs nothing to make.
+/// Room for one head's fields, on the caller's stack. Make a new one for every parse; it costs
+/// nothing.
 pub struct HeaderSlots<'b> {
     pub(crate) raw: [MaybeUninit<httparse::Header<'b>>; MAX_HEADERS],
     pub(crate) tags: [Tag; MAX_HEADERS],
@@ -42,13 +44,14 @@ impl Default for HeaderSlots<'_> {
 /// One field of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'b> {
-    /// As sent; a token.
+    /// The name as sent; a token.
     pub name: &'b str,
-    /// Without surrounding white space; may hold bytes ≥ 0x80, never a control but tab.
+    /// The value without surrounding white space; may hold bytes ≥ 0x80 and no control character
+    /// but tab.
     pub value: &'b [u8],
-    /// Which known name.
+    /// Which known name it is.
     pub known: Known,
-    /// Not to be forwarded (hop-by-hop or named in `Connection`).
+    /// Whether the field is not forwarded (hop-by-hop or named in `Connection`).
     pub hop: bool,
 }
 
@@ -69,7 +72,7 @@ impl<'s, 'b> Fields<'s, 'b> {
         self.headers.len()
     }
 
-    /// True without any line.
+    /// Reports whether there is no line.
     pub fn is_empty(&self) -> bool {
         self.headers.is_empty()
     }

@@ -13,7 +13,7 @@ pub(crate) enum Length {
 }
 
 impl Length {
-    /// Takes in one more line.
+    /// Adds one more line.
     #[inline]
     pub(crate) fn add(&mut self, value: &[u8]) {
         *self = match self {
@@ -23,7 +23,7 @@ impl Length {
     }
 }
 
-/// `1*DIGIT`, nothing else, that fits 64 bits.
+/// Parses `1*DIGIT`, nothing else, that fits 64 bits.
 pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
@@ -41,16 +41,16 @@ pub(crate) enum Coding {
     Absent,
     /// Exactly one line that is exactly `chunked`.
     Chunked,
-    /// Well-formed, only codings other than `chunked`.
+    /// Well-formed; only codings other than `chunked`.
     Other,
-    /// Well-formed, other codings, then a last `chunked`.
+    /// Well-formed; other codings, then a last `chunked`.
     OtherThenChunked,
     /// Repeated, empty, with parameters, `chunked` twice or not last, not tokens.
     Invalid,
 }
 
 impl Coding {
-    /// Takes in one more line; a second line is never acceptable.
+    /// Adds one more line; a second line is never acceptable.
     #[inline]
     pub(crate) fn add(&mut self, value: &[u8]) {
         *self = match self {
@@ -62,7 +62,7 @@ impl Coding {
 
     fn of_list(value: &[u8]) -> Coding {
         let mut seen = Coding::Absent;
-        // Empty elements are legal in a list, but nobody honest sends them here.
+        // Empty elements are legal in a list, but no honest peer sends them here.
         if value.split(|&b| b == b',').count() != elements(value).count() {
             return Coding::Invalid;
         }

@@ -1,9 +1,9 @@
 //! Host grammar (RFC 3986 §3.2.2) and comparison.
 //!
-//! A name is what the RFC calls a reg-name, in non-empty labels (one trailing dot allowed). Stricter
-//! than the RFC where two readers could see two hosts: an encoded octet must not stand for a
-//! character that no name may have (a slash, a colon, a control), and IPvFuture and zone identifiers
-//! are refused.
+//! A name is what the RFC calls a reg-name, in non-empty labels (one trailing dot allowed). This
+//! module is stricter than the RFC where two readers could see two hosts: an encoded octet must not
+//! stand for a character that no name may have (a slash, a colon, a control), and IPvFuture and
+//! zone identifiers are refused.
 
 use std::io::Write;
 use std::net::Ipv6Addr;
@@ -21,16 +21,16 @@ pub struct HostPort<'b> {
 }
 
 impl HostPort<'_> {
-    /// Of a request that names no host.
+    /// The host of a request that names none.
     pub const NONE: Self = HostPort { name: "", port: None };
 }
 
-/// [`split`] of bytes.
+/// Does the same as [`split`] for bytes.
 pub fn parse(value: &[u8]) -> Option<HostPort<'_>> {
     split(std::str::from_utf8(value).ok()?)
 }
 
-/// Splits `host[:port]` and checks both; `None` when it is not one.
+/// Splits `host[:port]` and checks both; `None` if it is not a host.
 #[inline]
 pub fn split(text: &str) -> Option<HostPort<'_>> {
     let value = text.as_bytes();
@@ -43,7 +43,8 @@ pub fn split(text: &str) -> Option<HostPort<'_>> {
     Some(HostPort { name, port: port_of(text.get(name.len()..)?)? })
 }
 
-/// Bytes of the name at the start, up to a colon or the end; `None` when it is not one.
+/// Returns the bytes of the name at the start, up to a colon or the end; `None` if it is not a
+/// name.
 #[inline]
 fn name_len(host: &[u8]) -> Option<usize> {
     let (mut wrong, mut encoded) = (false, false);
@@ -82,7 +83,8 @@ const fn is_sub_delimiter(b: u8) -> bool {
     matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
-/// What a name says at its front, and how many bytes of it say that: an encoded octet or a byte.
+/// Returns the byte that a name begins with, encoded or not, and how many bytes of the name it
+/// takes.
 fn octet(name: &[u8]) -> Option<(u8, usize)> {
     match *name {
         [b'%', high, low, ..] => {
@@ -94,8 +96,8 @@ fn octet(name: &[u8]) -> Option<(u8, usize)> {
     }
 }
 
-/// Whether a name with encoded octets is one: whole octets, of what may stand in a name or is not
-/// ASCII, and no empty label once they are read.
+/// Reports whether a name with encoded octets is valid: its octets are complete and stand for
+/// characters of a name or are not ASCII, and no label is empty after decoding.
 #[cold]
 fn is_sound(mut name: &[u8]) -> bool {
     let mut after_dot = true;
@@ -112,7 +114,7 @@ fn is_sound(mut name: &[u8]) -> bool {
     true
 }
 
-/// `""` and `":"` are no port, `":8080"` is one; the outer `None` is an error.
+/// Parses a port: `""` and `":"` have none, `":8080"` has one; the outer `None` is an error.
 #[inline]
 fn port_of(rest: &str) -> Option<Option<u16>> {
     let Some(digits) = rest.strip_prefix(':') else {
@@ -128,9 +130,9 @@ fn port_of(rest: &str) -> Option<Option<u16>> {
 }
 
 impl<'b> HostPort<'b> {
-    /// The form routes are looked up by: lower case, no port, no trailing dot, unreserved characters
-    /// not encoded (RFC 3986 §6.2.2), IPv6 canonical in brackets. Borrows from the host when it
-    /// already has that form, otherwise from `buf`.
+    /// Returns the form by which routes are looked up: lower case, no port, no trailing dot,
+    /// unreserved characters not encoded (RFC 3986 §6.2.2), IPv6 canonical in brackets. Borrows
+    /// from the host if it already has that form, otherwise from `buf`.
     #[inline]
     pub fn key<'a>(&self, buf: &'a mut [u8; MAX_NAME_BYTES]) -> &'a str
     where
@@ -155,15 +157,15 @@ impl<'b> HostPort<'b> {
     }
 }
 
-/// The key of a name with encoded octets: those of unreserved characters are read, for they say the
-/// same (RFC 3986 §6.2.2.2).
+/// Returns the key of a name with encoded octets. It decodes octets of unreserved characters, which
+/// mean the same (RFC 3986 §6.2.2.2).
 #[cold]
 fn decoded_key<'a>(mut name: &[u8], buf: &'a mut [u8; MAX_NAME_BYTES]) -> &'a str {
     let mut used = 0;
     while let Some((b, len)) = octet(name) {
         let (said, rest) = name.split_at(len);
         let text = if is_unreserved(b) { &[b][..] } else { said };
-        // It never grows, and what is longer than this is no name.
+        // Decoding never lengthens it, and a longer text is not a name.
         let Some(to) = buf.get_mut(used..used + text.len()) else {
             return "";
         };
@@ -177,7 +179,8 @@ fn decoded_key<'a>(mut name: &[u8], buf: &'a mut [u8; MAX_NAME_BYTES]) -> &'a st
     key.strip_suffix('.').unwrap_or(key)
 }
 
-/// [`HostPort::key`] of a host that is still text; `""`, which no route has, when it does not parse.
+/// Returns the [`HostPort::key`] of a host that is still text; `""`, which no route has, if it does
+/// not parse.
 pub fn host_key<'a>(host: &'a str, buf: &'a mut [u8; MAX_NAME_BYTES]) -> &'a str {
     split(host).map_or("", |h| h.key(buf))
 }
@@ -195,7 +198,7 @@ fn ipv6_key<'a>(name: &str, buf: &'a mut [u8; MAX_NAME_BYTES]) -> &'a str {
     buf.get(..used).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
 }
 
-/// Same host and, with `default_port` for a missing one, same port.
+/// Reports whether host and port are the same, with `default_port` for a missing port.
 pub fn same(a: &str, b: &str, default_port: u16) -> bool {
     let (Some(a), Some(b)) = (split(a), split(b)) else {
         return false;

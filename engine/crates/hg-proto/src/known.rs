@@ -2,7 +2,7 @@
 
 macro_rules! known_names {
     ($($(#[$doc:meta])* $variant:ident = $name:literal $flags:expr;)*) => {
-        /// A field name the proxy acts upon; everything else is [`Known::Other`].
+        /// A field name that the proxy acts upon; all others are [`Known::Other`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Known {
@@ -39,11 +39,11 @@ const PLAIN: u8 = 0;
 const HOP: u8 = 1;
 /// `Connection` may not name it.
 const KEPT: u8 = 2;
-/// Tells who or where the client is: deleted when the peer is not trusted.
+/// Says who or where the client is; deleted if the peer is not trusted.
 const CLIENT: u8 = 4;
 /// Not allowed in trailers (RFC 9110 §6.5.1).
 const NO_TRAILER: u8 = 8;
-/// Written by us from what was parsed, never copied.
+/// Written by the proxy from what it parsed, never copied.
 const OURS: u8 = 16;
 
 known_names! {
@@ -100,42 +100,44 @@ known_names! {
     SecWebSocketVersion = "sec-websocket-version" NO_TRAILER;
     SecWebSocketProtocol = "sec-websocket-protocol" NO_TRAILER;
     SecWebSocketExtensions = "sec-websocket-extensions" NO_TRAILER;
-    /// Any other that tells a client's address, host or scheme, `x-forwarded-*` for example:
+    /// Any other name for a client's address, host or scheme, `x-forwarded-*` for example:
     XForwardedOther = "x-forwarded-" KEPT | CLIENT | NO_TRAILER;
-    /// Any other that tells a client's certificate, `x-ssl-client-*` for example:
+    /// Any other name for a client's certificate, `x-ssl-client-*` for example:
     XClientCert = "x-client-cert" KEPT | CLIENT | NO_TRAILER;
 }
 
 impl Known {
-    /// Belongs to one hop (RFC 9110 §7.6.1, RFC 9112 §9.6): never forwarded.
+    /// Reports whether it belongs to one hop (RFC 9110 §7.6.1, RFC 9112 §9.6) and is never
+    /// forwarded.
     pub const fn is_hop(self) -> bool {
         self.flags() & HOP != 0
     }
 
-    /// Tells a client's address, original host, scheme or certificate: from a peer that is not
-    /// trusted it is deleted.
+    /// Reports whether it states a client's address, original host, scheme or certificate, and is
+    /// therefore deleted if the peer is not trusted.
     pub const fn is_client_claim(self) -> bool {
         self.flags() & CLIENT != 0
     }
 
-    /// `Connection` naming it is ignored and counted.
+    /// Reports whether a `Connection` line that names it is ignored and counted.
     pub const fn is_protected(self) -> bool {
         self.flags() & KEPT != 0
     }
 
-    /// Dropped when it comes as a trailer (RFC 9110 §6.5.1): framing, routing, authentication,
-    /// content or hop-by-hop.
+    /// Reports whether it is dropped as a trailer (RFC 9110 §6.5.1): framing, routing,
+    /// authentication, content or hop-by-hop.
     pub const fn is_forbidden_trailer(self) -> bool {
         self.flags() & NO_TRAILER != 0
     }
 
-    /// Host and Content-Length: written by us from what was parsed, never copied.
+    /// Reports whether the proxy writes it from what it parsed and never copies it: Host and
+    /// Content-Length.
     pub const fn is_ours(self) -> bool {
         self.flags() & OURS != 0
     }
 
-    /// The known name equal to `name`, a token, without regard to case. One lookup in a table by
-    /// length and the last four bytes, which no two known names share a slot of, then one comparison.
+    /// Returns the known name equal to `name`, a token, in any case. Costs one lookup in a table by
+    /// length and the last four bytes, where no two known names share a slot, then one comparison.
     #[inline]
     pub fn of(name: &[u8]) -> Known {
         let (lower, known) = SLOTS.get(slot(name)).copied().unwrap_or((b"", Known::Other));
@@ -149,8 +151,8 @@ impl Known {
         }
     }
 
-    /// What the name is to a backend that reads every character but letters and digits as one
-    /// (RFC 3875 §4.1.18 and what is done in its stead): `X_Real.IP` is `x-real-ip` there.
+    /// Returns what the name means to a backend that does not tell characters other than letters
+    /// and digits apart (RFC 3875 §4.1.18 and similar rules): there `X_Real.IP` is `x-real-ip`.
     pub fn folded(name: &[u8]) -> Known {
         let mut folded = [0; LONGEST_FOLDED];
         let mut length = 0;
@@ -161,19 +163,21 @@ impl Known {
         Self::of(folded.get(..length).unwrap_or_default())
     }
 
-    /// One of many names that are known by their beginning.
+    /// Reports whether it stands for many names that are recognised by their prefix.
     pub(crate) const fn is_family(self) -> bool {
         matches!(self, Known::XForwardedOther | Known::XClientCert)
     }
 }
 
-/// Longer than every name known whole; of a longer one only the beginning counts.
+/// Longer than every name that is known in full; of a longer name only the prefix counts.
 const LONGEST_FOLDED: usize = 64;
 
-/// Lower case of a token's letters; of its other characters only some that no known name has move.
+/// Turns a token's letters to lower case; of its other characters it changes only some that no
+/// known name has.
 const LOWER: u8 = 0x20;
 
-/// Where a name can stand in [`SLOTS`]. The factor was searched for; a collision fails the build.
+/// Returns the slot of a name in [`SLOTS`]. The factor was found by search; a collision fails the
+/// build.
 #[inline]
 const fn slot(name: &[u8]) -> usize {
     let tail = match name {
@@ -201,7 +205,7 @@ static SLOTS: [(&[u8], Known); 256] = {
     slots
 };
 
-/// Equal without regard to case; `lower` is lower case already and both are tokens.
+/// Compares two tokens in any case; `lower` is in lower case already.
 #[inline]
 fn same(name: &[u8], lower: &[u8]) -> bool {
     if name.len() != lower.len() {
@@ -217,10 +221,10 @@ fn same(name: &[u8], lower: &[u8]) -> bool {
     name.iter().zip(lower).all(|(a, b)| a | LOWER == *b)
 }
 
-/// Beginnings of names, in lower case, and what the names are.
+/// Prefixes of names in lower case, and what such names are.
 type Families = &'static [(&'static [u8], Known)];
 
-/// Those of names that begin with `x-`.
+/// Families of names that begin with `x-`.
 const X_FAMILIES: Families = &[
     (b"x-forwarded", Known::XForwardedOther),
     (b"x-original-forwarded-", Known::XForwardedOther),
@@ -234,7 +238,7 @@ const X_FAMILIES: Families = &[
     (b"x-arr-clientcert", Known::XClientCert),
 ];
 
-/// Those of other names.
+/// Families of other names.
 const FAMILIES: Families = &[
     (b"client-ip", Known::XForwardedOther),
     (b"true-client-ip", Known::XForwardedOther),
@@ -244,13 +248,13 @@ const FAMILIES: Families = &[
     (b"ssl-client-", Known::XClientCert),
 ];
 
-/// Names that are known by their beginning.
+/// Recognises a name by its prefix.
 fn family(families: Families, name: &[u8]) -> Known {
     let fits = |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|p| same(p, prefix));
     families.iter().find(|(prefix, _)| fits(prefix)).map_or(Known::Other, |(_, known)| *known)
 }
 
-/// True for a name (a token, in any case) that belongs to one hop and is never forwarded.
+/// Reports whether a name (a token, in any case) belongs to one hop and is never forwarded.
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
     Known::of(name).is_hop()
 }

@@ -2,8 +2,8 @@
 //!
 //! Owns every decision on HTTP/1 syntax and framing (RFC 9110, 9112): what is accepted, how long a
 //! body is, which fields belong to one hop. Never touches a socket, a clock or a file, and does not
-//! allocate on the path of a well-formed request: heads borrow from the caller's buffer and what is
-//! written goes to the caller's buffer.
+//! allocate on the path of a well-formed request: heads borrow from the caller's buffer, and
+//! writers append to the caller's buffer.
 
 mod admission;
 mod body;

@@ -1,7 +1,7 @@
 //! Why a message was refused: one constant per reason.
 
 /// A refusal: the status for the client, the `Proxy-Status` error token (RFC 9209 §2.3), a stable
-/// slug to count under and one sentence for people.
+/// slug for the counter and one sentence for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reject {
     /// Status of the answer.
@@ -24,7 +24,7 @@ macro_rules! reject_table {
                 pub const $name: Reject =
                     Reject { status: $status, reason: $reason, code: $code, detail: $detail };
             )*
-            /// All of them, for counters and tests.
+            /// Every refusal, for counters and tests.
             pub const ALL: &[Reject] = &[$($name),*];
         }
     };
@@ -92,7 +92,8 @@ reject_table! {
 }
 
 impl Reject {
-    /// The same fault seen in a response body: request rejects of the body decoders become 502.
+    /// Returns the same fault as seen in a response body: the body decoders' request rejects become
+    /// 502.
     pub fn in_response(self) -> Reject {
         match self {
             rejects::CHUNK_SIZE | rejects::CHUNK_EXTENSION | rejects::CHUNK_END => rejects::R_CHUNK,

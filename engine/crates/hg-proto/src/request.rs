@@ -11,7 +11,7 @@ use crate::syntax;
 use crate::target::{self, Target};
 use crate::types::{Framing, Limits, Method, Parse, Version};
 
-/// Longest method name taken.
+/// Longest method name accepted.
 const MAX_METHOD_BYTES: usize = 32;
 
 /// A request's head, checked; borrows from the input.
@@ -23,35 +23,35 @@ pub struct RequestHead<'s, 'b> {
     pub version: Version,
     /// Form of the target.
     pub target: Target<'b>,
-    /// As sent, without query, not normalised; begins with `/` unless it is `*`.
+    /// The path as sent, without query, not normalised; begins with `/` unless it is `*`.
     pub path: &'b str,
-    /// After the first `?`, if there is one.
+    /// The query after the first `?`, if there is one.
     pub query: Option<&'b str>,
-    /// Host as sent (`name[:port]`), valid; an absolute target names the same. Empty where an
+    /// Host as sent (`name[:port]`), valid; an absolute target names the same host. Empty if an
     /// HTTP/1.0 request names none.
     pub host: &'b str,
-    /// The same, taken apart; [`HostPort::key`] is what routes are looked up by.
+    /// The same host, split; routes are looked up by [`HostPort::key`].
     pub host_port: HostPort<'b>,
-    /// The header lines that were taken.
+    /// The header lines that were accepted.
     pub fields: Fields<'s, 'b>,
-    /// How many were not.
+    /// How many header lines were dropped.
     pub withheld: Withheld,
     /// How the body ends.
     pub framing: Framing,
     /// Persistence, upgrade, hop-by-hop names.
     pub connection: Connection,
-    /// The client waits for `100 Continue` before it sends the body; false without a body.
+    /// Whether the client waits for `100 Continue` before it sends the body; false without a body.
     pub expect_continue: bool,
-    /// Bytes of the head in the input, an ignored empty line before it included.
+    /// Bytes of the head in the input, including an ignored empty line before it.
     pub head_len: usize,
 }
 
-/// Looks for a request head at the start of `buf`. `Partial` asks for more bytes; however the
-/// bytes are split, the outcome is the same. Header lines that `admission` does not take are as if
+/// Looks for a request head at the start of `buf`. `Partial` asks for more bytes; however the bytes
+/// are split, the outcome is the same. Drops header lines that `admission` does not accept, as if
 /// they had not been sent.
 ///
 /// # Errors
-/// The reason the request is refused; nothing of it may be forwarded.
+/// Returns why the request is refused; nothing of it may be forwarded.
 #[inline]
 pub fn parse_request<'s, 'b>(
     buf: &'b [u8],
@@ -83,7 +83,7 @@ pub fn parse_request<'s, 'b>(
     }
 }
 
-/// The request line as httparse saw it, and which header lines below it are taken.
+/// The request line as httparse saw it, and which header lines below it are accepted.
 struct Line<'b> {
     method: &'b str,
     target: &'b str,
@@ -95,8 +95,8 @@ fn version_of(minor: Option<u8>) -> Version {
     if minor == Some(0) { Version::H10 } else { Version::H11 }
 }
 
-/// How many bytes of an empty line stand before the request (RFC 9112 §2.2 asks to ignore at least
-/// one); `None` while that cannot be told.
+/// Returns the bytes of an empty line before the request (RFC 9112 §2.2 asks to ignore at least
+/// one); `None` if more bytes are needed to tell.
 #[inline]
 fn leading(view: &[u8]) -> Result<Option<usize>, Reject> {
     match view {
@@ -108,7 +108,7 @@ fn leading(view: &[u8]) -> Result<Option<usize>, Reject> {
     }
 }
 
-/// Not complete within what is there: more, unless the limit is reached.
+/// Asks for more bytes of an incomplete head, unless the limit is reached.
 #[cold]
 fn partial<T>(buf: &[u8], limits: &Limits) -> Result<Parse<T>, Reject> {
     let Some(view) = buf.get(..limits.head_bytes) else {
@@ -123,7 +123,7 @@ fn partial<T>(buf: &[u8], limits: &Limits) -> Result<Parse<T>, Reject> {
     })
 }
 
-/// Why httparse refused; `None` when more bytes are needed to say (a version cut short).
+/// Returns why httparse refused; `None` if more bytes are needed to tell (a version cut short).
 #[cold]
 fn refuse(
     view: &[u8],
@@ -250,8 +250,8 @@ fn complete<'s, 'b>(
     })
 }
 
-/// Names are upper-case letters, digits, `-` and `_`: what else the grammar allows is met in
-/// attacks only (a lower-case `trace`, read as TRACE behind us).
+/// Accepts names of upper-case letters, digits, `-` and `_`: others that the grammar allows occur
+/// in attacks only (a lower-case `trace`, which a server behind us reads as TRACE).
 #[inline]
 fn method(name: &str) -> Result<Method<'_>, Reject> {
     match Method::of(name) {
@@ -277,7 +277,7 @@ fn host<'b>(
         (None, Target::Absolute { authority, .. }) if version == Version::H10 => {
             authority.as_bytes()
         }
-        // What checks the health of a proxy often asks so.
+        // Health checks of load balancers often send such a request.
         (None, _) if version == Version::H10 => return Ok(("", HostPort::NONE)),
         (None, _) => return Err(rejects::HOST_MISSING),
     };
@@ -294,7 +294,8 @@ fn host<'b>(
     Ok((text, host_port))
 }
 
-/// RFC 9110 §10.1.1: in HTTP/1.0 it is ignored, and not forwarded as if HTTP/1.1 had said it.
+/// RFC 9110 §10.1.1: a server ignores it in HTTP/1.0. It is not forwarded, where it would count as
+/// HTTP/1.1's.
 #[inline]
 fn expects(seen: &Seen<'_>, version: Version, tags: &mut [Tag]) -> Result<bool, Reject> {
     if seen.expect && version == Version::H10 {

@@ -1,9 +1,9 @@
-//! Answers of our own to faults: status, `Proxy-Status` (RFC 9209), a small text for people.
+//! Our own answers to faults: status, `Proxy-Status` (RFC 9209), a short text for people.
 
 use crate::reject::Reject;
 use crate::write::{self, Persistence};
 
-/// What an error answer says.
+/// The content of an error answer.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorAnswer<'a> {
     /// Status of the answer.
@@ -12,16 +12,16 @@ pub struct ErrorAnswer<'a> {
     pub error: &'a str,
     /// What happened, for people; printable ASCII (anything else is replaced).
     pub detail: &'a str,
-    /// The connection lives on after it.
+    /// Whether the connection stays open after it.
     pub keep: bool,
-    /// The request was HEAD: the head says what it would, no body follows.
+    /// Whether the request was HEAD: the head is the same, and no body follows.
     pub head_only: bool,
     /// An IMF-fixdate ([`write::date`]).
     pub date: &'a [u8],
 }
 
 impl<'a> ErrorAnswer<'a> {
-    /// The answer to a refused message; closes the connection.
+    /// Makes the answer to a refused message; it closes the connection.
     pub fn refusal(reject: &Reject, date: &'a [u8]) -> ErrorAnswer<'a> {
         ErrorAnswer {
             status: reject.status,
@@ -34,14 +34,14 @@ impl<'a> ErrorAnswer<'a> {
     }
 }
 
-/// Appends a whole error answer; `proxy_name` is the name in `Proxy-Status`. Gives the bytes of its
-/// body.
+/// Appends a whole error answer; `proxy_name` is the name in `Proxy-Status`. Returns the bytes of
+/// its body.
 pub fn write_error(out: &mut Vec<u8>, answer: &ErrorAnswer<'_>, proxy_name: &str) -> usize {
     write_error_with(out, answer, proxy_name, |_| false, &[])
 }
 
-/// The same with header lines of others: `more` are appended, and of our own those are left out,
-/// framing aside, for which `drops` says so.
+/// Does the same with other header lines: appends `more`, and leaves out those of our own lines,
+/// framing aside, for which `drops` returns true.
 pub fn write_error_with(
     out: &mut Vec<u8>,
     answer: &ErrorAnswer<'_>,
@@ -84,7 +84,8 @@ pub fn write_error_with(
     0
 }
 
-/// `proxy-status: name; error=token; details="…"\r\n` (RFC 9209 §2).
+/// Appends `proxy-status: name; error=token; details="…"\r
+/// ` (RFC 9209 §2).
 pub fn proxy_status(out: &mut Vec<u8>, proxy_name: &str, error: &str, detail: &str) {
     out.extend_from_slice(b"proxy-status: ");
     out.extend_from_slice(proxy_name.as_bytes());
@@ -98,8 +99,8 @@ pub fn proxy_status(out: &mut Vec<u8>, proxy_name: &str, error: &str, detail: &s
     out.extend_from_slice(b"\r\n");
 }
 
-/// The inside of an RFC 8941 string: printable ASCII, quotes and backslashes replaced so that the
-/// length stays.
+/// Appends the inside of an RFC 8941 string: printable ASCII, with quotes and backslashes replaced
+/// so that the length stays the same.
 fn quoted(out: &mut Vec<u8>, text: &str) {
     out.extend(text.bytes().map(|b| if matches!(b, b'"' | b'\\') { b'\'' } else { visible(b) }));
 }
@@ -112,7 +113,7 @@ fn visible(b: u8) -> u8 {
     if (0x20..0x7f).contains(&b) { b } else { b'?' }
 }
 
-/// The usual phrase of a status (RFC 9110 §15); empty for unknown ones.
+/// Returns the usual phrase of a status (RFC 9110 §15); empty for unknown ones.
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",

@@ -13,7 +13,7 @@ use crate::types::{Limits, Method, Parse, RespFraming, Version};
 pub struct ResponseHead<'s, 'b> {
     /// HTTP/1.0 or 1.1.
     pub version: Version,
-    /// 100..=599.
+    /// Status, 100..=599.
     pub status: u16,
     /// Reason phrase as sent; empty when absent or not ASCII.
     pub reason: &'b [u8],
@@ -21,17 +21,17 @@ pub struct ResponseHead<'s, 'b> {
     pub fields: Fields<'s, 'b>,
     /// How the body ends.
     pub framing: RespFraming,
-    /// Content-Length as sent, also where no body follows (HEAD, 304), to be told the client.
+    /// Content-Length as sent, even if no body follows (HEAD, 304), because the client is told it.
     pub content_length: Option<u64>,
-    /// The upstream lets the connection live on, and the framing allows it.
+    /// Whether the upstream lets the connection stay open, and the framing allows it.
     pub keep_alive: bool,
     /// `Keep-Alive: timeout=`, in seconds.
     pub keep_alive_timeout_s: Option<u32>,
-    /// Protected names that `Connection` listed: ignored, to be counted.
+    /// Number of protected names that `Connection` listed, which are ignored.
     pub ignored: u8,
     /// `Connection: upgrade` with `Upgrade: websocket`, as a valid 101 has.
     pub upgrade_websocket: bool,
-    /// 1xx other than 101: another head follows.
+    /// Whether it is 1xx other than 101, after which another head follows.
     pub is_interim: bool,
     /// Bytes of the head in the input.
     pub head_len: usize,
@@ -41,7 +41,7 @@ pub struct ResponseHead<'s, 'b> {
 /// `Partial` asks for more bytes; however the bytes are split, the outcome is the same.
 ///
 /// # Errors
-/// The reason the response is refused (502); the connection must not be used again.
+/// Returns why the response is refused (502); the connection must not be used again.
 #[inline]
 pub fn parse_response<'s, 'b>(
     buf: &'b [u8],
@@ -103,8 +103,8 @@ impl Seen {
         }
     }
 
-    /// RFC 9112 §6.3. A coding that is not `chunked` is read to the close; one that hides under a
-    /// last `chunked` could not be told to the client.
+    /// RFC 9112 §6.3. A body with a coding other than `chunked` lasts to the close. A coding hidden
+    /// under a last `chunked` is refused, because the client could not be told of it.
     fn framing(
         &self,
         version: Version,
@@ -165,7 +165,7 @@ fn complete<'s, 'b>(
     let never = matches!(status, 100..=199 | 204);
     let bodiless = never || status == 304 || matches!(method, Method::Head);
     let framing = seen.framing(version, content_length, bodiless)?;
-    // Where a body is impossible, one that is announced (RFC 9110 §8.6) may still come.
+    // If a body is impossible, one that the head announces (RFC 9110 §8.6) may still come.
     let lies = never && (seen.coding != Coding::Absent || content_length.is_some_and(|n| n > 0));
     let persists = options.is_some_and(|o| !o.close && (version == Version::H11 || o.keep_alive));
     Ok(ResponseHead {
@@ -184,7 +184,7 @@ fn complete<'s, 'b>(
     })
 }
 
-/// The connection options; `None` when they are malformed, which only costs the connection.
+/// Returns the connection options; `None` if they are malformed, which costs only the connection.
 #[inline]
 fn options(seen: &Seen, headers: &[httparse::Header<'_>], tags: &mut [Tag]) -> Option<Options> {
     if seen.connection { Options::read(headers, tags).ok() } else { Some(Options::default()) }

@@ -1,17 +1,18 @@
-//! What httparse leaves open: line ends, and naming what it refused.
+//! What httparse leaves open: line ends, and the name of the fault that it found.
 
 use crate::connection::{is_tchar, is_token};
 use crate::reject::{Reject, rejects};
 
-/// The line that begins with `name` (a slice of `head`) comes right after CRLF. httparse takes a
-/// bare LF for a line end; a bare CR it refuses.
+/// Reports whether the line that begins with `name` (a slice of `head`) comes right after CRLF.
+/// httparse accepts a bare LF as a line end; it refuses a bare CR.
 #[inline]
 pub(crate) fn follows_crlf(head: &[u8], name: &str) -> bool {
     let at = name.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
     head.get(at.wrapping_sub(2)) == Some(&b'\r')
 }
 
-/// Method and target at the start of a head that was refused, as far as they can be told; for logs.
+/// Returns method and target at the start of a head that was refused, as far as they can be read;
+/// for logs.
 #[cold]
 pub fn glance(head: &[u8]) -> (&str, &[u8]) {
     let head = head.strip_prefix(b"\r\n").unwrap_or(head);
@@ -25,7 +26,8 @@ pub fn glance(head: &[u8]) -> (&str, &[u8]) {
     }
 }
 
-/// What is wrong with a request line whose method (`method_seen` false) or target was refused.
+/// Returns what is wrong with a request line whose method (`method_seen` false) or target was
+/// refused.
 #[cold]
 pub(crate) fn request_line(view: &[u8], method_seen: bool) -> Reject {
     let (method, rest) = match memchr::memchr(b' ', view) {
@@ -45,7 +47,7 @@ pub(crate) fn request_line(view: &[u8], method_seen: bool) -> Reject {
     }
 }
 
-/// What is wrong where a version should be; `None` while it may still become `HTTP/d.d`.
+/// Returns what is wrong in the place of a version; `None` while it may still become `HTTP/d.d`.
 #[cold]
 pub(crate) fn version(rest: &[u8]) -> Option<Reject> {
     let shape = |(at, b): (usize, &u8)| match at {
@@ -58,7 +60,7 @@ pub(crate) fn version(rest: &[u8]) -> Option<Reject> {
     (rest.len() >= 8).then_some(rejects::VERSION)
 }
 
-/// The first fault in a request's header lines, looking from the start.
+/// Returns the first fault in a request's header lines.
 #[cold]
 pub(crate) fn request_fields(view: &[u8]) -> Reject {
     match fields(view) {
@@ -70,7 +72,7 @@ pub(crate) fn request_fields(view: &[u8]) -> Reject {
     }
 }
 
-/// The first fault in a response's header lines, looking from the start.
+/// Returns the first fault in a response's header lines.
 #[cold]
 pub(crate) fn response_fields(view: &[u8]) -> Reject {
     match fields(view) {
@@ -119,7 +121,7 @@ fn fields(view: &[u8]) -> Fault {
     }
 }
 
-/// A byte of a field value: no control but tab (RFC 9110 §5.5).
+/// Reports whether a field value may contain the byte: no control but tab (RFC 9110 §5.5).
 pub(crate) const fn is_value(b: u8) -> bool {
     b == b'\t' || (b >= 0x20 && b != 0x7f)
 }

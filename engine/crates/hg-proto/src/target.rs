@@ -14,7 +14,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// 80 or 443.
+    /// Returns 80 or 443.
     pub fn default_port(self) -> u16 {
         match self {
             Scheme::Http => 80,
@@ -23,23 +23,23 @@ impl Scheme {
     }
 }
 
-/// The form the target came in. Path and query are in [`crate::RequestHead`].
+/// The form of the target. Path and query are in [`crate::RequestHead`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'b> {
     /// `/path?query`
     Origin,
-    /// `http://authority/path?query`; the authority was found equal to Host.
+    /// `http://authority/path?query`; the authority is equal to Host.
     Absolute {
         /// Scheme as written.
         scheme: Scheme,
         /// `host[:port]` as written; a valid host.
         authority: &'b str,
     },
-    /// `*`, with OPTIONS only. The path is `*`.
+    /// `*`, accepted with OPTIONS only. The path is `*`.
     Asterisk,
 }
 
-/// A target taken apart.
+/// A target split into its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Split<'b> {
     pub form: Target<'b>,
@@ -47,7 +47,7 @@ pub(crate) struct Split<'b> {
     pub query: Option<&'b str>,
 }
 
-/// RFC 3986 characters of path and query, `%`, and those that clients send although it forbids
+/// RFC 3986 characters of path and query, `%`, and those that clients send although the RFC forbids
 /// them: `{ } | ^ " < >` and the backtick (they are forwarded percent-encoded).
 const ALLOWED: [bool; 256] = {
     let mut table = [false; 256];
@@ -56,13 +56,13 @@ const ALLOWED: [bool; 256] = {
         table[b as usize] = !matches!(b, b'#' | b'\\' | b'[' | b']');
         b += 1u8;
     }
-    // Not in the grammar of path and query either, but sent unencoded by every browser.
+    // The grammar of path and query excludes these too, but every browser sends them unencoded.
     table[b'[' as usize] = true;
     table[b']' as usize] = true;
     table
 };
 
-/// Takes the target of `method` apart and checks its form and bytes.
+/// Splits the target of `method` and checks its form and bytes.
 #[inline]
 pub(crate) fn split<'b>(target: &'b str, method: &Method<'_>) -> Result<Split<'b>, Reject> {
     if let Some(&bad) = target.as_bytes().iter().find(|&&b| !allowed(b)) {

@@ -1,6 +1,6 @@
 //! The small vocabulary types of a message.
 
-/// What a head may grow to.
+/// Limits of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a whole head, start line and the empty line included; above it 414 or 431.
@@ -15,10 +15,10 @@ impl Default for Limits {
     }
 }
 
-/// Outcome of looking at the bytes that are there so far.
+/// The result of parsing the bytes received so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parse<T> {
-    /// All there.
+    /// The message was complete.
     Complete(T),
     /// Nothing wrong yet, but more bytes are needed.
     Partial,
@@ -34,7 +34,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// As written in a start line.
+    /// Returns the version as written in a start line.
     pub fn as_str(self) -> &'static str {
         match self {
             Version::H10 => "HTTP/1.0",
@@ -69,7 +69,7 @@ pub enum Method<'b> {
 }
 
 impl<'b> Method<'b> {
-    /// The method of this exact name; whether the name is acceptable is not checked here.
+    /// Returns the method with exactly this name; does not check whether the name is acceptable.
     pub fn of(name: &'b str) -> Method<'b> {
         match name {
             "GET" => Method::Get,
@@ -85,7 +85,7 @@ impl<'b> Method<'b> {
         }
     }
 
-    /// The name as it goes on the wire.
+    /// Returns the name as it is sent.
     pub fn as_str(&self) -> &'b str {
         match self {
             Method::Other(name) => name,
@@ -93,7 +93,7 @@ impl<'b> Method<'b> {
         }
     }
 
-    /// 0..=9, for arrays of counters; every unknown method shares 9 ([`METHOD_NAMES`]).
+    /// Returns 0..=9, for arrays of counters; every unknown method shares 9 ([`METHOD_NAMES`]).
     pub fn index(&self) -> usize {
         match self {
             Method::Get => 0,
@@ -109,12 +109,13 @@ impl<'b> Method<'b> {
         }
     }
 
-    /// Sending it twice means the same as once (RFC 9110 §9.2.2); unknown methods are not.
+    /// Reports whether sending it twice means the same as once (RFC 9110 §9.2.2); false for unknown
+    /// methods.
     pub fn is_idempotent(&self) -> bool {
         !matches!(self, Method::Post | Method::Patch | Method::Connect | Method::Other(_))
     }
 
-    /// The same method without a borrow; an unknown one keeps only that it is unknown.
+    /// Returns the same method without a borrow; an unknown one loses its name.
     pub fn to_static(&self) -> Method<'static> {
         match self {
             Method::Get => Method::Get,
@@ -140,14 +141,14 @@ pub const METHOD_NAMES: [&str; 10] =
 pub enum Framing {
     /// Neither Content-Length nor Transfer-Encoding.
     None,
-    /// Content-Length, in bytes; 0 when the client said so.
+    /// Content-Length, in bytes; 0 if the client sent that.
     Length(u64),
     /// Transfer-Encoding: chunked.
     Chunked,
 }
 
 impl Framing {
-    /// No body byte will follow the head.
+    /// Reports whether no body byte follows the head.
     pub fn is_empty(self) -> bool {
         matches!(self, Framing::None | Framing::Length(0))
     }

@@ -1,4 +1,5 @@
-//! The WebSocket opening handshake (RFC 6455 §4): checked on both sides before bytes are tunnelled.
+//! The WebSocket opening handshake (RFC 6455 §4): both sides are checked before the proxy tunnels
+//! bytes.
 
 use crate::known::Known;
 use crate::reject::{Reject, rejects};
@@ -13,7 +14,7 @@ const KEY_BYTES: usize = 24;
 /// Text of the answer to a key: 20 bytes in base64.
 pub type Accept = [u8; 28];
 
-/// Checks a request whose [`crate::Connection::upgrade_websocket`] is set, and gives what the
+/// Checks a request whose [`crate::Connection::upgrade_websocket`] is set; returns what the
 /// upstream must answer to its key.
 ///
 /// # Errors
@@ -33,7 +34,7 @@ pub fn check_request(head: &RequestHead<'_, '_>) -> Result<Accept, Reject> {
 /// Checks the upstream's 101 against what its key asks for.
 ///
 /// # Errors
-/// 502 when it is not a valid answer; nothing may be tunnelled.
+/// 502 when it is not a valid answer; the proxy must not tunnel anything.
 pub fn check_response(head: &ResponseHead<'_, '_>, expected: &Accept) -> Result<(), Reject> {
     let accept = only(head.fields.each(Known::SecWebSocketAccept));
     let valid = head.status == 101
@@ -46,7 +47,8 @@ pub fn check_response(head: &ResponseHead<'_, '_>, expected: &Accept) -> Result<
 /// RFC 6455 §1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The value a server answers to `key` with: base64 of the SHA-1 of key and the fixed GUID.
+/// Returns the value with which a server answers `key`: base64 of the SHA-1 of key and the fixed
+/// GUID.
 pub fn accept(key: &[u8]) -> Accept {
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     let mut text = [b'='; 28];

@@ -1,4 +1,4 @@
-//! Appending heads to a buffer: small pieces that compose.
+//! Functions that append the parts of heads to a buffer.
 //!
 //! A rebuilt request is `request_line`, `fields` (without hop-by-hop, Host and Content-Length
 //! lines), the caller's own lines, the framing line, `end`. Nothing is copied from the input that
@@ -10,10 +10,11 @@ use httpdate::HttpDate;
 use std::io::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Characters that RFC 3986 forbids in path and query but clients send; forwarded encoded.
+/// Characters that RFC 3986 forbids in path and query but clients send; they are forwarded encoded.
 const ENCODED: &[u8] = b"{}|^\"<>`[]";
 
-/// `METHOD path?query HTTP/1.1\r\n`; what RFC 3986 forbids is percent-encoded.
+/// Appends `METHOD path?query HTTP/1.1\r
+/// `; percent-encodes what RFC 3986 forbids.
 pub fn request_line(out: &mut Vec<u8>, method: &str, path: &str, query: Option<&str>) {
     out.extend_from_slice(method.as_bytes());
     out.push(b' ');
@@ -25,7 +26,7 @@ pub fn request_line(out: &mut Vec<u8>, method: &str, path: &str, query: Option<&
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-/// A path or query, percent-encoding the characters RFC 3986 forbids in it.
+/// Appends a path or query; percent-encodes the characters that RFC 3986 forbids in it.
 pub fn target_part(out: &mut Vec<u8>, part: &str) {
     let bytes = part.as_bytes();
     if !bytes.iter().any(needs_encoding) {
@@ -57,7 +58,8 @@ fn needs_encoding(b: &u8) -> bool {
     TABLE.get(usize::from(*b)).copied().unwrap_or(false)
 }
 
-/// `HTTP/1.1 status reason\r\n`.
+/// Appends `HTTP/1.1 status reason\r
+/// `.
 pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
@@ -66,7 +68,8 @@ pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `name: value\r\n`.
+/// Appends `name: value\r
+/// `.
 #[inline]
 pub fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
@@ -75,8 +78,8 @@ pub fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The end-to-end fields, as sent, but Host and Content-Length (ours to write) and those for which
-/// `drops` says so.
+/// Appends the end-to-end fields as sent, except Host and Content-Length, which we write, and those
+/// for which `drops` returns true.
 #[inline]
 pub fn fields(out: &mut Vec<u8>, fields: &Fields<'_, '_>, drops: impl Fn(&Field<'_>) -> bool) {
     for field in fields.iter() {
@@ -86,19 +89,21 @@ pub fn fields(out: &mut Vec<u8>, fields: &Fields<'_, '_>, drops: impl Fn(&Field<
     }
 }
 
-/// `content-length: n\r\n`.
+/// Appends `content-length: n\r
+/// `.
 pub fn content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"content-length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
-/// `transfer-encoding: chunked\r\n`.
+/// Appends `transfer-encoding: chunked\r
+/// `.
 pub fn chunked(out: &mut Vec<u8>) {
     out.extend_from_slice(b"transfer-encoding: chunked\r\n");
 }
 
-/// The framing line of a request, if it needs one.
+/// Appends the framing line of a request, if it needs one.
 pub fn request_framing(out: &mut Vec<u8>, framing: Framing) {
     match framing {
         Framing::None => {}
@@ -107,8 +112,8 @@ pub fn request_framing(out: &mut Vec<u8>, framing: Framing) {
     }
 }
 
-/// The framing line of a response to an HTTP/1.1 client. `UntilClose` becomes chunked, so that the
-/// client can tell a clean end; `length` is what the upstream said where there is no body (HEAD,
+/// Appends the framing line of a response to an HTTP/1.1 client. `UntilClose` becomes chunked, so
+/// that the client can recognise a clean end. `length` is the upstream's if there is no body (HEAD,
 /// 304), and must be `None` for 1xx and 204.
 pub fn response_framing(out: &mut Vec<u8>, framing: RespFraming, length: Option<u64>) {
     match framing {
@@ -122,10 +127,10 @@ pub fn response_framing(out: &mut Vec<u8>, framing: RespFraming, length: Option<
     }
 }
 
-/// What our own `Connection` line says.
+/// The content of our own `Connection` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
-    /// Nothing: HTTP/1.1's default is to live on.
+    /// No line: HTTP/1.1 keeps connections open by default.
     Implied,
     /// `connection: keep-alive`, for HTTP/1.0 clients.
     KeepAlive,
@@ -135,7 +140,7 @@ pub enum Persistence {
     WebSocket,
 }
 
-/// The lines of `persistence`.
+/// Appends the lines of `persistence`.
 pub fn connection(out: &mut Vec<u8>, persistence: Persistence) {
     out.extend_from_slice(match persistence {
         Persistence::Implied => b"",
@@ -145,7 +150,7 @@ pub fn connection(out: &mut Vec<u8>, persistence: Persistence) {
     });
 }
 
-/// The empty line after a head.
+/// Appends the empty line after a head.
 pub fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
@@ -158,7 +163,8 @@ pub struct ChunkHeader {
 }
 
 impl ChunkHeader {
-    /// `hex\r\n`; `len` must not be 0, which would end the body.
+    /// Makes `hex\r
+    /// `; `len` must not be 0, which would end the body.
     pub fn new(len: u64) -> ChunkHeader {
         let mut bytes = *b"0000000000000000\r\n";
         let mut rest = len;
@@ -178,26 +184,26 @@ impl ChunkHeader {
     }
 }
 
-/// The line before so many bytes of chunk data; the data must be followed by CRLF.
+/// Appends the line before so many bytes of chunk data; CRLF must follow the data.
 pub fn chunk_header(out: &mut Vec<u8>, len: u64) {
     out.extend_from_slice(ChunkHeader::new(len).as_bytes());
 }
 
-/// The last chunk and the trailers (CRLF-ended lines, may be empty).
+/// Appends the last chunk and the trailers (CRLF-ended lines, may be empty).
 pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
     out.extend_from_slice(b"0\r\n");
     out.extend_from_slice(trailers);
     out.extend_from_slice(b"\r\n");
 }
 
-/// An IMF-fixdate (RFC 9110 §5.6.7) of so many seconds since 1970, for instance
-/// `Sun, 06 Nov 1994 08:49:37 GMT`; at most the last second of the year 9999. Cache it per second.
+/// Returns the IMF-fixdate (RFC 9110 §5.6.7) of so many seconds since 1970, for instance `Sun, 06
+/// Nov 1994 08:49:37 GMT`; at most the last second of the year 9999. Cache it per second.
 pub fn date(unix_s: u64) -> [u8; 29] {
-    // `httpdate` panics on a later one.
+    // `httpdate` panics on a later date.
     const LAST: u64 = 253_402_300_799;
     let time = UNIX_EPOCH + Duration::from_secs(unix_s.min(LAST));
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    // Such a date is 29 bytes long (RFC 9110, `IMF-fixdate`), so that it fits.
+    // Such a date is 29 bytes long (RFC 9110, `IMF-fixdate`), so it fits.
     let _ = write!(text.as_mut_slice(), "{}", HttpDate::from(time));
     text
 }

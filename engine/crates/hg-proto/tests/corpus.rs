@@ -1,5 +1,5 @@
-//! Replays `tests/corpus` against the parser: every case must get what its line says, whole and in
-//! two pieces.
+//! Replays `tests/corpus` against the parser: every case must get the result in its line, whole and
+//! in two pieces.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
@@ -15,7 +15,7 @@ fn load(name: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
 }
 
-/// One code point a byte.
+/// Turns each code point into one byte.
 fn latin1(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).expect("a byte")).collect()
 }
@@ -32,7 +32,7 @@ fn input(case: &Value) -> Vec<u8> {
     parts.iter().flat_map(part).collect()
 }
 
-/// What came of one input.
+/// The result of one input.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     accepted: Vec<Message>,
@@ -53,14 +53,14 @@ struct Message {
 }
 
 enum Step {
-    /// A message was there, and this much of the input is used up.
+    /// The input began with a message, which used so many bytes.
     Took(Message, usize),
     Refused(Reject, &'static str),
-    /// More is needed.
+    /// More bytes are needed.
     Partial,
 }
 
-/// Feeds a body that follows a head; `cut_is_fault` tells what the end of the input means.
+/// Feeds a body that follows a head; `cut_is_fault` says what the end of the input means.
 fn body(
     reader: &mut BodyReader,
     rest: &[u8],
@@ -141,7 +141,7 @@ fn response(rest: &[u8], method: Method<'_>) -> Step {
     }
 }
 
-/// All messages of an input; a response ends with its first final one.
+/// Returns all messages of an input; a response ends with its first final one.
 fn run(bytes: &[u8], method: Option<Method<'_>>) -> Outcome {
     let mut outcome = Outcome { accepted: Vec::new(), refusal: None };
     let mut at = 0;
@@ -210,7 +210,7 @@ fn check(case: &Value, method: Option<Method<'_>>) {
         let part = run(&bytes[..at.min(bytes.len())], method);
         let known = part.accepted.len().min(got.accepted.len());
         assert!(part.accepted.len() <= got.accepted.len(), "{id} at {at}");
-        // What reads to the close is longer with more bytes; everything else is final.
+        // A body that lasts to the close grows with more bytes; everything else is final.
         if part.accepted.iter().all(|m| m.framing != "close") {
             assert_eq!(part.accepted[..known], got.accepted[..known], "{id} at {at}");
         }
@@ -222,7 +222,7 @@ fn check(case: &Value, method: Option<Method<'_>>) {
     }
 }
 
-/// Checks every case and names all that fail, not the first.
+/// Checks every case and names all that fail.
 fn check_all(
     cases: &[Value],
     method: impl Fn(&Value) -> Option<Method<'_>> + std::panic::RefUnwindSafe,
@@ -249,8 +249,8 @@ fn the_corpus_reaches_every_refusal() {
     let all: Vec<Value> =
         [load("requests.jsonl"), load("responses.jsonl")].into_iter().flatten().collect();
     for reject in hg_proto::rejects::ALL {
-        // Told by the connection, not by the bytes of one message: a body that ends early, an answer
-        // to an upgrade, how many interim answers came.
+        // Cases that depend on the connection and not on the bytes of one message: a body that ends
+        // early, an answer to an upgrade, the number of interim answers.
         let by_connection =
             matches!(reject.code, "body-incomplete" | "response-upgrade" | "response-interim");
         let reached = all.iter().any(|case| case["refusal"]["code"] == reject.code);

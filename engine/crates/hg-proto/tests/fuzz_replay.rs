@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// Longest seed that is mutated; longer ones are only replayed.
 const MAX_MUTATED_BYTES: usize = 4096;
 
-/// What mutations put in: pieces that mean something to one of the targets.
+/// What mutations insert: words that mean something to one of the targets.
 const WORDS: [&str; 32] = [
     "\r\n",
     "\n",
@@ -55,7 +55,7 @@ fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.."))
 }
 
-/// The inputs of the message corpus, one code point a byte.
+/// Returns the inputs of the message corpus, one code point per byte.
 fn messages(file: &str) -> Vec<Vec<u8>> {
     let text = fs::read_to_string(root().join("tests/corpus").join(file)).expect("the corpus");
     let bytes = |text: &str| text.chars().map(|c| c as u8).collect::<Vec<u8>>();

@@ -1,5 +1,5 @@
-//! What is written from a parsed head parses to the same head, and anything that parses can be
-//! written so that it does.
+//! The bytes written from a parsed head parse to the same head, and every head that parses can be
+//! written so.
 
 #![allow(clippy::expect_used)]
 
@@ -19,7 +19,7 @@ struct Seen {
     fields: Vec<(String, Vec<u8>)>,
 }
 
-/// The head of `input` and its rebuilt bytes; `None` when it is refused or cut short.
+/// Returns the head of `input` and its rebuilt bytes; `None` if it is refused or cut short.
 fn rebuild(input: &[u8]) -> Option<(Seen, Vec<u8>)> {
     let mut slots = HeaderSlots::new();
     let Ok(Parse::Complete(head)) =
@@ -47,7 +47,7 @@ fn rebuild(input: &[u8]) -> Option<(Seen, Vec<u8>)> {
     Some((seen, out))
 }
 
-/// Lines that mean something, with and without faults.
+/// Lines with a meaning, with and without faults.
 fn any_line() -> impl Strategy<Value = Vec<u8>> {
     let name = prop_oneof![
         Just("Content-Length".to_owned()),

@@ -1,4 +1,4 @@
-//! Rights are a thread's own, so each test gives up those of a thread of its own.
+//! Rights belong to a thread, so each test drops those of a thread of its own.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

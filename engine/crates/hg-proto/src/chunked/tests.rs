@@ -1,7 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Body, trailers and how many bytes were used, feeding pieces of at most `piece` bytes.
+/// Returns the body, the trailers and the number of bytes used; feeds pieces of at most `piece`
+/// bytes.
 fn decode(wire: &[u8], piece: usize) -> Result<(Vec<u8>, String, usize), &'static str> {
     let mut decoder = ChunkedDecoder::new();
     let (mut body, mut used) = (Vec::new(), 0);

@@ -45,7 +45,7 @@ fn ok(text: &str) -> Got {
     }
 }
 
-/// `line` and `Host: a`, then `rest` (lines) and the empty line.
+/// Joins `line`, `Host: a`, `rest` (lines) and the empty line.
 fn with(line: &str, rest: &str) -> String {
     format!("{line}\r\nHost: a\r\n{rest}\r\n")
 }
