@@ -1,7 +1,7 @@
 """`[node]`, put together from all documents."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import cast
 
@@ -11,6 +11,7 @@ from headgate.compile.reads import Reads
 from headgate.compile.settings import NodeSettings, node_settings, settings
 from headgate.compile.sources import EntryKey, Sources
 from headgate.compile.toplevel import stray
+from headgate.compile.written import has_default_admin, node_addresses
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.files import Files
 from headgate.model.node import Node
@@ -34,30 +35,45 @@ class NodeUnit:
     problems: tuple[Problem, ...] = ()
     seen: tuple[PurePath, ...] = ()
     """The files that it refers to."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Its valid addresses, by the key that sets each; also of a node with a mistake."""
+    has_default_admin: bool = False
 
 
 def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUnit:
     """Validates and compiles the node's settings; none at all means every default."""
     value: dict[str, object] = {}
     found: list[Problem] = []
-    for key in sources.entries_of("node"):
+    keys = sources.entries_of("node")
+    for key in keys:
         found += _read(key, sources, env, value)
     token = sources.owner(_TOKEN)
     reads = Reads(files, token.directory if token is not None else PurePath())
+    plan, kept, wrong = _compiled(value, found, reads)
+    return NodeUnit(
+        plan,
+        kept,
+        wrong,
+        tuple(reads.seen),
+        node_addresses(value),
+        has_default_admin(value) and not (found and ("node", "") in keys),
+    )
+
+
+def _compiled(
+    value: Mapping[str, object], before: list[Problem], reads: Reads
+) -> tuple[PlanEntry | None, NodeSettings | None, tuple[Problem, ...]]:
     try:
         model = Node.model_validate(value, context=reads)
     except ValidationError as wrong:
-        found += besides(problems(BASE, wrong), found)
-        return NodeUnit(None, None, tuple(found), tuple(reads.seen))
-    seen = tuple(reads.seen)
-    if found:
-        return NodeUnit(None, None, tuple(found), seen)
+        return None, None, (*before, *besides(problems(BASE, wrong), before))
+    if before:
+        return None, None, tuple(before)
     out = settings(model)
-    found += [Problem((*BASE, *p.path), p.message, p.allowed, p.where) for p in out.problems]
-    if found or out.value is None:
-        return NodeUnit(None, None, tuple(found), seen)
-    plan = entry("settings", SETTINGS_NAME, out.value)
-    return NodeUnit(plan, node_settings(model), seen=seen)
+    if out.problems or out.value is None:
+        found = (Problem((*BASE, *p.path), p.message, p.allowed, p.where) for p in out.problems)
+        return None, None, tuple(found)
+    return entry("settings", SETTINGS_NAME, out.value), node_settings(model), ()
 
 
 def _read(

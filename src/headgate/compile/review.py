@@ -10,7 +10,9 @@ from headgate.compile.sources import EntryKey, Source, Sources
 from headgate.compile.table import UnitTable
 from headgate.compile.toplevel import meant
 from headgate.kernel.diagnostics import Diagnostic, dotted, has_errors
-from headgate.model.config import SECTIONS
+from headgate.kernel.nearest import nearest
+from headgate.model.config import SECTIONS, TOP_LEVEL
+from headgate.model.node import DEFAULT_ADMIN
 from headgate.model.problems import Problem
 from headgate.model.text import position
 from headgate.plan.kinds import Kind
@@ -41,7 +43,7 @@ class Review:
             known = _meant(stray)
             refs = (pair for pairs in self._dangling.values() for pair in pairs)
             found += [p for ref, p in refs if not _is_meant(known, ref)]
-        found += taken_twice(table.addresses(), _own_addresses(node))
+        found += taken_twice(table.addresses(), _own_addresses(node, stray, is_whole=is_whole))
         raw = (u.plan for key in self._raw if (u := table.units.get(key)) and u.plan)
         found += raw_and_rewritten(raw, table.view())
         if is_whole:
@@ -77,11 +79,13 @@ class Review:
         table.settle()
 
 
-def _own_addresses(node: NodeUnit) -> dict[str, str]:
-    if node.settings is None:
-        return {}
-    admin = dict.fromkeys(node.settings.admin, "node.admin")
-    return dict.fromkeys(node.settings.metrics, "node.metrics") | admin
+def _own_addresses(node: NodeUnit, stray: Stray, *, is_whole: bool) -> dict[str, str]:
+    """The node's addresses; the default one only where nothing that is misread may replace it."""
+    own = dict(node.addresses)
+    is_meant = any(s not in TOP_LEVEL and nearest(s, TOP_LEVEL) == "node" for s, _ in stray)
+    if node.has_default_admin and is_whole and not is_meant:
+        own[DEFAULT_ADMIN] = "node.admin"
+    return own
 
 
 def _located(sources: Sources, table: UnitTable, found: Iterable[Problem]) -> Iterable[Diagnostic]:

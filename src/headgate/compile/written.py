@@ -1,15 +1,18 @@
-"""What an object with a mistake still says about others: the names it refers to, its addresses.
+"""What a table with a mistake still says about others: the names it refers to, its addresses.
 
-A wrong timeout must not hide that the upstream does not exist either, or that another listener has
-the same address.
+A wrong timeout must not hide that the upstream does not exist either, or that another listener or
+the node itself has the same address.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from headgate.compile.resolved import Ref
 from headgate.features import syntax
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.kernel.errors import Invalid
+from headgate.kernel.nearest import nearest
+from headgate.model.node import Node
 from headgate.model.tls import BUILT_IN_POLICY
 from headgate.plan.kinds import Kind
 
@@ -50,11 +53,25 @@ def written_addresses(kind: Kind, value: object) -> tuple[tuple[int, str], ...]:
         return ()
     found = {}
     for text, at in _names(value, ("address",), ()):
-        try:
+        with suppress(Invalid):
             found[int(at[1]) if len(at) > 1 else 0] = syntax.listen_address(text)
-        except Invalid:
-            continue
     return tuple(found.items())
+
+
+def node_addresses(value: Mapping[str, object]) -> dict[str, str]:
+    """The valid addresses that `[node]` gives to itself, and the key that sets each."""
+    found = {}
+    for key in ("metrics", "admin"):
+        for text, _ in _names(value, (key,), ()):
+            with suppress(Invalid):
+                found[syntax.listen_address(text)] = f"node.{key}"
+    return found
+
+
+def has_default_admin(value: Mapping[str, object]) -> bool:
+    """Whether `[node]` leaves `admin` at its default; a misspelled key may be meant as it."""
+    unknown = (key for key in value if key not in Node.model_fields)
+    return "admin" not in value and not any(nearest(key, ("admin",)) for key in unknown)
 
 
 def _names(value: object, path: ConfigPath, at: ConfigPath) -> Iterator[tuple[str, ConfigPath]]:

@@ -48,9 +48,16 @@ def problems(base: ConfigPath, error: ValidationError) -> tuple[Problem, ...]:
 
 
 def besides(found: Sequence[Problem], before: Sequence[Problem]) -> tuple[Problem, ...]:
-    """The problems at places without an earlier one, so that one mistake is reported once."""
+    """The problems at and below places without an earlier one: one mistake is reported once.
+
+    A text in place of a list stands for the list's first item, which is below the text's place.
+    """
     places = {problem.path for problem in before}
-    return tuple(problem for problem in found if problem.path not in places)
+    return tuple(
+        problem
+        for problem in found
+        if not any(problem.path[:end] in places for end in range(1, len(problem.path) + 1))
+    )
 
 
 def _problem(base: ConfigPath, error: ErrorDetails) -> Problem:

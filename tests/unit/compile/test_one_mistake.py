@@ -92,6 +92,12 @@ def test_a_misspelled_key_is_not_missing_too() -> None:
 def test_a_variable_that_is_not_set_and_a_null_are_one_error_each() -> None:
     text = WHOLE + '[routes.x]\nupstream = "u"\ntimeouts = { request = "${env:UNSET}" }\n'
     assert len(said(text)) == 1
+    for name, key in (
+        ("listeners.x", "address"),
+        ("node", "metrics"),
+        ("upstreams.x", "endpoints"),
+    ):
+        assert len(said(WHOLE + f'[{name}]\n{key} = "${{env:UNSET}}"\n')) == 1
     yaml = "listeners: {w: {address: '[::1]:1', default: true}}\nroutes: {a: {upstream: null}}\n"
     assert len(said(yaml, "a.yaml")) == 1
     assert len(said("node: {workers: null, log_level: 5}\n", "a.yaml")) == 2
@@ -199,3 +205,41 @@ def test_an_error_in_a_listener_does_not_hide_that_its_address_is_taken(mistake:
     other = f'[listeners.a]\naddress = ["bad", "127.0.0.1:8000"]\n{mistake}\n'
     clash = 'listeners.web.address[0]: listener "a" already has the address "127.0.0.1:8000"'
     assert f"{clash}; write another address or port" in said(WHOLE + other)
+
+
+@pytest.mark.parametrize(
+    ("node", "address", "by"),
+    [
+        ("workers = -1", "127.0.0.1:9090", "node.admin"),
+        ("wrokers = 1", "127.0.0.1:9090", "node.admin"),
+        ('access_log = { sink = { path = "log" } }', "127.0.0.1:9090", "node.admin"),
+        ('workers = -1\nadmin = ["bad", "127.0.0.1:1"]', "127.0.0.1:1", "node.admin"),
+        ('workers = -1\nmetrics = "0.0.0.0:2"', "0.0.0.0:2", "node.metrics"),
+        ('user = "${env:UNSET}"\nmetrics = "0.0.0.0:2"', "0.0.0.0:2", "node.metrics"),
+    ],
+)
+def test_an_error_in_the_node_does_not_hide_that_a_listener_has_its_address(
+    node: str, address: str, by: str
+) -> None:
+    text = WHOLE.replace("127.0.0.1:8000", address) + f"[node]\n{node}\n"
+    clash = f'listeners.web.address[0]: {by} already has the address "{address}"'
+    clashes = [one for one in said(text) if "already has" in one]
+    assert clashes == [f"{clash}; write another address or port"]
+    assert any(one.startswith("node.") for one in said(text))
+
+
+@pytest.mark.parametrize(
+    ("head", "node"),
+    [
+        ("", "[node]\nadmni = 'off'\n"),
+        ("", "[node]\nadmin = 'of'\n"),
+        ("", "[node]\nadmin = '${env:UNSET}'\n"),
+        ("", "[nodes]\nadmin = 'off'\n"),
+        ("node = 5\n", ""),
+        ("include = ['more.toml']\n", ""),
+    ],
+)
+def test_a_node_that_cannot_be_read_takes_no_address_of_a_listener(head: str, node: str) -> None:
+    text = head + WHOLE.replace("127.0.0.1:8000", "127.0.0.1:9090") + node
+    (only,) = said(text, **{"more.toml": "[node\nadmin = 'off'\n"})
+    assert "already has" not in only
