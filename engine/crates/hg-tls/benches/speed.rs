@@ -1,5 +1,5 @@
-//! CPU time of sessions on this machine, ours beside rustls' buffered connection:
-//! `cargo bench -p hg-tls`. Thread CPU time, median of rounds that alternate the two.
+//! CPU time of sessions on this machine, ours beside rustls' buffered connection: `cargo bench -p
+//! hg-tls`. Thread CPU time, median of rounds that alternate between the two.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -44,7 +44,7 @@ fn row(what: &str, ours: Vec<f64>, theirs: Vec<f64>) {
     println!("{what:<44} {:>10.2} {:>10.2} {:>7.2}", ours / 1e3, theirs / 1e3, ours / theirs);
 }
 
-/// A buffered connection that is as far as ours.
+/// A buffered connection in the same state as ours.
 fn buffered(
     context: &TlsContext,
     config: &Arc<ClientConfig>,
@@ -138,7 +138,7 @@ fn receiving(context: &TlsContext, config: &Arc<ClientConfig>, size: usize, n: u
     row(&format!("receive {size} B"), a, b);
 }
 
-/// One handshake; the server's share of the time, from ClientHello to the ticket and its end.
+/// Does one handshake; returns the server's time, from ClientHello to the ticket and its end.
 fn ours(context: &TlsContext, config: &Arc<ClientConfig>) -> u64 {
     let mut client = client(config, "a.example");
     let hello = take(&mut client);
@@ -253,7 +253,7 @@ fn main() {
     for (size, n) in [(100, 2000), (16 * 1024, 300), (64 * 1024, 100)] {
         receiving(&context, &x25519, size, n);
     }
-    // No resumption: a fresh store each time would cost the client, so tickets are off instead.
+    // Resumption is off: a fresh store each time would cost the client, so there are no tickets.
     let mut plain = (*x25519).clone();
     plain.resumption = rustls::client::Resumption::disabled();
     handshakes("full handshake, X25519, P-256", &context, &Arc::new(plain.clone()), 100);

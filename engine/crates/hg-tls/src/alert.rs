@@ -1,4 +1,4 @@
-//! Alert descriptions we send ourselves (RFC 8446 §6) and their plain form.
+//! Alert descriptions that we send ourselves (RFC 8446 §6) and their plain form.
 
 pub(crate) const CLOSE_NOTIFY: u8 = 0;
 pub(crate) const UNEXPECTED_MESSAGE: u8 = 10;
@@ -22,7 +22,7 @@ pub(crate) fn write_plain(out: &mut Vec<u8>, description: u8) {
     out.extend_from_slice(&[crate::record::content::ALERT, 3, 3, 0, 2, FATAL, description]);
 }
 
-/// What an alert of ours means, for logs.
+/// Returns what an alert of ours means, for logs.
 pub(crate) fn meaning(description: u8) -> &'static str {
     match description {
         UNEXPECTED_MESSAGE => "the peer sent a message that may not come now",

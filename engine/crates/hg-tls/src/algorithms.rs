@@ -1,5 +1,5 @@
 //! What a policy may name: versions, cipher suites, key exchange groups, protocols. Each function
-//! turns names into what rustls takes and says which names are allowed where one is not.
+//! converts names to what rustls takes, and lists the allowed names if one is not.
 
 use crate::certificate::Problem;
 use hg_plan::{TlsPolicy, TlsVersion};
@@ -39,8 +39,8 @@ fn suite_name(suite: &SupportedCipherSuite) -> String {
     format!("{:?}", suite.suite())
 }
 
-/// Every suite we know, best first: AES-128 before AES-256 (cheaper, no weaker in practice) where
-/// the hardware helps, as it does on every server this runs on.
+/// Every suite that we support, best first: AES-128 before AES-256 (cheaper, no weaker in
+/// practice), because every server that this runs on has AES in hardware.
 fn all_suites() -> Vec<SupportedCipherSuite> {
     let mut suites = provider::ALL_CIPHER_SUITES.to_vec();
     suites.sort_by_key(|s| {
@@ -97,7 +97,7 @@ pub(crate) fn suites(
     chosen
 }
 
-/// Every group we know, in the default order.
+/// Every group that we support, in the default order.
 const GROUPS: [(&str, &'static dyn SupportedKxGroup); 4] = [
     ("x25519mlkem768", provider::kx_group::X25519MLKEM768),
     ("x25519", provider::kx_group::X25519),

@@ -1,4 +1,4 @@
-//! How a [`TlsContext`] is made from a plan: all of it, or what a change touches.
+//! Builds a [`TlsContext`] from a plan: all of it, or what a change touches.
 
 use crate::certificate::{Certified, Problem};
 use crate::client::ClientTls;
@@ -24,7 +24,7 @@ pub(crate) struct Build<'a> {
     pub(crate) previous: Option<&'a TlsContext>,
     provider: CryptoProvider,
     pub(crate) next: TlsContext,
-    /// By policy and certificates: hosts that agree in both share a configuration.
+    /// Selections by policy and certificates: hosts that agree in both share a configuration.
     offers: HashMap<OfferKey, Selection>,
     errors: Vec<ObjectError>,
 }
@@ -48,7 +48,7 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// What was built.
+    /// Returns what was built.
     ///
     /// # Errors
     /// Every problem met.
@@ -76,7 +76,7 @@ impl<'a> Build<'a> {
     fn refuse(&mut self, kind: Kind, name: &Arc<str>, problems: impl IntoIterator<Item = Problem>) {
         for problem in problems {
             let error = error(kind, name, problem);
-            // A host is looked at once for every table.
+            // Every table checks a host, so the same error may come twice.
             if !self.errors.contains(&error) {
                 self.errors.push(error);
             }
@@ -121,7 +121,7 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// The policy of that name; `Ok(None)` when it was refused, which has been said.
+    /// Returns the policy of that name; `Ok(None)` if it was refused, which is already reported.
     fn find_policy(&self, name: &str) -> Result<Option<Arc<Policy>>, String> {
         match self.next.policies.get(name) {
             Some(policy) => Ok(Some(policy.clone())),
@@ -197,7 +197,7 @@ impl<'a> Build<'a> {
         let before = self.previous.and_then(|p| p.tables.get(&key)?.get(name)).cloned();
         match self.offer(&policy, &own, before) {
             Ok(Some(offer)) => names.insert(name, offer),
-            // Its name would be taken by another host's certificate, under that one's policy.
+            // Another host's certificate would answer for its name, under that host's policy.
             Ok(None) if policy.asks_client_certificate() && host.tls_policy.is_some() => {
                 let message = "its policy asks clients for certificates, and it has none of its \
                                own where a listener has no default certificate; give it one";
@@ -211,8 +211,8 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// The selection of these certificates under a policy, `before` if that is still the same;
-    /// `None` without any certificate.
+    /// Returns the selection of these certificates under a policy, `before` if that is still the
+    /// same; `None` without any certificate.
     fn offer(
         &mut self,
         policy: &Arc<Policy>,

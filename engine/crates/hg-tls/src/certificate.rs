@@ -1,4 +1,4 @@
-//! A certificate object of the plan, loaded: chain, key, staple, and what it says about itself.
+//! A certificate object of the plan, loaded: chain, key, staple, and its own fields.
 
 use crate::context::Blobs;
 use crate::der;
@@ -10,7 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 
-/// What a certificate says about itself, for metrics, alerts and coverage checks.
+/// Fields of a certificate, for metrics, alerts and coverage checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateInfo {
     /// Name of the certificate object.
@@ -32,8 +32,8 @@ pub struct CertificateInfo {
 }
 
 impl CertificateInfo {
-    /// Whether a host (lower case, no port) is one of its names. A wildcard stands for exactly one
-    /// label (RFC 9525 §6.3).
+    /// Reports whether a host (lower case, no port) is one of its names. A wildcard stands for
+    /// exactly one label (RFC 9525 §6.3).
     pub fn covers(&self, host: &str) -> bool {
         self.names.iter().any(|name| match name.strip_prefix("*.") {
             Some(parent) => host.split_once('.').is_some_and(|(l, p)| !l.is_empty() && p == parent),
@@ -56,7 +56,7 @@ impl Certified {
     /// Loads and checks a pair.
     ///
     /// # Errors
-    /// Every problem found; all that must hold for the pair to be served.
+    /// Every problem that prevents serving the pair.
     pub fn load(
         name: &Arc<str>,
         object: &Certificate,
@@ -87,7 +87,7 @@ impl Certified {
         }
     }
 
-    /// Cheaper signatures first: a client that takes several is offered the cheapest.
+    /// Orders signatures by cost: a client that accepts several gets the cheapest.
     pub fn cost(&self) -> u8 {
         match self.key.key.algorithm() {
             SignatureAlgorithm::ECDSA | SignatureAlgorithm::ED25519 => 0,
@@ -121,7 +121,7 @@ pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     const ENCRYPTED: &[u8] = b"ENCRYPTED";
     PrivateKeyDer::from_pem_slice(pem).map_err(|e| {
-        // The reason is checked in the text, since the parser skips blocks it does not know.
+        // Search the text for the reason, because the parser skips blocks that it does not know.
         if pem.windows(ENCRYPTED.len()).any(|w| w == ENCRYPTED) {
             "the private key is encrypted; store it without a passphrase".to_owned()
         } else if matches!(e, rustls_pki_types::pem::Error::NoItemsFound) {

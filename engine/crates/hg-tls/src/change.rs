@@ -1,4 +1,4 @@
-//! Building only what a change touches, on a copy of the context before it.
+//! Builds only what a change touches, on a copy of the previous context.
 
 use crate::build::Build;
 use crate::context::TlsContext;
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Build<'_> {
-    /// Whether a change of this object can matter here.
+    /// Reports whether a change of this object can matter here.
     pub fn concerns_tls(&self, key: &ObjectKey) -> bool {
         match key.kind {
             Kind::Host | Kind::Certificate | Kind::TlsPolicy => true,
@@ -21,8 +21,8 @@ impl Build<'_> {
         }
     }
 
-    /// Whether it can matter to every host: policies, and listeners with TLS, before or after, and
-    /// certificates that are some listener's default.
+    /// Reports whether a change can matter to every host: one of a policy, of a listener with TLS
+    /// before or after, or of some listener's default certificate.
     pub fn concerns_all(&self, key: &ObjectKey) -> bool {
         let before = |names: fn(&TlsContext, &str) -> bool| {
             self.previous.is_none_or(|p| names(p, &key.name))
@@ -40,7 +40,8 @@ impl Build<'_> {
         }
     }
 
-    /// Compiles what these hosts, certificates and upstreams touch, on a copy of the previous.
+    /// Compiles what these hosts, certificates and upstreams touch, on a copy of the previous
+    /// context.
     pub fn only(&mut self, changed: &[ObjectKey]) {
         let plan = self.plan;
         self.next = self.previous.cloned().unwrap_or_default();
@@ -72,7 +73,7 @@ impl Build<'_> {
         }
     }
 
-    /// Puts these hosts into every table anew.
+    /// Puts these hosts into every table again.
     fn hosts(&mut self, hosts: &HashSet<&Arc<str>>) {
         if hosts.is_empty() {
             return;

@@ -1,5 +1,5 @@
-//! A connection after its handshake: application data, alerts, key updates and tickets, on our own
-//! record protection. rustls keeps the secrets' schedule (its kernel connection API).
+//! A connection after its handshake: application data, alerts, key updates and tickets, with our
+//! own record protection. rustls keeps the key schedule (its kernel connection API).
 
 use crate::record::{Exhausted, HEADER, MAX_PLAIN, OVERHEAD, Opener, Sealer, content};
 use crate::{Received, TlsError, TlsErrorKind, alert};
@@ -10,16 +10,16 @@ use rustls::{ExtractedSecrets, ProtocolVersion, SupportedCipherSuite};
 
 const NEW_SESSION_TICKET: u8 = 4;
 const KEY_UPDATE: u8 = 24;
-/// Key updates between two records of data, warnings on one connection: what rustls and BoringSSL
-/// allow.
+/// Most key updates between two records of data, and most warnings on one connection: the limits of
+/// rustls and BoringSSL.
 const MAX_KEY_UPDATES: u8 = 32;
 const MAX_WARNINGS: u8 = 4;
-/// Records we keep in hand for the key update itself and a closing alert.
+/// Records reserved for the key update itself and a closing alert.
 const RESERVE: u64 = 4;
 
-/// What the two sides do differently with messages after the handshake.
+/// How the two sides differ in messages after the handshake.
 pub(crate) trait Role {
-    /// Bytes of a handshake message, header included, at most.
+    /// Most bytes of a handshake message, header included.
     const MAX_MESSAGE: usize;
     /// Takes the body of a NewSessionTicket.
     ///
@@ -63,12 +63,12 @@ pub(crate) struct Channel<K> {
     sealer: Sealer,
     opener: Opener,
     suite: SupportedCipherSuite,
-    /// The secrets' schedule; TLS 1.2 has none.
+    /// The key schedule; TLS 1.2 has none.
     kernel: Option<Box<K>>,
-    /// A handshake message of which a part has come.
+    /// A handshake message that has come in part.
     partial: Vec<u8>,
-    /// The peer asked for a key update of ours. It goes out before the next data, so that asking
-    /// without reading makes nothing pile up (RFC 8446 §4.6.3).
+    /// Whether the peer asked for a key update of ours. It goes out before the next data, so a peer
+    /// that asks without reading makes nothing pile up (RFC 8446 §4.6.3).
     owes_key_update: bool,
     key_updates: u8,
     warnings: u8,
@@ -78,7 +78,8 @@ pub(crate) struct Channel<K> {
 }
 
 impl<K: Role> Channel<K> {
-    /// Takes over where the handshake ended; `heard_close` when the peer already said close_notify.
+    /// Takes over where the handshake ended; `heard_close` if the peer has already sent
+    /// close_notify.
     ///
     /// # Errors
     /// Only if the library refuses a key it made itself.
@@ -112,7 +113,7 @@ impl<K: Role> Channel<K> {
     /// Opens every whole record of `input`.
     ///
     /// # Errors
-    /// The connection is over; its alert has been appended to `out`.
+    /// If the connection is over; its alert has been appended to `out`.
     pub fn receive(
         &mut self,
         input: &mut [u8],
@@ -138,13 +139,13 @@ impl<K: Role> Channel<K> {
             }
         }
         if self.heard_close {
-            // What comes after close_notify is ignored (RFC 8446 §6.1).
+            // Data after close_notify is ignored (RFC 8446 §6.1).
             consumed = input.len();
         }
         Ok(Received { consumed, handshake_done: true, peer_closed: self.heard_close })
     }
 
-    /// Opens the first record of `input`: the bytes it took, 0 when it is not all there.
+    /// Opens the first record of `input`; returns the bytes it took, 0 if the record is incomplete.
     fn record(
         &mut self,
         input: &mut [u8],
@@ -159,7 +160,7 @@ impl<K: Role> Channel<K> {
         };
         let (kind, content) = self.opener.open(record)?;
         if !self.partial.is_empty() && kind != content::HANDSHAKE {
-            // Fragments of one message may not be interleaved with anything (RFC 8446 §5.1).
+            // Nothing may come between fragments of one message (RFC 8446 §5.1).
             return Err(Failure::Ours(alert::UNEXPECTED_MESSAGE));
         }
         match kind {
@@ -190,7 +191,7 @@ impl<K: Role> Channel<K> {
             self.heard_close = true;
             return Ok(());
         }
-        // TLS 1.3 knows no warnings but this one; TLS 1.2 says at which level it speaks.
+        // TLS 1.3 has no other warning than this one; TLS 1.2 alerts state their level.
         let harmless = match self.kernel {
             Some(_) => description == alert::USER_CANCELED,
             None => level == alert::WARNING,
@@ -201,14 +202,16 @@ impl<K: Role> Channel<K> {
         count(&mut self.warnings, MAX_WARNINGS)
     }
 
-    /// TLS 1.2 renegotiation is never taken up: the first attempt is declined, a second one ends it.
+    /// Never renegotiates in TLS 1.2: declines the first attempt and ends the connection at the
+    /// second.
     fn renegotiation(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         count(&mut self.renegotiations, 1)?;
         self.alert(alert::WARNING, alert::NO_RENEGOTIATION, out);
         Ok(())
     }
 
-    /// Handles whole handshake messages (RFC 8446 §4.6); keeps a part of one for the next record.
+    /// Handles complete handshake messages (RFC 8446 §4.6); keeps a part of one for the next
+    /// record.
     fn messages(&mut self, mut joined: Vec<u8>) -> Result<(), Failure> {
         let mut rest = &joined[..];
         while let Some((&[kind, a, b, c], body)) = rest.split_first_chunk::<4>() {
@@ -251,8 +254,8 @@ impl<K: Role> Channel<K> {
         Ok(())
     }
 
-    /// Tells the peer that our keys change, and changes them.
-    /// TLS 1.2 cannot do that without renegotiation: there the connection is done.
+    /// Announces a change of our keys to the peer and changes them. TLS 1.2 cannot do that without
+    /// renegotiation, so its connection ends.
     fn rekey(&mut self, out: &mut Vec<u8>) -> Result<(), Exhausted> {
         if self.kernel.is_none() {
             return Err(Exhausted);
@@ -270,10 +273,10 @@ impl<K: Role> Channel<K> {
         self.kernel.as_deref_mut().ok_or(Failure::Ours(alert::UNEXPECTED_MESSAGE))
     }
 
-    /// Appends `head` and then `body` as records, each as full as it can be.
+    /// Appends `head` and then `body` as records, each as full as possible.
     ///
     /// # Errors
-    /// After close, or when the keys are used up and cannot be changed.
+    /// After close, or when the keys are used up and cannot change.
     pub fn send(&mut self, head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
         if self.said_close {
             return Err(TlsError::new(TlsErrorKind::Internal, "sent after close_notify"));
@@ -298,7 +301,7 @@ impl<K: Role> Channel<K> {
         self.alert(alert::WARNING, alert::CLOSE_NOTIFY, out);
     }
 
-    /// Appends a fatal alert; nothing may be sent after it.
+    /// Appends a fatal alert; nothing may follow it.
     pub fn fail(&mut self, description: u8, out: &mut Vec<u8>) {
         self.alert(alert::FATAL, description, out);
     }
@@ -308,7 +311,7 @@ impl<K: Role> Channel<K> {
             return;
         }
         self.said_close = level == alert::FATAL || description == alert::CLOSE_NOTIFY;
-        // Used-up keys cannot say anything more, and need not.
+        // Used-up keys cannot protect an alert, and none is needed.
         let _ = self.sealer.seal(content::ALERT, [&[level, description], &[]], out);
     }
 }
@@ -327,9 +330,9 @@ fn count(counter: &mut u8, max: u8) -> Result<(), Failure> {
 
 /// Why a record ends the connection, by alert description.
 enum Failure {
-    /// We found something wrong and say so.
+    /// We found a fault and send the alert.
     Ours(u8),
-    /// The peer said so.
+    /// The peer sent the alert.
     Theirs(u8),
 }
 

@@ -13,10 +13,10 @@ use rustls::{CipherSuite, ClientConfig, ProtocolVersion, RootCertStore};
 use rustls_pki_types::ServerName;
 use std::sync::{Arc, OnceLock};
 
-/// Server names whose sessions are remembered, per upstream.
+/// Server names whose sessions are kept, per upstream.
 const SESSIONS: usize = 64;
 
-/// How we speak TLS to the endpoints of an upstream.
+/// TLS settings towards the endpoints of an upstream.
 pub struct ClientTls {
     object: UpstreamTls,
     config: Arc<ClientConfig>,
@@ -25,7 +25,7 @@ pub struct ClientTls {
 
 impl ClientTls {
     /// # Errors
-    /// The path in the upstream's `tls` and what is wrong there.
+    /// Returns the path in the upstream's `tls` and what is wrong there.
     pub(crate) fn compile(
         tls: &UpstreamTls,
         certificate: Option<&Certified>,
@@ -75,17 +75,18 @@ impl ClientTls {
         self.object == *tls && self.digest == digest(tls, certificate)
     }
 
-    /// Names everything a pooled connection depends on: versions, verification, name, roots and the
-    /// client certificate's material.
+    /// Identifies everything that a pooled connection depends on: versions, verification, name,
+    /// roots and the client certificate's material.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// A session with an endpoint. `host` is the endpoint's host name or IP address (no port, no
-    /// brackets); it is sent as SNI (a name only) and verified unless `verify_name` is configured.
+    /// Makes a session with an endpoint. `host` is the endpoint's host name or IP address (no port,
+    /// no brackets). It is sent as SNI (a name only) and verified unless `verify_name` is
+    /// configured.
     ///
     /// # Errors
-    /// When `host` is needed and is neither a name nor an address (a Unix socket, say).
+    /// If `host` is needed and is neither a name nor an address (for example, a Unix socket).
     pub fn session(&self, host: &str) -> Result<ClientSession, TlsError> {
         let name = self.object.verify_name.as_deref().unwrap_or(host);
         let name =
@@ -95,7 +96,7 @@ impl ClientTls {
     }
 }
 
-/// The digest that [`ClientTls::digest`] returns.
+/// Computes the digest that [`ClientTls::digest`] returns.
 fn digest(tls: &UpstreamTls, certificate: Option<&Certified>) -> Digest {
     let certificate = certificate.map(|c| (&c.object.cert, &c.object.key));
     Digest::of(
@@ -141,7 +142,7 @@ impl ClientSession {
     /// Appends the ClientHello. Call it once, first.
     ///
     /// # Errors
-    /// When it cannot be made (no random bytes, say).
+    /// If the ClientHello cannot be made (for example, without random bytes).
     pub fn start(&mut self, out: &mut Vec<u8>) -> Result<(), TlsError> {
         self.receive(&mut [], &mut Vec::new(), out).map(|_| ())
     }
@@ -149,7 +150,7 @@ impl ClientSession {
     /// Takes received bytes; see [`crate::ServerSession::receive`].
     ///
     /// # Errors
-    /// The session is over; send `out`, which ends with the alert, and close.
+    /// If the session is over; send `out`, which ends with the alert, and close.
     pub fn receive(
         &mut self,
         input: &mut [u8],
@@ -171,8 +172,8 @@ impl ClientSession {
         self.tunnel.send(plain, &[], out)
     }
 
-    /// The same for a head and a body that lie apart: no record ends between them unless it is
-    /// full, and neither is copied but into `out`.
+    /// Encrypts a head and a body that are apart: no record ends between them unless it is full,
+    /// and neither is copied except into `out`.
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -190,7 +191,7 @@ impl ClientSession {
         self.tunnel.close(out);
     }
 
-    /// The handshake is over and the session is not.
+    /// Reports whether the handshake is over and the session is not.
     pub fn is_established(&self) -> bool {
         self.tunnel.facts().is_some()
     }

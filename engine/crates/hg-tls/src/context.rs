@@ -1,5 +1,5 @@
-//! Everything a plan says about TLS, compiled: built off the workers, immutable, and sharing with
-//! the context before it whatever did not change.
+//! Everything that a plan says about TLS, compiled outside the workers: immutable, and shared with
+//! the previous context as far as nothing changed.
 
 use crate::build::Build;
 use crate::certificate::{CertificateInfo, Certified, Problem};
@@ -20,20 +20,20 @@ pub type Blobs<'a> = dyn Fn(&str) -> Option<Arc<[u8]>> + 'a;
 pub struct TlsContext {
     pub(crate) certificates: Shards<Arc<Certified>>,
     pub(crate) upstreams: Shards<Arc<ClientTls>>,
-    /// By name; those of equal content are the same.
+    /// Policies by name; policies of equal content are the same.
     pub(crate) policies: HashMap<Arc<str>, Arc<Policy>>,
     pub(crate) listeners: HashMap<Arc<str>, Arc<Selector>>,
     pub(crate) tables: HashMap<TableKey, Arc<Names>>,
 }
 
-/// What the selections of hosts depend on beside the hosts: the listener's policy and its default
+/// What the selections of hosts depend on besides the hosts: the listener's policy and its default
 /// certificate. Listeners that agree in both share a table.
 pub(crate) type TableKey = (Digest, Option<Arc<str>>);
 
 impl TlsContext {
-    /// Compiles what `plan` says about TLS. Certificates, policies and configurations that are as
-    /// they were in `previous` (of the same process, with the same ticketer) are taken from it.
-    /// Costs about 30 µs a new certificate and 2 µs a host.
+    /// Compiles what `plan` says about TLS. Reuses certificates, policies and configurations that
+    /// are as they were in `previous` (of the same process, with the same ticketer). Costs about 30
+    /// µs for each new certificate and 2 µs for each host.
     ///
     /// # Errors
     /// Every problem of every object.
@@ -48,10 +48,9 @@ impl TlsContext {
         build.finish()
     }
 
-    /// The same for a plan in which only `changed` (put or deleted) differs from the plan that this
-    /// context was built from. Gives this very context back when none of it concerns TLS; a renewed
-    /// certificate costs its own loading and one look at every host; a changed policy or TLS
-    /// listener costs a build.
+    /// Compiles a plan in which only `changed` (put or deleted) differs from the plan of this
+    /// context. Returns this very context if none of it concerns TLS. A renewed certificate costs
+    /// its own loading and one check of every host; a changed policy or TLS listener costs a build.
     ///
     /// # Errors
     /// Every problem found in what changed and what depends on it.
@@ -74,12 +73,13 @@ impl TlsContext {
         build.finish().map(Arc::new)
     }
 
-    /// The TLS of a listener; `None` when it is plain or unknown. To be resolved once a snapshot.
+    /// Returns the TLS of a listener; `None` if it is plain or unknown. Resolve it once per
+    /// snapshot.
     pub fn listener(&self, name: &str) -> Option<&Arc<Selector>> {
         self.listeners.get(name)
     }
 
-    /// The TLS towards an upstream; `None` when it is plain or unknown.
+    /// Returns the TLS towards an upstream; `None` if it is plain or unknown.
     pub fn upstream(&self, name: &str) -> Option<&Arc<ClientTls>> {
         self.upstreams.get(name)
     }
@@ -89,7 +89,7 @@ impl TlsContext {
         self.certificates.values().map(|c| &c.info)
     }
 
-    /// What is served all the same but should be looked at: certificates outside their time.
+    /// Returns problems that do not prevent serving: certificates outside their validity period.
     /// `now_unix_s` is seconds since 1970.
     pub fn warnings(&self, now_unix_s: i64) -> Vec<ObjectError> {
         let mut warnings: Vec<_> = self

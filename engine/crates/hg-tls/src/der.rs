@@ -1,7 +1,7 @@
 //! The few fields of an X.509 certificate that we report, read by a bounded walk over its DER.
-//! Nothing here decides trust: that is the verifier's work.
+//! Nothing here decides about trust, which is the verifier's work.
 
-/// What a certificate says about itself.
+/// Fields of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fields<'d> {
     pub issuer: &'d [u8],
@@ -22,7 +22,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 const INTEGER: u8 = 0x02;
 
-/// The fields of a certificate (RFC 5280 §4.1); `None` when it does not parse.
+/// Returns the fields of a certificate (RFC 5280 §4.1); `None` if it does not parse.
 pub(crate) fn fields(der: &[u8]) -> Option<Fields<'_>> {
     let mut outer = Der(der);
     let mut certificate = Der(outer.expect(SEQUENCE)?);
@@ -75,7 +75,7 @@ fn write_attribute(out: &mut String, kind: &[u8], tag: u8, value: &[u8]) {
         None => push_hex(out, kind),
     }
     out.push('=');
-    // UTF8String, PrintableString, IA5String hold text that is UTF-8 as it stands.
+    // The content of UTF8String, PrintableString and IA5String is UTF-8 as it is.
     match std::str::from_utf8(value) {
         Ok(text) if matches!(tag, 0x0c | 0x13 | 0x16) => escape(out, text),
         _ => push_hex(out, value),
@@ -108,7 +108,8 @@ fn short_name(oid: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// RFC 4514 §2.4; controls too, so that the result can stand in a header or a log line.
+/// Escapes as RFC 4514 §2.4, and control characters, too, so that a header or a log line can hold
+/// the result.
 fn escape(out: &mut String, text: &str) {
     let last = text.chars().count().saturating_sub(1);
     for (i, c) in text.chars().enumerate() {
@@ -130,7 +131,7 @@ fn escape(out: &mut String, text: &str) {
 fn time(der: &mut Der<'_>) -> Option<i64> {
     let (tag, text) = der.next()?;
     let (year, rest) = match tag {
-        // RFC 5280 §4.1.2.5.1: 50 and above are the 1900s.
+        // RFC 5280 §4.1.2.5.1: years from 50 on are in the 1900s.
         UTC_TIME => {
             let (yy, rest) = text.split_first_chunk::<2>()?;
             let yy = digits(yy)?;
@@ -176,7 +177,7 @@ impl<'d> Der<'d> {
         self.0.first().copied()
     }
 
-    /// The next element's tag and content; lengths of up to four bytes, definite form only.
+    /// Returns the next element's tag and content; lengths of up to four bytes, definite form only.
     fn next(&mut self) -> Option<(u8, &'d [u8])> {
         let (&[tag, first], rest) = self.0.split_first_chunk::<2>()?;
         let (len, rest) = match first {

@@ -1,5 +1,5 @@
-//! The handshake: turns the steps of rustls' unbuffered API into "take these bytes, append those",
-//! one loop for both sides.
+//! The handshake: converts the steps of rustls' unbuffered API to "take these bytes, append those",
+//! in one loop for both sides.
 
 use crate::channel::Role;
 use crate::{Received, TlsError, TlsErrorKind, alert};
@@ -49,7 +49,7 @@ impl Connection for UnbufferedClientConnection {
 /// Feeds `input` to the connection until it needs more, appending what it yields.
 ///
 /// # Errors
-/// When the connection failed; its alert has been appended to `out`.
+/// If the connection failed; its alert has been appended to `out`.
 pub(crate) fn receive<C: Connection>(
     conn: &mut C,
     input: &mut [u8],
@@ -81,11 +81,11 @@ pub(crate) fn receive<C: Connection>(
 
 /// What follows a step.
 enum Next {
-    /// Another one, once this many more bytes of the input are dropped.
+    /// Another step, once so many more bytes of the input are dropped.
     Again(usize),
-    /// The same, and the peer will send nothing more.
+    /// Another step, and the peer sends nothing more.
     PeerClosed,
-    /// Nothing, until there is more input.
+    /// Nothing before there is more input.
     MoreInput,
 }
 
@@ -115,7 +115,7 @@ fn step<Data>(
     Ok(Next::Again(discard))
 }
 
-/// Appends what the connection says at its end; `rest` is the input from where it failed.
+/// Appends what the connection sends at its end; `rest` is the input from where it failed.
 fn failed<C: Connection>(
     conn: &mut C,
     error: Error,
@@ -126,14 +126,14 @@ fn failed<C: Connection>(
     flush(conn, rest, out);
     let is_silent = out.len() == said && !matches!(error, Error::AlertReceived(_));
     if is_silent && conn.common().protocol_version() != Some(ProtocolVersion::TLSv1_3) {
-        // A few errors of its deframer come without an alert; nothing is protected yet.
+        // A few errors of rustls' deframer come without an alert; nothing is protected yet.
         alert::write_plain(out, alert::DECODE_ERROR);
     }
     error.into()
 }
 
-/// Appends what a failed connection still has to say. rustls keeps offsets into the bytes it was
-/// given, so they are given again, but none of them is looked at: it speaks before it listens.
+/// Appends what a failed connection still has to send. rustls keeps offsets into the bytes it was
+/// given, so it gets them again, but it sends before it reads any of them.
 fn flush<C: Connection>(conn: &mut C, rest: &mut [u8], out: &mut Vec<u8>) {
     while conn.common().wants_write() {
         match conn.process(rest).state {

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// The class of a [`TlsError`], as counted and reported.
+/// The class of a [`TlsError`], for counters and reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlsErrorKind {
     /// The peer broke the protocol or offered nothing that the policy allows.
     Protocol,
-    /// The peer's certificate is missing, invalid or not the one demanded.
+    /// The peer's certificate is missing, invalid or not the required one.
     Certificate,
     /// The peer sent a fatal alert.
     Alert,
@@ -16,7 +16,7 @@ pub enum TlsErrorKind {
 }
 
 impl TlsErrorKind {
-    /// The error type of RFC 9209 §2.3 that goes into `Proxy-Status` and counters.
+    /// Returns the error type of RFC 9209 §2.3 for `Proxy-Status` and counters.
     pub fn proxy_status(self) -> &'static str {
         match self {
             TlsErrorKind::Protocol => "tls_protocol_error",
@@ -27,7 +27,7 @@ impl TlsErrorKind {
     }
 }
 
-/// A session is over. The alert that says so is already in the caller's output buffer.
+/// A session has ended. The alert for the peer is already in the caller's output buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsError {
     kind: TlsErrorKind,

@@ -1,18 +1,18 @@
-//! Reads the server name and ALPN offer out of a TLS ClientHello before a session exists, so that
-//! the policy can be chosen per host. Pure, bounded, strict; allocates only what it returns.
+//! Reads the server name and ALPN offer from a TLS ClientHello before a session exists, so that
+//! each host can have its own policy. Pure, bounded, strict; allocates only what it returns.
 
 use crate::alert;
 
 /// The outcome of parsing a prefix of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parse<T> {
-    /// The whole of it was there.
+    /// The message was complete.
     Complete(T),
     /// More bytes are needed.
     Partial,
 }
 
-/// What a ClientHello says about which host is wanted.
+/// What a ClientHello says about the host that the client wants.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ClientHelloInfo {
     /// The `host_name` of server_name (RFC 6066 §3), lower case, without a trailing dot; `None`
@@ -22,12 +22,12 @@ pub struct ClientHelloInfo {
     pub alpn: Vec<Box<[u8]>>,
 }
 
-/// Why these bytes are not a ClientHello that we take.
+/// Why these bytes are not a ClientHello that we accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelloError {
-    /// Not TLS at all; most often plain HTTP sent to a TLS port.
+    /// No TLS; most often plain HTTP sent to a TLS port.
     NotTls,
-    /// TLS, but not a well-formed ClientHello.
+    /// TLS without a well-formed ClientHello.
     Malformed,
     /// Longer than 16 KiB.
     TooLong,
@@ -44,11 +44,11 @@ impl HelloError {
     }
 }
 
-/// A hello may not be longer than this, handshake header included.
+/// Longest hello, handshake header included.
 const MAX_HELLO: usize = 16 * 1024;
-/// Nor may all its records together, so that tiny fragments cannot blow it up.
+/// Most bytes of all its records, so that tiny fragments cannot inflate it.
 const MAX_RECORDS: usize = MAX_HELLO + 1024;
-/// A record may not be longer than this (RFC 8446 §5.1).
+/// Longest record (RFC 8446 §5.1).
 const MAX_RECORD: usize = 16 * 1024;
 const RECORD_HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
@@ -59,8 +59,9 @@ const MAX_NAME: usize = 253;
 
 /// Parses the start of a client's stream: one or more records that carry one ClientHello.
 ///
-/// `buf` is everything received so far, from the first byte; nothing is consumed, the same bytes
-/// go to the session afterwards. A hello split over records is put together in a temporary copy.
+/// `buf` is everything received so far, from the first byte. The function consumes nothing; the
+/// same bytes go to the session afterwards. It joins a hello split over records in a temporary
+/// copy.
 ///
 /// # Errors
 /// As soon as the bytes cannot become an acceptable ClientHello.
@@ -77,7 +78,7 @@ pub fn peek_client_hello(buf: &[u8]) -> Result<Parse<ClientHelloInfo>, HelloErro
                 fragment
             }
             Parse::Partial => {
-                // A hello that announces too much is refused before the rest of it is waited for.
+                // Refuse a hello that announces too much before waiting for the rest of it.
                 return check_length(&joined).map(|_| Parse::Partial);
             }
         };
@@ -93,10 +94,10 @@ pub fn peek_client_hello(buf: &[u8]) -> Result<Parse<ClientHelloInfo>, HelloErro
     }
 }
 
-/// The payload of a record and what follows it.
+/// The payload of a record and the bytes after it.
 type Split<'b> = (&'b [u8], &'b [u8]);
 
-/// Cuts the first record off.
+/// Splits off the first record.
 fn next_record(buf: &[u8]) -> Result<Parse<Split<'_>>, HelloError> {
     let not_ours = |given: Option<&u8>, wanted: u8| given.is_some_and(|b| *b != wanted);
     if not_ours(buf.first(), RECORD_HANDSHAKE) || not_ours(buf.get(1), 3) {
@@ -115,7 +116,7 @@ fn next_record(buf: &[u8]) -> Result<Parse<Split<'_>>, HelloError> {
     })
 }
 
-/// Length of the handshake message that starts here, header included, once known.
+/// Returns the length of the handshake message that starts here, header included, once known.
 fn check_length(joined: &[u8]) -> Result<Option<usize>, HelloError> {
     if joined.first().is_some_and(|t| *t != CLIENT_HELLO) {
         return Err(HelloError::Malformed);
@@ -127,8 +128,8 @@ fn check_length(joined: &[u8]) -> Result<Option<usize>, HelloError> {
     if total > MAX_HELLO { Err(HelloError::TooLong) } else { Ok(Some(total)) }
 }
 
-/// The body of the ClientHello, if it is all there. Bytes after it in the same flight are refused:
-/// nothing may follow a hello before the server has spoken.
+/// Returns the body of the ClientHello, if it is complete. Refuses bytes after it in the same
+/// flight: nothing may follow a hello before the server has answered.
 fn whole(joined: &[u8]) -> Result<Option<&[u8]>, HelloError> {
     match check_length(joined)? {
         Some(total) if joined.len() > total => Err(HelloError::Malformed),
@@ -137,7 +138,7 @@ fn whole(joined: &[u8]) -> Result<Option<&[u8]>, HelloError> {
     }
 }
 
-/// RFC 8446 §4.1.2; `None` = malformed.
+/// Parses as RFC 8446 §4.1.2; `None` = malformed.
 fn parse_hello(body: &[u8]) -> Option<ClientHelloInfo> {
     let mut r = Reader(body);
     r.take(2 + 32)?;
@@ -172,7 +173,7 @@ fn parse_hello(body: &[u8]) -> Option<ClientHelloInfo> {
     Some(info)
 }
 
-/// The host name of a server_name extension; the outer `None` = malformed.
+/// Returns the host name of a server_name extension; the outer `None` = malformed.
 fn server_name(data: &[u8]) -> Option<Option<Box<str>>> {
     let mut outer = Reader(data);
     let mut list = Reader(outer.vec16()?);
@@ -183,7 +184,7 @@ fn server_name(data: &[u8]) -> Option<Option<Box<str>>> {
     while !list.0.is_empty() {
         let kind = list.u8()?;
         let name = list.vec16()?;
-        // One name of a type at most (RFC 6066 §3); other types have never been defined.
+        // One name per type at most (RFC 6066 §3); no other type has ever been defined.
         if kind != HOST_NAME || found.is_some() {
             return None;
         }
@@ -192,7 +193,7 @@ fn server_name(data: &[u8]) -> Option<Option<Box<str>>> {
     found
 }
 
-/// Lower case, LDH and underscore, no empty label; `Some(None)` for an IP address.
+/// Accepts lower case, LDH and underscore, no empty label; `Some(None)` for an IP address.
 fn host_name(raw: &[u8]) -> Option<Option<Box<str>>> {
     let text = std::str::from_utf8(raw).ok()?;
     if text.parse::<std::net::IpAddr>().is_ok() {
@@ -226,7 +227,7 @@ fn alpn(data: &[u8]) -> Option<Vec<Box<[u8]>>> {
     Some(offered)
 }
 
-/// Bytes left to read; every step is `None` when they do not suffice.
+/// Bytes left to read; every step returns `None` if there are too few.
 struct Reader<'b>(&'b [u8]);
 
 impl<'b> Reader<'b> {
@@ -255,8 +256,8 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// The entry point for fuzzers: parses any bytes and checks that a shorter prefix never says
-/// something else than "more" or an error that the whole also has.
+/// The entry point for fuzzers: parses any bytes and checks that a shorter prefix yields only
+/// "more" or an error that the whole input also yields.
 #[doc(hidden)]
 pub fn fuzz_client_hello(bytes: &[u8]) {
     let whole = peek_client_hello(bytes);

@@ -41,11 +41,11 @@ pub use tunnel::HandshakeKind;
 /// What one call of `receive` did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// Bytes of the input that were used; the caller drops them and offers the rest again
-    /// together with what it reads next.
+    /// Bytes of the input that were used; the caller drops them and passes the rest again together
+    /// with what it reads next.
     pub consumed: usize,
-    /// The handshake is over (now or earlier): `send` may be called.
+    /// Whether the handshake is over (now or earlier), after which `send` may be called.
     pub handshake_done: bool,
-    /// The peer said close_notify: nothing more will come from it.
+    /// Whether the peer sent close_notify: no more data follows.
     pub peer_closed: bool,
 }

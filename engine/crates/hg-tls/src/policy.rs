@@ -1,5 +1,5 @@
-//! A TLS policy of the plan, compiled: the rustls configuration that every certificate under it
-//! shares, and the digest that sessions and tickets are bound to.
+//! A TLS policy of the plan, compiled: the rustls configuration that all its certificates share,
+//! and the digest that binds sessions and tickets to it.
 
 use crate::algorithms::{alpn, groups, suites, versions};
 use crate::certificate::{self, Problem};
@@ -14,7 +14,7 @@ use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 use std::sync::Arc;
 
-/// A compiled policy. One per distinct content, however many names point at it.
+/// A compiled policy. One per distinct content, however many names refer to it.
 pub(crate) struct Policy {
     pub digest: Digest,
     /// Everything but the certificate.
@@ -23,9 +23,9 @@ pub(crate) struct Policy {
     auth: Option<ClientAuth>,
 }
 
-/// Sent after a full handshake. One: clients that open several connections at once reuse a ticket
-/// or shake hands in full, and each further one costs a sealing and a quarter of a kilobyte on
-/// every connection, used or not.
+/// Tickets sent after a full handshake. One is enough: clients that open several connections at
+/// once reuse a ticket or do a full handshake, and each further ticket costs a sealing and a
+/// quarter of a kilobyte on every connection, used or not.
 const TICKETS: usize = 1;
 
 impl Policy {
@@ -69,30 +69,30 @@ impl Policy {
         Ok(Self { digest, template, verifier, auth: policy.client_auth.clone() })
     }
 
-    /// The configuration of this policy with a certificate resolver.
+    /// Returns the configuration of this policy with a certificate resolver.
     pub fn config(&self, resolver: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
         let mut config = self.template.clone();
         config.cert_resolver = resolver;
         Arc::new(config)
     }
 
-    /// Who checks clients' certificates.
+    /// Returns the verifier of clients' certificates.
     pub fn verifier(&self) -> Option<&Arc<dyn ClientCertVerifier>> {
         self.verifier.as_ref()
     }
 
-    /// Clients without a certificate are refused.
+    /// Reports whether clients without a certificate are refused.
     pub fn requires_client_certificate(&self) -> bool {
         self.auth.as_ref().is_some_and(|auth| auth.required)
     }
 
-    /// Clients are asked for a certificate.
+    /// Reports whether clients are asked for a certificate.
     pub fn asks_client_certificate(&self) -> bool {
         self.auth.is_some()
     }
 }
 
-/// What the policy means, hashed; its name is not part of it.
+/// Hashes what the policy means, without its name.
 pub(crate) fn digest(policy: &TlsPolicy) -> Digest {
     let version = |v| match v {
         TlsVersion::V12 => "1.2",
@@ -132,18 +132,18 @@ fn template(
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(NoCertificate));
-    // State lives in tickets alone: nothing is kept here per client.
+    // Only tickets hold state: the server keeps nothing per client.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    // The configured order decides; the default one puts the cheapest safe suite first.
+    // The configured order decides; the default order puts the cheapest safe suite first.
     config.ignore_client_order = true;
     config.max_early_data_size = 0;
-    // Records are protected by `channel` once the handshake is over.
+    // `channel` protects records once the handshake is over.
     config.enable_secret_extraction = true;
     Ok(config)
 }
 
-/// Stands where [`Policy::config`] puts the real one.
+/// Takes the place of the real resolver until [`Policy::config`] sets it.
 #[derive(Debug)]
 struct NoCertificate;
 
@@ -166,7 +166,7 @@ fn verifier(
     let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
     if let Some(crl) = &auth.crl {
         let lists = revocations(blobs, crl).map_err(at("crl"))?;
-        // Of every authority of a chain, and not over their time: as nginx has it.
+        // Check every authority of a chain, and refuse lists past their time, as nginx does.
         builder = builder.with_crls(lists).enforce_revocation_expiration();
     }
     let builder = if auth.required { builder } else { builder.allow_unauthenticated() };

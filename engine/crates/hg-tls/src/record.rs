@@ -1,6 +1,6 @@
-//! Protected records after the handshake: TLS 1.3 (RFC 8446 §5) and the AEAD suites of TLS 1.2
-//! (RFC 5246 §6.2.3.3, RFC 5288, RFC 7905). Encrypts straight into the caller's buffer and decrypts
-//! in place; allocates nothing.
+//! Protected records after the handshake: TLS 1.3 (RFC 8446 §5) and the AEAD suites of TLS 1.2 (RFC
+//! 5246 §6.2.3.3, RFC 5288, RFC 7905). Encrypts directly into the caller's buffer and decrypts in
+//! place; allocates nothing.
 
 use crate::alert;
 use aws_lc_rs::aead::{
@@ -8,11 +8,11 @@ use aws_lc_rs::aead::{
 };
 use rustls::{ConnectionTrafficSecrets, ProtocolVersion, SupportedCipherSuite};
 
-/// Plaintext bytes of one record, at most (RFC 8446 §5.1).
+/// Most plaintext bytes of one record (RFC 8446 §5.1).
 pub(crate) const MAX_PLAIN: usize = 16 * 1024;
 /// Bytes of a record's header.
 pub(crate) const HEADER: usize = 5;
-/// Bytes that a record is longer than its plaintext, at most.
+/// Most bytes by which a record is longer than its plaintext.
 pub(crate) const OVERHEAD: usize = HEADER + EXPLICIT + 1 + TAG;
 const TAG: usize = 16;
 const EXPLICIT: usize = 8;
@@ -24,12 +24,12 @@ pub(crate) mod content {
     pub const DATA: u8 = 23;
 }
 
-/// How a record is laid out.
+/// The layout of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
-    /// Content type inside, no nonce.
+    /// The content type is inside; no nonce.
     Tls13,
-    /// Eight bytes of nonce in front.
+    /// Eight bytes of nonce come first.
     Tls12Gcm,
     /// No nonce.
     Tls12ChaCha,
@@ -39,13 +39,13 @@ enum Format {
 struct Keys {
     aead: LessSafeKey,
     iv: [u8; NONCE_LEN],
-    /// Number of the next record.
+    /// The number of the next record.
     seq: u64,
     format: Format,
 }
 
 impl Keys {
-    /// `None` only if the library refuses a key it made itself.
+    /// Returns `None` only if the library refuses a key that it made itself.
     fn new(version: ProtocolVersion, seq: u64, secrets: &ConnectionTrafficSecrets) -> Option<Self> {
         let (algorithm, key, iv, tls12) = match secrets {
             ConnectionTrafficSecrets::Aes128Gcm { key, iv } => {
@@ -76,7 +76,7 @@ impl Keys {
         nonce
     }
 
-    /// What TLS 1.2 authenticates beside the payload (RFC 5246 §6.2.3.3).
+    /// Returns what TLS 1.2 authenticates besides the payload (RFC 5246 §6.2.3.3).
     fn aad12(&self, kind: u8, plain_len: usize) -> [u8; 13] {
         let [s0, s1, s2, s3, s4, s5, s6, s7] = self.seq.to_be_bytes();
         let [hi, lo] = (plain_len as u16).to_be_bytes();
@@ -87,12 +87,12 @@ impl Keys {
 /// Protects what we send.
 pub(crate) struct Sealer {
     keys: Keys,
-    /// Records one key may protect.
+    /// Number of records that one key may protect.
     limit: u64,
 }
 
 impl Sealer {
-    /// `None` only if the library refuses a key it made itself.
+    /// Returns `None` only if the library refuses a key that it made itself.
     pub fn new(
         suite: SupportedCipherSuite,
         (seq, secrets): (u64, &ConnectionTrafficSecrets),
@@ -104,7 +104,7 @@ impl Sealer {
         Some(Self { keys: Keys::new(suite.version().version, seq, secrets)?, limit })
     }
 
-    /// Only this many records remain before the keys must change.
+    /// Returns how many records remain before the keys must change.
     pub fn left(&self) -> u64 {
         self.limit.saturating_sub(self.keys.seq)
     }
@@ -112,7 +112,7 @@ impl Sealer {
     /// Appends one record of the two parts, together at most [`MAX_PLAIN`] long.
     ///
     /// # Errors
-    /// When the keys are used up or the cipher fails; `out` is then as it was.
+    /// If the keys are used up or the cipher fails; `out` is then unchanged.
     pub fn seal(
         &mut self,
         kind: u8,
@@ -169,7 +169,7 @@ impl Sealer {
     }
 }
 
-/// The keys of this direction may not be used any more.
+/// The keys of this direction must not protect another record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
@@ -179,7 +179,7 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// `None` only if the library refuses a key it made itself.
+    /// Returns `None` only if the library refuses a key that it made itself.
     pub fn new(
         version: ProtocolVersion,
         (seq, secrets): (u64, &ConnectionTrafficSecrets),
@@ -187,10 +187,10 @@ impl Opener {
         Keys::new(version, seq, secrets).map(|keys| Self { keys })
     }
 
-    /// Length of the first record's payload; `None` = the header is not all there.
+    /// Returns the length of the first record's payload; `None` = the header is incomplete.
     ///
     /// # Errors
-    /// The alert to send: not a record that may come now, or too long.
+    /// The alert to send: the record may not come now, or it is too long.
     pub fn payload_len(&self, input: &[u8]) -> Result<Option<usize>, u8> {
         let Some(&[kind, major, _, hi, lo]) = input.first_chunk::<HEADER>() else {
             return Ok(None);
@@ -210,7 +210,7 @@ impl Opener {
         }
     }
 
-    /// Opens a whole record in place: its content type and plaintext.
+    /// Opens a complete record in place; returns its content type and plaintext.
     ///
     /// # Errors
     /// The alert to send.
@@ -262,7 +262,7 @@ impl Opener {
     }
 }
 
-/// Takes zero padding and the content type off a TLSInnerPlaintext (RFC 8446 §5.2, §5.4).
+/// Removes zero padding and the content type from a TLSInnerPlaintext (RFC 8446 §5.2, §5.4).
 fn unpad(inner: &[u8]) -> Result<(u8, &[u8]), u8> {
     let end = inner.iter().rposition(|b| *b != 0).ok_or(alert::UNEXPECTED_MESSAGE)?;
     match inner.split_at(end) {

@@ -1,5 +1,4 @@
-//! What a listener offers for each server name, and when a request does not belong on the
-//! connection it came by.
+//! What a listener offers for each server name, and which requests do not belong on a connection.
 
 use crate::alert;
 use crate::certificate::{CertificateInfo, Certified};
@@ -22,13 +21,13 @@ pub struct Selection(Arc<Offer>);
 struct Offer {
     config: Arc<ServerConfig>,
     policy: Arc<Policy>,
-    /// In the order of preference; never empty.
+    /// Certificates in the order of preference; never empty.
     certificates: Box<[Arc<Certified>]>,
     first: Arc<str>,
 }
 
 impl Selection {
-    /// `None` without a certificate.
+    /// Returns `None` without a certificate.
     pub(crate) fn new(policy: &Arc<Policy>, certificates: &[Arc<Certified>]) -> Option<Self> {
         let mut certificates = certificates.to_vec();
         certificates.sort_by_key(|c| c.cost());
@@ -42,12 +41,12 @@ impl Selection {
         })))
     }
 
-    /// What rustls needs for a session.
+    /// Returns what rustls needs for a session.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.0.config
     }
 
-    /// Digest of what the policy means.
+    /// Returns the digest of the policy's meaning.
     pub fn policy(&self) -> &Digest {
         &self.0.policy.digest
     }
@@ -65,7 +64,7 @@ impl Selection {
         self.0.certificates.get(usize::from(index)).map_or(&self.0.first, |c| &c.info.name)
     }
 
-    /// Whether it was made from exactly these.
+    /// Reports whether it was made from exactly these.
     pub(crate) fn is_of(&self, policy: &Arc<Policy>, certificates: &[Arc<Certified>]) -> bool {
         Arc::ptr_eq(&self.0.policy, policy)
             && self.0.certificates.len() == certificates.len()
@@ -94,12 +93,12 @@ impl fmt::Debug for Selection {
 }
 
 thread_local! {
-    /// Which certificate the resolver chose last on this thread. rustls does not say, and calls the
-    /// resolver from within `receive`, which reads it right after.
+    /// The certificate that the resolver chose last on this thread. rustls does not report it, but
+    /// calls the resolver from within `receive`, which reads it right after.
     static PICKED: Cell<Option<u8>> = const { Cell::new(None) };
 }
 
-/// The certificate chosen since the last call on this thread.
+/// Returns the certificate chosen since the last call on this thread.
 pub(crate) fn take_picked() -> Option<u8> {
     PICKED.take()
 }
@@ -118,12 +117,12 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-/// A client that gets no session, and the alert that tells it.
+/// Why a client gets no session; each has its alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It asked for a name that we do not have.
+    /// The client asked for a name that no host or certificate has.
     UnknownName,
-    /// It named none and there is no default certificate.
+    /// The client sent no name and there is no default certificate.
     NoName,
 }
 
@@ -145,7 +144,7 @@ impl Refusal {
 #[derive(Clone, Default)]
 pub(crate) struct Names {
     exact: Shards<Selection>,
-    /// By what follows `*.`.
+    /// Wildcards by what follows `*.`.
     wildcard: Shards<Selection>,
     has_wildcard: bool,
     any: Option<Selection>,
@@ -174,7 +173,7 @@ impl Names {
         }
     }
 
-    /// What was entered under exactly this host.
+    /// Returns what was entered under exactly this host.
     pub fn get(&self, host: &str) -> Option<&Selection> {
         if host == ANY {
             self.any.as_ref()
@@ -185,7 +184,7 @@ impl Names {
         }
     }
 
-    /// `host` in lower case, without port or trailing dot.
+    /// Finds the selection for `host`, in lower case, without port or trailing dot.
     pub fn find(&self, host: &str) -> Option<&Selection> {
         if let Some(found) = self.exact.get(host) {
             return Some(found);
@@ -203,14 +202,14 @@ impl Names {
     }
 }
 
-/// The host that stands for every name.
+/// The host that matches every name.
 const ANY: &str = "*";
 
-/// One listener's TLS: gives a selection for a server name.
+/// One listener's TLS: finds the selection for a server name.
 #[derive(Clone)]
 pub struct Selector {
     pub(crate) names: Arc<Names>,
-    /// Where `names` is kept in the context.
+    /// The key of `names` in the context.
     pub(crate) table: TableKey,
     pub(crate) policy: Arc<Policy>,
     pub(crate) default: Option<Selection>,
@@ -219,10 +218,11 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// The selection for a client that asked for `sni` (as [`crate::peek_client_hello`] gives it).
+    /// Returns the selection for a client that asked for `sni` (as [`crate::peek_client_hello`]
+    /// returns it).
     ///
-    /// A name is known when a host of that name has a certificate, or the default certificate
-    /// covers it.
+    /// A name is known if a host of that name has a certificate, or the default certificate covers
+    /// it.
     ///
     /// # Errors
     /// The refusal to answer with.
@@ -245,20 +245,21 @@ impl Selector {
             .or_else(|| self.default.as_ref().filter(|d| d.certificates().any(|c| c.covers(host))))
     }
 
-    /// Whether a request for `host` (lower case, no port) must be answered 421 (RFC 9110 §15.5.20)
-    /// on this session.
+    /// Reports whether a request for `host` (lower case, no port) must be answered 421 (RFC 9110
+    /// §15.5.20) on this session.
     ///
-    /// Only when the client sent SNI, `host` is another name, and a new connection for `host` would
+    /// Only if the client sent SNI, `host` is another name, and a new connection for `host` would
     /// get a policy other than this one's or none of the certificate it has; with `strict_sni` also
-    /// when that certificate does not cover `host`. A host whose policy asks for client
-    /// certificates is never reached by leaving SNI out. No allocation; one comparison when the
-    /// names are equal.
+    /// if that certificate does not cover `host`. A client never reaches a host whose policy asks
+    /// for client certificates by leaving SNI out. No allocation; one comparison if the names are
+    /// equal.
     pub fn needs_421(&self, session: &ServerSession, host: &str) -> bool {
         self.is_elsewhere(session.sni(), session.selection(), session.picked(), host)
     }
 
-    /// Whether a request for `host` by a client that asks for `sni`, and takes the certificate we
-    /// prefer, will be answered 421: what [`Selector::needs_421`] will say of its session.
+    /// Reports whether a request for `host` by a client that asks for `sni`, and accepts the
+    /// certificate we prefer, will be answered 421: what [`Selector::needs_421`] will report for
+    /// its session.
     ///
     /// # Errors
     /// The refusal that such a client gets instead of a session.

@@ -11,7 +11,7 @@ use rustls::{CertificateError, CipherSuite, CommonState, Error, NamedGroup, Prot
 use rustls_pki_types::UnixTime;
 use std::sync::Arc;
 
-/// A verified certificate of the other side.
+/// The verified certificate of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate {
     /// Distinguished name, as RFC 4514 writes it.
@@ -28,10 +28,10 @@ impl PeerCertificate {
     }
 }
 
-/// A session with a client: give it what was read, write out what it appends.
+/// A session with a client: pass it what was read, and write out what it appends.
 ///
-/// It owns no socket and no buffer. Between calls an established session holds its keys and a
-/// handful of words; steady traffic allocates nothing beyond the caller's buffers.
+/// It owns no socket and no buffer. Between calls an established session holds its keys and a few
+/// words; steady traffic allocates nothing beyond the caller's buffers.
 pub struct ServerSession {
     tunnel: Tunnel<UnbufferedServerConnection>,
     selection: Selection,
@@ -42,8 +42,8 @@ pub struct ServerSession {
 }
 
 impl ServerSession {
-    /// A session that will use the selected configuration. `sni` is the name the selection was
-    /// made for, as [`crate::peek_client_hello`] gave it.
+    /// Makes a session with the selected configuration. `sni` is the name for which it was
+    /// selected, as [`crate::peek_client_hello`] returned it.
     ///
     /// # Errors
     /// When no session can be made from the configuration.
@@ -57,11 +57,11 @@ impl ServerSession {
         })
     }
 
-    /// Takes received bytes. Decrypts in place, appends plaintext to `plain` and whatever must be
+    /// Takes received bytes: decrypts in place, appends plaintext to `plain` and whatever must be
     /// sent (handshake, tickets, alerts) to `out`.
     ///
     /// # Errors
-    /// The session is over; send `out`, which ends with the alert, and close.
+    /// If the session is over; send `out`, which ends with the alert, and close.
     pub fn receive(
         &mut self,
         input: &mut [u8],
@@ -92,8 +92,8 @@ impl ServerSession {
         self.tunnel.send(plain, &[], out)
     }
 
-    /// The same for a head and a body that lie apart: no record ends between them unless it is
-    /// full, and neither is copied but into `out`.
+    /// Encrypts a head and a body that are apart: no record ends between them unless it is full,
+    /// and neither is copied except into `out`.
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -111,7 +111,7 @@ impl ServerSession {
         self.tunnel.close(out);
     }
 
-    /// The handshake is over and the session is not.
+    /// Reports whether the handshake is over and the session is not.
     pub fn is_established(&self) -> bool {
         self.tunnel.facts().is_some()
     }
@@ -122,7 +122,7 @@ impl ServerSession {
         self.selection.config().alpn_protocols.get(usize::from(index)).map(Vec::as_slice)
     }
 
-    /// The name the client asked for.
+    /// Returns the name that the client asked for.
     pub fn sni(&self) -> Option<&str> {
         self.sni.as_deref()
     }
@@ -147,7 +147,7 @@ impl ServerSession {
         self.tunnel.facts().map(|f| f.kind)
     }
 
-    /// Digest of the policy this session was made under.
+    /// Returns the digest of the policy under which this session was made.
     pub fn policy(&self) -> &Digest {
         self.selection.policy()
     }
@@ -157,7 +157,7 @@ impl ServerSession {
         self.selection.certificate(self.picked)
     }
 
-    /// The selection this session was made from.
+    /// Returns the selection from which this session was made.
     pub fn selection(&self) -> &Selection {
         &self.selection
     }
@@ -167,14 +167,15 @@ impl ServerSession {
         self.picked
     }
 
-    /// The client's verified certificate, where the policy asked for one and it was given.
+    /// Returns the client's verified certificate, if the policy asked for one and the client sent
+    /// it.
     pub fn peer_certificate(&self) -> Option<&Arc<PeerCertificate>> {
         self.peer.as_ref()
     }
 }
 
-/// A ticket carries the client's certificate as it was: it must still be good, and be there where
-/// the policy demands one.
+/// Checks a resumed session's client certificate, which a ticket carries unchanged: it must still
+/// be valid, and must be there if the policy requires one.
 fn check_resumed(policy: &Policy, common: &CommonState, now: Option<UnixTime>) -> Result<(), u8> {
     let Some(verifier) = policy.verifier() else {
         return Ok(());

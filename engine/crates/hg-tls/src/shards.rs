@@ -1,9 +1,10 @@
-//! A map by name that is cheap to copy and to change in few places: what is not touched is shared.
+//! A map by name that is cheap to copy and to change in few places: copies share what did not
+//! change.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Entries of a large map fall into this many parts; a change copies one part.
+/// A large map is split into this many parts; a change copies one part.
 const SHARDS: usize = 128;
 
 #[derive(Clone)]
@@ -17,7 +18,7 @@ impl<V> Default for Shards<V> {
     }
 }
 
-/// FNV-1a: only spreads names over the parts; within a part the map's keyed hash counts.
+/// FNV-1a; it only spreads names over the parts. Within a part the map uses a keyed hash.
 fn shard(name: &str) -> usize {
     let hash = name
         .bytes()

@@ -2,8 +2,8 @@
 //!
 //! A ticket's key is derived (HKDF-SHA256) from a secret of the supervisor, the policy's digest and
 //! the number of the current time period, so that a session never resumes under another policy and
-//! old tickets die by themselves. Layout: key id (8) · nonce (12) · AES-256-GCM-SIV ciphertext · tag
-//! (16); the key id is authenticated with it.
+//! old tickets expire by themselves. Layout: key id (8) · nonce (12) · AES-256-GCM-SIV ciphertext ·
+//! tag (16); the key id is authenticated with it.
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
@@ -16,9 +16,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Seconds one derived key seals new tickets; it opens them for as long again.
+/// Seconds for which one derived key seals new tickets; it opens them for as long again.
 const PERIOD_S: u64 = 6 * 60 * 60;
-/// What clients are told: a ticket is good for at least this long.
+/// The lifetime that clients are told, seconds: a ticket is valid for at least this long.
 const LIFETIME_S: u32 = 6 * 60 * 60;
 const ID: usize = 8;
 const TAG: usize = 16;
@@ -34,24 +34,24 @@ pub struct Ticketer {
 }
 
 struct Secrets {
-    /// Counts rotations, so that derived keys notice them.
+    /// Number of rotations, by which derived keys notice them.
     version: u64,
     current: [u8; 32],
     previous: Option<[u8; 32]>,
 }
 
 impl Ticketer {
-    /// From the supervisor's secrets: 64 hex characters each, the current one first, at most one
-    /// previous one after it.
+    /// Makes a ticketer from the supervisor's secrets: 64 hex characters each, the current one
+    /// first, at most one previous one after it.
     ///
     /// # Errors
-    /// When there is none, more than two, or one is not 32 bytes in hex.
+    /// If there is none, more than two, or one is not 32 bytes in hex.
     pub fn new(secrets: &[impl AsRef<str>]) -> Result<Arc<Self>, String> {
         Self::with_clock(secrets, Arc::new(unix_now))
     }
 
-    /// The same on a given clock, in seconds since 1970. Certificates of clients are judged by it
-    /// too.
+    /// Makes a ticketer with a given clock, in seconds since 1970, which also decides whether
+    /// clients' certificates are valid.
     ///
     /// # Errors
     /// As [`Ticketer::new`].
@@ -83,7 +83,7 @@ impl Ticketer {
         Ok(())
     }
 
-    /// What seals and opens tickets under one policy.
+    /// Returns what seals and opens tickets under one policy.
     pub(crate) fn for_policy(self: &Arc<Self>, policy: &Digest) -> Arc<dyn ProducesTickets> {
         Arc::new(PolicyTickets {
             ticketer: self.clone(),
@@ -92,7 +92,7 @@ impl Ticketer {
         })
     }
 
-    /// The same clock, as rustls asks for it.
+    /// Returns the same clock in the form that rustls uses.
     pub(crate) fn time(self: &Arc<Self>) -> Arc<dyn TimeProvider> {
         Arc::new(Time(self.clone()))
     }
@@ -152,7 +152,7 @@ impl KeyType for Okm {
 }
 
 impl Key {
-    /// `None` only if the library fails; no ticket is then issued.
+    /// Derives a key; `None` only if the library fails, and no ticket is then issued.
     fn derive(secret: &[u8; 32], policy: &Digest, period: u64) -> Option<Self> {
         let prk: Prk = Salt::new(HKDF_SHA256, b"headgate session ticket 1").extract(secret);
         let info = [&policy.0[..], &period.to_be_bytes()];
@@ -187,7 +187,7 @@ impl Key {
 }
 
 struct Keys {
-    /// The secrets' version and the period they were derived for.
+    /// The version of the secrets and the period for which these keys were derived.
     made_at: Option<(u64, u64)>,
     sealing: Option<Key>,
     opening: Vec<Key>,

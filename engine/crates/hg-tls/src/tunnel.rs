@@ -1,33 +1,34 @@
-//! A session from its first byte to its last: the handshake by rustls, then our own channel.
+//! A session from its first byte to its last: rustls does the handshake, then our own channel takes
+//! over.
 
 use crate::channel::Channel;
 use crate::drive::{self, Connection};
 use crate::{Received, TlsError, TlsErrorKind};
 use rustls::{CipherSuite, CommonState, NamedGroup, ProtocolVersion};
 
-/// How the keys of a session came about.
+/// How a session got its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeKind {
-    /// Certificate and key exchange.
+    /// By certificate and key exchange.
     Full,
-    /// From a ticket of an earlier session.
+    /// From the ticket of an earlier session.
     Resumed,
 }
 
-/// What the handshake agreed on.
+/// What the two sides agreed on in the handshake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub version: ProtocolVersion,
     pub suite: CipherSuite,
     pub kind: HandshakeKind,
-    /// `None` when a TLS 1.2 session was resumed.
+    /// `None` for a resumed TLS 1.2 session.
     pub group: Option<NamedGroup>,
     /// Index into the configuration's protocols.
     pub alpn: Option<u8>,
 }
 
 enum Stage<C: Connection> {
-    /// With the number of bytes that it was given and did not use.
+    /// With the number of input bytes that it did not use.
     Handshake(Box<C>, usize),
     Open(Channel<C::Kernel>, Facts),
     Over,
@@ -41,8 +42,8 @@ impl<C: Connection> Tunnel<C> {
         Self(Stage::Handshake(Box::new(conn), 0))
     }
 
-    /// See [`crate::ServerSession::receive`]. `accept` sees the connection once its handshake is
-    /// over and may still refuse it with an alert; `alpn` is the configuration's list.
+    /// Receives as [`crate::ServerSession::receive`] does. `accept` sees the connection once its
+    /// handshake is over and may still refuse it with an alert; `alpn` is the configuration's list.
     pub fn receive(
         &mut self,
         input: &mut [u8],
@@ -54,7 +55,8 @@ impl<C: Connection> Tunnel<C> {
         let result = match &mut self.0 {
             Stage::Open(channel, _) => channel.receive(input, plain, out),
             Stage::Over => Err(over()),
-            // rustls keeps offsets into what it did not use and relies on finding it again.
+            // rustls keeps offsets into the bytes that it did not use and relies on getting them
+            // again.
             Stage::Handshake(_, left) if input.len() < *left => {
                 Err(TlsError::new(TlsErrorKind::Internal, "unused input was not offered again"))
             }
@@ -102,7 +104,7 @@ impl<C: Connection> Tunnel<C> {
         Ok(())
     }
 
-    /// See [`crate::ServerSession::send_parts`].
+    /// Sends as [`crate::ServerSession::send_parts`] does.
     pub fn send(&mut self, head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
         match &mut self.0 {
             Stage::Open(channel, _) => channel.send(head, body, out),
@@ -113,14 +115,14 @@ impl<C: Connection> Tunnel<C> {
         }
     }
 
-    /// See [`crate::ServerSession::close`].
+    /// Closes as [`crate::ServerSession::close`] does.
     pub fn close(&mut self, out: &mut Vec<u8>) {
         if let Stage::Open(channel, _) = &mut self.0 {
             channel.close(out);
         }
     }
 
-    /// `None` until the handshake is over.
+    /// Returns the result of the handshake; `None` before its end.
     pub fn facts(&self) -> Option<&Facts> {
         match &self.0 {
             Stage::Open(_, facts) => Some(facts),

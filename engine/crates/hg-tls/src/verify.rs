@@ -1,5 +1,5 @@
-//! A verifier for upstreams whose certificate is not to be verified: it takes any certificate, but
-//! the peer must still prove that it holds its key.
+//! A verifier for upstreams whose certificate is not verified: it accepts any certificate, but the
+//! peer must still prove that it holds the key.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};

@@ -1,4 +1,4 @@
-//! Clients' certificates: demanded, optional, resumed, never bypassed.
+//! Clients' certificates: required, optional, resumed, never bypassed.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,7 +17,8 @@ use rustls::{AlertDescription, Error};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// a.example under the listener's open policy, m.example for clients of `clients` only.
+/// A world with a.example under the listener's open policy, and m.example only for clients of
+/// `clients`.
 fn world(ca: &Authority, clients: &Authority, required: bool) -> World {
     let mut world = simple(ca);
     let key = ecdsa();
@@ -115,7 +116,7 @@ fn an_optional_certificate_may_be_missing_but_not_wrong() {
 
 #[test]
 fn a_ticket_of_an_open_policy_does_not_open_a_mutual_one() {
-    // The class of CVE-2025-23419: a session made on one virtual host, resumed on another.
+    // The class of CVE-2025-23419: a session from one virtual host resumes on another.
     let (ca, clients) = (Authority::new("ca"), Authority::new("clients"));
     let open = simple(&ca).context();
     let mut mutual = world(&ca, &clients, true);
@@ -195,7 +196,7 @@ fn a_ticket_does_not_outlive_the_clients_certificate() {
     }
 }
 
-/// A list of an authority that revokes these serial numbers, as PEM.
+/// Returns an authority's list, as PEM, that revokes these serial numbers.
 fn crl(of: &Authority, serials: &[u64], years: (i32, i32)) -> String {
     use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
     let revoked = |serial: &u64| RevokedCertParams {

@@ -1,4 +1,4 @@
-//! Building contexts: what is refused and how it is said, what is reused.
+//! Building contexts: which plans are refused with which message, and what is reused.
 #![allow(
     clippy::unwrap_used,
     clippy::string_slice,
@@ -187,7 +187,7 @@ fn what_did_not_change_is_reused_and_what_did_is_not() {
     let first = world.context();
     let rebuild =
         |world: &World, previous: &TlsContext| world.build(&ticketer(), Some(previous)).unwrap();
-    // Unchanged material is not asked for again.
+    // Unchanged material is not read again.
     let mut without_blobs = world.clone();
     without_blobs.blobs.clear();
     let second = rebuild(&without_blobs, &first);

@@ -12,7 +12,7 @@ mod common;
 use common::*;
 use std::io::Write;
 
-/// Resident memory of this process in bytes: what the C library of the ciphers holds is in it too.
+/// Resident memory of this process in bytes, including what the C library of the ciphers holds.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
@@ -30,7 +30,7 @@ fn an_idle_session_holds_at_most_5_kib() {
         let establish = |n: usize| -> Vec<_> {
             (0..n).map(|_| connect(&config, &context, "a.example").1.session).collect()
         };
-        // The first ones fill the allocator's pools with what is used again later.
+        // The first ones fill the allocator's pools with what later ones use again.
         let warm = establish(300);
         let before = resident();
         let sessions = establish(2000);

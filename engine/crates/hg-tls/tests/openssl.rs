@@ -1,4 +1,4 @@
-//! The same sessions against OpenSSL, over loopback: every version and cipher it shares with us.
+//! The same sessions against OpenSSL, over loopback: every version and cipher that both support.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A directory that goes away with the test.
+/// A directory that is deleted with the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -62,7 +62,7 @@ fn openssl(arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Reads once, hands it to the session and writes what that wants written. `None` at the end.
+/// Reads once, passes the bytes to the session and writes its output. `None` at the end.
 fn turn(
     socket: &mut TcpStream,
     pending: &mut Vec<u8>,
@@ -79,7 +79,7 @@ fn turn(
     (n > 0 && !received.peer_closed).then_some(received)
 }
 
-/// Echoes lines to one client until it closes; whether it came with a ticket.
+/// Echoes lines to one client until it closes; reports whether the client came with a ticket.
 fn serve(listener: &TcpListener, mut session: ServerSession) -> ServerSession {
     let (mut socket, _) = listener.accept().unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -147,7 +147,7 @@ fn openssls_client_speaks_every_suite_with_us() {
     }
 }
 
-/// Says one line to a server and reads until it has come back.
+/// Sends one line to a server and reads until it has come back.
 fn ask(mut session: ClientSession, address: &str, text: &[u8]) {
     let mut socket = connect_until(address);
     socket.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -1,4 +1,4 @@
-//! Which certificate and policy a name gets, and which requests do not belong on a connection.
+//! Which certificate and policy each name gets, and which requests do not belong on a connection.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

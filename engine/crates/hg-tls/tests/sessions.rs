@@ -200,8 +200,8 @@ fn hybrid_key_exchange_is_used_where_the_client_offers_it() {
     );
 }
 
-/// The client's flights of one handshake, damaged at one place: never a panic, and either the
-/// handshake still works or an alert says that it does not.
+/// Damages the client's flights of one handshake at one place: there is never a panic, and either
+/// the handshake still works or an alert reports that it does not.
 fn damaged(
     ca: &Authority,
     context: &hg_tls::TlsContext,

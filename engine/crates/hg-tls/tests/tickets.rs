@@ -32,7 +32,7 @@ fn both_versions(ca: &Authority) -> [Arc<rustls::ClientConfig>; 2] {
     })
 }
 
-/// Connects, exchanges so that the ticket arrives, and tells how the keys came about.
+/// Connects, exchanges data so that the ticket arrives, and returns how the session got its keys.
 fn kind_of_connection(
     config: &Arc<rustls::ClientConfig>,
     context: &TlsContext,

@@ -17,7 +17,7 @@ use hg_tls::{
 };
 use std::sync::Arc;
 
-/// `simple`, and an upstream `u` with this TLS.
+/// A world like `simple`, with an upstream `u` that has this TLS.
 fn world(ca: &Authority, tls: &str) -> World {
     let mut world = simple(ca);
     upstream(&mut world, tls);
@@ -37,7 +37,7 @@ fn trusting(ca: &Authority, more: &str) -> (World, Arc<ClientTls>) {
     (world, client)
 }
 
-/// One end of a conversation between our two kinds of session.
+/// One end of a connection between our two kinds of session.
 struct End<S> {
     session: S,
     pending: Vec<u8>,
@@ -93,7 +93,7 @@ fn feed<S: Side>(end: &mut End<S>, bytes: &[u8], step: usize) -> Result<(), TlsE
 
 type Pair = (End<ClientSession>, End<ServerSession>);
 
-/// Lets both speak; the client's error, then the server's.
+/// Passes bytes between both sides; returns the client's error, or else the server's.
 fn settle((client, server): &mut Pair, step: usize) -> Result<(), TlsError> {
     while !client.out.is_empty() || !server.out.is_empty() {
         let bytes = std::mem::take(&mut client.out);
@@ -248,7 +248,7 @@ fn the_digest_names_what_a_pooled_connection_depends_on() {
     ];
     let digests: Vec<_> = variants.iter().map(|v| *trusting(&ca, v).1.digest()).collect();
     let distinct: std::collections::HashSet<_> = digests.iter().collect();
-    // The last one depends on a certificate that each world makes anew, the others do not.
+    // The last one depends on a certificate that each world makes anew; the others do not.
     assert_eq!(distinct.len(), variants.len());
     assert_eq!(*trusting(&ca, "").1.digest(), digests[0]);
 }

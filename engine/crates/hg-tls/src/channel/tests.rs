@@ -4,7 +4,7 @@ use rustls::crypto::aws_lc_rs::cipher_suite as suites;
 use rustls::crypto::cipher::{AeadKey, Iv};
 use rustls::{AlertDescription, ConnectionTrafficSecrets};
 
-/// A key schedule whose n-th secret is n; `TICKETS` = it takes tickets, as a client does.
+/// A key schedule whose n-th secret is n; `TICKETS` = it accepts tickets, as a client does.
 #[derive(Default)]
 struct Schedule<const TICKETS: bool> {
     tx: u8,
@@ -56,7 +56,7 @@ fn peer(suite: SupportedCipherSuite) -> Sealer {
 const KEY_UPDATE_ASKED: &[u8] = &[KEY_UPDATE, 0, 0, 1, 1];
 const KEY_UPDATE_ONLY: &[u8] = &[KEY_UPDATE, 0, 0, 1, 0];
 
-/// Feeds records of these contents; what came out and how it ended.
+/// Feeds records with these contents; returns the output and how it ended.
 fn feed<K: Role>(
     channel: &mut Channel<K>,
     contents: &[(u8, &[u8])],
@@ -70,7 +70,7 @@ fn feed<K: Role>(
     (plain, out, result)
 }
 
-/// The content of the only record in `out`.
+/// Returns the content of the only record in `out`.
 fn opened(suite: SupportedCipherSuite, mut out: Vec<u8>) -> (u8, Vec<u8>) {
     let mut opener = Opener::new(suite.version().version, (0, &secrets(0))).unwrap();
     let (kind, content) = opener.open(&mut out).unwrap();

@@ -38,7 +38,7 @@ impl Authority {
         }
     }
 
-    /// (chain, key), both PEM.
+    /// Returns (chain, key), both PEM.
     pub fn issue(&self, names: &[&str], key: &KeyPair) -> String {
         self.issue_for(names, key, (2020, 2096))
     }
@@ -55,7 +55,7 @@ impl Authority {
         params.signed_by(key, &self.issuer).unwrap().pem()
     }
 
-    /// The same with a serial number of its own.
+    /// Issues a certificate with the given serial number.
     pub fn issue_serial(&self, name: &str, key: &KeyPair, serial: u64) -> String {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.serial_number = Some(rcgen::SerialNumber::from(serial));
@@ -78,7 +78,7 @@ pub fn ecdsa() -> KeyPair {
     key(&rcgen::PKCS_ECDSA_P256_SHA256)
 }
 
-/// Of 2048 bits.
+/// A key of 2048 bits.
 pub fn rsa() -> KeyPair {
     KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap()
 }
@@ -121,7 +121,7 @@ impl World {
         TlsContext::build(&self.plan, &|sha| self.blobs.get(sha).cloned(), ticketer, previous)
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with the plan.
     pub fn errors(&self) -> Vec<String> {
         let errors = self.build(&ticketer(), None).map(|_| ()).unwrap_err();
         errors.iter().map(|e| format!("{}: {}: {}", e.name, e.path, e.message)).collect()
@@ -211,7 +211,7 @@ pub fn client(config: &Arc<ClientConfig>, name: &str) -> ClientConnection {
     ClientConnection::new(config.clone(), ServerName::try_from(name.to_owned()).unwrap()).unwrap()
 }
 
-/// A server session with its pending input and what it gave.
+/// A server session with its pending input and its output.
 pub struct Server {
     pub session: ServerSession,
     pub pending: Vec<u8>,
@@ -233,7 +233,7 @@ impl Server {
         }
     }
 
-    /// Offers bytes in pieces of at most `step`.
+    /// Feeds bytes in pieces of at most `step`.
     pub fn feed(&mut self, bytes: &[u8], step: usize) {
         for piece in bytes.chunks(step) {
             self.pending.extend_from_slice(piece);
@@ -270,7 +270,8 @@ pub fn give(
     Ok(())
 }
 
-/// Lets both sides speak until neither has anything to say. The client's error, if any.
+/// Passes bytes between both sides until neither has any to send; returns the client's error, if
+/// any.
 pub fn converse(
     client: &mut ClientConnection,
     server: &mut Server,
@@ -303,7 +304,7 @@ pub fn connect(
     (client, server)
 }
 
-/// Sends text both ways.
+/// Sends text in both directions.
 pub fn exchange(client: &mut ClientConnection, server: &mut Server) {
     client.writer().write_all(b"question").unwrap();
     server.session.send(b"answer", &mut server.out).unwrap();
