@@ -1,5 +1,5 @@
-//! What looking up and changing costs, at the sizes of the table: ten against ten thousand
-//! hosts and prefixes, a thousand regexes with paths that never repeat.
+//! The cost of look-ups and changes: ten against ten thousand hosts and prefixes, a thousand
+//! regexes with paths that never repeat.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -56,7 +56,7 @@ fn hosts(count: u64) -> Vec<(Arc<str>, Route)> {
     (0..count).map(|i| route(format!("route-{i}"), &host(i), "[]")).collect()
 }
 
-/// Numbers in an order that no cache foresees.
+/// Returns numbers in an order that no cache predicts.
 fn scattered(i: u64, below: u64) -> u64 {
     (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) % below
 }
@@ -81,11 +81,12 @@ fn find_hosts(c: &mut Criterion) {
     }
 }
 
-/// Bytes that are read between groups of look-ups: more than a core's second cache holds.
+/// Bytes read between groups of look-ups: more than a core's second cache holds.
 const POLLUTION: usize = 4 << 20;
 
-/// A thousand names of so many hosts, each look-up waiting for the one before, the near caches full
-/// of something else every 64: what is left is the memory that a host takes to be found.
+/// Finds a thousand names of so many hosts. Each look-up waits for the one before, and every 64 the
+/// near caches are filled with something else: what remains is the cost of the memory in which a
+/// host is found.
 fn find_cold_hosts(c: &mut Criterion) {
     let mut other = vec![0u64; POLLUTION / 8];
     for count in [10, 10_000] {
@@ -127,7 +128,7 @@ fn find_prefixes(c: &mut Criterion) {
     }
 }
 
-/// A thousand regexes: the pattern of one, and a path it takes.
+/// A thousand regexes: the pattern of one, and a path that it matches.
 type Shape = (&'static str, fn(u64) -> String, fn(u64, u64) -> String);
 
 const SHAPES: [Shape; 3] = [

@@ -1,7 +1,7 @@
 //! One automaton for several patterns, run over a whole text; and the memory that it needs.
 //!
-//! Both ends are anchored by walking the states ourselves: the match states after the end of the
-//! text name every pattern that matches all of it, in one pass, whatever their number.
+//! We walk the states ourselves to anchor both ends: the match states after the end of the text
+//! name every pattern that matches all of it, in one pass, whatever their number.
 
 use crate::pattern;
 use regex_automata::dfa::{Automaton as _, StartKind, dense};
@@ -11,26 +11,27 @@ use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::Hir;
 use std::sync::{Arc, Weak};
 
-/// An automaton of at most this many bytes is built whole, and needs nothing of the worker.
+/// An automaton of at most so many bytes is built whole and needs no memory of the worker.
 const DENSE_BYTES: usize = 64 * 1024;
 
-/// States before determinisation above which that is not even tried.
+/// With more states before determinisation than this, the full automaton is not attempted.
 const DENSE_STATES: usize = 1024;
 
-/// Bytes of states that one worker keeps of one lazily built automaton; then it begins anew.
+/// Bytes of states that one worker keeps of one lazily built automaton before it starts over.
 const LAZY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Bytes that one worker keeps for all of them; the least recently used goes first.
+/// Bytes that one worker keeps for all lazily built automata; it drops the least recently used
+/// first.
 const WORKER_BYTES: usize = 64 * 1024 * 1024;
 
-/// How many automata a worker keeps states of.
+/// Number of automata for which a worker keeps states.
 const WORKER_AUTOMATA: usize = 64;
 
 /// Patterns compiled together.
 pub(crate) enum Automaton {
-    /// All states built; shared by workers as it is.
+    /// All states are built; workers share it unchanged.
     Dense(Box<dense::DFA<Vec<u32>>>),
-    /// States built as texts need them, in a cache of the worker's.
+    /// Texts build the states they need, in a cache of the worker.
     Lazy(Arc<lazy::DFA>),
 }
 
@@ -38,7 +39,7 @@ impl Automaton {
     /// Compiles patterns; they are numbered in the order given.
     ///
     /// # Errors
-    /// They are together too large.
+    /// If they are together too large.
     pub(crate) fn new(patterns: &[Hir]) -> Result<Self, String> {
         let nfa = pattern::compile_all(patterns)?;
         if let Some(dfa) = build_dense(&nfa) {
@@ -52,7 +53,7 @@ impl Automaton {
         dfa.map(|d| Self::Lazy(Arc::new(d))).map_err(|e| e.to_string())
     }
 
-    /// Bytes it takes, the workers' caches apart.
+    /// Returns its bytes, without the workers' caches.
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {
             Self::Dense(dfa) => dfa.memory_usage(),
@@ -61,7 +62,7 @@ impl Automaton {
     }
 
     /// Calls `hit` with the number of each pattern that matches the text from there to its end.
-    /// What stands before is seen by `^` and `\b` only.
+    /// Only `^` and `\b` see the text before that place.
     pub(crate) fn run(
         &self,
         text: &[u8],
@@ -78,7 +79,7 @@ impl Automaton {
         };
     }
 
-    /// Whether any pattern matches the whole text.
+    /// Reports whether any pattern matches the whole text.
     pub(crate) fn is_match(&self, text: &[u8], caches: &mut Caches) -> bool {
         let mut found = false;
         self.run(text, 0, caches, |_| found = true);
@@ -139,21 +140,21 @@ fn run_lazy(
     Some(())
 }
 
-/// The lazily built states of one worker, bounded in number and bytes.
+/// The lazily built states of one worker, limited in number and bytes.
 #[derive(Default)]
 pub(crate) struct Caches {
-    /// Most recently used first.
+    /// Slots, most recently used first.
     slots: Vec<Slot>,
 }
 
 struct Slot {
-    /// Keeps the address from being used again, not the automaton alive.
+    /// Prevents reuse of the address without keeping the automaton alive.
     of: Weak<lazy::DFA>,
     cache: lazy::Cache,
 }
 
 impl Caches {
-    /// The cache of an automaton, made if it is not there: never `None`.
+    /// Returns the cache of an automaton; makes it at the first call. Never `None`.
     fn of(&mut self, dfa: &Arc<lazy::DFA>) -> Option<&mut lazy::Cache> {
         let at = self.slots.iter().position(|s| std::ptr::eq(s.of.as_ptr(), Arc::as_ptr(dfa)));
         let slot = match at {
@@ -167,7 +168,7 @@ impl Caches {
         self.slots.first_mut().map(|slot| &mut slot.cache)
     }
 
-    /// Drops what belongs to automata that are gone, then the least recently used.
+    /// Drops the caches of automata that are gone, then the least recently used.
     fn make_room(&mut self) {
         self.trim();
         self.slots.truncate(WORKER_AUTOMATA - 1);
@@ -178,7 +179,7 @@ impl Caches {
         });
     }
 
-    /// Drops what belongs to automata that are gone.
+    /// Drops the caches of automata that are gone.
     pub(crate) fn trim(&mut self) {
         self.slots.retain(|s| s.of.strong_count() > 0);
     }

@@ -1,4 +1,4 @@
-//! The routes of one host, in order of precedence, and how one is found among them.
+//! The routes of one host in order of precedence, and how a request finds one of them.
 
 use crate::compiled::{Compiled, CompiledMatch, PathRule};
 use crate::index::Index;
@@ -9,11 +9,11 @@ use crate::query::{Found, Query, RouteId};
 use crate::scratch::{Scratch, Tools};
 use std::sync::Arc;
 
-/// Up to this many matches are looked at one after the other rather than by index.
+/// Up to this many matches are compared one after the other instead of by index.
 const LINEAR: usize = 6;
 
-/// The routes of one host. One cache line where the name is short and there is one route without
-/// conditions: what most hosts have is found without following a pointer.
+/// The routes of one host. It fits one cache line if the name is short and there is one route
+/// without conditions, so most hosts' route is found without following a pointer.
 #[derive(Clone)]
 #[repr(align(64))]
 pub(crate) struct Bucket {
@@ -29,18 +29,18 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 /// The matches of a host.
 #[derive(Clone)]
 enum Routes {
-    /// One, and no regex.
+    /// One match, and not a regex.
     One(Rule),
     Many(Arc<Many>),
 }
 
 /// Several matches.
 struct Many {
-    /// Whether all are on all of the host's listeners.
+    /// Whether all matches are on all of the host's listeners.
     is_uniform: bool,
-    /// In order of precedence.
+    /// Matches in order of precedence.
     rules: Box<[Rule]>,
-    /// By path; absent where there are few.
+    /// Index by path; absent if there are few matches.
     index: Option<Index>,
 }
 
@@ -50,9 +50,9 @@ pub(crate) struct Rule {
     pub(crate) route: Arc<Compiled>,
     id: RouteId,
     place: u16,
-    /// No condition on the path.
+    /// Whether there is no condition on the path.
     is_any_path: bool,
-    /// Conditions beside the path.
+    /// Whether there are conditions besides the path.
     is_conditional: bool,
 }
 
@@ -68,23 +68,24 @@ impl Rule {
         })
     }
 
-    /// The match itself.
+    /// Returns the match itself.
     #[expect(clippy::indexing_slicing, reason = "`of` makes a rule of a match that is there")]
     pub(crate) fn one(&self) -> &CompiledMatch {
         &self.route.matches()[usize::from(self.place)]
     }
 
-    /// With its route and place.
+    /// Returns the match with its route and place.
     pub(crate) fn ranked(&self) -> Ranked<'_> {
         Ranked { route: &self.route, one: self.one(), place: usize::from(self.place) }
     }
 
-    /// The answer when it wins.
+    /// Returns the answer if this match wins.
     pub(crate) fn found(&self, prefix_len: usize) -> Found {
         Found { route: self.id, prefix_len, match_index: usize::from(self.place) }
     }
 
-    /// The answer if it applies, its listeners apart; a regex never does, it is in an index.
+    /// Returns the answer if the match applies, without a check of its listeners. A regex never
+    /// applies here: it is in an index.
     fn attempt(&self, q: &Query<'_>, tools: &mut Tools) -> Option<Found> {
         let prefix_len = if self.is_any_path { 0 } else { self.one().path.plain(q.path)? };
         self.conditions_hold(q, tools).then(|| self.found(prefix_len))
@@ -96,10 +97,10 @@ impl Rule {
 }
 
 impl Bucket {
-    /// Puts rules in order and indexes them; what did not change is taken from the old bucket.
+    /// Sorts and indexes rules; reuses what did not change from the old bucket.
     ///
     /// # Errors
-    /// The regexes of the host are together too large.
+    /// If the regexes of the host are together too large.
     pub(crate) fn new(name: Name, rules: Vec<Rule>, old: Option<&Bucket>) -> Result<Self, String> {
         let rules = in_order(rules);
         let mut all = rules.iter().map(|r| &r.route.listeners);
@@ -136,7 +137,7 @@ impl Bucket {
         }
     }
 
-    /// Whether this host's pattern is that name, or a wildcard for it.
+    /// Reports whether this host's pattern is that name, or a wildcard for it.
     pub(crate) fn covers(&self, name: &str) -> bool {
         match self.name.as_bytes().strip_prefix(b"*") {
             Some([]) => true,
@@ -145,8 +146,8 @@ impl Bucket {
         }
     }
 
-    /// The first route in order of precedence whose conditions all hold, on a listener on which
-    /// the host has routes.
+    /// Returns the first route in order of precedence whose conditions all hold, on a listener on
+    /// which the host has routes.
     pub(crate) fn find(&self, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
         match &self.routes {
             Routes::One(rule) => rule.attempt(q, &mut scratch.tools),
@@ -154,8 +155,8 @@ impl Bucket {
         }
     }
 
-    /// Calls `visit` with every rule whose condition on the path holds, and the bytes it took; in
-    /// no order. For tools: it asks all of them.
+    /// Calls `visit` with every rule whose condition on the path holds, and the bytes that it took,
+    /// in no order. For tools: it checks all of them.
     pub(crate) fn by_path(
         &self,
         path: &str,
@@ -204,7 +205,7 @@ impl Many {
         if let Some(spot) = index.paths.get(q.path) {
             self.attempt(index.list(spot.exact), q.path.len(), q, tools, &mut best);
         }
-        // The longest first: it usually wins, and then the conditions of the others are not asked.
+        // Try the longest first: it usually wins, and the others' conditions are then not checked.
         for (len, spot) in index.paths.prefixes(q.path, ends) {
             self.attempt(index.list(spot.prefix), len, q, tools, &mut best);
         }

@@ -1,16 +1,16 @@
-//! What must hold of routing for any input: for fuzz targets and property tests.
+//! Properties of routing that hold for any input, for fuzz targets and property tests.
 
 use crate::path;
 use crate::query::Query;
 use crate::router::Router;
 use crate::scratch::Scratch;
 
-/// Checks, for a path as a client may send it, that what would be forwarded belongs to the route
-/// that was used: a next hop that normalises, or decodes once more, sees no other path. The path
-/// of `q` is not looked at. A refused path is fine.
+/// Checks, for a path as a client may send it, that the forwarded path belongs to the route that
+/// was used: a next hop that normalises, or decodes once more, sees no other path. Ignores the path
+/// of `q`. A refused path is valid.
 ///
 /// # Errors
-/// What does not hold.
+/// Returns the property that does not hold.
 pub fn forwarded_path_keeps_its_route(
     router: &Router,
     q: &Query<'_>,

@@ -1,12 +1,12 @@
-//! Lists by slot that are copied in pieces.
+//! Lists by slot that are copied in chunks.
 
 use std::sync::Arc;
 
 /// Slots that are copied together when one of them changes.
 const CHUNK: usize = 64;
 
-/// What stands in each slot, side by side; memory grows with the highest one that was ever filled.
-/// Cloning costs a reference count for every 64 of them.
+/// The contents of slots, side by side; memory grows with the highest slot that was ever filled.
+/// Cloning costs a reference count for every 64 slots.
 #[derive(Clone)]
 pub struct Chunks<T>(Vec<Arc<[Option<T>; CHUNK]>>);
 
@@ -17,19 +17,19 @@ impl<T> Default for Chunks<T> {
 }
 
 impl<T> Chunks<T> {
-    /// What stands in a slot.
+    /// Returns the content of a slot.
     pub fn get(&self, slot: usize) -> Option<&T> {
         self.0.get(slot / CHUNK)?.get(slot % CHUNK)?.as_ref()
     }
 
-    /// All that stands in slots, in their order.
+    /// Returns the contents of all filled slots, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flat_map(|chunk| chunk.iter().flatten())
     }
 }
 
 impl<T: Clone> Chunks<T> {
-    /// Fills a slot, or empties it; gives what stood there. Clones made before keep that.
+    /// Fills or empties a slot; returns what it held. Clones made before keep that.
     pub fn put(&mut self, slot: usize, value: Option<T>) -> Option<T> {
         while self.0.len() <= slot / CHUNK {
             self.0.push(Arc::new([const { None }; CHUNK]));

@@ -1,4 +1,4 @@
-//! A route, checked and ready to be matched; shared by every host it belongs to.
+//! A route, checked and ready for matching; all its hosts share it.
 
 use crate::condition::{Conditions, ValueRule};
 use crate::listeners::Listeners;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A route. Kept small: ten thousand of them are usual.
+/// A route. Kept small, because ten thousand of them are usual.
 pub(crate) struct Compiled {
     pub(crate) id: RouteId,
     pub(crate) priority: i32,
@@ -36,22 +36,22 @@ pub(crate) struct CompiledMatch {
 
 /// The condition on the path.
 pub(crate) enum PathRule {
-    /// None at all; the prefix `/` is the same.
+    /// No condition; the prefix `/` is the same.
     Any,
-    /// Equal.
+    /// The path equals the text.
     Exact(Box<str>),
     /// Whole segments from the start; without a trailing slash, never empty.
     Prefix(Box<str>),
-    /// The whole path; the text, and what every match begins with.
+    /// The whole path; the pattern, and the literal with which every match begins.
     Regex(Box<(Box<str>, Box<[u8]>)>),
 }
 
-/// What a route without matches has.
+/// The matches of a route without matches.
 static EVERYTHING: [CompiledMatch; 1] = [CompiledMatch { path: PathRule::Any, conditions: None }];
 
 impl PathRule {
-    /// Bytes of the path that an exact path, a prefix or no condition takes; `None` if it does not
-    /// match, and for a regex.
+    /// Returns the bytes of the path that an exact path, a prefix or no condition takes; `None` if
+    /// it does not match, and for a regex.
     pub(crate) fn plain(&self, path: &str) -> Option<usize> {
         match self {
             Self::Any => Some(0),
@@ -64,13 +64,14 @@ impl PathRule {
     }
 }
 
-/// Whether a segment of the path ends at this byte: the path itself, or a slash follows.
+/// Reports whether a segment of the path ends at this byte: the path ends there, or a slash
+/// follows.
 pub(crate) fn ends_segment(path: &str, at: usize) -> bool {
     path.as_bytes().get(at).is_none_or(|&b| b == b'/')
 }
 
 impl Hosts {
-    /// As a list.
+    /// Returns the hosts as a list.
     pub(crate) fn as_slice(&self) -> &[Name] {
         match self {
             Self::One(host) => std::slice::from_ref(host),
@@ -78,14 +79,14 @@ impl Hosts {
         }
     }
 
-    /// Whether a host is among them.
+    /// Reports whether a host is one of them.
     pub(crate) fn contains(&self, host: &Name) -> bool {
         self.as_slice().binary_search(host).is_ok()
     }
 }
 
 impl Compiled {
-    /// Its matches; never empty.
+    /// Returns its matches; never empty.
     pub(crate) fn matches(&self) -> &[CompiledMatch] {
         if self.matches.is_empty() { &EVERYTHING } else { &self.matches }
     }
@@ -93,7 +94,7 @@ impl Compiled {
     /// Checks and compiles a route.
     ///
     /// # Errors
-    /// Every mistake in it, each with its place.
+    /// Returns every mistake in it, each with its place.
     pub(crate) fn new(
         change: &RouteChange<'_>,
         route: &hg_plan::Route,
@@ -108,7 +109,7 @@ impl Compiled {
             compile_match(m, &mut mistakes)
         });
         let matches: Vec<CompiledMatch> = matches.collect();
-        // One match that matches everything is the same as none.
+        // One match that matches everything means the same as none.
         let is_everything =
             matches!(matches.as_slice(), [CompiledMatch { path: PathRule::Any, conditions: None }]);
         if !mistakes.found.is_empty() {
@@ -197,7 +198,7 @@ fn compile_match(m: &Match, mistakes: &mut Mistakes) -> CompiledMatch {
     CompiledMatch { path, conditions: is_conditional.then(|| Box::new(conditions)) }
 }
 
-/// Conditions on headers, and the one on the client's certificate as if it were another.
+/// Compiles the conditions on headers, and the one on the client's certificate as another header.
 fn compile_headers(m: &Match, mistakes: &mut Mistakes) -> Box<[(Box<str>, ValueRule)]> {
     let mut compiled = compile_values("headers", &m.headers, mistakes).into_vec();
     if let Some(rule) = &m.client_subject {
@@ -232,12 +233,12 @@ fn compile_path(rule: &PathMatch, mistakes: &mut Mistakes) -> PathRule {
     }
 }
 
-/// A path of the config in normal form, for requests have theirs so.
+/// Returns a path of the config in normal form, which the paths of requests have.
 fn literal_path(key: &str, text: &str, mistakes: &mut Mistakes) -> String {
     let mut buf = String::new();
     match path::normalise(text, &mut buf) {
         Ok(normal) => normal.to_owned(),
-        // The target of `OPTIONS *`.
+        // `*` is the target of `OPTIONS *`.
         Err(_) if text == "*" => "*".to_owned(),
         Err(e) => {
             mistakes.add(

@@ -10,31 +10,31 @@ use std::net::IpAddr;
 /// The conditions of one match; all must hold.
 #[derive(Default)]
 pub(crate) struct Conditions {
-    /// Any of these; empty = all.
+    /// Any of these methods; empty = all.
     pub(crate) methods: Box<[Box<str>]>,
-    /// Any of these; empty = all.
+    /// Any of these ranges; empty = all.
     pub(crate) client: Box<[IpNet]>,
-    /// By parameter name.
+    /// Conditions by parameter name.
     pub(crate) query: Box<[(Box<str>, ValueRule)]>,
-    /// By lower-case header name.
+    /// Conditions by lower-case header name.
     pub(crate) headers: Box<[(Box<str>, ValueRule)]>,
 }
 
 /// A condition on a value.
 pub(crate) enum ValueRule {
-    /// Equal.
+    /// The value equals the text.
     Exact(Box<str>),
-    /// Begins with.
+    /// The value begins with the text.
     Prefix(Box<str>),
-    /// The whole value.
+    /// The pattern matches the whole value.
     Regex(Box<str>, Automaton),
-    /// There at all.
+    /// The value is there.
     Present,
-    /// Not there.
+    /// The value is missing.
     Absent,
 }
 
-/// One condition, to be tested alone.
+/// One condition, to be checked alone.
 #[derive(Clone, Copy)]
 pub(crate) enum Part<'c> {
     /// The method is one of these.
@@ -48,7 +48,7 @@ pub(crate) enum Part<'c> {
 }
 
 impl Conditions {
-    /// The conditions, cheapest first.
+    /// Returns the conditions, cheapest first.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let methods = (!self.methods.is_empty()).then_some(Part::Methods(&self.methods));
         let client = (!self.client.is_empty()).then_some(Part::Client(&self.client));
@@ -57,14 +57,14 @@ impl Conditions {
         methods.into_iter().chain(client).chain(query).chain(headers)
     }
 
-    /// Whether all hold.
+    /// Reports whether all conditions hold.
     pub(crate) fn hold(&self, q: &Query<'_>, tools: &mut Tools) -> bool {
         self.parts().all(|p| p.holds(q, tools))
     }
 }
 
 impl Part<'_> {
-    /// Whether it holds.
+    /// Reports whether the condition holds.
     pub(crate) fn holds(self, q: &Query<'_>, tools: &mut Tools) -> bool {
         match self {
             Part::Methods(methods) => methods.iter().any(|m| **m == *q.method),
@@ -82,7 +82,7 @@ impl Part<'_> {
 }
 
 impl ValueRule {
-    /// Whether it holds for the value in `tools`.
+    /// Reports whether the condition holds for the value in `tools`.
     fn holds(&self, is_there: bool, tools: &mut Tools) -> bool {
         let value = tools.value.as_slice();
         match self {
@@ -95,13 +95,14 @@ impl ValueRule {
     }
 }
 
-/// Whether an address is in one of the ranges; an IPv4-mapped IPv6 address counts as IPv4.
+/// Reports whether an address is in one of the ranges; an IPv4-mapped IPv6 address counts as IPv4.
 fn contains(ranges: &[IpNet], client: IpAddr) -> bool {
     let client = client.to_canonical();
     ranges.iter().any(|r| r.contains(&client))
 }
 
-/// Puts a header's lines, joined by `, ` (RFC 9110 §5.3), in `value`; `false` if there is none.
+/// Puts a header's lines, joined by `, ` (RFC 9110 §5.3), into `value`; returns `false` if there is
+/// none.
 pub(crate) fn read_header(headers: &dyn Headers, name: &str, value: &mut Vec<u8>) -> bool {
     value.clear();
     let mut is_there = false;
@@ -115,12 +116,12 @@ pub(crate) fn read_header(headers: &dyn Headers, name: &str, value: &mut Vec<u8>
     is_there
 }
 
-/// Puts the first value of a query parameter, decoded, in `value`; `false` if there is none.
-/// Names are compared decoded; `+` is a space, as in forms.
+/// Puts the first value of a query parameter, decoded, into `value`; returns `false` if there is
+/// none. Names are compared decoded; `+` is a space, as in forms.
 pub(crate) fn read_parameter(query: Option<&str>, name: &str, value: &mut Vec<u8>) -> bool {
     value.clear();
     for pair in query.unwrap_or_default().as_bytes().split(|&b| b == b'&') {
-        // `a=1&&b=2` holds no parameter with an empty name.
+        // `a=1&&b=2` has no parameter with an empty name.
         if pair.is_empty() {
             continue;
         }

@@ -1,4 +1,4 @@
-//! What a condition asks and whether a request meets it, in words.
+//! Conditions in words: what each requires and whether a request meets it.
 
 use crate::compiled::PathRule;
 use crate::condition::{Part, ValueRule, read_header, read_parameter};
@@ -25,7 +25,7 @@ pub enum ConditionKind {
 }
 
 impl ConditionKind {
-    /// The stable word for it, for JSON.
+    /// Returns its stable word, for JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             ConditionKind::Host => "host",
@@ -39,18 +39,18 @@ impl ConditionKind {
     }
 }
 
-/// A condition and how the request stands to it.
+/// A condition and whether the request meets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// What kind.
+    /// The kind of condition.
     pub kind: ConditionKind,
-    /// Where it stands in the route, as a path of keys (`match[0].headers.x-tenant`).
+    /// Its place in the route, as a path of keys (`match[0].headers.x-tenant`).
     pub key: String,
     /// A clause: `header x-tenant is absent`, `path /v1/a is under /v1`.
     pub text: String,
 }
 
-/// How the request's path stands to a condition on it.
+/// Describes whether the request's path meets a condition on it.
 pub(crate) fn path(rule: &PathRule, holds: bool, path: &str, place: usize) -> Condition {
     let (key, text) = match (rule, holds) {
         (PathRule::Any, _) => ("", "any path matches".to_owned()),
@@ -70,7 +70,7 @@ pub(crate) fn path(rule: &PathRule, holds: bool, path: &str, place: usize) -> Co
     Condition { kind: ConditionKind::Path, key: format!("match[{place}]{key}"), text }
 }
 
-/// How the request stands to another condition.
+/// Describes whether the request meets another condition.
 pub(crate) fn part(
     part: Part<'_>,
     holds: bool,

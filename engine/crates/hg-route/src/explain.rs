@@ -1,4 +1,5 @@
-//! Why a request goes where it goes: the same conditions as [`Router::find`], all of them asked.
+//! Explains which route a request takes: the same conditions as in [`Router::find`], but all of
+//! them are checked.
 
 use crate::bucket::{Bucket, Rule};
 use crate::compiled::PathRule;
@@ -9,20 +10,20 @@ use crate::router::Router;
 use crate::scratch::{Scratch, Tools};
 use std::sync::Arc;
 
-/// How many near misses are told.
+/// Number of near misses reported.
 const NEAR: usize = 10;
 
-/// How many hosts of a similar name are looked at when no host fits.
+/// Number of hosts with a similar name that are compared if no host fits.
 const SIMILAR_HOSTS: usize = 100;
 
-/// Which route takes a request, and why no other does.
+/// Which route takes a request, and why no other route does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// The host whose routes were looked at: the most specific that has routes on the listener.
+    /// The host whose routes were compared: the most specific that has routes on the listener.
     pub host: Option<Arc<str>>,
     /// The route that takes it; none means 404.
     pub won: Option<Won>,
-    /// The matches that came close, the closest first; 10 at most.
+    /// The matches that came close, the closest first; at most 10.
     pub near: Vec<NearMiss>,
 }
 
@@ -31,29 +32,29 @@ pub struct Explanation {
 pub struct MatchRef {
     /// The route's name.
     pub name: Arc<str>,
-    /// As [`Router::find`] would answer if this match had won.
+    /// The answer of [`Router::find`] if this match had won.
     pub found: Found,
-    /// The route's host under which it was looked at.
+    /// The route's host under which the match was compared.
     pub host: Arc<str>,
 }
 
 /// The match that won.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Won {
-    /// Which.
+    /// The match.
     pub which: MatchRef,
-    /// The conditions that held: all of its match's.
+    /// The conditions that held: all those of its match.
     pub held: Vec<Condition>,
 }
 
 /// A match that did not win.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NearMiss {
-    /// Which.
+    /// The match.
     pub which: MatchRef,
-    /// The conditions that failed; none = it was outranked.
+    /// The conditions that failed; empty if the match was outranked.
     pub failed: Vec<Condition>,
-    /// When all conditions hold: what put the winner before it.
+    /// If all conditions hold: the criterion that put the winner before it.
     pub outranked: Option<Criterion>,
 }
 
@@ -67,7 +68,7 @@ struct Candidate<'r> {
 }
 
 impl Router {
-    /// Explains what [`Router::find`] answers. Asks every condition of every route of the host:
+    /// Explains the answer of [`Router::find`]. Checks every condition of every route of the host:
     /// for people and tools, not for the request path.
     pub fn explain(&self, q: &Query<'_>, scratch: &mut Scratch) -> Explanation {
         let chosen = self.hosts().select(q.host, q.listener);
@@ -127,7 +128,7 @@ fn examine<'r>(
     }
 }
 
-/// Why the routes of a host were not asked, if the host is the reason.
+/// Returns why the routes of a host were not compared, if the host is the reason.
 fn host_failure(bucket: &Bucket, chosen: Option<&Bucket>, q: &Query<'_>) -> Option<Condition> {
     let covers = bucket.covers(q.host);
     let text = match chosen {
@@ -136,13 +137,13 @@ fn host_failure(bucket: &Bucket, chosen: Option<&Bucket>, q: &Query<'_>) -> Opti
             "the more specific host {} has routes, so that those of {} are not asked",
             chosen.name, bucket.name
         ),
-        // If it has no route on the listener, that will be said.
+        // If it has no route on the listener, another check reports that.
         _ => return None,
     };
     Some(Condition { kind: ConditionKind::Host, key: "hosts".to_owned(), text })
 }
 
-/// How far a match is from taking the request; the order of the near misses.
+/// Returns how far a match is from taking the request; near misses are sorted by it.
 fn distance(c: &Candidate<'_>, path: &str) -> (usize, usize) {
     let far = |f: &Condition| match f.kind {
         ConditionKind::Path | ConditionKind::Host => 3,
@@ -184,7 +185,7 @@ fn near_miss(c: Candidate<'_>, winner: Option<&Candidate<'_>>) -> NearMiss {
     NearMiss { which: reference(&c), failed: c.failed, outranked }
 }
 
-/// Whether one of two hosts is the other with labels before it.
+/// Reports whether one of two hosts is the other with labels before it.
 fn similar_host(pattern: &str, host: &str) -> bool {
     let name = pattern.trim_start_matches("*.");
     let ends = |long: &str, short: &str| {

@@ -1,5 +1,5 @@
-//! Hosts by name: 64 shards, so that a change copies one of them only. A host lies in its shard, so
-//! that finding it reads one cache line beside the shard's own.
+//! Hosts by name: 64 shards, so that a change copies only one of them. A host is stored in its
+//! shard, so that finding it reads one cache line besides the shard's own.
 
 use crate::ListenerId;
 use crate::bucket::Bucket;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 const SHARDS: usize = 64;
 
-/// Where in a hash the bits stand that choose a shard: between those that a table looks at.
+/// Position in a hash of the bits that choose a shard: between those that a table uses.
 const SHARD_SHIFT: u32 = 48;
 
-/// By how much a hash is turned so that the shard comes first.
+/// The rotation that moves the shard's bits of a hash to the front.
 const SHARD_TURN: u32 = u64::BITS - SHARD_SHIFT - SHARDS.ilog2();
 
 /// The last bit of the set of wildcard depths stands for this many labels and more.
@@ -26,7 +26,7 @@ pub(crate) struct Hosts {
     shards: Vec<Arc<Shard>>,
     /// The host `*`.
     any: Option<Bucket>,
-    /// How many wildcards have this many labels behind the star.
+    /// Number of wildcards by their labels after the star.
     wildcards: [u32; DEEPEST + 1],
     /// Bit n: there are wildcards with n labels.
     wildcard_depths: u64,
@@ -34,17 +34,17 @@ pub(crate) struct Hosts {
 
 type Shard = HashTable<Bucket>;
 
-/// A host with its hash, in the order in which hosts lie in memory.
+/// A host with its hash, in the order of hosts in memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HostKey<'h> {
-    /// The hash, the bits that choose the shard first.
+    /// The hash, with the bits that choose the shard first.
     order: u64,
     /// The host.
     pub(crate) text: &'h Name,
 }
 
 impl<'h> HostKey<'h> {
-    /// Of a host (`a.example`, `*.example`, `*`).
+    /// Makes the key of a host (`a.example`, `*.example`, `*`).
     pub(crate) fn new(text: &'h Name) -> Self {
         Self { order: hash(key(text)).rotate_left(SHARD_TURN), text }
     }
@@ -67,14 +67,14 @@ impl Default for Hosts {
 }
 
 impl Hosts {
-    /// The most specific host that has routes on this listener.
+    /// Returns the most specific host that has routes on this listener.
     pub(crate) fn select(&self, host: &str, listener: ListenerId) -> Option<&Bucket> {
         self.candidates(host).find(|b| b.listeners.contains(listener))
     }
 
     /// Every host that covers this name, the most specific first.
     pub(crate) fn candidates<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Bucket> {
-        // A name that begins with a dot would be taken for a wildcard's key.
+        // Skip a name that begins with a dot, which looks like a wildcard's key.
         let exact = (!host.starts_with('.')).then(|| self.get_key(host)).flatten();
         let wildcards = (self.wildcard_depths != 0).then(|| self.wildcards(host));
         exact.into_iter().chain(wildcards.into_iter().flatten()).chain(&self.any)
@@ -86,12 +86,12 @@ impl Hosts {
         dots.filter_map(move |at| {
             depth -= 1;
             let is_used = self.wildcard_depths & 1 << depth.min(DEEPEST) != 0;
-            // `*` stands for one label at least.
+            // `*` stands for at least one label.
             if is_used && at > 0 { self.get_key(host.get(at..)?) } else { None }
         })
     }
 
-    /// The host of exactly this text.
+    /// Returns the host with exactly this text.
     pub(crate) fn get(&self, host: &HostKey<'_>) -> Option<&Bucket> {
         if host.text.is_any() {
             return self.any.as_ref();
@@ -105,7 +105,7 @@ impl Hosts {
         self.shards.get(shard_of(hash))?.find(hash, |b| self::key(&b.name) == key)
     }
 
-    /// Puts a host's routes in place of those it had.
+    /// Replaces a host's routes.
     pub(crate) fn put(&mut self, host: &HostKey<'_>, bucket: Bucket) {
         if host.text.is_any() {
             self.any = Some(bucket);
@@ -121,7 +121,7 @@ impl Hosts {
         }
     }
 
-    /// Takes a host out.
+    /// Removes a host.
     pub(crate) fn remove(&mut self, host: &HostKey<'_>) {
         if host.text.is_any() {
             self.any = None;
@@ -134,7 +134,7 @@ impl Hosts {
         }
     }
 
-    /// There is one for every hash ([`shard_of`]).
+    /// Returns the shard; there is one for every hash ([`shard_of`]).
     fn shard_mut(&mut self, host: &HostKey<'_>) -> Option<&mut Shard> {
         self.shards.get_mut(shard_of(host.hash())).map(Arc::make_mut)
     }
@@ -156,7 +156,8 @@ impl Hosts {
     }
 }
 
-/// What a host is stored under: `.example` for `*.example`, so that a suffix of a name finds it.
+/// Returns the key under which a host is stored: `.example` for `*.example`, so that a suffix of a
+/// name finds it.
 fn key(host: &Name) -> &[u8] {
     let text = host.as_bytes();
     text.strip_prefix(b"*").unwrap_or(text)

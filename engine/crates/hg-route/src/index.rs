@@ -1,5 +1,5 @@
 //! The matches of one host by path: exact paths and prefixes by hash, regexes by a radix tree of
-//! their literal prefixes; behind each of the last, one automaton.
+//! their literal prefixes, with one automaton for each literal prefix.
 
 use crate::automaton::{Automaton, Caches};
 use crate::bucket::Rule;
@@ -10,26 +10,26 @@ use crate::radix::Radix;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Bytes that the automata of one host may take together.
+/// Most bytes that the automata of one host may take together.
 const HOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// Matches by path; they are named by their place in the order of precedence.
+/// Matches by path; each is named by its place in the order of precedence.
 pub(crate) struct Index {
     /// Exact paths and prefixes.
     pub(crate) paths: Paths,
-    /// Literal prefixes of regexes; the values are places in `groups`.
+    /// Literal prefixes of regexes; the values are indices into `groups`.
     literals: Radix,
-    /// Sorted by literal prefix.
+    /// Groups sorted by literal prefix.
     groups: Box<[Group]>,
     /// Matches without a condition on the path.
     any: List,
-    /// All lists, one after the other; each in order of precedence.
+    /// All lists, one after the other, each in order of precedence.
     rules: Box<[u32]>,
 }
 
 /// Regexes with the same literal prefix.
 pub(crate) struct Group {
-    /// Kept from index to index as long as the patterns stay the same.
+    /// Kept from one index to the next as long as the patterns stay the same.
     patterns: Arc<Patterns>,
     /// The first of its matches.
     first: usize,
@@ -39,13 +39,13 @@ pub(crate) struct Group {
 
 struct Patterns {
     literal: Box<[u8]>,
-    /// Sorted and distinct.
+    /// Patterns, sorted and distinct.
     texts: Box<[Box<str>]>,
-    /// What follows the literal; shared by all groups for which that is the same.
+    /// The automaton for what follows the literal; groups with equal rests share it.
     rest: Arc<Automaton>,
 }
 
-/// A match under the key where it stands. The order of the fields is that of sorting.
+/// A match under its key. The order of the fields is the sort order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Entry<'r> {
     is_regex: bool,
@@ -58,10 +58,11 @@ struct Entry<'r> {
 }
 
 impl Index {
-    /// Indexes rules that are in order of precedence; automata that stay are taken from the old.
+    /// Indexes rules that are in order of precedence; reuses automata of the old index that stay
+    /// the same.
     ///
     /// # Errors
-    /// The regexes are together too large.
+    /// If the regexes are together too large.
     pub(crate) fn new(rules: &[Rule], old: Option<&Index>) -> Result<Self, String> {
         let mut draft = Draft::new(rules.len(), old);
         let (entries, any) = sort_out(rules);
@@ -91,36 +92,36 @@ impl Index {
         self.list(self.any)
     }
 
-    /// The matches of a list.
+    /// Returns the matches of a list.
     pub(crate) fn list(&self, list: List) -> &[u32] {
         let range = list.start as usize..(list.start + list.len) as usize;
         self.rules.get(range).unwrap_or_default()
     }
 
-    /// Puts every group of regexes whose literal prefix begins the path in `groups`.
+    /// Puts every group of regexes whose literal prefix begins the path into `groups`.
     pub(crate) fn find_groups(&self, path: &str, groups: &mut Vec<u32>) {
         groups.clear();
         self.literals.walk(path.as_bytes(), |_, group| groups.push(group));
     }
 
-    /// A group that [`Index::find_groups`] named.
+    /// Returns a group that [`Index::find_groups`] found.
     pub(crate) fn group(&self, group: u32) -> Option<&Group> {
         self.groups.get(group as usize)
     }
 
-    /// Matches with a pattern that [`Group::matching`] named.
+    /// Returns the matches with a pattern that [`Group::matching`] found.
     pub(crate) fn of_pattern(&self, group: &Group, pattern: u32) -> &[u32] {
         group.lists.get(pattern as usize).map_or(&[], |&list| self.list(list))
     }
 }
 
 impl Group {
-    /// The first of its matches in the order of precedence.
+    /// Returns the first of its matches in the order of precedence.
     pub(crate) fn first(&self) -> usize {
         self.first
     }
 
-    /// Puts the number of each pattern that matches the whole path in `found`. The path begins
+    /// Puts the number of each pattern that matches the whole path into `found`. The path begins
     /// with the literal prefix.
     pub(crate) fn matching(&self, path: &str, caches: &mut Caches, found: &mut Vec<u32>) {
         found.clear();
@@ -129,7 +130,7 @@ impl Group {
     }
 }
 
-/// Matches with a path, sorted, and those without.
+/// Separates matches with a path, sorted, from those without.
 fn sort_out(rules: &[Rule]) -> (Vec<Entry<'_>>, Vec<u32>) {
     let mut entries = Vec::with_capacity(rules.len());
     let mut any = Vec::new();
@@ -152,14 +153,14 @@ fn sort_out(rules: &[Rule]) -> (Vec<Entry<'_>>, Vec<u32>) {
     (entries, any)
 }
 
-/// An index in the making.
+/// An index under construction.
 struct Draft<'o> {
     rules: Vec<u32>,
-    /// The old index's, by literal prefix.
+    /// The old index's patterns, by literal prefix.
     old: HashMap<&'o [u8], &'o Arc<Patterns>>,
-    /// By the patterns, without their literal prefixes.
+    /// Automata by their patterns, without the literal prefixes.
     automata: HashMap<Vec<String>, Arc<Automaton>>,
-    /// Taken by automata so far.
+    /// Bytes that the automata take so far.
     bytes: usize,
 }
 
@@ -180,7 +181,7 @@ impl<'o> Draft<'o> {
         List { start, len: self.rules.len() as u32 - start }
     }
 
-    /// The matches of one path.
+    /// Makes the entry of one path.
     fn spot(&mut self, entries: &[Entry<'_>]) -> Spot {
         let (prefix, exact) = entries.split_at(entries.partition_point(|e| !e.is_exact));
         let prefix = self.list(prefix.iter().map(|e| e.rule));
@@ -188,7 +189,7 @@ impl<'o> Draft<'o> {
         Spot::new(exact, prefix)
     }
 
-    /// The regexes of one literal prefix.
+    /// Makes the group of one literal prefix.
     fn group(&mut self, literal: &[u8], entries: &[Entry<'_>]) -> Result<Group, String> {
         let mut texts = Vec::new();
         let mut lists = Vec::new();
@@ -211,7 +212,7 @@ impl<'o> Draft<'o> {
         }
     }
 
-    /// The old index's, if it has the same.
+    /// Returns the old index's patterns if they are the same, else compiles them.
     fn patterns(&mut self, literal: &[u8], texts: &[&str]) -> Result<Arc<Patterns>, String> {
         if let Some(old) = self.old.get(literal)
             && old.texts.iter().map(|t| &**t).eq(texts.iter().copied())

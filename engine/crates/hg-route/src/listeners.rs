@@ -2,17 +2,17 @@
 
 use crate::ListenerId;
 
-/// A set of listeners; the first 64, which is nearly always all, take no memory of their own.
+/// A set of listeners; the first 64, nearly always all, take no memory of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listeners {
     /// Bit n: listener n.
     Low(u64),
-    /// Sorted.
+    /// Sorted ids.
     Many(Box<[ListenerId]>),
 }
 
 impl Listeners {
-    /// The set of these.
+    /// Makes the set of these listeners.
     pub(crate) fn new(ids: &[ListenerId]) -> Self {
         if ids.iter().all(|id| id.0 < 64) {
             return Self::Low(ids.iter().fold(0, |bits, id| bits | 1 << id.0));
@@ -23,7 +23,7 @@ impl Listeners {
         Self::Many(ids.into())
     }
 
-    /// Whether a listener is in it.
+    /// Reports whether a listener is in the set.
     pub(crate) fn contains(&self, id: ListenerId) -> bool {
         match self {
             Self::Low(bits) => id.0 < 64 && bits & 1 << id.0 != 0,
@@ -31,7 +31,7 @@ impl Listeners {
         }
     }
 
-    /// Whether all of another are in it.
+    /// Reports whether the set contains all of another.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Low(a), Self::Low(b)) => a & b == *b,
@@ -39,7 +39,7 @@ impl Listeners {
         }
     }
 
-    /// Those of both.
+    /// Returns the listeners that are in either set.
     pub(crate) fn union(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::Low(a), Self::Low(b)) => Self::Low(a | b),

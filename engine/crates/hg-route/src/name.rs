@@ -1,23 +1,23 @@
-//! Host names; short ones lie in place.
+//! Host names; short ones are stored in place.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-/// Bytes that lie in place: as many as leave a [`crate::bucket::Bucket`] one cache line.
+/// Bytes stored in place: as many as leave a [`crate::bucket::Bucket`] one cache line.
 const IN_PLACE: usize = 30;
 
 /// A host (`a.example`, `*.example`, `*`). Comparing a short one follows no pointer.
 #[derive(Clone)]
 pub(crate) enum Name {
-    /// Its length, and the text with zeros behind it.
+    /// The length, and the text padded with zeros.
     Short(u8, [u8; IN_PLACE]),
-    /// What does not fit.
+    /// A text that does not fit in place.
     Long(Arc<str>),
 }
 
 impl Name {
-    /// Of a host.
+    /// Makes the name of a host.
     pub(crate) fn new(text: &str) -> Self {
         let mut bytes = [0; IN_PLACE];
         match bytes.get_mut(..text.len()) {
@@ -29,7 +29,7 @@ impl Name {
         }
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
@@ -37,7 +37,7 @@ impl Name {
         }
     }
 
-    /// Its text. A short one is looked through for UTF-8 first: not for the request path.
+    /// Returns its text. Checks a short one for UTF-8 first, so it is not for the request path.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Short(..) => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
@@ -45,7 +45,7 @@ impl Name {
         }
     }
 
-    /// Whether it is `*`.
+    /// Reports whether it is `*`.
     pub(crate) fn is_any(&self) -> bool {
         self.as_bytes() == b"*"
     }

@@ -4,14 +4,14 @@ use crate::compiled::{Compiled, CompiledMatch, PathRule};
 use crate::query::RouteId;
 use std::cmp::{Ordering, Reverse};
 
-/// What decides between two matches, in the order in which it is asked.
+/// A criterion that decides between two matches; the variants are in the order of comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Criterion {
     /// `priority`: the higher first.
     Priority,
     /// Exact before regex before prefix; no condition on the path counts as the prefix `/`.
     PathKind,
-    /// Of two prefixes the longer.
+    /// Longer before shorter, of two prefixes.
     PrefixLength,
     /// With a condition on the method before without.
     Method,
@@ -21,14 +21,14 @@ pub enum Criterion {
     Query,
     /// With a condition on the client's address before without.
     Client,
-    /// The name, in byte order.
+    /// The route's name, in byte order.
     Name,
     /// The place in the route's own list of matches.
     Place,
 }
 
 impl Criterion {
-    /// All of them, the strongest first.
+    /// All criteria, the strongest first.
     pub const ALL: [Criterion; 9] = [
         Criterion::Priority,
         Criterion::PathKind,
@@ -41,7 +41,7 @@ impl Criterion {
         Criterion::Place,
     ];
 
-    /// The stable word for it, for JSON.
+    /// Returns its stable word, for JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Criterion::Priority => "priority",
@@ -56,7 +56,7 @@ impl Criterion {
         }
     }
 
-    /// Why the one it favours goes first, as part of a sentence.
+    /// Returns why the match it favours goes first, as part of a sentence.
     pub fn reason(self) -> &'static str {
         match self {
             Criterion::Priority => "its priority is higher",
@@ -87,7 +87,7 @@ impl Criterion {
     }
 }
 
-/// What decides before the name does. The order of the fields is that of the criteria.
+/// Everything that decides before the name does. The order of the fields is that of the criteria.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     priority: Reverse<i32>,
@@ -108,7 +108,7 @@ pub(crate) struct Ranked<'r> {
 }
 
 impl<'r> Ranked<'r> {
-    /// What decides before the name does.
+    /// Returns everything that decides before the name does.
     pub(crate) fn rank(self) -> Rank {
         let conditions = self.one.conditions.as_deref();
         Rank {
@@ -122,7 +122,7 @@ impl<'r> Ranked<'r> {
         }
     }
 
-    /// What decides then; the slot, for routes of one name.
+    /// Returns what decides next: the name, then the slot for routes of one name.
     pub(crate) fn name(self) -> (&'r str, RouteId) {
         (&self.route.name, self.route.id)
     }
@@ -143,7 +143,7 @@ fn prefix_len(path: &PathRule) -> Reverse<usize> {
     }
 }
 
-/// What decides between two matches: the first criterion in which they differ.
+/// Returns the first criterion in which two matches differ.
 pub(crate) fn decisive(a: Ranked<'_>, b: Ranked<'_>) -> Criterion {
     let differs = |c: &Criterion| c.compare(a, b).is_ne();
     Criterion::ALL.into_iter().find(differs).unwrap_or(Criterion::Place)

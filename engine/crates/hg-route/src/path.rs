@@ -10,8 +10,8 @@ use std::fmt;
 pub enum PathError {
     /// It does not begin with `/`.
     NotAbsolute,
-    /// A byte that may not stand in a request target: a control, a space, `#`, `?` in a path, or
-    /// a byte above 0x7F.
+    /// A byte that a request target must not contain: a control, a space, `#`, `?` in a path, or a
+    /// byte above 0x7F.
     Forbidden(u8),
     /// `%` without two hexadecimal digits after it.
     BadEscape,
@@ -26,7 +26,7 @@ pub enum PathError {
 }
 
 impl PathError {
-    /// A short stable sentence, fit for a log line and the `details` of `Proxy-Status`.
+    /// Returns a short stable sentence, fit for a log line and the `details` of `Proxy-Status`.
     pub fn as_str(self) -> &'static str {
         match self {
             PathError::NotAbsolute => "path does not begin with a slash",
@@ -58,7 +58,7 @@ enum Class {
     Plain,
     Slash,
     Percent,
-    /// Forbidden by RFC 3986, but sent by clients: taken, and percent-encoded.
+    /// Forbidden by RFC 3986, but sent by clients: accepted and percent-encoded.
     Encode,
     Backslash,
     Forbidden,
@@ -71,7 +71,7 @@ const fn class_of(byte: u8) -> Class {
         b':' | b'@' => Class::Plain,
         b'/' => Class::Slash,
         b'%' => Class::Percent,
-        // Browsers leave square brackets in paths as they are (WHATWG URL, path percent-encode set).
+        // Browsers send square brackets in paths unencoded (WHATWG URL, path percent-encode set).
         b'{' | b'}' | b'|' | b'^' | b'"' | b'<' | b'>' | b'`' | b'[' | b']' => Class::Encode,
         b'\\' => Class::Backslash,
         _ => Class::Forbidden,
@@ -88,7 +88,7 @@ const CLASSES: [Class; 256] = {
     table
 };
 
-/// Compiles to one load: a byte is never beyond the table.
+/// Compiles to one load, because every byte is in the table.
 #[inline]
 fn class(byte: u8) -> Class {
     CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Forbidden)
@@ -99,8 +99,8 @@ fn class(byte: u8) -> Class {
 /// clients send though RFC 3986 forbids them (`{ } | ^ " < > [ ]` and the backtick) encoded. An
 /// empty path is `/`; `%2F` stays as it is.
 ///
-/// A path that is normal already is returned itself after one scan; otherwise the result is built
-/// in `buf`, whose capacity is kept from call to call.
+/// Returns a path that is normal already itself, after one scan; otherwise builds the result in
+/// `buf`, whose capacity stays from call to call.
 ///
 /// # Errors
 /// [`PathError`] for a path that must be answered 400.
@@ -115,7 +115,7 @@ pub fn normalise<'a>(path: &'a str, buf: &'a mut String) -> Result<&'a str, Path
     Ok(buf)
 }
 
-/// Whether the path is normal, without doubt: a path with `%2F` may be so and get `false`.
+/// Reports whether the path is surely normal: a path with `%2F` may be normal and get `false`.
 fn is_normal(path: &str) -> bool {
     let bytes = path.as_bytes();
     if bytes.first() != Some(&b'/') {
@@ -143,7 +143,7 @@ fn is_normal(path: &str) -> bool {
     true
 }
 
-/// Whether what follows a slash is another slash or a dot segment.
+/// Reports whether another slash or a dot segment follows a slash.
 fn begins_odd_segment(after: &[u8]) -> bool {
     matches!(after, [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..])
 }
@@ -176,7 +176,7 @@ fn rebuild(rest: &str, buf: &mut String) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Appends one segment in normal form; `true` if it holds a `%2F`.
+/// Appends one segment in normal form; returns `true` if it contains a `%2F`.
 fn push_segment(segment: &str, buf: &mut String) -> Result<bool, PathError> {
     let mut rest = segment.as_bytes();
     let mut has_slash = false;
@@ -205,7 +205,7 @@ fn push_segment(segment: &str, buf: &mut String) -> Result<bool, PathError> {
     Ok(has_slash)
 }
 
-/// Whether a segment, its `%2F` taken as slashes, has a piece `.` or `..`.
+/// Reports whether a segment has a piece `.` or `..` when its `%2F` count as slashes.
 fn has_dot_piece(mut segment: &[u8]) -> bool {
     loop {
         let cut = segment.windows(3).position(|w| w == b"%2F");
@@ -220,7 +220,7 @@ fn has_dot_piece(mut segment: &[u8]) -> bool {
     }
 }
 
-/// The value of the two hexadecimal digits at the front.
+/// Returns the value of the two hexadecimal digits at the front.
 pub(crate) fn decode_escape(digits: &[u8]) -> Option<u8> {
     let [high, low, ..] = digits else { return None };
     Some(hex_value(*high)? << 4 | hex_value(*low)?)
@@ -235,7 +235,7 @@ fn hex_value(digit: u8) -> Option<u8> {
     }
 }
 
-/// RFC 3986 §2.3.
+/// Unreserved characters of RFC 3986 §2.3.
 fn is_unreserved(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
 }

@@ -1,5 +1,5 @@
-//! Exact paths and prefixes of one host: a hash of what stands before each slash. Only depths at
-//! which there are prefixes are looked up, so that ten thousand of one depth cost one look-up.
+//! Exact paths and prefixes of one host: a hash of the text before each slash. Only depths at which
+//! there are prefixes are looked up, so ten thousand prefixes of one depth cost one look-up.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -8,26 +8,26 @@ use std::hash::BuildHasher as _;
 /// The last bit of the set of depths stands for this many segments and more.
 const DEEPEST: usize = 63;
 
-/// A piece of a list of rules; see [`crate::index::Index`].
+/// A range of a list of rules; see [`crate::index::Index`].
 #[derive(Clone, Copy, Default)]
 pub(crate) struct List {
     pub(crate) start: u32,
     pub(crate) len: u32,
 }
 
-/// What is known of one path.
+/// The rules of one path.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Spot {
     start: u32,
     len: u32,
-    /// Rules that want exactly this path.
+    /// Rules with exactly this path.
     pub(crate) exact: List,
-    /// Rules that want it as a prefix.
+    /// Rules with this path as a prefix.
     pub(crate) prefix: List,
 }
 
 impl Spot {
-    /// Of a path's rules.
+    /// Makes the entry of a path with these rules.
     pub(crate) fn new(exact: List, prefix: List) -> Self {
         Self { exact, prefix, ..Self::default() }
     }
@@ -50,7 +50,7 @@ pub(crate) struct Paths {
 pub(crate) type Ends = Vec<(u32, u32)>;
 
 impl Paths {
-    /// Of paths that are distinct.
+    /// Indexes distinct paths.
     pub(crate) fn new<'p>(paths: impl Iterator<Item = (&'p str, Spot)>) -> Self {
         let mut made = Self::default();
         let mut spots = Vec::new();
@@ -71,14 +71,14 @@ impl Paths {
         Self { table, spots: spots.into(), text: text.into(), ..made }
     }
 
-    /// What is known of a path.
+    /// Returns the entry of a path.
     pub(crate) fn get(&self, path: &str) -> Option<&Spot> {
         let spot = |at: &u32| self.spots.get(*at as usize);
         let is_it = |at: &u32| spot(at).is_some_and(|s| path_of(s, &self.text) == path);
         self.table.find(hash(path), is_it).and_then(spot)
     }
 
-    /// Every prefix of a path that is known, the longest first, with its length in bytes.
+    /// Returns every known prefix of a path, the longest first, with its length in bytes.
     pub(crate) fn prefixes<'p>(
         &'p self,
         path: &'p str,
@@ -99,7 +99,7 @@ impl Paths {
         })
     }
 
-    /// Ends of segments at which a prefix might end.
+    /// Finds the ends of segments at which a prefix might end.
     fn find_ends(&self, path: &str, ends: &mut Ends) {
         let last = if self.depths >> DEEPEST == 0 { self.depths.ilog2() } else { u32::MAX };
         let slashes = memchr::memchr_iter(b'/', path.as_bytes()).skip(1);

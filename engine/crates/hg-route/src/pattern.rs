@@ -1,23 +1,23 @@
 //! Regexes of a config: the syntax that Rust's `regex` and PCRE read the same way.
 //!
-//! Text is taken as bytes (no Unicode classes): paths are ASCII once normalised, and nginx
-//! matches bytes too. What the two would read differently is refused rather than guessed at.
+//! Text is bytes (no Unicode classes): paths are ASCII once normalised, and nginx matches bytes,
+//! too. A pattern that the two would read differently is refused.
 
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_syntax::ast::{self, AssertionKind, Ast, ClassSetItem, FlagsItemKind, GroupKind};
 use regex_syntax::hir::{Hir, HirKind, Look, translate::TranslatorBuilder};
 
-/// Bytes that one pattern's automaton may take before it is made deterministic; a repetition such
-/// as `(a{1000}){1000}` passes it.
+/// Most bytes that one pattern's automaton may take before it becomes deterministic; a repetition
+/// such as `(a{1000}){1000}` exceeds it.
 const PATTERN_BYTES: usize = 256 * 1024;
 
-/// Bytes that the patterns of one automaton may take together.
+/// Most bytes that the patterns of one automaton may take together.
 const PATTERNS_BYTES: usize = 64 * 1024 * 1024;
 
-/// Reads and checks one pattern; it will be matched against a whole text.
+/// Parses and checks one pattern, which will be matched against a whole text.
 ///
 /// # Errors
-/// What is wrong, where (counted in characters from 1), and what is allowed.
+/// Returns what is wrong, where (counted in characters from 1), and what is allowed.
 pub(crate) fn parse(text: &str) -> Result<Hir, String> {
     let hir = read(text)?;
     compile(std::slice::from_ref(&hir), PATTERN_BYTES).map_err(|_| {
@@ -29,7 +29,7 @@ pub(crate) fn parse(text: &str) -> Result<Hir, String> {
     Ok(hir)
 }
 
-/// Reads a pattern without checking its size.
+/// Parses a pattern without checking its size.
 ///
 /// # Errors
 /// As [`parse`].
@@ -49,7 +49,7 @@ pub(crate) fn read(text: &str) -> Result<Hir, String> {
 /// The automaton of several patterns, not yet deterministic.
 ///
 /// # Errors
-/// The patterns are together too large.
+/// If the patterns are together too large.
 pub(crate) fn compile_all(patterns: &[Hir]) -> Result<NFA, String> {
     compile(patterns, PATTERNS_BYTES)
 }
@@ -64,13 +64,13 @@ fn compile(patterns: &[Hir], limit: usize) -> Result<NFA, String> {
     })
 }
 
-/// Cuts off the bytes with which every match of a pattern begins: what is left matches what
-/// follows them. For patterns that are matched from the start of a text.
+/// Splits off the bytes with which every match of a pattern begins; the rest matches what follows
+/// them. For patterns that are matched from the start of a text.
 pub(crate) fn split_literal(pattern: &Hir) -> (Vec<u8>, Hir) {
     split(pattern, true)
 }
 
-/// `is_first`: nothing stands before it, so that a `^` says nothing.
+/// `is_first`: the pattern begins here, so that a `^` has no effect.
 fn split(pattern: &Hir, is_first: bool) -> (Vec<u8>, Hir) {
     match pattern.kind() {
         HirKind::Literal(literal) => (literal.0.to_vec(), Hir::empty()),
@@ -116,7 +116,7 @@ fn at(text: &str, span: &ast::Span, what: &str) -> String {
     format!("invalid regex at character {character}: {what}")
 }
 
-/// Refuses what PCRE reads differently.
+/// Refuses syntax that PCRE reads differently.
 struct Shared<'t> {
     text: &'t str,
 }

@@ -1,4 +1,4 @@
-//! What is asked of the router, and what it answers.
+//! The router's question and its answer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ pub struct ListenerId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(pub u32);
 
-/// One route put in its slot, or taken out of it.
+/// One route put into its slot, or removed from it.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteChange<'a> {
     /// The slot.
     pub id: RouteId,
     /// The route's name; shared, not copied.
     pub name: &'a Arc<str>,
-    /// What stands in the slot from now on; `None` empties it.
+    /// The slot's route from now on; `None` empties it.
     pub route: Option<&'a hg_plan::Route>,
     /// The listeners it is attached to.
     pub listeners: &'a [ListenerId],
@@ -27,13 +27,13 @@ pub struct RouteChange<'a> {
 
 /// The request's header lines.
 pub trait Headers {
-    /// Calls `line` with the value of each line of that name, in order; `name` is lower case,
-    /// values come without white space around them.
+    /// Calls `line` with the value of each line of that name, in order; `name` is lower case, and
+    /// values have no white space around them.
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8]));
 }
 
-/// The name under which the subject of the client's certificate is asked for: no header has it, for
-/// it is no token.
+/// The name that stands for the subject of the client's certificate. It is not a token, so no
+/// header can have it.
 pub const CLIENT_SUBJECT: &str = ":client-subject";
 
 /// A request without header lines.
@@ -61,22 +61,22 @@ impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for Vec<(N, V)> {
     }
 }
 
-/// A request, as far as routing looks at it.
+/// The parts of a request that routing uses.
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
-    /// Where it came in.
+    /// The listener that accepted it.
     pub listener: ListenerId,
-    /// Lower case, without port and trailing dot; IPv6 in brackets.
+    /// The host in lower case, without port and trailing dot; IPv6 in brackets.
     pub host: &'a str,
-    /// As [`crate::path::normalise`] returned it, or `*` (RFC 9112 §3.2.4).
+    /// The path as [`crate::path::normalise`] returned it, or `*` (RFC 9112 §3.2.4).
     pub path: &'a str,
-    /// What follows the first `?`, without it.
+    /// The query after the first `?`, without it.
     pub query: Option<&'a str>,
-    /// As sent; methods are case-sensitive (RFC 9110 §9.1).
+    /// The method as sent; methods are case-sensitive (RFC 9110 §9.1).
     pub method: &'a str,
-    /// Asked only when a candidate has a condition on one.
+    /// The headers, which are read only if a candidate has a condition on one.
     pub headers: &'a dyn Headers,
-    /// The client's address, after trusted peers' headers were read.
+    /// The client's address, after reading trusted peers' headers.
     pub client: IpAddr,
 }
 
@@ -85,9 +85,9 @@ pub struct Query<'a> {
 pub struct Found {
     /// Its slot.
     pub route: RouteId,
-    /// Bytes of the path that its match took: for a prefix its length without a trailing slash
-    /// (0 for `/`), for an exact path the whole, 0 for a regex or no condition on the path.
+    /// Bytes of the path that its match took: for a prefix its length without a trailing slash (0
+    /// for `/`), for an exact path the whole, 0 for a regex or no condition on the path.
     pub prefix_len: usize,
-    /// Which of the route's matches it was, from 0; 0 too where a route has none.
+    /// Index of the route's match that won, from 0; 0 for a route without matches.
     pub match_index: usize,
 }

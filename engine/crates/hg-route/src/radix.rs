@@ -3,8 +3,8 @@
 /// No value.
 const NONE: u32 = u32::MAX;
 
-/// Immutable; built from sorted keys. Siblings lie side by side, so that one scan of their first
-/// bytes finds the way.
+/// Immutable; built from sorted keys. Siblings are stored side by side, so that one scan of their
+/// first bytes finds the child.
 #[derive(Default)]
 pub(crate) struct Radix {
     nodes: Box<[Node]>,
@@ -23,16 +23,16 @@ struct Node {
     value: u32,
 }
 
-/// A node whose children are still to be made: the keys below it.
+/// A node whose children are not made yet: the keys below it.
 struct Pending<'k> {
     node: usize,
     keys: &'k [(&'k [u8], u32)],
-    /// Bytes that they have in common, in the labels already.
+    /// Bytes that the keys share, which are in the labels already.
     depth: usize,
 }
 
 impl Radix {
-    /// Builds the tree of keys that are sorted and distinct. Values are below `u32::MAX`.
+    /// Builds the tree from sorted, distinct keys. Values are below `u32::MAX`.
     pub(crate) fn new(keys: &[(&[u8], u32)]) -> Self {
         let mut nodes =
             vec![Node { label: 0, label_len: 0, children: 0, child_count: 0, value: NONE }];
@@ -73,7 +73,7 @@ impl Radix {
         Self { nodes: nodes.into(), firsts: firsts.into(), text: text.into() }
     }
 
-    /// The child whose label begins with the byte, and the label.
+    /// Returns the child whose label begins with the byte, and the label.
     fn child(&self, node: &Node, byte: u8) -> Option<(&Node, &[u8])> {
         let children = node.children as usize..(node.children + node.child_count) as usize;
         let at = children.start + find_byte(self.firsts.get(children)?, byte)?;
@@ -83,7 +83,7 @@ impl Radix {
     }
 
     /// Calls `visit` with the length and the value of every key that is a prefix of the text,
-    /// shortest first. One pass over the text at most.
+    /// shortest first. At most one pass over the text.
     pub(crate) fn walk(&self, text: &[u8], mut visit: impl FnMut(usize, u32)) {
         let Some(mut node) = self.nodes.first() else {
             return;
@@ -101,7 +101,7 @@ impl Radix {
     }
 }
 
-/// Most nodes have few children, where a loop is quicker than setting up a vector search.
+/// Most nodes have few children, for which a loop is faster than setting up a vector search.
 fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
     if bytes.len() <= 4 {
         bytes.iter().position(|&b| b == byte)

@@ -1,4 +1,4 @@
-//! The router: immutable, shared by workers, changed by making a new one that shares what stayed.
+//! The router: immutable and shared by workers. A change makes a new router that shares what stays.
 
 use crate::bucket::{Bucket, Rule};
 use crate::chunks::Chunks;
@@ -10,7 +10,7 @@ use crate::staging::Staging;
 use hg_plan::{Kind, ObjectError};
 use std::sync::Arc;
 
-/// A slot and what it shall hold.
+/// A slot and its new content.
 pub(crate) type Slot = (RouteId, Option<Arc<Compiled>>);
 
 /// Finds the route of a request. Cloning costs one reference count.
@@ -25,33 +25,33 @@ struct Inner {
     slots: Chunks<Arc<Compiled>>,
 }
 
-/// What becomes of one host.
+/// The change of one host.
 struct Edit<'a> {
     host: HostKey<'a>,
-    /// The route in this slot goes.
+    /// The slot whose route is removed.
     gone: RouteId,
-    /// This comes in its place.
+    /// The route that takes its place.
     put: Option<&'a Arc<Compiled>>,
 }
 
 impl Router {
-    /// One without routes.
+    /// Makes a router without routes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A router with these changes made; of several for one slot the last counts. Only the hosts
-    /// they touch are built anew: microseconds for one route among ten thousand hosts.
+    /// Returns a router with these changes made; of several for one slot the last counts. Rebuilds
+    /// only the hosts that they touch: microseconds for one route among ten thousand hosts.
     ///
     /// # Errors
-    /// Every mistake in every route that cannot be compiled; there is then no new router.
+    /// Returns every mistake in every route that cannot be compiled; there is then no new router.
     pub fn apply(&self, changes: &[RouteChange<'_>]) -> Result<Router, Vec<ObjectError>> {
         let mut staging = Staging::with_capacity(changes.len());
         changes.iter().for_each(|change| staging.add(change));
         staging.apply(self)
     }
 
-    /// A router with these slots; sorted, each once.
+    /// Returns a router with these slots, which are sorted and occur once each.
     pub(crate) fn swapped(&self, swaps: &[Slot]) -> Result<Router, Vec<ObjectError>> {
         let mut inner = Inner::clone(&self.inner);
         let old: Vec<Option<Arc<Compiled>>> =
@@ -64,7 +64,8 @@ impl Router {
         if errors.is_empty() { Ok(Router { inner: Arc::new(inner) }) } else { Err(errors) }
     }
 
-    /// The route that takes a request. Neither allocates, once the scratch has grown, nor locks.
+    /// Returns the route that takes a request. Never locks, and does not allocate once the scratch
+    /// has grown.
     pub fn find(&self, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
         self.inner.hosts.select(q.host, q.listener)?.find(q, scratch)
     }
@@ -74,12 +75,12 @@ impl Router {
         self.routes().count()
     }
 
-    /// Whether it has none.
+    /// Reports whether it has no route.
     pub fn is_empty(&self) -> bool {
         self.routes().next().is_none()
     }
 
-    /// The name of the route in a slot.
+    /// Returns the name of the route in a slot.
     pub fn name(&self, id: RouteId) -> Option<&Arc<str>> {
         self.inner.slots.get(id.0 as usize).map(|route| &route.name)
     }
@@ -95,7 +96,7 @@ impl Router {
 }
 
 impl Inner {
-    /// Builds one host anew. `edits` are of that host, sorted by slot.
+    /// Rebuilds one host. `edits` are of that host, sorted by slot.
     fn edit(&mut self, edits: &[Edit<'_>], errors: &mut Vec<ObjectError>) {
         let Some(Edit { host, .. }) = edits.first() else {
             return;
@@ -111,7 +112,7 @@ impl Inner {
             self.hosts.remove(host);
             return;
         }
-        // The old bucket's text, so that a long name is in memory once.
+        // Reuse the old bucket's text, so that a long name is in memory once.
         let shared = old.map_or(host.text, |b| &b.name).clone();
         match Bucket::new(shared, rules, old) {
             Ok(bucket) => self.hosts.put(host, bucket),
@@ -124,7 +125,7 @@ impl Inner {
     }
 }
 
-/// What becomes of each host, in the order in which hosts lie in memory, then by slot.
+/// Returns the change of each host, in the order of hosts in memory, then by slot.
 fn edits<'a>(swaps: &'a [Slot], old: &'a [Option<Arc<Compiled>>]) -> Vec<Edit<'a>> {
     let mut edits = Vec::with_capacity(swaps.len());
     for ((id, new), old) in swaps.iter().zip(old) {

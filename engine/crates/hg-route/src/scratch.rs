@@ -1,14 +1,14 @@
-//! What a worker keeps between look-ups, so that none of them allocates or locks.
+//! Memory that a worker keeps between look-ups, so that none of them allocates or locks.
 
 use crate::automaton::Caches;
 use crate::paths::Ends;
 
-/// A worker's memory for look-ups: lazily built regex states, and small buffers. Bounded: 64 MiB
-/// and 64 automata, however many routers it is used with; most configs need none of it.
+/// A worker's memory for look-ups: lazily built regex states, and small buffers. Limited to 64 MiB
+/// and 64 automata, however many routers use it; most configs need none of it.
 #[derive(Default)]
 pub struct Scratch {
     pub(crate) tools: Tools,
-    /// Where segments of the path end.
+    /// Ends of the path's segments.
     pub(crate) ends: Ends,
     /// Groups of regexes whose literal prefix begins the path.
     pub(crate) groups: Vec<u32>,
@@ -16,7 +16,7 @@ pub struct Scratch {
     pub(crate) patterns: Vec<u32>,
 }
 
-/// What conditions need.
+/// Memory that conditions need.
 #[derive(Default)]
 pub(crate) struct Tools {
     pub(crate) caches: Caches,
@@ -25,18 +25,18 @@ pub(crate) struct Tools {
 }
 
 impl Scratch {
-    /// An empty one.
+    /// Makes an empty scratch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Gives back what belongs to routers that are gone. For the moment after a worker took a new
-    /// snapshot; without it the memory is given back when it is needed for something else.
+    /// Frees what belongs to routers that are gone. Call it after a worker took a new snapshot;
+    /// without the call the memory is freed when something else needs it.
     pub fn trim(&mut self) {
         self.tools.caches.trim();
     }
 
-    /// Bytes of regex states held.
+    /// Returns the bytes of regex states that it holds.
     pub fn memory_bytes(&self) -> usize {
         self.tools.caches.memory_bytes()
     }

@@ -1,5 +1,5 @@
-//! Routes that can never match, because others take everything they would. Sound: what is told is
-//! so for every possible request; not everything that is so is told.
+//! Routes that can never match, because others take all their requests. The analysis is sound and
+//! incomplete: a route it reports is dead for every possible request, but it does not find all.
 
 use crate::bucket::Rule;
 use crate::compiled::{Compiled, PathRule, ends_segment};
@@ -9,7 +9,7 @@ use crate::router::Router;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// How many earlier matches of one path a match is compared with.
+/// Number of earlier matches of one path that a match is compared with.
 const COMPARISONS: usize = 256;
 
 /// Patterns that match every path.
@@ -22,19 +22,19 @@ pub struct Shadow {
     pub route: RouteId,
     /// Its name.
     pub name: Arc<str>,
-    /// Which of its matches, from 0; on all of its hosts.
+    /// Indices of its matches, from 0; on all of its hosts.
     pub matches: Vec<usize>,
-    /// Whether these are all it has: the route is dead.
+    /// Whether these are all its matches, so that the route is dead.
     pub is_whole: bool,
     /// The routes that take their requests, by name.
     pub by: Vec<Arc<str>>,
 }
 
-/// Matches of one route: place → the route that covers it, per host.
+/// Matches of one route: index → the route that covers it, per host.
 type Covered<'r> = BTreeMap<usize, Vec<&'r Arc<Compiled>>>;
 
 impl Router {
-    /// Every route of which one match at least can never win, by slot. Cost: about one hash
+    /// Returns every route of which at least one match can never win, by slot. Cost: about one hash
     /// look-up per path segment and match.
     pub fn shadowed(&self) -> Vec<Shadow> {
         let mut covered: BTreeMap<RouteId, Covered<'_>> = BTreeMap::new();
@@ -54,7 +54,7 @@ impl Router {
     }
 }
 
-/// What is dead of a route: the matches that are covered on each of its hosts.
+/// Returns the dead part of a route: the matches that are covered on each of its hosts.
 fn shadow(route: &Arc<Compiled>, covered: &Covered<'_>) -> Option<Shadow> {
     let hosts = route.hosts.as_slice().len();
     let dead: Vec<_> = covered.iter().filter(|(_, by)| by.len() == hosts).collect();
@@ -72,7 +72,7 @@ fn shadow(route: &Arc<Compiled>, covered: &Covered<'_>) -> Option<Shadow> {
     })
 }
 
-/// The matches of a host that go before the one in question, by path.
+/// The matches of a host that go before the current one, by path.
 #[derive(Default)]
 struct Earlier<'r> {
     by_path: HashMap<(u8, &'r str), Vec<&'r Rule>>,
@@ -94,7 +94,7 @@ impl<'r> Earlier<'r> {
         self.by_path.entry(key).or_default().push(rule);
     }
 
-    /// A route that takes everything the rule would.
+    /// Returns a route that takes every request that the rule would take.
     fn covering(&self, rule: &'r Rule) -> Option<&'r Arc<Compiled>> {
         let search = |key: (u8, &str)| {
             let rules = self.by_path.get(&key)?;
@@ -119,8 +119,8 @@ impl<'r> Earlier<'r> {
     }
 }
 
-/// The keys of prefixes that cover a path, and of patterns that match all of them. Of a text that
-/// is only how paths begin, only those count after which a slash is seen.
+/// Returns the keys of prefixes that cover a path, and of patterns that match all of them. If the
+/// text is only the beginning of paths, only prefixes that end before a slash in it count.
 fn prefixes_of(text: &str, is_whole: bool) -> impl Iterator<Item = (u8, &str)> {
     let ends =
         (1..=text.len()).filter(move |&at| ends_segment(text, at) && (is_whole || at < text.len()));
@@ -128,7 +128,7 @@ fn prefixes_of(text: &str, is_whole: bool) -> impl Iterator<Item = (u8, &str)> {
     universal.into_iter().chain(ends.filter_map(|at| Some((PREFIX, text.get(..at)?))))
 }
 
-/// Whether an earlier rule, whose path covers the later one's, takes all its requests.
+/// Reports whether an earlier rule, whose path covers the later one's, takes all its requests.
 fn covers(earlier: &Rule, later: &Rule) -> bool {
     if earlier.route.id == later.route.id || !earlier.route.listeners.covers(&later.route.listeners)
     {
@@ -157,7 +157,7 @@ fn values_cover(earlier: &Values, later: &Values) -> bool {
     earlier.iter().all(|(name, e)| later.iter().any(|(n, l)| n == name && value_covers(e, l)))
 }
 
-/// Whether each value the later condition takes is one the earlier takes.
+/// Reports whether the earlier condition accepts every value that the later one accepts.
 fn value_covers(earlier: &ValueRule, later: &ValueRule) -> bool {
     use ValueRule::{Absent, Exact, Prefix, Present, Regex};
     match (earlier, later) {

@@ -1,4 +1,5 @@
-//! Changes of a router, compiled one by one: no route needs to outlive the next.
+//! Changes of a router, compiled one by one, so that a decoded route can be dropped before the
+//! next.
 
 use crate::compiled::Compiled;
 use crate::query::{RouteChange, RouteId};
@@ -6,32 +7,33 @@ use crate::router::{Router, Slot};
 use hg_plan::ObjectError;
 use std::sync::Arc;
 
-/// What goes into a slot: a route, nothing, or what is wrong with it.
+/// The new content of a slot: a route, nothing, or what is wrong with the route.
 type Staged = Result<Option<Arc<Compiled>>, Vec<ObjectError>>;
 
-/// Routes ready for their slots.
+/// Routes compiled for their slots.
 #[derive(Default)]
 pub struct Staging {
     slots: Vec<(RouteId, Staged)>,
 }
 
 impl Staging {
-    /// Room for so many changes.
+    /// Makes room for so many changes.
     pub fn with_capacity(changes: usize) -> Self {
         Self { slots: Vec::with_capacity(changes) }
     }
 
-    /// One more change; what is wrong with it is told by [`Staging::apply`].
+    /// Adds a change; [`Staging::apply`] reports what is wrong with it.
     pub fn add(&mut self, change: &RouteChange<'_>) {
         let compiled = change.route.map(|r| Compiled::new(change, r).map(Arc::new)).transpose();
         self.slots.push((change.id, compiled));
     }
 
-    /// The router with these changes made; of several for one slot the last counts. Only the hosts
-    /// they touch are built anew: microseconds for one route among ten thousand hosts.
+    /// Returns the router with these changes made; of several for one slot the last counts.
+    /// Rebuilds only the hosts that they touch: microseconds for one route among ten thousand
+    /// hosts.
     ///
     /// # Errors
-    /// Every mistake in every route that cannot be compiled; there is then no new router.
+    /// Returns every mistake in every route that cannot be compiled; there is then no new router.
     pub fn apply(mut self, router: &Router) -> Result<Router, Vec<ObjectError>> {
         self.slots.sort_by_key(|(id, _)| *id);
         let mut swaps: Vec<Slot> = Vec::with_capacity(self.slots.len());

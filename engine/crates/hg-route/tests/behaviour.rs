@@ -1,4 +1,5 @@
-//! What the router refuses, how it explains, what it calls shadowed, what changes cost.
+//! What the router refuses, how it explains, which routes it reports as shadowed, what changes
+//! cost.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::string_slice)]
 
 mod common;
@@ -118,7 +119,7 @@ fn an_outranked_route_is_told_why() {
     assert_eq!(why.near[0].outranked, Some(Criterion::PathKind));
 }
 
-/// Whether the second route is called dead beside the first.
+/// Reports whether the second route is shadowed by the first.
 fn is_shadowed(first: Vec<Match>, second: Vec<Match>) -> bool {
     let routes = [attached("a", route(&["*"], first)), attached("b", route(&["*"], second))];
     let shadows = build(&routes).shadowed();
@@ -143,7 +144,7 @@ fn routes_whose_requests_others_take_are_shadowed() {
         vec![with_headers(&[("x", present.clone())])],
         vec![with_headers(&[("x", one.clone())])]
     ));
-    // The same again, but not all of its requests.
+    // The first takes only some of its requests.
     assert!(!is_shadowed(vec![get(prefix("/a"))], vec![prefix("/a")]));
     assert!(!is_shadowed(vec![exact("/a")], vec![prefix("/a")]));
     assert!(!is_shadowed(vec![exact("/a")], vec![exact("/a"), exact("/b")]));
@@ -163,7 +164,7 @@ fn a_higher_priority_shadows_what_is_narrower() {
     assert_eq!(shadows.len(), 1);
     assert_eq!((shadows[0].matches.as_slice(), shadows[0].is_whole), (&[0, 1, 2][..], false));
     assert_eq!(shadows[0].by, [wide.name.clone()]);
-    // On one of its hosts it lives.
+    // On one of its hosts it can match.
     assert_eq!(build(&[wide.clone(), narrow(&["a.example", "c.example"])]).shadowed(), []);
     let mut elsewhere = narrow(&["a.example"]);
     elsewhere.listeners.push(hg_route::ListenerId(1));
@@ -172,7 +173,7 @@ fn a_higher_priority_shadows_what_is_narrower() {
 
 #[test]
 fn regexes_that_are_too_large_together_are_refused() {
-    // Some 90 KiB each, no two alike.
+    // Each takes some 90 KiB, and no two are alike.
     let matches = (0..1_000).map(|i| regex(&format!("/{i}/([ab]{{90}}[b-y]{{90}}){{20}}{i}")));
     let found = errors(&attached("big", route(&["*"], matches.collect())));
     assert!(found.len() == 1 && found[0].1.contains("too large together"), "{found:?}");

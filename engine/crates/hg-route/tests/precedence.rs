@@ -1,6 +1,5 @@
-//! The tables of docs/reference/matching.md: each row is a case that is tried here, and the file
-//! must hold them as they are. `HEADGATE_BLESS=1 cargo test -p hg-route --test precedence` writes
-//! them there.
+//! The tables of docs/reference/matching.md: each row is a case that runs here, and the file must
+//! contain them unchanged. `HEADGATE_BLESS=1 cargo test -p hg-route --test precedence` writes them.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -11,7 +10,7 @@ use hg_route::{Criterion, Scratch};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Of two routes that both match a request, which goes first, and why.
+/// Which of two routes that both match a request goes first, and why.
 struct Case {
     first: Value,
     second: Value,
@@ -77,7 +76,7 @@ fn precedence() -> Vec<Case> {
     ]
 }
 
-/// Hosts of routes, on the same listener; the host of a request; which takes it.
+/// Hosts of routes on the same listener, the host of a request, and the host that takes it.
 const HOSTS: &[(&[&str], &str, Option<&str>)] = &[
     (&["a.example", "*.example", "*"], "a.example", Some("a.example")),
     (&["*.a.example", "*.example", "*"], "x.a.example", Some("*.a.example")),
@@ -120,7 +119,7 @@ fn conditions() -> Vec<(Value, &'static str, bool)> {
     ]
 }
 
-/// A route from its canonical keys, the others as short as can be.
+/// Makes a route from its canonical keys, and the others as short as possible.
 fn decode(name: &str, hosts: &[&str], keys: &Value) -> Attached {
     let mut all = json!({"hosts": hosts, "listeners": ["web"], "action": {"upstream": "u"}});
     if let (Some(all), Value::Object(keys)) = (all.as_object_mut(), keys.clone()) {
@@ -149,7 +148,7 @@ fn request(text: &str) -> Request {
     q
 }
 
-/// As one writes it in TOML.
+/// Formats a value as in TOML.
 fn toml(value: &Value) -> String {
     match value {
         Value::Object(keys) if keys.is_empty() => "{}".to_owned(),
@@ -165,7 +164,7 @@ fn toml(value: &Value) -> String {
     }
 }
 
-/// The keys of a route, shortened to its one match.
+/// Formats the keys of a route, shortened to its one match.
 fn keys(route: &Value) -> String {
     let one = route.pointer("/match/0").map_or("no match".to_owned(), |m| format!("`{}`", toml(m)));
     let priority = route.get("priority").map_or(String::new(), |p| format!(", `priority = {p}`"));

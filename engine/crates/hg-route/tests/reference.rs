@@ -14,7 +14,7 @@ fn found(router: &Router, q: &Request, scratch: &mut Scratch) -> Option<(u32, us
     router.find(&q.as_query(), scratch).map(|f| (f.route.0, f.match_index, f.prefix_len))
 }
 
-/// Slots filled one after the other, some twice and some emptied again.
+/// Fills slots one after the other, some twice, and empties some again.
 fn build_in_steps(routes: &[Attached], steps: &[(usize, usize)]) -> Router {
     let mut router = Router::new();
     for &(from, other) in steps {

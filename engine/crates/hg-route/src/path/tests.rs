@@ -97,7 +97,7 @@ fn a_query_is_encoded_where_clients_do_not() {
     assert_eq!(encode_query("a#b", &mut buf), Err(PathError::Forbidden(b'#')));
 }
 
-/// Paths made of the pieces that matter.
+/// Paths made of the pieces that matter to normalisation.
 fn paths() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "/", "/", "/", ".", "..", "a", "b%", "%2e", "%2E", "%2f", "%2F", "%5c", "%00", "%7e",

@@ -1,4 +1,4 @@
-//! A slow, plain router written straight from the precedence rules, as an oracle for ours.
+//! A slow, plain router written directly from the precedence rules, as an oracle for ours.
 #![allow(dead_code, missing_docs)]
 
 use hg_plan::{Action, Match, PathMatch, Respond, Route, ValueMatch};

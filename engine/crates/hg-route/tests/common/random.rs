@@ -1,4 +1,4 @@
-//! Random routes and requests, from pools small enough that they meet.
+//! Random routes and requests, from pools so small that they often meet.
 #![allow(dead_code, missing_docs, clippy::indexing_slicing)]
 
 use super::common::{Attached, Request, attached, route};
