@@ -8,11 +8,13 @@ from collections.abc import Callable
 DEADLINE_S = 45.0
 
 
-def until(condition: Callable[[], bool], what: str = "the condition") -> None:
+def until(
+    condition: Callable[[], bool], what: str = "the condition", *, deadline_s: float = DEADLINE_S
+) -> None:
     """Returns once `condition()` holds; fails when that takes too long."""
-    end = time.monotonic() + DEADLINE_S
+    end = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < end, f"{what} did not come true in {DEADLINE_S:g} s"
+        assert time.monotonic() < end, f"{what} did not come true in {deadline_s:g} s"
         time.sleep(0.01)
 
 

@@ -11,17 +11,14 @@ from headgate.engines.nginx.render import tls
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, offers
 from headgate.features.nginx import Entry, quoted, whole
-from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,
     Literal,
     MapKey,
-    Op,
     Regex,
     Template,
     Var,
     Word,
-    directive,
 )
 
 _NOT: Final = Literal("")
@@ -44,12 +41,6 @@ def variable(ctx: Context) -> Var | None:
     if not found:
         return None
     return ctx.shared.map("misdirected", Var("hg_listener"), found, _NOT)
-
-
-def check(misdirected: Var) -> Node:
-    """The answer to such a request; in every server on a TLS listener."""
-    words = (Op("("), misdirected, Op(")"))
-    return directive("if", *words, children=[directive("return", Word("421"))])
 
 
 def _of_listener(ctx: Context, offered: Offers, classes: Sequence[Offer]) -> Var:

@@ -173,6 +173,8 @@ def _target() -> list[Node]:
             (Regex(r"~\A\S+  \z"), _NOTHING),
             (Regex(rf"~*\A\S+ ({_HOST}) \1\.?(?::(?:{_PORT}))?\z"), _NOTHING),
         ),
+        comment("The path of a request that is taken"),
+        mapped("hg_admitted", Var("hg_refused"), Literal("refused"), (MapKey(""), Var("hg_path"))),
         comment("What an upstream is told that the client asked for: never nothing"),
         mapped("hg_host", Var("http_host"), Var("http_host"), (MapKey(""), Var("proxy_host"))),
         comment("The query with its question mark, as it was sent"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.render import forwarded, shapes, tls
+from headgate.engines.nginx.render import admission, forwarded, shapes, tls
 from headgate.engines.nginx.render import misdirected as wrong_host
 from headgate.engines.nginx.render.bodies import Bodies
 from headgate.engines.nginx.render.context import Context
@@ -22,18 +22,14 @@ from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,
     Literal,
-    Op,
     Plain,
     Regex,
-    Template,
     Var,
-    Word,
     comment,
     directive,
 )
 from headgate.plan.objects import ClientIp, Listener
 
-_REFUSED: Final = Template(("400 Bad Request\n", Var("hg_refused"), "\n"), lines=True)
 _LONGEST_COMMENT: Final = 300
 
 Names = tuple[str, ...]
@@ -156,28 +152,27 @@ def _check_policies(ctx: Context, name: str, offered: Offers) -> None:
 def render(ctx: Context, found: list[Site]) -> dict[str, list[Node]]:
     """The servers' text by file."""
     base = forwarded.request_headers(ctx)
-    misdirected = wrong_host.variable(ctx)
+    plain = admission.variable(ctx.shared, None)
+    secure = admission.variable(ctx.shared, wrong_host.variable(ctx))
     policies = _policies(found)
     made: list[shapes.Server] = []
     for site in found:
         with ctx.findings.of("host", site.host or "*").guarded(""):
-            secured = _tls(ctx, site, policies, misdirected)
-            made.append((site.names, site.host, _server(ctx, site, base, secured)))
+            taken = plain if site.offer is None else secure
+            server = _server(ctx, site, base, taken, _tls(ctx, site, policies))
+            made.append((site.names, site.host, server))
     return shapes.files(made, ctx.shared)
 
 
-def _tls(
-    ctx: Context, site: Site, policies: dict[str, set[str]], misdirected: Var | None
-) -> list[Node]:
+def _tls(ctx: Context, site: Site, policies: dict[str, set[str]]) -> list[Node]:
     if site.offer is None:
         return []
     on_these = set[str]().union(*(policies.get(one, set()) for one in site.listeners))
-    nodes = tls.server(ctx, site.offer, is_alone=len(on_these) <= 1)
-    return [*nodes, wrong_host.check(misdirected)] if misdirected is not None else nodes
+    return tls.server(ctx, site.offer, is_alone=len(on_these) <= 1)
 
 
 def _server(
-    ctx: Context, site: Site, base: list[tuple[str, Arg]], secured: list[Node]
+    ctx: Context, site: Site, base: list[tuple[str, Arg]], taken: Var, secured: list[Node]
 ) -> list[Node]:
     listener = ctx.listeners[site.listeners[0]]
     nodes: list[Node] = listens(ctx, site.listeners, is_default=CATCH_ALL in site.names)
@@ -187,26 +182,12 @@ def _server(
         nodes.append(directive("include", Plain(ctx.release_path("defaults.conf"))))
     nodes += [
         directive("include", Plain(ctx.release_path("errors.conf"))),
-        *_before(ctx),
+        *admission.directives(ctx, taken),
         *locations(ctx, site.routes, Bodies(ctx, site.host, listener, base)),
     ]
     what = f"host {site.host}" if site.host is not None else "no host"
     text = f"{what} on {', '.join(site.listeners)}"
     return [comment(text[:_LONGEST_COMMENT]), directive("server", children=nodes)]
-
-
-def _before(ctx: Context) -> list[Node]:
-    """Before a location is looked for: what is refused, and the path in normal form."""
-    # Compiled to machine code this expression would cost 9 KiB in every server.
-    every = Regex("(*NO_JIT)^" if ctx.has("pcre_no_jit") else "^")
-    return [
-        directive(
-            "if",
-            *(Op("("), Var("hg_refused"), Op(")")),
-            children=[directive("return", Word("400"), _REFUSED)],
-        ),
-        directive("rewrite", every, Var("hg_path")),
-    ]
 
 
 def _policies(found: list[Site]) -> dict[str, set[str]]:
