@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import ROOT_ONLY
 from running_node import RunningNode, Upstream, config, get
 from waiting import until
 
@@ -16,7 +17,7 @@ KEPT = {"dac_read_search", "net_bind_service"}
 HELD = KEPT | {"net_admin"}
 NOBODY = 65534
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+pytestmark = ROOT_ONLY
 
 
 @pytest.fixture

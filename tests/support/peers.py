@@ -20,6 +20,12 @@ def peer(command: str) -> Path:
     return Path(found)
 
 
+ROOT_ONLY = pytest.mark.skipif(  # noqa: TID251 - the one place
+    os.geteuid() != 0 and os.environ.get("CI") != "true", reason="takes root"
+)
+"""Skips a test for who is not root; in CI it runs, and fails, for everyone."""
+
+
 def unavailable(reason: str) -> NoReturn:
     """Skips the test for what this machine lacks; fails it in CI, which must have everything."""
     if os.environ.get("CI") == "true":

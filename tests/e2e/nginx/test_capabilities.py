@@ -1,12 +1,12 @@
 """What the real nginx says of itself when asked."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import pytest
+from peers import ROOT_ONLY
 
 from headgate.engines.nginx.capabilities import (
     SNIPPETS,
@@ -132,7 +132,7 @@ def test_an_instance_is_probed_where_it_is(binary: Path, folder: Path) -> None:
     assert probe(asked).capabilities.accepted >= ALWAYS
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
+@ROOT_ONLY
 def test_the_probe_is_confined(binary: Path) -> None:
     outcome = Binary(str(binary)).sandbox.run([[str(binary), "-v"]])
     assert outcome.isolation == "copy", outcome.why

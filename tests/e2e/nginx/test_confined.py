@@ -1,6 +1,5 @@
 """A module that attacks its host while `nginx -t` loads it: nothing of the host is touched."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from nginx_alive import AliveNginx
-from peers import peer
+from peers import ROOT_ONLY, peer
 
 from headgate.engines.nginx.instance import bubblewrap
 from headgate.engines.nginx.instance.instance import NginxInstance
@@ -19,7 +18,6 @@ from headgate.engines.nginx.instance.place import Place
 from headgate.engines.nginx.instance.sandbox import Outcome
 
 SOURCE = Path(__file__).parents[2] / "support" / "attack" / "module.c"
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
 
 @pytest.fixture(params=["bubblewrap", "alone"])
@@ -72,7 +70,7 @@ def build_module(module: Path, victim: Path, nginx: AliveNginx, port: int, pid: 
     subprocess.run(command, check=True)
 
 
-@root_only
+@ROOT_ONLY
 def test_an_attacking_module_gets_nowhere(alive: AliveNginx, confined: str) -> None:
     with attacked(alive, alive.folder / "ngx_attack_module.so") as (outcome, victim, pid):
         assert outcome.isolation == {"bubblewrap": "copy", "alone": "fence"}[confined], outcome.why
@@ -100,7 +98,7 @@ def names_of_processes() -> set[str]:
     return found
 
 
-@root_only
+@ROOT_ONLY
 def test_without_bubblewrap_a_test_says_what_stays_open(
     alive: AliveNginx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,13 +108,13 @@ def test_without_bubblewrap_a_test_says_what_stays_open(
     assert any("bubblewrap (bwrap) is not installed" in one for one in tested.warnings)
 
 
-@root_only
+@ROOT_ONLY
 def test_with_bubblewrap_nothing_is_said(alive: AliveNginx) -> None:
     peer("bwrap")
     assert alive.instance.test(str(alive.conf)).warnings == ()
 
 
-@root_only
+@ROOT_ONLY
 @pytest.mark.usefixtures("confined")
 def test_a_config_of_others_is_tested_with_its_own_logs_and_names(alive: AliveNginx) -> None:
     place = Place(conf=str(alive.conf), pid_path=alive.place.pid_path, binary=str(alive.binary))

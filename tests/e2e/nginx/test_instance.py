@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 from nginx_alive import AliveNginx
-from peers import unavailable
+from peers import ROOT_ONLY, unavailable
 from waiting import until
 
 from headgate.engines.nginx.capabilities import Binary, probe
 from headgate.engines.nginx.instance import NginxInstance, Place, bubblewrap
 from headgate.engines.nginx.observe.status import stub_status
 from headgate.engines.nginx.types import Process
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
 
 def test_the_master_is_found_by_its_pid_file_and_by_its_title(alive: AliveNginx) -> None:
@@ -103,7 +101,7 @@ def test_a_server_name_that_is_silently_ignored_is_a_problem(alive: AliveNginx) 
     assert tested.problems[0].startswith('conflicting server name "a.example"')
 
 
-@root_only
+@ROOT_ONLY
 def test_a_test_as_root_has_few_rights_and_a_tree_of_its_own(alive: AliveNginx) -> None:
     # What a hostile config could have run stands here as a plain program in the same sandbox.
     victim = alive.folder / "victim"
@@ -120,7 +118,7 @@ def test_a_test_as_root_has_few_rights_and_a_tree_of_its_own(alive: AliveNginx) 
     assert str(os.getpid()) not in said
 
 
-@root_only
+@ROOT_ONLY
 def test_a_test_reaches_no_socket_of_the_host_by_its_path(alive: AliveNginx) -> None:
     python = shutil.which("python3", path=os.defpath)
     if python is None:
@@ -130,7 +128,7 @@ def test_a_test_reaches_no_socket_of_the_host_by_its_path(alive: AliveNginx) -> 
     assert "PermissionError" in ran.said
 
 
-@root_only
+@ROOT_ONLY
 def test_a_test_may_not_signal_anybody(alive: AliveNginx) -> None:
     master = alive.instance.master()
     assert master is not None
@@ -173,7 +171,7 @@ def test_the_holder_of_a_port_is_named_and_we_are_not_in_our_own_way(alive: Aliv
     assert alive.instance.holder(f"127.0.0.1:{alive.port}") is None
 
 
-@root_only
+@ROOT_ONLY
 def test_a_file_below_a_closed_folder_is_not_readable_by_workers(alive: AliveNginx) -> None:
     closed = alive.folder / "closed"
     closed.mkdir(0o700)

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from peers import ROOT_ONLY
 from ports import free_address, free_port
 
 from headgate.supervisor import (
@@ -239,7 +240,7 @@ def test_a_process_that_a_debugger_holds_is_known(tmp_path: Path) -> None:
         assert children.is_traced(5, str(tmp_path)) is expected
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="newer kernels want CAP_NET_ADMIN for the filter")
+@ROOT_ONLY  # newer kernels want CAP_NET_ADMIN for the filter
 def test_an_address_that_refuses_new_connections_keeps_those_that_wait() -> None:
     address = free_address()
     host, _, port = address.rpartition(":")
