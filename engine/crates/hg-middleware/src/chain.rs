@@ -1,4 +1,4 @@
-//! Chains: a host's middlewares, then the route's, then what the route itself answers.
+//! Chains: a host's middlewares, then the route's, then the route's own answer.
 
 use crate::headers::{Composition, Edits, HeaderProgram};
 use crate::step::{Spec, Step};
@@ -10,7 +10,8 @@ use hg_proto::Reject;
 /// What is wrong with a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Which of the lists given to [`Chain::compile`] it is in; their number for the action.
+    /// Index of the list given to [`Chain::compile`] that it is in; the number of lists for the
+    /// action.
     pub list: usize,
     /// Path of keys from the list's owner: `middlewares[0].rewrite.host`, `action.respond.body`.
     pub path: String,
@@ -18,27 +19,27 @@ pub struct Problem {
     pub message: String,
 }
 
-/// What a request meets on its way.
+/// What a step does with a request.
 #[derive(Clone, Debug)]
 enum Work {
     Rewrite(Rewrite),
-    /// The stage, and whether a request that is already there passes.
+    /// The redirect, its stage, and whether a request that is already there passes.
     Redirect(Redirect, u16, bool),
     Respond(Respond, u16),
 }
 
-/// A compiled chain. Immutable; clones share nothing but compiled patterns, so that a clone per
-/// worker keeps regex scratch space apart.
+/// A compiled chain. Immutable; clones share only compiled patterns, so that each worker's clone
+/// has its own regex scratch space.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
     work: Box<[Work]>,
     request: HeaderProgram,
     response: HeaderProgram,
-    /// By stage: the edits of the steps before one that answers.
+    /// Edits by stage: those of the steps before one that answers.
     early: Box<[HeaderProgram]>,
 }
 
-/// Everything wrong with a middleware on its own, as (path of keys, message).
+/// Returns everything that is wrong with a middleware on its own, as (path of keys, message).
 pub fn check(middleware: &Middleware) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     Spec::of(middleware).compile(&mut problems);
@@ -47,10 +48,11 @@ pub fn check(middleware: &Middleware) -> Vec<(String, String)> {
 
 impl Chain {
     /// Compiles lists of middlewares in their order (the host's, the route's), then the route's
-    /// action where that answers by itself. `named` finds the middlewares that are used by name.
+    /// action if that answers without an upstream. `named` finds the middlewares that are used by
+    /// name.
     ///
     /// # Errors
-    /// Everything that is wrong, a name that is not there among it.
+    /// Returns everything that is wrong, including missing names.
     pub fn compile<'a>(
         uses: &[&[MiddlewareUse]],
         action: Option<&Action>,
@@ -87,21 +89,21 @@ impl Chain {
         if problems.is_empty() { Ok(builder.finish()) } else { Err(problems) }
     }
 
-    /// Whether it does nothing at all.
+    /// Reports whether it does nothing at all.
     pub fn is_empty(&self) -> bool {
         self.work.is_empty() && self.request.is_empty() && self.response.is_empty()
     }
 
-    /// Whether it rewrites paths or hosts, for which patterns may need scratch space.
+    /// Reports whether it rewrites paths or hosts, for which patterns may need scratch space.
     pub fn rewrites(&self) -> bool {
         self.work.iter().any(|work| matches!(work, Work::Rewrite(_)))
     }
 
-    /// Takes a request through the chain; what comes of it is left in `out`. An answer's header
-    /// lines have then passed the response edits of the steps before it.
+    /// Takes a request through the chain and leaves the result in `out`. An answer's header lines
+    /// have then passed the response edits of the steps before it.
     ///
     /// # Errors
-    /// 400 when a rewrite or redirect makes a path or a host that is not one.
+    /// 400 if a rewrite or redirect makes an invalid path or host.
     pub fn request(&self, view: &RequestView<'_>, out: &mut Rewritten) -> Result<Outcome, Reject> {
         out.clear();
         if self.work.is_empty() {
@@ -138,13 +140,13 @@ impl Chain {
         Ok(Outcome::Forward)
     }
 
-    /// The edits of a forwarded request's header lines.
+    /// Returns the edits of a forwarded request's header lines.
     pub fn request_headers(&self) -> &HeaderProgram {
         &self.request
     }
 
-    /// The edits of a response's header lines: an endpoint's, or one the proxy makes when the
-    /// upstream fails.
+    /// Returns the edits of a response's header lines: an endpoint's, or one that the proxy makes
+    /// when the upstream fails.
     pub fn response_headers(&self, stage: Stage) -> &HeaderProgram {
         stage.0.and_then(|stage| self.early.get(usize::from(stage))).unwrap_or(&self.response)
     }
@@ -171,15 +173,15 @@ fn compile_use<'a>(used: &MiddlewareUse, named: &dyn Fn(&str) -> Option<&'a Midd
 struct Builder {
     work: Vec<Work>,
     request: Composition,
-    /// In the order of requests.
+    /// Response edits, in the order of requests.
     response: Vec<Edits>,
     early: Vec<HeaderProgram>,
     is_closed: bool,
 }
 
 impl Builder {
-    /// One more step; nothing that follows a `respond` is ever reached. `may_pass` is false for a
-    /// route's action, which has nothing behind it.
+    /// Adds a step; a step after a `respond` is never reached. `may_pass` is false for a route's
+    /// action, because nothing follows it.
     fn add(&mut self, step: Step, may_pass: bool) {
         if self.is_closed {
             return;
@@ -201,13 +203,13 @@ impl Builder {
         }
     }
 
-    /// The stage of a step that answers here.
+    /// Returns the stage of a step that answers here.
     fn stage(&mut self) -> u16 {
         self.early.push(self.composed());
         u16::try_from(self.early.len() - 1).unwrap_or(u16::MAX)
     }
 
-    /// The response edits so far; the last middleware's work first.
+    /// Composes the response edits so far; the last middleware's edits come first.
     fn composed(&self) -> HeaderProgram {
         let mut composition = Composition::default();
         for edits in self.response.iter().rev() {

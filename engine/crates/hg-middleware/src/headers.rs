@@ -1,4 +1,4 @@
-//! Header edits, composed for a whole chain when it is compiled.
+//! Header edits, composed for a whole chain at compile time.
 
 use crate::template::Template;
 use crate::variables::is_token;
@@ -20,41 +20,43 @@ pub struct HeaderProgram {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Line {
-    /// Whole lines, as they are sent.
+    /// Whole lines, as sent.
     Bytes(Box<[u8]>),
     /// `name: ` and the value.
     Rendered(Box<[u8]>, Template),
 }
 
 impl HeaderProgram {
-    /// Whether it changes nothing.
+    /// Reports whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.lengths == 0 && self.lines.is_empty()
     }
 
-    /// Whether its lines are the same for every request.
+    /// Reports whether its lines are the same for every request.
     pub fn is_literal(&self) -> bool {
         self.lines.iter().all(|line| matches!(line, Line::Bytes(_)))
     }
 
-    /// Whether a line of that name, in any case, is not to be sent on. Lines the proxy makes itself
-    /// (`x-forwarded-for`, `date`) are to be asked for too: what a chain sets or removes wins.
+    /// Reports whether a line of that name, in any case, must not be sent on. Ask for lines that
+    /// the proxy makes itself (`x-forwarded-for`, `date`), too: what a chain sets or removes wins.
     #[inline]
     pub fn drops(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name) != 0
             && self.drops.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// The same of a request's line, and of every name that a backend may read as a dropped one
-    /// because all characters but letters and digits are one to it: `x_user` as `x-user`.
+    /// Reports the same for a request's line, and for every name that a backend may read as a
+    /// dropped one because it does not tell characters other than letters and digits apart:
+    /// `x_user` as `x-user`.
     #[inline]
     pub fn drops_spelling(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name) != 0
             && self.drops.iter().any(|n| is_spelling(n.as_bytes(), name))
     }
 
-    /// Appends the program's lines, each `name: value\r\n`. Controls in values (CR and LF among
-    /// them) become spaces; a line whose value has variables and comes out empty is left out.
+    /// Appends the program's lines, each `name: value\r
+    /// `. Control characters in values (including CR and LF) become spaces; a line whose value has
+    /// variables and is empty is left out.
     pub fn append(&self, view: &RequestView<'_>, out: &mut Vec<u8>) {
         for line in &self.lines {
             match line {
@@ -74,7 +76,7 @@ impl HeaderProgram {
         }
     }
 
-    /// Puts the program to work on lines already rendered, as they are in [`crate::Answer`].
+    /// Applies the program to lines already rendered, in the form of [`crate::Answer`].
     pub(crate) fn apply(&self, view: &RequestView<'_>, lines: &mut Vec<u8>) {
         if self.lengths != 0 {
             self.filter(lines);
@@ -98,7 +100,8 @@ impl HeaderProgram {
     }
 }
 
-/// Equal without regard to case; where `name` has a hyphen, any mark will do.
+/// Compares names in any case; for a hyphen in `name`, any character other than a letter or digit
+/// will do.
 fn is_spelling(name: &[u8], other: &[u8]) -> bool {
     let same = |(a, b): (&u8, &u8)| {
         a.eq_ignore_ascii_case(b) || (*a == b'-' && !b.is_ascii_alphanumeric())
@@ -110,7 +113,7 @@ fn length_bit(name: &[u8]) -> u64 {
     1 << name.len().min(63)
 }
 
-/// Replaces what may not stand in a header value (RFC 9110 §5.5) by spaces, from `from` on.
+/// Replaces what a header value must not contain (RFC 9110 §5.5) with spaces, from `from` on.
 fn blank_controls(out: &mut [u8], from: usize) {
     for byte in out.iter_mut().skip(from) {
         if is_forbidden(*byte) {
@@ -123,7 +126,7 @@ fn is_forbidden(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }
 
-/// Which way the edited message goes.
+/// The direction of the edited message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Request,
@@ -139,7 +142,7 @@ pub(crate) struct Edits {
 }
 
 impl Edits {
-    /// Checks and compiles; what is wrong is appended to `problems` under `at`.
+    /// Checks and compiles edits; appends what is wrong to `problems` under `at`.
     pub(crate) fn compile(
         edits: &HeaderEdits,
         direction: Direction,
@@ -168,18 +171,18 @@ impl Edits {
         compiled
     }
 
-    /// Lines alone, as `respond.headers` has them.
+    /// Sets a line, as `respond.headers` does.
     pub(crate) fn set(&mut self, name: &str, value: Template) {
         self.set.push((name.into(), value));
     }
 
-    /// Whether a line of that name is set.
+    /// Reports whether a line of that name is set.
     pub(crate) fn sets(&self, name: &str) -> bool {
         self.set.iter().any(|(n, _)| &**n == name)
     }
 }
 
-/// Composes the edits of several middlewares, given in the order they work in.
+/// Composes the edits of several middlewares, given in the order in which they apply.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Composition {
     drops: Vec<Box<str>>,
@@ -187,7 +190,7 @@ pub(crate) struct Composition {
 }
 
 impl Composition {
-    /// One more middleware's: remove, then set, then add.
+    /// Adds one middleware's edits: remove, then set, then add.
     pub(crate) fn then(&mut self, edits: &Edits) {
         for name in &edits.remove {
             self.drop_name(name);
@@ -206,7 +209,7 @@ impl Composition {
         }
     }
 
-    /// The program; lines without variables that follow each other become one run of bytes.
+    /// Returns the program; adjacent lines without variables become one run of bytes.
     pub(crate) fn program(&self) -> HeaderProgram {
         let mut lines: Vec<Line> = Vec::new();
         let mut bytes = Vec::new();
@@ -231,7 +234,7 @@ impl Composition {
     }
 }
 
-/// Names that are the proxy's own business (RFC 9110 §7.6.1, RFC 9112 §6).
+/// Names that only the proxy may write (RFC 9110 §7.6.1, RFC 9112 §6).
 const REFUSED: [(&str, &str); 9] = [
     ("connection", "belongs to one connection"),
     ("keep-alive", "belongs to one connection"),

@@ -95,7 +95,7 @@ fn edits() -> impl Strategy<Value = Vec<(u8, String)>> {
 }
 
 proptest! {
-    /// Composed edits do what the edits do one after the other.
+    /// Composed edits do the same as the edits one after the other.
     #[test]
     fn a_composition_equals_its_steps(
         chain in prop::collection::vec(edits(), 0..5),
@@ -127,7 +127,7 @@ proptest! {
         prop_assert_eq!(String::from_utf8(composed).unwrap(), expected);
     }
 
-    /// Whatever values hold, a program's output is whole lines with the names it was given.
+    /// Whatever values contain, a program's output is whole lines with the given names.
     #[test]
     fn no_value_ends_a_line(value in ".*", path in ".*") {
         let spec = r#"{"request_headers":{"set":{"n":"<${header:v}${path}>"}}}"#;

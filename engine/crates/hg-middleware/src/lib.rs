@@ -1,9 +1,9 @@
 //! Middleware chains compiled from a plan; pure.
 //!
-//! Owns what the five middlewares do (`rewrite`, `redirect`, `request_headers`,
-//! `response_headers`, `respond`), the templates in their values, and the order they work in: a
-//! host's before its route's, requests in order, responses in reverse. A route's own `respond` or
-//! `redirect` is the last step of its chain. Never reads a socket, a clock or a file.
+//! Owns what the five middlewares do (`rewrite`, `redirect`, `request_headers`, `response_headers`,
+//! `respond`), the templates in their values, and the order in which they apply: a host's before
+//! its route's, requests in order, responses in reverse. A route's own `respond` or `redirect` is
+//! the last step of its chain. Never reads a socket, a clock or a file.
 //!
 //! All that can be decided beforehand is: header edits of a whole chain are composed into two
 //! [`HeaderProgram`]s, texts without variables are kept as the bytes that are sent. A request whose

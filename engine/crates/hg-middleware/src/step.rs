@@ -7,7 +7,7 @@ use crate::rewrite::Rewrite;
 use crate::{redirect, request_headers, respond, response_headers, rewrite};
 use hg_plan::{Middleware, MiddlewareUse};
 
-/// The middlewares there are, as config and plan name them.
+/// The names of all middlewares, as in config and plan.
 pub const NAMES: [&str; 5] =
     ["rewrite", "redirect", "request_headers", "response_headers", "respond"];
 
@@ -21,7 +21,7 @@ pub(crate) enum Step {
     Respond(respond::Respond),
 }
 
-/// One middleware, wherever it was written.
+/// A middleware, named or inline.
 pub(crate) enum Spec<'a> {
     Rewrite(&'a hg_plan::Rewrite),
     Redirect(&'a hg_plan::Redirect),
@@ -41,7 +41,7 @@ impl<'a> Spec<'a> {
         }
     }
 
-    /// Of one that is written where it is used, or the name of one that is not.
+    /// Returns the middleware that is written where it is used, or the name of one that is not.
     pub(crate) fn of_use(used: &'a MiddlewareUse) -> Result<Self, &'a str> {
         Ok(match used {
             MiddlewareUse::Use(name) => return Err(name),
@@ -53,7 +53,7 @@ impl<'a> Spec<'a> {
         })
     }
 
-    /// Checks and compiles; what is wrong is appended to `problems`, paths beginning with the
+    /// Checks and compiles; appends what is wrong to `problems`, with paths that begin with the
     /// middleware's name.
     pub(crate) fn compile(&self, problems: &mut Vec<(String, String)>) -> Option<Step> {
         match self {

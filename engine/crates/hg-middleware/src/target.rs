@@ -1,5 +1,5 @@
-//! Paths and queries as middlewares make them: always normalised, never with new dot segments,
-//! never a byte that could end a line.
+//! Paths and queries that middlewares make: always normalised, never with new dot segments, never
+//! with a byte that could end a line.
 
 use crate::template::Template;
 use crate::view::RequestView;
@@ -7,7 +7,7 @@ use hg_proto::Reject;
 use hg_proto::host::HostPort;
 use hg_route::path::normalise;
 
-/// The rewritten path is not one.
+/// The rewritten path is invalid.
 pub(crate) const BAD_PATH: Reject = Reject {
     status: 400,
     reason: "http_request_error",
@@ -15,7 +15,7 @@ pub(crate) const BAD_PATH: Reject = Reject {
     detail: "the rewritten path is not valid",
 };
 
-/// The rewritten host is not one.
+/// The rewritten host is invalid.
 pub(crate) const BAD_HOST: Reject = Reject {
     status: 400,
     reason: "http_request_error",
@@ -23,16 +23,16 @@ pub(crate) const BAD_HOST: Reject = Reject {
     detail: "the rewritten host is not valid",
 };
 
-/// A host with or without port, if it is one.
+/// Parses a host with or without port.
 pub(crate) fn parse_host(raw: &[u8]) -> Option<HostPort<'_>> {
     hg_proto::host::parse(raw)
 }
 
-/// Makes `raw` a normalised path in `into`.
+/// Normalises `raw` into `into`.
 ///
 /// # Errors
 /// [`BAD_PATH`] for what [`normalise`] refuses, and for dot segments: the request's path had none
-/// any more, so they were put together by the rewrite.
+/// left, so the rewrite made them.
 pub(crate) fn settle(raw: &[u8], into: &mut String) -> Result<(), Reject> {
     let raw = std::str::from_utf8(raw).map_err(|_| BAD_PATH)?;
     let raw = if raw.is_empty() { "/" } else { raw };
@@ -50,7 +50,7 @@ pub(crate) fn settle(raw: &[u8], into: &mut String) -> Result<(), Reject> {
     Ok(())
 }
 
-/// Whether a segment is `.` or `..`, written in whatever way.
+/// Reports whether a segment is `.` or `..`, in any spelling.
 fn has_dot_segment(path: &str) -> bool {
     path.split('/').any(|segment| {
         let mut rest = segment.as_bytes();
@@ -63,7 +63,7 @@ fn has_dot_segment(path: &str) -> bool {
     })
 }
 
-/// What follows a dot or an encoded dot.
+/// Returns what follows a dot or an encoded dot.
 fn dot(bytes: &[u8]) -> Option<&[u8]> {
     match bytes {
         [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => Some(rest),
@@ -71,7 +71,7 @@ fn dot(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// `prefix` in place of the first `matched` bytes of `path`. `prefix` has no trailing slash.
+/// Puts `prefix` in place of the first `matched` bytes of `path`. `prefix` has no trailing slash.
 pub(crate) fn replace_prefix(path: &str, matched: usize, prefix: &str, out: &mut Vec<u8>) {
     let rest = path.get(matched..).unwrap_or("");
     out.extend_from_slice(prefix.as_bytes());
@@ -84,19 +84,19 @@ pub(crate) fn replace_prefix(path: &str, matched: usize, prefix: &str, out: &mut
     }
 }
 
-/// A configured prefix: normalised, without trailing slash (so `/` is empty).
+/// Compiles a configured prefix: normalised, without trailing slash (so `/` is empty).
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns what is wrong with it.
 pub(crate) fn compile_prefix(text: &str) -> Result<Box<str>, String> {
     let normal = literal_path(text)?;
     Ok(normal.trim_end_matches('/').into())
 }
 
-/// A template of a path. A text without variables is returned normalised.
+/// Compiles a template of a path. Normalises a text without variables.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns what is wrong with it.
 pub(crate) fn compile_path(text: &str) -> Result<Template, String> {
     let template = Template::compile(text)?;
     if let Some(literal) = template.as_literal() {
@@ -112,10 +112,10 @@ pub(crate) fn compile_path(text: &str) -> Result<Template, String> {
     Ok(template)
 }
 
-/// Refuses what may not stand in a path, in the texts of a template.
+/// Refuses what a path must not contain, in the texts of a template.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns what is wrong with it.
 pub(crate) fn check_text<'a>(
     whole: &str,
     texts: impl Iterator<Item = &'a str>,
@@ -143,20 +143,19 @@ fn literal_path(text: &str) -> Result<String, String> {
     Ok(normal)
 }
 
-/// Renders a template as (a part of) a path: what values hold that may not stand there is
-/// percent-encoded.
+/// Renders a template as (a part of) a path; percent-encodes what a path must not contain.
 pub(crate) fn render_path(template: &Template, view: &RequestView<'_>, out: &mut Vec<u8>) {
     template.render_with(view, out, |out, from| encode(out, from, is_path_byte));
 }
 
-/// Appends a query; what may not stand in a header value or a URI is percent-encoded.
+/// Appends a query; percent-encodes what a header value or a URI must not contain.
 pub(crate) fn push_query(query: &str, out: &mut Vec<u8>) {
     let from = out.len();
     out.extend_from_slice(query.as_bytes());
     encode(out, from, |byte, _| (0x21..0x7f).contains(&byte) && !b"\"<>\\^`{|}#".contains(&byte));
 }
 
-/// RFC 3986 `pchar` or a slash; a percent sign when it begins an escape.
+/// Accepts RFC 3986 `pchar` or a slash; a percent sign only if it begins an escape.
 fn is_path_byte(byte: u8, after: &[u8]) -> bool {
     match byte {
         b'%' => matches!(after, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()),
@@ -164,8 +163,8 @@ fn is_path_byte(byte: u8, after: &[u8]) -> bool {
     }
 }
 
-/// Percent-encodes, from `from` on, each byte that is not allowed; a predicate gets what follows
-/// it. Allocates only when there is such a byte.
+/// Percent-encodes, from `from` on, each byte that is not allowed; the predicate also gets the
+/// bytes after it. Allocates only if there is such a byte.
 fn encode(out: &mut Vec<u8>, from: usize, allowed: impl Fn(u8, &[u8]) -> bool) {
     let is_allowed = |out: &[u8], at: usize| {
         let after = out.get(at + 1..).unwrap_or_default();

@@ -16,11 +16,12 @@ pub struct Template {
 }
 
 impl Template {
-    /// From a text in which `${name}` is a variable of [`crate::VARIABLES`] and `$$` a dollar sign.
+    /// Compiles a text in which `${name}` is a variable of [`crate::VARIABLES`] and `$$` a dollar
+    /// sign.
     ///
     /// # Errors
-    /// A sentence: an unknown variable (with those allowed), a dollar sign that stands alone, a
-    /// brace that is not closed.
+    /// Returns a sentence about an unknown variable (with the allowed ones), a dollar sign that
+    /// stands alone, or a brace that is not closed.
     pub fn compile(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -48,7 +49,7 @@ impl Template {
         Ok(Self { parts: parts.into() })
     }
 
-    /// The text itself when it has no variable.
+    /// Returns the text itself if it has no variable.
     pub fn as_literal(&self) -> Option<&str> {
         match &*self.parts {
             [] => Some(""),
@@ -57,13 +58,13 @@ impl Template {
         }
     }
 
-    /// Appends the text with the variables' values, as they are.
+    /// Appends the text with the variables' values, unescaped.
     pub fn render(&self, view: &RequestView<'_>, out: &mut Vec<u8>) {
         self.render_with(view, out, |_, _| {});
     }
 
-    /// As [`Self::render`]; `clean` then makes each value (what begins at that length) harmless
-    /// for where it is going.
+    /// Renders as [`Self::render`] does; `clean` then makes each value (what begins at that length)
+    /// harmless for its target.
     pub(crate) fn render_with(
         &self,
         view: &RequestView<'_>,
@@ -82,7 +83,7 @@ impl Template {
         }
     }
 
-    /// The parts that are not variables.
+    /// Returns the parts that are not variables.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(&**text),
@@ -90,7 +91,7 @@ impl Template {
         })
     }
 
-    /// The text it begins with, if it begins with one.
+    /// Returns the text before the first variable, if there is one.
     pub(crate) fn leading_text(&self) -> Option<&str> {
         match self.parts.first() {
             Some(Part::Text(text)) => Some(text),

@@ -1,4 +1,4 @@
-//! A request and a way through a chain, for tests.
+//! A request and its way through a chain, for tests.
 
 use crate::template::Template;
 use crate::view::{Client, ClientCertificate, Outcome, RequestView, Rewritten};
@@ -65,17 +65,17 @@ pub(crate) fn chain(uses: &[&str]) -> Chain {
     compile(uses, None).unwrap()
 }
 
-/// The one problem of one middleware, as `path: message`.
+/// Returns the one problem of one middleware, as `path: message`.
 pub(crate) fn problem(json: &str) -> String {
     let problems = compile(&[json], None).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     format!("{}: {}", problems[0].path, problems[0].message)
 }
 
-/// What a chain makes of a request.
+/// The result of a chain.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Got {
-    /// Target and host, where they changed.
+    /// Target and host, if they changed.
     Forward(Option<String>, Option<String>),
     /// Status, header lines, body.
     Answer(u16, String, String),
@@ -83,7 +83,7 @@ pub(crate) enum Got {
 
 pub(crate) fn run(chain: &Chain, view: &RequestView<'_>) -> Result<Got, Reject> {
     let mut out = Rewritten::new();
-    // What an earlier request left must not show.
+    // The leftovers of an earlier request must not show.
     out.path.push_str("/left");
     out.answer.headers.extend_from_slice(b"left");
     Ok(match chain.request(view, &mut out)? {
@@ -98,7 +98,7 @@ pub(crate) fn run(chain: &Chain, view: &RequestView<'_>) -> Result<Got, Reject> 
     })
 }
 
-/// The path and query a chain forwards.
+/// Returns the path and query that a chain forwards.
 pub(crate) fn target(uses: &[&str], view: &RequestView<'_>) -> String {
     match run(&chain(uses), view).unwrap() {
         Got::Forward(target, _) => target.unwrap_or_else(|| "(unchanged)".into()),

@@ -50,13 +50,13 @@ variables! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Variable {
     Plain(Plain),
-    /// Lower case.
+    /// A lower-case header name.
     Header(Box<str>),
 }
 
 impl Variable {
     /// # Errors
-    /// A sentence that lists what is allowed.
+    /// Returns a sentence that lists what is allowed.
     pub(crate) fn parse(name: &str) -> Result<Self, String> {
         if let Some(plain) = Plain::parse(name) {
             return Ok(Self::Plain(plain));
@@ -72,7 +72,7 @@ impl Variable {
         }
     }
 
-    /// Appends the value.
+    /// Appends the variable's value.
     pub(crate) fn render(&self, view: &RequestView<'_>, out: &mut Vec<u8>) {
         let plain = match self {
             Self::Plain(plain) => plain,
@@ -109,12 +109,12 @@ impl Variable {
     }
 }
 
-/// The default port of the scheme, which a URL may leave out.
+/// Returns the default port of the scheme, which a URL may leave out.
 pub(crate) fn own_port(scheme: &str) -> u16 {
     if scheme == "https" { 443 } else { 80 }
 }
 
-/// RFC 9110 §5.6.2.
+/// Reports whether a text is a token (RFC 9110 §5.6.2).
 pub(crate) fn is_token(text: &str) -> bool {
     let tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.bytes().all(tchar)

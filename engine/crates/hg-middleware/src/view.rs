@@ -1,27 +1,27 @@
-//! A request as middlewares see it, and what they leave behind.
+//! A request as middlewares see it, and their result.
 
 use hg_route::Headers;
 use std::net::IpAddr;
 
 /// One request, borrowed from where it was parsed. It stays what the client sent: a rewrite changes
-/// [`Rewritten`], not this, so that variables mean the same everywhere in a chain.
+/// [`Rewritten`] instead, so that variables mean the same everywhere in a chain.
 #[derive(Clone, Copy)]
 pub struct RequestView<'a> {
-    /// As sent.
+    /// The method as sent.
     pub method: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,
     /// `HTTP/1.0` or `HTTP/1.1`.
     pub protocol: &'a str,
-    /// Lower case, without port; IPv6 in brackets.
+    /// The host in lower case, without port; IPv6 in brackets.
     pub host: &'a str,
-    /// The port the client named with the host; `None` = the scheme's own.
+    /// The port that the client sent with the host; `None` = the scheme's own.
     pub port: Option<u16>,
-    /// Normalised ([`hg_route::path::normalise`]).
+    /// The path, normalised ([`hg_route::path::normalise`]).
     pub path: &'a str,
-    /// What follows the first `?`, without it.
+    /// The query after the first `?`, without it.
     pub query: Option<&'a str>,
-    /// Who asks.
+    /// The client.
     pub client: Client<'a>,
     /// The id of this request.
     pub request_id: &'a str,
@@ -33,22 +33,22 @@ pub struct RequestView<'a> {
     pub upstream: &'a str,
     /// Address of the endpoint; empty while none is chosen.
     pub endpoint: &'a str,
-    /// Bytes of `path` the route's match took ([`hg_route::Found::prefix_len`]).
+    /// Bytes of `path` that the route's match took ([`hg_route::Found::prefix_len`]).
     pub prefix_len: usize,
-    /// Header lines, asked only by variables that name one.
+    /// Header lines, which are read only for variables that name one.
     pub headers: &'a dyn Headers,
 }
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
-    /// The address, after trusted peers' headers were read.
+    /// The address, after reading trusted peers' headers.
     pub ip: IpAddr,
-    /// The certificate, verified; `None` where there is none.
+    /// The verified certificate, if there is one.
     pub certificate: Option<ClientCertificate<'a>>,
 }
 
-/// Who a client is, by its certificate.
+/// A client's identity by its certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientCertificate<'a> {
     /// Distinguished name, as RFC 4514 writes it.
@@ -57,72 +57,73 @@ pub struct ClientCertificate<'a> {
     pub fingerprint: &'a hg_plan::Digest,
 }
 
-/// What became of a request.
+/// The result of a chain for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes on, as [`Rewritten::target`] and [`Rewritten::host`] say.
+    /// The request is forwarded, as [`Rewritten::target`] and [`Rewritten::host`] say.
     Forward,
     /// [`Rewritten::answer`] is the answer.
     Answer,
 }
 
-/// Which part of a chain a response passes on its way back: all of it, or the steps before the one
-/// that answered. Small and free, to be kept with the request.
+/// The part of a chain that a response passes on its way back: all of it, or the steps before the
+/// one that answered. Small enough to be kept with the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stage(pub(crate) Option<u16>);
 
 impl Stage {
-    /// Of a request that went through the whole chain.
+    /// The stage of a request that went through the whole chain.
     pub const FORWARDED: Stage = Stage(None);
 }
 
-/// An answer made by a middleware or a route; the buffers are used again.
+/// An answer made by a middleware or a route; its buffers are reused.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     /// 200 to 599.
     pub status: u16,
-    /// Header lines, each `name: value\r\n`; no framing headers among them.
+    /// Header lines, each `name: value\r
+    /// `, without framing headers.
     pub headers: Vec<u8>,
     /// The body; its length is the Content-Length.
     pub body: Vec<u8>,
 }
 
-/// What a chain made of one request. One per worker serves: [`crate::Chain::request`] clears it, and
-/// its buffers keep their capacity (shrunk when a request made them large).
+/// The result of a chain for one request. One per worker is enough: [`crate::Chain::request`]
+/// clears it, and its buffers keep their capacity (shrunk after a request that made them large).
 #[derive(Clone, Debug, Default)]
 pub struct Rewritten {
     pub(crate) path: String,
     pub(crate) path_changed: bool,
     pub(crate) host: String,
-    /// The path of a redirect.
+    /// The target of a redirect.
     pub(crate) location: String,
     pub(crate) host_changed: bool,
     pub(crate) scratch: Vec<u8>,
     pub(crate) stage: Stage,
-    /// Filled when the outcome is [`Outcome::Answer`].
+    /// Filled if the outcome is [`Outcome::Answer`].
     pub answer: Answer,
 }
 
-/// Capacity a buffer keeps from one request to the next.
+/// Capacity that a buffer keeps from one request to the next.
 const KEPT_BYTES: usize = 16 * 1024;
 
 impl Rewritten {
-    /// Empty; allocates nothing until something is rewritten.
+    /// Makes an empty result; allocates nothing until something is rewritten.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The path and query to forward, when they differ from the request's.
+    /// Returns the path and query to forward, if they differ from the request's.
     pub fn target(&self) -> Option<&str> {
         self.path_changed.then_some(self.path.as_str())
     }
 
-    /// The Host to forward, with port if one was given, when it differs from the request's.
+    /// Returns the Host to forward, with port if one was given, if it differs from the request's.
     pub fn host(&self) -> Option<&str> {
         self.host_changed.then_some(self.host.as_str())
     }
 
-    /// To be kept with the request and given to [`crate::Chain::response_headers`].
+    /// Returns the stage to keep with the request, for [`crate::Chain::response_headers`].
     pub fn stage(&self) -> Stage {
         self.stage
     }

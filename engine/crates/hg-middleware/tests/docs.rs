@@ -1,5 +1,5 @@
-//! `docs/reference/variables.md`, which is generated from the Python side's list, says what the
-//! code here does.
+//! Compares `docs/reference/variables.md`, which is generated from the Python side's list, with the
+//! code.
 
 #![allow(clippy::unwrap_used)] // clippy spares test functions only
 

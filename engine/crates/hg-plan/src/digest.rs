@@ -6,22 +6,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A sha256.
+/// A sha256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// Lower-case hex, 64 characters.
+    /// Returns lower-case hex, 64 characters.
     pub fn hex(&self) -> String {
         hex::encode(self.0)
     }
 
-    /// The sha256 of some bytes: how blobs (certificates, keys, bundles) are named.
+    /// Returns the sha256 of some bytes, by which blobs (certificates, keys, bundles) are named.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// From lower-case hex; `None` if it is not 64 hex characters.
+    /// Parses lower-case hex; `None` if it is not 64 hex characters.
     pub fn parse(text: &str) -> Option<Self> {
         let mut out = [0; 32];
         hex::decode_to_slice(text, &mut out).ok()?;
@@ -35,7 +35,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The digest of one object's canonical bytes.
+/// Returns the digest of one object's canonical bytes.
 pub fn object_digest(kind: Kind, name: &str, bytes: &[u8]) -> Digest {
     let mut h = Sha256::new();
     h.update(b"hg1\0");
@@ -47,7 +47,7 @@ pub fn object_digest(kind: Kind, name: &str, bytes: &[u8]) -> Digest {
     Digest(h.finalize().into())
 }
 
-/// The bucket an object's digest falls into.
+/// Returns the bucket of an object's digest.
 pub fn bucket(kind: Kind, name: &str) -> u8 {
     let mut h = Sha256::new();
     h.update(kind.as_str());
@@ -60,7 +60,7 @@ pub fn bucket(kind: Kind, name: &str) -> u8 {
 /// The digest tree of a plan: a change rehashes one bucket of 256 and the root.
 #[derive(Clone)]
 pub struct DigestTree {
-    /// By [`bucket`].
+    /// Buckets by number; see [`bucket`].
     buckets: Vec<Bucket>,
 }
 
@@ -78,7 +78,7 @@ impl Bucket {
             self.digest = Digest::default();
             return;
         }
-        // (kind, name) sorts by the canonical word, as every other implementation would.
+        // (kind, name) sorts by the canonical word, as in every other implementation.
         let mut entries: Vec<_> = self.objects.iter().collect();
         entries.sort_by(|a, b| (a.0.0.as_str(), &a.0.1).cmp(&(b.0.0.as_str(), &b.0.1)));
         let mut h = Sha256::new();
@@ -96,14 +96,14 @@ impl Default for DigestTree {
 }
 
 impl DigestTree {
-    /// Applies changes (`None` = delete) and gives the digest that each has replaced.
+    /// Applies changes (`None` = delete) and returns the digest that each has replaced.
     pub fn apply<'a>(
         &mut self,
         changes: impl IntoIterator<Item = (Kind, &'a Arc<str>, Option<Digest>)>,
     ) -> Vec<Option<Digest>> {
         let mut replaced = Vec::new();
         for (kind, name, digest) in changes {
-            // There is one for every value of a byte.
+            // There is a bucket for every value of a byte.
             let Some(bucket) = self.buckets.get_mut(usize::from(bucket(kind, name))) else {
                 continue;
             };

@@ -1,19 +1,19 @@
-//! Canonical bytes with open places: one object stands for many that differ in a few texts.
+//! Canonical bytes with placeholders: one object stands for many that differ in a few texts.
 
-/// Canonical bytes of which some strings are open.
+/// Canonical bytes in which some strings are placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// What stands before each open string, and which text goes there.
+    /// The bytes before each placeholder, and the index of its text.
     pieces: Vec<(Vec<u8>, usize)>,
-    /// What follows the last.
+    /// The bytes after the last placeholder.
     end: Vec<u8>,
 }
 
 impl Pattern {
-    /// Of an object whose open strings are these markers, each of them the whole of one string
-    /// value and nowhere else; `None` if one is not.
+    /// Makes the pattern of an object with these markers. Each marker must be the whole of one
+    /// string value and occur nowhere else; returns `None` if one does not.
     ///
-    /// Markers must need no escape in JSON and none may be within another.
+    /// Markers must need no escape in JSON, and none may be part of another.
     pub fn new(canonical: &[u8], markers: &[impl AsRef<str>]) -> Option<Pattern> {
         let text = std::str::from_utf8(canonical).ok()?;
         let mut places = Vec::with_capacity(markers.len());
@@ -40,8 +40,8 @@ impl Pattern {
         Some(Pattern { pieces, end: canonical.get(from..)?.to_vec() })
     }
 
-    /// The canonical bytes of the object with these texts, in the order of the markers; they must
-    /// need no escape in JSON. A text that is not given is empty.
+    /// Returns the canonical bytes of the object with these texts, in the order of the markers. The
+    /// texts must need no escape in JSON. A missing text counts as empty.
     pub fn with(&self, texts: &[impl AsRef<str>]) -> Vec<u8> {
         let text = |at: &usize| texts.get(*at).map_or("", AsRef::as_ref).as_bytes();
         let size = self.end.len()
@@ -55,9 +55,10 @@ impl Pattern {
         out
     }
 
-    /// The texts of bytes that are made so, in the order of the markers, into `texts`; whether they
-    /// are. Then [`Pattern::with`] those texts they are the same again. Printable ASCII without
-    /// quotes and backslashes counts as a text, so that it means what it says.
+    /// Extracts the texts from bytes that follow the pattern into `texts`, in the order of the
+    /// markers; reports whether the bytes follow it. [`Pattern::with`] makes the same bytes from
+    /// these texts. Only printable ASCII without quotes and backslashes counts as a text, because
+    /// it needs no escape.
     pub fn texts<'b>(&self, bytes: &'b [u8], texts: &mut [&'b str]) -> bool {
         let mut rest = bytes;
         for (before, at) in &self.pieces {
@@ -74,9 +75,9 @@ impl Pattern {
     }
 }
 
-/// Whether a byte stands for itself in a JSON string (RFC 8259, section 7), ASCII only. By chance
-/// the bytes that `hg-text` takes for plain in TOML; each follows the grammar of its format, and
-/// neither crate builds on the other.
+/// Reports whether a byte stands for itself in a JSON string (RFC 8259, section 7), ASCII only. By
+/// chance these are the bytes that `hg-text` takes for plain in TOML; each follows the grammar of
+/// its format, and neither crate depends on the other.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }

@@ -1,13 +1,13 @@
-//! A plan as a set of decoded objects, and how changes are applied to it.
+//! A plan as a set of decoded objects, and the application of changes to it.
 
 use crate::{Digest, DigestTree, Kind, objects::*};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// (kind, name): an object's identity. State is keyed by it and survives every change.
+/// (kind, name): an object's identity. It is the key of state, which survives every change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its name, unique within the kind.
     pub name: Arc<str>,
@@ -38,7 +38,7 @@ impl Route {
     /// Decodes canonical bytes.
     ///
     /// # Errors
-    /// The decoder's message when the bytes are not a route.
+    /// Returns the decoder's message if the bytes are not a route.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes).map_err(|e| e.to_string())
     }
@@ -48,7 +48,7 @@ impl Object {
     /// Decodes canonical bytes.
     ///
     /// # Errors
-    /// The decoder's message when the bytes are not an object of that kind.
+    /// Returns the decoder's message if the bytes are not an object of that kind.
     pub fn decode(kind: Kind, bytes: &[u8]) -> Result<Self, String> {
         fn d<'a, T: serde::Deserialize<'a>>(b: &'a [u8]) -> Result<T, String> {
             serde_json::from_slice(b).map_err(|e| e.to_string())
@@ -66,10 +66,10 @@ impl Object {
     }
 }
 
-/// One object put or deleted, as it arrives.
+/// One object to put or delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its name.
     pub name: Arc<str>,
@@ -80,17 +80,17 @@ pub struct Change {
 /// Why an object was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectError {
-    /// Which object.
+    /// The object's kind.
     pub kind: Kind,
-    /// Its name.
+    /// The object's name.
     pub name: Arc<str>,
-    /// Where in it, as a path of keys (`endpoints[0].address`), or empty.
+    /// The place in the object, as a path of keys (`endpoints[0].address`), or empty.
     pub path: String,
     /// What is wrong and what is allowed.
     pub message: String,
 }
 
-/// An object: its canonical bytes, and its decoded form where it is asked for often.
+/// An object: its canonical bytes, and its decoded form if it is often needed.
 #[derive(Clone)]
 struct Stored {
     bytes: Arc<[u8]>,
@@ -105,10 +105,10 @@ struct Replaced {
     digest: Option<Digest>,
 }
 
-/// What an exchange of objects has replaced.
+/// The objects that an exchange has replaced.
 pub struct Undo(Vec<Replaced>);
 
-/// The objects as they are kept: routes are only checked.
+/// Decodes changes to the form in which objects are kept; only checks routes.
 fn decoded(changes: &[Change]) -> Result<Vec<Option<Arc<Object>>>, Vec<ObjectError>> {
     let mut decoded = Vec::with_capacity(changes.len());
     let mut errors = Vec::new();
@@ -131,8 +131,8 @@ fn decoded(changes: &[Change]) -> Result<Vec<Option<Arc<Object>>>, Vec<ObjectErr
     if errors.is_empty() { Ok(decoded) } else { Err(errors) }
 }
 
-/// Every object of a config, and the root digest over them. Routes, the many, are kept as bytes
-/// only and decoded when asked for.
+/// Every object of a config, and the root digest over them. Routes, the most numerous, are kept as
+/// bytes only and decoded on demand.
 #[derive(Clone, Default)]
 pub struct Plan {
     objects: [BTreeMap<Arc<str>, Stored>; Kind::ALL.len()],
@@ -140,7 +140,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The root digest.
+    /// Returns the root digest.
     pub fn digest(&self) -> Digest {
         self.tree.root()
     }
@@ -148,16 +148,16 @@ impl Plan {
     /// Applies all changes or none and returns the new root digest.
     ///
     /// # Errors
-    /// One entry per object that cannot be decoded; the plan is then as it was.
+    /// Returns one entry per object that cannot be decoded; the plan is then unchanged.
     pub fn apply(&mut self, changes: &[Change]) -> Result<Digest, Vec<ObjectError>> {
         self.exchange(changes)?;
         Ok(self.digest())
     }
 
-    /// The same as [`Plan::apply`]; gives what leads back.
+    /// Applies changes as [`Plan::apply`] does; returns what [`Plan::restore`] needs to undo them.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Plan::apply`].
     pub fn exchange(&mut self, changes: &[Change]) -> Result<Undo, Vec<ObjectError>> {
         let decoded = decoded(changes)?;
         let digests = self.tree.apply(changes.iter().map(|c| {
@@ -174,7 +174,7 @@ impl Plan {
         Ok(Undo(before))
     }
 
-    /// Makes the plan what it was before the changes that gave `undo`.
+    /// Restores the plan from before the changes that returned `undo`.
     pub fn restore(&mut self, undo: Undo) {
         self.tree.apply(undo.0.iter().rev().map(|one| (one.kind, &one.name, one.digest)));
         for one in undo.0.into_iter().rev() {
@@ -182,7 +182,7 @@ impl Plan {
         }
     }
 
-    /// Puts an object, or removes it; gives what was there.
+    /// Puts or removes an object; returns the one that was there.
     fn put(&mut self, kind: Kind, name: &Arc<str>, stored: Option<Stored>) -> Option<Stored> {
         let objects = self.objects.get_mut(kind as usize)?;
         match stored {
@@ -206,52 +206,52 @@ impl Plan {
         }
     }
 
-    /// Names of one kind, in order.
+    /// Returns the names of one kind, in order.
     pub fn names(&self, kind: Kind) -> impl Iterator<Item = &Arc<str>> {
         self.map(kind).keys()
     }
 
-    /// Whether there is such an object.
+    /// Reports whether there is such an object.
     pub fn contains(&self, kind: Kind, name: &str) -> bool {
         self.map(kind).contains_key(name)
     }
 
-    /// Objects of one kind, by name.
+    /// Returns the objects of one kind, by name.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Arc<str>, Arc<Object>)> {
         self.map(kind).iter().filter_map(move |(name, s)| Some((name, s.object(kind)?)))
     }
 
-    /// One object.
+    /// Returns one object.
     pub fn get(&self, kind: Kind, name: &str) -> Option<Arc<Object>> {
         self.map(kind).get(name)?.object(kind)
     }
 
-    /// The name of a host as the plan holds it; empty when there is none of that name.
+    /// Returns the name of a host as the plan holds it; empty if there is no such host.
     pub fn host_name(&self, name: &str) -> &str {
         self.map(Kind::Host).get_key_value(name).map_or("", |(n, _)| n)
     }
 
-    /// One object's canonical bytes.
+    /// Returns one object's canonical bytes.
     pub fn bytes(&self, kind: Kind, name: &str) -> Option<&Arc<[u8]>> {
         self.map(kind).get(name).map(|s| &s.bytes)
     }
 
-    /// The route of that name, decoded anew.
+    /// Decodes and returns the route of that name.
     pub fn route(&self, name: &str) -> Option<Route> {
         self.map(Kind::Route).get(name)?.route()
     }
 
-    /// Every route, by name, decoded as the iterator goes.
+    /// Returns every route, by name; decodes each as the iterator reaches it.
     pub fn routes(&self) -> impl Iterator<Item = (&Arc<str>, Route)> {
         self.map(Kind::Route).iter().filter_map(|(name, s)| Some((name, s.route()?)))
     }
 
-    /// Every route's canonical bytes, by name.
+    /// Returns every route's canonical bytes, by name.
     pub fn encoded_routes(&self) -> impl Iterator<Item = (&Arc<str>, &[u8])> {
         self.map(Kind::Route).iter().map(|(name, s)| (name, &*s.bytes))
     }
 
-    /// Every object's canonical bytes, in the order of (kind, name).
+    /// Returns every object's canonical bytes, in the order of (kind, name).
     pub fn encoded(&self) -> impl Iterator<Item = (Kind, &Arc<str>, &Arc<[u8]>)> {
         Kind::ALL.into_iter().flat_map(|k| self.map(k).iter().map(move |(n, s)| (k, n, &s.bytes)))
     }
@@ -261,14 +261,14 @@ impl Plan {
         self.objects.iter().map(BTreeMap::len).sum()
     }
 
-    /// Whether it holds nothing.
+    /// Reports whether it has no object.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 impl Stored {
-    /// Decoded once already, so decoding again cannot fail.
+    /// Decodes the object, which cannot fail because it was decoded before.
     fn object(&self, kind: Kind) -> Option<Arc<Object>> {
         self.object.clone().or_else(|| Object::decode(kind, &self.bytes).ok().map(Arc::new))
     }

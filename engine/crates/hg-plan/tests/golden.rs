@@ -1,5 +1,5 @@
-//! The vectors that the Python side tests too (`tests/unit/plan/test_digests.py`): what it encodes
-//! is decoded here, and both compute the same digests and roots.
+//! The vectors that the Python side tests, too (`tests/unit/plan/test_digests.py`): Rust decodes
+//! what Python encodes, and both compute the same digests and roots.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -20,7 +20,7 @@ fn the_vectors_hold() {
     }
 }
 
-/// A change of a vector, after checking its digest and that its bytes are an object.
+/// Returns the change of a vector, after checking its digest and that its bytes are an object.
 fn change(vector: &Value) -> Change {
     let kind = Kind::parse(vector["kind"].as_str().unwrap()).unwrap();
     let name = vector["name"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! The policies behind one face.
+//! One interface to all policies.
 
 use crate::least_conn::LeastConn;
 use crate::load::Choice;
@@ -13,7 +13,7 @@ use crate::{KeySource, Load, Problem, Random, Tried};
 use hg_plan::{Balance, Endpoint};
 use std::sync::Arc;
 
-/// One policy over one tier; closed: a new policy is a file and a line here.
+/// One policy over one tier. The set is closed: a new policy is a file and a line here.
 #[derive(Clone, Debug)]
 enum Algorithm {
     RoundRobin(RoundRobin),
@@ -24,15 +24,16 @@ enum Algorithm {
     Maglev(Maglev),
 }
 
-/// Where an endpoint is found: its tier, and its slot among that tier's members.
+/// The place of an endpoint: its tier, and its slot among that tier's members.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     backup: bool,
     slot: u32,
 }
 
-/// Picks endpoints of one upstream by its policy. Built once per snapshot and cloned per worker:
-/// rings, tables and weights are shared, running state (turns, latencies) is each clone's own.
+/// Picks endpoints of one upstream by its policy. Built once per snapshot and cloned for each
+/// worker: the clones share rings, tables and weights, and each has its own running state (turns,
+/// latencies).
 #[derive(Clone, Debug)]
 pub struct Balancer {
     primary: Algorithm,
@@ -42,10 +43,11 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Over the endpoints of an upstream; indices in the other methods are into this list.
+    /// Makes the balancer of an upstream's endpoints; indices in the other methods are into this
+    /// list.
     ///
     /// # Errors
-    /// What [`crate::validate`] finds, and a Maglev table smaller than the list.
+    /// Returns what [`crate::validate`] finds, and a Maglev table smaller than the list.
     pub fn new(policy: &Balance, endpoints: &[Endpoint]) -> Result<Self, Vec<Problem>> {
         let problems = validate_with(policy, endpoints);
         if !problems.is_empty() {
@@ -71,12 +73,12 @@ impl Balancer {
         Ok(Self { primary, backup, key, places: places.into() })
     }
 
-    /// What is to be hashed for [`Self::pick`]; `None` when the policy needs no key.
+    /// Returns what to hash for [`Self::pick`]; `None` if the policy needs no key.
     pub fn needs_key(&self) -> Option<&KeySource> {
         self.key.as_deref()
     }
 
-    /// The endpoint that takes a request, or `None` when none may. `key` is the hash of what
+    /// Returns the endpoint that takes a request, or `None` if none may. `key` is the hash of what
     /// [`Self::needs_key`] names ([`crate::hash_key`], [`crate::hash_client`]); without it (header
     /// or cookie not sent) a hashing policy takes a random place. `now_us` is any monotonic clock
     /// in microseconds. The caller counts the request as active afterwards.
@@ -96,8 +98,8 @@ impl Balancer {
         picked.map(|endpoint| endpoint as usize)
     }
 
-    /// A request that was picked for this endpoint is over, `latency_us` after it was sent.
-    /// `failed` when the endpoint did not answer, or answered as a failing server does.
+    /// Notes that a request for this endpoint ended, `latency_us` after it was sent. `failed` says
+    /// that the endpoint did not answer, or answered as a failing server does.
     pub fn finished(&mut self, endpoint: usize, now_us: u64, latency_us: u64, failed: bool) {
         let Some(Some(place)) = self.places.get(endpoint) else {
             return;
@@ -108,8 +110,8 @@ impl Balancer {
         }
     }
 
-    /// Takes over what the balancer of an earlier snapshot learned; `before` gives an endpoint's
-    /// index in that one's list, if it was there.
+    /// Takes over what the balancer of an earlier snapshot learned; `before` returns an endpoint's
+    /// index in that balancer's list, if it was there.
     pub fn inherit(&mut self, old: &Self, before: impl Fn(usize) -> Option<usize>) {
         for (endpoint, place) in self.places.iter().enumerate() {
             let Some(place) = place else { continue };

@@ -1,17 +1,17 @@
-//! The hash of keys and of points on rings and tables. Its values decide which endpoint a client
-//! sticks to, so they never change: XXH64 with seed 0, as published (xxHash specification 0.1.1,
-//! Yann Collet), the same on every machine and in every version.
+//! The hash of keys and of points on rings and tables. Its values decide to which endpoint a client
+//! sticks, so they never change: XXH64 with seed 0, as published (xxHash specification 0.1.1, Yann
+//! Collet), the same on every machine and in every version.
 
 use std::net::IpAddr;
 use twox_hash::XxHash64;
 
-/// XXH64 of a key's bytes, seed 0.
+/// Returns the XXH64 of a key's bytes, seed 0.
 pub fn hash_key(bytes: &[u8]) -> u64 {
     hash_seeded(bytes, 0)
 }
 
-/// The key of a client address: its 4 or 16 bytes in network order; an IPv4-mapped IPv6 address
-/// counts as the IPv4 address it holds.
+/// Returns the key of a client address: its 4 or 16 bytes in network order. An IPv4-mapped IPv6
+/// address counts as the IPv4 address in it.
 pub fn hash_client(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(a) => hash_key(&a.octets()),

@@ -1,4 +1,4 @@
-//! What a hashing policy hashes, and where it is found in a request.
+//! The key that a hashing policy hashes, and its place in a request.
 
 use crate::{hash_client, hash_key};
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ impl KeySource {
     /// Parses `client_ip`, `header:NAME`, `cookie:NAME` or `path`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong and what is allowed.
+    /// Returns a sentence that says what is wrong and what is allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
         let named = |name: &str, what: &str| {
             if !name.is_empty() && name.bytes().all(is_token) {
@@ -44,8 +44,9 @@ impl KeySource {
 }
 
 impl KeySource {
-    /// The key of one request; `None` when it has no such header or cookie. `lines` calls its
-    /// second argument with each header line of a lower-case name, as `hg_route::Headers::each`.
+    /// Returns the key of one request; `None` if it has no such header or cookie. `lines` calls its
+    /// second argument with each header line of a lower-case name, as `hg_route::Headers::each`
+    /// does.
     pub fn hash(
         &self,
         client: IpAddr,
@@ -67,14 +68,15 @@ impl KeySource {
     }
 }
 
-/// RFC 9110 §5.6.2 `tchar`; cookie names are tokens too (RFC 6265 §4.1.1).
+/// Characters of a token: `tchar` of RFC 9110 §5.6.2. Cookie names are tokens, too (RFC 6265
+/// §4.1.1).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// The value of the first cookie of that name (case-sensitive) in one `Cookie` header line
-/// (RFC 6265 §4.2.1), without surrounding white space or double quotes; `None` when it is not
-/// there. Pieces that are no `name=value` are passed over.
+/// Returns the value of the first cookie of that name (case-sensitive) in one `Cookie` header line
+/// (RFC 6265 §4.2.1), without surrounding white space or double quotes; `None` if it is missing.
+/// Ignores pieces that are not `name=value`.
 pub fn cookie_value<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
     header.split(|b| *b == b';').find_map(|piece| {
         let equals = piece.iter().position(|b| *b == b'=')?;

@@ -1,8 +1,8 @@
 //! Least connections: the endpoint with the fewest requests in flight per weight.
 //!
-//! Ties go round by smooth weighted round robin among the tied, as nginx does it
+//! Ties rotate by smooth weighted round robin among the tied endpoints, as in nginx
 //! (`ngx_http_upstream_get_least_conn_peer` in `ngx_http_upstream_least_conn_module.c`): at low
-//! load, when everything is tied at nothing, weights still count.
+//! load, when all are tied at zero requests, weights still count.
 
 use crate::Random;
 use crate::load::Choice;
@@ -21,7 +21,7 @@ impl LeastConn {
         Self { ties: RoundRobin::new(members.clone()), members, started: false }
     }
 
-    /// O(n): two passes.
+    /// Costs O(n): two passes.
     pub(crate) fn pick(&mut self, choice: &Choice<'_>, rng: &mut dyn Random) -> Option<u32> {
         if !self.started {
             self.started = true;
@@ -46,7 +46,7 @@ impl LeastConn {
     }
 }
 
-/// Whether the first has more in flight per weight than the second.
+/// Reports whether the first has more requests in flight per weight than the second.
 fn busier((a, a_active): (&Member, u64), (b, b_active): (&Member, u64)) -> bool {
     a_active * u64::from(b.weight) > b_active * u64::from(a.weight)
 }

@@ -1,8 +1,8 @@
 //! Balancers: which endpoint of an upstream takes the next request.
 //!
 //! Owns the six policies of [`hg_plan::Balance`], one file each, the hash and the key they use, and
-//! a small random generator. Never looks at a clock, never draws randomness of its own and never
-//! does I/O: time, random source and load are passed in.
+//! a small random generator. Never reads a clock, never draws randomness of its own and never does
+//! I/O: callers pass in time, random source and load.
 //!
 //! What holds for every policy: weights count; an endpoint of weight 0 takes nothing; endpoints
 //! that are not usable or were tried for this request are never picked; `backup` endpoints are

@@ -12,7 +12,7 @@ pub struct Load<'a> {
 
 /// Indices below this are kept as bits.
 const BITS: usize = 256;
-/// Indices from [`BITS`] on that can be remembered.
+/// Number of indices from [`BITS`] on that fit.
 const MORE: usize = 8;
 
 /// The endpoints already tried for one request: 72 bytes, copied, nothing allocated.
@@ -24,13 +24,13 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// None tried yet.
+    /// Makes an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Remembers one. False when there is no room for it (eight beyond index 255 fit): the caller
-    /// stops trying then, so that a request never goes round in circles.
+    /// Adds an endpoint. Returns false if there is no room for it (eight beyond index 255 fit); the
+    /// caller then stops trying, so that a request never returns to the same endpoints for ever.
     #[must_use]
     pub fn insert(&mut self, endpoint: usize) -> bool {
         if let Some(word) = self.bits.get_mut(endpoint / 64) {
@@ -51,7 +51,7 @@ impl Tried {
         true
     }
 
-    /// Whether it was tried.
+    /// Reports whether the endpoint was tried.
     pub fn contains(&self, endpoint: usize) -> bool {
         match self.bits.get(endpoint / 64) {
             Some(word) => word & (1 << (endpoint % 64)) != 0,
@@ -59,23 +59,23 @@ impl Tried {
         }
     }
 
-    /// How many were tried.
+    /// Returns how many endpoints were tried.
     pub fn len(&self) -> usize {
         let bits: u32 = self.bits.iter().map(|w| w.count_ones()).sum();
         bits as usize + usize::from(self.more_len)
     }
 
-    /// Whether none was.
+    /// Reports whether no endpoint was tried.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What a policy sees of one request: which endpoints it may pick, and how busy they are.
+/// A policy's view of one request: which endpoints it may pick, and how busy they are.
 #[derive(Clone, Copy)]
 pub(crate) struct Choice<'a> {
     load: &'a Load<'a>,
-    /// `None` when none was: the usual case, and then not looked at per endpoint.
+    /// `None` if none was tried, the usual case, which then costs nothing per endpoint.
     tried: Option<&'a Tried>,
 }
 
@@ -84,14 +84,14 @@ impl<'a> Choice<'a> {
         Self { load, tried: (!tried.is_empty()).then_some(tried) }
     }
 
-    /// Whether the endpoint may be picked.
+    /// Reports whether the endpoint may be picked.
     pub(crate) fn allows(&self, endpoint: u32) -> bool {
         let index = endpoint as usize;
         self.load.usable.get(index).is_some_and(|usable| *usable)
             && !self.tried.is_some_and(|tried| tried.contains(index))
     }
 
-    /// Requests in flight at the endpoint.
+    /// Returns the requests in flight at the endpoint.
     pub(crate) fn active(&self, endpoint: u32) -> u32 {
         self.load.active.get(endpoint as usize).copied().unwrap_or(0)
     }

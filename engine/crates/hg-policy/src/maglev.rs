@@ -1,7 +1,7 @@
 //! Maglev hashing (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer",
-//! NSDI 2016, §3.4): a lookup table filled by turns, each endpoint claiming the next free entry of
+//! NSDI 2016, §3.4): endpoints fill a lookup table in turns, each claiming the next free entry of
 //! its own permutation. Weights decide how many turns an endpoint gets (as in Envoy's
-//! `maglev_lb.cc`). Taking one endpoint away moves its keys and few others.
+//! `maglev_lb.cc`). Removing one endpoint moves its keys and few others.
 
 use crate::hash::hash_seeded;
 use crate::load::Choice;
@@ -10,9 +10,9 @@ use crate::ring_hash::{identities, scan};
 use hg_plan::Endpoint;
 use std::sync::Arc;
 
-/// Entries looked at before the members are scanned instead.
+/// Entries that a pick checks before it scans the members.
 const ATTEMPTS: u64 = 64;
-/// An entry nobody has claimed yet.
+/// An entry that no endpoint has claimed yet.
 const FREE: u32 = u32::MAX;
 
 #[derive(Clone, Debug)]
@@ -29,8 +29,8 @@ impl Maglev {
         Self { members, table }
     }
 
-    /// O(1); while the entry's endpoint may not be picked, the key is hashed on, so that the keys of
-    /// one that is down spread over all others by weight.
+    /// Picks in O(1). While the entry's endpoint may not be picked, hashes the key again, so that
+    /// the keys of an endpoint that is down spread over all others by weight.
     pub(crate) fn pick(&self, choice: &Choice<'_>, key: u64) -> Option<u32> {
         let size = self.table.len() as u64;
         let entry = |attempt: u64| {
@@ -46,13 +46,13 @@ impl Maglev {
     }
 }
 
-/// One member's turn-taking while the table is filled.
+/// The turns of one member while the table is filled.
 struct Claim {
     slot: u32,
     weight: u64,
-    /// Turns are due when this reaches the highest weight.
+    /// The member has a turn when this reaches the highest weight.
     credit: u64,
-    /// The entry it asks for next, and how far it then moves on.
+    /// The entry that it claims next, and its step after that.
     next: u64,
     skip: u64,
 }
@@ -94,7 +94,7 @@ fn build(members: &Members, endpoints: &[Endpoint], table_size: u32) -> Arc<[u32
 }
 
 impl Claim {
-    /// Claims the next free entry; the table has one.
+    /// Claims the next free entry; there must be one.
     fn take(&mut self, table: &mut [u32], size: u64) {
         loop {
             let entry = table.get_mut(self.next as usize);

@@ -1,4 +1,4 @@
-//! The endpoints of one tier that take traffic, and random draws among them by weight.
+//! The endpoints of one tier that take traffic, and random draws from them by weight.
 
 use crate::load::Choice;
 use crate::{Random, Shares};
@@ -10,12 +10,12 @@ use std::sync::Arc;
 pub(crate) struct Member {
     /// Its index in the upstream's list.
     pub(crate) endpoint: u32,
-    /// Above 0.
+    /// Its weight, above 0.
     pub(crate) weight: u32,
 }
 
-/// Endpoints of weight above 0 of one tier (primary or backup), in the user's order. Immutable and
-/// shared between workers.
+/// Endpoints of one tier (primary or backup) with a weight above 0, in the user's order. Immutable
+/// and shared between workers.
 #[derive(Clone, Debug)]
 pub(crate) struct Members {
     all: Arc<[Member]>,
@@ -24,7 +24,7 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Of one tier.
+    /// Makes the members of one tier.
     pub(crate) fn of(endpoints: &[Endpoint], backup: bool) -> Self {
         let all: Arc<[Member]> = (0u32..)
             .zip(endpoints)
@@ -48,20 +48,20 @@ impl Members {
         self.all.is_empty()
     }
 
-    /// Sum of weights.
+    /// Returns the sum of weights.
     pub(crate) fn total(&self) -> u64 {
         self.shares.total()
     }
 
-    /// Whether all weights are the same.
+    /// Reports whether all weights are the same.
     pub(crate) fn are_equal(&self) -> bool {
         self.equal
     }
 
-    /// A slot (index into the members) drawn by weight among those the choice allows and that are
-    /// not `other`; `None` when there is none. One draw over all members serves when it hits an
-    /// allowed one; else one pass over the members draws among the allowed ones alone. Both give
-    /// each allowed member its share of the allowed weights.
+    /// Returns a slot (index into the members) drawn by weight among those that the choice allows
+    /// and that are not `other`; `None` if there is none. One draw over all members is enough if it
+    /// hits an allowed one; else one pass over the members draws among the allowed ones alone. Both
+    /// give each allowed member its share of the allowed weights.
     pub(crate) fn draw(
         &self,
         choice: &Choice<'_>,

@@ -1,12 +1,12 @@
 //! Power of two choices on peak-EWMA latency times load, failure-aware.
 //!
-//! Two endpoints are drawn by weight and the cheaper one is taken (Mitzenmacher, "The Power of Two
-//! Choices in Randomized Load Balancing", 2001). Cost is as in Finagle's `Peak EWMA`
+//! The policy draws two endpoints by weight and takes the cheaper one (Mitzenmacher, "The Power of
+//! Two Choices in Randomized Load Balancing", 2001). Cost is as in Finagle's `Peak EWMA`
 //! (`com.twitter.finagle.loadbalancer.PeakEwma`) and linkerd: latency × (requests in flight + 1),
 //! where latency is an average that jumps to a higher sample at once and decays exponentially
-//! towards lower ones. A failed request counts as one of [`PENALTY_US`] (linkerd's
-//! `load-biaser`), so that an endpoint that fails fast does not look like the fastest. Without new
-//! samples the average decays towards nothing, so a shunned endpoint is tried again.
+//! towards lower ones. A failed request counts as one of [`PENALTY_US`] (linkerd's `load-biaser`),
+//! so that an endpoint that fails fast does not look like the fastest. Without new samples the
+//! average decays towards nothing, so a shunned endpoint is tried again.
 //!
 //! Weights count twice: endpoints are drawn by weight, and load is taken relative to weight. With
 //! unequal weights the first drawn is kept unless the second costs clearly less ([`CLEARLY`]), or
@@ -20,9 +20,10 @@ use crate::members::Members;
 const DECAY_US: f64 = 10_000_000.0;
 /// Latency an endpoint starts with, before its first sample; linkerd's default.
 const START_US: f64 = 30_000.0;
-/// Least latency a failure counts as; linkerd's default.
+/// The least latency that a failure counts as; linkerd's default.
 const PENALTY_US: f64 = 5_000_000.0;
-/// With unequal weights, the second drawn is taken below this part of the first one's cost.
+/// With unequal weights, the second endpoint is taken if it costs less than this share of the
+/// first.
 const CLEARLY: f64 = 0.8;
 
 /// A decaying peak average of latency in microseconds.
@@ -33,7 +34,8 @@ struct Latency {
 }
 
 impl Latency {
-    /// The average now, decayed since the last sample; time running backwards counts as none.
+    /// Returns the average now, decayed since the last sample; a clock that runs backwards counts
+    /// as zero.
     fn at(&self, now_us: u64) -> f64 {
         let elapsed = now_us.saturating_sub(self.updated_us) as f64;
         self.average_us * (-elapsed / DECAY_US).exp()
@@ -54,7 +56,8 @@ impl Latency {
 #[derive(Clone, Debug)]
 pub(crate) struct P2c {
     members: Members,
-    /// Per member; `None` before the first pick or sample, when the clock is not known yet.
+    /// Latencies by member; `None` before the first pick or sample, when the clock is not known
+    /// yet.
     latency: Box<[Option<Latency>]>,
     mean_weight: f64,
 }
@@ -66,7 +69,7 @@ impl P2c {
         Self { members, latency, mean_weight }
     }
 
-    /// O(log n), or O(n) when a draw is not allowed.
+    /// Costs O(log n), or O(n) if a draw is not allowed.
     pub(crate) fn pick(
         &mut self,
         choice: &Choice<'_>,
@@ -85,7 +88,7 @@ impl P2c {
         self.members.as_slice().get(slot).map(|m| m.endpoint)
     }
 
-    /// Takes note of a finished request.
+    /// Adds the sample of a finished request.
     pub(crate) fn finished(&mut self, slot: usize, now_us: u64, latency_us: u64, failed: bool) {
         let sample = if failed { (latency_us as f64).max(PENALTY_US) } else { latency_us as f64 };
         match self.latency.get_mut(slot) {
@@ -95,7 +98,7 @@ impl P2c {
         }
     }
 
-    /// Takes over what another knew of a member.
+    /// Takes over what another balancer learned about a member.
     pub(crate) fn inherit(&mut self, slot: usize, old: &Self, old_slot: usize) {
         if let (Some(new), Some(known)) = (self.latency.get_mut(slot), old.latency.get(old_slot)) {
             *new = *known;

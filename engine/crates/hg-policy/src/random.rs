@@ -14,7 +14,7 @@ impl WeightedRandom {
         Self { members }
     }
 
-    /// O(log n), or O(n) when the first draw is not allowed.
+    /// Costs O(log n), or O(n) if the first draw is not allowed.
     pub(crate) fn pick(&self, choice: &Choice<'_>, rng: &mut dyn Random) -> Option<u32> {
         let slot = self.members.draw(choice, None, rng)?;
         self.members.as_slice().get(slot).map(|m| m.endpoint)

@@ -1,11 +1,11 @@
 //! Ring hash with bounded load.
 //!
-//! Each endpoint has points on a ring of 64-bit hashes, by weight; a key goes to the first point
-//! at or after its own hash (Karger et al., "Consistent Hashing and Random Trees", 1997). With a
-//! bound `c`, an endpoint that holds its part of `ceil(c × (requests in flight + 1))` is passed
-//! over for the next one on the ring (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with
-//! Bounded Loads", 2018). Parts are by weight, among the endpoints that may be picked. In-flight
-//! requests are the calling worker's.
+//! Each endpoint has points on a ring of 64-bit hashes, by weight; a key goes to the first point at
+//! or after its own hash (Karger et al., "Consistent Hashing and Random Trees", 1997). With a bound
+//! `c`, an endpoint that holds its share of `ceil(c × (requests in flight + 1))` is skipped for the
+//! next one on the ring (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads",
+//! 2018). Parts are by weight, among the endpoints that may be picked. In-flight requests are the
+//! calling worker's.
 
 use crate::hash::{hash_key, hash_seeded};
 use crate::load::Choice;
@@ -14,12 +14,13 @@ use hg_plan::Endpoint;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Most points on one ring (16 bytes each); above it every endpoint's number shrinks alike.
+/// Most points on one ring (16 bytes each); beyond it every endpoint's number shrinks in
+/// proportion.
 const MAX_POINTS: u64 = 1 << 20;
-/// Points looked at one by one before the members are scanned instead.
+/// Points that a pick checks one by one before it scans the members.
 const WALK: usize = 256;
 
-/// Where one member's point lies.
+/// The position of one member's point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Point {
     hash: u64,
@@ -30,11 +31,12 @@ struct Point {
 pub(crate) struct RingHash {
     members: Members,
     ring: Arc<[Point]>,
-    /// In percent of the mean; 0 = off.
+    /// Load bound in percent of the mean; 0 = off.
     load_bound: u32,
 }
 
-/// What an endpoint may hold: `active + 1 <= ceil(bound × (total + 1) × weight / weights)`.
+/// The load that an endpoint may hold: `active + 1 <= ceil(bound × (total + 1) × weight /
+/// weights)`.
 struct Bound {
     percent: u128,
     total: u128,
@@ -52,7 +54,7 @@ impl RingHash {
         Self { members, ring, load_bound }
     }
 
-    /// O(log points), and O(n) to know the load when there is a bound.
+    /// Costs O(log points), and with a bound O(n) to sum the load.
     pub(crate) fn pick(&self, choice: &Choice<'_>, key: u64) -> Option<u32> {
         let bound = self.bound(choice);
         let fits = |m: &&Member| {
@@ -90,8 +92,8 @@ impl Bound {
     }
 }
 
-/// The first member that fits, from one that the key decides on: where few are left, so that their
-/// points are far apart.
+/// Returns the first member that fits, starting from one that the key decides. For a few remaining
+/// members, whose points are far apart.
 pub(crate) fn scan<'a>(
     members: &'a [Member],
     key: u64,
@@ -102,8 +104,8 @@ pub(crate) fn scan<'a>(
     from.iter().chain(before).find(fits)
 }
 
-/// The hashes an endpoint is known by: of its address and of how often that address came before,
-/// so that its place depends on nothing else in the list.
+/// Returns the hashes that identify endpoints: of the address and of how often that address came
+/// before, so that a place depends on nothing else in the list.
 pub(crate) fn identities(members: &Members, endpoints: &[Endpoint]) -> Vec<u64> {
     let mut seen: HashMap<&str, u64> = HashMap::new();
     let mut identity = |m: &Member| {

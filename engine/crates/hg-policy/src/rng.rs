@@ -2,23 +2,25 @@
 
 /// Where random numbers come from; the caller owns and seeds it.
 pub trait Random {
-    /// The next 64 random bits.
+    /// Returns the next 64 random bits.
     fn next_u64(&mut self) -> u64;
 
-    /// A number below `bound`, or 0 when `bound` is 0. By multiplication and shift (Lemire, "Fast
-    /// random integer generation in an interval", 2019) without its rejection step: the bias is
+    /// Returns a number below `bound`, or 0 if `bound` is 0. Multiplies and shifts (Lemire, "Fast
+    /// random integer generation in an interval", 2019) without the rejection step: the bias is
     /// below `bound / 2^64`.
     fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 }
 
-/// wyrand (Wang Yi, public domain): one word of state, about a nanosecond a number. Not for secrets.
+/// wyrand (Wang Yi, public domain): one word of state, about a nanosecond per number. Not for
+/// secrets.
 #[derive(Clone, Debug)]
 pub struct WyRand(u64);
 
 impl WyRand {
-    /// Seeded; every seed is good, and equal seeds give equal numbers on every machine.
+    /// Makes a generator with a seed; every seed is good, and equal seeds give equal numbers on
+    /// every machine.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -1,5 +1,5 @@
-//! Smooth weighted round robin, as nginx does it
-//! (`ngx_http_upstream_get_peer` in `src/http/ngx_http_upstream_round_robin.c`).
+//! Smooth weighted round robin, as in nginx (`ngx_http_upstream_get_peer` in
+//! `src/http/ngx_http_upstream_round_robin.c`).
 //!
 //! Each pick adds every allowed endpoint's weight to its running value, takes the highest and
 //! subtracts the sum of the weights from it: over one cycle (the sum of weights) each endpoint is
@@ -10,7 +10,8 @@ use crate::Random;
 use crate::load::Choice;
 use crate::members::{Member, Members};
 
-/// Most picks made ahead so that workers and snapshots do not all begin with the first endpoint.
+/// Most picks made in advance, so that workers and snapshots do not all begin with the first
+/// endpoint.
 const LEAD: u64 = 64;
 
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ impl RoundRobin {
         Self { members, current, next: 0, started: false }
     }
 
-    /// O(1) while weights are equal and endpoints usable, else O(n).
+    /// Costs O(1) while weights are equal and endpoints usable, else O(n).
     pub(crate) fn pick(&mut self, choice: &Choice<'_>, rng: &mut dyn Random) -> Option<u32> {
         if !self.started {
             self.started = true;
@@ -50,14 +51,14 @@ impl RoundRobin {
         }
     }
 
-    /// Makes a random number of picks ahead.
+    /// Makes a random number of picks in advance.
     pub(crate) fn lead(&mut self, rng: &mut dyn Random) {
         for _ in 0..rng.below(self.members.total().min(LEAD)) {
             self.smooth(|_| true);
         }
     }
 
-    /// With equal weights the smooth order is the plain one.
+    /// Picks in plain order, which with equal weights is the smooth order.
     fn rotate(&mut self, choice: &Choice<'_>) -> Option<u32> {
         let (before, from) = self.members.as_slice().split_at_checked(self.next)?;
         let found = from.iter().chain(before).position(|m| choice.allows(m.endpoint))?;
@@ -66,7 +67,7 @@ impl RoundRobin {
         self.members.as_slice().get(slot).map(|m| m.endpoint)
     }
 
-    /// One step of the algorithm among the members that `allowed` lets through.
+    /// Takes one step of the algorithm among the members that `allowed` accepts.
     pub(crate) fn smooth(&mut self, allowed: impl Fn(&Member) -> bool) -> Option<u32> {
         let mut total = 0;
         let mut best: Option<(&mut i64, u32)> = None;

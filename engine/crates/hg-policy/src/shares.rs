@@ -1,8 +1,8 @@
-//! A choice among numbered things by weight.
+//! A choice among numbered items by weight.
 
 use crate::Random;
 
-/// Weights prepared for drawing: what a route's `split` and the random policies use.
+/// Weights prepared for drawing, for a route's `split` and the random policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
     /// Running sums; the last one is the total.
@@ -10,7 +10,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// From weights in order; 0 is never drawn.
+    /// Makes shares from weights in order; an index with weight 0 is never drawn.
     pub fn new(weights: impl IntoIterator<Item = u32>) -> Self {
         let mut sum = 0u64;
         let sums = weights.into_iter().map(|w| {
@@ -20,12 +20,12 @@ impl Shares {
         Self { sums: sums.collect() }
     }
 
-    /// Sum of weights.
+    /// Returns the sum of weights.
     pub fn total(&self) -> u64 {
         self.sums.last().copied().unwrap_or(0)
     }
 
-    /// The index of one, drawn by weight; `None` when every weight is 0. O(log n).
+    /// Returns an index drawn by weight; `None` if every weight is 0. O(log n).
     pub fn pick(&self, rng: &mut dyn Random) -> Option<usize> {
         let total = self.total();
         if total == 0 {

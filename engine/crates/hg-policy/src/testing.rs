@@ -1,9 +1,9 @@
-//! A balancer with its surroundings, for tests.
+//! A balancer with everything it needs, for tests.
 
 use crate::{Balancer, Load, Random, Tried, WyRand, hash_key};
 use hg_plan::{Balance, Endpoint};
 
-/// Endpoints of these weights; addresses are made up and fixed.
+/// Makes endpoints with these weights and fixed addresses.
 pub(crate) fn endpoints(weights: &[u32]) -> Vec<Endpoint> {
     let one = |(i, weight): (usize, &u32)| Endpoint {
         address: format!("192.0.2.{}:{}", i % 250, 8000 + i),
@@ -16,7 +16,7 @@ pub(crate) fn endpoints(weights: &[u32]) -> Vec<Endpoint> {
     weights.iter().enumerate().map(one).collect()
 }
 
-/// A random source that always gives the same number.
+/// A random source that always returns the same number.
 pub(crate) struct Fixed(pub(crate) u64);
 
 impl Random for Fixed {
@@ -78,12 +78,12 @@ impl Bench {
         counts
     }
 
-    /// How often each is picked.
+    /// Counts how often each endpoint is picked.
     pub(crate) fn count(&mut self, picks: usize) -> Vec<u32> {
         self.tally((0..picks).map(|_| None))
     }
 
-    /// How many of as many keys each gets.
+    /// Counts how many of as many keys each endpoint gets.
     pub(crate) fn count_keys(&mut self, keys: u64) -> Vec<u32> {
         self.tally((0..keys).map(|k| Some(hash_key(&k.to_le_bytes()))))
     }

@@ -1,4 +1,4 @@
-//! What a policy may say.
+//! Checks the values of a policy.
 
 use crate::KeySource;
 use hg_plan::{Balance, Endpoint};
@@ -7,16 +7,16 @@ use hg_plan::{Balance, Endpoint};
 /// is allowed).
 pub type Problem = (String, String);
 
-/// The largest Maglev table: 20 MB per upstream. The same bound as Envoy's `maglev_lb_config`.
+/// The largest Maglev table: 20 MB per upstream. Envoy's `maglev_lb_config` has the same bound.
 pub const MAX_TABLE_SIZE: u32 = 5_000_011;
 
 /// Most points of one endpoint on a ring per unit of weight.
 const MAX_VIRTUAL_NODES: u32 = 10_000;
 
-/// Highest load bound that is accepted, in percent.
+/// Highest load bound, in percent.
 const MAX_LOAD_BOUND: u32 = 10_000;
 
-/// Everything wrong with a policy's values; empty when it is right.
+/// Returns everything that is wrong with a policy's values; empty if they are valid.
 pub fn validate(policy: &Balance) -> Vec<Problem> {
     let mut problems = Vec::new();
     match policy {
@@ -55,7 +55,8 @@ pub fn validate(policy: &Balance) -> Vec<Problem> {
     problems
 }
 
-/// As [`validate`], and what only the endpoints can tell: a Maglev table smaller than their number.
+/// Validates as [`validate`] does, and also what depends on the endpoints: a Maglev table smaller
+/// than their number.
 pub(crate) fn validate_with(policy: &Balance, endpoints: &[Endpoint]) -> Vec<Problem> {
     let mut problems = validate(policy);
     if let Balance::Maglev { table_size, .. } = policy

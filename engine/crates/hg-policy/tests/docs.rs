@@ -1,4 +1,4 @@
-//! `docs/reference/balancing.md` says what the code does.
+//! Compares `docs/reference/balancing.md` with the code.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy spares test functions only
 
@@ -11,7 +11,7 @@ fn page() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The policies in the page's first table: name, and the plan's form of it with defaults.
+/// Returns the policies in the page's first table: name, and the plan's form of it with defaults.
 fn listed() -> Vec<(String, Balance)> {
     let page = page();
     let rows = page.lines().skip_while(|l| !l.starts_with("| policy |")).skip(2);

@@ -1,4 +1,5 @@
-//! `redirect`: the client is sent elsewhere. What is not given stays as the client asked for it.
+//! `redirect`: sends the client to another URL. Parts that are not given stay as the client sent
+//! them.
 
 use crate::target::{self, BAD_HOST};
 use crate::template::Template;
@@ -20,12 +21,12 @@ pub(crate) struct Redirect {
 enum PathPart {
     Same,
     Path(Template),
-    /// Without trailing slash, in place of what the route's match took.
+    /// A prefix without trailing slash, in place of what the route's match took.
     Prefix(Box<str>),
 }
 
 impl Redirect {
-    /// Checks and compiles; what is wrong is appended to `problems`.
+    /// Checks and compiles; appends what is wrong to `problems`.
     pub(crate) fn compile(
         spec: &hg_plan::Redirect,
         problems: &mut Vec<(String, String)>,
@@ -63,8 +64,8 @@ impl Redirect {
         (problems.len() == before).then_some(redirect)
     }
 
-    /// Fills in the answer; false when the client asked for just where it would be sent, and
-    /// `or_pass` allows to let it pass instead of sending it round in circles.
+    /// Fills in the answer. Returns false if the client asked for exactly the redirect's target and
+    /// `or_pass` allows the request to pass, which prevents a redirect loop.
     pub(crate) fn answer(
         &self,
         view: &RequestView<'_>,
@@ -114,7 +115,7 @@ impl Redirect {
         Ok(true)
     }
 
-    /// Leaves the path to send the client to in `out.location`.
+    /// Leaves the path of the target in `out.location`.
     fn path(&self, view: &RequestView<'_>, out: &mut Rewritten) -> Result<(), Reject> {
         // `OPTIONS *` has no path.
         let current = if view.path.starts_with('/') { view.path } else { "/" };

@@ -79,7 +79,7 @@ fn what_makes_no_url_is_refused() {
     assert_eq!(refused(r#""host":"${header:x-evil}""#), Err(BAD_HOST));
     assert_eq!(refused(r#""host":"${host}:1""#), Err(BAD_HOST));
     assert_eq!(refused(r#""path":"/${header:x-bytes}""#), Err(BAD_PATH));
-    // An encoded NUL is not a path either.
+    // A path cannot have an encoded NUL, either.
     assert_eq!(refused(r#""path":"/${header:x-evil}""#), Err(BAD_PATH));
 }
 

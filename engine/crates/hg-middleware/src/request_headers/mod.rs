@@ -1,9 +1,9 @@
-//! `request_headers`: edits of the header lines that the endpoint gets.
+//! `request_headers`: edits of the header lines for the endpoint.
 
 use crate::headers::{Direction, Edits};
 use hg_plan::HeaderEdits;
 
-/// Checks and compiles; what is wrong is appended to `problems`.
+/// Checks and compiles; appends what is wrong to `problems`.
 pub(crate) fn compile(edits: &HeaderEdits, problems: &mut Vec<(String, String)>) -> Edits {
     Edits::compile(edits, Direction::Request, "request_headers", problems)
 }

@@ -1,4 +1,4 @@
-//! `respond`: an answer of our own.
+//! `respond`: an answer without an upstream.
 
 use crate::headers::{Composition, Direction, Edits, HeaderProgram};
 use crate::template::Template;
@@ -16,8 +16,8 @@ pub(crate) struct Respond {
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 impl Respond {
-    /// Checks and compiles; what is wrong is appended to `problems`, and `None` returned when
-    /// nothing can be made of it.
+    /// Checks and compiles; appends what is wrong to `problems`, and returns `None` if no answer
+    /// can be made.
     pub(crate) fn compile(
         spec: &hg_plan::Respond,
         problems: &mut Vec<(String, String)>,

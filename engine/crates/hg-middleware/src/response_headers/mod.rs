@@ -1,9 +1,9 @@
-//! `response_headers`: edits of the header lines that the client gets.
+//! `response_headers`: edits of the header lines for the client.
 
 use crate::headers::{Direction, Edits};
 use hg_plan::HeaderEdits;
 
-/// Checks and compiles; what is wrong is appended to `problems`.
+/// Checks and compiles; appends what is wrong to `problems`.
 pub(crate) fn compile(edits: &HeaderEdits, problems: &mut Vec<(String, String)>) -> Edits {
     Edits::compile(edits, Direction::Response, "response_headers", problems)
 }

@@ -1,4 +1,4 @@
-//! `rewrite`: another path, another host, before forwarding.
+//! `rewrite`: sets another path or host before forwarding.
 
 use crate::target::{self, BAD_HOST};
 use crate::template::{Piece, Template, pieces};
@@ -9,9 +9,9 @@ use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::util::primitives::NonMaxUsize;
 
-/// Groups a pattern may have, the whole match included.
+/// Most groups of a pattern, the whole match included.
 const MAX_GROUPS: usize = 32;
-/// Memory of one compiled pattern.
+/// Most memory of one compiled pattern.
 const PATTERN_BYTES: usize = 1 << 20;
 
 /// A rewrite, compiled.
@@ -23,9 +23,9 @@ pub(crate) struct Rewrite {
 
 #[derive(Clone, Debug)]
 enum PathStep {
-    /// Without trailing slash.
+    /// A prefix without trailing slash.
     Strip(Box<str>),
-    /// Without trailing slash.
+    /// A prefix without trailing slash.
     Prefix(Box<str>),
     Path(Template),
     Regex(Box<Replacement>),
@@ -33,7 +33,7 @@ enum PathStep {
 
 #[derive(Clone, Debug)]
 struct Replacement {
-    /// Matches the whole path or nothing.
+    /// A regex that matches the whole path or nothing.
     regex: Regex,
     groups: usize,
     with: Box<[Part]>,
@@ -46,7 +46,7 @@ enum Part {
 }
 
 impl Rewrite {
-    /// Checks and compiles; what is wrong is appended to `problems`.
+    /// Checks and compiles; appends what is wrong to `problems`.
     pub(crate) fn compile(
         spec: &hg_plan::Rewrite,
         problems: &mut Vec<(String, String)>,
@@ -67,7 +67,7 @@ impl Rewrite {
         (problems.len() == before).then_some(Self { path, host })
     }
 
-    /// Rewrites; `prefix_len` is how much of the path as it is now the route's match took.
+    /// Rewrites; `prefix_len` is how much of the current path the route's match took.
     pub(crate) fn apply(
         &self,
         view: &RequestView<'_>,
@@ -119,7 +119,7 @@ fn compile_host(text: &str) -> Result<Template, String> {
 }
 
 impl PathStep {
-    /// The path of keys and the message, when it is wrong.
+    /// Compiles a path rewrite; returns the path of keys and the message if it is wrong.
     fn compile(spec: &PathRewrite) -> Result<Self, (&'static str, String)> {
         match spec {
             PathRewrite::StripPrefix(prefix) => match target::compile_prefix(prefix) {
@@ -145,7 +145,7 @@ impl PathStep {
         }
     }
 
-    /// Writes the new path, not yet normalised; false when the path stays.
+    /// Writes the new path, not yet normalised; returns false if the path stays.
     fn write(
         &self,
         view: &RequestView<'_>,
@@ -195,7 +195,7 @@ impl Replacement {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Part::Group(group) => {
                     let slot = |i: usize| slots.get(i).copied().flatten().map(|at| at.get());
-                    // A group that took no part is empty.
+                    // A group that did not take part in the match is empty.
                     if let (Some(from), Some(to)) = (slot(2 * group), slot(2 * group + 1)) {
                         out.extend_from_slice(path.get(from..to).unwrap_or("").as_bytes());
                     }
@@ -216,7 +216,7 @@ fn compile_regex(pattern: &str) -> Result<(Regex, usize), String> {
                 format!("`{pattern}`: {cause}")
             })
     };
-    // On its own first, so that the anchors cannot make sense of an unbalanced pattern.
+    // Build the pattern alone first, so that the anchors cannot complete an unbalanced pattern.
     let groups = build(pattern)?.captures_len();
     if groups > MAX_GROUPS {
         return Err(format!(

@@ -105,7 +105,7 @@ fn mistakes_are_explained() {
 }
 
 proptest! {
-    /// Whatever comes in, what is forwarded is a normalised path and the query as it was.
+    /// Whatever comes in, the forwarded path is normalised and the query is unchanged.
     #[test]
     fn a_rewritten_path_is_normalised(
         path in "(/[a.%2]{0,4}){1,4}",

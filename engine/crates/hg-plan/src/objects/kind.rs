@@ -1,11 +1,11 @@
 //! Kinds of objects.
 
-/// What an object is; the canonical name is the snake-case word.
+/// The kind of an object; its canonical name is the snake-case word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Process-wide settings; one object, named `node`.
     Settings,
-    /// An address we accept on.
+    /// An address that accepts connections.
     Listener,
     /// A virtual host.
     Host,
@@ -34,7 +34,7 @@ impl Kind {
         Kind::TlsPolicy,
     ];
 
-    /// The canonical word, as it goes into digests and messages.
+    /// Returns the canonical word, as in digests and messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Settings => "settings",
@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// The kind of a canonical word, if it is one.
+    /// Returns the kind with a canonical word, if there is one.
     pub fn parse(word: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|k| k.as_str() == word)
     }

@@ -3,7 +3,7 @@
 use super::defaults::{backlog, head_bytes, header_count, keepalive_requests, ms_10000, ms_60000};
 use serde::Deserialize;
 
-/// An address we accept on.
+/// An address that accepts connections.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
@@ -14,28 +14,28 @@ pub struct Listener {
     /// TLS; absent = plain.
     #[serde(default)]
     pub tls: Option<ListenerTls>,
-    /// How the client's address is found.
+    /// How to find the client's address.
     #[serde(default)]
     pub client_ip: ClientIp,
-    /// Take header lines whose name has a `_`.
+    /// Accept header lines whose name has a `_`.
     #[serde(default)]
     pub underscores_in_headers: bool,
     /// Accept backlog.
     #[serde(default = "backlog")]
     pub backlog: u32,
-    /// Client connections open at once on this listener; 0 = only the process's limit.
+    /// Most client connections open at once on this listener; 0 = only the process's limit.
     #[serde(default)]
     pub max_connections: u32,
-    /// Bytes of one request head, at most.
+    /// Most bytes of one request head.
     #[serde(default = "head_bytes")]
     pub head_bytes: u32,
-    /// Header lines of one request, at most.
+    /// Most header lines of one request.
     #[serde(default = "header_count")]
     pub header_count: u32,
-    /// Bytes of one request body, at most; 0 = no limit.
+    /// Most bytes of one request body; 0 = no limit.
     #[serde(default)]
     pub body_bytes: u64,
-    /// Requests on one connection; 0 = no limit.
+    /// Most requests on one connection; 0 = no limit.
     #[serde(default = "keepalive_requests")]
     pub keepalive_requests: u64,
     /// Time for the whole head, from its first byte (or from accept on a new connection).
@@ -52,7 +52,7 @@ pub struct Listener {
     pub tcp_keepalive_ms: u64,
 }
 
-/// What a listener speaks.
+/// The protocol of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListenerProtocol {
@@ -64,21 +64,21 @@ pub enum ListenerProtocol {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerTls {
-    /// The TLS policy where a host names none; absent = the built-in `default` policy.
+    /// The TLS policy for hosts that name none; absent = the built-in `default` policy.
     #[serde(default)]
     pub policy: Option<String>,
-    /// The certificate for clients without SNI, and for unknown names where `unknown_sni` allows.
+    /// The certificate for clients without SNI, and for unknown names if `unknown_sni` allows it.
     #[serde(default)]
     pub default_certificate: Option<String>,
-    /// What an unknown SNI gets.
+    /// What a client with an unknown SNI gets.
     #[serde(default)]
     pub unknown_sni: UnknownSni,
-    /// Demand that the certificate of the connection covers the request's host.
+    /// Require that the certificate of the connection covers the request's host.
     #[serde(default)]
     pub strict_sni: bool,
 }
 
-/// What a client gets that asks for a name we do not have.
+/// What a client gets that asks for an unknown name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownSni {
@@ -93,7 +93,7 @@ pub enum UnknownSni {
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientIp {
-    /// Peers whose header is believed; CIDR.
+    /// Peers whose header counts; CIDR.
     pub trusted: Vec<String>,
     /// `x-forwarded-for`, `forwarded` or `x-real-ip`; lower case. Empty = `x-forwarded-for`.
     pub header: String,

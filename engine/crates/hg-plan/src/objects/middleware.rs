@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum MiddlewareUse {
-    /// By name.
+    /// A middleware by name.
     Use(String),
     /// See [`Middleware::Rewrite`].
     Rewrite(Rewrite),
@@ -33,15 +33,15 @@ pub enum Middleware {
     RequestHeaders(HeaderEdits),
     /// Edit the response's headers.
     ResponseHeaders(HeaderEdits),
-    /// Answer by itself.
+    /// Answer instead of an upstream.
     Respond(Respond),
 }
 
-/// How a path is rewritten.
+/// How to rewrite a request.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rewrite {
-    /// The path's part; absent = only the host.
+    /// The rewrite of the path; absent = only the host.
     #[serde(default)]
     pub path: Option<PathRewrite>,
     /// The new Host; a template.
@@ -49,17 +49,17 @@ pub struct Rewrite {
     pub host: Option<String>,
 }
 
-/// The path's part of a rewrite.
+/// How to rewrite a path.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PathRewrite {
-    /// Remove this prefix (whole segments) where it stands.
+    /// Remove this prefix (whole segments) if the path begins with it.
     StripPrefix(String),
-    /// Put this in place of the prefix the route matched.
+    /// Replace the prefix that the route matched with this one.
     Prefix(String),
-    /// The whole path; a template.
+    /// Replace the whole path; a template.
     Path(String),
-    /// Replace what the regex matches (whole path) by the replacement (`$1`, `${name}`).
+    /// Replace what the regex matches (whole path) with the replacement (`$1`, `${name}`).
     Regex {
         /// Pattern, anchored on both sides.
         pattern: String,
@@ -68,25 +68,25 @@ pub enum PathRewrite {
     },
 }
 
-/// Where a redirect leads; what is absent stays as it was.
+/// The target of a redirect; parts that are absent stay as they were.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
-    /// `http` or `https`; without a port the scheme's own is meant.
+    /// `http` or `https`; without a port it means the scheme's own port.
     #[serde(default)]
     pub scheme: Option<String>,
-    /// A template.
+    /// The new host; a template.
     #[serde(default)]
     pub host: Option<String>,
-    /// 1 to 65535.
+    /// The new port, 1 to 65535.
     #[serde(default)]
     pub port: Option<u16>,
-    /// The whole path; a template.
+    /// The whole new path; a template.
     #[serde(default)]
     pub path: Option<String>,
-    /// In place of the prefix the route matched.
+    /// A prefix that replaces the one the route matched.
     #[serde(default)]
     pub prefix: Option<String>,
 }
@@ -96,24 +96,25 @@ pub struct Redirect {
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderEdits {
-    /// Replaced or made.
+    /// Headers to replace or make.
     pub set: BTreeMap<String, String>,
-    /// Added beside what is there.
+    /// Headers to add to those that are there.
     pub add: BTreeMap<String, String>,
-    /// Removed.
+    /// Headers to remove.
     pub remove: Vec<String>,
 }
 
-/// An answer of our own.
+/// An answer of the node itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Respond {
-    /// 200 to 599.
+    /// Status, 200 to 599.
     pub status: u16,
-    /// A template; `content-type: text/plain; charset=utf-8` unless `headers` says otherwise.
+    /// The body, a template; `content-type: text/plain; charset=utf-8` unless `headers` sets
+    /// another.
     #[serde(default)]
     pub body: String,
-    /// By lower-case name; values are templates.
+    /// Headers by lower-case name; values are templates.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }

@@ -13,9 +13,9 @@ pub struct Host {
     pub certificates: Vec<String>,
     /// TLS policy; absent = the listener's.
     pub tls_policy: Option<String>,
-    /// Served on plain listeners too, whatever the policy demands of clients.
+    /// Serve it on plain listeners, too, whatever the policy requires of clients.
     pub allow_plain: bool,
-    /// Run before the route's own.
+    /// Middlewares that run before the route's own.
     pub middlewares: Vec<MiddlewareUse>,
 }
 
@@ -23,20 +23,20 @@ pub struct Host {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// `a.example`, `*.example` or `*`; lower case, never empty.
+    /// Hosts `a.example`, `*.example` or `*`; lower case, never empty.
     pub hosts: Vec<String>,
-    /// Listeners it is attached to, by name, sorted; never empty.
+    /// Listeners by name, sorted; never empty.
     pub listeners: Vec<String>,
-    /// Any of these; empty = everything.
+    /// Matches, of which any may hold; empty = everything.
     #[serde(default, rename = "match")]
     pub matches: Vec<Match>,
-    /// Higher first, within one host.
+    /// Higher priorities come first, within one host.
     #[serde(default)]
     pub priority: i32,
-    /// After the host's own, in order.
+    /// Middlewares that run after the host's own, in order.
     #[serde(default)]
     pub middlewares: Vec<MiddlewareUse>,
-    /// What becomes of a request that passed the middlewares.
+    /// What happens to a request that passed the middlewares.
     pub action: Action,
     /// Timeouts.
     #[serde(default)]
@@ -44,16 +44,16 @@ pub struct Route {
     /// Forward the path as it came instead of normalised.
     #[serde(default)]
     pub forward_raw_path: bool,
-    /// Let WebSocket upgrades through.
+    /// Allow WebSocket upgrades.
     #[serde(default = "yes")]
     pub websocket: bool,
-    /// Bytes of one request body, at most; absent = the listener's.
+    /// Most bytes of one request body; absent = the listener's.
     #[serde(default)]
     pub body_bytes: Option<u64>,
-    /// Bytes of a request body that come a second, at least; 0 = any.
+    /// Least bytes per second of a request body; 0 = any.
     #[serde(default = "body_rate")]
     pub body_rate: u64,
-    /// Bodies of at most so many bytes are collected before the upstream is asked; 0 = none.
+    /// Collect bodies of at most so many bytes before asking the upstream; 0 = none.
     #[serde(default)]
     pub body_buffer_bytes: u64,
 }
@@ -64,13 +64,13 @@ pub struct Route {
 pub struct Match {
     /// Condition on the normalised path.
     pub path: Option<PathMatch>,
-    /// Any of these methods; upper case. Empty = all.
+    /// The method is one of these; upper case. Empty = all.
     pub methods: Vec<String>,
-    /// By lower-case header name.
+    /// Conditions by lower-case header name.
     pub headers: BTreeMap<String, ValueMatch>,
-    /// By query parameter name.
+    /// Conditions by query parameter name.
     pub query: BTreeMap<String, ValueMatch>,
-    /// CIDRs of the client's address. Empty = all.
+    /// The client's address is in one of these CIDRs. Empty = all.
     pub client: Vec<String>,
     /// Condition on the subject of the client's verified certificate.
     pub client_subject: Option<ValueMatch>,
@@ -92,19 +92,19 @@ pub enum PathMatch {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ValueMatch {
-    /// Equal.
+    /// The value equals the text.
     Exact(String),
-    /// Begins with.
+    /// The value begins with the text.
     Prefix(String),
-    /// The whole value, anchored on both sides.
+    /// The pattern matches the whole value, anchored on both sides.
     Regex(String),
-    /// There at all (`true` is the only value).
+    /// The value is there (`true` is the only value).
     Present(bool),
-    /// Not there (`true` is the only value).
+    /// The value is missing (`true` is the only value).
     Absent(bool),
 }
 
-/// What a route does in the end.
+/// What a route does with requests that pass its middlewares.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
@@ -112,12 +112,12 @@ pub enum Action {
     Upstream(String),
     /// Forward to one of these, by weight.
     Split(Vec<SplitPart>),
-    /// Answer by itself.
+    /// Answer without an upstream.
     Respond(Respond),
     /// Redirect.
     Redirect(Redirect),
-    /// Refuse with 503 and the reason `not-imported`: the place of another proxy's config that
-    /// this route stands for has no counterpart here. The text says where and why.
+    /// Refuse with 503 and the reason `not-imported`: the part of another proxy's config for which
+    /// this route stands has no counterpart here. The text says where and why.
     NotImported(String),
 }
 
@@ -127,7 +127,7 @@ pub enum Action {
 pub struct SplitPart {
     /// Name of the upstream.
     pub upstream: String,
-    /// Share; 0 = none.
+    /// Weight; 0 = takes nothing.
     #[serde(default = "one")]
     pub weight: u32,
 }
@@ -136,15 +136,15 @@ pub struct SplitPart {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteTimeouts {
-    /// From the request's head to the answer's last byte; stops counting at an upgrade.
+    /// Time from the request's head to the answer's last byte; stops counting at an upgrade.
     pub request_ms: u64,
-    /// One attempt at one endpoint, up to the answer's head; 0 = no limit of its own.
+    /// Time of one attempt at one endpoint, up to the answer's head; 0 = no limit of its own.
     pub per_try_ms: u64,
-    /// How far a request body may fall behind its rate, and how long nothing of it may come.
+    /// How far a request body may fall behind its rate, and how long it may pause.
     pub body_ms: u64,
-    /// From the request's last byte to the answer's first.
+    /// Time from the request's last byte to the answer's first.
     pub first_byte_ms: u64,
-    /// Nothing moved in either direction.
+    /// Time without a byte in either direction.
     pub stream_idle_ms: u64,
 }
 

@@ -7,17 +7,17 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Client connections open at once in the whole process; above it new ones are closed.
+    /// Most client connections open at once in the whole process; further ones are closed.
     pub max_connections: u32,
-    /// Client connections open at once from one address; 0 = no limit.
+    /// Most client connections open at once from one address; 0 = no limit.
     pub max_connections_per_client: u32,
-    /// `error`, `warn`, `info` or `debug`.
+    /// Log level: `error`, `warn`, `info` or `debug`.
     pub log_level: String,
-    /// Where access records go; absent = nowhere.
+    /// Sink and format of access records; absent = none are written.
     pub access_log: Option<AccessLog>,
-    /// How leaving is spread out.
+    /// The times of a drain.
     pub drain: Drain,
-    /// How names are resolved.
+    /// How to resolve names.
     pub resolver: Resolver,
 }
 
@@ -40,7 +40,7 @@ impl Default for Settings {
 pub struct AccessLog {
     /// `json` or `combined`.
     pub format: LogFormat,
-    /// Where lines go.
+    /// Sink of the lines.
     pub sink: LogSink,
 }
 
@@ -48,7 +48,7 @@ pub struct AccessLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// The Apache combined format, then request time and our reason.
     Combined,
@@ -78,9 +78,9 @@ pub enum LogSink {
 pub struct Drain {
     /// How long the node reports not ready and still accepts.
     pub delay_ms: u64,
-    /// Idle connections live on this long once listeners are closed.
+    /// How long idle connections stay open once listeners are closed.
     pub idle_grace_ms: u64,
-    /// What is left is cut after this long, counted from the start.
+    /// After how long, from the start, the drain cuts what is left.
     pub deadline_ms: u64,
 }
 
@@ -96,11 +96,11 @@ impl Default for Drain {
 pub struct Resolver {
     /// `address:port` of name servers; empty = the system's.
     pub servers: Vec<String>,
-    /// Lower bound on how often a name is asked again.
+    /// Lower bound of the time between two questions for a name.
     pub min_ttl_ms: u64,
-    /// Upper bound on how long an answer is believed.
+    /// Upper bound of the time for which an answer counts.
     pub max_ttl_ms: u64,
-    /// One lookup's time.
+    /// Timeout of one lookup.
     pub timeout_ms: u64,
 }
 

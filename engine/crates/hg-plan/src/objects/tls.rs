@@ -3,7 +3,7 @@
 use super::defaults::yes;
 use serde::Deserialize;
 
-/// A key pair, by sha256 (hex) of its PEM material; the material travels apart.
+/// A key pair, by sha256 (hex) of its PEM material; the material itself is sent separately.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
@@ -44,13 +44,13 @@ pub struct TlsPolicy {
     /// `x25519mlkem768`, `x25519`, `secp256r1`, `secp384r1`, in order; empty = this order.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// In order of preference; empty = `http/1.1`.
+    /// ALPN protocols in order of preference; empty = `http/1.1`.
     #[serde(default)]
     pub alpn: Vec<String>,
-    /// Client certificates.
+    /// Client authentication; absent = clients are not asked for a certificate.
     #[serde(default)]
     pub client_auth: Option<ClientAuth>,
-    /// Session tickets.
+    /// Issue session tickets.
     #[serde(default = "yes")]
     pub tickets: bool,
 }
@@ -73,16 +73,16 @@ impl Default for TlsPolicy {
     }
 }
 
-/// Client certificates.
+/// Client authentication.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAuth {
     /// sha256 (hex) of the PEM bundle of roots.
     pub ca: String,
-    /// sha256 (hex) of the PEM bundle of revocation lists; absent = none is looked at.
+    /// sha256 (hex) of the PEM bundle of revocation lists; absent = no list is checked.
     #[serde(default)]
     pub crl: Option<String>,
-    /// Refuse clients that send none.
+    /// Refuse clients that send no certificate.
     #[serde(default = "yes")]
     pub required: bool,
 }

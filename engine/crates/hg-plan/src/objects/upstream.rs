@@ -12,33 +12,33 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Never empty; order is the user's.
+    /// Endpoints in the user's order; never empty.
     pub endpoints: Vec<Endpoint>,
-    /// How one is picked.
+    /// How to pick an endpoint.
     #[serde(default)]
     pub balance: Balance,
-    /// What the upstream sees as Host.
+    /// The Host that the upstream receives.
     #[serde(default)]
     pub host_header: HostHeader,
     /// TLS towards the endpoints; absent = plain.
     #[serde(default)]
     pub tls: Option<UpstreamTls>,
-    /// Time for connecting, all endpoints tried together.
+    /// Time to connect, for all endpoints together.
     #[serde(default = "ms_5000")]
     pub connect_timeout_ms: u64,
-    /// Connections kept.
+    /// Connections to keep open.
     #[serde(default)]
     pub pool: Pool,
-    /// Connections in use at once in all, per data-plane process; 0 = no limit.
+    /// Most connections in use at once, per data-plane process; 0 = no limit.
     #[serde(default)]
     pub max_connections: u32,
     /// Requests that may wait for a connection when `max_connections` is reached.
     #[serde(default = "queue")]
     pub queue: u32,
-    /// How long one waits.
+    /// How long a request may wait for a connection.
     #[serde(default = "ms_5000")]
     pub queue_timeout_ms: u64,
-    /// Bytes of one response head, at most.
+    /// Most bytes of one response head.
     #[serde(default = "head_bytes")]
     pub head_bytes: u32,
 }
@@ -49,13 +49,13 @@ pub struct Upstream {
 pub struct Endpoint {
     /// `host:port`, `1.2.3.4:80`, `[::1]:80` or `unix:/path`.
     pub address: String,
-    /// 0 = takes nothing.
+    /// Weight; 0 = takes nothing.
     #[serde(default = "one")]
     pub weight: u32,
-    /// Only when no other can be used.
+    /// Takes requests only if no other endpoint can.
     #[serde(default)]
     pub backup: bool,
-    /// Connections in use at once to this endpoint, per data-plane process; 0 = no limit.
+    /// Most connections in use at once to this endpoint, per data-plane process; 0 = no limit.
     #[serde(default)]
     pub max_connections: u32,
     /// Availability zone.
@@ -66,7 +66,7 @@ pub struct Endpoint {
     pub labels: BTreeMap<String, String>,
 }
 
-/// How an endpoint is picked.
+/// How to pick an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Balance {
@@ -86,13 +86,13 @@ pub enum Balance {
         /// Points on the ring per unit of weight.
         #[serde(default = "virtual_nodes")]
         virtual_nodes: u32,
-        /// Load over the mean, in percent, above which the next on the ring is taken; 0 = off.
+        /// Load in percent of the mean above which the next endpoint on the ring is taken; 0 = off.
         #[serde(default = "load_bound")]
         load_bound: u32,
     },
     /// Maglev hash.
     Maglev {
-        /// As above.
+        /// `client_ip`, `header:NAME`, `cookie:NAME` or `path`.
         key: String,
         /// Table size; a prime.
         #[serde(default = "maglev_table")]
@@ -100,16 +100,16 @@ pub enum Balance {
     },
 }
 
-/// What an upstream sees as Host.
+/// The Host that an upstream receives.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostHeader {
-    /// The client's.
+    /// The Host of the client's request.
     #[default]
     Pass,
     /// The endpoint's address.
     Endpoint,
-    /// This.
+    /// This text.
     Literal(String),
 }
 
@@ -126,23 +126,23 @@ pub struct UpstreamTls {
     /// sha256 (hex) of the PEM bundle of roots; absent = the system's roots.
     #[serde(default)]
     pub ca: Option<String>,
-    /// A certificate object offered when asked.
+    /// The certificate object to send if the endpoint asks for one.
     #[serde(default)]
     pub client_certificate: Option<String>,
-    /// `1.2` or `1.3`.
+    /// Lowest version, `1.2` or `1.3`.
     #[serde(default)]
     pub min_version: TlsVersion,
 }
 
-/// Connections kept towards endpoints, per worker.
+/// Connections kept open to endpoints, per worker.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pool {
     /// Idle connections kept per endpoint and worker.
     pub max_idle: u32,
-    /// An idle one is closed after this long.
+    /// How long a connection may be idle before it is closed.
     pub idle_timeout_ms: u64,
-    /// One is not used again after this long; 0 = off.
+    /// Age at which a connection is not used again; 0 = off.
     pub max_age_ms: u64,
 }
 
