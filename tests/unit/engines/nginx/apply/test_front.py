@@ -109,3 +109,35 @@ def test_a_caller_that_gives_up_stops_nothing() -> None:
         assert applier.digests == ["one", "two"]
 
     run(story)  # type: ignore[arg-type]
+
+
+def test_a_long_wait_is_told_once() -> None:
+    async def main() -> list[float]:
+        applier = FakeApplier()
+        pace = Pace(debounce_s=0.0, interval_applies=0.0, per_minute=1)
+        front = Front(applier, pace)  # type: ignore[arg-type]
+        told: list[float] = []
+        is_told = asyncio.Event()
+
+        def hear(seconds: float) -> None:
+            told.append(seconds)
+            is_told.set()
+
+        front.on_wait = hear
+        working = asyncio.create_task(front.run())
+        assert isinstance(await front.apply(wish("one")), Applied)
+        assert not told
+        waiting = [asyncio.create_task(front.apply(wish("two")))]
+        async with asyncio.timeout(DEADLINE_S):
+            await is_told.wait()
+        waiting.append(asyncio.create_task(front.apply(wish("three"))))
+        assert isinstance(await waiting[0], Rejected)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        waiting[1].cancel()
+        assert applier.digests == ["one"]
+        return told
+
+    [seconds] = asyncio.run(main())
+    assert 2 < seconds <= 60
