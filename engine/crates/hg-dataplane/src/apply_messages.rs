@@ -1,17 +1,17 @@
-//! The messages a well-behaved sender makes of changes.
+//! The messages that a correct sender makes of changes.
 
 use crate::proto::apply_message::Part;
 use crate::proto::{ApplyBegin, ApplyChanges, ApplyEnd, ApplyMessage, ObjectChange};
 use hg_plan::{Change, Plan};
 
-/// The plan that holds these objects.
+/// Returns the plan of these objects.
 pub(crate) fn whole(changes: &[Change]) -> Plan {
     let mut plan = Plan::default();
     plan.apply(changes).unwrap();
     plan
 }
 
-/// A delta against `base`, or a whole plan.
+/// Makes a delta against `base`, or a whole plan.
 pub(crate) fn transaction(base: Option<&Plan>, changes: &[Change]) -> Vec<ApplyMessage> {
     let mut after = base.cloned().unwrap_or_default();
     let digest = after.apply(changes).unwrap().hex();

@@ -1,55 +1,55 @@
-//! The words between supervisor and data plane: one JSON object per packet, descriptors beside it.
-//! Encoding and decoding only; [`crate::link`] carries them.
+//! The messages between supervisor and data plane: one JSON object per packet, with descriptors
+//! beside it. Encoding and decoding only; [`crate::link`] carries them.
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes of one packet, at most.
+/// Most bytes of one packet.
 pub const PACKET_BYTES: usize = 64 * 1024;
 
-/// Descriptors beside one packet, at most (the kernel takes 253).
+/// Most descriptors beside one packet (the kernel's limit is 253).
 pub const PACKET_FDS: usize = 200;
 
-/// What the supervisor says.
+/// Messages of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum FromSupervisor {
-    /// The first packet: who we are.
+    /// The first packet: the identity and settings of this process.
     Start(Start),
-    /// Listening sockets of one address; as many descriptors as `count` come with it.
+    /// Listening sockets of one address; `count` descriptors come with it.
     Sockets {
-        /// As in the plan.
+        /// The address, as in the plan.
         address: String,
-        /// How many descriptors.
+        /// The number of descriptors.
         count: usize,
     },
-    /// The address is gone from the plan: stop accepting, empty the queue, close.
+    /// The address is no longer in the plan: stop accepting, empty the queue, close.
     Close {
-        /// As in the plan.
+        /// The address, as in the plan.
         address: String,
     },
     /// A successor owns the sockets now.
     Handoff,
     /// Drain: stop accepting, finish what is in flight, then leave.
     Drain,
-    /// Leave at once.
+    /// Exit at once.
     Quit,
     /// Reopen access log files.
     ReopenLogs,
-    /// Answer [`ToSupervisor::Alive`] once every worker has gone round.
+    /// Answer [`ToSupervisor::Alive`] once every worker has completed a turn of its loop.
     Probe,
     /// Session ticket secrets (hex, 32 bytes each) from now on, the current one first.
     Tickets {
-        /// Never empty.
+        /// The secrets; never empty.
         ticket_secrets: Vec<String>,
     },
 }
 
-/// Who a data-plane process is.
+/// The identity and settings of a data-plane process.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Start {
     /// Counts data-plane processes of this node.
     pub generation: u64,
-    /// Where the last good plan is kept.
+    /// Directory of the last good plan.
     pub state_dir: String,
     /// Unix socket of the gRPC server.
     pub grpc_socket: String,
@@ -63,39 +63,40 @@ pub struct Start {
     pub ticket_secrets: Vec<String>,
 }
 
-/// What the data plane says.
+/// Messages of the data plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum ToSupervisor {
-    /// The gRPC socket is up and the last good plan, if there is one, is served.
+    /// The gRPC socket is open and the workers serve the last good plan, if there is one.
     Ready {
-        /// This process.
+        /// The id of this process.
         pid: u32,
-        /// Root digest of the plan served, hex.
+        /// Root digest of the served plan, hex.
         plan_digest: String,
-        /// Whether we answer [`FromSupervisor::Probe`]; one that does not is not probed.
+        /// Whether this process answers [`FromSupervisor::Probe`]; the supervisor does not probe it
+        /// otherwise.
         answers_probes: bool,
     },
     /// The answer to a probe.
     Alive,
-    /// The sockets are in the workers' hands.
+    /// The workers have the sockets.
     SocketsOk {
-        /// As in the plan.
+        /// The address, as in the plan.
         address: String,
     },
-    /// The sockets were not taken.
+    /// The sockets could not be used.
     SocketsFailed {
-        /// As in the plan.
+        /// The address, as in the plan.
         address: String,
-        /// Why.
+        /// The reason.
         error: String,
     },
     /// The address is closed.
     Closed {
-        /// As in the plan.
+        /// The address, as in the plan.
         address: String,
     },
-    /// Leaving has begun.
+    /// The process has begun to leave.
     Draining,
     /// A worker was lost and replaced.
     WorkerLost {
@@ -107,7 +108,7 @@ pub enum ToSupervisor {
 /// Reads one packet.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns what is wrong with it.
 pub fn decode(packet: &[u8]) -> Result<FromSupervisor, String> {
     serde_json::from_slice(packet).map_err(|error| error.to_string())
 }

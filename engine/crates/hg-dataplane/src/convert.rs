@@ -1,11 +1,11 @@
-//! Our types as the words of `plan.proto`. Pure.
+//! Converts our types to those of `plan.proto`. Pure.
 
 use crate::apply::{Fault, Outcome};
 use crate::proto;
 use hg_engine::{EndpointReport, EngineStatus, ListenerReport, UpstreamReport, WorkerReport};
 use hg_plan::Digest;
 
-/// The answer to an `Apply`, while the plan with digest `held` is served.
+/// Makes the answer to an `Apply`, while the plan with digest `held` is served.
 pub fn reply(outcome: Outcome, held: Digest) -> proto::ApplyReply {
     use proto::apply_reply::Outcome as Word;
     let mut reply = proto::ApplyReply { held_digest: held.hex(), ..Default::default() };
@@ -34,7 +34,7 @@ fn error(fault: Fault) -> proto::ObjectError {
     proto::ObjectError { kind, name, path, message }
 }
 
-/// The answer to a `Status`; endpoints only when asked for, they are many.
+/// Makes the answer to a `Status`, with endpoints only on request, because they are many.
 pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply {
     let upstreams = if with_endpoints { status.upstreams } else { Vec::new() };
     proto::StatusReply {

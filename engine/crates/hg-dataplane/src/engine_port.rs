@@ -1,4 +1,4 @@
-//! What this crate needs of the engine, so that it can be tested without one.
+//! What this crate needs from the engine, as a trait, so that tests can replace it.
 
 use hg_engine::{EngineEvent, EngineMetrics, EngineStatus};
 use hg_plan::{Change, ObjectError, Plan};
@@ -6,26 +6,27 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// How long a plan took to be served.
+/// How long it took to compile a plan and to serve it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Compiling it, off the workers; microseconds.
+    /// Time to compile it, outside the workers; microseconds.
     pub compile_us: u64,
-    /// Until the last worker served it; microseconds.
+    /// Time until the last worker served it; microseconds.
     pub swap_us: u64,
 }
 
 /// Finds key material by its sha256 in hex; `None` if it is not held.
 pub type BlobLookup<'a> = dyn Fn(&str) -> Option<Arc<[u8]>> + 'a;
 
-/// The engine, as the control link drives it. Every call may come from any thread.
+/// The engine, as the control link uses it. Every call may come from any thread.
 pub trait EngineApi: Send + Sync {
     /// Compiles a plan and swaps it in on every worker; blocks until each of them serves it.
     ///
     /// `changed` are the objects that differ from the plan served before.
     ///
     /// # Errors
-    /// One entry per object that cannot be compiled; what was served before is still served.
+    /// Returns one entry per object that cannot be compiled; the workers keep serving the plan
+    /// before.
     fn apply(
         &self,
         plan: &Plan,
@@ -39,45 +40,45 @@ pub trait EngineApi: Send + Sync {
     /// Stops accepting on an address, empties its queues, closes its sockets, then calls `done`.
     fn close_listener(&self, address: &str, done: Box<dyn FnOnce() + Send>);
 
-    /// A successor owns the sockets: close ours with their queues as they are, finish what is in
-    /// flight.
+    /// Hands over to a successor that owns the sockets: closes ours without touching their queues
+    /// and finishes what is in flight.
     fn handoff(&self);
 
     /// Drains: reports not ready, stops accepting, finishes what is in flight, then leaves. Calls
     /// `closed` once every listener is closed.
     fn drain(&self, closed: Box<dyn FnOnce() + Send>);
 
-    /// Calls `alive` once every worker has gone round its loop.
+    /// Calls `alive` once every worker has completed a turn of its loop.
     fn probe(&self, alive: Box<dyn FnOnce() + Send>);
 
-    /// Session tickets are made from this secret (hex, 32 bytes) from now on.
+    /// Makes session tickets from this secret (hex, 32 bytes) from now on.
     ///
     /// # Errors
-    /// When it is not one.
+    /// If it is not 32 bytes of hex.
     fn rotate_tickets(&self, secret: &str) -> Result<(), String>;
 
-    /// Whether nothing is in flight after [`handoff`](Self::handoff) or [`drain`](Self::drain),
-    /// or its deadline has passed.
+    /// Reports whether nothing is in flight after [`handoff`](Self::handoff) or
+    /// [`drain`](Self::drain), or its deadline has passed.
     fn is_drained(&self) -> bool;
 
-    /// The `host:port` names the served plan wants resolved.
+    /// Returns the `host:port` names that the served plan needs resolved.
     fn names(&self) -> Vec<String>;
 
-    /// What a name resolves to now. After an error the engine keeps the last good addresses.
+    /// Sets what a name resolves to now. After an error the engine keeps the last good addresses.
     fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>);
 
-    /// Listeners, endpoints and workers as they are now.
+    /// Returns the state of listeners, endpoints and workers now.
     fn status(&self) -> EngineStatus;
 
-    /// Every counter.
+    /// Returns every counter.
     fn metrics(&self) -> EngineMetrics;
 
-    /// Closes and opens the access log files again.
+    /// Closes the access log files and opens them again.
     fn reopen_logs(&self);
 
-    /// What happened since the last call.
+    /// Returns what happened since the last call.
     fn take_events(&self) -> Vec<EngineEvent>;
 
-    /// How often each worker was replaced, by index.
+    /// Returns how often each worker was replaced, by index.
     fn worker_restarts(&self) -> Vec<u64>;
 }

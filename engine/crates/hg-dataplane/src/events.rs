@@ -1,5 +1,5 @@
-//! Events on their way to whoever watches. What happens while nobody does waits, bounded, for the
-//! first who comes.
+//! Events on their way to their watchers. Events that happen without a watcher wait, up to a limit,
+//! for the first one.
 
 use crate::proto::Event;
 use hg_engine::{EngineEvent, EventLevel};
@@ -11,10 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tonic::Status;
 
-/// Events that wait for one watcher, at most.
+/// Most events that wait for one watcher.
 const QUEUE: usize = 256;
 
-/// Watchers at once, at most.
+/// Most watchers at once.
 const WATCHERS: usize = 16;
 
 /// One watcher's stream.
@@ -32,15 +32,15 @@ struct Watcher {
     lost: u64,
 }
 
-/// Hands events to every watcher; never waits for one.
+/// Passes events to every watcher; never waits for one.
 #[derive(Default)]
 pub struct EventHub {
     inner: Mutex<Inner>,
 }
 
 impl EventHub {
-    /// Tells every watcher. Without one, errors also go to standard error, so that a data plane
-    /// that serves on alone is not silent.
+    /// Sends an event to every watcher. Without one, errors also go to standard error, so that a
+    /// data plane that serves on alone is not silent.
     pub fn emit(
         &self,
         level: EventLevel,
@@ -74,7 +74,7 @@ impl EventHub {
         }
     }
 
-    /// Tells what the engine reported.
+    /// Sends what the engine reported.
     pub fn emit_all(&self, events: Vec<EngineEvent>) {
         for event in events {
             let object = event.object.as_ref().map(|(kind, name)| (*kind, name.as_str()));
@@ -82,17 +82,17 @@ impl EventHub {
         }
     }
 
-    /// A stream of what happens from now on, and of what waited for a watcher.
+    /// Returns a stream of the events from now on, and of those that waited for a watcher.
     ///
     /// # Errors
-    /// When there are too many watchers.
+    /// If there are too many watchers.
     pub fn watch(&self) -> Result<EventStream, Status> {
         let mut inner = self.lock();
         inner.watchers.retain(|watcher| !watcher.sender.is_closed());
         if inner.watchers.len() >= WATCHERS {
             return Err(Status::resource_exhausted(format!("at most {WATCHERS} watchers")));
         }
-        // Room for what waited, the word about what was lost, and a full queue after that.
+        // Room for the events that waited, the report of lost ones, and a full queue after that.
         let (sender, receiver) = channel(2 * QUEUE);
         let mut watcher = Watcher { sender, lost: std::mem::take(&mut inner.lost_waiting) };
         for event in std::mem::take(&mut inner.waiting) {
@@ -132,7 +132,7 @@ impl Watcher {
 
 fn write_line(event: &Event) {
     let line = format!("headgate data plane: {}: {}: {}\n", event.level, event.kind, event.message);
-    // Nothing is left to tell it to when this fails.
+    // There is nowhere left to report a failure of this.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 

@@ -1,4 +1,4 @@
-//! An engine that remembers what it was told.
+//! An engine that records its calls.
 
 use crate::engine_port::{Applied, BlobLookup, EngineApi};
 use hg_engine::{EngineEvent, EngineMetrics, EngineStatus};
@@ -42,7 +42,7 @@ impl FakeEngine {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Waits until what was seen satisfies a condition.
+    /// Waits until what was recorded meets a condition.
     pub fn wait(&self, condition: impl Fn(&Seen) -> bool) -> Seen {
         let start = Instant::now();
         let mut seen = self.seen.lock().unwrap();

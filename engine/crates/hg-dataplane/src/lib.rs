@@ -1,6 +1,6 @@
 //! The data-plane process: control link, plan store, socket hand-over, name resolution, metrics.
 //!
-//! Everything here runs beside the workers, never in their way: a request is served without it.
+//! Everything here runs beside the workers, never in their way: they serve requests without it.
 
 mod apply;
 #[cfg(test)]

@@ -8,10 +8,10 @@
 use crate::channel::{FromSupervisor, ToSupervisor};
 use std::collections::BTreeSet;
 
-/// What happened.
+/// An event of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The supervisor said something; with it came so many descriptors.
+    /// The supervisor sent a message, together with so many descriptors.
     Said(FromSupervisor, usize),
     /// The supervisor is gone.
     Eof,
@@ -19,36 +19,36 @@ pub enum Event {
     DrainAsked,
     /// The engine closed an address.
     Closed(String),
-    /// Every worker has gone round since a probe.
+    /// Every worker has completed a turn of its loop since a probe.
     Alive,
-    /// In a drain: the engine has closed every address.
+    /// During a drain, the engine has closed every address.
     ListenersClosed,
     /// The engine has nothing in flight any more.
     Drained,
 }
 
-/// What to do, in order.
+/// A command for the driver, to be executed in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Give the descriptors that came with the packet to the engine.
+    /// Give the engine the descriptors that came with the packet.
     AddSockets(String),
-    /// Have the engine close an address and report [`Event::Closed`].
+    /// Have the engine close an address, and report [`Event::Closed`].
     CloseListener(String),
-    /// Take no more plans and let a successor write.
+    /// Accept no more plans and let a successor write.
     StopApplying,
-    /// [`crate::engine_port::EngineApi::handoff`].
+    /// Call [`crate::engine_port::EngineApi::handoff`].
     Handoff,
-    /// [`crate::engine_port::EngineApi::drain`], and report [`Event::ListenersClosed`].
+    /// Call [`crate::engine_port::EngineApi::drain`], and report [`Event::ListenersClosed`].
     Drain,
-    /// [`crate::engine_port::EngineApi::probe`], and report [`Event::Alive`].
+    /// Call [`crate::engine_port::EngineApi::probe`], and report [`Event::Alive`].
     Probe,
-    /// [`crate::engine_port::EngineApi::rotate_tickets`].
+    /// Call [`crate::engine_port::EngineApi::rotate_tickets`].
     RotateTickets(String),
-    /// [`crate::engine_port::EngineApi::reopen_logs`].
+    /// Call [`crate::engine_port::EngineApi::reopen_logs`].
     ReopenLogs,
-    /// Tell the supervisor.
+    /// Send the supervisor a message.
     Say(ToSupervisor),
-    /// Leave the process with this status.
+    /// Exit with this status.
     Exit(i32),
 }
 
@@ -64,7 +64,7 @@ enum State {
 #[derive(Debug)]
 pub struct Lifecycle {
     state: State,
-    /// Addresses whose sockets we hold.
+    /// Addresses whose sockets this process holds.
     open: BTreeSet<String>,
     /// Addresses being closed.
     closing: BTreeSet<String>,
@@ -77,24 +77,25 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// Whether leaving has begun.
+    /// Reports whether the process has begun to leave.
     pub fn is_leaving(&self) -> bool {
         self.state != State::Serving
     }
 
-    /// Whether [`Event::Drained`] is awaited.
+    /// Reports whether the machine waits for [`Event::Drained`].
     pub fn is_draining(&self) -> bool {
         self.state == State::Draining
     }
 
-    /// Takes an event in.
+    /// Handles an event; returns the commands that follow from it.
     pub fn handle(&mut self, event: Event) -> Vec<Command> {
         match event {
             Event::Said(said, fds) => self.said(said, fds),
             Event::DrainAsked => self.leave(Command::Drain),
             Event::Eof => self.eof(),
             Event::Closed(address) => self.closed(address),
-            // Where the supervisor's copies stayed open, new clients would hang until we are gone.
+            // If the supervisor's copies stayed open, new clients would hang until this process is
+            // gone.
             Event::ListenersClosed => std::mem::take(&mut self.open)
                 .into_iter()
                 .map(|address| Command::Say(ToSupervisor::Closed { address }))
@@ -111,7 +112,8 @@ impl Lifecycle {
             FromSupervisor::Close { address } => self.close(address),
             FromSupervisor::Handoff => self.leave(Command::Handoff),
             FromSupervisor::Drain => self.leave(Command::Drain),
-            // A worker that has left does not go round any more; the drain has a deadline of its own.
+            // A worker that has left does not turn its loop any more; the drain has a deadline of
+            // its own.
             FromSupervisor::Probe if self.is_leaving() => vec![Command::Say(ToSupervisor::Alive)],
             FromSupervisor::Probe => vec![Command::Probe],
             FromSupervisor::ReopenLogs => vec![Command::ReopenLogs],
@@ -119,7 +121,7 @@ impl Lifecycle {
                 ticket_secrets.into_iter().take(1).map(Command::RotateTickets).collect()
             }
             FromSupervisor::Quit => vec![Command::Exit(0)],
-            // Only the first packet is a start; another one means nothing.
+            // Only the first packet is a start; a second one has no meaning.
             FromSupervisor::Start(_) => Vec::new(),
         }
     }
@@ -167,8 +169,9 @@ impl Lifecycle {
         commands
     }
 
-    /// Nobody else holds our sockets any more, so what waits in their queues must be served before
-    /// they are closed; the full drain's delay would be for load balancers that nobody tells now.
+    /// Leaves without a supervisor. Nobody else holds our sockets any more, so the workers serve
+    /// what waits in their queues before they close them. A drain's delay would be for load
+    /// balancers, which nobody informs now.
     fn eof(&mut self) -> Vec<Command> {
         if self.is_leaving() {
             return Vec::new();
@@ -192,7 +195,7 @@ impl Lifecycle {
     }
 }
 
-/// Why the sockets of an address cannot be used.
+/// Describes why the sockets of an address cannot be used.
 fn incomplete(count: usize, fds: usize) -> String {
     if fds < count {
         return format!(

@@ -8,14 +8,15 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What was read.
+/// The result of reading.
 #[derive(Debug)]
 pub enum Received {
     /// A packet is in the caller's buffer.
     Packet {
-        /// Its bytes.
+        /// The number of its bytes.
         len: usize,
-        /// What came with it, in order; fewer than were sent where this process may not open more.
+        /// Descriptors that came with it, in order; fewer than were sent if this process may not
+        /// open more.
         fds: Vec<OwnedFd>,
     },
     /// The supervisor is gone.
@@ -29,7 +30,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Over a connected SOCK_SEQPACKET socket.
+    /// Makes a link over a connected SOCK_SEQPACKET socket.
     pub fn new(socket: OwnedFd) -> Self {
         Self { socket }
     }
@@ -37,7 +38,7 @@ impl Link {
     /// Waits for the next packet and puts it into `buffer` (at least [`PACKET_BYTES`]).
     ///
     /// # Errors
-    /// `InvalidData` for a packet longer than agreed; else what the kernel says. A reset counts as
+    /// `InvalidData` for a packet longer than agreed; else errors of the kernel. A reset counts as
     /// end.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PACKET_FDS))];
@@ -61,8 +62,8 @@ impl Link {
             let text = format!("a packet over {PACKET_BYTES} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        // A cut list of descriptors (too many, or none free in this process) is the packet's
-        // matter: whoever sent it waits for an answer.
+        // A list of descriptors that was cut (too many, or none free in this process) concerns only
+        // the packet: its sender waits for an answer.
         if got.bytes == 0 && fds.is_empty() {
             return Ok(Received::Eof);
         }
@@ -72,7 +73,7 @@ impl Link {
     /// Sends one packet; waits while the supervisor's queue is full.
     ///
     /// # Errors
-    /// `BrokenPipe` when the supervisor is gone; else what the kernel says.
+    /// `BrokenPipe` if the supervisor is gone; else errors of the kernel.
     pub fn send(&self, message: &ToSupervisor) -> io::Result<()> {
         let packet = encode(message);
         loop {
@@ -99,7 +100,7 @@ pub(crate) mod tests {
     };
     use std::io::IoSlice;
 
-    /// A supervisor's end and ours.
+    /// Returns a supervisor's end and ours.
     pub(crate) fn pair() -> (OwnedFd, Link) {
         let (theirs, ours) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)

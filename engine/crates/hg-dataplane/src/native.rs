@@ -1,4 +1,4 @@
-//! The port filled by the real engine, and the process that runs it.
+//! Implements the port with the real engine, and runs the process.
 
 use crate::channel::Start;
 use crate::engine_port::{Applied, BlobLookup, EngineApi};
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// A data-plane process whose supervisor is on standard input; gives the exit status.
+/// Runs a data-plane process whose supervisor is on standard input; returns the exit status.
 pub fn main() -> i32 {
     run_on_stdin(&start_engine)
 }

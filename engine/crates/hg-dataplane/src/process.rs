@@ -1,7 +1,7 @@
 //! The data-plane process from its first packet to its exit.
 //!
-//! Three threads beside the workers: this one waits for the supervisor, one carries the control
-//! link, one applies plans. None of them is needed for a request.
+//! Three threads run beside the workers: this one waits for the supervisor, one carries the control
+//! link, one applies plans. A request needs none of them.
 
 use crate::apply::{Applier, ApplyThread};
 use crate::channel::{FromSupervisor, PACKET_BYTES, Start, ToSupervisor, decode};
@@ -25,35 +25,36 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How often a draining engine is asked whether it is done.
+/// How often to ask a draining engine whether it is done.
 const DRAIN_POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
-/// Time beyond the drain's deadline after which a worker that does not leave is left behind.
+/// Time beyond the drain's deadline after which the process exits without a worker that does not
+/// leave.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes the engine a start packet asks for.
+/// Starts the engine of a start packet.
 pub type StartEngine<'a> = &'a dyn Fn(&Start) -> io::Result<Arc<dyn EngineApi>>;
 
-/// As [`run`], on the socket that is standard input, which is then `/dev/null`. The status is 1, and
-/// standard error says why, when the process cannot come up.
+/// Does what [`run`] does on the socket that is standard input, which then becomes `/dev/null`. The
+/// status is 1, and standard error says why, if the process cannot start.
 ///
-/// Standard input is how a descriptor gets here by its number without `unsafe`.
+/// With standard input a descriptor gets here by its number without `unsafe`.
 pub fn run_on_stdin(start_engine: StartEngine<'_>) -> i32 {
-    // The allocator asks for huge pages; for a process whose memory is small and spread out they
-    // double what is resident and cost more to clear than they save. An old kernel may refuse.
+    // The allocator asks for huge pages. For a process with a small, scattered memory they double
+    // what is resident and cost more to clear than they save. An old kernel may refuse.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     confine();
     let ended = take_stdin().and_then(|socket| run(socket, start_engine));
     ended.unwrap_or_else(|error| {
         let line = format!("headgate data plane: cannot start: {error}\n");
-        // Nothing is left to tell it to when this fails.
+        // There is nowhere left to report a failure of this.
         let _ = io::stderr().write_all(line.as_bytes());
         1
     })
 }
 
-/// Gives up what serving does not need, before there is another thread. A kernel that cannot is no
-/// reason not to serve; `GET /status` says what this process has.
+/// Drops the rights that serving does not need, before there is another thread. A kernel that
+/// cannot drop them is no reason not to serve; `GET /status` shows the rights of this process.
 fn confine() {
     let steps = [
         ("its capabilities are kept", hg_net::drop_capabilities()),
@@ -62,7 +63,7 @@ fn confine() {
     for (what, result) in steps {
         if let Err(error) = result {
             let line = format!("headgate data plane: warning: {what}: {error}\n");
-            // Nothing is lost but the warning when this fails.
+            // A failure loses only the warning.
             let _ = io::stderr().write_all(line.as_bytes());
         }
     }
@@ -75,10 +76,10 @@ fn take_stdin() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Serves until told to leave and gives the exit status.
+/// Serves until told to leave; returns the exit status.
 ///
 /// # Errors
-/// When the process cannot come up: no start packet, no engine, no socket, no state directory.
+/// If the process cannot start: no start packet, no engine, no socket, no state directory.
 pub fn run(socket: OwnedFd, start_engine: StartEngine<'_>) -> io::Result<i32> {
     let link = Arc::new(Link::new(socket));
     let mut buffer = vec![0; PACKET_BYTES];
@@ -90,7 +91,7 @@ pub fn run(socket: OwnedFd, start_engine: StartEngine<'_>) -> io::Result<i32> {
     process.serve(&mut buffer)
 }
 
-/// The start packet; `None` when the supervisor left before it sent one.
+/// Returns the start packet; `None` if the supervisor left before it sent one.
 fn first_packet(link: &Link, buffer: &mut [u8]) -> io::Result<Option<Start>> {
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     let len = match link.receive(buffer)? {
@@ -103,7 +104,7 @@ fn first_packet(link: &Link, buffer: &mut [u8]) -> io::Result<Option<Start>> {
     }
 }
 
-/// What other threads tell this one, and a descriptor that wakes it.
+/// Events from other threads, and a descriptor that wakes this one.
 #[derive(Clone)]
 struct Inbox {
     sender: Sender<Event>,
@@ -128,7 +129,7 @@ struct Process {
     outbox: Receiver<Event>,
     is_leaving: Arc<AtomicBool>,
     grpc_socket: PathBuf,
-    /// When to exit even though a worker has not left; set when leaving begins.
+    /// When to exit even if a worker has not left; set when leaving begins.
     exit_at: Cell<Option<Instant>>,
 }
 
@@ -183,7 +184,7 @@ impl Process {
         loop {
             let (from_link, from_inbox) = self.wait(is_linked, lifecycle.is_leaving())?;
             if from_inbox {
-                // Empty is fine: the events themselves are in the queue.
+                // The read may find nothing: the events themselves are in the queue.
                 let _ = rustix::io::read(&*self.inbox.wake, &mut [0; 8]);
             }
             while let Ok(event) = self.outbox.try_recv() {
@@ -214,7 +215,7 @@ impl Process {
         }
     }
 
-    /// Whether the link and the inbox have something; waits as long as neither has.
+    /// Reports whether the link and the inbox have something; waits as long as neither has.
     fn wait(&self, is_linked: bool, is_leaving: bool) -> io::Result<(bool, bool)> {
         let inbox = PollFd::new(&*self.inbox.wake, PollFlags::IN);
         let mut fds = vec![inbox];
@@ -230,7 +231,7 @@ impl Process {
         Ok((has(1), has(0)))
     }
 
-    /// The next packet as an event; `None` for one that cannot be understood.
+    /// Returns the next packet as an event; `None` for one that cannot be decoded.
     fn read(&self, buffer: &mut [u8]) -> (Option<Event>, Vec<OwnedFd>) {
         let (len, fds) = match self.link.receive(buffer) {
             Ok(Received::Packet { len, fds }) => (len, fds),
@@ -253,12 +254,12 @@ impl Process {
         }
     }
 
-    /// Does what the machine said; the exit status if it said to exit.
+    /// Carries the machine's commands out; returns the exit status if one is to exit.
     fn carry_out(&self, commands: Vec<Command>, mut fds: Vec<OwnedFd>) -> Option<i32> {
         for command in commands {
             match command {
                 Command::AddSockets(address) => {
-                    // A worker that waits in `accept` serves nobody else.
+                    // A worker that blocks in `accept` serves nobody else.
                     for fd in &fds {
                         let _ = rustix::io::ioctl_fionbio(fd, true);
                     }
@@ -291,7 +292,8 @@ impl Process {
                 Command::ReopenLogs => self.engine.reopen_logs(),
                 Command::Say(message) => self.say(&message),
                 Command::Exit(status) => {
-                    // Left behind it would only be in the way of nobody: names are per generation.
+                    // A socket left behind would not disturb anyone, because names are per
+                    // generation.
                     let _ = std::fs::remove_file(&self.grpc_socket);
                     return Some(status);
                 }
@@ -301,7 +303,7 @@ impl Process {
     }
 
     fn say(&self, message: &ToSupervisor) {
-        // A supervisor that is gone shows as the end of the link.
+        // The loss of the supervisor shows as the end of the link.
         let _ = self.link.send(message);
     }
 

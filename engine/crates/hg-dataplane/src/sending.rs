@@ -6,11 +6,11 @@ use hg_plan::Kind;
 use prost::Message as _;
 use prost::bytes::Bytes;
 
-/// Tags and lengths around one object, at most.
+/// Most bytes of tags and lengths around one object.
 const AROUND_BYTES: usize = 64;
 
-/// Serialised messages that put these objects, in their order; each as long as possible below
-/// `most` bytes, or with one object.
+/// Returns serialised messages that put these objects, in their order. Each is as long as possible
+/// below `most` bytes, or has one object.
 pub fn put_messages(puts: &[(Kind, &str, &[u8])], most: usize) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     let mut changes = Vec::new();

@@ -17,25 +17,26 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 
-/// How often the engine is asked what happened.
+/// How often to ask the engine for events.
 const EVENTS_EVERY: Duration = Duration::from_millis(500);
 
 /// Stack of the thread and of the few that wait for workers on its behalf.
 const STACK_BYTES: usize = 1024 * 1024;
 
-/// Bytes a sender may be ahead of us, so that a large plan waits for no answers on its way.
+/// Bytes that a sender may send ahead, so that a large plan waits for no answers on its way.
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
-/// Bytes of one HTTP/2 frame, at most; a message of [`MESSAGE_BYTES`] is a few of them.
+/// Most bytes of one HTTP/2 frame; a message of [`MESSAGE_BYTES`] takes a few of them.
 const FRAME_BYTES: u32 = 256 * 1024;
 
-/// Connections of control planes that wait to be taken.
+/// Connections of control planes that may wait to be accepted.
 const BACKLOG: i32 = 64;
 
-/// A listening Unix socket that only the owner may connect to, in place of whatever was there.
+/// Opens a listening Unix socket to which only the owner may connect, in place of whatever was
+/// there.
 ///
 /// # Errors
-/// What the kernel says; a path over 107 bytes is `InvalidInput`.
+/// Errors of the kernel; a path over 107 bytes is `InvalidInput`.
 pub fn listen_privately(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -50,10 +51,10 @@ pub fn listen_privately(path: &Path) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
-/// The runtime everything on this thread shares.
+/// Makes the runtime that everything on this thread shares.
 ///
 /// # Errors
-/// When the kernel gives no epoll or eventfd.
+/// If the kernel gives no epoll or eventfd.
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
@@ -66,7 +67,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// Starts the thread; it serves as long as the process lives.
 ///
 /// # Errors
-/// When no thread can be started.
+/// If no thread can be started.
 pub fn start(
     runtime: Runtime,
     listener: UnixListener,
@@ -108,7 +109,7 @@ async fn report(service: Arc<Service>, link: Arc<Link>) {
         let now = service.engine.worker_restarts();
         for (index, count) in now.iter().enumerate() {
             if restarts.get(index).is_some_and(|before| before < count) {
-                // A supervisor that is gone shows as the end of the link, in the main thread.
+                // The main thread sees the loss of the supervisor as the end of the link.
                 let _ = link.send(&ToSupervisor::WorkerLost { index });
             }
         }

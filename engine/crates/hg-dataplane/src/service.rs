@@ -1,4 +1,4 @@
-//! The gRPC service of `plan.proto`: takes plans, tells status, metrics and events.
+//! The gRPC service of `plan.proto`: accepts plans, and reports status, metrics and events.
 
 use crate::apply::{ApplyMachine, ApplyThread, Outcome, Step};
 use crate::convert;
@@ -16,23 +16,23 @@ use std::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Bytes of one message we take, at most: 1 MiB of content and room around it.
+/// Most bytes of one message: 1 MiB of content and room around it.
 pub const MESSAGE_BYTES: usize = 1024 * 1024 + 64 * 1024;
 
-/// Bytes of one piece of the metrics page.
+/// Bytes of one chunk of the metrics page.
 const METRICS_CHUNK_BYTES: usize = 256 * 1024;
 
-/// Everything the service stands on.
+/// Everything that the service uses.
 pub struct Service {
-    /// Serves.
+    /// The engine, which serves the plan.
     pub engine: Arc<dyn EngineApi>,
-    /// Applies plans.
+    /// The thread that applies plans.
     pub apply: ApplyThread,
-    /// What happened.
+    /// Events for watchers.
     pub events: Arc<EventHub>,
-    /// Names.
+    /// The resolver of names.
     pub resolver: Resolver,
-    /// Whether leaving has begun; set by the process.
+    /// Whether the process has begun to leave; the process sets it.
     pub is_leaving: Arc<AtomicBool>,
     /// Asks the process to drain.
     pub drain: Box<dyn Fn() + Send + Sync>,
@@ -81,7 +81,7 @@ impl ApplyCounts {
 }
 
 impl Service {
-    /// Takes one stream up to its outcome.
+    /// Reads one stream and returns its outcome.
     async fn take(&self, stream: &mut Streaming<proto::ApplyMessage>) -> Result<Outcome, Status> {
         let mut machine = ApplyMachine::new(self.apply.held());
         while let Some(message) = stream.message().await? {
@@ -117,12 +117,12 @@ impl Service {
     }
 }
 
-/// What tonic serves: the service, shared with work that blocks.
+/// The service as tonic uses it, shared with work that blocks.
 #[derive(Clone)]
 pub struct Shared(pub Arc<Service>);
 
 impl Shared {
-    /// Runs what may wait for the workers away from the thread of the link.
+    /// Runs work that may wait for the workers away from the thread of the link.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Service) -> T + Send + 'static,
@@ -206,7 +206,7 @@ impl DataPlane for Shared {
     }
 }
 
-/// The page in pieces that share its memory.
+/// Splits the page into chunks that share its memory.
 fn chunks(page: &Bytes) -> Vec<Result<proto::MetricsChunk, Status>> {
     let starts = (0..page.len()).step_by(METRICS_CHUNK_BYTES);
     let piece = |start| page.slice(start..page.len().min(start + METRICS_CHUNK_BYTES));

@@ -1,8 +1,8 @@
-//! Time as text, computed once a second.
+//! Time as text, rendered once a second.
 
 use std::io::Write as _;
 
-/// The text of the last second that was written; one per worker.
+/// The text of the last second written; each worker has its own.
 #[derive(Clone, Debug)]
 pub struct TimeCache {
     second: u64,
@@ -24,7 +24,7 @@ impl Default for TimeCache {
 }
 
 impl TimeCache {
-    /// Nothing written yet.
+    /// Makes an empty cache.
     pub fn new() -> Self {
         Self::default()
     }
@@ -68,8 +68,8 @@ impl TimeCache {
     }
 }
 
-/// Year, month (1–12) and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar
-/// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
+/// Returns year, month (1–12) and day of a day counted from 1970-01-01, in the proleptic Gregorian
+/// calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

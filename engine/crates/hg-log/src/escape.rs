@@ -1,13 +1,13 @@
-//! Values made harmless for a line.
+//! Escapes values so that they are harmless in a line.
 
 use std::net::IpAddr;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Whether eight bytes are all printable ASCII other than `"` and `\`. By the zero-in-word test of
-/// "Bit Twiddling Hacks" (Sean Eron Anderson): it may see a zero too many above a true one, never
-/// one too few.
+/// Reports whether eight bytes are all printable ASCII other than `"` and `\`. Uses the
+/// zero-in-word test of "Bit Twiddling Hacks" (Sean Eron Anderson): it may report a zero too many
+/// above a true one, never one too few.
 fn is_plain_word(word: u64) -> bool {
     let zero = |x: u64| x.wrapping_sub(ONES) & !x & HIGH;
     let equals = |byte: u8| zero(word ^ (ONES * u64::from(byte)));
@@ -19,18 +19,18 @@ fn is_plain_byte(byte: u8) -> bool {
     (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\'
 }
 
-/// Whether all bytes are printable ASCII other than `"` and `\`.
+/// Reports whether all bytes are printable ASCII other than `"` and `\`.
 pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     let Some(last) = bytes.last_chunk::<8>() else {
         return bytes.iter().all(|b| is_plain_byte(*b));
     };
     let (words, _) = bytes.as_chunks::<8>();
-    // The last eight bytes overlap the words before: no tail byte by byte.
+    // The last eight bytes overlap the words before, which saves a loop over single bytes.
     words.iter().all(|w| is_plain_word(u64::from_le_bytes(*w)))
         && is_plain_word(u64::from_le_bytes(*last))
 }
 
-/// Appends the inside of a JSON string (RFC 8259 §7), cut after `limit` bytes of input; what is not
+/// Appends the inside of a JSON string (RFC 8259 §7), cut after `limit` bytes of input; invalid
 /// UTF-8 becomes U+FFFD.
 pub(crate) fn push_json(value: &[u8], limit: usize, out: &mut Vec<u8>) {
     let value = value.get(..limit).unwrap_or(value);
@@ -58,8 +58,8 @@ pub(crate) fn push_json(value: &[u8], limit: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a value of the combined format, cut after `limit` bytes of input: `"`, `\` and what is
-/// not printable ASCII as `\xHH`, as nginx does; `-` when it is empty.
+/// Appends a value of the combined format, cut after `limit` bytes of input: `"`, `\` and
+/// everything that is not printable ASCII as `\xHH`, as nginx does; `-` if it is empty.
 pub(crate) fn push_combined(value: &[u8], limit: usize, out: &mut Vec<u8>) {
     let value = value.get(..limit).unwrap_or(value);
     if value.is_empty() {

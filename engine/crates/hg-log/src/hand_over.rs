@@ -1,4 +1,4 @@
-//! From workers to the sink's thread: filled buffers one way, empty ones back.
+//! From workers to the sink's thread: filled buffers in one direction, empty ones back.
 
 use crate::clock::TimeCache;
 use crate::record::AccessRecord;
@@ -11,35 +11,35 @@ use std::thread::Thread;
 
 /// Size of one buffer.
 pub const BUFFER_BYTES: usize = 64 * 1024;
-/// A buffer is handed over when less than this is free, so that a usual line never grows it.
+/// A worker hands a buffer over when less than this is free, so that a usual line never grows it.
 const SPARE_BYTES: usize = 4 * 1024;
-/// Buffers in all, at least.
+/// Least number of buffers in total.
 const MIN_BUFFERS: usize = 64;
 /// Buffers per worker, when there are many workers.
 const BUFFERS_PER_WORKER: usize = 4;
 
-/// What became of the lines so far.
+/// Counts of the lines so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogStats {
-    /// Written.
+    /// Lines written.
     pub lines: u64,
-    /// Lost: no buffer was free, or the sink failed.
+    /// Lines lost, because no buffer was free or the sink failed.
     pub dropped: u64,
-    /// Written.
+    /// Bytes written.
     pub bytes: u64,
     /// Writes (or attempts to open) that failed.
     pub write_errors: u64,
 }
 
-/// Lines on their way.
+/// Formatted lines for the sink.
 pub(crate) struct Filled {
     pub(crate) bytes: Vec<u8>,
     pub(crate) lines: u64,
-    /// The mode they were formatted under.
+    /// The mode under which they were formatted.
     pub(crate) mode: Mode,
 }
 
-/// Which lines are made, and under which configuration; one word that workers look at per record.
+/// Which lines to make, and under which configuration; one word that workers read for each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mode(u64);
 
@@ -54,7 +54,7 @@ impl Mode {
         Self(epoch << 2 | format)
     }
 
-    /// Counts up with every configuration.
+    /// Returns the number of the configuration, which grows by one with each.
     pub(crate) fn epoch(self) -> u64 {
         self.0 >> 2
     }
@@ -116,7 +116,7 @@ impl Shared {
         Mode(self.mode.load(Ordering::Acquire))
     }
 
-    /// An empty buffer, unless all are on their way.
+    /// Returns an empty buffer, unless all are in use.
     fn take(&self) -> Option<Vec<u8>> {
         if let Some(buffer) = self.free.pop() {
             return Some(buffer);
@@ -130,7 +130,7 @@ impl Shared {
     pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         buffer.shrink_to(BUFFER_BYTES);
-        // There is room for as many as exist.
+        // There is room for as many buffers as exist.
         let _ = self.free.push(buffer);
     }
 }
@@ -139,7 +139,7 @@ impl Shared {
 pub struct LogWriter {
     shared: Arc<Shared>,
     sink: Thread,
-    /// Without capacity while it has none.
+    /// Without capacity while the writer has no buffer.
     buffer: Vec<u8>,
     lines: u64,
     mode: Mode,
@@ -152,13 +152,13 @@ impl LogWriter {
         Self { shared, sink, buffer: Vec::new(), lines: 0, mode, time: TimeCache::new() }
     }
 
-    /// Whether records are wanted at all; when not, there is no need to make one.
+    /// Reports whether records are wanted at all; if not, there is no need to make one.
     pub fn is_on(&self) -> bool {
         self.shared.mode().format().is_some()
     }
 
-    /// Formats a record into the worker's buffer, and hands that over when it is full. When no
-    /// buffer is free the line is dropped and counted.
+    /// Formats a record into the worker's buffer, and hands the buffer over when it is full. If no
+    /// buffer is free, drops and counts the line.
     pub fn write(&mut self, record: &AccessRecord<'_>) {
         let mode = self.shared.mode();
         if mode != self.mode {
@@ -185,20 +185,20 @@ impl LogWriter {
         }
     }
 
-    /// Hands over what there is. The worker's timer calls it at least every 200 ms, so that lines
-    /// appear soon. Costs a comparison when there is nothing.
+    /// Hands over the lines in the buffer. The worker's timer calls it at least every 200 ms, so
+    /// that lines appear soon. Costs a comparison if there are none.
     pub fn flush(&mut self) {
         if self.lines == 0 {
             return;
         }
         let bytes = std::mem::take(&mut self.buffer);
         let lines = std::mem::take(&mut self.lines);
-        // There is room for as many as exist; were it full, the lines would be counted.
+        // There is room for as many buffers as exist; if it were full, the lines would be counted.
         if let Err(back) = self.shared.full.push(Filled { bytes, lines, mode: self.mode }) {
             self.shared.dropped.fetch_add(lines, Ordering::Relaxed);
             self.shared.give_back(back.bytes);
         }
-        // A system call only when the thread sleeps.
+        // This is a system call only if the thread sleeps.
         self.sink.unpark();
     }
 }

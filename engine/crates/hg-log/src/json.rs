@@ -4,8 +4,8 @@ use crate::clock::TimeCache;
 use crate::escape::{push_address, push_json, push_number};
 use crate::record::{AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES};
 
-/// Appends one JSON object and a line feed. Keys stand in a fixed order; what was not known (no
-/// upstream, no Referer, a plain connection) is left out. Allocates only to grow `out`.
+/// Appends one JSON object and a line feed. Keys are in a fixed order; unknown values (no upstream,
+/// no Referer, a plain connection) are left out. Allocates only to grow `out`.
 pub fn format_json(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
     let r = record;
     out.extend_from_slice(b"{\"time\":\"");

@@ -1,9 +1,9 @@
-//! Access log: what is known of a request, the two line formats, and the way to a file, standard
+//! The access log: the record of a request, the two line formats, and the way to a file, standard
 //! output or syslog.
 //!
 //! Owns the path from a worker to the sink. A worker formats into a buffer of its own
-//! ([`LogWriter`]) and hands it over when it is full or its timer says so; one thread writes. The
-//! buffers are a bounded pool: when the sink is slower than the workers, lines are dropped and
+//! ([`LogWriter`]) and hands it over when it is full or when its timer fires; one thread writes.
+//! The buffers are a bounded pool: if the sink is slower than the workers, lines are dropped and
 //! counted, and nobody waits. Reads no clock on a worker's path: records bring their time.
 
 mod clock;

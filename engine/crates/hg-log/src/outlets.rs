@@ -11,19 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// A sink that was replaced still takes lines formatted for it this long: workers hand over every
+/// How long a replaced sink still takes lines that were formatted for it: workers hand over every
 /// 200 ms.
 const RETIREMENT: Duration = Duration::from_secs(5);
-/// Replaced sinks kept at once.
+/// Most replaced sinks kept at once.
 const MAX_RETIRED: usize = 4;
 
-/// The access log of a process: its sink's thread, and how it is set. Dropping it lets the thread
-/// write what it was given and end.
+/// The access log of a process: its sink's thread and its configuration. When it is dropped, the
+/// thread writes what it has and ends.
 pub struct AccessLog {
     shared: Arc<Shared>,
     sink: Thread,
     current: Mutex<Current>,
-    /// Disconnected when the thread has ended.
+    /// Disconnected once the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
 
@@ -33,19 +33,19 @@ struct Current {
     changes: Sender<Change>,
 }
 
-/// A new configuration on its way to the thread.
+/// A new configuration for the thread.
 struct Change {
     epoch: u64,
     sink: Option<Sink>,
 }
 
 impl AccessLog {
-    /// Starts the sink's thread; `None` logs nothing. A sink that cannot be opened is tried again
-    /// with every buffer: use [`Self::check`] first to refuse it. `workers` sizes the buffer pool
-    /// (64 KiB each, allocated when needed, at least 64 of them).
+    /// Starts the sink's thread; `None` logs nothing. The thread tries again with every buffer to
+    /// open a sink that cannot be opened: use [`Self::check`] first to refuse it. `workers` sizes
+    /// the buffer pool (64 KiB each, allocated on demand, at least 64 of them).
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// If the thread cannot be started.
     pub fn start(config: Option<&Config>, workers: usize) -> io::Result<Self> {
         let (changes, incoming) = channel();
         let (alive, ended) = channel();
@@ -62,10 +62,10 @@ impl AccessLog {
         Ok(log)
     }
 
-    /// Opens a sink to see whether that is possible (a file is created), and closes it.
+    /// Opens a sink to check that this is possible (which creates a file), and closes it.
     ///
     /// # Errors
-    /// What is wrong, fit for the config's path `access_log.sink`.
+    /// Returns what is wrong, fit for the config's path `access_log.sink`.
     pub fn check(config: &Config) -> Result<(), String> {
         let name = match &config.sink {
             hg_plan::LogSink::Stdout {} => "standard output",
@@ -75,8 +75,9 @@ impl AccessLog {
         Sink::new(&config.sink).open().map_err(|e| format!("cannot open {name}: {e}"))
     }
 
-    /// Changes format and sink while lines flow; none is lost or written in two formats to one
-    /// sink: lines made before go to the old sink. The same configuration again changes nothing.
+    /// Changes format and sink while lines flow. No line is lost, and no sink gets lines in two
+    /// formats: lines made before the change go to the old sink. The same configuration again
+    /// changes nothing.
     pub fn configure(&self, config: Option<&Config>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.epoch > 0 && current.config.as_ref() == config {
@@ -86,31 +87,32 @@ impl AccessLog {
         current.config = config.cloned();
         let epoch = current.epoch;
         let sink = config.map(|c| Sink::new(&c.sink));
-        // The thread ends after this handle's sender only; the mode follows the change, so that
-        // no line of it comes before.
+        // The thread ends only after this handle's sender. The mode follows the change, so that no
+        // line under it comes before it.
         let _ = current.changes.send(Change { epoch, sink });
         self.shared.set_mode(Mode::new(epoch, config.map(|c| c.format)));
         self.sink.unpark();
     }
 
-    /// A worker's end.
+    /// Returns a worker's end.
     pub fn writer(&self) -> LogWriter {
         LogWriter::new(Arc::clone(&self.shared), self.sink.clone())
     }
 
-    /// Opens files anew, for rotation.
+    /// Reopens files, for rotation.
     pub fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::Release);
         self.sink.unpark();
     }
 
-    /// Counts since the start.
+    /// Returns the counts since the start.
     pub fn stats(&self) -> LogStats {
         self.shared.stats()
     }
 
-    /// Writes what was handed over and ends the thread; false when that took longer than `wait`
-    /// (a pipe nobody reads). Writers are to be dropped before: what they hand over later is lost.
+    /// Writes what was handed over and ends the thread; returns false if that took longer than
+    /// `wait` (a pipe that nobody reads). Drop the writers before: what they hand over later is
+    /// lost.
     pub fn stop(&self, wait: Duration) -> bool {
         self.end();
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,15 +131,15 @@ impl Drop for AccessLog {
     }
 }
 
-/// A sink and the configuration it belongs to.
+/// A sink and the number of its configuration.
 struct Outlet {
     epoch: u64,
     sink: Option<Sink>,
-    /// Since when it is replaced.
+    /// When it was replaced.
     retired: Option<Instant>,
 }
 
-/// What the thread works with; the newest outlet last.
+/// The sinks of the thread, with the newest last.
 struct Outlets {
     incoming: Receiver<Change>,
     outlets: VecDeque<Outlet>,
@@ -146,7 +148,7 @@ struct Outlets {
 impl Outlets {
     fn run(&mut self, shared: &Shared) {
         loop {
-            // Read before the queue: what was handed over before the stop is then seen.
+            // Read before the queue, so that what was handed over before the stop is found.
             let is_stopping = shared.stop.load(Ordering::Acquire);
             self.take_changes();
             if shared.reopen.swap(false, Ordering::AcqRel) {
@@ -197,7 +199,7 @@ impl Outlets {
         if self.outlets.back().is_none_or(|newest| newest.epoch < epoch) {
             self.take_changes();
         }
-        // Lines of a sink that is gone already go to the oldest there is.
+        // Lines of a sink that is gone already go to the oldest sink left.
         let outlet = self.outlets.iter_mut().find(|o| o.epoch >= epoch);
         match outlet.and_then(|o| o.sink.as_mut()) {
             Some(sink) => {

@@ -63,7 +63,7 @@ fn a_change_of_sink_and_format_loses_and_mixes_nothing() {
         }
         busy.write(&record());
     }
-    // The idle worker's line was made before the change, and comes late.
+    // The idle worker's line was made before the change and comes late.
     idle.flush();
     drop((busy, idle));
     assert!(log.stop(LONG));
@@ -142,7 +142,7 @@ fn a_full_disk_drops_and_counts_and_recovers() {
 
 #[test]
 fn a_sink_that_stands_still_costs_lines_not_time_or_memory() {
-    // A pipe that nobody reads: its writer stands still once 64 KiB are in it.
+    // A pipe that nobody reads: its writer blocks once 64 KiB are in it.
     let scratch = Scratch::new("stuck");
     let path = scratch.path("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());

@@ -1,17 +1,16 @@
-//! What is known of one request when it is over.
+//! The record of one finished request.
 
 use std::net::IpAddr;
 
-/// One line of the access log, borrowed from the request. Bytes that are not valid UTF-8, quotes
-/// and controls are escaped by the formats; long values are cut ([`MAX_TARGET_BYTES`],
-/// [`MAX_VALUE_BYTES`]).
+/// One line of the access log, borrowed from the request. The formats escape invalid UTF-8, quotes
+/// and control characters, and cut long values ([`MAX_TARGET_BYTES`], [`MAX_VALUE_BYTES`]).
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRecord<'a> {
     /// When the request's head was complete, in microseconds since 1970-01-01 UTC.
     pub time_us: u64,
     /// The id of the request.
     pub request_id: &'a str,
-    /// The client's address, after trusted peers' headers were read.
+    /// The client's address, after reading trusted peers' headers.
     pub client_ip: IpAddr,
     /// Name of the listener.
     pub listener: &'a str,
@@ -19,19 +18,19 @@ pub struct AccessRecord<'a> {
     pub route: &'a str,
     /// Name of the upstream; empty when none was chosen.
     pub upstream: &'a str,
-    /// Address of the endpoint that was tried last; empty when none was.
+    /// Address of the endpoint that was tried last; empty if none was.
     pub endpoint: &'a str,
-    /// As sent; empty when the request line could not be read.
+    /// The method as sent; empty if the request line could not be read.
     pub method: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,
-    /// As sent.
+    /// The host as sent.
     pub host: &'a [u8],
     /// Path and query as received.
     pub target: &'a [u8],
     /// `HTTP/1.0` or `HTTP/1.1`.
     pub protocol: &'a str,
-    /// Status sent to the client; 499 when it was gone before.
+    /// Status sent to the client; 499 if the client was gone before.
     pub status: u16,
     /// Bytes of the request's body read.
     pub bytes_in: u64,
@@ -39,36 +38,36 @@ pub struct AccessRecord<'a> {
     pub bytes_out: u64,
     /// Time to connect to the endpoint, in microseconds; `None` when no connection was made.
     pub connect_us: Option<u64>,
-    /// From the request's head to the first byte of the endpoint's answer, in microseconds.
+    /// Time from the request's head to the first byte of the endpoint's answer, in microseconds.
     pub first_byte_us: Option<u64>,
-    /// From the request's head to the last byte of the answer, in microseconds.
+    /// Time from the request's head to the last byte of the answer, in microseconds.
     pub total_us: u64,
-    /// Whether the connection to the endpoint had served before.
+    /// Whether the connection to the endpoint had carried a request before.
     pub reused: bool,
-    /// Our own machine-readable reason for an answer or an end that is not the endpoint's; `-`
-    /// when there is none.
+    /// Machine-readable reason for an answer or an end that we caused and not the endpoint; `-` if
+    /// there is none.
     pub reason: &'a str,
     /// The request's User-Agent; empty when it had none.
     pub user_agent: &'a [u8],
     /// The request's Referer; empty when it had none.
     pub referer: &'a [u8],
-    /// What TLS says of the connection; nothing on a plain one.
+    /// TLS properties of the connection; empty on a plain one.
     pub tls: TlsRecord<'a>,
 }
 
-/// What TLS says of a connection.
+/// TLS properties of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TlsRecord<'a> {
     /// `TLSv1.2` or `TLSv1.3`; `None` on a plain connection.
     pub version: Option<&'a str>,
-    /// The name the client asked for in the TLS handshake.
+    /// The name that the client asked for in the TLS handshake.
     pub sni: Option<&'a str>,
     /// Subject of the client's verified certificate.
     pub client_subject: Option<&'a str>,
 }
 
-/// Bytes of the target that are logged.
+/// Most bytes of the target in a line.
 pub const MAX_TARGET_BYTES: usize = 8 * 1024;
 
-/// Bytes of every other value that are logged.
+/// Most bytes of every other value in a line.
 pub const MAX_VALUE_BYTES: usize = 1024;

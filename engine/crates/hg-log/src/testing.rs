@@ -3,7 +3,7 @@
 use crate::{AccessRecord, TlsRecord};
 use std::time::{Duration, Instant};
 
-/// A record in which everything is known.
+/// A record in which every value is known.
 pub(crate) fn record() -> AccessRecord<'static> {
     AccessRecord {
         time_us: 1_795_165_142_123_456,
@@ -73,7 +73,7 @@ pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A directory of its own that goes away with the test.
+/// A directory that is deleted with the test.
 pub(crate) struct Scratch(std::path::PathBuf);
 
 impl Scratch {

@@ -1,4 +1,4 @@
-//! `docs/reference/access-log.md` says what the code does.
+//! Compares `docs/reference/access-log.md` with the code.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy spares test functions only
 

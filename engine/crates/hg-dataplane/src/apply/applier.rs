@@ -1,4 +1,4 @@
-//! Carries a transaction out: plan, disk and workers change together, or nothing does.
+//! Carries a transaction out: plan, disk and workers change together, or not at all.
 
 use super::machine::{Blobs, Fault, Transaction};
 use super::references::{References, missing};
@@ -13,24 +13,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a transaction ended.
+/// The result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every worker serves it.
+    /// Every worker serves the plan.
     Applied(Applied),
-    /// Nothing changed; why.
+    /// Nothing changed, for these reasons.
     Refused(Vec<Fault>),
-    /// The delta stands on a plan that is not the one held.
+    /// The delta is based on another plan than the one held.
     BaseMismatch,
-    /// Key material the objects name and nobody sent, by sha256 in hex.
+    /// Key material that the objects name and nobody sent, by sha256 in hex.
     BlobsMissing(Vec<String>),
 }
 
-/// Holds the plan that is served.
+/// Holds the plan that the workers serve.
 pub struct Applier {
     plan: Plan,
     references: References,
-    /// Blobs to remove once the plan that no longer names them is on the disk.
+    /// Blobs to remove once a plan that no longer names them is on the disk.
     unused: Vec<Digest>,
     store: PlanStore,
     engine: Arc<dyn EngineApi>,
@@ -40,7 +40,7 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// With an empty plan, over a directory and an engine.
+    /// Makes an applier with an empty plan, over a directory and an engine.
     pub fn new(store: PlanStore, engine: Arc<dyn EngineApi>, events: Arc<EventHub>) -> Self {
         Self {
             plan: Plan::default(),
@@ -54,13 +54,13 @@ impl Applier {
         }
     }
 
-    /// The plan that is served.
+    /// Returns the plan that the workers serve.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Serves the last good plan from the disk. One that cannot be used is an event, not an error:
-    /// the empty plan is then held, and whoever drives us sends a whole one.
+    /// Serves the last good plan from the disk. A plan that cannot be used causes an event, not an
+    /// error: the applier then holds the empty plan, and the control process sends a whole one.
     pub fn load(&mut self) {
         let loaded = self.store.load();
         if let Some(damage) = loaded.damage {
@@ -123,8 +123,8 @@ impl Applier {
         outcome
     }
 
-    /// Brings what is served to the disk; not while somebody waits for an answer. Says whether it
-    /// worked, and leaves an event when it did not.
+    /// Writes the served plan to the disk; call it while nobody waits for an answer. Reports
+    /// whether it worked, and emits an event if it did not.
     pub fn settle(&mut self) -> bool {
         match self.store.settle(&self.plan) {
             Ok(()) => {
@@ -143,12 +143,13 @@ impl Applier {
         }
     }
 
-    /// Whether [`settle`](Self::settle) has something to do.
+    /// Reports whether [`settle`](Self::settle) has something to do.
     pub fn is_unsettled(&self) -> bool {
         self.store.is_unsettled() || !self.unused.is_empty()
     }
 
-    /// Takes no more plans and lets a successor write; gives how long the plan lets a drain take.
+    /// Accepts no more plans and lets a successor write; returns how long the plan lets a drain
+    /// take.
     pub fn leave(&mut self) -> Duration {
         self.is_leaving = true;
         self.settle();
@@ -158,7 +159,8 @@ impl Applier {
         Duration::from_millis(drain.deadline_ms)
     }
 
-    /// Everything after the plan itself has taken the changes; the caller undoes those.
+    /// Takes the changes everywhere but into the plan, which has them already; the caller undoes
+    /// those.
     fn bring_in(
         &mut self,
         root: Digest,
@@ -205,7 +207,7 @@ impl Applier {
         self.store.prepare(root, changes)
     }
 
-    /// Has the engine compile and swap. A panic in there is a bug, but no reason to stop serving:
+    /// Has the engine compile and swap. A panic there is a bug, but no reason to stop serving:
     /// workers see a new plan only by the swap, which is the last step.
     fn serve(&mut self, plan: &Plan, changes: &[Change], blobs: &Blobs) -> Outcome {
         let unreadable = RefCell::new(Vec::new());
@@ -240,7 +242,7 @@ impl Applier {
         }
     }
 
-    /// Removes what a crash left among the blobs, the first time we may write.
+    /// Removes blobs that a crash left behind, when this process may write for the first time.
     fn tidy_once(&mut self) {
         if !std::mem::replace(&mut self.is_tidy, true) {
             let keep = self.references.all();
@@ -264,12 +266,12 @@ impl From<ObjectError> for Fault {
     }
 }
 
-/// Refused for a reason that concerns no single object.
+/// Refuses for a reason that concerns no single object.
 fn refused(message: &str) -> Outcome {
     Outcome::Refused(vec![Fault { message: message.into(), ..Fault::default() }])
 }
 
-/// The first reason, for an event.
+/// Returns the first reason, for an event.
 fn told(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Applied(_) => String::new(),
@@ -283,13 +285,13 @@ fn told(outcome: &Outcome) -> String {
     }
 }
 
-/// The changed objects, as they stand in the plan, that may name blobs.
+/// Returns those of the changed objects, as the plan has them, that may name blobs.
 fn naming(plan: &Plan, changes: &[Change]) -> Vec<Arc<Object>> {
     let named = changes.iter().filter(|change| References::may_have(change.kind));
     named.filter_map(|change| plan.get(change.kind, &change.name)).collect()
 }
 
-/// The changes that change something; a full plan also deletes what it does not have.
+/// Returns the changes that have an effect; a full plan also deletes what it does not contain.
 fn effective(plan: &Plan, changes: Vec<Change>, is_full: bool) -> Vec<Change> {
     let mut effective = changes;
     if plan.is_empty() {

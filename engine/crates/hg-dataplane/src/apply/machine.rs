@@ -1,4 +1,4 @@
-//! One `Apply` stream, message by message, up to the transaction it means. Pure.
+//! Assembles the messages of one `Apply` stream into a transaction. Pure.
 
 use crate::proto::apply_message::Part;
 use crate::proto::{ApplyBegin, ApplyBlob, ApplyChanges, ApplyEnd, ApplyMessage, ObjectChange};
@@ -7,16 +7,16 @@ use hg_plan::{Change, Digest, Kind, ObjectKey};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Bytes of all objects and blobs of one transaction, at most.
+/// Most bytes of all objects and blobs of one transaction.
 pub const TOTAL_BYTES: usize = 256 * 1024 * 1024;
 
-/// Bytes of one blob, at most.
+/// Most bytes of one blob.
 pub const BLOB_BYTES: usize = 1024 * 1024;
 
-/// Bytes of an object's name, at most.
+/// Most bytes of an object's name.
 pub const NAME_BYTES: usize = 1024;
 
-/// Errors listed, at most; one more says how many there were.
+/// Most errors listed; one more says how many there were.
 pub const ERROR_LIMIT: usize = 1000;
 
 /// Key material that came with a transaction, by its sha256 in hex.
@@ -25,43 +25,43 @@ pub type Blobs = HashMap<String, Arc<[u8]>>;
 /// A whole transaction whose parts are well formed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Transaction {
-    /// Whether it replaces everything.
+    /// Whether it replaces the whole plan.
     pub is_full: bool,
-    /// What a delta stands on.
+    /// The digest of the plan that a delta changes.
     pub base: Digest,
-    /// Each object once.
+    /// Changes, with each object at most once.
     pub changes: Vec<Change>,
-    /// Hashes verified.
+    /// Key material whose hashes are verified.
     pub blobs: Blobs,
-    /// The root the sender computed.
+    /// The root digest that the sender computed.
     pub root: Digest,
 }
 
-/// Why one object (or blob) was refused; the kind is as it was sent, so it may be none of ours.
+/// Why one object (or blob) was refused. Its kind is as it was sent, so it may be unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
-    /// As sent; empty when the fault concerns no object.
+    /// The kind as sent; empty if the fault concerns no object.
     pub kind: String,
-    /// As sent.
+    /// The name as sent.
     pub name: String,
-    /// Where in it, or empty.
+    /// The place in the object, or empty.
     pub path: String,
     /// What is wrong and what is allowed.
     pub message: String,
 }
 
-/// What follows from a message.
+/// The result of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// More messages are needed.
     More,
-    /// The transaction is whole.
+    /// The transaction is complete.
     Ready(Transaction),
-    /// Something in it cannot be; nothing was changed.
+    /// The transaction contains faults; nothing was changed.
     Refused(Vec<Fault>),
-    /// The delta stands on a plan that is not the one held.
+    /// The delta is based on another plan than the one held.
     BaseMismatch,
-    /// The sender does not keep to the protocol.
+    /// The sender violates the protocol.
     Invalid(String),
 }
 
@@ -79,7 +79,7 @@ pub struct ApplyMachine {
 }
 
 impl ApplyMachine {
-    /// For a stream that begins while the plan with digest `held` is served.
+    /// Makes a machine for a stream that begins while the plan with digest `held` is served.
     pub fn new(held: Digest) -> Self {
         Self {
             held,
@@ -93,7 +93,8 @@ impl ApplyMachine {
         }
     }
 
-    /// Takes the next message. After anything but [`Step::More`] the machine is spent.
+    /// Takes the next message. After any result but [`Step::More`] the machine must not be used
+    /// again.
     pub fn handle(&mut self, message: ApplyMessage) -> Step {
         match (self.begin, message.part) {
             (None, Some(Part::Begin(begin))) => self.begin(&begin),

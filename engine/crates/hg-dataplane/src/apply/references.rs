@@ -6,14 +6,14 @@ use std::collections::{HashMap, HashSet};
 /// The kinds whose objects name blobs.
 const NAMING: [Kind; 3] = [Kind::Certificate, Kind::TlsPolicy, Kind::Upstream];
 
-/// How often each blob is named by the objects of the plan held.
+/// How often the objects of the held plan name each blob.
 #[derive(Debug, Default)]
 pub struct References {
     counts: HashMap<Digest, u32>,
 }
 
 impl References {
-    /// Of every object of a plan.
+    /// Counts the references of every object of a plan.
     pub fn of(plan: &Plan) -> Self {
         let mut references = Self::default();
         for kind in NAMING {
@@ -24,12 +24,12 @@ impl References {
         references
     }
 
-    /// Whether objects of a kind can name blobs: most cannot, and need not be looked at.
+    /// Reports whether objects of a kind can name blobs; most kinds cannot.
     pub fn may_have(kind: Kind) -> bool {
         NAMING.contains(&kind)
     }
 
-    /// Counts what an object names.
+    /// Adds the references of an object.
     pub fn add(&mut self, object: &Object) {
         each(object, &mut |sha256| {
             if let Some(digest) = Digest::parse(sha256) {
@@ -38,7 +38,7 @@ impl References {
         });
     }
 
-    /// Takes back what an object names; gives what nobody names any more.
+    /// Removes the references of an object; returns the blobs that nothing names any more.
     pub fn remove(&mut self, object: &Object) -> Vec<Digest> {
         let mut unused = Vec::new();
         each(object, &mut |sha256| {
@@ -56,18 +56,18 @@ impl References {
         unused
     }
 
-    /// Whether anything names it.
+    /// Reports whether any object names the blob.
     pub fn has(&self, digest: &Digest) -> bool {
         self.counts.contains_key(digest)
     }
 
-    /// Everything that is named.
+    /// Returns every blob that an object names.
     pub fn all(&self) -> HashSet<Digest> {
         self.counts.keys().copied().collect()
     }
 }
 
-/// What the changed objects name that `is_held` does not know, sorted, each once.
+/// Returns the blobs that the changed objects name and `is_held` does not know, sorted, each once.
 pub fn missing(plan: &Plan, changes: &[Change], is_held: impl Fn(&str) -> bool) -> Vec<String> {
     let mut missing = Vec::new();
     for change in changes.iter().filter(|change| References::may_have(change.kind)) {

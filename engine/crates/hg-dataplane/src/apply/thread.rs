@@ -10,24 +10,25 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Quiet time before what was applied is brought to the disk, so that a burst pays once.
+/// Quiet time before an applied plan is written to the disk, so that a burst pays once.
 const SETTLE_AFTER: Duration = Duration::from_millis(100);
 
-/// A burst without such a pause is brought to the disk after this long.
+/// A burst without such a pause is written to the disk after this long.
 const SETTLE_AT_LATEST: Duration = Duration::from_secs(2);
 
-/// Pause after the disk refused.
+/// Pause after a failed write to the disk.
 const SETTLE_RETRY: Duration = Duration::from_secs(30);
 
-/// Compiling recurses over regexes and JSON, both bounded; 2 MiB of address space, touched as used.
+/// Compiling recurses over regexes and JSON, both bounded. This is 2 MiB of address space, touched
+/// only as used.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// The root digest of the plan that is served, readable from any thread.
+/// The root digest of the served plan, readable from any thread.
 #[derive(Clone, Debug, Default)]
 pub struct Held(Arc<RwLock<Digest>>);
 
 impl Held {
-    /// The digest.
+    /// Returns the digest.
     pub fn get(&self) -> Digest {
         *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -37,7 +38,7 @@ impl Held {
     }
 }
 
-/// Called with the plan each time another one is served.
+/// Called with each plan that the workers begin to serve.
 pub type OnServed = Box<dyn Fn(&Plan) + Send>;
 
 enum Job {
@@ -53,10 +54,10 @@ pub struct ApplyThread {
 }
 
 impl ApplyThread {
-    /// Starts it; `on_served` is called at once for the plan already held.
+    /// Starts the thread; calls `on_served` at once for the plan already held.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn start(applier: Applier, on_served: OnServed) -> io::Result<(Self, JoinHandle<()>)> {
         let (jobs, inbox) = channel();
         let held = Held::default();
@@ -68,20 +69,20 @@ impl ApplyThread {
         Ok((Self { jobs, held }, thread))
     }
 
-    /// The digest of the plan that is served.
+    /// Returns the digest of the served plan.
     pub fn held(&self) -> Digest {
         self.held.get()
     }
 
-    /// Applies a transaction; `None` when the process is on its way out.
+    /// Applies a transaction; `None` if the process is about to exit.
     pub async fn apply(&self, transaction: Transaction) -> Option<Outcome> {
         let (answer, outcome) = oneshot::channel();
         self.jobs.send(Job::Apply(transaction, answer)).ok()?;
         outcome.await.ok()
     }
 
-    /// Takes no more plans, and lets a successor write the plan's directory; waits until that is
-    /// so. Gives how long the plan lets a drain take; `None` when the thread is gone.
+    /// Accepts no more plans, and lets a successor write the plan's directory; waits until that is
+    /// so. Returns how long the plan lets a drain take; `None` if the thread is gone.
     pub fn leave(&self) -> Option<Duration> {
         let (done, wait) = channel();
         self.jobs.send(Job::Leave(done)).ok()?;
@@ -106,7 +107,7 @@ fn run(mut applier: Applier, inbox: &Receiver<Job>, held: &Held, on_served: &OnS
                 let outcome = applier.apply(transaction);
                 held.set(applier.plan().digest());
                 let is_applied = matches!(outcome, Outcome::Applied(_));
-                // The caller may have gone; the plan is served all the same.
+                // The caller may be gone; the plan is served all the same.
                 let _ = answer.send(outcome);
                 if is_applied {
                     on_served(applier.plan());

@@ -3,10 +3,10 @@
 use hg_engine::{Histogram, LATENCY_BOUNDS_US};
 use std::time::Duration;
 
-/// What a reading covers, at least (once the process is that old).
+/// Shortest time that a reading covers (once the process is that old).
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Remembers earlier readings so that a later one can be taken against them.
+/// Keeps earlier readings, so that a later one can be compared with them.
 #[derive(Debug, Default)]
 pub struct LatencyWindow {
     older: Reading,
@@ -19,12 +19,12 @@ struct Reading {
     histogram: Histogram,
 }
 
-/// What requests took lately, milliseconds.
+/// The recent latencies of requests, milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lately {
-    /// Mean; 0 when there were none.
+    /// Mean; 0 without requests.
     pub mean_ms: f64,
-    /// 99th percentile, interpolated within its bucket; 0 when there were none.
+    /// 99th percentile, interpolated within its bucket; 0 without requests.
     pub p99_ms: f64,
 }
 
@@ -58,7 +58,8 @@ fn lately(histogram: &Histogram) -> Lately {
     Lately { mean_ms, p99_ms: quantile_us(histogram, 0.99 * count as f64) / 1000.0 }
 }
 
-/// The value below which `rank` values lie, taking those of a bucket as evenly spread.
+/// Returns the value below which `rank` values lie; assumes that a bucket's values are evenly
+/// spread.
 #[allow(clippy::cast_precision_loss)] // as above
 fn quantile_us(histogram: &Histogram, rank: f64) -> f64 {
     let mut below = 0.0;

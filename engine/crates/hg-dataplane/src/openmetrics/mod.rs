@@ -13,26 +13,26 @@ use hg_engine::{EngineMetrics, LATENCY_BOUNDS_US, ReasonCount, UpstreamReport, W
 use std::time::Duration;
 use text::{Text, Type};
 
-/// Everything a page is made of.
+/// Everything that a page shows.
 #[derive(Debug)]
 pub struct Figures<'a> {
-    /// Of the engine.
+    /// Counters of the engine.
     pub engine: &'a EngineMetrics,
     /// Latencies of the last minute or two.
     pub lately: Lately,
     /// Names and their answers.
     pub names: &'a [HostReport],
-    /// Of the process.
+    /// Figures of the process.
     pub process: ProcessReport,
     /// Counts data-plane processes of this node.
     pub generation: u64,
-    /// Bytes of the plan's objects and blobs refused or taken: `Apply` calls by outcome.
+    /// `Apply` calls by outcome.
     pub applies: &'a [ReasonCount],
-    /// Since the process began to serve.
+    /// Time since the process began to serve.
     pub uptime: Duration,
 }
 
-/// The page, without the closing `# EOF`.
+/// Renders the page, without the closing `# EOF`.
 pub fn render(figures: &Figures<'_>) -> String {
     let mut text = Text::default();
     requests(&mut text, figures.engine, figures.lately);
@@ -252,7 +252,7 @@ fn reasons(text: &mut Text, name: &'static str, label: &str, help: &str, counts:
     }
 }
 
-/// Seconds as OpenMetrics writes bounds: always with a point.
+/// Formats seconds as OpenMetrics writes bounds: always with a point.
 fn seconds_text(duration: Duration) -> String {
     let text = duration.as_secs_f64().to_string();
     if text.contains('.') { text } else { text + ".0" }

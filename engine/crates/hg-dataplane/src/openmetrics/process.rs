@@ -1,4 +1,4 @@
-//! What the kernel says of this process.
+//! What the kernel reports about this process.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct ProcessReport {
 }
 
 impl ProcessReport {
-    /// Of this process, now.
+    /// Reads the figures of this process.
     pub fn now() -> Self {
         let page = u64::try_from(rustix::param::page_size()).unwrap_or(0);
         let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();

@@ -1,20 +1,20 @@
 //! Writes OpenMetrics text: families with HELP, TYPE and UNIT, then their samples. Pure.
 //!
-//! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>; the closing
-//! `# EOF` is left to whoever joins several parts.
+//! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>; whoever
+//! joins several parts adds the closing `# EOF`.
 
 use std::fmt::Write as _;
 
-/// The types we use.
+/// The metric types in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// Goes up only; the sample's name ends in `_total`.
+    /// Only grows; the sample's name ends in `_total`.
     Counter,
     /// Any value.
     Gauge,
     /// Cumulative buckets, sum and count.
     Histogram,
-    /// Always 1; what it says is in the labels, the sample's name ends in `_info`.
+    /// Always 1; the labels hold the information, and the sample's name ends in `_info`.
     Info,
 }
 
@@ -29,7 +29,7 @@ impl Type {
     }
 }
 
-/// Label names and values, in the order they are written.
+/// Label names and values, in the order of the page.
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// A page under construction.
@@ -58,7 +58,7 @@ impl Text {
         self
     }
 
-    /// A sample with a whole value.
+    /// Appends a sample with a whole value.
     pub fn int(&mut self, labels: Labels<'_>, value: u64) -> &mut Self {
         let suffix = self.suffix;
         self.head(suffix, labels);
@@ -66,7 +66,7 @@ impl Text {
         self
     }
 
-    /// A sample with a broken value; one that is no number is left out.
+    /// Appends a sample with a fractional value; leaves out NaN and infinities.
     pub fn float(&mut self, labels: Labels<'_>, value: f64) -> &mut Self {
         if value.is_finite() {
             let suffix = self.suffix;
@@ -76,7 +76,8 @@ impl Text {
         self
     }
 
-    /// A histogram's samples: buckets (upper bound as text, not cumulative), then the overflow.
+    /// Appends a histogram's samples: buckets (upper bound as text, not cumulative), then the
+    /// overflow.
     pub fn buckets<'a>(
         &mut self,
         buckets: impl Iterator<Item = (&'a str, u64)>,
@@ -99,7 +100,7 @@ impl Text {
         self
     }
 
-    /// The page.
+    /// Returns the page.
     pub fn finish(self) -> String {
         self.out
     }
@@ -122,7 +123,7 @@ impl Text {
     }
 }
 
-/// Backslash, quote and line feed are the only characters that need it.
+/// Escapes backslash, quote and line feed, the only characters that need it.
 fn escape(out: &mut String, value: &str) {
     for c in value.chars() {
         match c {

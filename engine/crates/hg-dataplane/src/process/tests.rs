@@ -1,4 +1,4 @@
-//! The whole process against a supervisor and a control plane, with a made-up engine.
+//! The whole process against a supervisor and a control plane, with a fake engine.
 
 use super::*;
 use crate::apply_messages::{transaction, whole};
@@ -51,7 +51,7 @@ impl Running {
         running
     }
 
-    /// The next packet from the process.
+    /// Returns the next packet from the process.
     fn hear(&self) -> serde_json::Value {
         let socket = self.supervisor.as_ref().unwrap();
         let mut fds = [PollFd::new(socket, PollFlags::IN)];
@@ -66,7 +66,7 @@ impl Running {
         send_with(self.supervisor.as_ref().unwrap(), packet.as_bytes(), &[]);
     }
 
-    /// Asks over gRPC.
+    /// Makes a gRPC call.
     fn ask<T>(&self, question: impl AsyncFnOnce(DataPlaneClient<Channel>) -> T) -> T {
         let uri = format!("unix:{}/dp.sock", self.temp.path().display());
         self.runtime.block_on(async {

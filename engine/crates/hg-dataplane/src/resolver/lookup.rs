@@ -1,5 +1,5 @@
-//! Where names are looked up: DNS and the hosts file through hickory, or the system's own way where
-//! that cannot be set up.
+//! Look-up of names: DNS and the hosts file through hickory, or the system's resolver if that
+//! cannot be set up.
 
 use super::schedule::Answer;
 use hg_plan::Resolver as Settings;
@@ -15,22 +15,22 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Addresses believed of one name, at most.
+/// Most addresses used of one name.
 const ADDRESSES: usize = 64;
 
-/// Files whose change makes us read the system's settings again.
+/// After a change of these files the system's settings are read again.
 const SYSTEM_FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
-/// A question under way.
+/// A lookup in progress.
 pub type Asking = Pin<Box<dyn Future<Output = Result<Answer, String>> + Send>>;
 
-/// Looks hosts up.
+/// Looks up hosts.
 pub trait Lookup: Send + Sync {
-    /// Asks for a host's IPv4 and IPv6 addresses. An answer without addresses is an error.
+    /// Looks up a host's IPv4 and IPv6 addresses. An answer without addresses is an error.
     fn ask(&self, host: &str, settings: &Settings) -> Asking;
 }
 
-/// DNS by the plan's servers or the system's; rebuilt when either changes.
+/// DNS with the plan's servers or the system's; rebuilt when either changes.
 #[derive(Default)]
 pub struct DnsLookup {
     built: Mutex<Option<Built>>,
@@ -86,7 +86,7 @@ impl Built {
     }
 }
 
-/// A resolver for these settings; `None` when the system names no server we can use.
+/// Builds a resolver for these settings; `None` if the system names no server that can be used.
 fn build(settings: &Settings) -> Option<TokioResolver> {
     let servers: Vec<NameServerConfig> =
         settings.servers.iter().filter_map(|text| server(text)).collect();
@@ -102,17 +102,17 @@ fn build(settings: &Settings) -> Option<TokioResolver> {
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
     };
     let options = builder.options_mut();
-    // Both families are asked at once; we keep the answers ourselves, by our own bounds.
+    // Asks for both families at once; we cache the answers ourselves, with our own bounds.
     options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Always;
     options.attempts = 2;
-    // Two attempts fit into the time one question has.
+    // The time of one question allows two attempts.
     options.timeout = Duration::from_millis((settings.timeout_ms / 2).max(100));
     builder.build().ok()
 }
 
-/// A name server by `address:port` (or `address`, port 53), over UDP and TCP.
+/// Parses a name server from `address:port` (or `address`, port 53), over UDP and TCP.
 fn server(text: &str) -> Option<NameServerConfig> {
     let address: SocketAddr =
         text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into())).ok()?;
@@ -136,7 +136,7 @@ async fn system(host: &str) -> Result<Answer, String> {
     answer(found.map(|address| address.ip()).collect(), None)
 }
 
-/// Sorted, so that servers which rotate their answers do not look like a change each time.
+/// Sorts the addresses, so that servers which rotate their answers do not cause a change each time.
 fn answer(mut addresses: Vec<IpAddr>, ttl: Option<Duration>) -> Result<Answer, String> {
     addresses.sort_unstable_by_key(|address| (address.is_ipv4(), *address));
     addresses.dedup();
@@ -181,8 +181,8 @@ mod tests {
         assert_eq!(port("dns.test"), None::<Vec<u16>>);
     }
 
-    /// A name server for one test: answers A questions with 10.0.0.7 and a TTL of 30 s, AAAA ones
-    /// with nothing, and knows no name that begins with `no`. Counts the questions.
+    /// A name server for one test: answers A questions with 10.0.0.7 and a TTL of 30 s, AAAA
+    /// questions with nothing, and knows no name that begins with `no`. Counts the questions.
     fn name_server(questions: usize) -> (String, std::thread::JoinHandle<usize>) {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -198,7 +198,7 @@ mod tests {
         (address, std::thread::spawn(serve))
     }
 
-    /// The answer to a query of one question (RFC 1035 section 4).
+    /// Makes the answer to a query with one question (RFC 1035 section 4).
     fn reply(query: &[u8]) -> Vec<u8> {
         let name_len = query[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
         let question = &query[12..12 + name_len + 4];

@@ -1,5 +1,5 @@
-//! Names are looked up in the background, by their TTL, with the last good answer kept; nothing
-//! that serves ever waits for it.
+//! Looks up names in the background, by their TTL, and keeps the last good answer; nothing that
+//! serves ever waits for it.
 
 mod lookup;
 mod schedule;
@@ -19,10 +19,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Questions under way at once, at most.
+/// Most lookups at once.
 const AT_ONCE: usize = 64;
 
-/// Asks and tells. Cheap to clone: what is known is shared.
+/// Looks up names and passes the answers to the engine. Cheap to clone, because the clones share
+/// their state.
 #[derive(Clone)]
 pub struct Resolver {
     shared: Arc<Shared>,
@@ -30,7 +31,7 @@ pub struct Resolver {
 
 struct Shared {
     schedule: Mutex<Schedule>,
-    /// Something may be due.
+    /// Signals that something may be due.
     wake: Notify,
     start: Instant,
     engine: Arc<dyn EngineApi>,
@@ -41,14 +42,14 @@ struct Shared {
 type Done = (String, Result<Answer, String>);
 
 impl Resolver {
-    /// That asks `lookup` and tells `engine`.
+    /// Makes a resolver that asks `lookup` and passes answers to `engine`.
     pub fn new(engine: Arc<dyn EngineApi>, events: Arc<EventHub>, lookup: Arc<dyn Lookup>) -> Self {
         let (schedule, wake, start) = (Mutex::default(), Notify::new(), Instant::now());
         Self { shared: Arc::new(Shared { schedule, wake, start, engine, events, lookup }) }
     }
 
-    /// Another plan is served: takes the names it wants resolved. To be called for every plan, in
-    /// order, since the engine forgets a name that a plan does not have.
+    /// Takes the names of a plan that is now served. Call it for every plan, in order, because the
+    /// engine forgets a name that a plan does not have.
     pub fn want(&self, plan: &Plan) {
         let mut all = plan.all_settings();
         let settings = all.next().map_or_else(Settings::default, |(_, s)| s.resolver.clone());
@@ -63,12 +64,12 @@ impl Resolver {
         self.shared.wake.notify_one();
     }
 
-    /// What is known of every host, by name.
+    /// Returns the state of every host, by name.
     pub fn reports(&self) -> Vec<HostReport> {
         self.schedule().reports(self.shared.start.elapsed())
     }
 
-    /// Keeps what is wanted resolved; never ends.
+    /// Keeps the wanted names resolved; never ends.
     pub async fn run(self) {
         let start = self.shared.start;
         let mut under_way: JoinSet<Done> = JoinSet::new();
@@ -142,7 +143,7 @@ fn with_port(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
     addresses.iter().map(|address| SocketAddr::new(*address, port)).collect()
 }
 
-/// A number in 0..1; only for spreading questions out.
+/// Returns a number in 0..1, good enough to spread lookups out.
 fn dice() -> f64 {
     let random = RandomState::new().hash_one(0_u8);
     f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)

@@ -1,16 +1,15 @@
-//! When each name is asked again, and what is known of it. Pure: the clock and the dice are passed
-//! in.
+//! When to look each name up again, and its last answer. Pure: the caller passes in the clock and
+//! the dice.
 
 use hg_plan::Resolver;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long an answer is believed whose source does not say.
+/// How long an answer counts whose source gives no TTL.
 pub const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 
-/// Share of the TTL by which the next question is moved, at most, so that many names asked at once
-/// spread out.
+/// Most of the TTL by which the next lookup may move, so that many names asked at once spread out.
 const JITTER: f64 = 0.1;
 
 /// An answer: addresses in the source's order, never empty.
@@ -18,28 +17,28 @@ const JITTER: f64 = 0.1;
 pub struct Answer {
     /// IPv6 and IPv4 together.
     pub addresses: Vec<IpAddr>,
-    /// How long it holds; `None` when the source does not say.
+    /// How long it holds; `None` if the source does not say.
     pub ttl: Option<Duration>,
 }
 
-/// What is known of a host, for metrics.
+/// The state of a host, for metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostReport {
     /// The host.
     pub host: String,
-    /// Since the last good answer; `None` before the first.
+    /// Time since the last good answer; `None` before the first.
     pub age: Option<Duration>,
-    /// Failed questions, ever.
+    /// Failed lookups since the start.
     pub failures: u64,
-    /// Questions, ever.
+    /// Lookups since the start.
     pub lookups: u64,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Host {
-    /// `host:port` names that stand on it, with their ports.
+    /// `host:port` names with this host, with their ports.
     names: Vec<(String, u16)>,
-    /// When to ask; `None` while a question is under way.
+    /// When to look it up; `None` during a lookup.
     due: Option<Duration>,
     answered: Option<Duration>,
     addresses: Vec<IpAddr>,
@@ -48,20 +47,21 @@ struct Host {
     failures_in_a_row: u32,
 }
 
-/// What to tell the engine after an answer.
+/// What to pass to the engine after an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The names that stand on the host, with their ports.
+    /// The names with this host, with their ports.
     pub names: Vec<(String, u16)>,
     /// Whether this is the first failure after a success (or after the start).
     pub is_first_failure: bool,
-    /// Whether there are addresses, of this answer or of one before.
+    /// Whether there are addresses, from this answer or an earlier one.
     pub has_addresses: bool,
-    /// Whether the engine must hear of it: other addresses than before, or the first after a failure.
+    /// Whether the engine must be informed: the addresses changed, or are the first after a
+    /// failure.
     pub is_changed: bool,
 }
 
-/// Every host asked for, with times since an arbitrary start.
+/// Every host to look up, with times since an arbitrary start.
 #[derive(Debug, Default)]
 pub struct Schedule {
     hosts: BTreeMap<String, Host>,
@@ -69,8 +69,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Sets what is wanted. A new name is due at once and a name gone is forgotten; gives the
-    /// names on hosts already answered that are new, with their addresses.
+    /// Sets the wanted names. A new name is due at once and a name that is gone is forgotten;
+    /// returns the new names on hosts already answered, with their addresses.
     pub fn want(
         &mut self,
         names: &[String],
@@ -105,7 +105,8 @@ impl Schedule {
         known
     }
 
-    /// The hosts to ask now, at most `limit`; they are under way until [`answered`](Self::answered).
+    /// Returns the hosts to look up now, at most `limit`; they are in progress until
+    /// [`answered`](Self::answered).
     pub fn take_due(&mut self, now: Duration, limit: usize) -> Vec<String> {
         let mut due: Vec<(Duration, &String)> = self
             .hosts
@@ -124,17 +125,17 @@ impl Schedule {
         taken
     }
 
-    /// What was last set by [`want`](Self::want).
+    /// Returns what [`want`](Self::want) last set.
     pub fn settings(&self) -> &Resolver {
         &self.limits
     }
 
-    /// When the next host is due; `None` when none is.
+    /// Returns when the next host is due; `None` if none is.
     pub fn next_due(&self) -> Option<Duration> {
         self.hosts.values().filter_map(|entry| entry.due).min()
     }
 
-    /// Takes an answer in; `dice` is in 0..1. `None` when nobody wants the host any more.
+    /// Takes an answer; `dice` is in 0..1. Returns `None` if no plan wants the host any more.
     pub fn answered(
         &mut self,
         host: &str,
@@ -168,7 +169,7 @@ impl Schedule {
                 least.saturating_mul(1 << doublings).min(most)
             }
         };
-        // Earlier rather than later: an answer is never believed longer than it says.
+        // Early and never late: an answer never counts for longer than its TTL.
         entry.due = Some(now + pause.mul_f64(1.0 - JITTER * dice.clamp(0.0, 1.0)));
         Some(told)
     }
@@ -190,7 +191,7 @@ impl Schedule {
     }
 }
 
-/// Host and port of `host:port`.
+/// Splits `host:port` into host and port.
 fn split(name: &str) -> Option<(&str, u16)> {
     let (host, port) = name.rsplit_once(':')?;
     (!host.is_empty()).then_some((host, port.parse().ok()?))

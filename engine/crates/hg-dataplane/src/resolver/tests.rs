@@ -1,10 +1,10 @@
-//! What the engine is told, with answers and time made up.
+//! What the resolver passes to the engine, with fake answers and time.
 
 use super::*;
 use crate::fake::FakeEngine;
 use std::collections::VecDeque;
 
-/// Gives prepared answers, one after the other; the last one again and again.
+/// Gives prepared answers, one after the other; repeats the last one.
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<Result<Answer, String>>>,
@@ -45,7 +45,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Starts the resolver on the runtime of the test, whose time stands still unless waited for.
+    /// Starts the resolver on the runtime of the test, whose time moves only while the test waits.
     fn start(names: &[&str], answers: Vec<Result<Answer, String>>) -> Self {
         tokio::time::pause();
         let (engine, events) = (Arc::new(FakeEngine::default()), Arc::new(EventHub::default()));

@@ -1,6 +1,6 @@
 //! Key material on disk, one file per sha256, readable by the owner only.
 //!
-//! Nothing is kept in memory: a blob is read, and its hash verified, when a plan is compiled.
+//! Keeps nothing in memory: compiling a plan reads a blob and verifies its hash.
 
 use super::files::{write_all_new, write_error};
 use hg_plan::Digest;
@@ -18,37 +18,37 @@ pub struct BlobDir {
 }
 
 impl BlobDir {
-    /// Of this directory, which is made (0700) if it is not there.
+    /// Opens this directory; makes it (0700) if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If it cannot be made.
     pub fn open(dir: PathBuf) -> io::Result<Self> {
         super::files::make_dir(&dir)?;
         Ok(Self { dir, unsynced: Vec::new() })
     }
 
-    /// Where a blob lies; `None` unless `sha256` is 64 hex digits, so that no name leaves the
-    /// directory.
+    /// Returns the path of a blob; `None` unless `sha256` is 64 hex digits, so that no name leaves
+    /// the directory.
     fn path(&self, sha256: &str) -> Option<PathBuf> {
         Digest::parse(sha256).map(|digest| self.dir.join(digest.hex()))
     }
 
-    /// Whether there is a blob of that name.
+    /// Reports whether there is a blob of that name.
     pub fn has(&self, sha256: &str) -> bool {
         self.path(sha256).is_some_and(|path| path.is_file())
     }
 
-    /// A blob whose content has that hash; `None` when it is not there or is damaged.
+    /// Returns a blob whose content has that hash; `None` if it is missing or damaged.
     pub fn read(&self, sha256: &str) -> Option<Arc<[u8]>> {
         let content = fs::read(self.path(sha256)?).ok()?;
         (Digest::of(&content) == Digest::parse(sha256)?).then(|| content.into())
     }
 
-    /// Writes a blob whose hash was verified; in the page cache when this returns, on the disk
-    /// after [`sync`](Self::sync).
+    /// Writes a blob whose hash was verified. It is in the page cache when this returns, and on the
+    /// disk after [`sync`](Self::sync).
     ///
     /// # Errors
-    /// What the kernel says, with the path: `No space left on device`.
+    /// Errors of the kernel, with the path: `No space left on device`.
     pub fn write(&mut self, sha256: &str, content: &[u8]) -> io::Result<()> {
         let Some(path) = self.path(sha256) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a sha256 in hex"));
@@ -66,7 +66,7 @@ impl BlobDir {
     /// Waits until everything written is on the disk.
     ///
     /// # Errors
-    /// What the kernel says; what could not be synced is tried again the next time.
+    /// Errors of the kernel; the next call tries again what could not be synced.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.unsynced.is_empty() {
             return Ok(());
@@ -103,7 +103,7 @@ impl BlobDir {
     }
 }
 
-/// A file that stays behind costs space and nothing else; the next start tries again.
+/// Removes a file. One that stays behind costs only space, and the next start tries again.
 fn remove_quietly(path: &Path) {
     let _ = fs::remove_file(path);
 }

@@ -5,24 +5,24 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// An error that names the file.
+/// Makes an error that names the file.
 pub fn write_error(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Makes a directory (0700) and those above it, if they are not there.
+/// Makes a directory (0700) and its parents, if they do not exist.
 ///
 /// # Errors
-/// What the kernel says, with the path.
+/// Errors of the kernel, with the path.
 pub fn make_dir(path: &Path) -> io::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| write_error(path, &error))
 }
 
-/// A new file (0600) in place of whatever was there, open for reading and writing.
+/// Makes a new file (0600) in place of whatever was there, open for reading and writing.
 ///
 /// # Errors
-/// What the kernel says, with the path.
+/// Errors of the kernel, with the path.
 pub fn create_new(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -34,10 +34,10 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     opened.map_err(|error| write_error(path, &error))
 }
 
-/// Writes a new file (0600); removes it again when it cannot be written whole.
+/// Writes a new file (0600); removes it again if it cannot be written whole.
 ///
 /// # Errors
-/// What the kernel says, with the path.
+/// Errors of the kernel, with the path.
 pub fn write_all_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = create_new(path)?;
     file.write_all(content).map_err(|error| {

@@ -1,11 +1,12 @@
-//! The last good plan on disk: it is served without the control process, and after a restart.
+//! The last good plan on disk, which the data plane serves without the control process and after a
+//! restart.
 //!
 //! One append-only file (`plan`) of checksummed records, so that a change of one object costs one
-//! small write, and a directory of key material (`blobs`). A change is *prepared* before the workers
-//! swap (a full disk refuses it then, and what is on the disk stays as it was) and *committed* by
-//! flipping one byte in place after they have. Both land in the page cache, which outlives a crash
-//! of the process; [`PlanStore::settle`] brings them to the disk while nobody waits, and rewrites the
-//! file when most of it is history.
+//! small write, and a directory of key material (`blobs`). A change is *prepared* before the
+//! workers swap (a full disk refuses it then, and what is on the disk stays as it was) and
+//! *committed* by flipping one byte in place after they have. Both land in the page cache, which
+//! outlives a crash of the process; [`PlanStore::settle`] brings them to the disk while nobody
+//! waits, and rewrites the file when most of it is history.
 //!
 //! Two processes meet here during an upgrade: the successor reads at once, but writes only once it
 //! holds `lock`, which the old one gives up when it hands its sockets over.
@@ -27,26 +28,26 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The file is rewritten when it is longer than twice the plan and this.
+/// The file is rewritten when it is longer than twice the plan plus this.
 const SLACK_BYTES: u64 = 1024 * 1024;
 
-/// Payload bytes of one record of a rewritten file, about.
+/// Approximate payload bytes of one record of a rewritten file.
 const BASE_RECORD_BYTES: usize = 256 * 1024;
 
-/// How long to wait for the process before us to give up the lock.
+/// How long to wait until the predecessor releases the lock.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// What was found on the disk.
+/// What [`PlanStore::load`] found on the disk.
 pub struct Loaded {
-    /// The last good plan; empty when there is none.
+    /// The last good plan; empty if there is none.
     pub plan: Plan,
-    /// Why there is none although there is a file.
+    /// Why there is no plan although there is a file.
     pub damage: Option<String>,
     /// Bytes of a change that was never served, left by a crash.
     pub tail_bytes: u64,
 }
 
-/// The place of the plan this process holds.
+/// The position in the file of the plan that this process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     device: u64,
@@ -54,18 +55,18 @@ struct Place {
     end: u64,
 }
 
-/// The file, once we may write it.
+/// The file, once this process may write it.
 struct Owned {
     file: File,
     /// End of the last committed record.
     end: u64,
-    /// End of the prepared record, while there is one.
+    /// End of the prepared record, if there is one.
     prepared: Option<u64>,
-    /// Whether committed bytes are not yet on the disk.
+    /// Whether committed bytes are not on the disk yet.
     is_dirty: bool,
-    /// Whether a prepared record could not be taken back: the file must be rewritten.
+    /// Whether a prepared record could not be removed, so that the file must be rewritten.
     is_stuck: bool,
-    /// Length at which to look whether it should be rewritten.
+    /// Length at which to check whether the file should be rewritten.
     rewrite_at: u64,
     _lock: File,
 }
@@ -79,17 +80,17 @@ pub struct PlanStore {
 }
 
 impl PlanStore {
-    /// In this directory, which is made (0700) if it is not there.
+    /// Opens this directory; makes it (0700) if it does not exist.
     ///
     /// # Errors
-    /// What the kernel says, with the path.
+    /// Errors of the kernel, with the path.
     pub fn open(dir: PathBuf) -> io::Result<Self> {
         make_dir(&dir)?;
         let blobs = BlobDir::open(dir.join("blobs"))?;
         Ok(Self { dir, blobs, loaded: None, owned: None })
     }
 
-    /// Reads the last good plan; a file that cannot be used is reported and left where it is.
+    /// Reads the last good plan; reports a file that cannot be used, and leaves it where it is.
     pub fn load(&mut self) -> Loaded {
         let empty = |damage| Loaded { plan: Plan::default(), damage, tail_bytes: 0 };
         let path = self.path();
@@ -104,15 +105,16 @@ impl PlanStore {
         }
     }
 
-    /// Key material.
+    /// Returns the key material.
     pub fn blobs(&mut self) -> &mut BlobDir {
         &mut self.blobs
     }
 
-    /// Becomes the process that writes; `plan` is what it holds. Costs nothing once it is.
+    /// Becomes the process that writes; `plan` is the plan it holds. Costs nothing after the first
+    /// time.
     ///
     /// # Errors
-    /// When another process holds the directory, or the file cannot be written.
+    /// If another process holds the directory, or the file cannot be written.
     pub fn own(&mut self, plan: &Plan) -> io::Result<()> {
         if let Some(owned) = &self.owned {
             return if owned.is_stuck { self.rewrite(plan) } else { Ok(()) };
@@ -144,7 +146,7 @@ impl PlanStore {
     /// Writes changes that lead to `root`; they count only after [`commit`](Self::commit).
     ///
     /// # Errors
-    /// What the kernel says, with the path; the file is then as it was.
+    /// Errors of the kernel, with the path; the file is then unchanged.
     pub fn prepare(&mut self, root: &Digest, changes: &[Change]) -> io::Result<()> {
         let path = self.path();
         let owned = self.writable()?;
@@ -158,11 +160,11 @@ impl PlanStore {
         Ok(())
     }
 
-    /// What was prepared is served by every worker.
+    /// Commits the prepared changes, which every worker now serves.
     ///
     /// # Errors
-    /// What the kernel says, with the path; the file is then rewritten by the next
-    /// [`settle`](Self::settle).
+    /// Errors of the kernel, with the path; the next [`settle`](Self::settle) then rewrites the
+    /// file.
     pub fn commit(&mut self) -> io::Result<()> {
         let path = self.path();
         let owned = self.writable()?;
@@ -178,7 +180,7 @@ impl PlanStore {
         Ok(())
     }
 
-    /// What was prepared was refused.
+    /// Removes the prepared changes, which were refused.
     pub fn roll_back(&mut self) {
         if let Some(owned) = &mut self.owned {
             owned.prepared = None;
@@ -186,16 +188,16 @@ impl PlanStore {
         }
     }
 
-    /// Whether [`settle`](Self::settle) has something to do.
+    /// Reports whether [`settle`](Self::settle) has something to do.
     pub fn is_unsettled(&self) -> bool {
         self.owned.as_ref().is_some_and(|owned| owned.is_dirty || owned.is_stuck)
     }
 
-    /// Brings everything to the disk and rewrites the file if most of it is history; `plan` is
-    /// what it holds. Takes milliseconds: not while somebody waits for an answer.
+    /// Brings everything to the disk and rewrites the file if most of it is history; `plan` is the
+    /// plan it holds. Takes milliseconds: call it while nobody waits for an answer.
     ///
     /// # Errors
-    /// What the kernel says; the plan on the disk is then an older one, or as it was.
+    /// Errors of the kernel; the plan on the disk is then an older one, or unchanged.
     pub fn settle(&mut self, plan: &Plan) -> io::Result<()> {
         self.blobs.sync()?;
         let Some(owned) = &mut self.owned else {
@@ -216,7 +218,7 @@ impl PlanStore {
         if owned.end < owned.rewrite_at {
             return Ok(());
         }
-        // A disk too full for it is asked again only once the file has grown by half.
+        // If the disk is too full, the next attempt comes only once the file has grown by half.
         owned.rewrite_at = owned.end + owned.end / 2;
         self.rewrite(plan)?;
         if let Some(owned) = &mut self.owned {
@@ -225,7 +227,7 @@ impl PlanStore {
         Ok(())
     }
 
-    /// What is on the disk cannot be built upon: the next change begins a new file.
+    /// Notes that the file cannot be extended: the next change begins a new one.
     pub fn disown_loaded(&mut self) {
         self.loaded = None;
         if let Some(owned) = &mut self.owned {
@@ -233,7 +235,7 @@ impl PlanStore {
         }
     }
 
-    /// Gives up the right to write, so that a successor can take it.
+    /// Releases the right to write, so that a successor can have it.
     pub fn release(&mut self) {
         self.owned = None;
     }
@@ -247,7 +249,7 @@ impl PlanStore {
         self.owned.as_mut().ok_or_else(missing)
     }
 
-    /// The lock of the directory, held as long as the file is open.
+    /// Takes the lock of the directory, which lasts as long as the returned file is open.
     fn lock(&self) -> io::Result<File> {
         let path = self.dir.join("lock");
         let opened =
@@ -267,7 +269,7 @@ impl PlanStore {
         Ok(file)
     }
 
-    /// The file we loaded, if nobody has changed it since; without what was never committed.
+    /// Opens the loaded file if nobody has changed it since, without what was never committed.
     fn adopt(&self, place: Place) -> io::Result<Option<(File, u64)>> {
         let path = self.path();
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
@@ -291,14 +293,14 @@ impl PlanStore {
         Ok(Some((file, place.end)))
     }
 
-    /// Keeps a file that could not be used for whoever wants to know why.
+    /// Renames a file that could not be used, and keeps it for analysis.
     fn set_aside(&self) {
         if self.loaded.is_none() {
             let _ = fs::rename(self.path(), self.dir.join("plan.damaged"));
         }
     }
 
-    /// Writes the whole plan into a new file and puts it in the old one's place.
+    /// Writes the whole plan into a new file, which replaces the old one.
     fn rewrite(&mut self, plan: &Plan) -> io::Result<()> {
         let (file, end) = write_base(&self.dir, plan)?;
         if let Some(owned) = &mut self.owned {
@@ -326,13 +328,13 @@ fn read(path: &Path) -> Result<(Place, Replay), ReplayError> {
     Ok((Place { device: found.dev(), inode: found.ino(), end: replay.end }, replay))
 }
 
-/// Bytes the plan takes in a new file, about.
+/// Returns the approximate bytes of the plan in a new file.
 fn plan_bytes(plan: &Plan) -> u64 {
     let bytes: usize = plan.encoded().map(|(_, name, bytes)| 10 + name.len() + bytes.len()).sum();
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Writes a file that holds `plan` and nothing else, on the disk before it gets its name.
+/// Writes a file that contains only `plan`; it is on the disk before it gets its name.
 fn write_base(dir: &Path, plan: &Plan) -> io::Result<(File, u64)> {
     let (path, temporary) = (dir.join("plan"), dir.join("plan.new"));
     let written = (|| {

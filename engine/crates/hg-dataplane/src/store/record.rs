@@ -1,9 +1,10 @@
 //! The plan file's bytes: a header, then records, each a set of changes on top of what came before.
 //!
-//! A record is `state`, `length`, `sum`, `head_sum`, payload; integers are little-endian. `state` is
-//! 0 when the record is written and is set to 1 in place once every worker serves it, so that a plan
-//! no worker ever served is never read back. `head_sum` covers length and sum: with it a record cut
-//! off by a crash (the file just ends) is told from a damaged one (bytes follow that do not fit).
+//! A record is `state`, `length`, `sum`, `head_sum`, payload; integers are little-endian. `state`
+//! is 0 when the record is written and is set to 1 in place once every worker serves it, so that a
+//! plan no worker ever served is never read back. `head_sum` covers length and sum. It
+//! distinguishes a record cut off by a crash (the file just ends) from a damaged one (bytes follow
+//! that do not fit).
 
 use hg_plan::{Change, Digest, Kind};
 
@@ -16,10 +17,10 @@ pub const HEAD_BYTES: usize = 17;
 /// State of a record that every worker serves.
 pub const COMMITTED: u8 = 1;
 
-/// Payload bytes of one record, at most.
+/// Most payload bytes of one record.
 pub const PAYLOAD_LIMIT: usize = 512 * 1024 * 1024;
 
-/// What the bytes at one place in the file are.
+/// The kind of bytes at one place in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Head {
     /// A committed record whose payload has this length and checksum.
@@ -29,9 +30,9 @@ pub enum Head {
         /// Its checksum.
         sum: [u8; 8],
     },
-    /// Written but never served, or cut off by a crash: here the file ends.
+    /// A record that was written but never served, or cut off by a crash: the file ends here.
     Tail,
-    /// Neither: the medium or somebody else changed it.
+    /// Neither of these: the medium or another program changed it.
     Damaged,
 }
 
@@ -59,24 +60,24 @@ pub fn read_head(bytes: &[u8]) -> Head {
     }
 }
 
-/// The checksum of a payload.
+/// Returns the checksum of a payload.
 pub fn checksum(payload: &[u8]) -> [u8; 8] {
     let Digest([a, b, c, d, e, f, g, h, ..]) = Digest::of(payload);
     [a, b, c, d, e, f, g, h]
 }
 
-/// One record, ready to be written; `root` is the plan's digest with the changes applied, all zero
-/// where more records belong to the same plan.
+/// Encodes one record; `root` is the plan's digest with the changes applied, all zero if more
+/// records belong to the same plan.
 ///
 /// # Errors
-/// When the payload would be over [`PAYLOAD_LIMIT`].
+/// If the payload would be over [`PAYLOAD_LIMIT`].
 pub fn encode(state: u8, root: &Digest, changes: &[Change]) -> Result<Vec<u8>, String> {
     let payload: usize = changes.iter().map(encoded_len).sum::<usize>() + 36;
     if payload > PAYLOAD_LIMIT {
         return Err(format!("{payload} bytes of changes; at most {PAYLOAD_LIMIT}"));
     }
     let mut out = Vec::with_capacity(HEAD_BYTES + payload);
-    // The head's place: its sum is of what follows.
+    // Reserve the head, whose sum covers what follows.
     out.resize(HEAD_BYTES, 0);
     out.extend_from_slice(&root.0);
     put_len(&mut out, changes.len());
@@ -106,15 +107,15 @@ fn encode_head(state: u8, payload: &[u8]) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// Bytes a change takes in a payload.
+/// Returns the bytes of a change in a payload.
 pub fn encoded_len(change: &Change) -> usize {
     10 + change.name.len() + change.bytes.as_ref().map_or(0, Vec::len)
 }
 
-/// Reads a payload: the root (all zero = more to come) and the changes.
+/// Decodes a payload: the root (all zero = more to come) and the changes.
 ///
 /// # Errors
-/// `None` when the payload is not one.
+/// `None` if the payload is malformed.
 pub fn decode(payload: &[u8]) -> Option<(Digest, Vec<Change>)> {
     let mut reader = Reader { rest: payload };
     let root = Digest(*reader.take(32)?.first_chunk::<32>()?);
@@ -162,7 +163,7 @@ fn put_len(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-/// A kind's number in the file; never changes once given.
+/// Returns a kind's number in the file, which never changes.
 fn code(kind: Kind) -> u8 {
     match kind {
         Kind::Settings => 0,

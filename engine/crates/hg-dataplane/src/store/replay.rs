@@ -1,14 +1,14 @@
-//! Reading a plan file back: base and later changes, each verified.
+//! Reads a plan file back: base and later changes, each verified.
 
 use super::record::{self, HEAD_BYTES, Head, MAGIC};
 use hg_plan::{Digest, Plan};
 use std::io::{self, Read};
 
-/// What a plan file holds.
+/// The content of a plan file.
 pub struct Replay {
     /// The plan of its last committed record.
     pub plan: Plan,
-    /// Where that record ends; whatever follows was never served.
+    /// Where that record ends; the bytes after it were never served.
     pub end: u64,
     /// Bytes after it.
     pub tail: u64,
@@ -19,7 +19,7 @@ pub struct Replay {
 pub enum ReplayError {
     /// It cannot be read.
     Io(io::Error),
-    /// What is in it does not fit together.
+    /// Its contents contradict each other.
     Damaged(String),
 }
 
@@ -58,7 +58,7 @@ pub fn replay(mut file: impl Read, len: u64) -> Result<Replay, ReplayError> {
         let mut payload = vec![0; payload_len];
         file.read_exact(&mut payload)?;
         if record::checksum(&payload) != sum {
-            // The last record's blocks may not have reached the disk before the power went.
+            // The last record's blocks may not have reached the disk before a power failure.
             if end == len {
                 break;
             }
@@ -75,7 +75,7 @@ pub fn replay(mut file: impl Read, len: u64) -> Result<Replay, ReplayError> {
     Ok(Replay { plan, end: at, tail: len.saturating_sub(at) })
 }
 
-/// Applies one payload; whether the plan is complete with it.
+/// Applies one payload; reports whether the plan is then complete.
 fn apply(plan: &mut Plan, payload: &[u8], at: u64) -> Result<bool, ReplayError> {
     let Some((root, changes)) = record::decode(payload) else {
         return damaged(at, "a record's changes cannot be read");

@@ -1,10 +1,10 @@
-//! What survives a restart, a crash, damage and a successor.
+//! What a plan store keeps over a restart, a crash, damage and a successor.
 
 use super::*;
 use hg_plan::Kind;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory of its own, removed in the end.
+/// A directory that is deleted with the test.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {

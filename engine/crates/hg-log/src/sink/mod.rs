@@ -1,4 +1,4 @@
-//! Where lines go. Everything here runs on the sink's thread, or when a configuration is checked.
+//! The sinks of lines. Everything here runs on the sink's thread, or checks a configuration.
 
 mod stream;
 mod syslog;
@@ -8,7 +8,7 @@ use std::io;
 use stream::Stream;
 use syslog::Syslog;
 
-/// What became of some lines.
+/// How many of some lines were written and lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) lines: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Written {
     pub(crate) errors: u64,
 }
 
-/// One sink; it opens itself when it is first written to, and again after a failure.
+/// One sink; it opens itself at the first write, and again after a failure.
 #[derive(Debug)]
 pub(crate) enum Sink {
     Stream(Stream),
@@ -36,7 +36,7 @@ impl Sink {
     /// Opens it now.
     ///
     /// # Errors
-    /// Why that is not possible; writing tries again.
+    /// Returns why that is not possible; writing tries again.
     pub(crate) fn open(&mut self) -> io::Result<()> {
         match self {
             Self::Stream(stream) => stream.open(),
@@ -44,7 +44,7 @@ impl Sink {
         }
     }
 
-    /// Writes whole lines; `count` of them.
+    /// Writes `count` whole lines.
     pub(crate) fn write(&mut self, bytes: &[u8], count: u64) -> Written {
         match self {
             Self::Stream(stream) => stream.write(bytes, count),
@@ -52,10 +52,10 @@ impl Sink {
         }
     }
 
-    /// Opens a file anew, after it was renamed. When that fails the old one is written on.
+    /// Reopens a file after it was renamed. If that fails, continues to write to the old one.
     ///
     /// # Errors
-    /// Why it could not be opened.
+    /// Returns why it could not be opened.
     pub(crate) fn reopen(&mut self) -> io::Result<()> {
         match self {
             Self::Stream(stream) => stream.reopen(),

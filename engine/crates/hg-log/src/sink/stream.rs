@@ -9,17 +9,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a pipe that takes nothing is waited for, in steps.
+/// One step of waiting for a pipe that is full.
 const FULL_WAIT: Duration = Duration::from_millis(10);
 const FULL_WAITS: u32 = 100;
 
-/// A byte stream that lines are appended to.
+/// A byte stream to which lines are appended.
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// `None` = standard output.
     path: Option<PathBuf>,
     file: Option<File>,
-    /// The last write stopped within a line.
+    /// Whether the last write stopped within a line.
     is_torn: bool,
 }
 
@@ -49,14 +49,15 @@ impl Stream {
 
     fn opened(&self) -> io::Result<File> {
         match &self.path {
-            // Non-blocking for the sake of named pipes, whose opening would wait for a reader.
+            // Non-blocking because of named pipes, where opening would wait for a reader.
             Some(path) => File::options()
                 .append(true)
                 .create(true)
                 .mode(0o640)
                 .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
                 .open(path),
-            // A copy of the descriptor: the standard library's own would look for line ends again.
+            // A copy of the descriptor, because the standard library's stdout would search for line
+            // ends again.
             None => Ok(io::stdout().as_fd().try_clone_to_owned()?.into()),
         }
     }
@@ -69,7 +70,7 @@ impl Stream {
         let Some(file) = &mut self.file else {
             return lost(1);
         };
-        // What follows a torn line begins a new one.
+        // The line after a torn one must begin a new line.
         if self.is_torn && write_all(file, b"\n").is_err() {
             return lost(1);
         }
@@ -91,7 +92,7 @@ impl Stream {
     }
 }
 
-/// The bytes that were written before it failed.
+/// Writes all bytes; returns how many were written if it fails.
 fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), usize> {
     let (mut done, mut waits) = (0, 0);
     while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
@@ -99,7 +100,7 @@ fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), usize> {
             Ok(0) => return Err(done),
             Ok(n) => done += n,
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            // A pipe that is full.
+            // The pipe is full.
             Err(e) if e.kind() == ErrorKind::WouldBlock && waits < FULL_WAITS => {
                 waits += 1;
                 std::thread::park_timeout(FULL_WAIT);

@@ -1,4 +1,4 @@
-//! Syslog: one RFC 5424 datagram a line, over a Unix socket or UDP (RFC 5426).
+//! Syslog: one RFC 5424 datagram per line, over a Unix socket or UDP (RFC 5426).
 
 use super::Written;
 use crate::clock::TimeCache;
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Facility local7 (23), severity informational (6).
 const PRIORITY: u8 = 23 * 8 + 6;
-/// How long a receiver that takes nothing is waited for.
+/// How long to wait for a receiver that takes nothing.
 const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A syslog receiver.
@@ -48,7 +48,7 @@ impl Syslog {
         Ok(())
     }
 
-    /// After a failure the rest is given up: waiting on for each line would let buffers run out.
+    /// Drops the rest after a failure: if every line waited in turn, the buffers would run out.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Written {
         let mut done = Written::default();
         let mut lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
@@ -59,7 +59,7 @@ impl Syslog {
                     done.lines += 1;
                     done.bytes += line.len() as u64;
                 }
-                // Too long for a datagram (EMSGSIZE): the others may pass.
+                // The line is too long for a datagram (EMSGSIZE), but the others may pass.
                 Err(e) if e.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
                     done.dropped += 1;
                     done.errors += 1;
@@ -75,7 +75,7 @@ impl Syslog {
         done
     }
 
-    /// RFC 5424 §6: `<PRI>1 TIME HOST APP PROCID MSGID SD MSG`.
+    /// Composes a message as RFC 5424 §6: `<PRI>1 TIME HOST APP PROCID MSGID SD MSG`.
     fn compose(&mut self, line: &[u8]) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.datagram.clear();
@@ -86,7 +86,7 @@ impl Syslog {
         self.datagram.extend_from_slice(line);
     }
 
-    /// Once more on a new socket when the receiver was restarted.
+    /// Sends the datagram; tries once more on a new socket if the receiver was restarted.
     fn send(&mut self) -> io::Result<()> {
         for is_last in [false, true] {
             self.open()?;
@@ -103,7 +103,7 @@ impl Syslog {
     }
 }
 
-/// Whether a new socket may help.
+/// Reports whether a new socket may help.
 fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -149,7 +149,7 @@ impl Socket {
     }
 }
 
-/// The kernel's name of this machine; `-` (RFC 5424's "not known") when it cannot be read.
+/// Returns the kernel's name of this machine; `-` (RFC 5424's "not known") if it cannot be read.
 fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name: String = name.trim().chars().filter(char::is_ascii_graphic).take(255).collect();

@@ -1,4 +1,4 @@
-//! Plan, disk and workers change together, or nothing does.
+//! Plan, disk and workers change together, or not at all.
 
 use super::*;
 use crate::fake::FakeEngine;
@@ -30,7 +30,7 @@ struct Bench {
     engine: Arc<FakeEngine>,
     events: Arc<EventHub>,
     applier: Applier,
-    /// What the sender believes to be held.
+    /// The plan that the sender believes is held.
     plan: Plan,
 }
 
@@ -42,7 +42,7 @@ impl Bench {
         Self { temp, engine, events, applier, plan: Plan::default() }
     }
 
-    /// The transaction a well-behaved sender makes of changes.
+    /// Returns the transaction that a correct sender makes of changes.
     fn delta(&self, changes: &[Change], blobs: Blobs) -> Transaction {
         let mut after = self.plan.clone();
         let root = after.apply(changes).unwrap_or_default();
@@ -68,7 +68,7 @@ impl Bench {
         assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     }
 
-    /// Another process on the same directory, as after a crash.
+    /// Starts another process on the same directory, as after a crash.
     fn restarted(&mut self) -> (Applier, Arc<FakeEngine>) {
         self.applier.leave();
         let engine = Arc::new(FakeEngine::default());
@@ -222,7 +222,7 @@ fn damaged_key_material_is_asked_for_again() {
 #[test]
 fn a_plan_that_cannot_be_kept_is_refused_and_the_old_one_stays() {
     let mut bench = Bench::new();
-    // A directory where the new file must go stands for a disk that takes nothing.
+    // A directory in the place of the new file acts as a disk that accepts nothing.
     std::fs::create_dir(bench.temp.path().join("plan/plan.new")).unwrap();
     let outcome = bench.apply(&[put("a", 404)]);
     assert!(message(&outcome).starts_with("the plan cannot be kept: "), "{outcome:?}");
