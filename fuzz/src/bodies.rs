@@ -2,7 +2,7 @@
 
 use hg_proto::{ChunkedDecoder, Reject, write};
 
-/// What came of a whole input.
+/// The result of a whole input.
 #[derive(Debug, PartialEq)]
 struct Decoded {
     body: Vec<u8>,
@@ -11,8 +11,8 @@ struct Decoded {
     done: bool,
 }
 
-/// A chunked body: the pieces it comes in never matter, and what was decoded encodes to a body that
-/// decodes to the same.
+/// A chunked body: the pieces in which it comes never matter, and the decoded body encodes to one
+/// that decodes to the same.
 pub fn chunked(data: &[u8]) {
     let whole = decode(data, data.len().max(1));
     for piece in [1, 2, 3, 7, 64] {

@@ -8,7 +8,7 @@ use hg_proto::{
 
 const SMALL: Limits = Limits { head_bytes: 256, header_count: 4 };
 
-/// What a request head was understood as.
+/// How a request head was understood.
 #[derive(Debug, PartialEq)]
 struct Request {
     method: String,
@@ -75,7 +75,7 @@ fn kept(head: &RequestHead<'_, '_>) -> Vec<(String, Vec<u8>)> {
     end_to_end.map(|f| (f.name.to_owned(), f.value.to_vec())).collect()
 }
 
-/// What goes upstream as Host: the endpoint's where the request names none.
+/// Returns the Host for the upstream: the endpoint's if the request names none.
 fn named(host: &str) -> &str {
     if host.is_empty() { "endpoint.test" } else { host }
 }
@@ -101,7 +101,8 @@ fn rebuilt(data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// CRLF and no other CR, LF or NUL; one empty line, at the end.
+/// Checks that lines end in CRLF, without any other CR, LF or NUL, and that the only empty line is
+/// at the end.
 fn assert_strict(head: &[u8]) {
     let text = String::from_utf8_lossy(head);
     let lines = text.strip_suffix("\r\n\r\n").expect("ends with an empty line");

@@ -1,7 +1,8 @@
-//! What must hold of any input: one function a fuzz target, which panics when it does not.
+//! Properties of any input: one function per fuzz target, which panics if its property does not
+//! hold.
 //!
-//! The same functions are replayed on the committed corpora, and on mutations of them, by
-//! `engine/crates/hg-proto/tests/fuzz_replay.rs` on a stable toolchain.
+//! `engine/crates/hg-proto/tests/fuzz_replay.rs` replays the same functions on the committed
+//! corpora, and on mutations of them, on a stable toolchain.
 
 mod bodies;
 mod heads;
@@ -31,7 +32,7 @@ pub const TARGETS: [(&str, Check); 7] = [
     ("tls_hello", tls_hello),
 ];
 
-/// Where an input is cut to see that the pieces mean the same: everywhere when it is short.
+/// Returns where to cut an input to check that the pieces mean the same: everywhere if it is short.
 fn cuts(len: usize) -> impl Iterator<Item = usize> {
     (0..len).step_by((len / 16).max(1))
 }

@@ -1,4 +1,4 @@
-//! Path normalisation and the route it leads to.
+//! Path normalisation and the choice of a route.
 
 use hg_plan::{Kind, Object};
 use hg_route::check::forwarded_path_keeps_its_route;
@@ -19,7 +19,7 @@ const MATCHES: [&str; 9] = [
     r#"{"prefix":"/"}"#,
 ];
 
-/// A path as a client may send it: what is forwarded belongs to the route that was used.
+/// A path as a client may send it: the forwarded path belongs to the route that was used.
 pub fn path(data: &[u8]) {
     let Ok(raw) = std::str::from_utf8(data) else {
         return;

@@ -4,9 +4,9 @@ use hg_plan::{Change, Digest, DigestTree, Kind, Object, Plan};
 use hg_route::{ListenerId, RouteChange, RouteId, Router};
 use std::sync::Arc;
 
-/// The first byte chooses a kind, the rest are the object's bytes: what decodes can be put and
-/// deleted without a trace, and a route that decodes compiles or is refused. The same bytes as
-/// names in a digest tree give one root in any order.
+/// The first byte chooses a kind, the rest are the object's bytes: an object that decodes can be
+/// put and deleted without a trace, and a route that decodes compiles or is refused. The same bytes
+/// as names in a digest tree give one root in any order.
 pub fn plan(data: &[u8]) {
     let Some((first, bytes)) = data.split_first() else {
         return;

@@ -3,8 +3,8 @@
 use hg_text::{Document, Format, Spans, Which, locate, parse};
 
 /// Text read as TOML, YAML and JSON: both passes agree on what is a mistake and where, and on every
-/// value: the one with positions never reads by comparison with what it read before. A document
-/// does not differ from itself.
+/// value, and no document differs from itself. The pass with positions never reads by comparison
+/// with an earlier text.
 pub fn text(data: &[u8]) {
     for format in Format::ALL {
         let value = parse(data, format);

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One file per protobuf package, server and client of each service.
+/// Writes one file per protobuf package, with server and client of each service.
 fn generate(descriptors: &Path, out_dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let bytes = std::fs::read(descriptors)?;
     let set = prost_types::FileDescriptorSet::decode(bytes.as_slice())?;

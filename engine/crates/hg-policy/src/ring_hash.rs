@@ -92,8 +92,8 @@ impl Bound {
     }
 }
 
-/// Returns the first member that fits, starting from one that the key decides. For a few remaining
-/// members, whose points are far apart.
+/// Returns the first member that fits, starting from one that the key decides. Use it if few
+/// members are left, whose points are far apart.
 pub(crate) fn scan<'a>(
     members: &'a [Member],
     key: u64,

@@ -7,20 +7,21 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-/// Adds `alike`, `Alike` and `Openings`.
+/// Adds `alike`, `Alike` and `Openings` to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Openings>()?;
     module.add_class::<Alike>()?;
     module.add_function(wrap_pyfunction!(alike, module)?)
 }
 
-/// Places in objects of a section whose texts may differ.
+/// Places in objects of a section at which texts may differ.
 #[pyclass(frozen, module = "headgate._core._core")]
 struct Openings(hg_text::Openings);
 
 #[pymethods]
 impl Openings {
-    /// Of (path, `host`, `path` or `word`): see `hg_text::Openings::add`.
+    /// Makes openings from pairs of a path and `host`, `path` or `word`: see
+    /// `hg_text::Openings::add`.
     ///
     /// Raises `ValueError` for another word.
     #[new]
@@ -36,7 +37,7 @@ impl Openings {
     }
 }
 
-/// The objects among `names` that are alike, `least` of them or more.
+/// Returns groups of objects among `names` that are alike, `least` of them or more.
 #[pyfunction]
 fn alike(
     py: Python<'_>,
@@ -61,37 +62,37 @@ fn alike(
     }))
 }
 
-/// Objects that are alike.
+/// A group of objects that are alike.
 #[pyclass(frozen, module = "headgate._core._core")]
 struct Alike {
-    /// Their places in the names that were asked about.
+    /// Indices of the members in the names given.
     #[pyo3(get)]
     members: Vec<usize>,
-    /// What stands in `pattern` for what differs.
+    /// The texts that replace in `pattern` those that differ.
     #[pyo3(get)]
     markers: Vec<String>,
     names: Vec<Box<str>>,
     pattern: hg_text::Value,
-    /// As many as markers for each member.
+    /// The texts of each member, one for each marker.
     texts: Vec<Box<str>>,
 }
 
 #[pymethods]
 impl Alike {
-    /// The object that all members are, but for the markers in it.
+    /// Returns the object that all members are, with the markers in place of what differs.
     fn pattern<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         to_python(&self.pattern, &mut Keys::new(py))
     }
 
-    /// What each member has in place of a marker.
+    /// Returns each member's text in the place of a marker.
     fn texts<'py>(&self, py: Python<'py>, marker: usize) -> PyResult<Bound<'py, PyList>> {
         let every = self.markers.len().max(1);
         let texts = self.texts.iter().skip(marker).step_by(every).map(|text| &**text);
         PyList::new(py, texts.collect::<Vec<_>>())
     }
 
-    /// Each member's canonical bytes and their digests, by the canonical bytes of the pattern; None
-    /// if these do not have each marker as one whole text.
+    /// Returns each member's canonical bytes and their digests, from the canonical bytes of the
+    /// pattern; None if these do not contain each marker as one whole text.
     fn stamped<'py>(
         &self,
         py: Python<'py>,

@@ -1,4 +1,4 @@
-//! Clients for Python: which of their header lines the data plane takes, and who they are.
+//! Clients for Python: which of their header lines the data plane accepts, and who they are.
 
 use hg_proto::client::{Source, address};
 use hg_proto::{
@@ -18,16 +18,16 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(request_head, module)?)
 }
 
-/// Whether a header of that name, in any case, tells who the client is.
+/// Reports whether a header of that name, in any case, says who the client is.
 #[pyfunction]
 fn is_client_claim(name: &str) -> bool {
     Known::of(name.as_bytes()).is_client_claim()
 }
 
-/// A listener's rules for request heads, as Python gives them: any object with these attributes.
+/// A listener's rules for request heads: any Python object with these attributes.
 #[derive(FromPyObject)]
 struct Rules {
-    /// Networks.
+    /// Trusted networks.
     trusted: Vec<String>,
     /// The header that names the client; empty for `x-forwarded-for`.
     header: String,
@@ -36,15 +36,15 @@ struct Rules {
     header_count: usize,
 }
 
-/// What a listener makes of a head: (the client's address, the target's path and query, the host,
-/// the port, for each of the lines whether it is taken).
+/// A head as a listener understands it: (the client's address, the target's path and query, the
+/// host, the port, for each of the lines whether it is accepted).
 type Taken = (String, String, Option<String>, String, Option<u16>, Vec<bool>);
 
-/// What a listener makes of a request by `peer`, given as it stands on the wire; or (status, why)
-/// when it is refused before it is routed. `lines` are the header lines, Host among them.
+/// Returns how a listener understands a request by `peer`, given as it is on the wire; or (status,
+/// reason) if it is refused before routing. `lines` are the header lines, including Host.
 ///
 /// # Errors
-/// `ValueError` for a peer that is no address, and rules that are none.
+/// `ValueError` for a peer that is not an address, and for invalid rules.
 #[pyfunction]
 fn request_head(
     peer: &str,
@@ -93,7 +93,7 @@ fn request_head(
     })
 }
 
-/// A head that was taken, or the status and the sentence of its refusal.
+/// A head that was accepted, or the status and the sentence of its refusal.
 #[derive(IntoPyObject)]
 enum Head<T> {
     #[pyo3(transparent)]
@@ -106,7 +106,7 @@ fn refused(reject: &Reject) -> Head<Taken> {
     Head::Refused((reject.status, reject.detail))
 }
 
-/// What would not be one request but the beginning of another: line ends where none belong.
+/// Finds line ends that do not belong in a head, which would begin another request.
 fn broken(method: &str, target: &str, lines: &[(String, String)]) -> Option<Reject> {
     let ends = |text: &str| text.contains(['\r', '\n', '\0']);
     if ends(method) || ends(target) || method.contains(' ') || target.contains(' ') {

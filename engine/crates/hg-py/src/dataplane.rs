@@ -2,11 +2,11 @@
 
 use pyo3::prelude::*;
 
-/// Signals that the supervisor owns: it says on the channel what they mean for us. SIGPIPE shows as
-/// an error of the write.
+/// Signals that the supervisor handles: its messages say what they mean for this process. SIGPIPE
+/// shows as an error of the write.
 const IGNORED: [&str; 6] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGPIPE"];
 
-/// Adds this face to the module.
+/// Adds `run_data_plane` to the module.
 ///
 /// # Errors
 /// Never in practice.
@@ -14,15 +14,15 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(run_data_plane, module)?)
 }
 
-/// Serves until the supervisor on the other end of `fd` (a connected SOCK_SEQPACKET socket, which is
-/// consumed) says to leave or is gone; the exit status is what it returns. Says on standard error why
-/// it could not come up.
+/// Serves until the supervisor on the other end of `fd` (a connected SOCK_SEQPACKET socket, which
+/// is consumed) asks it to leave or is gone; returns the exit status. Reports on standard error why
+/// it could not start.
 ///
-/// The interpreter is detached from before the first worker until the end. Only modules that are
-/// built into it are used, so that nothing is imported from disk.
+/// Detaches from the interpreter before the first worker starts and until the end. Uses only
+/// modules that are built into the interpreter, so that nothing is imported from disk.
 ///
 /// # Errors
-/// `OSError` when `fd` is not open.
+/// `OSError` if `fd` is not open.
 #[pyfunction]
 pub fn run_data_plane(py: Python<'_>, fd: i32) -> PyResult<i32> {
     let signal = py.import("_signal")?;

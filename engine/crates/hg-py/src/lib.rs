@@ -1,5 +1,5 @@
-//! The extension module `headgate._core._core`: thin faces over the core's crates, one module
-//! each. Conversion and detaching from the interpreter happen here, decisions do not.
+//! The extension module `headgate._core._core`: thin bindings to the core's crates, one module
+//! each. They convert and detach from the interpreter; the crates make the decisions.
 
 mod alike;
 mod client;
@@ -14,10 +14,10 @@ use pyo3::prelude::*;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Adds a face's classes and functions to the module.
+/// Adds a binding's classes and functions to the module.
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
-/// Every face.
+/// Every binding.
 const FACES: [Register; 7] = [
     alike::register,
     client::register,

@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-/// Adds `buckets` and `change_messages`.
+/// Adds `buckets` and `change_messages` to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(buckets, module)?)?;
     module.add_function(wrap_pyfunction!(change_messages, module)?)
@@ -15,7 +15,7 @@ fn kind_of(word: &str) -> PyResult<Kind> {
     Kind::parse(word).ok_or_else(|| PyValueError::new_err(format!("no kind {word:?}")))
 }
 
-/// The bucket of the digest tree that each (kind, name) falls into, a byte for each.
+/// Returns the bucket of the digest tree for each (kind, name), one byte each.
 #[pyfunction]
 fn buckets<'py>(
     py: Python<'py>,
@@ -26,8 +26,8 @@ fn buckets<'py>(
     Ok(PyBytes::new(py, &found.collect::<PyResult<Vec<u8>>>()?))
 }
 
-/// Serialised `ApplyMessage`s that put objects of one kind: their names and canonical bytes. Each
-/// is as long as possible below `most` bytes, or has one object.
+/// Returns serialised `ApplyMessage`s that put objects of one kind, given by their names and
+/// canonical bytes. Each is as long as possible below `most` bytes, or has one object.
 #[pyfunction]
 fn change_messages<'py>(
     py: Python<'py>,

@@ -30,7 +30,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(plan_check, module)?)
 }
 
-/// The path that is routed and forwarded. Raises `ValueError` where a request gets 400.
+/// Returns the path that is routed and forwarded. Raises `ValueError` if a request with it gets
+/// 400.
 #[pyfunction]
 fn normalise_path(path: &str) -> PyResult<String> {
     let mut buf = String::new();
@@ -39,7 +40,7 @@ fn normalise_path(path: &str) -> PyResult<String> {
     Ok(normal.to_owned())
 }
 
-/// What is wrong with an object's canonical bytes, if they cannot be read.
+/// Returns what is wrong with an object's canonical bytes, if they cannot be decoded.
 #[pyfunction]
 fn plan_check(kind: &str, canonical: &[u8]) -> Option<String> {
     match Kind::parse(kind) {
@@ -48,7 +49,7 @@ fn plan_check(kind: &str, canonical: &[u8]) -> Option<String> {
     }
 }
 
-/// The routes of a plan, as the data plane would match them. Immutable.
+/// The routes of a plan, matched as in the data plane. Immutable.
 #[pyclass(frozen, module = "headgate._core._core")]
 struct Router {
     router: hg_route::Router,
@@ -58,7 +59,7 @@ struct Router {
     scratch: Mutex<Scratch>,
 }
 
-/// A request as Python gives it: any object with these attributes.
+/// A request: any Python object with these attributes.
 #[derive(FromPyObject)]
 struct Request {
     listener: String,
@@ -81,8 +82,8 @@ impl Request {
 
 #[pymethods]
 impl Router {
-    /// Of the objects of a plan as (kind, name, canonical bytes); kinds other than routes, hosts,
-    /// middlewares are not looked at.
+    /// Makes a router from the objects of a plan as (kind, name, canonical bytes); ignores kinds
+    /// other than routes, hosts and middlewares.
     ///
     /// Raises `PlanError` with everything that is wrong with them.
     #[new]
@@ -91,9 +92,9 @@ impl Router {
         py.detach(|| build(&changes)).map_err(|errors| plan_error(py, errors))
     }
 
-    /// The route that takes a request, as (name, place of the match, bytes of the path that a
-    /// prefix took); None = 404. Raises `ValueError` for a path that gets 400, a client that is no
-    /// address.
+    /// Returns the route that takes a request, as (name, index of the match, bytes of the path that
+    /// a prefix took); None = 404. Raises `ValueError` for a path that gets 400, and for a client
+    /// that is not an address.
     fn find(&self, py: Python<'_>, request: Request) -> PyResult<Option<(&str, usize, usize)>> {
         let client = request.client()?;
         let found = py.detach(|| {
@@ -106,8 +107,8 @@ impl Router {
         }))
     }
 
-    /// Why a request goes where it goes, and what its middlewares make of it, as JSON. Raises as
-    /// `find` does.
+    /// Explains, as JSON, which route a request takes and what its middlewares do with it. Raises
+    /// as `find` does.
     fn explain<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyBytes>> {
         let client = request.client()?;
         let document = py.detach(|| {
@@ -121,8 +122,8 @@ impl Router {
         Ok(PyBytes::new(py, document.as_bytes()))
     }
 
-    /// Routes of which some match can never win: (route, places of these matches, whether they are
-    /// all it has, the routes that take their requests).
+    /// Returns routes with a match that can never win: (route, indices of these matches, whether
+    /// they are all its matches, the routes that take their requests).
     fn shadowed(&self, py: Python<'_>) -> Vec<(String, Vec<usize>, bool, Vec<String>)> {
         let shadows = py.detach(|| self.router.shadowed());
         let row = |s: hg_route::Shadow| {
@@ -134,12 +135,12 @@ impl Router {
 }
 
 impl Router {
-    /// Regex states made for earlier requests; whatever a panic left there is still good.
+    /// Locks the regex states of earlier requests, which stay valid after a panic.
     fn scratch(&self) -> MutexGuard<'_, Scratch> {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks with a request's path made normal.
+    /// Calls a function with the query of a request, whose path it normalises.
     fn with_query<T>(
         &self,
         request: &Request,
@@ -151,7 +152,7 @@ impl Router {
             "*" => "*",
             path => path::normalise(path, &mut buf)?,
         };
-        // A listener without routes: an id that no route has.
+        // A listener without routes gets an id that no route has.
         let unused = ListenerId(u16::MAX);
         Ok(ask(&hg_route::Query {
             listener: self.listeners.get(&request.listener).copied().unwrap_or(unused),
@@ -202,7 +203,7 @@ fn build(changes: &[Change]) -> Result<Router, Vec<ObjectError>> {
     }
 }
 
-/// An error as Python gets it.
+/// Converts an error for Python.
 pub fn problem(error: ObjectError) -> Problem {
     (error.kind.as_str(), error.name.to_string(), error.path, error.message)
 }

@@ -14,17 +14,17 @@ pyo3::create_exception!(
     "A mistake in a text: `name`, `line`, `column` (both from 1) and `message`."
 );
 
-/// Adds `parse_text`, `Document` and `TextError`.
+/// Adds `parse_text`, `Document` and `TextError` to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TextError", module.py().get_type::<TextError>())?;
     module.add_class::<Document>()?;
     module.add_function(wrap_pyfunction!(parse_text, module)?)
 }
 
-/// Reads a text in a format (`toml`, `yaml`, `json`); `name` is what errors call it.
+/// Reads a text in a format (`toml`, `yaml`, `json`); errors call it `name`.
 ///
-/// With `before`, the document that was read from an earlier form of the same text, an edit of
-/// some `[section.name]` tables of a TOML text costs those tables and not the whole text.
+/// With `before`, the document of an earlier form of the same text, an edit of some
+/// `[section.name]` tables of a TOML text costs those tables and not the whole text.
 ///
 /// Raises `TextError` for a mistake in the text, `ValueError` for an unknown format.
 #[pyfunction]
@@ -69,7 +69,7 @@ fn text_error(py: Python<'_>, name: &str, mistake: &Mistake) -> PyErr {
     }
 }
 
-/// A text that was read. Immutable.
+/// A parsed text. Immutable.
 #[pyclass(frozen, module = "headgate._core._core")]
 pub(crate) struct Document {
     #[pyo3(get)]
@@ -77,19 +77,20 @@ pub(crate) struct Document {
     text: Py<PyBytes>,
     format: Format,
     pub(crate) document: hg_text::Document,
-    /// Made when the first place is asked for.
+    /// Made when the first place is needed.
     spans: OnceLock<Option<Spans>>,
 }
 
 #[pymethods]
 impl Document {
-    /// `toml`, `yaml` or `json`.
+    /// Returns `toml`, `yaml` or `json`.
     #[getter]
     fn format(&self) -> &'static str {
         self.format.as_str()
     }
 
-    /// The objects in the order of the text: (section, name, 16 bytes of hash of the value).
+    /// Returns the objects in the order of the text: (section, name, 16 bytes of hash of the
+    /// value).
     ///
     /// The name is empty where a section is no map, or an empty one.
     fn entries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
@@ -101,8 +102,8 @@ impl Document {
         PyList::new(py, rows.collect::<Vec<_>>())
     }
 
-    /// The objects that are not the same in `old`, as (section, name): those of this document,
-    /// and those that only `old` has.
+    /// Returns the objects that differ from those in `old`, as (section, name): those of this
+    /// document, and those that only `old` has.
     fn changes<'py>(
         &self,
         py: Python<'py>,
@@ -112,17 +113,19 @@ impl Document {
         Ok((names(py, here)?, names(py, gone)?))
     }
 
-    /// Whether it defines that object.
+    /// Reports whether it defines that object.
     fn defines(&self, section: &str, name: &str) -> bool {
         self.document.entry(section, name).is_some()
     }
 
-    /// The whole tree as dicts, lists, strings, numbers, booleans and None. A new one each time.
+    /// Returns the whole tree as dicts, lists, strings, numbers, booleans and None. It is new at
+    /// each call.
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         to_python(&self.document.value(), &mut Keys::new(py))
     }
 
-    /// One object; the name is empty as in `entries`. Raises `KeyError` if it is not there.
+    /// Returns one object; the name is empty as in `entries`. Raises `KeyError` if there is no such
+    /// object.
     fn entry<'py>(
         &self,
         py: Python<'py>,
@@ -135,8 +138,8 @@ impl Document {
         }
     }
 
-    /// Line and column (from 1) where the `"key"` or the `"value"` at a path begins; None if
-    /// there is no such path. The first question reads the text again, the others look up.
+    /// Returns line and column (from 1) where the `"key"` or the `"value"` at a path begins; None
+    /// if there is no such path. The first call reads the text again, the others only look up.
     fn locate(&self, py: Python<'_>, path: Vec<Step>, which: &str) -> PyResult<Option<(u32, u32)>> {
         let which = match which {
             "key" => Which::Key,
@@ -153,7 +156,7 @@ impl Document {
     }
 }
 
-/// One step of a path as Python gives it.
+/// One step of a path, from Python.
 #[derive(FromPyObject)]
 enum Step {
     Index(usize),
@@ -175,7 +178,7 @@ fn names<'py>(py: Python<'py>, names: hg_text::Names<'_>) -> PyResult<Bound<'py,
     PyList::new(py, rows.collect::<Vec<_>>())
 }
 
-/// Python strings of keys; each is made once per conversion, as the same few keys come again and
+/// Python strings of keys. A conversion makes each of them once, because few keys occur again and
 /// again.
 pub(crate) struct Keys<'py, 'd> {
     py: Python<'py>,
@@ -192,7 +195,7 @@ impl<'py, 'd> Keys<'py, 'd> {
     }
 }
 
-/// Cost: one Python object per value. Depth is bounded by [`hg_text::MAX_DEPTH`].
+/// Converts a value. Cost: one Python object per value. Depth is bounded by [`hg_text::MAX_DEPTH`].
 pub(crate) fn to_python<'py, 'd>(
     value: &'d Value,
     keys: &mut Keys<'py, 'd>,

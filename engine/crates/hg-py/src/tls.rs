@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a data plane would refuse, and what it would serve with a warning.
+/// Errors, which a data plane would refuse, and warnings, which it would serve.
 type Verdict = (Vec<Problem>, Vec<Problem>);
 
 /// Adds `check_tls` and `TlsListeners` to the module.
@@ -23,12 +23,12 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Compiles what the objects of a plan, as (kind, name, canonical bytes), say about TLS, with blobs
-/// by their sha256 in hex: (errors, warnings), each problem as (kind, name, path of keys, message).
-/// Warnings are certificates outside their time; there are none beside errors. Kinds that say
-/// nothing about TLS are not looked at. Costs about 30 µs a certificate.
+/// by their sha256 in hex. Returns (errors, warnings), each problem as (kind, name, path of keys,
+/// message). Warnings are certificates outside their validity period; there are none if there are
+/// errors. Ignores kinds that say nothing about TLS. Costs about 30 µs per certificate.
 ///
 /// # Errors
-/// `RuntimeError` when the system has no random bytes.
+/// `RuntimeError` if the system has no random bytes.
 #[pyfunction]
 fn check_tls(
     py: Python<'_>,
@@ -43,7 +43,7 @@ fn check_tls(
     }))
 }
 
-/// The TLS of a plan's listeners: what a client gets before its request is looked at. Immutable.
+/// The TLS of a plan's listeners: what a client gets before its request is read. Immutable.
 #[pyclass(frozen, module = "headgate._core._core")]
 struct TlsListeners {
     context: TlsContext,
@@ -51,7 +51,8 @@ struct TlsListeners {
 
 #[pymethods]
 impl TlsListeners {
-    /// Of what `check_tls` takes. Raises `PlanError` for what it would call errors.
+    /// Makes the listeners from the arguments of `check_tls`. Raises `PlanError` for what that
+    /// reports as errors.
     #[new]
     fn new(
         py: Python<'_>,
@@ -66,8 +67,8 @@ impl TlsListeners {
         })
     }
 
-    /// What becomes of a client that asks a listener for the name `sni` and then for `host`, lower
-    /// case and without port: `alert` in the handshake, `misdirected` (421), or `served`.
+    /// Returns the fate of a client that asks a listener for the name `sni` and then for `host`,
+    /// lower case and without port: `alert` in the handshake, `misdirected` (421), or `served`.
     #[pyo3(signature = (listener, sni, host))]
     fn answer(&self, listener: &str, sni: Option<&str>, host: &str) -> &'static str {
         match self.context.listener(listener).map(|l| l.foresee_421(sni, host)) {
@@ -89,7 +90,7 @@ fn taken(
     (changes, blobs.into_iter().map(content).collect())
 }
 
-/// No session is served here, so that the secret of its tickets may be anything.
+/// No session is served here, so the secret of the tickets does not matter.
 fn ticketer() -> PyResult<Arc<Ticketer>> {
     Ticketer::new(&["00".repeat(32)]).map_err(PyRuntimeError::new_err)
 }

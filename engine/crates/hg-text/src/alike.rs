@@ -1,14 +1,13 @@
-//! Objects that differ in nothing but a few plain texts: what is found out about one of them
-//! holds for all.
+//! Objects that differ only in a few plain texts: what is true of one of them is true of all.
 //!
-//! Which texts may differ is for the caller to say ([`Openings`]): places in an object, and what a
-//! text there is made of. Everything else (keys, their order, types, other texts) must be equal.
+//! The caller says which texts may differ ([`Openings`]): places in an object, and the kind of text
+//! at each. Everything else (keys, their order, types, other texts) must be equal.
 
 use crate::{Document, Value};
 use foldhash::{HashMap, HashMapExt as _};
 use std::collections::BTreeMap;
 
-/// What a text is made of.
+/// The kind of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plain {
     /// A host name in lower case: labels of letters, digits, `_` and inner `-`, up to 253 bytes.
@@ -20,7 +19,7 @@ pub enum Plain {
 }
 
 impl Plain {
-    /// `host`, `path` or `word`.
+    /// Returns the kind named `host`, `path` or `word`.
     pub fn from_name(name: &str) -> Option<Plain> {
         match name {
             "host" => Some(Plain::Host),
@@ -30,7 +29,7 @@ impl Plain {
         }
     }
 
-    /// Whether a text is made so.
+    /// Reports whether a text is of this kind.
     pub fn admits(self, text: &str) -> bool {
         match self {
             Plain::Host => text.len() <= 253 && text.split('.').all(is_label),
@@ -43,7 +42,8 @@ impl Plain {
         }
     }
 
-    /// A text of that make that says which opening it stands for; with capitals where they count.
+    /// Returns a text of this kind that identifies an opening, with capitals if the kind allows
+    /// them.
     fn marker(self, opening: usize) -> String {
         match self {
             Plain::Host => format!("opening-{opening}.invalid"),
@@ -64,20 +64,20 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// The places of an object whose texts may differ.
+/// Places in an object at which texts may differ.
 #[derive(Clone, Debug, Default)]
 pub struct Openings {
     here: Option<Plain>,
-    /// Below a map, by key.
+    /// Openings below a map, by key.
     keys: BTreeMap<String, Openings>,
-    /// Below every other key of a map, and every item of a list.
+    /// Openings below every other key of a map, and every item of a list.
     each: Option<Box<Openings>>,
-    /// Below the one item of a list that has no other.
+    /// Openings below the item of a list that has only one.
     only: Option<Box<Openings>>,
 }
 
 impl Openings {
-    /// Adds a place: keys from the object down, joined by dots; `*` is every key and every item,
+    /// Adds a place: keys from the object down, joined by dots; `*` means every key and every item,
     /// `!` the only item of a list.
     pub fn add(&mut self, path: &str, plain: Plain) {
         let mut at = self;
@@ -104,28 +104,28 @@ impl Openings {
     }
 }
 
-/// Objects that are alike.
+/// A group of objects that are alike.
 #[derive(Debug)]
 pub struct Alike<'d> {
-    /// Places in the list of names that was asked about, in its order.
+    /// Indices of the members in the list of names given, in its order.
     pub members: Vec<usize>,
-    /// The members' texts: as many as there are [`Alike::markers`] of the first, then of the second
-    /// member …
+    /// The members' texts: those of the first member, as many as [`Alike::markers`], then those of
+    /// the second …
     pub texts: Vec<&'d str>,
-    /// What each opening takes, and whether the texts there do differ.
+    /// The kind of text at each opening, and whether the texts there differ.
     openings: Vec<(Plain, bool)>,
     /// The first member.
     first: &'d Value,
 }
 
 impl Alike<'_> {
-    /// What stands in [`Alike::pattern`] for each text that differs.
+    /// Returns the texts that replace in [`Alike::pattern`] those that differ.
     pub fn markers(&self) -> Vec<String> {
         let open = self.openings.iter().filter(|(_, differs)| *differs);
         open.enumerate().map(|(at, (plain, _))| plain.marker(at)).collect()
     }
 
-    /// The object that all members are, with [`Alike::markers`] in place of what differs.
+    /// Returns the object that all members are, with [`Alike::markers`] in place of what differs.
     pub fn pattern(&self, openings: &Openings) -> Value {
         let mut pattern = self.first.clone();
         let mut markers = self.markers().into_iter();
@@ -135,7 +135,7 @@ impl Alike<'_> {
         pattern
     }
 
-    /// Closes the openings where every member has the same text.
+    /// Closes the openings at which every member has the same text.
     fn close(&mut self) {
         let every = self.openings.len().max(1);
         for (at, (_, differs)) in self.openings.iter_mut().enumerate() {
@@ -149,10 +149,10 @@ impl Alike<'_> {
 }
 
 impl Document {
-    /// The objects among `names` that are alike, `least` of them or more. One whose name is no
-    /// [`Plain::Word`] is like no other.
+    /// Returns groups of objects among `names` that are alike, `least` of them or more. An object
+    /// whose name is not a [`Plain::Word`] is like no other.
     ///
-    /// Cost: one look at each value.
+    /// Cost: visits each value once.
     pub fn alike(
         &self,
         section: &str,
@@ -191,7 +191,8 @@ impl Document {
     }
 }
 
-/// A value as bytes that are equal exactly for values that are alike, and the texts that are open.
+/// A value as bytes that are equal exactly for values that are alike, and the texts at its
+/// openings.
 #[derive(Default)]
 struct Look<'d> {
     shape: Vec<u8>,
@@ -206,7 +207,8 @@ impl<'d> Look<'d> {
         self.texts.clear();
     }
 
-    /// Each value as a letter, then its content; lengths first, so that no two shapes are alike.
+    /// Writes each value as a letter, then its content; lengths come first, so that no two shapes
+    /// have the same bytes.
     fn write(&mut self, value: &'d Value, openings: Option<&Openings>) {
         match value {
             Value::Null => self.shape.push(b'n'),
@@ -251,7 +253,7 @@ fn opened(text: &str, openings: Option<&Openings>) -> Option<Plain> {
     openings.and_then(|o| o.here).filter(|plain| plain.admits(text))
 }
 
-/// Puts marks where [`Look::write`] finds openings, in the same order; none = the text stays.
+/// Puts marks at the openings that [`Look::write`] finds, in the same order; none = the text stays.
 fn mark(
     value: &mut Value,
     openings: Option<&Openings>,

@@ -1,11 +1,11 @@
-//! Hashes of values, to see what an edit changed.
+//! Hashes of values, which show what an edit changed.
 
 use crate::value::Value;
 use sha2::{Digest as _, Sha256};
 
 /// The first 128 bits of a sha256 over a value; the same on every machine.
 ///
-/// Values that are equal have equal hashes; the order of a map's entries counts.
+/// Equal values have equal hashes; the order of a map's entries counts.
 pub type SubtreeHash = [u8; 16];
 
 /// Hashes values one after the other in one buffer.
@@ -24,7 +24,8 @@ impl Hasher {
         cut
     }
 
-    /// Each value as a letter, then its content; lengths first, so that no two values are alike.
+    /// Writes each value as a letter, then its content; lengths come first, so that no two values
+    /// have the same bytes.
     fn write<M>(&mut self, value: &Value<M>) {
         match value {
             Value::Null => self.buffer.push(b'n'),

@@ -1,4 +1,4 @@
-//! A text as the objects it defines, so that an edit of one costs one.
+//! A text as the objects it defines, so that an edit of one object costs only that one.
 
 use crate::digest::Hasher;
 use crate::edit;
@@ -8,15 +8,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A text that was read. Copies share what they have in common.
+/// A parsed text. Copies share what they have in common.
 #[derive(Clone, Debug)]
 pub struct Document {
     format: Format,
-    /// A map as it was read from a whole text.
+    /// A map parsed from a whole text.
     base: Arc<Value>,
-    /// What edits put in place of entries of the base, by positions of section and name.
+    /// Values that edits put in place of entries of the base, by positions of section and name.
     edited: BTreeMap<(usize, usize), Value>,
-    /// Of a TOML text, its headers.
+    /// The headers of a TOML text.
     headers: Vec<Header>,
 }
 
@@ -25,9 +25,9 @@ pub struct Document {
 pub struct Entry<'d> {
     /// The top-level key.
     pub section: &'d str,
-    /// The key below it; empty if the section is no map, or an empty one.
+    /// The key below it; empty if the section is not a map, or is an empty one.
     pub name: &'d str,
-    /// What stands there.
+    /// The object's value.
     pub value: &'d Value,
 }
 
@@ -54,10 +54,10 @@ impl Document {
         }
     }
 
-    /// Reads `text` by what differs from `old_text`, the text of this document.
+    /// Reads `text` by its difference from `old_text`, the text of this document.
     ///
-    /// Where the difference lies within whole `[section.name]` tables of a TOML text, only those
-    /// are read and the rest is shared; otherwise the same as [`Document::read`].
+    /// If the difference is within whole `[section.name]` tables of a TOML text, reads only those
+    /// and shares the rest; otherwise does the same as [`Document::read`].
     ///
     /// # Errors
     /// As [`Document::read`].
@@ -68,12 +68,12 @@ impl Document {
         }
     }
 
-    /// The text's format.
+    /// Returns the text's format.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The whole tree; always a map.
+    /// Returns the whole tree; always a map.
     pub fn value(&self) -> Cow<'_, Value> {
         let mut whole = Cow::Borrowed(&*self.base);
         for (&(section, name), value) in &self.edited {
@@ -84,12 +84,12 @@ impl Document {
         whole
     }
 
-    /// The objects in the order of the text.
+    /// Returns the objects in the order of the text.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.placed().map(|(_, entry)| entry)
     }
 
-    /// The objects with the positions of section and name.
+    /// Returns the objects with the positions of section and name.
     fn placed(&self) -> impl Iterator<Item = ((usize, usize), Entry<'_>)> {
         let sections = self.base.named().iter().enumerate();
         sections.flat_map(move |(at, section)| {
@@ -105,14 +105,14 @@ impl Document {
         })
     }
 
-    /// The objects with the hashes of their values.
+    /// Returns the objects with the hashes of their values.
     pub fn hashes(&self) -> impl Iterator<Item = (Entry<'_>, SubtreeHash)> {
         let mut hasher = Hasher::default();
         self.entries().map(move |entry| (entry, hasher.hash(entry.value)))
     }
 
-    /// One object. With an empty name the section, as [`Document::entries`] gives it: only if it
-    /// is no map or an empty one.
+    /// Returns one object. With an empty name it returns the section, as [`Document::entries`]
+    /// does: only if that is not a map, or is an empty one.
     pub fn entry(&self, section: &str, name: &str) -> Option<&Value> {
         let Value::Map(root) = &*self.base else {
             return None;
@@ -129,7 +129,7 @@ impl Document {
         }
     }
 
-    /// The same as [`Document::entry`], quicker if it is at that place.
+    /// Returns the same as [`Document::entry`], faster if the object is at that position.
     fn entry_near(&self, (at, name_at): (usize, usize), entry: &Entry<'_>) -> Option<&Value> {
         let section = self.base.named().get(at).filter(|s| *s.key == *entry.section);
         match section.and_then(|s| s.value.named().get(name_at)) {
@@ -140,11 +140,11 @@ impl Document {
         }
     }
 
-    /// The objects that are not the same in `old`: (section, name), those of `self` in the first
-    /// list, those that only `old` has in the second.
+    /// Returns the objects that differ from those in `old` as (section, name): those of `self` in
+    /// the first list, those that only `old` has in the second.
     ///
-    /// Cost: the edited ones if one document was reread from the other or both from a third;
-    /// otherwise one comparison per object, no hashing.
+    /// Cost: the edited objects if one document was reread from the other or both from a third;
+    /// otherwise one comparison per object, without hashing.
     pub fn changes<'d>(&'d self, old: &'d Document) -> (Names<'d>, Names<'d>) {
         if Arc::ptr_eq(&self.base, &old.base) {
             return (self.edits_since(old), Vec::new());
@@ -181,7 +181,7 @@ impl Document {
         self.edited.len()
     }
 
-    /// A copy with these entries and headers in place.
+    /// Returns a copy with these entries and headers in place.
     pub(crate) fn with(
         &self,
         values: impl IntoIterator<Item = ((usize, usize), Value)>,

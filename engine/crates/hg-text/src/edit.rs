@@ -1,20 +1,20 @@
-//! An edited TOML text read by its difference from the one before.
+//! Reads an edited TOML text by its difference from the text before.
 
 use crate::toml::Header;
 use crate::value::{Map, Origin};
 use crate::{Document, Format, Value, decode, toml};
 use std::ops::Range;
 
-/// A document with more edited entries than this is read as a whole again.
+/// A document with more edited entries than this is read whole again.
 const MAX_EDITED: usize = 256;
 
-/// The document of `text`, if it differs from `old_text` only within whole tables that nothing
-/// outside the difference adds to, and defines the same objects there. None where that is not
-/// so, or where there is a mistake to report.
+/// Returns the document of `text` if it differs from `old_text` only within whole tables that
+/// nothing outside the difference adds to, and defines the same objects there. Returns None
+/// otherwise, or if there is a mistake to report.
 ///
-/// Why it is the same as reading the whole text: the tables read begin at a header, where nothing
-/// is open; they are read without a mistake and end at a line's end, so that nothing is open where
-/// the unchanged rest begins either; and every object they define is defined by them alone.
+/// This gives the same as reading the whole text: the tables begin at a header, where nothing is
+/// open; they are read without a mistake and end at a line's end, so that nothing is open where the
+/// unchanged rest begins; and only these tables define their objects.
 pub(crate) fn apply(old: &Document, old_text: &[u8], text: &[u8]) -> Option<Document> {
     if old.format() != Format::Toml {
         return None;
@@ -37,26 +37,26 @@ pub(crate) fn apply(old: &Document, old_text: &[u8], text: &[u8]) -> Option<Docu
     Some(old.with(values, window.moved(old.headers(), &fresh)))
 }
 
-/// The objects that headers belong to, each as often as it begins anew.
+/// Returns the objects that headers belong to, each as often as it begins again.
 fn objects(headers: &[Header]) -> impl Iterator<Item = u64> {
     let before = std::iter::once(None).chain(headers.iter().map(|h| Some(h.object)));
     let each = headers.iter().zip(before);
     each.filter(|(h, before)| Some(h.object) != *before).map(|(h, _)| h.object)
 }
 
-/// The tables that a difference lies in.
+/// The tables that contain a difference.
 struct Window {
     /// Their headers, by position in the old document.
     headers: Range<usize>,
     /// Their bytes in the new text.
     new: Range<usize>,
-    /// How many bytes longer the new text is.
+    /// The number of bytes by which the new text is longer.
     grown: isize,
 }
 
 impl Window {
-    /// The tables around what differs. They begin at a header whose bracket did not change, and
-    /// end before one; those beside them that belong to the same object are taken in.
+    /// Returns the tables around the difference. They begin at a header whose bracket did not
+    /// change and end before one; neighbours that belong to the same object are included.
     fn of(headers: &[Header], old: &str, new: &str) -> Option<Window> {
         let (prefix, suffix) = common(old.as_bytes(), new.as_bytes());
         let mut first = headers.partition_point(|h| h.start() < prefix).checked_sub(1)?;
@@ -77,7 +77,7 @@ impl Window {
         window.ends_a_line(new.as_bytes()).then_some(window)
     }
 
-    /// Whether a line ends before the rest, so that no comment or value runs into it.
+    /// Reports whether a line ends before the rest, so that no comment or value runs into it.
     fn ends_a_line(&self, text: &[u8]) -> bool {
         let Some(window) = text.get(self.new.clone()) else {
             return false;
@@ -86,7 +86,7 @@ impl Window {
         self.new.end == text.len() || last == Some(&b'\n')
     }
 
-    /// The headers of the new text.
+    /// Returns the headers of the new text.
     fn moved(&self, old: &[Header], fresh: &[Header]) -> Vec<Header> {
         let before = old.get(..self.headers.start).unwrap_or_default().iter().copied();
         let fresh = fresh.iter().map(|h| h.moved(self.new.start as isize));
@@ -95,7 +95,7 @@ impl Window {
     }
 }
 
-/// How many bytes two texts have in common at their beginnings, and then at their ends.
+/// Returns how many bytes two texts share at their beginnings, and then at their ends.
 fn common(old: &[u8], new: &[u8]) -> (usize, usize) {
     const CHUNK: usize = 256;
     let same_chunks = old.chunks(CHUNK).zip(new.chunks(CHUNK)).take_while(|(a, b)| a == b);
@@ -109,8 +109,8 @@ fn common(old: &[u8], new: &[u8]) -> (usize, usize) {
     (skipped + prefix, suffix + rest.take_while(|(a, b)| a == b).count())
 }
 
-/// The values read, by their places in the base; none if one has no place there, or if its
-/// section is more than the sum of its tables.
+/// Returns the values with their positions in the base; none if one has no position there, or if
+/// its section is more than the sum of its tables.
 fn placed(base: &Value, read: Value) -> Option<Vec<((usize, usize), Value)>> {
     let (Value::Map(base), Value::Map(read)) = (base, read) else {
         return None;
@@ -130,7 +130,7 @@ fn placed(base: &Value, read: Value) -> Option<Vec<((usize, usize), Value)>> {
     Some(values)
 }
 
-/// The map of a section that only headers of its tables made.
+/// Returns the map of a section that only headers of its tables made.
 fn implied(section: &Value) -> Option<&Map> {
     match section {
         Value::Map(map) if map.origin == Origin::Implied => Some(map),

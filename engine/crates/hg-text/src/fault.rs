@@ -4,7 +4,7 @@ use crate::position::{Lines, Position, Unit};
 use std::borrow::Cow;
 use std::fmt;
 
-/// A mistake in a text: its place and a message in plain words.
+/// A mistake in a text: its place and a plain message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextError {
     /// Line, from 1.
@@ -13,7 +13,7 @@ pub struct TextError {
     pub column: u32,
     /// What is wrong, and what to write instead.
     pub message: String,
-    /// The first place of a key that is given twice.
+    /// The first place of a duplicate key.
     pub first: Option<Position>,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
-/// A mistake as a parser finds it, with an offset in the format's own unit.
+/// A mistake found by a parser, with an offset in the format's own unit.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     at: usize,

@@ -1,5 +1,5 @@
-//! JSON (RFC 8259), strictly: positions and keys given twice are ours to report, which is why
-//! this is not a general crate's reader.
+//! JSON (RFC 8259), strictly. This reader reports positions and duplicate keys, which is why it is
+//! not a general crate's.
 
 use crate::MAX_DEPTH;
 use crate::fault::{Fault, shown};
@@ -35,7 +35,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes this byte and the white space after it, if it is next.
+    /// Takes this byte and the white space after it, if the byte is next.
     fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
@@ -183,7 +183,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a string; the closing quote is the last byte taken.
+    /// Reads a string up to and including the closing quote.
     fn string(&mut self) -> Result<String, Fault> {
         let open = self.at;
         self.at += 1;
@@ -241,7 +241,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The next escape is the second half of a surrogate pair.
+    /// Reports whether the next escape is the second half of a surrogate pair.
     fn pair_follows(&self) -> bool {
         let next = self.text.as_bytes().get(self.at..self.at + 4).unwrap_or_default();
         matches!(next, [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F'])

@@ -1,9 +1,9 @@
 //! Config text to values: TOML, YAML and JSON read into one [`Value`] tree.
 //!
-//! Owns syntax and positions; never touches a file, and knows nothing of what the keys mean.
-//! The first pass ([`parse`], [`Document`]) keeps no positions and is the one that every reload
-//! pays for. The second ([`Spans`], [`locate`]) reads the text again with positions and is only
-//! used when something has to be reported.
+//! Owns syntax and positions; never touches a file, and does not know what the keys mean. The first
+//! pass ([`parse`], [`Document`]) keeps no positions; every reload pays for it. The second
+//! ([`Spans`], [`locate`]) reads the text again with positions, only when there is something to
+//! report.
 //!
 //! The formats say the same things:
 //! - TOML: version 1.0, and what 1.1 adds to inline tables and escapes. Dates are refused.
@@ -11,8 +11,8 @@
 //!   expand to at most [`MAX_ALIASED_VALUES`] values. A key is its text (`404:` is `"404"`).
 //! - JSON: RFC 8259.
 //!
-//! In all three a key given twice in one map is an error that names both places, integers must
-//! fit 64 bits with sign, and `nan` and `inf` are refused.
+//! In all three a key given twice in one map is an error that names both places, integers must fit
+//! 64 bits with sign, and `nan` and `inf` are refused.
 
 mod alike;
 mod digest;
@@ -37,13 +37,13 @@ pub use value::{Entry, Item, Map, Value};
 use fault::Fault;
 use value::Mark;
 
-/// Longest text that is read, in bytes.
+/// Longest text accepted, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Deepest nesting of maps and lists; the root counts as one.
 pub const MAX_DEPTH: usize = 64;
 
-/// Values that all the aliases of one YAML text may add to it.
+/// Most values that all the aliases of one YAML text may add to it.
 pub const MAX_ALIASED_VALUES: usize = 100_000;
 
 /// The three notations.
@@ -58,10 +58,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, in the order they are preferred.
+    /// Every format, in the order of preference.
     pub const ALL: [Format; 3] = [Format::Toml, Format::Yaml, Format::Json];
 
-    /// `toml`, `yaml` or `json`.
+    /// Returns `toml`, `yaml` or `json`.
     pub fn as_str(self) -> &'static str {
         match self {
             Format::Toml => "toml",
@@ -70,7 +70,7 @@ impl Format {
         }
     }
 
-    /// The format of a word that [`Format::as_str`] gives, or of `yml`.
+    /// Returns the format of a word from [`Format::as_str`], or of `yml`.
     pub fn from_word(word: &str) -> Option<Format> {
         match word {
             "yml" => Some(Format::Yaml),
@@ -84,7 +84,7 @@ impl Format {
 /// An empty TOML or YAML text is an empty map. At most [`MAX_BYTES`] and [`MAX_DEPTH`].
 ///
 /// # Errors
-/// The first mistake in the text, with its place.
+/// Returns the first mistake in the text, with its place.
 pub fn parse(text: &[u8], format: Format) -> Result<Value, TextError> {
     let text = decode(text)?;
     read::<()>(text, format).map_err(|fault| explain(fault, text, format))
@@ -113,7 +113,7 @@ fn read<M: Mark>(text: &str, format: Format) -> Result<Value<M>, Fault> {
     }
 }
 
-/// Gives a fault its position; a key given twice is looked for again, with positions.
+/// Gives a fault its position; searches for a duplicate key again, with positions.
 fn explain(fault: Fault, text: &str, format: Format) -> TextError {
     let fault = match fault.is_duplicate() {
         true => read::<value::Place>(text, format).err().unwrap_or(fault),

@@ -1,4 +1,4 @@
-//! Offsets in a text to lines and columns.
+//! Converts offsets in a text to lines and columns.
 
 /// A place in a text, as editors count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,18 +9,18 @@ pub struct Position {
     pub column: u32,
 }
 
-/// A stretch of a text.
+/// A range of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Its first character.
     pub start: Position,
     /// The place after its last character.
     pub end: Position,
-    /// The same in bytes of the text without its byte order mark.
+    /// The same range in bytes of the text without its byte order mark.
     pub bytes: std::ops::Range<usize>,
 }
 
-/// What a format's parser counts in.
+/// The unit in which a format's parser counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Bytes,
@@ -28,7 +28,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The byte offset of `at`, brought to a character's beginning within the text.
+    /// Returns the byte offset of `at`, moved to a character's beginning within the text.
     pub(crate) fn byte(self, text: &str, at: usize) -> usize {
         match self {
             Unit::Chars if !text.is_ascii() => {
@@ -43,13 +43,14 @@ impl Unit {
 pub(crate) struct Lines(Vec<usize>);
 
 impl Lines {
-    /// Reads the whole text once.
+    /// Makes the table; reads the whole text once.
     pub(crate) fn new(text: &str) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
         Lines(std::iter::once(0).chain(newlines.map(|(i, _)| i + 1)).collect())
     }
 
-    /// The place of a byte offset that is a character's beginning. Cost: the length of the line.
+    /// Returns the position of a byte offset that is a character's beginning. Cost: the length of
+    /// the line.
     pub(crate) fn position(&self, text: &str, byte: usize) -> Position {
         let line = self.0.partition_point(|&start| start <= byte).max(1);
         let start = self.0.get(line - 1).copied().unwrap_or(0);

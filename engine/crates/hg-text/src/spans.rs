@@ -1,4 +1,4 @@
-//! The second pass: where keys and values stand.
+//! The second pass: the places of keys and values.
 
 use crate::position::{Lines, Span, Unit};
 use crate::value::{Place, Value};
@@ -7,22 +7,22 @@ use crate::{Format, TextError, decode, explain, read};
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Seg {
-    /// Into a map.
+    /// A step into a map.
     Key(String),
-    /// Into a list, from 0.
+    /// A step into a list, from 0.
     Index(usize),
 }
 
-/// Which part of an entry is meant.
+/// Which part of an entry to locate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Which {
-    /// The key. Of a list's item, the item.
+    /// The key; for a list's item, the item.
     Key,
-    /// The value. Of a TOML table with a header, the header.
+    /// The value; for a TOML table with a header, the header.
     Value,
 }
 
-/// The unit a format's offsets are in.
+/// Returns the unit of a format's offsets.
 pub(crate) fn unit_of(format: Format) -> Unit {
     match format {
         Format::Yaml => Unit::Chars,
@@ -30,7 +30,7 @@ pub(crate) fn unit_of(format: Format) -> Unit {
     }
 }
 
-/// The places of everything in one text, for reporting several mistakes at once.
+/// The places of everything in one text, for reports of several mistakes at once.
 pub struct Spans {
     text: String,
     unit: Unit,
@@ -50,8 +50,8 @@ impl Spans {
         Ok(Spans { text, unit: unit_of(format), tree, lines })
     }
 
-    /// Where a path's key or value stands; none if there is no such path. The empty path is the
-    /// whole text.
+    /// Returns the place of a path's key or value; none if there is no such path. The empty path is
+    /// the whole text.
     pub fn locate(&self, path: &[Seg], which: Which) -> Option<Span> {
         let Some((last, inner)) = path.split_last() else {
             return Some(self.span(0, self.text.len()));
@@ -69,8 +69,8 @@ impl Spans {
         Some(self.span(byte(start), byte(end)))
     }
 
-    /// Whether a value is the one that was read here: what [`crate::parse`] must give of the same
-    /// text, which it reads another way.
+    /// Reports whether a value is the one read here. [`crate::parse`], which reads the same text in
+    /// another way, must return an equal one.
     pub fn are_of(&self, value: &Value) -> bool {
         is_same(&self.tree, value)
     }
@@ -111,9 +111,10 @@ fn step<'v>(value: &'v Value<Place>, seg: &Seg) -> Option<(&'v Value<Place>, &'v
     }
 }
 
-/// Where one path's key or value stands; none if there is no such path or the text has mistakes.
+/// Returns the place of one path's key or value; none if there is no such path or the text has
+/// mistakes.
 ///
-/// Reads the text again: keep a [`Spans`] for more than one question.
+/// Reads the text again: keep a [`Spans`] for more than one call.
 pub fn locate(text: &[u8], format: Format, path: &[Seg], which: Which) -> Option<Span> {
     Spans::of(text, format).ok()?.locate(path, which)
 }

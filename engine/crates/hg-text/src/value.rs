@@ -1,4 +1,4 @@
-//! The tree that all three formats are read into.
+//! The tree into which all three formats are read.
 
 use crate::fault::Fault;
 use foldhash::fast::RandomState;
@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// One value of a config text.
 ///
-/// `M` is what an entry remembers of its place in the text: nothing in the values callers see.
+/// `M` is what an entry records of its place in the text: nothing in the values that callers see.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<M = ()> {
     /// YAML and JSON `null`.
@@ -28,7 +28,7 @@ pub enum Value<M = ()> {
 }
 
 impl<M> Value<M> {
-    /// The entries of a map; of anything else, none.
+    /// Returns the entries of a map; none of anything else.
     pub(crate) fn named(&self) -> &[Entry<M>] {
         match self {
             Value::Map(map) => map.entries(),
@@ -36,7 +36,7 @@ impl<M> Value<M> {
         }
     }
 
-    /// The value of a map's entry by its position.
+    /// Returns the value of a map's entry by its position.
     pub(crate) fn child_mut(&mut self, at: usize) -> Option<&mut Value<M>> {
         match self {
             Value::Map(map) => map.entry_mut(at).map(|e| &mut e.value),
@@ -44,7 +44,7 @@ impl<M> Value<M> {
         }
     }
 
-    /// How many values this one is made of, itself included.
+    /// Returns the number of values in this one, itself included.
     pub(crate) fn count(&self) -> usize {
         match self {
             Value::List(items) => 1 + items.iter().map(|i| i.value.count()).sum::<usize>(),
@@ -77,12 +77,12 @@ pub struct Entry<M = ()> {
 /// From this many entries on, a map keeps a hash index.
 const INDEXED_FROM: usize = 12;
 
-/// Values by name, in the order of the text; no name twice.
+/// Values by name, in the order of the text; no duplicate names.
 #[derive(Clone, Debug)]
 pub struct Map<M = ()> {
     entries: Vec<Entry<M>>,
     index: Option<Box<Index>>,
-    /// What made the map; TOML allows some maps to be continued and others not.
+    /// What made the map, because TOML allows some maps to be continued and others not.
     pub(crate) origin: Origin,
 }
 
@@ -127,7 +127,7 @@ impl<M> Map<M> {
         &self.entries
     }
 
-    /// The entries, taken out.
+    /// Takes the entries out.
     pub(crate) fn into_entries(self) -> Vec<Entry<M>> {
         self.entries
     }
@@ -145,7 +145,7 @@ impl<M> Map<M> {
         self.entries.get_mut(at)
     }
 
-    /// Where the entry of that name is. Constant time.
+    /// Returns the position of the entry of that name. Constant time.
     pub(crate) fn find(&self, key: &str) -> Option<usize> {
         match &self.index {
             None => self.entries.iter().position(|e| &*e.key == key),
@@ -160,7 +160,7 @@ impl<M> Map<M> {
         self.entries.get(at as usize).map(|e| &*e.key)
     }
 
-    /// Adds an entry of a name that is known to be new and says where it is.
+    /// Adds an entry whose name is known to be new, and returns its position.
     pub(crate) fn push(&mut self, entry: Entry<M>) -> usize {
         let at = self.entries.len();
         self.entries.push(entry);
@@ -189,7 +189,7 @@ impl<M: Mark> Map<M> {
     /// Adds an entry.
     ///
     /// # Errors
-    /// The name is there already.
+    /// If the name exists already.
     pub(crate) fn insert(
         &mut self,
         key: Box<str>,
@@ -207,12 +207,12 @@ impl<M: Mark> Map<M> {
     }
 }
 
-/// What an entry remembers of its place. Offsets are in the unit of the format
-/// (see [`crate::position::Unit`]).
+/// What an entry records of its place. Offsets are in the unit of the format (see
+/// [`crate::position::Unit`]).
 pub trait Mark: Clone {
-    /// The mark of a value and of the key it stands under (the value itself in a list).
+    /// Makes the mark of a value and of its key (the value itself in a list).
     fn new(key: Range<usize>, value: Range<usize>) -> Self;
-    /// Where the key begins, where that is remembered.
+    /// Returns where the key begins, if that was recorded.
     fn key_start(&self) -> Option<usize>;
 }
 
@@ -223,7 +223,7 @@ impl Mark for () {
     }
 }
 
-/// The mark of the second pass: both places.
+/// The mark of the second pass: the places of key and value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Place {
     pub key: (u32, u32),

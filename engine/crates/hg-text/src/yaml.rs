@@ -1,4 +1,4 @@
-//! YAML 1.2: the syntax is `saphyr-parser`'s; tags, aliases and the core schema are ours.
+//! YAML 1.2: `saphyr-parser` reads the syntax; tags, aliases and the core schema are ours.
 
 use crate::fault::{Fault, shown};
 use crate::value::{Item, Map, Mark, Origin, Value};
@@ -17,7 +17,7 @@ pub(crate) fn read<M: Mark>(text: &str) -> Result<Value<M>, Fault> {
 
 struct Reader<'t, M> {
     parser: Parser<'t, StrInput<'t>>,
-    /// What each anchor stands for, by the parser's number for it.
+    /// The value of each anchor, by the parser's number for it.
     anchors: HashMap<usize, Value<M>>,
     /// Values kept for anchors and added by aliases so far.
     expanded: usize,
@@ -37,7 +37,7 @@ impl<'t, M: Mark> Reader<'t, M> {
         }
     }
 
-    /// One document, or none: an empty map.
+    /// Reads one document, or none, which is an empty map.
     fn stream(&mut self) -> Result<Value<M>, Fault> {
         let mut value = None;
         loop {
@@ -144,13 +144,13 @@ impl<'t, M: Mark> Reader<'t, M> {
     }
 }
 
-/// The place after a closing bracket. A block ends without one, with an empty span somewhere
-/// after it.
+/// Returns the place after a closing bracket. A block ends without a bracket, with an empty span
+/// somewhere after it.
 fn flow_end(span: Span) -> usize {
     if span.is_empty() { 0 } else { span.end.index() }
 }
 
-/// A key is its text, however it is written.
+/// Reads a key as its text, in whatever style it is written.
 fn key<'t>(event: Event<'t>, at: usize) -> Result<Cow<'t, str>, Fault> {
     match event {
         Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<" => {
@@ -168,7 +168,7 @@ fn key<'t>(event: Event<'t>, at: usize) -> Result<Cow<'t, str>, Fault> {
     }
 }
 
-/// Lets the tag through that says what the value is anyway.
+/// Accepts only the tag that says what the value is anyway.
 fn check_tag(tag: &OptionalTag<'_>, usual: &str, at: usize) -> Result<(), Fault> {
     match tag {
         None => Ok(()),
@@ -182,7 +182,7 @@ fn wrong_tag(tag: &Tag, at: usize) -> Fault {
     Fault::new(at, format!("the tag {name} is not supported; remove it"))
 }
 
-/// A scalar by its style and tag.
+/// Reads a scalar by its style and tag.
 fn scalar<M>(
     text: &str,
     style: ScalarStyle,
@@ -220,7 +220,7 @@ fn scalar<M>(
     }
 }
 
-/// A plain scalar by the core schema (YAML 1.2.2 section 10.3.2).
+/// Reads a plain scalar by the core schema (YAML 1.2.2 section 10.3.2).
 fn plain<M>(text: &str, at: usize) -> Result<Value<M>, Fault> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
@@ -252,7 +252,7 @@ fn plain<M>(text: &str, at: usize) -> Result<Value<M>, Fault> {
     }
 }
 
-/// The digits (with sign) and the radix of a whole number.
+/// Returns the digits (with sign) and the radix of a whole number.
 fn integer(text: &str) -> Option<(&str, u32)> {
     let all =
         |digits: &str, ok: fn(&u8) -> bool| !digits.is_empty() && digits.as_bytes().iter().all(ok);
@@ -266,7 +266,7 @@ fn integer(text: &str) -> Option<(&str, u32)> {
     all(unsigned, u8::is_ascii_digit).then_some((text, 10))
 }
 
-/// `( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`
+/// Matches `( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`
 fn is_float(text: &str) -> bool {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
@@ -282,7 +282,7 @@ fn is_float(text: &str) -> bool {
     mantissa_ok && exponent.is_none_or(|e| some_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
 }
 
-/// The parser's message in plain words.
+/// Returns the parser's message in plain words.
 fn plain_words(info: &str) -> String {
     match info {
         "simple key expected ':'" | "simple key expected" => "there is no `:` after the key; write one".into(),

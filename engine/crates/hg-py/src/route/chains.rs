@@ -1,4 +1,4 @@
-//! What the middlewares of the winning route make of a request.
+//! The effect of the winning route's middlewares on a request.
 
 use super::Request;
 use hg_middleware::{Chain, Outcome, Problem, RequestView, Rewritten};
@@ -8,7 +8,7 @@ use hg_route::{Query, Won};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Everything wrong with the chains of a plan's routes, each mistake once.
+/// Returns everything that is wrong with the chains of a plan's routes, each mistake once.
 pub(super) fn errors(plan: &Plan) -> Vec<ObjectError> {
     let mut errors: Vec<ObjectError> = Vec::new();
     for (name, route) in plan.routes() {
@@ -32,14 +32,14 @@ fn error(problem: Problem, route: &Arc<str>, host: &str) -> ObjectError {
     ObjectError { kind, name, path: problem.path, message: problem.message }
 }
 
-/// A route's chain under one of its hosts.
+/// Compiles a route's chain under one of its hosts.
 fn compile(plan: &Plan, route: &Route, host: &str) -> Result<Chain, Vec<Problem>> {
     let of_host = plan.host(host).map_or(&[][..], |h| &h.middlewares);
     let named = |name: &str| plan.middleware(name);
     Chain::compile(&[of_host, &route.middlewares], Some(&route.action), &named)
 }
 
-/// What becomes of a request that a route takes: forwarded, answered or refused.
+/// Returns what happens to a request that a route takes: it is forwarded, answered or refused.
 pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) -> Value {
     let Some(route) = plan.route(&won.which.name) else {
         return Value::Null;
@@ -67,7 +67,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     let mut rewritten = Rewritten::new();
     match chain.request(&view, &mut rewritten) {
         Ok(Outcome::Forward) => {
-            // A raw path is forwarded as it came, unless a middleware rewrote it.
+            // A raw path is forwarded unchanged, unless a middleware rewrote it.
             let path = if route.forward_raw_path { &request.path } else { q.path };
             let came = match q.query {
                 Some(query) => format!("{path}?{query}"),
@@ -89,7 +89,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     }
 }
 
-/// A target as it is forwarded: what RFC 3986 forbids in it is percent-encoded.
+/// Returns a target as it is forwarded, with percent-encoding for what RFC 3986 forbids in it.
 fn written(target: &str) -> String {
     let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
     let mut out = Vec::with_capacity(target.len());

@@ -3,7 +3,7 @@
 use hg_route::{Condition, Explanation, MatchRef, NearMiss};
 use serde_json::{Map, Value, json};
 
-/// The document of `Router.explain`; `path` is the normal path.
+/// Makes the document of `Router.explain`; `path` is the normalised path.
 pub(super) fn explanation(why: &Explanation, path: &str, outcome: Option<Value>) -> Value {
     let won = why.won.as_ref().map(|won| {
         let held = conditions(&won.held);

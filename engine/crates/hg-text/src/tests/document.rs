@@ -38,7 +38,8 @@ fn a_hash_changes_with_its_value_only() {
 fn hashes_are_the_same_on_every_machine_and_day() {
     let document = document("[a.b]\nc = ['d', 1, true]\n");
     let hash = document.hashes().map(|(_, h)| h).next().expect("one entry");
-    // sha256 of `m` 1 `s` 1 `c` `l` 3 `s` 1 `d` `i` 1 `t`, numbers as 8 bytes, least first.
+    // sha256 of `m` 1 `s` 1 `c` `l` 3 `s` 1 `d` `i` 1 `t`, numbers as 8 bytes, least significant
+    // first.
     let expected = [218, 104, 3, 111, 48, 184, 222, 171, 176, 74, 80, 157, 48, 20, 31, 173];
     assert_eq!(hash, expected);
 }

@@ -8,7 +8,7 @@ fn document(text: &str) -> Document {
     Document::read(text.as_bytes(), Format::Toml).expect(text)
 }
 
-/// Rereads and compares with reading the whole; says whether the rest was shared.
+/// Rereads and compares with reading the whole; reports whether the rest was shared.
 fn reread(old: &str, new: &str) -> bool {
     let document = document(old);
     let whole = Document::read(new.as_bytes(), Format::Toml);

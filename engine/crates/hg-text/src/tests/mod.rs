@@ -1,4 +1,4 @@
-//! What the three formats have in common; each format's own rules are in the files beside.
+//! What the three formats have in common; the files beside this one test each format's own rules.
 
 mod alike;
 mod document;
@@ -12,7 +12,7 @@ mod yaml;
 
 use crate::{Format, Seg, TextError, Value, Which, locate, parse};
 
-/// The value in a short notation that tells `1` from `1.0` and `"1"`.
+/// Formats a value in a short notation that distinguishes `1` from `1.0` and `"1"`.
 fn show(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
@@ -37,7 +37,7 @@ fn read(text: &str, format: Format) -> Result<String, TextError> {
     parse(text.as_bytes(), format).map(|value| show(&value))
 }
 
-/// Asserts that a text reads as this.
+/// Asserts the value that a text reads as.
 fn reads(format: Format, text: &str, expected: &str) {
     assert_eq!(read(text, format).as_deref(), Ok(expected), "{text}");
 }

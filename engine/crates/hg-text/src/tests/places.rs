@@ -1,4 +1,4 @@
-//! A text read for its values and read for its places is the same text.
+//! Reading a text for its values and reading it for its places give the same.
 
 use crate::Format::Toml;
 use crate::{Spans, parse};

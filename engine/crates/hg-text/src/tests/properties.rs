@@ -1,11 +1,11 @@
-//! What holds for any text and any tree.
+//! Properties of any text and any tree.
 
 use super::render::{key, quoted, render, reordered, scalar, tree};
 use crate::position::Lines;
 use crate::{Document, Format, Seg, Spans, Value, Which, parse};
 use proptest::prelude::*;
 
-/// What the formats' syntaxes are made of, between bars; a bar itself is `BAR`.
+/// The tokens of the formats' syntaxes, between bars; a bar itself is `BAR`.
 const TOKENS: &str = "a|b|=|:|: |- |\n|\n  |\n    |[|]|[[|]]|{|}|,|.|\"|'|'''|\"\"\"|\\|\\u|d800|#|\
     &x |*x|!!str |!|BAR|>|BAR2-|?|? |1|-|0x|1e9|true|null|~|é|\u{feff}|\t|\r|\r\n|\0|%TAG ! x\n|\
     ---|...|<<|@|`|1979-05-27";
@@ -108,7 +108,7 @@ proptest! {
         let same = match (&ours, &theirs) {
             // `-0` is a float to serde_json.
             (Some(Value::Int(a)), Some(b)) => b.as_i64().or(b.as_f64().map(|b| b as i64)) == Some(*a),
-            // serde_json rounds numbers in its own way, to within a few last bits.
+            // serde_json rounds numbers differently, in the last bits.
             (Some(Value::Float(a)), Some(b)) => b.as_f64().is_some_and(|b| (a - b).abs() <= a.abs() * 1e-14),
             (Some(Value::Str(a)), Some(b)) => b.as_str() == Some(a),
             (None, Some(b)) => b.is_number() && b.as_i64().is_none(),

@@ -52,13 +52,13 @@ pub(super) fn quoted(text: &str) -> String {
     out + "\""
 }
 
-/// A key as it is rendered: bare where that is possible.
+/// Renders a key: bare if that is possible.
 pub(super) fn key(text: &str, format: Format) -> String {
     let bare = text.bytes().all(|b| b.is_ascii_lowercase()) && !text.is_empty();
     if bare && format != Format::Json { text.to_owned() } else { quoted(text) }
 }
 
-/// A scalar as it is rendered in every format.
+/// Renders a scalar, the same in every format.
 pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Bool(b) => Some(b.to_string()),
@@ -69,7 +69,7 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// The tree in a format, with tables, blocks and inline forms mixed.
+/// Renders the tree in a format, with tables, blocks and inline forms mixed.
 pub(super) fn render(tree: &Value, format: Format) -> String {
     let mut out = String::new();
     match (format, tree) {
@@ -108,7 +108,8 @@ fn inline(value: &Value, format: Format, out: &mut String) {
     }
 }
 
-/// Some of the values that could stand under headers do; these come last, as they must.
+/// Reports whether a value goes under a header, as some of the values that could do; these come
+/// last, as they must.
 fn under_header(entry: &Entry) -> bool {
     match &entry.value {
         Value::Map(_) => entry.key.len() % 3 != 0,
@@ -170,7 +171,7 @@ fn yaml_block(value: &Value, indent: usize, out: &mut String) {
     }
 }
 
-/// The tree as TOML reorders it: what stands under headers after the rest.
+/// Returns the tree as TOML reorders it: what goes under headers comes after the rest.
 pub(super) fn reordered(value: &Value) -> Value {
     let Value::Map(map) = value else {
         return value.clone();

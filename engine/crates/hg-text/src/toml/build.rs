@@ -1,4 +1,4 @@
-//! Events to tables, by TOML 1.0's rules about which table may be continued where.
+//! Builds tables from events, by TOML 1.0's rules about which tables may be continued.
 
 use super::record::{Event, What};
 use super::{FirstFault, Header};
@@ -17,7 +17,7 @@ pub(super) struct Build<'e, 't> {
     source: Source<'t>,
     events: std::slice::Iter<'e, Event>,
     headers: &'e mut Vec<Header>,
-    /// How deep the value under construction is; the root is 1.
+    /// The depth of the value under construction; the root is 1.
     depth: usize,
 }
 
@@ -74,7 +74,7 @@ impl<'e, 't> Build<'e, 't> {
             .ok_or_else(|| Fault::new(end, "the text ends too early; write the rest of it"))
     }
 
-    /// The table that a header opens.
+    /// Opens the table of a header.
     fn header<'m, M: Mark>(
         &mut self,
         open: &Event,
@@ -199,12 +199,12 @@ impl<'e, 't> Build<'e, 't> {
     }
 }
 
-/// Continues a hash of names.
+/// Extends a hash of names.
 pub(super) fn hash(before: u64, name: &str) -> u64 {
     FixedState::with_seed(before).hash_one(name)
 }
 
-/// The table under an inner part of a header; of an array of tables its last.
+/// Returns the table under an inner part of a header; the last one of an array of tables.
 fn descend<'m, M: Mark>(table: &'m mut Map<M>, part: &Part<'_>) -> Result<&'m mut Map<M>, Fault> {
     let at = find_or_make(table, part, Origin::Implied);
     let not_a_table = || not_a_table(part);
@@ -219,7 +219,8 @@ fn descend<'m, M: Mark>(table: &'m mut Map<M>, part: &Part<'_>) -> Result<&'m mu
     }
 }
 
-/// The table under an inner part of a dotted key: only one that dotted keys made may be continued.
+/// Returns the table under an inner part of a dotted key: only a table that dotted keys made may be
+/// continued.
 fn descend_dotted<'m, M: Mark>(
     table: &'m mut Map<M>,
     part: &Part<'_>,
@@ -252,7 +253,7 @@ fn find_or_make<M: Mark>(table: &mut Map<M>, part: &Part<'_>, origin: Origin) ->
     })
 }
 
-/// The table of a `[header]`'s last part: new, or so far only implied by others.
+/// Opens the table of a `[header]`'s last part: a new one, or one that others only implied so far.
 fn open_table<'m, M: Mark>(
     table: &'m mut Map<M>,
     part: Part<'_>,
@@ -270,7 +271,7 @@ fn open_table<'m, M: Mark>(
     }
 }
 
-/// The new last table of a `[[header]]`'s last part.
+/// Appends the table of a `[[header]]`'s last part.
 fn append_table<'m, M: Mark>(
     table: &'m mut Map<M>,
     part: Part<'_>,

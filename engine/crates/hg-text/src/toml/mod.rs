@@ -1,7 +1,7 @@
 //! TOML: `toml_parser` reads the syntax, this module builds the tables.
 //!
-//! It reads a text in pieces that end before a `[header]`, so that the working memory depends on the
-//! size of a piece and not on the size of the text.
+//! The module reads a text in pieces that end before a `[header]`, so that the working memory
+//! depends on the size of a piece and not on the size of the text.
 
 mod build;
 mod record;
@@ -26,12 +26,12 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// The offset of its first bracket.
+    /// Returns the offset of its first bracket.
     pub(crate) fn start(&self) -> usize {
         self.start as usize
     }
 
-    /// The same header, moved by this many bytes.
+    /// Returns the same header, moved by this many bytes.
     pub(crate) fn moved(self, by: isize) -> Header {
         // MAX_BYTES keeps every offset below 2^32, in the text before and in the one after.
         Header { start: (self.start as isize + by) as u32, ..self }
@@ -58,7 +58,7 @@ pub(crate) fn read_with_headers<M: Mark>(
     Ok(Value::Map(root))
 }
 
-/// Adds the tables of some tokens to the root; `events` is room that is used again.
+/// Adds the tables of some tokens to the root; reuses the memory of `events`.
 fn read_piece<M: Mark>(
     source: Source<'_>,
     tokens: &[Token],
@@ -71,12 +71,12 @@ fn read_piece<M: Mark>(
     Build::new(source, events, headers).document(root)
 }
 
-/// Cuts a text's tokens at headers.
+/// Splits a text's tokens at headers.
 struct Pieces<'t, 'r> {
     lexer: toml_parser::lexer::Lexer<'t>,
-    /// Room that is used again.
+    /// Memory for tokens, reused.
     tokens: &'r mut Vec<Token>,
-    /// The header's bracket that the last piece ended before.
+    /// The bracket of the header before which the last piece ended.
     ahead: Option<Token>,
 }
 
@@ -85,8 +85,9 @@ impl<'t, 'r> Pieces<'t, 'r> {
         Pieces { lexer: source.lex(), tokens, ahead: None }
     }
 
-    /// The next piece, up to the first header after [`PIECE_TOKENS`]; none at the end. Within
-    /// brackets no piece ends, so an array's lines that begin with `[` are not taken for headers.
+    /// Returns the next piece, up to the first header after [`PIECE_TOKENS`]; none at the end. A
+    /// piece never ends within brackets, so an array's lines that begin with `[` do not look like
+    /// headers.
     fn next_piece(&mut self) -> Option<&[Token]> {
         self.tokens.clear();
         self.tokens.extend(self.ahead.take());
@@ -127,7 +128,7 @@ impl FirstFault {
     }
 }
 
-/// A parser's error in plain words: what is wrong; what to write instead.
+/// Converts a parser's error to plain words: what is wrong; what to write instead.
 fn fault(error: &ParseError) -> Fault {
     let place = error.unexpected().or(error.context());
     let expected = error.expected().unwrap_or_default();
@@ -136,7 +137,7 @@ fn fault(error: &ParseError) -> Fault {
     Fault::new(place.map_or(0, |s| s.start()), message)
 }
 
-/// The whole message for the mistakes that people make most.
+/// Returns the whole message for the most frequent mistakes.
 fn words(description: &str) -> Option<&'static str> {
     Some(match description {
         "string values must be quoted" => "the text has no quotes; write it in double quotes",
@@ -178,7 +179,7 @@ fn words(description: &str) -> Option<&'static str> {
     })
 }
 
-/// The whole message for a mistake in a quoted text.
+/// Returns the whole message for a mistake in a quoted text.
 fn string_words(description: &str, expected: &[Expected]) -> Option<&'static str> {
     let is_open = matches!(expected, [Expected::Literal("'" | "\"")]);
     Some(match description {
@@ -200,7 +201,7 @@ fn string_words(description: &str, expected: &[Expected]) -> Option<&'static str
     })
 }
 
-/// The parser's own words and what it expected.
+/// Returns the parser's own words and what it expected.
 fn with_expected(description: &str, expected: &[Expected]) -> String {
     let mut message = description.to_owned();
     for (i, word) in expected.iter().enumerate() {

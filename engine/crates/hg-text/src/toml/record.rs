@@ -1,4 +1,4 @@
-//! The parser's calls as a list of events, without white space and separators.
+//! Records the parser's calls as a list of events, without white space and separators.
 
 use super::FirstFault;
 use crate::MAX_DEPTH;
@@ -8,7 +8,7 @@ use toml_parser::lexer::Token;
 use toml_parser::parser::{EventReceiver, parse_document};
 use toml_parser::{ErrorSink, ParseError, Raw, Source, Span};
 
-/// What a parser saw.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// `[`; keys follow, then [`What::HeaderEnd`].
@@ -24,7 +24,7 @@ pub(super) enum What {
     TableEnd,
 }
 
-/// One event and its bytes.
+/// One event and its range of bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Event {
     pub what: What,
@@ -42,7 +42,7 @@ impl Event {
         self.end as usize
     }
 
-    /// The text of the event with what its decoding needs.
+    /// Returns the text of the event with what its decoding needs.
     pub(super) fn raw<'t>(&self, source: Source<'t>) -> Raw<'t> {
         let text = source.input().get(self.start()..self.end()).unwrap_or_default();
         Raw::new_unchecked(text, self.encoding, Span::new_unchecked(self.start(), self.end()))
@@ -60,7 +60,7 @@ pub(super) fn record(
     first.check()
 }
 
-/// Records events, validates comments, and keeps the parser from recursing too deep.
+/// Records events, validates comments, and keeps the parser from recursing too deeply.
 pub(super) struct Recorder<'e, 't> {
     source: Source<'t>,
     events: &'e mut Vec<Event>,
