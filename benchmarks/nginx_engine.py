@@ -26,6 +26,7 @@ from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.apply import statussocket
 from headgate.engines.nginx.apply.results import Applied, PhaseChanged
 from headgate.engines.nginx.capabilities import Binary, probe
+from headgate.engines.nginx.common.types import Generation, Rendered, Target
 from headgate.engines.nginx.drift import (
     Artefact,
     Artefacts,
@@ -38,6 +39,7 @@ from headgate.engines.nginx.drift import (
     release_desired,
 )
 from headgate.engines.nginx.drift import Binary as BinaryState
+from headgate.engines.nginx.drive.setup import setup
 from headgate.engines.nginx.instance import NginxInstance
 from headgate.engines.nginx.observe.fields import log_format
 from headgate.engines.nginx.observe.hits import JsonLines
@@ -46,8 +48,6 @@ from headgate.engines.nginx.observe.tail import TailReader
 from headgate.engines.nginx.observe.traffic import Traffic
 from headgate.engines.nginx.releases.store import Store
 from headgate.engines.nginx.render import render
-from headgate.engines.nginx.setup import setup
-from headgate.engines.nginx.types import Generation, Rendered, Target
 from headgate.kernel.ids import BlobId
 from headgate.nginxtext.parse import parse
 from headgate.plan.plan import Plan

@@ -21,12 +21,12 @@ from typing import NamedTuple
 from corpus_root import STANDARD, Root, Stubs
 from corpus_table import Row, markdown
 
-from headgate.engines.nginx.importing import proof
-from headgate.engines.nginx.importing.bundle import from_files, to_files
-from headgate.engines.nginx.importing.imported import Imported, ImportRefusedError
-from headgate.engines.nginx.importing.recognise import import_tree
-from headgate.engines.nginx.importing.rerender import rerender
-from headgate.engines.nginx.observe.rooted import RootedFiles
+from headgate.engines.nginx.imports import proof
+from headgate.engines.nginx.imports.bundle import from_files, to_files
+from headgate.engines.nginx.imports.imported import Imported, ImportRefusedError
+from headgate.engines.nginx.imports.recognise import import_tree
+from headgate.engines.nginx.imports.rerender import rerender
+from headgate.engines.nginx.instance.rooted import RootedFiles
 from headgate.nginxtext.includes import Tree, load
 from headgate.nginxtext.parse import NginxSyntaxError, parse
 from headgate.nginxtext.tree import walk

@@ -27,11 +27,11 @@ from import_corpus import _GUESSES, Unit, _whole_tree, units
 from import_inside import BACKEND
 from peers import peer
 
-from headgate.engines.nginx.importing import listens, matching
-from headgate.engines.nginx.importing.bundle import to_files
-from headgate.engines.nginx.importing.imported import ImportRefusedError
-from headgate.engines.nginx.importing.recognise import import_tree
-from headgate.engines.nginx.importing.source import write_bundle
+from headgate.engines.nginx.imports import listens, matching
+from headgate.engines.nginx.imports.bundle import to_files
+from headgate.engines.nginx.imports.imported import ImportRefusedError
+from headgate.engines.nginx.imports.recognise import import_tree
+from headgate.engines.nginx.imports.source import write_bundle
 from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.tree import walk
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from real_nginx import RealNginx
 
-from headgate.engines.nginx.types import Generation, Rendered, ServedName
+from headgate.engines.nginx.common.types import Generation, Rendered, ServedName
 
 ZONE = (
     "limit_req_zone {key} zone=z:1m rate=9r/s;\n"

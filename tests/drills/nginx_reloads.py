@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from real_nginx import Client, RealNginx
 
-from headgate.engines.nginx.types import Generation
+from headgate.engines.nginx.common.types import Generation
 
 SPREAD = 3.0
 """Losses of keep-alive clients vary between rounds about so much."""

@@ -9,8 +9,8 @@ from headgate.engines.nginx.apply.evidence import Expectation, LogLine, LogSeen,
 from headgate.engines.nginx.apply.machine import Machine, Request
 from headgate.engines.nginx.apply.results import Applied, Rejected, Result
 from headgate.engines.nginx.apply.verdict import Failed
+from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.releases.names import ReleaseName
-from headgate.engines.nginx.types import Process
 
 BASE = ReleaseName(6, "6" * 12)
 OLDER = ReleaseName(5, "5" * 12)

@@ -15,9 +15,7 @@ from waiting import DEADLINE_S, until
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.engines.nginx.capabilities.probe import Binary, probed
-from headgate.engines.nginx.observe.status import StatusError, generation
-from headgate.engines.nginx.render import render
-from headgate.engines.nginx.types import (
+from headgate.engines.nginx.common.types import (
     CannotExpress,
     Capabilities,
     Generation,
@@ -25,6 +23,8 @@ from headgate.engines.nginx.types import (
     Rendered,
     Target,
 )
+from headgate.engines.nginx.observe.status import StatusError, generation
+from headgate.engines.nginx.render import render
 from headgate.providers.file.disk import DiskFiles
 
 

@@ -19,9 +19,9 @@ from headgate.engines.nginx.apply.checks import Checks, Limits
 from headgate.engines.nginx.apply.driver import OnStep
 from headgate.engines.nginx.apply.results import Applied, PhaseChanged, Rejected, Result
 from headgate.engines.nginx.apply.statussocket import ask
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile, ServedName
 from headgate.engines.nginx.instance import NginxInstance, Place
 from headgate.engines.nginx.releases.store import Release, Store
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile, ServedName
 
 WORKERS = 2
 MAIN = """

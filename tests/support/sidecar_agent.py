@@ -12,8 +12,8 @@ from dataclasses import replace
 import msgspec
 
 from headgate.engines.nginx.capabilities import binary_of, probe
+from headgate.engines.nginx.common.types import RightMissingError
 from headgate.engines.nginx.instance import NginxInstance, Place
-from headgate.engines.nginx.types import RightMissingError
 
 
 def tried(what: Callable[[], object]) -> object:

@@ -2,7 +2,7 @@
 
 import time
 
-from headgate.engines.nginx.status import CertificateStatus, LastApply, NginxStatus
+from headgate.engines.nginx.common.status import CertificateStatus, LastApply, NginxStatus
 
 
 def nginx_lines(one: NginxStatus) -> list[str]:

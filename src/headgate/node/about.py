@@ -5,7 +5,7 @@ import importlib.metadata
 import msgspec
 
 from headgate.engines.native.types import DataPlaneStatus
-from headgate.engines.nginx.status import NginxStatus
+from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import About

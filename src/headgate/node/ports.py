@@ -8,7 +8,7 @@ from headgate.compile.explanation import Locate as Places
 from headgate.compile.located import Locate
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.types import DataPlaneStatus
-from headgate.engines.nginx.status import NginxStatus
+from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import BlobId

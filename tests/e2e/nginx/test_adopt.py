@@ -15,7 +15,7 @@ from running_node import HEADGATE, get
 from tls_authority import Authority, Pair
 from waiting import DEADLINE_S
 
-from headgate.engines.nginx.observe.adoption import Adopted
+from headgate.engines.nginx.watch.adoption import Adopted
 
 _SITES = """
 log_format own '$remote_addr "$request" $status $bytes_sent $request_time $upstream_addr '

@@ -8,7 +8,7 @@ from running_node import RunningNode, Upstream, config, get
 from waiting import until
 
 from headgate.cli import calls
-from headgate.engines.nginx.apply.lock import locked
+from headgate.engines.nginx.releases.lock import locked
 
 pytestmark = pytest.mark.usefixtures("probed")
 

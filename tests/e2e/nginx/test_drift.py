@@ -13,6 +13,7 @@ import pytest
 from nginx_alive import AliveNginx
 from waiting import until_async
 
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.drift import (
     Artefact,
     Artefacts,
@@ -30,7 +31,6 @@ from headgate.engines.nginx.drift import (
 from headgate.engines.nginx.instance import NginxInstance, Place
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.store import Store
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile
 
 KEY = b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
 

@@ -13,9 +13,9 @@ from peers import ROOT_ONLY, unavailable
 from waiting import until
 
 from headgate.engines.nginx.capabilities import Binary, probe
+from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.instance import NginxInstance, Place, bubblewrap
 from headgate.engines.nginx.observe.status import stub_status
-from headgate.engines.nginx.types import Process
 
 
 def test_the_master_is_found_by_its_pid_file_and_by_its_title(alive: AliveNginx) -> None:

@@ -22,12 +22,12 @@ from headgate.engines.nginx.apply.evidence import Expectation, Observation, Prob
 from headgate.engines.nginx.apply.guard import guard
 from headgate.engines.nginx.apply.hold import release_hold, set_hold
 from headgate.engines.nginx.apply.journal import JOURNAL, Journal, Record, encode
-from headgate.engines.nginx.apply.lock import locked
 from headgate.engines.nginx.apply.looking import Looker
 from headgate.engines.nginx.apply.results import Applied, Rejected
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile, ServedName
 from headgate.engines.nginx.instance import NginxInstance
+from headgate.engines.nginx.releases.lock import locked
 from headgate.engines.nginx.releases.names import ReleaseName
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile, ServedName
 
 NAME = "tls.example"
 SITE_OF = """

@@ -21,8 +21,8 @@ from tls_authority import Authority
 from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.apply.results import Applied, Rejected
+from headgate.engines.nginx.common.types import Generation, ServedName
 from headgate.engines.nginx.releases.names import ReleaseName
-from headgate.engines.nginx.types import Generation, ServedName
 
 NAME = "tls.example"
 

@@ -18,7 +18,7 @@ from tls_authority import Authority, Pair
 from headgate.engines.nginx.apply.here import Here, remember
 from headgate.engines.nginx.apply.results import Applied
 from headgate.engines.nginx.apply.rollback import choose, roll_back
-from headgate.engines.nginx.types import ServedName
+from headgate.engines.nginx.common.types import ServedName
 
 NAME = "tls.example"
 

@@ -13,10 +13,10 @@ from running_node import HEADGATE
 from waiting import until
 
 from headgate.engines.nginx.apply.here import Here, remember
+from headgate.engines.nginx.health.managed import managed
 from headgate.engines.nginx.observe.fields import log_format
 from headgate.engines.nginx.observe.hits import JsonLines, Parser
 from headgate.engines.nginx.observe.log_format import COMBINED, LogFormat
-from headgate.engines.nginx.observe.managed import managed
 from headgate.engines.nginx.observe.observer import AccessLog, Observer, Sources
 from headgate.engines.nginx.observe.status import generation, stub_status
 

@@ -11,9 +11,9 @@ from headgate.cli.nginx.rendering import written
 from headgate.cli.samples import Samples, parse
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.apply.results import Applied
+from headgate.engines.nginx.drive.setup import setup
 from headgate.engines.nginx.instance import NginxInstance
 from headgate.engines.nginx.observe.observer import AccessLog, Observer, Sources
-from headgate.engines.nginx.setup import setup
 from headgate.node.exposition import text
 
 _CONFIG = """

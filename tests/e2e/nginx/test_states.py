@@ -14,9 +14,9 @@ from running_node import RunningNode, Upstream, config, get
 from waiting import until
 
 from headgate.engines.nginx.apply.bootsafe import DiskTests
-from headgate.engines.nginx.health import Health, trouble
+from headgate.engines.nginx.common.types import Process
+from headgate.engines.nginx.health.trouble import Health, trouble
 from headgate.engines.nginx.instance.procfs import Procfs
-from headgate.engines.nginx.types import Process
 
 
 @pytest.fixture

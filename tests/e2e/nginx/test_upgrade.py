@@ -9,7 +9,7 @@ from nginx_alive import AliveNginx
 from running_node import Load
 from waiting import until
 
-from headgate.engines.nginx.types import Process
+from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.upgrade import State, Times, upgrade
 
 TIMES = Times(start=10, prove=10, soak=0.3, leave=10)

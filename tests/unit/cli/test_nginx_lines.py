@@ -3,7 +3,7 @@
 import msgspec
 
 from headgate.cli.nginx_lines import nginx_lines
-from headgate.engines.nginx.status import CertificateStatus, LastApply, NginxStatus
+from headgate.engines.nginx.common.status import CertificateStatus, LastApply, NginxStatus
 
 FULL = NginxStatus(
     root="/s/nginx",

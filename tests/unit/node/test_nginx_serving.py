@@ -7,7 +7,7 @@ import pytest
 from waiting import until_async
 
 from headgate.compile.settings import NginxSettings, NodeSettings
-from headgate.engines.nginx.apply.lock import locked
+from headgate.engines.nginx.releases.lock import locked
 from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.ports import Candidate

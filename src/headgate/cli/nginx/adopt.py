@@ -40,8 +40,8 @@ def adopt(
       headgate nginx adopt --output json --seconds 10
     """
     from headgate.cli.nginx import adopt_view
-    from headgate.engines.nginx.observe.adoption import adopt as looked_at
     from headgate.engines.nginx.observe.masters import running
+    from headgate.engines.nginx.watch.adoption import adopt as looked_at
 
     found = [one for one in running() if pid is None or one.master.pid == pid]
     if not found:

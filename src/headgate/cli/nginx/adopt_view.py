@@ -10,8 +10,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from headgate.engines.nginx.observe.adoption import Adopted, CertificateView
 from headgate.engines.nginx.observe.live import Live, NameRate
+from headgate.engines.nginx.watch.adoption import Adopted, CertificateView
 
 _WIDTH: Final = 140
 _MANY: Final = 40

@@ -44,9 +44,9 @@ def diff(
     from headgate.cli.nginx.rendering import BadConfigError, written
     from headgate.cli.nginx.show_files import differences
     from headgate.engines.nginx.capabilities import NotProbedError
+    from headgate.engines.nginx.common.types import RightMissingError
     from headgate.engines.nginx.releases.objects import DamagedObjectError
     from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
-    from headgate.engines.nginx.types import RightMissingError
     from headgate.kernel.diagnostics import render_text
 
     folder = root or state_dir(state, node) / "nginx"

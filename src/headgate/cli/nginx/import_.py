@@ -10,7 +10,7 @@ from headgate.cli.output import BAD_CONFIG, USAGE, Format, Output, complain, sho
 
 if TYPE_CHECKING:
     from headgate.compile.routing import Question
-    from headgate.engines.nginx.importing.imported import Imported
+    from headgate.engines.nginx.imports.imported import Imported
     from headgate.nginxtext.includes import Tree
 
 
@@ -51,11 +51,11 @@ def import_(
       headgate nginx import /etc/nginx --into imported
       headgate nginx import --running --output json
     """
-    from headgate.engines.nginx.importing.bundle import to_files
-    from headgate.engines.nginx.importing.report import report, to_text
-    from headgate.engines.nginx.importing.samples import made, tried
-    from headgate.engines.nginx.importing.source import write_bundle
-    from headgate.engines.nginx.linting.lint import lint
+    from headgate.engines.nginx.imports.bundle import to_files
+    from headgate.engines.nginx.imports.report import report, to_text
+    from headgate.engines.nginx.imports.samples import made, tried
+    from headgate.engines.nginx.imports.source import write_bundle
+    from headgate.engines.nginx.lint.lint import lint
 
     if (path is None) == (not running):
         raise complain("there is no config to import; give a PATH or --running, not both", USAGE)
@@ -72,10 +72,10 @@ def import_(
 
 def _import(path: Path | None, pid: int | None) -> "tuple[Tree, Imported]":
     """The config at a path, else of the running nginx; ends the command where it is refused."""
-    from headgate.engines.nginx.importing.imported import ImportRefusedError
-    from headgate.engines.nginx.importing.recognise import import_tree
-    from headgate.engines.nginx.importing.source import NoSourceError, tree_at, tree_of_running
-    from headgate.engines.nginx.types import RightMissingError
+    from headgate.engines.nginx.common.types import RightMissingError
+    from headgate.engines.nginx.imports.imported import ImportRefusedError
+    from headgate.engines.nginx.imports.recognise import import_tree
+    from headgate.engines.nginx.imports.source import NoSourceError, tree_at, tree_of_running
     from headgate.kernel.collector import paused
 
     try:

@@ -43,7 +43,7 @@ def render(
     from headgate.cli.nginx.rendering import BadConfigError, written
     from headgate.cli.nginx.show_files import printed, write
     from headgate.engines.nginx.capabilities import NotProbedError
-    from headgate.engines.nginx.types import RightMissingError
+    from headgate.engines.nginx.common.types import RightMissingError
     from headgate.kernel.diagnostics import render_json, render_text
 
     root = state_dir(state, node) / "nginx"

@@ -13,15 +13,15 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import located
 from headgate.engines.nginx.capabilities import Binary, NotProbedError, probe
-from headgate.engines.nginx.running_import import render_config
-from headgate.engines.nginx.setup import system_roots
-from headgate.engines.nginx.types import (
+from headgate.engines.nginx.common.types import (
     CannotExpress,
     Generation,
     Rendered,
     RightMissingError,
     Target,
 )
+from headgate.engines.nginx.drive.imported import render_config
+from headgate.engines.nginx.drive.setup import system_roots
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.providers.file.disk import DiskFiles
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from headgate.engines.nginx.types import Rendered, RenderedFile
+from headgate.engines.nginx.common.types import Rendered, RenderedFile
 
 _HIDDEN: Final = "(not shown)"
 _SECRET_MODE: Final = 0o600

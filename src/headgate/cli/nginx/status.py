@@ -11,8 +11,8 @@ from headgate.cli.output import FAILED, Format, Output, complain, show
 from headgate.cli.places import NodeName, StateDir, state_dir
 
 if TYPE_CHECKING:
-    from headgate.engines.nginx.observe.managed import Managed
-    from headgate.engines.nginx.status import NginxStatus
+    from headgate.engines.nginx.common.status import NginxStatus
+    from headgate.engines.nginx.health.managed import Managed
 
 
 def status(
@@ -37,7 +37,7 @@ def status(
       headgate nginx status --root /var/lib/headgate/default/nginx --output json
     """
     from headgate.engines.nginx.apply.here import NotHereError
-    from headgate.engines.nginx.observe.managed import managed
+    from headgate.engines.nginx.health.managed import managed
 
     folder = root or state_dir(state, node) / "nginx"
     try:

@@ -31,10 +31,10 @@ def upgrade(
       headgate nginx upgrade --soak 1m
     """
     from headgate.engines.nginx.apply.here import NotHereError, recall
-    from headgate.engines.nginx.apply.lock import BusyError, locked
     from headgate.engines.nginx.apply.statussocket import ask
+    from headgate.engines.nginx.common.types import Process, RightMissingError
     from headgate.engines.nginx.instance import NginxInstance
-    from headgate.engines.nginx.types import Process, RightMissingError
+    from headgate.engines.nginx.releases.lock import BusyError, locked
     from headgate.engines.nginx.upgrade import State, Times
     from headgate.engines.nginx.upgrade import upgrade as upgraded
     from headgate.kernel.errors import Invalid

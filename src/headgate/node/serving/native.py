@@ -8,7 +8,7 @@ from headgate.compile.located import said
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.native.types import Applied, DataPlaneStatus, Refused
-from headgate.engines.nginx.status import NginxStatus
+from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import EngineUnavailableError, ObjectError, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import About, AddressError, BusyError, DataPlane

@@ -9,21 +9,21 @@ from headgate.compile.located import said
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.nginx.apply.journal import JournalError
-from headgate.engines.nginx.apply.lock import BusyError
 from headgate.engines.nginx.apply.results import Rejected
 from headgate.engines.nginx.capabilities import NotProbedError
-from headgate.engines.nginx.engine import NginxEngine
-from headgate.engines.nginx.fixed import fixed_changes
+from headgate.engines.nginx.common.status import NginxStatus
+from headgate.engines.nginx.common.types import CannotExpress, RightMissingError
+from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.drive.fixed import fixed_changes
+from headgate.engines.nginx.drive.unable import CannotDriveError
 from headgate.engines.nginx.instance import SeveralMastersError
 from headgate.engines.nginx.instance.running import NotStartedError
-from headgate.engines.nginx.keeping import Keeper
 from headgate.engines.nginx.releases.disk import NoSpaceError
+from headgate.engines.nginx.releases.lock import BusyError
 from headgate.engines.nginx.releases.objects import DamagedObjectError
 from headgate.engines.nginx.releases.store import UnknownReleaseError
-from headgate.engines.nginx.status import NginxStatus
-from headgate.engines.nginx.types import CannotExpress, RightMissingError
-from headgate.engines.nginx.unable import CannotDriveError
-from headgate.engines.nginx.watching import Watcher
+from headgate.engines.nginx.upkeep.keeper import Keeper
+from headgate.engines.nginx.watch.watcher import Watcher
 from headgate.engines.types import EngineUnavailableError, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.exposition import text

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from headgate.cli.main import app
 from headgate.engines.nginx.apply.here import full_mode, remember
 from headgate.engines.nginx.apply.hold import HOLD, read_hold
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.releases.store import Store
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile
 
 
 def run(state: Path, *arguments: str) -> tuple[int, str]:

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from waiting import until
 
 from headgate.cli.main import app
-from headgate.engines.nginx.importing.bundle import from_files
-from headgate.engines.nginx.importing.rerender import rerender
-from headgate.engines.nginx.importing.source import read_bundle
+from headgate.engines.nginx.imports.bundle import from_files
+from headgate.engines.nginx.imports.rerender import rerender
+from headgate.engines.nginx.imports.source import read_bundle
 
 CONFIG = """\
 events { }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headgate.cli.nginx.show_files import differences, printed, write
-from headgate.engines.nginx.types import Rendered, RenderedFile
+from headgate.engines.nginx.common.types import Rendered, RenderedFile
 
 _KEY = b"-----BEGIN PRIVATE KEY-----\nMIIkeymaterial\n-----END PRIVATE KEY-----\n"
 _OTHER = _KEY.replace(b"MIIkey", b"MIInew")

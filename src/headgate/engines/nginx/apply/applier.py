@@ -17,7 +17,6 @@ from headgate.engines.nginx.apply.errorlog import LogMark
 from headgate.engines.nginx.apply.evidence import Probe
 from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
 from headgate.engines.nginx.apply.journal import JOURNAL, Journal, JournalError, Record
-from headgate.engines.nginx.apply.lock import BusyError, locked
 from headgate.engines.nginx.apply.looking import Looker
 from headgate.engines.nginx.apply.machine import Machine, Request
 from headgate.engines.nginx.apply.replay import (
@@ -31,11 +30,12 @@ from headgate.engines.nginx.apply.replay import (
 from headgate.engines.nginx.apply.results import Applied, PhaseChanged, Rejected, Result
 from headgate.engines.nginx.apply.undo import How
 from headgate.engines.nginx.apply.verdict import Failed
+from headgate.engines.nginx.common.types import Generation, Instance, Rendered, RightMissingError
 from headgate.engines.nginx.instance import SeveralMastersError
 from headgate.engines.nginx.releases.links import is_whole
+from headgate.engines.nginx.releases.lock import BusyError, locked
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
-from headgate.engines.nginx.types import Generation, Instance, Rendered, RightMissingError
 
 SOAK_S: Final = 2.0
 

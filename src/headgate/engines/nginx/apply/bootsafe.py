@@ -14,7 +14,7 @@ from typing import Final
 
 from headgate.engines.nginx.apply.guard import MARK, boot_id
 from headgate.engines.nginx.apply.readfiles import ReadFiles
-from headgate.engines.nginx.types import Instance, Process, RightMissingError
+from headgate.engines.nginx.common.types import Instance, Process, RightMissingError
 
 _SYSTEMCTL_S: Final = 5.0
 _TOLD: Final = 3

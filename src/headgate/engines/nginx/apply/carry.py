@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from headgate.engines.nginx.apply.conftree import Conf, read_conf
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile, ServedName
 from headgate.engines.nginx.observe.certificates import Reader
 from headgate.engines.nginx.releases.store import Release, Store
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile, ServedName
 
 GENERATION_FILE: Final = "generation.conf"
 _CREDENTIALS: Final = ("auth_basic_user_file", "ssl_crl", "ssl_client_certificate")

@@ -11,9 +11,9 @@ from typing import Final
 from headgate.engines.nginx.apply import lint, lint_files, preflight
 from headgate.engines.nginx.apply.causes import Finding, findings_of
 from headgate.engines.nginx.apply.conftree import Conf, DiskFiles, read_conf
+from headgate.engines.nginx.common.types import Instance, RightMissingError
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.store import Release
-from headgate.engines.nginx.types import Instance, RightMissingError
 from headgate.kernel.collector import paused
 
 _UPGRADE_S: Final = 0.5

@@ -19,6 +19,7 @@ from headgate.engines.nginx.apply.looking import Looker
 from headgate.engines.nginx.apply.machine import Machine
 from headgate.engines.nginx.apply.replay import BEFORE_SWAP
 from headgate.engines.nginx.apply.results import PhaseChanged, Result
+from headgate.engines.nginx.common.types import Generation, Instance, Rendered, RightMissingError
 from headgate.engines.nginx.instance import NotStartedError, SeveralMastersError
 from headgate.engines.nginx.releases.disk import NoSpaceError
 from headgate.engines.nginx.releases.names import ReleaseName
@@ -29,7 +30,6 @@ from headgate.engines.nginx.releases.store import (
     UnknownReleaseError,
     UnsafePathError,
 )
-from headgate.engines.nginx.types import Generation, Instance, Rendered, RightMissingError
 
 OnStep = Callable[[str], None]
 """Told `<step>:recorded` once a step is journaled and `<step>:done` after its action."""

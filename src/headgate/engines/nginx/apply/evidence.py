@@ -6,7 +6,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from headgate.engines.nginx.types import Process, ServedName
+from headgate.engines.nginx.common.types import Process, ServedName
 
 LineKind = Literal["emerg", "bind_retry", "fatal_exit", "killed"]
 """`bind_retry`: nginx says that a bind failed and tries again (five times, 500 ms apart)."""

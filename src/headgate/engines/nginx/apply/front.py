@@ -15,7 +15,7 @@ from headgate.engines.nginx.apply.causes import Finding
 from headgate.engines.nginx.apply.evidence import Probe
 from headgate.engines.nginx.apply.results import Rejected, Result
 from headgate.engines.nginx.apply.schedule import Pace, Schedule
-from headgate.engines.nginx.types import Generation, Rendered
+from headgate.engines.nginx.common.types import Generation, Rendered
 
 LONG_S: Final = 2.0
 """A longer wait than this is told."""

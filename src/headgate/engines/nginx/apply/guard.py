@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headgate.engines.nginx.apply.journal import JOURNAL, Journal, JournalError, Record
-from headgate.engines.nginx.apply.lock import BusyError, locked
 from headgate.engines.nginx.apply.replay import Settled, Undoing, Unproven, replay, safe_release
+from headgate.engines.nginx.common.stale import remove_stale_sockets
 from headgate.engines.nginx.releases.links import is_whole, read_link, set_link
-from headgate.engines.nginx.stale import remove_stale_sockets
+from headgate.engines.nginx.releases.lock import BusyError, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

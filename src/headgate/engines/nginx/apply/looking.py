@@ -3,7 +3,7 @@
 from headgate.engines.nginx.apply import probes, statussocket
 from headgate.engines.nginx.apply.errorlog import ErrorLog, LogMark
 from headgate.engines.nginx.apply.evidence import Expectation, Observation
-from headgate.engines.nginx.types import Instance, Process
+from headgate.engines.nginx.common.types import Instance, Process
 
 _MOST_QUESTIONS = 16
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from headgate.engines.nginx.apply.causes import Finding
+from headgate.engines.nginx.common.types import Instance, Process
 from headgate.engines.nginx.observe.processes import figures
-from headgate.engines.nginx.types import Instance, Process
 
 DRAINING_CAP: Final = 3
 """Generations that still finish requests; each holds its memory until then."""

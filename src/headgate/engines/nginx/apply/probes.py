@@ -13,7 +13,7 @@ from functools import cache
 from typing import TypeVar
 
 from headgate.engines.nginx.apply.evidence import Expectation, Probe
-from headgate.engines.nginx.types import ServedName
+from headgate.engines.nginx.common.types import ServedName
 
 _TIMEOUT_S = 2.0
 _THREADS = 8

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from headgate.engines.nginx.observe.rooted import RootedFiles
+from headgate.engines.nginx.instance.rooted import RootedFiles
 from headgate.nginxtext.includes import Tree, load
 from headgate.nginxtext.tree import Directive, walk
 

@@ -3,9 +3,9 @@
 from headgate.engines.nginx.apply.applier import Applier
 from headgate.engines.nginx.apply.carry import carried, to_carry
 from headgate.engines.nginx.apply.results import Result
+from headgate.engines.nginx.common.types import Generation, Rendered
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.store import Store
-from headgate.engines.nginx.types import Generation, Rendered
 
 
 class NoReleaseError(Exception):

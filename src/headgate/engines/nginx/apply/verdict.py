@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headgate.engines.nginx.apply.evidence import Expectation, LogLine, Observation
-from headgate.engines.nginx.types import Process
+from headgate.engines.nginx.common.types import Process
 
 Outcome = Literal["REJECTED", "BROKEN", "PARTIAL"]
 """REJECTED: the old generation is untouched. BROKEN: no worker serves. PARTIAL: some work."""

@@ -10,9 +10,9 @@ import msgspec
 
 from headgate.engines.nginx.capabilities.probe import Binary, Probed, probed
 from headgate.engines.nginx.capabilities.snippets import SNIPPETS
+from headgate.engines.nginx.common.types import Capabilities
 from headgate.engines.nginx.instance import modules
 from headgate.engines.nginx.instance.modules import Module
-from headgate.engines.nginx.types import Capabilities
 
 
 class _Kept(msgspec.Struct, frozen=True):

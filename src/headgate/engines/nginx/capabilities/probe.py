@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from headgate.engines.nginx.capabilities.snippets import SNIPPETS, Snippet, config
+from headgate.engines.nginx.common.types import Capabilities
 from headgate.engines.nginx.instance import modules
 from headgate.engines.nginx.instance.modules import Module
 from headgate.engines.nginx.instance.sandbox import Ran, Sandbox
-from headgate.engines.nginx.types import Capabilities
 
 _TEMPORARY: Final = tuple(
     f"{kind}_temp_path" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from headgate.engines.nginx.common.types import Mode
 from headgate.engines.nginx.drift.finding import Finding, State
-from headgate.engines.nginx.types import Mode
 
 
 class Policy(StrEnum):

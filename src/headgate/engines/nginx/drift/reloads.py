@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from headgate.engines.nginx.types import Process
+from headgate.engines.nginx.common.types import Process
 
 
 class Reloads:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from headgate.engines.nginx.endpoints.table import BadTableError, Table, decode, encode
+from headgate.engines.nginx.endpoints.table import NAMES, BadTableError, Table, decode, encode
 from headgate.engines.nginx.releases.links import sync_folder
 from headgate.engines.nginx.releases.names import RELEASES
-from headgate.engines.nginx.render.lua import NAMES
 
 FILE: Final = "endpoints"
 _HEAD: Final = re.compile(rb"key ([0-9a-f]{32})\n")

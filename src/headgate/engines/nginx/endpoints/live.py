@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from headgate.engines.nginx.apply.lock import locked
 from headgate.engines.nginx.endpoints import socket
 from headgate.engines.nginx.endpoints.kept import Kept, KeptFile
 from headgate.engines.nginx.endpoints.socket import NotPushedError
 from headgate.engines.nginx.endpoints.table import Table
 from headgate.engines.nginx.releases.links import read_link
+from headgate.engines.nginx.releases.lock import locked
 
 
 @dataclass(slots=True)

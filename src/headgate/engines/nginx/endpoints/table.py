@@ -16,6 +16,9 @@ from headgate.plan.plan import Plan
 Table = Mapping[str, tuple[str, ...]]
 """The lines of each upstream's endpoints, in their order."""
 
+NAMES: Final = "lua/upstreams"
+"""The file of a release with the names of its upstreams that need the table, one a line."""
+
 MOST: Final = 10_000
 """Endpoints of one upstream; nginx's side takes no more."""
 

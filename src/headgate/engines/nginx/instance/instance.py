@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from headgate.engines.nginx.common.stale import has_listener, remove_stale_sockets
+from headgate.engines.nginx.common.types import Process, RightMissingError, SignalName, Tested
 from headgate.engines.nginx.instance import access, find, pidfd, running, sockets, tested
 from headgate.engines.nginx.instance.loading import AllowList
 from headgate.engines.nginx.instance.needs import Needs, needs_of
@@ -19,8 +21,6 @@ from headgate.engines.nginx.instance.procfs import Procfs, Rights, Seen
 from headgate.engines.nginx.instance.sandbox import Outcome, Ran, Sandbox
 from headgate.engines.nginx.instance.twin import Twin, twin_of
 from headgate.engines.nginx.instance.users import rights_of
-from headgate.engines.nginx.stale import has_listener, remove_stale_sockets
-from headgate.engines.nginx.types import Process, RightMissingError, SignalName, Tested
 
 STOP_S: Final = 30.0
 """How long workers have to finish what they do when an instance is stopped."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from headgate.engines.nginx.instance.modules import built_with
-from headgate.engines.nginx.observe.rooted import RootedFiles
+from headgate.engines.nginx.instance.rooted import RootedFiles
 from headgate.nginxtext.includes import load
 
 _BUILT_IN: Final = (

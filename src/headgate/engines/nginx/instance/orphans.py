@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from headgate.engines.nginx.common.types import Process, SignalName
 from headgate.engines.nginx.instance import pidfd
 from headgate.engines.nginx.instance.procfs import Procfs
-from headgate.engines.nginx.types import Process, SignalName
 
 _GONE_S: Final = 5.0
 _LOOK_S: Final = 0.01

@@ -4,8 +4,8 @@ import errno
 import os
 import signal
 
+from headgate.engines.nginx.common.types import Process, RightMissingError, SignalName
 from headgate.engines.nginx.instance.procfs import Procfs
-from headgate.engines.nginx.types import Process, RightMissingError, SignalName
 
 
 def send(process: Process, name: SignalName, procfs: Procfs) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from headgate.engines.nginx.types import Process
+from headgate.engines.nginx.common.types import Process
 
 _MASTER: Final = "nginx: master process"
 _WORKER: Final = "nginx: worker process"

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from typing import Final
 
+from headgate.engines.nginx.common.types import Process, RightMissingError
 from headgate.engines.nginx.instance import pidfd
 from headgate.engines.nginx.instance.procfs import Procfs
-from headgate.engines.nginx.types import Process, RightMissingError
 
 _START_S: Final = 30.0
 _TERM_S: Final = 5.0

@@ -19,9 +19,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from headgate.engines.nginx.common.types import RightMissingError
 from headgate.engines.nginx.instance import bubblewrap
 from headgate.engines.nginx.instance.needs import Needs, resolved
-from headgate.engines.nginx.types import RightMissingError
 
 TIMEOUT_S: Final = 30.0
 """How long one command may take."""

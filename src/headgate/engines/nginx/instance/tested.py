@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
+from headgate.engines.nginx.common.types import Tested
 from headgate.engines.nginx.instance.sandbox import Ran
-from headgate.engines.nginx.types import Tested
 
 _LINE: Final = re.compile(
     r"(?:nginx: |\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )\[(?P<level>[a-z]+)\] (?:\d+#\d+: )?(?P<text>.*)"

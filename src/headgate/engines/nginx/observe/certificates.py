@@ -11,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from headgate.engines.nginx.observe.rooted import RootedFiles
+from headgate.engines.nginx.instance.rooted import RootedFiles
 
 KeyFit = Literal["fits", "differs", "unknown"]
 

@@ -1,6 +1,6 @@
 """What a config says of how its nginx can be watched: logs, status pages, certificates.
 
-Types only; hosts, routes and upstreams are in `importing.picture`.
+Types only; hosts, routes and upstreams are in `imports.picture`.
 """
 
 import msgspec

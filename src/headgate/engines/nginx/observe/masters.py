@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.instance.procfs import Procfs, Seen
+from headgate.engines.nginx.instance.rooted import RootedFiles
 from headgate.engines.nginx.observe.facts import BuiltIn
-from headgate.engines.nginx.observe.rooted import RootedFiles
-from headgate.engines.nginx.types import Process
 
 _BINARY_BYTES: Final = 64 * 1024 * 1024
 _ARGUMENTS: Final = re.compile(rb"configure arguments:( --[ -~]*)")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.observe import families, status
 from headgate.engines.nginx.observe.error_log import ErrorWatch, Told
 from headgate.engines.nginx.observe.family import Family
@@ -17,7 +18,6 @@ from headgate.engines.nginx.observe.lines import Losses
 from headgate.engines.nginx.observe.processes import DrainTimes, figures
 from headgate.engines.nginx.observe.tail import Mark, TailReader
 from headgate.engines.nginx.observe.traffic import Traffic
-from headgate.engines.nginx.types import Process
 
 POLL_S: Final = 0.2
 """How often logs are read; 10,000 requests/s are 1.3 MB in that time."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headgate.engines.nginx.types import Rendered, RenderedFile, ServedName
+from headgate.engines.nginx.common.types import Rendered, RenderedFile, ServedName
 
 READ_ONLY = 0o440
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.releases import disk, links, manifest
 from headgate.engines.nginx.releases.manifest import Manifest
 from headgate.engines.nginx.releases.names import (
@@ -25,7 +26,6 @@ from headgate.engines.nginx.releases.names import (
     ReleaseName,
 )
 from headgate.engines.nginx.releases.objects import Objects
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile
 
 KEEP = 10
 _KEEP_EDITED = 5

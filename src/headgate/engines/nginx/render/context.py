@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from headgate.engines.nginx.common.types import RenderedFile, Target
 from headgate.engines.nginx.render.faults import RouteLines
-from headgate.engines.nginx.types import RenderedFile, Target
 from headgate.features.nginx import Findings, Shared
 from headgate.kernel.ids import BlobId, ObjectName
 from headgate.plan.kinds import SETTINGS_NAME, Kind, ObjectKey

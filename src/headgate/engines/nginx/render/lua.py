@@ -9,11 +9,11 @@ from typing import Final
 
 from headgate.engines.nginx import endpoints
 from headgate.engines.nginx.capabilities.probe import loads
-from headgate.engines.nginx.endpoints.table import why_static
+from headgate.engines.nginx.common.types import RenderedFile
+from headgate.engines.nginx.endpoints.table import NAMES, why_static
 from headgate.engines.nginx.render import faults
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.names import ERROR_PLACE
-from headgate.engines.nginx.types import RenderedFile
 from headgate.nginxtext.tree import Directive, Node
 from headgate.nginxtext.writer import FilePath, Op, Plain, Word, comment, directive
 from headgate.plan.objects import Upstream
@@ -27,8 +27,6 @@ _ZONE: Final = "hg_endpoints"
 _ZONE_SIZE: Final = "8m"
 _BODY: Final = "1m"
 _LIBRARY: Final = "/usr/share/lua/5.1/?.lua"
-NAMES: Final = "lua/upstreams"
-"""The file of a release with the names of its upstreams that need the table, one a line."""
 
 
 def check(ctx: Context) -> None:

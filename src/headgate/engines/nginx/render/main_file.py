@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from headgate.engines.nginx.common.types import Generation
 from headgate.engines.nginx.render import (
     faults,
     forwarded,
@@ -14,7 +15,6 @@ from headgate.engines.nginx.render import (
 )
 from headgate.engines.nginx.render.bodies import BASE_HIDDEN
 from headgate.engines.nginx.render.context import Context
-from headgate.engines.nginx.types import Generation
 from headgate.nginxtext.tree import Node, walk
 from headgate.nginxtext.writer import (
     FilePath,

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from headgate.engines.nginx.render import hashes, listening, lua, main_file, servers, upstreams
-from headgate.engines.nginx.render.context import Context, context_of
-from headgate.engines.nginx.types import (
+from headgate.engines.nginx.common.types import (
     CannotExpress,
     Generation,
     Rendered,
     RenderedFile,
     Target,
 )
+from headgate.engines.nginx.render import hashes, listening, lua, main_file, servers, upstreams
+from headgate.engines.nginx.render.context import Context, context_of
 from headgate.kernel.ids import BlobId
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from headgate.engines.nginx.common.types import ServedName
 from headgate.engines.nginx.render import admission, forwarded, shapes, tls
 from headgate.engines.nginx.render import misdirected as wrong_host
 from headgate.engines.nginx.render.bodies import Bodies
@@ -16,7 +17,6 @@ from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.dispatch import locations
 from headgate.engines.nginx.render.listening import listens, settings
 from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, best, leaf, offers
-from headgate.engines.nginx.types import ServedName
 from headgate.features.nginx import quoted
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (

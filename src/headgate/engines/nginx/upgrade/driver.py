@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from headgate.engines.nginx.types import Process, SignalName, Tested
+from headgate.engines.nginx.common.types import Process, SignalName, Tested
 from headgate.engines.nginx.upgrade.machine import (
     FINAL,
     Arm,

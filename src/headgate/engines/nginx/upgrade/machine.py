@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from headgate.engines.nginx.types import SignalName
+from headgate.engines.nginx.common.types import SignalName
 
 Who = Literal["old", "new"]
 

@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from headgate.engines.nginx import types
 from headgate.engines.nginx.apply import bootsafe
 from headgate.engines.nginx.apply.bootsafe import DiskTests, boot_safe
 from headgate.engines.nginx.apply.guard import MARK, boot_id
-from headgate.engines.nginx.types import Instance, Process
+from headgate.engines.nginx.common import types
+from headgate.engines.nginx.common.types import Instance, Process
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -7,8 +7,8 @@ import pytest
 from tls_authority import Authority, Pair
 
 from headgate.engines.nginx.apply.carry import carried, to_carry
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.releases.store import Release, Store
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile
 
 NAME = "a.example"
 

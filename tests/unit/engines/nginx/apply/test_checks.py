@@ -8,9 +8,9 @@ import pytest
 from headgate.engines.nginx.apply import checks as module
 from headgate.engines.nginx.apply.checks import Checks, Limits
 from headgate.engines.nginx.apply.conftree import Conf, DiskFiles, read_conf
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.instance import NginxInstance, Place
 from headgate.engines.nginx.releases.store import Release, Store
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile
 
 Stage = Callable[[int, str], Release]
 

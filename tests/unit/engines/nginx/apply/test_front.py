@@ -11,8 +11,8 @@ from headgate.engines.nginx.apply.causes import Finding
 from headgate.engines.nginx.apply.front import Front, Wish
 from headgate.engines.nginx.apply.results import Applied, Rejected, Result
 from headgate.engines.nginx.apply.schedule import Pace
+from headgate.engines.nginx.common.types import Generation, Rendered
 from headgate.engines.nginx.releases.names import ReleaseName
-from headgate.engines.nginx.types import Generation, Rendered
 
 QUICK = Pace(debounce_s=0.01, endpoints_debounce_s=0.01, interval_applies=0.0)
 

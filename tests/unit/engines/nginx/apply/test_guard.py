@@ -8,12 +8,12 @@ import pytest
 
 from headgate.engines.nginx.apply.guard import guard, guarding, main
 from headgate.engines.nginx.apply.journal import JOURNAL, STEPS, Journal, Record, Step
-from headgate.engines.nginx.apply.lock import BusyError, locked
 from headgate.engines.nginx.apply.replay import Settled, replay
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.releases import disk
+from headgate.engines.nginx.releases.lock import BusyError, locked
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.store import Store
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tls_authority import Authority
 
 from headgate.engines.nginx.apply import probes, statussocket
 from headgate.engines.nginx.apply.evidence import Expectation, Probe
-from headgate.engines.nginx.types import ServedName
+from headgate.engines.nginx.common.types import ServedName
 
 OK = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
 

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from headgate.engines.nginx.apply import preflight
+from headgate.engines.nginx.common.types import Instance, Process
 from headgate.engines.nginx.observe.processes import InstanceFigures, ProcessFigures
-from headgate.engines.nginx.types import Instance, Process
 
 
 class FakeInstance:

@@ -13,7 +13,7 @@ from headgate.engines.nginx.apply.verdict import (
     Waiting,
     Watch,
 )
-from headgate.engines.nginx.types import Process
+from headgate.engines.nginx.common.types import Process
 
 OLD = frozenset({Process(1, 1), Process(2, 1)})
 NEW = frozenset({Process(11, 2), Process(12, 2)})

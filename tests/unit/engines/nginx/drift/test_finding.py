@@ -2,6 +2,7 @@
 
 import pytest
 
+from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.drift import (
     Binary,
     Desired,
@@ -13,7 +14,6 @@ from headgate.engines.nginx.drift import (
     State,
     compared,
 )
-from headgate.engines.nginx.types import Process
 
 DESIRED = Desired(
     generation=7,

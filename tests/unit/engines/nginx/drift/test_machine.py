@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate.engines.nginx.common.types import Mode
 from headgate.engines.nginx.drift.finding import Edit, Finding, State
 from headgate.engines.nginx.drift.machine import (
     Alarm,
@@ -19,7 +20,6 @@ from headgate.engines.nginx.drift.machine import (
     WakeIn,
     default_policy,
 )
-from headgate.engines.nginx.types import Mode
 
 
 def edited(generation: int = 7, digest: str = "bb") -> Finding:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from headgate.engines.nginx.capabilities.probe import loads
+from headgate.engines.nginx.common.types import Capabilities
 from headgate.engines.nginx.instance.modules import (
     Module,
     built_with,
@@ -13,7 +14,6 @@ from headgate.engines.nginx.instance.modules import (
     order,
     short,
 )
-from headgate.engines.nginx.types import Capabilities
 
 BUILD = """nginx version: nginx/1.22.1
 configure arguments: --with-cc-opt='-g -O2 -fPIC' --prefix=/usr/share/nginx

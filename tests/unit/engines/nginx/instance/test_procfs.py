@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.instance import find
 from headgate.engines.nginx.instance.find import SeveralMastersError
 from headgate.engines.nginx.instance.place import Place
 from headgate.engines.nginx.instance.procfs import Procfs, Seen
-from headgate.engines.nginx.types import Process
 
 CONF = "/state/current/nginx.conf"
 MASTER = f"nginx: master process /usr/sbin/nginx -c {CONF} -p /state/current/"

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from tls_authority import Authority, Pair, new_key
 
+from headgate.engines.nginx.instance.rooted import RootedFiles
 from headgate.engines.nginx.observe.certificates import CertificateFile, Reader
-from headgate.engines.nginx.observe.rooted import RootedFiles
 from headgate.engines.nginx.observe.served import Served, findings, probe
 
 _NOW = time.time()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from headgate.cli.samples import parse
+from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.observe import families
 from headgate.engines.nginx.observe.error_log import ErrorWatch, Kind
 from headgate.engines.nginx.observe.family import Family
@@ -14,7 +15,6 @@ from headgate.engines.nginx.observe.lines import Losses
 from headgate.engines.nginx.observe.processes import DrainTimes, InstanceFigures, figures
 from headgate.engines.nginx.observe.status import RunningGeneration, StubStatus
 from headgate.engines.nginx.observe.traffic import Traffic
-from headgate.engines.nginx.types import Process
 from headgate.node.exposition import text
 
 _GOLDEN = (

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile, ServedName
 from headgate.engines.nginx.releases import disk
 from headgate.engines.nginx.releases.links import is_whole, set_link
 from headgate.engines.nginx.releases.manifest import Manifest
@@ -22,7 +23,6 @@ from headgate.engines.nginx.releases.store import (
     UnsafePathError,
     check_paths,
 )
-from headgate.engines.nginx.types import Generation, Rendered, RenderedFile, ServedName
 
 
 @pytest.fixture

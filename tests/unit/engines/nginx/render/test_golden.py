@@ -13,8 +13,8 @@ from tls_authority import Authority
 
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
+from headgate.engines.nginx.common.types import Capabilities, Generation, Rendered
 from headgate.engines.nginx.render import renumbered
-from headgate.engines.nginx.types import Capabilities, Generation, Rendered
 from headgate.nginxtext.parse import parse
 from headgate.nginxtext.writer import render
 

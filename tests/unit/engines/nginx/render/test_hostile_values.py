@@ -15,8 +15,8 @@ from ports import free_ports
 from wire import Wire
 
 from headgate._core import normalise_path
+from headgate.engines.nginx.common.types import Capabilities, Rendered
 from headgate.engines.nginx.render import render
-from headgate.engines.nginx.types import Capabilities, Rendered
 from headgate.nginxtext.parse import parse
 from headgate.nginxtext.tree import Directive, Node
 from headgate.plan.middleware import HeaderEdits, MiddlewareUse, Respond

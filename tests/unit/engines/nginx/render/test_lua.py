@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from nginx_engine import target
 
+from headgate.engines.nginx.common.types import Capabilities, Rendered, Target
 from headgate.engines.nginx.render import render
-from headgate.engines.nginx.types import Capabilities, Rendered, Target
 from headgate.plan.objects import Action, Balance, Endpoint, Listener, Match, Route, Upstream
 from headgate.plan.plan import Plan, entry, plan_of
 

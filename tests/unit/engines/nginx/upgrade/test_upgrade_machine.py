@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.engines.nginx import types
-from headgate.engines.nginx.types import Process, SignalName
+from headgate.engines.nginx.common import types
+from headgate.engines.nginx.common.types import Process, SignalName
 from headgate.engines.nginx.upgrade.driver import Times, upgrade
 from headgate.engines.nginx.upgrade.machine import (
     FINAL,

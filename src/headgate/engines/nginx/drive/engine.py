@@ -1,0 +1,332 @@
+"""Brings one nginx to a plan: renders for what its binary can do, applies, remembers."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from headgate.compile.settings import NginxSettings
+from headgate.engines.nginx import capabilities
+from headgate.engines.nginx.apply import statussocket
+from headgate.engines.nginx.apply.carry import GENERATION_FILE
+from headgate.engines.nginx.apply.causes import Finding
+from headgate.engines.nginx.apply.front import Front, Wish
+from headgate.engines.nginx.apply.guard import guarding
+from headgate.engines.nginx.apply.here import remember
+from headgate.engines.nginx.apply.results import Applied as Proven
+from headgate.engines.nginx.apply.results import Rejected, Result
+from headgate.engines.nginx.common.status import LastApply
+from headgate.engines.nginx.common.types import (
+    CannotExpress,
+    Capabilities,
+    Generation,
+    Rendered,
+    Target,
+)
+from headgate.engines.nginx.drive.fixed import fixed_changes
+from headgate.engines.nginx.drive.guest import check_include
+from headgate.engines.nginx.drive.imported import render_config
+from headgate.engines.nginx.drive.inservice import InService
+from headgate.engines.nginx.drive.pins import Pins
+from headgate.engines.nginx.drive.setup import Setup, make_folders, probes, setup, system_roots
+from headgate.engines.nginx.drive.unable import WrongConfError
+from headgate.engines.nginx.endpoints.live import LiveEndpoints
+from headgate.engines.nginx.endpoints.socket import NotPushedError
+from headgate.engines.nginx.endpoints.table import Table, table_of
+from headgate.engines.nginx.instance import NginxInstance
+from headgate.engines.nginx.releases.lock import BusyError
+from headgate.engines.nginx.releases.manifest import FileEntry, Manifest
+from headgate.engines.nginx.releases.store import Store
+from headgate.engines.nginx.render import renumbered
+from headgate.engines.nginx.render.upstreams import host_names
+from headgate.kernel.collector import paused
+from headgate.kernel.ids import BlobId
+from headgate.plan.objects import Upstream
+from headgate.plan.plan import Plan, diff
+
+_TRIES = 20
+_BUSY_S = 0.5
+_UNPROVEN = Generation(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A plan that nginx was proven to serve; `changed` is False when it was served already."""
+
+    changed: bool
+    notes: tuple[str, ...] = ()
+
+
+class NginxEngine:
+    """Knows one nginx and the plan it serves. `root`: the folder of its releases."""
+
+    def __init__(self, root: Path, settings: NginxSettings) -> None:
+        """Finds out how it is reached. Raises CannotDriveError, OSError."""
+        self.root = root
+        self.settings = settings
+        self.setup: Setup = setup(root, settings)
+        here = self.setup.here
+        self.instance = NginxInstance(here.place)
+        self.store = Store(root, group=here.group)
+        self.last_apply: LastApply | None = None
+        self.applier = here.applier(root)
+        self.endpoints = LiveEndpoints(root, here.settings.status_socket)
+        self.front = Front(self.applier, self.setup.pace)
+        self.plan = Plan()
+        self.in_service = InService(self.store)
+        self._pins = Pins(root)
+        self._capabilities: Capabilities | None = None
+        remember(root, here)
+
+    @property
+    def digest(self) -> str:
+        """The digest (hex) of the plan that nginx was last proven to serve; empty = unknown."""
+        return self.in_service.digest()
+
+    def fixed_changes(self, settings: NginxSettings) -> tuple[str, ...]:
+        """The keys that differ from what it was made for; with any it takes another engine."""
+        return fixed_changes(self.settings, settings)
+
+    @property
+    def probed_digest(self) -> str | None:
+        """The sha256 of the binary whose capabilities are known; None before a probe."""
+        return None if self._capabilities is None else self._capabilities.binary_digest
+
+    def version(self) -> str:
+        """What the binary calls itself; empty before a probe."""
+        return "" if self._capabilities is None else self._capabilities.version
+
+    def forget_capabilities(self) -> None:
+        """Has the binary asked again before the next render."""
+        self._capabilities = None
+
+    def names_moved(self) -> bool:
+        """Whether endpoints' names have other addresses than nginx has. Blocks 5 s at most."""
+        return self._pins.have_moved()
+
+    async def begin(self) -> None:
+        """Finishes or undoes what a crash interrupted, and has nginx run if that is ours to do.
+
+        `front.run` must be going on. Raises NotStartedError, RightMissingError, OSError.
+        """
+        await self.front.recover()
+        if self.setup.starts:
+            with contextlib.suppress(BusyError):  # who applies meanwhile starts it
+                await asyncio.to_thread(self.start)
+
+    def start(self) -> bool:
+        """Starts nginx with the last verified release, if there is one; whether it was started.
+
+        No apply begins meanwhile. Raises as `begin`, and BusyError while one is under way: what it
+        has linked is not to be turned back.
+        """
+        if self.instance.master() is not None:
+            return False
+        with guarding(self.root) as found:
+            if self.instance.master() is not None or not found.is_safe:
+                return False
+            make_folders(self.root, self.setup.user)
+            if self.settings.endpoints == "lua":
+                self.endpoints.ensure(table_of(self.plan))
+            self.instance.start()
+            return True
+
+    async def capabilities(self) -> Capabilities:
+        """What the binary accepts; asked again when the binary is another one.
+
+        Raises NotProbedError, RightMissingError, OSError.
+        """
+        return await asyncio.to_thread(self._probe)
+
+    def _probe(self) -> Capabilities:
+        known = self._capabilities
+        if known is None or known.binary_digest != self.instance.binary_digest():
+            binary = capabilities.binary_of(self.instance)
+            known = capabilities.probe(binary, self.root).capabilities
+            self._capabilities = known
+        return known
+
+    async def apply(
+        self, plan: Plan, blobs: Mapping[BlobId, bytes], workers: int | None
+    ) -> Served | Rejected | list[CannotExpress]:
+        """Has nginx serve a plan, proven, or changes nothing.
+
+        Raises what `capabilities` raises, and WrongConfError where the nginx.conf of others does
+        not include us.
+        """
+        entry = self.setup.here.settings.entry
+        if entry is not None:
+            await asyncio.to_thread(check_include, entry, self.root)
+        await asyncio.to_thread(make_folders, self.root, self.setup.user)
+        found = await self.capabilities()
+        named = host_names(one for one in _values(plan) if isinstance(one, Upstream))
+        addresses = await asyncio.to_thread(self._pins.asked, named)
+
+        def rendered() -> Rendered | list[CannotExpress]:
+            target = self._target(found, _UNPROVEN, workers)
+            with paused():
+                target = replace(target, addresses=addresses)
+                return render_config(plan, blobs, target, self.settings.imported)
+
+        first = await asyncio.to_thread(rendered)
+        if isinstance(first, list):
+            return first
+        digest = plan.digest.hex()
+        wanted = table_of(plan) if self.settings.endpoints == "lua" else {}
+        if await asyncio.to_thread(self._is_served, first):
+            moved = await self._move(wanted)
+            if isinstance(moved, bool):
+                self._serves(plan, digest)
+                return Served(changed=moved, notes=() if moved else first.notes)
+            if moved is not None:
+                return moved
+
+        def staged(generation: Generation) -> Rendered:
+            self.endpoints.keep(wanted, generation)
+            return renumbered(first, generation)
+
+        wish = Wish(
+            render=staged,
+            plan_digest=digest,
+            probes=probes(self.settings),
+            endpoints_only=_endpoints_only(self.plan, plan),
+        )
+        result = await self._reload(wish)
+        if not isinstance(result, Proven):
+            await asyncio.to_thread(self.endpoints.take_back, wanted)
+            return result
+        moved = await self._move(wanted)
+        if isinstance(moved, bool):
+            self._serves(plan, digest)
+            return Served(changed=True, notes=first.notes)
+        return moved or _unmoved(result.generation, self.endpoints.figures.last_error)
+
+    async def _reload(self, wish: Wish) -> Result:
+        """Has a release served."""
+        result = await self.front.apply(wish)
+        for _ in range(_TRIES):
+            if not isinstance(result, Rejected) or result.cause.code != "busy":
+                break
+            await asyncio.sleep(_BUSY_S)  # a command of somebody's has the lock
+            result = await self.front.apply(wish)
+        self.last_apply = _last(result)
+        return result
+
+    async def _move(self, wanted: Table) -> bool | Rejected | None:
+        """Has the running nginx go by these endpoints without a reload; whether any had changed.
+
+        None where it does not take them: the next reload does. Raises OSError.
+        """
+        if not await asyncio.to_thread(self.endpoints.differs, wanted):
+            return False
+        if (held := self.applier.held()) is not None:
+            return Rejected(0, "fetch", held, (held,))
+        for _ in range(_TRIES):
+            try:
+                await asyncio.to_thread(self.endpoints.push, wanted)
+            except BusyError:
+                await asyncio.sleep(_BUSY_S)
+            except NotPushedError:
+                return None
+            else:
+                return True
+        return _unmoved(0, "another process applies to this nginx just now")
+
+    def entry_problem(self) -> str:
+        """Why the nginx.conf of others has nothing of ours; empty when it has, or is ours.
+
+        Looks at the files only when nothing of ours answers: then it may be that.
+        """
+        entry = self.setup.here.settings.entry
+        if entry is None or self.store.linked("current") is None or self.running() is not None:
+            return ""
+        try:
+            check_include(entry, self.root)
+        except WrongConfError as error:
+            return str(error)
+        return ""
+
+    def running(self) -> int | None:
+        """The generation that answers on the status socket; None while none does."""
+        answer = statussocket.ask(self.setup.here.settings.status_socket)
+        return None if answer is None else answer.generation
+
+    def _serves(self, plan: Plan, digest: str) -> None:
+        self.plan = plan
+        self.in_service.proven(plan, digest)
+
+    def _is_served(self, rendered: Rendered) -> bool:
+        """Whether the running generation is `current`, untouched, and what would be rendered."""
+        name = self.store.linked("current")
+        if name is None or not self.store.has(name) or self.instance.master() is None:
+            return False
+        if self.running() != name.generation or self.store.verify(name):
+            return False
+        wanted = Manifest.of(rendered, name.generation, "", 0.0)
+        return _content(self.store.release(name).manifest) == _content(wanted)
+
+    def _target(self, found: Capabilities, generation: Generation, workers: int | None) -> Target:
+        here = self.setup.here
+        return Target(
+            capabilities=found,
+            mode=self.settings.mode,
+            generation=generation,
+            root=str(self.root),
+            pid_path=here.place.pid_path or f"{self.root}/run/nginx.pid",
+            status_socket=here.settings.status_socket,
+            access_log=f"{self.root}/logs/access.log",
+            error_log=here.settings.error_log,
+            user=self.setup.user,
+            workers=workers,
+            system_roots=system_roots(),
+            shutdown_timeout_s=self.settings.shutdown_timeout_s,
+            endpoints=self.settings.endpoints,
+        )
+
+
+def _values(plan: Plan) -> Iterator[object]:
+    return (entry.value for entry in plan.objects.values())
+
+
+def _last(result: Result) -> LastApply:
+    if isinstance(result, Proven):
+        return LastApply(
+            at=time.time(),
+            ok=True,
+            generation=result.generation,
+            text="; ".join(result.caveats),
+            reload_s=result.reload_s,
+            verified_s=result.verified_s,
+        )
+    return LastApply(at=time.time(), ok=False, generation=result.generation, text=result.text())
+
+
+def _unmoved(generation: int, why: str) -> Rejected:
+    finding = Finding("endpoints", why, is_transient=True)
+    return Rejected(generation, "verify", finding, (finding,))
+
+
+def _content(manifest: Manifest) -> frozenset[FileEntry]:
+    """The files of a release but the one that differs between any two."""
+    return frozenset(one for one in manifest.files if one.path != GENERATION_FILE)
+
+
+def _endpoints_only(old: Plan, new: Plan) -> bool:
+    """Whether two plans differ in endpoints of upstreams alone."""
+    delta = diff(old, new)
+    if delta.deletes or not delta.puts:
+        return False
+    for entry in delta.puts:
+        before = old.objects.get(entry.key)
+        if before is None or not isinstance(before.value, Upstream):
+            return False
+        after = entry.value
+        if not isinstance(after, Upstream):
+            return False
+        if msgspec.structs.replace(before.value, endpoints=after.endpoints) != after:
+            return False
+    return True

@@ -1,0 +1,67 @@
+"""What is counted of any nginx, and endpoints as its access log shows them. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from headgate.engines.nginx.common.status import CertificateStatus
+from headgate.engines.nginx.observe.family import Family, counter, gauge
+from headgate.engines.nginx.observe.traffic import Backend
+from headgate.engines.types import EndpointStatus, UpstreamStatus
+from headgate.plan.objects import Upstream
+from headgate.plan.plan import Plan
+
+_NONE = Backend()
+
+
+def drifting(is_drift: bool) -> Family:
+    """Whether something differs from what it should be."""
+    about = "1 while disk or process differ from the release, or from the config that runs."
+    return gauge("headgate_nginx_drift", about, [({}, int(is_drift))])
+
+
+def reloaded(count: int) -> Family:
+    """Reloads of an nginx that is only watched."""
+    about = "Times all workers were replaced by others."
+    return counter("headgate_nginx_foreign_reloads", about, [({}, count)])
+
+
+def certificates(found: Sequence[CertificateStatus]) -> Iterator[Family]:
+    """When certificates of a watched nginx end, and what is wrong with them."""
+    ends = [({"path": one.path}, one.not_after) for one in found if one.not_after]
+    name = "headgate_nginx_certificate_not_after_timestamp_seconds"
+    yield gauge(name, "When a certificate on disk ends, Unix time.", ends)
+    problems = [({"path": one.path}, len(one.problems)) for one in found]
+    about = "What is wrong with a certificate: its end, its key, what is served instead."
+    yield gauge("headgate_nginx_certificate_problems", about, problems)
+
+
+def restarted(count: int) -> Family:
+    """Masters that were not started by the node."""
+    about = "Times another master was found than before, started by others."
+    return counter("headgate_nginx_foreign_restarts", about, [({}, count)])
+
+
+def endpoints(plan: Plan, backends: Mapping[str, Backend]) -> list[UpstreamStatus]:
+    """Every upstream of a plan with its endpoints; counts are since we began to read the log."""
+    found = []
+    for key, entry in sorted(plan.objects.items()):
+        if not isinstance(entry.value, Upstream):
+            continue
+        states = [
+            _endpoint(one.address, backends.get(f"{key.name}/{one.address}", _NONE))
+            for one in entry.value.endpoints
+        ]
+        found.append(UpstreamStatus(key.name, states))
+    return found
+
+
+def _endpoint(address: str, seen: Backend) -> EndpointStatus:
+    return EndpointStatus(
+        address=address,
+        resolved=[address],
+        state="up",
+        active=0,
+        idle=0,
+        requests=seen.requests,
+        failures=seen.failures,
+        error="",
+    )

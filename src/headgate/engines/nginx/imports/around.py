@@ -1,0 +1,85 @@
+"""What a location inherits, and the other locations it stands among."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from headgate.engines.nginx.imports import effects
+from headgate.nginxtext.includes import Located
+
+
+class Sibling(NamedTuple):
+    """A location of the same server by its path; `exact` for `=`."""
+
+    exact: bool
+    path: bytes
+
+
+class Level:
+    """The lines of one block, found by their name: `http` may hold thousands."""
+
+    def __init__(self, lines: Iterable[Located]) -> None:
+        self.lines: Sequence[Located] = tuple(lines)
+        self._named: dict[bytes, list[Located]] = {}
+        for line in self.lines:
+            self._named.setdefault(line.directive.name, []).append(line)
+        self.access = [one for one in self.lines if one.directive.name in (b"allow", b"deny")]
+        """The `allow` and `deny` lines, in their order: asked for by each location."""
+
+    def named(self, name: bytes) -> list[Located]:
+        """The lines of that name."""
+        return self._named.get(name, [])
+
+    def has_any(self, prefix: bytes) -> bool:
+        """Whether a line's name begins so."""
+        return any(name.startswith(prefix) for name in self._named)
+
+
+class Around(NamedTuple):
+    """The lines of a location and of what it stands in.
+
+    `levels` are those of the location, the server and `http`, nearest first. `siblings` are the
+    other prefix and exact locations of the server, `upgrades` the variables that a `map` makes of
+    `$http_upgrade`. `ranked` says that the server's routes have priorities of their own.
+    """
+
+    levels: tuple[Level, ...]
+    siblings: tuple[Sibling, ...] = ()
+    upgrades: frozenset[bytes] = frozenset()
+    ranked: bool = False
+
+    def nearest(self, name: bytes) -> list[Located]:
+        """The lines of that name at the nearest level that has any: nginx's inheritance."""
+        return next((found for level in self.levels if (found := level.named(name))), [])
+
+    def access(self) -> list[Located]:
+        """The `allow` and `deny` lines in effect, in their order."""
+        return next((level.access for level in self.levels if level.access), [])
+
+    def constants(self) -> dict[bytes, bytes]:
+        """The variables that are set once, to a text without variables, by their names."""
+        lines = [one.directive for level in self.levels for one in level.named(b"set")]
+        every = Counter(one.values[0] for one in lines)
+        return {
+            one.values[0][1:]: one.values[1]
+            for one in lines
+            if effects.is_plain_set(one) and every[one.values[0]] == 1 and b"$" not in one.values[1]
+        }
+
+    def value(self, name: bytes, default: bytes) -> bytes:
+        """The first argument of a setting, or what nginx takes without it."""
+        found = self.nearest(name)
+        return found[0].directive.values[0] if found and found[0].directive.args else default
+
+
+def unknown_around(lines: Iterable[Located]) -> list[str]:
+    """The lines of a server or of `http` that may change what the locations in it answer."""
+    found: dict[str, str] = {}
+    for file, line in lines:
+        name = line.name.decode(errors="replace")
+        if effects.is_plain_set(line):
+            continue
+        if name in effects.FOLDED or name in effects.SERVER_OWN or effects.is_kept_around(name):
+            continue
+        found.setdefault(name, f"`{name}` ({file}:{line.line}) applies to it")
+    return list(found.values())

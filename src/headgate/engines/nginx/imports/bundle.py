@@ -1,0 +1,115 @@
+"""An import on disk: `headgate.toml`, `verbatim/` and `import.json`.
+
+`headgate.toml` is a config like any other; `verbatim/` holds the kept text of each file at its own
+path, with `headgate_…` lines in place of what became model; `import.json` says of every directive
+of the original what became of it. The three together are the whole original.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from headgate.engines.nginx.imports.imported import Fate, Imported, Note
+from headgate.engines.nginx.imports.objects import (
+    ModelObject,
+    is_refusal,
+    quoted,
+    table_in,
+    to_toml,
+)
+
+MODEL: Final = "headgate.toml"
+VERBATIM: Final = "verbatim"
+MAP: Final = "import.json"
+_NODE: Final = """\
+[node.nginx]
+imported = {folder}
+
+"""
+
+REASON: Final = "not-imported"
+"""The reason in answers, logs and metrics of what was not imported."""
+
+
+class Map(msgspec.Struct, frozen=True):
+    """What `import.json` holds; `files` are the original paths by their place in `verbatim`,
+    `objects` the model as it was imported, as TOML."""
+
+    entry: str
+    files: dict[str, str]
+    directives: tuple[Fate, ...]
+    notes: tuple[Note, ...]
+    originals: dict[str, str]
+    objects: str
+
+
+class BrokenBundleError(ValueError):
+    """A bundle's files do not belong together; says which."""
+
+
+def to_files(one: Imported, folder: str = "") -> dict[str, bytes]:
+    """The bundle's files by their path in it; `folder` is where it will be, as an absolute path:
+    there an engine that is nginx finds the kept text."""
+    files = {f"{VERBATIM}/{number:04d}-{_stem(path)}": path for number, path in _numbered(one)}
+    objects = to_toml(one.objects)
+    mapped = Map(one.entry, files, one.fates, one.notes, dict(one.originals), objects)
+    node = _NODE.format(folder=quoted(folder)) if folder else ""
+    return {
+        MODEL: (head(one) + node + objects).encode(),
+        **{place: one.verbatim[path] for place, path in files.items()},
+        MAP: msgspec.json.format(msgspec.json.encode(mapped), indent=1) + b"\n",
+    }
+
+
+def head(one: Imported) -> str:
+    """What `headgate.toml` says of itself at its beginning."""
+    refused = sum(map(is_refusal, one.objects))
+    lines = [
+        f"Imported from {one.entry}: {one.modelled} of {len(one.fates)} directives are model.",
+    ]
+    if refused:
+        lines += [
+            f"NOT IMPORTED: {refused} routes stand for places without counterpart. Requests",
+            f"to them get 503 with the reason `{REASON}`; each route says which place and why.",
+        ]
+    lines.append(f"The text of everything that is no model is in {VERBATIM}/.")
+    return "".join(f"# {line}\n" for line in lines) + "\n"
+
+
+def from_files(files: Mapping[str, bytes]) -> Imported:
+    """The import of a bundle's files; raises `BrokenBundleError`."""
+    try:
+        mapped = msgspec.json.decode(files[MAP], type=Map)
+        sections = tomllib.loads(files[MODEL].decode())
+        verbatim = {path: files[place] for place, path in mapped.files.items()}
+    except KeyError as error:
+        raise BrokenBundleError(f"{error} is missing") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BrokenBundleError(str(error)) from None
+    objects = tuple(
+        ModelObject(section, name, table_in(table, name))
+        for section, table in sections.items()
+        if section != "node"
+        for name in table
+    )
+    return Imported(
+        mapped.entry, objects, verbatim, mapped.directives, mapped.notes, mapped.originals
+    )
+
+
+def as_imported(files: Mapping[str, bytes]) -> str:
+    """The model as it was imported, as TOML; raises `BrokenBundleError`."""
+    try:
+        return msgspec.json.decode(files[MAP], type=Map).objects
+    except (KeyError, msgspec.DecodeError) as error:
+        raise BrokenBundleError(str(error)) from None
+
+
+def _numbered(one: Imported) -> list[tuple[int, str]]:
+    return list(enumerate(one.verbatim, start=1))
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -1,0 +1,106 @@
+"""What a location does with a request: proxies it, or answers outright."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from headgate.engines.nginx.imports import access, effects
+from headgate.engines.nginx.imports.access import Access
+from headgate.engines.nginx.imports.around import Around
+from headgate.engines.nginx.imports.objects import NotExpressibleError
+from headgate.nginxtext.includes import Located, is_include
+from headgate.nginxtext.tree import Directive
+
+INTERNAL: Final = 404
+"""nginx's answer to a request from outside for an internal location."""
+
+_OF_ANSWERS: Final = frozenset({"add_header", "default_type"})
+
+
+class Content(NamedTuple):
+    """The lines that say what a location does, or the `status` it answers with by itself.
+
+    `let_in` is whom it proxies for, None = everybody; `own` are the names of the lines that
+    become part of the route, None = those that do not stay in any route.
+    """
+
+    proxy_pass: Located | None = None
+    returned: Located | None = None
+    status: int = 0
+    let_in: Access | None = None
+    own: frozenset[str] | None = None
+    keeps_includes: bool = False
+
+    def is_kept(self, line: Directive) -> bool:
+        """Whether a line of the location stays verbatim beside the route."""
+        name = line.name.decode(errors="replace")
+        if self.keeps_includes and is_include(line):
+            return True
+        if effects.is_plain_set(line):
+            return True
+        if self.own is not None:
+            return name not in self.own
+        if name in ("allow", "deny"):
+            return self.let_in is None
+        return effects.is_kept_in_location(name)
+
+
+def content_of(block: Located, lines: Sequence[Located], around: Around) -> Content:
+    """What a location does; raises `NotExpressibleError` with everything that is not understood."""
+    found = _content(lines, around)
+    others = [one.directive for one in lines if one.file != block.file]
+    return found._replace(keeps_includes=bool(others) and all(map(found.is_kept, others)))
+
+
+def _content(lines: Sequence[Located], around: Around) -> Content:
+    first: dict[bytes, Located] = {}
+    for one in lines:
+        first.setdefault(one.directive.name, one)
+    if b"internal" in first:
+        _check_behind(lines, "internal", is_denied=False)
+        return Content(status=INTERNAL, own=_OF_ANSWERS | {"internal"})
+    if b"return" in first:
+        _check_behind(lines, "return", is_denied=False)
+        return Content(returned=first[b"return"], own=_OF_ANSWERS | {"return"})
+    let_in = access.access_of(around.access())
+    if let_in is not None and let_in.is_closed:
+        _check_behind(lines, "deny", is_denied=True)
+        return Content(status=access.DENIED, own=_OF_ANSWERS | {"allow", "deny"})
+    _check_known(lines)
+    if b"proxy_pass" not in first:
+        raise NotExpressibleError("it serves files")
+    return Content(first[b"proxy_pass"], let_in=let_in)
+
+
+def _check_behind(lines: Sequence[Located], own: str, *, is_denied: bool) -> None:
+    unknown = {
+        name: None
+        for name in (_name(one) for one in lines if not effects.is_plain_set(one.directive))
+        if name != own and name not in _OF_ANSWERS
+        if not effects.is_behind(name, is_denied=is_denied)
+    }
+    _check_none(unknown)
+
+
+def _check_known(lines: Sequence[Located]) -> None:
+    unknown: dict[str, None] = {}
+    seen: set[str] = set()
+    for one in lines:
+        name = _name(one)
+        if effects.is_plain_set(one.directive):
+            continue
+        is_first = name not in seen
+        seen.add(name)
+        if name in effects.LOCATION_OWN and is_first:
+            continue
+        if name not in effects.FOLDED and not effects.is_kept_in_location(name):
+            unknown[name] = None
+    _check_none(unknown)
+
+
+def _name(line: Located) -> str:
+    return line.directive.name.decode(errors="replace")
+
+
+def _check_none(unknown: dict[str, None]) -> None:
+    if unknown:
+        raise NotExpressibleError("; ".join(f"`{name}` has no counterpart" for name in unknown))

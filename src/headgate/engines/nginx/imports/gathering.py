@@ -1,0 +1,64 @@
+"""What an import has gathered so far: objects, edits of the text, reasons, notes."""
+
+from collections.abc import Mapping
+
+from headgate.engines.nginx.imports import naming, originals, skeleton
+from headgate.engines.nginx.imports.imported import Fate, Note
+from headgate.engines.nginx.imports.objects import ModelObject, NotExpressibleError
+from headgate.nginxtext.includes import Located
+from headgate.nginxtext.tree import Directive
+
+
+class Gathered:
+    """Filled by the recogniser; `uses` says how often each file is included."""
+
+    def __init__(self, uses: Mapping[str, int]) -> None:
+        self._uses = uses
+        self.edits: dict[skeleton.Key, Directive] = {}
+        self.originals: dict[str, str] = {}
+        self.routes: list[ModelObject] = []
+        self.notes: list[Note] = []
+        self.names = naming.Names()
+        self._objects: dict[skeleton.Key, str] = {}
+        self._refusals: dict[skeleton.Key, str] = {}
+        self._why: dict[skeleton.Key, str] = {}
+
+    def replace(self, located: Located, path: str, instead: Directive) -> None:
+        """A directive became a model object; this stands in its place."""
+        self.edits[skeleton.key_of(located)] = instead
+        key = originals.key_of(instead)
+        self.originals.setdefault(key, originals.text_of(located.directive))
+        self.became(located, path)
+
+    def became(self, located: Located, path: str) -> None:
+        """A directive is part of a model object."""
+        self._objects[skeleton.key_of(located)] = path
+
+    def keep(self, located: Located, why: str) -> None:
+        """A block stays as it is written."""
+        self._why.setdefault(skeleton.key_of(located), why)
+
+    def refuse(self, located: Located, path: str) -> None:
+        """A route refuses what a kept block would have answered."""
+        self._refusals.setdefault(skeleton.key_of(located), path)
+
+    def note(self, located: Located, message: str) -> None:
+        """Something differs."""
+        self.notes.append(Note(located.file, located.directive.line, message))
+
+    def fate(self, located: Located) -> Fate:
+        """What became of a directive."""
+        key = skeleton.key_of(located)
+        name = located.directive.name.decode(errors="replace")
+        path = self._objects.get(key, "")
+        why = "" if path else self._why.get(key, "")
+        return Fate(*key, name, path, why, self._refusals.get(key, ""))
+
+    def is_own(self, located: Located) -> bool:
+        """Whether nothing else includes the file it stands in."""
+        return self._uses[located.file] == 1
+
+    def check_own_file(self, located: Located) -> None:
+        """Raises `NotExpressibleError` unless it is the file's only place."""
+        if not self.is_own(located):
+            raise NotExpressibleError(f"{located.file} is included more than once")

@@ -1,0 +1,206 @@
+"""The routes of one server: of each location what it became, or a refusal at its rank."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from headgate.engines.nginx.imports import (
+    access,
+    imported,
+    ranks,
+    refusals,
+    routing,
+    skeleton,
+)
+from headgate.engines.nginx.imports.around import Around, Level, Sibling
+from headgate.engines.nginx.imports.gathering import Gathered
+from headgate.engines.nginx.imports.objects import (
+    ModelObject,
+    NotExpressibleError,
+    Table,
+    object_path,
+)
+from headgate.engines.nginx.imports.proxies import Pools
+from headgate.engines.nginx.imports.ranks import Ranks, Spot
+from headgate.engines.nginx.imports.routing import Attachment, Routed
+from headgate.engines.nginx.imports.servers import Server
+from headgate.nginxtext.includes import Located, Tree
+
+
+class Site(NamedTuple):
+    """A server and what its routes have in common; `own` is what they are named after."""
+
+    server: Server
+    http: Level
+    attached: Sequence[Attachment]
+    upgrades: frozenset[bytes]
+    own: str
+
+
+class Locations:
+    """Takes servers over, one after the other."""
+
+    def __init__(self, tree: Tree, gathered: Gathered, pools: Pools) -> None:
+        self._tree = tree
+        self._gathered = gathered
+        self._pools = pools
+
+    def take(self, site: Site) -> bool:
+        """Whether any of the server's locations became a route, or its own `return`."""
+        lines = site.server.lines
+        blocks = lines.named(b"location")
+        spots = [ranks.spot_of(one.directive, at) for at, one in enumerate(blocks)]
+        order = Ranks(spots)
+        if site.server.whys:
+            self._gathered.keep(site.server.located, "; ".join(site.server.whys))
+        taken = self._whole(site, order)
+        siblings = [_sibling(spot) for spot in spots]
+        for index, (block, spot) in enumerate(zip(blocks, spots, strict=True)):
+            others = tuple(
+                one for at, one in enumerate(siblings) if one is not None and at != index
+            )
+            levels = (Level(self._tree.inside(block)), lines, site.http)
+            around = Around(levels, others, site.upgrades, order.is_ranked)
+            taken = self._location(site, block, spot, around, order) or taken
+        if lines.named(b"return") and not site.server.whys and taken:
+            return taken
+        self._around(site, spots, order, is_open=taken)
+        return taken
+
+    def _whole(self, site: Site, order: Ranks) -> bool:
+        line = next(iter(site.server.lines.named(b"return")), None)
+        if line is None or site.server.whys:
+            return False
+        try:
+            self._gathered.check_own_file(line)
+            around = Around((site.server.lines, site.http))
+            table = routing.route_server(line, around, site.server, order.whole)
+            name = self._gathered.names.take(f"{site.own}-all")
+            made = [routing.built(name, one, (), table) for one in site.attached]
+        except NotExpressibleError as error:
+            self._refuse_whole(site, line, str(error), order)
+            return False
+        self._gathered.routes += made
+        words = skeleton.placeholder(imported.RETURN, [name])
+        self._gathered.replace(line, object_path("routes", name), words)
+        return True
+
+    def _refuse_whole(self, site: Site, line: Located, why: str, order: Ranks) -> None:
+        name = self._gathered.names.take(f"{site.own}-all")
+        text = refusals.text_of(line, why)
+        self._gathered.routes += [
+            refusals.refusal(name, one, (), text, order.whole) for one in site.attached
+        ]
+        self._gathered.keep(line, why)
+        self._gathered.refuse(line, object_path("routes", name))
+
+    def _location(
+        self, site: Site, block: Located, spot: Spot, around: Around, order: Ranks
+    ) -> bool:
+        try:
+            if site.server.whys:
+                raise NotExpressibleError("; ".join(site.server.whys))
+            self._gathered.check_own_file(block)
+            lines = around.levels[0].lines
+            if spot.is_regex and not order.has_first_regex:
+                raise NotExpressibleError("a `^~` location has others within it")
+            routed = routing.route_location(block, lines, around, site.server, self._pools)
+            name = self._gathered.names.take(_name(site, spot))
+            self._gathered.routes += _built(name, routed, site, order.of(spot))
+        except NotExpressibleError as error:
+            self._refuse(site, block, spot, str(error), order)
+            return False
+        self._became(block, name, routed)
+        return True
+
+    def _became(self, block: Located, name: str, routed: Routed) -> None:
+        wanted = routed.wanted
+        words = [name, wanted.modifier] if wanted.modifier else [name]
+        words += [wanted.path] if wanted.expression else []
+        kept = skeleton.kept_children(block.directive, routed.content.is_kept)
+        path = object_path("routes", name)
+        self._gathered.replace(block, path, skeleton.placeholder(imported.ROUTE, words, kept))
+        for one in block.directive.directives():
+            if not routed.content.is_kept(one):
+                self._gathered.became(Located(block.file, one), path)
+        for note in routed.notes:
+            self._gathered.note(block, note)
+
+    def _refuse(self, site: Site, block: Located, spot: Spot, why: str, order: Ranks) -> None:
+        if not site.server.whys:
+            self._gathered.keep(block, why)
+        match = refusals.matches_of(spot)
+        if match is None or not site.attached:
+            return
+        name = self._gathered.names.take(_name(site, spot))
+        text = refusals.text_of(block, why)
+        self._gathered.routes += [
+            refusals.refusal(name, one, match, text, order.of(spot)) for one in site.attached
+        ]
+        self._gathered.refuse(block, object_path("routes", name))
+
+    def _around(self, site: Site, spots: Sequence[Spot], order: Ranks, *, is_open: bool) -> None:
+        """Refuses what no location takes, and what nginx would take to another one."""
+        if not site.attached:
+            return
+        block = site.server.located
+        guards = refusals.guards(spots, order) if is_open else []
+        if guards:
+            name = self._gathered.names.take(f"{site.own}-encoded-slash")
+            text = refusals.text_of(block, refusals.ENCODED_SLASH)
+            self._gathered.routes += [
+                refusals.refusal(name, one, guards, text, ranks.ENCODED) for one in site.attached
+            ]
+        if any(one.is_prefix and one.path in (b"", b"/") for one in spots):
+            return
+        name = self._gathered.names.take(f"{site.own}-rest")
+        text = refusals.text_of(block, "; ".join(site.server.whys) or refusals.REST)
+        self._gathered.routes += [refusals.refusal(name, one, (), text) for one in site.attached]
+        self._gathered.refuse(block, object_path("routes", name))
+
+
+def _sibling(spot: Spot) -> Sibling | None:
+    """How other locations see one; None for regular expressions and names."""
+    if spot.is_prefix or spot.modifier == b"=":
+        return Sibling(spot.modifier == b"=", spot.path)
+    return None
+
+
+def _name(site: Site, spot: Spot) -> str:
+    path = spot.path.decode(errors="replace").replace("/", "-")
+    return f"{site.own}{'-' if spot.is_regex else ''}{path}"
+
+
+def _built(name: str, routed: Routed, site: Site, priority: int) -> list[ModelObject]:
+    found = []
+    for one in site.attached:
+        found += _let_in(name, one, routed, priority)
+        if routed.matched.redirected is not None:
+            slash: Table = {"path": {"exact": routed.matched.redirected}}
+            table = routing.redirect_to_slash(routed.matched.redirected, routed.table)
+            exact = ranks.EXACT if priority else 0
+            found.append(routing.built(f"{name}-slash", one, (slash,), table, exact))
+    return found
+
+
+def _let_in(name: str, attached: Attachment, routed: Routed, priority: int) -> list[ModelObject]:
+    """The route, and that which answers the clients it does not let in."""
+    match = list(routed.matched.match)
+    let_in = routed.content.let_in
+    if let_in is None:
+        return [routing.built(name, attached, match, routed.table, priority)]
+    own = access.with_clients(match, let_in.allowed) if let_in.allowed else match
+    others = access.with_clients(match, let_in.denied) if let_in.denied else match
+    return [
+        routing.built(name, attached, own, routed.table, priority),
+        routing.built(f"{name}{access.SUFFIX}", attached, others, routed.denied, priority),
+    ]
+
+
+def unknown_hosts(
+    gathered: Gathered, addresses: Sequence[str], listeners: Mapping[str, str], block: Located
+) -> None:
+    """Refuses hosts that no server has by a name of ours, where one may have them by another."""
+    attached = Attachment(["*"], [listeners[one] for one in addresses])
+    name = gathered.names.take("other-hosts")
+    text = refusals.text_of(block, "a server has names here that hosts cannot be matched by")
+    gathered.routes.append(refusals.refusal(name, attached, (), text))

@@ -1,0 +1,55 @@
+"""Names of hosts, and names for objects."""
+
+import re
+from typing import Final
+
+from headgate.engines.nginx.imports.objects import NotExpressibleError
+from headgate.features import syntax
+from headgate.kernel.errors import Invalid
+
+NO_NAMES: Final = frozenset({"", "_", "__", "--", "!@#"})
+"""Server names that people write to say that there is none."""
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST = 150
+
+
+def host_patterns(server_name: str) -> tuple[str, ...]:
+    """Our host patterns for one of nginx's server names; none for those that mean no name.
+
+    Raises `NotExpressibleError` for regular expressions and names with `*` at the end.
+
+    >>> host_patterns(".a.example")
+    ('a.example', '*.a.example')
+    """
+    if server_name in NO_NAMES:
+        return ()
+    if server_name.startswith("~"):
+        raise NotExpressibleError("a server name is a regular expression")
+    if "$" in server_name:
+        raise NotExpressibleError("a server name holds a variable")
+    names: tuple[str, ...] = (server_name,)
+    if server_name.startswith("."):
+        names = (server_name[1:], f"*{server_name}")
+    try:
+        return tuple(syntax.host_pattern(name) for name in names)
+    except Invalid as error:
+        raise NotExpressibleError(f"server name: {error.what}") from None
+
+
+class Names:
+    """Gives each object of a section a name of its own, the same for the same config."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+
+    def take(self, wanted: str) -> str:
+        """The name, made of letters, digits, `.`, `_` and `-`; counted up where it is taken."""
+        stem = (_NOT_IN_NAMES.sub("-", wanted).strip("-") or "x")[:_LONGEST]
+        name, number = stem, self._taken.get(stem, 1)
+        while name in self._taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self._taken[stem] = number
+        self._taken.setdefault(name, 1)
+        return name

@@ -1,0 +1,75 @@
+"""What stood in the text where a `headgate_…` line stands now.
+
+As long as an object is what the import made of it, nginx runs the text that it came from, word by
+word; the line that stands for it is the key to that text.
+"""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from headgate.engines.nginx.imports import imported
+from headgate.nginxtext.parse import parse
+from headgate.nginxtext.tree import Directive, Node, to_bytes, walk
+
+Originals = Mapping[str, str]
+"""Text by key; bytes as Latin-1, since a config need not be UTF-8."""
+
+_CODING = "latin-1"
+
+
+class ChangedLineError(ValueError):
+    """A `headgate_…` line of the kept text is not one that the import wrote; says which."""
+
+
+def key_of(line: Directive) -> str:
+    """What tells a `headgate_…` line, with what is kept in it, from others."""
+    words = b"\0".join(
+        b"\1".join((one.name, *one.values, one.body or b"")) for one in walk((line,))
+    )
+    return words.decode(_CODING)
+
+
+def text_of(line: Directive) -> str:
+    """The text of a directive of the original."""
+    return to_bytes((line,)).decode(_CODING)
+
+
+def restored(verbatim: Mapping[str, bytes], originals: Originals) -> dict[str, bytes]:
+    """The files of the original config, with what was edited in the kept text.
+
+    Raises `ChangedLineError`.
+    """
+    return {
+        path: to_bytes(_restored(path, parse(data, path).nodes, originals))
+        for path, data in verbatim.items()
+    }
+
+
+def _restored(path: str, nodes: tuple[Node, ...], originals: Originals) -> tuple[Node, ...]:
+    out: list[Node] = []
+    for node in nodes:
+        if not isinstance(node, Directive):
+            out.append(node)
+        elif node.name in imported.PLACEHOLDERS:
+            out += _original(path, node, originals)
+        elif node.children:
+            out.append(_with_children(node, _restored(path, node.children, originals)))
+        else:
+            out.append(node)
+    return tuple(out)
+
+
+def _with_children(node: Directive, children: tuple[Node, ...]) -> Directive:
+    return replace(node, children=children)
+
+
+def _original(path: str, line: Directive, originals: Originals) -> tuple[Node, ...]:
+    found = originals.get(key_of(line))
+    if found is None:
+        name = line.name.decode(errors="replace")
+        raise ChangedLineError(
+            f"{path}: line {line.line} of the kept text: `{name}` is not as the import wrote it; "
+            "leave these lines as they are, and write nginx's own directives beside them"
+        )
+    return parse(found.encode(_CODING), path).nodes

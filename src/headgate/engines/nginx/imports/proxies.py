@@ -1,0 +1,158 @@
+"""`proxy_pass` and its settings as a route to an upstream, and back."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from headgate.engines.nginx.imports import headers, upstreams, values
+from headgate.engines.nginx.imports.around import Around
+from headgate.engines.nginx.imports.matching import Wanted
+from headgate.engines.nginx.imports.objects import (
+    ModelObject,
+    NotExpressibleError,
+    Table,
+    Toml,
+    table_in,
+    validated,
+)
+from headgate.nginxtext.tree import Directive
+from headgate.nginxtext.writer import Arg, Plain, Word, directive
+
+_HTTP: Final = "http://"
+_READ_TIMEOUT: Final = b"60s"
+_BODY_SIZE: Final = b"1m"
+
+
+class Pools:
+    """The upstreams that routes may name, and those that addresses in `proxy_pass` make.
+
+    A pool's connect timeout is that of the first route that leads to it.
+    """
+
+    def __init__(self, explicit: Mapping[str, Table], verbatim: frozenset[str]) -> None:
+        self.explicit = dict(explicit)
+        self.implicit: dict[str, Table] = {}
+        self._verbatim = verbatim
+        self._timed: set[str] = set()
+
+    def lead_to(self, target: str, connect: str) -> str:
+        """The upstream that `proxy_pass` means; raises `NotExpressibleError`."""
+        if target in self._verbatim:
+            raise NotExpressibleError(f"the upstream {target} is kept verbatim")
+        tables = self.explicit if target in self.explicit else self.implicit
+        table = tables.get(target) or upstreams.table_of_address(target)
+        if target in self._timed and table_in(table, "timeouts")["connect"] != connect:
+            raise NotExpressibleError(f"another route connects to {target} with another timeout")
+        timed = {**table, "timeouts": {"connect": connect}}
+        tables[target] = validated(ModelObject("upstreams", target, timed)).table
+        self._timed.add(target)
+        return target
+
+
+class Proxied(NamedTuple):
+    """What a route to an upstream has beside hosts and matches."""
+
+    middlewares: list[Toml]
+    rest: dict[str, Toml]
+
+
+def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> Proxied:
+    """The route of a `proxy_pass`; raises `NotExpressibleError`."""
+    target, uri = _target(line, around)
+    rewrite = _rewrite(uri, location)
+    seen = headers.forwarded(around, target)
+    added = headers.added(around, None)
+    if seen.host is not None:
+        rewrite["host"] = seen.host
+    read, connect = _timeouts(around)
+    _check_redirects(around)
+    limit = values.size(around.value(b"client_max_body_size", _BODY_SIZE))
+    edits: dict[str, Toml] = {"set": seen.set, "remove": seen.remove}
+    middlewares: list[Toml] = [
+        {key: table}
+        for key, table in (
+            ("rewrite", rewrite),
+            ("request_headers", {k: v for k, v in edits.items() if v}),
+            ("response_headers", headers.answered(added, headers.hidden(around))),
+        )
+        if table
+    ]
+    rest: dict[str, Toml] = {
+        "upstream": pools.lead_to(target, connect),
+        "timeouts": {"first_byte": read, "stream_idle": read},
+        "limits": {"body": limit},
+        "forward_path": "normalised" if uri else "raw",
+        "websocket": seen.websocket,
+    }
+    return Proxied(middlewares, rest)
+
+
+def _target(line: Directive, around: Around) -> tuple[str, str]:
+    """Host and URI of a `proxy_pass`; the URI is empty where there is none."""
+    if len(line.args) != 1:
+        raise NotExpressibleError("`proxy_pass` does not have one argument")
+    written = values.folded(line.values[0], around.constants())
+    if values.has_variables(written):
+        raise NotExpressibleError("`proxy_pass` with variables has no counterpart")
+    url = values.text(written)
+    if not url.startswith(_HTTP) or url.startswith(f"{_HTTP}unix:"):
+        raise NotExpressibleError("`proxy_pass` to anything but `http://HOST` has no counterpart")
+    host, slash, rest = url.removeprefix(_HTTP).partition("/")
+    if slash and values.has_variables(line.values[0]):
+        raise NotExpressibleError("`proxy_pass` with variables and a path has no counterpart")
+    return host, f"{slash}{rest}"
+
+
+def _rewrite(uri: str, location: Wanted) -> dict[str, Toml]:
+    if not uri or uri == location.path == "/":
+        return {}
+    if "?" in uri or "$" in uri:
+        raise NotExpressibleError("the URI of `proxy_pass` has a query or a dollar sign")
+    if location.is_exact:
+        return {"path": uri}
+    if not (uri.endswith("/") and location.path.endswith("/")):
+        raise NotExpressibleError("the URI of `proxy_pass` does not end as the location does")
+    return {"prefix": uri.rstrip("/") or "/"}
+
+
+def _timeouts(around: Around) -> tuple[str, str]:
+    read = values.duration(around.value(b"proxy_read_timeout", _READ_TIMEOUT))
+    connect = values.duration(around.value(b"proxy_connect_timeout", b"60s"))
+    return read, connect
+
+
+def _check_redirects(around: Around) -> None:
+    if around.value(b"proxy_redirect", b"default") not in (b"default", b"off"):
+        raise NotExpressibleError("`proxy_redirect` has no counterpart")
+
+
+def to_nginx(route: Table, pool: Table, upgrade: str) -> list[Directive]:
+    """The lines of a location that a route to an upstream stands for; the inverse.
+
+    `pool` is its upstream, which is named as `proxy_pass` names it.
+    """
+    name = str(route["upstream"])
+    rewrite = headers.middleware(route, "rewrite")
+    timeouts = table_in(route, "timeouts")
+    idle = values.nginx_time(str(timeouts["stream_idle"]))
+    host = rewrite.get("host")
+    times: tuple[tuple[str, str], ...] = (
+        ("proxy_connect_timeout", values.nginx_time(str(table_in(pool, "timeouts")["connect"]))),
+        ("proxy_read_timeout", idle),
+        ("proxy_send_timeout", idle),
+        ("client_max_body_size", values.nginx_size(str(table_in(route, "limits")["body"]))),
+    )
+    target: Arg = Plain(f"{_HTTP}{name}{_uri(route, rewrite)}")
+    return [
+        directive("proxy_pass", target),
+        *headers.to_nginx(route, None if host is None else str(host), upgrade),
+        *(directive(key, Word(value)) for key, value in times),
+        *headers.added_lines(route),
+    ]
+
+
+def _uri(route: Table, rewrite: Table) -> str:
+    if "path" in rewrite:
+        return str(rewrite["path"])
+    if "prefix" in rewrite:
+        return str(rewrite["prefix"]).rstrip("/") + "/"
+    return "/" if route["forward_path"] == "normalised" else ""

@@ -1,0 +1,120 @@
+"""In which order nginx asks the locations of a server, as priorities of routes.
+
+`=` comes first, then the longest prefix if it has `^~`, then regular expressions, then the longest
+prefix. Routes rank alike by themselves where a server has neither regular expressions nor prefixes
+that part within a segment; elsewhere each route gets a priority.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from headgate.engines.nginx.imports.matching import split
+from headgate.nginxtext.tree import Directive
+
+WHOLE_SERVER: Final = 1000
+"""Of a route that a server's own `return` makes, where routes have no priorities: nginx looks at
+it first."""
+
+WHOLE_RANKED: Final = 900_000
+ENCODED: Final = 800_000
+"""Of the refusal of what nginx decodes and we do not."""
+
+EXACT: Final = 700_000
+_LIFTED: Final = 600_000
+_REGEX: Final = 500_000
+_MOST: Final = 90_000
+_ANSWERING: Final = frozenset({b"return", b"deny", b"internal"})
+
+
+class Spot(NamedTuple):
+    """A location by what it takes; `answers` where it does not proxy, `order` among the others."""
+
+    modifier: bytes
+    path: bytes
+    answers: bool = False
+    order: int = 0
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether it takes what begins with its path."""
+        return self.modifier in (b"", b"^~")
+
+    @property
+    def is_regex(self) -> bool:
+        """Whether it is a regular expression."""
+        return self.modifier in (b"~", b"~*")
+
+
+def spot_of(location: Directive, order: int) -> Spot:
+    """The spot of a location block."""
+    modifier, path = split(location)
+    names = {one.name for one in location.directives()}
+    answers = b"proxy_pass" not in names or bool(_ANSWERING & names)
+    return Spot(modifier, path, answers, order)
+
+
+class Ranks:
+    """The order of one server's locations."""
+
+    def __init__(self, spots: Sequence[Spot]) -> None:
+        self._prefixes = [one for one in spots if one.is_prefix]
+        self.has_regex = any(one.is_regex for one in spots)
+        self.is_ranked = self.has_regex or _parts_within_segments(self._prefixes)
+
+    def of(self, spot: Spot) -> int:
+        """The priority of a location's routes; 0 where none is needed."""
+        if not self.is_ranked:
+            return 0
+        if spot.modifier == b"=":
+            return EXACT
+        if spot.is_regex:
+            return _REGEX + max(_MOST - spot.order, 0)
+        length = min(len(spot.path), _MOST)
+        return _LIFTED + length if self._is_lifted(spot) else length
+
+    @property
+    def has_first_regex(self) -> bool:
+        """Whether expressions are asked before every prefix that does not come before them all."""
+        return all(self._is_lifted(one) for one in self._prefixes if one.modifier == b"^~")
+
+    @property
+    def whole(self) -> int:
+        """The priority of a server's own `return`."""
+        return WHOLE_RANKED if self.is_ranked else WHOLE_SERVER
+
+    def _is_lifted(self, spot: Spot) -> bool:
+        """Whether no regular expression is asked for any path below it: beneath a prefix without
+        `^~` they are."""
+        if spot.modifier != b"^~" or not self.has_regex:
+            return False
+        return not any(
+            one.modifier == b"" and one.path.startswith(spot.path) for one in self._prefixes
+        )
+
+
+def _parts_within_segments(prefixes: Sequence[Spot]) -> bool:
+    """Whether a prefix ends within a segment of another, or takes only what is below it while
+    another stands there: routes take whole segments."""
+    paths = sorted({one.path for one in prefixes})
+    answering = {one.path for one in prefixes if one.answers}
+    return any(_is_parted(path, later, path in answering) for path, later in _nested(paths))
+
+
+def _nested(paths: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """Each path with those that begin with it, as far as the order shows them."""
+    found = []
+    open_: list[bytes] = []
+    for path in paths:
+        while open_ and not path.startswith(open_[-1]):
+            open_.pop()
+        found += [(one, path) for one in open_]
+        open_.append(path)
+    return found
+
+
+def _is_parted(path: bytes, later: bytes, answers: bool) -> bool:
+    if path in (b"", b"/"):
+        return False
+    if path.endswith(b"/"):
+        return answers
+    return later[len(path) : len(path) + 1] != b"/"

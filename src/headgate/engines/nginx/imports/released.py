@@ -1,0 +1,191 @@
+"""An imported config as the nginx.conf of a release: the original's directives, word by word.
+
+Included files are put in place of `include`, relative paths are what they were relative to, and
+what a release must have of its own is added: the pid file and error log we look at, the generation
+and the status server.
+"""
+
+import posixpath
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from headgate.engines.nginx.imports import listens
+from headgate.nginxtext.includes import Located, Tree, is_include
+from headgate.nginxtext.tree import Directive, Node
+from headgate.nginxtext.writer import FilePath, Plain, argument, directive
+
+_TO_CONF: Final = frozenset(
+    {
+        *(b"ssl_certificate", b"ssl_certificate_key", b"ssl_trusted_certificate", b"ssl_crl"),
+        *(b"ssl_client_certificate", b"ssl_dhparam", b"ssl_password_file", b"ssl_stapling_file"),
+        *(b"ssl_session_ticket_key", b"auth_basic_user_file", b"xslt_stylesheet"),
+        *(b"geoip_country", b"geoip_city", b"geoip_org"),
+        *(
+            f"{kind}_ssl_{rest}".encode()
+            for kind in ("proxy", "grpc", "uwsgi")
+            for rest in ("certificate", "certificate_key", "trusted_certificate", "crl")
+        ),
+        *(f"{kind}_ssl_password_file".encode() for kind in ("proxy", "grpc", "uwsgi")),
+    }
+)
+_TO_PREFIX: Final = frozenset(
+    {
+        *(b"root", b"alias", b"access_log", b"error_log", b"load_module", b"lock_file"),
+        *(
+            f"{kind}_{rest}".encode()
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            for rest in ("temp_path", "cache_path")
+        ),
+    }
+)
+_NO_PATH: Final = (b"/", b"$", b"unix:", b"syslog:", b"memory:", b"data:", b"engine:", b"store:")
+_WORDS: Final = frozenset({b"off", b"stderr"})
+_OURS: Final = frozenset({b"pid", b"daemon", b"master_process"})
+"""What of the top says how nginx is started, which is ours."""
+
+_NOBODY: Final = "taken.invalid"
+"""A name for a server whose every name is an earlier server's: without one it would be asked for
+requests that name no host."""
+
+
+class Frame(NamedTuple):
+    """What a release has of its own. `prefix` is what paths were relative to, `root` where our
+    files are; `kinds` are the gateways that this nginx has temporary files for, `http` the lines
+    to put into `http`."""
+
+    prefix: str
+    root: str
+    pid_path: str
+    error_log: str
+    user: str | None
+    kinds: Sequence[str]
+    http: Sequence[Node]
+
+
+def released(tree: Tree, frame: Frame) -> list[Node]:
+    """The directives of nginx.conf."""
+    writer = _Released(tree, frame)
+    entry = tree.documents[tree.entry]
+    nodes = [one for one in writer.nodes(entry.nodes) if _name(one) not in _OURS]
+    out: list[Node] = [
+        directive("pid", FilePath(frame.pid_path)),
+        directive("error_log", FilePath(frame.error_log)),
+    ]
+    if frame.user is not None and not any(_name(one) == b"user" for one in nodes):
+        out.append(directive("user", Plain(frame.user)))
+    is_first = True
+    for node in nodes:
+        if is_first and isinstance(node, Directive) and node.name == b"http":
+            is_first = False
+            inside = _without_taken_names(node.children or ())
+            out.append(replace(node, children=(*writer.around(node), *inside)))
+        else:
+            out.append(node)
+    return out
+
+
+def addresses(tree: Tree) -> tuple[str, ...]:
+    """The TCP addresses that its servers listen on."""
+    found: set[str] = set()
+    for block in tree.top():
+        if block.directive.name != b"http":
+            continue
+        for server in tree.inside(block):
+            if server.directive.name == b"server":
+                found.update(_addresses(tree, server))
+    return tuple(sorted(found))
+
+
+def _addresses(tree: Tree, server: Located) -> list[str]:
+    lines = [one for one in tree.inside(server) if one.directive.name == b"listen"]
+    if not lines:
+        return [listens.DEFAULT_ADDRESS]
+    every = [listens.listen_of(one) for one in lines]
+    return [one.address for one in every if one is not None and one.is_address]
+
+
+def _without_taken_names(nodes: Sequence[Node]) -> list[Node]:
+    """The servers without the names that nginx ignores, because an earlier server has them: it
+    warns of them at each reload, and an apply takes the warning for an error."""
+    taken: dict[str, set[bytes]] = {}
+    out: list[Node] = []
+    for node in nodes:
+        if not isinstance(node, Directive) or node.name != b"server" or node.children is None:
+            out.append(node)
+            continue
+        lines = [one for one in node.directives() if one.name == b"listen"]
+        found = [listens.listen_of(Located("", one)) for one in lines]
+        on = {one.address for one in found if one is not None} or {listens.DEFAULT_ADDRESS}
+        words = [one.values for one in node.directives() if one.name == b"server_name"]
+        names = {name.lower() for values in words for name in values}
+        gone = {name for name in names if all(name in taken.get(each, ()) for each in on)}
+        for each in on:
+            taken.setdefault(each, set()).update(names)
+        out.append(_without_names(node, gone) if gone else node)
+    return out
+
+
+def _without_names(server: Directive, gone: set[bytes]) -> Directive:
+    children: list[Node] = []
+    for one in server.children or ():
+        if isinstance(one, Directive) and one.name == b"server_name":
+            left = tuple(word for word in one.args if word.value.lower() not in gone)
+            children.append(replace(one, args=left or (argument(Plain(_NOBODY)),)))
+        else:
+            children.append(one)
+    return replace(server, children=tuple(children))
+
+
+def _name(node: Node) -> bytes:
+    return node.name if isinstance(node, Directive) else b""
+
+
+class _Released:
+    def __init__(self, tree: Tree, frame: Frame) -> None:
+        self._tree = tree
+        self._frame = frame
+        self._conf = posixpath.dirname(tree.entry)
+
+    def nodes(self, nodes: Sequence[Node]) -> list[Node]:
+        """The nodes with included files in their place and absolute paths; comments go."""
+        out: list[Node] = []
+        for node in nodes:
+            if not isinstance(node, Directive):
+                continue
+            if is_include(node) and node.args[0].value in self._tree.targets:
+                for target in self._tree.targets[node.args[0].value]:
+                    out += self.nodes(self._tree.documents[target].nodes)
+            elif node.children is not None:
+                children = () if node.body is not None else tuple(self.nodes(node.children))
+                out.append(replace(node, children=children))
+            else:
+                out.append(self._absolute(node))
+        return out
+
+    def around(self, http: Directive) -> list[Node]:
+        """What `http` needs beside its own lines: what nginx would look for below the release."""
+        names = {one.name for one in http.directives()}
+        out = list(self._frame.http)
+        if b"root" not in names:
+            out.append(directive("root", FilePath(posixpath.join(self._frame.prefix, "html"))))
+        if b"access_log" not in names:
+            log = posixpath.join(self._frame.root, "logs", "imported-access.log")
+            out.append(directive("access_log", FilePath(log)))
+        for kind in self._frame.kinds:
+            if f"{kind}_temp_path".encode() not in names:
+                path = posixpath.join(self._frame.root, "run", kind)
+                out.append(directive(f"{kind}_temp_path", FilePath(path)))
+        return out
+
+    def _absolute(self, node: Directive) -> Directive:
+        base = self._conf if node.name in _TO_CONF else self._frame.prefix
+        if (node.name not in _TO_CONF and node.name not in _TO_PREFIX) or not node.args:
+            return node
+        first = node.args[0]
+        if first.value in _WORDS or not first.value or first.value.startswith(_NO_PATH):
+            return node
+        path = posixpath.join(base, first.value.decode(errors="surrogateescape"))
+        word = argument(Plain(path))
+        return replace(node, args=(replace(word, before=first.before), *node.args[1:]))

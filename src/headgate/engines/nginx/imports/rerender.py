@@ -1,0 +1,149 @@
+"""From an import back to a whole nginx config, for the proof that nothing was lost.
+
+What became model is written from the model alone, by the one writer; the rest is the kept text.
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from headgate.engines.nginx.imports import (
+    access,
+    imported,
+    matching,
+    naming,
+    proxies,
+    returns,
+    upstreams,
+)
+from headgate.engines.nginx.imports.headers import added_lines
+from headgate.engines.nginx.imports.objects import ModelObject, Table, items_in
+from headgate.nginxtext.parse import parse
+from headgate.nginxtext.tree import Directive, Node, Space, to_bytes, walk
+from headgate.nginxtext.writer import FilePath, Plain, Word, argument, directive
+
+UPGRADE: Final = "upgrade"
+_NEW_LINE: Final = Space(b"\n")
+
+
+class NoSuchObjectError(LookupError):
+    """The kept text names an object that the model does not have."""
+
+
+def rerender(one: imported.Imported) -> dict[str, bytes]:
+    """The files of an nginx config that does what the imported one did, by path.
+
+    Raises `NoSuchObjectError` if model and kept text do not belong together.
+    """
+    kept = {file: parse(data, file) for file, data in one.verbatim.items()}
+    everything = [node for document in kept.values() for node in walk(document.nodes)]
+    writer = _Rerender(one.objects, everything)
+    return {file: to_bytes(writer.nodes(document.nodes)) for file, document in kept.items()}
+
+
+class _Rerender:
+    """Writes placeholders from the objects they name."""
+
+    def __init__(self, objects: tuple[ModelObject, ...], kept: list[Directive]) -> None:
+        self._tables = {(one.section, one.name): one.table for one in objects}
+        self._tls: dict[str, bool] = {
+            str(one.table["address"]): "tls" in one.table
+            for one in objects
+            if one.section == "listeners"
+        }
+        maps = (node.values for node in kept if node.name == b"map")
+        self._upgrade = next(
+            (words[1].decode() for words in maps if words[:1] == (b"$http_upgrade",)), UPGRADE
+        )
+
+    def nodes(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """The nodes with placeholders written out."""
+        out: list[Node] = []
+        for node in nodes:
+            if not isinstance(node, Directive):
+                out.append(node)
+            elif node.name in imported.PLACEHOLDERS:
+                out += self._written(node)
+            elif node.children:
+                out.append(replace(node, children=self.nodes(node.children)))
+            else:
+                out.append(node)
+        return tuple(out)
+
+    def _written(self, node: Directive) -> list[Node]:
+        match node.name:
+            case imported.UPSTREAM:
+                return [self._upstream(node)]
+            case imported.LISTEN:
+                return [self._listen(node)]
+            case imported.NAMES:
+                return [self._server_name(node)]
+            case imported.ROUTE:
+                return [self._location(node)]
+            case imported.RETURN:
+                return self._returned(node)
+            case _:
+                return [self._certificate(node)]
+
+    def _table(self, section: str, name: str) -> Table:
+        try:
+            return self._tables[section, name]
+        except KeyError:
+            raise NoSuchObjectError(f"{section}.{name}") from None
+
+    def _upstream(self, node: Directive) -> Directive:
+        name = node.values[0].decode()
+        lines = upstreams.to_nginx(self._table("upstreams", name))
+        return directive("upstream", Plain(name), children=_with(lines, node))
+
+    def _listen(self, node: Directive) -> Directive:
+        address = node.values[0].decode()
+        if address not in self._tls:
+            raise NoSuchObjectError(f"a listener on {address}")
+        words = [argument(Plain(address))]
+        words += [argument(Word("ssl"))] if self._tls[address] else []
+        return Directive(b"listen", (*words, *node.args[1:]))
+
+    def _server_name(self, node: Directive) -> Directive:
+        for value in node.values:
+            for pattern in naming.host_patterns(value.decode()):
+                self._table("hosts", pattern)
+        return Directive(b"server_name", node.args)
+
+    def _certificate(self, node: Directive) -> Directive:
+        table = self._table("certificates", node.values[0].decode())
+        if node.name == imported.KEY:
+            return directive("ssl_certificate_key", FilePath(str(table["key_file"])))
+        return directive("ssl_certificate", FilePath(str(table["cert_file"])))
+
+    def _location(self, node: Directive) -> Directive:
+        route = self._route(node)
+        name, modifier, pattern = (*(value.decode() for value in node.values), "", "")[:3]
+        match = access.without_clients(items_in(route, "match"))
+        words = matching.location_words(match, modifier, pattern or None)
+        lines = self._lines(route)
+        denied = self._tables.get(("routes", f"{name}{access.SUFFIX}"), {})
+        if "upstream" in route:
+            lines += access.to_nginx(access.clients_of(route), access.clients_of(denied))
+        return directive("location", *words, children=_with(lines, node))
+
+    def _returned(self, node: Directive) -> list[Node]:
+        """A server's own `return`; what else the route says still stands in the kept server."""
+        return [line for line in self._lines(self._route(node)) if line.name == b"return"]
+
+    def _route(self, node: Directive) -> Table:
+        return self._table("routes", node.values[0].decode())
+
+    def _lines(self, route: Table) -> list[Directive]:
+        if "upstream" not in route:
+            return [*returns.to_nginx(route), *added_lines(route)]
+        pool = self._table("upstreams", str(route["upstream"]))
+        return proxies.to_nginx(route, pool, self._upgrade)
+
+
+def _with(lines: list[Directive], node: Directive) -> list[Node]:
+    """Lines, one each, and what was kept in the block."""
+    out: list[Node] = []
+    for line in lines:
+        out += [_NEW_LINE, line]
+    return [*out, *(node.children or ())]

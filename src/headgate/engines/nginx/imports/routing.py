@@ -1,0 +1,200 @@
+"""Locations, and a server's own `return`, as routes."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from headgate.engines.nginx.imports import access, contents, headers, matching, proxies, returns
+from headgate.engines.nginx.imports.around import Around
+from headgate.engines.nginx.imports.contents import Content
+from headgate.engines.nginx.imports.matching import Matched, Wanted
+from headgate.engines.nginx.imports.objects import (
+    ModelObject,
+    NotExpressibleError,
+    Table,
+    Toml,
+    table_in,
+    validated,
+)
+from headgate.engines.nginx.imports.proxies import Pools
+from headgate.engines.nginx.imports.servers import Server
+from headgate.nginxtext.includes import Located
+
+T = TypeVar("T")
+
+
+class Routed(NamedTuple):
+    """What the routes of a location have in common: what it wants, what it matches by, the rest of
+    the table, what of it is used, the table for clients that are not let in, and what differs from
+    nginx."""
+
+    wanted: Wanted
+    matched: Matched
+    table: Table
+    content: Content
+    denied: Table = MappingProxyType({})
+    notes: tuple[str, ...] = ()
+
+
+class Attachment(NamedTuple):
+    """A set of hosts and the listeners they are served on."""
+
+    hosts: Sequence[str]
+    listeners: Sequence[str]
+    suffix: str = ""
+
+
+def attachments(
+    server: Server, listeners: Mapping[str, str], unknown: frozenset[str]
+) -> list[Attachment]:
+    """Where the routes of a server are attached; `listeners` are names by address.
+
+    A default server also takes the hosts that nobody has, but on the addresses in `unknown`. Where
+    it does so on some of its addresses only, those hosts are routes of their own.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for address in server.addresses:
+        groups.setdefault(server.hosts[address], []).append(address)
+    found: list[Attachment] = []
+    for hosts, addresses in groups.items():
+        number = f"-{len(found) + 1}" if found else ""
+        rest = [one for one in addresses if one in server.defaults and one not in unknown]
+        if len(rest) == len(addresses):
+            found.append(Attachment([*hosts, "*"], _named(addresses, listeners), number))
+            continue
+        if hosts:
+            found.append(Attachment(list(hosts), _named(addresses, listeners), number))
+        if rest:
+            suffix = f"{number}-default" if hosts else number
+            found.append(Attachment(["*"], _named(rest, listeners), suffix))
+    return found
+
+
+def _named(addresses: Iterable[str], listeners: Mapping[str, str]) -> list[str]:
+    return [listeners[address] for address in addresses]
+
+
+def route_location(
+    located: Located, lines: Sequence[Located], around: Around, server: Server, pools: Pools
+) -> Routed:
+    """The routes of a location; raises `NotExpressibleError` with everything against it."""
+    whys: list[str] = []
+    wanted = collected(whys, lambda: matching.wanted(located.directive))
+    own = collected(whys, lambda: contents.content_of(located, lines, around))
+    if wanted is None or own is None:
+        raise NotExpressibleError("; ".join(whys))
+    check_included(located, lines, own)
+    passes = any(one.directive.name.endswith(b"_pass") for one in lines)
+    matched = matching.match_of(wanted, around.siblings, proxied=passes, ranked=around.ranked)
+    if own.proxy_pass is not None:
+        found = proxies.proxied(own.proxy_pass.directive, around, wanted, pools)
+        table = (
+            {"middlewares": found.middlewares, **found.rest} if found.middlewares else found.rest
+        )
+        denied = _denied(around) if own.let_in is not None else {}
+        return Routed(
+            wanted, matched, table, own, denied, (*_proxy_notes(around), *_charset_notes(around))
+        )
+    action = _action(own, around, server)
+    table = {**_added(around, action), **action}
+    return Routed(
+        wanted, matched, table, own, notes=(*_answer_notes(action), *_charset_notes(around))
+    )
+
+
+def collected(whys: list[str], part: Callable[[], T]) -> T | None:
+    """What a part of the work gives; None where it raises `NotExpressibleError`, which is noted."""
+    try:
+        return part()
+    except NotExpressibleError as error:
+        whys.append(str(error))
+        return None
+
+
+def _denied(around: Around) -> dict[str, Toml]:
+    """The answer to clients that are not let in."""
+    returns.check_error_pages(str(access.DENIED), around)
+    action: dict[str, Toml] = {"respond": {"status": access.DENIED}}
+    return {**_added(around, action), **action}
+
+
+def _action(own: Content, around: Around, server: Server) -> dict[str, Toml]:
+    if own.returned is not None:
+        return returns.action_of(own.returned.directive, around, server.written)
+    returns.check_error_pages(str(own.status), around)
+    return {"respond": {"status": own.status}}
+
+
+def route_server(line: Located, around: Around, server: Server, priority: int) -> dict[str, Toml]:
+    """The route of a server's own `return`; raises `NotExpressibleError`."""
+    action = returns.action_of(line.directive, around, server.written)
+    return {"priority": priority, **_added(around, action), **action}
+
+
+def built(
+    name: str, attached: Attachment, match: Sequence[Table], table: Table, priority: int = 0
+) -> ModelObject:
+    """A route, as the model takes it; raises `NotExpressibleError`."""
+    head: dict[str, Toml] = {"hosts": attached.hosts, "listeners": attached.listeners}
+    if match:
+        head["match"] = list(match)
+    if priority:
+        head["priority"] = priority
+    return validated(ModelObject("routes", f"{name}{attached.suffix}", {**head, **table}))
+
+
+def redirect_to_slash(path: str, table: Table) -> Table:
+    """nginx's answer to a directory without its slash, with the headers that the location adds."""
+    added = table_in(headers.middleware(table, "response_headers"), "add")
+    found: dict[str, Toml] = {"redirect": {"status": 301, "path": f"{path}/"}}
+    return {"middlewares": [{"response_headers": {"add": added}}], **found} if added else found
+
+
+def check_included(block: Located, lines: Sequence[Located], own: Content) -> None:
+    """Raises `NotExpressibleError` where a block includes lines of which some would be kept and
+    some not."""
+    others = [one for one in lines if one.file != block.file]
+    kept = [one for one in others if own.is_kept(one.directive)]
+    if kept and (len(kept) < len(others) or not own.keeps_includes):
+        name = kept[0].directive.name.decode(errors="replace")
+        raise NotExpressibleError(f"it includes `{name}` ({kept[0].file}), which is kept")
+
+
+def _added(around: Around, action: Table) -> dict[str, Toml]:
+    """Headers that are added to an answer of our own."""
+    (kind,) = action
+    table = headers.added(around, int(str(table_in(action, kind)["status"])))
+    return {"middlewares": [{"response_headers": {"add": table}}]} if table else {}
+
+
+def _charset_notes(around: Around) -> tuple[str, ...]:
+    if around.value(b"charset", b"off") == b"off":
+        return ()
+    return ("`charset`: no character set is added to Content-Type here",)
+
+
+def _answer_notes(action: Table) -> tuple[str, ...]:
+    if "respond" in action and "body" not in table_in(action, "respond"):
+        return ("the body of this answer is nginx's error page there and empty here",)
+    return ()
+
+
+def _proxy_notes(around: Around) -> tuple[str, ...]:
+    notes = []
+    if around.value(b"proxy_redirect", b"default") != b"off":
+        notes.append("`Location` headers that name the upstream are not rewritten here")
+    times = {around.value(name, b"60s") for name in (b"proxy_read_timeout", b"proxy_send_timeout")}
+    if len(times) > 1 and around.nearest(b"proxy_send_timeout"):
+        notes.append("`proxy_send_timeout`: what is sent has the time of `proxy_read_timeout` here")
+    if around.nearest(b"proxy_next_upstream"):
+        notes.append("`proxy_next_upstream`: what is tried again follows our own rules")
+    lines = around.nearest(b"proxy_set_header")
+    sent = {one.directive.values[0].lower().decode() for one in lines if one.directive.args}
+    more = [name for name in headers.IMPLIED if name not in sent]
+    if more:
+        notes.append(f"{', '.join(more)}: set for the endpoint here, not there")
+    if around.nearest(b"error_page"):
+        notes.append("error pages for answers that nginx makes itself stay in the kept text")
+    if any(level.has_any(b"gzip") for level in around.levels):
+        notes.append("compression stays in the kept text")
+    return tuple(notes)

@@ -1,0 +1,237 @@
+"""`server`: its listeners, names and certificates, as far as routes can stand on them.
+
+Every server has a frame, also one that nothing of can become model: its routes then refuse. What
+is said of one server depends on the others: who is the default of an address, and who comes first
+with a name.
+"""
+
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from headgate.engines.nginx.imports import listens, naming, realip, values
+from headgate.engines.nginx.imports.around import Level, unknown_around
+from headgate.engines.nginx.imports.effects import is_tls
+from headgate.engines.nginx.imports.listens import Listen
+from headgate.engines.nginx.imports.objects import NotExpressibleError, Table
+from headgate.nginxtext.includes import Located
+
+_NOT_FILES: Final = ("data:", "engine:", "store:")
+
+
+class Pair(NamedTuple):
+    """A certificate and its key, by absolute paths."""
+
+    cert_file: str
+    key_file: str
+
+
+class Server(NamedTuple):
+    """A server's frame.
+
+    `written` are its names as written, `names` our patterns for them, `hosts` those of them that
+    lead to it, by address. `defaults` are the addresses it is the default server of. `whys` says
+    why nothing in it can become model, `client` whom its listeners trust.
+    """
+
+    located: Located
+    lines: Level
+    listens: tuple[Listen, ...]
+    written: tuple[str, ...]
+    names: tuple[str, ...]
+    hosts: Mapping[str, tuple[str, ...]]
+    pairs: tuple[Pair, ...]
+    defaults: frozenset[str]
+    rejects_unknown: bool
+    whys: tuple[str, ...]
+    client: Table = MappingProxyType({})
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses it listens on, each once."""
+        return list(dict.fromkeys(one.address for one in self.listens))
+
+
+class _Read(NamedTuple):
+    """What the lines of one server say, whatever the others do."""
+
+    located: Located
+    lines: Level
+    listens: tuple[Listen, ...]
+    written: tuple[str, ...]
+    names: tuple[str, ...]
+    odd: tuple[str, ...]
+
+
+def servers_of(
+    blocks: Sequence[tuple[Located, Sequence[Located]]], http: Level, prefix: str
+) -> tuple[list[Server], frozenset[str]]:
+    """The frames, and the addresses on which hosts that no name here stands for may be a server's
+    that we cannot tell by name. `prefix` is the directory that relative paths are relative to."""
+    read = [_read(located, lines) for located, lines in blocks]
+    closed: dict[str, str] = {}
+    ports: dict[str, str] = {}
+    for one in read:
+        for listen in one.listens:
+            if listen.why:
+                (closed if listen.is_address else ports)[
+                    listen.address if listen.is_address else listen.port
+                ] = listen.why
+    defaults = _defaults([one.listens for one in read])
+    around = unknown_around(http.lines)
+    own: dict[int, set[str]] = {}
+    for address, index in defaults.items():
+        own.setdefault(index, set()).add(address)
+    taken: dict[str, set[str]] = {}
+    unknown: set[str] = set()
+    found = []
+    for index, one in enumerate(read):
+        at = frozenset(own.get(index, ()))
+        usable = [listen for listen in one.listens if listen.is_address]
+        for listen in usable:
+            if one.odd or ("" in one.written and listen.address not in at):
+                unknown.add(listen.address)
+        whys = [closed[n.address] for n in one.listens if n.address in closed]
+        whys += [ports[n.port] for n in one.listens if n.port in ports]
+        whys += [ports[""]] if "" in ports else []
+        hosts = _hosts(one.names, usable, taken)
+        found.append(_server(one, (hosts, at, usable), [*whys, *around], http, prefix))
+    return found, frozenset(unknown)
+
+
+def default_servers(servers: Iterable[Sequence[Located]]) -> set[int]:
+    """Which of these servers, by their lines, are the default of some address."""
+    return set(_defaults([_listens(Level(lines)) for lines in servers]).values())
+
+
+def _defaults(servers: Iterable[Sequence[Listen]]) -> dict[str, int]:
+    """The index of the default server of each address: the one that says so, or the first."""
+    first: dict[str, int] = {}
+    said: dict[str, int] = {}
+    for index, found in enumerate(servers):
+        for one in found:
+            first.setdefault(one.address, index)
+            if one.is_default:
+                said.setdefault(one.address, index)
+    return first | said
+
+
+def _listens(level: Level) -> tuple[Listen, ...]:
+    every = [listens.listen_of(one) for one in level.named(b"listen")]
+    if not every:
+        return (Listen(listens.DEFAULT_ADDRESS, False, False, (), None),)
+    return tuple(one for one in every if one is not None)
+
+
+def _read(located: Located, lines: Iterable[Located]) -> _Read:
+    level = Level(lines)
+    written: list[str] = []
+    names: list[str] = []
+    odd: list[str] = []
+    for value in (v for one in level.named(b"server_name") for v in one.directive.values):
+        name = value.decode(errors="replace")
+        written.append(name)
+        try:
+            names += naming.host_patterns(values.text(value))
+        except NotExpressibleError as error:
+            odd.append(f"{error}: {name}")
+    patterns = tuple(dict.fromkeys(names))
+    return _Read(located, level, _listens(level), tuple(written), patterns, tuple(odd))
+
+
+def _hosts(
+    names: tuple[str, ...], usable: Sequence[Listen], taken: dict[str, set[str]]
+) -> dict[str, tuple[str, ...]]:
+    """The names that lead to a server, by address: of two servers with one name nginx takes the
+    first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for address in dict.fromkeys(one.address for one in usable):
+        others = taken.setdefault(address, set())
+        found[address] = tuple(name for name in names if name not in others)
+        others.update(names)
+    return found
+
+
+def _server(
+    one: _Read,
+    at: tuple[dict[str, tuple[str, ...]], frozenset[str], Sequence[Listen]],
+    whys: Sequence[str],
+    http: Level,
+    prefix: str,
+) -> Server:
+    hosts, defaults, usable = at
+    reasons = [*unknown_around(one.lines.lines), *whys]
+    rejects = any(
+        line.directive.values == (b"on",) for line in one.lines.named(b"ssl_reject_handshake")
+    )
+    pairs: tuple[Pair, ...] = ()
+    if any(listen.tls for listen in usable):
+        try:
+            pairs = _pairs(one.lines, http, prefix)
+        except NotExpressibleError as error:
+            reasons.append(str(error))
+        else:
+            if not pairs and not rejects:
+                reasons.append("it listens with TLS and has no certificate")
+    client: Table = {}
+    try:
+        client = realip.client_of(one.lines, http)
+    except NotExpressibleError as error:
+        reasons.append(str(error))
+    if not one.names and not defaults:
+        reasons.append("it has no name that we know and is nobody's default")
+    elif not defaults and not any(hosts.values()):
+        reasons.append("every name of it is an earlier server's")
+    reasons += one.odd
+    return Server(
+        one.located,
+        one.lines,
+        tuple(usable),
+        one.written,
+        one.names,
+        hosts,
+        pairs,
+        defaults,
+        rejects,
+        tuple(dict.fromkeys(reasons)),
+        client,
+    )
+
+
+def server_notes(server: Server) -> list[str]:
+    """What of a server is different in the model."""
+    notes = []
+    if server.client:
+        notes.append("real_ip: trusted peers are also believed about host and scheme here")
+    if any(word.value == b"http2" for one in server.listens for word in one.kept):
+        notes.append("HTTP/2 stays in the kept text: listeners speak HTTP/1.1")
+    kept = [one.directive.name.decode() for one in server.lines.lines if is_tls(one.directive.name)]
+    if kept:
+        notes.append(
+            f"{', '.join(dict.fromkeys(kept))}: kept, listeners have a policy of their own"
+        )
+    return notes
+
+
+def _pairs(lines: Level, http: Level, prefix: str) -> tuple[Pair, ...]:
+    certs = _files(b"ssl_certificate", lines, http, prefix)
+    keys = _files(b"ssl_certificate_key", lines, http, prefix)
+    if len(certs) != len(keys):
+        raise NotExpressibleError("certificates and keys do not pair")
+    return tuple(Pair(cert, key) for cert, key in zip(certs, keys, strict=True))
+
+
+def _files(name: bytes, lines: Level, http: Level, prefix: str) -> list[str]:
+    for level in (lines, http):
+        found = [one.directive.values for one in level.named(name)]
+        if found:
+            return [_file(words, prefix) for words in found]
+    return []
+
+
+def _file(words: Sequence[bytes], prefix: str) -> str:
+    path = values.text(words[0]) if words else ""
+    if not path or "$" in path or path.startswith(_NOT_FILES):
+        raise NotExpressibleError("a certificate or key is not a file of a fixed name")
+    return posixpath.join(prefix, path)

@@ -1,0 +1,64 @@
+"""What there is to know of a tree before any of it is recognised."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from headgate.engines.nginx.imports import imported
+from headgate.engines.nginx.imports.around import Level
+from headgate.nginxtext.includes import Problem, Tree, is_include
+from headgate.nginxtext.tree import Directive, Node, walk
+
+_DEEPEST: Final = 100
+_OFTEN: Final = 2
+
+
+def refusals(tree: Tree) -> tuple[Problem, ...]:
+    """Why a config cannot be taken over whole: files that are missing or broken, directives named
+    as our own, blocks nested more than 100 deep."""
+    found = list(tree.problems)
+    for file, document in tree.documents.items():
+        for one in walk(document.nodes):
+            if one.name.startswith(imported.PREFIX):
+                name = one.name.decode(errors="replace")
+                message = f'"{name}": names that begin with headgate_ are ours'
+                found.append(Problem(file, one.line, one.column, message))
+        if _is_deep(document.nodes):
+            found.append(Problem(file, 0, 0, f"blocks are nested more than {_DEEPEST} deep"))
+    return tuple(found)
+
+
+def _is_deep(nodes: Sequence[Node]) -> bool:
+    level = [node for node in nodes if isinstance(node, Directive) and node.children]
+    for _ in range(_DEEPEST):
+        level = [
+            node
+            for block in level
+            for node in block.children or ()
+            if isinstance(node, Directive) and node.children
+        ]
+    return bool(level)
+
+
+def uses(tree: Tree) -> Counter[str]:
+    """How often each file is read by way of includes; counted up to three."""
+    uses: Counter[str] = Counter()
+    files = [tree.entry]
+    while files:
+        file = files.pop()
+        uses[file] += 1
+        if uses[file] > _OFTEN or file not in tree.documents:
+            continue
+        for one in walk(tree.documents[file].nodes):
+            if is_include(one):
+                files += tree.targets.get(one.args[0].value, ())
+    return uses
+
+
+def upgrade_variables(http: Level) -> frozenset[bytes]:
+    """The variables that a `map` makes of `$http_upgrade`."""
+    return frozenset(
+        one.directive.values[1]
+        for one in http.named(b"map")
+        if one.directive.values[:1] == (b"$http_upgrade",) and len(one.directive.values) > 1
+    )

@@ -1,0 +1,114 @@
+"""Listeners, hosts and certificates of the servers that became model."""
+
+from collections.abc import Sequence
+
+from headgate.engines.nginx.imports.naming import Names
+from headgate.engines.nginx.imports.objects import ModelObject, Table, Toml
+from headgate.engines.nginx.imports.servers import Pair, Server
+
+
+def listener_names(servers: Sequence[Server]) -> dict[str, str]:
+    """A name for each address; the same whatever servers come later, but for the scheme."""
+    tls = _tls_addresses(servers)
+    names = Names()
+    return {
+        address: names.take(_listener_name(address, tls=address in tls))
+        for address in dict.fromkeys(one for server in servers for one in server.addresses)
+    }
+
+
+def _listener_name(address: str, *, tls: bool) -> str:
+    host, _, port = address.rpartition(":")
+    scheme = "https" if tls else "http"
+    where = {"0.0.0.0": "", "[::]": "-v6"}.get(host, f"-{host.strip('[]')}")  # noqa: S104
+    return f"{scheme}{where}-{port}"
+
+
+def listener_objects(servers: Sequence[Server], names: dict[str, str]) -> list[ModelObject]:
+    """The listeners by these names."""
+    certificates = certificate_names(servers)
+    tls = _tls_addresses(servers)
+    clients: dict[str, Table] = {}
+    for server in servers:
+        for address in server.addresses:
+            clients.setdefault(address, server.client)
+    found = []
+    for address, name in names.items():
+        table: dict[str, Toml] = {"address": address}
+        if clients[address]:
+            table["client_ip"] = clients[address]
+        if address in tls:
+            table["tls"] = _tls(address, servers, certificates)
+        found.append(ModelObject("listeners", name, table))
+    return found
+
+
+def _tls_addresses(servers: Sequence[Server]) -> frozenset[str]:
+    return frozenset(one.address for server in servers for one in server.listens if one.tls)
+
+
+def _tls(address: str, servers: Sequence[Server], certificates: dict[Pair, str]) -> dict[str, Toml]:
+    """nginx gives its default server's certificate to names nobody has."""
+    for server in servers:
+        if address in server.defaults and server.pairs and not server.rejects_unknown:
+            name = certificates[server.pairs[0]]
+            return {"default_certificate": name, "unknown_sni": "default"}
+    return {}
+
+
+def certificate_names(servers: Sequence[Server]) -> dict[Pair, str]:
+    """A name for each pair: that of the first host it serves."""
+    names = Names()
+    found: dict[Pair, str] = {}
+    for server in servers:
+        for pair in server.pairs:
+            if pair not in found:
+                found[pair] = names.take((server.names or ("default",))[0].removeprefix("*."))
+    return found
+
+
+def certificate_objects(servers: Sequence[Server]) -> list[ModelObject]:
+    """The certificates by their names."""
+    return [
+        ModelObject("certificates", name, {"cert_file": pair.cert_file, "key_file": pair.key_file})
+        for pair, name in certificate_names(servers).items()
+    ]
+
+
+def host_objects(servers: Sequence[Server]) -> list[ModelObject]:
+    """The hosts, each with the certificates of the first server that has some for it."""
+    certificates = certificate_names(servers)
+    pairs: dict[str, tuple[Pair, ...]] = {}
+    for server in servers:
+        for name in reached(server):
+            pairs[name] = pairs.get(name, ()) or server.pairs
+    return [
+        ModelObject(
+            "hosts",
+            name,
+            {"certificate": [certificates[pair] for pair in own]} if own else {},
+        )
+        for name, own in pairs.items()
+    ]
+
+
+def reached(server: Server) -> list[str]:
+    """The names that lead to a server on some address."""
+    return list(dict.fromkeys(name for names in server.hosts.values() for name in names))
+
+
+class CertificatesByName:
+    """Which certificates each name has: a host has them on every listener."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Pair, ...]] = {}
+
+    def conflicts(self, server: Server) -> list[str]:
+        """Names that an earlier server has other certificates for; remembers this one's."""
+        found = []
+        for name in reached(server):
+            known = self._known.get(name, ())
+            if known and server.pairs and known != server.pairs:
+                found.append(f"{name} has another certificate on another listener")
+            self._known[name] = known or server.pairs
+        return found

@@ -1,0 +1,20 @@
+"""What a check is."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from headgate.engines.nginx.lint.config import Config
+from headgate.engines.nginx.lint.finding import Level
+from headgate.nginxtext.includes import Located
+
+Found = tuple[Located, str]
+"""Where something is wrong, and what and why."""
+
+
+class Check(NamedTuple):
+    """A check: how its findings are called, how bad they are and what to do about them."""
+
+    id: str
+    level: Level
+    advice: str
+    find: Callable[[Config], Iterator[Found]]

@@ -1,0 +1,1 @@
+"""What an nginx that we drive needs between applies."""

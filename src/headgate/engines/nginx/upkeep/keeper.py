@@ -1,0 +1,284 @@
+"""Watches over one nginx between applies: its logs, its files, its life."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Final
+
+from headgate.compile.settings import NginxSettings
+from headgate.engines.nginx.apply.bootsafe import BootSafe, DiskTests, boot_safe, with_disk
+from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
+from headgate.engines.nginx.common.status import NginxStatus
+from headgate.engines.nginx.common.types import Process, RightMissingError
+from headgate.engines.nginx.drift import Artefacts, DriftWatch, Policy, Rules, State
+from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.health.figures import endpoints
+from headgate.engines.nginx.health.life import Life
+from headgate.engines.nginx.health.told import Tell, told_lines
+from headgate.engines.nginx.health.trouble import Health, trouble
+from headgate.engines.nginx.instance.procfs import Procfs
+from headgate.engines.nginx.instance.running import NotStartedError
+from headgate.engines.nginx.observe.error_log import Told
+from headgate.engines.nginx.observe.family import Family
+from headgate.engines.nginx.observe.observer import POLL_S, AccessLog, Observer, Sources
+from headgate.engines.nginx.releases.lock import BusyError
+from headgate.engines.nginx.upkeep.figures import own_families
+from headgate.engines.nginx.upkeep.mender import Mender
+from headgate.engines.nginx.upkeep.reopen import NotReopenedError, reopen
+from headgate.engines.nginx.upkeep.rotation import rotate
+from headgate.engines.types import UpstreamStatus
+
+_LIFE_S: Final = 0.5
+_RESTART_MOST_S: Final = 10.0
+_REOPEN_S: Final = 30.0
+
+
+class Keeper:
+    """One engine's watch. `tell` is given level, kind, message and fields of what happens."""
+
+    def __init__(self, engine: NginxEngine, tell: Tell) -> None:
+        here = engine.setup.here
+        instance = engine.instance
+        self.starts = 0
+        self._engine = engine
+        self._tell = tell
+        self._boot_safe: BootSafe | None = None
+        self._disk = DiskTests(instance)
+        self._unseen = ""
+        self._entry_problem = ""
+        self._life = Life(self._master())
+        self._health = Health(tell)
+        self._reopen_at = 0.0
+        self._access_log = Path(engine.root, "logs/access.log")
+        self._observer = Observer(
+            Sources(
+                access_logs=(AccessLog(str(self._access_log)),),
+                error_logs=(here.settings.error_log,),
+                stub_status=f"unix:{here.settings.status_socket}:/stub_status",
+                generation_socket=here.settings.status_socket,
+                processes=lambda: (instance.master(), instance.workers()),
+            )
+        )
+        self.mender = Mender(engine, tell)
+        self._drift = DriftWatch(
+            world=self.mender,
+            acts=self.mender,
+            rules=_rules(engine.settings),
+            artefacts=Artefacts(engine.root / "drift"),
+            original=self.mender.original,
+            held=self.is_held,
+        )
+
+    async def run(self) -> None:
+        """Watches until cancelled, or until one of the watches fails: that is raised."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_logs())
+            group.create_task(self._follow_life())
+            group.create_task(self._drift.run())
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a master was there when we last looked."""
+        return self._life.is_up
+
+    def unready(self) -> str:
+        """Why nothing is served, or nothing can be changed, now; empty when all is well."""
+        if self._unseen or not self.is_up:
+            return self._unseen or "nginx does not answer: no master runs"
+        return self._health.trouble
+
+    def applied(self) -> None:
+        """A release was served: what was seen before says nothing about it."""
+        self._life.ours(self._master())
+        self._health.is_well()
+        self.mender.remember_workers()
+        self._drift.wake()
+
+    def configured(self) -> None:
+        """The engine has other settings."""
+        rules = _rules(self._engine.settings)
+        if rules != self._drift.rules:
+            self._drift.rules = rules
+            self._drift.wake()
+
+    def families(self) -> list[Family]:
+        """The metrics now. Blocks."""
+        name = self._engine.store.linked("known_good")
+        desired = None if name is None else name.generation
+        return [
+            *self._observer.page(desired),
+            *own_families(self._engine, self.mender, self.starts, self._life.restarts),
+        ]
+
+    def upstreams(self) -> list[UpstreamStatus]:
+        """Every endpoint of the plan that is served, with what the access log says of it."""
+        return endpoints(self._engine.in_service.plan(), self._observer.traffic.backends)
+
+    def status(self) -> NginxStatus:
+        """How it is now. Blocks."""
+        engine, store = self._engine, self._engine.store
+        master = self._master()
+        workers = engine.instance.workers() if master is not None else ()
+        current, good = store.linked("current"), store.linked("known_good")
+        safe = self._is_boot_safe()
+        figures = engine.front.figures
+        finding = self.mender.finding
+        return NginxStatus(
+            root=str(engine.root),
+            mode=engine.settings.mode,
+            version=engine.version(),
+            pid=None if master is None else master.pid,
+            workers=sum(not one.shutting_down for one in workers),
+            draining=sum(one.shutting_down for one in workers),
+            desired=None if good is None else good.generation,
+            on_disk=None if current is None else current.generation,
+            running=engine.running(),
+            state=str(State.IN_SYNC) if finding is None else finding.text(),
+            boot_safe=safe.is_safe,
+            degraded=figures.degraded,
+            start=engine.settings.start,
+            conf=engine.setup.here.place.conf,
+            hold=self._hold(),
+            warning="; ".join(self._warnings(safe)),
+            last_apply=engine.last_apply,
+            applied=figures.applied,
+            rejected=figures.rejected,
+            restarts=self._life.restarts,
+            endpoint_updates=engine.endpoints.figures.applied,
+            endpoint_error=engine.endpoints.figures.last_error,
+            upstreams=self.upstreams(),
+        )
+
+    def close(self) -> None:
+        """Closes the logs."""
+        self._observer.close()
+
+    def _warnings(self, safe: BootSafe) -> list[str]:
+        unsafe = "" if safe.is_safe else safe.why
+        other = self._engine.in_service.other()
+        turned = f"release {other} is served, not the config that was read last" if other else ""
+        health = self._health.trouble
+        nginx = (self.mender.alarm_text, self._unseen, self._entry_problem, health)
+        every = (*nginx, turned, unsafe)
+        return [why for why in every if why]
+
+    def _is_boot_safe(self) -> BootSafe:
+        setup = self._engine.setup
+        found = self._boot_safe
+        if found is None or not found.is_safe:
+            found = self._boot_safe = boot_safe(
+                self._engine.root,
+                self._engine.instance.master(),
+                setup.here.place.unit,
+                we_start_it=setup.starts,
+            )
+        return with_disk(found, self._disk_problem)
+
+    def _disk_problem(self) -> str:
+        name = self._engine.store.linked("known_good")
+        here = self._engine.setup.here
+        return self._disk.problem(None if name is None else str(name), here.place.conf)
+
+    def _hold(self) -> str:
+        try:
+            hold = read_hold(self._engine.root)
+        except BadHoldError as error:
+            return str(error)
+        return "" if hold is None else hold.text(time.time())
+
+    def is_held(self) -> bool:
+        """Whether a person holds it as it is."""
+        return bool(self._hold())
+
+    async def _follow_logs(self) -> None:
+        while True:
+            told_lines(self._tell, await asyncio.to_thread(self._read_logs))
+            await asyncio.sleep(POLL_S)
+
+    def _read_logs(self) -> list[Told]:
+        found = self._observer.poll()
+        rotate(self._access_log, self._engine.instance)
+        return found
+
+    async def _follow_life(self) -> None:
+        """Notices that nginx is gone, and starts it again where that is ours to do."""
+        wait = _LIFE_S
+        while True:
+            await asyncio.sleep(wait)
+            await asyncio.to_thread(self._look)
+            wait = _LIFE_S
+            if not self.is_up and self._engine.setup.starts:
+                wait = await asyncio.to_thread(self._start)
+
+    def _look(self) -> None:
+        """What became of the master, and of what the config of others says of us."""
+        master = self._master()
+        if self._unseen:
+            return
+        is_upgrading = master is not None and self._engine.instance.is_upgrading()
+        for news in self._life.saw(master, is_upgrading=is_upgrading):
+            self._tell(*news, {})
+            self._boot_safe = None
+        self._examine(master)
+        problem = self._engine.entry_problem()
+        if problem != self._entry_problem:
+            self._entry_problem = problem
+            level, kind = ("error", "nginx.not_included") if problem else ("info", "nginx.included")
+            self._tell(level, kind, problem or "nginx.conf includes the releases again", {})
+
+    def _examine(self, master: Process | None) -> None:
+        """Looks at its workers and its status socket, once a release of ours should be there."""
+        if master is None or self._engine.store.linked("known_good") is None:
+            return
+        socket = self._engine.setup.here.settings.status_socket
+        # An nginx.conf of others that does not include us has its own words.
+        asked = None if self._entry_problem else socket
+        self._health.saw(trouble(master, self._engine.instance.workers(), asked, Procfs()))
+        if self._health.trouble and asked is not None and not Path(socket).is_socket():
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Has the status socket made again, not more often than makes sense."""
+        if time.monotonic() < self._reopen_at:
+            return
+        self._reopen_at = time.monotonic() + _REOPEN_S
+        try:
+            reopen(self._engine)
+        except (BusyError, NotReopenedError, RightMissingError, OSError) as error:
+            self._tell("error", "nginx.not_reopened", f"the status socket: {error}", {})
+        else:
+            self._tell("warn", "nginx.reopened", "the status socket was made again", {})
+            self.mender.remember_workers()
+
+    def _master(self) -> Process | None:
+        """The master; None, and told once, where it cannot be told which one it is."""
+        try:
+            master = self._engine.instance.master()
+        except (RightMissingError, LookupError) as error:
+            if str(error) != self._unseen:
+                self._unseen = str(error)
+                self._tell("error", "nginx.unseen", self._unseen, {})
+            return None
+        self._unseen = ""
+        return master
+
+    def _start(self) -> float:
+        """Starts nginx with the last verified release; seconds until the next look is due."""
+        try:
+            if not self._engine.start():
+                return _RESTART_MOST_S
+        except BusyError:
+            return _LIFE_S  # whoever applies starts it, or it is ours to do after that
+        except (NotStartedError, RightMissingError, OSError) as error:
+            self._tell("error", "nginx.not_started", str(error), {})
+            return _RESTART_MOST_S
+        self.starts += 1
+        self._life.ours(self._master())
+        release = self._engine.store.linked("current")
+        self._tell("warn", "nginx.restarted", f"nginx was started again on {release}", {})
+        self.mender.remember_workers()
+        return _LIFE_S
+
+
+def _rules(settings: NginxSettings) -> Rules:
+    return Rules(Policy(settings.drift_policy), settings.heal_after_s)

@@ -1,0 +1,146 @@
+"""What drift is compared with, and what is done about it, for one driven nginx."""
+
+from collections.abc import Callable
+
+from headgate.engines.nginx.apply.hold import HOLD
+from headgate.engines.nginx.apply.results import Rejected
+from headgate.engines.nginx.common.types import Process
+from headgate.engines.nginx.drift import Artefact, Binary, Desired, Finding, Running
+from headgate.engines.nginx.drift.disk import release_desired
+from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.releases.lock import is_locked, locked
+from headgate.engines.nginx.releases.names import ReleaseName
+from headgate.engines.nginx.releases.objects import DamagedObjectError
+from headgate.engines.nginx.releases.store import UnknownReleaseError
+
+_LEVEL = {True: "warn", False: "info"}
+
+
+class HealError(Exception):
+    """The release could not be put back; says why."""
+
+
+class Mender:
+    """The world and the acts of a `DriftWatch`. What it does blocks."""
+
+    def __init__(
+        self, engine: NginxEngine, tell: Callable[[str, str, str, dict[str, str]], None]
+    ) -> None:
+        self.finding: Finding | None = None
+        self.heals = 0
+        self.heals_failed = 0
+        self.alarm_text = ""
+        self._engine = engine
+        self._tell = tell
+        self._known: tuple[ReleaseName, Desired] | None = None
+        self._workers: frozenset[Process] = frozenset()
+        self.remember_workers()
+
+    def remember_workers(self) -> None:
+        """Those that run now are ours: another set later is somebody else's reload."""
+        self._workers = self._alive()
+
+    def desired(self) -> Desired | None:
+        """The release that was last verified; None before the first.
+
+        Raises OSError when its pristine copy is gone or damaged: drift cannot be told then.
+        """
+        name = self._engine.store.linked("known_good")
+        if name is None:
+            return None
+        if self._known is None or self._known[0] != name:
+            try:
+                self._known = name, release_desired(self._engine.store, name)
+            except (UnknownReleaseError, DamagedObjectError) as error:
+                raise OSError(str(error)) from error
+        return self._known[1]
+
+    def running(self) -> Running | None:
+        """The generation that answers, and whether all workers are others than after our apply."""
+        if self._engine.instance.master() is None:
+            return None
+        alive = self._alive()
+        replaced = bool(self._workers) and bool(alive) and not (alive & self._workers)
+        generation = self._engine.running()
+        name = self._engine.store.linked("known_good")
+        is_ours = name is not None and generation == name.generation
+        if replaced and is_ours:
+            self._workers = alive  # reloaded or restarted by others, with what was wanted
+            replaced = False
+        return Running(generation, replaced)
+
+    def binary(self) -> Binary | None:
+        """The program on disk and the one that was probed; None before a probe."""
+        probed = self._engine.probed_digest
+        if probed is None:
+            return None
+        try:
+            return Binary(self._engine.instance.binary_digest(), probed)
+        except OSError:
+            return None
+
+    def is_applying(self) -> bool:
+        """Whether somebody holds the lock of applies."""
+        return is_locked(self._engine.root)
+
+    def original(self, path: str) -> bytes | None:
+        """What a file of the wanted release should hold; raises OSError as `desired` does."""
+        name = self._engine.store.linked("known_good")
+        if name is None:
+            return None
+        folder = f"releases/{name}/"
+        try:
+            files = self._engine.store.read(name).files
+        except (UnknownReleaseError, DamagedObjectError) as error:
+            raise OSError(str(error)) from error
+        for file in files:
+            if path == folder + file.path:
+                return file.content
+        return None
+
+    def report(self, finding: Finding) -> None:
+        """Another finding than before."""
+        self.finding = finding
+        self._tell(_LEVEL[finding.is_drift], "nginx.drift", finding.text(), {})
+
+    def heal(self, finding: Finding, artefact: Artefact) -> None:
+        """Puts the wanted release back; raises HealError, BusyError or OSError."""
+        try:
+            self._heal(finding)
+        except Exception:
+            self.heals_failed += 1
+            raise
+        self.heals += 1
+        message = f"generation {finding.generation} was put back; the edit is kept"
+        self._tell("warn", "nginx.healed", message, {"kept": artefact.folder})
+
+    def _heal(self, finding: Finding) -> None:
+        engine = self._engine
+        name = engine.store.linked("known_good")
+        if name is None or name.generation != finding.generation:
+            raise HealError(f"generation {finding.generation} is not wanted any more")
+        with locked(engine.root):
+            if engine.store.linked("known_good") != name:
+                raise HealError("another release was applied meanwhile")
+            engine.store.restore(name)
+            engine.store.link("current", name)
+        if finding.needs_reload:
+            result = engine.applier.switch(name)
+            if isinstance(result, Rejected):
+                raise HealError(result.text())
+        self.remember_workers()
+
+    def reprobe(self) -> None:
+        """Asks the new binary what it can; the next apply is rendered for it."""
+        self._engine.forget_capabilities()
+        self._tell("info", "nginx.binary_changed", "the nginx binary is another one", {})
+
+    def alarm(self, text: str | None) -> None:
+        """Raises an alarm, or ends it; the same one again is no news."""
+        is_news = text != self.alarm_text
+        self.alarm_text = text or ""
+        if text is not None and is_news:
+            self._tell("error", "nginx.alarm", text, {"hold": HOLD})
+
+    def _alive(self) -> frozenset[Process]:
+        return frozenset(one for one in self._engine.instance.workers() if not one.shutting_down)

@@ -1,0 +1,1 @@
+"""An nginx of others, seen and told of, never touched."""

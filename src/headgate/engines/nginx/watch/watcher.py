@@ -1,0 +1,305 @@
+"""Watches an nginx of others and changes nothing: its life, its logs, its files, its certificates.
+
+What is on disk may differ from what runs until somebody reloads it; that is the drift here.
+"""
+
+import asyncio
+import dataclasses
+import threading
+from pathlib import Path
+from typing import Final
+
+from headgate.compile.settings import NginxSettings
+from headgate.engines.nginx.common.status import CertificateStatus, NginxStatus
+from headgate.engines.nginx.common.types import Process
+from headgate.engines.nginx.drift import (
+    Artefact,
+    Artefacts,
+    Binary,
+    Desired,
+    DriftWatch,
+    Finding,
+    Policy,
+    Reloads,
+    Rules,
+)
+from headgate.engines.nginx.drift import Running as Serves
+from headgate.engines.nginx.drive.guest import running_with
+from headgate.engines.nginx.health.figures import certificates, drifting, reloaded, restarted
+from headgate.engines.nginx.health.life import Life
+from headgate.engines.nginx.health.told import Tell, told_lines
+from headgate.engines.nginx.health.trouble import trouble
+from headgate.engines.nginx.instance.procfs import Procfs
+from headgate.engines.nginx.observe.error_log import Told
+from headgate.engines.nginx.observe.family import Family
+from headgate.engines.nginx.observe.masters import Running, processes
+from headgate.engines.nginx.observe.observer import POLL_S
+from headgate.engines.nginx.watch.adoption import certificates_of
+from headgate.engines.nginx.watch.sight import Sight, certificate_statuses, changed, look_at
+from headgate.engines.types import UpstreamStatus
+
+_LIFE_S: Final = 0.5
+_SEARCH_S: Final = 2.0
+_CERTIFICATES_S: Final = 600.0
+_NAMED: Final = 5
+
+
+class NothingIsWrittenError(Exception):
+    """Somebody asked for a change of what is only watched."""
+
+
+class Watcher:
+    """The watch over one nginx; the world and the acts of its `DriftWatch`. Methods may block."""
+
+    def __init__(self, root: Path, settings: NginxSettings, tell: Tell) -> None:
+        """`root`: our own folder. Looks once."""
+        self.settings = settings
+        self._root = root
+        self._tell = tell
+        self._sight: Sight | None = None
+        self._life = Life(None)
+        self._reloads = Reloads()
+        self._reloaded = 0
+        self._finding: Finding | None = None
+        self._problem = ""
+        self._reading = threading.Lock()
+        self._certificates: tuple[CertificateStatus, ...] = ()
+        self._drift = DriftWatch(
+            world=self,
+            acts=self,
+            rules=_rules(settings),
+            artefacts=Artefacts(root / "drift"),
+            original=lambda path: self._sight.texts.get(path) if self._sight else None,
+            held=lambda: False,
+        )
+        self._look()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a master was there when we last looked, and could be looked at."""
+        return self._life.is_up
+
+    def unready(self) -> str:
+        """Why the nginx that is watched does not serve; empty when it does."""
+        if not self.is_up:
+            return "nginx does not answer: no master runs"
+        master, workers = self._processes()
+        return trouble(master, tuple(workers), None, Procfs())
+
+    async def run(self) -> None:
+        """Watches until cancelled, or until one of the watches fails: that is raised."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_life())
+            group.create_task(self._follow_logs())
+            group.create_task(self._follow_certificates())
+            group.create_task(self._drift.run())
+
+    def configured(self, settings: NginxSettings) -> None:
+        """Takes over what may change while it runs."""
+        self.settings = settings
+        self._drift.rules = _rules(settings)
+        self._drift.wake()
+
+    def families(self) -> list[Family]:
+        """The metrics now."""
+        sight = self._sight
+        if sight is None:
+            return []
+        finding = self._finding
+        return [
+            *sight.adoption.meter.observer.page(),
+            restarted(self._life.restarts),
+            reloaded(self._reloaded),
+            drifting(finding is not None and finding.is_drift),
+            *certificates(self._certificates),
+        ]
+
+    def upstreams(self) -> list[UpstreamStatus]:
+        """The upstreams of its config with what its access logs say of them."""
+        return self._sight.upstreams() if self._sight is not None else []
+
+    def status(self) -> NginxStatus:
+        """How it is now."""
+        sight = self._sight
+        master, workers = self._processes()
+        return NginxStatus(
+            root=str(self._root),
+            mode="observe",
+            version=sight.running.built_in.version if sight is not None else "",
+            pid=None if master is None else master.pid,
+            workers=sum(not one.shutting_down for one in workers),
+            draining=sum(one.shutting_down for one in workers),
+            desired=None,
+            on_disk=None,
+            running=None,
+            state=self._finding.text() if self._finding is not None else "not looked at yet",
+            boot_safe=None,
+            degraded=False,
+            start=self.settings.start,
+            conf=sight.running.conf if sight is not None else self.settings.conf or "",
+            warning="; ".join(self._warnings()),
+            restarts=self._life.restarts,
+            upstreams=self.upstreams(),
+            certificates=self._certificates,
+        )
+
+    def close(self) -> None:
+        """Closes the logs."""
+        if self._sight is not None:
+            self._sight.adoption.meter.observer.close()
+
+    # The world of its drift.
+
+    def desired(self) -> Desired | None:
+        """Its files as they were when it read them, as far as we saw."""
+        return self._sight.desired if self._sight is not None else None
+
+    def running(self) -> Serves | None:
+        """Reloads by others are their right here: nothing to say."""
+        return None
+
+    def binary(self) -> Binary | None:
+        """The program on disk and the one that runs."""
+        return self._sight.binary_now() if self._sight is not None else None
+
+    def is_applying(self) -> bool:
+        """We never do."""
+        return False
+
+    # The acts of its drift.
+
+    def report(self, finding: Finding) -> None:
+        """Another finding than before."""
+        self._finding = finding
+        self._tell("warn" if finding.is_drift else "info", "nginx.drift", finding.text(), {})
+
+    def heal(self, finding: Finding, artefact: Artefact) -> None:
+        """Raises NothingIsWrittenError: the policy that asks for it is refused in a config."""
+        raise NothingIsWrittenError("nothing is written in mode observe")
+
+    def reprobe(self) -> None:
+        """Tells that the next start or upgrade runs another program."""
+        message = "the nginx binary on disk is another one than the one that runs"
+        self._tell("info", "nginx.binary_changed", message, {})
+
+    def alarm(self, text: str | None) -> None:
+        """Tells that nothing can be seen."""
+        if text is not None:
+            self._tell("error", "nginx.alarm", text, {})
+
+    # What goes on.
+
+    async def _follow_life(self) -> None:
+        while True:
+            await asyncio.sleep(_LIFE_S if self.is_up else _SEARCH_S)
+            if await asyncio.to_thread(self._look):
+                self._drift.wake()
+
+    async def _follow_logs(self) -> None:
+        while True:
+            told_lines(self._tell, await asyncio.to_thread(self._read_logs))
+            await asyncio.sleep(POLL_S)
+
+    async def _follow_certificates(self) -> None:
+        while True:
+            await asyncio.sleep(_CERTIFICATES_S)
+            await asyncio.to_thread(self._look_at_certificates)
+
+    def _read_logs(self) -> list[Told]:
+        with self._reading:
+            return self._sight.adoption.meter.observer.poll() if self._sight is not None else []
+
+    def _look(self) -> bool:
+        """Looks for its master and its workers; whether it was looked at anew."""
+        master, workers = self._processes()
+        if self._sight is not None and master is not None:
+            if not self._reloads.is_foreign(workers):
+                return False
+            self._reloaded += 1
+            return self._see(self._sight.running, self._sight.desired)
+        found = running_with(self.settings.conf, self.settings.pid)
+        # Up is what was looked at, and not before: whoever reads that finds it in the status.
+        seen = found.master if found is not None and self._see(found) else None
+        for news in self._life.saw(seen):
+            self._tell(*news, {})
+        return seen is not None
+
+    def _see(self, running: Running, before: Desired | None = None) -> bool:
+        """Looks at everything; `before` is what it had been until a reload."""
+        try:
+            sight = look_at(running)
+        except OSError as error:
+            self._trouble(f"it cannot be looked at: {error}")
+            return False
+        self._trouble("")
+        with self._reading:
+            self._sight = _carried(self._sight, sight)
+        self._reloads.ours(self._processes()[1])
+        if before is not None:
+            files = changed(before, sight.desired)
+            more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+            what = f"changed: {', '.join(files[:_NAMED])}{more}" if files else "no file changed"
+            self._tell("info", "nginx.reloaded", f"nginx was reloaded by others; {what}", {})
+        self._take_certificates()
+        return True
+
+    def _look_at_certificates(self) -> None:
+        sight = self._sight
+        if sight is not None and self.is_up:
+            adoption = sight.adoption
+            views, found = certificates_of(adoption.running, adoption.facts.servers)
+            again = dataclasses.replace(adoption, certificates=views, certificate_findings=found)
+            if self._sight is sight:  # else it was looked at anew meanwhile
+                self._sight = dataclasses.replace(sight, adoption=again)
+                self._take_certificates()
+
+    def _take_certificates(self) -> None:
+        """Tells what is newly wrong with a certificate."""
+        if self._sight is None:
+            return
+        found = certificate_statuses(self._sight.adoption)
+        known = {(one.path, text) for one in self._certificates for text in one.problems}
+        for one in found:
+            for text in one.problems:
+                if (one.path, text) not in known:
+                    self._tell("warn", "nginx.certificate", f"{one.path}: {text}", {})
+        self._certificates = found
+
+    def _processes(self) -> tuple[Process | None, list[Process]]:
+        return processes(self._sight.running, Procfs()) if self._sight else (None, [])
+
+    def _trouble(self, why: str) -> None:
+        if why and why != self._problem:
+            self._tell("error", "nginx.unseen", why, {})
+        self._problem = why
+
+    def _warnings(self) -> list[str]:
+        if self._sight is None:
+            where = self.settings.conf or "any config"
+            return [self._problem or f"no nginx master with {where} was found, or more than one"]
+        adoption = self._sight.adoption
+        logs = (
+            f"{one.path} is not followed: {one.problem}" for one in adoption.logs if one.problem
+        )
+        found = [self._problem, *adoption.facts.problems, *adoption.notes, *logs]
+        return [one for one in found if one]
+
+
+def _carried(old: Sight | None, new: Sight) -> Sight:
+    """The new sight with what the old one has counted, and its places in the logs."""
+    if old is None:
+        return new
+    before, after = old.adoption.meter.observer, new.adoption.meter.observer
+    if old.follows_same_logs(new):
+        before.sources = after.sources
+        after.close()
+        new.adoption.meter.observer = before
+        return new
+    before.poll()
+    before.close()
+    after.traffic, after.errors = before.traffic, before.errors
+    return new
+
+
+def _rules(settings: NginxSettings) -> Rules:
+    return Rules(Policy(settings.drift_policy), settings.heal_after_s)

@@ -1,0 +1,32 @@
+"""An nginx of others that is there but cannot be looked at."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from headgate.compile.settings import NginxSettings
+from headgate.engines.nginx.common.types import Process
+from headgate.engines.nginx.watch import watcher as module
+from headgate.engines.nginx.watch.watcher import Watcher
+
+
+def test_what_cannot_be_looked_at_is_not_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the node would be ready while its status knows of no nginx."""
+
+    def unreadable(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    found = SimpleNamespace(master=Process(10, 100))
+    monkeypatch.setattr(module, "running_with", lambda *_: found)
+    monkeypatch.setattr(module, "look_at", unreadable)
+    told: list[str] = []
+    watcher = Watcher(
+        tmp_path, NginxSettings(mode="observe"), lambda _level, kind, *_: told.append(kind)
+    )
+    assert not watcher.is_up
+    assert watcher.status().pid is None
+    assert "it cannot be looked at" in watcher.status().warning
+    assert told == ["nginx.unseen"]
