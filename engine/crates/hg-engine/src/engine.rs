@@ -128,7 +128,7 @@ impl Engine {
     /// `changed` are the objects that differ from the plan served before.
     ///
     /// # Errors
-    /// Returns one entry per problem; the workers keep serving the plan before.
+    /// Returns one entry per problem; the workers keep serving the previous plan.
     pub fn apply(
         &self,
         plan: &Plan,

@@ -70,7 +70,7 @@ impl EventLevel {
     }
 }
 
-/// Something that happened, for whoever watches the engine.
+/// Something that happened, for the engine's watchers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineEvent {
     /// Its severity.

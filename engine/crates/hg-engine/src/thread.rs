@@ -75,7 +75,7 @@ fn run(inner: &Arc<Inner>, index: usize, first: Poller) {
     inner.finished.fetch_add(1, Relaxed);
 }
 
-/// What a worker starts with.
+/// Returns what a worker starts with.
 fn prime(inner: &Inner, index: usize) -> Prime {
     let workers = inner.workers.len();
     let sockets = lock(&inner.sockets)

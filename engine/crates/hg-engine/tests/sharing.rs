@@ -49,7 +49,7 @@ fn said(status: u16, value: &str, body: &str) -> (u16, String, String) {
     (status, value.into(), body.into())
 }
 
-/// Starts a node with upstreams `one` and `two` beside `u`.
+/// Starts a node with upstreams `one` and `two` besides `u`.
 fn node() -> (Node, [Upstream; 2]) {
     let ups = [Upstream::answering(ONE), Upstream::answering(TWO)];
     let mut node = Node::simple(&ups[0]);

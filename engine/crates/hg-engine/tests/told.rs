@@ -1,4 +1,4 @@
-//! What is counted, and what own and forwarded answers contain beside what others wrote.
+//! What is counted, and what own and forwarded answers contain besides the lines of others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

@@ -44,7 +44,7 @@ pub(crate) struct Filled {
 pub(crate) struct Mode(u64);
 
 impl Mode {
-    /// The configuration numbered `epoch`.
+    /// Makes the mode of the configuration numbered `epoch`.
     pub(crate) fn new(epoch: u64, format: Option<LogFormat>) -> Self {
         let format = match format {
             None => 0,

@@ -5,8 +5,8 @@ use crate::variables::is_token;
 use crate::view::RequestView;
 use hg_plan::HeaderEdits;
 
-/// What a chain does to the header lines of one direction: lines whose name it [`drops`], and
-/// lines it [`append`]s. An empty program costs one comparison per line asked.
+/// What a chain does to the header lines of one direction: lines whose name it [`drops`], and lines
+/// it [`append`]s. An empty program costs one comparison per line.
 ///
 /// [`drops`]: HeaderProgram::drops
 /// [`append`]: HeaderProgram::append
@@ -100,8 +100,8 @@ impl HeaderProgram {
     }
 }
 
-/// Compares names in any case; for a hyphen in `name`, any character other than a letter or digit
-/// will do.
+/// Compares names in any case; a hyphen in `name` matches any character other than a letter or
+/// digit.
 fn is_spelling(name: &[u8], other: &[u8]) -> bool {
     let same = |(a, b): (&u8, &u8)| {
         a.eq_ignore_ascii_case(b) || (*a == b'-' && !b.is_ascii_alphanumeric())

@@ -55,6 +55,8 @@ pub(crate) enum Variable {
 }
 
 impl Variable {
+    /// Parses a variable's name.
+    ///
     /// # Errors
     /// Returns a sentence that lists what is allowed.
     pub(crate) fn parse(name: &str) -> Result<Self, String> {

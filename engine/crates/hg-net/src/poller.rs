@@ -22,17 +22,17 @@ impl Token {
         )
     }
 
-    /// The kind given.
+    /// Returns the kind.
     pub fn kind(self) -> u8 {
         (self.0 >> 56) as u8
     }
 
-    /// The generation given, 24 bits.
+    /// Returns the generation, 24 bits.
     pub fn generation(self) -> u32 {
         ((self.0 >> 32) & 0xff_ffff) as u32
     }
 
-    /// The index given.
+    /// Returns the index.
     pub fn index(self) -> usize {
         (self.0 & 0xffff_ffff) as usize
     }
@@ -103,7 +103,7 @@ impl Poller {
         Ok(Self { epoll, wake: Arc::new(wake) })
     }
 
-    /// A handle that wakes this poller.
+    /// Returns a handle that wakes this poller.
     pub fn waker(&self) -> Waker {
         Waker(self.wake.clone())
     }

@@ -117,7 +117,7 @@ impl DigestTree {
         replaced
     }
 
-    /// The root digest.
+    /// Returns the root digest.
     pub fn root(&self) -> Digest {
         let mut h = Sha256::new();
         h.update(b"hg1-root\0");

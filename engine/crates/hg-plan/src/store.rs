@@ -256,7 +256,7 @@ impl Plan {
         Kind::ALL.into_iter().flat_map(|k| self.map(k).iter().map(move |(n, s)| (k, n, &s.bytes)))
     }
 
-    /// Number of objects.
+    /// Returns the number of objects.
     pub fn len(&self) -> usize {
         self.objects.iter().map(BTreeMap::len).sum()
     }

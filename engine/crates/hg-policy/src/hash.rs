@@ -19,7 +19,7 @@ pub fn hash_client(address: IpAddr) -> u64 {
     }
 }
 
-/// XXH64 with a seed.
+/// Returns the XXH64 of some bytes with a seed.
 pub(crate) fn hash_seeded(bytes: &[u8], seed: u64) -> u64 {
     XxHash64::oneshot(seed, bytes)
 }

@@ -23,7 +23,7 @@ pub(crate) struct Maglev {
 }
 
 impl Maglev {
-    /// `table_size` is a prime not less than the number of endpoints.
+    /// Fills the table; `table_size` is a prime not less than the number of endpoints.
     pub(crate) fn new(members: Members, endpoints: &[Endpoint], table_size: u32) -> Self {
         let table = build(&members, endpoints, table_size);
         Self { members, table }

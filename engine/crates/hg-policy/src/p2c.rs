@@ -9,8 +9,8 @@
 //! average decays towards nothing, so a shunned endpoint is tried again.
 //!
 //! Weights count twice: endpoints are drawn by weight, and load is taken relative to weight. With
-//! unequal weights the first drawn is kept unless the second costs clearly less ([`CLEARLY`]), or
-//! else the noise of equally fast endpoints would even the shares out.
+//! unequal weights the policy keeps the first one drawn unless the second costs clearly less
+//! ([`CLEARLY`]); otherwise the noise of equally fast endpoints would even the shares out.
 
 use crate::Random;
 use crate::load::Choice;

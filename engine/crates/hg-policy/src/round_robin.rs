@@ -2,9 +2,9 @@
 //! `src/http/ngx_http_upstream_round_robin.c`).
 //!
 //! Each pick adds every allowed endpoint's weight to its running value, takes the highest and
-//! subtracts the sum of the weights from it: over one cycle (the sum of weights) each endpoint is
-//! taken exactly its weight's number of times, and evenly spread. Unlike nginx, failures do not
-//! lower a weight: keeping a failing endpoint out is the business of health and breakers.
+//! subtracts the sum of the weights from it: over one cycle (the sum of weights) it takes each
+//! endpoint exactly as often as its weight says, evenly spread. Unlike in nginx, failures do not
+//! lower a weight: health and breakers keep a failing endpoint out.
 
 use crate::Random;
 use crate::load::Choice;

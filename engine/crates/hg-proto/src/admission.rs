@@ -59,8 +59,8 @@ enum Why {
 pub struct Withheld {
     /// Lines that say who the client is, from a peer that is not trusted.
     pub claims: u16,
-    /// Lines that a backend which reads every character but letters and digits as `_` would take
-    /// for one that the proxy acts upon. They are always dropped, whoever sends them.
+    /// Lines that a backend which reads every character but letters and digits as `_` would mistake
+    /// for one that the proxy acts upon. The proxy always drops them, whoever sends them.
     pub lookalikes: u16,
     /// Lines with a `_` in their name.
     pub underscores: u16,

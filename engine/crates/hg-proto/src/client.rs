@@ -64,7 +64,7 @@ pub fn address(
     found.unwrap_or(peer)
 }
 
-/// `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`.
+/// Parses `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`.
 fn ip(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
@@ -143,7 +143,7 @@ impl IpText {
         IpText { bytes, len: (39 - left) as u8 }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
@@ -166,7 +166,7 @@ pub struct Forwarding<'a> {
 
 impl Forwarding<'_> {
     /// Reports whether the field is not copied: an untrusted claim, or one that
-    /// [`Forwarding::write`] writes anew.
+    /// [`Forwarding::write`] replaces.
     #[inline]
     pub fn drops(&self, field: &Field<'_>) -> bool {
         if self.trusted {

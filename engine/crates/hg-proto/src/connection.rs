@@ -54,7 +54,7 @@ pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// `tchar` of RFC 9110 §5.6.2.
+/// Reports whether the byte is a `tchar` of RFC 9110 §5.6.2.
 pub(crate) const fn is_tchar(b: u8) -> bool {
     matches!(b,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'

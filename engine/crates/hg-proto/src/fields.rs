@@ -28,7 +28,7 @@ pub struct HeaderSlots<'b> {
 }
 
 impl HeaderSlots<'_> {
-    /// Empty slots.
+    /// Makes empty slots.
     #[inline]
     pub fn new() -> Self {
         Self { raw: [const { MaybeUninit::uninit() }; MAX_HEADERS], tags: [Tag::NONE; MAX_HEADERS] }
@@ -67,7 +67,7 @@ impl<'s, 'b> Fields<'s, 'b> {
         Self { headers, tags }
     }
 
-    /// Number of lines.
+    /// Returns the number of lines.
     pub fn len(&self) -> usize {
         self.headers.len()
     }
@@ -77,7 +77,7 @@ impl<'s, 'b> Fields<'s, 'b> {
         self.headers.is_empty()
     }
 
-    /// All lines, in order.
+    /// Returns all lines, in order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Field<'b>> + use<'s, 'b> {
         self.headers.iter().zip(self.tags).map(|(h, t)| Field {
@@ -88,7 +88,7 @@ impl<'s, 'b> Fields<'s, 'b> {
         })
     }
 
-    /// Value of the first line of a known name.
+    /// Returns the value of the first line of a known name.
     #[inline]
     pub fn get(&self, known: Known) -> Option<&'b [u8]> {
         let at = self.tags.iter().position(|t| t.known == known)?;

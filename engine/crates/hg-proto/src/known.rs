@@ -6,7 +6,7 @@ macro_rules! known_names {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Known {
-            /// Not one of these.
+            /// None of these names.
             Other = 0,
             $($(#[$doc])* #[doc = concat!("`", $name, "`")] $variant,)*
         }
@@ -15,7 +15,7 @@ macro_rules! known_names {
             /// Every known name, in the order of the discriminants (1-based).
             pub const ALL: &'static [Known] = &[$(Known::$variant),*];
 
-            /// The name in lower case; empty for [`Known::Other`].
+            /// Returns the name in lower case; empty for [`Known::Other`].
             pub const fn as_str(self) -> &'static str {
                 match self {
                     Known::Other => "",

@@ -21,7 +21,8 @@ pub struct ResponseHead<'s, 'b> {
     pub fields: Fields<'s, 'b>,
     /// How the body ends.
     pub framing: RespFraming,
-    /// Content-Length as sent, even if no body follows (HEAD, 304), because the client is told it.
+    /// Content-Length as sent, even if no body follows (HEAD, 304), because the client gets it,
+    /// too.
     pub content_length: Option<u64>,
     /// Whether the upstream lets the connection stay open, and the framing allows it.
     pub keep_alive: bool,
@@ -122,7 +123,7 @@ impl Seen {
     }
 }
 
-/// The `timeout` parameter of Keep-Alive, in seconds.
+/// Returns the `timeout` parameter of Keep-Alive, in seconds.
 fn timeout(value: &[u8]) -> Option<u32> {
     elements(value).find_map(|e| {
         let (name, digits) = e.split_at_checked(8)?;

@@ -47,7 +47,8 @@ pub(crate) fn request_line(view: &[u8], method_seen: bool) -> Reject {
     }
 }
 
-/// Returns what is wrong in the place of a version; `None` while it may still become `HTTP/d.d`.
+/// Returns what is wrong with the bytes where a version should be; `None` while they may still
+/// become `HTTP/d.d`.
 #[cold]
 pub(crate) fn version(rest: &[u8]) -> Option<Reject> {
     let shape = |(at, b): (usize, &u8)| match at {

@@ -178,7 +178,7 @@ impl ChunkHeader {
         ChunkHeader { bytes, len: digits + 2 }
     }
 
-    /// The line's bytes.
+    /// Returns the line's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }

@@ -57,7 +57,7 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// The matches of a route.
+    /// Returns a rule for each match of a route.
     pub(crate) fn of(route: &Arc<Compiled>) -> impl Iterator<Item = Rule> {
         route.matches().iter().zip(0..=u16::MAX).map(|(one, place)| Rule {
             route: route.clone(),
@@ -245,7 +245,7 @@ impl Many {
     }
 }
 
-/// Rules in order of precedence; each one's rank is looked at once.
+/// Sorts rules by precedence; computes each one's rank once.
 fn in_order(rules: Vec<Rule>) -> Box<[Rule]> {
     if rules.len() < 2 {
         return rules.into();

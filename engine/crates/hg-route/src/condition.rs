@@ -136,7 +136,7 @@ pub(crate) fn read_parameter(query: Option<&str>, name: &str, value: &mut Vec<u8
     false
 }
 
-/// Bytes of a query with escapes and `+` decoded; a broken escape stands for itself.
+/// Returns the bytes of a query with escapes and `+` decoded; a broken escape stays as it is.
 fn decoded(text: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = text;
     std::iter::from_fn(move || {

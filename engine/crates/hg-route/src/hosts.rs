@@ -72,7 +72,7 @@ impl Hosts {
         self.candidates(host).find(|b| b.listeners.contains(listener))
     }
 
-    /// Every host that covers this name, the most specific first.
+    /// Returns every host that covers this name, the most specific first.
     pub(crate) fn candidates<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Bucket> {
         // Skip a name that begins with a dot, which looks like a wildcard's key.
         let exact = (!host.starts_with('.')).then(|| self.get_key(host)).flatten();
@@ -139,7 +139,7 @@ impl Hosts {
         self.shards.get_mut(shard_of(host.hash())).map(Arc::make_mut)
     }
 
-    /// Every host, in no order.
+    /// Returns every host, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Bucket> {
         self.shards.iter().flat_map(|s| s.iter()).chain(&self.any)
     }

@@ -1,8 +1,8 @@
 //! Matchers, precedence, path normalisation and explain; pure.
 //!
 //! This crate alone decides which route takes a request. The data plane, `headgate explain`,
-//! `headgate test` and the lints all call it, so that they cannot disagree. It never uses a socket,
-//! a clock or a file.
+//! `headgate test` and the lints all call it, so they cannot disagree. It never uses a socket, a
+//! clock or a file.
 //!
 //! How a request is looked up:
 //! 1. [`path::normalise`] once; the normalised path is routed and forwarded.

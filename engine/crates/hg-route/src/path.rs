@@ -235,7 +235,7 @@ fn hex_value(digit: u8) -> Option<u8> {
     }
 }
 
-/// Unreserved characters of RFC 3986 §2.3.
+/// Reports whether the byte is an unreserved character of RFC 3986 §2.3.
 fn is_unreserved(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
 }

@@ -46,7 +46,7 @@ pub(crate) fn read(text: &str) -> Result<Hir, String> {
         .map_err(|e| at(text, e.span(), &e.kind().to_string()))
 }
 
-/// The automaton of several patterns, not yet deterministic.
+/// Builds the automaton of several patterns, not yet deterministic.
 ///
 /// # Errors
 /// If the patterns are together too large.
@@ -70,7 +70,7 @@ pub(crate) fn split_literal(pattern: &Hir) -> (Vec<u8>, Hir) {
     split(pattern, true)
 }
 
-/// `is_first`: the pattern begins here, so that a `^` has no effect.
+/// Splits off the literal. With `is_first` the pattern begins here, so that a `^` has no effect.
 fn split(pattern: &Hir, is_first: bool) -> (Vec<u8>, Hir) {
     match pattern.kind() {
         HirKind::Literal(literal) => (literal.0.to_vec(), Hir::empty()),

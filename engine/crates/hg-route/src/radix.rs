@@ -101,7 +101,8 @@ impl Radix {
     }
 }
 
-/// Most nodes have few children, for which a loop is faster than setting up a vector search.
+/// Finds a byte. Most nodes have few children, for which a loop is faster than setting up a vector
+/// search.
 fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
     if bytes.len() <= 4 {
         bytes.iter().position(|&b| b == byte)

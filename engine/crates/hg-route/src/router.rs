@@ -70,7 +70,7 @@ impl Router {
         self.inner.hosts.select(q.host, q.listener)?.find(q, scratch)
     }
 
-    /// Number of routes.
+    /// Returns the number of routes.
     pub fn len(&self) -> usize {
         self.routes().count()
     }
@@ -89,7 +89,7 @@ impl Router {
         &self.inner.hosts
     }
 
-    /// Every route, by slot.
+    /// Returns every route, by slot.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<Compiled>> {
         self.inner.slots.iter()
     }

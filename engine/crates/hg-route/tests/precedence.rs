@@ -131,7 +131,7 @@ fn decode(name: &str, hosts: &[&str], keys: &Value) -> Attached {
     }
 }
 
-/// `METHOD /path?query [name: value]… [from ADDRESS]`.
+/// Parses `METHOD /path?query [name: value]… [from ADDRESS]`.
 fn request(text: &str) -> Request {
     let mut words = text.split(' ');
     let mut q = Request::get("a.example", "/");

@@ -11,8 +11,8 @@
 //!   expand to at most [`MAX_ALIASED_VALUES`] values. A key is its text (`404:` is `"404"`).
 //! - JSON: RFC 8259.
 //!
-//! In all three a key given twice in one map is an error that names both places, integers must fit
-//! 64 bits with sign, and `nan` and `inf` are refused.
+//! In all three a duplicate key in one map is an error that names both places, integers must fit 64
+//! bits with sign, and `nan` and `inf` are refused.
 
 mod alike;
 mod digest;

@@ -122,7 +122,7 @@ impl<M> Map<M> {
         Map { entries: Vec::new(), index: None, origin }
     }
 
-    /// The entries in the order of the text.
+    /// Returns the entries in the order of the text.
     pub fn entries(&self) -> &[Entry<M>] {
         &self.entries
     }
@@ -132,7 +132,7 @@ impl<M> Map<M> {
         self.entries
     }
 
-    /// The entry of that name.
+    /// Returns the entry of that name.
     pub fn get(&self, key: &str) -> Option<&Entry<M>> {
         self.entries.get(self.find(key)?)
     }

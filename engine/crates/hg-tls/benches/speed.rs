@@ -1,5 +1,5 @@
-//! CPU time of sessions on this machine, ours beside rustls' buffered connection: `cargo bench -p
-//! hg-tls`. Thread CPU time, median of rounds that alternate between the two.
+//! CPU time of sessions on this machine, ours compared with rustls' buffered connection: `cargo
+//! bench -p hg-tls`. Thread CPU time, median of rounds that alternate between the two.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

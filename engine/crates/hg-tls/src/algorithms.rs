@@ -8,7 +8,7 @@ use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
 const HTTP_1_1: &str = "http/1.1";
 
-/// The versions a policy allows.
+/// Returns the versions that a policy allows.
 pub(crate) fn versions(
     policy: &TlsPolicy,
     problems: &mut Vec<Problem>,
@@ -22,7 +22,7 @@ pub(crate) fn versions(
     protocol_versions(policy.min_version, policy.max_version)
 }
 
-/// The versions from `min` to `max`.
+/// Returns the versions from `min` to `max`.
 pub(crate) fn protocol_versions(
     min: TlsVersion,
     max: TlsVersion,
@@ -34,12 +34,12 @@ pub(crate) fn protocol_versions(
         .collect()
 }
 
-/// rustls' name of a suite, as the config writes it.
+/// Returns rustls' name of a suite, as in the config.
 fn suite_name(suite: &SupportedCipherSuite) -> String {
     format!("{:?}", suite.suite())
 }
 
-/// Every suite that we support, best first: AES-128 before AES-256 (cheaper, no weaker in
+/// Returns every suite that we support, best first: AES-128 before AES-256 (cheaper, no weaker in
 /// practice), because every server that this runs on has AES in hardware.
 fn all_suites() -> Vec<SupportedCipherSuite> {
     let mut suites = provider::ALL_CIPHER_SUITES.to_vec();
@@ -51,7 +51,7 @@ fn all_suites() -> Vec<SupportedCipherSuite> {
     suites
 }
 
-/// The suites of a policy, in its order.
+/// Returns the suites of a policy, in its order.
 pub(crate) fn suites(
     policy: &TlsPolicy,
     versions: &[&'static SupportedProtocolVersion],
@@ -105,7 +105,7 @@ const GROUPS: [(&str, &'static dyn SupportedKxGroup); 4] = [
     ("secp384r1", provider::kx_group::SECP384R1),
 ];
 
-/// The key exchange groups of a policy, in its order.
+/// Returns the key exchange groups of a policy, in its order.
 pub(crate) fn groups(
     wanted: &[String],
     problems: &mut Vec<Problem>,
@@ -137,12 +137,12 @@ pub(crate) fn groups(
     groups
 }
 
-/// All groups in the default order.
+/// Returns all groups in the default order.
 pub(crate) fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
     GROUPS.iter().map(|(_, group)| *group).collect()
 }
 
-/// The protocols of a policy.
+/// Returns the protocols of a policy.
 pub(crate) fn alpn(wanted: &[String], problems: &mut Vec<Problem>) -> Vec<Vec<u8>> {
     for (i, name) in wanted.iter().enumerate() {
         if name != HTTP_1_1 {

@@ -100,12 +100,12 @@ fn note<T>(problems: &mut Vec<Problem>, path: &str, result: Result<T, String>) -
     result.map_err(|message| problems.push((path.to_owned(), message))).ok()
 }
 
-/// A blob by its sha256.
+/// Returns a blob by its sha256.
 pub(crate) fn blob(blobs: &Blobs<'_>, sha256: &str) -> Result<Arc<[u8]>, String> {
     blobs(sha256).ok_or_else(|| format!("its content (sha256 {sha256:.12}…) was not handed over"))
 }
 
-/// The certificates of a PEM file, in its order.
+/// Parses the certificates of a PEM file, in its order.
 pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()

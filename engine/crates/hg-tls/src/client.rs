@@ -24,6 +24,8 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
+    /// Compiles the TLS settings of an upstream.
+    ///
     /// # Errors
     /// Returns the path in the upstream's `tls` and what is wrong there.
     pub(crate) fn compile(
@@ -114,7 +116,7 @@ fn server_name(name: &str) -> Result<ServerName<'static>, String> {
     })
 }
 
-/// The system's roots, read once.
+/// Returns the system's roots, which are read once.
 fn system_roots() -> Result<Arc<RootCertStore>, String> {
     static ROOTS: OnceLock<Result<Arc<RootCertStore>, String>> = OnceLock::new();
     ROOTS
@@ -196,28 +198,28 @@ impl ClientSession {
         self.tunnel.facts().is_some()
     }
 
-    /// The protocol agreed by ALPN, if any.
+    /// Returns the protocol agreed by ALPN, if any.
     pub fn alpn(&self) -> Option<&[u8]> {
         let index = self.tunnel.facts()?.alpn?;
         self.config.alpn_protocols.get(usize::from(index)).map(Vec::as_slice)
     }
 
-    /// TLS version; `None` until the handshake is over.
+    /// Returns the TLS version; `None` until the handshake is over.
     pub fn version(&self) -> Option<ProtocolVersion> {
         self.tunnel.facts().map(|f| f.version)
     }
 
-    /// Cipher suite; `None` until the handshake is over.
+    /// Returns the cipher suite; `None` until the handshake is over.
     pub fn cipher_suite(&self) -> Option<CipherSuite> {
         self.tunnel.facts().map(|f| f.suite)
     }
 
-    /// Full or resumed; `None` until the handshake is over.
+    /// Returns whether the handshake was full or resumed; `None` until it is over.
     pub fn handshake_kind(&self) -> Option<HandshakeKind> {
         self.tunnel.facts().map(|f| f.kind)
     }
 
-    /// The endpoint's certificate; `None` until the handshake is over.
+    /// Returns the endpoint's certificate; `None` until the handshake is over.
     pub fn peer_certificate(&self) -> Option<&PeerCertificate> {
         self.peer.as_deref()
     }

@@ -84,7 +84,7 @@ impl TlsContext {
         self.upstreams.get(name)
     }
 
-    /// Every certificate, in no order.
+    /// Returns every certificate, in no order.
     pub fn certificates(&self) -> impl Iterator<Item = &CertificateInfo> {
         self.certificates.values().map(|c| &c.info)
     }

@@ -41,12 +41,12 @@ pub(crate) fn fields(der: &[u8]) -> Option<Fields<'_>> {
     Some(Fields { issuer, not_before, not_after, subject, spki })
 }
 
-/// A certificate's subject as RFC 4514 writes it.
+/// Returns a certificate's subject as RFC 4514 writes it.
 pub(crate) fn subject(der: &[u8]) -> Option<String> {
     name(fields(der)?.subject)
 }
 
-/// A distinguished name as RFC 4514 writes it: last component first.
+/// Formats a distinguished name as RFC 4514 writes it: last component first.
 pub(crate) fn name(mut rdns: &[u8]) -> Option<String> {
     let mut parts = Vec::new();
     while !rdns.is_empty() {
@@ -91,7 +91,8 @@ fn push_hex(out: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The names of RFC 4514 §3, and emailAddress, which OpenSSL writes the same way.
+/// Returns the short name of an attribute: those of RFC 4514 §3, and emailAddress, which OpenSSL
+/// writes the same way.
 fn short_name(oid: &[u8]) -> Option<&'static str> {
     Some(match oid {
         [0x55, 4, 3] => "CN",
@@ -199,7 +200,7 @@ impl<'d> Der<'d> {
     }
 }
 
-/// The status of an OCSPResponse (RFC 6960 §4.2.1).
+/// Returns the status of an OCSPResponse (RFC 6960 §4.2.1).
 pub(crate) fn ocsp_status(der: &[u8]) -> Option<u8> {
     const ENUMERATED: u8 = 0x0a;
     let mut outer = Der(der);

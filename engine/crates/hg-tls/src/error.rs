@@ -44,7 +44,7 @@ impl TlsError {
         self.kind
     }
 
-    /// What happened, for logs; holds no secrets.
+    /// Returns what happened, for logs; it contains no secrets.
     pub fn detail(&self) -> &str {
         &self.detail
     }

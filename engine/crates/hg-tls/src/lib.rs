@@ -1,10 +1,10 @@
-//! TLS for both sides of the proxy: policies and certificates compiled from a plan, the choice of
-//! a configuration by listener and server name, session tickets, and sans-I/O sessions.
+//! TLS for both sides of the proxy: policies and certificates compiled from a plan, the choice of a
+//! configuration by listener and server name, session tickets, and sans-I/O sessions.
 //!
 //! Nothing here touches a socket. A worker peeks at the first bytes of a connection with
 //! [`peek_client_hello`], asks its listener's [`Selector`] for a [`Selection`], and from then on
 //! feeds a [`ServerSession`] with what it reads and writes out what the session produced.
-//! [`TlsContext`] is built off the workers, is immutable, and reuses what did not change.
+//! [`TlsContext`] is built outside the workers, is immutable, and reuses what did not change.
 
 mod alert;
 mod algorithms;

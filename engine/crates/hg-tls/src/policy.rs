@@ -174,7 +174,7 @@ fn verifier(
     builder.build().map_err(|e| unusable(e.to_string()))
 }
 
-/// The revocation lists of a bundle.
+/// Parses the revocation lists of a bundle.
 fn revocations(
     blobs: &Blobs<'_>,
     sha256: &str,
@@ -191,7 +191,7 @@ fn revocations(
     Ok(lists)
 }
 
-/// The roots of a CA bundle.
+/// Parses the roots of a CA bundle.
 pub(crate) fn roots(blobs: &Blobs<'_>, sha256: &str) -> Result<Arc<RootCertStore>, String> {
     let mut roots = RootCertStore::empty();
     for (i, root) in certificate::chain(&certificate::blob(blobs, sha256)?)?.into_iter().enumerate()

@@ -67,7 +67,7 @@ impl Keys {
         })
     }
 
-    /// The nonce of this record: the IV with the record's number in its last eight bytes.
+    /// Returns the nonce of this record: the IV with the record's number in its last eight bytes.
     fn nonce(&self) -> [u8; NONCE_LEN] {
         let mut nonce = self.iv;
         for (n, s) in nonce.iter_mut().skip(NONCE_LEN - 8).zip(self.seq.to_be_bytes()) {

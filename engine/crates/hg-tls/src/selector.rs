@@ -51,7 +51,7 @@ impl Selection {
         &self.0.policy.digest
     }
 
-    /// The certificates on offer, in the order of preference.
+    /// Returns the certificates on offer, in the order of preference.
     pub fn certificates(&self) -> impl Iterator<Item = &CertificateInfo> {
         self.0.certificates.iter().map(|c| &c.info)
     }

@@ -116,7 +116,7 @@ impl ServerSession {
         self.tunnel.facts().is_some()
     }
 
-    /// The protocol agreed by ALPN, if any.
+    /// Returns the protocol agreed by ALPN, if any.
     pub fn alpn(&self) -> Option<&[u8]> {
         let index = self.tunnel.facts()?.alpn?;
         self.selection.config().alpn_protocols.get(usize::from(index)).map(Vec::as_slice)
@@ -127,22 +127,23 @@ impl ServerSession {
         self.sni.as_deref()
     }
 
-    /// TLS version; `None` until the handshake is over.
+    /// Returns the TLS version; `None` until the handshake is over.
     pub fn version(&self) -> Option<ProtocolVersion> {
         self.tunnel.facts().map(|f| f.version)
     }
 
-    /// Cipher suite; `None` until the handshake is over.
+    /// Returns the cipher suite; `None` until the handshake is over.
     pub fn cipher_suite(&self) -> Option<CipherSuite> {
         self.tunnel.facts().map(|f| f.suite)
     }
 
-    /// Key exchange group; `None` until the handshake is over and for a resumed TLS 1.2 session.
+    /// Returns the key exchange group; `None` until the handshake is over and for a resumed TLS 1.2
+    /// session.
     pub fn group(&self) -> Option<NamedGroup> {
         self.tunnel.facts()?.group
     }
 
-    /// Full or resumed; `None` until the handshake is over.
+    /// Returns whether the handshake was full or resumed; `None` until it is over.
     pub fn handshake_kind(&self) -> Option<HandshakeKind> {
         self.tunnel.facts().map(|f| f.kind)
     }
@@ -152,7 +153,7 @@ impl ServerSession {
         self.selection.policy()
     }
 
-    /// Name of the certificate object that was offered.
+    /// Returns the name of the certificate object that was offered.
     pub fn certificate(&self) -> &Arc<str> {
         self.selection.certificate(self.picked)
     }
@@ -162,7 +163,7 @@ impl ServerSession {
         &self.selection
     }
 
-    /// Index of the offered certificate in the selection.
+    /// Returns the index of the offered certificate in the selection.
     pub(crate) fn picked(&self) -> u8 {
         self.picked
     }

@@ -18,7 +18,8 @@ impl<V> Default for Shards<V> {
     }
 }
 
-/// FNV-1a; it only spreads names over the parts. Within a part the map uses a keyed hash.
+/// Returns the part of a name by FNV-1a, which only spreads names over the parts. Within a part the
+/// map uses a keyed hash.
 fn shard(name: &str) -> usize {
     let hash = name
         .bytes()

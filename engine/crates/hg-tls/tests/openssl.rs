@@ -42,7 +42,7 @@ impl Drop for Folder {
     }
 }
 
-/// A missing peer is a skip on a developer's machine and an error in CI.
+/// Finds OpenSSL: a missing peer is a skip on a developer's machine and an error in CI.
 fn openssl_is_here() -> bool {
     let here = Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_ok();
     assert!(here || std::env::var("CI").as_deref() != Ok("true"), "openssl is needed in CI");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long an answer counts whose source gives no TTL.
+/// How long an answer without a TTL counts.
 pub const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 
 /// Most of the TTL by which the next lookup may move, so that many names asked at once spread out.
@@ -174,7 +174,7 @@ impl Schedule {
         Some(told)
     }
 
-    /// Every host, by name.
+    /// Returns the report of every host, by name.
     pub fn reports(&self, now: Duration) -> Vec<HostReport> {
         let report = |(host, entry): (&String, &Host)| HostReport {
             host: host.clone(),

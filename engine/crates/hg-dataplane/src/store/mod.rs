@@ -9,7 +9,7 @@
 //! waits, and rewrites the file when most of it is history.
 //!
 //! Two processes meet here during an upgrade: the successor reads at once, but writes only once it
-//! holds `lock`, which the old one gives up when it hands its sockets over.
+//! holds `lock`, which the old one releases when it hands its sockets over.
 
 mod blobs;
 mod files;

@@ -12,7 +12,8 @@ use hg_net::{Address, Event, Ticks, Token};
 use hg_proto::Reject;
 use std::rc::Rc;
 
-/// After this long the worker also tries another address beside a slow one (RFC 8305 §5).
+/// After this long the worker also tries a second address, in parallel with a slow first one (RFC
+/// 8305 §5).
 const ATTEMPT_DELAY_MS: u64 = 250;
 
 impl Worker {

@@ -31,7 +31,7 @@ impl Frames {
             bytes = rest;
             if let Some(len) = self.payload() {
                 let [first, ..] = self.header;
-                // Control frames (opcode 8 and up) may stand inside a message.
+                // Control frames (opcode 8 and up) may occur inside a message.
                 if first & 0x08 == 0 {
                     self.continues = first & 0x80 == 0;
                 }

@@ -205,7 +205,7 @@ impl Worker {
                 return 0..0;
             };
             if !matches!(c.phase, Phase::Idle | Phase::Head) || !c.conn.out.is_empty() {
-                // Whoever finishes the request, or flushes, returns to it.
+                // The code that finishes the request, or flushes, returns to it.
                 return range;
             }
             if range.is_empty() {

@@ -22,7 +22,7 @@ pub(crate) enum Message {
     HandOff,
     /// Drain; release the notice once every listener is closed.
     Drain(Arc<Done>),
-    /// Release the notice, which shows that this worker turns.
+    /// Release the notice, which shows that this worker's loop turns.
     Probe(Arc<Done>),
     /// Panic, as a bug would.
     #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Bodies in transit: read, checked, framed anew, written. A relay never holds more than one read.
+//! Bodies in transit: read, checked, framed again, written. A relay never holds more than one read.
 
 use super::Worker;
 use super::answer::own;

@@ -1,4 +1,5 @@
-//! Deadlines: one per connection, set by whoever changes its state; the wheel fires lazily.
+//! Deadlines: one per connection, set by whoever changes its state. The wheel is lazy: an entry
+//! does not move with its deadline.
 
 use super::accept::deadline_after;
 use super::answer::own;

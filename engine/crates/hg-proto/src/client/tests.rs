@@ -10,7 +10,7 @@ fn with_fields<T>(lines: &str, then: impl FnOnce(&Fields<'_, '_>) -> T) -> T {
     }
 }
 
-/// 10/8 and ::1 are trusted.
+/// Trusts 10/8 and ::1.
 fn trusted(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.octets()[0] == 10,

@@ -78,7 +78,7 @@ pub fn ecdsa() -> KeyPair {
     key(&rcgen::PKCS_ECDSA_P256_SHA256)
 }
 
-/// A key of 2048 bits.
+/// Makes an RSA key of 2048 bits.
 pub fn rsa() -> KeyPair {
     KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap()
 }
