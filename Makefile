@@ -137,10 +137,14 @@ mutants: build $(CARGO_MUTANTS) ## Small faults that a test must notice: COUNT=1
 system-deps: ## Debian packages that some tests use (root)
 	@tools/system-deps
 
+# Zig links against the C library of 2018 (glibc 2.28), wherever the wheel is built; maturin refuses
+# a wheel that needs a newer one.
+ZIG_VERSION := 0.17.1
 .PHONY: wheel
-wheel: $(VENV_STAMP) ## The wheel that users install, into dist/
+wheel: $(VENV_STAMP) ## The wheel that users install, into dist/: any Linux with glibc 2.28 or later
 	@tools/preflight
-	$(BIN)/maturin build --release --locked --strip --interpreter $(BIN)/python --out dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang==$(ZIG_VERSION)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --strip --zig --compatibility manylinux_2_28 --interpreter $(BIN)/python --out dist
 
 .PHONY: lock
 lock: ## Newest versions into requirements.lock and Cargo.lock
