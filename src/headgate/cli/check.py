@@ -7,9 +7,9 @@ from pathlib import PurePath
 from typing import Final, Literal, TextIO
 
 from headgate._core import PlanError
+from headgate.cli.reading import read as read_config
 from headgate.compile.emptiness import emptiness
 from headgate.compile.lints import Shadows, lints, not_imported
-from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import refusals, tls_findings
 from headgate.compile.routing import Routing
@@ -21,7 +21,6 @@ from headgate.kernel.diagnostics import (
     render_text,
 )
 from headgate.plan.plan import Plan
-from headgate.providers.file.disk import DiskFiles
 
 Output = Literal["text", "json"]
 
@@ -45,7 +44,7 @@ def check(
     per diagnostic and a closing line; JSON is an array of diagnostics. Without paths the
     environment is the config. `objections`: what the engine would refuse.
     """
-    loaded = load(paths, DiskFiles(), env)
+    loaded = read_config(paths, env)
     found = (*loaded.diagnostics, *_refused(loaded), *tls_findings(loaded))
     if not has_errors(found):
         name = str(paths[0]) if paths else "environment"

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 ConfigOption = Annotated[
     list[Path] | None,
-    typer.Option("--config", "-c", help="A config file or directory.", metavar="CONFIG"),
+    typer.Option(
+        "--config", "-c", help="A config file or directory.", metavar="CONFIG", parser=Path
+    ),
 ]
 
 
@@ -125,8 +127,12 @@ def test(
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(help="A config file or directory.")],
-    new: Annotated[Path, typer.Argument(help="Another config file or directory.")],
+    old: Annotated[
+        Path, typer.Argument(help="A config file or directory.", metavar="OLD", parser=Path)
+    ],
+    new: Annotated[
+        Path, typer.Argument(help="Another config file or directory.", metavar="NEW", parser=Path)
+    ],
     requests: Annotated[
         Path | None,
         typer.Option(help="An access log; show which of its requests would take another route."),

@@ -10,8 +10,8 @@ import msgspec
 
 from headgate._core import PlanError
 from headgate.cli import accesslog
+from headgate.cli.reading import read as read_config
 from headgate.compile.explanation import Explanation, Outcome, explain, places
-from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Request, Routing
@@ -21,7 +21,6 @@ from headgate.kernel.errors import Invalid
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.plan import Plan
 from headgate.plan.plan import diff as plan_diff
-from headgate.providers.file.disk import DiskFiles
 
 Output = Literal["text", "json"]
 
@@ -94,7 +93,7 @@ def diff(  # noqa: PLR0913 - what the command takes
     """
     sides = []
     for path in (old, new):
-        loaded = load([path], DiskFiles(), env)
+        loaded = read_config([path], env)
         try:
             routing = (
                 Routing(loaded.plan, loaded.secrets, loaded.blobs)

@@ -11,15 +11,14 @@ import msgspec
 
 from headgate._core import PlanError
 from headgate.cli.calls import call
+from headgate.cli.reading import read as read_config
 from headgate.compile import explanation
 from headgate.compile.explanation import Explanation, NearMiss, Outcome, Won
-from headgate.compile.load import load
 from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Routing
 from headgate.compile.veil import veiled
 from headgate.kernel.diagnostics import render_text
 from headgate.kernel.errors import Invalid
-from headgate.providers.file.disk import DiskFiles
 
 Output = Literal["text", "json"]
 
@@ -78,7 +77,7 @@ def explain(
     Returns the exit code: 0, also when no route takes the request; 2 when it is no request; 78
     when the config would be refused, with every reason on `errors`.
     """
-    loaded = load(paths, DiskFiles(), env)
+    loaded = read_config(paths, env)
     if loaded.plan is None:
         errors.write(render_text(loaded.errors))
         return BAD_CONFIG

@@ -9,6 +9,7 @@ from headgate.cli import calls, config_commands, node_commands
 from headgate.cli.nginx.app import app as nginx
 from headgate.cli.nginx.hold import hold
 from headgate.cli.output import FAILED, Format, Output, show
+from headgate.cli.unanswered import UnansweredError
 
 app = typer.Typer(
     name="headgate",
@@ -52,7 +53,7 @@ def main() -> None:
     """Runs the command line. Exit codes: 0 success, 1 failure, 2 usage error, 78 bad config."""
     try:
         app()
-    except calls.NoNodeError as error:
+    except (calls.NoNodeError, UnansweredError) as error:
         sys.stderr.write(f"headgate: {error}\n")
         sys.exit(FAILED)
     except BrokenPipeError:

@@ -17,9 +17,12 @@ class Engine(StrEnum):
     NGINX = "nginx"
 
 
+# `parser`: by default the command line examines each path, and waits for its file system.
 Configs = Annotated[
     list[Path] | None,
-    typer.Argument(help="Config files, or directories of them.", metavar="[CONFIG]..."),
+    typer.Argument(
+        help="Config files, or directories of them.", metavar="[CONFIG]...", parser=Path
+    ),
 ]
 StateDir = Annotated[
     str | None,

@@ -15,12 +15,11 @@ from typing import Literal
 
 import headgate
 from headgate.cli import rights
+from headgate.cli.reading import read as read_config
 from headgate.compile.emptiness import emptiness
-from headgate.compile.load import load
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import render_text
 from headgate.node.options import Options
-from headgate.providers.file.disk import DiskFiles
 
 _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); "
@@ -51,7 +50,7 @@ def has_environment_config(environment: Mapping[str, str]) -> bool:
 
 def node_settings(configs: list[Path]) -> NodeSettings | None:
     """The `[node]` of a config; None after its errors were printed."""
-    loaded = load([path.absolute() for path in configs], DiskFiles(), os.environ)
+    loaded = read_config([path.absolute() for path in configs], os.environ)
     empty = emptiness(loaded, str(configs[0]) if configs else "environment")
     if loaded.node is None or empty:
         sys.stderr.write(render_text((*loaded.diagnostics, *empty)))

@@ -10,16 +10,15 @@ import msgspec
 
 from headgate._core import PlanError
 from headgate.cli.explain import question, refusal
+from headgate.cli.reading import read as read_config
 from headgate.cli.run import has_environment_config
 from headgate.cli.suite import BadSuiteError, Expect, SuiteFile, read
 from headgate.compile.explanation import Explanation, Locate, explain, places
-from headgate.compile.load import load
 from headgate.compile.located import refusals
 from headgate.compile.routing import Routing
 from headgate.compile.veil import HIDDEN, veiled
 from headgate.kernel.diagnostics import Diagnostic, render_text
 from headgate.kernel.errors import Invalid
-from headgate.providers.file.disk import DiskFiles
 
 Output = Literal["text", "json"]
 
@@ -83,7 +82,7 @@ def test(
     except BadSuiteError as error:
         errors.write(f"{error}\n")
         return USAGE
-    loaded = load(config, DiskFiles(), env)
+    loaded = read_config(config, env)
     if loaded.plan is None:
         errors.write(render_text(loaded.errors))
         return BAD_CONFIG

@@ -7,11 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from headgate.node.ports import Candidate, Rejected, Source
+from headgate.providers.file.patience import LOAD_S, READ_S, silence, slowness
 
-READ_S: Final = 10.0
-"""How long one file may take: a network file system that has not answered by then is away."""
-LOAD_S: Final = 300.0
-"""How long a whole config may take."""
 _AGAIN_S: Final = 1.0
 _LOOK_S: Final = 0.25
 
@@ -84,12 +81,9 @@ class Loading:
         """The file that the load waits for, if it has waited long enough; else empty."""
         now, reading = time.monotonic(), self._source.reading()
         if reading is not None and (always or now - reading.since >= self._read_s):
-            return (
-                f"{reading.path} does not answer (waited {now - reading.since:.0f} s); "
-                "mend its file system, or name another path"
-            )
+            return silence(reading, now)
         if always or now - started >= self._load_s:
-            return f"reading the config did not end within {self._load_s:g} s; make it smaller"
+            return slowness(self._load_s)
         return ""
 
     def _ended(self, reading: "asyncio.Future[Found]") -> None:

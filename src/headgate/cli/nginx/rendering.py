@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from headgate.compile.load import load
+from headgate.cli.reading import read as read_config
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import located
 from headgate.engines.nginx.capabilities import Binary, NotProbedError, probe
@@ -23,7 +23,6 @@ from headgate.engines.nginx.common.types import (
 from headgate.engines.nginx.drive.imported import render_config
 from headgate.engines.nginx.drive.setup import system_roots
 from headgate.kernel.diagnostics import Diagnostic, Severity
-from headgate.providers.file.disk import DiskFiles
 
 BINARY: Final = "/usr/sbin/nginx"
 _NOWHERE: Final = Path("/nonexistent")
@@ -55,7 +54,7 @@ def written(
     `binary` None = as the config says, else the usual one; it is asked what it accepts. Raises
     BadConfigError, and what the probe raises (NotProbedError, OSError, RightMissingError).
     """
-    return written_from(load(list(configs), DiskFiles(), os.environ), root, binary, generation)
+    return written_from(read_config(list(configs), os.environ), root, binary, generation)
 
 
 def written_from(loaded: Loaded, root: Path, binary: str | None, generation: int) -> Written:

@@ -1,0 +1,23 @@
+"""How long a reading may take, and what is said of one that takes longer."""
+
+from typing import Final
+
+from headgate.providers.file.disk import Reading
+
+READ_S: Final = 10.0
+"""How long one file may take: a network file system that has not answered by then is away."""
+LOAD_S: Final = 300.0
+"""How long a whole config may take."""
+
+
+def silence(reading: Reading, now: float) -> str:
+    """The words on a file that does not answer."""
+    return (
+        f"{reading.path} does not answer (waited {now - reading.since:.0f} s); "
+        "mend its file system, or name another path"
+    )
+
+
+def slowness(load_s: float) -> str:
+    """The words on a config that takes too long although each of its files answers."""
+    return f"reading the config did not end within {load_s:g} s; make it smaller"

@@ -1,0 +1,67 @@
+"""A command waits for its config as long as a file system may take, and no longer."""
+
+import threading
+from pathlib import Path, PurePath
+
+import pytest
+from waiting import DEADLINE_S
+
+from headgate.cli.reading import read
+from headgate.cli.unanswered import UnansweredError
+from headgate.providers.file.disk import DiskFiles
+
+CONFIG = """
+[listeners.web]
+address = "127.0.0.1:8000"
+default = true
+[routes.all]
+respond = { status = 204 }
+"""
+
+
+class _Stalled(DiskFiles):
+    """A file system on which a name answers when it is told to, within a look as in a read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.answers = threading.Event()
+        self._name = name
+
+    def read(self, path: PurePath) -> bytes:
+        if path.name == self._name:
+            with self._at(path):
+                self.answers.wait(DEADLINE_S)
+        return super().read(path)
+
+
+@pytest.mark.parametrize("name", ["a.toml", "more.toml"])
+def test_what_does_not_answer_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.toml").write_text('include = ["more.toml"]\n' + CONFIG)
+    (tmp_path / "more.toml").write_text("")
+    files = _Stalled(name)
+    with pytest.raises(UnansweredError) as wrong:
+        read([tmp_path / "a.toml"], {}, files, read_s=0.05)
+    files.answers.set()
+    assert str(wrong.value).startswith(f"{tmp_path / name} does not answer (waited 0 s); mend its")
+
+
+def test_a_config_that_takes_too_long_as_a_whole_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(CONFIG)
+    files = _Stalled("a.toml")
+    with pytest.raises(UnansweredError, match=r"did not end within 0.05 s; make it smaller"):
+        read([tmp_path / "a.toml"], {}, files, load_s=0.05)
+    files.answers.set()
+
+
+def test_what_answers_is_read_and_an_error_inside_is_raised(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(CONFIG)
+    files = _Stalled("a.toml")
+    files.answers.set()
+    assert read([tmp_path / "a.toml"], {}, files).plan is not None
+
+    class Broken(DiskFiles):
+        def read(self, path: PurePath) -> bytes:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read([tmp_path / "a.toml"], {}, Broken())
