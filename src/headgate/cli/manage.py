@@ -88,6 +88,8 @@ def reload_text(result: ReloadResult) -> str:
     """
     if result.is_ok:
         took = f"read in {result.load_ms:.0f} ms, served after {result.apply_ms:.0f} ms"
+        if result.waited_ms:
+            took += f", of which it waited {result.waited_ms:.0f} ms for its turn"
         return f"{result.outcome} {result.digest[:12]}: {result.objects} objects, {took}\n"
     return f"{result.outcome}; still serving {result.digest[:12] or 'nothing'}\n"
 

@@ -24,6 +24,8 @@ def nginx_lines(one: NginxStatus) -> list[str]:
     lines += [f"warning     {one.warning}"] if one.warning else []
     if one.mode != "observe":
         lines.append(f"last apply  {_last(one.last_apply)}")
+    if one.waits_s:
+        lines.append(f"next apply  in {one.waits_s:.1f} s: a change waits for its turn")
     if one.endpoint_updates or one.endpoint_error:
         lines.append(f"endpoints   {_endpoints(one)}")
     lines += [_certificate(each) for each in one.certificates]

@@ -208,7 +208,8 @@ class Pipeline:
             return ReloadResult(outcome=Outcome.REFUSED, diagnostics=diagnostics)
         self._remember(found)
         outcome = Outcome.APPLIED if verdict.changed else Outcome.UNCHANGED
-        return ReloadResult(outcome=outcome, diagnostics=diagnostics)
+        waited_ms = round(verdict.waited_s * 1000, 3)
+        return ReloadResult(outcome=outcome, diagnostics=diagnostics, waited_ms=waited_ms)
 
     async def _serve(self, candidate: Candidate) -> Verdict:
         """Serves a candidate whole, or reports why not with nothing changed."""

@@ -70,10 +70,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How serving a config ended: with `errors` it is refused and nothing has changed."""
+    """How serving a config ended: with `errors` it is refused and nothing has changed.
+
+    `waited_s`: how long the engine let it wait for other changes, to reload less often.
+    """
 
     errors: tuple[Diagnostic, ...] = ()
     changed: bool = False
+    waited_s: float = 0.0
 
 
 class Serving(Protocol):

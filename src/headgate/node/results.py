@@ -20,7 +20,8 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the pipeline.
 
     `digest` is what is served afterwards (hex; empty when nothing is). Times are milliseconds:
-    `load_ms` reading and compiling, `apply_ms` until every worker served it. `at` is Unix seconds.
+    `load_ms` reading and compiling, `apply_ms` until every worker served it, of which `waited_ms`
+    the engine waited for other changes. `at` is Unix seconds.
     """
 
     outcome: Outcome
@@ -31,6 +32,7 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     load_ms: float = 0.0
     apply_ms: float = 0.0
+    waited_ms: float = 0.0
     objects: int = 0
 
     @property

@@ -121,6 +121,12 @@ def test_a_refused_reload_says_what_is_still_served() -> None:
     assert reload_text(ReloadResult(outcome=Outcome.REFUSED)) == "refused; still serving nothing\n"
 
 
+def test_a_reload_that_waited_for_its_turn_says_how_long() -> None:
+    result = ReloadResult(outcome=Outcome.APPLIED, apply_ms=1500.0, waited_ms=1100.0)
+    shown = reload_text(result)
+    assert shown.endswith("served after 1500 ms, of which it waited 1100 ms for its turn\n")
+
+
 def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     endpoint = EndpointStatus("127.0.0.1:9", [], "unresolved", 0, 0, 7, 2, "no such name")
     found = ["10.0.0.1:80", "10.0.0.2:80"]

@@ -34,6 +34,8 @@ def test_a_driven_nginx_says_what_runs_and_what_should() -> None:
     assert "boot safe   yes" in shown
     assert "last apply  none since the control process began" in shown
     assert "hold" not in shown
+    assert "next apply" not in shown
+    assert "next apply  in 41.5 s: a change waits for its turn" in text(waits_s=41.5)
 
 
 def test_what_needs_somebody_stands_out() -> None:

@@ -38,6 +38,7 @@ class FakeServing:
     digest: str = ""
     is_broken: bool = False
     held: asyncio.Event | None = None
+    waited_s: float = 0.0
     settled: list[NodeSettings] = field(default_factory=list)
 
     async def serve(self, candidate: Candidate) -> Verdict:
@@ -47,7 +48,7 @@ class FakeServing:
             raise RuntimeError("a fault of ours")
         digest = candidate.plan.digest.hex()
         changed, self.digest = digest != self.digest, digest
-        return Verdict(changed=changed)
+        return Verdict(changed=changed, waited_s=self.waited_s)
 
     async def settle(self, settings: NodeSettings) -> None:
         self.settled.append(settings)
@@ -195,6 +196,7 @@ def test_a_result_says_what_it_was_for_what_is_served_and_how_long_it_took(
         first = await stage.pipeline.reload("start")
         assert (first.objects, first.digest) == (0, "")
         stage.source.found = A
+        stage.serving.waited_s = 0.25
         started = time.perf_counter()
         asked = [stage.pipeline.reload(reason) for reason in ("file", "signal", "file")]
         second = (await asyncio.gather(*asked))[0]
@@ -203,6 +205,7 @@ def test_a_result_says_what_it_was_for_what_is_served_and_how_long_it_took(
         assert (second.objects, second.digest) == (len(A.plan.objects), A.plan.digest.hex())
         assert 0 < second.apply_ms < second.apply_ms + second.load_ms <= took_ms + 0.001
         assert first.at <= second.at <= time.time()
+        assert (first.waited_ms, second.waited_ms) == (0.0, 250.0)
 
     play(body)
 

@@ -169,7 +169,7 @@ class NginxServing:
             self._keeper.applied()
             for note in found.notes:
                 self.on_event("info", "nginx.differs", note, {})
-        return Verdict(changed=found.changed)
+        return Verdict(changed=found.changed, waited_s=found.waited_s)
 
     async def settle(self, settings: NodeSettings) -> None:
         """Does nothing: workers are part of the rendered config."""

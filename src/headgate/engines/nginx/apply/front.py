@@ -36,6 +36,7 @@ class Wish:
 class _Waiting:
     wish: Wish
     ended: asyncio.Future[Result]
+    since: float
 
 
 @dataclass(slots=True)
@@ -48,6 +49,8 @@ class Figures:
     last: Result | None = None
     degraded: bool = False
     by_cause: dict[str, int] = field(default_factory=dict)
+    waited_s: float = 0.0
+    """How long the wish that was taken last lay there."""
 
     def count(self, result: Result) -> None:
         """One more apply has ended."""
@@ -72,6 +75,7 @@ class Front:
         self._schedule: Schedule[_Waiting] = Schedule(pace or Pace())
         self._changed = asyncio.Event()
         self._has_told = False
+        self._begins_at: float | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nginx-apply")
 
     async def apply(self, wish: Wish) -> Result:
@@ -80,9 +84,10 @@ class Front:
         A cancelled caller does not stop an apply that has begun.
         """
         ended: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        now = time.monotonic()
         replaced = self._schedule.offer(
-            _Waiting(wish, ended),
-            time.monotonic(),
+            _Waiting(wish, ended, now),
+            now,
             endpoints_only=wish.endpoints_only,
             urgent=wish.urgent,
         )
@@ -92,6 +97,11 @@ class Front:
             _resolve(replaced.ended, Rejected(0, "fetch", finding, (finding,)))
         self._changed.set()
         return await ended
+
+    def waits_s(self) -> float:
+        """How long the next apply still waits for its begin; 0 where none waits. Any thread."""
+        at = self._begins_at
+        return 0.0 if at is None else max(at - time.monotonic(), 0.0)
 
     async def recover(self) -> Result | None:
         """What `Applier.recover` does, without blocking the loop."""
@@ -108,9 +118,11 @@ class Front:
                     continue
                 delay = due - time.monotonic()
                 if delay > 0:
+                    self._begins_at = due
                     self._tell_wait(delay)
                     await self._pause(delay)
                     continue
+                self._begins_at = None
                 await self._work()
         finally:
             self._thread.shutdown(wait=True)
@@ -135,6 +147,7 @@ class Front:
             return
         wish = waiting.wish
         self._has_told = False
+        self.figures.waited_s = began - waiting.since
 
         def apply() -> Result:
             return self._applier.apply(

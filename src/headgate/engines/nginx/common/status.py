@@ -38,6 +38,7 @@ class NginxStatus(msgspec.Struct, frozen=True):
     that others started since the control process began, `upstreams` are those of the plan, or those
     of the config that is watched; `certificates` are told in mode observe. `endpoint_updates` are
     changes of endpoints without a reload, `endpoint_error` says why the last one took a reload.
+    `waits_s`: in how many seconds a change that waits is applied, 0 where none waits.
     """
 
     root: str
@@ -64,3 +65,4 @@ class NginxStatus(msgspec.Struct, frozen=True):
     endpoint_error: str = ""
     upstreams: list[UpstreamStatus] = []
     certificates: tuple[CertificateStatus, ...] = ()
+    waits_s: float = 0.0

@@ -55,10 +55,14 @@ _UNPROVEN = Generation(0)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A plan that nginx was proven to serve; `changed` is False when it was served already."""
+    """A plan that nginx was proven to serve; `changed` is False when it was served already.
+
+    `waited_s`: of the time that it took, how long the apply waited for its begin.
+    """
 
     changed: bool
     notes: tuple[str, ...] = ()
+    waited_s: float = 0.0
 
 
 class NginxEngine:
@@ -202,7 +206,7 @@ class NginxEngine:
         moved = await self._move(wanted)
         if isinstance(moved, bool):
             self._serves(plan, digest)
-            return Served(changed=True, notes=first.notes)
+            return Served(True, first.notes, self.front.figures.waited_s)
         return moved or _unmoved(result.generation, self.endpoints.figures.last_error)
 
     async def _reload(self, wish: Wish) -> Result:

@@ -141,6 +141,7 @@ class Keeper:
             hold=self._hold(),
             warning="; ".join(self._warnings(safe)),
             last_apply=engine.last_apply,
+            waits_s=engine.front.waits_s(),
             applied=figures.applied,
             rejected=figures.rejected,
             restarts=self._life.restarts,

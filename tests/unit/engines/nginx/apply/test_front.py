@@ -128,8 +128,10 @@ def test_a_long_wait_is_told_once() -> None:
         assert isinstance(await front.apply(wish("one")), Applied)
         assert not told
         waiting = [asyncio.create_task(front.apply(wish("two")))]
+        assert front.waits_s() == 0.0
         async with asyncio.timeout(DEADLINE_S):
             await is_told.wait()
+        assert 2 < front.waits_s() <= told[0]
         waiting.append(asyncio.create_task(front.apply(wish("three"))))
         assert isinstance(await waiting[0], Rejected)
         working.cancel()
@@ -141,3 +143,19 @@ def test_a_long_wait_is_told_once() -> None:
 
     [seconds] = asyncio.run(main())
     assert 2 < seconds <= 60
+
+
+def test_what_an_apply_waited_is_told_and_then_nothing_waits() -> None:
+    async def main() -> tuple[float, float]:
+        pace = Pace(debounce_s=0.2, interval_applies=0.0)
+        front = Front(FakeApplier(), pace)  # type: ignore[arg-type]
+        working = asyncio.create_task(front.run())
+        assert isinstance(await front.apply(wish("one")), Applied)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        return front.figures.waited_s, front.waits_s()
+
+    waited_s, waits_s = asyncio.run(main())
+    assert 0.2 <= waited_s < DEADLINE_S
+    assert waits_s == 0.0
