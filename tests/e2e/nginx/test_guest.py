@@ -135,6 +135,31 @@ def test_what_nginx_refuses_leaves_everything_as_it_was(
     assert about(node)["on_disk"] == 1
 
 
+def test_what_was_refused_is_served_once_others_have_mended_their_config(
+    node: RunningNode, theirs: ForeignNginx, port: int, two: Upstream
+) -> None:
+    theirs.write(include(node.folder), http="no_such_directive on;")
+    node.write(text(theirs.conf, port, two.address))
+    until(lambda: "no_such_directive" in events(node), "the refusal of what the watch found")
+    assert get(port)[1] == b"one"
+    theirs.write(include(node.folder))
+    until(lambda: get(port)[1] == b"two", "the change, without a request for it")
+    until(lambda: last_applied(node) == about(node)["running"], "the end of its apply")
+    assert about(node)["state"] == "in sync"
+
+
+def test_a_first_config_is_served_once_the_nginx_of_others_runs(
+    folder: Path, binary: Path, port: int, one: Upstream
+) -> None:
+    theirs = ForeignNginx(folder, binary, include=include(folder).replace(".conf;", ".con[f];"))
+    with RunningNode(folder, text(theirs.conf, port, one.address)) as node:
+        until(lambda: '"config.' in events(node) or "nginx" in events(node), "the first try")
+        until(lambda: node.admin_status("/ready") == 503, "unreadiness, said by a node that stays")
+        with theirs:
+            node.until_ready()
+            assert get(port) == (200, b"one")
+
+
 def test_an_edit_of_a_release_is_reported_and_left_alone(node: RunningNode) -> None:
     found = node.state / "nginx/current/http.conf"
     found.chmod(0o640)
