@@ -128,7 +128,7 @@ class Applier:
             return self._recover()
 
     def held(self) -> Finding | None:
-        """The hold that stops applies now, as a finding."""
+        """Returns the hold that stops applies now, as a finding."""
         try:
             hold = read_hold(self._store.root)
         except BadHoldError as error:
@@ -183,7 +183,7 @@ class Applier:
         return result
 
     def _is_running(self, decision: Unproven | Undoing) -> bool:
-        """Whether the unproven release answers: then it is worth proving."""
+        """Reports whether the unproven release answers: then it is worth proving."""
         return (
             isinstance(decision, Unproven)
             and self._instance.master() is not None
@@ -244,7 +244,9 @@ class Applier:
         return max(self._store.highest_generation(), self._journal.highest_generation()) + 1
 
     def _fallbacks(self, target: ReleaseName | None = None) -> tuple[ReleaseName, ...]:
-        """What to go back to: `current`, `known_good` (restored from the store), `previous`."""
+        """Returns what to go back to: `current`,
+        `known_good` (restored from the store), `previous`.
+        """
         current, good, previous = (
             self._store.linked(link) for link in ("current", "known_good", "previous")
         )

@@ -36,7 +36,7 @@ class BootSafe:
 def boot_safe(
     root: Path, master: Process | None, unit: str | None, *, we_start_it: bool
 ) -> BootSafe:
-    """Whether the guard is installed.
+    """Reports whether the guard is installed.
 
     Known from who starts nginx: we do, its unit has the guard in `ExecStartPre=`
     (systemd.service(5)), or a guard ran in this boot just before the master that runs.
@@ -63,7 +63,8 @@ class DiskTests:
         self._known: dict[tuple[str, str], tuple[str, ReadFiles]] = {}
 
     def problem(self, release: str | None, conf: str) -> str:
-        """Why nginx would not start with `conf` while there is no network; empty when it would.
+        """Returns why nginx would not start with `conf` while there is no network; empty when it
+        would.
 
         Blocks for an `nginx -t` where the release was not tested as it is. `conf` is the release's
         own, or the one of others that includes it.
@@ -108,7 +109,7 @@ def _in_unit(unit: str) -> bool:
 
 
 def _ran_before(root: Path, master: Process) -> bool:
-    """Whether the last guard ran in this boot and not after the master was started."""
+    """Reports whether the last guard ran in this boot and not after the master was started."""
     try:
         mark = json.loads((root / MARK).read_bytes())
         boot, at = str(mark["boot"]), float(mark["at"])

@@ -32,7 +32,7 @@ class Carried:
 
 
 def to_carry(older: Release, newer: Release) -> Carried:
-    """What the newer release has in a later form; nothing when it has none."""
+    """Returns what the newer release has in a later form; nothing when it has none."""
     later = _changed(older, newer)
     conf = read_conf(older.conf)
     paths = {path: later[path] for path in _named(conf, older, *_CREDENTIALS) if path in later}
@@ -54,7 +54,8 @@ def to_carry(older: Release, newer: Release) -> Carried:
 def carried(
     store: Store, older: Release, newer: Release, what: Carried, generation: Generation
 ) -> Rendered:
-    """The older release's files with the newer one's secrets, as a generation of its own.
+    """Returns the older release's files with the newer one's secrets,
+    as a generation of its own.
 
     Raises UnknownReleaseError or DamagedObjectError where the pristine copies are not at hand.
     """
@@ -121,7 +122,7 @@ def _named(conf: Conf, release: Release, *names: str) -> Iterator[str]:
 
 
 def _inside(release: Release, values: tuple[bytes, ...]) -> list[str]:
-    """The first argument, if it is a file of the release."""
+    """Returns the first argument, if it is a file of the release."""
     paths = [value.decode(errors="surrogateescape") for value in values[:1]]
     known = {entry.path for entry in release.manifest.files}
     return [path for path in paths if path in known]

@@ -57,7 +57,7 @@ _UNFRUITFUL = frozenset({"address_missing", "no_space", "port_held", "unresolvab
 
 
 def finding_of(line: str, roots: tuple[str, ...], read: Callable[[str], str | None]) -> Finding:
-    """A line of nginx's as a finding.
+    """Returns a line of nginx's as a finding.
 
     `roots` are the folders the release is reached by; `read` gives the text of a file in it by
     its relative path, None if there is none.
@@ -75,7 +75,7 @@ def finding_of(line: str, roots: tuple[str, ...], read: Callable[[str], str | No
 def findings_of(
     lines: tuple[str, ...], roots: tuple[str, ...], read: Callable[[str], str | None]
 ) -> tuple[Finding, ...]:
-    """All lines, each cause once, the most telling first: final words before retries."""
+    """Returns all lines, each cause once, the most telling first: final words before retries."""
     found: dict[tuple[str, str, int], Finding] = {}
     for line in sorted(lines, key=lambda line: "still could not bind" in line):
         one = finding_of(line, roots, read)
@@ -84,7 +84,9 @@ def findings_of(
 
 
 def object_at(text: str, line: int) -> str:
-    """The object whose comment stands above a line (from 1): `route shop`; empty without one."""
+    """Returns the object whose comment stands above a line (from 1):
+    `route shop`; empty without one.
+    """
     for above in reversed(text.split("\n")[:line]):
         found = _COMMENT.match(above)
         if found is not None:

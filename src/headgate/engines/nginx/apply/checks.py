@@ -54,7 +54,7 @@ class Checks:
         self._read: dict[ReleaseName, tuple[Conf, _Stamps]] = {}
 
     def lint(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
-        """What is wrong in a release's files, or clashes with the running one.
+        """Returns what is wrong in a release's files, or clashes with the running one.
 
         What was read of the running one when it was linted is not read again, unless a file of it
         was touched since: others may have edited it and had it reloaded. With an entry of others
@@ -73,7 +73,7 @@ class Checks:
         return tuple(self._lint(conf, release, running))
 
     def conf(self, release: Release) -> Conf:
-        """The whole config as it is once this release is `current`; read once per LINT."""
+        """Returns the whole config as it is once this release is `current`; read once per LINT."""
         if (known := self._read.get(release.name)) is not None:
             return known[0]
         entry, files = release.conf, DiskFiles()
@@ -87,7 +87,7 @@ class Checks:
         return conf
 
     def test(self, release: Release) -> tuple[Finding, ...]:
-        """What nginx itself says of it (`nginx -t`); warnings are findings too.
+        """Returns what nginx itself says of it (`nginx -t`); warnings are findings too.
 
         With an entry of others it is tested as it is on disk: once `current` is the release.
         """
@@ -99,7 +99,7 @@ class Checks:
         return (*problems, *(replace(one, is_error=False) for one in warnings))
 
     def preflight(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
-        """What keeps the host from serving it now."""
+        """Returns what keeps the host from serving it now."""
         if self.is_upgrading():
             return (preflight.upgrading(),)
         known: Collection[str] = ()
@@ -114,7 +114,7 @@ class Checks:
         )
 
     def is_upgrading(self) -> bool:
-        """Whether a binary upgrade is under way.
+        """Reports whether a binary upgrade is under way.
 
         A worker that was just forked looks like a second master until it has its own title: only
         what stays is one.
@@ -162,7 +162,9 @@ class Checks:
 
 
 def _stamps(folder: Path) -> _Stamps:
-    """What differs after any change of a file below a folder; a stat(2) each, nothing is read."""
+    """Returns what differs after any change of a file below a folder;
+    a stat(2) each, nothing is read.
+    """
     paths = (f"{at}/{name}" for at, _, names in os.walk(folder) for name in ("", *names))
     found: _Stamps = {}
     for path in paths:

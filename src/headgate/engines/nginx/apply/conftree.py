@@ -26,7 +26,7 @@ class DiskFiles:
         self._to = moved_to
 
     def read(self, path: str) -> bytes:
-        """A file's bytes; raises OSError."""
+        """Returns a file's bytes; raises OSError."""
         return Path(self._moved(path)).read_bytes()
 
     def glob(self, pattern: str) -> list[str]:
@@ -76,13 +76,13 @@ class Conf:
         return self.entry.parent
 
     def all(self, *names: str) -> Iterator[Placed]:
-        """Every directive of these names, at any depth, in nginx's order per name."""
+        """Yields every directive of these names, at any depth, in nginx's order per name."""
         for name in names:
             for file, directive, around in self.by_name.get(name.encode(), ()):
                 yield Placed(Located(file, directive), around)
 
     def path(self, value: str) -> Path:
-        """What a path in the config means."""
+        """Returns what a path in the config means."""
         return self.folder / value
 
     def finding(
@@ -96,13 +96,13 @@ class Conf:
         return Finding(code, text, self.relative(placed.at.file), line, about, is_error)
 
     def text(self, file: str) -> str:
-        """A file's text; raises OSError where it is gone meanwhile."""
+        """Returns a file's text; raises OSError where it is gone meanwhile."""
         document = self.tree.documents.get(file)
         data = document.to_bytes() if document is not None else self.files.read(file)
         return data.decode(errors="replace")
 
     def relative(self, file: str) -> str:
-        """A file's path within the release, as it is where it is outside."""
+        """Returns a file's path within the release, as it is where it is outside."""
         path = Path(file)
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else file
 
@@ -115,14 +115,14 @@ class Conf:
 
 
 def read_conf(entry: Path, files: DiskFiles | None = None) -> Conf:
-    """The config that starts with this file; what cannot be read is in `tree.problems`."""
+    """Returns the config that starts with this file; what cannot be read is in `tree.problems`."""
     files = files or DiskFiles()
     tree = load(str(entry), files)
     return Conf(entry, tree, files, _by_name(tree))
 
 
 def _by_name(tree: Tree) -> Mapping[bytes, Sequence[_Row]]:
-    """Every directive by its name."""
+    """Returns every directive by its name."""
     found: dict[bytes, list[_Row]] = {}
     stack: list[tuple[Iterator[Located], tuple[bytes, ...]]] = [(tree.top(), ())]
     while stack:

@@ -211,7 +211,7 @@ class Run:
         return do.Checked(check(release, running))
 
     def _current(self) -> Release | None:
-        """What was current before; None without it, or when its manifest is gone."""
+        """Returns what was current before; None without it, or when its manifest is gone."""
         for name in self._job.fallbacks[:1]:
             try:
                 return self._world.store.release(name)
@@ -238,7 +238,7 @@ class Run:
         return do.Signalled(self._expected)
 
     def _refused(self, target: Release) -> tuple[Finding, ...]:
-        """What speaks against a signal just before it."""
+        """Returns what speaks against a signal just before it."""
         world = self._world
         if world.checks.is_upgrading():
             return (preflight.upgrading(),)
@@ -247,7 +247,7 @@ class Run:
         return tuple(one for one in world.checks.test(target) if one.is_error)
 
     def _expect(self, target: Release, is_back: bool, is_start: bool) -> Expectation:
-        """What proves a release: all of what differs from what ran before it."""
+        """Returns what proves a release: all of what differs from what ran before it."""
         other = self._current()
         if is_back and self._machine.release is not None:
             other = self._world.store.release(self._machine.release)

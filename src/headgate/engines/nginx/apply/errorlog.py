@@ -105,7 +105,7 @@ class ErrorLog:
         self._before = self._now = None
 
     def read(self, master: int | None) -> LogSeen:
-        """What this master (None: any process) logged of the reload since the mark."""
+        """Returns what this master (None: any process) logged of the reload since the mark."""
         self._drain(self._before)
         self._drain(self._now)
         self._follow()

@@ -99,12 +99,14 @@ class Front:
         return await ended
 
     def waits_s(self) -> float:
-        """How long the next apply still waits for its begin; 0 where none waits. Any thread."""
+        """Returns how long the next apply still waits for its begin;
+        0 where none waits. Any thread.
+        """
         at = self._begins_at
         return 0.0 if at is None else max(at - time.monotonic(), 0.0)
 
     async def recover(self) -> Result | None:
-        """What `Applier.recover` does, without blocking the loop."""
+        """Returns what `Applier.recover` does, without blocking the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._applier.recover)
 
     async def run(self) -> None:

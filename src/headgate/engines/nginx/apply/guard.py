@@ -148,7 +148,7 @@ def boot_id() -> str:
 
 
 def text_of(found: Guarded) -> str:
-    """One line for the log of whatever starts nginx."""
+    """Returns one line for the log of whatever starts nginx."""
     if not found.is_safe:
         return f"no verified release to start with ({found.why or 'files are missing'})"
     if found.why:

@@ -29,7 +29,9 @@ class Here(msgspec.Struct, frozen=True):
     def applier(
         self, root: Path, report: Callable[[PhaseChanged], None] = lambda _: None
     ) -> Applier:
-        """An applier of this instance with its releases below `root`; `report` is told of steps."""
+        """Returns an applier of this instance with its releases below `root`;
+        `report` is told of steps.
+        """
         instance, settings = NginxInstance(self.place), self.settings
         checks = Checks(instance, settings.limits, entry=settings.entry, permits=instance.may_load)
         store = Store(root, group=self.group)
@@ -48,7 +50,7 @@ def remember(root: Path, here: Here) -> None:
 
 
 def recall(root: Path) -> Here:
-    """What `remember` wrote last; raises NotHereError."""
+    """Returns what `remember` wrote last; raises NotHereError."""
     path = root / INSTANCE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Here, dec_hook=_decode)

@@ -41,7 +41,7 @@ class BadHoldError(Exception):
 
 
 def read_hold(root: Path, now: float | None = None) -> Hold | None:
-    """The hold of the nginx with this folder; None without one, or once it has expired.
+    """Returns the hold of the nginx with this folder; None without one, or once it has expired.
 
     Raises BadHoldError: what cannot be read is not taken for permission.
     """

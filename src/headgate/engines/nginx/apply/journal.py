@@ -72,7 +72,7 @@ class Journal:
         self.path = path
 
     def records(self) -> tuple[Record, ...]:
-        """All whole records; damaged ones are left out. Empty without a file."""
+        """Returns all whole records; damaged ones are left out. Empty without a file."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
@@ -132,12 +132,12 @@ class Journal:
             raise JournalError(f"{self.path}: {error.strerror or error}") from error
 
     def highest_generation(self) -> int:
-        """The highest generation it knows of; 0 without any."""
+        """Returns the highest generation it knows of; 0 without any."""
         return max((record.apply for record in self.records()), default=0)
 
 
 def encode(record: Record) -> bytes:
-    """A record as its line."""
+    """Returns a record as its line."""
     fields: dict[str, object] = {"apply": record.apply, "step": record.step, "at": record.at}
     if record.release is not None:
         fields["release"] = str(record.release)
@@ -152,7 +152,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode(line: bytes) -> Record | None:
-    """The record of a line without its end; None if it is damaged or not of this format."""
+    """Returns the record of a line without its end; None if it is damaged or not of this format."""
     crc, _, body = line.partition(b" ")
     if crc != b"%08x" % zlib.crc32(body):
         return None
@@ -180,7 +180,7 @@ def _name(text: object) -> ReleaseName | None:
 
 
 def _decode_all(data: bytes) -> tuple[tuple[Record, ...], int]:
-    """The whole records, and the bytes up to the end of the last line."""
+    """Returns the whole records, and the bytes up to the end of the last line."""
     end = data.rfind(b"\n") + 1
     records = tuple(
         record for line in data[:end].split(b"\n") if (record := decode(line)) is not None

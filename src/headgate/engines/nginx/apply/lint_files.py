@@ -62,7 +62,7 @@ def password_files(conf: Conf, readable: Readable) -> Iterator[Finding]:
 
 
 def _blocks_with_certificates(conf: Conf) -> Iterator[list[Placed]]:
-    """The certificate directives of each block in order: the n-th key goes with the n-th."""
+    """Yields the certificate directives of each block in order: the n-th key goes with the n-th."""
     if next(conf.all("ssl_certificate"), None) is None:
         return
     blocks: dict[tuple[str, int], list[Placed]] = {}
@@ -99,7 +99,9 @@ def _pair(conf: Conf, cert: Placed, about: CertificateFile, now_s: float) -> Ite
 
 
 def _candidates(conf: Conf, value: str, names: list[str]) -> Iterator[Path]:
-    """The files a path with variables may mean; its fixed folder where that cannot be told."""
+    """Yields the files a path with variables may mean;
+    its fixed folder where that cannot be told.
+    """
     variable = next((one for one in _NAME_VARIABLES if one in value), None)
     if variable is not None and "$" not in value.replace(variable, "") and names:
         yield from (conf.path(value.replace(variable, name)) for name in dict.fromkeys(names))

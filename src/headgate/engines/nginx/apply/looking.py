@@ -38,7 +38,7 @@ class Looker:
             self._log = None
 
     def look(self, expected: Expectation, *, deep: bool = False) -> Observation:
-        """What can be seen now. `deep` takes as long as listeners, names and probes do."""
+        """Returns what can be seen now. `deep` takes as long as listeners, names and probes do."""
         if self._log is None:
             raise ValueError("no mark was set")
         master = self._instance.master()
@@ -58,7 +58,7 @@ class Looker:
         )
 
     def generations(self, questions: int = 4) -> tuple[int | None, ...]:
-        """Which generations answer on fresh connections."""
+        """Returns which generations answer on fresh connections."""
         return self._answers(questions, None)
 
     def _workers(self) -> tuple[Process, ...]:
@@ -76,5 +76,5 @@ class Looker:
 
 
 def _key(process: Process) -> Process:
-    """A process without its state: pid and start time alone are who it is."""
+    """Returns a process without its state: pid and start time alone are who it is."""
     return Process(process.pid, process.started)

@@ -68,7 +68,7 @@ class Request:
 
 
 def deadline_s(last_reload_s: float) -> float:
-    """How long VERIFY may take: 5 s + 3 times the last reload, at least 8 s.
+    """Returns how long VERIFY may take: 5 s + 3 times the last reload, at least 8 s.
 
     nginx alone retries a busy port for 2.5 s before it gives up.
 
@@ -107,7 +107,7 @@ class Machine:
         }
 
     def begin(self) -> list[do.Action]:
-        """The first actions of a new apply."""
+        """Returns the first actions of a new apply."""
         return self._announced("fetch", do.Fetch())
 
     def resume(self, release: ReleaseName) -> list[do.Action]:
@@ -128,7 +128,7 @@ class Machine:
         return self._release
 
     def handle(self, event: do.Event, now: float) -> list[do.Action]:
-        """What is to be done about an event; `now` is monotonic seconds.
+        """Returns what is to be done about an event; `now` is monotonic seconds.
 
         Raises ValueError for an event that the phase cannot have: the driver is wrong.
         """

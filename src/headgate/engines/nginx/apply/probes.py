@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def knock(expected: Expectation) -> tuple[str, ...]:
-    """What is wrong with listeners, names and the user's probes; empty = nothing."""
+    """Returns what is wrong with listeners, names and the user's probes; empty = nothing."""
 
     def listener(address: str) -> str:
         return accepts(address)

@@ -28,12 +28,12 @@ class ReadFiles:
 
     @classmethod
     def of(cls, conf: str) -> "ReadFiles":
-        """Those of a config and whatever it includes; reads all of it."""
+        """Returns those of a config and whatever it includes; reads all of it."""
         tree = load(conf, RootedFiles())
         return cls(tuple((path, _mark(path)) for path in sorted(set(_paths(tree)))))
 
     def have_changed(self) -> bool:
-        """Whether one was changed, removed or made; a `stat` for each."""
+        """Reports whether one was changed, removed or made; a `stat` for each."""
         return any(_mark(path) != mark for path, mark in self.marks)
 
 

@@ -79,7 +79,7 @@ Decision = Settled | Abandoned | Unproven | Undoing | Committing
 
 
 def replay(records: Sequence[Record]) -> Decision:
-    """What is to be done about the last apply in a journal."""
+    """Returns what is to be done about the last apply in a journal."""
     if not records or records[-1].step == "done":
         return Settled()
     last = records[-1]
@@ -93,7 +93,7 @@ def replay(records: Sequence[Record]) -> Decision:
 
 
 def safe_release(decision: Decision, current: ReleaseName | None) -> ReleaseName | None:
-    """The release nginx may start with; None = there is none.
+    """Returns the release nginx may start with; None = there is none.
 
     Where nothing was ever verified it is the unproven one, which `nginx -t` accepted: that is
     better than not to start.

@@ -53,7 +53,7 @@ class Rejected:
         return self.cause.is_transient
 
     def text(self) -> str:
-        """One line for people: object, file and line, what is wrong.
+        """Returns one line for people: object, file and line, what is wrong.
 
         >>> cause = Finding("syntax", 'unknown directive "x"', "http/shop.conf", 3, "route shop")
         >>> Rejected(7, "test", cause).text()

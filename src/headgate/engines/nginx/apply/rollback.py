@@ -34,7 +34,7 @@ def roll_back(applier: Applier, store: Store, wanted: str | None, *, exact: bool
 
 
 def choose(store: Store, wanted: str | None) -> ReleaseName:
-    """The release that is meant; raises NoReleaseError."""
+    """Returns the release that is meant; raises NoReleaseError."""
     names = store.names()
     if wanted is None:
         previous = store.linked("previous")

@@ -71,7 +71,7 @@ class Schedule(Generic[T]):
         return max(min(settled, longest), self._free_at, self._budget_at(now))
 
     def take(self, now: float) -> T | None:
-        """The wish that is due; it is at work until `finished`."""
+        """Returns the wish that is due; it is at work until `finished`."""
         at = self.due(now)
         if at is None or at > now:
             return None

@@ -32,7 +32,8 @@ def ask(path: str, timeout_s: float = _TIMEOUT_S) -> Answer | None:
 
 
 def parse(data: bytes) -> Answer | None:
-    """The answer: 200 with the generation as the first line, maybe the worker's pid as the second.
+    """Returns the answer: 200 with the generation as the first line,
+    maybe the worker's pid as the second.
 
     >>> parse(b"HTTP/1.1 200 OK\\r\\n\\r\\n7\\n4711\\n")
     Answer(generation=7, pid=4711)

@@ -58,12 +58,12 @@ class Undo:
         self._caveats: list[str] = []
 
     def begin(self, now: float) -> list[do.Action]:
-        """The first actions; the failure was detected now."""
+        """Returns the first actions; the failure was detected now."""
         self._began = now
         return self._next(now)
 
     def handle(self, event: do.Event, now: float) -> list[do.Action]:
-        """What is to be done about an event."""
+        """Returns what is to be done about an event."""
         if isinstance(event, do.Trouble):
             return self._trouble(event.finding, now)
         if self.phase == "rollback_verify":

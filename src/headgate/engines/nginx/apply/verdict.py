@@ -59,7 +59,7 @@ class Watch:
         self._faulty_since: float | None = None
 
     def judge(self, seen: Observation, now: float) -> Verdict:
-        """The verdict on everything so far, with one more look."""
+        """Returns the verdict on everything so far, with one more look."""
         failed = self._failed(seen)
         if failed is not None:
             return failed
@@ -77,7 +77,7 @@ class Watch:
         return Waiting(deep=not missing, missing=missing or faults)
 
     def still_good(self, seen: Observation) -> Failed | None:
-        """What became wrong since it passed: for SOAK. Slow answers are no failure here."""
+        """Returns what became wrong since it passed: for SOAK. Slow answers are no failure here."""
         failed = self._failed(seen)
         if failed is not None:
             return failed
@@ -114,7 +114,7 @@ class Watch:
         return seen.new if self.expected.needs_new_workers else seen.new | seen.old
 
     def _missing(self, seen: Observation, now: float) -> str:
-        """What the cheap checks still wait for; empty once they hold."""
+        """Returns what the cheap checks still wait for; empty once they hold."""
         if not seen.has_master:
             return "there is no master process"
         workers = self._counted(seen)

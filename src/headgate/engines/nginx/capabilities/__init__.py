@@ -20,5 +20,7 @@ __all__ = [
 
 
 def binary_of(instance: NginxInstance) -> Binary:
-    """The binary of an instance, to be probed where it is; raises as `NginxInstance.test`."""
+    """Returns the binary of an instance, to be probed where it is;
+    raises as `NginxInstance.test`.
+    """
     return Binary(instance.binary(), instance.place.conf, instance.root(), instance.sandbox())

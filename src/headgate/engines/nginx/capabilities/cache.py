@@ -22,7 +22,8 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 def probe(binary: Binary, folder: Path | None = None) -> Probed:
-    """What the binary accepts; from the file of an earlier probe in `folder` where there is one.
+    """Returns what the binary accepts; from the file of an earlier probe in `folder`
+    where there is one.
 
     Raises NotProbedError, RightMissingError, OSError when the binary cannot be run or read. A file
     that cannot be read or written costs only the time to ask again.

@@ -58,7 +58,7 @@ class Binary:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def build(self) -> str:
-        """What `-V` prints; raises NotProbedError when it does not run."""
+        """Returns what `-V` prints; raises NotProbedError when it does not run."""
         ran = self.sandbox.run([[self.path, "-V"]]).results[0]
         if ran.code != 0:
             raise NotProbedError(f"{self.path} -V ended with {ran.code}: {ran.said.strip()}")
@@ -87,7 +87,9 @@ def probed(binary: Binary, build: str) -> Probed:
 
 
 def loads(capabilities: Capabilities, names: Sequence[str]) -> tuple[str, ...]:
-    """The files for `load_module` that these accepted names need, in the order they need it."""
+    """Returns the files for `load_module` that these accepted names need,
+    in the order they need it.
+    """
     wanted: dict[str, None] = {}
     for snippet in SNIPPETS:
         if snippet.name in names:
@@ -97,7 +99,9 @@ def loads(capabilities: Capabilities, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _temporary(binary: Binary) -> tuple[str, ...]:
-    """The `*_temp_path` directives there are: the built-in folders may not be ours to make."""
+    """Returns the `*_temp_path` directives there are:
+    the built-in folders may not be ours to make.
+    """
     asked = [Snippet(name, "http", f"{name} {{folder}}/x;") for name in _TEMPORARY]
     ran = _ask(binary, {s.name: config(s, ()) for s in asked})
     names = tuple(name for name in _TEMPORARY if "unknown directive" not in ran[name].said)
@@ -108,7 +112,7 @@ def _temporary(binary: Binary) -> tuple[str, ...]:
 
 
 def _loadable(binary: Binary, paths: Sequence[str], temporary: tuple[str, ...]) -> Iterator[Module]:
-    """Each module with what it needs: nothing, or one of those that load alone."""
+    """Yields each module with what it needs: nothing, or one of those that load alone."""
     alone = _ask(binary, {path: config(_NOTHING, (path,), temporary) for path in paths})
     first = [path for path in paths if alone[path].code == 0]
     rest = [path for path in paths if alone[path].code != 0]
@@ -124,7 +128,7 @@ def _loadable(binary: Binary, paths: Sequence[str], temporary: tuple[str, ...]) 
 def _accepted(
     binary: Binary, known: Mapping[str, Module], temporary: tuple[str, ...]
 ) -> tuple[set[str], set[str]]:
-    """The names accepted, and the modules that had to be loaded for them."""
+    """Returns the names accepted, and the modules that had to be loaded for them."""
     bare = _ask(binary, {s.name: config(s, (), temporary) for s in SNIPPETS})
     accepted = {name for name, ran in bare.items() if ran.code == 0}
     with_modules = {}
@@ -157,6 +161,6 @@ def _ask_some(binary: Binary, configs: Sequence[str]) -> tuple[Ran, ...]:
 
 
 def _words(ran: Ran) -> str:
-    """The first error, without the name of a file that is gone."""
+    """Returns the first error, without the name of a file that is gone."""
     found = _EMERG.search(ran.said)
     return found[1] if found else f"it ended with {ran.code}"

@@ -243,7 +243,7 @@ SNIPPETS: Final = (
 
 
 def config(snippet: Snippet, loads: tuple[str, ...], temporary: tuple[str, ...] = ()) -> str:
-    """A whole config with the snippet in it; `{folder}` stands for the scratch.
+    """Returns a whole config with the snippet in it; `{folder}` stands for the scratch.
 
     `loads` are files to load; `temporary` the `*_temp_path` directives that exist here, which are
     pointed into the scratch.

@@ -29,7 +29,7 @@ def remove_stale_sockets(folders: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def has_listener(folders: Iterable[Path]) -> bool:
-    """Whether somebody still listens on a socket in these folders."""
+    """Reports whether somebody still listens on a socket in these folders."""
     for folder in folders:
         with contextlib.suppress(OSError):
             for path in folder.iterdir():

@@ -31,7 +31,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     modules: Mapping[str, str] = {}
 
     def has(self, name: str) -> bool:
-        """Whether the snippet of this name was accepted."""
+        """Reports whether the snippet of this name was accepted."""
         return name in self.accepted
 
 
@@ -135,15 +135,15 @@ class Instance(Protocol):
     """A real nginx: its processes, its binary and the world it sees. Everything may block."""
 
     def master(self) -> Process | None:
-        """The master process; None while there is none."""
+        """Returns the master process; None while there is none."""
         ...
 
     def workers(self) -> tuple[Process, ...]:
-        """Its workers, those that shut down included."""
+        """Returns its workers, those that shut down included."""
         ...
 
     def is_upgrading(self) -> bool:
-        """Whether a second master runs (`.oldbin`): applies must wait."""
+        """Reports whether a second master runs (`.oldbin`): applies must wait."""
         ...
 
     def test(self, conf: str, *, from_disk: bool = False) -> Tested:
@@ -159,9 +159,11 @@ class Instance(Protocol):
         ...
 
     def holder(self, address: str) -> str | None:
-        """Who, other than this nginx, holds a listening address, as `name (pid 1)`; from /proc."""
+        """Returns who, other than this nginx, holds a listening address,
+        as `name (pid 1)`; from /proc.
+        """
         ...
 
     def readable_by_workers(self, path: str) -> bool:
-        """Whether the workers' user may read this file."""
+        """Reports whether the workers' user may read this file."""
         ...

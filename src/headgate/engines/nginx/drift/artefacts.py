@@ -71,7 +71,7 @@ class Artefacts:
 
 
 def diff_of(desired: Desired, finding: Finding, original: Original) -> str:
-    """A unified diff from what should be to what is, one part for each edit.
+    """Returns a unified diff from what should be to what is, one part for each edit.
 
     Of keys, password files and what is no text only digests are told.
     """

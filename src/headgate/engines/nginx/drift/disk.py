@@ -34,7 +34,7 @@ class _Stamp(NamedTuple):
 
 
 def release_desired(store: Store, name: ReleaseName) -> Desired:
-    """How a release that is `current` has to look, from the store's pristine copies.
+    """Returns how a release that is `current` has to look, from the store's pristine copies.
 
     Raises UnknownReleaseError or DamagedObjectError when those are not there.
     """
@@ -51,7 +51,8 @@ def release_desired(store: Store, name: ReleaseName) -> Desired:
 
 
 def baseline(paths: tuple[str, ...], folders: tuple[str, ...] = ()) -> Desired:
-    """How files look now, for an nginx that is only watched; absolute paths, generation 0.
+    """Returns how files look now, for an nginx that is only watched;
+    absolute paths, generation 0.
 
     `folders` are watched for files that come; what cannot be read counts as not there.
     """
@@ -66,7 +67,7 @@ class Looks:
     _known: dict[str, tuple[_Stamp, str]] = field(default_factory=dict)
 
     def look(self, desired: Desired, *, thoroughly: bool = False) -> OnDisk:
-        """What is there now; `thoroughly` reads every file, whatever its times say."""
+        """Returns what is there now; `thoroughly` reads every file, whatever its times say."""
         if thoroughly:
             self._known.clear()
         root = Path(desired.root)
@@ -116,8 +117,9 @@ class Looks:
 
 
 def folders_of(desired: Desired) -> frozenset[Path]:
-    """The folders in which something of a `Desired` may change; of one that is gone, the nearest
-    above it that is there."""
+    """Returns the folders in which something of a `Desired` may change;
+    of one that is gone, the nearest above it that is there.
+    """
     root = Path(desired.root)
     names = [*desired.files, *desired.links]
     parents = {(root / name).parent for name in names}

@@ -125,7 +125,7 @@ class Finding:
 def compared(
     desired: Desired, disk: OnDisk, running: Running | None = None, binary: Binary | None = None
 ) -> Finding:
-    """How an instance differs; None for what could not be looked at, which is no drift."""
+    """Returns how an instance differs; None for what could not be looked at, which is no drift."""
     edits = _edits(desired, disk)
     states = [State.DISK_DRIFT] if edits else []
     generation = running.generation if running else None

@@ -16,7 +16,7 @@ class Reloads:
         self._own = _serving(workers)
 
     def is_foreign(self, workers: Iterable[Process]) -> bool:
-        """Whether none of ours serves any more though others do.
+        """Reports whether none of ours serves any more though others do.
 
         One that crashed and was started again is not enough; without ours to compare, nothing is
         foreign, and the workers that serve are taken for ours.

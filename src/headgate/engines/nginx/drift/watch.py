@@ -45,7 +45,7 @@ class World(Protocol):
     """
 
     def desired(self) -> Desired | None:
-        """How the release that was last verified has to look; None while there is none."""
+        """Returns how the release that was last verified has to look; None while there is none."""
         ...
 
     def running(self) -> Running | None:
@@ -53,11 +53,11 @@ class World(Protocol):
         ...
 
     def binary(self) -> Binary | None:
-        """Its binary; None when it cannot be read."""
+        """Returns its binary; None when it cannot be read."""
         ...
 
     def is_applying(self) -> bool:
-        """Whether an apply, rollback or heal is under way."""
+        """Reports whether an apply, rollback or heal is under way."""
         ...
 
 

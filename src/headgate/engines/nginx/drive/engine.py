@@ -92,7 +92,9 @@ class NginxEngine:
         return self.in_service.digest()
 
     def fixed_changes(self, settings: NginxSettings) -> tuple[str, ...]:
-        """The keys that differ from what it was made for; with any it takes another engine."""
+        """Returns the keys that differ from what it was made for;
+        with any it takes another engine.
+        """
         return fixed_changes(self.settings, settings)
 
     @property
@@ -101,7 +103,7 @@ class NginxEngine:
         return None if self._capabilities is None else self._capabilities.binary_digest
 
     def version(self) -> str:
-        """What the binary calls itself; empty before a probe."""
+        """Returns what the binary calls itself; empty before a probe."""
         return "" if self._capabilities is None else self._capabilities.version
 
     def forget_capabilities(self) -> None:
@@ -109,7 +111,9 @@ class NginxEngine:
         self._capabilities = None
 
     def names_moved(self) -> bool:
-        """Whether endpoints' names have other addresses than nginx has. Blocks 5 s at most."""
+        """Reports whether endpoints' names have other addresses than nginx has. Blocks 5 s at
+        most.
+        """
         return self._pins.have_moved()
 
     async def begin(self) -> None:
@@ -140,7 +144,7 @@ class NginxEngine:
             return True
 
     async def capabilities(self) -> Capabilities:
-        """What the binary accepts; asked again when the binary is another one.
+        """Returns what the binary accepts; asked again when the binary is another one.
 
         Raises NotProbedError, RightMissingError, OSError.
         """
@@ -241,7 +245,8 @@ class NginxEngine:
         return _unmoved(0, "another process applies to this nginx just now")
 
     def entry_problem(self) -> str:
-        """Why the nginx.conf of others has nothing of ours; empty when it has, or is ours.
+        """Returns why the nginx.conf of others has nothing of ours;
+        empty when it has, or is ours.
 
         Looks at the files only when nothing of ours answers: then it may be that.
         """
@@ -255,7 +260,7 @@ class NginxEngine:
         return ""
 
     def running(self) -> int | None:
-        """The generation that answers on the status socket; None while none does."""
+        """Returns the generation that answers on the status socket; None while none does."""
         answer = statussocket.ask(self.setup.here.settings.status_socket)
         return None if answer is None else answer.generation
 
@@ -264,7 +269,9 @@ class NginxEngine:
         self.in_service.proven(plan, digest)
 
     def _is_served(self, rendered: Rendered) -> bool:
-        """Whether the running generation is `current`, untouched, and what would be rendered."""
+        """Reports whether the running generation is `current`, untouched,
+        and what would be rendered.
+        """
         name = self.store.linked("current")
         if name is None or not self.store.has(name) or self.instance.master() is None:
             return False
@@ -315,12 +322,12 @@ def _unmoved(generation: int, why: str) -> Rejected:
 
 
 def _content(manifest: Manifest) -> frozenset[FileEntry]:
-    """The files of a release but the one that differs between any two."""
+    """Returns the files of a release but the one that differs between any two."""
     return frozenset(one for one in manifest.files if one.path != GENERATION_FILE)
 
 
 def _endpoints_only(old: Plan, new: Plan) -> bool:
-    """Whether two plans differ in endpoints of upstreams alone."""
+    """Reports whether two plans differ in endpoints of upstreams alone."""
     delta = diff(old, new)
     if delta.deletes or not delta.puts:
         return False

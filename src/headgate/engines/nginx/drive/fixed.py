@@ -14,7 +14,8 @@ _WRITTEN: Final = {"soak_s": "soak", "debounce_s": "debounce"}
 
 
 def fixed_changes(old: NginxSettings, new: NginxSettings) -> tuple[str, ...]:
-    """The keys of `[node.nginx]`, as they are written, that differ and take another engine.
+    """Returns the keys of `[node.nginx]`, as they are written, that differ
+    and take another engine.
 
     >>> fixed_changes(NginxSettings(), NginxSettings(start="systemd", heal_after_s=5.0))
     ('start',)

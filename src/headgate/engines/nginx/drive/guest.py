@@ -38,7 +38,7 @@ class Host:
 
 
 def host(conf: str | None, pid_path: str | None, binary: str | None) -> Host:
-    """The nginx to be a guest of, as it runs, else as its binary and config say.
+    """Returns the nginx to be a guest of, as it runs, else as its binary and config say.
 
     `conf` and `pid_path` are the user's, None = its own. Raises WrongConfError.
     """
@@ -58,7 +58,8 @@ def host(conf: str | None, pid_path: str | None, binary: str | None) -> Host:
 
 
 def running_with(conf: str | None, pid_path: str | None) -> Running | None:
-    """The master with this config or pid file, where one is given; None without exactly one.
+    """Returns the master with this config or pid file, where one is given;
+    None without exactly one.
 
     Of two in a binary upgrade the younger one.
     """
@@ -72,7 +73,7 @@ def running_with(conf: str | None, pid_path: str | None) -> Running | None:
 
 
 def line_for(root: Path) -> str:
-    """What has to be in the http block.
+    """Returns what has to be in the http block.
 
     >>> line_for(Path("/s/nginx"))
     'include /s/nginx/current/http.conf;'
@@ -81,7 +82,7 @@ def line_for(root: Path) -> str:
 
 
 def target_of(root: Path) -> str:
-    """The file of the current release that others include."""
+    """Returns the file of the current release that others include."""
     return f"{root}/current/http.conf"
 
 
@@ -117,7 +118,7 @@ def _read(conf: str, files: Files) -> Tree:
 
 
 def _includes(tree: Tree, file: str, inside: Iterable[Directive]) -> Iterator[str]:
-    """The paths of `include` in a block, of included files too, as written."""
+    """Yields the paths of `include` in a block, of included files too, as written."""
     stack, seen = [iter(inside)], {file}
     while stack:
         directive = next(stack[-1], None)

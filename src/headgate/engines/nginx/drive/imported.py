@@ -35,14 +35,15 @@ _CHANGED: Final = (
 def render_config(
     plan: Plan, blobs: Mapping[BlobId, bytes], target: Target, imported: str | None
 ) -> Rendered | list[CannotExpress]:
-    """What nginx is to run: the imported config in that folder, else the plan."""
+    """Returns what nginx is to run: the imported config in that folder, else the plan."""
     if imported is not None:
         return render_import(plan, Path(imported), target)
     return render(plan, blobs, target)
 
 
 def render_import(plan: Plan, folder: Path, target: Target) -> Rendered | list[CannotExpress]:
-    """The imported config in a folder as the files of a release, or why it cannot be one.
+    """Returns the imported config in a folder as the files of a release,
+    or why it cannot be one.
 
     What the plan has beyond the import, or otherwise, is named: it would not be served.
     """
@@ -89,7 +90,7 @@ def _includes() -> list[Node]:
 
 
 def _changed(plan: Plan, text: str) -> list[CannotExpress]:
-    """The objects that differ from what was imported."""
+    """Returns the objects that differ from what was imported."""
     before = compiled([PurePath(NAME)], ImportedDocument(text), {}).plan or Plan()
     keys = {key for key in (*plan.objects, *before.objects) if key.kind != "settings"}
     return [

@@ -29,7 +29,8 @@ class InService:
         self._known = (self._store.linked("known_good"), digest)
 
     def digest(self) -> str:
-        """The digest (hex) of the plan that nginx was last proven to serve; empty = unknown.
+        """Returns the digest (hex) of the plan
+        that nginx was last proven to serve; empty = unknown.
 
         Somebody may have turned back to an older release: then that release names its plan.
         """
@@ -39,11 +40,13 @@ class InService:
         return self._known[1]
 
     def plan(self) -> Plan:
-        """The plan of `digest`; empty where this process has not applied it."""
+        """Returns the plan of `digest`; empty where this process has not applied it."""
         return self._plans.get(self.digest(), Plan())
 
     def other(self) -> str:
-        """The release that serves another plan than the one applied last, by name; or empty."""
+        """Returns the release that serves another plan than the one applied last,
+        by name; or empty.
+        """
         if self._applied and self.digest() != self._applied:
             return str(self._known[0] or "")
         return ""

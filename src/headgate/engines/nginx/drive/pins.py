@@ -21,7 +21,9 @@ _AT_ONCE: Final = 16
 
 
 def resolve(name: str) -> tuple[str, ...]:
-    """The addresses of a name by the system, sorted, IPv6 in brackets; empty without an answer."""
+    """Returns the addresses of a name by the system, sorted, IPv6 in brackets; empty
+    without an answer.
+    """
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -39,7 +41,8 @@ class Pins:
         self._seen: Mapping[str, tuple[str, ...]] = {}
 
     def asked(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-        """What these names resolve to now, or did last; a name that never did is missing.
+        """Returns what these names resolve to now, or did last;
+        a name that never did is missing.
 
         Waits 5 s at most for answers. Raises OSError when a change cannot be kept.
         """
@@ -55,7 +58,8 @@ class Pins:
         return found
 
     def have_moved(self) -> bool:
-        """Whether the names of the last config have other addresses than those that are kept.
+        """Reports whether the names of the last config have other addresses than those that are
+        kept.
 
         Only once the same answer came twice in a row: some names answer with a few of many
         addresses in turn, and every reload costs a generation of workers. Waits 5 s at most.

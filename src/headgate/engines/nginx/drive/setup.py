@@ -39,7 +39,7 @@ class Setup:
 
 
 def setup(root: Path, settings: NginxSettings) -> Setup:
-    """How the nginx of these settings is reached; its files are below `root`.
+    """Returns how the nginx of these settings is reached; its files are below `root`.
 
     Makes the folders that nginx writes in. Raises CannotDriveError, OSError.
     """
@@ -95,14 +95,16 @@ def _guest(root: Path, settings: NginxSettings) -> tuple[Here, str | None]:
 
 
 def probes(settings: NginxSettings) -> tuple[Probe, ...]:
-    """The user's own probes."""
+    """Returns the user's own probes."""
     return tuple(
         Probe(one.address, one.host, one.path, one.status, one.tls) for one in settings.probes
     )
 
 
 def system_roots() -> str | None:
-    """The system's bundle of roots, as OpenSSL was built to find it or where systems keep it."""
+    """Returns the system's bundle of roots, as OpenSSL was built to find it or
+    where systems keep it.
+    """
     built_in = ssl.get_default_verify_paths().openssl_cafile
     return next((one for one in (built_in, *_ROOTS) if Path(one).is_file()), None)
 
@@ -120,7 +122,7 @@ def _found(*, is_needed: bool = True) -> str:
 
 
 def _workers_user() -> str:
-    """The user that this system's packages run workers as."""
+    """Returns the user that this system's packages run workers as."""
     return next((name for name in _WORKERS if _is_user(name)), "nobody")
 
 

@@ -44,7 +44,7 @@ class KeptFile:
         self._path = root / FILE
 
     def read(self) -> Kept:
-        """What is in it; with a new key where it is missing or damaged. Raises OSError."""
+        """Returns what is in it; with a new key where it is missing or damaged. Raises OSError."""
         try:
             text = self._path.read_bytes()
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class KeptFile:
         sync_folder(self._root)
 
     def needed(self) -> set[str]:
-        """The upstreams that the releases on disk name."""
+        """Returns the upstreams that the releases on disk name."""
         found: set[str] = set()
         for path in (self._root / RELEASES).glob(f"*/{NAMES}"):
             found.update(path.read_text().splitlines())

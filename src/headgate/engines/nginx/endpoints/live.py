@@ -31,7 +31,7 @@ class LiveEndpoints:
         self._socket = status_socket
 
     def differs(self, wanted: Table) -> bool:
-        """Whether nginx, or the file that it begins with, has other endpoints.
+        """Reports whether nginx, or the file that it begins with, has other endpoints.
 
         True as well where nginx does not tell. Raises OSError.
         """
@@ -93,7 +93,9 @@ class LiveEndpoints:
             self.figures.last_error = str(error)
 
     def _settled(self) -> Kept:
-        """What is kept without what is pending; that of the release that is current counts."""
+        """Returns what is kept without what is pending;
+        that of the release that is current counts.
+        """
         kept = self._file.read()
         current = read_link(self._root, "current")
         is_current = current is not None and current.generation == kept.pending
@@ -105,5 +107,5 @@ class LiveEndpoints:
 
 
 def _holds(kept: Kept, wanted: Table) -> bool:
-    """Whether every generation would begin with these."""
+    """Reports whether every generation would begin with these."""
     return not kept.pending and all(kept.table.get(name) == lines for name, lines in wanted.items())

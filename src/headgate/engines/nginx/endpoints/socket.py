@@ -16,7 +16,7 @@ class NotPushedError(Exception):
 
 
 def read(path: str) -> dict[str, tuple[str, ...]]:
-    """The table that nginx's workers go by. Raises NotPushedError."""
+    """Returns the table that nginx's workers go by. Raises NotPushedError."""
     try:
         return decode(_asked(path, "GET", b"", ""))
     except BadTableError as error:

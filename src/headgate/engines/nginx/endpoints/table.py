@@ -32,7 +32,8 @@ class BadTableError(ValueError):
 
 
 def why_static(upstream: Upstream) -> str:
-    """Why an upstream's endpoints stay in the config; empty when they may be in the table.
+    """Returns why an upstream's endpoints stay in the config;
+    empty when they may be in the table.
 
     >>> why_static(Upstream((Endpoint("127.0.0.1:80"),)))
     ''
@@ -53,7 +54,7 @@ def why_static(upstream: Upstream) -> str:
 
 
 def table_of(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """The endpoints of every upstream of a plan that has them in the table."""
+    """Returns the endpoints of every upstream of a plan that has them in the table."""
     return {
         key.name: tuple(_line(one) for one in entry.value.endpoints if one.weight)
         for key, entry in sorted(plan.objects.items())
@@ -62,7 +63,7 @@ def table_of(plan: Plan) -> dict[str, tuple[str, ...]]:
 
 
 def encode(table: Table) -> bytes:
-    """A table as text.
+    """Returns a table as text.
 
     >>> encode({"app": ("1 0 127.0.0.1:80",)})
     b'upstream app\\n1 0 127.0.0.1:80\\n'
@@ -71,7 +72,7 @@ def encode(table: Table) -> bytes:
 
 
 def decode(text: bytes) -> dict[str, tuple[str, ...]]:
-    """A table from its text. Raises BadTableError.
+    """Returns a table from its text. Raises BadTableError.
 
     >>> decode(b"upstream app\\n1 0 127.0.0.1:80\\nupstream none\\n")
     {'app': ('1 0 127.0.0.1:80',), 'none': ()}
@@ -111,7 +112,7 @@ def _line(endpoint: Endpoint) -> str:
 
 
 def _is_address(text: str) -> bool:
-    """Whether it is an IP address with a port, or a socket's path."""
+    """Reports whether it is an IP address with a port, or a socket's path."""
     if text.startswith("unix:/"):
         return not _CONTROL.search(text)
     host, _, port = text.rpartition(":")

@@ -41,7 +41,9 @@ def restarted(count: int) -> Family:
 
 
 def endpoints(plan: Plan, backends: Mapping[str, Backend]) -> list[UpstreamStatus]:
-    """Every upstream of a plan with its endpoints; counts are since we began to read the log."""
+    """Returns every upstream of a plan with its endpoints;
+    counts are since we began to read the log.
+    """
     found = []
     for key, entry in sorted(plan.objects.items()):
         if not isinstance(entry.value, Upstream):

@@ -28,7 +28,7 @@ class Life:
         self._last = _identity(master) or self._last
 
     def saw(self, master: Process | None, *, is_upgrading: bool = False) -> list[News]:
-        """What is new; `is_upgrading`: two masters run, of which this is the new one."""
+        """Returns what is new; `is_upgrading`: two masters run, of which this is the new one."""
         was_up, self.is_up = self.is_up, master is not None
         found, last = _identity(master), self._last
         if found is None:

@@ -81,7 +81,7 @@ class Managed(msgspec.Struct, frozen=True):
 
 
 def managed(root: Path) -> Managed:
-    """The state of the nginx with this folder (`STATE_DIR/nginx`).
+    """Returns the state of the nginx with this folder (`STATE_DIR/nginx`).
 
     Raises NotHereError when no node has driven an nginx from there.
     """
@@ -135,7 +135,7 @@ def managed(root: Path) -> Managed:
 
 
 def last_apply(records: tuple[Record, ...]) -> LastApply | None:
-    """How the newest apply of a journal ended; None without any."""
+    """Returns how the newest apply of a journal ended; None without any."""
     if not records:
         return None
     own = [record for record in records if record.apply == records[-1].apply]
@@ -178,7 +178,7 @@ def _running(here: Here) -> tuple[int, ...]:
 def _finding(
     store: Store, current: ReleaseName | None, running: tuple[int, ...], problems: list[str]
 ) -> Finding | None:
-    """How disk and workers differ from the release that is current."""
+    """Returns how disk and workers differ from the release that is current."""
     if current is None:
         return None
     try:

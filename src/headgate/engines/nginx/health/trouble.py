@@ -17,7 +17,7 @@ _LOOKS: Final = 2
 def trouble(
     master: Process | None, workers: tuple[Process, ...], status_socket: str | None, procfs: Procfs
 ) -> str:
-    """Why this nginx cannot serve or be reloaded now; empty when it can.
+    """Returns why this nginx cannot serve or be reloaded now; empty when it can.
 
     `status_socket` None: there is none to ask (an nginx that is only watched). Blocks for as long
     as the status socket does not answer.

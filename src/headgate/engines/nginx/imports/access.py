@@ -29,7 +29,7 @@ class Access(NamedTuple):
 
 
 def access_of(lines: Sequence[Located]) -> Access | None:
-    """What the lines in effect say; None if they let everybody in.
+    """Returns what the lines in effect say; None if they let everybody in.
 
     Raises `NotExpressibleError` where they allow and deny in turns.
     """
@@ -56,18 +56,18 @@ def _closed_by(last: bytes, kinds: Sequence[bytes], networks: Sequence[str]) -> 
 
 
 def with_clients(match: Sequence[Table], networks: Sequence[str]) -> list[Table]:
-    """The matches, of these clients only."""
+    """Returns the matches, of these clients only."""
     return [{**one, "client": list(networks)} for one in match or ({},)]
 
 
 def clients_of(route: Table) -> list[str]:
-    """The networks that a route is for; none if for everybody."""
+    """Returns the networks that a route is for; none if for everybody."""
     first = next(iter(items_in(route, "match")), {})
     return [str(one) for one in items_in(first, "client")] if isinstance(first, Mapping) else []
 
 
 def without_clients(match: Sequence[Toml]) -> list[Toml]:
-    """The matches, of every client."""
+    """Returns the matches, of every client."""
     every = [
         {key: value for key, value in one.items() if key != "client"}
         for one in match
@@ -77,7 +77,7 @@ def without_clients(match: Sequence[Toml]) -> list[Toml]:
 
 
 def to_nginx(allowed: Sequence[str], denied: Sequence[str]) -> list[Directive]:
-    """The lines that let in nobody but those, or everybody but these."""
+    """Returns the lines that let in nobody but those, or everybody but these."""
     lines = [directive("allow", Plain(one)) for one in allowed]
     lines += [directive("deny", Plain(one)) for one in denied]
     return [*lines, directive("deny", Word(_ALL))] if allowed else lines

@@ -27,11 +27,11 @@ class Level:
         """The `allow` and `deny` lines, in their order: asked for by each location."""
 
     def named(self, name: bytes) -> list[Located]:
-        """The lines of that name."""
+        """Returns the lines of that name."""
         return self._named.get(name, [])
 
     def has_any(self, prefix: bytes) -> bool:
-        """Whether a line's name begins so."""
+        """Reports whether a line's name begins so."""
         return any(name.startswith(prefix) for name in self._named)
 
 
@@ -49,15 +49,15 @@ class Around(NamedTuple):
     ranked: bool = False
 
     def nearest(self, name: bytes) -> list[Located]:
-        """The lines of that name at the nearest level that has any: nginx's inheritance."""
+        """Returns the lines of that name at the nearest level that has any: nginx's inheritance."""
         return next((found for level in self.levels if (found := level.named(name))), [])
 
     def access(self) -> list[Located]:
-        """The `allow` and `deny` lines in effect, in their order."""
+        """Returns the `allow` and `deny` lines in effect, in their order."""
         return next((level.access for level in self.levels if level.access), [])
 
     def constants(self) -> dict[bytes, bytes]:
-        """The variables that are set once, to a text without variables, by their names."""
+        """Returns the variables that are set once, to a text without variables, by their names."""
         lines = [one.directive for level in self.levels for one in level.named(b"set")]
         every = Counter(one.values[0] for one in lines)
         return {
@@ -67,13 +67,15 @@ class Around(NamedTuple):
         }
 
     def value(self, name: bytes, default: bytes) -> bytes:
-        """The first argument of a setting, or what nginx takes without it."""
+        """Returns the first argument of a setting, or what nginx takes without it."""
         found = self.nearest(name)
         return found[0].directive.values[0] if found and found[0].directive.args else default
 
 
 def unknown_around(lines: Iterable[Located]) -> list[str]:
-    """The lines of a server or of `http` that may change what the locations in it answer."""
+    """Returns the lines of a server or of `http`
+    that may change what the locations in it answer.
+    """
     found: dict[str, str] = {}
     for file, line in lines:
         name = line.name.decode(errors="replace")

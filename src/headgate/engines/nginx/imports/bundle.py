@@ -50,8 +50,9 @@ class BrokenBundleError(ValueError):
 
 
 def to_files(one: Imported, folder: str = "") -> dict[str, bytes]:
-    """The bundle's files by their path in it; `folder` is where it will be, as an absolute path:
-    there an engine that is nginx finds the kept text."""
+    """Returns the bundle's files by their path in it; `folder` is where it will be, as an absolute
+    path: there an engine that is nginx finds the kept text.
+    """
     files = {f"{VERBATIM}/{number:04d}-{_stem(path)}": path for number, path in _numbered(one)}
     objects = to_toml(one.objects)
     mapped = Map(one.entry, files, one.fates, one.notes, dict(one.originals), objects)
@@ -64,7 +65,7 @@ def to_files(one: Imported, folder: str = "") -> dict[str, bytes]:
 
 
 def head(one: Imported) -> str:
-    """What `headgate.toml` says of itself at its beginning."""
+    """Returns what `headgate.toml` says of itself at its beginning."""
     refused = sum(map(is_refusal, one.objects))
     lines = [
         f"Imported from {one.entry}: {one.modelled} of {len(one.fates)} directives are model.",
@@ -79,7 +80,7 @@ def head(one: Imported) -> str:
 
 
 def from_files(files: Mapping[str, bytes]) -> Imported:
-    """The import of a bundle's files; raises `BrokenBundleError`."""
+    """Returns the import of a bundle's files; raises `BrokenBundleError`."""
     try:
         mapped = msgspec.json.decode(files[MAP], type=Map)
         sections = tomllib.loads(files[MODEL].decode())
@@ -100,7 +101,7 @@ def from_files(files: Mapping[str, bytes]) -> Imported:
 
 
 def as_imported(files: Mapping[str, bytes]) -> str:
-    """The model as it was imported, as TOML; raises `BrokenBundleError`."""
+    """Returns the model as it was imported, as TOML; raises `BrokenBundleError`."""
     try:
         return msgspec.json.decode(files[MAP], type=Map).objects
     except (KeyError, msgspec.DecodeError) as error:

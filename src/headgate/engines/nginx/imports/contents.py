@@ -31,7 +31,7 @@ class Content(NamedTuple):
     keeps_includes: bool = False
 
     def is_kept(self, line: Directive) -> bool:
-        """Whether a line of the location stays verbatim beside the route."""
+        """Reports whether a line of the location stays verbatim beside the route."""
         name = line.name.decode(errors="replace")
         if self.keeps_includes and is_include(line):
             return True
@@ -45,7 +45,9 @@ class Content(NamedTuple):
 
 
 def content_of(block: Located, lines: Sequence[Located], around: Around) -> Content:
-    """What a location does; raises `NotExpressibleError` with everything that is not understood."""
+    """Returns what a location does; raises `NotExpressibleError` with everything
+    that is not understood.
+    """
     found = _content(lines, around)
     others = [one.directive for one in lines if one.file != block.file]
     return found._replace(keeps_includes=bool(others) and all(map(found.is_kept, others)))

@@ -15,7 +15,7 @@ class ImportedDocument:
         self._text = text.encode()
 
     def read(self, path: PurePath) -> bytes:
-        """A file's bytes; raises OSError."""
+        """Returns a file's bytes; raises OSError."""
         return self._text if str(path) == NAME else Path(path).read_bytes()
 
     def glob(self, pattern: PurePath) -> Sequence[PurePath]:
@@ -23,9 +23,9 @@ class ImportedDocument:
         return ()
 
     def is_public(self, path: PurePath) -> bool:
-        """Whether every user of the host may read the file; raises OSError."""
+        """Reports whether every user of the host may read the file; raises OSError."""
         return str(path) == NAME or bool(Path(path).stat().st_mode & stat.S_IROTH)
 
     def is_directory(self, path: PurePath) -> bool:
-        """Whether it is a directory."""
+        """Reports whether it is a directory."""
         return Path(path).is_dir()

@@ -176,8 +176,9 @@ _AROUND: Final = frozenset(
 
 
 def is_plain_set(line: Directive) -> bool:
-    """Whether it is a `set` that nothing sees but where its variable is written: it changes none
-    of nginx's own."""
+    """Reports whether it is a `set` that nothing sees but where its variable is written:
+    it changes none of nginx's own.
+    """
     words = line.values
     if line.name != b"set" or len(words) != _SET_WORDS or not words[0].startswith(b"$"):
         return False
@@ -186,26 +187,29 @@ def is_plain_set(line: Directive) -> bool:
 
 
 def is_tls(name: bytes) -> bool:
-    """Whether it says how TLS is spoken."""
+    """Reports whether it says how TLS is spoken."""
     return name.decode(errors="replace") in _TLS
 
 
 def is_kept_in_location(name: str) -> bool:
-    """Whether it may stay verbatim in a location that becomes a route: how bytes move and what
-    is logged, not what is answered."""
+    """Reports whether it may stay verbatim in a location that becomes a route:
+    how bytes move and what is logged, not what is answered.
+    """
     return name in _KEPT
 
 
 def is_behind(name: str, *, is_denied: bool) -> bool:
-    """Whether nginx never comes to it in a location that answers outright: with `return`, to
-    requests from outside, or with 403 where `is_denied`."""
+    """Reports whether nginx never comes to it in a location that answers outright: with `return`,
+    to requests from outside, or with 403 where `is_denied`.
+    """
     if name in _KEPT or name in _BEHIND or name.startswith((*_OTHER_GATEWAYS, "proxy_")):
         return True
     return not is_denied and name in _BEHIND_RETURN
 
 
 def is_kept_around(name: str) -> bool:
-    """Whether it may stay verbatim in `http` or `server` without changing what a location that
-    proxies or returns answers. Files are served only where no location takes the request; error
-    pages are looked at by the location."""
+    """Reports whether it may stay verbatim in `http` or `server` without changing what a location
+    that proxies or returns answers. Files are served only where no location takes the request;
+    error pages are looked at by the location.
+    """
     return name in _AROUND or name.startswith(_OTHER_GATEWAYS)

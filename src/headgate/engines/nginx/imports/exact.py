@@ -32,8 +32,8 @@ _ANY_CASE: Final = b"(?i)"
 
 @lru_cache(maxsize=1024)
 def expression(pattern: bytes, *, any_case: bool) -> str | None:
-    """An expression for the paths that a location by regular expression takes; None where ours
-    cannot say exactly that.
+    """Returns an expression for the paths that a location by regular expression takes;
+    None where ours cannot say exactly that.
 
     >>> expression(rb"^/api/v[0-9]+$", any_case=False)
     '/api/v[0-9]+(?:%0A)?'
@@ -98,7 +98,7 @@ class _Exact(patterns.Reader):
 
 
 def _members(inside: bytes) -> frozenset[int]:
-    """The bytes of a class."""
+    """Returns the bytes of a class."""
     found: set[int] = set()
     at = 0
     while at < len(inside):
@@ -120,7 +120,7 @@ def _members(inside: bytes) -> frozenset[int]:
 
 
 def _one_of(members: frozenset[int]) -> str:
-    """An expression for one byte of a decoded path, as our normal form writes it.
+    """Returns an expression for one byte of a decoded path, as our normal form writes it.
 
     >>> _one_of(frozenset(b"ab/"))
     '[/ab]'
@@ -145,7 +145,7 @@ def _either(digits: str) -> str:
 
 
 def _ranges(members: list[int]) -> str:
-    """The inside of a class, with ranges where more than two stand in a row."""
+    """Returns the inside of a class, with ranges where more than two stand in a row."""
     out = []
     at = 0
     while at < len(members):

@@ -47,7 +47,7 @@ class Gathered:
         self.notes.append(Note(located.file, located.directive.line, message))
 
     def fate(self, located: Located) -> Fate:
-        """What became of a directive."""
+        """Returns what became of a directive."""
         key = skeleton.key_of(located)
         name = located.directive.name.decode(errors="replace")
         path = self._objects.get(key, "")
@@ -55,7 +55,7 @@ class Gathered:
         return Fate(*key, name, path, why, self._refusals.get(key, ""))
 
     def is_own(self, located: Located) -> bool:
-        """Whether nothing else includes the file it stands in."""
+        """Reports whether nothing else includes the file it stands in."""
         return self._uses[located.file] == 1
 
     def check_own_file(self, located: Located) -> None:

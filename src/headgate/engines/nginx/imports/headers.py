@@ -44,7 +44,7 @@ class Forwarded(NamedTuple):
 
 
 def forwarded(around: Around, own_host: str) -> Forwarded:
-    """The `proxy_set_header` lines in effect; `own_host` is nginx's `$proxy_host` here.
+    """Returns the `proxy_set_header` lines in effect; `own_host` is nginx's `$proxy_host` here.
 
     Raises `NotExpressibleError` for a variable we lack or a header of the connection.
     """
@@ -105,7 +105,8 @@ def _keeps_upgrades(value: str, around: Around) -> bool:
 
 
 def added(around: Around, status: int | None) -> Table:
-    """The `add_header` lines in effect, by name; `status` is that of an answer of our own.
+    """Returns the `add_header` lines in effect, by name;
+    `status` is that of an answer of our own.
 
     Raises `NotExpressibleError` for lines without `always` where other statuses can occur.
     """
@@ -134,13 +135,13 @@ def _check_skipped(name: str, around: Around, status: int | None) -> None:
 
 
 def hidden(around: Around) -> list[str]:
-    """The names of the `proxy_hide_header` lines in effect."""
+    """Returns the names of the `proxy_hide_header` lines in effect."""
     lines = around.nearest(b"proxy_hide_header")
     return sorted({values.text(one.directive.values[0]).lower() for one in lines})
 
 
 def answered(added: Table, hidden: Sequence[str]) -> Table:
-    """The edits of an answer: what is hidden and added as well is replaced."""
+    """Returns the edits of an answer: what is hidden and added as well is replaced."""
     table: dict[str, Toml] = {
         "set": {name: value for name, value in added.items() if name in hidden},
         "add": {name: value for name, value in added.items() if name not in hidden},
@@ -150,8 +151,9 @@ def answered(added: Table, hidden: Sequence[str]) -> Table:
 
 
 def to_nginx(route: Table, host: str | None, upgrade: str) -> list[Directive]:
-    """The `proxy_set_header` lines of a route; `upgrade` is the value of Connection where it
-    lets WebSockets through (a variable with its `$`, or a word)."""
+    """Returns the `proxy_set_header` lines of a route; `upgrade` is the value of Connection where
+    it lets WebSockets through (a variable with its `$`, or a word).
+    """
     edits = middleware(route, "request_headers")
     own = table_in(edits, "set")
     lines: list[Directive] = [
@@ -181,7 +183,7 @@ def _host_arg(host: str | None) -> Var | Template:
 
 
 def added_lines(route: Table) -> list[Directive]:
-    """The `add_header` and `proxy_hide_header` lines of a route."""
+    """Returns the `add_header` and `proxy_hide_header` lines of a route."""
     edits = middleware(route, "response_headers")
     replaced = table_in(edits, "set")
     table = {**replaced, **table_in(edits, "add")}
@@ -194,7 +196,7 @@ def added_lines(route: Table) -> list[Directive]:
 
 
 def middleware(route: Table, key: str) -> Table:
-    """The first middleware of that kind; an empty table where there is none."""
+    """Returns the first middleware of that kind; an empty table where there is none."""
     for one in items_in(route, "middlewares"):
         if isinstance(one, Mapping) and key in one:
             return table_in(one, key)

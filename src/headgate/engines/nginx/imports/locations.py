@@ -45,7 +45,7 @@ class Locations:
         self._pools = pools
 
     def take(self, site: Site) -> bool:
-        """Whether any of the server's locations became a route, or its own `return`."""
+        """Reports whether any of the server's locations became a route, or its own `return`."""
         lines = site.server.lines
         blocks = lines.named(b"location")
         spots = [ranks.spot_of(one.directive, at) for at, one in enumerate(blocks)]
@@ -159,7 +159,7 @@ class Locations:
 
 
 def _sibling(spot: Spot) -> Sibling | None:
-    """How other locations see one; None for regular expressions and names."""
+    """Returns how other locations see one; None for regular expressions and names."""
     if spot.is_prefix or spot.modifier == b"=":
         return Sibling(spot.modifier == b"=", spot.path)
     return None
@@ -183,7 +183,7 @@ def _built(name: str, routed: Routed, site: Site, priority: int) -> list[ModelOb
 
 
 def _let_in(name: str, attached: Attachment, routed: Routed, priority: int) -> list[ModelObject]:
-    """The route, and that which answers the clients it does not let in."""
+    """Returns the route, and that which answers the clients it does not let in."""
     match = list(routed.matched.match)
     let_in = routed.content.let_in
     if let_in is None:

@@ -45,8 +45,9 @@ class Matched(NamedTuple):
 
 
 def wanted(location: Directive) -> Wanted:
-    """What a location takes; raises `NotExpressibleError` for names and for expressions that ours
-    cannot take the place of."""
+    """Returns what a location takes; raises `NotExpressibleError` for names and for expressions
+    that ours cannot take the place of.
+    """
     modifier, path = split(location)
     if modifier in (b"~", b"~*"):
         found = exact.expression(path, any_case=modifier == b"~*")
@@ -71,7 +72,7 @@ def split(location: Directive) -> tuple[bytes, bytes]:
 
 
 def sibling(location: Directive) -> Sibling | None:
-    """How others see a location; None for regular expressions and names."""
+    """Returns how others see a location; None for regular expressions and names."""
     modifier, path = split(location)
     if modifier in (b"", b"^~", b"="):
         return Sibling(modifier == b"=", path)
@@ -81,8 +82,9 @@ def sibling(location: Directive) -> Sibling | None:
 def match_of(
     location: Wanted, siblings: Sequence[Sibling], *, proxied: bool, ranked: bool
 ) -> Matched:
-    """What a route matches by to take what the location takes; `ranked` where the route's priority
-    keeps it behind longer prefixes."""
+    """Returns what a route matches by to take what the location takes; `ranked` where the route's
+    priority keeps it behind longer prefixes.
+    """
     path = location.path
     if location.expression:
         return Matched(({"path": {"regex": location.expression}},))
@@ -128,8 +130,9 @@ def _directory(
 def location_words(
     match: Sequence[Toml], modifier: str, pattern: str | None = None
 ) -> tuple[Arg, ...]:
-    """What stands behind `location` for these matches; the inverse of `match_of`. `pattern` is
-    nginx's own expression, as it was."""
+    """Returns what stands behind `location` for these matches; the inverse of `match_of`.
+    `pattern` is nginx's own expression, as it was.
+    """
     if pattern is not None:
         return (Op(modifier), Plain(pattern))
     conditions = [_path(one) for one in match]
@@ -157,5 +160,5 @@ def _path(match: Toml) -> Table:
 
 
 def _escaped(path: str) -> str:
-    """The path as an expression that matches itself."""
+    """Returns the path as an expression that matches itself."""
     return _SPECIAL.sub(lambda found: f"\\{found[0]}" if found[0] == "." else found[0], path)

@@ -44,7 +44,9 @@ class Names:
         self._taken: dict[str, int] = {}
 
     def take(self, wanted: str) -> str:
-        """The name, made of letters, digits, `.`, `_` and `-`; counted up where it is taken."""
+        """Returns the name, made of letters, digits, `.`, `_` and `-`;
+        counted up where it is taken.
+        """
         stem = (_NOT_IN_NAMES.sub("-", wanted).strip("-") or "x")[:_LONGEST]
         name, number = stem, self._taken.get(stem, 1)
         while name in self._taken:

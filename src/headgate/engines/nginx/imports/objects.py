@@ -31,12 +31,12 @@ class ModelObject(msgspec.Struct, frozen=True):
 
 
 def object_path(section: str, name: str) -> str:
-    """How an object is named in reports: `routes."a.example"`."""
+    """Returns how an object is named in reports: `routes."a.example"`."""
     return f"{section}.{_key(name)}"
 
 
 def is_refusal(one: ModelObject) -> bool:
-    """Whether it is a route that refuses what was not imported."""
+    """Reports whether it is a route that refuses what was not imported."""
     return one.section == "routes" and "not_imported" in one.table
 
 
@@ -45,7 +45,9 @@ class NotExpressibleError(Exception):
 
 
 def validated(one: ModelObject) -> ModelObject:
-    """The object as it is; raises `NotExpressibleError` with what the model has against it."""
+    """Returns the object as it is; raises `NotExpressibleError`
+    with what the model has against it.
+    """
     section = SECTIONS[one.section]
     try:
         section.name(one.name)
@@ -60,7 +62,7 @@ def validated(one: ModelObject) -> ModelObject:
 
 
 def table_in(table: Table, key: str) -> Table:
-    """The table below a key; an empty one where there is none."""
+    """Returns the table below a key; an empty one where there is none."""
     found = table.get(key, {})
     if not isinstance(found, Mapping):
         raise TypeError(f"{key} is not a table")
@@ -68,7 +70,7 @@ def table_in(table: Table, key: str) -> Table:
 
 
 def items_in(table: Table, key: str) -> Sequence[Toml]:
-    """The list below a key; an empty one where there is none."""
+    """Returns the list below a key; an empty one where there is none."""
     found = table.get(key, ())
     if isinstance(found, str) or not isinstance(found, Sequence):
         raise TypeError(f"{key} is not a list")
@@ -76,7 +78,7 @@ def items_in(table: Table, key: str) -> Sequence[Toml]:
 
 
 def to_toml(objects: Iterable[ModelObject]) -> str:
-    """The document of these objects, in their order; no objects give an empty text."""
+    """Returns the document of these objects, in their order; no objects give an empty text."""
     return "\n".join(_section(one) for one in objects)
 
 
@@ -87,7 +89,7 @@ def _section(one: ModelObject) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as TOML's basic string."""
+    """Returns a text as TOML's basic string."""
     return _text(text)
 
 

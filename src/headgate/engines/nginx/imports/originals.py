@@ -23,7 +23,7 @@ class ChangedLineError(ValueError):
 
 
 def key_of(line: Directive) -> str:
-    """What tells a `headgate_…` line, with what is kept in it, from others."""
+    """Returns what tells a `headgate_…` line, with what is kept in it, from others."""
     words = b"\0".join(
         b"\1".join((one.name, *one.values, one.body or b"")) for one in walk((line,))
     )
@@ -31,12 +31,12 @@ def key_of(line: Directive) -> str:
 
 
 def text_of(line: Directive) -> str:
-    """The text of a directive of the original."""
+    """Returns the text of a directive of the original."""
     return to_bytes((line,)).decode(_CODING)
 
 
 def restored(verbatim: Mapping[str, bytes], originals: Originals) -> dict[str, bytes]:
-    """The files of the original config, with what was edited in the kept text.
+    """Returns the files of the original config, with what was edited in the kept text.
 
     Raises `ChangedLineError`.
     """

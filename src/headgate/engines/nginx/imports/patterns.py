@@ -42,7 +42,7 @@ class UnknownError(ValueError):
 
 
 def literal(path: bytes) -> str:
-    """An expression for exactly these bytes of a decoded path.
+    """Returns an expression for exactly these bytes of a decoded path.
 
     >>> literal(b"/a b.c")
     '/a%20b\\\\.c'
@@ -51,7 +51,7 @@ def literal(path: bytes) -> str:
 
 
 def beginning_with(path: bytes) -> str:
-    """An expression for every decoded path that begins with these bytes."""
+    """Returns an expression for every decoded path that begins with these bytes."""
     return literal(path) + EVERYTHING
 
 
@@ -74,8 +74,8 @@ def encoded_slashes(path: bytes, *, exact: bool) -> list[str]:
 
 
 def expression(pattern: bytes, *, any_case: bool) -> str:
-    """An expression for every path that a location by regular expression takes; `.*` where it
-    uses what only PCRE has.
+    """Returns an expression for every path that a location by regular expression takes;
+    `.*` where it uses what only PCRE has.
 
     >>> expression(rb"^/api/v[0-9]+$", any_case=False)
     '/api/v(?:[0-9]|%[0-9A-F][0-9A-F])+(?:%0A)?'
@@ -91,7 +91,9 @@ def expression(pattern: bytes, *, any_case: bool) -> str:
 
 
 def whole(atoms: list[str], is_plain: bool, before: str = EVERYTHING) -> str:
-    """What takes a whole path that the atoms are found in, behind what may stand before them."""
+    """Returns what takes a whole path that the atoms are found in,
+    behind what may stand before them.
+    """
     begins = is_plain and atoms[:1] == [_START]
     ends = is_plain and atoms[-1:] == [_END]
     body = "".join(atoms[int(begins) :])
@@ -120,7 +122,7 @@ class Reader:
         self._plain = True
 
     def read(self) -> tuple[list[str], bool]:
-        """Its atoms, and whether no `|` stands outside of groups."""
+        """Returns its atoms, and whether no `|` stands outside of groups."""
         out: list[str] = []
         while self._at < len(self._text):
             out.append(self._atom())

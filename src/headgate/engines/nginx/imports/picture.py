@@ -141,7 +141,7 @@ class _Drawing:
         )
 
     def implicit(self) -> Iterator[PictureUpstream]:
-        """The addresses that passes name themselves, each once."""
+        """Yields the addresses that passes name themselves, each once."""
         known = {one.name for one in self.upstreams}
         for route in self.routes:
             if route.action not in _PASSES.values() or route.action == "return":
@@ -155,7 +155,9 @@ class _Drawing:
 def _route(
     hosts: tuple[str, ...], match: str, block: Located, lines: list[Located]
 ) -> PictureRoute | None:
-    """What a location, or a server by itself, does; None for a server that has locations only."""
+    """Returns what a location, or a server by itself, does;
+    None for a server that has locations only.
+    """
     for one in lines:
         action = _PASSES.get(one.directive.name)
         if action is not None:

@@ -23,12 +23,13 @@ class Words(NamedTuple):
 
 
 def words_of(line: Directive) -> Words:
-    """The words of a directive."""
+    """Returns the words of a directive."""
     return Words(line.name, line.values, line.children is not None, line.body)
 
 
 def lost(tree: Tree, one: Imported) -> tuple[Problem, ...]:
-    """The first directive of each file that is neither model nor kept as it was; none if all are.
+    """Returns the first directive of each file
+    that is neither model nor kept as it was; none if all are.
 
     A `server` that became model stays in the kept text as the frame of its lines.
     """
@@ -59,15 +60,16 @@ def _problem(file: str, line: Directive | None) -> Problem:
 
 
 def kept_words(text: bytes, file: str) -> Iterator[Words]:
-    """The directives of a kept text, in order, without what stands for the model."""
+    """Yields the directives of a kept text, in order, without what stands for the model."""
     for line in walk(parse(text, file).nodes):
         if line.name not in imported.PLACEHOLDERS:
             yield words_of(line)
 
 
 def same_model(first: Imported, second: Imported) -> bool:
-    """Whether two imports have equal objects and equal kept words: the second is that of the
-    re-rendered first. Files of which all was folded into routes are not included there any more.
+    """Reports whether two imports have equal objects and equal kept words: the second is that of
+    the re-rendered first. Files of which all was folded into routes are not included there any
+    more.
     """
     return _by_path(first) == _by_path(second) and all(
         list(kept_words(first.verbatim[file], file)) == list(kept_words(text, file))
@@ -76,7 +78,7 @@ def same_model(first: Imported, second: Imported) -> bool:
 
 
 def _by_path(one: Imported) -> dict[tuple[str, str], Table]:
-    """The objects; lines move, so where a refused place stood is not compared."""
+    """Returns the objects; lines move, so where a refused place stood is not compared."""
     return {
         (item.section, item.name): {
             key: key if key == "not_imported" else value for key, value in item.table.items()

@@ -35,7 +35,7 @@ class Pools:
         self._timed: set[str] = set()
 
     def lead_to(self, target: str, connect: str) -> str:
-        """The upstream that `proxy_pass` means; raises `NotExpressibleError`."""
+        """Returns the upstream that `proxy_pass` means; raises `NotExpressibleError`."""
         if target in self._verbatim:
             raise NotExpressibleError(f"the upstream {target} is kept verbatim")
         tables = self.explicit if target in self.explicit else self.implicit
@@ -56,7 +56,7 @@ class Proxied(NamedTuple):
 
 
 def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> Proxied:
-    """The route of a `proxy_pass`; raises `NotExpressibleError`."""
+    """Returns the route of a `proxy_pass`; raises `NotExpressibleError`."""
     target, uri = _target(line, around)
     rewrite = _rewrite(uri, location)
     seen = headers.forwarded(around, target)
@@ -126,7 +126,7 @@ def _check_redirects(around: Around) -> None:
 
 
 def to_nginx(route: Table, pool: Table, upgrade: str) -> list[Directive]:
-    """The lines of a location that a route to an upstream stands for; the inverse.
+    """Returns the lines of a location that a route to an upstream stands for; the inverse.
 
     `pool` is its upstream, which is named as `proxy_pass` names it.
     """

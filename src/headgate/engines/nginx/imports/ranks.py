@@ -46,7 +46,7 @@ class Spot(NamedTuple):
 
 
 def spot_of(location: Directive, order: int) -> Spot:
-    """The spot of a location block."""
+    """Returns the spot of a location block."""
     modifier, path = split(location)
     names = {one.name for one in location.directives()}
     answers = b"proxy_pass" not in names or bool(_ANSWERING & names)
@@ -62,7 +62,7 @@ class Ranks:
         self.is_ranked = self.has_regex or _parts_within_segments(self._prefixes)
 
     def of(self, spot: Spot) -> int:
-        """The priority of a location's routes; 0 where none is needed."""
+        """Returns the priority of a location's routes; 0 where none is needed."""
         if not self.is_ranked:
             return 0
         if spot.modifier == b"=":
@@ -83,8 +83,9 @@ class Ranks:
         return WHOLE_RANKED if self.is_ranked else WHOLE_SERVER
 
     def _is_lifted(self, spot: Spot) -> bool:
-        """Whether no regular expression is asked for any path below it: beneath a prefix without
-        `^~` they are."""
+        """Reports whether no regular expression is asked for any path below it:
+        beneath a prefix without `^~` they are.
+        """
         if spot.modifier != b"^~" or not self.has_regex:
             return False
         return not any(
@@ -93,15 +94,16 @@ class Ranks:
 
 
 def _parts_within_segments(prefixes: Sequence[Spot]) -> bool:
-    """Whether a prefix ends within a segment of another, or takes only what is below it while
-    another stands there: routes take whole segments."""
+    """Reports whether a prefix ends within a segment of another, or takes only what is below it
+    while another stands there: routes take whole segments.
+    """
     paths = sorted({one.path for one in prefixes})
     answering = {one.path for one in prefixes if one.answers}
     return any(_is_parted(path, later, path in answering) for path, later in _nested(paths))
 
 
 def _nested(paths: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
-    """Each path with those that begin with it, as far as the order shows them."""
+    """Returns each path with those that begin with it, as far as the order shows them."""
     found = []
     open_: list[bytes] = []
     for path in paths:

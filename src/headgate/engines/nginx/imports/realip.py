@@ -23,7 +23,7 @@ _LIST: Final = "x-forwarded-for"
 
 
 def client_of(server: Level, http: Level) -> Table:
-    """The `client_ip` of the listeners of a server; empty where it trusts nobody.
+    """Returns the `client_ip` of the listeners of a server; empty where it trusts nobody.
 
     Raises `NotExpressibleError` for headers that we do not read, or read otherwise.
     """
@@ -53,7 +53,7 @@ class ClientsByAddress:
         self._known: dict[str, Table] = {}
 
     def conflict(self, addresses: list[str], client: Table) -> str:
-        """Why a server cannot share a listener with those before it; empty if it can."""
+        """Returns why a server cannot share a listener with those before it; empty if it can."""
         for address in addresses:
             if self._known.setdefault(address, client) != client:
                 return f"an earlier server on {address} trusts other peers"

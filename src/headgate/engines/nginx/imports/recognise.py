@@ -91,7 +91,7 @@ class _Recogniser:
         )
 
     def _pools(self) -> Pools:
-        """The upstream blocks: their tables, or that they are kept."""
+        """Returns the upstream blocks: their tables, or that they are kept."""
         explicit: dict[str, Table] = {}
         kept: set[str] = set()
         for block in self._http.named(b"upstream"):
@@ -136,7 +136,7 @@ class _Recogniser:
             locations.unknown_hosts(self._gathered, addresses, self._listeners, first.located)
 
     def _checked(self, servers: Sequence[Server]) -> list[Server]:
-        """The servers with what only shows among them all."""
+        """Returns the servers with what only shows among them all."""
         certificates = tables.CertificatesByName()
         clients = ClientsByAddress()
         found = []
@@ -201,7 +201,7 @@ class _Recogniser:
                 self._gathered.became(Located(block.file, one), path)
 
     def _objects(self, pools: Pools, used: set[str]) -> tuple[ModelObject, ...]:
-        """Every object, section by section."""
+        """Returns every object, section by section."""
         both = {**pools.explicit, **pools.implicit}
         named = {name: table for name, table in both.items() if name in used}
         return (
@@ -213,7 +213,7 @@ class _Recogniser:
         )
 
     def _used(self) -> set[str]:
-        """The upstreams that routes lead to; others may be FastCGI's or nobody's."""
+        """Returns the upstreams that routes lead to; others may be FastCGI's or nobody's."""
         routes = self._gathered.routes
         return {str(one.table["upstream"]) for one in routes if "upstream" in one.table}
 
@@ -224,5 +224,5 @@ def _check_one_file(block: Located, lines: Sequence[Located]) -> None:
 
 
 def _first_name(server: Server) -> str:
-    """The name that routes and certificates of a server are called by."""
+    """Returns the name that routes and certificates of a server are called by."""
     return (server.names or ("default",))[0].removeprefix("*.")

@@ -29,8 +29,9 @@ REST: Final = "no location takes it: nginx serves files there"
 
 
 def matches_of(spot: Spot) -> list[Table] | None:
-    """What a refusal matches by to take at least what a location takes; None if no path leads
-    there."""
+    """Returns what a refusal matches by to take at least what a location takes;
+    None if no path leads there.
+    """
     if spot.is_regex:
         return [_regex(patterns.expression(spot.path, any_case=spot.modifier == b"~*"))]
     path = spot.path or b"/"
@@ -53,7 +54,7 @@ def _below(path: bytes) -> list[Table]:
 
 
 def _literal(kind: str, path: bytes) -> Table | None:
-    """A match by the path itself, where decoding and normal form leave it as it is."""
+    """Returns a match by the path itself, where decoding and normal form leave it as it is."""
     text = path.decode(errors="replace")
     if patterns.literal(path).replace("\\", "") != text:
         return None
@@ -74,7 +75,7 @@ def refusal(
     text: str,
     priority: int = 0,
 ) -> ModelObject:
-    """A route that refuses what it matches."""
+    """Returns a route that refuses what it matches."""
     table: dict[str, Toml] = {"hosts": attached.hosts, "listeners": attached.listeners}
     if match:
         table["match"] = list(match)
@@ -99,7 +100,9 @@ def text_of(located: Located, why: str) -> str:
 
 
 def guards(spots: Sequence[Spot], ranks: Ranks) -> list[Table]:
-    """What would lead to another location if `%2F` were decoded; empty where nothing would."""
+    """Returns what would lead to another location if `%2F` were decoded;
+    empty where nothing would.
+    """
     if ranks.has_regex:
         return [_regex(_ANY_ENCODED)]
     found: list[str] = []

@@ -65,7 +65,7 @@ class Frame(NamedTuple):
 
 
 def released(tree: Tree, frame: Frame) -> list[Node]:
-    """The directives of nginx.conf."""
+    """Returns the directives of nginx.conf."""
     writer = _Released(tree, frame)
     entry = tree.documents[tree.entry]
     nodes = [one for one in writer.nodes(entry.nodes) if _name(one) not in _OURS]
@@ -87,7 +87,7 @@ def released(tree: Tree, frame: Frame) -> list[Node]:
 
 
 def addresses(tree: Tree) -> tuple[str, ...]:
-    """The TCP addresses that its servers listen on."""
+    """Returns the TCP addresses that its servers listen on."""
     found: set[str] = set()
     for block in tree.top():
         if block.directive.name != b"http":
@@ -107,8 +107,9 @@ def _addresses(tree: Tree, server: Located) -> list[str]:
 
 
 def _without_taken_names(nodes: Sequence[Node]) -> list[Node]:
-    """The servers without the names that nginx ignores, because an earlier server has them: it
-    warns of them at each reload, and an apply takes the warning for an error."""
+    """Returns the servers without the names that nginx ignores, because an earlier server has them:
+    it warns of them at each reload, and an apply takes the warning for an error.
+    """
     taken: dict[str, set[bytes]] = {}
     out: list[Node] = []
     for node in nodes:
@@ -149,7 +150,7 @@ class _Released:
         self._conf = posixpath.dirname(tree.entry)
 
     def nodes(self, nodes: Sequence[Node]) -> list[Node]:
-        """The nodes with included files in their place and absolute paths; comments go."""
+        """Returns the nodes with included files in their place and absolute paths; comments go."""
         out: list[Node] = []
         for node in nodes:
             if not isinstance(node, Directive):
@@ -165,7 +166,9 @@ class _Released:
         return out
 
     def around(self, http: Directive) -> list[Node]:
-        """What `http` needs beside its own lines: what nginx would look for below the release."""
+        """Returns what `http` needs beside its own lines:
+        what nginx would look for below the release.
+        """
         names = {one.name for one in http.directives()}
         out = list(self._frame.http)
         if b"root" not in names:

@@ -46,7 +46,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def report(one: Imported, findings: tuple[Finding, ...], tried: Tried) -> Report:
-    """The report of an import."""
+    """Returns the report of an import."""
     return Report(
         one.entry,
         len(one.verbatim),
@@ -63,7 +63,7 @@ def report(one: Imported, findings: tuple[Finding, ...], tried: Tried) -> Report
 
 
 def to_text(of: Report) -> str:
-    """The report as text: figures, then one line for each thing to look at."""
+    """Returns the report as text: figures, then one line for each thing to look at."""
     objects = ", ".join(f"{count} {section}" for section, count in of.objects.items())
     lines = [
         f"{of.entry}: {of.files} files, {of.directives} directives",
@@ -83,7 +83,7 @@ def to_text(of: Report) -> str:
 
 
 def _tried(of: Tried) -> list[str]:
-    """The requests that would be answered otherwise, as far as a person reads them."""
+    """Returns the requests that would be answered otherwise, as far as a person reads them."""
     source = "made from the locations" if of.made else "of the access log"
     lines = [f"tried: {of.requests} requests {source}"]
     count = sum(one.requests for one in of.native)

@@ -31,7 +31,7 @@ class NoSuchObjectError(LookupError):
 
 
 def rerender(one: imported.Imported) -> dict[str, bytes]:
-    """The files of an nginx config that does what the imported one did, by path.
+    """Returns the files of an nginx config that does what the imported one did, by path.
 
     Raises `NoSuchObjectError` if model and kept text do not belong together.
     """
@@ -57,7 +57,7 @@ class _Rerender:
         )
 
     def nodes(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        """The nodes with placeholders written out."""
+        """Returns the nodes with placeholders written out."""
         out: list[Node] = []
         for node in nodes:
             if not isinstance(node, Directive):
@@ -128,7 +128,9 @@ class _Rerender:
         return directive("location", *words, children=_with(lines, node))
 
     def _returned(self, node: Directive) -> list[Node]:
-        """A server's own `return`; what else the route says still stands in the kept server."""
+        """Returns a server's own `return`; what else the route says still stands in the kept
+        server.
+        """
         return [line for line in self._lines(self._route(node)) if line.name == b"return"]
 
     def _route(self, node: Directive) -> Table:

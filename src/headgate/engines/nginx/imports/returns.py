@@ -64,7 +64,7 @@ def _redirect(status: int, target: str, server_names: tuple[str, ...]) -> dict[s
 
 
 def _kept_path(status: int, found: re.Match[str], server_names: tuple[str, ...]) -> Table:
-    """The redirect to path and query as they came."""
+    """Returns the redirect to path and query as they came."""
     table: dict[str, Toml] = {"status": status}
     if found["scheme"] != "$scheme":
         table["scheme"] = found["scheme"]

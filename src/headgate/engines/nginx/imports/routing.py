@@ -77,7 +77,7 @@ def _named(addresses: Iterable[str], listeners: Mapping[str, str]) -> list[str]:
 def route_location(
     located: Located, lines: Sequence[Located], around: Around, server: Server, pools: Pools
 ) -> Routed:
-    """The routes of a location; raises `NotExpressibleError` with everything against it."""
+    """Returns the routes of a location; raises `NotExpressibleError` with everything against it."""
     whys: list[str] = []
     wanted = collected(whys, lambda: matching.wanted(located.directive))
     own = collected(whys, lambda: contents.content_of(located, lines, around))
@@ -103,7 +103,9 @@ def route_location(
 
 
 def collected(whys: list[str], part: Callable[[], T]) -> T | None:
-    """What a part of the work gives; None where it raises `NotExpressibleError`, which is noted."""
+    """Returns what a part of the work gives;
+    None where it raises `NotExpressibleError`, which is noted.
+    """
     try:
         return part()
     except NotExpressibleError as error:
@@ -112,7 +114,7 @@ def collected(whys: list[str], part: Callable[[], T]) -> T | None:
 
 
 def _denied(around: Around) -> dict[str, Toml]:
-    """The answer to clients that are not let in."""
+    """Returns the answer to clients that are not let in."""
     returns.check_error_pages(str(access.DENIED), around)
     action: dict[str, Toml] = {"respond": {"status": access.DENIED}}
     return {**_added(around, action), **action}
@@ -126,7 +128,7 @@ def _action(own: Content, around: Around, server: Server) -> dict[str, Toml]:
 
 
 def route_server(line: Located, around: Around, server: Server, priority: int) -> dict[str, Toml]:
-    """The route of a server's own `return`; raises `NotExpressibleError`."""
+    """Returns the route of a server's own `return`; raises `NotExpressibleError`."""
     action = returns.action_of(line.directive, around, server.written)
     return {"priority": priority, **_added(around, action), **action}
 
@@ -134,7 +136,7 @@ def route_server(line: Located, around: Around, server: Server, priority: int) -
 def built(
     name: str, attached: Attachment, match: Sequence[Table], table: Table, priority: int = 0
 ) -> ModelObject:
-    """A route, as the model takes it; raises `NotExpressibleError`."""
+    """Returns a route, as the model takes it; raises `NotExpressibleError`."""
     head: dict[str, Toml] = {"hosts": attached.hosts, "listeners": attached.listeners}
     if match:
         head["match"] = list(match)

@@ -122,7 +122,7 @@ def _answer(routing: Routing, question: Question, why: Mapping[str, str]) -> str
 
 
 def _on_plain(question: Question) -> Question:
-    """The request as the model without TLS takes it."""
+    """Returns the request as the model without TLS takes it."""
     scheme, _, rest = question.url.partition("://")
     if scheme != "https":
         return msgspec.structs.replace(question, listener=None)
@@ -180,13 +180,13 @@ def _host_of(question: Question) -> str:
 
 
 def _may_take(one: ModelObject, hosts: set[str]) -> bool:
-    """Whether an object matters to requests for these hosts."""
+    """Reports whether an object matters to requests for these hosts."""
     if one.section == "routes":
         return any(str(host) in hosts or "*" in str(host) for host in items_in(one.table, "hosts"))
     return one.section in ("listeners", "upstreams")
 
 
 def _plain(one: ModelObject) -> ModelObject:
-    """The object without TLS: whether certificates are there says nothing of routes."""
+    """Returns the object without TLS: whether certificates are there says nothing of routes."""
     table = {key: value for key, value in one.table.items() if key not in _WORDLESS}
     return ModelObject(one.section, one.name, table)

@@ -67,8 +67,10 @@ class _Read(NamedTuple):
 def servers_of(
     blocks: Sequence[tuple[Located, Sequence[Located]]], http: Level, prefix: str
 ) -> tuple[list[Server], frozenset[str]]:
-    """The frames, and the addresses on which hosts that no name here stands for may be a server's
-    that we cannot tell by name. `prefix` is the directory that relative paths are relative to."""
+    """Returns the frames, and the addresses on which hosts that no name here stands for may be a
+    server's that we cannot tell by name. `prefix` is the directory that relative paths are relative
+    to.
+    """
     read = [_read(located, lines) for located, lines in blocks]
     closed: dict[str, str] = {}
     ports: dict[str, str] = {}
@@ -101,12 +103,14 @@ def servers_of(
 
 
 def default_servers(servers: Iterable[Sequence[Located]]) -> set[int]:
-    """Which of these servers, by their lines, are the default of some address."""
+    """Returns which of these servers, by their lines, are the default of some address."""
     return set(_defaults([_listens(Level(lines)) for lines in servers]).values())
 
 
 def _defaults(servers: Iterable[Sequence[Listen]]) -> dict[str, int]:
-    """The index of the default server of each address: the one that says so, or the first."""
+    """Returns the index of the default server of each address:
+    the one that says so, or the first.
+    """
     first: dict[str, int] = {}
     said: dict[str, int] = {}
     for index, found in enumerate(servers):
@@ -143,8 +147,9 @@ def _read(located: Located, lines: Iterable[Located]) -> _Read:
 def _hosts(
     names: tuple[str, ...], usable: Sequence[Listen], taken: dict[str, set[str]]
 ) -> dict[str, tuple[str, ...]]:
-    """The names that lead to a server, by address: of two servers with one name nginx takes the
-    first."""
+    """Returns the names that lead to a server, by address:
+    of two servers with one name nginx takes the first.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for address in dict.fromkeys(one.address for one in usable):
         others = taken.setdefault(address, set())
@@ -200,7 +205,7 @@ def _server(
 
 
 def server_notes(server: Server) -> list[str]:
-    """What of a server is different in the model."""
+    """Returns what of a server is different in the model."""
     notes = []
     if server.client:
         notes.append("real_ip: trusted peers are also believed about host and scheme here")

@@ -15,14 +15,14 @@ Edits = Mapping[Key, Directive]
 
 
 def key_of(located: Located) -> Key:
-    """What tells a directive from all others of a tree."""
+    """Returns what tells a directive from all others of a tree."""
     return (located.file, located.directive.line, located.directive.column)
 
 
 def placeholder(
     name: bytes, words: Sequence[str | Argument], children: tuple[Node, ...] | None = None
 ) -> Directive:
-    """A `headgate_…` directive; words are names of objects or kept as they were written."""
+    """Returns a `headgate_…` directive; words are names of objects or kept as they were written."""
     args = [word if isinstance(word, Argument) else _quoted(word) for word in words]
     return Directive(name, tuple(args), children, before_end=b"" if children is None else b" ")
 
@@ -34,13 +34,13 @@ def _quoted(word: str) -> Argument:
 
 
 def kept_children(block: Directive, is_kept: Callable[[Directive], bool]) -> tuple[Node, ...]:
-    """What stays inside a block that became model: kept lines, comments, white space."""
+    """Returns what stays inside a block that became model: kept lines, comments, white space."""
     nodes = block.children or ()
     return tuple(n for n in nodes if not isinstance(n, Directive) or is_kept(n))
 
 
 def edited(nodes: Sequence[Node], file: str, edits: Edits) -> tuple[Node, ...]:
-    """The nodes with their edits made, at any depth."""
+    """Returns the nodes with their edits made, at any depth."""
     return tuple(_edited(node, file, edits) for node in nodes)
 
 

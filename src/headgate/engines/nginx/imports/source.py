@@ -24,8 +24,9 @@ class NoSourceError(Exception):
 
 
 def tree_at(path: Path) -> Tree:
-    """The config at a path: an entry file, a directory with `nginx.conf`, or what `nginx -T`
-    printed. Raises `NoSourceError` if it cannot be read."""
+    """Returns the config at a path: an entry file, a directory with `nginx.conf`, or what `nginx
+    -T` printed. Raises `NoSourceError` if it cannot be read.
+    """
     entry = path / ENTRY if path.is_dir() else path
     try:
         begin = entry.read_bytes()
@@ -37,7 +38,7 @@ def tree_at(path: Path) -> Tree:
 
 
 def tree_of_dump(dump: bytes) -> Tree:
-    """The config in what `nginx -T` printed; raises `NoSourceError`."""
+    """Returns the config in what `nginx -T` printed; raises `NoSourceError`."""
     try:
         files = files_of(dump)
     except NoDumpError as error:
@@ -46,7 +47,8 @@ def tree_of_dump(dump: bytes) -> Tree:
 
 
 def tree_of_running(pid: int | None) -> Tree:
-    """The config of the nginx that runs here, as its own binary prints it (`-T`, confined).
+    """Returns the config of the nginx that runs here,
+    as its own binary prints it (`-T`, confined).
 
     Raises `NoSourceError` where none or several run and none is named, or nginx refuses it.
     """
@@ -91,7 +93,7 @@ def write_bundle(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def read_bundle(folder: Path) -> dict[str, bytes]:
-    """The files of a bundle by their path in it; raises `OSError`."""
+    """Returns the files of a bundle by their path in it; raises `OSError`."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -14,8 +14,9 @@ _OFTEN: Final = 2
 
 
 def refusals(tree: Tree) -> tuple[Problem, ...]:
-    """Why a config cannot be taken over whole: files that are missing or broken, directives named
-    as our own, blocks nested more than 100 deep."""
+    """Returns why a config cannot be taken over whole: files that are missing or broken, directives
+    named as our own, blocks nested more than 100 deep.
+    """
     found = list(tree.problems)
     for file, document in tree.documents.items():
         for one in walk(document.nodes):
@@ -41,7 +42,7 @@ def _is_deep(nodes: Sequence[Node]) -> bool:
 
 
 def uses(tree: Tree) -> Counter[str]:
-    """How often each file is read by way of includes; counted up to three."""
+    """Returns how often each file is read by way of includes; counted up to three."""
     uses: Counter[str] = Counter()
     files = [tree.entry]
     while files:
@@ -56,7 +57,7 @@ def uses(tree: Tree) -> Counter[str]:
 
 
 def upgrade_variables(http: Level) -> frozenset[bytes]:
-    """The variables that a `map` makes of `$http_upgrade`."""
+    """Returns the variables that a `map` makes of `$http_upgrade`."""
     return frozenset(
         one.directive.values[1]
         for one in http.named(b"map")

@@ -8,7 +8,7 @@ from headgate.engines.nginx.imports.servers import Pair, Server
 
 
 def listener_names(servers: Sequence[Server]) -> dict[str, str]:
-    """A name for each address; the same whatever servers come later, but for the scheme."""
+    """Returns a name for each address; the same whatever servers come later, but for the scheme."""
     tls = _tls_addresses(servers)
     names = Names()
     return {
@@ -25,7 +25,7 @@ def _listener_name(address: str, *, tls: bool) -> str:
 
 
 def listener_objects(servers: Sequence[Server], names: dict[str, str]) -> list[ModelObject]:
-    """The listeners by these names."""
+    """Returns the listeners by these names."""
     certificates = certificate_names(servers)
     tls = _tls_addresses(servers)
     clients: dict[str, Table] = {}
@@ -57,7 +57,7 @@ def _tls(address: str, servers: Sequence[Server], certificates: dict[Pair, str])
 
 
 def certificate_names(servers: Sequence[Server]) -> dict[Pair, str]:
-    """A name for each pair: that of the first host it serves."""
+    """Returns a name for each pair: that of the first host it serves."""
     names = Names()
     found: dict[Pair, str] = {}
     for server in servers:
@@ -68,7 +68,7 @@ def certificate_names(servers: Sequence[Server]) -> dict[Pair, str]:
 
 
 def certificate_objects(servers: Sequence[Server]) -> list[ModelObject]:
-    """The certificates by their names."""
+    """Returns the certificates by their names."""
     return [
         ModelObject("certificates", name, {"cert_file": pair.cert_file, "key_file": pair.key_file})
         for pair, name in certificate_names(servers).items()
@@ -76,7 +76,7 @@ def certificate_objects(servers: Sequence[Server]) -> list[ModelObject]:
 
 
 def host_objects(servers: Sequence[Server]) -> list[ModelObject]:
-    """The hosts, each with the certificates of the first server that has some for it."""
+    """Returns the hosts, each with the certificates of the first server that has some for it."""
     certificates = certificate_names(servers)
     pairs: dict[str, tuple[Pair, ...]] = {}
     for server in servers:
@@ -93,7 +93,7 @@ def host_objects(servers: Sequence[Server]) -> list[ModelObject]:
 
 
 def reached(server: Server) -> list[str]:
-    """The names that lead to a server on some address."""
+    """Returns the names that lead to a server on some address."""
     return list(dict.fromkeys(name for names in server.hosts.values() for name in names))
 
 

@@ -30,13 +30,14 @@ _HASHED: Final = {"remote_addr": "client_ip", "binary_remote_addr": "client_ip"}
 
 
 def is_kept(line: Directive) -> bool:
-    """Whether a line of the block stays verbatim beside the model."""
+    """Reports whether a line of the block stays verbatim beside the model."""
     return line.name in KEPT
 
 
 def table_of(lines: Sequence[Located]) -> dict[str, Toml]:
-    """The upstream of a block's lines; raises `NotExpressibleError` for the first that has no
-    counterpart."""
+    """Returns the upstream of a block's lines;
+    raises `NotExpressibleError` for the first that has no counterpart.
+    """
     endpoints: list[Toml] = []
     balance: Toml = "round_robin"
     idle = 0
@@ -58,7 +59,7 @@ def table_of(lines: Sequence[Located]) -> dict[str, Toml]:
 
 
 def notes_of(table: Table) -> list[str]:
-    """What of an upstream is different in the model."""
+    """Returns what of an upstream is different in the model."""
     notes = []
     if "maglev" in str(table["balance"]):
         notes.append("ip_hash: each client address has its endpoint here, each /24 there")
@@ -68,7 +69,7 @@ def notes_of(table: Table) -> list[str]:
 
 
 def table_of_address(address: str) -> dict[str, Toml]:
-    """The upstream of an address that `proxy_pass` names itself."""
+    """Returns the upstream of an address that `proxy_pass` names itself."""
     return _table([_address(address)], "round_robin", 0)
 
 
@@ -131,7 +132,7 @@ def _hash(line: Directive) -> Toml:
 
 
 def to_nginx(table: Table) -> list[Directive]:
-    """The lines of the `upstream` block that a table stands for."""
+    """Returns the lines of the `upstream` block that a table stands for."""
     lines = _balance_line(table)
     lines += [directive("server", *_server_words(one)) for one in items_in(table, "endpoints")]
     if pool_idle(table):
@@ -140,7 +141,7 @@ def to_nginx(table: Table) -> list[Directive]:
 
 
 def pool_idle(table: Table) -> int:
-    """How many idle connections the pool keeps."""
+    """Returns how many idle connections the pool keeps."""
     return int(str(table_in(table, "pool")["max_idle"]))
 
 

@@ -35,7 +35,7 @@ _SIZE_BYTES: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def text(value: bytes) -> str:
-    """A value as text; raises `NotExpressibleError` if it is not UTF-8."""
+    """Returns a value as text; raises `NotExpressibleError` if it is not UTF-8."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -79,7 +79,9 @@ def nginx_size(ours: str) -> str:
 
 
 def template(value: bytes) -> str:
-    """A value with variables as our template; raises `NotExpressibleError` for one we lack."""
+    """Returns a value with variables as our template;
+    raises `NotExpressibleError` for one we lack.
+    """
     written = text(value)
     out: list[str] = []
     at = 0
@@ -90,12 +92,12 @@ def template(value: bytes) -> str:
 
 
 def folded(value: bytes, constants: Mapping[bytes, bytes]) -> bytes:
-    """The value with constants in place of their variables."""
+    """Returns the value with constants in place of their variables."""
     return _BYTES_VARIABLE.sub(lambda found: constants.get(found[1] or found[2], found[0]), value)
 
 
 def has_variables(value: bytes) -> bool:
-    """Whether nginx would evaluate something in it."""
+    """Reports whether nginx would evaluate something in it."""
     return b"$" in value
 
 

@@ -17,7 +17,7 @@ _SEARCH: Final = 1
 
 
 def may_read(root: Path, path: str, who: Rights) -> bool:
-    """Whether `who` may open the file for reading, every folder on the way included.
+    """Reports whether `who` may open the file for reading, every folder on the way included.
 
     `path` is absolute below `root`; links are followed as a process with that root would.
     False when it does not exist or we may not look ourselves.
@@ -32,7 +32,9 @@ def may_read(root: Path, path: str, who: Rights) -> bool:
 
 
 def _steps(root: Path, path: str) -> Iterator[os.stat_result]:
-    """What is passed on the way, the file itself last; folders that links lead through too."""
+    """Yields what is passed on the way, the file itself last;
+    folders that links lead through too.
+    """
     pending = [part for part in path.split("/") if part not in {"", "."}][::-1]
     here: list[str] = []
     links = 0

@@ -28,12 +28,12 @@ _MOST_CHILDREN: Final = 2000
 
 
 def found() -> str | None:
-    """The path of bubblewrap; None where it is not installed."""
+    """Returns the path of bubblewrap; None where it is not installed."""
     return shutil.which(_PROGRAM, path=f"{os.environ.get('PATH', '')}:{os.defpath}:/usr/bin")
 
 
 def arguments(program: str, needs: Needs, hosts_fd: int | None) -> list[str]:
-    """The command line up to the command. `hosts_fd`: what /etc/hosts holds inside."""
+    """Returns the command line up to the command. `hosts_fd`: what /etc/hosts holds inside."""
     words = [program, "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
     words += ["--cap-drop", "ALL"]
     for name in _CAPABILITIES:
@@ -54,7 +54,7 @@ def arguments(program: str, needs: Needs, hosts_fd: int | None) -> list[str]:
 
 
 def _bound(folder: str, files: set[str]) -> Iterator[str]:
-    """What is in a folder, read-only, without the files that nginx makes anew.
+    """Yields what is in a folder, read-only, without the files that nginx makes anew.
 
     Sockets and pipes are left out, too: they lead to processes outside.
     """

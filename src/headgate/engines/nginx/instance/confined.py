@@ -217,7 +217,8 @@ def _end_orphans(proc: int) -> None:
 
 
 def _read(readers: tuple[int, ...], deadline: float, most: int) -> tuple[dict[int, bytes], bool]:
-    """What each pipe gave until its end, cut after `most` bytes, and whether the time was over.
+    """Returns what each pipe gave until its end, cut after `most` bytes,
+    and whether the time was over.
 
     What is cut is still read, so that the command is not held up by a full pipe.
     """

@@ -134,7 +134,8 @@ _Instruction = tuple[int, int, int, int]
 
 
 def program(machine: str, *, network: bool) -> bytes | None:
-    """The filter for `os.uname().machine`; None for a machine whose numbers are not known here.
+    """Returns the filter for `os.uname().machine`;
+    None for a machine whose numbers are not known here.
 
     `network`: peers may be reached.
     """

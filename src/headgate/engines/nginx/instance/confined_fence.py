@@ -111,7 +111,7 @@ def _inherit_only_kept() -> None:
 
 
 def landlock_version() -> int:
-    """The version of Landlock that this kernel has switched on; 0 = none."""
+    """Returns the version of Landlock that this kernel has switched on; 0 = none."""
     found = int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
     return max(found, 0)
 
@@ -154,7 +154,7 @@ def filtered_calls(program: bytes) -> None:
 
 
 def filter_for(*, network: bool) -> bytes | None:
-    """The filter for this machine; None where its system calls are not known."""
+    """Returns the filter for this machine; None where its system calls are not known."""
     found: bytes | None = confined_calls.program(os.uname().machine, network=network)
     return found
 

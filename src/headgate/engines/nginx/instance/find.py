@@ -22,7 +22,8 @@ class SeveralMastersError(LookupError):
 
 
 def master(place: Place, procfs: Procfs, default_conf: Callable[[Seen], str | None]) -> Seen | None:
-    """The instance's master; None while there is none. Of two in a binary upgrade the new one.
+    """Returns the instance's master; None while there is none.
+    Of two in a binary upgrade the new one.
 
     `default_conf` says for a master without `-c` which config its binary has built in.
     Raises SeveralMastersError.
@@ -40,8 +41,9 @@ def master(place: Place, procfs: Procfs, default_conf: Callable[[Seen], str | No
 
 
 def other_master(seen: Seen, place: Place, procfs: Procfs) -> Seen | None:
-    """The second master while a binary upgrade is under way: the old one's child, its parent, or
-    the one in the `.oldbin` file."""
+    """Returns the second master while a binary upgrade is under way: the old one's child, its
+    parent, or the one in the `.oldbin` file.
+    """
     # A copy is a worker that has its master's title still; the new binary was executed.
     family = [child for child in procfs.children(seen.pid) if not child.is_copy]
     parent = None if seen.is_copy else procfs.look(seen.parent)
@@ -55,7 +57,7 @@ def other_master(seen: Seen, place: Place, procfs: Procfs) -> Seen | None:
 
 
 def pid_file(path: str) -> int:
-    """The pid in a pid file; 0 when it is missing, empty or something else."""
+    """Returns the pid in a pid file; 0 when it is missing, empty or something else."""
     return _pid_in(path)
 
 

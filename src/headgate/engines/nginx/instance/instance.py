@@ -44,7 +44,7 @@ class NginxInstance:
     procfs: Procfs = field(default_factory=Procfs)
 
     def master(self) -> Process | None:
-        """The master; of two in a binary upgrade the new one. None while there is none.
+        """Returns the master; of two in a binary upgrade the new one. None while there is none.
 
         Raises RightMissingError when /proc hides other users' processes and none was found.
         """
@@ -67,18 +67,18 @@ class NginxInstance:
         return tuple(w.process for w in sorted(found, key=lambda w: (w.started, w.pid)))
 
     def workers_of(self, master: Process) -> tuple[Process, ...]:
-        """The workers of one master."""
+        """Returns the workers of one master."""
         children = self.procfs.children(master.pid)
         return tuple(child.process for child in children if child.is_worker)
 
     def old_master(self) -> Process | None:
-        """The second master, while a binary upgrade is under way."""
+        """Returns the second master, while a binary upgrade is under way."""
         seen = self._master()
         other = find.other_master(seen, self.place, self.procfs) if seen else None
         return None if other is None else other.process
 
     def is_upgrading(self) -> bool:
-        """Whether a second master runs (`.oldbin`): applies must wait."""
+        """Reports whether a second master runs (`.oldbin`): applies must wait."""
         return self.old_master() is not None
 
     def test(self, conf: str, *, from_disk: bool = False) -> Tested:
@@ -102,7 +102,8 @@ class NginxInstance:
         return self.test(self.place.conf)
 
     def dump(self, conf: str | None = None) -> bytes:
-        """What `nginx -T` prints for `conf` (None: the instance's own): every file it reads.
+        """Returns what `nginx -T` prints for `conf` (None:
+        the instance's own): every file it reads.
 
         Raises ValueError with nginx's words when the config is not valid, else as `test`.
         Contents of keys are not in it, everything else is: treat it as secret.
@@ -118,7 +119,7 @@ class NginxInstance:
         return ran.printed.encode("latin-1")
 
     def isolation(self) -> Outcome:
-        """How a test would be confined: runs `nginx -v` in the sandbox."""
+        """Returns how a test would be confined: runs `nginx -v` in the sandbox."""
         return self.sandbox().run([[self.binary(), "-v"]])
 
     def signal(self, name: SignalName) -> None:
@@ -133,11 +134,11 @@ class NginxInstance:
         pidfd.send(process, name, self.procfs)
 
     def is_alive(self, process: Process) -> bool:
-        """Whether this very process runs, not another one of its pid."""
+        """Reports whether this very process runs, not another one of its pid."""
         return self.procfs.is_same(process)
 
     def may_signal(self) -> bool:
-        """Whether we may signal the master; sends nothing. False while there is none."""
+        """Reports whether we may signal the master; sends nothing. False while there is none."""
         seen = self._master()
         return seen is not None and pidfd.is_permitted(seen.process, self.procfs)
 
@@ -181,7 +182,8 @@ class NginxInstance:
         return process is None or running.stopped(process, self.procfs, deadline_s)
 
     def holder(self, address: str) -> str | None:
-        """Who, other than this nginx, holds a listening address, as `name (pid 1)`; from /proc.
+        """Returns who, other than this nginx, holds a listening address,
+        as `name (pid 1)`; from /proc.
 
         Raises ValueError for what is no address. Without root only sockets of other users than
         the master's are told, by their uid.
@@ -191,7 +193,8 @@ class NginxInstance:
         return sockets.holder(self.procfs, address, seen.pid if seen else None, own.__contains__)
 
     def readable_by_workers(self, path: str) -> bool:
-        """Whether the workers' user may read this file, by owners and mode bits on the way.
+        """Reports whether the workers' user may read this file, by owners
+        and mode bits on the way.
 
         The user is that of a worker that runs, else `Place.user`, else the master's or ours.
         """
@@ -201,19 +204,24 @@ class NginxInstance:
         return who is not None and access.may_read(root, path, who)
 
     def may_load(self, value: str) -> bool:
-        """Whether the argument of a `load_module` is a file that was found beside the binary.
+        """Reports whether the argument of a `load_module` is a file
+        that was found beside the binary.
 
         A test runs what is in such a file, so that this is asked first. Raises as `test`.
         """
         return AllowList.of(self.root(), self.build(), self.place.prefix).permits(value)
 
     def root(self, pid: int | None = None) -> Path:
-        """The root that the instance's paths are below, as a path of ours; `/` when it is ours."""
+        """Returns the root that the instance's paths are below, as a path
+        of ours; `/` when it is ours.
+        """
         found = self._root_pid(pid if pid is not None else self._master_pid())
         return Path("/") if found is None else self.procfs.root(found)
 
     def binary(self) -> str:
-        """Its binary by absolute path in its own root: what the master runs, else the place's."""
+        """Returns its binary by absolute path in its own root:
+        what the master runs, else the place's.
+        """
         pid = self._master_pid()
         if pid is not None:
             try:
@@ -237,7 +245,7 @@ class NginxInstance:
             return None
 
     def build(self) -> str:
-        """What `nginx -V` prints; raises as `test`."""
+        """Returns what `nginx -V` prints; raises as `test`."""
         return self.sandbox().run([[self.binary(), "-V"]]).results[0].said
 
     def _master(self) -> Seen | None:
@@ -248,7 +256,7 @@ class NginxInstance:
         return None if seen is None else seen.pid
 
     def _default_conf(self, seen: Seen) -> str | None:
-        """The config that the master's binary has built in; None when we may not ask it."""
+        """Returns the config that the master's binary has built in; None when we may not ask it."""
         root_pid = self._root_pid(seen.pid)
         try:
             binary = str(self.procfs.executable(seen.pid).readlink()).removesuffix(_DELETED)
@@ -257,7 +265,9 @@ class NginxInstance:
         return _built_in_conf(Sandbox(root_pid, self.procfs.path), binary, seen.started)
 
     def _root_pid(self, pid: int | None) -> int | None:
-        """The process through whose root the instance is reached; None when that is ours."""
+        """Returns the process through whose root the instance is reached; None
+        when that is ours.
+        """
         if pid is None:
             return None
         unseen = pid if self.place.is_sidecar else None
@@ -280,7 +290,7 @@ class NginxInstance:
         return Sandbox(self._root_pid(pid), self.procfs.path)
 
     def _needs(self, conf: str, own: tuple[str, ...]) -> Needs:
-        """What a test of this config writes and asks for; `own` as `Place.redirected`."""
+        """Returns what a test of this config writes and asks for; `own` as `Place.redirected`."""
         build = "" if own else self.build()
         needs = needs_of(conf, self.place.prefix, build, own, self.root())
         named = (self.place.error_log,) if self.place.error_log and not own else ()
@@ -307,7 +317,7 @@ class NginxInstance:
         return Tested(found.ok, found.problems, (*found.warnings, note))
 
     def _needs_twin(self) -> bool:
-        """Whether a master of another user owns what a test by us would have to write."""
+        """Reports whether a master of another user owns what a test by us would have to write."""
         pid = self._master_pid()
         rights = self.procfs.rights(pid) if pid is not None else None
         uid = os.geteuid()

@@ -33,7 +33,7 @@ class AllowList:
         return cls(root, prefix or built_in, files(root, build, conf))
 
     def permits(self, value: str) -> bool:
-        """Whether the argument of a `load_module` leads to one of these very files."""
+        """Reports whether the argument of a `load_module` leads to one of these very files."""
         try:
             asked = self._path(str(PurePosixPath(self.prefix) / value)).stat()
             known = [self._path(path).stat() for path in self.paths]

@@ -28,7 +28,9 @@ class Module(msgspec.Struct, frozen=True):
 
 
 def built_with(build: str, option: str) -> str | None:
-    """The value of an option in what `-V` prints (`modules-path`); None when it is not there."""
+    """Returns the value of an option in what `-V` prints (`modules-path`);
+    None when it is not there.
+    """
     found = re.search(rf"--{re.escape(option)}=(?:'([^']*)'|(\S+))", build)
     return (found[1] or found[2]) if found else None
 
@@ -65,7 +67,9 @@ def fingerprint(root: Path, paths: Iterable[str]) -> str:
 
 
 def order(wanted: Sequence[str], known: Mapping[str, Module]) -> tuple[str, ...] | None:
-    """The files to load for these modules, what they need first; None when one does not load."""
+    """Returns the files to load for these modules, what they need first;
+    None when one does not load.
+    """
     chosen: dict[str, None] = {}
     for name in wanted:
         module = known.get(name)

@@ -53,7 +53,7 @@ class Needs:
     names: tuple[str, ...] = ()
 
     def folders(self) -> tuple[str, ...]:
-        """The folders that are written in."""
+        """Returns the folders that are written in."""
         return tuple(
             dict.fromkeys(
                 path if Path(path).is_dir() else posixpath.dirname(path) for path in self.writes
@@ -62,7 +62,7 @@ class Needs:
 
 
 def needs_of(conf: str, prefix: str | None, build: str, own: Sequence[str], root: Path) -> Needs:
-    """What the text of a config says, and its binary's `-V`.
+    """Returns what the text of a config says, and its binary's `-V`.
 
     `own` are the folders of a release of ours (`Place.redirected`), empty for a config of others,
     whose includes are followed. A file that cannot be read is nginx's to tell. `root` is where the
@@ -114,7 +114,9 @@ def _texts(conf: str, is_ours: bool, root: Path) -> Iterator[bytes]:
 
 
 def _paths(directive: str, words: list[str]) -> Iterator[str]:
-    """The files and folders that a directive has nginx write; of those known when it starts."""
+    """Yields the files and folders that a directive has nginx write;
+    of those known when it starts.
+    """
     if not words:
         return
     first = words[0].strip("\"'")

@@ -45,7 +45,7 @@ def dismiss(found: tuple[Process, ...], procfs: Procfs | None = None) -> None:
 
 
 def _serves(procfs: Procfs, process: Process) -> bool:
-    """Whether it is still there and does not call itself shutting down."""
+    """Reports whether it is still there and does not call itself shutting down."""
     seen = procfs.look(process.pid)
     if seen is None or seen.started != process.started:
         return False

@@ -32,7 +32,7 @@ def send(process: Process, name: SignalName, procfs: Procfs) -> None:
 
 
 def is_permitted(process: Process, procfs: Procfs) -> bool:
-    """Whether we may signal it; sends nothing. False as well when it is gone."""
+    """Reports whether we may signal it; sends nothing. False as well when it is gone."""
     try:
         handle = os.pidfd_open(process.pid)
     except OSError:

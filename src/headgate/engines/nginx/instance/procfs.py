@@ -59,7 +59,7 @@ class Seen:
         return Process(self.pid, self.started, self.title.startswith(_LEAVING))
 
     def config(self) -> str | None:
-        """The path after `-c` in a master's title; None where there is none.
+        """Returns the path after `-c` in a master's title; None where there is none.
 
         nginx puts the arguments it was started with into its title, without quotes.
         """
@@ -74,7 +74,7 @@ class Procfs:
     path: Path = Path("/proc")
 
     def look(self, pid: int) -> Seen | None:
-        """The process of that pid; None when there is none (a zombie is none either)."""
+        """Returns the process of that pid; None when there is none (a zombie is none either)."""
         try:
             stat = (self.path / str(pid) / "stat").read_text(errors="replace")
             title = (self.path / str(pid) / "cmdline").read_bytes()
@@ -89,13 +89,13 @@ class Procfs:
         return Seen(pid, int(fields[1]), int(fields[_STARTED]), is_copy, text, is_stopped)
 
     def all(self) -> Iterator[Seen]:
-        """Every process that is shown to us."""
+        """Yields every process that is shown to us."""
         for name in os.listdir(self.path):  # noqa: PTH208 - names, thousands of them
             if name.isdigit() and (seen := self.look(int(name))) is not None:
                 yield seen
 
     def masters(self) -> tuple[Seen, ...]:
-        """Every nginx master, oldest first.
+        """Returns every nginx master, oldest first.
 
         A worker has its master's title until it sets its own: a copy of a master is none.
         """
@@ -104,7 +104,7 @@ class Procfs:
         return tuple(sorted(real, key=lambda seen: seen.started))
 
     def children(self, pid: int) -> tuple[Seen, ...]:
-        """The children of a process."""
+        """Returns the children of a process."""
         try:
             threads = os.listdir(self.path / str(pid) / "task")  # noqa: PTH208
             pids = [
@@ -121,12 +121,12 @@ class Procfs:
         return tuple(seen for seen in found if seen is not None)
 
     def is_same(self, process: Process) -> bool:
-        """Whether this very process still runs, not another one of its pid."""
+        """Reports whether this very process still runs, not another one of its pid."""
         seen = self.look(process.pid)
         return seen is not None and seen.started == process.started
 
     def rights(self, pid: int) -> Rights | None:
-        """Who the process is to the file system; None when it is gone."""
+        """Returns who the process is to the file system; None when it is gone."""
         try:
             status = (self.path / str(pid) / "status").read_text(errors="replace")
         except OSError:
@@ -137,15 +137,17 @@ class Procfs:
         return Rights(int(fields["Uid"].split()[3]), int(fields["Gid"].split()[3]), groups)
 
     def root(self, pid: int) -> Path:
-        """The root directory as the process sees it, as a path of ours."""
+        """Returns the root directory as the process sees it, as a path of ours."""
         return self.path / str(pid) / "root"
 
     def executable(self, pid: int) -> Path:
-        """The file it runs; readable even when that was replaced or removed on disk."""
+        """Returns the file it runs; readable even when that was replaced or removed on disk."""
         return self.path / str(pid) / "exe"
 
     def hides_others(self) -> bool:
-        """Whether this procfs shows us our own processes only (its option `hidepid`, proc(5))."""
+        """Reports whether this procfs shows us our own processes only (its option `hidepid`,
+        proc(5)).
+        """
         try:
             lines = (self.path / "self" / "mounts").read_text().splitlines()
         except OSError:

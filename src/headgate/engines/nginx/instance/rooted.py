@@ -26,7 +26,9 @@ class RootedFiles:
     root: Path = Path("/")
 
     def read(self, path: str) -> bytes:
-        """A regular file's bytes; raises OSError, also for a pipe or what is over 16 MiB."""
+        """Returns a regular file's bytes; raises OSError, also for a pipe
+        or what is over 16 MiB.
+        """
         place = self.resolve(path)
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         with os.fdopen(descriptor, "rb") as file:
@@ -51,7 +53,7 @@ class RootedFiles:
         return sorted((f"{folder}/{name}" for name in names), key=os.fsencode)
 
     def resolve(self, path: str) -> Path:
-        """The path of ours without links below the root; raises OSError for a loop."""
+        """Returns the path of ours without links below the root; raises OSError for a loop."""
         if self.root == Path("/"):
             return Path(path)
         pending = [part for part in path.split("/") if part not in ("", ".")][::-1]

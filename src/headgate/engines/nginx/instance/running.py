@@ -79,5 +79,5 @@ def stopped(process: Process, procfs: Procfs, deadline_s: float) -> bool:
 
 
 def _ended(handle: int, timeout_s: float) -> bool:
-    """Whether the process ends in time: its pidfd becomes readable then (pidfd_open(2))."""
+    """Reports whether the process ends in time: its pidfd becomes readable then (pidfd_open(2))."""
     return bool(select.select([handle], [], [], timeout_s)[0])

@@ -150,7 +150,7 @@ class Sandbox:
 def _in_bubblewrap(
     program: str, request: dict[str, object], needs: Needs, deadline_s: float
 ) -> Outcome | str:
-    """How it went, or why bubblewrap did not begin."""
+    """Returns how it went, or why bubblewrap did not begin."""
     with tempfile.TemporaryFile() as hosts:
         hosts_fd = None
         if needs.names:
@@ -171,7 +171,9 @@ def _in_bubblewrap(
 def _confined(
     before: Sequence[str], request: dict[str, object], passed: Sequence[int], deadline_s: float
 ) -> tuple[bytes, str]:
-    """What the confined process answered, empty when it did not begin; and its last words."""
+    """Returns what the confined process answered, empty when it did not begin;
+    and its last words.
+    """
     try:
         done = subprocess.run(
             [*before, sys.executable, "-I", "-S", str(_CONFINED)],

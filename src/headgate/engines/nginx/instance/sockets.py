@@ -36,7 +36,7 @@ def parsed(address: str) -> tuple[Ip, int]:
 
 
 def listening(procfs: Procfs, pid: int | None) -> Iterator[Listening]:
-    """Every listening TCP socket in the network namespace of a process (None: ours)."""
+    """Yields every listening TCP socket in the network namespace of a process (None: ours)."""
     for name in ("tcp", "tcp6"):
         try:
             lines = (procfs.path / str(pid or "self") / "net" / name).read_text().splitlines()
@@ -50,7 +50,7 @@ def listening(procfs: Procfs, pid: int | None) -> Iterator[Listening]:
 
 
 def in_the_way(wanted: tuple[Ip, int], socket: Listening) -> bool:
-    """Whether a socket that listens keeps nginx from binding this address.
+    """Reports whether a socket that listens keeps nginx from binding this address.
 
     nginx opens IPv6 sockets with `ipv6only=on`, so an IPv4 one never stands in the way of those.
     A foreign wildcard `[::]` usually takes IPv4 too (bindv6only = 0); /proc does not tell.
@@ -64,7 +64,7 @@ def in_the_way(wanted: tuple[Ip, int], socket: Listening) -> bool:
 
 
 def owners(procfs: Procfs, inode: int) -> Iterator[int]:
-    """The processes that have this socket open, of those whose files we may see."""
+    """Yields the processes that have this socket open, of those whose files we may see."""
     wanted = f"socket:[{inode}]"
     for name in os.listdir(procfs.path):  # noqa: PTH208 - names, thousands of them
         if name.isdigit() and wanted in _open_files(f"{procfs.path}/{name}/fd"):
@@ -74,7 +74,7 @@ def owners(procfs: Procfs, inode: int) -> Iterator[int]:
 def holder(
     procfs: Procfs, address: str, master: int | None, is_own: Callable[[int], bool]
 ) -> str | None:
-    """Who, other than the instance, listens where this address would; as `name (pid 1)`.
+    """Returns who, other than the instance, listens where this address would; as `name (pid 1)`.
 
     `is_own` says of a pid whether it belongs to the instance. Of processes whose files we may not
     see only the socket's uid is known: while the master's are hidden from us, a socket of its uid
@@ -130,7 +130,9 @@ def _ip(text: str) -> Ip:
 
 
 def _as_ipv4(ip: Ip) -> Ip | None:
-    """The IPv4 address an IPv6 socket also takes; None for the wildcard, itself when none."""
+    """Returns the IPv4 address an IPv6 socket also takes;
+    None for the wildcard, itself when none.
+    """
     if isinstance(ip, ipaddress.IPv4Address) or ip.ipv4_mapped is None:
         return None if ip.is_unspecified else ip
     return None if ip.ipv4_mapped.is_unspecified else ip.ipv4_mapped

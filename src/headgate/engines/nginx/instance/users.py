@@ -8,7 +8,9 @@ from headgate.engines.nginx.instance.procfs import Rights
 
 
 def rights_of(user: str, root: Path) -> Rights | None:
-    """A user by name or number with its groups, from the root's own passwd and group files."""
+    """Returns a user by name or number with its groups,
+    from the root's own passwd and group files.
+    """
     try:
         if root == Path("/"):
             entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)

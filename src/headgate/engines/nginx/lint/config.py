@@ -31,7 +31,7 @@ class Seen(NamedTuple):
         return tuple([value.decode(errors="replace") for value in self.line.values])
 
     def is_in(self, *names: str) -> bool:
-        """Whether it stands right inside a block of such a name."""
+        """Reports whether it stands right inside a block of such a name."""
         return bool(self.parents) and self.parents[-1].directive.name.decode() in names
 
 
@@ -48,16 +48,16 @@ class Config:
             self._by_name.setdefault(seen.name, []).append(seen)
 
     def named(self, *names: str) -> Iterator[Seen]:
-        """The directives of these names, in the order of the text for each."""
+        """Yields the directives of these names, in the order of the text for each."""
         for name in names:
             yield from self._by_name.get(name, ())
 
     def inside(self, block: Located) -> Sequence[Located]:
-        """The lines of a block."""
+        """Returns the lines of a block."""
         return list(self.tree.inside(block))
 
     def own(self, block: Located, name: str) -> list[Directive]:
-        """The lines of that name right in a block."""
+        """Returns the lines of that name right in a block."""
         # By identity: the tree keeps its directives alive, and to hash one is to hash its block.
         key = (id(block.directive), block.file)
         if key not in self._inside:
@@ -65,8 +65,9 @@ class Config:
         return self._inside[key].get(name.encode(), [])
 
     def nearest(self, seen: Seen, name: str) -> list[Directive]:
-        """The lines of that name that are in effect where a directive stands: those of the
-        innermost block around it that has any, or of the top."""
+        """Returns the lines of that name that are in effect where a directive stands: those of the
+        innermost block around it that has any, or of the top.
+        """
         for block in reversed(seen.parents):
             found = self.own(block, name)
             if found:

@@ -24,6 +24,6 @@ class Finding(msgspec.Struct, frozen=True):
     advice: str
 
     def __str__(self) -> str:
-        """One line: `file:line:column: level id: message; advice`."""
+        """Returns one line: `file:line:column: level id: message; advice`."""
         place = f"{self.file}:{self.line}:{self.column}"
         return f"{place}: {self.level} {self.id}: {self.message}; {self.advice}"

@@ -28,7 +28,7 @@ def http_splitting(config: Config) -> Iterator[Found]:
 
 
 def _header_words(seen: Seen) -> tuple[str, ...]:
-    """The arguments that end up in a header or a request line."""
+    """Returns the arguments that end up in a header or a request line."""
     words = seen.words
     if seen.name == "return":
         if len(words) == _WITH_URL:

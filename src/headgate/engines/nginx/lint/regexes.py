@@ -62,7 +62,8 @@ class _Part(NamedTuple):
 
 
 def has_nested_repetition(pattern: str) -> bool:
-    """Whether a group that repeats without end holds nothing but repetitions and options.
+    """Reports whether a group that repeats
+    without end holds nothing but repetitions and options.
 
     Such a group can split one text in many ways (`(a+)+`, `(\\w+\\s?)*`); one that begins each
     turn with a fixed character cannot (`(/[^/]+)*`).
@@ -96,7 +97,7 @@ def has_nested_repetition(pattern: str) -> bool:
 
 
 def _whole(branches: list[list[_Part]], part: _Part) -> _Part:
-    """A group as a part of what it stands in."""
+    """Returns a group as a part of what it stands in."""
     grows = any(
         all(p.unbounded or p.optional for p in b) and any(p.unbounded for p in b) for b in branches
     )
@@ -104,7 +105,7 @@ def _whole(branches: list[list[_Part]], part: _Part) -> _Part:
 
 
 def _splits(branch: list[_Part]) -> bool:
-    """Whether a branch can be read as any number of turns of itself."""
+    """Reports whether a branch can be read as any number of turns of itself."""
     return any(part.unbounded for part in branch) and all(
         part.unbounded or part.optional for part in branch
     )

@@ -16,7 +16,7 @@ def _http_servers(config: Config) -> Iterator[Seen]:
 
 
 def _addresses(config: Config, server: Located) -> dict[str, bool]:
-    """The addresses of a server, and whether it calls itself their default."""
+    """Returns the addresses of a server, and whether it calls itself their default."""
     found: dict[str, bool] = {}
     for line in config.own(server, "listen"):
         words = [value.decode(errors="replace") for value in line.values]

@@ -52,7 +52,7 @@ class BadCertificateError(ValueError):
 
 
 def leaf_of(certificate: x509.Certificate) -> Leaf:
-    """What we say of a certificate."""
+    """Returns what we say of a certificate."""
     return Leaf(
         subject=_name(certificate.subject),
         issuer=_name(certificate.issuer),
@@ -64,7 +64,7 @@ def leaf_of(certificate: x509.Certificate) -> Leaf:
 
 
 def parse_der(der: bytes) -> Leaf:
-    """The certificate as it came over the wire. Raises BadCertificateError."""
+    """Returns the certificate as it came over the wire. Raises BadCertificateError."""
     try:
         return leaf_of(x509.load_der_x509_certificate(der))
     except ValueError as error:
@@ -82,7 +82,7 @@ class Reader:
     files: RootedFiles = field(default_factory=RootedFiles)
 
     def read(self, path: str, key_path: str = "") -> CertificateFile:
-        """The pair, with everything that can be said of it; never raises."""
+        """Returns the pair, with everything that can be said of it; never raises."""
         try:
             certificate = _load(self._content(path))
         except (OSError, BadCertificateError) as error:
@@ -107,7 +107,7 @@ class Reader:
 
 
 def _load(pem: bytes) -> x509.Certificate:
-    """The first certificate: what nginx serves as its own."""
+    """Returns the first certificate: what nginx serves as its own."""
     try:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
@@ -138,7 +138,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _name(name: x509.Name) -> str:
-    """The common name, or the whole name where there is none."""
+    """Returns the common name, or the whole name where there is none."""
     common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(common[0].value) if common else name.rfc4514_string()
 

@@ -95,7 +95,7 @@ class ErrorLine(msgspec.Struct, frozen=True):
 
 
 def parse(line: str) -> ErrorLine | None:
-    """One line; None for what nginx did not write or goes on from the line before.
+    """Returns one line; None for what nginx did not write or goes on from the line before.
 
     >>> parse("2026/11/20 08:59:02 [alert] 7#7: 512 worker_connections are not enough").kind
     'connections_exhausted'
@@ -117,7 +117,7 @@ def parse(line: str) -> ErrorLine | None:
 
 
 def meaning(level: Level, message: str) -> Kind:
-    """What a message is about.
+    """Returns what a message is about.
 
     >>> meaning("emerg", "bind() to 0.0.0.0:80 failed (98: Address already in use)")
     'config_rejected'
@@ -129,7 +129,7 @@ def meaning(level: Level, message: str) -> Kind:
 
 
 def is_quotable(line: ErrorLine) -> bool:
-    """Whether a person should hear of it now: grave, or a failure that loses requests."""
+    """Reports whether a person should hear of it now: grave, or a failure that loses requests."""
     if line.kind in ("limited", "client"):
         return False
     return line.level in GRAVE or (line.level == "error" and line.kind != "other")

@@ -86,7 +86,7 @@ def _backends(traffic: Traffic) -> Iterator[Family]:
 
 
 def of_connections(status: StubStatus) -> Iterator[Family]:
-    """What `stub_status` says."""
+    """Yields what `stub_status` says."""
     yield gauge("proxy_active_connections", "Client connections open.", [({}, status.active)])
     yield gauge(
         "proxy_total_connections", "Client connections ever accepted.", [({}, status.accepts)]
@@ -112,7 +112,7 @@ def of_connections(status: StubStatus) -> Iterator[Family]:
 
 
 def of_processes(now: InstanceFigures, oldest_draining_s: float) -> Iterator[Family]:
-    """What /proc says."""
+    """Yields what /proc says."""
     serving = len(now.workers) - len(now.draining)
     yield gauge("headgate_nginx_up", "1 while a master runs.", [({}, int(now.master is not None))])
     yield gauge(
@@ -154,7 +154,7 @@ def of_generation(desired: int | None, running: RunningGeneration | None) -> Ite
 
 
 def of_logs(traffic: Traffic, losses: Losses, errors: ErrorWatch) -> Iterator[Family]:
-    """What the logs' reading missed, and what the error log holds."""
+    """Yields what the logs' reading missed, and what the error log holds."""
     yield counter(
         "headgate_nginx_access_log_unread",
         "Lines of the access log that held no request.",

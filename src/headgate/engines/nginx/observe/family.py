@@ -27,19 +27,19 @@ class Family(NamedTuple):
 
 
 def counter(name: str, about: str, samples: Iterable[tuple[Labels, float]]) -> Family:
-    """A family that only grows."""
+    """Returns a family that only grows."""
     found = tuple(Sample("_total", labels, value) for labels, value in samples)
     return Family(name, "counter", about, found, _unit(name))
 
 
 def gauge(name: str, about: str, samples: Iterable[tuple[Labels, float]]) -> Family:
-    """A family that goes up and down."""
+    """Returns a family that goes up and down."""
     found = tuple(Sample("", labels, value) for labels, value in samples)
     return Family(name, "gauge", about, found, _unit(name))
 
 
 def histogram(name: str, about: str, samples: Iterable[tuple[Labels, Histogram]]) -> Family:
-    """A family of latencies in seconds."""
+    """Returns a family of latencies in seconds."""
     found = tuple(line for labels, one in samples for line in _buckets(labels, one))
     return Family(name, "histogram", about, found, _unit(name))
 

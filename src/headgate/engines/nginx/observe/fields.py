@@ -46,5 +46,5 @@ VARIABLES: Final[tuple[tuple[str, str], ...]] = (
 
 
 def log_format() -> str:
-    """The format as `log_format … escape=json` takes it: one JSON object a line."""
+    """Returns the format as `log_format … escape=json` takes it: one JSON object a line."""
     return "{" + ",".join(f'"{key}":"${variable}"' for key, variable in VARIABLES) + "}"

@@ -43,14 +43,14 @@ class Histogram:
         return other
 
     def since(self, before: "Histogram") -> "Histogram":
-        """What came after an earlier copy."""
+        """Returns what came after an earlier copy."""
         other = Histogram()
         other.counts = [now - old for now, old in zip(self.counts, before.counts, strict=True)]
         other.sum_s = self.sum_s - before.sum_s
         return other
 
     def quantile(self, q: float) -> float | None:
-        """The value, in seconds, below which the share `q` lies; None without values.
+        """Returns the value, in seconds, below which the share `q` lies; None without values.
 
         Values of a bucket are taken as evenly spread; above the last bound that bound is said.
         """

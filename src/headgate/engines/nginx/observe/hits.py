@@ -35,7 +35,7 @@ class Parser(Protocol):
     """Reads the lines of one log."""
 
     def hits(self, block: bytes) -> tuple[list[Hit], int]:
-        """The requests of a block of whole lines, and how many lines held none."""
+        """Returns the requests of a block of whole lines, and how many lines held none."""
         ...
 
 
@@ -46,7 +46,7 @@ class JsonLines:
     """Our own lines; about 1 µs each."""
 
     def hits(self, block: bytes) -> tuple[list[Hit], int]:
-        """The requests of a block of whole lines, and how many lines held none.
+        """Returns the requests of a block of whole lines, and how many lines held none.
 
         A line with bytes that are not UTF-8 is read with U+FFFD in their place, as nginx passes
         on what clients send.

@@ -80,7 +80,7 @@ class LineTail:
         return self._next - len(self._partial)
 
     def want(self, size: int) -> Span | None:
-        """What to read of a file of `size` bytes; None while there is nothing new.
+        """Returns what to read of a file of `size` bytes; None while there is nothing new.
 
         The span may begin a few bytes early: they are compared with what was read before, which
         tells a file that was truncated and has grown past the old place.
@@ -96,7 +96,8 @@ class LineTail:
         return Span(self._next - len(self._checked), length + len(self._checked))
 
     def take(self, data: bytes) -> bytes:
-        """The whole lines in the bytes of the span asked for last; fewer bytes are allowed.
+        """Returns the whole lines in the bytes of the span asked
+        for last; fewer bytes are allowed.
 
         Empty when no line has ended, or when the bytes show that the file was written anew.
         """

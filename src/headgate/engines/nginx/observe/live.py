@@ -79,7 +79,7 @@ class Meter:
     wait: Callable[[float], None] = time.sleep
 
     def measure(self, seconds: float) -> Live:
-        """What happens in the next `seconds`."""
+        """Returns what happens in the next `seconds`."""
         observer = self.observer
         observer.poll()
         observer.traffic = Traffic()
@@ -123,7 +123,7 @@ class Meter:
         return own + sum(one.cpu_s for one in now.workers)
 
     def processes(self) -> InstanceFigures:
-        """The instance's processes now."""
+        """Returns the instance's processes now."""
         source = self.observer.sources.processes
         return figures(*source()) if source is not None else InstanceFigures(None, ())
 

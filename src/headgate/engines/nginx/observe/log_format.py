@@ -131,7 +131,9 @@ class LogFormat:
         self._pattern = re.compile(_pattern(parts, wanted, escape), re.DOTALL)
 
     def hits(self, block: bytes) -> tuple[list[Hit], int]:
-        """The requests of a block of whole lines, and how many lines did not fit the format."""
+        """Returns the requests of a block of whole lines,
+        and how many lines did not fit the format.
+        """
         found: list[Hit] = []
         bad = 0
         match = self._pattern.fullmatch
@@ -154,7 +156,7 @@ class LogFormat:
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:
-    """The format's pieces: (variable, "") or ("", literal)."""
+    """Yields the format's pieces: (variable, "") or ("", literal)."""
     end = 0
     for found in _VARIABLE.finditer(text):
         if found.start() > end:
@@ -166,7 +168,7 @@ def _parts(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _pattern(parts: list[tuple[str, str]], wanted: set[str], escape: Escape) -> str:
-    """A regular expression for a whole line."""
+    """Returns a regular expression for a whole line."""
     pattern: list[str] = []
     seen: set[str] = set()
     for index, (variable, literal) in enumerate(parts):
@@ -184,7 +186,7 @@ def _pattern(parts: list[tuple[str, str]], wanted: set[str], escape: Escape) -> 
 
 
 def _shape(variable: str, after: str, escape: Escape) -> str:
-    """What a variable's text looks like, followed by the literal `after`."""
+    """Returns what a variable's text looks like, followed by the literal `after`."""
     if variable in _SHAPES:
         return _SHAPES[variable]
     if after.startswith('"') and escape == "default":

@@ -43,13 +43,13 @@ class Running:
 
 
 def running(procfs: Procfs | None = None) -> list[Running]:
-    """Every nginx master here, oldest first; of two in a binary upgrade both."""
+    """Returns every nginx master here, oldest first; of two in a binary upgrade both."""
     proc = procfs or Procfs()
     return [found for seen in proc.masters() if (found := _running(seen, proc)) is not None]
 
 
 def processes(one: Running, procfs: Procfs | None = None) -> tuple[Process | None, list[Process]]:
-    """The master and its workers now; (None, []) once that master is gone."""
+    """Returns the master and its workers now; (None, []) once that master is gone."""
     proc = procfs or Procfs()
     seen = proc.look(one.master.pid)
     if seen is None or seen.started != one.master.started:
@@ -62,7 +62,7 @@ def processes(one: Running, procfs: Procfs | None = None) -> tuple[Process | Non
 
 
 def built_in_of(binary: bytes) -> BuiltIn:
-    """What `configure` was told, as the binary itself holds it for `-V`.
+    """Returns what `configure` was told, as the binary itself holds it for `-V`.
 
     >>> built_in_of(b"x configure arguments: --prefix=/p --conf-path=/etc/n.conf").conf_path
     '/etc/n.conf'
@@ -101,7 +101,7 @@ def _running(seen: Seen, procfs: Procfs) -> Running | None:
 
 
 def _binary(seen: Seen, root: Path, procfs: Procfs) -> tuple[str, BuiltIn]:
-    """Its path and what it has built in: by /proc, else by the path it was started with."""
+    """Returns its path and what it has built in: by /proc, else by the path it was started with."""
     executable = procfs.executable(seen.pid)
     try:
         path = str(executable.readlink()).removesuffix(_DELETED)
@@ -117,7 +117,7 @@ def _binary(seen: Seen, root: Path, procfs: Procfs) -> tuple[str, BuiltIn]:
 
 
 def _same(procfs: Procfs, pid: int, what: str) -> bool:
-    """Whether a process is in our namespace of that kind; yes where we may not look."""
+    """Reports whether a process is in our namespace of that kind; yes where we may not look."""
     try:
         theirs, ours = ((procfs.path / who / what).stat() for who in (str(pid), "self"))
     except OSError:
@@ -137,7 +137,7 @@ def _root(seen: Seen, procfs: Procfs) -> Path:
 
 
 def _option(seen: Seen, letter: str) -> str:
-    """The word after an option in a master's title; empty without."""
+    """Returns the word after an option in a master's title; empty without."""
     _, _, arguments = seen.title.partition("master process ")
     found = re.search(rf"(?:^|\s)-{letter}\s*(\S+)", arguments)
     return found[1] if found else ""

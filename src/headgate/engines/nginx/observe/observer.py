@@ -97,7 +97,7 @@ class Observer:
         )
 
     def page(self, desired: int | None = None) -> Iterator[Family]:
-        """The metrics now; `desired` is the generation that should be served."""
+        """Yields the metrics now; `desired` is the generation that should be served."""
         mean_ms, p99_ms = self._window.read(self._clock(), self.traffic.duration)
         yield from families.of_traffic(self.traffic, mean_ms, p99_ms)
         if self.sources.stub_status:
@@ -110,7 +110,7 @@ class Observer:
         yield from families.of_logs(self.traffic, self.losses, self.errors)
 
     def generation(self) -> status.RunningGeneration | None:
-        """What a worker says it serves; None where none answers."""
+        """Returns what a worker says it serves; None where none answers."""
         if not self.sources.generation_socket:
             return None
         try:
@@ -122,7 +122,7 @@ class Observer:
         return found
 
     def connections(self) -> status.StubStatus | None:
-        """What the status page says; None where there is none or it does not answer."""
+        """Returns what the status page says; None where there is none or it does not answer."""
         if not self.sources.stub_status:
             return None
         host = self.sources.status_host or None

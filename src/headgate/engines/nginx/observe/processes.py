@@ -57,14 +57,16 @@ class DrainTimes:
         self._since: dict[tuple[int, int], float] = {}
 
     def oldest_s(self, now: InstanceFigures, now_s: float) -> float:
-        """How long the worker that has drained longest has, at `now_s` (monotonic); 0 without."""
+        """Returns how long the worker that has drained longest has,
+        at `now_s` (monotonic); 0 without.
+        """
         keys = {(one.process.pid, one.process.started) for one in now.draining}
         self._since = {key: self._since.get(key, now_s) for key in keys}
         return max((now_s - since for since in self._since.values()), default=0.0)
 
 
 def figures(master: Process | None, workers: Iterable[Process]) -> InstanceFigures:
-    """What /proc says of these; a process that has gone meanwhile is left out."""
+    """Returns what /proc says of these; a process that has gone meanwhile is left out."""
     return InstanceFigures(
         _figures(master) if master is not None else None,
         tuple(found for one in workers if (found := _figures(one)) is not None),

@@ -38,7 +38,7 @@ class _Context:
 
 
 def facts_of(tree: Tree, built_in: BuiltIn) -> Facts:
-    """The facts of a config; `built_in` is what its binary falls back on."""
+    """Returns the facts of a config; `built_in` is what its binary falls back on."""
     return _Reader(tree, built_in).facts()
 
 
@@ -138,7 +138,9 @@ class _Reader:
             return
 
     def _entered(self, inside: Sequence[Located], context: _Context) -> _Context:
-        """The context inside a block: what it sets itself replaces what it would inherit."""
+        """Returns the context inside a block: what it sets itself replaces what it would
+        inherit.
+        """
         found: dict[bytes, list[tuple[str, ...]]] = defaultdict(list)
         for one in inside:
             name = one.directive.name
@@ -178,7 +180,7 @@ class _Reader:
                 self.errors[posixpath.join(self.built_in.prefix, path)] = None
 
     def _log_uses(self) -> Iterator[AccessLogUse]:
-        """Each log and format once, whatever else was said of them (`buffer=`, `if=`)."""
+        """Yields each log and format once, whatever else was said of them (`buffer=`, `if=`)."""
         merged: dict[AccessLogUse, dict[str, None]] = defaultdict(dict)
         for log, sites in self.logs.items():
             merged[self._log_use(log)].update(sites)
@@ -213,7 +215,7 @@ def _names(inside: Iterable[Located]) -> tuple[str, ...]:
 
 
 def _listens(inside: Sequence[Located]) -> tuple[Listen, ...]:
-    """Those of a server; without one nginx takes port 80 as root (the usual case)."""
+    """Returns those of a server; without one nginx takes port 80 as root (the usual case)."""
     is_ssl_on = any(
         one.directive.name == b"ssl" and one.directive.values == (b"on",) for one in inside
     )
@@ -239,7 +241,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _own_side(address: str) -> str:
-    """A wildcard's address as its own host reaches it."""
+    """Returns a wildcard's address as its own host reaches it."""
     return address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
 
 

@@ -72,7 +72,7 @@ def probe(
 
 
 def probed_name(name: str) -> str:
-    """The name to ask for; empty where a server name stands for none in particular.
+    """Returns the name to ask for; empty where a server name stands for none in particular.
 
     >>> [probed_name(name) for name in ("*.a.example", ".a.example", "a.example", "_", "~^x")]
     ['headgate-probe.a.example', 'a.example', 'a.example', '', '']
@@ -91,7 +91,7 @@ def findings(
     served: Iterable[tuple[Sequence[CertificateFile], Served]],
     now_s: float,
 ) -> list[CertificateFinding]:
-    """What is wrong with certificates at `now_s` (since 1970).
+    """Returns what is wrong with certificates at `now_s` (since 1970).
 
     `served` pairs what a config names for a server (RSA and ECDSA, perhaps) with what a handshake
     for it brought.
@@ -113,7 +113,7 @@ def findings(
 
 
 def _not_loaded(files: Sequence[CertificateFile], leaf: Leaf, answer: Served) -> CertificateFinding:
-    """The finding about another certificate than those of the files."""
+    """Returns the finding about another certificate than those of the files."""
     name = answer.name or "no name"
     for file in files:
         if file.leaf is None or set(file.leaf.names) != set(leaf.names):

@@ -50,7 +50,7 @@ class RunningGeneration(msgspec.Struct, frozen=True):
 
 
 def parse_stub_status(page: bytes) -> StubStatus:
-    r"""The figures of a page; raises StatusError when it is none.
+    r"""Returns the figures of a page; raises StatusError when it is none.
 
     >>> parse_stub_status(
     ...     b"Active connections: 2 \nserver accepts handled requests\n 5 5 9 \n"
@@ -65,7 +65,7 @@ def parse_stub_status(page: bytes) -> StubStatus:
 
 
 def parse_generation(page: bytes) -> RunningGeneration:
-    r"""The generation page: the number, on a second line perhaps the worker's pid.
+    r"""Returns the generation page: the number, on a second line perhaps the worker's pid.
 
     >>> parse_generation(b"12\n4711\n")
     RunningGeneration(generation=12, pid=4711)
@@ -87,7 +87,7 @@ def generation(socket_path: str, timeout_s: float = _ASK_S) -> RunningGeneration
 
 
 def get(where: str, timeout_s: float = _ASK_S, *, host: str | None = None) -> bytes:
-    """The body of a 200 answer, at most 64 KiB, over a connection of its own.
+    """Returns the body of a 200 answer, at most 64 KiB, over a connection of its own.
 
     `where` is `unix:/path:/uri` or `http://host[:port]/uri`; `host` replaces the Host header.
     Redirects are not followed. Raises StatusError.

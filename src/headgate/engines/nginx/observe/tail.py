@@ -36,7 +36,8 @@ class Mark:
 
 
 def mark(path: str) -> Mark | None:
-    """The end of a log now, or None while there is none. Raises OSError but for its absence.
+    """Returns the end of a log now, or None while there is none.
+    Raises OSError but for its absence.
 
     When the last line is not whole yet, what follows begins with its rest.
     """
@@ -103,7 +104,8 @@ class TailReader:
         self.close()
 
     def read(self) -> Iterator[bytes]:
-        """Everything written since the last time, as blocks of whole lines, oldest file first.
+        """Yields everything written since the last time, as blocks of whole lines,
+        oldest file first.
 
         Raises OSError when the file is there and cannot be read.
         """
@@ -185,7 +187,7 @@ class TailReader:
 
 
 def _opened(path: str, found: os.stat_result) -> int:
-    """The file, for reading. A pipe is left alone: what we took, its reader would miss."""
+    """Returns the file, for reading. A pipe is left alone: what we took, its reader would miss."""
     if not stat.S_ISREG(found.st_mode):
         raise OSError(
             errno.EINVAL, "it is not a regular file, so its lines cannot be followed", path

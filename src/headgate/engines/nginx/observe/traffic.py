@@ -114,7 +114,7 @@ class Traffic:
                 self._upstream(hit, index)
 
     def total(self) -> int:
-        """All requests."""
+        """Returns all requests."""
         return sum(self.requests.values())
 
     def _new(self, key: tuple[str, str, str]) -> None:
@@ -168,7 +168,7 @@ class Traffic:
 
 
 def tries(text: str) -> list[str]:
-    """The parts of a list as nginx writes it.
+    """Returns the parts of a list as nginx writes it.
 
     >>> tries("127.0.0.1:1, 127.0.0.1:2 : unix:/x")
     ['127.0.0.1:1', '127.0.0.1:2', 'unix:/x']

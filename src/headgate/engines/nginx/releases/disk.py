@@ -22,7 +22,9 @@ class NoSpaceError(Exception):
 
 
 def out_of_space(error: OSError, folder: Path, need: int) -> Exception:
-    """What to raise for an error while writing: a `NoSpaceError` in words, or the error itself."""
+    """Returns what to raise for an error while writing:
+    a `NoSpaceError` in words, or the error itself.
+    """
     if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
         return error
     what = "the quota is used up" if error.errno == errno.EDQUOT else "no space left"
@@ -123,7 +125,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def _folders(root: Path) -> list[Path]:
-    """The folders of a tree, the root first; empty when it is not there."""
+    """Returns the folders of a tree, the root first; empty when it is not there."""
     return [Path(folder) for folder, _, _ in os.walk(root)]
 
 

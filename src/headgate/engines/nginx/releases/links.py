@@ -29,7 +29,9 @@ def sync_folder(path: Path) -> None:
 
 
 def read_link(root: Path, link: LinkName) -> ReleaseName | None:
-    """The release a link names, whether that is there or not; None without link or for another."""
+    """Returns the release a link names, whether that is there or not;
+    None without link or for another.
+    """
     try:
         target = (root / link).readlink()
     except OSError:
@@ -66,7 +68,7 @@ def point_at(root: Path, link: LinkName, target: str) -> None:
 
 
 def is_whole(root: Path, name: ReleaseName) -> bool:
-    """Whether every file of a release is there; contents are not compared."""
+    """Reports whether every file of a release is there; contents are not compared."""
     folder = root / RELEASES / str(name)
     try:
         files = json.loads((folder / MANIFEST).read_bytes())["files"]
@@ -76,7 +78,7 @@ def is_whole(root: Path, name: ReleaseName) -> bool:
 
 
 def release_names(root: Path) -> list[ReleaseName]:
-    """All releases on disk, oldest generation first; empty without the folder."""
+    """Returns all releases on disk, oldest generation first; empty without the folder."""
     try:
         found = [path.name for path in (root / RELEASES).iterdir()]
     except FileNotFoundError:

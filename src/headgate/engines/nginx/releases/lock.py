@@ -37,7 +37,8 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def is_locked(root: Path) -> bool:
-    """Whether some process applies now; looks without trying, so that it disturbs nobody.
+    """Reports whether some process applies now;
+    looks without trying, so that it disturbs nobody.
 
     By /proc/locks (proc(5)): device and inode of what flock(2) holds.
     """

@@ -39,7 +39,9 @@ class Manifest(msgspec.Struct, frozen=True):
     def of(
         cls, rendered: Rendered, generation: int, plan_digest: str, created: float
     ) -> "Manifest":
-        """The manifest of a release with these files; the order of `rendered.files` is no part."""
+        """Returns the manifest of a release with these files;
+        the order of `rendered.files` is no part.
+        """
         files = tuple(sorted(map(_entry, rendered.files), key=lambda one: one.path))
         return cls(
             generation=generation,
@@ -53,12 +55,12 @@ class Manifest(msgspec.Struct, frozen=True):
         )
 
     def is_consistent(self) -> bool:
-        """Whether the digest is that of the list of files: an edited manifest is not."""
+        """Reports whether the digest is that of the list of files: an edited manifest is not."""
         return self.digest == digest_of(self.files)
 
 
 def digest_of(files: tuple[FileEntry, ...]) -> str:
-    """The sha256 (hex) of paths, modes and digests of files."""
+    """Returns the sha256 (hex) of paths, modes and digests of files."""
     text = "".join(f"{one.sha256} {one.mode:o} {one.path}\0" for one in files)
     return hashlib.sha256(text.encode()).hexdigest()
 

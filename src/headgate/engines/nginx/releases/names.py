@@ -32,12 +32,12 @@ class ReleaseName:
 
     @classmethod
     def of(cls, generation: int, digest: str) -> ReleaseName:
-        """The name of a generation (from 1) whose content has this sha256 in hex."""
+        """Returns the name of a generation (from 1) whose content has this sha256 in hex."""
         return cls(generation, digest[:_DIGEST_CHARACTERS])
 
     @classmethod
     def parse(cls, text: str) -> ReleaseName | None:
-        """The name that a text is; None for any other text.
+        """Returns the name that a text is; None for any other text.
 
         >>> ReleaseName.parse("7-0123456789ab").generation
         7

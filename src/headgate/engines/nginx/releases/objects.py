@@ -43,12 +43,14 @@ class Objects:
         sync_folder(self._folder)
 
     def manifest(self, name: str) -> Manifest:
-        """What is kept under a name; raises OSError, or ValueError when it is damaged."""
+        """Returns what is kept under a name; raises OSError, or ValueError when it is damaged."""
         with (self._folder / name).open("rb") as file:
             return manifest.decode(file.readline())
 
     def read(self, name: str, about: Manifest) -> dict[str, bytes]:
-        """The contents by path; raises DamagedObjectError when they cannot be had unchanged."""
+        """Returns the contents by path; raises DamagedObjectError
+        when they cannot be had unchanged.
+        """
         contents: dict[str, bytes] = {}
         try:
             with (self._folder / name).open("rb") as file:

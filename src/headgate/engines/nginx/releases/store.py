@@ -104,11 +104,11 @@ class Store:
         return Release(name, self.path(name), about)
 
     def path(self, name: ReleaseName) -> Path:
-        """A release's folder."""
+        """Returns a release's folder."""
         return self.root / RELEASES / str(name)
 
     def release(self, name: ReleaseName) -> Release:
-        """A release by its name; raises UnknownReleaseError."""
+        """Returns a release by its name; raises UnknownReleaseError."""
         path = self.path(name)
         try:
             about = manifest.decode((path / MANIFEST).read_bytes())
@@ -121,7 +121,7 @@ class Store:
         return Release(name, path, about)
 
     def has(self, name: ReleaseName) -> bool:
-        """Whether a release is there, or can be restored."""
+        """Reports whether a release is there, or can be restored."""
         if self.path(name).is_dir():
             return True
         try:
@@ -131,11 +131,11 @@ class Store:
         return True
 
     def names(self) -> list[ReleaseName]:
-        """All releases, oldest generation first."""
+        """Returns all releases, oldest generation first."""
         return links.release_names(self.root)
 
     def linked(self, link: LinkName) -> ReleaseName | None:
-        """What a link names; None without it."""
+        """Returns what a link names; None without it."""
         return links.read_link(self.root, link)
 
     def link(self, link: LinkName, name: ReleaseName | None) -> None:
@@ -143,7 +143,9 @@ class Store:
         links.set_link(self.root, link, name)
 
     def verify(self, name: ReleaseName) -> tuple[Difference, ...]:
-        """What is not as the manifest says, by path; raises UnknownReleaseError. Reads it all."""
+        """Returns what is not as the manifest says, by path;
+        raises UnknownReleaseError. Reads it all.
+        """
         release = self.release(name)
         found: list[Difference] = []
         expected = {MANIFEST}
@@ -185,7 +187,7 @@ class Store:
             raise disk.out_of_space(error, self.root, size) from error
 
     def read(self, name: ReleaseName) -> Rendered:
-        """A release as it was rendered, from the pristine copies.
+        """Returns a release as it was rendered, from the pristine copies.
 
         Raises UnknownReleaseError or DamagedObjectError.
         """
@@ -222,7 +224,7 @@ class Store:
                     disk.remove_tree(path)
 
     def highest_generation(self) -> int:
-        """The highest generation among the releases; 0 without any."""
+        """Returns the highest generation among the releases; 0 without any."""
         return max((name.generation for name in self.names()), default=0)
 
     def _write(self, name: ReleaseName, about: Manifest, contents: dict[str, bytes]) -> Path | None:

@@ -23,7 +23,7 @@ _NO_FILE: Final = Word("/.")
 
 
 def variable(shared: Shared, misdirected: Var | None) -> Var:
-    """The path of a request that is taken, or what happens to it instead."""
+    """Returns the path of a request that is taken, or what happens to it instead."""
     if misdirected is None:
         return _ADMITTED
     # Both are looked at before the path changes: `hg_path` is made of it.

@@ -38,17 +38,19 @@ class Context:
     secrets: dict[str, RenderedFile] = field(default_factory=dict)
 
     def has(self, snippet: str) -> bool:
-        """Whether the target accepts a snippet."""
+        """Reports whether the target accepts a snippet."""
         return self.target.capabilities.has(snippet)
 
     def file(self, path: str, blob: BlobId, *, secret: bool = False) -> str:
-        """The path in the release of a file with a blob's bytes."""
+        """Returns the path in the release of a file with a blob's bytes."""
         mode = 0o600 if secret else 0o640
         self.secrets[path] = RenderedFile(path, self.blobs[blob], mode)
         return self.release_path(path)
 
     def release_path(self, path: str) -> str:
-        """A path of the release as rendered text names it: relative where nginx.conf is ours."""
+        """Returns a path of the release as rendered text names it:
+        relative where nginx.conf is ours.
+        """
         return f"{self.target.root}/current/{path}" if self.target.mode == "guest" else path
 
     @property
@@ -58,7 +60,7 @@ class Context:
 
 
 def context_of(plan: Plan, blobs: Mapping[BlobId, bytes], target: Target) -> Context:
-    """The plan taken apart; objects in the order of their names."""
+    """Returns the plan taken apart; objects in the order of their names."""
 
     def of(kind: Kind, node: type[T]) -> dict[str, T]:
         return dict(_objects(plan, kind, node))

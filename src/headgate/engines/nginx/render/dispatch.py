@@ -38,7 +38,7 @@ _NOWHERE: Final = directive("location", Op("="), Plain(NO_ROUTE), children=[_NOT
 
 
 def locations(ctx: Context, routes: Sequence[str], bodies: Bodies) -> list[Node]:
-    """Every location of a host with these routes."""
+    """Returns every location of a host with these routes."""
     found = [
         one
         for name in routes
@@ -70,7 +70,7 @@ def locations(ctx: Context, routes: Sequence[str], bodies: Bodies) -> list[Node]
 
 
 def _is_writable(ctx: Context, one: Candidate) -> bool:
-    """Whether nginx can read the path of a match; refuses it if not."""
+    """Reports whether nginx can read the path of a match; refuses it if not."""
     about = ctx.findings.of("route", one.route, f"match[{one.index}]")
     kind = "exact" if one.exact is not None else "prefix"
     with about.guarded(f"path.{kind}"):
@@ -80,12 +80,12 @@ def _is_writable(ctx: Context, one: Candidate) -> bool:
 
 
 def _may_miss(tried: Sequence[Candidate]) -> bool:
-    """Whether maps may name no route; every location costs memory in each server."""
+    """Reports whether maps may name no route; every location costs memory in each server."""
     return len(tried) > LONGEST_CHAIN or bool(tried and not any(one.is_certain for one in tried))
 
 
 def _uses(lists: Iterable[tuple[Candidate, ...]], made: Mapping[Candidate, Body]) -> Iterator[str]:
-    """The place of a body for each location that needs it; twice where a map names it."""
+    """Yields the place of a body for each location that needs it; twice where a map names it."""
     for tried in lists:
         for one in tried:
             place = made[one].place
@@ -140,7 +140,7 @@ def _rewrite(to: Arg) -> Node:
 def _picked(
     ctx: Context, tried: Sequence[Candidate], made: Mapping[Candidate, Body], otherwise: Arg
 ) -> Arg:
-    """The place of the first of these whose conditions hold, as a variable."""
+    """Returns the place of the first of these whose conditions hold, as a variable."""
     picked = otherwise
     for one in reversed(tried):
         place = Literal(made[one].place)

@@ -115,7 +115,7 @@ _HEAD_TOO_LARGE: Final = "494"
 
 
 def maps() -> list[Node]:
-    """What is said of each fault."""
+    """Returns what is said of each fault."""
     source = Template((Var("status"), " ", Var("upstream_connect_time")))
 
     def of(name: str, texts: list[str], default: str) -> Node:
@@ -159,7 +159,7 @@ class RouteLines:
     _bare: list[str] = field(default_factory=list)
 
     def of(self, edits: Headers) -> list[Node]:
-        """What the location of a route with these edits says."""
+        """Returns what the location of a route with these edits says."""
         # The text is ours and of our type, whatever type the route gives to what it forwards.
         lines = tuple((name, value) for name, value in edits.lines if name != "content-type")
         is_bare = _STATUS in edits.drops
@@ -195,7 +195,7 @@ def _added(name: str, value: Arg) -> Node:
 
 
 def place(lines: list[Node] | None = None) -> list[Node]:
-    """The location that answers, with these header lines; in every server."""
+    """Returns the location that answers, with these header lines; in every server."""
     return [
         directive(
             "location",
@@ -211,7 +211,9 @@ def place(lines: list[Node] | None = None) -> list[Node]:
 
 
 def not_imported(edits: Headers) -> list[Node]:
-    """The answer of a route that stands for a place of an imported config without counterpart."""
+    """Returns the answer of a route that stands for a place of an imported config
+    without counterpart.
+    """
     lines = [(name, value) for name, value in edits.lines if name != "content-type"]
     status = f'headgate; error=destination_unavailable; details="{_NOT_IMPORTED}"'
     text = f"503 Service Unavailable\n{_NOT_IMPORTED}\n"

@@ -98,12 +98,14 @@ _PEER: Final = Var("realip_remote_addr")
 
 
 def request_id(ctx: Context) -> Var:
-    """The variable of a request's id."""
+    """Returns the variable of a request's id."""
     return Var("hg_request_id") if ctx.trusting else Var("request_id")
 
 
 def maps(ctx: Context) -> list[Node]:
-    """What is told, where some peers are trusted; what a config asks for is empty elsewhere."""
+    """Returns what is told, where some peers are trusted;
+    what a config asks for is empty elsewhere.
+    """
     asked = sorted(ctx.shared.claims)
     if not ctx.trusting:
         return [mapped(claim_variable(name).name, _NOTHING, _NOTHING) for name in asked]
@@ -176,7 +178,7 @@ def with_edits(
 
 
 def real_ip(listener: Listener) -> list[Node]:
-    """How nginx finds the client's address behind trusted peers."""
+    """Returns how nginx finds the client's address behind trusted peers."""
     if not listener.client_ip.trusted:
         return []
     header = listener.client_ip.header or "x-forwarded-for"

@@ -15,7 +15,7 @@ _ENTRY: Final = 32
 
 
 def directives(files: Iterable[Iterable[Node]]) -> list[Node]:
-    """The `…_hash_…` directives for these files' content."""
+    """Returns the `…_hash_…` directives for these files' content."""
     server_names: list[int] = [0]
     variables = keys = headers = 0
     longest_key = longest_variable = 0

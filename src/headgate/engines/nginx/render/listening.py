@@ -28,7 +28,9 @@ _WILD: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
 
 
 def listens(ctx: Context, listeners: list[str], *, is_default: bool) -> list[Node]:
-    """The `listen` lines of a server; options of an address stand with its default server."""
+    """Returns the `listen` lines of a server;
+    options of an address stand with its default server.
+    """
     found: list[Node] = []
     for name in listeners:
         listener = ctx.listeners[name]
@@ -48,14 +50,14 @@ def _keepalive(listener: Listener) -> str:
 
 
 def base(ctx: Context) -> list[Node]:
-    """The defaults of listeners."""
+    """Returns the defaults of listeners."""
     return _settings(_OURS, _every_field()) + (
         [directive("max_headers", Word(str(_OURS.header_count)))] if ctx.has("max_headers") else []
     )
 
 
 def settings(ctx: Context, listener: Listener) -> list[Node]:
-    """What differs from the defaults, and who is trusted."""
+    """Returns what differs from the defaults, and who is trusted."""
     changed = {key for key in _every_field() if getattr(listener, key) != getattr(_OURS, key)}
     nodes = forwarded.real_ip(listener) + _settings(listener, changed)
     if listener.header_count != _OURS.header_count and ctx.has("max_headers"):
@@ -120,7 +122,7 @@ def check(ctx: Context) -> None:
 
 
 def maps(ctx: Context) -> list[Node]:
-    """The variable that names the listener of a request."""
+    """Returns the variable that names the listener of a request."""
     exact: list[tuple[Arg, Arg]] = []
     wild: list[tuple[Arg, Arg]] = []
     for name, listener in ctx.listeners.items():
@@ -140,7 +142,7 @@ def maps(ctx: Context) -> list[Node]:
 
 
 def limits(ctx: Context) -> tuple[list[Node], list[Node]]:
-    """The node's limits: what `http` declares, and what it says of every server."""
+    """Returns the node's limits: what `http` declares, and what it says of every server."""
     most = ctx.settings.max_connections_per_client
     if not most:
         return [], []

@@ -67,7 +67,7 @@ _COMBINED: Final = (
 
 
 def maps() -> list[Node]:
-    """The variables of logs that nginx has in another form."""
+    """Returns the variables of logs that nginx has in another form."""
     whole = (Regex(r"~\A(?<hg_raw>[0-9]+)\z"), Var("hg_raw"))
     reason = (Regex(r"~\A(?<hg_raw>.+)\z"), Var("hg_raw"))
     last = (Regex(r"~(?:\A|[ ,])(?<hg_raw>[^ ,]+)\z"), Var("hg_raw"))

@@ -48,12 +48,12 @@ def check(ctx: Context) -> None:
 
 
 def is_dynamic(upstream: Upstream, ctx: Context) -> bool:
-    """Whether an upstream's endpoints are in the table."""
+    """Reports whether an upstream's endpoints are in the table."""
     return ctx.target.endpoints == "lua" and not why_static(upstream)
 
 
 def modules(ctx: Context) -> list[Node]:
-    """What nginx.conf begins with."""
+    """Returns what nginx.conf begins with."""
     if ctx.target.endpoints != "lua":
         return []
     paths = loads(ctx.target.capabilities, (CAPABILITY,))
@@ -61,7 +61,7 @@ def modules(ctx: Context) -> list[Node]:
 
 
 def http(ctx: Context) -> list[Node]:
-    """The table, and what reads its file; leaves the files that this takes."""
+    """Returns the table, and what reads its file; leaves the files that this takes."""
     if ctx.target.endpoints != "lua":
         return []
     names = "".join(f"{name}\n" for name, one in ctx.upstreams.items() if is_dynamic(one, ctx))
@@ -82,7 +82,7 @@ def _names(text: str) -> RenderedFile:
 
 
 def servers(upstream: Upstream) -> list[Node]:
-    """What stands in an `upstream` instead of its servers."""
+    """Returns what stands in an `upstream` instead of its servers."""
     call = b"balance(true)" if upstream.balance == "random" else b"balance(false)"
     return [directive("server", Plain("0.0.0.1")), _block(b"balancer_by_lua_block", call)]
 

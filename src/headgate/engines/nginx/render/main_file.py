@@ -78,7 +78,7 @@ def _temporary(ctx: Context) -> list[Node]:
 
 
 def temporary_kinds(ctx: Context) -> list[str]:
-    """What this nginx puts bodies of into files: `KIND_temp_path`."""
+    """Returns what this nginx puts bodies of into files: `KIND_temp_path`."""
     optional = [kind for kind in ("fastcgi", "uwsgi", "scgi") if ctx.has(kind)]
     return ["client_body", "proxy", *optional]
 
@@ -101,7 +101,7 @@ def _is_log(node: Node) -> bool:
 
 
 def client_maps(ctx: Context) -> list[Node]:
-    """What is said of listeners, clients, faults and in logs."""
+    """Returns what is said of listeners, clients, faults and in logs."""
     return [
         *listening.maps(ctx),
         *forwarded.maps(ctx),
@@ -111,12 +111,14 @@ def client_maps(ctx: Context) -> list[Node]:
 
 
 def request_maps() -> list[Node]:
-    """The maps of a request's path; the same for everybody."""
+    """Returns the maps of a request's path; the same for everybody."""
     return prelude.request_maps()
 
 
 def defaults(ctx: Context) -> list[Node]:
-    """What holds for every server of ours; a location that says one of them says all of it."""
+    """Returns what holds for every server of ours;
+    a location that says one of them says all of it.
+    """
     _, limits = listening.limits(ctx)
     nodes: list[Node] = [
         comment("Clients"),
@@ -174,7 +176,7 @@ def generation_of(number: Generation) -> list[Node]:
 
 
 def status(ctx: Context) -> list[Node]:
-    """The server that tells which generation runs, and nginx's own counters."""
+    """Returns the server that tells which generation runs, and nginx's own counters."""
     body = Template((Var("hg_generation"), "\n", Var("pid"), "\n"), lines=True)
     locations = [
         directive(

@@ -29,7 +29,7 @@ _AT_ONCE: Final = 400
 
 
 def variable(ctx: Context) -> Var | None:
-    """A variable that is not empty for a misdirected request; None where none can be."""
+    """Returns a variable that is not empty for a misdirected request; None where none can be."""
     found: list[Entry] = []
     for name, listener in ctx.listeners.items():
         if listener.tls is None:

@@ -15,7 +15,7 @@ NO_ROUTE: Final = "route:"
 
 
 def slug(name: str) -> str:
-    """A name as nginx takes it without quotes; other names are cut and carry a hash.
+    """Returns a name as nginx takes it without quotes; other names are cut and carry a hash.
 
     nginx compares names of upstreams without case, so capital letters count as other characters.
     """
@@ -27,18 +27,18 @@ def slug(name: str) -> str:
 
 
 def upstream(name: str) -> str:
-    """The `upstream` block of an upstream."""
+    """Returns the `upstream` block of an upstream."""
     return f"hg_up_{slug(name)}"
 
 
 def zone(kind: str, *what: object) -> str:
-    """A shared zone: its name changes with whatever may not change under one name."""
+    """Returns a shared zone: its name changes with whatever may not change under one name."""
     digest = sha256(repr((kind, what)).encode()).hexdigest()[:10]
     return f"hg_{kind}_{digest}"
 
 
 def host_file(host: str | None) -> str:
-    """The file of a host's servers; None is what answers where no host fits."""
+    """Returns the file of a host's servers; None is what answers where no host fits."""
     if host is None:
         return "http/_none.conf"
     if host == "*":

@@ -68,7 +68,9 @@ _EVERYTHING = Match()
 
 
 def candidates(name: str, route: Route) -> Iterable[Candidate]:
-    """The matches of a route; a match on `*`, the target of OPTIONS, never holds in nginx."""
+    """Returns the matches of a route; a match on `*`, the target of OPTIONS,
+    never holds in nginx.
+    """
     matches: Sequence[tuple[int | None, Match]] = list(enumerate(route.match))
     for index, match in matches or [(None, _EVERYTHING)]:
         path = match.path
@@ -103,7 +105,8 @@ class _Index:
 
 
 def places(found: Iterable[Candidate]) -> Mapping[Place, tuple[Candidate, ...]]:
-    """Every place of a host and the matches that may take a request there, first to last.
+    """Returns every place of a host and the matches
+    that may take a request there, first to last.
 
     A list ends with a match that takes everything, or where there is nothing left. The order is
     that of paths; the place of all paths is always among them.
@@ -142,7 +145,7 @@ def _at(index: _Index, path: str, *, below: bool) -> tuple[Candidate, ...]:
 
 
 def _ancestors(path: str) -> Iterable[str]:
-    """The prefixes that a path has: itself, and what its slashes end."""
+    """Returns the prefixes that a path has: itself, and what its slashes end."""
     yield ""
     at = path.find("/", 1)
     while at > 0:

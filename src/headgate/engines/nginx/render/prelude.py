@@ -56,7 +56,7 @@ def mapped(
     *entries: tuple[Arg, Arg],
     volatile: bool = False,
 ) -> Node:
-    """A `map` under a name of its own."""
+    """Returns a `map` under a name of its own."""
     lines: list[Node] = [directive("volatile")] if volatile else []
     lines.append(entry(Word("default"), default))
     lines += [entry(key, value) for key, value in entries]
@@ -64,7 +64,7 @@ def mapped(
 
 
 def request_maps() -> list[Node]:
-    """The maps of every request; the same in every config."""
+    """Returns the maps of every request; the same in every config."""
     return [
         comment("Data with a dollar sign in it, and none at all"),
         dollar(),
@@ -147,7 +147,7 @@ def _escape_steps() -> list[Node]:
 
 
 def _escapes() -> list[Node]:
-    """What an escape or a character is in normal form, looked up anew at every step."""
+    """Returns what an escape or a character is in normal form, looked up anew at every step."""
     digits = tuple((Word(digit), Word(digit.upper())) for digit in "abcdef")
     unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
     decoded = tuple((Literal(f"%{ord(c):02x}"), Literal(c)) for c in unreserved)

@@ -21,7 +21,7 @@ from headgate.plan.plan import Plan
 def render(
     plan: Plan, blobs: Mapping[BlobId, bytes], target: Target
 ) -> Rendered | list[CannotExpress]:
-    """The plan as nginx text for a target, or every field that it cannot express there.
+    """Returns the plan as nginx text for a target, or every field that it cannot express there.
 
     Pure and deterministic: renderings of one plan for one target differ in `generation.conf` at
     most, where the generations differ. `blobs` has the content of every blob that the plan names.
@@ -47,7 +47,7 @@ def render(
 
 
 def renumbered(made: Rendered, number: Generation) -> Rendered:
-    """The rendering of the same plan for another generation, without rendering it again."""
+    """Returns the rendering of the same plan for another generation, without rendering it again."""
     text = RenderedFile("generation.conf", writer.render(main_file.generation_of(number)))
     files = tuple(text if file.path == text.path else file for file in made.files)
     return replace(made, files=files)

@@ -65,12 +65,12 @@ class Site:
 
 
 def profile_of(listener: Listener) -> Profile:
-    """What of a listener its servers say."""
+    """Returns what of a listener its servers say."""
     return Profile(*(getattr(listener, name) for name in Profile._fields))
 
 
 def sites(ctx: Context) -> list[Site]:
-    """Every server, by host and name."""
+    """Returns every server, by host and name."""
     found: dict[object, list[Site]] = {}
     for name, listener in ctx.listeners.items():
         for site in _of_listener(ctx, name, listener):
@@ -127,7 +127,7 @@ def _of_listener(ctx: Context, name: str, listener: Listener) -> Iterable[Site]:
 
 
 def _one_label(name: str) -> str:
-    """A name of a certificate: its `*` is one label, that of a server's name is several."""
+    """Returns a name of a certificate: its `*` is one label, that of a server's name is several."""
     if not name.startswith("*."):
         return name
     return rf"~\A[^.]+{quoted(name[1:])}\z"
@@ -150,7 +150,7 @@ def _check_policies(ctx: Context, name: str, offered: Offers) -> None:
 
 
 def render(ctx: Context, found: list[Site]) -> dict[str, list[Node]]:
-    """The servers' text by file."""
+    """Returns the servers' text by file."""
     base = forwarded.request_headers(ctx)
     plain = admission.variable(ctx.shared, None)
     secure = admission.variable(ctx.shared, wrong_host.variable(ctx))
@@ -191,7 +191,7 @@ def _server(
 
 
 def _policies(found: list[Site]) -> dict[str, set[str]]:
-    """The TLS policies of the certificates that each listener offers."""
+    """Returns the TLS policies of the certificates that each listener offers."""
     policies: dict[str, set[str]] = {}
     for one in found:
         if one.offer is not None and one.offer.certificates:
@@ -207,7 +207,9 @@ def _server_name(name: str) -> Arg:
 
 
 def served_names(ctx: Context, found: list[Site]) -> tuple[ServedName, ...]:
-    """What a client may be served that asks for a name, for every name with a certificate."""
+    """Returns what a client may be served that asks for a name, for every name
+    with a certificate.
+    """
     served = []
     for site in found:
         if site.offer is None or not site.offer.certificates:

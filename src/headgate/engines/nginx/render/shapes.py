@@ -59,7 +59,7 @@ class _Group:
 
 
 def files(servers: Iterable[Server], shared: Shared) -> dict[str, list[Node]]:
-    """The servers' text by file; `shared` takes the maps."""
+    """Returns the servers' text by file; `shared` takes the maps."""
     found: dict[str, list[Node]] = {}
     for shape, group in _groups(servers).items():
         if shape is not None and len(group.servers) >= FEWEST:
@@ -86,7 +86,7 @@ def _groups(servers: Iterable[Server]) -> dict[Shape | None, _Group]:
 
 
 def _shape(nodes: Iterable[Node], values: list[Argument]) -> Iterator[_Step]:
-    """What servers must agree in; adds the values in which they need not."""
+    """Yields what servers must agree in; adds the values in which they need not."""
     for node in nodes:
         if not isinstance(node, Directive):
             continue
@@ -102,12 +102,12 @@ def _shape(nodes: Iterable[Node], values: list[Argument]) -> Iterator[_Step]:
 
 
 def _has_capture(value: bytes) -> bool:
-    """Whether a value holds a group of the expression that was tried last."""
+    """Reports whether a value holds a group of the expression that was tried last."""
     return _CAPTURE.search(value) is not None
 
 
 def _one_server(group: _Group, shared: Shared) -> list[Node]:
-    """One server for all of them."""
+    """Returns one server for all of them."""
     (first,) = (node for node in group.servers[0][2] if isinstance(node, Directive))
     by_host = _ByHost(
         shared,
@@ -131,7 +131,7 @@ class _ByHost:
     values: Iterator[tuple[Argument, ...]]
 
     def nodes(self, nodes: Iterable[Node], all_names: Sequence[str]) -> Iterator[Node]:
-        """The directives, each value as it is or by the host."""
+        """Yields the directives, each value as it is or by the host."""
         for node in nodes:
             if not isinstance(node, Directive):
                 continue
@@ -171,7 +171,7 @@ def _with(
 
 
 def _content(raw: bytes) -> bytes:
-    """A word as it stands within quotes, its variables in braces."""
+    """Returns a word as it stands within quotes, its variables in braces."""
     if raw.startswith(b'"'):
         return raw[1:-1]
     if raw.startswith(b"$") and not raw.startswith(b"${"):
@@ -185,7 +185,7 @@ def _quoted(content: bytes) -> Argument:
 
 
 def _common(contents: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """What all begin with, up to a slash, and the variables that all end with."""
+    """Returns what all begin with, up to a slash, and the variables that all end with."""
     first, last = min(contents), max(contents)
     length = next(
         (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),

@@ -15,7 +15,7 @@ _BUFFERS: Final = 4
 
 
 def base() -> list[Node]:
-    """The defaults of routes and upstreams."""
+    """Returns the defaults of routes and upstreams."""
     return [
         directive("proxy_connect_timeout", time(_UPSTREAM.connect_timeout_ms)),
         *_idle(_ROUTE.stream_idle_ms),
@@ -26,7 +26,7 @@ def base() -> list[Node]:
 
 
 def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) -> list[Node]:
-    """What differs from the defaults on the way from a route to an upstream."""
+    """Returns what differs from the defaults on the way from a route to an upstream."""
     nodes: list[Node] = []
     about = ctx.findings.of("route", name, "timeouts")
     wanted = one.timeouts
@@ -59,7 +59,7 @@ def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) 
 
 
 def _read_ms(wanted: RouteTimeouts) -> int:
-    """How long nginx waits for the upstream: for its first byte and between two.
+    """Returns how long nginx waits for the upstream: for its first byte and between two.
 
     The default for the first byte is not held: to cut answers that stand still for a minute would
     break what is quiet for a while, WebSockets above all.
@@ -76,7 +76,7 @@ def _idle(ms: int) -> list[Node]:
 
 
 def _body_ms(wanted: RouteTimeouts) -> int:
-    """How long nginx waits between two reads of a request body."""
+    """Returns how long nginx waits between two reads of a request body."""
     return min(wanted.body_ms or FOREVER_MS, wanted.stream_idle_ms or FOREVER_MS)
 
 

@@ -48,12 +48,12 @@ _DEPTH: Final = 10
 
 
 def policy_of(ctx: Context, offer: Offer) -> TlsPolicy:
-    """The policy of an offer; the built-in one has the defaults."""
+    """Returns the policy of an offer; the built-in one has the defaults."""
     return TlsPolicy() if offer.policy == BUILT_IN else ctx.policies[offer.policy]
 
 
 def server(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
-    """The directives of a server on a TLS listener.
+    """Returns the directives of a server on a TLS listener.
 
     `is_alone`: every server of its listeners has this policy, so that sessions may be resumed;
     otherwise a session of one could be resumed under another (CVE-2025-23419).

@@ -41,7 +41,9 @@ class Offers:
     _policy: str = field(default=BUILT_IN)
 
     def find(self, name: str) -> Offer | None:
-        """What a client gets that asks for a name, or for one below it if it is a wildcard."""
+        """Returns what a client gets that asks for a name, or for one
+        below it if it is a wildcard.
+        """
         found = best(name, self.by_name)
         if found is not None:
             return self.by_name[found]
@@ -53,7 +55,9 @@ class Offers:
 
 
 def best(name: str, names: object) -> str | None:
-    """The most specific of some hosts that a name, or every name below a wildcard, belongs to."""
+    """Returns the most specific of some hosts that a name, or every name
+    below a wildcard, belongs to.
+    """
     known = names if isinstance(names, dict | set | frozenset) else frozenset()
     if name in known:
         return name
@@ -66,7 +70,7 @@ def best(name: str, names: object) -> str | None:
 
 
 def offers(tls: ListenerTls, ctx: Context) -> Offers:
-    """What a listener offers to whom."""
+    """Returns what a listener offers to whom."""
     policy = tls.policy or BUILT_IN
     default = (tls.default_certificate,) if tls.default_certificate else ()
     by_name: dict[str, Offer] = {}
@@ -83,7 +87,7 @@ def offers(tls: ListenerTls, ctx: Context) -> Offers:
 
 
 def leaf(ctx: Context, certificate: str) -> Leaf:
-    """The leaf of a certificate; one without names where it cannot be read."""
+    """Returns the leaf of a certificate; one without names where it cannot be read."""
     pem = ctx.blobs[BlobId(ctx.certificates[certificate].cert)]
     try:
         return parse_der(_der(pem))
@@ -99,7 +103,7 @@ def _der(pem: bytes) -> bytes:
 
 
 def _covers(pattern: str, name: str) -> bool:
-    """Whether a name of a certificate covers a host; `*.x` stands for one label."""
+    """Reports whether a name of a certificate covers a host; `*.x` stands for one label."""
     if pattern.startswith("*."):
         label, dot, parent = name.partition(".")
         return bool(dot and label) and parent == pattern[2:]

@@ -26,7 +26,7 @@ _VERIFY_DEPTH: Final = 10
 
 
 def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
-    """The `upstream` block; empty when no endpoint takes anything."""
+    """Returns the `upstream` block; empty when no endpoint takes anything."""
     about = ctx.findings.of("upstream", name)
     _check(upstream, about)
     if lua.is_dynamic(upstream, ctx):
@@ -57,7 +57,8 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
 
 
 def _shares(used: Sequence[tuple[int, Endpoint]], upstream: Upstream, ctx: Context) -> bool:
-    """Whether workers have anything to tell each other; a zone is 20 KiB of memory, at least.
+    """Reports whether workers have anything to tell each other;
+    a zone is 20 KiB of memory, at least.
 
     Turns, counts of connections, addresses that change while nginx runs.
     """
@@ -87,7 +88,7 @@ def _check(upstream: Upstream, about: About) -> None:
 
 
 def _servers(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About) -> list[Node]:
-    """One line, or one for each address of a name that is resolved beforehand.
+    """Returns one line, or one for each address of a name that is resolved beforehand.
 
     nginx itself does the same with a name, but does not start where DNS is away.
     """
@@ -121,7 +122,7 @@ def _addresses(address: str, ctx: Context) -> list[str]:
 
 
 def host_names(upstreams: Iterable[Upstream]) -> frozenset[str]:
-    """The host names of all endpoints that take requests."""
+    """Returns the host names of all endpoints that take requests."""
     found = (one.address for upstream in upstreams for one in upstream.endpoints if one.weight)
     return frozenset(address.rpartition(":")[0] for address in found if _is_named(address))
 
@@ -131,7 +132,7 @@ def _resolves(ctx: Context) -> bool:
 
 
 def _resolver(upstream: Upstream, ctx: Context) -> list[Node]:
-    """Who resolves the names of endpoints while nginx runs."""
+    """Returns who resolves the names of endpoints while nginx runs."""
     named = any(_is_named(endpoint.address) for endpoint in upstream.endpoints)
     if not named or not _resolves(ctx):
         return []
@@ -168,7 +169,7 @@ def _pool(upstream: Upstream, endpoints: int, ctx: Context, about: About) -> lis
 
 
 def time(milliseconds: int) -> Word:
-    """A time as nginx writes it: `5s`, `250ms`; 0 is read as without end."""
+    """Returns a time as nginx writes it: `5s`, `250ms`; 0 is read as without end."""
     ms = milliseconds or FOREVER_MS
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if ms % size == 0:
@@ -177,14 +178,14 @@ def time(milliseconds: int) -> Word:
 
 
 def is_usable(upstream: Upstream, ctx: Context) -> bool:
-    """Whether any endpoint takes requests, or may come to without a reload."""
+    """Reports whether any endpoint takes requests, or may come to without a reload."""
     if lua.is_dynamic(upstream, ctx):
         return True
     return any(endpoint.weight for endpoint in upstream.endpoints)
 
 
 def tls(upstream: Upstream, name: str, ctx: Context) -> list[Node]:
-    """The directives of TLS towards an upstream's endpoints."""
+    """Returns the directives of TLS towards an upstream's endpoints."""
     if upstream.tls is None:
         return []
     about = ctx.findings.of("upstream", name, "tls")
@@ -227,7 +228,7 @@ def _verification(wanted: UpstreamTls, ctx: Context, about: About) -> list[Node]
 
 
 def _server_name(upstream: Upstream, wanted: UpstreamTls, about: About) -> str:
-    """The name that is sent and verified; empty where none is needed."""
+    """Returns the name that is sent and verified; empty where none is needed."""
     if wanted.verify_name is not None:
         return wanted.verify_name
     hosts = {endpoint.address.rpartition(":")[0] for endpoint in upstream.endpoints}

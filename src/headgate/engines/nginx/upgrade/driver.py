@@ -26,19 +26,19 @@ class Upgradable(Protocol):
     """What is needed of an instance."""
 
     def master(self) -> Process | None:
-        """The newest master."""
+        """Returns the newest master."""
         ...
 
     def old_master(self) -> Process | None:
-        """The other one, while there are two."""
+        """Returns the other one, while there are two."""
         ...
 
     def workers_of(self, master: Process) -> tuple[Process, ...]:
-        """The workers of one of the two."""
+        """Returns the workers of one of the two."""
         ...
 
     def is_alive(self, process: Process) -> bool:
-        """Whether this very process runs."""
+        """Reports whether this very process runs."""
         ...
 
     def signal_to(self, process: Process, name: SignalName) -> None:
@@ -61,7 +61,7 @@ class Times:
     leave: float = 60.0
 
     def of(self, timer: Timer) -> float:
-        """The seconds of a timer."""
+        """Returns the seconds of a timer."""
         by_timer = {
             Timer.START: self.start,
             Timer.PROVE: self.prove,

@@ -82,7 +82,7 @@ class Keeper:
         return self._life.is_up
 
     def unready(self) -> str:
-        """Why nothing is served, or nothing can be changed, now; empty when all is well."""
+        """Returns why nothing is served, or nothing can be changed, now; empty when all is well."""
         if self._unseen or not self.is_up:
             return self._unseen or "nginx does not answer: no master runs"
         return self._health.trouble
@@ -102,7 +102,7 @@ class Keeper:
             self._drift.wake()
 
     def families(self) -> list[Family]:
-        """The metrics now. Blocks."""
+        """Returns the metrics now. Blocks."""
         name = self._engine.store.linked("known_good")
         desired = None if name is None else name.generation
         return [
@@ -111,11 +111,13 @@ class Keeper:
         ]
 
     def upstreams(self) -> list[UpstreamStatus]:
-        """Every endpoint of the plan that is served, with what the access log says of it."""
+        """Returns every endpoint of the plan that is served,
+        with what the access log says of it.
+        """
         return endpoints(self._engine.in_service.plan(), self._observer.traffic.backends)
 
     def status(self) -> NginxStatus:
-        """How it is now. Blocks."""
+        """Returns how it is now. Blocks."""
         engine, store = self._engine, self._engine.store
         master = self._master()
         workers = engine.instance.workers() if master is not None else ()
@@ -188,7 +190,7 @@ class Keeper:
         return "" if hold is None else hold.text(time.time())
 
     def is_held(self) -> bool:
-        """Whether a person holds it as it is."""
+        """Reports whether a person holds it as it is."""
         return bool(self._hold())
 
     async def _follow_logs(self) -> None:
@@ -252,7 +254,7 @@ class Keeper:
             self.mender.remember_workers()
 
     def _master(self) -> Process | None:
-        """The master; None, and told once, where it cannot be told which one it is."""
+        """Returns the master; None, and told once, where it cannot be told which one it is."""
         try:
             master = self._engine.instance.master()
         except (RightMissingError, LookupError) as error:

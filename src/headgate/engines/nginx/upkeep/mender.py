@@ -41,7 +41,7 @@ class Mender:
         self._workers = self._alive()
 
     def desired(self) -> Desired | None:
-        """The release that was last verified; None before the first.
+        """Returns the release that was last verified; None before the first.
 
         Raises OSError when its pristine copy is gone or damaged: drift cannot be told then.
         """
@@ -56,7 +56,9 @@ class Mender:
         return self._known[1]
 
     def running(self) -> Running | None:
-        """The generation that answers, and whether all workers are others than after our apply."""
+        """Returns the generation that answers,
+        and whether all workers are others than after our apply.
+        """
         if self._engine.instance.master() is None:
             return None
         alive = self._alive()
@@ -70,7 +72,7 @@ class Mender:
         return Running(generation, replaced)
 
     def binary(self) -> Binary | None:
-        """The program on disk and the one that was probed; None before a probe."""
+        """Returns the program on disk and the one that was probed; None before a probe."""
         probed = self._engine.probed_digest
         if probed is None:
             return None
@@ -80,11 +82,13 @@ class Mender:
             return None
 
     def is_applying(self) -> bool:
-        """Whether somebody holds the lock of applies."""
+        """Reports whether somebody holds the lock of applies."""
         return is_locked(self._engine.root)
 
     def original(self, path: str) -> bytes | None:
-        """What a file of the wanted release should hold; raises OSError as `desired` does."""
+        """Returns what a file of the wanted release should hold;
+        raises OSError as `desired` does.
+        """
         name = self._engine.store.linked("known_good")
         if name is None:
             return None

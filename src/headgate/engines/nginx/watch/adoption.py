@@ -90,7 +90,7 @@ class Adoption:
     meter: Meter
 
     def now(self, seconds: float) -> Adopted:
-        """Everything, with what happens in the next `seconds`."""
+        """Returns everything, with what happens in the next `seconds`."""
         live = self.meter.measure(seconds)
         seen = self.meter.processes()
         every = (*([seen.master] if seen.master else []), *seen.workers)
@@ -149,7 +149,9 @@ def adopt(running: Running, *, ask_logged_status: bool = False) -> Adoption:
 def certificates_of(
     running: Running, servers: Sequence[Server]
 ) -> tuple[tuple[CertificateView, ...], tuple[CertificateFinding, ...]]:
-    """The certificates that servers name, what handshakes bring, and what is wrong with them."""
+    """Returns the certificates that servers name, what handshakes bring,
+    and what is wrong with them.
+    """
     reader = Reader(running.conf_folder, running.files)
     files: dict[KeyPair, CertificateFile] = {}
     users: dict[KeyPair, list[Server]] = {}
@@ -204,7 +206,7 @@ def _probed(servers: Sequence[Server]) -> "dict[int, list[Served]]":
 
 
 def _upstream_names(shown: Picture) -> dict[str, str]:
-    """The upstream of each address that only one upstream has."""
+    """Returns the upstream of each address that only one upstream has."""
     names: dict[str, set[str]] = {}
     for upstream in shown.upstreams:
         for endpoint in upstream.endpoints:
@@ -217,7 +219,7 @@ def _upstream_names(shown: Picture) -> dict[str, str]:
 def _sources(
     running: Running, facts: Facts, pages: Sequence[StatusPage], upstreams: Mapping[str, str]
 ) -> tuple[Sources, tuple[LogView, ...]]:
-    """What is followed, and what is said of it."""
+    """Returns what is followed, and what is said of it."""
     followed: list[AccessLog] = []
     views: list[LogView] = []
     paths: set[str] = set()

@@ -38,16 +38,18 @@ class Sight:
         return self.adoption.running
 
     def binary_now(self) -> Binary | None:
-        """The program on disk beside the one that runs; None where either cannot be read."""
+        """Returns the program on disk beside the one that runs;
+        None where either cannot be read.
+        """
         now = _digest(self.running.root / self.running.binary.lstrip("/"))
         return Binary(now, self.binary) if now and self.binary else None
 
     def follows_same_logs(self, other: "Sight") -> bool:
-        """Whether what reads the logs of one can read on for the other."""
+        """Reports whether what reads the logs of one can read on for the other."""
         return _logs(self.adoption) == _logs(other.adoption)
 
     def upstreams(self) -> list[UpstreamStatus]:
-        """The upstreams of its config with the counts of its access logs."""
+        """Returns the upstreams of its config with the counts of its access logs."""
         backends = self.adoption.meter.observer.traffic.backends
         found: dict[str, list[EndpointStatus]] = {}
         for one in self.adoption.picture.upstreams:
@@ -83,7 +85,7 @@ def look_at(running: Running) -> Sight:
 
 
 def certificate_statuses(adoption: Adoption) -> tuple[CertificateStatus, ...]:
-    """The certificates that a config names, each with what is wrong with it."""
+    """Returns the certificates that a config names, each with what is wrong with it."""
     problems: dict[str, list[str]] = {}
     for finding in adoption.certificate_findings:
         problems.setdefault(finding.path, []).append(f"{finding.code}: {finding.message}")
@@ -99,7 +101,7 @@ def certificate_statuses(adoption: Adoption) -> tuple[CertificateStatus, ...]:
 
 
 def changed(old: Desired, new: Desired) -> list[str]:
-    """The files in which two looks differ, sorted."""
+    """Returns the files in which two looks differ, sorted."""
     paths = {*old.files, *new.files}
     edits = {path for path in paths if old.files.get(path) != new.files.get(path)}
     links = {*old.links, *new.links}

@@ -80,7 +80,7 @@ class Watcher:
         return self._life.is_up
 
     def unready(self) -> str:
-        """Why the nginx that is watched does not serve; empty when it does."""
+        """Returns why the nginx that is watched does not serve; empty when it does."""
         if not self.is_up:
             return "nginx does not answer: no master runs"
         master, workers = self._processes()
@@ -101,7 +101,7 @@ class Watcher:
         self._drift.wake()
 
     def families(self) -> list[Family]:
-        """The metrics now."""
+        """Returns the metrics now."""
         sight = self._sight
         if sight is None:
             return []
@@ -115,11 +115,11 @@ class Watcher:
         ]
 
     def upstreams(self) -> list[UpstreamStatus]:
-        """The upstreams of its config with what its access logs say of them."""
+        """Returns the upstreams of its config with what its access logs say of them."""
         return self._sight.upstreams() if self._sight is not None else []
 
     def status(self) -> NginxStatus:
-        """How it is now."""
+        """Returns how it is now."""
         sight = self._sight
         master, workers = self._processes()
         return NginxStatus(
@@ -151,7 +151,7 @@ class Watcher:
     # The world of its drift.
 
     def desired(self) -> Desired | None:
-        """Its files as they were when it read them, as far as we saw."""
+        """Returns its files as they were when it read them, as far as we saw."""
         return self._sight.desired if self._sight is not None else None
 
     def running(self) -> Serves | None:
@@ -159,7 +159,7 @@ class Watcher:
         return None
 
     def binary(self) -> Binary | None:
-        """The program on disk and the one that runs."""
+        """Returns the program on disk and the one that runs."""
         return self._sight.binary_now() if self._sight is not None else None
 
     def is_applying(self) -> bool:
@@ -286,7 +286,7 @@ class Watcher:
 
 
 def _carried(old: Sight | None, new: Sight) -> Sight:
-    """The new sight with what the old one has counted, and its places in the logs."""
+    """Returns the new sight with what the old one has counted, and its places in the logs."""
     if old is None:
         return new
     before, after = old.adoption.meter.observer, new.adoption.meter.observer
