@@ -1,1 +1,1 @@
-"""Apply: from a rendered plan to a proven generation of a real nginx, or back as if never tried."""
+"""Takes a rendered plan to a proven generation of a real nginx, or leaves everything as it was."""

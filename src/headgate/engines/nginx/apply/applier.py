@@ -42,12 +42,11 @@ SOAK_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one instance is applied to.
+    """How to apply to one instance.
 
-    `error_log` and `status_socket` are absolute, as we see them. `entry` is the main file of an
-    nginx.conf that is not ours (guest mode), None = the release's own. `proxied` are listeners
-    that expect a PROXY header. `soak_s`: how long a verified release is watched before it becomes
-    `known_good`.
+    `error_log` and `status_socket` are absolute, as we see them. `entry` is the main file where
+    nginx.conf is not ours (guest mode), None = the release's own. `proxied` are listeners that
+    expect a PROXY header. A verified release becomes `known_good` after `soak_s`.
     """
 
     error_log: str
@@ -71,9 +70,9 @@ class Applier:
         checks: Checks | None = None,
         on_step: OnStep = lambda _: None,
     ) -> None:
-        """`report` is told each step as it begins, `on_step` each as it is written and done.
+        """`report` receives each step as it begins, `on_step` each as it is written and done.
 
-        `checks` None = all of them, names resolved by the system.
+        `checks` None = all of them, with the system's resolver.
         """
         self._settings = settings
         self._looker = Looker(instance, settings.error_log, settings.status_socket)
@@ -102,9 +101,10 @@ class Applier:
         probes: tuple[Probe, ...] = (),
         despite_hold: bool = False,
     ) -> Result:
-        """Renders a plan for the next generation and has it served, or everything as it was.
+        """Renders a plan for the next generation and makes nginx serve it,
+        or restores everything.
 
-        What `render` raises is raised, before anything was changed.
+        Raises what `render` raises, before it changes anything.
         """
 
         def job() -> Job:
@@ -113,16 +113,16 @@ class Applier:
         return self._exclusively(job, despite_hold=despite_hold)
 
     def switch(self, name: ReleaseName, *, probes: tuple[Probe, ...] = ()) -> Result:
-        """Goes to a release that exists, verified like any other; a hold is no obstacle."""
+        """Switches to an existing release and verifies it like any other, also during a hold."""
         return self._exclusively(
             lambda: Job(name.generation, self._fallbacks(name), name, "", probes), despite_hold=True
         )
 
     def recover(self) -> Result | None:
-        """Finishes or undoes what a crash interrupted; None when there was nothing to verify.
+        """Finishes or undoes what a crash interrupted; None when there is nothing to verify.
 
         Raises BusyError while another process applies; RightMissingError, SeveralMastersError,
-        JournalError or OSError when it could not be done: then the journal still has it.
+        JournalError or OSError when it fails: the journal then still has it.
         """
         with locked(self._store.root):
             return self._recover()
@@ -193,7 +193,9 @@ class Applier:
         )
 
     def _how_to_undo(self, decision: Unproven | Undoing) -> How:
-        """Where a signal may have been sent, only another one makes sure of what is served."""
+        """Returns how to undo: after a possible signal,
+        only another one settles what nginx serves.
+        """
         if self._instance.master() is None:
             return "leave"
         is_signalled = isinstance(decision, Undoing) or bool(decision.mark)
@@ -231,7 +233,9 @@ class Applier:
         return (Finding("not_verified", failed.text),)
 
     def _tidy(self, result: Result) -> None:
-        """What may wait until traffic is safe; a full disk is no reason to fail now."""
+        """Does what can wait until traffic is safe;
+        a full disk does not fail the apply any more.
+        """
         if isinstance(result, Applied):
             self._last_reload_s = result.reload_s
         try:

@@ -1,4 +1,4 @@
-"""`boot_safe`: whether every start of nginx, also without a network, is on a proven release.
+"""Decides `boot_safe`: whether nginx always starts on a proven release, also without a network.
 
 A guard stands before the start, and `nginx -t` of what it starts passes with nothing but the disk.
 """
@@ -36,9 +36,9 @@ class BootSafe:
 def boot_safe(
     root: Path, master: Process | None, unit: str | None, *, we_start_it: bool
 ) -> BootSafe:
-    """Reports whether the guard is installed.
+    """Returns whether the guard is installed, and why not.
 
-    Known from who starts nginx: we do, its unit has the guard in `ExecStartPre=`
+    It follows from who starts nginx: we do, its unit has the guard in `ExecStartPre=`
     (systemd.service(5)), or a guard ran in this boot just before the master that runs.
     """
     if we_start_it:
@@ -54,8 +54,8 @@ def boot_safe(
 class DiskTests:
     """Whether a release starts with nothing but the disk; each is tested once.
 
-    It is tested again when a file changes that its config reads: one of others that includes it,
-    a certificate outside of it.
+    A test is repeated when a file changes that the config reads: a foreign config that includes it,
+    or a certificate outside of it.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -66,8 +66,8 @@ class DiskTests:
         """Returns why nginx would not start with `conf` while there is no network; empty when it
         would.
 
-        Blocks for an `nginx -t` where the release was not tested as it is. `conf` is the release's
-        own, or the one of others that includes it.
+        Blocks for an `nginx -t` unless it has tested the release as it is. `conf` is the release's
+        own, or the foreign one that includes it.
         """
         if release is None:
             return "no release is proven yet"
@@ -86,7 +86,9 @@ class DiskTests:
 
 
 def with_disk(found: BootSafe, problem: Callable[[], str]) -> BootSafe:
-    """The same, unless the release that the guard would start does not start from disk."""
+    """Returns `found`, or why not if the guard would start a release
+    that needs more than the disk.
+    """
     why = problem() if found.is_safe else ""
     return BootSafe(False, why) if why else found
 

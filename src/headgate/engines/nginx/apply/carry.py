@@ -1,8 +1,8 @@
-"""An older release with today's secrets: what a rollback must not undo.
+"""Gives an older release today's secrets, which a rollback must not undo.
 
 Certificates that were renewed since, and credentials that were changed since (somebody may have
 been removed), are taken from the newer release where both have them; everything else is the older
-one's. Files are told by their names without the digest that the renderer puts into them
+one's. Files are identified by their names without the digest that the renderer puts into them
 (`certs/shop-0123456789ab.pem` is `certs/shop.pem`); they keep the older one's paths.
 """
 
@@ -25,7 +25,7 @@ _DIGEST: Final = re.compile(r"-[0-9a-f]{12}(?=\.[a-z]+$|$)")
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What is taken over: paths in the older release to those in the newer, and leaves likewise."""
+    """What it takes over: paths in the older release to those in the newer, and leaves likewise."""
 
     paths: Mapping[str, str]
     leaves: Mapping[str, str]
@@ -57,7 +57,7 @@ def carried(
     """Returns the older release's files with the newer one's secrets,
     as a generation of its own.
 
-    Raises UnknownReleaseError or DamagedObjectError where the pristine copies are not at hand.
+    Raises UnknownReleaseError or DamagedObjectError where the pristine copies are missing.
     """
     fresh = {file.path: file.content for file in store.read(newer.name).files}
     base = store.read(older.name)

@@ -1,4 +1,4 @@
-"""Why a release was refused: nginx's words as a cause with file, line, object and advice. Pure."""
+"""Turns nginx's words into causes with file, line, object and advice. Pure."""
 
 import re
 from collections.abc import Callable
@@ -57,10 +57,10 @@ _UNFRUITFUL = frozenset({"address_missing", "no_space", "port_held", "unresolvab
 
 
 def finding_of(line: str, roots: tuple[str, ...], read: Callable[[str], str | None]) -> Finding:
-    """Returns a line of nginx's as a finding.
+    """Returns one of nginx's lines as a finding.
 
-    `roots` are the folders the release is reached by; `read` gives the text of a file in it by
-    its relative path, None if there is none.
+    `roots` are the folders that lead to the release; `read` gives the text of a file in it by its
+    relative path, None if there is none.
     """
     text = _PREFIX.sub("", line.strip())
     code = next((code for code, pattern in _PATTERNS if pattern.search(text)), "nginx")

@@ -56,9 +56,9 @@ class Checks:
     def lint(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
         """Returns what is wrong in a release's files, or clashes with the running one.
 
-        What was read of the running one when it was linted is not read again, unless a file of it
-        was touched since: others may have edited it and had it reloaded. With an entry of others
-        all is read: they may have had their own files reloaded.
+        It does not read the running one again unless a file of it changed since its own lint:
+        somebody may have edited and reloaded it. With a foreign entry it reads everything, since
+        somebody may have reloaded the other files.
         """
         known = running.name if running is not None and self._entry is None else None
         self._read = {
@@ -89,7 +89,7 @@ class Checks:
     def test(self, release: Release) -> tuple[Finding, ...]:
         """Returns what nginx itself says of it (`nginx -t`); warnings are findings too.
 
-        With an entry of others it is tested as it is on disk: once `current` is the release.
+        A foreign entry is tested as it is on disk, once `current` is the release.
         """
         tested = self._instance.test(self._entry or str(release.conf))
         problems = self.explain(tested.problems, release)
@@ -158,12 +158,12 @@ class Checks:
         try:
             return self._instance.readable_by_workers(path)
         except RightMissingError:
-            return True  # we are not told; VERIFY shows it
+            return True  # not readable for us; VERIFY shows it
 
 
 def _stamps(folder: Path) -> _Stamps:
     """Returns what differs after any change of a file below a folder;
-    a stat(2) each, nothing is read.
+    it costs a stat(2) for each and reads nothing.
     """
     paths = (f"{at}/{name}" for at, _, names in os.walk(folder) for name in ("", *names))
     found: _Stamps = {}
@@ -175,7 +175,7 @@ def _stamps(folder: Path) -> _Stamps:
 
 
 def _listeners(release: Release, running: Release) -> Iterator[Finding]:
-    """Listeners that go: clients of them are refused from then on."""
+    """Yields a warning for listeners that go: nginx refuses their clients from then on."""
     gone = [one for one in running.manifest.listeners if one not in release.manifest.listeners]
     if gone:
         text = f"no longer listens on {', '.join(gone)}"

@@ -1,4 +1,4 @@
-"""A release's config as a tree, with what the lint asks of it. Reads files, decides nothing."""
+"""Reads a release's config as a tree for the lint; decides nothing."""
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +10,16 @@ from headgate.nginxtext.includes import Located, Tree, load
 from headgate.nginxtext.tree import Directive
 
 _Row = tuple[str, Directive, tuple[bytes, ...]]
-"""The parts of a `Placed`. Of tens of thousands the lint asks for few, and the garbage collector
-looks at each object but once at a tuple of what holds nothing else."""
+"""The parts of a `Placed`. The lint needs few of tens of thousands,
+and the garbage collector visits a tuple of atoms only once.
+"""
 
 
 class DiskFiles:
     """Files on disk, for `headgate.nginxtext.includes.load`.
 
-    What is below the folder `moved_from` is read from `moved_to`: a config that includes `current`
-    is read as it will be once that is another release.
+    It reads what is below the folder `moved_from` from `moved_to`: a config that includes `current`
+    reads as it will once that is another release.
     """
 
     def __init__(self, moved_from: str = "", moved_to: str = "") -> None:
@@ -96,13 +97,13 @@ class Conf:
         return Finding(code, text, self.relative(placed.at.file), line, about, is_error)
 
     def text(self, file: str) -> str:
-        """Returns a file's text; raises OSError where it is gone meanwhile."""
+        """Returns a file's text; raises OSError if it is gone by now."""
         document = self.tree.documents.get(file)
         data = document.to_bytes() if document is not None else self.files.read(file)
         return data.decode(errors="replace")
 
     def relative(self, file: str) -> str:
-        """Returns a file's path within the release, as it is where it is outside."""
+        """Returns a file's path within the release, or unchanged for a file outside of it."""
         path = Path(file)
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else file
 

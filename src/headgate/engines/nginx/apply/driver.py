@@ -45,7 +45,7 @@ _TROUBLES: Final[tuple[tuple[type[Exception], str, bool], ...]] = (
     (OSError, "system", True),
     (SeveralMastersError, "system", True),
 )
-"""What an action may raise: the finding's code, and whether trying again may help."""
+"""What an action may raise: the finding's code, and whether a retry may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is applied: rendered anew for a generation, or a release that exists."""
+    """What to apply: a plan to render for a generation, or an existing release."""
 
     generation: int
     fallbacks: tuple[ReleaseName, ...]
@@ -80,7 +80,7 @@ class Job:
 
 
 class Run:
-    """One run of a machine to its end."""
+    """Runs one machine to its end."""
 
     def __init__(
         self, world: World, job: Job, machine: Machine, mark: LogMark | None = None
@@ -125,7 +125,7 @@ class Run:
         except tuple(kind for kind, _, _ in _TROUBLES) as error:
             code, transient = next((c, t) for k, c, t in _TROUBLES if isinstance(error, k))
             return do.Trouble(Finding(code, str(error), is_transient=transient))
-        except Exception as error:  # whatever it is: what is unproven must not stay
+        except Exception as error:  # for any error: an unproven release must not stay
             if self._step in BEFORE_SWAP:
                 raise
             return do.Trouble(Finding("internal", f"{type(error).__name__}: {error}"))

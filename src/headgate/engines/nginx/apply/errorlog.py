@@ -1,9 +1,9 @@
 """Reads what an nginx master logged since a mark, through rotation. It never waits, never guesses.
 
 The file is held open from the mark on: after a rename, lines are read to the end of the old file
-and from the start of the new one. The old one stays open beside the new one: what rotates logs may
-have made the new one, and the master writes to the old one until it is told. Where lines may have
-been lost (absent at the mark, cut, unreadable), the log is unknown.
+and from the start of the new one. The old one stays open beside the new one: the log rotation may
+have made the new one, and the master writes to the old one until it reopens its logs. Where lines
+may be lost (absent at the mark, cut, unreadable), the log is unknown.
 """
 
 import os
@@ -38,7 +38,7 @@ class LogMark:
 
     @classmethod
     def parse(cls, text: str) -> "LogMark | None":
-        """The opposite; None for anything else."""
+        """Parses what `text` wrote; None for anything else."""
         inode, _, offset = text.partition(":")
         return cls(int(inode), int(offset)) if inode.isdigit() and offset.isdigit() else None
 
@@ -59,7 +59,7 @@ class _File:
         os.close(self._fd)
 
     def lines(self) -> Iterator[bytes]:
-        """Lines that are whole by now and were not given before. Raises OSError."""
+        """Yields lines that are now whole, each once. Raises OSError."""
         if os.fstat(self._fd).st_size < self.offset:
             self.was_cut, self.offset = True, 0
         read = 0
@@ -94,11 +94,11 @@ class ErrorLog:
 
     @property
     def mark(self) -> LogMark:
-        """Where it was read up to."""
+        """How far it has been read."""
         return LogMark(0, 0) if self._now is None else LogMark(self._now.inode, self._now.offset)
 
     def close(self) -> None:
-        """Gives the files back."""
+        """Closes the files."""
         for file in (self._before, self._now):
             if file is not None:
                 file.close()
@@ -126,7 +126,7 @@ class ErrorLog:
             self._why = "it was cut"
 
     def _follow(self) -> None:
-        """Goes on in the file that has the name now, once it is another one.
+        """Continues with the file that has the name now, once it is another one.
 
         Between the removal of a log and the master's opening of the next it is unknown.
         """

@@ -1,4 +1,4 @@
-"""What can be seen of an nginx that was told to serve a release. Types only.
+"""Types for what can be seen of an nginx after a signal.
 
 `headgate.engines.nginx.apply.looking` collects it, `headgate.engines.nginx.apply.verdict` judges.
 """
@@ -52,7 +52,7 @@ class Expectation:
 
     `needs_new_workers`: only workers that were not there at the mark count; False after a reload
     that nginx refused, where the old ones must still be there. `listeners`, `names` and `probes`
-    are those to be tried; `workers` is how many there must be, at least 1.
+    are those to try; `workers` is the least number of workers, from 1.
     """
 
     generation: int
@@ -66,10 +66,10 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One look. `answers` are generations told on fresh connections, None for no answer.
+    """One look. `answers` are the generations that fresh connections report, None for no answer.
 
     `before` are the pids of the workers at the mark, `old` those of them that still accept.
-    `faults` says which listeners, names and probes failed; None = they were not tried.
+    `faults` says which listeners, names and probes failed; None = not tried.
     """
 
     has_master: bool

@@ -1,6 +1,6 @@
 """Applies in an event loop: one at a time, the latest wish wins, the budget is kept.
 
-Applies themselves block and run in a thread of their own.
+An apply blocks and runs in a thread of its own.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from headgate.engines.nginx.apply.schedule import Pace, Schedule
 from headgate.engines.nginx.common.types import Generation, Rendered
 
 LONG_S: Final = 2.0
-"""A longer wait than this is told."""
+"""A longer wait than this is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A plan to be served: how to render it for a generation, and how pressing it is."""
+    """A plan to serve: how to render it for a generation, and how urgent it is."""
 
     render: Callable[[Generation], Rendered]
     plan_digest: str = ""
@@ -50,10 +50,10 @@ class Figures:
     degraded: bool = False
     by_cause: dict[str, int] = field(default_factory=dict)
     waited_s: float = 0.0
-    """How long the wish that was taken last lay there."""
+    """How long the wish taken last had waited."""
 
     def count(self, result: Result) -> None:
-        """One more apply has ended."""
+        """Counts one more apply that has ended."""
         self.last = result
         if isinstance(result, Rejected):
             self.rejected += 1
@@ -66,7 +66,7 @@ class Figures:
 
 
 class Front:
-    """The mailbox of one nginx. `run` must be going on for anything to happen."""
+    """The mailbox of one nginx. Nothing happens unless `run` is running."""
 
     def __init__(self, applier: Applier, pace: Pace | None = None) -> None:
         self.on_wait: Callable[[float], object] = lambda _seconds: None
@@ -79,9 +79,10 @@ class Front:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nginx-apply")
 
     async def apply(self, wish: Wish) -> Result:
-        """Has a plan served; how that ended. A later wish before its begin replaces it.
+        """Has a plan served and returns the result.
+        A later wish replaces one that has not begun.
 
-        A cancelled caller does not stop an apply that has begun.
+        Cancelling the caller does not stop an apply that has begun.
         """
         ended: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         now = time.monotonic()
@@ -99,9 +100,7 @@ class Front:
         return await ended
 
     def waits_s(self) -> float:
-        """Returns how long the next apply still waits for its begin;
-        0 where none waits. Any thread.
-        """
+        """Returns how long the next apply still waits to begin, 0 if none waits. Any thread."""
         at = self._begins_at
         return 0.0 if at is None else max(at - time.monotonic(), 0.0)
 
@@ -110,7 +109,7 @@ class Front:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._applier.recover)
 
     async def run(self) -> None:
-        """Works until it is cancelled; an apply that has begun is waited for."""
+        """Works until cancelled; waits for an apply that has begun."""
         try:
             while True:
                 self._changed.clear()
@@ -130,7 +129,7 @@ class Front:
             self._thread.shutdown(wait=True)
 
     def _tell_wait(self, delay: float) -> None:
-        """Tells once of a wait that somebody would wonder about."""
+        """Reports a long wait, once."""
         if delay > LONG_S and not self._has_told:
             self._has_told = True
             self.on_wait(delay)
@@ -158,7 +157,7 @@ class Front:
 
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, apply)
-        except Exception as error:  # whoever asked must hear of it
+        except Exception as error:  # the caller must get it
             if not waiting.ended.done():
                 waiting.ended.set_exception(error)
         else:

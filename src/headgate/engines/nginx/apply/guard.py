@@ -50,11 +50,12 @@ class Guarded:
 
 
 def guard(root: Path) -> Guarded:
-    """Replays the journal of the nginx with this folder; safe to run at any time, any number.
+    """Replays the journal of the nginx with this folder;
+    safe at any time and as often as wanted.
 
-    While an apply is under way (the lock is held) only the link is set, the journal is left to
-    that process. On a disk that cannot be written it only looks. Raises OSError when the link
-    would have to be set and cannot be.
+    During an apply (somebody holds the lock) it sets the link alone and leaves the journal to that
+    process. On a read-only disk it only looks. Raises OSError when it has to set the link and
+    cannot.
     """
     try:
         with guarding(root) as found:
@@ -67,9 +68,10 @@ def guard(root: Path) -> Guarded:
 
 @contextlib.contextmanager
 def guarding(root: Path) -> Iterator[Guarded]:
-    """The same with the lock held on: no apply begins before nginx was started on what it found.
+    """Does what `guard` does and keeps the lock, so
+    that no apply begins before nginx has started.
 
-    Raises BusyError while one is under way, with nothing touched.
+    Raises BusyError during an apply, before it touches anything.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -92,7 +94,7 @@ def _finish(root: Path) -> None:
 
 
 def _make_folders(root: Path) -> None:
-    """What nginx cannot start without, if somebody removed it; for its workers' group."""
+    """Makes the folders that nginx cannot start without, for its workers' group."""
     for folder in (root / "run", root / "logs"):
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o750)
@@ -118,7 +120,7 @@ def _settle(root: Path) -> Guarded:
 
 
 def _close(root: Path) -> None:
-    """Journals that an unproven release is not used; the node has nothing left to undo then."""
+    """Journals that an unproven release is not used, so that the node has nothing to undo."""
     journal = Journal(root / JOURNAL)
     decision = replay(journal.records())
     if isinstance(decision, Unproven | Undoing):
@@ -132,7 +134,7 @@ def _close(root: Path) -> None:
 
 
 def _leave_mark(root: Path) -> None:
-    """Says that a guard runs before nginx here (`boot_safe`); a read-only disk is no obstacle."""
+    """Records that a guard runs before nginx here (`boot_safe`), unless the disk is read-only."""
     fresh = root / f".{MARK}.{os.getpid()}"
     with contextlib.suppress(OSError):
         fresh.write_text(json.dumps({"boot": boot_id(), "at": time.time()}))
@@ -140,7 +142,7 @@ def _leave_mark(root: Path) -> None:
 
 
 def boot_id() -> str:
-    """Changes with every boot (random(4)); empty where the kernel does not tell."""
+    """Returns an id that changes with every boot (random(4)); empty where the kernel has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -157,7 +159,7 @@ def text_of(found: Guarded) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; gives the exit code."""
+    """Runs the command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="headgate nginx guard", description=__doc__)
     parser.add_argument("--root", required=True, type=Path, help="the nginx folder of the node")
     root = parser.parse_args(arguments).root

@@ -1,4 +1,6 @@
-"""`instance.json`: how the nginx of a folder is reached, so that commands work without the node."""
+"""Keeps `instance.json`: how to reach the nginx of a folder, so
+that commands work without the node.
+"""
 
 import os
 from collections.abc import Callable
@@ -16,9 +18,9 @@ INSTANCE = "instance.json"
 
 
 class Here(msgspec.Struct, frozen=True):
-    """An instance by its place, how it is applied to, and the workers' group (`Store`).
+    """An instance by its place, its apply settings, and the workers' group (`Store`).
 
-    `starts_it`: the node starts this nginx itself, not systemd and nobody else.
+    `starts_it`: the node starts this nginx itself; systemd and others do not.
     """
 
     place: Place
@@ -30,7 +32,7 @@ class Here(msgspec.Struct, frozen=True):
         self, root: Path, report: Callable[[PhaseChanged], None] = lambda _: None
     ) -> Applier:
         """Returns an applier of this instance with its releases below `root`;
-        `report` is told of steps.
+        `report` receives the steps.
         """
         instance, settings = NginxInstance(self.place), self.settings
         checks = Checks(instance, settings.limits, entry=settings.entry, permits=instance.may_load)
@@ -43,7 +45,7 @@ class NotHereError(Exception):
 
 
 def remember(root: Path, here: Here) -> None:
-    """Writes down how the instance is reached; the node does when it starts. Raises OSError."""
+    """Stores how to reach the instance; the node does so when it starts. Raises OSError."""
     fresh = root / f".{INSTANCE}.{os.getpid()}"
     fresh.write_bytes(msgspec.json.format(msgspec.json.encode(here, enc_hook=_encode)))
     fresh.replace(root / INSTANCE)
@@ -61,7 +63,7 @@ def recall(root: Path) -> Here:
 
 
 def full_mode(root: Path, binary: str, user: str | None) -> Here:
-    """Where everything is in full mode: below `root`."""
+    """Returns the place in full mode: everything is below `root`."""
     error_log = f"{root}/logs/error.log"
     place = Place(
         conf=f"{root}/current/nginx.conf",
@@ -86,5 +88,5 @@ def _encode(value: object) -> str:
 def _decode(kind: type, value: object) -> Path:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    # msgspec makes its own error of this one, with the place.
+    # msgspec wraps this error in its own, with the place.
     raise TypeError(f"{value!r} is not a {kind.__name__}")

@@ -1,4 +1,4 @@
-"""`hold.json`: until when, and why, nobody but people changes this nginx.
+"""Keeps `hold.json`: until when, and why, only people change this nginx.
 
 A hold stops heals and applies, works without a master and expires by itself.
 """
@@ -37,13 +37,13 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class BadHoldError(Exception):
-    """`hold.json` is there and cannot be understood; people must release it."""
+    """`hold.json` exists and is not valid; a person must release it."""
 
 
 def read_hold(root: Path, now: float | None = None) -> Hold | None:
     """Returns the hold of the nginx with this folder; None without one, or once it has expired.
 
-    Raises BadHoldError: what cannot be read is not taken for permission.
+    Raises BadHoldError: an unreadable hold is not a permission.
     """
     path = root / HOLD
     try:
@@ -56,7 +56,7 @@ def read_hold(root: Path, now: float | None = None) -> Hold | None:
 
 
 def set_hold(root: Path, seconds: float, reason: str, by: str = "") -> Hold:
-    """Holds from now on, durably; a hold that was there is replaced. Raises OSError."""
+    """Holds from now on, durably; replaces an earlier hold. Raises OSError."""
     now = time.time()
     hold = Hold(until=now + seconds, reason=reason, since=now, by=by)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def set_hold(root: Path, seconds: float, reason: str, by: str = "") -> Hold:
 
 
 def release_hold(root: Path) -> bool:
-    """Ends a hold; whether there was one."""
+    """Ends a hold and reports whether there was one."""
     try:
         (root / HOLD).unlink()
     except FileNotFoundError:

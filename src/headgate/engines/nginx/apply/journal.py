@@ -1,4 +1,4 @@
-"""The journal of applies: what is about to be done, on disk before it is done.
+"""Keeps the journal of applies: each step is on disk before it is taken.
 
 One line per record: the CRC-32 of the rest in hex, a space, JSON. Appended and synced before each
 step; a torn last line (a crash while writing) counts as never written. Standard library only: the
@@ -44,16 +44,16 @@ _COMPACT_BYTES = 65_536
 
 
 class JournalError(Exception):
-    """The journal could not be written; the step it announced must not be taken."""
+    """A record could not be written; its step must not be taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """A step that is about to be taken.
 
-    `apply` is the generation that is being applied. `release` is None before STAGE. `fallbacks`
-    are what is gone back to, best first; the first was current before. `target` is where a
-    rollback goes (None: to no release). `detail` is free text, for SIGNAL the log's mark.
+    `apply` is the generation of the apply. `release` is None before STAGE. `fallbacks` are the
+    releases to go back to, best first; the first was current before. `target` is where a rollback
+    goes (None: to no release). `detail` is free text, for SIGNAL the log's mark.
     """
 
     apply: int
@@ -80,9 +80,10 @@ class Journal:
         return _decode_all(data)[0]
 
     def append(self, record: Record) -> None:
-        """Writes a record and waits until it is on disk. Raises JournalError; nothing is written.
+        """Writes a record and waits until it is on disk.
+        Raises JournalError if nothing could be written.
 
-        What a crash left half written is cut off first.
+        It first cuts off what a crash left half written.
         """
         try:
             is_new = not self.path.exists()
@@ -108,9 +109,9 @@ class Journal:
             os.close(fd)
 
     def compact(self) -> None:
-        """Keeps only the last record of a journal that grew, if an apply ended with it.
+        """Keeps only the last record of a large journal, if an apply ended with it.
 
-        Raises JournalError; the journal is then as it was.
+        Raises JournalError and leaves the journal as it was.
         """
         try:
             if self.path.stat().st_size < _COMPACT_BYTES:

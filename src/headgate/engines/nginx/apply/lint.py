@@ -1,6 +1,7 @@
-"""LINT: what `nginx -t` does not say about a release, or says of another one than what runs.
+"""Checks for LINT what `nginx -t` does not say about a release,
+or cannot compare with what runs.
 
-Each check is a function of the release's config and gives findings; errors stop the apply.
+Each check is a function of the release's config and yields findings; errors stop the apply.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ _RESOLVERS: Final = 8
 
 
 def structure(conf: Conf) -> Iterator[Finding]:
-    """Files that are missing or cannot be parsed."""
+    """Finds files that are missing or cannot be parsed."""
     for problem in conf.tree.problems:
         about = ""
         with contextlib.suppress(OSError):
@@ -40,7 +41,7 @@ def structure(conf: Conf) -> Iterator[Finding]:
 
 
 def duplicate_names(conf: Conf) -> Iterator[Finding]:
-    """A server name twice on one address: nginx warns, and the second is never asked."""
+    """Finds a server name twice on one address: nginx warns and never uses the second."""
     seen: dict[tuple[bytes, str, str], Placed] = {}
     for server in conf.all("server"):
         if server.directive.children is None:
@@ -64,9 +65,9 @@ def duplicate_names(conf: Conf) -> Iterator[Finding]:
 def zones(
     conf: Conf, running: Conf | None, told: Mapping[str, str], by: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """Shared zones that mean something else than in the running release: nginx keeps the old.
+    """Finds shared zones that differ from the running release: nginx keeps the old ones.
 
-    `told` are the zones of the release as the renderer says, `by` those of the running one.
+    `told` are the release's zones as the renderer lists them, `by` those of the running one.
     """
     for name in sorted(told.keys() & by.keys()):
         if told[name] != by[name]:
@@ -98,7 +99,9 @@ def zones(
 
 
 def hosts(conf: Conf, resolve: Resolve) -> Iterator[Finding]:
-    """Names that nginx resolves when it starts: without an answer it does not start."""
+    """Finds unresolved names that nginx needs when it starts:
+    without an answer it does not start.
+    """
     asked: dict[str, Placed] = {}
     groups = {one.args[0] for one in conf.all("upstream") if one.args}
     for one in conf.all("server"):
@@ -121,7 +124,7 @@ def hosts(conf: Conf, resolve: Resolve) -> Iterator[Finding]:
 
 
 def modules(conf: Conf, permits: Callable[[str], bool]) -> Iterator[Finding]:
-    """Libraries that were not found beside the binary: `nginx -t` would run what is in them."""
+    """Finds libraries that are not beside the binary: `nginx -t` would run their code."""
     for one in conf.all("load_module"):
         if one.args and not permits(one.args[0]):
             text = f"{one.args[0]} is not among the modules of this nginx: it is not even tested"
@@ -129,7 +132,7 @@ def modules(conf: Conf, permits: Callable[[str], bool]) -> Iterator[Finding]:
 
 
 def worker_start(conf: Conf) -> Iterator[Finding]:
-    """What a worker does first and dies of: then nobody serves (nginx does not start it again)."""
+    """Finds what kills a worker as it begins: nobody serves then (nginx does not restart it)."""
     for one in conf.all("working_directory"):
         folder = conf.path(one.args[0]) if one.args else conf.folder
         if not folder.is_dir():
@@ -141,7 +144,7 @@ def worker_start(conf: Conf) -> Iterator[Finding]:
 
 
 def resolves(host: str) -> bool:
-    """Asks the system's resolver."""
+    """Reports whether the system's resolver has an address."""
     try:
         return bool(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError):
@@ -184,7 +187,7 @@ def _is_ipv4(host: str) -> bool:
 
 
 def _resolve_all(names: list[str], resolve: Resolve) -> dict[str, bool]:
-    """All names at once, since a missing one takes as long as the resolver tries."""
+    """Resolves all names at once, since a missing one costs the resolver's whole timeout."""
     if not names:
         return {}
     threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")

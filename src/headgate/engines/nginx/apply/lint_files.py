@@ -1,6 +1,6 @@
-"""LINT of the files a config names: certificates with their keys, password files.
+"""Checks for LINT the files that a config names: certificates with their keys, password files.
 
-Certificates behind variables and password files are read per request by the workers' user, and
+Workers read password files and certificates behind variables at each request as their own user, and
 `nginx -t` does not look at them.
 """
 
@@ -20,7 +20,7 @@ _NAME_VARIABLES: Final = ("$ssl_server_name", "${ssl_server_name}", "$host", "${
 
 
 def certificates(conf: Conf, now_s: float) -> Iterator[Finding]:
-    """Pairs whose key is another's, and certificates that have expired or soon will."""
+    """Finds pairs whose key does not match, and certificates that have expired or soon will."""
     reader = Reader(str(conf.folder))
     seen: dict[tuple[str, str], CertificateFile] = {}
     for server in _blocks_with_certificates(conf):
@@ -35,7 +35,7 @@ def certificates(conf: Conf, now_s: float) -> Iterator[Finding]:
 
 
 def variable_certificates(conf: Conf, readable: Readable) -> Iterator[Finding]:
-    """Certificates behind variables: where none is there, every handshake fails."""
+    """Finds variables in certificate paths that lead to no file: every handshake would fail."""
     names = [name for one in conf.all("server_name") for name in one.args if _is_plain(name)]
     for one in conf.all("ssl_certificate", "ssl_certificate_key"):
         if not one.args or "$" not in one.args[0] or one.args[0].startswith("data:"):
@@ -47,7 +47,7 @@ def variable_certificates(conf: Conf, readable: Readable) -> Iterator[Finding]:
 
 
 def password_files(conf: Conf, readable: Readable) -> Iterator[Finding]:
-    """Password files that are missing or that workers cannot read: every request would fail."""
+    """Finds password files that are missing or unreadable for workers: every request would fail."""
     seen: set[Path] = set()
     for one in conf.all("auth_basic_user_file"):
         if not one.args or "$" in one.args[0]:
@@ -99,9 +99,7 @@ def _pair(conf: Conf, cert: Placed, about: CertificateFile, now_s: float) -> Ite
 
 
 def _candidates(conf: Conf, value: str, names: list[str]) -> Iterator[Path]:
-    """Yields the files a path with variables may mean;
-    its fixed folder where that cannot be told.
-    """
+    """Yields the files a path with variables may mean; its fixed folder where that is unknown."""
     variable = next((one for one in _NAME_VARIABLES if one in value), None)
     if variable is not None and "$" not in value.replace(variable, "") and names:
         yield from (conf.path(value.replace(variable, name)) for name in dict.fromkeys(names))

@@ -9,7 +9,7 @@ _MOST_QUESTIONS = 16
 
 
 class Looker:
-    """Looks at one instance. A mark is set before each signal; looks are against the last mark."""
+    """Looks at one instance. A mark is set before each signal; looks compare with the last mark."""
 
     def __init__(self, instance: Instance, error_log: str, status_socket: str) -> None:
         self._instance = instance
@@ -20,10 +20,10 @@ class Looker:
         self._master: Process | None = None
 
     def mark(self, log: LogMark | None = None, *, all_are_new: bool = False) -> LogMark:
-        """Remembers the workers and the log's end; gives the latter for the journal.
+        """Remembers the workers and the log's end; returns the latter for the journal.
 
-        After a crash: `log` is what the journal has, and `all_are_new` since nobody knows which
-        workers were there before.
+        After a crash: `log` is the journal's mark, and `all_are_new` is set, since nobody knows the
+        workers from before.
         """
         self.close()
         self._log = ErrorLog(self._error_log, log)
@@ -32,7 +32,7 @@ class Looker:
         return self._log.mark
 
     def close(self) -> None:
-        """Gives the log back."""
+        """Closes the log."""
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -65,7 +65,7 @@ class Looker:
         return self._instance.workers()
 
     def _answers(self, questions: int, wanted: int | None) -> tuple[int | None, ...]:
-        """Asks until one answer is not the wanted one: more would not change the verdict."""
+        """Asks until one answer is wrong: more would not change the verdict."""
         found: list[int | None] = []
         for _ in range(questions):
             answer = statussocket.ask(self._status_socket)
@@ -76,5 +76,5 @@ class Looker:
 
 
 def _key(process: Process) -> Process:
-    """Returns a process without its state: pid and start time alone are who it is."""
+    """Returns a process without its state: pid and start time identify it."""
     return Process(process.pid, process.started)

@@ -1,4 +1,4 @@
-"""The apply as a machine: `handle(event, now) -> actions`. Pure: no clock, disk, process, socket.
+"""Decides an apply as a machine: `handle(event, now) -> actions`. Pure.
 
 | phase           | event                        | next            | actions                       |
 |-----------------|------------------------------|-----------------|-------------------------------|
@@ -29,7 +29,7 @@
 | rollback …      | Trouble                      | known_good      | the next fallback, or the end |
 | known_good      | none is left                 | (end: Rejected) | link what was proven last     |
 
-Each step is announced (journaled, synced) before it is taken; a rollback goes on without that.
+Each step is announced (journaled, synced) before it is taken; a rollback continues without that.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ _PATIENCE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is applied, and how patiently. Times in seconds.
+    """What to apply, and how patiently. Times in seconds.
 
     `fallbacks`: the releases to go back to, best first; the first is `current`. `explain` makes
     findings of nginx's words, at least one. `last_reload_s`: how long the last reload took.
@@ -111,26 +111,26 @@ class Machine:
         return self._announced("fetch", do.Fetch())
 
     def resume(self, release: ReleaseName) -> list[do.Action]:
-        """Goes on where a crash left a release that nginx runs already: VERIFY."""
+        """Continues at VERIFY after a crash that left nginx on the release."""
         self._release = release
         self.phase = "signal"
         return [do.Signal(release, "resume")]
 
     def undo(self, release: ReleaseName, how: How, now: float) -> list[do.Action]:
-        """Goes back from what a crash left unproven."""
+        """Goes back from a release that a crash left unproven."""
         self._release = release
         finding = Finding("interrupted", "the apply was interrupted and is undone")
         return self._roll_back((finding,), None, how, now)
 
     @property
     def release(self) -> ReleaseName | None:
-        """The release that is being applied; None before it is staged."""
+        """The release of this apply; None before it is staged."""
         return self._release
 
     def handle(self, event: do.Event, now: float) -> list[do.Action]:
-        """Returns what is to be done about an event; `now` is monotonic seconds.
+        """Returns the actions that follow an event; `now` is monotonic seconds.
 
-        Raises ValueError for an event that the phase cannot have: the driver is wrong.
+        Raises ValueError for an event that the phase cannot have: a fault of the driver.
         """
         if self._undo is not None:
             actions = self._undo.handle(event, now)
@@ -223,11 +223,11 @@ class Machine:
         )
 
     def _trouble(self, finding: Finding, now: float) -> list[do.Action]:
-        """An action failed, or a step could not be announced."""
+        """Handles an action that failed, or a step that could not be announced."""
         if self.phase in BEFORE_SWAP:
             return self._refused((finding,))
         if self.phase == "commit" and finding.code != "journal":
-            self._caveats.append(finding.text)  # it is proven; the journal has the links redone
+            self._caveats.append(finding.text)  # proven; a replay sets the links
             return [do.Finish(self._applied())]
         how: How = "look" if self.phase in {"swap", "signal"} else "reload"
         return self._roll_back((finding,), None, how, now)

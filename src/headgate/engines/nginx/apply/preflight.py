@@ -1,4 +1,6 @@
-"""PREFLIGHT: what else could keep a release from serving on this host now. It binds nothing."""
+"""Checks for PREFLIGHT what else could keep a release from serving on this host. It binds
+nothing.
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ _PROC: Final = Path("/proc")
 
 
 def ports(instance: Instance, addresses: Iterable[str]) -> Iterator[Finding]:
-    """New listeners whose address somebody else holds: nginx would refuse the reload."""
+    """Finds new listeners whose address another process holds: nginx would refuse the reload."""
     for address in addresses:
         if address.startswith("unix:"):
             continue
@@ -31,14 +33,14 @@ def ports(instance: Instance, addresses: Iterable[str]) -> Iterator[Finding]:
 
 
 def folders(paths: Iterable[Path]) -> Iterator[Finding]:
-    """Folders nginx writes its socket, pid file and logs to."""
+    """Checks the folders of nginx's socket, pid file and logs."""
     for path in paths:
         if not path.is_dir():
             yield Finding("missing_file", f"the folder {path} is missing", is_transient=True)
 
 
 def draining(instance: Instance, cap: int) -> Iterator[Finding]:
-    """Too many old generations that still drain."""
+    """Finds too many old generations that still drain."""
     count = figures(None, instance.workers()).draining_generations
     if count >= cap:
         text = f"{count} old generations still drain, at most {cap} may: retried when one has ended"
@@ -46,7 +48,7 @@ def draining(instance: Instance, cap: int) -> Iterator[Finding]:
 
 
 def memory(instance: Instance) -> Iterator[Finding]:
-    """Less memory than one more generation takes."""
+    """Finds less free memory than one more generation takes."""
     available = _meminfo()
     workers = [one for one in instance.workers() if not one.shutting_down]
     need = _HEADROOM * sum(map(_resident, workers))
@@ -59,13 +61,13 @@ def memory(instance: Instance) -> Iterator[Finding]:
 
 
 def upgrading() -> Finding:
-    """While a binary is being replaced HUP means something else."""
+    """Returns the finding for a binary upgrade under way: HUP means something else during one."""
     text = "an nginx binary upgrade is under way: HUP would not load the config"
     return Finding("upgrading", text, is_transient=True)
 
 
 def _meminfo() -> int | None:
-    """MemAvailable in bytes (proc_meminfo(5)); None where it is not told."""
+    """Returns MemAvailable in bytes (proc_meminfo(5)); None where it is missing."""
     try:
         lines = (_PROC / "meminfo").read_text().splitlines()
     except OSError:
@@ -75,7 +77,9 @@ def _meminfo() -> int | None:
 
 
 def _resident(process: Process) -> int:
-    """PSS in bytes: shared memory is counted once; RSS where PSS is not told, 0 when it is gone."""
+    """Returns PSS in bytes, which counts shared memory once; else RSS;
+    0 for a process that is gone.
+    """
     folder = _PROC / str(process.pid)
     for name, field in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
         try:

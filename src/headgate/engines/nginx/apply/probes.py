@@ -1,7 +1,7 @@
-"""Knocks at an nginx from outside: does a listener accept, which certificate, which status?
+"""Probes an nginx from outside: does a listener accept, which certificate, which status?
 
-Every function gives what is wrong in words, empty when nothing is. Nothing here trusts what it is
-shown: certificates are compared by digest, not verified.
+Every function returns what is wrong in words, empty when nothing is. Certificates are compared by
+digest, not verified.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def knock(expected: Expectation) -> tuple[str, ...]:
 
 
 def accepts(address: str) -> str:
-    """Whether a TCP listener accepts."""
+    """Returns why a TCP listener does not accept."""
     try:
         _connect(address).close()
     except OSError as error:
@@ -49,7 +49,7 @@ def accepts(address: str) -> str:
 
 
 def serves(one: ServedName, *, proxied: bool = False) -> str:
-    """Whether a name is served one of its certificates. A wildcard is asked for as `x.`."""
+    """Returns why a name does not get one of its certificates. It asks for a wildcard as `x.`."""
     asked = one.name.replace("*", "headgate-probe", 1)
     try:
         with _tls(_connect(one.address, proxied=proxied), asked) as link:
@@ -63,7 +63,7 @@ def serves(one: ServedName, *, proxied: bool = False) -> str:
 
 
 def answers(probe: Probe) -> str:
-    """Whether a user's probe gets its status."""
+    """Returns why a user's probe does not get its status."""
     what = f"probe of {probe.host}{probe.path} at {probe.address}"
     request = (
         f"GET {probe.path} HTTP/1.1\r\nHost: {probe.host}\r\n"
@@ -84,7 +84,7 @@ def answers(probe: Probe) -> str:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Host and port to connect to; a wildcard is reached by loopback.
+    """Returns host and port to connect to; loopback for a wildcard.
 
     >>> split_address("0.0.0.0:80"), split_address("[::]:443")
     (('127.0.0.1', 80), ('::1', 443))
@@ -120,7 +120,9 @@ def _tls(link: socket.socket, name: str) -> ssl.SSLSocket:
 
 @cache
 def _context() -> ssl.SSLContext:
-    """One for all: making it costs more than a handshake. It takes whatever it is offered."""
+    """Returns the one context for all: making it costs more than a handshake. It accepts
+    everything.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

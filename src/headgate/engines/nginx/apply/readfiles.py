@@ -1,4 +1,4 @@
-"""The files that nginx reads when it starts on a config, and whether they are as they were."""
+"""Tracks the files that nginx reads when it starts on a config."""
 
 import os
 import posixpath
@@ -28,12 +28,12 @@ class ReadFiles:
 
     @classmethod
     def of(cls, conf: str) -> "ReadFiles":
-        """Returns those of a config and whatever it includes; reads all of it."""
+        """Returns the files of a config and of its includes; reads all of it."""
         tree = load(conf, RootedFiles())
         return cls(tuple((path, _mark(path)) for path in sorted(set(_paths(tree)))))
 
     def have_changed(self) -> bool:
-        """Reports whether one was changed, removed or made; a `stat` for each."""
+        """Reports whether one was changed, removed or made; costs a `stat` for each."""
         return any(_mark(path) != mark for path, mark in self.marks)
 
 

@@ -1,4 +1,4 @@
-"""What a journal asks of whoever finds it: nothing, to resume, to undo, or to finish.
+"""Decides what a journal demands after a crash: nothing, to resume, to undo, or to finish.
 
 Pure, and of the standard library alone. The same decision serves the node after a crash and the
 guard before nginx starts; they differ in what they can see (a running nginx, or none).
@@ -46,8 +46,8 @@ class Abandoned:
 class Unproven:
     """`current` is, or was about to be, a release that nobody has proven.
 
-    `fallbacks`: what is gone back to, best first; empty = there was none. `mark`: the log's mark
-    of the SIGNAL step, empty before it.
+    `fallbacks`: the releases to go back to, best first; empty = there was none. `mark`: the log's
+    mark of the SIGNAL step, empty before it.
     """
 
     apply: int
@@ -79,7 +79,7 @@ Decision = Settled | Abandoned | Unproven | Undoing | Committing
 
 
 def replay(records: Sequence[Record]) -> Decision:
-    """Returns what is to be done about the last apply in a journal."""
+    """Returns what to do about the last apply in a journal."""
     if not records or records[-1].step == "done":
         return Settled()
     last = records[-1]
@@ -95,8 +95,8 @@ def replay(records: Sequence[Record]) -> Decision:
 def safe_release(decision: Decision, current: ReleaseName | None) -> ReleaseName | None:
     """Returns the release nginx may start with; None = there is none.
 
-    Where nothing was ever verified it is the unproven one, which `nginx -t` accepted: that is
-    better than not to start.
+    Without any verified release it is the unproven one, which `nginx -t` accepted: better than no
+    start.
     """
     if isinstance(decision, Unproven):
         return decision.fallbacks[0] if decision.fallbacks else decision.release

@@ -1,4 +1,4 @@
-"""How an apply ended, and what is told on the way."""
+"""Types for how an apply ended, and for its progress."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from headgate.engines.nginx.releases.names import ReleaseName
 class Applied:
     """A generation serves, proven. Times in seconds.
 
-    `reload_s`: from the signal until every answer came from the new generation; `verified_s`:
-    from the signal until all of VERIFY held. `warnings` lost no traffic; `caveats` are what could
-    not be known, or was overcome.
+    `reload_s`: from the signal until every answer came from the new generation; `verified_s`: from
+    the signal until all of VERIFY held. `warnings` lost no traffic; `caveats` are what remained
+    unknown or was overcome.
     """
 
     generation: int
@@ -29,10 +29,10 @@ class Applied:
 class Rejected:
     """A generation does not serve; `cause` is the first of `findings`.
 
-    `step` is where it ended. `outcome` is None before SWAP: nothing was changed then. `serving` is
-    the release proven to serve afterwards, None where that was not asked (before SWAP) or is not
-    so. `is_degraded`: going back to what was current before failed; people must look. `undone_s`:
-    from the failure's detection until the old release was proven to serve again.
+    `step` is where it ended. `outcome` is None before SWAP: nothing had changed. `serving` is the
+    release proven to serve afterwards, None before SWAP and where none is proven. `is_degraded`:
+    going back to what was current before failed; people must look. `undone_s`: from the failure's
+    detection until the old release was proven to serve again.
     """
 
     generation: int

@@ -1,4 +1,4 @@
-"""Rolling back by hand: which release is meant, and with which secrets it is served again."""
+"""Rolls back by hand: chooses the release, and the secrets that it serves with again."""
 
 from headgate.engines.nginx.apply.applier import Applier
 from headgate.engines.nginx.apply.carry import carried, to_carry
@@ -13,11 +13,11 @@ class NoReleaseError(Exception):
 
 
 def roll_back(applier: Applier, store: Store, wanted: str | None, *, exact: bool) -> Result:
-    """Has an older release served: `previous`, or `wanted` by its name or generation.
+    """Makes nginx serve an older release: `previous`, or `wanted` by its name or generation.
 
-    Unless `exact`, renewed certificates and changed credentials of the current release are kept;
-    then it is a generation of its own. Raises NoReleaseError; UnknownReleaseError or
-    DamagedObjectError where the release cannot be read.
+    Unless `exact`, it keeps renewed certificates and changed credentials of the current release, as
+    a generation of its own. Raises NoReleaseError; UnknownReleaseError or DamagedObjectError where
+    the release cannot be read.
     """
     name = choose(store, wanted)
     current = store.linked("current")
@@ -34,7 +34,7 @@ def roll_back(applier: Applier, store: Store, wanted: str | None, *, exact: bool
 
 
 def choose(store: Store, wanted: str | None) -> ReleaseName:
-    """Returns the release that is meant; raises NoReleaseError."""
+    """Returns the wanted release; raises NoReleaseError."""
     names = store.names()
     if wanted is None:
         previous = store.linked("previous")

@@ -1,7 +1,8 @@
-"""When the next apply begins: debounce, least interval, budget; the latest wish wins. Pure.
+"""Decides when the next apply begins: debounce, least interval, budget;
+the latest wish wins. Pure.
 
-Every reload costs a generation of workers that drains, so wishes are gathered: a change of
-endpoints alone waits for more of its kind, others wait shortly, and nobody waits for ever.
+Every reload costs a generation of workers that drains, so it gathers wishes: a change of endpoints
+alone waits for more of its kind, others wait briefly, and none waits for ever.
 """
 
 from collections import deque
@@ -46,7 +47,7 @@ class Schedule(Generic[T]):
     def offer(
         self, wish: T, now: float, *, endpoints_only: bool = False, urgent: bool = False
     ) -> T | None:
-        """Takes a wish; gives the one that it replaces.
+        """Takes a wish; returns the one that it replaces.
 
         `urgent` (a person asks, a credential was revoked): as soon as nothing runs.
         """
@@ -60,7 +61,7 @@ class Schedule(Generic[T]):
         return replaced
 
     def due(self, now: float) -> float | None:
-        """When `take` will give something; None while there is no wish, or one is at work."""
+        """Returns when `take` will return a wish; None while there is none, or one is at work."""
         if self._wish is None or self._is_busy:
             return None
         if self._is_urgent:
@@ -81,7 +82,7 @@ class Schedule(Generic[T]):
         return wish
 
     def finished(self, began: float, now: float) -> None:
-        """The wish that was at work is done."""
+        """Ends the wish that is at work."""
         self._is_busy = False
         pace = self._pace
         after = min(pace.interval_applies * (now - began), pace.longest_interval_s)
@@ -89,7 +90,7 @@ class Schedule(Generic[T]):
         self._free_at = now + least
 
     def used(self, now: float) -> int:
-        """Applies begun in the last minute."""
+        """Returns the number of applies begun in the last minute."""
         while self._begun and self._begun[0] <= now - _BUDGET_S:
             self._begun.popleft()
         return len(self._begun)

@@ -17,7 +17,7 @@ class Answer:
 
 
 def ask(path: str, timeout_s: float = _TIMEOUT_S) -> Answer | None:
-    """One question on a connection of its own; None where nothing sensible answers in time."""
+    """Asks once on a connection of its own; None without a valid answer in time."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.settimeout(timeout_s)
@@ -32,8 +32,8 @@ def ask(path: str, timeout_s: float = _TIMEOUT_S) -> Answer | None:
 
 
 def parse(data: bytes) -> Answer | None:
-    """Returns the answer: 200 with the generation as the first line,
-    maybe the worker's pid as the second.
+    """Parses the answer: 200 with the generation on the first line,
+    perhaps the worker's pid on the second.
 
     >>> parse(b"HTTP/1.1 200 OK\\r\\n\\r\\n7\\n4711\\n")
     Answer(generation=7, pid=4711)

@@ -1,4 +1,4 @@
-"""What the machine of an apply is told (events) and what it wants done (actions). Types only.
+"""Types for the events and actions of an apply's machine.
 
 Every list of actions ends with one that answers by an event, or with `Finish`.
 """
@@ -42,7 +42,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """The master was told, or need not be; `expected` is what proves the target."""
+    """The master got the signal, or needs none; `expected` is what proves the target."""
 
     expected: Expectation
 
@@ -73,7 +73,7 @@ Event = Fetched | Staged | Checked | Done | Signalled | Seen | Woken | Trouble
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Journal a step and report it. Unless it `must` be written, a full disk is no obstacle."""
+    """Journal a step and report it. A full disk stops only a step that `must` be written."""
 
     step: Step
     target: ReleaseName | None = None
@@ -87,7 +87,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Write the release, or restore the one that is to be used again. → Staged"""
+    """Write the release, or restore the one to use again. → Staged"""
 
 
 @dataclass(frozen=True, slots=True)

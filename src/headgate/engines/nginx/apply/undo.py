@@ -1,4 +1,4 @@
-"""The way back: a rollback that is verified like an apply, and its fallbacks. Pure.
+"""Goes back by a rollback that is verified like an apply, with its fallbacks. Pure.
 
 Part of `headgate.engines.nginx.apply.machine`, which has the table.
 """
@@ -14,12 +14,12 @@ from headgate.engines.nginx.apply.verdict import Failed, Outcome, Passed, Watch
 from headgate.engines.nginx.releases.names import ReleaseName
 
 How = Literal["reload", "look", "leave"]
-"""`look`: the old generation was never left, see that. `leave`: nginx does not run; only link."""
+"""`look`: check that the old generation still serves. `leave`: nginx does not run; only link."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is something to undo."""
+    """Why an undo is needed."""
 
     generation: int
     release: ReleaseName | None
@@ -63,7 +63,7 @@ class Undo:
         return self._next(now)
 
     def handle(self, event: do.Event, now: float) -> list[do.Action]:
-        """Returns what is to be done about an event."""
+        """Returns the actions that follow an event."""
         if isinstance(event, do.Trouble):
             return self._trouble(event.finding, now)
         if self.phase == "rollback_verify":
@@ -79,7 +79,7 @@ class Undo:
         raise ValueError(f"{type(event).__name__} while in {self.phase}")
 
     def _next(self, now: float) -> list[do.Action]:
-        """Goes to the next fallback, if there is one."""
+        """Tries the next fallback, if there is one."""
         self._attempt += 1
         if not self._left and self._attempt > 1:
             return self._finish(now, serving=None)
@@ -92,7 +92,7 @@ class Undo:
         return self._announced("known_good", do.Restore(self._target))
 
     def _linked(self, now: float) -> list[do.Action]:
-        """`current` is the target now."""
+        """Continues once `current` is the target."""
         if self._target is None:
             if self.phase == "rollback" and self._how == "reload":
                 self.phase = "rollback_signal"
@@ -127,7 +127,7 @@ class Undo:
     def _trouble(self, finding: Finding, now: float) -> list[do.Action]:
         self._caveats.append(f"back to {self._target or 'no release'}: {finding.text}")
         if self.phase == "known_good" and not self._is_restored:
-            self._is_restored = True  # as it is on disk it may still be better than nothing
+            self._is_restored = True  # even as it is on disk, it may be better than nothing
             return [do.Link(self._target)]
         if self._target is None:
             return self._finish(now, serving=None)
@@ -141,7 +141,7 @@ class Undo:
         return [do.Announce(step, self._target, must=False), action]
 
     def _finish(self, now: float, serving: ReleaseName | None) -> list[do.Action]:
-        """The end. Where nothing proved to serve, `current` is again what was proven last."""
+        """Ends the rollback. If nothing proved to serve, `current` becomes what was proven last."""
         is_elsewhere = serving is None and self._proven is not None and self._target != self._proven
         if not is_elsewhere or self._is_home:
             return self._ended(now, serving)

@@ -14,7 +14,9 @@ SETTLED_S = 0.5
 UNKNOWN_SETTLED_S = 3.0
 """The same where the log says nothing: longer than nginx retries a bind (5 times, 500 ms apart)."""
 FAULTS_S = 2.0
-"""How long listeners, names and probes may fail once all workers are new: that hardly heals."""
+"""How long listeners, names and probes may fail once all workers are new:
+such a fault rarely heals.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not yet; `deep`: the next look should try listeners, names and probes too."""
+    """Undecided; `deep`: the next look should try listeners, names and probes too."""
 
     deep: bool = False
     missing: str = ""
@@ -48,7 +50,7 @@ class Watch:
     """The looks at one generation from SIGNAL to the verdict, or through SOAK."""
 
     def __init__(self, expected: Expectation, began: float, deadline_s: float) -> None:
-        """`began`: monotonic seconds of the signal; `deadline_s` after it the verdict is due."""
+        """`began`: monotonic seconds of the signal; the verdict is due `deadline_s` after it."""
         self.expected = expected
         self.answered_at: float | None = None
         self._began = began
@@ -77,7 +79,7 @@ class Watch:
         return Waiting(deep=not missing, missing=missing or faults)
 
     def still_good(self, seen: Observation) -> Failed | None:
-        """Returns what became wrong since it passed: for SOAK. Slow answers are no failure here."""
+        """Returns what became wrong since it passed, for SOAK. Slow answers do not count."""
         failed = self._failed(seen)
         if failed is not None:
             return failed
@@ -105,7 +107,7 @@ class Watch:
         return Failed(outcome, texts[0], texts)
 
     def _is_harmless(self, line: LogLine, seen: Observation) -> bool:
-        """Retries may still succeed; a worker of the old generation may crash on its way out."""
+        """Accepts bind retries, which may succeed, and crashes of old workers on their way out."""
         if line.kind == "bind_retry":
             return True
         return line.kind == "killed" and line.worker in seen.before
@@ -138,7 +140,9 @@ class Watch:
 
 
 def _overdue(seen: Observation, missing: str) -> Failed:
-    """A deadline is never REJECTED: the master may still be reading the new config."""
+    """Returns the failure at the deadline; never REJECTED:
+    the master may still read the new config.
+    """
     outcome: Outcome = "PARTIAL" if seen.new or seen.old else "BROKEN"
     lines = tuple(line.text for line in seen.log.lines)
     return Failed(outcome, f"not verified in time: {missing}", lines)

@@ -1,4 +1,4 @@
-"""What an nginx accepts, by asking it."""
+"""Finds out what an nginx accepts, by asking it."""
 
 from headgate.engines.nginx.capabilities.cache import probe
 from headgate.engines.nginx.capabilities.probe import Binary, NotProbedError, Probed, loads
@@ -20,7 +20,5 @@ __all__ = [
 
 
 def binary_of(instance: NginxInstance) -> Binary:
-    """Returns the binary of an instance, to be probed where it is;
-    raises as `NginxInstance.test`.
-    """
+    """Returns the binary of an instance, to probe it in place; raises as `NginxInstance.test`."""
     return Binary(instance.binary(), instance.place.conf, instance.root(), instance.sandbox())

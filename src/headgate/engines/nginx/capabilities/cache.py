@@ -1,4 +1,4 @@
-"""Keeps what a probe found, by what was probed: binary, `-V`, its modules, our questions."""
+"""Keeps what a probe found, keyed by binary, `-V`, modules and our questions."""
 
 import contextlib
 import hashlib
@@ -22,11 +22,10 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 def probe(binary: Binary, folder: Path | None = None) -> Probed:
-    """Returns what the binary accepts; from the file of an earlier probe in `folder`
-    where there is one.
+    """Returns what the binary accepts, from an earlier probe's file in `folder` if there is one.
 
-    Raises NotProbedError, RightMissingError, OSError when the binary cannot be run or read. A file
-    that cannot be read or written costs only the time to ask again.
+    Raises NotProbedError, RightMissingError, OSError when the binary cannot be run or read. An
+    unreadable or unwritable file costs only the time to ask again.
     """
     build = binary.build()
     key = _key(binary, build)

@@ -1,6 +1,6 @@
 """Asks a binary what it accepts: `nginx -t` on one small config for each question.
 
-Nothing is concluded from a version. All questions run in one sandbox, without network, each in a
+It concludes nothing from a version. All questions run in one sandbox, without network, each in a
 process of a few milliseconds, so that one answer cannot spoil another.
 """
 
@@ -32,12 +32,12 @@ _NOTHING: Final = Snippet("nothing", "http", "")
 
 
 class NotProbedError(Exception):
-    """The binary cannot be asked: not even an empty config is accepted; says nginx's words."""
+    """The binary does not accept even an empty config; says nginx's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What was found: also modules that do not load, with the reason."""
+    """What the probe found, modules that do not load and the reason included."""
 
     capabilities: Capabilities
     modules: tuple[Module, ...]
@@ -45,7 +45,7 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """A binary to be asked: its path and its config's in its root, where that root is for us."""
+    """A binary to ask: its path and its config's in its root, and where that root is for us."""
 
     path: str
     conf: str = "/etc/nginx/nginx.conf"
@@ -69,7 +69,7 @@ def probed(binary: Binary, build: str) -> Probed:
     """Asks everything in `SNIPPETS`; `build` is `binary.build()`.
 
     Raises NotProbedError, RightMissingError and OSError as the sandbox does. Takes about 10 ms for
-    each question; nothing of it is seen outside.
+    each question; leaves no trace outside.
     """
     temporary = _temporary(binary)
     paths = modules.files(binary.root, build, binary.conf)
@@ -99,8 +99,8 @@ def loads(capabilities: Capabilities, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _temporary(binary: Binary) -> tuple[str, ...]:
-    """Returns the `*_temp_path` directives there are:
-    the built-in folders may not be ours to make.
+    """Returns the `*_temp_path` directives that exist:
+    we may lack the right to make the built-in folders.
     """
     asked = [Snippet(name, "http", f"{name} {{folder}}/x;") for name in _TEMPORARY]
     ran = _ask(binary, {s.name: config(s, ()) for s in asked})
@@ -128,7 +128,7 @@ def _loadable(binary: Binary, paths: Sequence[str], temporary: tuple[str, ...]) 
 def _accepted(
     binary: Binary, known: Mapping[str, Module], temporary: tuple[str, ...]
 ) -> tuple[set[str], set[str]]:
-    """Returns the names accepted, and the modules that had to be loaded for them."""
+    """Returns the names accepted, and the modules that they need."""
     bare = _ask(binary, {s.name: config(s, (), temporary) for s in SNIPPETS})
     accepted = {name for name, ran in bare.items() if ran.code == 0}
     with_modules = {}
@@ -143,7 +143,7 @@ def _accepted(
 
 
 def _ask(binary: Binary, configs: Mapping[str, str]) -> dict[str, Ran]:
-    """Runs `-t` on each; many are shared out, since each is one short process."""
+    """Runs `-t` on each, many in parallel, since each is one short process."""
     names = list(configs)
     share = max(_SHARE, -(-len(names) // _AT_ONCE))
     shares = [names[at : at + share] for at in range(0, len(names), share)]

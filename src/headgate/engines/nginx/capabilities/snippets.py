@@ -1,8 +1,9 @@
-"""What is asked of an nginx: one table, from a name to the text whose acceptance is the answer.
+"""Holds the questions to an nginx: one table from a name to the text whose acceptance is the
+answer.
 
-The names are what `Capabilities.has` takes. A snippet is put into its context of an otherwise
-empty config; `modules` are those that may have to be loaded for it, in their order, by their
-file's name without `ngx_` and `_module.so`.
+The names are what `Capabilities.has` takes. A snippet stands in its context of an otherwise empty
+config; `modules` are those that it may need, in their order, by their file's name without `ngx_`
+and `_module.so`.
 """
 
 from dataclasses import dataclass
@@ -188,7 +189,7 @@ SNIPPETS: Final = (
         "geoip2", "http", "geoip2_proxy 127.0.0.1; geoip2_proxy_recursive on;", ("http_geoip2",)
     ),
     Snippet("cache_purge", "location", "proxy_cache_purge PURGE from all;", ("http_cache_purge",)),
-    # Seeing
+    # Observing
     Snippet("stub_status", "location", "stub_status;"),
     Snippet("api", "location", "api;"),
     Snippet("vts", "http", "vhost_traffic_status_zone;", ("http_vhost_traffic_status",)),
@@ -243,10 +244,10 @@ SNIPPETS: Final = (
 
 
 def config(snippet: Snippet, loads: tuple[str, ...], temporary: tuple[str, ...] = ()) -> str:
-    """Returns a whole config with the snippet in it; `{folder}` stands for the scratch.
+    """Returns a whole config with the snippet in it; `{folder}` stands for the scratch folder.
 
-    `loads` are files to load; `temporary` the `*_temp_path` directives that exist here, which are
-    pointed into the scratch.
+    `loads` are files to load; `temporary` the `*_temp_path` directives that exist here, which point
+    into the scratch folder.
     """
     inner: dict[str, str] = dict.fromkeys(
         ("main", "http", "upstream", "server", "location"), ""

@@ -1,1 +1,1 @@
-"""What every room of the nginx engine passes on."""
+"""Holds what the rooms of the nginx engine share."""

@@ -1,4 +1,4 @@
-"""Unix sockets that an nginx left behind when it was killed. Standard library only (for the guard).
+"""Removes Unix sockets that a killed nginx left behind. Standard library only (for the guard).
 
 nginx removes them when it ends by itself; after SIGKILL the next start fails at `bind()`.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def remove_stale_sockets(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """Removes sockets in these folders that nobody listens on; which."""
+    """Removes sockets in these folders that nobody listens on; returns which."""
     removed = []
     for folder in folders:
         with contextlib.suppress(OSError):
@@ -29,7 +29,7 @@ def remove_stale_sockets(folders: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def has_listener(folders: Iterable[Path]) -> bool:
-    """Reports whether somebody still listens on a socket in these folders."""
+    """Reports whether a process still listens on a socket in these folders."""
     for folder in folders:
         with contextlib.suppress(OSError):
             for path in folder.iterdir():

@@ -1,4 +1,4 @@
-"""How a driven or watched nginx is, for the admin API, `headgate status` and `top`."""
+"""Types for the status of a driven or watched nginx: admin API, `headgate status` and `top`."""
 
 import msgspec
 
@@ -29,16 +29,16 @@ class CertificateStatus(msgspec.Struct, frozen=True):
 
 
 class NginxStatus(msgspec.Struct, frozen=True):
-    """One nginx. Generations are None where there is none or it does not answer; `desired` is the
-    last one that was proven.
+    """One nginx. Generations are None where there is none or it does not answer;
+    `desired` is the last proven one.
 
     `state` is the state of drift, `warning` says what keeps it from being safe: no guard before
-    boot, an nginx.conf that does not include us any more, an alarm of drift. `boot_safe` is None
-    where nothing is applied (mode observe). `hold` is empty without one. `restarts` counts masters
-    that others started since the control process began, `upstreams` are those of the plan, or those
-    of the config that is watched; `certificates` are told in mode observe. `endpoint_updates` are
-    changes of endpoints without a reload, `endpoint_error` says why the last one took a reload.
-    `waits_s`: in how many seconds a change that waits is applied, 0 where none waits.
+    boot, an nginx.conf that does not include us any more, an alarm of drift. `boot_safe` is None in
+    mode observe, which applies nothing. `hold` is empty without one. `restarts` counts foreign
+    restarts since the control process began, `upstreams` are those of the plan or of the watched
+    config; `certificates` are known in mode observe. `endpoint_updates` are changes of endpoints
+    without a reload, `endpoint_error` says why the last one took a reload. `waits_s`: in how many
+    seconds a waiting change is applied, 0 where none waits.
     """
 
     root: str

@@ -1,4 +1,4 @@
-"""What the parts of the nginx engine pass to each other."""
+"""Types that the parts of the nginx engine pass to each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ Generation = NewType("Generation", int)
 """Counts applies of one instance from 1 up, never reused; the name a release goes by."""
 
 Mode = Literal["full", "guest", "observe"]
-"""Who owns `nginx.conf`: we, somebody who includes us, or somebody we only watch."""
+"""Who owns `nginx.conf`: we, somebody who includes us, or somebody whose nginx we only watch."""
 
 SignalName = Literal["HUP", "QUIT", "TERM", "USR1", "USR2", "WINCH"]
 
@@ -19,9 +19,9 @@ class Capabilities(msgspec.Struct, frozen=True):
     """What one nginx binary with its modules accepts, as its own `-t` said.
 
     `binary_digest` is the sha256 (hex) of the binary, `build` the text of `-V`; both together are
-    the key of the cache. `version` is for people: nothing may be concluded from it. `accepted`
-    holds names of `headgate.engines.nginx.capabilities.snippets`; `modules` maps what must be
-    loaded first to its file (`stream` → `/…/ngx_stream_module.so`), absent when built in.
+    the key of the cache. `version` is for people: no code may decide by it. `accepted` holds names
+    of `headgate.engines.nginx.capabilities.snippets`; `modules` maps what must load first to its
+    file (`stream` → `/…/ngx_stream_module.so`), absent when built in.
     """
 
     binary_digest: str
@@ -37,14 +37,14 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The instance that is rendered for. Paths are absolute, as its master sees them.
+    """The instance to render for. Paths are absolute, as its master sees them.
 
-    `user` is None where the master is not root (workers then run as the master's user).
-    `workers` is a count, None = `auto`. `root` is the folder that `current` is in. `system_roots`
-    is the system's bundle of roots in PEM, None where it has none. `shutdown_timeout_s`: old
-    workers' connections are cut after it, 0 = never. `endpoints` "lua": they are in a table that
-    workers share, where that can be. `addresses`: what the names of endpoints resolve to, so that
-    nginx starts without DNS; IPv6 in brackets. A name that is missing is left to nginx.
+    `user` is None where the master is not root (workers then run as the master's user). `workers`
+    is a count, None = `auto`. `root` is the folder that `current` is in. `system_roots` is the
+    system's bundle of roots in PEM, None where it has none. `shutdown_timeout_s`: nginx cuts old
+    workers' connections after it, 0 = never. `endpoints` "lua": they are in a table that workers
+    share, where possible. `addresses`: what the names of endpoints resolve to, so that nginx starts
+    without DNS; IPv6 in brackets. nginx resolves a missing name itself.
     """
 
     capabilities: Capabilities
@@ -72,7 +72,7 @@ class RenderedFile(msgspec.Struct, frozen=True):
 
 
 class ServedName(msgspec.Struct, frozen=True):
-    """A TLS name on a listener and the sha256 (hex, of the DER) of leaves it may be served."""
+    """A TLS name on a listener and the sha256 (hex, of the DER) of the leaves that may serve it."""
 
     address: str
     name: str
@@ -83,9 +83,9 @@ class ServedName(msgspec.Struct, frozen=True):
 class Rendered:
     """A plan as nginx text.
 
-    `listeners` are addresses (`127.0.0.1:80`, `[::1]:80`), TCP; `zones` map a shared zone's name
-    to what it must not differ in between two releases (key, path, size); `notes` are warnings
-    for the user: what works differently here.
+    `listeners` are addresses (`127.0.0.1:80`, `[::1]:80`), TCP; `zones` map a shared zone's name to
+    what must not change between two releases (key, path, size); `notes` are warnings for the user:
+    what works differently here.
     """
 
     files: tuple[RenderedFile, ...]
@@ -96,7 +96,9 @@ class Rendered:
 
 
 class CannotExpress(msgspec.Struct, frozen=True):
-    """A field that this nginx cannot do; `path` is the field in the object, as in diagnostics."""
+    """A field that this nginx cannot express;
+    `path` is the field in the object, as in diagnostics.
+    """
 
     kind: str
     name: str
@@ -116,7 +118,7 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Tested(msgspec.Struct, frozen=True):
-    """What `nginx -t` said: `ok` is its exit code and the absence of what we hold for an error.
+    """What `nginx -t` said; `ok`: it exits with 0 and reports nothing that we count as an error.
 
     `problems` are `[emerg]`, `[alert]`, `[crit]` lines and warnings that lose traffic (a
     duplicate server name); `warnings` the rest.
@@ -151,11 +153,11 @@ class Instance(Protocol):
         ...
 
     def signal(self, name: SignalName) -> None:
-        """Signals the master; raises RightMissingError, or ProcessLookupError if it is gone."""
+        """Signals the master; raises RightMissingError, or ProcessLookupError if there is none."""
         ...
 
     def start(self) -> None:
-        """Starts nginx on `current` where that is ours to do; raises RightMissingError if not."""
+        """Starts nginx on `current` where we may; raises RightMissingError if not."""
         ...
 
     def holder(self, address: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Drift: what is on disk or runs is not what should be, and what is done about it."""
+"""Finds drift (disk or processes are not as they should be) and heals or reports it."""
 
 from headgate.engines.nginx.drift.artefacts import Artefact, Artefacts, diff_of
 from headgate.engines.nginx.drift.disk import Looks, baseline, release_desired

@@ -1,4 +1,4 @@
-"""Keeps what was found before it is healed, with a diff of it."""
+"""Keeps what drift left, with a diff, before a heal."""
 
 import difflib
 import os
@@ -40,7 +40,7 @@ class Artefacts:
     def keep(self, desired: Desired, finding: Finding, original: Original) -> Artefact:
         """Copies every edited and added file beside, with `changes.diff` and `about.json`.
 
-        Raises OSError: what cannot be kept must not be overwritten.
+        Raises OSError: a heal must not overwrite what could not be kept.
         """
         now = self.clock()
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03}"
@@ -73,7 +73,7 @@ class Artefacts:
 def diff_of(desired: Desired, finding: Finding, original: Original) -> str:
     """Returns a unified diff from what should be to what is, one part for each edit.
 
-    Of keys, password files and what is no text only digests are told.
+    Of keys, password files and binary files it shows only digests.
     """
     return "".join(_part(Path(desired.root), edit, original(edit.path)) for edit in finding.edits)
 
@@ -108,7 +108,9 @@ def _content(path: Path) -> bytes | None:
 
 
 def _lines(content: bytes | None) -> list[str] | None:
-    """Lines of a text, each with its end; [] for what is not there; None for what is no text."""
+    """Returns the lines of a text, each with its end;
+    [] for a missing file; None for a binary one.
+    """
     if content is None:
         return []
     try:
@@ -122,7 +124,7 @@ def _lines(content: bytes | None) -> list[str] | None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies a file or a link, readable for us alone; nothing when there is none."""
+    """Copies a file or a link, readable for us alone; does nothing without one."""
     try:
         found = source.lstat()
     except FileNotFoundError:

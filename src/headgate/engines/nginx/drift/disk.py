@@ -18,7 +18,7 @@ _PERMISSIONS = 0o7777
 
 
 class Folder(NamedTuple):
-    """A folder and which one of that name."""
+    """A folder by its path and identity."""
 
     path: Path
     device: int
@@ -34,9 +34,9 @@ class _Stamp(NamedTuple):
 
 
 def release_desired(store: Store, name: ReleaseName) -> Desired:
-    """Returns how a release that is `current` has to look, from the store's pristine copies.
+    """Returns how a release must look while it is `current`, from the store's pristine copies.
 
-    Raises UnknownReleaseError or DamagedObjectError when those are not there.
+    Raises UnknownReleaseError or DamagedObjectError without them.
     """
     folder = f"{RELEASES}/{name}"
     files = {
@@ -45,16 +45,15 @@ def release_desired(store: Store, name: ReleaseName) -> Desired:
         )
         for file in store.read(name).files
     }
-    # The manifest is not listed in itself; the store notices when it was edited.
+    # The manifest does not list itself; the store notices an edit of it.
     files[f"{folder}/{MANIFEST}"] = Mark(None)
     return Desired(name.generation, str(store.root), files, {"current": folder}, (folder,))
 
 
 def baseline(paths: tuple[str, ...], folders: tuple[str, ...] = ()) -> Desired:
-    """Returns how files look now, for an nginx that is only watched;
-    absolute paths, generation 0.
+    """Returns how files look now, for a watched nginx; absolute paths, generation 0.
 
-    `folders` are watched for files that come; what cannot be read counts as not there.
+    New files in `folders` are drift; an unreadable file counts as missing.
     """
     found = Looks().look(Desired(0, "/", dict.fromkeys(paths, Mark(None)), {}, folders))
     return Desired(0, "/", {**found.files, **found.added}, found.links, folders)
@@ -67,7 +66,9 @@ class Looks:
     _known: dict[str, tuple[_Stamp, str]] = field(default_factory=dict)
 
     def look(self, desired: Desired, *, thoroughly: bool = False) -> OnDisk:
-        """Returns what is there now; `thoroughly` reads every file, whatever its times say."""
+        """Returns what is there now; with `thoroughly` it reads every file,
+        whatever its times say.
+        """
         if thoroughly:
             self._known.clear()
         root = Path(desired.root)
@@ -100,7 +101,9 @@ class Looks:
             return
 
     def _digest(self, path: Path, found: os.stat_result) -> str | None:
-        """sha256 of a file, hashed again only when its stamp is another; None if unreadable."""
+        """Returns the sha256 of a file, hashed again only
+        when its stamp differs; None if unreadable.
+        """
         stamp = _Stamp(
             found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
         )
@@ -118,19 +121,19 @@ class Looks:
 
 def folders_of(desired: Desired) -> frozenset[Path]:
     """Returns the folders in which something of a `Desired` may change;
-    of one that is gone, the nearest above it that is there.
+    for a missing one, the nearest existing folder above it.
     """
     root = Path(desired.root)
     names = [*desired.files, *desired.links]
     parents = {(root / name).parent for name in names}
     parents |= {root / folder for folder in desired.folders}
-    # A folder that is replaced as a whole is seen in the one above it.
+    # The replacement of a whole folder shows in the one above it.
     parents |= {(root / folder).parent for folder in desired.folders}
     return frozenset(_existing(parent) for parent in parents)
 
 
 def identified(paths: frozenset[Path]) -> frozenset[Folder]:
-    """Folders with what tells one from another in its place; without those that are gone."""
+    """Returns the existing folders, each with its identity."""
     found = []
     for path in paths:
         with contextlib.suppress(OSError):

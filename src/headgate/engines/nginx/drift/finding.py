@@ -1,4 +1,4 @@
-"""What is wanted, what is there, and how the two differ. Pure."""
+"""Compares what is wanted with what is there. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The release that was last verified, as it has to look on disk.
+    """The release that was last verified, as it must look on disk.
 
     Paths are relative to `root` or absolute. `links` map a link to its target as written.
     `folders` may hold nothing but `files`.
@@ -47,7 +47,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """What was found for the paths of a `Desired`: absent ones are not there.
+    """What a look found at the paths of a `Desired`; missing ones are absent.
 
     A file that cannot be read has a `Mark` without digest; a link where a file should be is
     `links`, not `files`. `added` are files in its folders that should not be.
@@ -62,7 +62,7 @@ class OnDisk:
 class Running:
     """What serves: the generation its status socket answers (None: no answer).
 
-    `was_reloaded`: all workers were replaced since our own last apply, and not by us.
+    `was_reloaded`: somebody else replaced all workers since our own last apply.
     """
 
     generation: int | None
@@ -88,7 +88,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one look. `states` is never empty; the first is what most needs somebody."""
+    """The result of one look. `states` is never empty; the first is the most pressing."""
 
     generation: int
     states: tuple[State, ...]
@@ -98,12 +98,12 @@ class Finding:
 
     @property
     def is_drift(self) -> bool:
-        """Whether there is something that a heal would put right."""
+        """Whether a heal would mend something."""
         return bool({State.DISK_DRIFT, State.FOREIGN_RELOAD, State.STALE_RUNNING} & {*self.states})
 
     @property
     def needs_reload(self) -> bool:
-        """Whether what runs is in doubt too, so that the files alone are not enough."""
+        """Whether a heal must reload, since what runs is in doubt too."""
         return bool({State.FOREIGN_RELOAD, State.STALE_RUNNING} & {*self.states})
 
     def text(self) -> str:
@@ -125,7 +125,9 @@ class Finding:
 def compared(
     desired: Desired, disk: OnDisk, running: Running | None = None, binary: Binary | None = None
 ) -> Finding:
-    """Returns how an instance differs; None for what could not be looked at, which is no drift."""
+    """Returns how an instance differs; None, which is not drift,
+    for what could not be looked at.
+    """
     edits = _edits(desired, disk)
     states = [State.DISK_DRIFT] if edits else []
     generation = running.generation if running else None

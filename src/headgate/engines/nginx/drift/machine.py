@@ -1,4 +1,4 @@
-"""What is done about drift, and when. No I/O; the time comes with each event."""
+"""Decides what to do about drift, and when. No I/O; the time comes with each event."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from headgate.engines.nginx.drift.finding import Finding, State
 
 
 class Policy(StrEnum):
-    """Tell it; put it right after a while."""
+    """Report drift; heal it after a while."""
 
     REPORT = "report"
     HEAL = "heal"
 
 
 def default_policy(mode: Mode) -> Policy:
-    """`heal` where the config is ours, `report` where it is somebody else's too."""
+    """Returns `heal` where the whole config is ours, else `report`."""
     return Policy.HEAL if mode == "full" else Policy.REPORT
 
 
@@ -25,8 +25,8 @@ def default_policy(mode: Mode) -> Policy:
 class Rules:
     """Times in seconds.
 
-    Drift is healed once it was there for `heal_after`. `most_heals` within `window` are a fight
-    with another tool: from then on each next heal waits for `back_off`, doubled each time up to
+    A heal begins when drift has lasted for `heal_after`. `most_heals` within `window` are a fight
+    with another tool: each further heal then waits for `back_off`, doubled each time up to
     `back_off_most`.
     """
 
@@ -40,7 +40,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The instance was looked at. `is_applying`: an apply is under way, files are half there."""
+    """A look at the instance ended. `is_applying`: during an apply files may be incomplete."""
 
     finding: Finding
     is_held: bool = False
@@ -63,21 +63,21 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Heal:
-    """Put this generation back; it is the one that is wanted now, never an older one."""
+    """Put this generation back; it is the one wanted now, never an older one."""
 
     finding: Finding
 
 
 @dataclass(frozen=True, slots=True)
 class Reprobe:
-    """The binary is another one: ask it what it can."""
+    """The binary changed: probe it again."""
 
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Somebody has to look; None = no longer."""
+    """A person must look; None = no longer."""
 
     text: str | None
 
@@ -115,7 +115,7 @@ class Machine:
         if isinstance(event, HealEnded):
             return self._healed(event, now)
         if event.is_applying:
-            # What is on disk is on its way; it is looked at anew when the apply is over.
+            # The apply is still writing the disk; the look after it decides.
             self._since = None
             return []
         commands = self._reported(event.finding)
@@ -125,7 +125,8 @@ class Machine:
             self._since = None
             return commands + self._calmed(now)
         if event.is_held:
-            # Its time starts when the hold is over, so that nothing is lost at that very moment.
+            # Its time starts at the end of the hold, so that a heal never comes at that very
+            # moment.
             self._since = None
             return commands
         if self._since is None:
@@ -180,7 +181,7 @@ class Machine:
         return self._alarmed(f"drift could not be healed: {event.why}")
 
     def _calmed(self, now: float) -> list[Command]:
-        """After a window in sync, counted from when the next heal was allowed, all is forgotten."""
+        """Forgets all heals after a window in sync, counted from when the next heal was allowed."""
         quiet = max(self._not_before, self._heals[-1] if self._heals else 0.0)
         if now < quiet + self.rules.window and (self._back_off or self.alarm):
             return [WakeIn(quiet + self.rules.window - now)]

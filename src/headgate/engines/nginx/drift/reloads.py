@@ -12,14 +12,14 @@ class Reloads:
         self._own: frozenset[tuple[int, int]] = frozenset()
 
     def ours(self, workers: Iterable[Process]) -> None:
-        """These workers came by our doing: an apply or a heal has just been verified."""
+        """Records our own workers: an apply or a heal has just been verified."""
         self._own = _serving(workers)
 
     def is_foreign(self, workers: Iterable[Process]) -> bool:
         """Reports whether none of ours serves any more though others do.
 
-        One that crashed and was started again is not enough; without ours to compare, nothing is
-        foreign, and the workers that serve are taken for ours.
+        One worker that crashed and came back is not enough; without ours to compare, nothing is
+        foreign, and the present workers become ours.
         """
         now = _serving(workers)
         if not self._own:

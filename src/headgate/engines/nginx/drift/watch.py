@@ -1,6 +1,6 @@
-"""Watches one instance for drift: events of the kernel, a scan each minute, the machine's orders.
+"""Watches one instance for drift: kernel events, a scan each minute, the machine's commands.
 
-What is seen is only the occasion to look; every decision is made on a fresh look.
+An event only triggers a look; every decision is made on a fresh look.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from headgate.engines.nginx.drift.machine import (
 )
 
 SCAN_S: Final = 60.0
-"""How often everything is read without any event: mounts that tell of none, bits that rot."""
+"""How often it reads everything without any event: some mounts have none, and bits rot."""
 
 _DEBOUNCE_MS: Final = 200
 _STEP_MS: Final = 100
@@ -39,17 +39,17 @@ _BLIND_S: Final = 1.0
 
 
 class World(Protocol):
-    """What is asked of the instance and the apply engine; all may block and run in threads.
+    """What it needs of the instance and the apply engine; all may block and run in threads.
 
-    An OSError is told as an alarm for as long as it lasts.
+    An OSError raises an alarm for as long as it lasts.
     """
 
     def desired(self) -> Desired | None:
-        """Returns how the release that was last verified has to look; None while there is none."""
+        """Returns how the last verified release must look; None while there is none."""
         ...
 
     def running(self) -> Running | None:
-        """What serves; None when nothing can be said."""
+        """Returns what serves; None when it is unknown."""
         ...
 
     def binary(self) -> Binary | None:
@@ -65,19 +65,19 @@ class Acts(Protocol):
     """What drift leads to; all may block and run in threads."""
 
     def report(self, finding: Finding) -> None:
-        """The finding is another one than before."""
+        """Reports a finding that differs from the one before."""
         ...
 
     def heal(self, finding: Finding, artefact: Artefact) -> None:
         """Puts `finding.generation` back, with a reload where `finding.needs_reload`.
 
-        Must do nothing when, under the lock of applies, another generation is wanted by now.
-        Raises an exception whose text says why it failed.
+        Must do nothing when, under the lock of applies, another generation is now wanted. Raises an
+        exception whose text says why it failed.
         """
         ...
 
     def reprobe(self) -> None:
-        """Asks the new binary what it can."""
+        """Probes the new binary."""
         ...
 
     def alarm(self, text: str | None) -> None:
@@ -113,7 +113,7 @@ class DriftWatch:
                 if thoroughly:
                     scan_at = self.clock() + self.scan_s
                 try:
-                    # First the ears, then the eyes: what comes in between is looked at again.
+                    # First listen, then look: a change in between causes another look.
                     await events.listen(await asyncio.to_thread(self._ears))
                     wake = await self._turn(machine, thoroughly)
                 except OSError as error:
@@ -126,11 +126,11 @@ class DriftWatch:
             await events.close()
 
     def wake(self) -> None:
-        """Looks at once: an apply ended, a hold was released. From the loop's own thread."""
+        """Makes it look at once, after an apply or a released hold. From the loop's own thread."""
         self._woken.set()
 
     async def _turn(self, machine: Machine, thoroughly: bool) -> float:
-        """One look and what follows; seconds until the next one is due."""
+        """Looks once and acts; returns the seconds until the next look is due."""
         desired, event = await asyncio.to_thread(self._look, thoroughly)
         machine.rules = self.rules
         await self._see("", machine)
@@ -155,7 +155,7 @@ class DriftWatch:
             return None, None
         disk = self._looks.look(desired, thoroughly=thoroughly)
         finding = compared(desired, disk, self.world.running(), self.world.binary())
-        # An apply that began or ended meanwhile makes this look worth nothing.
+        # An apply that began or ended meanwhile makes this look worthless.
         moved = applying or self.world.is_applying() or self.world.desired() != desired
         return desired, Looked(finding, self.held(), moved)
 
@@ -176,7 +176,7 @@ class DriftWatch:
                 pass
 
     def _heal(self, finding: Finding, desired: Desired) -> str:
-        """Keeps what is there, then heals; why not, "" when it did."""
+        """Keeps what is there, then heals; returns why it did not, "" when it did."""
         try:
             artefact = self.artefacts.keep(desired, finding, self.original)
         except OSError as error:
@@ -184,12 +184,12 @@ class DriftWatch:
         try:
             self.acts.heal(finding, artefact)
         except Exception as error:
-            # Whatever it was: the watch goes on.
+            # Whatever the error, the watch continues.
             return str(error) or type(error).__name__
         return ""
 
     async def _see(self, blind: str, machine: Machine) -> None:
-        """Says once that nothing can be seen, and once that it can be again."""
+        """Reports once that it cannot look, and once that it can again."""
         if blind != self._blind:
             self._blind = blind
             await asyncio.to_thread(self.acts.alarm, blind or machine.alarm)
@@ -201,7 +201,7 @@ class DriftWatch:
 
 
 class _Events:
-    """Sets an event whenever something moves in the folders that are listened to."""
+    """Sets an event whenever something changes in the folders it listens to."""
 
     def __init__(self, woken: asyncio.Event) -> None:
         self._woken = woken
@@ -210,18 +210,18 @@ class _Events:
 
     @property
     def is_listening(self) -> bool:
-        """Whether the kernel would tell us: False when it refuses more watches."""
+        """Whether the kernel sends events: False when it refuses more watches."""
         return self._task is not None and not self._task.done()
 
     async def listen(self, folders: frozenset[Folder]) -> None:
-        """Listens to these folders from the return on; a folder that was replaced is another."""
+        """Listens to these folders from the return on; a replaced folder counts as another."""
         if folders == self._folders and self.is_listening:
             return
         await self.close()
         self._folders = folders
         if folders:
             self._task = asyncio.create_task(self._listen([folder.path for folder in folders]))
-            # It runs up to where it waits: by then the kernel's watches are there.
+            # It runs until it waits: by then the kernel's watches exist.
             await asyncio.sleep(0)
 
     async def close(self) -> None:
