@@ -1,1 +1,1 @@
-"""The engine that serves a plan by an nginx that is ours, or that includes us."""
+"""Serves a plan by an nginx that is ours, or that includes us."""

@@ -1,4 +1,4 @@
-"""Brings one nginx to a plan: renders for what its binary can do, applies, remembers."""
+"""Brings one nginx to a plan: renders for what its binary accepts, applies, remembers."""
 
 import asyncio
 import contextlib
@@ -55,9 +55,9 @@ _UNPROVEN = Generation(0)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A plan that nginx was proven to serve; `changed` is False when it was served already.
+    """A plan that nginx was proven to serve; `changed` is False if it served it already.
 
-    `waited_s`: of the time that it took, how long the apply waited for its begin.
+    `waited_s`: how much of the time the apply waited to begin.
     """
 
     changed: bool
@@ -69,7 +69,7 @@ class NginxEngine:
     """Knows one nginx and the plan it serves. `root`: the folder of its releases."""
 
     def __init__(self, root: Path, settings: NginxSettings) -> None:
-        """Finds out how it is reached. Raises CannotDriveError, OSError."""
+        """Finds out how to reach it. Raises CannotDriveError, OSError."""
         self.root = root
         self.settings = settings
         self.setup: Setup = setup(root, settings)
@@ -92,14 +92,12 @@ class NginxEngine:
         return self.in_service.digest()
 
     def fixed_changes(self, settings: NginxSettings) -> tuple[str, ...]:
-        """Returns the keys that differ from what it was made for;
-        with any it takes another engine.
-        """
+        """Returns the changed keys that need another engine."""
         return fixed_changes(self.settings, settings)
 
     @property
     def probed_digest(self) -> str | None:
-        """The sha256 of the binary whose capabilities are known; None before a probe."""
+        """The sha256 of the probed binary; None before a probe."""
         return None if self._capabilities is None else self._capabilities.binary_digest
 
     def version(self) -> str:
@@ -107,7 +105,7 @@ class NginxEngine:
         return "" if self._capabilities is None else self._capabilities.version
 
     def forget_capabilities(self) -> None:
-        """Has the binary asked again before the next render."""
+        """Makes the next render probe the binary again."""
         self._capabilities = None
 
     def names_moved(self) -> bool:
@@ -117,20 +115,20 @@ class NginxEngine:
         return self._pins.have_moved()
 
     async def begin(self) -> None:
-        """Finishes or undoes what a crash interrupted, and has nginx run if that is ours to do.
+        """Finishes or undoes what a crash interrupted, and starts nginx if that is ours to do.
 
-        `front.run` must be going on. Raises NotStartedError, RightMissingError, OSError.
+        `front.run` must be running. Raises NotStartedError, RightMissingError, OSError.
         """
         await self.front.recover()
         if self.setup.starts:
-            with contextlib.suppress(BusyError):  # who applies meanwhile starts it
+            with contextlib.suppress(BusyError):  # the process that applies now starts it
                 await asyncio.to_thread(self.start)
 
     def start(self) -> bool:
-        """Starts nginx with the last verified release, if there is one; whether it was started.
+        """Starts nginx with the last verified release, if there is one; returns whether it did.
 
-        No apply begins meanwhile. Raises as `begin`, and BusyError while one is under way: what it
-        has linked is not to be turned back.
+        No apply begins meanwhile. Raises as `begin`, and BusyError during one, so as not to revert
+        its link.
         """
         if self.instance.master() is not None:
             return False
@@ -144,7 +142,7 @@ class NginxEngine:
             return True
 
     async def capabilities(self) -> Capabilities:
-        """Returns what the binary accepts; asked again when the binary is another one.
+        """Returns what the binary accepts; probes again when the binary has changed.
 
         Raises NotProbedError, RightMissingError, OSError.
         """
@@ -161,10 +159,10 @@ class NginxEngine:
     async def apply(
         self, plan: Plan, blobs: Mapping[BlobId, bytes], workers: int | None
     ) -> Served | Rejected | list[CannotExpress]:
-        """Has nginx serve a plan, proven, or changes nothing.
+        """Makes nginx serve a plan, proven, or changes nothing.
 
-        Raises what `capabilities` raises, and WrongConfError where the nginx.conf of others does
-        not include us.
+        Raises what `capabilities` raises, and WrongConfError where a foreign nginx.conf does not
+        include us.
         """
         entry = self.setup.here.settings.entry
         if entry is not None:
@@ -214,20 +212,20 @@ class NginxEngine:
         return moved or _unmoved(result.generation, self.endpoints.figures.last_error)
 
     async def _reload(self, wish: Wish) -> Result:
-        """Has a release served."""
+        """Makes nginx serve a release."""
         result = await self.front.apply(wish)
         for _ in range(_TRIES):
             if not isinstance(result, Rejected) or result.cause.code != "busy":
                 break
-            await asyncio.sleep(_BUSY_S)  # a command of somebody's has the lock
+            await asyncio.sleep(_BUSY_S)  # a command has the lock
             result = await self.front.apply(wish)
         self.last_apply = _last(result)
         return result
 
     async def _move(self, wanted: Table) -> bool | Rejected | None:
-        """Has the running nginx go by these endpoints without a reload; whether any had changed.
+        """Gives the running nginx these endpoints without a reload; returns whether any changed.
 
-        None where it does not take them: the next reload does. Raises OSError.
+        None where it does not take them: the next reload brings them. Raises OSError.
         """
         if not await asyncio.to_thread(self.endpoints.differs, wanted):
             return False
@@ -245,10 +243,9 @@ class NginxEngine:
         return _unmoved(0, "another process applies to this nginx just now")
 
     def entry_problem(self) -> str:
-        """Returns why the nginx.conf of others has nothing of ours;
-        empty when it has, or is ours.
+        """Returns why a foreign nginx.conf does not include us; empty when it does, or is ours.
 
-        Looks at the files only when nothing of ours answers: then it may be that.
+        Looks at the files only when nothing of ours answers.
         """
         entry = self.setup.here.settings.entry
         if entry is None or self.store.linked("current") is None or self.running() is not None:
@@ -322,7 +319,7 @@ def _unmoved(generation: int, why: str) -> Rejected:
 
 
 def _content(manifest: Manifest) -> frozenset[FileEntry]:
-    """Returns the files of a release but the one that differs between any two."""
+    """Returns the files of a release without the one that differs between any two."""
     return frozenset(one for one in manifest.files if one.path != GENERATION_FILE)
 
 

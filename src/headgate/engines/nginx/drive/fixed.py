@@ -1,4 +1,4 @@
-"""Which of an nginx's settings may change while the node runs. Pure."""
+"""Knows which settings of an nginx may change while the node runs. Pure."""
 
 from dataclasses import fields
 from typing import Final
@@ -8,14 +8,13 @@ from headgate.compile.settings import NginxSettings
 _FREE: Final = frozenset(
     {"probes", "drift_policy", "heal_after_s", "shutdown_timeout_s", "endpoints", "imported"}
 )
-"""Read anew for each apply, or handed on to what uses them."""
+"""Read anew for each apply, or passed on to their users."""
 
 _WRITTEN: Final = {"soak_s": "soak", "debounce_s": "debounce"}
 
 
 def fixed_changes(old: NginxSettings, new: NginxSettings) -> tuple[str, ...]:
-    """Returns the keys of `[node.nginx]`, as they are written, that differ
-    and take another engine.
+    """Returns the keys of `[node.nginx]`, as written, that differ and need another engine.
 
     >>> fixed_changes(NginxSettings(), NginxSettings(start="systemd", heal_after_s=5.0))
     ('start',)

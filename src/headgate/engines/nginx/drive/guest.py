@@ -1,4 +1,4 @@
-"""An nginx.conf of others that includes our releases: what it says of its nginx, and of us."""
+"""Reads a foreign nginx.conf that includes our releases: what it says of its nginx, and of us."""
 
 import fnmatch
 import posixpath
@@ -21,11 +21,11 @@ _NO_FILE: Final = ("stderr", "syslog:", "memory:")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where the nginx.conf of others is and what its nginx has; paths are absolute.
+    """A foreign nginx.conf and its nginx; paths are absolute.
 
-    `error_log` is the master's own: a word such as `stderr` where it is no file. `user` is who
-    workers run as when the master is root. `prefix` and `dash_e` are what the master was started
-    with (`-p`, `-e`), None where nothing is known of that.
+    `error_log` is the master's own: a word such as `stderr` where it is not a file. `user` is who
+    workers run as when the master is root. `prefix` and `dash_e` are the master's own arguments
+    (`-p`, `-e`), None where unknown.
     """
 
     conf: str
@@ -38,7 +38,7 @@ class Host:
 
 
 def host(conf: str | None, pid_path: str | None, binary: str | None) -> Host:
-    """Returns the nginx to be a guest of, as it runs, else as its binary and config say.
+    """Returns the nginx to be a guest of, from its master, else from its binary and config.
 
     `conf` and `pid_path` are the user's, None = its own. Raises WrongConfError.
     """
@@ -58,8 +58,7 @@ def host(conf: str | None, pid_path: str | None, binary: str | None) -> Host:
 
 
 def running_with(conf: str | None, pid_path: str | None) -> Running | None:
-    """Returns the master with this config or pid file, where one is given;
-    None without exactly one.
+    """Returns the master with this config or pid file, if given; None without exactly one.
 
     Of two in a binary upgrade the younger one.
     """
@@ -73,7 +72,7 @@ def running_with(conf: str | None, pid_path: str | None) -> Running | None:
 
 
 def line_for(root: Path) -> str:
-    """Returns what has to be in the http block.
+    """Returns the line for the http block.
 
     >>> line_for(Path("/s/nginx"))
     'include /s/nginx/current/http.conf;'
@@ -82,14 +81,14 @@ def line_for(root: Path) -> str:
 
 
 def target_of(root: Path) -> str:
-    """Returns the file of the current release that others include."""
+    """Returns the file of the current release for the foreign config to include."""
     return f"{root}/current/http.conf"
 
 
 def check_include(conf: str, root: Path, files: Files | None = None) -> None:
     """Raises WrongConfError, with the line to add and where, unless `conf` includes us.
 
-    A pattern that matches the file does as well: it is no error while there is no release.
+    A pattern that matches the file counts too: nginx accepts one before the first release.
     """
     tree = _read(conf, files or RootedFiles())
     blocks = [one for one in tree.top() if one.directive.name == b"http"]
@@ -137,7 +136,9 @@ def _includes(tree: Tree, file: str, inside: Iterable[Directive]) -> Iterator[st
 
 
 def _error_log(top: list[Located], built_in: BuiltIn) -> str:
-    """Where the master logs: the first `error_log` at the top that is a file, else the built-in."""
+    """Returns where the master logs: the first top-level `error_log` that is a file,
+    else the built-in.
+    """
     paths = [
         one.directive.values[0].decode(errors="replace")
         for one in top

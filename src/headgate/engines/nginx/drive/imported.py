@@ -1,4 +1,6 @@
-"""An imported config as a release: what the model says is unchanged runs as its original text."""
+"""Renders an imported config as a release:
+what is unchanged in the model runs as its original text.
+"""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +37,7 @@ _CHANGED: Final = (
 def render_config(
     plan: Plan, blobs: Mapping[BlobId, bytes], target: Target, imported: str | None
 ) -> Rendered | list[CannotExpress]:
-    """Returns what nginx is to run: the imported config in that folder, else the plan."""
+    """Renders the imported config in that folder, if any, else the plan."""
     if imported is not None:
         return render_import(plan, Path(imported), target)
     return render(plan, blobs, target)
@@ -45,7 +47,7 @@ def render_import(plan: Plan, folder: Path, target: Target) -> Rendered | list[C
     """Returns the imported config in a folder as the files of a release,
     or why it cannot be one.
 
-    What the plan has beyond the import, or otherwise, is named: it would not be served.
+    It names what the plan adds or changes: nginx would not serve that.
     """
     try:
         files = read_bundle(folder)

@@ -1,4 +1,4 @@
-"""Which plan nginx serves: the one that was applied last, or that of a release turned back to."""
+"""Knows which plan nginx serves: the one applied last, or that of a release after a rollback."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
 from headgate.plan.plan import Plan
 
 _KEEP: Final = 5
-"""Plans that are remembered; they share what they have in common."""
+"""How many plans it remembers; they share what they have in common."""
 
 
 class InService:
@@ -20,7 +20,7 @@ class InService:
         self._applied = ""
 
     def proven(self, plan: Plan, digest: str) -> None:
-        """Nginx was just proven to serve this plan."""
+        """Records that nginx was just proven to serve this plan."""
         self._plans.pop(digest, None)
         self._plans[digest] = plan
         for old in list(self._plans)[:-_KEEP]:
@@ -32,7 +32,7 @@ class InService:
         """Returns the digest (hex) of the plan
         that nginx was last proven to serve; empty = unknown.
 
-        Somebody may have turned back to an older release: then that release names its plan.
+        After a rollback by hand the older release names its plan.
         """
         name = self._store.linked("known_good")
         if name != self._known[0]:
@@ -44,8 +44,8 @@ class InService:
         return self._plans.get(self.digest(), Plan())
 
     def other(self) -> str:
-        """Returns the release that serves another plan than the one applied last,
-        by name; or empty.
+        """Returns the serving release's name if its plan is not the one applied last; else
+        empty.
         """
         if self._applied and self.digest() != self._applied:
             return str(self._known[0] or "")

@@ -1,4 +1,4 @@
-"""The addresses of endpoints' names: asked before a release is rendered, kept for when DNS is away.
+"""Resolves endpoints' names before a render, and keeps the addresses for when DNS is away.
 
 A release names addresses, so that nginx starts with nothing but the disk.
 """
@@ -21,7 +21,7 @@ _AT_ONCE: Final = 16
 
 
 def resolve(name: str) -> tuple[str, ...]:
-    """Returns the addresses of a name by the system, sorted, IPv6 in brackets; empty
+    """Returns the system's addresses of a name, sorted, IPv6 in brackets; empty
     without an answer.
     """
     try:
@@ -41,10 +41,9 @@ class Pins:
         self._seen: Mapping[str, tuple[str, ...]] = {}
 
     def asked(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-        """Returns what these names resolve to now, or did last;
-        a name that never did is missing.
+        """Returns what these names resolve to now, or did last, without names that never did.
 
-        Waits 5 s at most for answers. Raises OSError when a change cannot be kept.
+        Waits 5 s at most for answers. Raises OSError when it cannot keep a change.
         """
         wanted = sorted(set(names))
         known = self._known()
@@ -58,8 +57,7 @@ class Pins:
         return found
 
     def have_moved(self) -> bool:
-        """Reports whether the names of the last config have other addresses than those that are
-        kept.
+        """Reports whether the last config's names have other addresses than the kept ones.
 
         Only once the same answer came twice in a row: some names answer with a few of many
         addresses in turn, and every reload costs a generation of workers. Waits 5 s at most.

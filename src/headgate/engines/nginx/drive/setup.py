@@ -1,4 +1,6 @@
-"""From the settings of a node to the parts that drive its nginx: where it is, how to reach it."""
+"""Turns the settings of a node into the parts that drive its nginx:
+where it is, how to reach it.
+"""
 
 import os
 import pwd
@@ -25,7 +27,7 @@ _WORKERS: Final = ("www-data", "nginx", "nobody")
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """An nginx as it is driven: its place, the user of its workers, and the pace of applies."""
+    """A driven nginx: its place, the user of its workers, and the pace of applies."""
 
     here: Here
     user: str | None
@@ -39,7 +41,7 @@ class Setup:
 
 
 def setup(root: Path, settings: NginxSettings) -> Setup:
-    """Returns how the nginx of these settings is reached; its files are below `root`.
+    """Returns how to reach the nginx of these settings; its files are below `root`.
 
     Makes the folders that nginx writes in. Raises CannotDriveError, OSError.
     """
@@ -65,15 +67,15 @@ def setup(root: Path, settings: NginxSettings) -> Setup:
 
 
 def _full(root: Path, settings: NginxSettings) -> tuple[Here, str | None]:
-    """Everything is ours; and the user of the workers."""
+    """Returns the instance in full mode, where everything is ours, and the user of the workers."""
     user = (settings.user or _workers_user()) if os.geteuid() == 0 else None
-    # Another container's nginx is reached through its master: none is needed here.
+    # For another container's nginx its master's binary serves: none is needed here.
     binary = settings.binary or _found(is_needed=settings.start != "external")
     return full_mode(root, binary, user), user
 
 
 def _guest(root: Path, settings: NginxSettings) -> tuple[Here, str | None]:
-    """Only the releases are ours: the rest is as the config of others says."""
+    """Returns the instance in guest mode: releases are ours, the foreign config says the rest."""
     found = host(settings.conf, settings.pid, settings.binary or _found(is_needed=False))
     check_include(found.conf, root)
     binary = settings.binary or found.binary or _found()
@@ -135,13 +137,14 @@ def _is_user(name: str) -> bool:
 
 
 def make_folders(root: Path, user: str | None) -> None:
-    """What nginx writes in; workers reach the status socket and, to reopen them, their logs.
+    """Makes the folders that nginx writes in;
+    workers reach the status socket and can reopen their logs.
 
-    Made again where somebody removed them. Raises OSError.
+    It replaces folders that somebody removed. Raises OSError.
     """
     for name in ("run", "logs"):
         (root / name).mkdir(mode=0o750, parents=True, exist_ok=True)
-    # nginx makes them itself, but a log that is not there yet proves nothing of the first start.
+    # nginx makes them itself, but a missing log proves nothing about the first start.
     for log in ("error.log", "access.log"):
         if not (root / "logs" / log).exists():  # a root master's are not ours to touch
             (root / "logs" / log).touch(mode=0o640)

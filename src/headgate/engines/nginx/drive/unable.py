@@ -1,4 +1,4 @@
-"""Why an nginx cannot be driven as the config says, and which key to look at."""
+"""Errors that say why the node cannot drive an nginx, and which key to look at."""
 
 
 class CannotDriveError(Exception):
@@ -8,10 +8,10 @@ class CannotDriveError(Exception):
 
 
 class NoBinaryError(CannotDriveError):
-    """There is no nginx to drive; says where was looked."""
+    """Found no nginx to drive; says where it looked."""
 
     key = "binary"
 
 
 class WrongConfError(CannotDriveError):
-    """The nginx.conf of others cannot be read, or has no place for us; says what to add."""
+    """The foreign nginx.conf is unreadable, or does not include us; says what to add."""

@@ -1,1 +1,1 @@
-"""Endpoints that change without a reload: a table that nginx's workers share, and its file."""
+"""Changes endpoints without a reload, in a table that nginx's workers share, and its file."""

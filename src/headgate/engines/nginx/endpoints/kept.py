@@ -1,9 +1,10 @@
-"""The file that nginx begins with: `<root>/endpoints`, beside the releases and part of none.
+"""Keeps the file that nginx begins with:
+`<root>/endpoints`, beside the releases and part of none.
 
-It is written, durably, before nginx is told, so that a start or a reload never goes back to older
-endpoints; and it keeps those of every upstream that a release on disk names, so that going back to
-any of them finds its upstreams. What comes with a release that is not proven yet counts for its
-generation alone: whichever release nginx begins with, it begins with what belongs to it.
+The file is durable before nginx gets the change, so that a start or a reload never returns to older
+endpoints; and it keeps those of every upstream that a release on disk names, so that a rollback to
+any of them finds its upstreams. Endpoints of an unproven release count for its generation alone, so
+that every release begins with its own.
 """
 
 import os
@@ -24,10 +25,9 @@ _PENDING: Final = re.compile(rb"^pending ([0-9]+)\n", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the file has: `key` is what nginx wants to be shown before it takes a table.
+    """The file's content; nginx takes a table only with `key`.
 
-    `coming` takes the place of what `table` says of its upstreams, for the generation `pending`; 0
-    = for none.
+    `coming` replaces `table` for its upstreams in the generation `pending`; 0 = in none.
     """
 
     key: str
@@ -44,18 +44,20 @@ class KeptFile:
         self._path = root / FILE
 
     def read(self) -> Kept:
-        """Returns what is in it; with a new key where it is missing or damaged. Raises OSError."""
+        """Returns its content, or an empty one with a new key if missing
+        or damaged. Raises OSError.
+        """
         try:
             text = self._path.read_bytes()
         except FileNotFoundError:
             text = b""
         try:
             return _decoded(text)
-        except BadTableError:  # nginx refuses it as well, and goes on with what it has
+        except BadTableError:  # nginx refuses it as well, and keeps what it has
             return Kept(secrets.token_hex(16), {})
 
     def write(self, kept: Kept) -> None:
-        """Replaces it, durably. Raises OSError; it is then as it was."""
+        """Replaces it durably. Raises OSError and leaves it as it was."""
         fresh = self._root / f".{FILE}.{os.getpid()}"
         fresh.unlink(missing_ok=True)
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

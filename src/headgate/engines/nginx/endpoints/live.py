@@ -13,7 +13,7 @@ from headgate.engines.nginx.releases.lock import locked
 
 @dataclass(slots=True)
 class Figures:
-    """What metrics and status show of changes without a reload, since the start."""
+    """What metrics and status show of changes without a reload since the start."""
 
     applied: int = 0
     failed: int = 0
@@ -33,7 +33,7 @@ class LiveEndpoints:
     def differs(self, wanted: Table) -> bool:
         """Reports whether nginx, or the file that it begins with, has other endpoints.
 
-        True as well where nginx does not tell. Raises OSError.
+        True as well without an answer from nginx. Raises OSError.
         """
         if not wanted:
             return False
@@ -43,10 +43,10 @@ class LiveEndpoints:
             return True
 
     def push(self, wanted: Table) -> None:
-        """Has nginx go by these endpoints, proven by reading them back.
+        """Gives nginx these endpoints, proven by reading them back.
 
-        From then on every generation begins with them. Raises NotPushedError; BusyError while
-        somebody applies, and OSError: nothing was changed then.
+        From then on every generation begins with them. Raises NotPushedError; BusyError during an
+        apply, and OSError: nothing has changed then.
         """
         with locked(self._root):
             kept = self._file.read()
@@ -63,25 +63,25 @@ class LiveEndpoints:
                 self.figures.last_error = str(error)
                 self._file.write(kept)
                 raise
-        if changes:  # else a reload had read them
+        if changes:  # else a reload would have read them
             self.figures.applied += 1
             self.figures.last_error = ""
 
     def ensure(self, served: Table) -> None:
-        """Before a start: has the file what was served, where it lost that. Raises OSError."""
+        """Before a start, writes what was served if the file lost it. Raises OSError."""
         kept = self._file.read()
         if any(name not in kept.table for name in served):
             table = {**served, **kept.table}
             self._file.write(Kept(kept.key, table, kept.pending, kept.coming))
 
     def keep(self, wanted: Table, generation: int) -> None:
-        """Has a generation begin with these endpoints, and no other one. Raises OSError."""
+        """Makes this generation alone begin with these endpoints. Raises OSError."""
         if wanted:
             kept = self._settled()
             self._file.write(Kept(kept.key, kept.table, generation, wanted))
 
     def take_back(self, wanted: Table) -> None:
-        """Undoes `keep`, also in nginx as far as that has read it. Raises OSError."""
+        """Undoes `keep`, also in nginx if that has read it. Raises OSError."""
         if not wanted:
             return
         kept = self._settled()
@@ -93,9 +93,7 @@ class LiveEndpoints:
             self.figures.last_error = str(error)
 
     def _settled(self) -> Kept:
-        """Returns what is kept without what is pending;
-        that of the release that is current counts.
-        """
+        """Returns the kept table without pending changes, except those of the current release."""
         kept = self._file.read()
         current = read_link(self._root, "current")
         is_current = current is not None and current.generation == kept.pending

@@ -12,11 +12,11 @@ _MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 class NotPushedError(Exception):
-    """nginx did not take a table, or does not tell it; says why."""
+    """nginx did not take a table, or does not return it; says why."""
 
 
 def read(path: str) -> dict[str, tuple[str, ...]]:
-    """Returns the table that nginx's workers go by. Raises NotPushedError."""
+    """Returns the table that nginx's workers use. Raises NotPushedError."""
     try:
         return decode(_asked(path, "GET", b"", ""))
     except BadTableError as error:

@@ -1,8 +1,8 @@
-"""Which upstreams have endpoints in the table, and the table as text. Pure.
+"""Decides which upstreams have endpoints in the table, and writes the table as text. Pure.
 
 The text is lines, in the file beside the releases as over the socket: `upstream NAME`, then for
-each of its endpoints `WEIGHT 0|1 ADDRESS`, where 1 is a backup. Weights count from 1; an endpoint
-of weight 0 is not in it.
+each of its endpoints `WEIGHT 0|1 ADDRESS`, where 1 is a backup. Weights count from 1; the table has
+no endpoint of weight 0.
 """
 
 import ipaddress
@@ -20,7 +20,7 @@ NAMES: Final = "lua/upstreams"
 """The file of a release with the names of its upstreams that need the table, one a line."""
 
 MOST: Final = 10_000
-"""Endpoints of one upstream; nginx's side takes no more."""
+"""The most endpoints of one upstream that nginx's side takes."""
 
 _BALANCES: Final = ("round_robin", "random")
 _LINE: Final = re.compile(r"[1-9][0-9]{0,8} [01] [^\x00-\x1f\x7f]+")

@@ -1,1 +1,3 @@
-"""How an nginx is: whether it serves, what became of its processes, what is told and counted."""
+"""Judges the state of an nginx: whether it serves, what became
+of its processes; counts and reports.
+"""

@@ -1,4 +1,4 @@
-"""What is counted of any nginx, and endpoints as its access log shows them. Pure."""
+"""Counts what every nginx has, and shows endpoints by its access log. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,19 +13,21 @@ _NONE = Backend()
 
 
 def drifting(is_drift: bool) -> Family:
-    """Whether something differs from what it should be."""
+    """Returns the family that says whether something differs from what it should be."""
     about = "1 while disk or process differ from the release, or from the config that runs."
     return gauge("headgate_nginx_drift", about, [({}, int(is_drift))])
 
 
 def reloaded(count: int) -> Family:
-    """Reloads of an nginx that is only watched."""
+    """Returns the family of reloads of a watched nginx."""
     about = "Times all workers were replaced by others."
     return counter("headgate_nginx_foreign_reloads", about, [({}, count)])
 
 
 def certificates(found: Sequence[CertificateStatus]) -> Iterator[Family]:
-    """When certificates of a watched nginx end, and what is wrong with them."""
+    """Returns the families of a watched nginx's certificates:
+    when they end, what is wrong with them.
+    """
     ends = [({"path": one.path}, one.not_after) for one in found if one.not_after]
     name = "headgate_nginx_certificate_not_after_timestamp_seconds"
     yield gauge(name, "When a certificate on disk ends, Unix time.", ends)
@@ -35,14 +37,14 @@ def certificates(found: Sequence[CertificateStatus]) -> Iterator[Family]:
 
 
 def restarted(count: int) -> Family:
-    """Masters that were not started by the node."""
+    """Returns the family of masters that the node did not start."""
     about = "Times another master was found than before, started by others."
     return counter("headgate_nginx_foreign_restarts", about, [({}, count)])
 
 
 def endpoints(plan: Plan, backends: Mapping[str, Backend]) -> list[UpstreamStatus]:
     """Returns every upstream of a plan with its endpoints;
-    counts are since we began to read the log.
+    counts begin when we began to read the log.
     """
     found = []
     for key, entry in sorted(plan.objects.items()):

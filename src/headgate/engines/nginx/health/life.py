@@ -1,4 +1,4 @@
-"""Tells starts, ends and restarts of an nginx from the masters that were seen. No I/O."""
+"""Derives starts, ends and restarts of an nginx from the masters that were seen. No I/O."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from headgate.engines.nginx.common.types import Process
 
 
 class News(NamedTuple):
-    """Something to tell: a level (error, warn, info), a dotted kind, a message."""
+    """A report: a level (error, warn, info), a dotted kind, a message."""
 
     level: str
     kind: str
@@ -14,7 +14,7 @@ class News(NamedTuple):
 
 
 class Life:
-    """The masters of one nginx, one after the other; `restarts` counts those others started."""
+    """The masters of one nginx, one after the other; `restarts` counts foreign ones."""
 
     def __init__(self, master: Process | None) -> None:
         self.is_up = master is not None
@@ -23,12 +23,12 @@ class Life:
         self._upgraded_from: tuple[int, int] | None = None
 
     def ours(self, master: Process | None) -> None:
-        """This one came by our doing."""
+        """Records that we started this one."""
         self.is_up = master is not None
         self._last = _identity(master) or self._last
 
     def saw(self, master: Process | None, *, is_upgrading: bool = False) -> list[News]:
-        """Returns what is new; `is_upgrading`: two masters run, of which this is the new one."""
+        """Returns the news; `is_upgrading`: two masters run, of which this is the new one."""
         was_up, self.is_up = self.is_up, master is not None
         found, last = _identity(master), self._last
         if found is None:

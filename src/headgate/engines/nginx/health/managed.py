@@ -1,6 +1,6 @@
-"""The state of an nginx that a node drives, from its folder and its processes; changes nothing.
+"""Reads the state of a driven nginx from its folder and its processes; changes nothing.
 
-Needs no running node: what is asked are files, /proc and the status socket.
+Needs no running node: it reads files, /proc and the status socket.
 """
 
 import time
@@ -39,7 +39,7 @@ class ManagedWorker(msgspec.Struct, frozen=True):
 class LastApply(msgspec.Struct, frozen=True):
     """The newest apply in the journal.
 
-    `ended`: `served`, `refused` (before anything nginx reads was changed), `undone`, or `open`
+    `ended`: `served`, `refused` (before a change of anything that nginx reads), `undone`, or `open`
     (under way, or interrupted); `step` is the last one taken, `at` seconds since the epoch.
     """
 
@@ -52,12 +52,12 @@ class LastApply(msgspec.Struct, frozen=True):
 
 
 class Managed(msgspec.Struct, frozen=True):
-    """The whole state. Generations are None where there is none, or nobody answers.
+    """The whole state. Generations are None where there is none or no answer.
 
     `desired` is that of `known_good`, the last one verified, `on_disk` that of `current`, `running`
-    those that workers answered with. `drift` are states of `drift.State`, none where
-    there is no release. `problems` are what could not be looked at.
-    `node` is the running node's own word, None where none runs.
+    those that workers answered with. `drift` are states of `drift.State`, none where there is no
+    release. `problems` are what it could not look at. `node` is the running node's own word, None
+    where none runs.
     """
 
     root: str

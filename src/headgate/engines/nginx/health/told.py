@@ -1,15 +1,15 @@
-"""Who is told what happens to an nginx, and lines of its error log told. Pure."""
+"""Reports what happens to an nginx, and lines of its error log. Pure."""
 
 from collections.abc import Callable, Iterable
 
 from headgate.engines.nginx.observe.error_log import Told
 
 Tell = Callable[[str, str, str, dict[str, str]], None]
-"""Given a level, a dotted kind, a message and fields."""
+"""Takes a level, a dotted kind, a message and fields."""
 
 
 def told_lines(tell: Tell, lines: Iterable[Told]) -> None:
-    """Tells lines of an error log."""
+    """Reports lines of an error log."""
     for told in lines:
         line = told.line
         level = "error" if line.level in ("emerg", "alert", "crit", "error") else "warn"

@@ -1,4 +1,4 @@
-"""Whether an nginx can serve and be changed: its processes and its status socket, looked at."""
+"""Checks whether an nginx can serve and reload, by its processes and its status socket."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +19,7 @@ def trouble(
 ) -> str:
     """Returns why this nginx cannot serve or be reloaded now; empty when it can.
 
-    `status_socket` None: there is none to ask (an nginx that is only watched). Blocks for as long
-    as the status socket does not answer.
+    `status_socket` None: there is none (a watched nginx). Blocks until the status socket answers.
     """
     if master is None:
         return "nginx does not answer: no master runs"
@@ -52,9 +51,9 @@ def _is_stopped(process: Process, procfs: Procfs) -> bool:
 
 
 class Health:
-    """What stands against serving, told once as it comes and goes.
+    """What stands against serving, reported once as it comes and goes.
 
-    A trouble counts when it was seen twice in a row: workers come and go at every reload.
+    A trouble counts when seen twice in a row: workers come and go at every reload.
     """
 
     def __init__(self, tell: Callable[[str, str, str, dict[str, str]], None]) -> None:
@@ -63,7 +62,7 @@ class Health:
         self._seen = 0
 
     def saw(self, found: str) -> None:
-        """One look."""
+        """Takes one look."""
         self._seen = self._seen + 1 if found else 0
         if found and self._seen < _LOOKS:
             return
@@ -73,5 +72,5 @@ class Health:
         self.trouble = found
 
     def is_well(self) -> None:
-        """It was just proven."""
+        """Records that it was just proven."""
         self.saw("")

@@ -1,1 +1,1 @@
-"""Releases: whole, immutable configs of one nginx on disk, and the links that choose one."""
+"""Keeps releases: whole, immutable configs of one nginx on disk, and the links that choose one."""

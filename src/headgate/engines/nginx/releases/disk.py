@@ -1,4 +1,4 @@
-"""Durable writes: files and trees that are there as a whole after a crash, or not at all."""
+"""Writes durably: after a crash a file or tree is there as a whole, or not at all."""
 
 import contextlib
 import ctypes
@@ -18,7 +18,7 @@ _RENAME_EXCHANGE = 2
 
 
 class NoSpaceError(Exception):
-    """The disk or a quota is full; nothing that was there before is touched."""
+    """The disk or a quota is full; everything from before is untouched."""
 
 
 def out_of_space(error: OSError, folder: Path, need: int) -> Exception:
@@ -39,7 +39,7 @@ def out_of_space(error: OSError, folder: Path, need: int) -> Exception:
 
 
 def write_file(path: Path | str, content: bytes, mode: int, group: int | None = None) -> None:
-    """Writes a file that is not there yet, with exactly this mode; it is not synced."""
+    """Writes a new file with exactly this mode; does not sync it."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         rest = memoryview(content)
@@ -53,7 +53,9 @@ def write_file(path: Path | str, content: bytes, mode: int, group: int | None = 
 
 
 def make_folders(root: Path, paths: Iterable[str]) -> None:
-    """A folder and those that relative paths of files below it need; `seal` closes them later."""
+    """Makes a folder and those that files at these relative paths need;
+    `seal` closes them later.
+    """
     for folder in sorted({"", *(path.rpartition("/")[0] for path in paths)}):
         (root / folder).mkdir(mode=_WRITABLE_FOLDER, parents=True, exist_ok=True)
 
@@ -88,7 +90,7 @@ def seal(root: Path, group: int | None = None) -> None:
 
 
 def remove_tree(root: Path) -> None:
-    """Removes a tree, read-only folders included; nothing happens when it is not there."""
+    """Removes a tree, read-only folders included; does nothing if it is missing."""
     for folder in _folders(root):
         with contextlib.suppress(FileNotFoundError):
             folder.chmod(0o700)
@@ -96,7 +98,7 @@ def remove_tree(root: Path) -> None:
 
 
 def exchange(fresh: Path, target: Path) -> Path:
-    """Puts a fresh tree in the place of another; gives where that is now.
+    """Puts a fresh tree in the place of another; returns where that is now.
 
     One step by renameat2(2) with RENAME_EXCHANGE; where the kernel or the file system has none
     (ENOSYS, EINVAL), two renames: a crash between them leaves the place empty. Raises OSError.
@@ -125,7 +127,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Returns the folders of a tree, the root first; empty when it is not there."""
+    """Returns the folders of a tree, the root first; empty if it is missing."""
     return [Path(folder) for folder, _, _ in os.walk(root)]
 
 
@@ -133,7 +135,7 @@ def _sync_file_system(folder: Path) -> bool:
     """Syncs all files and folders of the file system of a folder (syncfs(2)).
 
     A thousand calls of fsync(2) are as many commits of the file system's journal, seconds in all;
-    this is one. False where it was not done.
+    this is one. Returns False where it could not.
     """
     sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if sync is None:

@@ -29,9 +29,7 @@ def sync_folder(path: Path) -> None:
 
 
 def read_link(root: Path, link: LinkName) -> ReleaseName | None:
-    """Returns the release a link names, whether that is there or not;
-    None without link or for another.
-    """
+    """Returns the release that a link names, even a missing one; None without such a link."""
     try:
         target = (root / link).readlink()
     except OSError:
@@ -40,9 +38,9 @@ def read_link(root: Path, link: LinkName) -> ReleaseName | None:
 
 
 def set_link(root: Path, link: LinkName, name: ReleaseName | None) -> None:
-    """Points a link at a release, durably; None removes it. Doing it twice is doing it once.
+    """Points a link at a release, durably; None removes it. Idempotent.
 
-    Raises OSError (ENOSPC among others); the link is then as it was.
+    Raises OSError (ENOSPC among others) and leaves the link as it was.
     """
     if name is None:
         (root / link).unlink(missing_ok=True)
@@ -68,7 +66,7 @@ def point_at(root: Path, link: LinkName, target: str) -> None:
 
 
 def is_whole(root: Path, name: ReleaseName) -> bool:
-    """Reports whether every file of a release is there; contents are not compared."""
+    """Reports whether every file of a release is there; it does not compare contents."""
     folder = root / RELEASES / str(name)
     try:
         files = json.loads((folder / MANIFEST).read_bytes())["files"]

@@ -15,12 +15,12 @@ LOCK = "apply.lock"
 
 
 class BusyError(Exception):
-    """Another process applies to this nginx just now."""
+    """Another process is applying to this nginx."""
 
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Holds the lock; it goes with the process. Raises BusyError at once, or OSError."""
+    """Holds the lock, which ends with the process. Raises BusyError at once, or OSError."""
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     fd = os.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -37,10 +37,9 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def is_locked(root: Path) -> bool:
-    """Reports whether some process applies now;
-    looks without trying, so that it disturbs nobody.
+    """Reports whether a process applies now, without trying the lock, which could disturb it.
 
-    By /proc/locks (proc(5)): device and inode of what flock(2) holds.
+    It reads /proc/locks (proc(5)): device and inode of what flock(2) holds.
     """
     try:
         about = (root / LOCK).stat()

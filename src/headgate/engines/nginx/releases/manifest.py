@@ -1,4 +1,4 @@
-"""The manifest of a release: what was written, and what later checks compare with."""
+"""Holds the manifest of a release: what was written, and what later checks compare with."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Manifest(msgspec.Struct, frozen=True):
     """What a release is: `digest` is over the files alone, `plan_digest` names the plan.
 
     `created` is in seconds since the epoch. `listeners`, `zones`, `served_names` are as in
-    `Rendered`: the next release is compared with them.
+    `Rendered`: checks compare the next release with them.
     """
 
     generation: int
@@ -40,7 +40,7 @@ class Manifest(msgspec.Struct, frozen=True):
         cls, rendered: Rendered, generation: int, plan_digest: str, created: float
     ) -> "Manifest":
         """Returns the manifest of a release with these files;
-        the order of `rendered.files` is no part.
+        the order of `rendered.files` does not matter.
         """
         files = tuple(sorted(map(_entry, rendered.files), key=lambda one: one.path))
         return cls(
@@ -66,17 +66,19 @@ def digest_of(files: tuple[FileEntry, ...]) -> str:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Deterministic JSON with indentation: people read it too."""
+    """Returns deterministic JSON with indentation: people read it too."""
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
 
 
 def line(manifest: Manifest) -> bytes:
-    """The same as one line with its end."""
+    """Returns the manifest as one line with its end."""
     return msgspec.json.encode(manifest, order="sorted") + b"\n"
 
 
 def decode(data: bytes) -> Manifest:
-    """The opposite of both; raises `msgspec.MsgspecError` (a ValueError) for anything else."""
+    """Reads what `encode` or `line` wrote;
+    raises `msgspec.MsgspecError` (a ValueError) for anything else.
+    """
     return msgspec.json.decode(data, type=Manifest)
 
 

@@ -1,4 +1,4 @@
-"""What releases and their links are called. Standard library only: the boot guard imports it."""
+"""Names releases and their links. Standard library only: the boot guard imports it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME = re.compile(r"([1-9][0-9]{0,17})-([0-9a-f]{12})")
 
 @dataclass(frozen=True, slots=True, order=True)
 class ReleaseName:
-    """`<generation>-<sha12>`: the generation, and the start of the digest of what is in it.
+    """`<generation>-<sha12>`: the generation, and the start of its content's digest.
 
     >>> str(ReleaseName(7, "0123456789ab"))
     '7-0123456789ab'
@@ -37,7 +37,7 @@ class ReleaseName:
 
     @classmethod
     def parse(cls, text: str) -> ReleaseName | None:
-        """Returns the name that a text is; None for any other text.
+        """Parses a name; None for any other text.
 
         >>> ReleaseName.parse("7-0123456789ab").generation
         7

@@ -1,4 +1,5 @@
-"""Pristine copies of releases: each in one file, so that keeping a thousand contents is one write.
+"""Keeps pristine copies of releases, each in one file, so
+that a thousand contents take one write.
 
 They are copies and not hard links: an editor that writes in place would change a linked copy with
 the release. A copy is the manifest on a line of its own, then the contents in the manifest's order.
@@ -17,7 +18,7 @@ _MODE = 0o400
 
 
 class DamagedObjectError(Exception):
-    """A pristine copy is gone or is not what it was; the release cannot be restored."""
+    """A pristine copy is missing or damaged; the release cannot be restored."""
 
 
 class Objects:
@@ -43,14 +44,14 @@ class Objects:
         sync_folder(self._folder)
 
     def manifest(self, name: str) -> Manifest:
-        """Returns what is kept under a name; raises OSError, or ValueError when it is damaged."""
+        """Returns the manifest kept under a name;
+        raises OSError, or ValueError when it is damaged.
+        """
         with (self._folder / name).open("rb") as file:
             return manifest.decode(file.readline())
 
     def read(self, name: str, about: Manifest) -> dict[str, bytes]:
-        """Returns the contents by path; raises DamagedObjectError
-        when they cannot be had unchanged.
-        """
+        """Returns the contents by path; raises DamagedObjectError unless they are unchanged."""
         contents: dict[str, bytes] = {}
         try:
             with (self._folder / name).open("rb") as file:
@@ -65,7 +66,7 @@ class Objects:
         return contents
 
     def keep_only(self, names: Set[str]) -> None:
-        """Removes all others; the file of an interrupted `add` too."""
+        """Removes all others, and what an interrupted `add` left."""
         with contextlib.suppress(FileNotFoundError):
             for path in list(self._folder.iterdir()):
                 if path.name not in names:

@@ -1,4 +1,4 @@
-"""The store: releases staged whole, linked, compared with their manifests, restored and pruned.
+"""Stores releases: stages them whole, links, compares with manifests, restores and prunes them.
 
 Layout under `root`: `releases/<generation>-<sha12>/`, the links `current`, `previous` and
 `known_good`, `objects/` with pristine copies, `edited/` with what restoring replaced. It never
@@ -37,7 +37,7 @@ class UnknownReleaseError(Exception):
 
 
 class UnsafePathError(ValueError):
-    """A rendered file wants to be outside of its release, or two want the same place."""
+    """The path of a rendered file leaves the release, or two files have the same path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Release:
 
     @property
     def conf(self) -> Path:
-        """The file nginx is given."""
+        """The file that nginx gets."""
         return self.path / CONF
 
 
@@ -73,9 +73,9 @@ class Store:
         keep: int = KEEP,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`group`: the workers' group, which gets to read all but keys; None = our own.
+        """`group`: the workers' group, which may read all but keys; None = our own.
 
-        `keep` releases stay, those that are linked besides.
+        `keep` releases stay, and the linked ones besides.
         """
         self.root = root
         self._group = group
@@ -84,10 +84,10 @@ class Store:
         self._objects = Objects(root / "objects")
 
     def stage(self, rendered: Rendered, generation: Generation, plan_digest: str = "") -> Release:
-        """Writes a release, durably and read-only; the links stay as they are.
+        """Writes a release, durably and read-only; does not change the links.
 
-        Staging what is staged already gives the same release. Raises UnsafePathError, NoSpaceError
-        (nothing is left behind), or OSError.
+        A second stage of the same content gives the same release. Raises UnsafePathError,
+        NoSpaceError (leaves nothing behind), or OSError.
         """
         check_paths(rendered.files)
         about = Manifest.of(rendered, generation, plan_digest, self._clock())
@@ -121,7 +121,7 @@ class Store:
         return Release(name, path, about)
 
     def has(self, name: ReleaseName) -> bool:
-        """Reports whether a release is there, or can be restored."""
+        """Reports whether a release exists, or can be restored."""
         if self.path(name).is_dir():
             return True
         try:
@@ -135,7 +135,7 @@ class Store:
         return links.release_names(self.root)
 
     def linked(self, link: LinkName) -> ReleaseName | None:
-        """Returns what a link names; None without it."""
+        """Returns the release that a link names; None without it."""
         return links.read_link(self.root, link)
 
     def link(self, link: LinkName, name: ReleaseName | None) -> None:
@@ -143,8 +143,8 @@ class Store:
         links.set_link(self.root, link, name)
 
     def verify(self, name: ReleaseName) -> tuple[Difference, ...]:
-        """Returns what is not as the manifest says, by path;
-        raises UnknownReleaseError. Reads it all.
+        """Returns the differences from the manifest by path;
+        raises UnknownReleaseError. Reads every file.
         """
         release = self.release(name)
         found: list[Difference] = []
@@ -170,9 +170,9 @@ class Store:
         return tuple(sorted(found, key=lambda one: one.path))
 
     def restore(self, name: ReleaseName) -> Path | None:
-        """Makes a release what it was; where its edited tree went, None if there was none.
+        """Restores a release; returns where its edited tree went, None if there was none.
 
-        The folder is exchanged in one step where the file system can. Raises UnknownReleaseError,
+        It exchanges the folder in one step where the file system can. Raises UnknownReleaseError,
         DamagedObjectError, NoSpaceError or OSError.
         """
         with contextlib.suppress(UnknownReleaseError):
@@ -203,7 +203,7 @@ class Store:
         )
 
     def prune(self) -> list[ReleaseName]:
-        """Removes all but the newest `keep` releases and the linked; which."""
+        """Removes all but the newest `keep` releases and the linked ones; returns which."""
         self.clean()
         names = self.names()
         linked = {name for link in LINKS if (name := self.linked(link)) is not None}
@@ -228,7 +228,7 @@ class Store:
         return max((name.generation for name in self.names()), default=0)
 
     def _write(self, name: ReleaseName, about: Manifest, contents: dict[str, bytes]) -> Path | None:
-        """Builds the tree beside and puts it in place; gives what it replaced."""
+        """Builds the tree beside and puts it in place; returns what it replaced."""
         target = self.path(name)
         staging = target.with_name(f"{_STAGING}{name}")
         disk.remove_tree(staging)

@@ -23,7 +23,7 @@ _SOAK_FAILURES: Final = 3
 
 
 class Upgradable(Protocol):
-    """What is needed of an instance."""
+    """What an upgrade needs of an instance."""
 
     def master(self) -> Process | None:
         """Returns the newest master."""
@@ -52,8 +52,9 @@ class Upgradable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Deadlines in seconds: until the new master runs, until its workers answer, how long they
-    must go on answering, how long those that leave may finish what they do."""
+    """Deadlines in seconds: until the new master runs, until its workers answer, how long they must
+    go on answering, how long leaving workers may finish their requests.
+    """
 
     start: float = 10.0
     prove: float = 10.0
@@ -87,11 +88,11 @@ def upgrade(
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], None] = time.sleep,
 ) -> Upgraded:
-    """Replaces the running binary by the one on disk; goes on where another run was interrupted.
+    """Replaces the running binary by the one on disk; continues an interrupted run.
 
-    `serves` says of the new master whether one fresh connection was answered by a worker of its.
-    Blocks up to the sum of `times`. Raises RightMissingError when the masters may not be signalled
-    and ProcessLookupError when none runs.
+    `serves` says whether a worker of the new master answered one fresh connection. Blocks up to the
+    sum of `times`. Raises RightMissingError when we may not signal the masters and
+    ProcessLookupError when none runs.
     """
     old, new = instance.old_master(), instance.master()
     if new is None:

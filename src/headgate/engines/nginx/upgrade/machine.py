@@ -1,4 +1,4 @@
-"""Another binary without a lost connection: nginx's USR2 procedure as a transition table.
+"""Replaces the binary without a lost connection: nginx's USR2 procedure as a transition table.
 
 The old master starts the new one on its sockets (USR2). Once the new one's workers answer, the old
 one's are sent away (WINCH); after a soak the old master leaves (QUIT). Until then everything can be
@@ -82,7 +82,7 @@ _SOAK: Final[tuple[Command, ...]] = (Signal("old", "WINCH"), Arm(Timer.SOAK))
 
 TABLE: Final[Mapping[tuple[State, Event], tuple[State, tuple[Command, ...]]]] = {
     (State.IDLE, Event.BEGIN): (State.STARTING, (Signal("old", "USR2"), Arm(Timer.START))),
-    # Two masters were found: whoever started it is gone, the proof is asked for again.
+    # Two masters run and the process that began the upgrade is gone: prove the new one again.
     (State.IDLE, Event.RESUME): (State.PROVING, (Arm(Timer.PROVE),)),
     (State.IDLE, Event.RESUME_ALONE): (State.PROVING_ALONE, (Arm(Timer.PROVE),)),
     (State.STARTING, Event.NEW_RUNS): (State.PROVING, (Arm(Timer.PROVE),)),
@@ -109,7 +109,7 @@ TABLE: Final[Mapping[tuple[State, Event], tuple[State, tuple[Command, ...]]]] = 
     (State.UNDOING, Event.OLD_GONE): (State.DONE, ()),
     (State.UNDOING, Event.DEADLINE): (State.UNDOING, (Signal("new", "TERM"), Arm(Timer.LEAVE))),
 }
-"""Every step there is; what is not in it changes nothing."""
+"""Every step; an event without an entry changes nothing."""
 
 
 class Machine:
@@ -119,6 +119,6 @@ class Machine:
         self.state = State.IDLE
 
     def handle(self, event: Event) -> tuple[Command, ...]:
-        """Takes an event and says what is to be done; () for one that means nothing here."""
+        """Returns the commands that follow an event; () for one without meaning here."""
         self.state, commands = TABLE.get((self.state, event), (self.state, ()))
         return commands

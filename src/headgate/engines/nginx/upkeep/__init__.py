@@ -1,1 +1,1 @@
-"""What an nginx that we drive needs between applies."""
+"""Does what a driven nginx needs between applies."""

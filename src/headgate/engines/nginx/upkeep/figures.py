@@ -1,4 +1,4 @@
-"""What is counted of an nginx that we drive: applies, heals, starts."""
+"""Counts what happens to a driven nginx: applies, heals, starts."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from headgate.engines.nginx.upkeep.mender import Mender
 def own_families(
     engine: NginxEngine, mender: Mender, starts: int, restarts: int
 ) -> Iterator[Family]:
-    """Applies, heals and starts of one nginx; `restarts` are those by others."""
+    """Returns the families of applies, heals and starts of one nginx; `restarts` are foreign."""
     figures = engine.front.figures
     results = [({"result": "applied"}, figures.applied), ({"result": "rejected"}, figures.rejected)]
     yield counter("headgate_nginx_applies", "Releases by how they ended.", results)

@@ -70,7 +70,7 @@ class Keeper:
         )
 
     async def run(self) -> None:
-        """Watches until cancelled, or until one of the watches fails: that is raised."""
+        """Watches until cancelled; raises the error of a watch that fails."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_logs())
             group.create_task(self._follow_life())
@@ -82,20 +82,20 @@ class Keeper:
         return self._life.is_up
 
     def unready(self) -> str:
-        """Returns why nothing is served, or nothing can be changed, now; empty when all is well."""
+        """Returns why it cannot serve or reload now; empty when all is well."""
         if self._unseen or not self.is_up:
             return self._unseen or "nginx does not answer: no master runs"
         return self._health.trouble
 
     def applied(self) -> None:
-        """A release was served: what was seen before says nothing about it."""
+        """Forgets earlier looks after a release was served: they say nothing about it."""
         self._life.ours(self._master())
         self._health.is_well()
         self.mender.remember_workers()
         self._drift.wake()
 
     def configured(self) -> None:
-        """The engine has other settings."""
+        """Takes over the engine's new settings."""
         rules = _rules(self._engine.settings)
         if rules != self._drift.rules:
             self._drift.rules = rules
@@ -117,7 +117,7 @@ class Keeper:
         return endpoints(self._engine.in_service.plan(), self._observer.traffic.backends)
 
     def status(self) -> NginxStatus:
-        """Returns how it is now. Blocks."""
+        """Returns its present status. Blocks."""
         engine, store = self._engine, self._engine.store
         master = self._master()
         workers = engine.instance.workers() if master is not None else ()
@@ -190,7 +190,7 @@ class Keeper:
         return "" if hold is None else hold.text(time.time())
 
     def is_held(self) -> bool:
-        """Reports whether a person holds it as it is."""
+        """Reports whether a person's hold keeps it as it is."""
         return bool(self._hold())
 
     async def _follow_logs(self) -> None:
@@ -214,7 +214,7 @@ class Keeper:
                 wait = await asyncio.to_thread(self._start)
 
     def _look(self) -> None:
-        """What became of the master, and of what the config of others says of us."""
+        """Looks at the master, and at whether a foreign config still includes us."""
         master = self._master()
         if self._unseen:
             return
@@ -230,18 +230,18 @@ class Keeper:
             self._tell(level, kind, problem or "nginx.conf includes the releases again", {})
 
     def _examine(self, master: Process | None) -> None:
-        """Looks at its workers and its status socket, once a release of ours should be there."""
+        """Looks at its workers and its status socket once a release of ours should serve."""
         if master is None or self._engine.store.linked("known_good") is None:
             return
         socket = self._engine.setup.here.settings.status_socket
-        # An nginx.conf of others that does not include us has its own words.
+        # A foreign nginx.conf that does not include us has a message of its own.
         asked = None if self._entry_problem else socket
         self._health.saw(trouble(master, self._engine.instance.workers(), asked, Procfs()))
         if self._health.trouble and asked is not None and not Path(socket).is_socket():
             self._reopen()
 
     def _reopen(self) -> None:
-        """Has the status socket made again, not more often than makes sense."""
+        """Has nginx make the status socket again, not more often than makes sense."""
         if time.monotonic() < self._reopen_at:
             return
         self._reopen_at = time.monotonic() + _REOPEN_S
@@ -254,7 +254,7 @@ class Keeper:
             self.mender.remember_workers()
 
     def _master(self) -> Process | None:
-        """Returns the master; None, and told once, where it cannot be told which one it is."""
+        """Returns the master; None, reported once, where several may be it."""
         try:
             master = self._engine.instance.master()
         except (RightMissingError, LookupError) as error:
@@ -266,12 +266,12 @@ class Keeper:
         return master
 
     def _start(self) -> float:
-        """Starts nginx with the last verified release; seconds until the next look is due."""
+        """Starts nginx with the last verified release; returns the seconds until the next look."""
         try:
             if not self._engine.start():
                 return _RESTART_MOST_S
         except BusyError:
-            return _LIFE_S  # whoever applies starts it, or it is ours to do after that
+            return _LIFE_S  # the process that applies starts it, or we do afterwards
         except (NotStartedError, RightMissingError, OSError) as error:
             self._tell("error", "nginx.not_started", str(error), {})
             return _RESTART_MOST_S

@@ -1,4 +1,4 @@
-"""What drift is compared with, and what is done about it, for one driven nginx."""
+"""Gives drift its reference, and heals it, for one driven nginx."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ _LEVEL = {True: "warn", False: "info"}
 
 
 class HealError(Exception):
-    """The release could not be put back; says why."""
+    """A heal failed; says why."""
 
 
 class Mender:
@@ -37,13 +37,13 @@ class Mender:
         self.remember_workers()
 
     def remember_workers(self) -> None:
-        """Those that run now are ours: another set later is somebody else's reload."""
+        """Takes the present workers for ours: another set later is a foreign reload."""
         self._workers = self._alive()
 
     def desired(self) -> Desired | None:
         """Returns the release that was last verified; None before the first.
 
-        Raises OSError when its pristine copy is gone or damaged: drift cannot be told then.
+        Raises OSError when its pristine copy is gone or damaged: drift is unknown then.
         """
         name = self._engine.store.linked("known_good")
         if name is None:
@@ -57,7 +57,7 @@ class Mender:
 
     def running(self) -> Running | None:
         """Returns the generation that answers,
-        and whether all workers are others than after our apply.
+        and whether all workers differ from those of our apply.
         """
         if self._engine.instance.master() is None:
             return None
@@ -67,12 +67,12 @@ class Mender:
         name = self._engine.store.linked("known_good")
         is_ours = name is not None and generation == name.generation
         if replaced and is_ours:
-            self._workers = alive  # reloaded or restarted by others, with what was wanted
+            self._workers = alive  # a foreign reload or restart, of the wanted release
             replaced = False
         return Running(generation, replaced)
 
     def binary(self) -> Binary | None:
-        """Returns the program on disk and the one that was probed; None before a probe."""
+        """Returns the binary on disk and the probed one; None before a probe."""
         probed = self._engine.probed_digest
         if probed is None:
             return None
@@ -82,7 +82,7 @@ class Mender:
             return None
 
     def is_applying(self) -> bool:
-        """Reports whether somebody holds the lock of applies."""
+        """Reports whether a process holds the lock of applies."""
         return is_locked(self._engine.root)
 
     def original(self, path: str) -> bytes | None:
@@ -103,7 +103,7 @@ class Mender:
         return None
 
     def report(self, finding: Finding) -> None:
-        """Another finding than before."""
+        """Reports a finding that differs from the one before."""
         self.finding = finding
         self._tell(_LEVEL[finding.is_drift], "nginx.drift", finding.text(), {})
 
@@ -135,12 +135,12 @@ class Mender:
         self.remember_workers()
 
     def reprobe(self) -> None:
-        """Asks the new binary what it can; the next apply is rendered for it."""
+        """Probes the new binary; the next apply renders for it."""
         self._engine.forget_capabilities()
         self._tell("info", "nginx.binary_changed", "the nginx binary is another one", {})
 
     def alarm(self, text: str | None) -> None:
-        """Raises an alarm, or ends it; the same one again is no news."""
+        """Raises an alarm, or ends it; ignores the same one again."""
         is_news = text != self.alarm_text
         self.alarm_text = text or ""
         if text is not None and is_news:

@@ -1,4 +1,4 @@
-"""Opens the status socket again that somebody removed while nginx runs.
+"""Opens a status socket again that somebody removed while nginx runs.
 
 nginx keeps a listener that its next config still has, and so never makes the socket's file again.
 A reload without the status server closes it, a second one opens it anew; traffic goes on.
@@ -21,13 +21,14 @@ _LOOK_S: Final = 0.05
 
 
 class NotReopenedError(Exception):
-    """It was not possible; says why."""
+    """The socket could not be made again; says why."""
 
 
 def reopen(engine: NginxEngine) -> None:
-    """Has the running nginx make its status socket anew; it serves the proven release throughout.
+    """Makes the running nginx open its status socket anew;
+    it serves the proven release throughout.
 
-    Raises NotReopenedError, BusyError while somebody applies, RightMissingError, OSError.
+    Raises NotReopenedError, BusyError during an apply, RightMissingError, OSError.
     """
     with locked(engine.root):
         name = engine.store.linked("known_good")

@@ -1,4 +1,4 @@
-"""Keeps the access log that figures come from within its bound."""
+"""Keeps the access log for the metrics within its bound."""
 
 import contextlib
 from pathlib import Path
@@ -10,10 +10,11 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 def rotate(log: Path, instance: Instance, most_bytes: int = MOST_BYTES) -> bool:
-    """Renames a log that has grown too large and has nginx open a new one; whether it did.
+    """Renames a log that has grown too large
+    and has nginx open a new one; returns whether it did.
 
-    One old file stays, `access.log.1`: what reads the log still reads it to its end. Without the
-    right to signal nginx the log is left to grow: a renamed file would grow as well.
+    One old file stays, `access.log.1`: readers of the log still read it to its end. Without the
+    right to signal nginx it lets the log grow: a renamed file would grow as well.
     """
     try:
         if log.stat().st_size <= most_bytes:

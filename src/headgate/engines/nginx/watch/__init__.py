@@ -1,1 +1,1 @@
-"""An nginx of others, seen and told of, never touched."""
+"""Watches a foreign nginx and reports on it; never touches it."""

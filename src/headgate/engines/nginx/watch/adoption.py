@@ -1,8 +1,8 @@
-"""A running nginx as it was found: read, not touched.
+"""Reads a running nginx as it is; changes nothing.
 
-Its config is read as files, below its own root; its binary is not executed, since `nginx -T`
-opens and creates what the config names. A handshake and, where it leaves no line in a log, its
-status page are all that is asked of it.
+It reads the config as files, below that nginx's own root, and does not execute its binary, since
+`nginx -T` opens and creates what the config names. It asks for a handshake and, where that leaves
+no line in a log, the status page.
 """
 
 import time
@@ -26,7 +26,7 @@ from headgate.engines.nginx.observe.served import CertificateFinding, Served, fi
 from headgate.nginxtext.includes import load
 
 PROBES: Final = 200
-"""Handshakes at most; of a server's names the first on each of its addresses."""
+"""The most handshakes; of a server's names the first on each of its addresses."""
 
 _AT_ONCE: Final = 8
 
@@ -60,7 +60,7 @@ class LogView(msgspec.Struct, frozen=True):
 
 
 class Adopted(msgspec.Struct, frozen=True):
-    """The whole picture of one instance; `notes` are what could not be looked at, and why."""
+    """The whole picture of one instance; `notes` are what it could not look at, and why."""
 
     pid: int
     version: str
@@ -90,7 +90,7 @@ class Adoption:
     meter: Meter
 
     def now(self, seconds: float) -> Adopted:
-        """Returns everything, with what happens in the next `seconds`."""
+        """Returns the picture, with what happens in the next `seconds`."""
         live = self.meter.measure(seconds)
         seen = self.meter.processes()
         every = (*([seen.master] if seen.master else []), *seen.workers)
@@ -112,7 +112,7 @@ class Adoption:
 
 
 def adopt(running: Running, *, ask_logged_status: bool = False) -> Adoption:
-    """Reads everything there is to read of an instance; some seconds for thousands of sites.
+    """Reads everything about an instance; takes some seconds for thousands of sites.
 
     `ask_logged_status`: ask a status page even where that leaves a line in an access log.
     """
@@ -219,7 +219,7 @@ def _upstream_names(shown: Picture) -> dict[str, str]:
 def _sources(
     running: Running, facts: Facts, pages: Sequence[StatusPage], upstreams: Mapping[str, str]
 ) -> tuple[Sources, tuple[LogView, ...]]:
-    """Returns what is followed, and what is said of it."""
+    """Returns the sources to follow, and the notes on them."""
     followed: list[AccessLog] = []
     views: list[LogView] = []
     paths: set[str] = set()

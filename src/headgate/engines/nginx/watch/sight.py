@@ -1,7 +1,7 @@
-"""What was seen of a running nginx at one moment: the config it runs with, its files, its binary.
+"""Looks at a running nginx at one moment: the config it runs with, its files, its binary.
 
-Reads only. That the files on disk are what it runs with is taken for granted at the first look and
-after each reload: an edit that waits for its reload by then is not known as one.
+Reads only. At the first look and after each reload it assumes that nginx runs the files on disk: it
+cannot recognise an edit that waits for its reload by then.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _WILD = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look. `desired` is what drift is compared with, by paths of ours; `binary` a digest."""
+    """One look. `desired` is the reference for drift, by paths of ours; `binary` a digest."""
 
     adoption: Adoption
     desired: Desired
@@ -38,14 +38,12 @@ class Sight:
         return self.adoption.running
 
     def binary_now(self) -> Binary | None:
-        """Returns the program on disk beside the one that runs;
-        None where either cannot be read.
-        """
+        """Returns the binary on disk and the running one; None where either is unreadable."""
         now = _digest(self.running.root / self.running.binary.lstrip("/"))
         return Binary(now, self.binary) if now and self.binary else None
 
     def follows_same_logs(self, other: "Sight") -> bool:
-        """Reports whether what reads the logs of one can read on for the other."""
+        """Reports whether the log readers of one can continue for the other."""
         return _logs(self.adoption) == _logs(other.adoption)
 
     def upstreams(self) -> list[UpstreamStatus]:
@@ -70,7 +68,7 @@ def look_at(running: Running) -> Sight:
     adoption = adopt(running)
     tree = load(running.conf, running.files)
     places = {str(running.files.resolve(path)): path for path in adoption.facts.files}
-    # A link and what it leads to: either may be replaced. Below another root they are resolved.
+    # Somebody may replace a link or its target. Below another root links are resolved.
     targets = map(os.path.realpath, places) if running.root == Path("/") else ()
     paths = dict.fromkeys([*places, *targets])
     texts = {
@@ -110,7 +108,7 @@ def changed(old: Desired, new: Desired) -> list[str]:
 
 
 def _included_folders(tree: Tree) -> Iterator[str]:
-    """Where a file that comes is read by the next reload: folders of `include` with a pattern."""
+    """Returns folders whose new files the next reload reads: those of `include` with a pattern."""
     folder = posixpath.dirname(tree.entry)
     for value in tree.targets:
         path = posixpath.join(folder, value.decode(errors="surrogateescape"))

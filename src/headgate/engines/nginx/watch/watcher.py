@@ -1,6 +1,6 @@
-"""Watches an nginx of others and changes nothing: its life, its logs, its files, its certificates.
+"""Watches a foreign nginx and changes nothing: its life, its logs, its files, its certificates.
 
-What is on disk may differ from what runs until somebody reloads it; that is the drift here.
+The files on disk may differ from what runs until somebody reloads it; that is the drift here.
 """
 
 import asyncio
@@ -45,14 +45,14 @@ _NAMED: Final = 5
 
 
 class NothingIsWrittenError(Exception):
-    """Somebody asked for a change of what is only watched."""
+    """A caller asked for a change of a watched nginx."""
 
 
 class Watcher:
     """The watch over one nginx; the world and the acts of its `DriftWatch`. Methods may block."""
 
     def __init__(self, root: Path, settings: NginxSettings, tell: Tell) -> None:
-        """`root`: our own folder. Looks once."""
+        """Looks once. `root`: our own folder."""
         self.settings = settings
         self._root = root
         self._tell = tell
@@ -76,18 +76,18 @@ class Watcher:
 
     @property
     def is_up(self) -> bool:
-        """Whether a master was there when we last looked, and could be looked at."""
+        """Whether the last look found a master that it could examine."""
         return self._life.is_up
 
     def unready(self) -> str:
-        """Returns why the nginx that is watched does not serve; empty when it does."""
+        """Returns why the watched nginx does not serve; empty when it does."""
         if not self.is_up:
             return "nginx does not answer: no master runs"
         master, workers = self._processes()
         return trouble(master, tuple(workers), None, Procfs())
 
     async def run(self) -> None:
-        """Watches until cancelled, or until one of the watches fails: that is raised."""
+        """Watches until cancelled; raises the error of a watch that fails."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_life())
             group.create_task(self._follow_logs())
@@ -119,7 +119,7 @@ class Watcher:
         return self._sight.upstreams() if self._sight is not None else []
 
     def status(self) -> NginxStatus:
-        """Returns how it is now."""
+        """Returns its present status."""
         sight = self._sight
         master, workers = self._processes()
         return NginxStatus(
@@ -155,21 +155,21 @@ class Watcher:
         return self._sight.desired if self._sight is not None else None
 
     def running(self) -> Serves | None:
-        """Reloads by others are their right here: nothing to say."""
+        """Returns None: foreign reloads are not drift here."""
         return None
 
     def binary(self) -> Binary | None:
-        """Returns the program on disk and the one that runs."""
+        """Returns the binary on disk and the running one."""
         return self._sight.binary_now() if self._sight is not None else None
 
     def is_applying(self) -> bool:
-        """We never do."""
+        """Returns False: we never apply here."""
         return False
 
     # The acts of its drift.
 
     def report(self, finding: Finding) -> None:
-        """Another finding than before."""
+        """Reports a finding that differs from the one before."""
         self._finding = finding
         self._tell("warn" if finding.is_drift else "info", "nginx.drift", finding.text(), {})
 
@@ -178,16 +178,16 @@ class Watcher:
         raise NothingIsWrittenError("nothing is written in mode observe")
 
     def reprobe(self) -> None:
-        """Tells that the next start or upgrade runs another program."""
+        """Reports that the next start or upgrade runs another binary."""
         message = "the nginx binary on disk is another one than the one that runs"
         self._tell("info", "nginx.binary_changed", message, {})
 
     def alarm(self, text: str | None) -> None:
-        """Tells that nothing can be seen."""
+        """Reports that it cannot look."""
         if text is not None:
             self._tell("error", "nginx.alarm", text, {})
 
-    # What goes on.
+    # The watches.
 
     async def _follow_life(self) -> None:
         while True:
@@ -210,7 +210,7 @@ class Watcher:
             return self._sight.adoption.meter.observer.poll() if self._sight is not None else []
 
     def _look(self) -> bool:
-        """Looks for its master and its workers; whether it was looked at anew."""
+        """Looks for its master and its workers; returns whether it looked at everything anew."""
         master, workers = self._processes()
         if self._sight is not None and master is not None:
             if not self._reloads.is_foreign(workers):
@@ -218,14 +218,14 @@ class Watcher:
             self._reloaded += 1
             return self._see(self._sight.running, self._sight.desired)
         found = running_with(self.settings.conf, self.settings.pid)
-        # Up is what was looked at, and not before: whoever reads that finds it in the status.
+        # It counts as up only after a look, so that the status then has its facts.
         seen = found.master if found is not None and self._see(found) else None
         for news in self._life.saw(seen):
             self._tell(*news, {})
         return seen is not None
 
     def _see(self, running: Running, before: Desired | None = None) -> bool:
-        """Looks at everything; `before` is what it had been until a reload."""
+        """Looks at everything; `before` is the sight until a reload."""
         try:
             sight = look_at(running)
         except OSError as error:
@@ -249,12 +249,12 @@ class Watcher:
             adoption = sight.adoption
             views, found = certificates_of(adoption.running, adoption.facts.servers)
             again = dataclasses.replace(adoption, certificates=views, certificate_findings=found)
-            if self._sight is sight:  # else it was looked at anew meanwhile
+            if self._sight is sight:  # else another look came first
                 self._sight = dataclasses.replace(sight, adoption=again)
                 self._take_certificates()
 
     def _take_certificates(self) -> None:
-        """Tells what is newly wrong with a certificate."""
+        """Reports new problems of a certificate."""
         if self._sight is None:
             return
         found = certificate_statuses(self._sight.adoption)
@@ -286,7 +286,7 @@ class Watcher:
 
 
 def _carried(old: Sight | None, new: Sight) -> Sight:
-    """Returns the new sight with what the old one has counted, and its places in the logs."""
+    """Returns the new sight with the old one's counts and places in the logs."""
     if old is None:
         return new
     before, after = old.adoption.meter.observer, new.adoption.meter.observer
