@@ -1,4 +1,4 @@
-"""A real nginx: its processes, its binary, the rights we have over it, the world it sees."""
+"""Handles a real nginx: its processes, its binary, our rights over it, the world it sees."""
 
 from headgate.engines.nginx.instance.find import SeveralMastersError
 from headgate.engines.nginx.instance.instance import NginxInstance

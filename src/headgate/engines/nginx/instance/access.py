@@ -1,6 +1,6 @@
-"""Whether a user may read a file, decided from owners and mode bits (path_resolution(7)).
+"""Decides whether a user may read a file, from owners and mode bits (path_resolution(7)).
 
-POSIX ACLs and security modules are not looked at.
+It ignores POSIX ACLs and security modules.
 """
 
 import os
@@ -19,8 +19,8 @@ _SEARCH: Final = 1
 def may_read(root: Path, path: str, who: Rights) -> bool:
     """Reports whether `who` may open the file for reading, every folder on the way included.
 
-    `path` is absolute below `root`; links are followed as a process with that root would.
-    False when it does not exist or we may not look ourselves.
+    `path` is absolute below `root`; links are followed as a process with that root would. False
+    when the file is missing or we may not look ourselves.
     """
     try:
         *folders, last = _steps(root, path)
@@ -32,8 +32,8 @@ def may_read(root: Path, path: str, who: Rights) -> bool:
 
 
 def _steps(root: Path, path: str) -> Iterator[os.stat_result]:
-    """Yields what is passed on the way, the file itself last;
-    folders that links lead through too.
+    """Yields what lies on the way, the file itself last, with the folders
+    that links lead through.
     """
     pending = [part for part in path.split("/") if part not in {"", "."}][::-1]
     here: list[str] = []

@@ -1,7 +1,7 @@
-"""The tree that a confined command sees where bubblewrap is there: the real one, read-only.
+"""Builds the tree that a confined command sees under bubblewrap: the real one, read-only.
 
-The folders that it has to write in are empty ones in memory, with what is below the real ones
-bound into them. It only looks at folders; `sandbox.py` runs the command.
+The folders that it writes in are empty ones in memory, with the real ones' content bound into them.
+This module only looks at folders; `sandbox.py` runs the command.
 """
 
 import os
@@ -28,7 +28,7 @@ _MOST_CHILDREN: Final = 2000
 
 
 def found() -> str | None:
-    """Returns the path of bubblewrap; None where it is not installed."""
+    """Returns the path of bubblewrap; None without one."""
     return shutil.which(_PROGRAM, path=f"{os.environ.get('PATH', '')}:{os.defpath}:/usr/bin")
 
 
@@ -54,7 +54,7 @@ def arguments(program: str, needs: Needs, hosts_fd: int | None) -> list[str]:
 
 
 def _bound(folder: str, files: set[str]) -> Iterator[str]:
-    """Yields what is in a folder, read-only, without the files that nginx makes anew.
+    """Yields the read-only binds of a folder's content without the files that nginx makes anew.
 
     Sockets and pipes are left out, too: they lead to processes outside.
     """
@@ -70,5 +70,5 @@ def _bound(folder: str, files: set[str]) -> Iterator[str]:
 
 
 def _real(path: str) -> str:
-    """Without links in the folders; the file itself may be one, and need not be there."""
+    """Returns a path without links in its folders; the file itself may be a link or missing."""
     return f"{os.path.realpath(Path(path).parent)}/{Path(path).name}"

@@ -1,9 +1,9 @@
-"""Runs commands of another's binary, confined: one short-lived process, JSON in, JSON out.
+"""Runs commands of a foreign binary, confined: one short-lived process, JSON in, JSON out.
 
 Started as `python -I -S confined.py` with the request on standard input (`sandbox.py` writes it),
-within bubblewrap where there is one; standard library alone. It enters the instance's root where
-that is another one. Each command then gives up every right that `nginx -t` does not need, may write
-in a few folders only, and has no system call that reaches other processes.
+within bubblewrap where there is one; standard library alone. It enters the instance's root if that
+is not ours. Each command then gives up every right that `nginx -t` does not need, may write in a
+few folders only, and has no system call that reaches other processes.
 """
 
 # System calls in a process that lives for milliseconds: no pathlib.
@@ -29,9 +29,10 @@ _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
 class Request(TypedDict):
-    """`root_pid`: whose root is entered; 0 = ours. `{folder}` in arguments becomes the scratch.
+    """`root_pid`: whose root to enter; 0 = ours.
+    `{folder}` in arguments becomes the scratch folder.
 
-    `writes`: the folders that may be written in beside it. `network`: peers may be reached.
+    `writes`: the other folders that it may write in. `network`: it may reach peers.
     """
 
     root_pid: int
@@ -58,7 +59,7 @@ class Result(TypedDict):
 
 
 class Refused(Exception):  # noqa: N818 - reads as what it says
-    """A step before the commands that was not possible."""
+    """A step before the commands failed."""
 
     def __init__(self, step: str, error: OSError) -> None:
         super().__init__(f"{step}: {error.strerror}")
@@ -67,7 +68,7 @@ class Refused(Exception):  # noqa: N818 - reads as what it says
 
 
 def main() -> None:
-    """Reads the request, answers with the results or with what was refused."""
+    """Reads the request, answers with the results or the failed step."""
     fence.die_with_parent()
     fence.adopt_orphans()
     request: Request = json.load(sys.stdin)
@@ -96,7 +97,7 @@ def _enter(path: str) -> None:
 
 
 def _chrooted_as_user() -> None:
-    """Without CAP_SYS_CHROOT: in a user namespace of its own, where the kernel allows one."""
+    """Changes the root without CAP_SYS_CHROOT, in a user namespace if the kernel allows one."""
     uid, gid = os.geteuid(), os.getegid()
     maps = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
     try:
@@ -151,7 +152,7 @@ def _folder(files: dict[str, str]) -> str:
 def run(
     command: list[str], request: Request, writes: list[str], landlock: int, calls: bytes | None
 ) -> Result:
-    """One command: how it ended and what it wrote."""
+    """Runs one command; returns how it ended and what it wrote."""
     printed, said = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -181,7 +182,7 @@ def _become(
     landlock: int,
     calls: bytes | None,
 ) -> None:
-    """Gives up what it may and becomes the command; a step that fails is said, nothing runs."""
+    """Gives up its rights and becomes the command; reports a failed step and runs nothing then."""
     fence.die_with_parent()
     os.setsid()
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
@@ -200,7 +201,7 @@ def _become(
 
 
 def _end_orphans(proc: int) -> None:
-    """Ends what a command left running: it may hold the ports that the next release wants."""
+    """Ends what a command left running: it may hold the ports of the next release."""
     path = f"self/task/{os.getpid()}/children"
     while True:
         try:
@@ -218,9 +219,9 @@ def _end_orphans(proc: int) -> None:
 
 def _read(readers: tuple[int, ...], deadline: float, most: int) -> tuple[dict[int, bytes], bool]:
     """Returns what each pipe gave until its end, cut after `most` bytes,
-    and whether the time was over.
+    and whether time ran out.
 
-    What is cut is still read, so that the command is not held up by a full pipe.
+    It reads on after the cut, so that a full pipe does not block the command.
     """
     kept = {reader: bytearray() for reader in readers}
     waiting = set(readers)
@@ -239,7 +240,7 @@ def _read(readers: tuple[int, ...], deadline: float, most: int) -> tuple[dict[in
 
 
 def answer(text: str) -> None:
-    """The one line on standard output."""
+    """Writes the one line on standard output."""
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -1,8 +1,8 @@
-"""The seccomp filter of a confined command: which system calls it does not get. Pure.
+"""Makes the seccomp filter of a confined command: which system calls it does not get. Pure.
 
-Standard library alone. Files are not its concern (bubblewrap and Landlock fence those); it takes
-away what is reached without a path: peers, signals, other processes' memory and limits, namespaces,
-mounts, keys. Sources: seccomp(2), the kernel's unistd tables for x86_64 and aarch64.
+Standard library alone. Files are not its concern (bubblewrap and Landlock fence those); it denies
+what needs no path: peers, signals, other processes' memory and limits, namespaces, mounts, keys.
+Sources: seccomp(2), the kernel's unistd tables for x86_64 and aarch64.
 """
 
 import errno
@@ -19,7 +19,7 @@ NETWORK: Final = {
     "sendmsg": (46, 211),
     "sendmmsg": (307, 269),
 }
-"""What reaches a peer, also a Unix socket of root's: left only where nginx has to ask DNS."""
+"""What reaches a peer, root's Unix sockets included: allowed only where nginx must ask DNS."""
 
 DENIED: Final = {
     "accept": (43, 202),
@@ -134,10 +134,9 @@ _Instruction = tuple[int, int, int, int]
 
 
 def program(machine: str, *, network: bool) -> bytes | None:
-    """Returns the filter for `os.uname().machine`;
-    None for a machine whose numbers are not known here.
+    """Returns the filter for `os.uname().machine`; None for a machine with unknown call numbers.
 
-    `network`: peers may be reached.
+    `network`: it may reach peers.
     """
     if machine not in _ARCHITECTURES:
         return None

@@ -1,4 +1,4 @@
-"""What a confined command gives up before it runs: rights, writes, system calls.
+"""Takes rights, writes and system calls from a confined command before it runs.
 
 Runs only inside the short-lived process of `confined.py`; standard library alone. Sources:
 capabilities(7), landlock(7), seccomp(2), prctl(2).
@@ -34,7 +34,7 @@ _CAP_DAC_OVERRIDE: Final = 1
 _CAP_FOWNER: Final = 3
 _CAP_NET_BIND_SERVICE: Final = 10
 KEPT: Final = frozenset({_CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_FOWNER, _CAP_NET_BIND_SERVICE})
-"""What `nginx -t` of a root master needs: it makes folders, reads keys of others, binds."""
+"""What `nginx -t` of a root master needs: it makes folders, reads other users' keys, binds."""
 
 _CREATE_RULESET: Final = 444
 _ADD_RULE: Final = 445
@@ -63,25 +63,25 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent() -> None:
-    """SIGKILL for this process when the one that started it ends."""
+    """Kills this process (SIGKILL) when its parent ends."""
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
 
 
 def adopt_orphans() -> None:
-    """Has what the commands leave behind become ours, so that it can be ended."""
+    """Adopts the processes that commands leave behind, so that we can end them."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def unshare(flags: int) -> None:
-    """unshare(2)."""
+    """Calls unshare(2)."""
     _checked(_LIBC.unshare(ctypes.c_int(flags)), "unshare")
 
 
 def give_up_rights(*, is_root: bool) -> bool:
-    """Leaves what `-t` needs and nothing else, for good; False when that takes CAP_SETPCAP.
+    """Keeps only the rights that `-t` needs, for good; returns False without CAP_SETPCAP.
 
-    Without root the bounding set cannot be lowered and need not be: only what is ambient would be
-    handed on, and of that only the right to bind low ports stays.
+    Without root it cannot lower the bounding set and need not: execve(2) passes on only ambient
+    rights, and of those only the right to bind low ports stays.
     """
     _inherit_only_kept()
     for cap in range(_CAPABILITIES):
@@ -100,7 +100,7 @@ def give_up_rights(*, is_root: bool) -> bool:
 
 
 def _inherit_only_kept() -> None:
-    """Also what is inheritable would be root's again after execve(2)."""
+    """Limits the inheritable set too: root would regain it after execve(2)."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
     data = ctypes.create_string_buffer(24)
     _checked(_LIBC.capget(header, data), "capget")
@@ -111,13 +111,13 @@ def _inherit_only_kept() -> None:
 
 
 def landlock_version() -> int:
-    """Returns the version of Landlock that this kernel has switched on; 0 = none."""
+    """Returns the version of Landlock that this kernel has enabled; 0 = none."""
     found = int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
     return max(found, 0)
 
 
 def write_only_in(folders: list[str], version: int) -> None:
-    """Writes nowhere but in these folders and to the harmless devices, for good (landlock(7))."""
+    """Restricts writes to these folders and the harmless devices, for good (landlock(7))."""
     fenced = _FENCED | sum(bit for since, bit in _SINCE if version >= since)
     attributes = struct.pack("=QQQ", fenced, 0, _SCOPED if version >= _HAS_SCOPES else 0)
     size = 24 if version >= _HAS_SCOPES else 8
@@ -130,7 +130,7 @@ def write_only_in(folders: list[str], version: int) -> None:
         try:
             place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
-            continue  # nothing can be written where nothing is
+            continue  # a missing place cannot be written
         rule = struct.pack("=Qi", rights & fenced, place)
         _checked(
             _LIBC.syscall(_ADD_RULE, ruleset, ctypes.c_int(1), rule, ctypes.c_uint32(0)), "landlock"
@@ -141,7 +141,9 @@ def write_only_in(folders: list[str], version: int) -> None:
 
 
 def no_new_rights() -> None:
-    """No program that this process runs gains any; Landlock and seccomp ask for it."""
+    """Sets no_new_privs, which Landlock and seccomp require:
+    no program gains rights from here on.
+    """
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
@@ -154,7 +156,7 @@ def filtered_calls(program: bytes) -> None:
 
 
 def filter_for(*, network: bool) -> bytes | None:
-    """Returns the filter for this machine; None where its system calls are not known."""
+    """Returns the filter for this machine; None where its system calls are unknown."""
     found: bytes | None = confined_calls.program(os.uname().machine, network=network)
     return found
 

@@ -18,12 +18,11 @@ _SYSTEMCTL_S: Final = 5.0
 
 
 class SeveralMastersError(LookupError):
-    """More than one unrelated master fits; says which, and that a pid file would tell."""
+    """More than one unrelated master fits; says which, and asks for a pid file."""
 
 
 def master(place: Place, procfs: Procfs, default_conf: Callable[[Seen], str | None]) -> Seen | None:
-    """Returns the instance's master; None while there is none.
-    Of two in a binary upgrade the new one.
+    """Returns the instance's master, in a binary upgrade the new one; None while there is none.
 
     `default_conf` says for a master without `-c` which config its binary has built in.
     Raises SeveralMastersError.
@@ -44,7 +43,7 @@ def other_master(seen: Seen, place: Place, procfs: Procfs) -> Seen | None:
     """Returns the second master while a binary upgrade is under way: the old one's child, its
     parent, or the one in the `.oldbin` file.
     """
-    # A copy is a worker that has its master's title still; the new binary was executed.
+    # A copy is a worker that still has its master's title; the new binary was executed.
     family = [child for child in procfs.children(seen.pid) if not child.is_copy]
     parent = None if seen.is_copy else procfs.look(seen.parent)
     if parent is not None:
@@ -57,7 +56,7 @@ def other_master(seen: Seen, place: Place, procfs: Procfs) -> Seen | None:
 
 
 def pid_file(path: str) -> int:
-    """Returns the pid in a pid file; 0 when it is missing, empty or something else."""
+    """Returns the pid in a pid file; 0 when it is missing, empty or invalid."""
     return _pid_in(path)
 
 
@@ -91,7 +90,7 @@ def _pid_in(path: str | None) -> int:
 
 
 def _main_pid(unit: str | None) -> int:
-    """systemd's word on the unit (`MainPID`, systemd.service(5)); 0 when it has none."""
+    """Returns the unit's `MainPID` from systemd (systemd.service(5)); 0 without one."""
     systemctl = shutil.which("systemctl")
     if unit is None or systemctl is None:
         return 0

@@ -23,7 +23,7 @@ from headgate.engines.nginx.instance.twin import Twin, twin_of
 from headgate.engines.nginx.instance.users import rights_of
 
 STOP_S: Final = 30.0
-"""How long workers have to finish what they do when an instance is stopped."""
+"""How long workers may finish their requests when an instance stops."""
 
 _ROOM_S: Final = 5.0
 _LOOK_S: Final = 0.01
@@ -36,8 +36,8 @@ _DELETED: Final = " (deleted)"
 class NginxInstance:
     """The instance at `place`; implements `Instance`. Holds no state: each call looks anew.
 
-    Every method blocks and may raise SeveralMastersError (LookupError) where processes are looked
-    for, and RightMissingError as said.
+    Every method blocks and may raise SeveralMastersError (LookupError) where it looks for
+    processes, and RightMissingError where noted.
     """
 
     place: Place
@@ -46,7 +46,7 @@ class NginxInstance:
     def master(self) -> Process | None:
         """Returns the master; of two in a binary upgrade the new one. None while there is none.
 
-        Raises RightMissingError when /proc hides other users' processes and none was found.
+        Raises RightMissingError when it finds none and /proc hides other users' processes.
         """
         seen = self._master()
         if seen is None and self.procfs.hides_others() and os.geteuid() != 0:
@@ -57,7 +57,7 @@ class NginxInstance:
         return None if seen is None else seen.process
 
     def workers(self) -> tuple[Process, ...]:
-        """Workers of the master, of both masters in a binary upgrade, oldest first."""
+        """Returns the workers of the master, of both in a binary upgrade, oldest first."""
         seen = self._master()
         if seen is None:
             return ()
@@ -82,31 +82,31 @@ class NginxInstance:
         return self.old_master() is not None
 
     def test(self, conf: str, *, from_disk: bool = False) -> Tested:
-        """`nginx -t` by the instance's own binary on a config, at most 30 s.
+        """Runs `nginx -t` by the instance's own binary on a config, at most 30 s.
 
-        `from_disk`: with nothing but the disk, as at a boot: no name is resolved but by /etc/hosts.
+        `from_disk`: with nothing but the disk, as at a boot: names resolve by /etc/hosts alone.
 
-        Confined (`sandbox.py`); by another user than the master on a twin (`Place.redirected`). A
-        sidecar's binary runs in its own root: raises RightMissingError where that is closed to us,
-        ProcessLookupError while none runs.
+        Confined (`sandbox.py`); on a twin if we are another user than the master
+        (`Place.redirected`). A sidecar's binary runs in its own root: raises RightMissingError
+        where that is closed to us, ProcessLookupError while none runs.
         """
         if not self._needs_twin():
             return self._tested(conf, None, from_disk)
-        # A sidecar's binary sees the folders that are shared with us, and not our /tmp.
+        # A sidecar's binary sees the folders that it shares with us, and not our /tmp.
         shared = str(Path(self.place.redirected[0]).parent) if self.place.is_sidecar else None
         with twin_of(conf, self.place.redirected, shared) as twin:
             return self._tested(twin.conf, twin, from_disk)
 
     def test_running(self) -> Tested:
-        """`nginx -t` on what it runs with, by the binary on disk; raises as `test`."""
+        """Runs `nginx -t` on the running config, by the binary on disk; raises as `test`."""
         return self.test(self.place.conf)
 
     def dump(self, conf: str | None = None) -> bytes:
         """Returns what `nginx -T` prints for `conf` (None:
         the instance's own): every file it reads.
 
-        Raises ValueError with nginx's words when the config is not valid, else as `test`.
-        Contents of keys are not in it, everything else is: treat it as secret.
+        Raises ValueError with nginx's words when the config is not valid, else as `test`. It has
+        everything but the contents of keys: treat it as secret.
         """
         path = conf or self.place.conf
         arguments = ["-T", "-q", *self.place.arguments(path)]
@@ -119,7 +119,7 @@ class NginxInstance:
         return ran.printed.encode("latin-1")
 
     def isolation(self) -> Outcome:
-        """Returns how a test would be confined: runs `nginx -v` in the sandbox."""
+        """Runs `nginx -v` in the sandbox and returns how a test would be confined."""
         return self.sandbox().run([[self.binary(), "-v"]])
 
     def signal(self, name: SignalName) -> None:
@@ -143,10 +143,10 @@ class NginxInstance:
         return seen is not None and pidfd.is_permitted(seen.process, self.procfs)
 
     def start(self) -> None:
-        """Starts nginx, daemonised, or its unit; returns when it said that it is up.
+        """Starts nginx, daemonised, or its unit; returns once it reports that it is up.
 
-        Raises RightMissingError where it is not ours to start (a sidecar) or a right is missing,
-        NotStartedError with nginx's words when it refused.
+        Raises RightMissingError for a sidecar or without the right, NotStartedError with nginx's
+        words when it refuses.
         """
         if self.place.is_sidecar:
             raise RightMissingError(
@@ -162,21 +162,21 @@ class NginxInstance:
         running.started(command, self.place.binary)
 
     def _make_room(self) -> None:
-        """What a killed nginx left must not keep the next one from its sockets."""
+        """Removes what a killed nginx left, which would keep the next one from its sockets."""
         folders = [Path(one) for one in self.place.redirected]
         if self.place.error_log is not None:
             dismiss(orphans(self.place.error_log, self.procfs), self.procfs)
         remove_stale_sockets(folders)
-        # A worker says that it shuts down before it closes its listeners.
+        # A worker's title says that it shuts down before it closes its listeners.
         deadline = time.monotonic() + _ROOM_S
         while has_listener(folders) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
             remove_stale_sockets(folders)
 
     def stop(self, deadline_s: float = STOP_S) -> bool:
-        """Ends nginx: QUIT, after `deadline_s` TERM; whether QUIT was enough.
+        """Ends nginx by QUIT, after `deadline_s` by TERM; returns whether QUIT was enough.
 
-        Raises RightMissingError, TimeoutError when it did not end at all. True when none runs.
+        Raises RightMissingError, or TimeoutError when it does not end. True when none runs.
         """
         process = self.master()
         return process is None or running.stopped(process, self.procfs, deadline_s)
@@ -185,8 +185,8 @@ class NginxInstance:
         """Returns who, other than this nginx, holds a listening address,
         as `name (pid 1)`; from /proc.
 
-        Raises ValueError for what is no address. Without root only sockets of other users than
-        the master's are told, by their uid.
+        Raises ValueError for text that is not an address. Without root it reports only sockets of
+        other users than the master's, by their uid.
         """
         seen = self._master()
         own = self._own_pids(seen) if seen else frozenset[int]()
@@ -196,7 +196,7 @@ class NginxInstance:
         """Reports whether the workers' user may read this file, by owners
         and mode bits on the way.
 
-        The user is that of a worker that runs, else `Place.user`, else the master's or ours.
+        The user is that of a running worker, else `Place.user`, else the master's or ours.
         """
         seen = self._master()
         root = self.root(seen.pid) if seen else Path("/")
@@ -204,22 +204,19 @@ class NginxInstance:
         return who is not None and access.may_read(root, path, who)
 
     def may_load(self, value: str) -> bool:
-        """Reports whether the argument of a `load_module` is a file
-        that was found beside the binary.
+        """Reports whether the argument of a `load_module` is a file found beside the binary.
 
-        A test runs what is in such a file, so that this is asked first. Raises as `test`.
+        Call it before a test, which runs the code in such a file. Raises as `test`.
         """
         return AllowList.of(self.root(), self.build(), self.place.prefix).permits(value)
 
     def root(self, pid: int | None = None) -> Path:
-        """Returns the root that the instance's paths are below, as a path
-        of ours; `/` when it is ours.
-        """
+        """Returns the root of the instance's paths as a path of ours; `/` when it is ours."""
         found = self._root_pid(pid if pid is not None else self._master_pid())
         return Path("/") if found is None else self.procfs.root(found)
 
     def binary(self) -> str:
-        """Returns its binary by absolute path in its own root:
+        """Returns its binary's absolute path in its own root:
         what the master runs, else the place's.
         """
         pid = self._master_pid()
@@ -227,15 +224,17 @@ class NginxInstance:
             try:
                 return str(self.procfs.executable(pid).readlink()).removesuffix(_DELETED)
             except OSError:
-                pass  # another user's: we are not told
+                pass  # another user's: not readable for us
         return self.place.binary
 
     def binary_digest(self) -> str:
-        """sha256 (hex) of the binary on disk; raises OSError when it cannot be read."""
+        """Returns the sha256 (hex) of the binary on disk; raises OSError when it is unreadable."""
         return _digest(self.root() / self.binary().lstrip("/"))
 
     def running_digest(self) -> str | None:
-        """sha256 (hex) of what the master runs, replaced on disk or not; None if not told."""
+        """Returns the sha256 (hex) of what the master runs,
+        even if replaced on disk; None if hidden.
+        """
         pid = self._master_pid()
         if pid is None:
             return None
@@ -256,7 +255,7 @@ class NginxInstance:
         return None if seen is None else seen.pid
 
     def _default_conf(self, seen: Seen) -> str | None:
-        """Returns the config that the master's binary has built in; None when we may not ask it."""
+        """Returns the config built into the master's binary; None when we may not run it."""
         root_pid = self._root_pid(seen.pid)
         try:
             binary = str(self.procfs.executable(seen.pid).readlink()).removesuffix(_DELETED)
@@ -265,9 +264,7 @@ class NginxInstance:
         return _built_in_conf(Sandbox(root_pid, self.procfs.path), binary, seen.started)
 
     def _root_pid(self, pid: int | None) -> int | None:
-        """Returns the process through whose root the instance is reached; None
-        when that is ours.
-        """
+        """Returns the process whose root leads to the instance; None when that is ours."""
         if pid is None:
             return None
         unseen = pid if self.place.is_sidecar else None
@@ -283,14 +280,16 @@ class NginxInstance:
         return None if is_same and mounts[0] == mounts[1] else pid
 
     def sandbox(self) -> Sandbox:
-        """Where its binary runs; raises ProcessLookupError for a sidecar without a master."""
+        """Returns where its binary runs; raises ProcessLookupError
+        for a sidecar without a master.
+        """
         pid = self._master_pid()
         if pid is None and self.place.is_sidecar:
             raise ProcessLookupError("no nginx master runs, so its binary cannot be reached")
         return Sandbox(self._root_pid(pid), self.procfs.path)
 
     def _needs(self, conf: str, own: tuple[str, ...]) -> Needs:
-        """Returns what a test of this config writes and asks for; `own` as `Place.redirected`."""
+        """Returns what a test of this config needs; `own` as `Place.redirected`."""
         build = "" if own else self.build()
         needs = needs_of(conf, self.place.prefix, build, own, self.root())
         named = (self.place.error_log,) if self.place.error_log and not own else ()
@@ -317,7 +316,7 @@ class NginxInstance:
         return Tested(found.ok, found.problems, (*found.warnings, note))
 
     def _needs_twin(self) -> bool:
-        """Reports whether a master of another user owns what a test by us would have to write."""
+        """Reports whether a master of another user owns what our test would have to write."""
         pid = self._master_pid()
         rights = self.procfs.rights(pid) if pid is not None else None
         uid = os.geteuid()
@@ -334,7 +333,7 @@ class NginxInstance:
             workers = (one.pid for one in self.procfs.children(seen.pid) if one.is_worker)
             found = [rights for pid in workers if (rights := self.procfs.rights(pid)) is not None]
             if found:
-                # One that was only just forked still has its master's.
+                # A new fork still has its master's.
                 return max(found, key=lambda rights: rights.uid != 0)
         if self.place.user is not None:
             return rights_of(self.place.user, self.root(seen.pid if seen else None))
@@ -343,7 +342,7 @@ class NginxInstance:
 
 @lru_cache(maxsize=32)
 def _built_in_conf(sandbox: Sandbox, binary: str, started: int) -> str | None:
-    """`--conf-path` of a binary; `started` keeps a pid that was used again apart."""
+    """Returns the `--conf-path` of a binary; `started` tells a reused pid apart."""
     try:
         said = sandbox.run([[binary, "-V"]]).results[0].said
     except (OSError, RightMissingError):

@@ -1,7 +1,7 @@
-"""Which `load_module` may be tested at all.
+"""Decides which `load_module` a test may run at all.
 
-`nginx -t` runs the constructors of every library a config names, before anything else of it is
-looked at, so that the list is checked by us first.
+`nginx -t` runs the constructors of every library that a config names before it looks at anything
+else, so we check the list first.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ class AllowList:
 
     @classmethod
     def of(cls, root: Path, build: str, prefix: str | None = None) -> "AllowList":
-        """What is there for a binary with this `-V`; `prefix` is `-p`, None = the one built in.
+        """Returns the modules of a binary with this `-V`;
+        `prefix` is `-p`, None = the one built in.
 
         The folders are those of the binary's own build: a config cannot name others.
         """
@@ -38,7 +39,7 @@ class AllowList:
             asked = self._path(str(PurePosixPath(self.prefix) / value)).stat()
             known = [self._path(path).stat() for path in self.paths]
         except (OSError, ValueError):
-            return False  # not there, or not even a path
+            return False  # missing, or not even a path
         return any((one.st_dev, one.st_ino) == (asked.st_dev, asked.st_ino) for one in known)
 
     def _path(self, path: str) -> Path:

@@ -1,4 +1,4 @@
-"""The dynamic modules beside a binary: where they are, which of them it loads."""
+"""Finds the dynamic modules beside a binary, and which of them it loads."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _SHARED: Final = "/usr/share/nginx/modules-available"
 class Module(msgspec.Struct, frozen=True):
     """A module's file: its short name (`http_lua`), its path, why it does not load ("" = it does).
 
-    `needs` are files that have to be loaded before it.
+    `needs` are files that must load before it.
     """
 
     name: str
@@ -28,16 +28,15 @@ class Module(msgspec.Struct, frozen=True):
 
 
 def built_with(build: str, option: str) -> str | None:
-    """Returns the value of an option in what `-V` prints (`modules-path`);
-    None when it is not there.
-    """
+    """Returns an option's value from the output of `-V` (`modules-path`); None without it."""
     found = re.search(rf"--{re.escape(option)}=(?:'([^']*)'|(\S+))", build)
     return (found[1] or found[2]) if found else None
 
 
 def files(root: Path, build: str, conf: str) -> tuple[str, ...]:
-    """Module files below `root`, as absolute paths inside it: of `--modules-path`, and what is
-    named by `load_module` in the folders distributions keep such lines in."""
+    """Returns module files below `root`, as absolute paths inside it: of `--modules-path`, and what
+    `load_module` names in the distributions' folders for such lines.
+    """
     prefix = built_with(build, "prefix") or "/usr/local/nginx"
     folder = built_with(build, "modules-path") or f"{prefix}/modules"
     found = [f"{folder}/{name}" for name in _listed(root, folder)]
@@ -58,7 +57,7 @@ def short(path: str) -> str:
 
 
 def fingerprint(root: Path, paths: Iterable[str]) -> str:
-    """Text that changes when a module is put, removed or replaced."""
+    """Returns text that changes when a module is added, removed or replaced."""
     parts = []
     for path in paths:
         stat = _below(root, path).stat()
@@ -68,7 +67,7 @@ def fingerprint(root: Path, paths: Iterable[str]) -> str:
 
 def order(wanted: Sequence[str], known: Mapping[str, Module]) -> tuple[str, ...] | None:
     """Returns the files to load for these modules, what they need first;
-    None when one does not load.
+    None if one does not load.
     """
     chosen: dict[str, None] = {}
     for name in wanted:

@@ -1,4 +1,4 @@
-"""What `nginx -t` of a config has to have: places to write in, names to resolve."""
+"""Finds what `nginx -t` of a config needs: places to write in, names to resolve."""
 
 import ipaddress
 import posixpath
@@ -44,7 +44,7 @@ _AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`writes`: files that a test opens for writing, and folders it does as it likes in.
+    """`writes`: files that a test opens for writing, and folders that it writes in freely.
 
     `names`: host names that it asks the resolver for.
     """
@@ -53,7 +53,7 @@ class Needs:
     names: tuple[str, ...] = ()
 
     def folders(self) -> tuple[str, ...]:
-        """Returns the folders that are written in."""
+        """Returns the folders that it writes in."""
         return tuple(
             dict.fromkeys(
                 path if Path(path).is_dir() else posixpath.dirname(path) for path in self.writes
@@ -62,10 +62,10 @@ class Needs:
 
 
 def needs_of(conf: str, prefix: str | None, build: str, own: Sequence[str], root: Path) -> Needs:
-    """Returns what the text of a config says, and its binary's `-V`.
+    """Returns the needs by a config's text and its binary's `-V`.
 
-    `own` are the folders of a release of ours (`Place.redirected`), empty for a config of others,
-    whose includes are followed. A file that cannot be read is nginx's to tell. `root` is where the
+    `own` are the folders of a release of ours (`Place.redirected`), empty for a foreign config,
+    whose includes it follows. It leaves unreadable files for nginx to report. `root` is where the
     instance's root is for us.
     """
     base = prefix or built_with(build, "prefix") or "/usr/local/nginx"
@@ -85,7 +85,7 @@ def needs_of(conf: str, prefix: str | None, build: str, own: Sequence[str], root
 
 
 def resolved(names: Iterable[str]) -> str:
-    """Lines for /etc/hosts with the addresses of these names; what has none is left out."""
+    """Returns lines for /etc/hosts with the addresses of these names, without unresolved ones."""
     wanted = tuple(names)
     if not wanted:
         return ""
@@ -114,9 +114,7 @@ def _texts(conf: str, is_ours: bool, root: Path) -> Iterator[bytes]:
 
 
 def _paths(directive: str, words: list[str]) -> Iterator[str]:
-    """Yields the files and folders that a directive has nginx write;
-    of those known when it starts.
-    """
+    """Yields the files and folders, known at the start, that a directive makes nginx write."""
     if not words:
         return
     first = words[0].strip("\"'")

@@ -1,4 +1,4 @@
-"""Workers whose master died: they serve on, hold the sockets, and keep a new master from them."""
+"""Finds workers whose master died: they still serve, and keep a new master from the sockets."""
 
 import contextlib
 import os
@@ -17,7 +17,9 @@ _DELETED: Final = " (deleted)"
 
 
 def orphans(error_log: str, procfs: Procfs | None = None) -> tuple[Process, ...]:
-    """Workers without an nginx master that have this error log open: those of one instance."""
+    """Returns workers without an nginx master
+    that have this error log open: those of one instance.
+    """
     procfs = procfs or Procfs()
     found = []
     for seen in procfs.all():
@@ -30,9 +32,9 @@ def orphans(error_log: str, procfs: Procfs | None = None) -> tuple[Process, ...]
 
 
 def dismiss(found: tuple[Process, ...], procfs: Procfs | None = None) -> None:
-    """Has orphans let go of their listeners at once and finish what is in flight.
+    """Makes orphans close their listeners at once and finish what is in flight.
 
-    Returns when they hold no listener any more or 5 s have passed; then they are ended.
+    Returns when they hold no listener any more, or ends them after 5 s.
     """
     procfs = procfs or Procfs()
     _signal(found, "QUIT", procfs)
@@ -45,7 +47,7 @@ def dismiss(found: tuple[Process, ...], procfs: Procfs | None = None) -> None:
 
 
 def _serves(procfs: Procfs, process: Process) -> bool:
-    """Reports whether it is still there and does not call itself shutting down."""
+    """Reports whether it still runs and does not call itself shutting down."""
     seen = procfs.look(process.pid)
     if seen is None or seen.started != process.started:
         return False
@@ -63,5 +65,5 @@ def _open(procfs: Procfs, pid: int) -> Iterator[str]:
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):  # noqa: PTH208 - names only
             with contextlib.suppress(OSError):
-                # Also a log whose folder somebody removed is still open.
+                # A log whose folder somebody removed is open, too.
                 yield str(Path(folder, name).readlink()).removesuffix(_DELETED)

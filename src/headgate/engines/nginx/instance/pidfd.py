@@ -1,4 +1,4 @@
-"""Signals that reach exactly the process that was meant: never another one that got its pid."""
+"""Signals exactly the intended process, never another one that got its pid."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from headgate.engines.nginx.instance.procfs import Procfs
 def send(process: Process, name: SignalName, procfs: Procfs) -> None:
     """Sends a signal (pidfd_send_signal(2), Linux 5.3).
 
-    Raises ProcessLookupError when the process is gone, whoever has its pid now, and
+    Raises ProcessLookupError when the process is gone, even if its pid is in use again, and
     RightMissingError when we may not signal it.
     """
     try:
@@ -19,7 +19,8 @@ def send(process: Process, name: SignalName, procfs: Procfs) -> None:
     except ProcessLookupError:
         raise _gone(process) from None
     try:
-        # The handle is fixed; whom it holds is asked only now, so that nothing can come between.
+        # The handle is fixed, and only now compared with the process, so that nothing can come
+        # between.
         if not procfs.is_same(process):
             raise _gone(process)
         signal.pidfd_send_signal(handle, signal.Signals[f"SIG{name}"])
@@ -32,7 +33,7 @@ def send(process: Process, name: SignalName, procfs: Procfs) -> None:
 
 
 def is_permitted(process: Process, procfs: Procfs) -> bool:
-    """Reports whether we may signal it; sends nothing. False as well when it is gone."""
+    """Reports whether we may signal it; sends nothing. False if it is gone."""
     try:
         handle = os.pidfd_open(process.pid)
     except OSError:

@@ -1,4 +1,4 @@
-"""`Place`: what has to be known of an instance before any of its processes was seen."""
+"""Defines `Place`: what we must know of an instance before we see any of its processes."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -8,18 +8,18 @@ from pathlib import PurePosixPath
 class Place:
     """An instance by its paths, all absolute and as its master sees them.
 
-    `conf` is what it is started with (`-c`); `prefix` is `-p`, None = the one built in;
-    `error_log` is `-e` (nginx 1.19.5), None = not given. `binary` is used while no master runs;
-    a running one's own path comes first. `pid_path` None = only titles are searched.
+    `conf` is its `-c`; `prefix` is `-p`, None = the one built in; `error_log` is `-e` (nginx
+    1.19.5), None = not given. `binary` counts while no master runs; a running one's own path comes
+    first. `pid_path` None = only titles are searched.
 
     `unit` is its systemd unit, when systemd starts it. `is_sidecar`: it is in another container
-    that shares our pid and network namespaces; a root that differs from ours is also noticed
-    without it, where we may look. `user` is who its workers run as while none is there to ask:
-    a name or a number, None = as the master.
+    that shares our pid and network namespaces; where we may look, we also notice a different root
+    without it. `user` is who its workers run as while none runs: a name or a number, None = as the
+    master.
 
-    `redirected` are directories of ours that `conf` names by absolute path and a root master
-    writes in (pid file, logs): a test without root moves them to a scratch, which for a sidecar is
-    made beside the first of them.
+    `redirected` are directories of ours that `conf` names by absolute path and a root master writes
+    in (pid file, logs): a test without root moves them to a scratch folder, for a sidecar beside
+    the first of them.
     """
 
     conf: str
@@ -33,7 +33,7 @@ class Place:
     redirected: tuple[str, ...] = ()
 
     def arguments(self, conf: str) -> list[str]:
-        """`-c`, `-p` and `-e` for a config of this instance.
+        """Returns `-c`, `-p` and `-e` for a config of this instance.
 
         A prefix that is the folder of `conf` (as in full mode, `current/`) moves with it.
         """

@@ -1,4 +1,4 @@
-"""What /proc says of processes. Reads only; what is gone meanwhile reads as None."""
+"""Reads from /proc about processes; returns None for what is gone by then."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _FLAGS, _STARTED = 6, 19
 """`flags` and `starttime`: fields 9 and 22 of stat, counted from after the closing parenthesis."""
 
 _FORKED: Final = 0x40
-"""PF_FORKNOEXEC: it is a copy of its parent and has not run a program of its own since."""
+"""PF_FORKNOEXEC: a copy of its parent that has not executed a program since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A process as it looked: `title` is its command line, joined by spaces.
+    """A process at the time of the look: `title` is its command line, joined by spaces.
 
-    `is_copy`: it was forked and has not run a program since (a daemon is a copy too). `is_stopped`:
-    by a signal or a debugger, until something continues it.
+    `is_copy`: it was forked and has not executed a program since (a daemon is a copy too).
+    `is_stopped`: by a signal or a debugger, until something continues it.
     """
 
     pid: int
@@ -61,7 +61,7 @@ class Seen:
     def config(self) -> str | None:
         """Returns the path after `-c` in a master's title; None where there is none.
 
-        nginx puts the arguments it was started with into its title, without quotes.
+        nginx puts its own arguments into its title, without quotes.
         """
         found = re.search(r"\s-c\s*(\S+)", self.title.removeprefix(_MASTER))
         return found[1] if found else None
@@ -74,7 +74,7 @@ class Procfs:
     path: Path = Path("/proc")
 
     def look(self, pid: int) -> Seen | None:
-        """Returns the process of that pid; None when there is none (a zombie is none either)."""
+        """Returns the process of that pid; None without one, and for a zombie."""
         try:
             stat = (self.path / str(pid) / "stat").read_text(errors="replace")
             title = (self.path / str(pid) / "cmdline").read_bytes()
@@ -89,7 +89,7 @@ class Procfs:
         return Seen(pid, int(fields[1]), int(fields[_STARTED]), is_copy, text, is_stopped)
 
     def all(self) -> Iterator[Seen]:
-        """Yields every process that is shown to us."""
+        """Yields every process that we can see."""
         for name in os.listdir(self.path):  # noqa: PTH208 - names, thousands of them
             if name.isdigit() and (seen := self.look(int(name))) is not None:
                 yield seen
@@ -97,7 +97,7 @@ class Procfs:
     def masters(self) -> tuple[Seen, ...]:
         """Returns every nginx master, oldest first.
 
-        A worker has its master's title until it sets its own: a copy of a master is none.
+        A copy of a master does not count: a worker has its master's title until it sets its own.
         """
         found = {seen.pid: seen for seen in self.all() if seen.is_master}
         real = [seen for seen in found.values() if not (seen.is_copy and seen.parent in found)]
@@ -133,7 +133,7 @@ class Procfs:
             return None
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         groups = frozenset(int(group) for group in fields.get("Groups", "").split())
-        # The fourth number of each is what file access goes by.
+        # File access uses the fourth number of each.
         return Rights(int(fields["Uid"].split()[3]), int(fields["Gid"].split()[3]), groups)
 
     def root(self, pid: int) -> Path:
@@ -141,7 +141,7 @@ class Procfs:
         return self.path / str(pid) / "root"
 
     def executable(self, pid: int) -> Path:
-        """Returns the file it runs; readable even when that was replaced or removed on disk."""
+        """Returns the file it runs, readable even if replaced or removed on disk."""
         return self.path / str(pid) / "exe"
 
     def hides_others(self) -> bool:

@@ -1,7 +1,7 @@
-"""Files as a process with another root sees them; read only.
+"""Reads files as a process with another root sees them.
 
-Links are followed below that root, also absolute ones, which plain paths through `/proc/PID/root`
-would lead out of it.
+It follows links below that root, also absolute ones, which would lead plain paths through
+`/proc/PID/root` out of it.
 """
 
 import errno
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 FILE_BYTES: Final = 16 * 1024 * 1024
-"""What is read of a file at most; a config or a certificate is not larger."""
+"""The most it reads of a file; a config or a certificate is not larger."""
 
 _LINKS: Final = 40
 _WILD: Final = frozenset("*?[")
@@ -26,9 +26,7 @@ class RootedFiles:
     root: Path = Path("/")
 
     def read(self, path: str) -> bytes:
-        """Returns a regular file's bytes; raises OSError, also for a pipe
-        or what is over 16 MiB.
-        """
+        """Returns a regular file's bytes; raises OSError, also for a pipe or over 16 MiB."""
         place = self.resolve(path)
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         with os.fdopen(descriptor, "rb") as file:
@@ -40,7 +38,7 @@ class RootedFiles:
             return file.read(FILE_BYTES)
 
     def glob(self, pattern: str) -> list[str]:
-        """Files by a pattern as glob(3) reads it, sorted by their bytes; none match: empty."""
+        """Returns files by a pattern of glob(3), sorted by their bytes; empty if none match."""
         parts = pattern.split("/")
         first = next((i for i, part in enumerate(parts) if _WILD & set(part)), len(parts) - 1)
         folder = "/".join(parts[:first])

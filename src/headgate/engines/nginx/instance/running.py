@@ -1,4 +1,4 @@
-"""Starting nginx and ending it."""
+"""Starts and ends nginx."""
 
 import os
 import select
@@ -17,13 +17,13 @@ _SAID_BYTES: Final = 16 * 1024
 
 
 class NotStartedError(Exception):
-    """nginx or systemd refused to start it; the message is what was said."""
+    """nginx or systemd refused to start it; the message is theirs."""
 
 
 def started(command: Sequence[str], what: str) -> None:
     """Runs a command that starts a daemon and ends itself.
 
-    Raises NotStartedError with its words, RightMissingError where a permission was missing.
+    Raises NotStartedError with its words, RightMissingError without the permission.
     """
     environment = {k: v for k, v in os.environ.items() if k not in {"NGINX", "NGINX_VAR"}}
     # A file, not a pipe: the daemon keeps its standard error open.
@@ -57,8 +57,8 @@ def started(command: Sequence[str], what: str) -> None:
 def stopped(process: Process, procfs: Procfs, deadline_s: float) -> bool:
     """Ends a master: QUIT, and TERM when its workers are not done in `deadline_s` seconds.
 
-    True when it left by QUIT. Raises RightMissingError, or TimeoutError when even TERM did not end
-    it within 5 s. A master that is gone already has left.
+    True when QUIT was enough, or it had already ended. Raises RightMissingError, or TimeoutError
+    when even TERM did not end it within 5 s.
     """
     try:
         handle = os.pidfd_open(process.pid)

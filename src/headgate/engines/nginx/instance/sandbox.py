@@ -1,9 +1,9 @@
-"""Runs commands of an instance's own binary where they can do least.
+"""Runs commands of an instance's own binary with the least rights.
 
 `nginx -t` executes what the config says (`load_module`, log files, folders), so this is not for
 tidiness. Each command has few rights, reaches no process and no peer, and writes only where the
 config under test says that nginx writes; with bubblewrap, as root, these places are in memory and
-gone afterwards. What was not possible is in `Outcome.why`.
+gone afterwards. `Outcome.why` names what was not possible.
 """
 
 import errno
@@ -27,11 +27,12 @@ TIMEOUT_S: Final = 30.0
 """How long one command may take."""
 
 OUTPUT_BYTES: Final = 256 * 1024
-"""How much is kept of each of its two streams."""
+"""How much it keeps of each of its two streams."""
 
 Isolation = Literal["copy", "fence", "rights"]
-"""What it writes stays in memory (bubblewrap); the real tree, of which Landlock lets it write only
-what it needs; the real tree with few rights."""
+"""copy: its writes stay in memory (bubblewrap); fence: the real tree, where Landlock restricts its
+writes; rights: the real tree with few rights.
+"""
 
 _CONFINED: Final = Path(__file__).with_name("confined.py")
 _START_S: Final = 10.0
@@ -51,7 +52,7 @@ class Ran(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """`why` says what is open to the commands that need not be, and the reason."""
+    """`why` says what stays open to the commands without need, and the reason."""
 
     isolation: Isolation
     why: str
@@ -91,11 +92,10 @@ class Sandbox:
     ) -> Outcome:
         """Runs the commands one after the other; programs by absolute path in the root.
 
-        `files` (name → text) are in a scratch folder meanwhile; `{folder}` in a text or an
-        argument stands for its path. A command over `timeout_s` is killed.
-        Raises RightMissingError when the other root cannot be entered, ProcessLookupError when
-        its process is gone, OSError when no process could be had. Costs about 0.05 s beside the
-        commands.
+        `files` (name → text) are in a scratch folder during the run; `{folder}` in a text or an
+        argument stands for its path. It kills a command after `timeout_s`. Raises RightMissingError
+        when it cannot enter the other root, ProcessLookupError when its process is gone, OSError
+        when it cannot start a process. Costs about 0.05 s beside the commands.
         """
         request = {
             "root_pid": self.root_pid or 0,
@@ -114,7 +114,7 @@ class Sandbox:
             if isinstance(outcome, Outcome):
                 return outcome
             why = outcome
-        # Without a tree of its own nothing but DNS itself can give it addresses.
+        # Without a tree of its own only DNS itself can give it addresses.
         request["network"] = bool(needs.names)
         text, said = _confined([], request, (), deadline_s)
         if text.startswith(b'{"refused"'):
@@ -124,9 +124,9 @@ class Sandbox:
         return _outcome(msgspec.json.decode(text, type=_Answer), why, needs)
 
     def _bubblewrap(self) -> tuple[str | None, str]:
-        """Where bubblewrap is; else why not, empty where it is of no use.
+        """Returns where bubblewrap is; else why not, empty where it is of no use.
 
-        It has no way into another root, and without root its user namespace would take the right to
+        It cannot enter another root, and without root its user namespace would lose the right to
         bind low ports; nginx can write little then anyway.
         """
         if self.root_pid is not None or os.geteuid() != 0:
@@ -150,7 +150,7 @@ class Sandbox:
 def _in_bubblewrap(
     program: str, request: dict[str, object], needs: Needs, deadline_s: float
 ) -> Outcome | str:
-    """Returns how it went, or why bubblewrap did not begin."""
+    """Returns the outcome, or why bubblewrap did not begin."""
     with tempfile.TemporaryFile() as hosts:
         hosts_fd = None
         if needs.names:
@@ -171,9 +171,7 @@ def _in_bubblewrap(
 def _confined(
     before: Sequence[str], request: dict[str, object], passed: Sequence[int], deadline_s: float
 ) -> tuple[bytes, str]:
-    """Returns what the confined process answered, empty when it did not begin;
-    and its last words.
-    """
+    """Returns the confined process's answer, empty if it did not begin, and its last words."""
     try:
         done = subprocess.run(
             [*before, sys.executable, "-I", "-S", str(_CONFINED)],
@@ -193,7 +191,7 @@ def _confined(
 
 
 def _outcome(answer: _Answer, why: str, needs: Needs) -> Outcome:
-    """The same without bubblewrap, with what that leaves open."""
+    """Returns the outcome without bubblewrap, with what that leaves open."""
     gaps = [f"{why}: it runs in the real tree"] if why else []
     if not answer.landlock:
         gaps.append("this kernel has no Landlock: it may write whatever its user may")

@@ -1,4 +1,4 @@
-"""Who listens on an address, from /proc; never by a trial bind, which would take it."""
+"""Finds who listens on an address, from /proc; never by a trial bind, which would take it."""
 
 import contextlib
 import ipaddress
@@ -27,7 +27,9 @@ class Listening:
 
 
 def parsed(address: str) -> tuple[Ip, int]:
-    """`127.0.0.1:80`, `[::1]:80`, `*:80` → ip and port; raises ValueError for anything else."""
+    """Parses `127.0.0.1:80`, `[::1]:80`, `*:80` into ip and port;
+    raises ValueError for anything else.
+    """
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or int(port) > _MAX_PORT:
         raise ValueError(f"{address!r} is not an address with a port")
@@ -50,10 +52,10 @@ def listening(procfs: Procfs, pid: int | None) -> Iterator[Listening]:
 
 
 def in_the_way(wanted: tuple[Ip, int], socket: Listening) -> bool:
-    """Reports whether a socket that listens keeps nginx from binding this address.
+    """Reports whether a listening socket keeps nginx from binding this address.
 
-    nginx opens IPv6 sockets with `ipv6only=on`, so an IPv4 one never stands in the way of those.
-    A foreign wildcard `[::]` usually takes IPv4 too (bindv6only = 0); /proc does not tell.
+    nginx opens IPv6 sockets with `ipv6only=on`, so an IPv4 one never conflicts with them. A foreign
+    wildcard `[::]` usually takes IPv4 too (bindv6only = 0); /proc does not say.
     """
     ip, port = wanted
     if port != socket.port:
@@ -64,7 +66,7 @@ def in_the_way(wanted: tuple[Ip, int], socket: Listening) -> bool:
 
 
 def owners(procfs: Procfs, inode: int) -> Iterator[int]:
-    """Yields the processes that have this socket open, of those whose files we may see."""
+    """Yields the processes with this socket open, of those whose files we may see."""
     wanted = f"socket:[{inode}]"
     for name in os.listdir(procfs.path):  # noqa: PTH208 - names, thousands of them
         if name.isdigit() and wanted in _open_files(f"{procfs.path}/{name}/fd"):
@@ -76,9 +78,9 @@ def holder(
 ) -> str | None:
     """Returns who, other than the instance, listens where this address would; as `name (pid 1)`.
 
-    `is_own` says of a pid whether it belongs to the instance. Of processes whose files we may not
-    see only the socket's uid is known: while the master's are hidden from us, a socket of its uid
-    is taken for its own.
+    `is_own` says of a pid whether it belongs to the instance. Without the right to see a process's
+    files we know only the socket's uid: while the master's are hidden, a socket of its uid counts
+    as its own.
     """
     wanted = parsed(address)
     hidden = master is not None and not _may_see_files(procfs, master)
@@ -121,7 +123,7 @@ def _name(procfs: Procfs, pid: int) -> str:
 
 
 def _ip(text: str) -> Ip:
-    """Words of 32 bits in the machine's byte order, as hexadecimal (proc(5))."""
+    """Parses 32-bit words in the machine's byte order, as hexadecimal (proc(5))."""
     words = bytes.fromhex(text)
     raw = b"".join(
         struct.pack("=I", int.from_bytes(words[at : at + 4])) for at in range(0, len(words), 4)
@@ -130,9 +132,7 @@ def _ip(text: str) -> Ip:
 
 
 def _as_ipv4(ip: Ip) -> Ip | None:
-    """Returns the IPv4 address an IPv6 socket also takes;
-    None for the wildcard, itself when none.
-    """
+    """Returns the IPv4 address that an IPv6 socket also takes, None for the wildcard; else `ip`."""
     if isinstance(ip, ipaddress.IPv4Address) or ip.ipv4_mapped is None:
         return None if ip.is_unspecified else ip
     return None if ip.ipv4_mapped.is_unspecified else ip.ipv4_mapped

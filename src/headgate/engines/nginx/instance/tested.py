@@ -1,4 +1,4 @@
-"""What `nginx -t` prints, understood."""
+"""Interprets what `nginx -t` prints."""
 
 import re
 from typing import Final
@@ -11,17 +11,18 @@ _LINE: Final = re.compile(
 )
 _FATAL: Final = frozenset({"emerg", "alert", "crit"})
 _LOSES_TRAFFIC: Final = (re.compile(r"conflicting server name "),)
-"""Warnings after which something that was asked for is not served."""
+"""Warnings after which nginx does not serve something that the config asks for."""
 
 _BIND_REFUSED: Final = re.compile(r"bind\(\) to (\S+) failed \(13: ")
 _KEPT: Final = 200
 
 
 def understood(ran: Ran, *, may_bind: bool = True) -> Tested:
-    """Problems and warnings from the output of `nginx -t`, in order, each once, without its prefix.
+    """Returns problems and warnings from the output of `nginx -t`, in order,
+    each once, without prefix.
 
-    `may_bind` False: a port that was refused for lack of rights says nothing of the config, since
-    it is the last thing nginx tries: it becomes a warning.
+    `may_bind` False: a bind refused for lack of rights, the last thing nginx tries, says nothing of
+    the config and becomes a warning.
     """
     problems: dict[str, None] = {}
     warnings: dict[str, None] = {}

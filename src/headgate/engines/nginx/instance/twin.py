@@ -1,9 +1,9 @@
-"""A config whose pid file and logs lie elsewhere, for a test without root.
+"""Makes a config whose pid file and logs lie elsewhere, for a test without root.
 
 `nginx -t` opens the pid file and every log for writing. A root master's are root's, so that a test
-by another user would fail there and say nothing of the config. The twin is a copy of the release
-in which the folders of ours that a master writes in (`Place.redirected`) are replaced by a scratch;
-everything else in it, keys included, is the same bytes.
+by another user would fail there and say nothing of the config. The twin is a copy of the release in
+which the folders of ours that a master writes in (`Place.redirected`) become a scratch folder;
+everything else, keys included, has the same bytes.
 """
 
 import os
@@ -20,19 +20,19 @@ _TEXT: Final = ".conf"
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """`conf` is the twin's; `original` turns what nginx said of it back into the real paths."""
+    """`conf` is the twin's; `original` restores the real paths in nginx's words."""
 
     conf: str
     replaced: tuple[tuple[str, str], ...]
 
     def original(self, text: str) -> str:
-        """`text` with the real paths."""
+        """Returns `text` with the real paths."""
         for real, twin in self.replaced:
             text = text.replace(twin, real)
         return text
 
     def moved(self, text: str) -> str:
-        """`text` with the twin's paths."""
+        """Returns `text` with the twin's paths."""
         for real, twin in self.replaced:
             text = text.replace(real, twin)
         return text
@@ -40,9 +40,9 @@ class Twin:
 
 @contextmanager
 def twin_of(conf: str, redirected: Sequence[str], beside: str | None = None) -> Iterator[Twin]:
-    """A twin of the folder that `conf` is in, gone afterwards.
+    """Makes a twin of `conf`'s folder and removes it afterwards.
 
-    It is made in the folder `beside`, None = where temporary files go. Raises OSError when the
+    It lies in the folder `beside`, None = the place for temporary files. Raises OSError when the
     release cannot be read or copied.
     """
     source = Path(conf).parent
@@ -60,7 +60,7 @@ def twin_of(conf: str, redirected: Sequence[str], beside: str | None = None) -> 
 
 
 def _copy(source: str, target: str) -> str:
-    """Contents only: modes are ours (0600), since the scratch is ours alone."""
+    """Copies contents only, with mode 0600, since the scratch folder is ours alone."""
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(Path(source).read_bytes())
     return target

@@ -1,4 +1,4 @@
-"""Users by name or number."""
+"""Looks up users by name or number."""
 
 import os
 import pwd
@@ -8,9 +8,7 @@ from headgate.engines.nginx.instance.procfs import Rights
 
 
 def rights_of(user: str, root: Path) -> Rights | None:
-    """Returns a user by name or number with its groups,
-    from the root's own passwd and group files.
-    """
+    """Returns a user by name or number with its groups, from the root's passwd and group files."""
     try:
         if root == Path("/"):
             entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
