@@ -1,1 +1,1 @@
-"""What an nginx says of itself: its status, its logs, its processes, its certificates."""
+"""Observes an nginx: its status, its logs, its processes, its certificates."""

@@ -1,4 +1,6 @@
-"""Certificates in files: whose they are, until when, and whether the key beside them is theirs."""
+"""Reads certificates in files: whose they are, until when,
+and whether the key beside them matches.
+"""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -33,12 +35,14 @@ class Leaf(msgspec.Struct, frozen=True):
     sha256: str
 
     def days_left(self, now_s: float) -> float:
-        """Until it expires; negative afterwards."""
+        """The days until it expires; negative afterwards."""
         return (self.not_after_s - now_s) / _DAY_S
 
 
 class CertificateFile(msgspec.Struct, frozen=True):
-    """A pair as a config names it; `problem` says why there is no leaf, or nothing of the key."""
+    """A pair as a config names it; `problem` says why the leaf is missing,
+    or what is wrong with the key.
+    """
 
     path: str
     key_path: str = ""
@@ -52,7 +56,7 @@ class BadCertificateError(ValueError):
 
 
 def leaf_of(certificate: x509.Certificate) -> Leaf:
-    """Returns what we say of a certificate."""
+    """Returns what we report of a certificate."""
     return Leaf(
         subject=_name(certificate.subject),
         issuer=_name(certificate.issuer),
@@ -64,7 +68,7 @@ def leaf_of(certificate: x509.Certificate) -> Leaf:
 
 
 def parse_der(der: bytes) -> Leaf:
-    """Returns the certificate as it came over the wire. Raises BadCertificateError."""
+    """Parses a certificate as it comes over the wire. Raises BadCertificateError."""
     try:
         return leaf_of(x509.load_der_x509_certificate(der))
     except ValueError as error:
@@ -82,7 +86,7 @@ class Reader:
     files: RootedFiles = field(default_factory=RootedFiles)
 
     def read(self, path: str, key_path: str = "") -> CertificateFile:
-        """Returns the pair, with everything that can be said of it; never raises."""
+        """Returns everything about the pair; never raises."""
         try:
             certificate = _load(self._content(path))
         except (OSError, BadCertificateError) as error:
@@ -116,7 +120,7 @@ def _load(pem: bytes) -> x509.Certificate:
 
 def _fits(certificate: x509.Certificate, key_pem: bytes) -> bool:
     try:
-        # Checking an RSA key costs tens of milliseconds, and its public half is all we want.
+        # A check of an RSA key costs tens of milliseconds, and we need only its public half.
         key = serialization.load_pem_private_key(key_pem, None, unsafe_skip_rsa_key_validation=True)
         return key.public_key().public_bytes(*_SPKI) == certificate.public_key().public_bytes(
             *_SPKI

@@ -1,4 +1,4 @@
-"""nginx's error log: what its lines mean, counted, and what is worth telling at once. Pure.
+"""Counts nginx's error log by what its lines mean, and picks what to report at once. Pure.
 
 <https://nginx.org/en/docs/ngx_core_module.html#error_log>
 """
@@ -28,8 +28,9 @@ Kind = Literal[
     "client",
     "other",
 ]
-"""What a message is about; `upstream_…` are failures of endpoints, `limited` and `client` are not
-failures of ours."""
+"""The subject of a message; `upstream_…` are failures of endpoints, `limited`
+and `client` are not failures of ours.
+"""
 
 GRAVE: Final[frozenset[Level]] = frozenset(("crit", "alert", "emerg"))
 
@@ -95,7 +96,7 @@ class ErrorLine(msgspec.Struct, frozen=True):
 
 
 def parse(line: str) -> ErrorLine | None:
-    """Returns one line; None for what nginx did not write or goes on from the line before.
+    """Parses one line; None for what nginx did not write or what continues the line before.
 
     >>> parse("2026/11/20 08:59:02 [alert] 7#7: 512 worker_connections are not enough").kind
     'connections_exhausted'
@@ -129,21 +130,21 @@ def meaning(level: Level, message: str) -> Kind:
 
 
 def is_quotable(line: ErrorLine) -> bool:
-    """Reports whether a person should hear of it now: grave, or a failure that loses requests."""
+    """Reports whether to tell people now: it is grave, or a failure that loses requests."""
     if line.kind in ("limited", "client"):
         return False
     return line.level in GRAVE or (line.level == "error" and line.kind != "other")
 
 
 class Told(msgspec.Struct, frozen=True):
-    """An event: a line, and how many of its kind were left out since the last one told."""
+    """An event: a line, and how many of its kind were left out since the last event."""
 
     line: ErrorLine
     left_out: int = 0
 
 
 class ErrorWatch:
-    """Counts lines, keeps the last ones, and lets some through as events.
+    """Counts lines, keeps the newest, and passes some on as events.
 
     Of each kind `burst` events pass, then one every `interval_s`.
     """
@@ -158,7 +159,7 @@ class ErrorWatch:
         self._buckets: dict[Kind, _Bucket] = {}
 
     def take(self, block: bytes, now_s: float) -> Iterator[Told]:
-        """Reads whole lines at `now_s` (monotonic); what is worth telling, oldest first."""
+        """Reads whole lines at `now_s` (monotonic); returns those to report, oldest first."""
         for text in block.decode(errors="replace").splitlines():
             line = parse(text)
             if line is None:

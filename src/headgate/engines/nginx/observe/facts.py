@@ -1,4 +1,4 @@
-"""What a config says of how its nginx can be watched: logs, status pages, certificates.
+"""Types for what a config says of how to watch its nginx: logs, status pages, certificates.
 
 Types only; hosts, routes and upstreams are in `imports.picture`.
 """
@@ -41,7 +41,7 @@ class Server(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """What people call it: its first name, else its first address."""
+        """Its name for people: the first server name, else the first address."""
         named = [name for name in self.names if name not in ("", "_")]
         return named[0] if named else next((one.address for one in self.listens), "")
 
@@ -49,7 +49,7 @@ class Server(msgspec.Struct, frozen=True):
 class AccessLogUse(msgspec.Struct, frozen=True):
     """An access log that servers write to, and the format's text.
 
-    `sites` are the labels of those servers; `problem` says why it cannot be followed.
+    `sites` are the labels of those servers; `problem` says why we cannot follow it.
     """
 
     path: str
@@ -60,9 +60,9 @@ class AccessLogUse(msgspec.Struct, frozen=True):
 
 
 class StatusPage(msgspec.Struct, frozen=True):
-    """A `stub_status`: where it is asked (`unix:/path:/uri` or a URL) and with which Host.
+    """A `stub_status`: its address (`unix:/path:/uri` or a URL) and the Host to ask with.
 
-    `is_logged`: asking leaves a line in an access log.
+    `is_logged`: a question leaves a line in an access log.
     """
 
     where: str
@@ -71,7 +71,7 @@ class StatusPage(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """Everything of a config that is watched; `problems` are files that are not whole."""
+    """Everything to watch of a config; `problems` are damaged files."""
 
     files: tuple[str, ...] = ()
     servers: tuple[Server, ...] = ()
@@ -82,7 +82,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class BuiltIn(msgspec.Struct, frozen=True):
-    """What a binary was configured with: paths that hold where the config says nothing."""
+    """A binary's built-in paths, which hold where the config says nothing."""
 
     version: str = ""
     prefix: str = "/usr/local/nginx"

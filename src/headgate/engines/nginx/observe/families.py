@@ -1,6 +1,7 @@
-"""What was observed of an nginx as metrics: our own engine's names where the meaning is the same.
+"""Turns observations of an nginx into metrics, by our own engine's names
+where the meaning is equal.
 
-`headgate_nginx_…` is what only an nginx has. Pure.
+`headgate_nginx_…` are families that only an nginx has. Pure.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from headgate.engines.nginx.observe.traffic import Backend, Traffic
 
 
 def of_traffic(traffic: Traffic, mean_ms: float, p99_ms: float) -> Iterator[Family]:
-    """Requests by the access log; mean and 99th percentile are of the last minute or two."""
+    """Yields requests by the access log; mean and 99th percentile are of the last minute or two."""
     yield counter(
         "http_requests",
         "Requests answered; no upstream: answered here.",
@@ -86,7 +87,7 @@ def _backends(traffic: Traffic) -> Iterator[Family]:
 
 
 def of_connections(status: StubStatus) -> Iterator[Family]:
-    """Yields what `stub_status` says."""
+    """Yields the families of `stub_status`."""
     yield gauge("proxy_active_connections", "Client connections open.", [({}, status.active)])
     yield gauge(
         "proxy_total_connections", "Client connections ever accepted.", [({}, status.accepts)]
@@ -112,7 +113,7 @@ def of_connections(status: StubStatus) -> Iterator[Family]:
 
 
 def of_processes(now: InstanceFigures, oldest_draining_s: float) -> Iterator[Family]:
-    """Yields what /proc says."""
+    """Yields the families of /proc."""
     serving = len(now.workers) - len(now.draining)
     yield gauge("headgate_nginx_up", "1 while a master runs.", [({}, int(now.master is not None))])
     yield gauge(
@@ -144,7 +145,7 @@ def of_processes(now: InstanceFigures, oldest_draining_s: float) -> Iterator[Fam
 
 
 def of_generation(desired: int | None, running: RunningGeneration | None) -> Iterator[Family]:
-    """Which release should be served, and which one a worker says it serves."""
+    """Yields the desired generation and the one that a worker reports."""
     values: list[tuple[Labels, float]] = []
     if desired is not None:
         values.append(({"of": "desired"}, desired))
@@ -154,7 +155,7 @@ def of_generation(desired: int | None, running: RunningGeneration | None) -> Ite
 
 
 def of_logs(traffic: Traffic, losses: Losses, errors: ErrorWatch) -> Iterator[Family]:
-    """Yields what the logs' reading missed, and what the error log holds."""
+    """Yields what the log readers missed, and what the error log holds."""
     yield counter(
         "headgate_nginx_access_log_unread",
         "Lines of the access log that held no request.",

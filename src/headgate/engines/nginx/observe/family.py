@@ -1,4 +1,4 @@
-"""A metric family as data; `node.exposition` makes text of it. Pure."""
+"""Defines metric families as data; `node.exposition` makes text of them. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -9,7 +9,7 @@ Labels = Mapping[str, str]
 
 
 class Sample(NamedTuple):
-    """A line; `suffix` is what follows the family's name."""
+    """A line; `suffix` follows the family's name."""
 
     suffix: str
     labels: Labels

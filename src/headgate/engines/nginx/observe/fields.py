@@ -1,4 +1,4 @@
-"""What a line of nginx's JSON access log holds, and under which variable nginx has it.
+"""Lists what a line of nginx's JSON access log holds, and nginx's variable for each.
 
 The keys are those of our own engine's lines (docs/reference/access-log.md) where the meaning is
 the same. nginx counts time in seconds with three digits and writes a list where an upstream was

@@ -1,4 +1,4 @@
-"""Latencies in the buckets of our own engine, and what they were lately. Pure."""
+"""Counts latencies in the buckets of our own engine, overall and recent. Pure."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _WINDOW_S: Final = 60.0
 
 
 class Histogram:
-    """Counts by bucket, the last one for what is above every bound."""
+    """Counts by bucket, the last one for values above every bound."""
 
     __slots__ = ("counts", "sum_s")
 
@@ -32,18 +32,18 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """Of all values."""
+        """The number of values."""
         return sum(self.counts)
 
     def copy(self) -> "Histogram":
-        """As it is now."""
+        """Returns a copy."""
         other = Histogram()
         other.counts = list(self.counts)
         other.sum_s = self.sum_s
         return other
 
     def since(self, before: "Histogram") -> "Histogram":
-        """Returns what came after an earlier copy."""
+        """Returns the values since an earlier copy."""
         other = Histogram()
         other.counts = [now - old for now, old in zip(self.counts, before.counts, strict=True)]
         other.sum_s = self.sum_s - before.sum_s
@@ -52,7 +52,7 @@ class Histogram:
     def quantile(self, q: float) -> float | None:
         """Returns the value, in seconds, below which the share `q` lies; None without values.
 
-        Values of a bucket are taken as evenly spread; above the last bound that bound is said.
+        It takes a bucket's values as evenly spread, and returns the last bound for values above it.
         """
         total = self.count
         if not total:
@@ -74,13 +74,15 @@ class _Reading:
 
 @dataclass(slots=True)
 class LatencyWindow:
-    """Remembers earlier readings; what it gives covers the last minute or two."""
+    """Remembers earlier readings; its results cover the last minute or two."""
 
     older: _Reading = field(default_factory=_Reading)
     newer: _Reading = field(default_factory=_Reading)
 
     def read(self, now_s: float, histogram: Histogram) -> tuple[float, float]:
-        """(mean, 99th percentile) in milliseconds at `now_s` since any fixed start; 0 for none."""
+        """Returns (mean, 99th percentile) in ms at `now_s` (since any fixed start); 0 without
+        values.
+        """
         if now_s - self.newer.at_s >= _WINDOW_S:
             self.older, self.newer = self.newer, _Reading(now_s, histogram.copy())
         lately = histogram.since(self.older.histogram)

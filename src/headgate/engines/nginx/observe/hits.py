@@ -1,4 +1,6 @@
-"""A line of an access log as far as it is counted, and our own JSON lines read. Pure."""
+"""Defines a request of an access log as far as metrics count it,
+and parses our JSON lines. Pure.
+"""
 
 from typing import Final, Protocol
 
@@ -9,11 +11,11 @@ UNTIMED: Final = -1.0
 
 
 class Hit(msgspec.Struct, gc=False):
-    """One request, by nginx's words; the keys are those of `fields.VARIABLES`.
+    """One request in nginx's words; the keys are those of `fields.VARIABLES`.
 
     `endpoint` and the times and statuses of upstreams are lists as nginx writes them: `, ` between
     tries of one upstream, ` : ` where an internal redirect led to another; `-` for none. `site` is
-    the virtual host where routes are not ours. Not frozen, as that costs time on every line.
+    the virtual host if the routes are not ours. Not frozen, as that costs time on every line.
     """
 
     route: str = ""
@@ -43,13 +45,12 @@ _DECODER: Final = msgspec.json.Decoder(Hit, strict=False)
 
 
 class JsonLines:
-    """Our own lines; about 1 µs each."""
+    """Parses our own lines; about 1 µs each."""
 
     def hits(self, block: bytes) -> tuple[list[Hit], int]:
         """Returns the requests of a block of whole lines, and how many lines held none.
 
-        A line with bytes that are not UTF-8 is read with U+FFFD in their place, as nginx passes
-        on what clients send.
+        It replaces bytes that are not UTF-8 by U+FFFD, since nginx passes on what clients send.
         """
         try:
             return _DECODER.decode_lines(block), 0

@@ -1,17 +1,16 @@
-"""A growing file as whole lines: what to read next, and what its bytes mean. Pure.
+"""Cuts a growing file into whole lines: what to read next, and what its bytes mean. Pure.
 
-One `LineTail` belongs to one file; that another file has taken its name is the reader's affair
-(`tail.py`).
+One `LineTail` belongs to one file; the reader notices when another file takes its name (`tail.py`).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 BACKLOG_BYTES: Final = 32 * 1024 * 1024
-"""How far a tail may be behind before it gives up what lies between."""
+"""How far a tail may be behind before it skips what lies between."""
 
 CHUNK_BYTES: Final = 1024 * 1024
-"""Read at once, at most."""
+"""The most it reads at once."""
 
 LINE_BYTES: Final = 1024 * 1024
 """A longer line is skipped."""
@@ -29,10 +28,10 @@ class Span:
 
 @dataclass(slots=True)
 class Losses:
-    """What a tail could not hand out, since it began.
+    """What a tail could not return since it began.
 
-    `skipped_bytes` were passed over because the tail was too far behind or a line too long;
-    `skips` counts how often; `truncations` how often the file became shorter or was written anew.
+    `skipped_bytes` were skipped because the tail was too far behind or a line too long; `skips`
+    counts how often; `truncations` how often the file was truncated or rewritten.
     """
 
     skipped_bytes: int = 0
@@ -43,8 +42,8 @@ class Losses:
 class LineTail:
     r"""Turns a file that grows into blocks of whole lines.
 
-    Ask `want(size)` with the file's size now, read that span, give it to `take`; again until
-    `want` says None. A last line without its line feed is kept back until it is whole.
+    Ask `want(size)` with the file's size now, read that span, give it to `take`; again until `want`
+    says None. It keeps a last line back until its line feed comes.
 
     >>> tail = LineTail()
     >>> tail.want(9)
@@ -76,14 +75,16 @@ class LineTail:
 
     @property
     def offset(self) -> int:
-        """Of the first byte that was not handed out: a tail that begins there misses nothing."""
+        """The offset of the first byte not yet returned:
+        a tail that begins there misses nothing.
+        """
         return self._next - len(self._partial)
 
     def want(self, size: int) -> Span | None:
         """Returns what to read of a file of `size` bytes; None while there is nothing new.
 
-        The span may begin a few bytes early: they are compared with what was read before, which
-        tells a file that was truncated and has grown past the old place.
+        The span may begin a few bytes early: if these differ from what it read before, the file was
+        truncated and has grown past the old place.
         """
         if size < self._next:
             self._restart()
@@ -99,7 +100,7 @@ class LineTail:
         """Returns the whole lines in the bytes of the span asked
         for last; fewer bytes are allowed.
 
-        Empty when no line has ended, or when the bytes show that the file was written anew.
+        Empty when no line has ended, or when the bytes show that the file was rewritten.
         """
         checked = len(self._checked)
         if data[:checked] != self._checked:
@@ -112,7 +113,7 @@ class LineTail:
         return self._whole(self._after_rest(new))
 
     def drop_partial(self) -> None:
-        """Gives up the line that has no end: nobody will write to this file any more."""
+        """Drops the line without an end: nobody will write to this file any more."""
         if self._partial:
             self._lost(len(self._partial))
             self._partial = b""
@@ -131,7 +132,7 @@ class LineTail:
         return lines
 
     def _after_rest(self, new: bytes) -> bytes:
-        """Without the rest of a line whose beginning was skipped."""
+        """Returns the bytes after the rest of a line whose beginning was skipped."""
         if not self._is_in_rest:
             return new
         end = new.find(b"\n") + 1

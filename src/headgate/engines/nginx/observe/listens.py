@@ -1,4 +1,4 @@
-"""nginx's `listen` understood. Pure.
+"""Parses nginx's `listen`. Pure.
 
 <https://nginx.org/en/docs/http/ngx_http_core_module.html#listen>
 """
@@ -14,7 +14,8 @@ _MOST_PORTS: Final = 1000
 
 
 def listen_of(words: Sequence[str]) -> list[Listen]:
-    """The addresses of a `listen`'s arguments; several for a range of ports, none for nonsense.
+    """Returns the addresses of a `listen`'s arguments:
+    several for a range of ports, none if invalid.
 
     >>> [one.address for one in listen_of(["[::]:443", "ssl"])], listen_of(["8080"])[0].address
     (['[::]:443'], '0.0.0.0:8080')
@@ -44,7 +45,7 @@ def _addresses(where: str) -> list[str]:
 
 
 def _split(where: str) -> tuple[str, str]:
-    """Host and ports; nginx takes every address and port 80 where one of them is left out."""
+    """Returns host and ports; nginx's defaults are every address and port 80."""
     if where.startswith("["):
         host, _, rest = where.partition("]")
         return f"{host}]", rest.removeprefix(":") or "80"

@@ -1,4 +1,4 @@
-"""What an nginx does just now: rates over a few seconds, from whatever it offers.
+"""Measures what an nginx does now: rates over a few seconds, from whatever it offers.
 
 Access logs say most; `stub_status` says how many requests in all; without either /proc still says
 how many connections are open and how busy the workers are.
@@ -23,7 +23,7 @@ Source = Literal["access_log", "stub_status", "none"]
 
 
 class NameRate(msgspec.Struct, frozen=True):
-    """What one site, route, upstream or log had, per second; latencies None where not logged."""
+    """The rates of one site, route, upstream or log; latencies None where not logged."""
 
     name: str
     requests: float
@@ -44,8 +44,8 @@ class BackendRate(msgspec.Struct, frozen=True):
 class Live(msgspec.Struct, frozen=True):
     """Rates per second over `seconds`; `source` is where `requests` comes from.
 
-    `requests` is None where nothing tells. `open_connections` is by /proc, of every listener;
-    `cpu` is cores that master and workers used. `unread` log lines fitted no format.
+    `requests` is None without a source. `open_connections` is by /proc, of every listener; `cpu` is
+    cores that master and workers used. `unread` log lines matched no format.
     """
 
     seconds: float
@@ -66,7 +66,7 @@ class Live(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Meter:
-    """Measures one instance again and again; the observer must be fresh, reading from the end.
+    """Measures one instance repeatedly; the observer must be fresh and read from the end.
 
     `ports` are those it listens on.
     """
@@ -79,7 +79,7 @@ class Meter:
     wait: Callable[[float], None] = time.sleep
 
     def measure(self, seconds: float) -> Live:
-        """Returns what happens in the next `seconds`."""
+        """Measures the next `seconds`."""
         observer = self.observer
         observer.poll()
         observer.traffic = Traffic()
@@ -129,7 +129,7 @@ class Meter:
 
 
 def open_connections(procfs: Procfs, pid: int, ports: frozenset[int]) -> int:
-    """Established TCP connections to these ports in the network namespace of a process."""
+    """Counts established TCP connections to these ports in the network namespace of a process."""
     wanted = {f"{port:04X}" for port in ports}
     count = 0
     for name in ("tcp", "tcp6"):

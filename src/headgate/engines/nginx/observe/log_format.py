@@ -1,4 +1,4 @@
-"""Parsers made from nginx's own `log_format` texts, for instances that are not ours. Pure.
+"""Makes parsers from nginx's own `log_format` texts, for foreign instances. Pure.
 
 <https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format>
 """
@@ -50,7 +50,7 @@ _SHAPES: Final[dict[str, str]] = {
     "upstream_response_time": _LIST,
     "upstream_response_length": _LIST,
 }
-"""What nginx writes for a variable; any other may hold anything."""
+"""The form of a variable's value; any other may hold anything."""
 
 
 class UnusableFormatError(ValueError):
@@ -90,7 +90,7 @@ _SETTERS: Final[tuple[_Setter, ...]] = (
     ("host", "site", str.lower),
     ("server_name", "site", str.lower),
 )
-"""(variable, field of a hit, how it is read); a later one is preferred."""
+"""(variable, field of a hit, how to read it); later ones take precedence."""
 
 
 class LogFormat:
@@ -109,7 +109,7 @@ class LogFormat:
         site: str = "",
         upstreams: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`site` is what a hit's site is where the format has no host.
+        """`site` is the site of a hit where the format has no host.
 
         `upstreams` maps an endpoint's address to the name of the upstream it belongs to. Hits of a
         format without `$request_time` have no duration (`hits.UNTIMED`).

@@ -1,4 +1,6 @@
-"""The nginx masters that run here, and what their binaries have built in; nothing is executed."""
+"""Finds the nginx masters that run here,
+and what their binaries have built in; executes nothing.
+"""
 
 import re
 from dataclasses import dataclass
@@ -18,10 +20,10 @@ _DELETED: Final = " (deleted)"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A master that runs. Paths are as it sees them; `root` is its root as a path of ours.
+    """A running master. Paths are as it sees them; `root` is its root as a path of ours.
 
-    `binary` is empty where it cannot be read. `shares_network`: its listeners are reached from
-    here under the addresses it knows them by.
+    `binary` is empty where unreadable. `shares_network`: its own addresses reach its listeners from
+    here.
     """
 
     master: Process
@@ -43,7 +45,7 @@ class Running:
 
 
 def running(procfs: Procfs | None = None) -> list[Running]:
-    """Returns every nginx master here, oldest first; of two in a binary upgrade both."""
+    """Returns every nginx master here, oldest first; both in a binary upgrade."""
     proc = procfs or Procfs()
     return [found for seen in proc.masters() if (found := _running(seen, proc)) is not None]
 
@@ -62,7 +64,7 @@ def processes(one: Running, procfs: Procfs | None = None) -> tuple[Process | Non
 
 
 def built_in_of(binary: bytes) -> BuiltIn:
-    """Returns what `configure` was told, as the binary itself holds it for `-V`.
+    """Returns the arguments of `configure`, which the binary holds for `-V`.
 
     >>> built_in_of(b"x configure arguments: --prefix=/p --conf-path=/etc/n.conf").conf_path
     '/etc/n.conf'
@@ -101,7 +103,7 @@ def _running(seen: Seen, procfs: Procfs) -> Running | None:
 
 
 def _binary(seen: Seen, root: Path, procfs: Procfs) -> tuple[str, BuiltIn]:
-    """Returns its path and what it has built in: by /proc, else by the path it was started with."""
+    """Returns its path and what it has built in: by /proc, else by its path at the start."""
     executable = procfs.executable(seen.pid)
     try:
         path = str(executable.readlink()).removesuffix(_DELETED)
@@ -117,7 +119,7 @@ def _binary(seen: Seen, root: Path, procfs: Procfs) -> tuple[str, BuiltIn]:
 
 
 def _same(procfs: Procfs, pid: int, what: str) -> bool:
-    """Reports whether a process is in our namespace of that kind; yes where we may not look."""
+    """Reports whether a process is in our namespace of that kind; True where we may not look."""
     try:
         theirs, ours = ((procfs.path / who / what).stat() for who in (str(pid), "self"))
     except OSError:
@@ -126,7 +128,7 @@ def _same(procfs: Procfs, pid: int, what: str) -> bool:
 
 
 def _root(seen: Seen, procfs: Procfs) -> Path:
-    """`/` where it sees what we see, else the way to its own."""
+    """Returns `/` if it sees what we see, else the path to its own root."""
     theirs = procfs.root(seen.pid)
     try:
         here, there = Path("/").stat(), theirs.stat()

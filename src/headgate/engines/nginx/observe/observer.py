@@ -1,4 +1,4 @@
-"""Everything an nginx says, gathered: its logs, its status page, its processes.
+"""Gathers everything an nginx says: its logs, its status page, its processes.
 
 Blocks for reads of files, sockets and /proc only; meant for a thread. Writes nothing.
 """
@@ -25,7 +25,7 @@ POLL_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """An access log and what reads its lines."""
+    """An access log and the parser of its lines."""
 
     path: str
     parser: Parser = field(default_factory=JsonLines)
@@ -33,10 +33,10 @@ class AccessLog:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What there is to observe; what is empty is left out of the page.
+    """What to observe; the page leaves out what is empty.
 
-    `stub_status` is `unix:/path:/uri` or a URL, `status_host` the Host it is asked with (empty:
-    the URL's), `generation_socket` a path; `processes` gives master and workers.
+    `stub_status` is `unix:/path:/uri` or a URL, `status_host` the Host to ask with (empty: the
+    URL's), `generation_socket` a path; `processes` gives master and workers.
     """
 
     access_logs: Sequence[AccessLog] = ()
@@ -50,7 +50,7 @@ class Sources:
 class Observer:
     """Follows one instance. `clock` gives monotonic seconds.
 
-    `problems` says, by path, why a log cannot be read now.
+    `problems` says, by path, why a log is unreadable now.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Observer:
         start: Mark | str = "end",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Access logs are read from `start`, error logs from their end."""
+        """Reads access logs from `start`, error logs from their end."""
         self.sources = sources
         self.traffic = Traffic()
         self.errors = ErrorWatch()
@@ -72,7 +72,7 @@ class Observer:
         self._errors = [TailReader(path) for path in sources.error_logs]
 
     def poll(self) -> list[Told]:
-        """Reads what the logs have got; returns what of the error log is worth telling."""
+        """Reads what is new in the logs; returns what to report of the error log."""
         for reader, parser in self._access:
             for block in self._read(reader):
                 hits, unread = parser.hits(block)
@@ -88,7 +88,7 @@ class Observer:
 
     @property
     def losses(self) -> Losses:
-        """What was passed over, in all logs."""
+        """Returns what was skipped, in all logs."""
         every = [reader.losses for reader in self._readers()]
         return Losses(
             skipped_bytes=sum(one.skipped_bytes for one in every),
@@ -97,7 +97,7 @@ class Observer:
         )
 
     def page(self, desired: int | None = None) -> Iterator[Family]:
-        """Yields the metrics now; `desired` is the generation that should be served."""
+        """Yields the metrics now; `desired` is the generation that should serve."""
         mean_ms, p99_ms = self._window.read(self._clock(), self.traffic.duration)
         yield from families.of_traffic(self.traffic, mean_ms, p99_ms)
         if self.sources.stub_status:
@@ -110,7 +110,7 @@ class Observer:
         yield from families.of_logs(self.traffic, self.losses, self.errors)
 
     def generation(self) -> status.RunningGeneration | None:
-        """Returns what a worker says it serves; None where none answers."""
+        """Returns the generation that a worker reports; None if none answers."""
         if not self.sources.generation_socket:
             return None
         try:
@@ -122,7 +122,7 @@ class Observer:
         return found
 
     def connections(self) -> status.StubStatus | None:
-        """Returns what the status page says; None where there is none or it does not answer."""
+        """Returns the figures of the status page; None without an answer."""
         if not self.sources.stub_status:
             return None
         host = self.sources.status_host or None

@@ -1,4 +1,6 @@
-"""An nginx's processes by /proc: age, memory, CPU, and whether a worker is on its way out."""
+"""Reads an nginx's processes from /proc:
+age, memory, CPU, and whether a worker is shutting down.
+"""
 
 import os
 from collections.abc import Iterable
@@ -45,19 +47,19 @@ class InstanceFigures:
 
     @property
     def resident_bytes(self) -> int:
-        """All processes together; what they share is counted in each."""
+        """The memory of all processes; shared pages count in each."""
         every = (*self.workers, *((self.master,) if self.master else ()))
         return sum(one.resident_bytes for one in every)
 
 
 class DrainTimes:
-    """Remembers since when workers drain, which /proc does not say: from when it was first seen."""
+    """Remembers since when workers drain, which /proc does not say: since we first saw it."""
 
     def __init__(self) -> None:
         self._since: dict[tuple[int, int], float] = {}
 
     def oldest_s(self, now: InstanceFigures, now_s: float) -> float:
-        """Returns how long the worker that has drained longest has,
+        """Returns how long the longest-draining worker has drained,
         at `now_s` (monotonic); 0 without.
         """
         keys = {(one.process.pid, one.process.started) for one in now.draining}
@@ -66,7 +68,7 @@ class DrainTimes:
 
 
 def figures(master: Process | None, workers: Iterable[Process]) -> InstanceFigures:
-    """Returns what /proc says of these; a process that has gone meanwhile is left out."""
+    """Returns the figures of these; leaves out a process that is gone by then."""
     return InstanceFigures(
         _figures(master) if master is not None else None,
         tuple(found for one in workers if (found := _figures(one)) is not None),
@@ -80,7 +82,7 @@ def _figures(process: Process) -> ProcessFigures | None:
         uptime_s = float((_PROC / "uptime").read_text().split()[0])
     except OSError:
         return None
-    # The name may hold anything, also parentheses and spaces: fields are counted after it.
+    # The name may hold anything, also parentheses and spaces: fields count after it.
     fields = stat[stat.rindex(")") + 2 :].split()
     started = int(fields[19])
     if started != process.started:

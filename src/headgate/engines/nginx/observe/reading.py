@@ -1,4 +1,4 @@
-"""From a config's tree to the facts about its nginx; what is inherited is followed. Pure."""
+"""Reads the facts about an nginx from its config's tree, with inheritance. Pure."""
 
 import posixpath
 from collections import defaultdict
@@ -107,7 +107,7 @@ class _Reader:
     def _locations(
         self, inside: Iterable[Located], context: _Context, server: Server, depth: int = 0
     ) -> None:
-        """Looks at the locations of a block, nested ones too."""
+        """Reads the locations of a block, nested ones too."""
         for one in inside:
             if one.directive.name != b"location" or depth > _DEPTH:
                 continue
@@ -180,7 +180,7 @@ class _Reader:
                 self.errors[posixpath.join(self.built_in.prefix, path)] = None
 
     def _log_uses(self) -> Iterator[AccessLogUse]:
-        """Yields each log and format once, whatever else was said of them (`buffer=`, `if=`)."""
+        """Yields each log and format once, whatever their other parameters (`buffer=`, `if=`)."""
         merged: dict[AccessLogUse, dict[str, None]] = defaultdict(dict)
         for log, sites in self.logs.items():
             merged[self._log_use(log)].update(sites)
@@ -215,7 +215,7 @@ def _names(inside: Iterable[Located]) -> tuple[str, ...]:
 
 
 def _listens(inside: Sequence[Located]) -> tuple[Listen, ...]:
-    """Returns those of a server; without one nginx takes port 80 as root (the usual case)."""
+    """Returns a server's listens; without one nginx takes port 80 as root (the usual case)."""
     is_ssl_on = any(
         one.directive.name == b"ssl" and one.directive.values == (b"on",) for one in inside
     )
@@ -241,7 +241,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _own_side(address: str) -> str:
-    """Returns a wildcard's address as its own host reaches it."""
+    """Returns the address at which its own host reaches a wildcard."""
     return address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
 
 

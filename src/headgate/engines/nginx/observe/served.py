@@ -1,4 +1,6 @@
-"""Which certificate a listener really serves for a name, and whether it is the one on disk."""
+"""Finds which certificate a listener really serves for a name,
+and whether it is the one on disk.
+"""
 
 import contextlib
 import socket
@@ -16,14 +18,14 @@ from headgate.engines.nginx.observe.certificates import (
 )
 
 SOON_DAYS: Final = 21.0
-"""A certificate that ends sooner is a finding: renewals are a month before the end."""
+"""A certificate that ends sooner is a finding: renewals come a month before the end."""
 
 _PROBE_S: Final = 2.0
 _PROXY: Final = b"PROXY UNKNOWN\r\n"
 
 
 class Served(msgspec.Struct, frozen=True):
-    """What a handshake brought: a leaf, or why there was none. An empty `name`: without SNI."""
+    """The result of a handshake: a leaf, or why there was none. An empty `name`: without SNI."""
 
     address: str
     name: str
@@ -50,9 +52,9 @@ class CertificateFinding(msgspec.Struct, frozen=True):
 def probe(
     address: str, name: str, *, proxy_protocol: bool = False, timeout_s: float = _PROBE_S
 ) -> Served:
-    """Shakes hands with a listener (`0.0.0.0:443`, `[::]:443`) and looks at its certificate.
+    """Shakes hands with a listener (`0.0.0.0:443`, `[::]:443`) and reads its certificate.
 
-    Nothing is verified and no request is sent. `name` may be a server name with a wildcard.
+    It verifies nothing and sends no request. `name` may be a server name with a wildcard.
     `proxy_protocol`: the listener wants a PROXY header first. Never raises.
     """
     asked = probed_name(name)
@@ -72,7 +74,7 @@ def probe(
 
 
 def probed_name(name: str) -> str:
-    """Returns the name to ask for; empty where a server name stands for none in particular.
+    """Returns the name to ask for; empty for a server name without a particular host.
 
     >>> [probed_name(name) for name in ("*.a.example", ".a.example", "a.example", "_", "~^x")]
     ['headgate-probe.a.example', 'a.example', 'a.example', '', '']
@@ -113,7 +115,7 @@ def findings(
 
 
 def _not_loaded(files: Sequence[CertificateFile], leaf: Leaf, answer: Served) -> CertificateFinding:
-    """Returns the finding about another certificate than those of the files."""
+    """Returns the finding for a served certificate that is not in the files."""
     name = answer.name or "no name"
     for file in files:
         if file.leaf is None or set(file.leaf.names) != set(leaf.names):
@@ -134,7 +136,7 @@ def _not_loaded(files: Sequence[CertificateFile], leaf: Leaf, answer: Served) ->
 def _of_file(file: CertificateFile, now_s: float) -> Iterable[CertificateFinding]:
     leaf = file.leaf
     if leaf is None:
-        # What is behind a variable is looked at by handshakes only.
+        # Only handshakes show certificates behind variables.
         if "variables" not in file.problem:
             yield CertificateFinding("unreadable", file.path, file.problem)
         return
@@ -153,7 +155,7 @@ def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    # What old servers still speak is theirs to answer for; here only the certificate counts.
+    # Old protocol versions are not our concern; here only the certificate counts.
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     with contextlib.suppress(ssl.SSLError):
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -161,7 +163,7 @@ def _context() -> ssl.SSLContext:
 
 
 def _reachable(address: str) -> tuple[str, int]:
-    """Where a wildcard listener is reached from its own host."""
+    """Returns where its own host reaches a wildcard listener."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     return {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(  # noqa: S104

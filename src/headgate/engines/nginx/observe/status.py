@@ -1,4 +1,4 @@
-"""What nginx answers about itself: `stub_status` and our generation page.
+"""Asks nginx about itself: `stub_status` and our generation page.
 
 <https://nginx.org/en/docs/http/ngx_http_stub_status_module.html>
 """
@@ -29,8 +29,8 @@ class StatusError(Exception):
 class StubStatus(msgspec.Struct, frozen=True):
     """Connections and requests of the whole instance.
 
-    `accepts`, `handled` and `requests` only grow, through reloads too; the rest is now. `accepts -
-    handled` are connections dropped for want of worker_connections.
+    `accepts`, `handled` and `requests` only grow, through reloads too; the rest are present values.
+    `accepts - handled` are connections dropped for want of worker_connections.
     """
 
     active: int
@@ -43,14 +43,14 @@ class StubStatus(msgspec.Struct, frozen=True):
 
 
 class RunningGeneration(msgspec.Struct, frozen=True):
-    """The release a worker serves, and its pid where the page says it."""
+    """The release that a worker serves, and its pid if the page says it."""
 
     generation: int
     pid: int | None = None
 
 
 def parse_stub_status(page: bytes) -> StubStatus:
-    r"""Returns the figures of a page; raises StatusError when it is none.
+    r"""Returns the figures of a page; raises StatusError for any other text.
 
     >>> parse_stub_status(
     ...     b"Active connections: 2 \nserver accepts handled requests\n 5 5 9 \n"

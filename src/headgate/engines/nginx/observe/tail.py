@@ -1,6 +1,6 @@
-"""Reads a log file as it grows, through renames, truncations and times without a file.
+"""Reads a growing log file through renames, truncations and times without a file.
 
-Never blocks for longer than a read of a file takes, never waits for new lines, never writes.
+Never blocks longer than a read of a file, never waits for new lines, never writes.
 """
 
 import errno
@@ -19,10 +19,9 @@ from headgate.engines.nginx.observe.lines import (
 )
 
 _LOOKS_AFTER_RENAME: Final = 50
-"""Looks at a renamed file without anything new before it is given up.
+"""How many looks at a renamed file may bring nothing new before the reader closes it.
 
-nginx goes on writing to it until it was told to reopen its logs (USR1), and a worker that is busy
-some time longer.
+nginx continues to write to it until it reopens its logs (USR1), and a busy worker some time longer.
 """
 
 
@@ -37,7 +36,7 @@ class Mark:
 
 def mark(path: str) -> Mark | None:
     """Returns the end of a log now, or None while there is none.
-    Raises OSError but for its absence.
+    Raises OSError for anything but a missing file.
 
     When the last line is not whole yet, what follows begins with its rest.
     """
@@ -77,9 +76,9 @@ class _File:
 class TailReader:
     """Follows the file of one name.
 
-    It begins at `start`: a mark, `"end"` (the next line that is begun) or `"start"`. A file that
-    appears later is read from its first byte, also where a mark of another file was given; then
-    `is_continuous` is false: lines between may have been missed.
+    It begins at `start`: a mark, `"end"` (the next line to begin) or `"start"`. It reads a file
+    that appears later from the first byte, even with a mark of another file; then `is_continuous`
+    is false: it may have missed lines between.
     """
 
     path: str
@@ -107,7 +106,7 @@ class TailReader:
         """Yields everything written since the last time, as blocks of whole lines,
         oldest file first.
 
-        Raises OSError when the file is there and cannot be read.
+        Raises OSError for an unreadable file, not for a missing one.
         """
         self._look()
         for old in list(self._renamed):
@@ -119,7 +118,7 @@ class TailReader:
 
     @property
     def losses(self) -> Losses:
-        """What could not be handed out, in all files so far."""
+        """What it could not return, in all files so far."""
         tails = [self._past, *(one.tail.losses for one in self._files())]
         return Losses(
             skipped_bytes=sum(one.skipped_bytes for one in tails),
@@ -129,12 +128,12 @@ class TailReader:
 
     @property
     def position(self) -> Mark | None:
-        """Where a later reader would miss nothing; None while there is no file."""
+        """Returns where a later reader would miss nothing; None while there is no file."""
         one = self._current
         return None if one is None else Mark(one.device, one.inode, one.tail.offset)
 
     def close(self) -> None:
-        """Closes what is open; reading begins anew after it."""
+        """Closes open files; a later read begins anew."""
         for one in self._files():
             one.close()
         self._renamed.clear()
@@ -187,7 +186,7 @@ class TailReader:
 
 
 def _opened(path: str, found: os.stat_result) -> int:
-    """Returns the file, for reading. A pipe is left alone: what we took, its reader would miss."""
+    """Returns the file, for reading. A pipe is left alone: its reader would miss what we took."""
     if not stat.S_ISREG(found.st_mode):
         raise OSError(
             errno.EINVAL, "it is not a regular file, so its lines cannot be followed", path
@@ -196,7 +195,7 @@ def _opened(path: str, found: os.stat_result) -> int:
 
 
 def _line_start(descriptor: int, size: int) -> int:
-    """Where the last line, if it has no end yet, begins; else `size`."""
+    """Returns where an unfinished last line begins, else `size`."""
     begin = max(0, size - CHUNK_BYTES)
     end = os.pread(descriptor, size - begin, begin)
     newline = end.rfind(b"\n")

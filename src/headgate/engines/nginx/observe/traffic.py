@@ -1,7 +1,7 @@
-"""Requests of access logs, counted: by route, upstream, endpoint, status and latency. Pure.
+"""Counts requests of access logs by route, upstream, endpoint, status and latency. Pure.
 
-About 1 µs a request. Every table of labels is bounded: what comes after the limit is counted under
-`(other)`, so that a client or a config cannot make the page grow without end.
+About 1 µs a request. Every table of labels is bounded: labels over the limit count under `(other)`,
+so that neither clients nor a config can make the page grow without end.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _STATUS_LENGTH: Final = 3
 
 
 class Served:
-    """What was served under one name: a route's, a site's or an upstream's.
+    """The requests under one name: a route's, a site's or an upstream's.
 
     `classes` counts by `class_name`; `latency` is of whole requests, or, for an upstream, of its
     answers.
@@ -36,7 +36,7 @@ class Served:
 
     @property
     def requests(self) -> int:
-        """All of them."""
+        """The number of requests."""
         return sum(self.classes)
 
     def by_class(self) -> dict[str, int]:
@@ -45,7 +45,7 @@ class Served:
 
 
 class Backend:
-    """What was sent to one endpoint; a try that brought no head of an answer has failed."""
+    """The tries at one endpoint; a try without the head of an answer has failed."""
 
     __slots__ = ("connect_failures", "failures", "requests")
 
@@ -73,9 +73,9 @@ class Traffic:
     """The counts since it was made."""
 
     def __init__(self, *, names: int = 10_000, sites: int = 1_000, endpoints: int = 10_000) -> None:
-        """`names`: routes and upstreams, of each; beyond a limit they are `(other)`.
+        """`names`: the most routes, and the most upstreams; further ones are `(other)`.
 
-        Sites may be whatever clients ask for, so they have a limit of their own.
+        Clients choose the sites, so these have a limit of their own.
         """
         self.requests: dict[tuple[str, str, str], int] = {}
         """By (method, status, upstream)."""
@@ -84,7 +84,7 @@ class Traffic:
         self.sites = Table(sites)
         self.upstreams = Table(names)
         self.backends: dict[str, Backend] = {}
-        """By `upstream/address`, or `address` where the upstream's name is not known."""
+        """By `upstream/address`, or `address` where the upstream's name is unknown."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.unread = 0
@@ -118,7 +118,7 @@ class Traffic:
         return sum(self.requests.values())
 
     def _new(self, key: tuple[str, str, str]) -> None:
-        """A combination that is new, or is counted under another name."""
+        """Counts a new combination, perhaps under another name."""
         method, status, upstream = key
         if method not in _METHODS:
             method = "OTHER"
@@ -133,7 +133,7 @@ class Traffic:
         if " " in hit.endpoint:
             self._tries(hit, index)
             return
-        # An upstream without a name in the log is still known by its address.
+        # The address still identifies an upstream without a name in the log.
         upstream = hit.upstream or hit.endpoint
         _serve(self.upstreams[upstream], hit, index, _number(hit.upstream_s))
         self._backend(
@@ -141,7 +141,7 @@ class Traffic:
         )
 
     def _tries(self, hit: Hit, index: int) -> None:
-        """A request that was sent to more than one endpoint."""
+        """Counts a request that went to more than one endpoint."""
         endpoints = tries(hit.endpoint)
         statuses = _padded(tries(hit.upstream_status), len(endpoints))
         heads = _padded(tries(hit.first_byte_s), len(endpoints))
@@ -161,7 +161,7 @@ class Traffic:
                 name = OTHER
             known = self.backends.setdefault(name, Backend())
         known.requests += 1
-        # Without a status the client was gone before the endpoint had failed.
+        # Without a status the client left before the endpoint failed.
         if head == "-" and status not in ("-", "499"):
             known.failures += 1
             known.connect_failures += connect == "-"
@@ -177,7 +177,7 @@ def tries(text: str) -> list[str]:
 
 
 def class_name(status: str) -> str:
-    """`2xx` for `204`."""
+    """Returns `2xx` for `204`."""
     return _CLASSES[_class(status)]
 
 
