@@ -1,4 +1,4 @@
-"""Rendering: a plan as nginx text, or what of it this nginx cannot express. No I/O."""
+"""Renders a plan as nginx text, or names what this nginx cannot express. No I/O."""
 
 from headgate.engines.nginx.render.render import render, renumbered
 

@@ -1,9 +1,9 @@
-"""Which requests a server takes at all, said without `if`.
+"""Decides which requests a server takes at all, without `if`.
 
-An `if` in a server is a location of its own to nginx, and each costs 7 KiB in every server. What
-happens to a request is therefore said by the path that it is given: a normal path begins with a
-slash; `refused` and `misdirected` do not, and no location takes them. A server that is asked for a
-request of the second kind answers it where nginx looks for a file when no location was found.
+nginx makes a location of each `if` in a server, which costs 7 KiB in every server. The path that a
+request gets therefore says what happens to it: a normal path begins with a slash; `refused` and
+`misdirected` do not, and no location takes them. A server answers a request of the second kind
+where nginx looks for a file because no location fits.
 """
 
 from typing import Final
@@ -19,22 +19,22 @@ _ADMITTED: Final = Var("hg_admitted")
 _REFUSED: Final = Literal("refused")
 _MISDIRECTED: Final = Literal("misdirected")
 _NO_FILE: Final = Word("/.")
-"""Below a folder this is the folder, below a file an error: never a file to answer with."""
+"""Below a folder this is the folder, below a file an error: nginx never answers with a file."""
 
 
 def variable(shared: Shared, misdirected: Var | None) -> Var:
-    """Returns the path of a request that is taken, or what happens to it instead."""
+    """Returns the map to the path of an accepted request, or to what happens to it instead."""
     if misdirected is None:
         return _ADMITTED
-    # Both are looked at before the path changes: `hg_path` is made of it.
+    # nginx evaluates both before the path changes, from which `hg_path` derives.
     source = Template((misdirected, " ", Var("hg_refused")))
     entries = ((MapKey(" "), _PATH), (Regex(r"~\A "), _REFUSED))
     return shared.map("admitted", source, entries, _MISDIRECTED)
 
 
 def directives(ctx: Context, admitted: Var) -> list[Node]:
-    """Before a location is looked for: what is refused, and the path in normal form."""
-    # Compiled to machine code an expression would cost 9 KiB in every server.
+    """Returns what precedes the choice of a location: refusals, and the path in normal form."""
+    # An expression compiled to machine code would cost 9 KiB in every server.
     plain = "(*NO_JIT)" if ctx.has("pcre_no_jit") else ""
     judges_host = admitted != _ADMITTED
     goes_on = "[/m]" if judges_host else "/"

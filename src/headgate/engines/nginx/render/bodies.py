@@ -1,4 +1,4 @@
-"""What nginx does with a request once its route is known: the directives of a route's location.
+"""Renders what nginx does once a request's route is known: the directives of a route's location.
 
 A route has a body for each upstream that a split may choose, and one for each prefix it matched
 where a middleware needs to know which.
@@ -29,7 +29,7 @@ from headgate.plan.middleware import Middleware, MiddlewareUse
 from headgate.plan.objects import HostLiteral, Listener, Route, SplitPart, Upstream
 
 BASE_HIDDEN: Final = ("proxy-authenticate", "proxy-connection", "trailer")
-"""Response headers that end here whatever a route says."""
+"""Response headers that stop here whatever a route says."""
 
 _NO_TEXT_BELOW: Final = 400
 _SHARES: Final = 10_000
@@ -37,7 +37,7 @@ _SHARES: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A location: its name in the server, the directives in it, and what must stand beside it."""
+    """A location: its name in the server, its directives, and what must stand beside it."""
 
     place: str
     nodes: tuple[Node, ...]
@@ -55,7 +55,7 @@ class Bodies:
     _made: dict[tuple[str, str], Body] = field(default_factory=dict)
 
     def of(self, one: Candidate) -> Body:
-        """The body for requests that a match took."""
+        """Returns the body for requests that a match took."""
         route = self.ctx.routes[one.route]
         matched = one.matched if self._looks_at_prefix(route) else ""
         key = (one.route, matched)
@@ -66,7 +66,7 @@ class Bodies:
         return self._made[key]
 
     def _middlewares(self, route: Route) -> list[tuple[str, str, MiddlewareUse]]:
-        """(kind, name of the owner, middleware) of a route's whole chain."""
+        """Yields (kind, name of the owner, middleware) of a route's whole chain."""
         host = self.ctx.hosts.get(self.host or "")
         own = [("route", "", used) for used in route.middlewares]
         inherited = [("host", self.host or "", used) for used in host.middlewares] if host else []
@@ -188,7 +188,7 @@ class Bodies:
             return [*nodes, directive("return", status, as_arg(answer.body, lines=True))]
         if answer.status < _NO_TEXT_BELOW:
             return [*nodes, directive("return", status, Literal(""))]
-        # An empty text of its own would be nginx's page for the status.
+        # For an empty text nginx would send its own page for the status.
         return [*nodes, directive("return", status, Var("hg_empty"))]
 
     def _forward(
@@ -216,7 +216,7 @@ class Bodies:
         return [*nodes, directive("proxy_pass", Template(url))]
 
     def _replaced(self, route: Route, upstream: str, chain: Chain) -> dict[str, Arg]:
-        """Base header lines that have another value here."""
+        """Returns the base header lines that have another value here."""
         target = self.ctx.upstreams[upstream]
         found: dict[str, Arg] = {}
         if chain.host is not None:

@@ -1,4 +1,4 @@
-"""What all parts of a rendering share."""
+"""Holds what all parts of a rendering share."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,12 +55,12 @@ class Context:
 
     @property
     def trusting(self) -> tuple[str, ...]:
-        """The listeners that believe some peers."""
+        """The listeners that trust some peers."""
         return tuple(name for name, one in self.listeners.items() if one.client_ip.trusted)
 
 
 def context_of(plan: Plan, blobs: Mapping[BlobId, bytes], target: Target) -> Context:
-    """Returns the plan taken apart; objects in the order of their names."""
+    """Returns the plan by kind, objects in the order of their names."""
 
     def of(kind: Kind, node: type[T]) -> dict[str, T]:
         return dict(_objects(plan, kind, node))

@@ -1,7 +1,8 @@
-"""The locations of a server: from a place of a path to the body of the route that takes it.
+"""Renders the locations of a server: from a place of a path to the body
+of the route that takes it.
 
-A place where one route is certain is that route's location. Where more than one may win, maps try
-their conditions one after the other and name the location to go to. Locations of routes are named
+A place with one certain route is that route's location. Where several may win, maps try their
+conditions one after the other and name the location to use. Locations of routes are named
 `route:…`: a request's path begins with a slash, so none can ask for one.
 """
 
@@ -31,7 +32,7 @@ from headgate.nginxtext.writer import (
 )
 
 LONGEST_CHAIN: Final = 32
-"""Matches tried by one chain of maps, which nest; nginx nests 100 variables at most."""
+"""The most matches in one chain of nested maps; nginx nests 100 variables at most."""
 
 _NOT_FOUND: Final = directive("return", Word("404"))
 _NOWHERE: Final = directive("location", Op("="), Plain(NO_ROUTE), children=[_NOT_FOUND])

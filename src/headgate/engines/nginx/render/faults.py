@@ -1,6 +1,7 @@
-"""Answers to faults: a text for people and `Proxy-Status` (RFC 9209), as the native engine's.
+"""Renders answers to faults: a text for people and `Proxy-Status` (RFC 9209),
+like the native engine.
 
-nginx knows less of why it failed than we do; what it knows is read from its status and from
+nginx knows less of the cause than the native engine; the maps derive it from the status and from
 whether a connection was made.
 """
 
@@ -103,7 +104,7 @@ _FAULTS: Final = (
 """(beginning of status and times of connecting, phrase, RFC 9209 token, our reason, for people)"""
 
 _NOT_IMPORTED: Final = "not-imported: this place of the imported config has no counterpart here"
-"""As the native engine's own answer says it."""
+"""The native engine's own words."""
 
 _STATUS: Final = "proxy-status"
 _LINES: Final = Var("hg_lines")
@@ -115,7 +116,7 @@ _HEAD_TOO_LARGE: Final = "494"
 
 
 def maps() -> list[Node]:
-    """Returns what is said of each fault."""
+    """Returns the maps that describe each fault."""
     source = Template((Var("status"), " ", Var("upstream_connect_time")))
 
     def of(name: str, texts: list[str], default: str) -> Node:
@@ -140,7 +141,7 @@ def maps() -> list[Node]:
 
 
 def pages() -> list[Node]:
-    """Which faults are answered so; in `http`, or a server of ours."""
+    """Returns the lines that give faults these answers; for `http`, or a server of ours."""
     return [
         directive("error_page", *map(Word, _STATUSES), Word(ERROR_PLACE)),
         directive("error_page", Word(_HEAD_TOO_LARGE), Word("=431"), Word(ERROR_PLACE)),
@@ -149,7 +150,7 @@ def pages() -> list[Node]:
 
 @dataclass(slots=True)
 class RouteLines:
-    """The header lines that routes want on answers, for those that are made of faults.
+    """The header lines that routes want on answers, for the answers to faults.
 
     A route's location says in a variable which lines those are; the location of faults has every
     header that any route wants, with the value that the variable stands for, or none.
@@ -160,7 +161,7 @@ class RouteLines:
 
     def of(self, edits: Headers) -> list[Node]:
         """Returns what the location of a route with these edits says."""
-        # The text is ours and of our type, whatever type the route gives to what it forwards.
+        # The text is ours and of our type, whatever type the route gives to forwarded answers.
         lines = tuple((name, value) for name, value in edits.lines if name != "content-type")
         is_bare = _STATUS in edits.drops
         if not (lines or is_bare):
@@ -172,7 +173,7 @@ class RouteLines:
         return [directive("set", _LINES, Word(key))]
 
     def nodes(self, shared: Shared) -> list[Node]:
-        """`add_header` for all of them; beside what every fault says of itself."""
+        """Returns `add_header` for all of them, beside the lines of every fault."""
         status: Arg = Var("hg_fault_status")
         if self._bare:
             none = [(MapKey(key), Literal("")) for key in sorted(self._bare)]
@@ -211,9 +212,7 @@ def place(lines: list[Node] | None = None) -> list[Node]:
 
 
 def not_imported(edits: Headers) -> list[Node]:
-    """Returns the answer of a route that stands for a place of an imported config
-    without counterpart.
-    """
+    """Returns the answer of a route for a place of an imported config that was not imported."""
     lines = [(name, value) for name, value in edits.lines if name != "content-type"]
     status = f'headgate; error=destination_unavailable; details="{_NOT_IMPORTED}"'
     text = f"503 Service Unavailable\n{_NOT_IMPORTED}\n"

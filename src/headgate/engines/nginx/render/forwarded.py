@@ -91,7 +91,7 @@ _HOP: Final = (
     "te",
     "trailer",
 )
-"""For one hop only; nginx drops the rest of them by itself (RFC 9110 §7.6.1)."""
+"""Headers for one hop only; nginx drops the others by itself (RFC 9110 §7.6.1)."""
 
 _NOTHING: Final = Literal("")
 _PEER: Final = Var("realip_remote_addr")
@@ -103,8 +103,8 @@ def request_id(ctx: Context) -> Var:
 
 
 def maps(ctx: Context) -> list[Node]:
-    """Returns what is told, where some peers are trusted;
-    what a config asks for is empty elsewhere.
+    """Returns the maps of client headers for trusted peers;
+    where none is trusted, empty ones if needed.
     """
     asked = sorted(ctx.shared.claims)
     if not ctx.trusting:
@@ -138,7 +138,7 @@ def _kept(variable: str, header: str, otherwise: Arg, pattern: str = ".+") -> No
 
 
 def request_headers(ctx: Context) -> list[tuple[str, Arg]]:
-    """Header lines that every upstream request has; an empty one is not sent."""
+    """Returns the header lines of every upstream request; nginx does not send an empty one."""
     trusting = bool(ctx.trusting)
     found: list[tuple[str, Arg]] = [
         ("host", Var("hg_host")),
@@ -157,9 +157,10 @@ def request_headers(ctx: Context) -> list[tuple[str, Arg]]:
 def with_edits(
     base: list[tuple[str, Arg]], replaced: dict[str, Arg], edits: Headers, shared: Shared
 ) -> list[Node] | None:
-    """`proxy_set_header` of all lines with a chain's edits; None when they are the base's.
+    """Returns `proxy_set_header` of all lines with a chain's edits;
+    None when they are the base's.
 
-    A line is dropped by an empty value: nginx then sends neither ours nor the client's.
+    An empty value drops a line: nginx then sends neither ours nor the client's.
     """
     if edits.is_empty and not replaced:
         return None

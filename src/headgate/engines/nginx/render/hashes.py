@@ -1,4 +1,4 @@
-"""Sizes of nginx's hash tables, from what is put into them.
+"""Computes the sizes of nginx's hash tables from their content.
 
 nginx warns, or refuses to start, when a table is too small for names that are long or many.
 """
@@ -11,7 +11,7 @@ from headgate.nginxtext.writer import Word, directive
 
 _ALIGN: Final = 64
 _ENTRY: Final = 32
-"""Bytes an entry takes in a bucket beside its name, at most."""
+"""The most bytes of an entry in a bucket beside its name."""
 
 
 def directives(files: Iterable[Iterable[Node]]) -> list[Node]:

@@ -1,4 +1,4 @@
-"""`listen` and what a listener says of its clients."""
+"""Renders `listen` and what a listener says of its clients."""
 
 from typing import Final
 
@@ -29,7 +29,7 @@ _WILD: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
 
 def listens(ctx: Context, listeners: list[str], *, is_default: bool) -> list[Node]:
     """Returns the `listen` lines of a server;
-    options of an address stand with its default server.
+    the options of an address stand in its default server.
     """
     found: list[Node] = []
     for name in listeners:
@@ -57,7 +57,7 @@ def base(ctx: Context) -> list[Node]:
 
 
 def settings(ctx: Context, listener: Listener) -> list[Node]:
-    """Returns what differs from the defaults, and who is trusted."""
+    """Returns what differs from the defaults, and the trusted peers."""
     changed = {key for key in _every_field() if getattr(listener, key) != getattr(_OURS, key)}
     nodes = forwarded.real_ip(listener) + _settings(listener, changed)
     if listener.header_count != _OURS.header_count and ctx.has("max_headers"):
@@ -87,7 +87,7 @@ def _settings(listener: Listener, keys: set[str]) -> list[Node]:
 def check(ctx: Context) -> None:
     """Refuses and notes what nginx cannot say of a listener.
 
-    Takes those away whose names nginx cannot read: they are refused, whatever else is.
+    Leaves out those whose names nginx cannot read, since they are refused in any case.
     """
     written = {}
     for name, listener in ctx.listeners.items():
@@ -122,7 +122,7 @@ def check(ctx: Context) -> None:
 
 
 def maps(ctx: Context) -> list[Node]:
-    """Returns the variable that names the listener of a request."""
+    """Returns the map to the name of a request's listener."""
     exact: list[tuple[Arg, Arg]] = []
     wild: list[tuple[Arg, Arg]] = []
     for name, listener in ctx.listeners.items():
@@ -142,7 +142,7 @@ def maps(ctx: Context) -> list[Node]:
 
 
 def limits(ctx: Context) -> tuple[list[Node], list[Node]]:
-    """Returns the node's limits: what `http` declares, and what it says of every server."""
+    """Returns the node's limits: declarations for `http`, and directives for every server."""
     most = ctx.settings.max_connections_per_client
     if not most:
         return [], []

@@ -1,7 +1,7 @@
-"""Access logs: the engine's own, from which metrics come, and what the config asks for.
+"""Renders access logs: the engine's own, from which metrics come, and those of the config.
 
-The second has the keys of docs/reference/access-log.md. nginx cannot leave a key out, so what is
-not known is empty or `null` here; its times have three digits.
+The latter have the keys of docs/reference/access-log.md. nginx cannot leave a key out, so unknown
+values are empty or `null` here; its times have three digits.
 """
 
 from typing import Final
@@ -67,7 +67,7 @@ _COMBINED: Final = (
 
 
 def maps() -> list[Node]:
-    """Returns the variables of logs that nginx has in another form."""
+    """Returns the maps for log variables that nginx has in another form."""
     whole = (Regex(r"~\A(?<hg_raw>[0-9]+)\z"), Var("hg_raw"))
     reason = (Regex(r"~\A(?<hg_raw>.+)\z"), Var("hg_raw"))
     last = (Regex(r"~(?:\A|[ ,])(?<hg_raw>[^ ,]+)\z"), Var("hg_raw"))
@@ -86,7 +86,9 @@ def maps() -> list[Node]:
 
 
 def _microseconds(name: str, source: str) -> Node:
-    """Seconds with three digits, the last of a list, as whole microseconds; else `null`."""
+    """Returns a map from seconds with three digits, the last of a list,
+    to whole µs; else `null`.
+    """
     number = Var("hg_raw")
     return mapped(
         name,
@@ -102,7 +104,7 @@ def _microseconds(name: str, source: str) -> Node:
 
 
 def directives(ctx: Context) -> list[Node]:
-    """Formats and sinks."""
+    """Returns formats and sinks."""
     metrics = _object([(key, Var(variable)) for key, variable in VARIABLES], ())
     nodes: list[Node] = [
         comment("Access logs"),

@@ -1,7 +1,8 @@
-"""Upstreams whose endpoints are in a table that workers share, so that they change by no reload.
+"""Renders upstreams whose endpoints are in a table that workers share
+and change without a reload.
 
-Nothing of a config becomes Lua: every block here is fixed text, and which upstream is meant is
-read from `$hg_upstream`.
+Nothing of a config becomes Lua: every block here is fixed text, and `$hg_upstream` says which
+upstream is meant.
 """
 
 from pathlib import Path
@@ -20,7 +21,7 @@ from headgate.plan.objects import Upstream
 
 CAPABILITY: Final = "lua_balancer"
 KEPT_ENDPOINTS: Final = 16
-"""Idle connections are set aside for so many endpoints: their number is not known."""
+"""Idle connections are reserved for so many endpoints, since their number is unknown."""
 
 _MODULE: Final = Path(endpoints.__file__).with_name("hg_endpoints.lua").read_bytes()
 _ZONE: Final = "hg_endpoints"
@@ -30,7 +31,7 @@ _LIBRARY: Final = "/usr/share/lua/5.1/?.lua"
 
 
 def check(ctx: Context) -> None:
-    """Refuses what this nginx cannot do; notes which upstreams change by a reload as before."""
+    """Refuses what this nginx cannot do; notes which upstreams still change by a reload."""
     if ctx.target.endpoints != "lua":
         return
     about = ctx.findings.of("settings", "node")
@@ -53,7 +54,7 @@ def is_dynamic(upstream: Upstream, ctx: Context) -> bool:
 
 
 def modules(ctx: Context) -> list[Node]:
-    """Returns what nginx.conf begins with."""
+    """Returns the first lines of nginx.conf."""
     if ctx.target.endpoints != "lua":
         return []
     paths = loads(ctx.target.capabilities, (CAPABILITY,))
@@ -61,7 +62,7 @@ def modules(ctx: Context) -> list[Node]:
 
 
 def http(ctx: Context) -> list[Node]:
-    """Returns the table, and what reads its file; leaves the files that this takes."""
+    """Returns the table and its reader; adds the files that these need."""
     if ctx.target.endpoints != "lua":
         return []
     names = "".join(f"{name}\n" for name, one in ctx.upstreams.items() if is_dynamic(one, ctx))
@@ -88,13 +89,17 @@ def servers(upstream: Upstream) -> list[Node]:
 
 
 def unavailable() -> list[Node]:
-    """In a location: an upstream without endpoints is 503, for which Lua has but 500."""
+    """Returns lines for a location: 503 for an upstream without endpoints,
+    where Lua can only say 500.
+    """
     page = directive("error_page", Word("500"), Word("=503"), Word(ERROR_PLACE))
     return [*faults.pages(), page]
 
 
 def location(ctx: Context) -> list[Node]:
-    """On the status socket: the table is read (GET), one upstream's endpoints are set (PUT)."""
+    """Returns the status socket's location to read the table (GET)
+    or set one upstream's endpoints (PUT).
+    """
     if ctx.target.endpoints != "lua":
         return []
     children = [

@@ -1,4 +1,4 @@
-"""The files around the servers: nginx.conf, the shared defaults, the status server."""
+"""Renders the files around the servers: nginx.conf, the shared defaults, the status server."""
 
 from typing import Final
 
@@ -36,16 +36,16 @@ _ACCEL: Final = (
     "X-Accel-Charset",
 )
 _LEVELS: Final = {"error": "error", "warn": "warn", "info": "notice", "debug": "info"}
-"""nginx's word for a level: its own `info` tells of every connection."""
+"""nginx's word for a level: its own `info` logs every connection."""
 
 _SET: Final = ("hg_route", "hg_upstream", "hg_reason", "hg_place")
-"""Variables that locations set and logs read: they must be known where no location does."""
+"""Variables that locations set and logs read: they must exist where no location sets them."""
 
 _PASSED: Final = ("date", "server", *_ACCEL)
 
 
 def main(ctx: Context, hashes: list[Node]) -> list[Node]:
-    """nginx.conf where it is ours."""
+    """Returns nginx.conf where it is ours."""
     target = ctx.target
     workers = str(target.workers) if target.workers else "auto"
     nodes: list[Node] = [comment("Rendered by headgate; edits are drift"), *lua.modules(ctx)]
@@ -71,20 +71,20 @@ def main(ctx: Context, hashes: list[Node]) -> list[Node]:
 
 
 def _temporary(ctx: Context) -> list[Node]:
-    """Where bodies go that do not fit; the built-in places need root."""
+    """Returns the places for bodies that do not fit in memory; the built-in ones need root."""
     folder = f"{ctx.target.root}/run"
     kinds = temporary_kinds(ctx)
     return [directive(f"{kind}_temp_path", FilePath(f"{folder}/{kind}")) for kind in kinds]
 
 
 def temporary_kinds(ctx: Context) -> list[str]:
-    """Returns what this nginx puts bodies of into files: `KIND_temp_path`."""
+    """Returns the kinds whose bodies this nginx puts into files: `KIND_temp_path`."""
     optional = [kind for kind in ("fastcgi", "uwsgi", "scgi") if ctx.has(kind)]
     return ["client_body", "proxy", *optional]
 
 
 def http(ctx: Context) -> list[Node]:
-    """http.conf: everything that `http` must hold, in both modes."""
+    """Returns http.conf: everything that `http` must hold, in both modes."""
     files = ["maps/request.conf", "maps/client.conf", "maps/routes.conf", "upstreams.conf"]
     includes = [*files, "http/*.conf", "status.conf"]
     declared, _ = listening.limits(ctx)
@@ -101,7 +101,7 @@ def _is_log(node: Node) -> bool:
 
 
 def client_maps(ctx: Context) -> list[Node]:
-    """Returns what is said of listeners, clients, faults and in logs."""
+    """Returns the maps about listeners, clients, faults and logs."""
     return [
         *listening.maps(ctx),
         *forwarded.maps(ctx),
@@ -111,13 +111,13 @@ def client_maps(ctx: Context) -> list[Node]:
 
 
 def request_maps() -> list[Node]:
-    """Returns the maps of a request's path; the same for everybody."""
+    """Returns the maps of a request's path, equal in every config."""
     return prelude.request_maps()
 
 
 def defaults(ctx: Context) -> list[Node]:
-    """Returns what holds for every server of ours;
-    a location that says one of them says all of it.
+    """Returns the defaults of all our servers;
+    a location that overrides one line repeats them all.
     """
     _, limits = listening.limits(ctx)
     nodes: list[Node] = [
@@ -159,24 +159,24 @@ def defaults(ctx: Context) -> list[Node]:
 
 
 def _lingering(ctx: Context) -> list[Node]:
-    """Old workers answer requests that are on their way a while longer, where they can."""
+    """Makes old workers answer requests on their way a while longer, where they can."""
     if not ctx.has("keepalive_min_timeout"):
         return []
     return [directive("keepalive_min_timeout", Word("1s"))]
 
 
 def generation(ctx: Context) -> list[Node]:
-    """generation.conf: the only text that differs between renderings of one plan."""
+    """Returns generation.conf: the only text that differs between renderings of one plan."""
     return generation_of(ctx.target.generation)
 
 
 def generation_of(number: Generation) -> list[Node]:
-    """The same for a number."""
+    """Returns generation.conf for a number."""
     return [prelude.mapped("hg_generation", Literal(""), Literal(str(number)))]
 
 
 def status(ctx: Context) -> list[Node]:
-    """Returns the server that tells which generation runs, and nginx's own counters."""
+    """Returns the server that reports the running generation and nginx's own counters."""
     body = Template((Var("hg_generation"), "\n", Var("pid"), "\n"), lines=True)
     locations = [
         directive(
@@ -206,5 +206,5 @@ def status(ctx: Context) -> list[Node]:
 
 
 def error_place(ctx: Context) -> list[Node]:
-    """errors.conf: the location that every server answers faults from."""
+    """Returns errors.conf: the location from which every server answers faults."""
     return faults.place(ctx.fault_lines.nodes(ctx.shared))

@@ -1,7 +1,8 @@
-"""421: a request whose host would get another certificate or policy than its connection has.
+"""Answers 421 to a request whose host would get another certificate
+or policy than its connection has.
 
-As the core's `needs_421` (docs/reference/tls.md). What a name gets is a class, found by maps of the
-name asked for and of the host; which classes may share a connection is known when rendering.
+As the core's `needs_421` (docs/reference/tls.md). Maps find a class for the SNI and for the host;
+the renderer knows which classes may share a connection.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,7 @@ _AT_ONCE: Final = 400
 
 
 def variable(ctx: Context) -> Var | None:
-    """Returns a variable that is not empty for a misdirected request; None where none can be."""
+    """Returns a variable that is not empty for a misdirected request; None where none can occur."""
     found: list[Entry] = []
     for name, listener in ctx.listeners.items():
         if listener.tls is None:
@@ -92,6 +93,6 @@ def _judged(
 
 
 def _groups(numbers: Sequence[str]) -> Iterator[str]:
-    """Numbers with `|` between them, so many at once as a word may hold."""
+    """Yields numbers joined by `|`, as many as fit into a word."""
     for start in range(0, len(numbers), _AT_ONCE):
         yield "|".join(numbers[start : start + _AT_ONCE])

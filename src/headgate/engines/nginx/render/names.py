@@ -1,4 +1,4 @@
-"""Names of things in rendered text: readable, unique, made of the object's own name."""
+"""Makes names for rendered text: readable, unique, from the object's own name."""
 
 import re
 from hashlib import sha256
@@ -11,11 +11,13 @@ ERROR_PLACE: Final = "@hg_error"
 """The location of answers to faults."""
 
 NO_ROUTE: Final = "route:"
-"""The location of requests that no route takes; no route's own, since names are not empty."""
+"""The location of requests that no route takes;
+it cannot be a route's own, since names are not empty.
+"""
 
 
 def slug(name: str) -> str:
-    """Returns a name as nginx takes it without quotes; other names are cut and carry a hash.
+    """Returns a name that nginx reads without quotes; cuts other names and adds a hash.
 
     nginx compares names of upstreams without case, so capital letters count as other characters.
     """
@@ -32,13 +34,15 @@ def upstream(name: str) -> str:
 
 
 def zone(kind: str, *what: object) -> str:
-    """Returns a shared zone: its name changes with whatever may not change under one name."""
+    """Returns a shared zone; its name changes with whatever must not change under one name."""
     digest = sha256(repr((kind, what)).encode()).hexdigest()[:10]
     return f"hg_{kind}_{digest}"
 
 
 def host_file(host: str | None) -> str:
-    """Returns the file of a host's servers; None is what answers where no host fits."""
+    """Returns the file of a host's servers;
+    None is the file for requests without a host of ours.
+    """
     if host is None:
         return "http/_none.conf"
     if host == "*":

@@ -1,7 +1,7 @@
-"""How nginx stands to the keys of the config that are no feature's: one line each.
+"""Says how nginx differs for the config keys that belong to no feature: one line each.
 
-`docs/reference/parity.md` is made of these, of what each feature's `nginx.py` says and of the
-scenarios that nginx cannot meet.
+`docs/reference/parity.md` comes from these lines, each feature's `nginx.py` and the scenarios that
+nginx cannot meet.
 """
 
 from typing import Final
@@ -242,4 +242,4 @@ BEYOND_KEYS: Final = (
     "where a connection of the pool was taken, and `reused` is not known.",
     "`X-Accel-…` headers of upstreams have no meaning and are passed on.",
 )
-"""What differs without a key to it."""
+"""What differs without a key."""

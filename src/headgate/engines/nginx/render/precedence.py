@@ -1,7 +1,7 @@
-"""Which matches may take a request in one location of a host, in the router's order.
+"""Finds which matches may take a request in one location of a host, in the router's order.
 
 nginx finds the location: an exact path, the paths below a prefix, or everything. Within it the
-matches are tried in order, and the first that holds wins. Pure.
+first match in order that holds wins. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from headgate.plan.objects import Match, Route
 
 
 class Rank(NamedTuple):
-    """What decides between two matches; the smaller goes first."""
+    """The order of two matches; the smaller goes first."""
 
     priority: int
     path_kind: int
@@ -32,7 +32,7 @@ class Candidate:
     """One match of a route.
 
     `exact` and `prefix` are normal paths, the prefix without trailing slash; at most one of them
-    and `regex` is given. `index` is its place in the route, None for a route without matches.
+    and `regex` is set. `index` is its place in the route, None for a route without matches.
     """
 
     route: str
@@ -45,7 +45,7 @@ class Candidate:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it takes every request at a place that it may apply to."""
+        """Whether it takes every request at its places."""
         match = self.match
         return self.regex is None and not (
             match.methods or match.headers or match.query or match.client or match.client_subject
@@ -53,7 +53,7 @@ class Candidate:
 
     @property
     def matched(self) -> str:
-        """What of the path it takes."""
+        """The part of the path that it takes."""
         return self.exact or self.prefix or ""
 
 
@@ -108,8 +108,8 @@ def places(found: Iterable[Candidate]) -> Mapping[Place, tuple[Candidate, ...]]:
     """Returns every place of a host and the matches
     that may take a request there, first to last.
 
-    A list ends with a match that takes everything, or where there is nothing left. The order is
-    that of paths; the place of all paths is always among them.
+    A list ends at a match that takes everything, or with the last match. The order is that of
+    paths; the place of all paths is always among them.
     """
     index = _Index()
     for one in found:
@@ -145,7 +145,7 @@ def _at(index: _Index, path: str, *, below: bool) -> tuple[Candidate, ...]:
 
 
 def _ancestors(path: str) -> Iterable[str]:
-    """Returns the prefixes that a path has: itself, and what its slashes end."""
+    """Returns the prefixes of a path: itself, and each part before a slash."""
     yield ""
     at = path.find("/", 1)
     while at > 0:

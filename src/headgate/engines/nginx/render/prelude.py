@@ -1,10 +1,10 @@
-"""Maps that every rendered config has: the request's path in normal form, what is refused, what is
-told about the client.
+"""Renders the maps of every config: the request's path in normal form, refusals,
+what upstreams learn about the client.
 
-nginx knows a path as it was sent (`$request_uri`) and decoded (`$uri`). We route and forward the
-normal form between the two (docs/reference/matching.md). Nearly every request has it already: one
-expression says so and takes the path as it is. What has not is made normal: by `$uri` where nothing
-of it needs an escape, or else step by step, an escape a step. What is not normal then gets 400.
+nginx has a path as sent (`$request_uri`) and decoded (`$uri`). We route and forward the normal form
+between the two (docs/reference/matching.md). Nearly every path already is in normal form: one
+expression checks that. Any other path is normalised: by `$uri` where it needs no escape, or else
+one escape at a step. A path that is not normal then gets 400.
 """
 
 from typing import Final
@@ -25,10 +25,10 @@ from headgate.nginxtext.writer import (
 )
 
 ESCAPE_STEPS: Final = 40
-"""Escapes not in normal form that a path may have; nginx nests 100 variables at most."""
+"""The most escapes not in normal form; nginx nests 100 variables at most."""
 
 DOT_STEPS: Final = 8
-"""Dot segments and double slashes that a path may have beside such escapes."""
+"""The most dot segments and double slashes beside such escapes."""
 
 _PLAIN: Final = r"A-Za-z0-9\-._~!$&'()*+,;=:@"
 _DOTS: Final = r"\.\.?(?:[/?]|%2F|\z)"
@@ -64,7 +64,7 @@ def mapped(
 
 
 def request_maps() -> list[Node]:
-    """Returns the maps of every request; the same in every config."""
+    """Returns the maps of every request, equal in every config."""
     return [
         comment("Data with a dollar sign in it, and none at all"),
         dollar(),
@@ -147,7 +147,7 @@ def _escape_steps() -> list[Node]:
 
 
 def _escapes() -> list[Node]:
-    """Returns what an escape or a character is in normal form, looked up anew at every step."""
+    """Returns the map from an escape or a character to its normal form, evaluated at every step."""
     digits = tuple((Word(digit), Word(digit.upper())) for digit in "abcdef")
     unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
     decoded = tuple((Literal(f"%{ord(c):02x}"), Literal(c)) for c in unreserved)
@@ -169,7 +169,7 @@ def _target() -> list[Node]:
             source,
             Literal("the host is not valid"),
             (Regex(r"~\A "), Literal("the path is not acceptable")),
-            # An HTTP/1.0 request without Host: nginx lets no other come without one.
+            # An HTTP/1.0 request without Host: nginx accepts no other without one.
             (Regex(r"~\A\S+  \z"), _NOTHING),
             (Regex(rf"~*\A\S+ ({_HOST}) \1\.?(?::(?:{_PORT}))?\z"), _NOTHING),
         ),

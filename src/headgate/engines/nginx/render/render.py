@@ -1,4 +1,4 @@
-"""A plan as the files of a release."""
+"""Renders a plan as the files of a release."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -47,7 +47,7 @@ def render(
 
 
 def renumbered(made: Rendered, number: Generation) -> Rendered:
-    """Returns the rendering of the same plan for another generation, without rendering it again."""
+    """Returns the same rendering for another generation, without another render."""
     text = RenderedFile("generation.conf", writer.render(main_file.generation_of(number)))
     files = tuple(text if file.path == text.path else file for file in made.files)
     return replace(made, files=files)

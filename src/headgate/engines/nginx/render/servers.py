@@ -1,8 +1,8 @@
-"""The servers of a config: which listener, which names, which routes.
+"""Renders the servers of a config: which listener, which names, which routes.
 
-A server stands for one host on listeners that treat requests alike. On a TLS listener names that
-have a certificate but no routes of their own get servers too, with the routes of the host that
-covers them.
+A server stands for one host on listeners that treat requests alike. On a TLS listener names with a
+certificate but without routes of their own get servers too, with the routes of the host that covers
+them.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ from headgate.plan.objects import ClientIp, Listener
 _LONGEST_COMMENT: Final = 300
 
 Names = tuple[str, ...]
-"""Names of a server: hosts, `""` for what no other takes, or `~` and an expression."""
+"""Names of a server: hosts, `""` for unknown ones, or `~` and an expression."""
 
 CATCH_ALL: Final = ""
 EVERY_NAME: Final = "~."
@@ -54,7 +54,7 @@ class Profile(NamedTuple):
 
 @dataclass(slots=True)
 class Site:
-    """One server block to be. `host` is the host whose routes it has, None for none."""
+    """A planned server block. `host` is the host whose routes it has, None for none."""
 
     names: Names
     host: str | None
@@ -65,7 +65,7 @@ class Site:
 
 
 def profile_of(listener: Listener) -> Profile:
-    """Returns what of a listener its servers say."""
+    """Returns the part of a listener that its servers render."""
     return Profile(*(getattr(listener, name) for name in Profile._fields))
 
 
@@ -89,7 +89,7 @@ def sites(ctx: Context) -> list[Site]:
 
 
 def _order(site: Site) -> tuple[object, ...]:
-    """By host and name; nginx takes the first expression that fits, so `~.` stands last."""
+    """Sorts by host and name; nginx takes the first expression that fits, so `~.` stands last."""
     return site.host or "", EVERY_NAME in site.names, site.names, site.listeners
 
 
@@ -127,7 +127,9 @@ def _of_listener(ctx: Context, name: str, listener: Listener) -> Iterable[Site]:
 
 
 def _one_label(name: str) -> str:
-    """Returns a name of a certificate: its `*` is one label, that of a server's name is several."""
+    """Returns a certificate's name for nginx:
+    its `*` is one label, that of a server name several.
+    """
     if not name.startswith("*."):
         return name
     return rf"~\A[^.]+{quoted(name[1:])}\z"
@@ -138,7 +140,9 @@ def _covered(offered: Offers) -> list[str]:
 
 
 def _check_policies(ctx: Context, name: str, offered: Offers) -> None:
-    """nginx negotiates versions, suites and groups before it knows the name."""
+    """Refuses policies that differ by name:
+    nginx negotiates versions, suites and groups before it knows the name.
+    """
     used = {offered.none.policy, *(offer.policy for offer in offered.by_name.values())}
     first = tls.policy_of(ctx, offered.none)
     for policy in sorted(used):
@@ -207,9 +211,7 @@ def _server_name(name: str) -> Arg:
 
 
 def served_names(ctx: Context, found: list[Site]) -> tuple[ServedName, ...]:
-    """Returns what a client may be served that asks for a name, for every name
-    with a certificate.
-    """
+    """Returns what a client of each name with a certificate may be served."""
     served = []
     for site in found:
         if site.offer is None or not site.offer.certificates:

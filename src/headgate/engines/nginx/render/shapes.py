@@ -1,10 +1,10 @@
-"""Hosts of one shape in one server: what differs between them is looked up by the host.
+"""Puts hosts of one shape into one server; maps look up by the host what differs between them.
 
-A server costs nginx some 30 KiB, and each location that passes to an upstream that a variable
-names as much again, with an `SSL_CTX` of its own before nginx 1.23. Many hosts mostly differ in
-names alone: of the route, of the upstream. Servers whose directives agree but for values in which
-nginx evaluates variables become one server with all their names, and each such value a `map` of
-`$host`, by which nginx chose the server. Pure.
+A server costs nginx some 30 KiB, and each location that passes to an upstream by a variable as much
+again, with an `SSL_CTX` of its own before nginx 1.23. Many hosts mostly differ in names alone: of
+the route, of the upstream. Servers whose directives agree but for values in which nginx evaluates
+variables become one server with all their names, and each such value a `map` of `$host`, by which
+nginx chose the server. Pure.
 """
 
 import re
@@ -20,7 +20,7 @@ from headgate.nginxtext.tree import Argument, Directive, Node
 from headgate.nginxtext.writer import Literal, MapKey, Plain, Var, comment, directive
 
 FEWEST: Final = 8
-"""So many servers of one shape become one; fewer are easier to read as they are."""
+"""This many servers of one shape become one; fewer are easier to read as they are."""
 
 _VALUE_AT: Final = {
     b"set": 1,
@@ -29,7 +29,7 @@ _VALUE_AT: Final = {
     b"add_header": 1,
     b"proxy_set_header": 1,
 }
-"""The place of the argument in which nginx evaluates variables when a request is there."""
+"""The index of the argument in which nginx evaluates variables per request."""
 
 _CAPTURE: Final = re.compile(rb"\$[1-9]")
 _NAMED: Final = 8
@@ -37,13 +37,13 @@ _LONGEST_COMMENT: Final = 300
 _HIDDEN: Final = Argument(b"", b"")
 
 Server = tuple[tuple[str, ...], str | None, Sequence[Node]]
-"""Names, host, and the comment and the directive that stand for it."""
+"""Names, host, and its comment and directive."""
 
 Shape = tuple[object, ...]
 
 
 class _Step(NamedTuple):
-    """A node of a shape without its values; of a block the steps inside it."""
+    """A node of a shape without its values; for a block, the steps inside it."""
 
     name: bytes
     raws: tuple[bytes, ...]
@@ -72,7 +72,7 @@ def files(servers: Iterable[Server], shared: Shared) -> dict[str, list[Node]]:
 
 
 def _groups(servers: Iterable[Server]) -> dict[Shape | None, _Group]:
-    """Servers by their shape; None for those that stand for themselves."""
+    """Returns servers by shape; None for those that stay alone."""
     found: dict[Shape | None, _Group] = {}
     for server in servers:
         values: list[Argument] = []
@@ -86,7 +86,7 @@ def _groups(servers: Iterable[Server]) -> dict[Shape | None, _Group]:
 
 
 def _shape(nodes: Iterable[Node], values: list[Argument]) -> Iterator[_Step]:
-    """Yields what servers must agree in; adds the values in which they need not."""
+    """Yields what servers must have in common; collects the values in which they may differ."""
     for node in nodes:
         if not isinstance(node, Directive):
             continue
@@ -102,7 +102,7 @@ def _shape(nodes: Iterable[Node], values: list[Argument]) -> Iterator[_Step]:
 
 
 def _has_capture(value: bytes) -> bool:
-    """Reports whether a value holds a group of the expression that was tried last."""
+    """Reports whether a value holds a group of the last expression."""
     return _CAPTURE.search(value) is not None
 
 
@@ -131,7 +131,7 @@ class _ByHost:
     values: Iterator[tuple[Argument, ...]]
 
     def nodes(self, nodes: Iterable[Node], all_names: Sequence[str]) -> Iterator[Node]:
-        """Yields the directives, each value as it is or by the host."""
+        """Yields the directives, each value constant or by the host."""
         for node in nodes:
             if not isinstance(node, Directive):
                 continue
@@ -171,7 +171,7 @@ def _with(
 
 
 def _content(raw: bytes) -> bytes:
-    """Returns a word as it stands within quotes, its variables in braces."""
+    """Returns a word as it stands within quotes, with its variables in braces."""
     if raw.startswith(b'"'):
         return raw[1:-1]
     if raw.startswith(b"$") and not raw.startswith(b"${"):
@@ -185,7 +185,7 @@ def _quoted(content: bytes) -> Argument:
 
 
 def _common(contents: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """Returns what all begin with, up to a slash, and the variables that all end with."""
+    """Returns the common beginning, up to a slash, and the common variables at the end."""
     first, last = min(contents), max(contents)
     length = next(
         (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),

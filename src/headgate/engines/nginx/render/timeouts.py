@@ -1,4 +1,4 @@
-"""Times and sizes of proxying: what `http` says for all, and what a location says of its own."""
+"""Renders times and sizes of proxying: defaults for `http`, and differences for a location."""
 
 from typing import Final
 
@@ -61,8 +61,8 @@ def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) 
 def _read_ms(wanted: RouteTimeouts) -> int:
     """Returns how long nginx waits for the upstream: for its first byte and between two.
 
-    The default for the first byte is not held: to cut answers that stand still for a minute would
-    break what is quiet for a while, WebSockets above all.
+    It does not apply the default for the first byte: a cut after a minute would break quiet
+    connections, WebSockets above all.
     """
     idle = wanted.stream_idle_ms or FOREVER_MS
     first = wanted.first_byte_ms or FOREVER_MS
@@ -81,7 +81,7 @@ def _body_ms(wanted: RouteTimeouts) -> int:
 
 
 def _collected(most: int) -> list[Node]:
-    """Bodies that are collected first; nginx puts larger ones into a file."""
+    """Returns lines for bodies that nginx collects first; it puts larger ones into a file."""
     if not most:
         return []
     return [

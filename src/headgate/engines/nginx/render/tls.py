@@ -1,4 +1,6 @@
-"""The TLS directives of a server: certificates in the release, the policy in OpenSSL's words."""
+"""Renders the TLS directives of a server:
+certificates in the release, the policy in OpenSSL's words.
+"""
 
 from typing import Final
 
@@ -35,7 +37,7 @@ _ORDER: Final = (
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 )
-"""The core's own order, which an empty list of a policy means."""
+"""The core's own order, which an empty list of a policy stands for."""
 
 _CURVES: Final = {
     "x25519mlkem768": "X25519MLKEM768",
@@ -55,8 +57,8 @@ def policy_of(ctx: Context, offer: Offer) -> TlsPolicy:
 def server(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
     """Returns the directives of a server on a TLS listener.
 
-    `is_alone`: every server of its listeners has this policy, so that sessions may be resumed;
-    otherwise a session of one could be resumed under another (CVE-2025-23419).
+    `is_alone`: every server of its listeners has this policy, so that clients may resume sessions;
+    otherwise they could resume one under another policy (CVE-2025-23419).
     """
     if not offer.certificates:
         return [directive("ssl_reject_handshake", Word("on"))]

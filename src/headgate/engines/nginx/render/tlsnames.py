@@ -1,4 +1,4 @@
-"""Which certificate and policy a client gets by the name it asks for: nginx's servers for it.
+"""Finds which certificate and policy a client gets by the name it asks for.
 
 nginx chooses one server by the name asked for and by Host alike, so every name that has a
 certificate of its own needs a server, whether routes name it or not (docs/reference/tls.md).
@@ -15,7 +15,7 @@ from headgate.kernel.ids import BlobId
 from headgate.plan.objects import ListenerTls
 
 BUILT_IN: Final = "default"
-"""The policy that is used where none is named."""
+"""The policy where a listener names none."""
 
 ANY: Final = "*"
 
@@ -24,7 +24,7 @@ _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)-----END 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A policy with certificates, by name; without certificates the handshake is refused."""
+    """A policy with certificates, by name; without certificates the handshake fails."""
 
     policy: str
     certificates: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Offer:
 
 @dataclass(slots=True)
 class Offers:
-    """What one listener offers; `unknown` to names that it does not know, `none` without one."""
+    """What one listener offers; `unknown` to unknown names, `none` without a name."""
 
     by_name: dict[str, Offer]
     covered: tuple[str, ...]
@@ -41,23 +41,19 @@ class Offers:
     _policy: str = field(default=BUILT_IN)
 
     def find(self, name: str) -> Offer | None:
-        """Returns what a client gets that asks for a name, or for one
-        below it if it is a wildcard.
-        """
+        """Returns the offer for a name, or for names below it if it is a wildcard."""
         found = best(name, self.by_name)
         if found is not None:
             return self.by_name[found]
         return self.none if any(_covers(one, name) for one in self.covered) else None
 
     def of(self, name: str) -> Offer:
-        """The same; of an unknown name what it gets."""
+        """Returns the offer for a name, `unknown` for an unknown one."""
         return self.find(name) or self.unknown
 
 
 def best(name: str, names: object) -> str | None:
-    """Returns the most specific of some hosts that a name, or every name
-    below a wildcard, belongs to.
-    """
+    """Returns the most specific host that covers a name, or every name below a wildcard."""
     known = names if isinstance(names, dict | set | frozenset) else frozenset()
     if name in known:
         return name
@@ -70,7 +66,7 @@ def best(name: str, names: object) -> str | None:
 
 
 def offers(tls: ListenerTls, ctx: Context) -> Offers:
-    """Returns what a listener offers to whom."""
+    """Returns the offers of a listener."""
     policy = tls.policy or BUILT_IN
     default = (tls.default_certificate,) if tls.default_certificate else ()
     by_name: dict[str, Offer] = {}
@@ -87,7 +83,7 @@ def offers(tls: ListenerTls, ctx: Context) -> Offers:
 
 
 def leaf(ctx: Context, certificate: str) -> Leaf:
-    """Returns the leaf of a certificate; one without names where it cannot be read."""
+    """Returns the leaf of a certificate; one without names if it is unreadable."""
     pem = ctx.blobs[BlobId(ctx.certificates[certificate].cert)]
     try:
         return parse_der(_der(pem))

@@ -1,4 +1,4 @@
-"""Upstreams: their blocks, and the directives of a location that goes to one."""
+"""Renders upstreams: their blocks, and the directives of a location that goes to one."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -12,13 +12,13 @@ from headgate.nginxtext.writer import FilePath, Plain, Word, comment, directive
 from headgate.plan.objects import Endpoint, HashBalance, Pool, Upstream, UpstreamTls
 
 FOREVER_MS: Final = 24 * 24 * 3_600_000
-"""What "off" is where nginx knows no end of waiting: the longest time it takes safely."""
+""""off" where nginx cannot wait without end: the longest time that it takes safely."""
 
 _ZONE_BASE: Final = 64
 _ENDPOINTS_PER_KIB: Final = 2
 _MAX_KEEPALIVE: Final = 65_536
 _KEPT_IDLE: Final = 32
-"""Idle connections per endpoint and worker where the default is in play."""
+"""Idle connections per endpoint and worker by default."""
 
 _DEFAULT: Final = Upstream(())
 _MANY: Final = 1_000_000_000
@@ -57,8 +57,7 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
 
 
 def _shares(used: Sequence[tuple[int, Endpoint]], upstream: Upstream, ctx: Context) -> bool:
-    """Reports whether workers have anything to tell each other;
-    a zone is 20 KiB of memory, at least.
+    """Reports whether workers have state to share; a zone takes at least 20 KiB of memory.
 
     Turns, counts of connections, addresses that change while nginx runs.
     """
@@ -73,7 +72,7 @@ def _block(name: str, nodes: list[Node]) -> list[Node]:
 
 
 def _check(upstream: Upstream, about: About) -> None:
-    """Refuses limits that only the whole of an upstream has."""
+    """Refuses limits of an upstream as a whole, which nginx does not have."""
     if upstream.max_connections and len(upstream.endpoints) > 1:
         about.refuse("limits.connections", "nginx limits connections of one endpoint, not of all")
     if upstream.queue not in (0, _DEFAULT.queue):
@@ -88,7 +87,7 @@ def _check(upstream: Upstream, about: About) -> None:
 
 
 def _servers(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About) -> list[Node]:
-    """Returns one line, or one for each address of a name that is resolved beforehand.
+    """Returns one line, or one for each address of a name that we resolved.
 
     nginx itself does the same with a name, but does not start where DNS is away.
     """
@@ -132,7 +131,7 @@ def _resolves(ctx: Context) -> bool:
 
 
 def _resolver(upstream: Upstream, ctx: Context) -> list[Node]:
-    """Returns who resolves the names of endpoints while nginx runs."""
+    """Returns the resolver for the names of endpoints while nginx runs."""
     named = any(_is_named(endpoint.address) for endpoint in upstream.endpoints)
     if not named or not _resolves(ctx):
         return []
@@ -152,7 +151,7 @@ def _pool(upstream: Upstream, endpoints: int, ctx: Context, about: About) -> lis
     pool = upstream.pool
     if not pool.max_idle or not ctx.has("keepalive"):
         return []
-    # nginx sets the memory for all of them aside, 136 bytes each, in every upstream.
+    # nginx reserves the memory for all of them, 136 bytes each, in every upstream.
     each = pool.max_idle if pool.max_idle != Pool().max_idle else _KEPT_IDLE
     idle = min(each * endpoints, _MAX_KEEPALIVE)
     nodes: list[Node] = [directive("keepalive", Word(str(idle)))]
@@ -169,7 +168,7 @@ def _pool(upstream: Upstream, endpoints: int, ctx: Context, about: About) -> lis
 
 
 def time(milliseconds: int) -> Word:
-    """Returns a time as nginx writes it: `5s`, `250ms`; 0 is read as without end."""
+    """Returns a time as nginx writes it: `5s`, `250ms`; 0 means without end."""
     ms = milliseconds or FOREVER_MS
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if ms % size == 0:
@@ -178,7 +177,7 @@ def time(milliseconds: int) -> Word:
 
 
 def is_usable(upstream: Upstream, ctx: Context) -> bool:
-    """Reports whether any endpoint takes requests, or may come to without a reload."""
+    """Reports whether any endpoint takes requests, or may later without a reload."""
     if lua.is_dynamic(upstream, ctx):
         return True
     return any(endpoint.weight for endpoint in upstream.endpoints)
@@ -228,7 +227,7 @@ def _verification(wanted: UpstreamTls, ctx: Context, about: About) -> list[Node]
 
 
 def _server_name(upstream: Upstream, wanted: UpstreamTls, about: About) -> str:
-    """Returns the name that is sent and verified; empty where none is needed."""
+    """Returns the name to send and verify; empty where none is needed."""
     if wanted.verify_name is not None:
         return wanted.verify_name
     hosts = {endpoint.address.rpartition(":")[0] for endpoint in upstream.endpoints}
