@@ -1,4 +1,4 @@
-"""`allow` and `deny` as conditions on the client's address, and back."""
+"""Converts `allow` and `deny` to conditions on the client's address, and back."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ from headgate.nginxtext.writer import Plain, Word, directive
 
 DENIED: Final = 403
 SUFFIX: Final = "-denied"
-"""How the route is called, behind its own name, that answers those who are not let in."""
+"""The suffix of the route that answers the clients that are not let in."""
 
 _ALL: Final = "all"
 
@@ -24,14 +24,14 @@ class Access(NamedTuple):
 
     @property
     def is_closed(self) -> bool:
-        """Whether nobody is let in."""
+        """Whether it lets nobody in."""
         return not self.allowed and not self.denied
 
 
 def access_of(lines: Sequence[Located]) -> Access | None:
     """Returns what the lines in effect say; None if they let everybody in.
 
-    Raises `NotExpressibleError` where they allow and deny in turns.
+    Raises `NotExpressibleError` where they allow and deny alternately.
     """
     kinds: list[bytes] = []
     networks: list[str] = []
@@ -61,7 +61,7 @@ def with_clients(match: Sequence[Table], networks: Sequence[str]) -> list[Table]
 
 
 def clients_of(route: Table) -> list[str]:
-    """Returns the networks that a route is for; none if for everybody."""
+    """Returns the networks of a route's clients; none if it is for everybody."""
     first = next(iter(items_in(route, "match")), {})
     return [str(one) for one in items_in(first, "client")] if isinstance(first, Mapping) else []
 

@@ -1,4 +1,4 @@
-"""What a location inherits, and the other locations it stands among."""
+"""Knows what a location inherits, and its sibling locations."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ class Sibling(NamedTuple):
 
 
 class Level:
-    """The lines of one block, found by their name: `http` may hold thousands."""
+    """The lines of one block by name: `http` may hold thousands."""
 
     def __init__(self, lines: Iterable[Located]) -> None:
         self.lines: Sequence[Located] = tuple(lines)
@@ -24,14 +24,14 @@ class Level:
         for line in self.lines:
             self._named.setdefault(line.directive.name, []).append(line)
         self.access = [one for one in self.lines if one.directive.name in (b"allow", b"deny")]
-        """The `allow` and `deny` lines, in their order: asked for by each location."""
+        """The `allow` and `deny` lines, in their order, which each location needs."""
 
     def named(self, name: bytes) -> list[Located]:
         """Returns the lines of that name."""
         return self._named.get(name, [])
 
     def has_any(self, prefix: bytes) -> bool:
-        """Reports whether a line's name begins so."""
+        """Reports whether a line's name begins with this."""
         return any(name.startswith(prefix) for name in self._named)
 
 
@@ -57,7 +57,7 @@ class Around(NamedTuple):
         return next((level.access for level in self.levels if level.access), [])
 
     def constants(self) -> dict[bytes, bytes]:
-        """Returns the variables that are set once, to a text without variables, by their names."""
+        """Returns the variables set once, to a text without variables, by their names."""
         lines = [one.directive for level in self.levels for one in level.named(b"set")]
         every = Counter(one.values[0] for one in lines)
         return {
@@ -67,7 +67,7 @@ class Around(NamedTuple):
         }
 
     def value(self, name: bytes, default: bytes) -> bytes:
-        """Returns the first argument of a setting, or what nginx takes without it."""
+        """Returns the first argument of a setting, or nginx's default."""
         found = self.nearest(name)
         return found[0].directive.values[0] if found and found[0].directive.args else default
 

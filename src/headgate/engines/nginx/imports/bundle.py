@@ -1,8 +1,8 @@
-"""An import on disk: `headgate.toml`, `verbatim/` and `import.json`.
+"""Reads and writes an import on disk: `headgate.toml`, `verbatim/` and `import.json`.
 
 `headgate.toml` is a config like any other; `verbatim/` holds the kept text of each file at its own
-path, with `headgate_…` lines in place of what became model; `import.json` says of every directive
-of the original what became of it. The three together are the whole original.
+path, with `headgate_…` lines in place of what became model; `import.json` records what became of
+every directive of the original. The three together are the whole original.
 """
 
 import tomllib
@@ -30,7 +30,7 @@ imported = {folder}
 """
 
 REASON: Final = "not-imported"
-"""The reason in answers, logs and metrics of what was not imported."""
+"""The reason, in answers, logs and metrics, for what was not imported."""
 
 
 class Map(msgspec.Struct, frozen=True):
@@ -50,8 +50,8 @@ class BrokenBundleError(ValueError):
 
 
 def to_files(one: Imported, folder: str = "") -> dict[str, bytes]:
-    """Returns the bundle's files by their path in it; `folder` is where it will be, as an absolute
-    path: there an engine that is nginx finds the kept text.
+    """Returns the bundle's files by their path in it;
+    `folder` is its future absolute path, where the nginx engine finds the kept text.
     """
     files = {f"{VERBATIM}/{number:04d}-{_stem(path)}": path for number, path in _numbered(one)}
     objects = to_toml(one.objects)

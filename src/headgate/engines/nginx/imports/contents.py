@@ -1,4 +1,4 @@
-"""What a location does with a request: proxies it, or answers outright."""
+"""Reads what a location does with a request: proxies it, or answers outright."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -19,7 +19,7 @@ _OF_ANSWERS: Final = frozenset({"add_header", "default_type"})
 class Content(NamedTuple):
     """The lines that say what a location does, or the `status` it answers with by itself.
 
-    `let_in` is whom it proxies for, None = everybody; `own` are the names of the lines that
+    `let_in` are the clients it proxies for, None = everybody; `own` are the names of the lines that
     become part of the route, None = those that do not stay in any route.
     """
 
@@ -45,9 +45,7 @@ class Content(NamedTuple):
 
 
 def content_of(block: Located, lines: Sequence[Located], around: Around) -> Content:
-    """Returns what a location does; raises `NotExpressibleError` with everything
-    that is not understood.
-    """
+    """Returns what a location does; raises `NotExpressibleError` with everything it cannot read."""
     found = _content(lines, around)
     others = [one.directive for one in lines if one.file != block.file]
     return found._replace(keeps_includes=bool(others) and all(map(found.is_kept, others)))

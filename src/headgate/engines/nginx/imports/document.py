@@ -1,4 +1,4 @@
-"""The model of an import as the one document of a config."""
+"""Presents the model of an import as the only document of a config."""
 
 import stat
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class ImportedDocument:
         return self._text if str(path) == NAME else Path(path).read_bytes()
 
     def glob(self, pattern: PurePath) -> Sequence[PurePath]:
-        """An import includes nothing."""
+        """Returns nothing: an import has no includes."""
         return ()
 
     def is_public(self, path: PurePath) -> bool:

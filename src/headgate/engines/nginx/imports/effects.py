@@ -1,6 +1,6 @@
-"""What directives around a location do to it.
+"""Knows what directives around a location do to it.
 
-A directive that is not named here may change anything: whatever it applies to is kept verbatim.
+A directive that is missing here may change anything: whatever it applies to stays verbatim.
 """
 
 from typing import Final
@@ -164,10 +164,10 @@ FOLDED: Final = frozenset(
 SERVER_OWN: Final = frozenset(
     {"listen", "server_name", "ssl_certificate", "ssl_certificate_key", "location", "return"}
 )
-"""What a server becomes model by."""
+"""The directives of a server that become model."""
 
 LOCATION_OWN: Final = frozenset({"proxy_pass", "return"})
-"""What a location becomes a route by."""
+"""The directives of a location that become part of its route."""
 
 _KEPT: Final = frozenset(_LOGGING | _TRANSPORT | _COMPRESSION | _TLS)
 _AROUND: Final = frozenset(
@@ -176,8 +176,8 @@ _AROUND: Final = frozenset(
 
 
 def is_plain_set(line: Directive) -> bool:
-    """Reports whether it is a `set` that nothing sees but where its variable is written:
-    it changes none of nginx's own.
+    """Reports whether it is a `set` that only the uses of its variable see:
+    it sets none of nginx's own.
     """
     words = line.values
     if line.name != b"set" or len(words) != _SET_WORDS or not words[0].startswith(b"$"):
@@ -192,15 +192,15 @@ def is_tls(name: bytes) -> bool:
 
 
 def is_kept_in_location(name: str) -> bool:
-    """Reports whether it may stay verbatim in a location that becomes a route:
-    how bytes move and what is logged, not what is answered.
+    """Reports whether it may stay verbatim in a location that becomes a route: it concerns how
+    bytes move and what is logged, not the answer.
     """
     return name in _KEPT
 
 
 def is_behind(name: str, *, is_denied: bool) -> bool:
-    """Reports whether nginx never comes to it in a location that answers outright: with `return`,
-    to requests from outside, or with 403 where `is_denied`.
+    """Reports whether nginx never reaches it in a location that answers outright: with `return`, to
+    requests from outside, or with 403 where `is_denied`.
     """
     if name in _KEPT or name in _BEHIND or name.startswith((*_OTHER_GATEWAYS, "proxy_")):
         return True
@@ -209,7 +209,7 @@ def is_behind(name: str, *, is_denied: bool) -> bool:
 
 def is_kept_around(name: str) -> bool:
     """Reports whether it may stay verbatim in `http` or `server` without changing what a location
-    that proxies or returns answers. Files are served only where no location takes the request;
-    error pages are looked at by the location.
+    that proxies or returns answers. nginx serves files only where no location takes the request;
+    the location checks error pages.
     """
     return name in _AROUND or name.startswith(_OTHER_GATEWAYS)

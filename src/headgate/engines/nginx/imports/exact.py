@@ -1,7 +1,8 @@
-"""nginx's expressions as expressions over our normal paths that take the same paths and no other.
+"""Converts nginx's expressions to ones over our normal paths
+that take the same paths and no other.
 
-Where `patterns` may take more, this gives up. A path with an encoded slash is no concern here: it
-is refused before (`refusals.guards`).
+Where `patterns` may take more, this gives up. Paths with an encoded slash do not come here:
+`refusals.guards` refuses them before.
 """
 
 import re
@@ -33,7 +34,7 @@ _ANY_CASE: Final = b"(?i)"
 @lru_cache(maxsize=1024)
 def expression(pattern: bytes, *, any_case: bool) -> str | None:
     """Returns an expression for the paths that a location by regular expression takes;
-    None where ours cannot say exactly that.
+    None where ours cannot express exactly that.
 
     >>> expression(rb"^/api/v[0-9]+$", any_case=False)
     '/api/v[0-9]+(?:%0A)?'
@@ -52,7 +53,7 @@ def expression(pattern: bytes, *, any_case: bool) -> str | None:
 
 
 class _Exact(patterns.Reader):
-    """Reads what can be said exactly."""
+    """Reads what has an exact equivalent."""
 
     def __init__(self, text: bytes, *, any_case: bool) -> None:
         super().__init__(text)

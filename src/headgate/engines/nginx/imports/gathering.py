@@ -1,4 +1,4 @@
-"""What an import has gathered so far: objects, edits of the text, reasons, notes."""
+"""Gathers an import: objects, edits of the text, reasons, notes."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from headgate.nginxtext.tree import Directive
 
 
 class Gathered:
-    """Filled by the recogniser; `uses` says how often each file is included."""
+    """The recogniser fills it; `uses` says how often each file is included."""
 
     def __init__(self, uses: Mapping[str, int]) -> None:
         self._uses = uses
@@ -24,26 +24,26 @@ class Gathered:
         self._why: dict[skeleton.Key, str] = {}
 
     def replace(self, located: Located, path: str, instead: Directive) -> None:
-        """A directive became a model object; this stands in its place."""
+        """Records that a directive became a model object, and what stands in its place."""
         self.edits[skeleton.key_of(located)] = instead
         key = originals.key_of(instead)
         self.originals.setdefault(key, originals.text_of(located.directive))
         self.became(located, path)
 
     def became(self, located: Located, path: str) -> None:
-        """A directive is part of a model object."""
+        """Records that a directive became part of a model object."""
         self._objects[skeleton.key_of(located)] = path
 
     def keep(self, located: Located, why: str) -> None:
-        """A block stays as it is written."""
+        """Records that a block stays as written."""
         self._why.setdefault(skeleton.key_of(located), why)
 
     def refuse(self, located: Located, path: str) -> None:
-        """A route refuses what a kept block would have answered."""
+        """Records the route that refuses what a kept block would have answered."""
         self._refusals.setdefault(skeleton.key_of(located), path)
 
     def note(self, located: Located, message: str) -> None:
-        """Something differs."""
+        """Notes a difference."""
         self.notes.append(Note(located.file, located.directive.line, message))
 
     def fate(self, located: Located) -> Fate:
@@ -55,7 +55,7 @@ class Gathered:
         return Fate(*key, name, path, why, self._refusals.get(key, ""))
 
     def is_own(self, located: Located) -> bool:
-        """Reports whether nothing else includes the file it stands in."""
+        """Reports whether its file is included only once."""
         return self._uses[located.file] == 1
 
     def check_own_file(self, located: Located) -> None:

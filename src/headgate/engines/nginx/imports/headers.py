@@ -1,4 +1,4 @@
-"""`proxy_set_header` and `add_header` as header edits of a route, and back."""
+"""Converts `proxy_set_header` and `add_header` to header edits of a route, and back."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -22,8 +22,9 @@ IMPLIED: Final = {
     "x-real-ip": ("$remote_addr",),
     "x-request-id": ("$request_id",),
 }
-"""Headers that our routes always set, with the values that mean what ours do; the first is what
-is written back."""
+"""Headers that our routes always set, with the values that mean what ours do;
+the way back writes the first.
+"""
 
 PASSED_HOST: Final = ("$http_host", "$host")
 _CLIENT_HOSTS: Final = frozenset(PASSED_HOST)
@@ -46,7 +47,7 @@ class Forwarded(NamedTuple):
 def forwarded(around: Around, own_host: str) -> Forwarded:
     """Returns the `proxy_set_header` lines in effect; `own_host` is nginx's `$proxy_host` here.
 
-    Raises `NotExpressibleError` for a variable we lack or a header of the connection.
+    Raises `NotExpressibleError` for an unknown variable or a header of the connection.
     """
     host: str | None = own_host
     edits: dict[str, str] = {}
@@ -127,7 +128,9 @@ def added(around: Around, status: int | None) -> Table:
 
 
 def _check_skipped(name: str, around: Around, status: int | None) -> None:
-    """A line that this answer does not get is none, unless the text without it inherits others."""
+    """Raises `NotExpressibleError` if a line
+    that this answer does not get cannot simply be left out.
+    """
     if status is None:
         raise NotExpressibleError(f"`add_header {name}` without `always` skips error answers")
     if len([1 for level in around.levels if level.named(b"add_header")]) > 1:
@@ -141,7 +144,7 @@ def hidden(around: Around) -> list[str]:
 
 
 def answered(added: Table, hidden: Sequence[str]) -> Table:
-    """Returns the edits of an answer: what is hidden and added as well is replaced."""
+    """Returns the edits of an answer: an added header that is hidden, too, is replaced."""
     table: dict[str, Toml] = {
         "set": {name: value for name, value in added.items() if name in hidden},
         "add": {name: value for name, value in added.items() if name not in hidden},

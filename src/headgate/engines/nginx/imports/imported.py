@@ -1,4 +1,4 @@
-"""What an import gives: model objects, the text that was kept, and a line on each directive."""
+"""Types for the result of an import: model objects, kept text, and a line on each directive."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,7 +9,7 @@ from headgate.engines.nginx.imports.objects import ModelObject
 from headgate.nginxtext.includes import Problem
 
 PREFIX: Final = b"headgate_"
-"""How the directives begin that stand in kept text for what became model."""
+"""The prefix of the directives in kept text that stand for what became model."""
 
 UPSTREAM: Final = b"headgate_upstream"
 LISTEN: Final = b"headgate_listen"
@@ -24,8 +24,9 @@ PLACEHOLDERS: Final = frozenset({UPSTREAM, LISTEN, NAMES, CERTIFICATE, KEY, ROUT
 
 class Fate(msgspec.Struct, frozen=True):
     """What became of one directive: `object` is the path of a model object (`routes.shop`), empty
-    where the directive was kept verbatim; `why` says why a block was kept that might have become
-    model, `refused_by` which route refuses what it would have answered."""
+    where the directive was kept verbatim; `why` says why a block that might have become model was
+    kept, `refused_by` names the route that refuses what it would have answered.
+    """
 
     file: str
     line: int
@@ -37,7 +38,7 @@ class Fate(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something to look at: where, and what differs."""
+    """A place to check, and what differs there."""
 
     file: str
     line: int
@@ -72,7 +73,7 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 class ImportRefusedError(Exception):
-    """The config cannot be taken over without losing something; nothing was changed."""
+    """The import would lose a part of the config; nothing has changed."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))

@@ -1,4 +1,4 @@
-"""`listen`: the address, whether TLS is spoken, and what else stands there."""
+"""Reads `listen`: the address, whether it speaks TLS, and the other parameters."""
 
 from typing import Final, NamedTuple
 
@@ -10,7 +10,7 @@ from headgate.nginxtext.includes import Located
 from headgate.nginxtext.tree import Argument
 
 DEFAULT_ADDRESS: Final = "0.0.0.0:80"
-"""What nginx listens on where nothing says so (as root)."""
+"""nginx's default address (as root)."""
 
 _KEPT: Final = (
     "backlog=",
@@ -33,8 +33,8 @@ class Listen(NamedTuple):
     """One `listen` line; `kept` are its words that stay verbatim, `place` is None for the one
     that nginx adds by itself.
 
-    `why` says why no server on the address can become model; `address` is the text as written
-    where it is no address of ours (`is_address`).
+    `why` says why no server on the address can become model; `address` is the text as written where
+    it is not an address of ours (`is_address`).
     """
 
     address: str
@@ -47,7 +47,7 @@ class Listen(NamedTuple):
 
     @property
     def port(self) -> str:
-        """The port; empty where it cannot be told."""
+        """The port; empty where unknown."""
         _, colon, port = self.address.rpartition(":")
         if port.isdigit():
             return port
@@ -55,7 +55,7 @@ class Listen(NamedTuple):
 
 
 def listen_of(located: Located) -> Listen | None:
-    """What a `listen` line says; None for QUIC, which is no listener of ours."""
+    """Parses a `listen` line; None for QUIC, which our listeners do not speak."""
     line = located.directive
     words = [value.decode(errors="replace") for value in line.values] or [""]
     is_default = not _DEFAULTS.isdisjoint(words[1:])
@@ -79,7 +79,7 @@ def _is_known(word: str) -> bool:
 
 
 def _address(text: str) -> str:
-    """`80`, `*:80`, `192.0.2.1`, `[::]:80` … as address and port."""
+    """Parses `80`, `*:80`, `192.0.2.1`, `[::]:80` … into address and port."""
     host, colon, port = text.rpartition(":")
     if text.isdigit():
         host, port = "0.0.0.0", text  # noqa: S104 - what nginx means by a bare port

@@ -1,4 +1,4 @@
-"""The routes of one server: of each location what it became, or a refusal at its rank."""
+"""Makes the routes of one server: for each location its routes, or a refusal at its rank."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from headgate.nginxtext.includes import Located, Tree
 
 
 class Site(NamedTuple):
-    """A server and what its routes have in common; `own` is what they are named after."""
+    """A server and what its routes have in common; `own` is the base of their names."""
 
     server: Server
     http: Level
@@ -37,7 +37,7 @@ class Site(NamedTuple):
 
 
 class Locations:
-    """Takes servers over, one after the other."""
+    """Imports servers one after the other."""
 
     def __init__(self, tree: Tree, gathered: Gathered, pools: Pools) -> None:
         self._tree = tree
@@ -45,7 +45,9 @@ class Locations:
         self._pools = pools
 
     def take(self, site: Site) -> bool:
-        """Reports whether any of the server's locations became a route, or its own `return`."""
+        """Imports a server; returns whether a location of it,
+        or its own `return`, became a route.
+        """
         lines = site.server.lines
         blocks = lines.named(b"location")
         spots = [ranks.spot_of(one.directive, at) for at, one in enumerate(blocks)]
@@ -139,7 +141,7 @@ class Locations:
         self._gathered.refuse(block, object_path("routes", name))
 
     def _around(self, site: Site, spots: Sequence[Spot], order: Ranks, *, is_open: bool) -> None:
-        """Refuses what no location takes, and what nginx would take to another one."""
+        """Refuses what no location takes, and what nginx would route to another one."""
         if not site.attached:
             return
         block = site.server.located
@@ -159,7 +161,7 @@ class Locations:
 
 
 def _sibling(spot: Spot) -> Sibling | None:
-    """Returns how other locations see one; None for regular expressions and names."""
+    """Returns a location as its siblings see it; None for regular expressions and names."""
     if spot.is_prefix or spot.modifier == b"=":
         return Sibling(spot.modifier == b"=", spot.path)
     return None
@@ -183,7 +185,7 @@ def _built(name: str, routed: Routed, site: Site, priority: int) -> list[ModelOb
 
 
 def _let_in(name: str, attached: Attachment, routed: Routed, priority: int) -> list[ModelObject]:
-    """Returns the route, and that which answers the clients it does not let in."""
+    """Returns the route, and the one that answers the clients it does not let in."""
     match = list(routed.matched.match)
     let_in = routed.content.let_in
     if let_in is None:
@@ -199,7 +201,9 @@ def _let_in(name: str, attached: Attachment, routed: Routed, priority: int) -> l
 def unknown_hosts(
     gathered: Gathered, addresses: Sequence[str], listeners: Mapping[str, str], block: Located
 ) -> None:
-    """Refuses hosts that no server has by a name of ours, where one may have them by another."""
+    """Refuses hosts that match none of our names, where a server may have them
+    by a name we cannot read.
+    """
     attached = Attachment(["*"], [listeners[one] for one in addresses])
     name = gathered.names.take("other-hosts")
     text = refusals.text_of(block, "a server has names here that hosts cannot be matched by")

@@ -1,6 +1,6 @@
-"""`location` and what a route matches by, both ways.
+"""Converts `location` to what a route matches by, and back.
 
-nginx's prefixes are of characters, ours of whole segments; nginx answers `/a` with a redirect where
+nginx's prefixes count characters, ours whole segments; nginx answers `/a` with a redirect where
 `location /a/` (also `= /a/`) proxies. Where the other locations of the server leave room for the
 difference to show, the location is not expressible.
 """
@@ -38,15 +38,15 @@ class Wanted(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """A route's matches, and the path without the last slash where that is to be redirected."""
+    """A route's matches, and the path without the last slash if it redirects."""
 
     match: tuple[Table, ...]
     redirected: str | None = None
 
 
 def wanted(location: Directive) -> Wanted:
-    """Returns what a location takes; raises `NotExpressibleError` for names and for expressions
-    that ours cannot take the place of.
+    """Returns what a location takes; raises `NotExpressibleError` for named locations
+    and expressions without an equivalent.
     """
     modifier, path = split(location)
     if modifier in (b"~", b"~*"):
@@ -62,7 +62,7 @@ def wanted(location: Directive) -> Wanted:
 
 
 def split(location: Directive) -> tuple[bytes, bytes]:
-    """Modifier and path of a location; `=/a` and `= /a` are the same to nginx."""
+    """Modifier and path of a location; nginx reads `=/a` and `= /a` alike."""
     values = location.values
     if len(values) == _WITH_MODIFIER:
         return values[0], values[1]
@@ -72,7 +72,7 @@ def split(location: Directive) -> tuple[bytes, bytes]:
 
 
 def sibling(location: Directive) -> Sibling | None:
-    """Returns how others see a location; None for regular expressions and names."""
+    """Returns a location as its siblings see it; None for regular expressions and names."""
     modifier, path = split(location)
     if modifier in (b"", b"^~", b"="):
         return Sibling(modifier == b"=", path)
@@ -82,8 +82,8 @@ def sibling(location: Directive) -> Sibling | None:
 def match_of(
     location: Wanted, siblings: Sequence[Sibling], *, proxied: bool, ranked: bool
 ) -> Matched:
-    """Returns what a route matches by to take what the location takes; `ranked` where the route's
-    priority keeps it behind longer prefixes.
+    """Returns the matches for what the location takes;
+    `ranked` where the route's priority keeps it behind longer prefixes.
     """
     path = location.path
     if location.expression:
@@ -130,7 +130,7 @@ def _directory(
 def location_words(
     match: Sequence[Toml], modifier: str, pattern: str | None = None
 ) -> tuple[Arg, ...]:
-    """Returns what stands behind `location` for these matches; the inverse of `match_of`.
+    """Returns the words after `location` for these matches; the inverse of `match_of`.
     `pattern` is nginx's own expression, as it was.
     """
     if pattern is not None:

@@ -1,4 +1,4 @@
-"""Names of hosts, and names for objects."""
+"""Reads names of hosts, and makes names for objects."""
 
 import re
 from typing import Final
@@ -8,14 +8,14 @@ from headgate.features import syntax
 from headgate.kernel.errors import Invalid
 
 NO_NAMES: Final = frozenset({"", "_", "__", "--", "!@#"})
-"""Server names that people write to say that there is none."""
+"""Server names that stand for no name."""
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST = 150
 
 
 def host_patterns(server_name: str) -> tuple[str, ...]:
-    """Our host patterns for one of nginx's server names; none for those that mean no name.
+    """Our host patterns for one of nginx's server names; empty for those that stand for no name.
 
     Raises `NotExpressibleError` for regular expressions and names with `*` at the end.
 
@@ -45,7 +45,7 @@ class Names:
 
     def take(self, wanted: str) -> str:
         """Returns the name, made of letters, digits, `.`, `_` and `-`;
-        counted up where it is taken.
+        adds a number if it is taken.
         """
         stem = (_NOT_IN_NAMES.sub("-", wanted).strip("-") or "x")[:_LONGEST]
         name, number = stem, self._taken.get(stem, 1)

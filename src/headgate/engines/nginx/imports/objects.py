@@ -1,4 +1,4 @@
-"""Objects of our config as an import makes them: plain TOML values, validated by the model."""
+"""Makes objects of our config: plain TOML values, validated by the model."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ class ModelObject(msgspec.Struct, frozen=True):
 
 
 def object_path(section: str, name: str) -> str:
-    """Returns how an object is named in reports: `routes."a.example"`."""
+    """Returns an object's name in reports: `routes."a.example"`."""
     return f"{section}.{_key(name)}"
 
 
@@ -41,13 +41,11 @@ def is_refusal(one: ModelObject) -> bool:
 
 
 class NotExpressibleError(Exception):
-    """Something that our model cannot say; the message says what."""
+    """Our model cannot express something; the message says what."""
 
 
 def validated(one: ModelObject) -> ModelObject:
-    """Returns the object as it is; raises `NotExpressibleError`
-    with what the model has against it.
-    """
+    """Returns the object as it is; raises `NotExpressibleError` with the model's errors."""
     section = SECTIONS[one.section]
     try:
         section.name(one.name)

@@ -1,7 +1,7 @@
-"""What stood in the text where a `headgate_…` line stands now.
+"""Keeps the text that a `headgate_…` line replaced.
 
-As long as an object is what the import made of it, nginx runs the text that it came from, word by
-word; the line that stands for it is the key to that text.
+While an object is unchanged since the import, nginx runs its original text, word by word; the
+`headgate_…` line is the key to that text.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ _CODING = "latin-1"
 
 
 class ChangedLineError(ValueError):
-    """A `headgate_…` line of the kept text is not one that the import wrote; says which."""
+    """The import did not write a `headgate_…` line of the kept text; says which."""
 
 
 def key_of(line: Directive) -> str:
-    """Returns what tells a `headgate_…` line, with what is kept in it, from others."""
+    """Returns the key of a `headgate_…` line, with what is kept in it."""
     words = b"\0".join(
         b"\1".join((one.name, *one.values, one.body or b"")) for one in walk((line,))
     )
@@ -36,7 +36,7 @@ def text_of(line: Directive) -> str:
 
 
 def restored(verbatim: Mapping[str, bytes], originals: Originals) -> dict[str, bytes]:
-    """Returns the files of the original config, with what was edited in the kept text.
+    """Returns the files of the original config, with the edits of the kept text.
 
     Raises `ChangedLineError`.
     """

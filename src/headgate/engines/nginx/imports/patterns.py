@@ -1,8 +1,9 @@
-"""nginx's paths and expressions as expressions over our normal paths, wide enough for certain.
+"""Converts nginx's paths and expressions to ones over our normal paths
+that take at least as much.
 
 nginx compares decoded paths, we compare paths in normal form, where everything but unreserved
-characters stays percent-encoded. What is made here takes every path in normal form whose decoded
-form nginx's path or expression takes; it may take more.
+characters stays percent-encoded. A result takes every path in normal form whose decoded form
+nginx's path or expression takes; it may take more.
 """
 
 import re
@@ -38,7 +39,7 @@ ANCHORS: Final = {b"A": _START, b"z": _END, b"Z": _END}
 
 
 class UnknownError(ValueError):
-    """A construct that is not read here."""
+    """An unsupported construct."""
 
 
 def literal(path: bytes) -> str:
@@ -91,8 +92,8 @@ def expression(pattern: bytes, *, any_case: bool) -> str:
 
 
 def whole(atoms: list[str], is_plain: bool, before: str = EVERYTHING) -> str:
-    """Returns what takes a whole path that the atoms are found in,
-    behind what may stand before them.
+    """Returns an expression for a whole path that contains the atoms,
+    after a possible beginning.
     """
     begins = is_plain and atoms[:1] == [_START]
     ends = is_plain and atoms[-1:] == [_END]
@@ -187,7 +188,7 @@ class Reader:
         return f"(?{found[1].decode()}:" if found[1] else "(?:"
 
     def _skipped(self) -> str:
-        """A look at what is around: without it more is taken."""
+        """Skips a lookaround: without it the expression takes more."""
         depth = 0
         while self._at < len(self._text):
             one = self._text[self._at : self._at + 1]

@@ -40,7 +40,9 @@ _BALANCES: Final = frozenset({b"least_conn", b"ip_hash", b"hash", b"random", b"l
 
 
 def picture(tree: Tree) -> Picture:
-    """Hosts, routes, upstreams, certificates and findings of a config; reads no further file."""
+    """Returns hosts, routes, upstreams, certificates and findings
+    of a config; reads no further file.
+    """
     drawn = _Drawing(tree)
     return Picture(
         tree.entry,
@@ -56,7 +58,7 @@ def picture(tree: Tree) -> Picture:
 
 
 class _Drawing:
-    """What has been found so far."""
+    """What it has found so far."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -141,7 +143,7 @@ class _Drawing:
         )
 
     def implicit(self) -> Iterator[PictureUpstream]:
-        """Yields the addresses that passes name themselves, each once."""
+        """Yields the addresses that passes name directly, each once."""
         known = {one.name for one in self.upstreams}
         for route in self.routes:
             if route.action not in _PASSES.values() or route.action == "return":

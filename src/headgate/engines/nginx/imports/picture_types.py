@@ -1,4 +1,4 @@
-"""What an nginx config serves, at a glance; `picture.picture` draws it."""
+"""Types for what an nginx config serves, at a glance; `picture.picture` draws it."""
 
 import msgspec
 
@@ -67,7 +67,7 @@ class PictureCertificate(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """Everything above. `problems` are what kept files from being read (`file:line: …`)."""
+    """Everything above. `problems` say why files are unreadable (`file:line: …`)."""
 
     entry: str
     files: tuple[str, ...]

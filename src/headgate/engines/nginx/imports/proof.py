@@ -1,5 +1,6 @@
-"""Whether an import kept everything: what was kept is compared word by word with the original, and
-what became model with what the re-rendered config becomes."""
+"""Proves that an import lost nothing: it compares the kept text word by word with the original, and
+the model with that of the re-rendered config.
+"""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -14,7 +15,7 @@ from headgate.nginxtext.tree import Directive, walk
 
 
 class Words(NamedTuple):
-    """A directive as nginx's lexer tells it: name, values, whether it is a block, Lua text."""
+    """A directive by nginx's lexer: name, values, whether it is a block, Lua text."""
 
     name: bytes
     values: tuple[bytes, ...]
@@ -68,8 +69,7 @@ def kept_words(text: bytes, file: str) -> Iterator[Words]:
 
 def same_model(first: Imported, second: Imported) -> bool:
     """Reports whether two imports have equal objects and equal kept words: the second is that of
-    the re-rendered first. Files of which all was folded into routes are not included there any
-    more.
+    the re-rendered first. That one no longer includes files that went into routes as a whole.
     """
     return _by_path(first) == _by_path(second) and all(
         list(kept_words(first.verbatim[file], file)) == list(kept_words(text, file))
@@ -78,7 +78,7 @@ def same_model(first: Imported, second: Imported) -> bool:
 
 
 def _by_path(one: Imported) -> dict[tuple[str, str], Table]:
-    """Returns the objects; lines move, so where a refused place stood is not compared."""
+    """Returns the objects; without the lines of refused places, which move."""
     return {
         (item.section, item.name): {
             key: key if key == "not_imported" else value for key, value in item.table.items()

@@ -1,4 +1,4 @@
-"""`proxy_pass` and its settings as a route to an upstream, and back."""
+"""Converts `proxy_pass` and its settings to a route to an upstream, and back."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -25,7 +25,7 @@ _BODY_SIZE: Final = b"1m"
 class Pools:
     """The upstreams that routes may name, and those that addresses in `proxy_pass` make.
 
-    A pool's connect timeout is that of the first route that leads to it.
+    A pool has the connect timeout of its first route.
     """
 
     def __init__(self, explicit: Mapping[str, Table], verbatim: frozenset[str]) -> None:
@@ -49,7 +49,7 @@ class Pools:
 
 
 class Proxied(NamedTuple):
-    """What a route to an upstream has beside hosts and matches."""
+    """The parts of a route to an upstream beside hosts and matches."""
 
     middlewares: list[Toml]
     rest: dict[str, Toml]
@@ -128,7 +128,7 @@ def _check_redirects(around: Around) -> None:
 def to_nginx(route: Table, pool: Table, upgrade: str) -> list[Directive]:
     """Returns the lines of a location that a route to an upstream stands for; the inverse.
 
-    `pool` is its upstream, which is named as `proxy_pass` names it.
+    `pool` is its upstream, under the name in `proxy_pass`.
     """
     name = str(route["upstream"])
     rewrite = headers.middleware(route, "rewrite")

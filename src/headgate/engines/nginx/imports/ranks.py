@@ -1,8 +1,8 @@
-"""In which order nginx asks the locations of a server, as priorities of routes.
+"""Expresses nginx's order of a server's locations as priorities of routes.
 
 `=` comes first, then the longest prefix if it has `^~`, then regular expressions, then the longest
-prefix. Routes rank alike by themselves where a server has neither regular expressions nor prefixes
-that part within a segment; elsewhere each route gets a priority.
+prefix. Routes rank alike by themselves in a server without regular expressions and without prefixes
+that differ within a segment; elsewhere each route gets a priority.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,11 @@ from headgate.engines.nginx.imports.matching import split
 from headgate.nginxtext.tree import Directive
 
 WHOLE_SERVER: Final = 1000
-"""Of a route that a server's own `return` makes, where routes have no priorities: nginx looks at
-it first."""
+"""The priority of a server's own `return` where routes have none: nginx runs it first."""
 
 WHOLE_RANKED: Final = 900_000
 ENCODED: Final = 800_000
-"""Of the refusal of what nginx decodes and we do not."""
+"""The priority of refusals for what nginx decodes and we do not."""
 
 EXACT: Final = 700_000
 _LIFTED: Final = 600_000
@@ -36,7 +35,7 @@ class Spot(NamedTuple):
 
     @property
     def is_prefix(self) -> bool:
-        """Whether it takes what begins with its path."""
+        """Whether it takes the paths that begin with its own."""
         return self.modifier in (b"", b"^~")
 
     @property
@@ -74,7 +73,7 @@ class Ranks:
 
     @property
     def has_first_regex(self) -> bool:
-        """Whether expressions are asked before every prefix that does not come before them all."""
+        """Whether nginx tries expressions before every prefix that does not precede them all."""
         return all(self._is_lifted(one) for one in self._prefixes if one.modifier == b"^~")
 
     @property
@@ -83,8 +82,8 @@ class Ranks:
         return WHOLE_RANKED if self.is_ranked else WHOLE_SERVER
 
     def _is_lifted(self, spot: Spot) -> bool:
-        """Reports whether no regular expression is asked for any path below it:
-        beneath a prefix without `^~` they are.
+        """Reports whether nginx tries no regular expression for any path below it, unlike
+        below a prefix without `^~`.
         """
         if spot.modifier != b"^~" or not self.has_regex:
             return False

@@ -1,6 +1,6 @@
-"""`set_real_ip_from` and its like as the peers that a listener trusts.
+"""Converts `set_real_ip_from` and its like to the trusted peers of a listener.
 
-The lines stay in the kept text, too: a listener is not one place of it.
+The lines stay in the kept text, too: a listener has no single place there.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ from headgate.engines.nginx.imports.objects import (
 )
 
 _HEADER: Final = b"X-Real-IP"
-"""nginx's `real_ip_header` where nothing sets it."""
+"""nginx's default of `real_ip_header`."""
 
 _ADDRESS: Final = "127.0.0.1:1"
 _SINGLE: Final = "x-real-ip"

@@ -1,8 +1,7 @@
-"""The recogniser: from a tree to an import.
+"""Recognises what of a config's tree becomes model.
 
-Sound before complete: a directive becomes model only with everything that stands in and around it
-understood; whatever is left stays as it is written, and a route refuses what it would have
-answered.
+Sound before complete: a directive becomes model only if the recogniser understands everything in
+and around it; the rest stays as written, and a route refuses what it would have answered.
 """
 
 import posixpath
@@ -43,8 +42,9 @@ _CERTIFICATE_LINES: Final = (
 
 
 def import_tree(tree: Tree) -> Imported:
-    """Takes over a config; raises `ImportRefusedError` where something would be lost: a file that
-    is missing or broken, blocks nested more than 100 deep, or directives named as our own."""
+    """Imports a config; raises `ImportRefusedError` where it would lose something: a file that is
+    missing or broken, blocks nested more than 100 deep, or directives named as our own.
+    """
     problems = survey.refusals(tree)
     if problems:
         raise ImportRefusedError(problems)
@@ -68,7 +68,7 @@ class _Recogniser:
         self._pending: list[tuple[Located, bytes, Pair]] = []
 
     def run(self) -> Imported:
-        """The import."""
+        """Returns the import."""
         pools = self._pools()
         self._all_servers(pools)
         self._take_certificates()
@@ -91,7 +91,7 @@ class _Recogniser:
         )
 
     def _pools(self) -> Pools:
-        """Returns the upstream blocks: their tables, or that they are kept."""
+        """Returns the upstream blocks: the tables of modelled ones, the names of kept ones."""
         explicit: dict[str, Table] = {}
         kept: set[str] = set()
         for block in self._http.named(b"upstream"):
@@ -136,7 +136,7 @@ class _Recogniser:
             locations.unknown_hosts(self._gathered, addresses, self._listeners, first.located)
 
     def _checked(self, servers: Sequence[Server]) -> list[Server]:
-        """Returns the servers with what only shows among them all."""
+        """Returns the servers after the checks among them all."""
         certificates = tables.CertificatesByName()
         clients = ClientsByAddress()
         found = []
@@ -213,7 +213,7 @@ class _Recogniser:
         )
 
     def _used(self) -> set[str]:
-        """Returns the upstreams that routes lead to; others may be FastCGI's or nobody's."""
+        """Returns the upstreams that routes lead to; others may serve FastCGI or nothing."""
         routes = self._gathered.routes
         return {str(one.table["upstream"]) for one in routes if "upstream" in one.table}
 
@@ -224,5 +224,5 @@ def _check_one_file(block: Located, lines: Sequence[Located]) -> None:
 
 
 def _first_name(server: Server) -> str:
-    """Returns the name that routes and certificates of a server are called by."""
+    """Returns the base of the names of a server's routes and certificates."""
     return (server.names or ("default",))[0].removeprefix("*.")

@@ -1,7 +1,7 @@
-"""Routes that refuse: what stands for the places of an nginx config that have no counterpart.
+"""Makes routes that refuse, for the places of an nginx config without a counterpart.
 
-Each has the rank of its place, so that what nginx would decide there is never decided by a route
-that takes more. Where our matches cannot say what the place takes, they take more, never less.
+Each has the rank of its place, so that no wider route decides what nginx would decide there. Where
+our matches cannot express what the place takes, they take more, never less.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,7 @@ REST: Final = "no location takes it: nginx serves files there"
 
 
 def matches_of(spot: Spot) -> list[Table] | None:
-    """Returns what a refusal matches by to take at least what a location takes;
-    None if no path leads there.
-    """
+    """Returns matches that take at least what a location takes; None if no path leads there."""
     if spot.is_regex:
         return [_regex(patterns.expression(spot.path, any_case=spot.modifier == b"~*"))]
     path = spot.path or b"/"
@@ -93,16 +91,14 @@ def refusal(
 
 
 def text_of(located: Located, why: str) -> str:
-    """Where a place is and why it has no counterpart."""
+    """Returns where a place is and why it has no counterpart."""
     words = b" ".join((located.directive.name, *located.directive.values))
     what = words.decode(errors="replace")
     return f"{located.file}:{located.directive.line}: {what}: {why}"
 
 
 def guards(spots: Sequence[Spot], ranks: Ranks) -> list[Table]:
-    """Returns what would lead to another location if `%2F` were decoded;
-    empty where nothing would.
-    """
+    """Returns refusals of paths that lead to another location once `%2F` is decoded."""
     if ranks.has_regex:
         return [_regex(_ANY_ENCODED)]
     found: list[str] = []

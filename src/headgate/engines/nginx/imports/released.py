@@ -1,8 +1,8 @@
-"""An imported config as the nginx.conf of a release: the original's directives, word by word.
+"""Renders an imported config as the nginx.conf of a release:
+the original's directives, word by word.
 
-Included files are put in place of `include`, relative paths are what they were relative to, and
-what a release must have of its own is added: the pid file and error log we look at, the generation
-and the status server.
+It replaces `include` by the files, makes relative paths absolute, and adds what a release must have
+of its own: the pid file and error log we look at, the generation and the status server.
 """
 
 import posixpath
@@ -43,17 +43,19 @@ _TO_PREFIX: Final = frozenset(
 _NO_PATH: Final = (b"/", b"$", b"unix:", b"syslog:", b"memory:", b"data:", b"engine:", b"store:")
 _WORDS: Final = frozenset({b"off", b"stderr"})
 _OURS: Final = frozenset({b"pid", b"daemon", b"master_process"})
-"""What of the top says how nginx is started, which is ours."""
+"""Top-level directives about the start of nginx, which is ours."""
 
 _NOBODY: Final = "taken.invalid"
-"""A name for a server whose every name is an earlier server's: without one it would be asked for
-requests that name no host."""
+"""A name for a server whose names all belong to earlier servers:
+without a name it would get requests without a host.
+"""
 
 
 class Frame(NamedTuple):
-    """What a release has of its own. `prefix` is what paths were relative to, `root` where our
-    files are; `kinds` are the gateways that this nginx has temporary files for, `http` the lines
-    to put into `http`."""
+    """What a release has of its own. `prefix` is the base of relative paths, `root` where our files
+    are; `kinds` are the gateways that this nginx has temporary files for, `http` the lines to put
+    into `http`.
+    """
 
     prefix: str
     root: str
@@ -108,7 +110,7 @@ def _addresses(tree: Tree, server: Located) -> list[str]:
 
 def _without_taken_names(nodes: Sequence[Node]) -> list[Node]:
     """Returns the servers without the names that nginx ignores, because an earlier server has them:
-    it warns of them at each reload, and an apply takes the warning for an error.
+    nginx warns of them at each reload, and an apply counts the warning as an error.
     """
     taken: dict[str, set[bytes]] = {}
     out: list[Node] = []
@@ -150,7 +152,7 @@ class _Released:
         self._conf = posixpath.dirname(tree.entry)
 
     def nodes(self, nodes: Sequence[Node]) -> list[Node]:
-        """Returns the nodes with included files in their place and absolute paths; comments go."""
+        """Returns the nodes with included files in place, absolute paths and no comments."""
         out: list[Node] = []
         for node in nodes:
             if not isinstance(node, Directive):

@@ -1,4 +1,4 @@
-"""What an import says to people."""
+"""Reports an import to people."""
 
 from collections import Counter
 
@@ -26,10 +26,9 @@ class Report(msgspec.Struct, frozen=True):
     """The import in figures and lists.
 
     `objects` counts model objects by section, `directives` all of the original, `modelled` those
-    that became model, `not_imported` the routes that refuse because what they stand for has no
-    counterpart; `kept` are blocks that could have become model but for the reason given,
-    `verbatim` every directive that was kept; `tried` are requests that
-    an engine answers otherwise.
+    that became model, `not_imported` the routes that refuse a place without counterpart; `kept` are
+    blocks that could have become model but for their reason, `verbatim` every directive that was
+    kept; `tried` are requests that an engine answers otherwise.
     """
 
     entry: str
@@ -83,7 +82,7 @@ def to_text(of: Report) -> str:
 
 
 def _tried(of: Tried) -> list[str]:
-    """Returns the requests that would be answered otherwise, as far as a person reads them."""
+    """Returns the requests with other answers, as many as a person reads."""
     source = "made from the locations" if of.made else "of the access log"
     lines = [f"tried: {of.requests} requests {source}"]
     count = sum(one.requests for one in of.native)

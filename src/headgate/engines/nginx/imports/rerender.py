@@ -1,6 +1,6 @@
-"""From an import back to a whole nginx config, for the proof that nothing was lost.
+"""Turns an import back into a whole nginx config, to prove that nothing was lost.
 
-What became model is written from the model alone, by the one writer; the rest is the kept text.
+It writes the modelled part from the model alone, by the one writer; the rest is the kept text.
 """
 
 from typing import Final
@@ -57,7 +57,7 @@ class _Rerender:
         )
 
     def nodes(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        """Returns the nodes with placeholders written out."""
+        """Returns the nodes with placeholders expanded."""
         out: list[Node] = []
         for node in nodes:
             if not isinstance(node, Directive):
@@ -128,9 +128,7 @@ class _Rerender:
         return directive("location", *words, children=_with(lines, node))
 
     def _returned(self, node: Directive) -> list[Node]:
-        """Returns a server's own `return`; what else the route says still stands in the kept
-        server.
-        """
+        """Returns a server's own `return`; the rest of the route is still in the kept server."""
         return [line for line in self._lines(self._route(node)) if line.name == b"return"]
 
     def _route(self, node: Directive) -> Table:
@@ -144,7 +142,7 @@ class _Rerender:
 
 
 def _with(lines: list[Directive], node: Directive) -> list[Node]:
-    """Lines, one each, and what was kept in the block."""
+    """Returns lines, one each, and what was kept in the block."""
     out: list[Node] = []
     for line in lines:
         out += [_NEW_LINE, line]

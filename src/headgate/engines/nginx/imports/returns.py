@@ -1,4 +1,4 @@
-"""`return` as an answer or a redirect of a route, and back."""
+"""Converts `return` to an answer or a redirect of a route, and back."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from headgate.nginxtext.writer import Literal, Template, Var, Word, directive
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 DEFAULT_TYPE: Final = b"text/plain"
-"""nginx's `default_type` where nothing sets it."""
+"""nginx's default of `default_type`."""
 
 _ANSWERS: Final = range(200, 600)
 _WITH_TEXT: Final = 2
@@ -26,7 +26,7 @@ _BRACES = re.compile(r"\$\{(\w+)\}")
 
 
 def action_of(line: Directive, around: Around, server_names: tuple[str, ...]) -> dict[str, Toml]:
-    """`redirect` or `respond` of a route; raises `NotExpressibleError`."""
+    """Returns `redirect` or `respond` of a route; raises `NotExpressibleError`."""
     words = [values.text(value) for value in line.values]
     if not words or not words[0].isdigit():
         raise NotExpressibleError("`return` without a status has no counterpart")
@@ -64,7 +64,7 @@ def _redirect(status: int, target: str, server_names: tuple[str, ...]) -> dict[s
 
 
 def _kept_path(status: int, found: re.Match[str], server_names: tuple[str, ...]) -> Table:
-    """Returns the redirect to path and query as they came."""
+    """Returns the redirect to the path and query as sent."""
     table: dict[str, Toml] = {"status": status}
     if found["scheme"] != "$scheme":
         table["scheme"] = found["scheme"]
@@ -83,7 +83,7 @@ def _kept_path(status: int, found: re.Match[str], server_names: tuple[str, ...])
 
 
 def to_nginx(route: Table) -> list[Directive]:
-    """`return` (and `default_type`) of a route that answers by itself; the inverse."""
+    """Returns `return` (and `default_type`) of a route that answers by itself; the inverse."""
     if "redirect" in route:
         return [_redirect_line(table_in(route, "redirect"))]
     answer = table_in(route, "respond")

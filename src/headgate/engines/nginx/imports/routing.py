@@ -1,4 +1,4 @@
-"""Locations, and a server's own `return`, as routes."""
+"""Converts locations, and a server's own `return`, to routes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -24,9 +24,10 @@ T = TypeVar("T")
 
 
 class Routed(NamedTuple):
-    """What the routes of a location have in common: what it wants, what it matches by, the rest of
-    the table, what of it is used, the table for clients that are not let in, and what differs from
-    nginx."""
+    """What the routes of a location have in common: the wanted location, the matches, the rest of
+    the table, what it uses, the table for clients that are not let in, and the differences from
+    nginx.
+    """
 
     wanted: Wanted
     matched: Matched
@@ -47,10 +48,10 @@ class Attachment(NamedTuple):
 def attachments(
     server: Server, listeners: Mapping[str, str], unknown: frozenset[str]
 ) -> list[Attachment]:
-    """Where the routes of a server are attached; `listeners` are names by address.
+    """Returns where the routes of a server attach; `listeners` are names by address.
 
-    A default server also takes the hosts that nobody has, but on the addresses in `unknown`. Where
-    it does so on some of its addresses only, those hosts are routes of their own.
+    A default server also takes unknown hosts, except on the addresses in `unknown`. Where it does
+    so on some of its addresses only, those hosts are routes of their own.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for address in server.addresses:
@@ -77,7 +78,7 @@ def _named(addresses: Iterable[str], listeners: Mapping[str, str]) -> list[str]:
 def route_location(
     located: Located, lines: Sequence[Located], around: Around, server: Server, pools: Pools
 ) -> Routed:
-    """Returns the routes of a location; raises `NotExpressibleError` with everything against it."""
+    """Returns the routes of a location; raises `NotExpressibleError` with every obstacle."""
     whys: list[str] = []
     wanted = collected(whys, lambda: matching.wanted(located.directive))
     own = collected(whys, lambda: contents.content_of(located, lines, around))
@@ -103,8 +104,8 @@ def route_location(
 
 
 def collected(whys: list[str], part: Callable[[], T]) -> T | None:
-    """Returns what a part of the work gives;
-    None where it raises `NotExpressibleError`, which is noted.
+    """Returns the result of a part of the work;
+    None, noting the error, on `NotExpressibleError`.
     """
     try:
         return part()
@@ -136,7 +137,7 @@ def route_server(line: Located, around: Around, server: Server, priority: int) -
 def built(
     name: str, attached: Attachment, match: Sequence[Table], table: Table, priority: int = 0
 ) -> ModelObject:
-    """Returns a route, as the model takes it; raises `NotExpressibleError`."""
+    """Returns a route, validated; raises `NotExpressibleError`."""
     head: dict[str, Toml] = {"hosts": attached.hosts, "listeners": attached.listeners}
     if match:
         head["match"] = list(match)
@@ -146,15 +147,16 @@ def built(
 
 
 def redirect_to_slash(path: str, table: Table) -> Table:
-    """nginx's answer to a directory without its slash, with the headers that the location adds."""
+    """Returns nginx's answer to a directory without its slash, with the location's headers."""
     added = table_in(headers.middleware(table, "response_headers"), "add")
     found: dict[str, Toml] = {"redirect": {"status": 301, "path": f"{path}/"}}
     return {"middlewares": [{"response_headers": {"add": added}}], **found} if added else found
 
 
 def check_included(block: Located, lines: Sequence[Located], own: Content) -> None:
-    """Raises `NotExpressibleError` where a block includes lines of which some would be kept and
-    some not."""
+    """Raises `NotExpressibleError` where a block includes lines of
+    which only some would be kept.
+    """
     others = [one for one in lines if one.file != block.file]
     kept = [one for one in others if own.is_kept(one.directive)]
     if kept and (len(kept) < len(others) or not own.keeps_includes):
@@ -163,7 +165,7 @@ def check_included(block: Located, lines: Sequence[Located], own: Content) -> No
 
 
 def _added(around: Around, action: Table) -> dict[str, Toml]:
-    """Headers that are added to an answer of our own."""
+    """Returns the headers for an answer of our own."""
     (kind,) = action
     table = headers.added(around, int(str(table_in(action, kind)["status"])))
     return {"middlewares": [{"response_headers": {"add": table}}]} if table else {}

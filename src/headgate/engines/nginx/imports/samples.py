@@ -1,7 +1,7 @@
-"""Requests that an imported config would answer otherwise than the nginx it was written for.
+"""Finds requests that an imported config answers otherwise than the original nginx.
 
-Each request is put to our router with the imported routes; on the nginx engine the original's
-directives run, so that there the text of the release is compared with the original's, word by word.
+It puts each request to our router with the imported routes; the nginx engine runs the original's
+directives, so there it compares the release's text with the original, word by word.
 """
 
 import itertools
@@ -25,7 +25,7 @@ from headgate.nginxtext.parse import parse
 from headgate.nginxtext.tree import walk
 
 MOST: Final = 1000
-"""Requests that are made of a config."""
+"""The most requests made from a config."""
 
 _SERVERS: Final = 200
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/.-]+")
@@ -35,7 +35,7 @@ _WORDLESS: Final = frozenset({"tls", "certificate"})
 
 
 class Otherwise(msgspec.Struct, frozen=True):
-    """A request that is answered otherwise, and how."""
+    """A request with another answer, and how it differs."""
 
     method: str
     url: str
@@ -44,9 +44,9 @@ class Otherwise(msgspec.Struct, frozen=True):
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """What came of trying requests: how many there were, `made` from the locations or read from an
-    access log, and those that each engine answers otherwise; `nginx` are lines of the text that
-    differ."""
+    """The result of tried requests: how many, `made` from the locations or read from an access log,
+    and those that each engine answers otherwise; `nginx` are lines of the text that differ.
+    """
 
     requests: int
     made: bool
@@ -55,7 +55,7 @@ class Tried(msgspec.Struct, frozen=True):
 
 
 def made(tree: Tree) -> list[tuple[Question, int]]:
-    """Requests to the servers' names and locations, each once."""
+    """Returns requests to the servers' names and locations, each once."""
     found: dict[bytes, Question] = {}
     for server in itertools.islice(_servers(tree), _SERVERS):
         for question in _of_server(list(tree.inside(server))):
@@ -77,7 +77,7 @@ def tried(
 
 
 def differences(tree: Tree, one: Imported) -> tuple[str, ...]:
-    """Where the text that the nginx engine runs is not the original's; none if it is."""
+    """Returns where the nginx engine's text differs from the original; empty if nowhere."""
     found = []
     for file, data in originals.restored(one.verbatim, one.originals).items():
         if data == tree.documents[file].to_bytes():
@@ -108,7 +108,7 @@ def _native(
 
 
 def _answer(routing: Routing, question: Question, why: Mapping[str, str]) -> str:
-    """What is answered in place of what nginx answers; empty where a route took its place."""
+    """Returns the answer in place of nginx's; empty where a route took its place."""
     try:
         request = routing.request(_on_plain(question))
         if request.refusal is not None:
@@ -187,6 +187,6 @@ def _may_take(one: ModelObject, hosts: set[str]) -> bool:
 
 
 def _plain(one: ModelObject) -> ModelObject:
-    """Returns the object without TLS: whether certificates are there says nothing of routes."""
+    """Returns the object without TLS: certificates do not matter to routes."""
     table = {key: value for key, value in one.table.items() if key not in _WORDLESS}
     return ModelObject(one.section, one.name, table)

@@ -1,8 +1,7 @@
-"""`server`: its listeners, names and certificates, as far as routes can stand on them.
+"""Reads `server`: its listeners, names and certificates, as far as routes can use them.
 
-Every server has a frame, also one that nothing of can become model: its routes then refuse. What
-is said of one server depends on the others: who is the default of an address, and who comes first
-with a name.
+Every server has a frame, even if nothing of it can become model: its routes then refuse. A frame
+depends on the other servers: which is the default of an address, and which has a name first.
 """
 
 import posixpath
@@ -31,8 +30,8 @@ class Server(NamedTuple):
     """A server's frame.
 
     `written` are its names as written, `names` our patterns for them, `hosts` those of them that
-    lead to it, by address. `defaults` are the addresses it is the default server of. `whys` says
-    why nothing in it can become model, `client` whom its listeners trust.
+    lead to it, by address. `defaults` are the addresses whose default server it is. `whys` says why
+    nothing in it can become model, `client` the peers its listeners trust.
     """
 
     located: Located
@@ -54,7 +53,7 @@ class Server(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """What the lines of one server say, whatever the others do."""
+    """What the lines of one server say, without regard to the others."""
 
     located: Located
     lines: Level
@@ -67,9 +66,8 @@ class _Read(NamedTuple):
 def servers_of(
     blocks: Sequence[tuple[Located, Sequence[Located]]], http: Level, prefix: str
 ) -> tuple[list[Server], frozenset[str]]:
-    """Returns the frames, and the addresses on which hosts that no name here stands for may be a
-    server's that we cannot tell by name. `prefix` is the directory that relative paths are relative
-    to.
+    """Returns the frames, and the addresses where unknown hosts may belong to a server with names
+    that we cannot read. `prefix` is the base of relative paths.
     """
     read = [_read(located, lines) for located, lines in blocks]
     closed: dict[str, str] = {}
@@ -205,7 +203,7 @@ def _server(
 
 
 def server_notes(server: Server) -> list[str]:
-    """Returns what of a server is different in the model."""
+    """Returns how the model of a server differs."""
     notes = []
     if server.client:
         notes.append("real_ip: trusted peers are also believed about host and scheme here")

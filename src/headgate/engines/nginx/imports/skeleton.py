@@ -1,4 +1,4 @@
-"""The kept text: the original's files with placeholders for what became model."""
+"""Makes the kept text: the original's files with placeholders for what became model."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,18 +11,18 @@ Key = tuple[str, int, int]
 """File, line and column of a directive."""
 
 Edits = Mapping[Key, Directive]
-"""What stands in place of directives."""
+"""The replacements of directives."""
 
 
 def key_of(located: Located) -> Key:
-    """Returns what tells a directive from all others of a tree."""
+    """Returns the identity of a directive in a tree."""
     return (located.file, located.directive.line, located.directive.column)
 
 
 def placeholder(
     name: bytes, words: Sequence[str | Argument], children: tuple[Node, ...] | None = None
 ) -> Directive:
-    """Returns a `headgate_…` directive; words are names of objects or kept as they were written."""
+    """Returns a `headgate_…` directive; its words are names of objects or as written."""
     args = [word if isinstance(word, Argument) else _quoted(word) for word in words]
     return Directive(name, tuple(args), children, before_end=b"" if children is None else b" ")
 
@@ -40,7 +40,7 @@ def kept_children(block: Directive, is_kept: Callable[[Directive], bool]) -> tup
 
 
 def edited(nodes: Sequence[Node], file: str, edits: Edits) -> tuple[Node, ...]:
-    """Returns the nodes with their edits made, at any depth."""
+    """Returns the nodes with the edits applied, at any depth."""
     return tuple(_edited(node, file, edits) for node in nodes)
 
 

@@ -1,4 +1,4 @@
-"""Where an import reads from and writes to: the edge of the package."""
+"""Reads and writes for an import: the edge of the package."""
 
 import os
 import shutil
@@ -20,12 +20,12 @@ _FOLDER_MODE: Final = 0o750
 
 
 class NoSourceError(Exception):
-    """There is nothing to import; says why."""
+    """Found nothing to import; says why."""
 
 
 def tree_at(path: Path) -> Tree:
     """Returns the config at a path: an entry file, a directory with `nginx.conf`, or what `nginx
-    -T` printed. Raises `NoSourceError` if it cannot be read.
+    -T` printed. Raises `NoSourceError` if it is unreadable.
     """
     entry = path / ENTRY if path.is_dir() else path
     try:
@@ -50,7 +50,7 @@ def tree_of_running(pid: int | None) -> Tree:
     """Returns the config of the nginx that runs here,
     as its own binary prints it (`-T`, confined).
 
-    Raises `NoSourceError` where none or several run and none is named, or nginx refuses it.
+    Raises `NoSourceError` unless exactly one runs or is named, or if nginx refuses it.
     """
     found = [one for one in running() if pid is None or one.master.pid == pid]
     if len(found) != 1:

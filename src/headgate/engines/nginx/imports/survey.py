@@ -1,4 +1,4 @@
-"""What there is to know of a tree before any of it is recognised."""
+"""Collects facts about a tree before the recogniser begins."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ _OFTEN: Final = 2
 
 
 def refusals(tree: Tree) -> tuple[Problem, ...]:
-    """Returns why a config cannot be taken over whole: files that are missing or broken, directives
-    named as our own, blocks nested more than 100 deep.
+    """Returns why an import cannot keep a whole config: files that are missing or broken,
+    directives named as our own, blocks nested more than 100 deep.
     """
     found = list(tree.problems)
     for file, document in tree.documents.items():
@@ -42,7 +42,7 @@ def _is_deep(nodes: Sequence[Node]) -> bool:
 
 
 def uses(tree: Tree) -> Counter[str]:
-    """Returns how often each file is read by way of includes; counted up to three."""
+    """Returns how often includes read each file; counts up to three."""
     uses: Counter[str] = Counter()
     files = [tree.entry]
     while files:

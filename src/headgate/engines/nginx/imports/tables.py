@@ -1,4 +1,4 @@
-"""Listeners, hosts and certificates of the servers that became model."""
+"""Makes listeners, hosts and certificates of the servers that became model."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from headgate.engines.nginx.imports.servers import Pair, Server
 
 
 def listener_names(servers: Sequence[Server]) -> dict[str, str]:
-    """Returns a name for each address; the same whatever servers come later, but for the scheme."""
+    """Returns a name for each address; later servers do not change it, apart from the scheme."""
     tls = _tls_addresses(servers)
     names = Names()
     return {
@@ -48,7 +48,7 @@ def _tls_addresses(servers: Sequence[Server]) -> frozenset[str]:
 
 
 def _tls(address: str, servers: Sequence[Server], certificates: dict[Pair, str]) -> dict[str, Toml]:
-    """nginx gives its default server's certificate to names nobody has."""
+    """Returns the TLS table: nginx gives its default server's certificate to unknown names."""
     for server in servers:
         if address in server.defaults and server.pairs and not server.rejects_unknown:
             name = certificates[server.pairs[0]]
@@ -76,7 +76,7 @@ def certificate_objects(servers: Sequence[Server]) -> list[ModelObject]:
 
 
 def host_objects(servers: Sequence[Server]) -> list[ModelObject]:
-    """Returns the hosts, each with the certificates of the first server that has some for it."""
+    """Returns the hosts, each with the certificates of its first server that has any."""
     certificates = certificate_names(servers)
     pairs: dict[str, tuple[Pair, ...]] = {}
     for server in servers:
@@ -104,7 +104,7 @@ class CertificatesByName:
         self._known: dict[str, tuple[Pair, ...]] = {}
 
     def conflicts(self, server: Server) -> list[str]:
-        """Names that an earlier server has other certificates for; remembers this one's."""
+        """Returns names with other certificates in an earlier server; remembers this one's."""
         found = []
         for name in reached(server):
             known = self._known.get(name, ())

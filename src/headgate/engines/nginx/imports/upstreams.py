@@ -1,4 +1,4 @@
-"""`upstream` blocks and addresses that a `proxy_pass` names, as our upstreams, and back."""
+"""Converts `upstream` blocks, and addresses in `proxy_pass`, to our upstreams, and back."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -21,10 +21,12 @@ KEPT: Final = frozenset({b"zone", b"keepalive_timeout", b"keepalive_requests", b
 """What stays verbatim in the block: how the workers share it, how long connections are kept."""
 
 NOTED: Final = ("max_fails", "fail_timeout")
-"""What an endpoint keeps as a label: natively none is left out after failures."""
+"""Parameters that an endpoint keeps as a label:
+the native engine does not skip failed endpoints.
+"""
 
 CONNECT_TIMEOUT: Final = "1m"
-"""nginx's `proxy_connect_timeout` where nothing sets it."""
+"""nginx's default of `proxy_connect_timeout`."""
 
 _HASHED: Final = {"remote_addr": "client_ip", "binary_remote_addr": "client_ip"}
 
@@ -36,7 +38,7 @@ def is_kept(line: Directive) -> bool:
 
 def table_of(lines: Sequence[Located]) -> dict[str, Toml]:
     """Returns the upstream of a block's lines;
-    raises `NotExpressibleError` for the first that has no counterpart.
+    raises `NotExpressibleError` for the first without a counterpart.
     """
     endpoints: list[Toml] = []
     balance: Toml = "round_robin"
@@ -59,7 +61,7 @@ def table_of(lines: Sequence[Located]) -> dict[str, Toml]:
 
 
 def notes_of(table: Table) -> list[str]:
-    """Returns what of an upstream is different in the model."""
+    """Returns how the model of an upstream differs."""
     notes = []
     if "maglev" in str(table["balance"]):
         notes.append("ip_hash: each client address has its endpoint here, each /24 there")
@@ -69,7 +71,7 @@ def notes_of(table: Table) -> list[str]:
 
 
 def table_of_address(address: str) -> dict[str, Toml]:
-    """Returns the upstream of an address that `proxy_pass` names itself."""
+    """Returns the upstream of an address in `proxy_pass`."""
     return _table([_address(address)], "round_robin", 0)
 
 
@@ -132,7 +134,7 @@ def _hash(line: Directive) -> Toml:
 
 
 def to_nginx(table: Table) -> list[Directive]:
-    """Returns the lines of the `upstream` block that a table stands for."""
+    """Returns the lines of the `upstream` block for a table."""
     lines = _balance_line(table)
     lines += [directive("server", *_server_words(one)) for one in items_in(table, "endpoints")]
     if pool_idle(table):

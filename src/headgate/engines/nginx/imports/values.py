@@ -1,4 +1,4 @@
-"""Single values between nginx's words and ours, both ways."""
+"""Converts single values between nginx's words and ours."""
 
 import re
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ def text(value: bytes) -> str:
 
 
 def duration(value: bytes) -> str:
-    """nginx's time (`30`, `1m30s`, `500ms`) as ours; 0 is `off`."""
+    """Converts nginx's time (`30`, `1m30s`, `500ms`) to ours; 0 is `off`."""
     written = text(value)
     if found := _MS.fullmatch(written):
         return str(Duration(int(found[1])))
@@ -55,13 +55,13 @@ def duration(value: bytes) -> str:
 
 
 def nginx_time(ours: str) -> str:
-    """Our duration as nginx's time."""
+    """Converts our duration to nginx's time."""
     ms = 0 if ours == "off" else Duration.parse(ours).ms
     return f"{ms}ms" if ms % 1000 else f"{ms // 1000}s"
 
 
 def size(value: bytes) -> str:
-    """nginx's size (`8k`, `1m`) as ours; 0 is `off`."""
+    """Converts nginx's size (`8k`, `1m`) to ours; 0 is `off`."""
     written = text(value)
     found = _SIZE.fullmatch(written)
     if found is None:
@@ -70,7 +70,7 @@ def size(value: bytes) -> str:
 
 
 def nginx_size(ours: str) -> str:
-    """Our size as nginx's, in bytes or a whole unit."""
+    """Converts our size to nginx's, in bytes or a whole unit."""
     amount = 0 if ours == "off" else ByteSize.parse(ours).bytes
     for unit, factor in (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)):
         if amount and amount % factor == 0:
@@ -80,7 +80,7 @@ def nginx_size(ours: str) -> str:
 
 def template(value: bytes) -> str:
     """Returns a value with variables as our template;
-    raises `NotExpressibleError` for one we lack.
+    raises `NotExpressibleError` for an unknown one.
     """
     written = text(value)
     out: list[str] = []
@@ -102,7 +102,7 @@ def has_variables(value: bytes) -> bool:
 
 
 def nginx_template(ours: str) -> Template:
-    """Our template in nginx's words: the inverse of `template`."""
+    """Converts our template to nginx's words: the inverse of `template`."""
     parts: list[str | Var] = []
     for kind, piece in pieces(ours):
         if kind == "name":

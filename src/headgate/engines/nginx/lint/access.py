@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Checks who may do what."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -22,7 +22,7 @@ def allow_without_deny(config: Config) -> Iterator[Found]:
 
 
 def return_bypasses_allow_deny(config: Config) -> Iterator[Found]:
-    """`return` answers before `allow` and `deny` are looked at."""
+    """`return` answers before nginx evaluates `allow` and `deny`."""
     for seen in config.named("return"):
         if not seen.is_in("location", "server"):
             continue

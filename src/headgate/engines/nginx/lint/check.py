@@ -1,4 +1,4 @@
-"""What a check is."""
+"""Defines a check."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -12,7 +12,7 @@ Found = tuple[Located, str]
 
 
 class Check(NamedTuple):
-    """A check: how its findings are called, how bad they are and what to do about them."""
+    """A check: the id of its findings, how bad they are and what to do about them."""
 
     id: str
     level: Level

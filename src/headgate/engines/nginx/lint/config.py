@@ -1,4 +1,4 @@
-"""A tree as checks look at it: every directive with what it stands in, includes resolved."""
+"""Presents a tree to checks: every directive with the blocks around it, includes resolved."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -58,15 +58,15 @@ class Config:
 
     def own(self, block: Located, name: str) -> list[Directive]:
         """Returns the lines of that name right in a block."""
-        # By identity: the tree keeps its directives alive, and to hash one is to hash its block.
+        # By identity: the tree keeps its directives alive, and a hash of one would hash its block.
         key = (id(block.directive), block.file)
         if key not in self._inside:
             self._inside[key] = _by_name(self.inside(block))
         return self._inside[key].get(name.encode(), [])
 
     def nearest(self, seen: Seen, name: str) -> list[Directive]:
-        """Returns the lines of that name that are in effect where a directive stands: those of the
-        innermost block around it that has any, or of the top.
+        """Returns the lines of that name in effect at a directive:
+        those of the innermost block around it that has any, or of the top.
         """
         for block in reversed(seen.parents):
             found = self.own(block, name)

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""Defines a finding of a check."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Headers of answers."""
+"""Checks headers of answers."""
 
 import re
 from collections.abc import Iterator

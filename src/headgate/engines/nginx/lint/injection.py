@@ -1,4 +1,4 @@
-"""What clients send that ends up where it is obeyed."""
+"""Checks clients' data that ends up where nginx or an upstream obeys it."""
 
 import re
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def _header_words(seen: Seen) -> tuple[str, ...]:
 
 
 def ssrf(config: Config) -> Iterator[Found]:
-    """A client chooses the host that is asked."""
+    """A client chooses the host that nginx connects to."""
     for seen in config.named("proxy_pass"):
         found = _URL.match(seen.words[0]) if seen.words else None
         chosen = _FROM_CLIENT.search(found[1] or found[2] or "") if found else None

@@ -1,4 +1,4 @@
-"""All checks on a tree."""
+"""Runs all checks on a tree."""
 
 from headgate.engines.nginx.lint.config import Config
 from headgate.engines.nginx.lint.finding import Finding
@@ -7,10 +7,10 @@ from headgate.nginxtext.includes import Tree
 
 
 def lint(tree: Tree) -> tuple[Finding, ...]:
-    """What the checks find, each place once, by file, line and column.
+    """Returns what the checks find, each place once, by file, line and column.
 
-    A file that several blocks include is looked at in each of them; a finding that is the same in
-    all is told once.
+    Checks see a file in each block that includes it; a finding that is equal in all is reported
+    once.
     """
     config = Config(tree)
     found = {

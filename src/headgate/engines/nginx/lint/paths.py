@@ -1,4 +1,4 @@
-"""Files that are served although they are not meant to be."""
+"""Checks for files that nginx serves by mistake."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Regular expressions that match too much or take too long."""
+"""Checks for regular expressions that match too much or take too long."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The checks there are: one line each."""
+"""Lists the checks: one line each."""
 
 from typing import Final
 

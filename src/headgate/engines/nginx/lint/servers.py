@@ -1,4 +1,4 @@
-"""Servers that get in each other's way, and limits that do not fit together."""
+"""Checks for servers that conflict, and limits that do not fit together."""
 
 from collections.abc import Iterator
 from typing import Final

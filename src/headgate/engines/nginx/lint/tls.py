@@ -1,4 +1,4 @@
-"""TLS that is weak."""
+"""Checks for weak TLS."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""How upstreams are found and asked."""
+"""Checks how nginx finds upstreams and passes requests to them."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
 def missing_resolver(config: Config) -> Iterator[Found]:
-    """A name that is only known at run time, and nobody to ask for it."""
+    """A name that is only known at run time, and no resolver."""
     groups = {seen.words[0] for seen in config.named("upstream") if seen.words}
     fixed = {
         seen.words[0].lstrip("$")
