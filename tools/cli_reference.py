@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def page() -> str:
-    """The whole page."""
+    """Returns the whole page."""
     lines = [TOP.read_text(encoding="utf-8").rstrip("\n")]
     root = typer.main.get_command(app)
     if isinstance(root, TyperGroup):
@@ -45,7 +45,7 @@ def page() -> str:
 
 
 def commands(command: object, name: str) -> Iterator[tuple[str, TyperCommand]]:
-    """Every command with its full name, those of groups after the others."""
+    """Yields every command with its full name, those of groups after the others."""
     if isinstance(command, TyperCommand):
         yield name, command
     if not isinstance(command, TyperGroup):
@@ -80,7 +80,7 @@ def overview(root: TyperGroup) -> Iterator[str]:
 
 
 def _table(context: typer.Context, command: TyperCommand | TyperGroup) -> Iterator[str]:
-    """The options of a command, if it has any."""
+    """Yields the options of a command, if it has any."""
     options = [one for one in command.params if isinstance(one, TyperOption) and one.help]
     if options:
         yield "| option | default | meaning |"
@@ -89,7 +89,9 @@ def _table(context: typer.Context, command: TyperCommand | TyperGroup) -> Iterat
 
 
 def _paragraph(text: str) -> Iterator[str]:
-    """A paragraph as Markdown; one with the mark that keeps its lines becomes a code block."""
+    """Yields a paragraph as Markdown; one with the mark
+    that keeps its lines becomes a code block.
+    """
     if not text.startswith("\b"):
         yield text
         yield ""

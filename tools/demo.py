@@ -56,7 +56,7 @@ async def answer(name: str, reader: asyncio.StreamReader, writer: asyncio.Stream
 
 
 def holder_of(port: int) -> str | None:
-    """Who listens on a loopback port; None when it is free."""
+    """Returns who listens on a loopback port; None when it is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -68,7 +68,7 @@ def holder_of(port: int) -> str | None:
 
 
 def ports(offset: int) -> list[int]:
-    """Every port of the demo."""
+    """Returns every port of the demo."""
     return [one + offset for one in (PORT, ADMIN, *UPSTREAMS.values())]
 
 
@@ -85,7 +85,7 @@ def check_ports(offset: int) -> None:
 
 
 def config_for(offset: int, folder: Path) -> Path:
-    """The quickstart itself, or a copy with its ports moved."""
+    """Returns the quickstart itself, or a copy with its ports moved."""
     if offset == 0:
         return CONFIG
     text = CONFIG.read_text()
@@ -123,7 +123,7 @@ async def until_ready(node: asyncio.subprocess.Process, folder: Path) -> None:
 
 
 def invitation(offset: int, folder: Path) -> str:
-    """The three commands to try."""
+    """Returns the three commands to try."""
     shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
     proxy, admin = PORT + offset, ADMIN + offset
     return f"""

@@ -17,7 +17,7 @@ NAMES = ("plan_pb2.py", "plan_pb2.pyi")
 
 
 def generate(folder: Path) -> dict[str, str]:
-    """The generated files by name, made in `folder`; exits if protoc refuses."""
+    """Returns the generated files by name, made in `folder`; exits if protoc refuses."""
     arguments = [f"-I{PROTO_ROOT}", f"--python_out={folder}", f"--pyi_out={folder}"]
     code = protoc.main(["protoc", *arguments, str(PROTO_ROOT / PACKAGE / "plan.proto")])
     if code:

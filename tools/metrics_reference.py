@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def page() -> str:
-    """The whole page."""
+    """Returns the whole page."""
     lines = [TOP.read_text(encoding="utf-8").rstrip("\n"), "", "## The data plane", ""]
     lines += table(GOLDEN.read_text(encoding="utf-8"))
     lines += ["", "## The control process", "", *table(control_page())]
@@ -60,14 +60,14 @@ def page() -> str:
 
 
 def control_page() -> str:
-    """The families of a control process that has done nothing yet."""
+    """Returns the families of a control process that has done nothing yet."""
     pipeline = SimpleNamespace(counts=Counter(), last=None, last_success_at=0.0, served=None)
     node = cast(Node, SimpleNamespace(pipeline=pipeline, started_at=0.0))
     return own(node, About(None, [], 1, {}, "running", True), up=True)
 
 
 def table(text: str) -> Iterator[str]:
-    """The rows for the families of a page."""
+    """Yields the rows for the families of a page."""
     yield "| family | type | labels | meaning |"
     yield "|---|---|---|---|"
     for one in families(text):
@@ -77,7 +77,7 @@ def table(text: str) -> Iterator[str]:
 
 
 def families(text: str) -> Iterator[Family]:
-    """The families of a page in OpenMetrics, in its order."""
+    """Yields the families of a page in OpenMetrics, in its order."""
     current: Family | None = None
     for line in text.splitlines():
         if meta := _META.match(line):

@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def keys() -> Iterator[str]:
-    """Every key of the reference that has a value of its own, once."""
+    """Yields every key of the reference that has a value of its own, once."""
     reference = (ROOT / "docs" / "reference" / "config.md").read_text(encoding="utf-8")
     sections = re.split(r"(?m)^(?=### )", reference)[1:]
     tables = {found[1] for found in map(_HEADING.match, sections) if found}
@@ -70,7 +70,7 @@ def keys() -> Iterator[str]:
 
 
 def page() -> str:
-    """The whole page."""
+    """Returns the whole page."""
     lines = [
         "# What nginx does differently",
         "",

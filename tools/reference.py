@@ -66,7 +66,7 @@ def _read(path: Path) -> str:
 
 
 def config_page(document: Node) -> str:
-    """The reference of every key, one chapter per section."""
+    """Returns the reference of every key, one chapter per section."""
     lines = [
         "# The config",
         "",
@@ -106,14 +106,14 @@ def _chapter(document: Node, key: str, at: Node) -> Iterator[str]:
 
 
 def _example(key: str) -> Iterator[str]:
-    """The section's part of the example config."""
+    """Yields the section's part of the example config."""
     yield from ("", f"An example, from `examples/sections/{key}.toml`:", "", "```toml")
     yield (EXAMPLES / f"{key}.toml").read_text(encoding="utf-8").rstrip("\n")
     yield "```"
 
 
 def _keys(document: Node, heading: str, table: Node) -> Iterator[str]:
-    """The table of one level, then one for each table below it."""
+    """Yields the table of one level, then one for each table below it."""
     required = table.get("required", [])
     below: list[tuple[str, Node]] = []
     yield f"### `{heading}`"
@@ -132,7 +132,7 @@ def _keys(document: Node, heading: str, table: Node) -> Iterator[str]:
 
 
 def _tables(document: Node, prop: Node) -> Iterator[tuple[str, Node]]:
-    """The tables that are allowed at a key, each with the suffix of its heading."""
+    """Yields the tables that are allowed at a key, each with the suffix of its heading."""
     choices = list(_alternatives(document, prop))
     several = any("items" in choice for choice in choices)
     for choice in choices:
@@ -148,7 +148,7 @@ def _tables(document: Node, prop: Node) -> Iterator[tuple[str, Node]]:
 
 
 def _is_chapter(document: Node, choice: Node) -> bool:
-    """Whether the table is a middleware, which has its own chapter."""
+    """Reports whether the table is a middleware, which has its own chapter."""
     return choice is _table(document["$defs"]).get("Middleware")
 
 
@@ -189,7 +189,7 @@ def _toml(value: object) -> str:
 
 
 def _meaning(document: Node, prop: Node) -> str:
-    """The description of the key, or of the table that it holds."""
+    """Returns the description of the key, or of the table that it holds."""
     about = _about(prop) or next(
         (_about(choice) for choice in _alternatives(document, prop) if _about(choice)), ""
     )
@@ -244,7 +244,7 @@ _SAFE_VALUES: Final = """\
 
 
 def variables_page() -> str:
-    """The variables of templates."""
+    """Returns the variables of templates."""
     lines = [
         "# Variables",
         "",
@@ -259,7 +259,7 @@ def variables_page() -> str:
 
 
 def environment_page() -> str:
-    """The variables that define the config when there is no file."""
+    """Returns the variables that define the config when there is no file."""
     lines = [
         "# A config from the environment",
         "",

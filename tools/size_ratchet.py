@@ -57,7 +57,7 @@ def main() -> int:
 def compare(
     over: dict[tuple[str, str], Size], allowed: dict[tuple[str, str], int]
 ) -> Iterator[str]:
-    """What is over a limit without an allowance, or is not what the allowance says."""
+    """Yields what is over a limit without an allowance, or is not what the allowance says."""
     for key, size in over.items():
         allowance = allowed.get(key)
         if allowance is None:
@@ -71,7 +71,9 @@ def compare(
 
 
 def allowances() -> dict[tuple[str, str], int]:
-    """The entries of `size_ratchet.toml` by path and function. Raises `KeyError` without reason."""
+    """Returns the entries of `size_ratchet.toml` by path and function.
+    Raises `KeyError` without reason.
+    """
     entries = tomllib.loads((ROOT / "tools" / "size_ratchet.toml").read_text()).get("over", [])
     for entry in entries:
         if not entry.get("reason", "").strip():
@@ -86,7 +88,7 @@ def _allowance(entry: dict[str, Any]) -> tuple[tuple[str, str], int]:
 
 
 def sizes() -> Iterator[Size]:
-    """Every file that counts and its functions."""
+    """Yields every file that counts and its functions."""
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
             relative = path.relative_to(ROOT)
@@ -95,12 +97,12 @@ def sizes() -> Iterator[Size]:
 
 
 def is_generated(path: Path) -> bool:
-    """Whether a tool wrote the file."""
+    """Reports whether a tool wrote the file."""
     return "_pb2" in path.name or not {"generated", "target", "work"}.isdisjoint(path.parts)
 
 
 def file_sizes(path: str, text: str) -> Iterator[Size]:
-    """The size of a file, of its functions and of its structs."""
+    """Yields the size of a file, of its functions and of its structs."""
     yield Size(path, "", text.count("\n"))
     functions = rust_functions(text) if path.endswith(".rs") else python_functions(text)
     if path.endswith(".rs"):

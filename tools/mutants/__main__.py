@@ -45,14 +45,14 @@ class Area:
     """Whether every mutant was tried, and each survivor is listed."""
 
     def tests_of(self, file: str) -> list[str]:
-        """The tests that concern a file, those that are likely to notice first."""
+        """Returns the tests that concern a file, those that are likely to notice first."""
         stem = Path(file).stem
         more = [test for one in self.further if stem in one["files"] for test in one["tests"]]
         return python.concerned(ROOT, file, [*self.tests, *more])
 
 
 def areas() -> list[Area]:
-    """The areas of `areas.toml`."""
+    """Returns the areas of `areas.toml`."""
     return [Area(**area) for area in tomllib.loads((HERE / "areas.toml").read_text())["area"]]
 
 
@@ -98,14 +98,14 @@ def judge_rust(area: Area, names: dict[Mutant, str], mutants: list[Mutant]) -> l
 
 
 def commit() -> str:
-    """The commit that is checked out; outside of a repository the same word each time."""
+    """Returns the commit that is checked out; outside of a repository the same word each time."""
     command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     said = subprocess.run(command, check=False, capture_output=True, text=True)
     return said.stdout.strip() or "no commit"
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Returns the command line."""
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", default="")

@@ -59,7 +59,7 @@ class Mutant:
 
 
 def mutants_of(file: str, source: str) -> list[Mutant]:
-    """Every mutant of the functions of a source, in its order."""
+    """Returns every mutant of the functions of a source, in its order."""
     encoded = source.encode()
     lines = [0]
     for line in encoded.splitlines(keepends=True):
@@ -79,7 +79,7 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
 
 
 def altered(source: str, mutant: Mutant) -> str:
-    """The source with the fault in it."""
+    """Returns the source with the fault in it."""
     encoded = source.encode()
     return (encoded[: mutant.start] + mutant.text.encode() + encoded[mutant.end :]).decode()
 
@@ -115,7 +115,7 @@ def _is_logging(node: ast.AST) -> bool:
 
 
 def _in_place_of(node: ast.AST) -> Iterator[tuple[Place, str]]:
-    """What an expression or a statement is replaced with."""
+    """Yields what an expression or a statement is replaced with."""
     match node:
         case ast.Compare(ops=[op]) if type(op) in _SWAPS:
             yield node, f"({_with(node, 'ops', [_SWAPS[type(op)]()])})"

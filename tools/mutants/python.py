@@ -24,7 +24,7 @@ class NoVerdictError(Exception):
 
 
 def found(root: Path, patterns: list[str]) -> list[Mutant]:
-    """Every mutant of the files that a pattern names."""
+    """Returns every mutant of the files that a pattern names."""
     return [
         mutant
         for pattern in patterns
@@ -34,7 +34,7 @@ def found(root: Path, patterns: list[str]) -> list[Mutant]:
 
 
 def concerned(root: Path, file: str, further: list[str]) -> list[str]:
-    """The unit tests that name a file's module, then the further ones."""
+    """Returns the unit tests that name a file's module, then the further ones."""
     module = ".".join(Path(file).with_suffix("").parts[1:])
     package, _, name = module.rpartition(".")
     naming = []

@@ -28,7 +28,7 @@ class CargoError(Exception):
 
 
 def _cargo_mutants() -> str:
-    """The command, as `make mutants` installs it, or as it stands on PATH."""
+    """Returns the command, as `make mutants` installs it, or as it stands on PATH."""
     name = os.environ.get("CARGO_MUTANTS", "cargo-mutants")
     if (command := shutil.which(name)) is None:
         raise CargoError(f"{name} is not here; run `make mutants`, which installs it")
@@ -36,7 +36,9 @@ def _cargo_mutants() -> str:
 
 
 def found(root: Path, package: str, patterns: list[str]) -> dict[str, Mutant]:
-    """Every mutant of the functions in a package's files, by the name that cargo-mutants gives."""
+    """Returns every mutant of the functions in a package's files, by the name
+    that cargo-mutants gives.
+    """
     command = [_cargo_mutants(), "mutants", "--list", "--json", "--package", package]
     for pattern in patterns:
         command += ["--file", pattern]
@@ -56,7 +58,9 @@ def found(root: Path, package: str, patterns: list[str]) -> dict[str, Mutant]:
 
 
 def judge(root: Path, package: str, names: list[str]) -> dict[str, Fate]:
-    """What a package's tests make of mutants. Raises `CargoError` if they fail without one."""
+    """Returns what a package's tests make of mutants.
+    Raises `CargoError` if they fail without one.
+    """
     folder = root / "build" / "mutants" / "rust"
     shutil.rmtree(folder, ignore_errors=True)
     for name in _COPIED:

@@ -31,7 +31,7 @@ class Judged:
 
 
 def listed(path: Path) -> dict[Key, str]:
-    """The reason of each listed survivor. Raises `ValueError` for an entry without one."""
+    """Returns the reason of each listed survivor. Raises `ValueError` for an entry without one."""
     known: dict[Key, str] = {}
     for entry in tomllib.loads(path.read_text()).get("survivor", []):
         key = (entry["file"], entry["function"], entry["mutation"])
@@ -44,7 +44,7 @@ def listed(path: Path) -> dict[Key, str]:
 
 
 def gone(known: Iterable[Key], existing: Iterable[Mutant]) -> list[str]:
-    """A complaint for each listed survivor that no source has any more."""
+    """Returns a complaint for each listed survivor that no source has any more."""
     there = {mutant.key for mutant in existing}
     return [
         f"listed, but this mutant does not exist: {': '.join(key)}; remove the entry"
@@ -65,7 +65,7 @@ def complaints(judged: Iterable[Judged], known: dict[Key, str]) -> list[str]:
 
 
 def table(judged: list[Judged]) -> list[str]:
-    """One line for each area, then their sum."""
+    """Returns one line for each area, then their sum."""
     lines = []
     for area in [*dict.fromkeys(one.area for one in judged), None]:
         fates = Counter(one.fate for one in judged if area in {None, one.area})

@@ -60,13 +60,15 @@ def _demands(policy: TlsPolicy) -> bool:
 
 
 def _serves(route: Route, *, is_plain_only: bool) -> bool:
-    """Whether it may give away what a host guards: answers of its own are the user's words."""
+    """Reports whether it may give away what a host guards:
+    answers of its own are the user's words.
+    """
     forwards = route.action.upstream is not None or route.action.split is not None
     return forwards or not is_plain_only
 
 
 def _to_https(route: Route, host: str, objects: Objects) -> bool:
-    """Whether a plain request for the host is redirected to https before anything else."""
+    """Reports whether a plain request for the host is redirected to https before anything else."""
     owner = objects.get(ObjectKey("host", ObjectName(host)))
     value = owner.value if owner is not None else None
     uses = [*(value.middlewares if isinstance(value, Host) else ()), *route.middlewares]
@@ -103,13 +105,15 @@ class _Guarded:
                     self._by.setdefault((listener, host), []).append((name, owner))
 
     def answered(self, hosts: Iterable[str], listeners: Iterable[str]) -> dict[str, str]:
-        """The names that these hosts of a route answer on these listeners, and who guards them."""
+        """Returns the names that these hosts of a route answer on these listeners,
+        and who guards them.
+        """
         keys = product(listeners, hosts)
         return dict(sorted(pair for key in keys for pair in self._by.get(key, ())))
 
 
 def _best(name: str, known: Collection[str]) -> str | None:
-    """The most specific of these hosts that covers a name."""
+    """Returns the most specific of these hosts that covers a name."""
     if name in known:
         return name
     rest = name.removeprefix("*.")

@@ -41,7 +41,7 @@ class Compiler:
         self._plan = Plan()
 
     def load(self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Loaded:
-        """What the documents at `paths` say now, with every problem there is.
+        """Returns what the documents at `paths` say now, with every problem there is.
 
         A directory stands for the documents in it. Without paths the environment alone is the
         config. Raises nothing for what a user can get wrong.
@@ -101,7 +101,7 @@ class Compiler:
         return {key: None for key in keys if key not in done} if done else keys
 
     def _default_listeners_changed(self) -> Changed:
-        """The routes to compile again because the default listeners are others now."""
+        """Returns the routes to compile again because the default listeners are others now."""
         defaults = self._table.default_listeners()
         if defaults == self._defaults:
             return {}
@@ -147,7 +147,7 @@ class Compiler:
             self._stray[key] = found
 
     def _changes(self, node: NodeUnit) -> dict[ObjectKey, PlanEntry | None]:
-        """What the plan last made lacks; objects that came out the same are none of it."""
+        """Returns what the plan last made lacks; objects that came out the same are none of it."""
         changes = self._table.take_changes()
         if node.plan is not None:
             changes[node.plan.key] = node.plan

@@ -9,7 +9,9 @@ from headgate.kernel.diagnostics import Diagnostic
 
 
 def emptiness(loaded: Loaded, name: str) -> tuple[Diagnostic, ...]:
-    """The error of a config that is right and has no route; `name` is what people call it."""
+    """Returns the error of a config that is right and has no route;
+    `name` is what people call it.
+    """
     plan, settings = loaded.plan, loaded.node
     if plan is None or settings is None or settings.allow_empty:
         return ()

@@ -270,7 +270,7 @@ def _balance(upstream: Upstream) -> str:
 
 
 def _refused(path: str) -> Refusal | None:
-    """Why a path gets 400; None when it does not."""
+    """Returns why a path gets 400; None when it does not."""
     if path == "*":
         return None
     try:

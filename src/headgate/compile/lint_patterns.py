@@ -39,7 +39,7 @@ _SUSPECT: Final = (b"*", b"\\\\", b"+", b"(?", b"^", b"$")
 
 
 def patterns(route: PlanEntry) -> Iterator[Found]:
-    """The suspicious texts in the matches of a route."""
+    """Yields the suspicious texts in the matches of a route."""
     if not any(mark in route.canonical for mark in _SUSPECT):
         return
     for index, match in enumerate(_DECODER.decode(route.canonical).match):

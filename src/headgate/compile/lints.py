@@ -32,12 +32,12 @@ class Shadows(Protocol):
     """The core's router, as far as lints need it (the same code that matches requests)."""
 
     def __call__(self, objects: Sequence[PlanEntry], /) -> Iterable[Shadow]:
-        """Every route among these that can never match."""
+        """Returns every route among these that can never match."""
         ...
 
 
 def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, ...]:
-    """The warnings about a loaded config, ordered by file, line and column.
+    """Returns the warnings about a loaded config, ordered by file, line and column.
 
     None when it was refused. Costs a look at every object; on a reload ask after applying.
     """
@@ -120,7 +120,7 @@ def _suspect_patterns(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def not_imported(plan: Plan) -> list[str]:
-    """The routes that refuse a part of an imported config that was not converted."""
+    """Returns the routes that refuse a part of an imported config that was not converted."""
     return sorted(
         key.name
         for key, entry in plan.objects.items()
@@ -131,7 +131,7 @@ def not_imported(plan: Plan) -> list[str]:
 
 
 def _not_imported(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
-    """How much of an imported config has no counterpart here, once for all of it."""
+    """Yields how much of an imported config has no counterpart here, once for all of it."""
     names = not_imported(plan)
     if names:
         count = f"{len(names)} of {len(_of(plan, 'route'))} routes"
@@ -193,7 +193,7 @@ def _without_certificate(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _covered(host: str, certified: set[str]) -> bool:
-    """Whether the host, or a wildcard above it, has a certificate."""
+    """Reports whether the host, or a wildcard above it, has a certificate."""
     if host in certified or "*" in certified:
         return True
     labels = host.removeprefix("*.").split(".")

@@ -9,7 +9,8 @@ from headgate.model.files import Files
 
 
 def load(paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Loaded:
-    """What the documents at `paths` say: plan, blobs, node settings and every diagnostic.
+    """Returns what the documents at `paths` say:
+    plan, blobs, node settings and every diagnostic.
 
     Without paths the environment alone is the config. Use a `Compiler` to load again and again.
     """

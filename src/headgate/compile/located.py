@@ -55,7 +55,7 @@ def locator(loaded: Loaded, fallback: str) -> Locate:
 
 
 def refusals(loaded: Loaded, error: PlanError) -> tuple[Diagnostic, ...]:
-    """What the core finds wrong with a plan, in the order of the text."""
+    """Returns what the core finds wrong with a plan, in the order of the text."""
     return located(loaded, error.problems)
 
 
@@ -64,14 +64,14 @@ def located(
     problems: Iterable[tuple[str, str, str, str]],
     severity: Severity = Severity.ERROR,
 ) -> tuple[Diagnostic, ...]:
-    """The core's problems, (kind, name, path, message), in the order of the text."""
+    """Returns the core's problems, (kind, name, path, message), in the order of the text."""
     locate = locator(loaded, "config")
     found = [said(locate(kind, name, path), message) for kind, name, path, message in problems]
     return tuple(sorted(msgspec.structs.replace(one, severity=severity) for one in found))
 
 
 def said(place: Diagnostic, message: str, allowed: str = "") -> Diagnostic:
-    """The error at a place that was found."""
+    """Returns the error at a place that was found."""
     return msgspec.structs.replace(place, message=message, allowed=allowed)
 
 
@@ -84,7 +84,8 @@ def _as_written(kind: Kind, path: str) -> str:
 
 
 def tls_findings(loaded: Loaded) -> tuple[Diagnostic, ...]:
-    """What only the core finds wrong with TLS: pairs that do not match, what cannot be parsed.
+    """Returns what only the core finds wrong with TLS:
+    pairs that do not match, what cannot be parsed.
 
     Certificates outside their time are warnings.
     """

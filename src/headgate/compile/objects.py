@@ -14,7 +14,7 @@ from headgate.plan.middleware import MiddlewareUse
 
 
 def listener(model: Listener) -> Resolved:
-    """A listener; refers to its policy and default certificate."""
+    """Returns a listener; refers to its policy and default certificate."""
     out = Resolved()
     out.value = plan.Listener(
         addresses=tuple(dict.fromkeys(model.address)),
@@ -59,7 +59,7 @@ def _policy(name: str | None, path: ConfigPath, out: Resolved) -> str | None:
 
 
 def host(model: Host) -> Resolved:
-    """A host; refers to its certificates, policy and middlewares."""
+    """Returns a host; refers to its certificates, policy and middlewares."""
     out = Resolved()
     for index, name in enumerate(model.certificate):
         out.refs.append(Ref("certificate", name, ("certificate", index)))
@@ -73,7 +73,7 @@ def host(model: Host) -> Resolved:
 
 
 def chain(uses: list[str | Middleware], out: Resolved) -> tuple[MiddlewareUse, ...]:
-    """A chain of named and inline middlewares; the names are references."""
+    """Returns a chain of named and inline middlewares; the names are references."""
     if not uses:
         return ()
     nodes: list[MiddlewareUse] = []
@@ -87,12 +87,12 @@ def chain(uses: list[str | Middleware], out: Resolved) -> tuple[MiddlewareUse, .
 
 
 def middleware(model: Middleware) -> Resolved:
-    """A named middleware."""
+    """Returns a named middleware."""
     return Resolved(value=model.to_plan())
 
 
 def upstream(model: Upstream, reads: Reads) -> Resolved:
-    """An upstream; refers to its client certificate, its roots are a blob."""
+    """Returns an upstream; refers to its client certificate, its roots are a blob."""
     out = Resolved()
     out.value = plan.Upstream(
         endpoints=tuple(_endpoint(endpoint) for endpoint in model.endpoints),
@@ -149,7 +149,7 @@ def _upstream_tls(model: UpstreamTls, reads: Reads, out: Resolved) -> plan.Upstr
 
 
 def certificate(model: Certificate, reads: Reads) -> Resolved:
-    """A key pair; every part is a blob."""
+    """Returns a key pair; every part is a blob."""
     out = Resolved()
     cert = out.attempt(("cert_file",), lambda: reads.blob(model.cert_file, certificates))
     key = out.attempt(("key_file",), lambda: reads.blob(model.key_file, private_key))
@@ -163,7 +163,7 @@ def certificate(model: Certificate, reads: Reads) -> Resolved:
 
 
 def tls_policy(model: TlsPolicy, reads: Reads) -> Resolved:
-    """A policy; the roots of clients are a blob."""
+    """Returns a policy; the roots of clients are a blob."""
     out = Resolved()
     auth = None
     if model.client_auth is not None:

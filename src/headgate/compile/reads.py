@@ -30,11 +30,11 @@ class Reads:
         self.secrets: set[str] = set()
 
     def path(self, text: str) -> PurePath:
-        """The path a document means."""
+        """Returns the path a document means."""
         return self._directory / text
 
     def secret(self, path: str) -> str:
-        """The text of a file without its last line end; raises `Invalid`."""
+        """Returns the text of a file without its last line end; raises `Invalid`."""
         content = self._content(path)
         try:
             return content.decode().removesuffix("\n").removesuffix("\r")
@@ -42,7 +42,7 @@ class Reads:
             raise Invalid(f'"{path}" is not UTF-8 text', "name a text file of one line") from None
 
     def private(self, path: str) -> str:
-        """The text of a file that not every user of the host may read; raises `Invalid`."""
+        """Returns the text of a file that not every user of the host may read; raises `Invalid`."""
         text = self.secret(path)
         place = self.path(path)
         try:
@@ -68,7 +68,7 @@ class Reads:
         return bool(self.seen or self.secrets)
 
     def blob(self, path: str, check: Callable[[bytes], None]) -> BlobId:
-        """The id of a file's content once `check` let it pass; raises `Invalid`."""
+        """Returns the id of a file's content once `check` let it pass; raises `Invalid`."""
         content = self._content(path)
         if len(content) > MAX_BLOB_BYTES:
             raise Invalid(f'"{path}" has {len(content)} bytes', "name a file of at most 1 MiB")
@@ -97,7 +97,7 @@ def _unreadable(place: PurePath, wrong: OSError) -> Invalid:
 
 
 def unchanged(files: Files, seen: Mapping[PurePath, BlobId | None]) -> bool:
-    """Whether the files read before are the same now."""
+    """Reports whether the files read before are the same now."""
     return all(_state(files, path) == before for path, before in seen.items())
 
 

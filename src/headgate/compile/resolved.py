@@ -34,7 +34,7 @@ class Resolved:
     problems: list[Problem] = field(default_factory=list)
 
     def attempt(self, path: ConfigPath, act: Callable[[], T]) -> T | None:
-        """What `act` gives, or None and a problem at `path` when it raises `Invalid`."""
+        """Returns what `act` gives, or None and a problem at `path` when it raises `Invalid`."""
         try:
             return act()
         except Invalid as wrong:

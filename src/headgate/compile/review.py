@@ -30,7 +30,7 @@ class Review:
     def diagnostics(
         self, sources: Sources, table: UnitTable, node: NodeUnit, stray: Stray
     ) -> tuple[Diagnostic, ...]:
-        """Every diagnostic, ordered by file, line and column.
+        """Returns every diagnostic, ordered by file, line and column.
 
         References between objects are not checked while a document cannot be read at all: it may
         define the objects that they name.
@@ -80,7 +80,9 @@ class Review:
 
 
 def _own_addresses(node: NodeUnit, stray: Stray, *, is_whole: bool) -> dict[str, str]:
-    """The node's addresses; the default one only where nothing that is misread may replace it."""
+    """Returns the node's addresses; the default one only where nothing
+    that is misread may replace it.
+    """
     own = dict(node.addresses)
     is_meant = any(s not in TOP_LEVEL and nearest(s, TOP_LEVEL) == "node" for s, _ in stray)
     if node.has_default_admin and is_whole and not is_meant:
@@ -117,7 +119,7 @@ def _is_meant(known: Mapping[Kind, set[str]], ref: Ref) -> bool:
 
 
 def _unserved(sources: Sources, table: UnitTable) -> list[Diagnostic]:
-    """One error for all routes of the default listeners if there is no default listener."""
+    """Returns one error for all routes of the default listeners if there is no default listener."""
     if table.names["listener"]:
         allowed = "write `listeners` here, or `default = true` on a listener"
     else:
@@ -134,7 +136,7 @@ def _unserved(sources: Sources, table: UnitTable) -> list[Diagnostic]:
 
 
 def _twice(sources: Sources, key: EntryKey) -> Iterable[Diagnostic]:
-    """One error per further definition of a name, naming the place of the first."""
+    """Returns one error per further definition of a name, naming the place of the first."""
     if key[1] == "" or (key[0] not in SECTIONS and key[0] != "node"):
         return
     first, *others = sources.owners(key)
@@ -143,7 +145,9 @@ def _twice(sources: Sources, key: EntryKey) -> Iterable[Diagnostic]:
 
 
 def _twin(sources: Sources, key: EntryKey, holder: EntryKey) -> Diagnostic:
-    """The error for one name that is written in two ways; it is reported at the later one."""
+    """Returns the error for one name that is written in two ways;
+    it is reported at the later one.
+    """
     order = {source.path: at for at, source in enumerate(sources)}
 
     def written_at(entry: EntryKey) -> tuple[int, int, int]:

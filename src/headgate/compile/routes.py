@@ -13,7 +13,7 @@ _DEFAULT: Final = plan.Route(hosts=(), listeners=(), action=plan.Action())
 
 
 def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
-    """A route; attaches to the default listeners unless it names its own."""
+    """Returns a route; attaches to the default listeners unless it names its own."""
     out = Resolved()
     listeners = _listeners(model, default_listeners, out)
     limits = model.limits

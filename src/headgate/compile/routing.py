@@ -120,7 +120,7 @@ class Routing:
         }
 
     def request(self, question: Question) -> Request:
-        """What is asked, in the router's terms.
+        """Returns what is asked, in the router's terms.
 
         Raises `Invalid` when it is no request, `ValueError` for a client that is no address.
         """
@@ -181,7 +181,9 @@ class Routing:
         )
 
     def _refused_by_tls(self, listener: str, scheme: str, name: str, host: str) -> Refusal | None:
-        """What a client gets that connects for `name` and asks for `host`, if TLS is the reason."""
+        """Returns what a client gets that connects for `name` and asks for `host`,
+        if TLS is the reason.
+        """
         has_tls = self._listeners[listener].tls is not None
         if scheme == "http" or not has_tls:
             is_hello_on_plain = scheme == "https" and not has_tls
@@ -204,7 +206,7 @@ class Routing:
         return TlsListeners(objects, {str(key): blob for key, blob in (self._blobs or {}).items()})
 
     def find(self, request: Request) -> Found | None:
-        """The route that takes a request; None = 404.
+        """Returns the route that takes a request; None = 404.
 
         Raises `ValueError` for a request that is refused and for a client that is no address.
         """
@@ -233,7 +235,7 @@ class Routing:
 
 
 def shadows(routes: Sequence[PlanEntry]) -> list[Shadow]:
-    """Every route among these that can never match (`headgate.compile.lints.Shadows`).
+    """Returns every route among these that can never match (`headgate.compile.lints.Shadows`).
 
     Empty when the routes are not all right: then there is worse to say.
     """
@@ -257,7 +259,7 @@ def _header_lines(headers: Mapping[str, str | list[str]]) -> list[tuple[str, str
 
 
 def _is_address(name: str) -> bool:
-    """Whether a host is an address: clients send no server name for one (RFC 6066 §3)."""
+    """Reports whether a host is an address: clients send no server name for one (RFC 6066 §3)."""
     try:
         ip_address(name.strip("[]"))
     except ValueError:

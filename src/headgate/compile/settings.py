@@ -74,7 +74,7 @@ class NodeSettings:
 
 
 def settings(model: Node) -> Resolved:
-    """The plan's settings object."""
+    """Returns the plan's settings object."""
     out = Resolved()
     log = model.access_log
     access_log = out.attempt(("access_log", "sink"), lambda: _access_log(log)) if log else None
@@ -99,7 +99,7 @@ def settings(model: Node) -> Resolved:
 
 
 def node_settings(model: Node) -> NodeSettings:
-    """What stays with the node's own processes."""
+    """Returns what stays with the node's own processes."""
     return NodeSettings(
         admin=tuple(model.admin),
         metrics=tuple(address for address in model.metrics if address not in model.admin),

@@ -55,19 +55,19 @@ class Source:
         return self.path.parent
 
     def keys(self) -> list[EntryKey]:
-        """The entries it defines."""
+        """Returns the entries it defines."""
         return self.document.changes(_EMPTY)[0] if self.document else []
 
     def sections(self) -> set[str]:
-        """The top-level keys it has."""
+        """Returns the top-level keys it has."""
         return {section for section, _ in self.keys()}
 
     def defines(self, key: EntryKey) -> bool:
-        """Whether it defines that entry."""
+        """Reports whether it defines that entry."""
         return self.document is not None and self.document.defines(*key)
 
     def diagnostic(self, problem: Problem) -> Diagnostic:
-        """The problem with its position in this document."""
+        """Returns the problem with its position in this document."""
         line, column = (0, 0)
         if self.document is not None and self.name != environment.NAME:
             line, column = position(self.document, problem.path, problem.where)
@@ -198,7 +198,7 @@ def _unreadable(path: PurePath, wrong: OSError) -> Diagnostic:
 
 
 def _without_nuls(source: Source) -> Source:
-    """The source, or one without a document if a text in it holds a NUL."""
+    """Returns the source, or one without a document if a text in it holds a NUL."""
     if source.document is None or MAY_HOLD.search(source.content) is None:
         return source
     found: list[Problem] = []
@@ -222,7 +222,7 @@ def _includes(source: Source) -> Sequence[tuple[int, str]]:
 
 
 def from_environment(env: Mapping[str, str]) -> Source:
-    """The document that environment variables alone make."""
+    """Returns the document that environment variables alone make."""
     text, found = environment.document_text(env)
     path = PurePath(environment.NAME)
     document = read_document(f"{environment.NAME}.json", text)
@@ -335,15 +335,15 @@ class Sources:
         return iter(self._by_path.values())
 
     def entries_of(self, section: str) -> list[EntryKey]:
-        """Every entry of a section that some document defines."""
+        """Returns every entry of a section that some document defines."""
         return [key for key in self._owners if key[0] == section]
 
     def owners(self, key: EntryKey) -> list[Source]:
-        """The documents that define an entry, in their order; more than one is an error."""
+        """Returns the documents that define an entry, in their order; more than one is an error."""
         return [self._by_path[path] for path in self._owners.get(key, ())]
 
     def by_owner(self, keys: Iterable[EntryKey]) -> Iterable[tuple[Source, list[EntryKey]]]:
-        """Each document with those of the entries that it is the first to define."""
+        """Returns each document with those of the entries that it is the first to define."""
         found: dict[PurePath, list[EntryKey]] = {}
         if len(self._by_path) == 1:  # by far the most entries come in one document
             return [(s, [key for key in keys if key in self._owners]) for s in self]
@@ -353,6 +353,6 @@ class Sources:
         return [(self._by_path[path], mine) for path, mine in found.items()]
 
     def owner(self, key: EntryKey) -> Source | None:
-        """The first document that defines an entry."""
+        """Returns the first document that defines an entry."""
         owners = self._owners.get(key)
         return self._by_path[owners[0]] if owners else None

@@ -137,17 +137,17 @@ class UnitTable:
         return out
 
     def take_changes(self) -> dict[ObjectKey, PlanEntry | None]:
-        """The plan objects that were put or deleted since the last call."""
+        """Returns the plan objects that were put or deleted since the last call."""
         changes, self._changes = self._changes, {}
         return changes
 
     def entries(self, kind: Kind) -> list[PlanEntry]:
-        """The plan objects of a kind, sorted by name; the cost grows with their number."""
+        """Returns the plan objects of a kind, sorted by name; the cost grows with their number."""
         units = (self.units[key] for _, key in sorted(self.names[kind].items()))
         return [unit.plan for unit in units if unit.plan is not None]
 
     def addresses(self) -> list[tuple[str, tuple[tuple[int, str], ...]]]:
-        """The listeners by name, each with its addresses and their indexes in the text.
+        """Returns the listeners by name, each with its addresses and their indexes in the text.
 
         A listener with a mistake has those of its addresses that are valid.
         """
@@ -160,26 +160,26 @@ class UnitTable:
         return found
 
     def view(self) -> Mapping[ObjectKey, PlanEntry]:
-        """Every plan object except the settings; it changes with the table."""
+        """Returns every plan object except the settings; it changes with the table."""
         return self._entries
 
     def blobs(self) -> dict[BlobId, bytes]:
-        """The content of every blob."""
+        """Returns the content of every blob."""
         return {name: b for unit in self.reading.values() for name, b in unit.blobs.items()}
 
     def secrets(self) -> frozenset[str]:
-        """All texts that must not be shown."""
+        """Returns all texts that must not be shown."""
         return frozenset(text for unit in self.secretive.values() for text in unit.secrets)
 
     def written(self) -> dict[EntryKey, str]:
-        """The key in the text of each object whose canonical name differs from it."""
+        """Returns the key in the text of each object whose canonical name differs from it."""
         return {(unit.section.key, unit.name): key[1] for key, unit in self.renamed.items()}
 
     def default_listeners(self) -> tuple[str, ...]:
-        """The names of the default listeners, sorted."""
+        """Returns the names of the default listeners, sorted."""
         keys = self.names["listener"]
         return tuple(sorted(n for n, key in keys.items() if self.units[key].is_default_listener))
 
     def taking_defaults(self) -> Changed:
-        """The routes of the default listeners."""
+        """Returns the routes of the default listeners."""
         return {key: None for key, unit in self.units.items() if unit.takes_default_listeners}

@@ -56,7 +56,7 @@ class Crowd(msgspec.Struct, frozen=True):
 
 
 def crowds(document: Document, keys: Sequence[EntryKey]) -> Iterator[Crowd]:
-    """The entries of a document that are worth compiling together."""
+    """Yields the entries of a document that are worth compiling together."""
     for name, openings in _OPENINGS.items():
         mine = [key for key in keys if key[0] == name]
         if len(mine) < LEAST:
@@ -66,7 +66,7 @@ def crowds(document: Document, keys: Sequence[EntryKey]) -> Iterator[Crowd]:
 
 
 def together(crowd: Crowd, context: Context) -> list[Unit]:
-    """What each entry came to; nothing at all if they must be looked at one by one."""
+    """Returns what each entry came to; nothing at all if they must be looked at one by one."""
     section, group = crowd.section, crowd.alike
     name = crowd.keys[0][1]
     pattern = unit(section, name, group.pattern(), context)
@@ -100,7 +100,7 @@ def _units(crowd: Crowd, pattern: Unit, canonical: list[bytes], digests: list[by
 
 
 def _references(pattern: Unit, group: Alike, count: int) -> Sequence[tuple[Ref, ...]]:
-    """Each entry's own references; one tuple for all when nothing of it is open."""
+    """Returns each entry's own references; one tuple for all when nothing of it is open."""
     places = {mark: at for at, mark in enumerate(group.markers)}
     if not any(ref.name in places for ref in pattern.refs):
         return [pattern.refs] * count

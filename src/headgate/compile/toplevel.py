@@ -9,7 +9,7 @@ from headgate.model.problems import Problem, unknown_key
 
 
 def stray(section: str, value: object, *, is_named_empty: bool = False) -> tuple[Problem, ...]:
-    """What is wrong with a top-level key that holds no named objects.
+    """Returns what is wrong with a top-level key that holds no named objects.
 
     `is_named_empty`: the value does not stand for the whole section, but for its entry "".
     """
@@ -40,7 +40,7 @@ def _no_table(section: str, value: object) -> Problem:
 
 
 def meant(section: str) -> str | None:
-    """The section of named objects that an unknown one is a misspelling of."""
+    """Returns the section of named objects that an unknown one is a misspelling of."""
     return None if section in TOP_LEVEL else nearest(section, SECTIONS)
 
 

@@ -105,7 +105,9 @@ def unit(section: Section, key: str, value: object, context: Context) -> Unit:
 def _wrong(
     section: Section, name: str, value: object, context: Context, found: tuple[Problem, ...]
 ) -> Unit:
-    """The unit of an entry with a mistake: others may refer to it, and it may refer to others."""
+    """Returns the unit of an entry with a mistake:
+    others may refer to it, and it may refer to others.
+    """
     return Unit(
         section,
         name,
@@ -119,7 +121,9 @@ def _wrong(
 
 
 def _may_be_default(section: Section, value: object) -> bool:
-    """Whether a listener with a mistake may be a default one; its routes are then not at fault."""
+    """Reports whether a listener with a mistake may be a default one;
+    its routes are then not at fault.
+    """
     if section.kind != "listener":
         return False
     if not isinstance(value, dict):
@@ -130,7 +134,7 @@ def _may_be_default(section: Section, value: object) -> bool:
 
 
 def _takes_defaults(value: object) -> bool:
-    """Whether a route with a mistake uses the default listeners."""
+    """Reports whether a route with a mistake uses the default listeners."""
     if not isinstance(value, dict):
         return False
     return not any(nearest(str(key), ("listeners",)) is not None for key in value)

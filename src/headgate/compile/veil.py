@@ -19,7 +19,7 @@ _CONDITION: Final = re.compile(r"match\[([0-9]+)\]\.([a-z]+)\.(.+)")
 
 
 def veiled(found: Explanation, plan: Plan, secrets: Collection[str]) -> Explanation:
-    """The explanation with every value that is a secret, or was made with one, replaced.
+    """Returns the explanation with every value that is a secret, or was made with one, replaced.
 
     The texts of conditions, header values, bodies and what a rewrite or redirect with a secret
     leads to; costs nothing where there are no secrets.
@@ -48,7 +48,9 @@ def _won(won: Won, plan: Plan, secrets: Collection[str]) -> Won:
 def _condition(
     condition: Condition, route: str, plan: Plan, secrets: Collection[str], how: str
 ) -> Condition:
-    """A condition without its text if that says a secret: the word says how the request stands."""
+    """Returns a condition without its text if that says a secret:
+    the word says how the request stands.
+    """
     if not any(text in secrets for text in _values(plan, route, condition.key)):
         return condition
     name = condition.key.partition("].")[2]
@@ -56,7 +58,9 @@ def _condition(
 
 
 def _values(plan: Plan, route: str, key: str) -> Iterator[str]:
-    """The texts of a condition; `key` is `match[0].headers.x-tenant`, as the router says it."""
+    """Yields the texts of a condition; `key` is `match[0].headers.x-tenant`,
+    as the router says it.
+    """
     entry = plan.objects.get(ObjectKey("route", ObjectName(route)))
     at = _CONDITION.fullmatch(key)
     if entry is None or at is None or not isinstance(entry.value, Route):
@@ -71,7 +75,7 @@ def _values(plan: Plan, route: str, key: str) -> Iterator[str]:
 
 
 def _chain(won: Won, plan: Plan) -> Iterator[Middleware | MiddlewareUse]:
-    """The middlewares of the winner, and its own answer as one of them."""
+    """Yields the middlewares of the winner, and its own answer as one of them."""
     uses: list[MiddlewareUse] = []
     for kind, name in (("host", won.host), ("route", won.route)):
         entry = plan.objects.get(ObjectKey(_kind(kind), ObjectName(name)))

@@ -38,7 +38,7 @@ _PATHS: dict[Kind, tuple[tuple[Kind, ConfigPath], ...]] = {
 
 
 def written_refs(kind: Kind, value: object) -> tuple[Ref, ...]:
-    """Every name at a place where a name belongs; values of other types are skipped."""
+    """Returns every name at a place where a name belongs; values of other types are skipped."""
     return tuple(
         Ref(target, name, at)
         for target, path in _PATHS.get(kind, ())
@@ -48,7 +48,9 @@ def written_refs(kind: Kind, value: object) -> tuple[Ref, ...]:
 
 
 def written_addresses(kind: Kind, value: object) -> tuple[tuple[int, str], ...]:
-    """The valid addresses of a listener with their indexes in the list; none for other kinds."""
+    """Returns the valid addresses of a listener
+    with their indexes in the list; none for other kinds.
+    """
     if kind != "listener":
         return ()
     found = {}
@@ -59,7 +61,7 @@ def written_addresses(kind: Kind, value: object) -> tuple[tuple[int, str], ...]:
 
 
 def node_addresses(value: Mapping[str, object]) -> dict[str, str]:
-    """The valid addresses that `[node]` gives to itself, and the key that sets each."""
+    """Returns the valid addresses that `[node]` gives to itself, and the key that sets each."""
     found = {}
     for key in ("metrics", "admin"):
         for text, _ in _names(value, (key,), ()):
@@ -69,7 +71,9 @@ def node_addresses(value: Mapping[str, object]) -> dict[str, str]:
 
 
 def has_default_admin(value: Mapping[str, object]) -> bool:
-    """Whether `[node]` leaves `admin` at its default; a misspelled key may be meant as it."""
+    """Reports whether `[node]` leaves `admin` at its default;
+    a misspelled key may be meant as it.
+    """
     unknown = (key for key in value if key not in Node.model_fields)
     return "admin" not in value and not any(nearest(key, ("admin",)) for key in unknown)
 

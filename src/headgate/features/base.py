@@ -41,7 +41,9 @@ class Checked(Options):
 
     @classmethod
     def may_lack(cls, wrong: Set[str]) -> bool:
-        """Whether a key that is not written can be called missing: no other may be meant as it."""
+        """Reports whether a key that is not written can be called missing:
+        no other may be meant as it.
+        """
         return wrong <= cls.model_fields.keys()
 
     @model_validator(mode="wrap")
@@ -64,7 +66,7 @@ T = TypeVar("T", bound=Checked)
 def _with_contradictions(
     value: object, handler: ModelWrapValidatorHandler[T], error: ValidationError
 ) -> ValidationError:
-    """The errors of single keys, and what the keys together get wrong besides."""
+    """Returns the errors of single keys, and what the keys together get wrong besides."""
     before = error.errors(include_url=False)
     keys = {str(one["loc"][0]) for one in before if one["loc"]}
     if not isinstance(value, dict) or not keys <= value.keys():
@@ -95,7 +97,7 @@ def _errors(
 
 
 def excluding(given: Sequence[str], allowed: str) -> Invalid:
-    """The contradiction of keys that exclude each other."""
+    """Returns the contradiction of keys that exclude each other."""
     return Invalid(f"{listed(given, joined='and')} exclude each other", allowed)
 
 
@@ -131,7 +133,7 @@ class MiddlewareOptions(Checked, ABC):
 
     @abstractmethod
     def to_plan(self) -> PlanNode:
-        """The middleware's plan node."""
+        """Returns the middleware's plan node."""
 
 
 class BalancerOptions(Options, ABC):
@@ -142,7 +144,7 @@ class BalancerOptions(Options, ABC):
 
     @abstractmethod
     def to_plan(self) -> Balance:
-        """The policy's plan node."""
+        """Returns the policy's plan node."""
 
 
 class MatchCondition(ABC):
@@ -153,4 +155,4 @@ class MatchCondition(ABC):
 
     @abstractmethod
     def to_plan(self) -> object:
-        """The value of the plan's `Match` field of the same name."""
+        """Returns the value of the plan's `Match` field of the same name."""

@@ -65,7 +65,8 @@ _CAUSES: Final = {
 
 
 def pattern(text: str) -> str:
-    """The expression itself, for a whole path or value, in the syntax that Rust and PCRE share.
+    """Returns the expression itself, for a whole path or value, in the syntax
+    that Rust and PCRE share.
 
     It is compiled as in the data plane, which takes about 20 µs. Raises `Invalid` for a fault.
     """
@@ -78,7 +79,7 @@ def pattern(text: str) -> str:
 
 
 def replacement_faults(regex: str, replacement: str) -> Iterator[Invalid]:
-    """The errors of the core about a rewrite, each at `regex` or `with`."""
+    """Yields the errors of the core about a rewrite, each at `regex` or `with`."""
     rewrite = Rewrite(path=PathRewrite(regex=RegexRewrite(regex, replacement)))
     route = Route(("*",), ("any",), _ANSWER, middlewares=(MiddlewareUse(rewrite=rewrite),))
     for key, message in _complaints(route):
@@ -87,7 +88,9 @@ def replacement_faults(regex: str, replacement: str) -> Iterator[Invalid]:
 
 
 def _complaints(route: Route) -> list[tuple[str, str]]:
-    """The errors of the core about a route: the last key and the one-line message of each."""
+    """Returns the errors of the core about a route:
+    the last key and the one-line message of each.
+    """
     try:
         Router([("route", "checked", encode(route))])
     except PlanError as wrong:
@@ -96,7 +99,7 @@ def _complaints(route: Route) -> list[tuple[str, str]]:
 
 
 def _one_line(message: str) -> str:
-    """The message without the picture that the regex parser draws of the place."""
+    """Returns the message without the picture that the regex parser draws of the place."""
     if "\n" not in message:
         return message
     head, _, cause = message.partition("\n")
@@ -104,7 +107,9 @@ def _one_line(message: str) -> str:
 
 
 def _halves(message: str, allowed: str) -> tuple[str, str]:
-    """What is wrong and what to write instead: the core's advice, or else the general one."""
+    """Returns what is wrong and what to write instead:
+    the core's advice, or else the general one.
+    """
     for cause, (what, advice) in _CAUSES.items():
         if message.endswith(cause):
             return message.removesuffix(cause) + what, advice

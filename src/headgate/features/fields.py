@@ -85,7 +85,7 @@ def _size(*, off: bool) -> PlainValidator:
 
 
 def number(value: object) -> object:
-    """A number from the environment; any other value unchanged."""
+    """Returns a number from the environment; any other value unchanged."""
     if type(value) is EnvText and (value.isdecimal() or value[1:].isdecimal()):
         return int(value)
     return value
@@ -98,7 +98,7 @@ def _truth(value: object) -> object:
 
 
 def _count_or_off(value: object) -> object:
-    """A count, 0 standing for `"off"`; a literal 0 is refused by the bounds that follow."""
+    """Returns a count, 0 standing for `"off"`; a literal 0 is refused by the bounds that follow."""
     if value == "off":
         return 0
     count = number(value)

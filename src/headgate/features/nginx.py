@@ -61,7 +61,9 @@ class About:
     within: str = ""
 
     def guarded(self, key: str) -> "Guard":
-        """A block in which a value that nginx text cannot hold becomes a refusal of the field."""
+        """Returns a block in which a value that nginx text cannot hold becomes a refusal of the
+        field.
+        """
         return Guard(self, key)
 
     def at(self, key: str) -> "About":
@@ -128,7 +130,8 @@ class Shared:
         self.claims: set[str] = set()
 
     def request_header(self, name: str) -> Var | None:
-        """The variable of a request's header; None for a name that nginx never passes on.
+        """Returns the variable of a request's header;
+        None for a name that nginx never passes on.
 
         What tells who the client is has a variable of ours, which is empty unless the peer is
         trusted; `claims` holds the names that need one.
@@ -142,22 +145,26 @@ class Shared:
         return Var("http_" + lower.replace("-", "_"))
 
     def map(self, hint: str, source: Arg, entries: Sequence[Entry], default: Arg) -> Var:
-        """The variable of a `map` with these entries; the first expression that fits counts."""
+        """Returns the variable of a `map` with these entries;
+        the first expression that fits counts.
+        """
         return self._block("map", hint, (source,), (*entries, (DEFAULT, default)), first=False)
 
     def hosts(self, hint: str, source: Arg, entries: Sequence[Entry], default: Arg) -> Var:
-        """The same of hosts: `*.x` is every name below it, the longest one counts."""
+        """Returns the same of hosts: `*.x` is every name below it, the longest one counts."""
         lines = (*entries, (DEFAULT, default))
         return self._block("map", hint, (source,), lines, first=False, lead=_HOSTNAMES)
 
     def geo(self, hint: str, source: Arg, networks: Sequence[str]) -> Var:
-        """The variable of a `geo`: `1` for an address in one of these networks, else `0`."""
+        """Returns the variable of a `geo`: `1` for an address in one
+        of these networks, else `0`.
+        """
         parts = [part for network in networks for part in _HALVES.get(network, (network,))]
         entries = tuple((Word(part), Word("1")) for part in parts)
         return self._block("geo", hint, (source,), ((DEFAULT, Word("0")), *entries), first=True)
 
     def split(self, hint: str, source: Arg, shares: Sequence[tuple[str, Arg]]) -> Var:
-        """The variable of a `split_clients`; shares are `12.34%`, the last one `*`."""
+        """Returns the variable of a `split_clients`; shares are `12.34%`, the last one `*`."""
         entries = tuple((Word(share), value) for share, value in shares)
         return self._block("split_clients", hint, (source,), entries, first=True)
 
@@ -218,12 +225,15 @@ _PLAIN: Final[dict[str, Parts]] = {
 
 
 def claim_variable(name: str) -> Var:
-    """The variable of a header that tells who the client is; empty unless the peer is trusted."""
+    """Returns the variable of a header that tells who the client is;
+    empty unless the peer is trusted.
+    """
     return Var("hg_kept_" + name.lower().replace("-", "_"))
 
 
 def template(text: str, scope: Scope, about: About, key: str, *, lines: bool = False) -> Parts:
-    """A template of the plan as parts; what nginx has no value for, or cannot hold, is refused.
+    """Returns a template of the plan as parts;
+    what nginx has no value for, or cannot hold, is refused.
 
     `lines` allows line ends.
     """
@@ -294,12 +304,12 @@ def as_arg(parts: Parts, *, lines: bool = False) -> Arg:
 
 
 def quoted(text: str) -> str:
-    """An expression that matches this text and nothing else."""
+    """Returns an expression that matches this text and nothing else."""
     return re.sub(r"([^A-Za-z0-9_/%:=@,;!~'\"<>` -])", r"\\\1", text)
 
 
 def whole(expression: str) -> Regex:
-    """A key of a `map`: the whole value matches."""
+    """Returns a key of a `map`: the whole value matches."""
     return Regex(rf"~\A(?:{expression})\z")
 
 
@@ -307,7 +317,7 @@ GROUP_VARIABLE: Final = "hg_group"
 
 
 def unnamed(expression: str, wanted: frozenset[int] = frozenset()) -> tuple[str, dict[str, int]]:
-    """An expression whose named groups are plain ones, and the number of each name.
+    """Returns an expression whose named groups are plain ones, and the number of each name.
 
     nginx makes a variable of every named group, which could be one of its own. Groups in `wanted`
     are given names of ours (`hg_group1`), since nginx knows `$1` to `$9` only.
@@ -341,6 +351,6 @@ def unnamed(expression: str, wanted: frozenset[int] = frozenset()) -> tuple[str,
 
 
 def _is_first_in_class(expression: str, at: int) -> bool:
-    """Whether a `]` stands where it is a member of its class: right after `[` or `[^`."""
+    """Reports whether a `]` stands where it is a member of its class: right after `[` or `[^`."""
     before = expression[:at]
     return before.endswith(("[", "[^")) and not before.endswith(("\\[", "\\[^"))

@@ -22,7 +22,7 @@ ANOTHER: Final = "nginx's own hash (ketama) sends keys to other endpoints than h
 
 
 def key_variable(key: str, shared: Shared, about: About) -> Var | None:
-    """The variable that a hashing policy hashes; None if it was refused."""
+    """Returns the variable that a hashing policy hashes; None if it was refused."""
     if key == "client_ip":
         return Var("remote_addr")
     if key == "path":
@@ -39,7 +39,7 @@ def key_variable(key: str, shared: Shared, about: About) -> Var | None:
 
 
 def needs(has: Has, snippet: str, about: About, word: str) -> bool:
-    """Whether the target has a method; otherwise it is refused."""
+    """Reports whether the target has a method; otherwise it is refused."""
     if has(snippet):
         return True
     about.refuse("", f"this nginx has no `{word}`")

@@ -105,7 +105,7 @@ class Chain:
         return Edits(node.remove, values(node.set, "set"), values(node.add, "add"))
 
     def response_headers(self) -> Headers:
-        """The response edits so far: the last middleware's work first."""
+        """Returns the response edits so far: the last middleware's work first."""
         composed = Headers()
         for edits in reversed(self.response):
             composed.then(edits)
@@ -142,7 +142,8 @@ class Chain:
         return self.shared.map("path", as_arg((path,)), entries, Literal(""))
 
     def settled(self, parts: Parts, joins: int) -> str | Var:
-        """A path made of parts in normal form; empty where it has dot segments or odd escapes.
+        """Returns a path made of parts in normal form;
+        empty where it has dot segments or odd escapes.
 
         `joins` is how many pairs of slashes may meet in it.
         """

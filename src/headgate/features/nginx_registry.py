@@ -61,14 +61,16 @@ literal_prefix: Final = path.literal_prefix
 
 
 def balance_key(balance: Balance) -> str:
-    """The word of a policy."""
+    """Returns the word of a policy."""
     if isinstance(balance, HashBalance):
         return "ring_hash" if balance.ring_hash is not None else "maglev"
     return balance
 
 
 def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
-    """A variable for each condition of a match that locations do not hold: `1` when it does."""
+    """Returns a variable for each condition of a match
+    that locations do not hold: `1` when it does.
+    """
     found: list[Var | None] = []
     if match.path is not None and match.path.regex is not None:
         with about.guarded("path.regex"):

@@ -35,7 +35,7 @@ _MAX_HOST: Final = 253
 
 
 def described(value: object) -> str:
-    """A wrong value as a message names it, without showing more than its beginning."""
+    """Returns a wrong value as a message names it, without showing more than its beginning."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -48,7 +48,7 @@ def described(value: object) -> str:
 
 
 def host_name(text: str, allowed: str = HOST_NAME_ALLOWED) -> str:
-    """A host in lower case without trailing dot; IPv6 in brackets, in its shortest form."""
+    """Returns a host in lower case without trailing dot; IPv6 in brackets, in its shortest form."""
     name = text.lower().removesuffix(".")
     if _LABELS.fullmatch(name) and len(name) <= _MAX_HOST:
         return name
@@ -70,7 +70,7 @@ def host_name(text: str, allowed: str = HOST_NAME_ALLOWED) -> str:
 
 
 def _bracketed(name: str, allowed: str) -> str:
-    """What to write for an IPv6 address without brackets."""
+    """Returns what to write for an IPv6 address without brackets."""
     try:
         return f'write an IPv6 address in brackets: "[{_ipv6(name)}]"'
     except AddressValueError:
@@ -85,7 +85,7 @@ def _ascii_form(name: str) -> str:
 
 
 def authority(text: str) -> str:
-    """A host with or without port, canonical."""
+    """Returns a host with or without port, canonical."""
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
         return host_name(text)
@@ -106,14 +106,14 @@ def host_pattern(text: str) -> str:
 
 
 def header_name(text: str) -> str:
-    """A header name in lower case."""
+    """Returns a header name in lower case."""
     if not _TOKEN.fullmatch(text):
         raise Invalid(f'"{text}" is not a header name', HEADER_NAME_ALLOWED)
     return text.lower()
 
 
 def method(text: str) -> str:
-    """A method; CONNECT and TRACE are never forwarded and cannot match."""
+    """Returns a method; CONNECT and TRACE are never forwarded and cannot match."""
     if text in _COMMON_METHODS:
         return text
     if not _TOKEN.fullmatch(text) or text != text.upper():
@@ -124,7 +124,7 @@ def method(text: str) -> str:
 
 
 def cidr(text: str) -> str:
-    """A network in CIDR notation; a bare address is a network of one. Zones are refused."""
+    """Returns a network in CIDR notation; a bare address is a network of one. Zones are refused."""
     if "%" in text:
         raise Invalid(f'"{text}" names a zone', CIDR_ALLOWED)
     try:
@@ -139,7 +139,7 @@ def cidr(text: str) -> str:
 
 
 def _ipv6(text: str) -> IPv6Address:
-    """An address without a zone. Raises `AddressValueError`."""
+    """Returns an address without a zone. Raises `AddressValueError`."""
     if "%" in text:
         raise AddressValueError(text)
     return IPv6Address(text)
@@ -167,7 +167,9 @@ def listen_address(text: str) -> str:
 
 
 def _listen_meant(host: str, port: int) -> str:
-    """What to write for a host that is not an address, or an IPv6 address without brackets."""
+    """Returns what to write for a host that is not an address,
+    or an IPv6 address without brackets.
+    """
     if host == "localhost":
         return f'write "127.0.0.1:{port}" or "[::1]:{port}"'
     if host == "*":
@@ -179,7 +181,7 @@ def _listen_meant(host: str, port: int) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address that `listen_address` gave can be reached from this host only."""
+    """Reports whether an address that `listen_address` gave can be reached from this host only."""
     return ip_address(address.rpartition(":")[0].strip("[]")).is_loopback
 
 
@@ -214,7 +216,7 @@ def _port(text: str, digits: str) -> int:
 
 
 def routed_path(text: str) -> str:
-    """A path as the router sees it: normalised, without query."""
+    """Returns a path as the router sees it: normalised, without query."""
     if _SIMPLE_PATH.fullmatch(text):
         return text
     if not text.startswith("/"):
@@ -250,7 +252,7 @@ def _check_encoded(text: str) -> None:
 
 
 def regex(text: str) -> str:
-    """A pattern, not empty; its syntax is judged by the core, which compiles it."""
+    """Returns a pattern, not empty; its syntax is judged by the core, which compiles it."""
     if not text:
         raise Invalid("the expression is empty", REGEX_ALLOWED)
     return text

@@ -54,7 +54,9 @@ class Piece(NamedTuple):
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """The pieces of a text with dollar signs; raises `Invalid` for a dollar sign without a name."""
+    """Yields the pieces of a text with dollar signs;
+    raises `Invalid` for a dollar sign without a name.
+    """
     at = 0
     while at < len(text):
         found = _PIECE.match(text, at)
@@ -67,7 +69,7 @@ def pieces(text: str) -> Iterator[Piece]:
 
 
 def template(text: str) -> str:
-    """The template itself; raises `Invalid` for an unknown variable."""
+    """Returns the template itself; raises `Invalid` for an unknown variable."""
     if "$" in text:
         for kind, name in pieces(text):
             if kind == "name":
@@ -91,7 +93,7 @@ def _variable(name: str) -> None:
 
 
 def _literal(text: str) -> str | None:
-    """The value for every request, if the template has no variable."""
+    """Returns the value for every request, if the template has no variable."""
     if "$" not in text:
         return text
     if any(piece.kind == "name" for piece in pieces(text)):
@@ -100,19 +102,19 @@ def _literal(text: str) -> str | None:
 
 
 def escaped(text: str) -> str:
-    """A template whose value is the literal text."""
+    """Returns a template whose value is the literal text."""
     return text.replace("$", "$$")
 
 
 def header_value(text: str) -> str:
-    """A template of one line without control characters (RFC 9110 §5.5)."""
+    """Returns a template of one line without control characters (RFC 9110 §5.5)."""
     if any(c < " " and c != "\t" for c in text) or "\x7f" in text:
         raise Invalid("the value has control characters", "write one line of visible text")
     return template(text)
 
 
 def path_template(text: str) -> str:
-    """A template of a whole path: begins with a slash or a variable, holds no query."""
+    """Returns a template of a whole path: begins with a slash or a variable, holds no query."""
     template(text)
     literal = _literal(text)
     if literal is not None:
@@ -134,7 +136,9 @@ def check_path_text(plain: str) -> None:
 
 
 def replacement(text: str) -> str:
-    """What a regex rewrite puts in: `$1` and `${name}` are groups; the core knows which exist."""
+    """Returns what a regex rewrite puts in: `$1` and `${name}` are groups;
+    the core knows which exist.
+    """
     first = next(pieces(text), None)
     if first is None or (first.kind == "text" and not first.text.startswith("/")):
         raise Invalid(
@@ -148,14 +152,14 @@ def replacement(text: str) -> str:
 
 
 def host_template(text: str) -> str:
-    """A template of a host, with or without port."""
+    """Returns a template of a host, with or without port."""
     template(text)
     literal = _literal(text)
     return text if literal is None else escaped(syntax.authority(literal))
 
 
 def bare_host_template(text: str) -> str:
-    """A template of a host without port."""
+    """Returns a template of a host without port."""
     template(text)
     literal = _literal(text)
     return text if literal is None else escaped(syntax.host_name(literal))

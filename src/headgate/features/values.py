@@ -48,7 +48,7 @@ class ValueCondition(OneOf):
     absent: True_ | None = Field(default=None, description="The request does not have it.")
 
     def to_plan(self) -> ValueMatch:
-        """The condition's plan node."""
+        """Returns the condition's plan node."""
         return only(ValueMatch, self.chosen, getattr(self, self.chosen))
 
 
@@ -56,7 +56,9 @@ class Secrets(Protocol):
     """The validation context: how `{ file = "…" }` is read."""
 
     def secret(self, path: str) -> str:
-        """The text of a file without its last line end; raises `Invalid` if there is none."""
+        """Returns the text of a file without its last line end;
+        raises `Invalid` if there is none.
+        """
         ...
 
     def private(self, path: str) -> str:
@@ -69,7 +71,7 @@ class Secrets(Protocol):
 
 
 def named_file(value: object) -> str | None:
-    """The path that `{ file = "…" }` names; None for anything else."""
+    """Returns the path that `{ file = "…" }` names; None for anything else."""
     if isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
         return value["file"]
     return None
@@ -126,7 +128,7 @@ EditedName = Annotated[
 
 
 def _distinct(value: object) -> object:
-    """The map, unchanged; raises `Invalid` if two of its keys are one header."""
+    """Returns the map, unchanged; raises `Invalid` if two of its keys are one header."""
     if isinstance(value, dict) and len(value) > 1:
         seen: dict[str, str] = {}
         for key in value:
@@ -163,5 +165,5 @@ class HeaderEdits(Options):
     )
 
     def edits(self) -> HeaderEditsNode:
-        """The edits' plan node."""
+        """Returns the edits' plan node."""
         return HeaderEditsNode(set=self.set, add=self.add, remove=tuple(sorted(set(self.remove))))

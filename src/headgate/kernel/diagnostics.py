@@ -40,7 +40,7 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, order=True):
     severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
-        """One line: `file:line:column: path: what; allowed`, warnings marked as such."""
+        """Returns one line: `file:line:column: path: what; allowed`, warnings marked as such."""
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         path = f" {self.path}:" if self.path else ""
         mark = " warning:" if self.severity is Severity.WARNING else ""
@@ -49,14 +49,14 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 def _visible(text: str) -> str:
-    """The text in one line, with escapes for what a terminal would obey."""
+    """Returns the text in one line, with escapes for what a terminal would obey."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """A path as the config would write it.
+    """Returns a path as the config would write it.
 
     >>> dotted(("hosts", "a.example", "middlewares", 0))
     'hosts."a.example".middlewares[0]'
@@ -72,15 +72,15 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def render_text(diagnostics: Iterable[Diagnostic]) -> str:
-    """One line each, in the order given; empty text for none."""
+    """Returns one line each, in the order given; empty text for none."""
     return "".join(f"{diagnostic}\n" for diagnostic in diagnostics)
 
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> bytes:
-    """A JSON array of objects with the fields of `Diagnostic`."""
+    """Returns a JSON array of objects with the fields of `Diagnostic`."""
     return msgspec.json.encode(list(diagnostics))
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
-    """Whether any of them refuses the config."""
+    """Reports whether any of them refuses the config."""
     return any(d.severity is Severity.ERROR for d in diagnostics)

@@ -14,7 +14,8 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that `word` is a misspelling or a part of, or None when there is none.
+    """Returns the known name that `word` is a misspelling or a part of, or None
+    when there is none.
 
     Names that differ in their numbers alone are different names, not misspellings.
 
@@ -66,7 +67,7 @@ def _steps(a: str, b: str) -> int:
 
 
 def _part(word: str, names: Iterable[str]) -> str | None:
-    """The shortest name that begins or ends like the word, or the other way round."""
+    """Returns the shortest name that begins or ends like the word, or the other way round."""
     like = [
         name
         for name in names

@@ -37,7 +37,8 @@ class Duration:
 
     @classmethod
     def parse(cls, text: str) -> "Duration":
-        """The duration `text` says; raises `Invalid` for anything but a number and a unit.
+        """Returns the duration `text` says; raises `Invalid`
+        for anything but a number and a unit.
 
         >>> Duration.parse("1.5s").ms
         1500
@@ -61,7 +62,7 @@ class ByteSize:
 
     @classmethod
     def parse(cls, text: str) -> "ByteSize":
-        """The size `text` says; raises `Invalid` for anything but a number and a unit.
+        """Returns the size `text` says; raises `Invalid` for anything but a number and a unit.
 
         >>> ByteSize.parse("64KiB").bytes
         65536

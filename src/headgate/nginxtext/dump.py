@@ -21,7 +21,7 @@ class DumpedFiles:
         self._files = files
 
     def read(self, path: str) -> bytes:
-        """A file's bytes; raises `FileNotFoundError`."""
+        """Returns a file's bytes; raises `FileNotFoundError`."""
         try:
             return self._files[path]
         except KeyError:
@@ -44,7 +44,7 @@ def _matches(parts: list[str], wanted: list[str]) -> bool:
 
 
 def files_of(dump: bytes) -> dict[str, bytes]:
-    """The files of an `nginx -T` output by path, in its order; the first is the entry.
+    """Returns the files of an `nginx -T` output by path, in its order; the first is the entry.
 
     nginx writes `# configuration file PATH:` before each file and a line end after it. A line in a
     file that looks like that mark is told from one by what is around it: the file before a mark is
@@ -65,7 +65,7 @@ def files_of(dump: bytes) -> dict[str, bytes]:
 
 
 def _after_whole_files(dump: bytes, marks: list[re.Match[bytes]]) -> list[re.Match[bytes]]:
-    """The marks before which a file ends; each path once."""
+    """Returns the marks before which a file ends; each path once."""
     kept = [marks[0]]
     paths = {_path(marks[0])}
     for mark in marks[1:]:
@@ -84,7 +84,7 @@ def _is_whole(text: bytes) -> bool:
 
 
 def _included(files: Mapping[str, bytes]) -> set[str]:
-    """The entry, and what the includes reach from it."""
+    """Returns the entry, and what the includes reach from it."""
     entry = next(iter(files))
     return {entry, *load(entry, DumpedFiles(files)).documents}
 

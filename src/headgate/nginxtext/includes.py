@@ -16,7 +16,7 @@ class Files(Protocol):
     """Where files come from; paths are absolute or as the entry's is."""
 
     def read(self, path: str) -> bytes:
-        """A file's bytes; raises `OSError` if it cannot be read."""
+        """Returns a file's bytes; raises `OSError` if it cannot be read."""
         ...
 
     def glob(self, pattern: str) -> list[str]:
@@ -58,12 +58,12 @@ class Tree(NamedTuple):
     problems: tuple[Problem, ...]
 
     def top(self) -> Iterator[Located]:
-        """The directives at the top with those of included files in place of `include`."""
+        """Yields the directives at the top with those of included files in place of `include`."""
         entry = self.documents.get(self.entry)
         return self.expand(self.entry, entry.directives() if entry else ())
 
     def inside(self, block: Located) -> Iterator[Located]:
-        """The directives of a block, likewise."""
+        """Yields the directives of a block, likewise."""
         if block.directive.name in _DATA_BLOCKS:
             return (Located(block.file, one) for one in block.directive.directives())
         return self.expand(block.file, block.directive.directives())
@@ -86,7 +86,7 @@ class Tree(NamedTuple):
 
 
 def is_include(directive: Directive) -> bool:
-    """Whether it is `include FILE;`."""
+    """Reports whether it is `include FILE;`."""
     return directive.name == b"include" and len(directive.args) == 1 and directive.children is None
 
 

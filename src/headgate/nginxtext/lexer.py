@@ -52,7 +52,7 @@ class Fault(NamedTuple):
 
 
 def value_of(raw: bytes) -> bytes:
-    r"""The value that nginx reads from a word in the text.
+    r"""Returns the value that nginx reads from a word in the text.
 
     >>> value_of(b'"a\\"b\\n"')
     b'a"b\n'
@@ -67,7 +67,9 @@ def value_of(raw: bytes) -> bytes:
 
 
 def fault_in(data: bytes, start: int) -> Fault:
-    """Why no statement begins at `start`; only for a text that `STATEMENT` does not match there."""
+    """Returns why no statement begins at `start`;
+    only for a text that `STATEMENT` does not match there.
+    """
     words = 0
     after_string = False
     for piece in PIECE.finditer(data, start):
@@ -94,13 +96,14 @@ def _fault_at_mark(data: bytes, at: int, words: int) -> Fault:
 
 
 def _shown(data: bytes, at: int) -> str:
-    """One byte for a message."""
+    """Returns one byte for a message."""
     char = chr(data[at])
     return f'"{char}"' if char.isascii() and char.isprintable() else f"byte 0x{data[at]:02X}"
 
 
 def too_long(data: bytes, start: int, end: int) -> Fault | None:
-    """The first word or comment between two offsets that nginx's read buffer cannot hold.
+    """Returns the first word or comment between two offsets
+    that nginx's read buffer cannot hold.
 
     nginx keeps what begins at a word (behind its quote) or at a `#` in one buffer until it has
     read beyond it; white space after a word is read together with it.

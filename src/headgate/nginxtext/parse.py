@@ -16,7 +16,7 @@ class NginxSyntaxError(ValueError):
 
 
 def parse(data: bytes, name: str = "") -> Document:
-    """The tree of a file; `name` is for messages.
+    """Returns the tree of a file; `name` is for messages.
 
     `parse(data).to_bytes() == data` for every text that nginx's own lexer accepts, any other
     raises `NginxSyntaxError`. Linear in time; blocks may be nested to any depth. Whether a
@@ -53,7 +53,7 @@ class _Parser:
         self._counted = 0
 
     def nodes(self) -> tuple[Node, ...]:
-        """The nodes at the top."""
+        """Returns the nodes at the top."""
         data, match = self._data, lexer.STATEMENT.match
         nodes: list[Node] = []
         stack: list[_Open] = []

@@ -69,11 +69,13 @@ class Directive(msgspec.Struct, frozen=True, gc=False):
         return tuple([argument.value for argument in self.args])
 
     def directives(self) -> "Iterator[Directive]":
-        """The directives right inside, without comments and white space; none if not a block."""
+        """Returns the directives right inside, without comments
+        and white space; none if not a block.
+        """
         return (node for node in self.children or () if isinstance(node, Directive))
 
     def to_bytes(self) -> bytes:
-        """The directive as in the text."""
+        """Returns the directive as in the text."""
         return to_bytes((self,))
 
 
@@ -87,16 +89,16 @@ class Document(msgspec.Struct, frozen=True):
     nodes: tuple[Node, ...]
 
     def directives(self) -> Iterator[Directive]:
-        """The directives at the top, without comments and white space."""
+        """Yields the directives at the top, without comments and white space."""
         return (node for node in self.nodes if isinstance(node, Directive))
 
     def to_bytes(self) -> bytes:
-        """The bytes of the file as it was parsed."""
+        """Returns the bytes of the file as it was parsed."""
         return to_bytes(self.nodes)
 
 
 def walk(nodes: Sequence[Node]) -> Iterator[Directive]:
-    """Every directive at any depth, in the order of the text."""
+    """Yields every directive at any depth, in the order of the text."""
     stack = [iter(nodes)]
     while stack:
         for node in stack[-1]:

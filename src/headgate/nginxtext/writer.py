@@ -122,7 +122,7 @@ Arg = Literal | Plain | Word | Op | Var | Template | Regex | FilePath | MapKey
 
 
 def directive(name: str, *args: Arg, children: Sequence[Node] | None = None) -> Directive:
-    """A directive, a block if there are children (an empty sequence is an empty block).
+    """Returns a directive, a block if there are children (an empty sequence is an empty block).
 
     Raises `ValueError` for a name that is not one of nginx's, `UnsafeValueError` for a value
     that cannot be written.
@@ -136,7 +136,7 @@ def directive(name: str, *args: Arg, children: Sequence[Node] | None = None) -> 
 
 
 def entry(key: Arg, *args: Arg | Argument) -> Directive:
-    """A line of `map`, `split_clients`, `geo` or `types`, which begins with a value.
+    """Returns a line of `map`, `split_clients`, `geo` or `types`, which begins with a value.
 
     An `Argument` is a word that was written already.
     """
@@ -146,7 +146,9 @@ def entry(key: Arg, *args: Arg | Argument) -> Directive:
 
 
 def comment(text: str) -> Comment:
-    """A comment line. Raises `UnsafeValueError` if the text has line ends or other controls."""
+    """Returns a comment line. Raises `UnsafeValueError` if the text has line ends
+    or other controls.
+    """
     _refuse_controls(text, lines=False)
     data = b"# " + _encoded(text)
     _refuse_long(data)
@@ -154,7 +156,9 @@ def comment(text: str) -> Comment:
 
 
 def dollar() -> Directive:
-    """What makes `$` in a `Literal` possible; belongs into `http` (and `stream`), once each."""
+    """Returns what makes `$` in a `Literal` possible;
+    belongs into `http` (and `stream`), once each.
+    """
     default = Argument(b'"$"', b"$")
     return directive("geo", Var(DOLLAR), children=[Directive(b"default", (default,))])
 
@@ -167,7 +171,7 @@ def if_(variable: Var, operator: str, value: Arg, *, children: Sequence[Node]) -
 
 @lru_cache(maxsize=8192)  # most words of a config come again and again
 def argument(arg: Arg) -> Argument:
-    """The word that nginx reads as this value; raises `UnsafeValueError`."""
+    """Returns the word that nginx reads as this value; raises `UnsafeValueError`."""
     raw = _raw(arg)
     _refuse_long(raw)
     return Argument(raw, value_of(raw))
@@ -201,7 +205,7 @@ def render(nodes: Sequence[Node]) -> bytes:
 
 
 def _line(node: Directive) -> bytes:
-    """A directive up to the end of its line, or of its `{`."""
+    """Returns a directive up to the end of its line, or of its `{`."""
     words = [node.name_raw or node.name]
     for one in node.args:
         words += [one.before if b"#" in one.before else b" ", one.raw]
@@ -224,7 +228,7 @@ def _node(head: Argument, args: Sequence[Arg], children: Sequence[Node] | None) 
 
 
 def _raw(arg: Arg) -> bytes:
-    """The word as written."""
+    """Returns the word as written."""
     if isinstance(arg, Word | Op):
         return arg.text.encode()
     if isinstance(arg, Var):
@@ -233,7 +237,7 @@ def _raw(arg: Arg) -> bytes:
 
 
 def _content(arg: Literal | Template | Plain | Regex | MapKey | FilePath) -> bytes:
-    """What stands between the quotes."""
+    """Returns what stands between the quotes."""
     match arg:
         case Literal():
             return _inert(arg.text, lines=arg.lines)

@@ -41,7 +41,7 @@ async def _run(options: Options) -> int:
 
 
 def _lent_door() -> socket.socket | None:
-    """The admin API's socket; None under a supervisor of before, which lends none."""
+    """Returns the admin API's socket; None under a supervisor of before, which lends none."""
     number = os.environ.pop("HEADGATE_ADMIN_FD", None)
     if number is None:
         return None

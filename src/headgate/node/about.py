@@ -14,7 +14,7 @@ from headgate.node.rights import ProcessRights
 
 
 def version() -> str:
-    """The version of the installed package."""
+    """Returns the version of the installed package."""
     try:
         return importlib.metadata.version("headgate")
     except importlib.metadata.PackageNotFoundError:

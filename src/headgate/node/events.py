@@ -45,11 +45,11 @@ class EventLog:
             queue.put_nowait(line)
 
     def kept(self) -> list[bytes]:
-        """The last events, oldest first, each a JSON object."""
+        """Returns the last events, oldest first, each a JSON object."""
         return list(self._kept)
 
     async def follow(self) -> AsyncIterator[bytes]:
-        """The kept events, then each new one; never ends by itself."""
+        """Yields the kept events, then each new one; never ends by itself."""
         queue: asyncio.Queue[bytes] = asyncio.Queue(_QUEUED)
         self._listeners.add(queue)
         try:

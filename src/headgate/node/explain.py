@@ -35,7 +35,7 @@ class Explainer:
         self._routing: Routing | None = None
 
     async def explain(self, body: bytes) -> bytes:
-        """The explanation, as JSON, of the question in `body`; raises ExplainError."""
+        """Returns the explanation, as JSON, of the question in `body`; raises ExplainError."""
         try:
             question = msgspec.json.decode(body, type=Question)
         except msgspec.MsgspecError as error:

@@ -20,7 +20,7 @@ Labels = Mapping[str, str]
 
 
 def escape(value: str) -> str:
-    r"""A label's value as OpenMetrics wants it.
+    r"""Returns a label's value as OpenMetrics wants it.
 
     >>> escape('a"b\\c')
     'a\\"b\\\\c'
@@ -31,7 +31,8 @@ def escape(value: str) -> str:
 def family(
     name: str, kind: str, about: str, samples: Iterable[tuple[Labels, float]], unit: str = ""
 ) -> str:
-    """One metric family. A counter's name is given without `_total`, which its samples get.
+    """Returns one metric family. A counter's name is given without `_total`,
+    which its samples get.
 
     >>> print(family("x_y", "counter", "Help.", [({"a": "b"}, 2)]), end="")
     # TYPE x_y counter
@@ -45,7 +46,7 @@ def family(
 
 
 def text(one: Family) -> str:
-    """A family that was observed of an nginx."""
+    """Returns a family that was observed of an nginx."""
     lines = _head(one.name, one.kind, one.about, one.unit)
     lines += [_sample(one.name + suffix, labels, value) for suffix, labels, value in one.samples]
     return "\n".join(lines) + "\n"
@@ -65,7 +66,7 @@ def _sample(name: str, labels: Labels, value: float) -> str:
 
 
 def number(value: float) -> str:
-    """A sample's value; whole numbers without a fraction.
+    """Returns a sample's value; whole numbers without a fraction.
 
     >>> number(3.0), number(0.25)
     ('3', '0.25')
@@ -74,7 +75,8 @@ def number(value: float) -> str:
 
 
 def wanted(accept: str) -> str:
-    """The format that an Accept header asks for: OpenMetrics unless it prefers the older text.
+    """Returns the format that an Accept header asks for:
+    OpenMetrics unless it prefers the older text.
 
     >>> wanted("text/plain;version=0.0.4;q=1,*/*;q=0.1")
     'text/plain'
@@ -100,7 +102,8 @@ def _weight(parameters: Iterable[str]) -> float:
 
 
 def classic(page: bytes) -> bytes:
-    """An OpenMetrics page in Prometheus' text format 0.0.4: families bear their samples' names.
+    """Returns an OpenMetrics page in Prometheus' text format 0.0.4:
+    families bear their samples' names.
 
     >>> classic(b'# TYPE x counter\\n# UNIT x s\\n# HELP x About.\\nx_total 1\\n# EOF\\n')
     b'# TYPE x_total counter\\n# HELP x_total About.\\nx_total 1\\n'

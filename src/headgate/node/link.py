@@ -93,7 +93,7 @@ class SupervisorLink:
         return await self._about("hello")
 
     async def status(self) -> About:
-        """How the node is."""
+        """Returns how the node is."""
         return await self._about("status")
 
     async def listen(self, addresses: list[str], backlog: int) -> None:
@@ -129,7 +129,9 @@ class SupervisorLink:
         await self._ask("reloaded", status=status)
 
     async def events(self) -> AsyncIterator[tuple[str, DataPlane | None]]:
-        """Each event's name, with the data plane if it is about one; ends with the supervisor."""
+        """Yields each event's name, with the data plane if it is about one;
+        ends with the supervisor.
+        """
         while True:
             item = await self._events.get()
             if item is None:

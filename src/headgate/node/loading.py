@@ -31,7 +31,7 @@ class Loading:
         self._hanging: asyncio.Future[Found] | None = None
 
     async def load(self) -> Found:
-        """The present config. Raises LoadHangsError, and the errors of the source."""
+        """Returns the present config. Raises LoadHangsError, and the errors of the source."""
         if self._hanging is not None:
             # A later caller does not wait as long as the first one.
             await asyncio.wait([self._hanging], timeout=_AGAIN_S)
@@ -78,7 +78,7 @@ class Loading:
         return found
 
     def _why(self, started: float, *, always: bool = False) -> str:
-        """The file that the load waits for, if it has waited long enough; else empty."""
+        """Returns the file that the load waits for, if it has waited long enough; else empty."""
         now, reading = time.monotonic(), self._source.reading()
         if reading is not None and (always or now - reading.since >= self._read_s):
             return silence(reading, now)

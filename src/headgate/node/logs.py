@@ -38,7 +38,7 @@ def configure(level: str) -> None:
 
 
 def level_of(text: str | None) -> str:
-    """The level of `HEADGATE_LOG` or `RUST_LOG`; `info` for what we do not know.
+    """Returns the level of `HEADGATE_LOG` or `RUST_LOG`; `info` for what we do not know.
 
     >>> level_of("headgate=debug,info"), level_of("warn"), level_of(None)
     ('info', 'warn', 'info')

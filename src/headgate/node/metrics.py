@@ -21,7 +21,7 @@ async def page(node: Node) -> bytes:
 
 
 def own(node: Node, supervisor: About | None, *, up: bool) -> str:
-    """The control process's families."""
+    """Returns the control process's families."""
     pipeline = node.pipeline
     used = resource.getrusage(resource.RUSAGE_SELF)
     reloads = [({"result": str(one)}, pipeline.counts[one]) for one in Outcome]

@@ -29,10 +29,10 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     user: str | None = None
 
     def encode(self) -> str:
-        """The argument that `decode` understands."""
+        """Returns the argument that `decode` understands."""
         return msgspec.json.encode(self).decode()
 
     @staticmethod
     def decode(argument: str) -> "Options":
-        """The options of an argument; raises msgspec.ValidationError if it is none."""
+        """Returns the options of an argument; raises msgspec.ValidationError if it is none."""
         return msgspec.json.decode(argument, type=Options)

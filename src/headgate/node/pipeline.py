@@ -109,7 +109,7 @@ class Pipeline:
                 wish.result.set_result(result)
 
     def in_service(self) -> Candidate | None:
-        """The served plan: an older one after a rollback of the engine.
+        """Returns the served plan: an older one after a rollback of the engine.
 
         None where this process has not read the config that is served.
         """
@@ -132,7 +132,7 @@ class Pipeline:
         self.on_result(result)
 
     async def _whole_run(self, wish: Wish) -> ReloadResult:
-        """The result of a run, also of one that breaks or does not end."""
+        """Returns the result of a run, also of one that breaks or does not end."""
         limit = asyncio.timeout(self._run_s)
         try:
             async with limit:
@@ -186,7 +186,7 @@ class Pipeline:
         )
 
     async def _found(self, wish: Wish) -> Candidate | Rejected | ReloadResult:
-        """The candidate to serve, or the result of a run that ends here."""
+        """Returns the candidate to serve, or the result of a run that ends here."""
         if self.served is not None and not wish.load:
             return self.served
         try:

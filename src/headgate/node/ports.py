@@ -56,7 +56,7 @@ class Source(Protocol):
         ...
 
     def reading(self) -> Reading | None:
-        """The file that `load` waits for now, if any; to be asked from another thread."""
+        """Returns the file that `load` waits for now, if any; to be asked from another thread."""
         ...
 
     def changes(self) -> AsyncIterator[None]:
@@ -64,7 +64,7 @@ class Source(Protocol):
         ...
 
     def names(self) -> list[str]:
-        """What people would call it: file names."""
+        """Returns what people would call it: file names."""
         ...
 
 
@@ -108,7 +108,7 @@ class Serving(Protocol):
         ...
 
     def unready(self) -> str:
-        """Why nothing can be served now; empty when it can."""
+        """Returns why nothing can be served now; empty when it can."""
         ...
 
     async def serve(self, candidate: Candidate) -> Verdict:
@@ -123,23 +123,23 @@ class Serving(Protocol):
         ...
 
     async def upstreams(self) -> list[UpstreamStatus] | None:
-        """Every endpoint's state; None while nothing serves."""
+        """Returns every endpoint's state; None while nothing serves."""
         ...
 
     async def dataplane(self) -> DataPlaneStatus | None:
-        """How the data plane is; None while there is none, or where there never is one."""
+        """Returns how the data plane is; None while there is none, or where there never is one."""
         ...
 
     async def nginx(self) -> NginxStatus | None:
-        """How the nginx is that we drive; None without one."""
+        """Returns how the nginx is that we drive; None without one."""
         ...
 
     async def metrics(self) -> bytes | None:
-        """The families about traffic; None while nothing serves."""
+        """Returns the families about traffic; None while nothing serves."""
         ...
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
-        """The task that runs beside the pipeline for the life of the node."""
+        """Returns the task that runs beside the pipeline for the life of the node."""
         ...
 
     async def close(self, *, ends: bool) -> None:

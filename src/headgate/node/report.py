@@ -22,14 +22,14 @@ from headgate.plan.redact import redacted
 
 
 async def about_supervisor(node: Node) -> About | None:
-    """What the supervisor says; None when it is gone."""
+    """Returns what the supervisor says; None when it is gone."""
     with contextlib.suppress(LinkError):
         return await node.link.status()
     return None
 
 
 async def status(node: Node) -> NodeStatus:
-    """How the node is; parts that do not answer are None."""
+    """Returns how the node is; parts that do not answer are None."""
     # Before the rest is asked: what it takes to be ready is there by then.
     is_ready, reason = node.readiness()
     pipeline = node.pipeline
@@ -67,7 +67,7 @@ def _processes(supervisor: About | None) -> list[ProcessRights]:
 
 
 async def health(node: Node) -> Health:
-    """Every endpoint's state."""
+    """Returns every endpoint's state."""
     upstreams = await node.serving.upstreams()
     if upstreams is None:
         return Health("down", [])
@@ -77,7 +77,7 @@ async def health(node: Node) -> Health:
 
 
 def config(node: Node) -> ConfigDocument | None:
-    """The plan that is served, without secrets; None where this process has not read it."""
+    """Returns the plan that is served, without secrets; None where this process has not read it."""
     served = node.pipeline.in_service()
     if served is None:
         return None

@@ -40,7 +40,7 @@ class ProcessRights(msgspec.Struct, frozen=True):
 
 
 def rights(process: str, pid: int, proc: Path = Path("/proc")) -> ProcessRights | None:
-    """What a process may do; None when it is gone or hidden."""
+    """Returns what a process may do; None when it is gone or hidden."""
     try:
         text = (proc / str(pid) / "status").read_text()
         found = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
@@ -57,7 +57,7 @@ def rights(process: str, pid: int, proc: Path = Path("/proc")) -> ProcessRights 
 
 
 def capabilities(bits: int) -> list[str]:
-    """The names of a set of capabilities; one that is newer than we are is its number.
+    """Returns the names of a set of capabilities; one that is newer than we are is its number.
 
     >>> capabilities(0b110000000100)
     ['dac_read_search', 'net_bind_service', 'net_broadcast']
@@ -67,7 +67,7 @@ def capabilities(bits: int) -> list[str]:
 
 
 def warnings(found: Iterable[ProcessRights], *, root_is_meant: bool) -> list[str]:
-    """What a native node has and does not need, as sentences."""
+    """Returns what a native node has and does not need, as sentences."""
     out: list[str] = []
     everything = list(found)
     if not root_is_meant and any(one.user == "root" for one in everything):

@@ -20,7 +20,9 @@ from headgate.providers.file.watch import PACE, Known, Pace, changes
 
 
 def make_source(options: Options) -> Source:
-    """The source that the options name; paths are taken relative to the working directory."""
+    """Returns the source that the options name;
+    paths are taken relative to the working directory.
+    """
     return FileSource([Path(path).absolute() for path in options.configs])
 
 
@@ -35,7 +37,7 @@ class FileSource:
         self._known = Known(Watched(frozenset(paths), frozenset()), frozenset(), 0)
 
     def names(self) -> list[str]:
-        """The paths as given."""
+        """Returns the paths as given."""
         return [str(path) for path in self._paths] or ["environment"]
 
     def load(self) -> Candidate | Rejected:
@@ -66,7 +68,7 @@ class FileSource:
         )
 
     def reading(self) -> Reading | None:
-        """The file that `load` waits for now, if any."""
+        """Returns the file that `load` waits for now, if any."""
         return self._files.reading
 
     async def changes(self) -> AsyncIterator[None]:
@@ -76,6 +78,8 @@ class FileSource:
 
 
 def _warnings(loaded: Loaded) -> tuple[Diagnostic, ...]:
-    """What is served all the same but should be looked at, certificates outside their time too."""
+    """Returns what is served all the same but should be looked at,
+    certificates outside their time too.
+    """
     tls = (one for one in tls_findings(loaded) if one.severity is Severity.WARNING)
     return (*lints(loaded, shadows), *tls)

@@ -36,10 +36,12 @@ _DECODERS: Final = {kind: msgspec.json.Decoder(node) for kind, node in OBJECTS.i
 
 
 def encode(node: PlanNode) -> bytes:
-    """The canonical bytes of an object; about a microsecond."""
+    """Returns the canonical bytes of an object; about a microsecond."""
     return _ENCODER.encode(node)
 
 
 def decode(kind: Kind, canonical: bytes) -> PlanObject:
-    """The object of that kind; raises `msgspec.ValidationError` if the bytes are not one."""
+    """Returns the object of that kind; raises `msgspec.ValidationError` if the bytes are not
+    one.
+    """
     return _DECODERS[kind].decode(canonical)

@@ -22,18 +22,18 @@ _EMPTY: Final = bytes(32)
 
 
 def object_digest(kind: Kind, name: str, canonical: bytes) -> Digest:
-    """The digest of one object's canonical bytes."""
+    """Returns the digest of one object's canonical bytes."""
     head = f"hg1\0{kind}\0{name}\0".encode()
     return Digest(sha256(head + canonical).digest())
 
 
 def blob_id(content: bytes) -> BlobId:
-    """How a blob (certificate, key, bundle) is named."""
+    """Returns how a blob (certificate, key, bundle) is named."""
     return BlobId(sha256(content).hexdigest())
 
 
 def bucket_of(key: ObjectKey) -> int:
-    """The bucket, 0 to 255, an object's digest falls into."""
+    """Returns the bucket, 0 to 255, an object's digest falls into."""
     return sha256(f"{key[0]}\0{key[1]}".encode()).digest()[0]
 
 
@@ -59,7 +59,7 @@ class DigestTree:
         self.root = Digest(sha256(b"hg1-root\0" + b"".join(self._digests)).digest())
 
     def applied(self, changes: Iterable[tuple[ObjectKey, Digest | None]]) -> "DigestTree":
-        """A new tree with these changes (None deletes); this one does not change."""
+        """Returns a new tree with these changes (None deletes); this one does not change."""
         touched: dict[int, dict[ObjectKey, Digest]] = {}
         grown: set[int] = set()
         wanted = dict(changes)
@@ -80,7 +80,8 @@ class DigestTree:
         return DigestTree(tuple(after), tuple(digests))
 
     def differing(self, other: "DigestTree") -> set[ObjectKey]:
-        """The identities whose digests are not the same in both, or that only one of them has.
+        """Returns the identities whose digests are not the same in both, or
+        that only one of them has.
 
         The cost depends on the buckets that differ, not on the number of objects.
         """

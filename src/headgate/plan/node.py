@@ -39,13 +39,15 @@ class DefaultedNode(PlanNode, frozen=True, gc=False):
 
 
 def only(choice: Callable[..., ChoiceT], key: str, value: object) -> ChoiceT:
-    """A choice of which the one field `key` is set."""
+    """Returns a choice of which the one field `key` is set."""
     return choice(**{key: value})
 
 
 @cache
 def valued_defaults(node: type[PlanNode]) -> tuple[tuple[str, object], ...]:
-    """The fields whose default is a value: not None, a truth value, or an empty collection."""
+    """Returns the fields whose default is a value:
+    not None, a truth value, or an empty collection.
+    """
     fields = msgspec.structs.fields(node)
     trivial = (msgspec.NODEFAULT, None, (), True, False)
     return tuple(

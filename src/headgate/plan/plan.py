@@ -27,7 +27,7 @@ class PlanEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 def entry(kind: Kind, name: str, value: PlanObject, blobs: Iterable[BlobId] = ()) -> PlanEntry:
-    """An entry of a plan, encoded and digested."""
+    """Returns an entry of a plan, encoded and digested."""
     canonical = encode(value)
     return PlanEntry(
         key=ObjectKey(kind, ObjectName(name)),
@@ -69,11 +69,11 @@ class Plan:
         return self.tree.root
 
     def blobs(self) -> frozenset[BlobId]:
-        """Every blob some object names."""
+        """Returns every blob some object names."""
         return frozenset(blob for e in self.objects.values() for blob in e.blobs)
 
     def with_changes(self, changes: Mapping[ObjectKey, PlanEntry | None]) -> "Plan":
-        """A new plan with these changes (None deletes); this one does not change."""
+        """Returns a new plan with these changes (None deletes); this one does not change."""
         if not changes:
             return self
         objects = dict(self.objects)
@@ -88,12 +88,12 @@ class Plan:
 
 
 def plan_of(entries: Iterable[PlanEntry]) -> Plan:
-    """The plan of these objects."""
+    """Returns the plan of these objects."""
     return Plan().with_changes({entry.key: entry for entry in entries})
 
 
 def in_order(keys: Iterable[ObjectKey]) -> list[ObjectKey]:
-    """The same as `sorted`, without comparing tuples: a third of the time."""
+    """Returns the same as `sorted`, without comparing tuples: a third of the time."""
     by_kind: dict[Kind, list[ObjectKey]] = {}
     for key in keys:
         by_kind.setdefault(key[0], []).append(key)
@@ -103,7 +103,7 @@ def in_order(keys: Iterable[ObjectKey]) -> list[ObjectKey]:
 
 
 def diff(old: Plan, new: Plan) -> Delta:
-    """The changes from `old` to `new`; the cost depends on the differences alone."""
+    """Returns the changes from `old` to `new`; the cost depends on the differences alone."""
     puts: list[PlanEntry] = []
     deletes: list[ObjectKey] = []
     for key in in_order(_may_differ(old, new)):

@@ -17,12 +17,12 @@ MAX_DESCRIPTORS = 200
 
 
 def encode(message: Message) -> bytes:
-    """One JSON object in UTF-8 without white space or line breaks."""
+    """Returns one JSON object in UTF-8 without white space or line breaks."""
     return json.dumps(message, separators=(",", ":")).encode()
 
 
 def decode(raw: bytes) -> Message:
-    """The JSON object in `raw`; ValueError if it is not one."""
+    """Returns the JSON object in `raw`; ValueError if it is not one."""
     message = json.loads(raw)
     if not isinstance(message, dict):
         raise ValueError("not a JSON object")
@@ -63,7 +63,9 @@ class PacketChannel:
             self._waiting.popleft()
 
     def receive(self) -> list[Message] | None:
-        """The packets that have come; None once the other end is gone. Bad ones are left out."""
+        """Returns the packets that have come; None once the other end is gone. Bad ones are left
+        out.
+        """
         messages: list[Message] = []
         while True:
             try:

@@ -36,7 +36,7 @@ class ExtensionMissingError(Exception):
 
 
 def extension_path(package_dir: str | None = None) -> str:
-    """The path of the compiled extension as installed now; it is not imported.
+    """Returns the path of the compiled extension as installed now; it is not imported.
 
     Raises ExtensionMissingError when it was not built.
     """
@@ -55,7 +55,7 @@ def extension_path(package_dir: str | None = None) -> str:
 
 
 def data_plane_command(extension: str) -> list[str]:
-    """The command of a data plane whose channel is CHANNEL_FD."""
+    """Returns the command of a data plane whose channel is CHANNEL_FD."""
     return [sys.executable, "-I", "-S", "-c", BOOT, extension, str(CHANNEL_FD)]
 
 
@@ -79,7 +79,7 @@ def spawn_with_channel(command: list[str]) -> tuple[int, socket.socket]:
 
 
 def is_traced(pid: int, proc: str = "/proc") -> bool:
-    """Whether a debugger or a tracer is attached to a process."""
+    """Reports whether a debugger or a tracer is attached to a process."""
     try:
         with open(f"{proc}/{pid}/status") as file:
             return any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in file)

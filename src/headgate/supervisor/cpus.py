@@ -8,7 +8,7 @@ MAX_WORKERS = 128  # one SO_REUSEPORT socket each; a packet carries at most 200 
 
 
 def allowed_cpus() -> list[int]:
-    """The CPUs this process may run on, in order."""
+    """Returns the CPUs this process may run on, in order."""
     return sorted(os.sched_getaffinity(0))
 
 

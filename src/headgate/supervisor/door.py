@@ -34,7 +34,7 @@ class AdminDoor:
         self._socket.listen(BACKLOG)
 
     def descriptor(self) -> int:
-        """What a control process is started with."""
+        """Returns what a control process is started with."""
         return self._socket.fileno()
 
     def answer_away(self) -> None:

@@ -64,7 +64,7 @@ def _meets(wanted6: bool, host: str, held6: bool, held: str) -> bool:
 
 
 def kernel_hex(family6: bool, host: str) -> str:
-    """An address as /proc/net/tcp writes it: 32-bit words in the machine's byte order.
+    """Returns an address as /proc/net/tcp writes it: 32-bit words in the machine's byte order.
 
     >>> kernel_hex(False, "127.0.0.1")
     '0100007F'

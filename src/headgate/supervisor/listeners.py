@@ -54,11 +54,11 @@ class Listeners:
         self._backlogs: dict[str, int] = {}
 
     def addresses(self) -> list[str]:
-        """The open addresses, in the order in which they were opened."""
+        """Returns the open addresses, in the order in which they were opened."""
         return list(self._sockets)
 
     def descriptors(self, address: str) -> list[int]:
-        """The descriptors of an address, by worker index; empty if it is not open."""
+        """Returns the descriptors of an address, by worker index; empty if it is not open."""
         return [one.fileno() for one in self._sockets.get(address, [])]
 
     def open(self, addresses: tuple[str, ...], backlog: int) -> tuple[OpenError, ...]:

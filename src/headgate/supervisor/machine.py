@@ -51,7 +51,7 @@ class Machine:
         self.state = State(settings, ticket_seed, workers)
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
-        """The commands for `event`; `now` is monotonic seconds and never decreases."""
+        """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
         state = self.state
         state.now = now
         state.out = []

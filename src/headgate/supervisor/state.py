@@ -54,7 +54,7 @@ class Settings:
     run: str = ""
 
     def grpc_socket(self, generation: int) -> str:
-        """The path of a data plane's gRPC socket."""
+        """Returns the path of a data plane's gRPC socket."""
         run = f"{self.run}-" if self.run else ""
         return f"{self.state_dir}/dp-{run}{generation}.sock"
 
@@ -140,7 +140,7 @@ class State:
             self.timers[name] = self.now + after_s
 
     def serving(self) -> Plane | None:
-        """The current data plane, if it is ready for sockets."""
+        """Returns the current data plane, if it is ready for sockets."""
         plane = None if self.current is None else self.planes.get(self.current)
         return plane if plane is not None and plane.state == "ready" else None
 

@@ -28,7 +28,7 @@ class StateDirError(Exception):
 def resolve(
     explicit: str | None, node: str | None, environment: Mapping[str, str], uid: int
 ) -> str:
-    """The state directory's absolute path; nothing is created.
+    """Returns the state directory's absolute path; nothing is created.
 
     `explicit` (or `HEADGATE_STATE_DIR`) is taken as it is. Otherwise it is the node's folder under
     systemd's `STATE_DIRECTORY`, under `/var/lib/headgate` for root, or under the user's XDG state
@@ -83,7 +83,7 @@ def remember(state_dir: str, listening: dict[str, int]) -> None:
 
 
 def remembered(state_dir: str) -> dict[str, int]:
-    """What `remember` wrote last; empty when there is nothing to be read."""
+    """Returns what `remember` wrote last; empty when there is nothing to be read."""
     try:
         with open(os.path.join(state_dir, _LISTENING)) as file:
             found = json.load(file)

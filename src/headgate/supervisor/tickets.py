@@ -21,7 +21,7 @@ _LABEL = b"headgate ticket ratchet\0"
 
 
 def ratchet(secret: bytes) -> bytes:
-    """The secret that follows `secret`; 32 bytes."""
+    """Returns the secret that follows `secret`; 32 bytes."""
     return sha256(_LABEL + secret).digest()
 
 
@@ -46,5 +46,5 @@ class TicketSecrets:
         self.epoch += 1
 
     def hex(self) -> list[str]:
-        """The current secret and, after the first day, the previous one."""
+        """Returns the current secret and, after the first day, the previous one."""
         return [secret.hex() for secret in self._secrets]

@@ -88,7 +88,7 @@ class DataPlaneClient:
             call.cancel()  # nothing when it is done; otherwise the other side forgets it
 
     async def status(self, *, endpoints: bool) -> DataPlaneStatus:
-        """How it is; without `endpoints` the upstreams are left out."""
+        """Returns how it is; without `endpoints` the upstreams are left out."""
         call = self._unary("Status", pb.StatusRequest, pb.StatusReply)
         return _status(await _reached(call(pb.StatusRequest(endpoints=endpoints), timeout=_ASK_S)))
 
@@ -100,7 +100,7 @@ class DataPlaneClient:
             return b"".join([chunk.text async for chunk in chunks])
 
     async def events(self) -> AsyncIterator[DataPlaneEvent]:
-        """What happens there from now on; ends or raises when the data plane goes."""
+        """Yields what happens there from now on; ends or raises when the data plane goes."""
         call = self._stream("Events", pb.EventsRequest, pb.Event)
         async with _translated():
             async for one in call(pb.EventsRequest()):

@@ -35,7 +35,9 @@ class NativeEngine:
         return self._held
 
     def client(self) -> DataPlaneClient:
-        """The channel to the data plane; raises EngineUnavailableError while there is none."""
+        """Returns the channel to the data plane;
+        raises EngineUnavailableError while there is none.
+        """
         if self._client is None:
             raise EngineUnavailableError("there is no data plane yet")
         return self._client
@@ -104,7 +106,9 @@ class NativeEngine:
     def _messages(
         self, plan: Plan, blobs: Mapping[BlobId, bytes], sent: dict[BlobId, bytes]
     ) -> Iterator[bytes]:
-        """A delta with the material of what changed, or everything with what was asked for."""
+        """Yields a delta with the material of what changed, or everything
+        with what was asked for.
+        """
         if self._known.objects and self._known.digest.hex() == self._held:
             delta = diff(self._known, plan)
             changed = {blob: blobs[blob] for entry in delta.puts for blob in entry.blobs}

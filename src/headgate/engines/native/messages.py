@@ -18,7 +18,7 @@ _ROOM = MAX_MESSAGE - _OVERHEAD
 
 
 def delta_messages(delta: Delta, blobs: Mapping[BlobId, bytes]) -> Iterator[bytes]:
-    """The messages that turn `delta.base` into `delta.digest`, with these blobs.
+    """Yields the messages that turn `delta.base` into `delta.digest`, with these blobs.
 
     Raises TooLargeError for an object or a blob that no message can hold.
     """
@@ -30,7 +30,7 @@ def delta_messages(delta: Delta, blobs: Mapping[BlobId, bytes]) -> Iterator[byte
 
 
 def full_messages(plan: Plan, blobs: Mapping[BlobId, bytes]) -> Iterator[bytes]:
-    """The messages that replace everything by `plan`, with these blobs; raises as above."""
+    """Yields the messages that replace everything by `plan`, with these blobs; raises as above."""
     yield pb.ApplyMessage(begin=pb.ApplyBegin(full=True)).SerializeToString()
     yield from _puts([plan.objects[key] for key in in_order(plan.objects)])
     yield from _rest(blobs, plan.digest.hex())

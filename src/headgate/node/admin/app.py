@@ -28,12 +28,12 @@ _STATUS = {
 
 
 def json(document: msgspec.Struct, status: int = 200) -> Response:
-    """An answer with a JSON document."""
+    """Returns an answer with a JSON document."""
     return Response(msgspec.json.encode(document), status, media_type="application/json")
 
 
 def admin_app(node: Node) -> Starlette:
-    """Everything; for the Unix socket and, behind `Gate`, for loopback."""
+    """Returns everything; for the Unix socket and, behind `Gate`, for loopback."""
     api = Api(node)
     return Starlette(
         routes=[
@@ -65,7 +65,7 @@ class Api:
         self._explainer = Explainer(node)
 
     def open_routes(self) -> list[Route]:
-        """What monitoring needs; nothing that changes anything."""
+        """Returns what monitoring needs; nothing that changes anything."""
         return [
             Route("/live", self.live),
             Route("/ready", self.ready),
@@ -83,23 +83,23 @@ class Api:
         return PlainTextResponse(f"{reason}\n", 200 if is_ready else 503)
 
     async def health(self, _request: Request) -> Response:
-        """Every endpoint's state; 503 only without a data plane."""
+        """Returns every endpoint's state; 503 only without a data plane."""
         document = await report.health(self._node)
         return json(document, 503 if document.status == "down" else 200)
 
     async def metrics(self, request: Request) -> Response:
-        """The metrics page, in the format that the client accepts."""
+        """Returns the metrics page, in the format that the client accepts."""
         page = await metrics.page(self._node)
         form = wanted(", ".join(request.headers.getlist("accept")))
         headers = {"content-type": CONTENT_TYPES[form], "vary": "accept"}
         return Response(classic(page) if form == CLASSIC else page, headers=headers)
 
     async def status(self, _request: Request) -> Response:
-        """The processes, the served plan, and the result of the last reload."""
+        """Returns the processes, the served plan, and the result of the last reload."""
         return json(await report.status(self._node))
 
     async def config(self, _request: Request) -> Response:
-        """The plan that is served."""
+        """Returns the plan that is served."""
         document = report.config(self._node)
         if document is None:
             return json(Problem("no config was served by this control process yet"), 503)
@@ -119,7 +119,7 @@ class Api:
         return json(Done(), 202)
 
     async def explain(self, request: Request) -> Response:
-        """Which route a request would take, and why."""
+        """Returns which route a request would take, and why."""
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -132,7 +132,8 @@ class Api:
         return Response(answer, media_type="application/json")
 
     async def events(self, request: Request) -> Response:
-        """The last events and then new ones, as JSON lines or, on request, server-sent events.
+        """Returns the last events and then new ones, as JSON lines or, on request,
+        server-sent events.
 
         `?follow=false` ends after those that are kept.
         """

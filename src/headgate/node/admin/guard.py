@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def host_is_known(host: str, names: frozenset[str]) -> bool:
-    """Whether a Host header (with or without port) is an address or one of the names.
+    """Reports whether a Host header (with or without port) is an address or one of the names.
 
     >>> host_is_known("127.0.0.1:9090", frozenset()), host_is_known("[::1]", frozenset())
     (True, True)

@@ -39,7 +39,7 @@ class Places:
         """Whether each is asking: its head is there and its answer is not yet complete."""
 
     def __len__(self) -> int:
-        """How many connections there are."""
+        """Returns how many connections there are."""
         return len(self._open)
 
     def take(self, one: "LimitedProtocol") -> bool:

@@ -61,7 +61,7 @@ class AdminServer(uvicorn.Server):
 
 
 def open_tcp(address: str) -> socket.socket:
-    """A listening socket for `host:port`; raises AddressTakenError."""
+    """Returns a listening socket for `host:port`; raises AddressTakenError."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     try:
@@ -83,7 +83,7 @@ def open_tcp(address: str) -> socket.socket:
 
 
 def open_unix(path: Path) -> socket.socket:
-    """A listening socket for its owner only; replaces a file at `path`."""
+    """Returns a listening socket for its owner only; replaces a file at `path`."""
     path.unlink(missing_ok=True)
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Before `bind`: Linux gives the file the socket's mode, so it is never open to others.

@@ -68,11 +68,11 @@ class AdminServers:
                     self._serve(address, open_tcp(address), is_admin=is_admin)
 
     def addresses(self) -> list[str]:
-        """The addresses that are served now, the path of the Unix socket included."""
+        """Returns the addresses that are served now, the path of the Unix socket included."""
         return list(self._running)
 
     def connections(self) -> int:
-        """How many connections are open."""
+        """Returns how many connections are open."""
         return sum(len(places) for places in self._places.values())
 
     def prepare(self, settings: NodeSettings) -> list[Objection]:

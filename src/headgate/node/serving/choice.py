@@ -13,7 +13,7 @@ from headgate.node.serving.native import NativeServing
 
 
 def make_serving(options: Options, link: SupervisorLink) -> Serving:
-    """The engine that the options name."""
+    """Returns the engine that the options name."""
     if options.engine == "nginx":
         # Here, so that it takes no memory of a native node.
         from headgate.node.serving.nginx import NginxServing

@@ -55,7 +55,7 @@ class NativeServing:
         self.planes.announce(plane)
 
     def unready(self) -> str:
-        """Why nothing can be served now; empty when it can."""
+        """Returns why nothing can be served now; empty when it can."""
         return "there is no data plane" if self.planes.current is None else ""
 
     async def serve(self, candidate: Candidate) -> Verdict:
@@ -84,12 +84,12 @@ class NativeServing:
         await self._sockets.workers(self._workers or settings.workers)
 
     async def upstreams(self) -> list[UpstreamStatus] | None:
-        """Every endpoint as the data plane sees it; None while it is being replaced."""
+        """Returns every endpoint as the data plane sees it; None while it is being replaced."""
         plane = await self.dataplane()
         return None if plane is None else plane.upstreams
 
     async def dataplane(self) -> DataPlaneStatus | None:
-        """What the data plane says, endpoints included; None while it is being replaced."""
+        """Returns what the data plane says, endpoints included; None while it is being replaced."""
         with contextlib.suppress(EngineUnavailableError):
             return await self.engine.client().status(endpoints=True)
         return None
@@ -99,7 +99,7 @@ class NativeServing:
         return None
 
     async def metrics(self) -> bytes | None:
-        """The data plane's families; None while it is being replaced."""
+        """Returns the data plane's families; None while it is being replaced."""
         with contextlib.suppress(EngineUnavailableError):
             return await self.engine.client().metrics()
         return None

@@ -77,7 +77,7 @@ class Tries:
         self._wait_s = self._first_s
 
     def is_due(self, now: float) -> bool:
-        """Whether another try is worth it now."""
+        """Reports whether another try is worth it now."""
         return self._due is not None and now >= self._due
 
 
@@ -115,7 +115,7 @@ class NginxServing:
         """Returns none: there is no data plane beside an nginx."""
 
     def unready(self) -> str:
-        """Why nothing can be served now; empty when it can."""
+        """Returns why nothing can be served now; empty when it can."""
         watch = self._watch
         if watch is None:
             return "nginx is not known yet"
@@ -175,7 +175,7 @@ class NginxServing:
         """Does nothing: workers are part of the rendered config."""
 
     async def upstreams(self) -> list[UpstreamStatus] | None:
-        """Every endpoint with what the access log says of it; None while nginx is down."""
+        """Returns every endpoint with what the access log says of it; None while nginx is down."""
         watch = self._watch
         return watch.upstreams() if watch is not None and watch.is_up else None
 
@@ -184,12 +184,12 @@ class NginxServing:
         return None
 
     async def nginx(self) -> NginxStatus | None:
-        """How the nginx is; None before the first config."""
+        """Returns how the nginx is; None before the first config."""
         watch = self._watch
         return None if watch is None else await asyncio.to_thread(watch.status)
 
     async def metrics(self) -> bytes | None:
-        """The observation of nginx; None while it is down."""
+        """Returns the observation of nginx; None while it is down."""
         watch = self._watch
         if watch is None or not watch.is_up:
             return None
@@ -289,7 +289,7 @@ def _cannot(candidate: Candidate, error: CannotExpress) -> Diagnostic:
 
 
 def _rejected(candidate: Candidate, result: Rejected) -> Diagnostic:
-    """The cause, at the object that its block was rendered from."""
+    """Returns the cause, at the object that its block was rendered from."""
     kind, _, name = result.cause.object.partition(" ")
     known = kind in ("route", "upstream", "host", "listener", "certificate", "middleware")
     place = candidate.locate(kind, name, "") if known else candidate.locate("settings", "node", "")

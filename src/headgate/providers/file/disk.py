@@ -60,7 +60,9 @@ class DiskFiles:
         """The path that is being read; another thread may ask for it."""
 
     def read(self, path: PurePath) -> bytes:
-        """The whole content; raises `OSError`, also for a file that is not regular or too large."""
+        """Returns the whole content; raises `OSError`, also for a file
+        that is not regular or too large.
+        """
         with self._at(path), _named(path):
             self.marks.setdefault(path, mark(path))
             kind = os.stat(path).st_mode
@@ -91,12 +93,12 @@ class DiskFiles:
             return found
 
     def is_public(self, path: PurePath) -> bool:
-        """Whether its mode lets every user read it."""
+        """Reports whether its mode lets every user read it."""
         with self._at(path), _named(path):
             return bool(os.stat(path).st_mode & stat.S_IROTH)
 
     def is_directory(self, path: PurePath) -> bool:
-        """Whether it is a directory; False when that cannot be known."""
+        """Reports whether it is a directory; False when that cannot be known."""
         with self._at(path):
             return os.path.isdir(path)
 
@@ -110,7 +112,7 @@ class DiskFiles:
 
 
 def mark(path: PurePath) -> Mark:
-    """What a file looks like now, symlinks followed; never waits for a pipe or a device."""
+    """Returns what a file looks like now, symlinks followed; never waits for a pipe or a device."""
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):

@@ -11,7 +11,7 @@ LOAD_S: Final = 300.0
 
 
 def silence(reading: Reading, now: float) -> str:
-    """The words on a file that does not answer."""
+    """Returns the words on a file that does not answer."""
     return (
         f"{reading.path} does not answer (waited {now - reading.since:.0f} s); "
         "mend its file system, or name another path"
@@ -19,5 +19,5 @@ def silence(reading: Reading, now: float) -> str:
 
 
 def slowness(load_s: float) -> str:
-    """The words on a config that takes too long although each of its files answers."""
+    """Returns the words on a config that takes too long although each of its files answers."""
     return f"reading the config did not end within {load_s:g} s; make it smaller"

@@ -66,12 +66,12 @@ class Known(NamedTuple):
 
 
 def fingerprint(watched: Watched) -> Fingerprint:
-    """What the watched files look like now, symlinks followed."""
+    """Returns what the watched files look like now, symlinks followed."""
     return frozenset((path, mark(path)) for path in files_of(watched))
 
 
 def files_of(watched: Watched) -> Iterable[PurePath]:
-    """Every watched file that there is or should be."""
+    """Returns every watched file that there is or should be."""
     found = set(watched.files)
     for pattern in watched.globs:
         with contextlib.suppress(OSError):
@@ -80,7 +80,7 @@ def files_of(watched: Watched) -> Iterable[PurePath]:
 
 
 def directories(watched: Watched) -> frozenset[Path]:
-    """The directories to watch: those of each path as written, and of its target.
+    """Returns the directories to watch: those of each path as written, and of its target.
 
     Of a directory that does not exist the nearest one above it that does.
     """
@@ -174,7 +174,7 @@ class Watcher:
 
     @contextlib.contextmanager
     def _events(self, at: frozenset[Path]) -> Iterator[RustNotify | None]:
-        """The kernel's events in directories; None where it gives us none."""
+        """Returns the kernel's events in directories; None where it gives us none."""
         why = ""
         try:
             events = RustNotify([str(one) for one in sorted(at)], False, False, 0, False, True)
@@ -202,7 +202,9 @@ class Watcher:
         self._tell()
 
     def _settled(self, known: Known, now: Fingerprint) -> Fingerprint:
-        """What the files look like once they are left alone, if it looks as if they were copied."""
+        """Returns what the files look like once they are left alone,
+        if it looks as if they were copied.
+        """
         end = time.monotonic() + self._pace.settle_most_s
         while _is_copied(known.seen, now) and time.monotonic() < end:
             self.stop.wait(self._pace.settle_s)
@@ -214,7 +216,7 @@ class Watcher:
 
 
 def _is_copied(before: Fingerprint, now: Fingerprint) -> bool:
-    """Whether files came, went or were emptied."""
+    """Reports whether files came, went or were emptied."""
     here, there = ({path for path, one in side if one.size} for side in (before, now))
     return here != there
 

@@ -12,5 +12,5 @@ class LeastConn(BalancerOptions):
     summary: ClassVar[str] = "The endpoint with the fewest requests in flight for its weight."
 
     def to_plan(self) -> Literal["least_conn"]:
-        """The policy's plan node."""
+        """Returns the policy's plan node."""
         return "least_conn"

@@ -42,5 +42,5 @@ class Maglev(BalancerOptions):
     )
 
     def to_plan(self) -> HashBalance:
-        """The policy's plan node."""
+        """Returns the policy's plan node."""
         return HashBalance(maglev=MaglevNode(self.hash_key, self.table_size))

@@ -14,5 +14,5 @@ class P2c(BalancerOptions):
     )
 
     def to_plan(self) -> Literal["p2c"]:
-        """The policy's plan node."""
+        """Returns the policy's plan node."""
         return "p2c"

@@ -12,5 +12,5 @@ class Random(BalancerOptions):
     summary: ClassVar[str] = "A random endpoint; the weight sets its share."
 
     def to_plan(self) -> Literal["random"]:
-        """The policy's plan node."""
+        """Returns the policy's plan node."""
         return "random"

@@ -47,6 +47,6 @@ class RingHash(BalancerOptions):
     )
 
     def to_plan(self) -> HashBalance:
-        """The policy's plan node."""
+        """Returns the policy's plan node."""
         node = RingHashNode(self.hash_key, self.virtual_nodes, self.load_bound)
         return HashBalance(ring_hash=node)

@@ -12,5 +12,5 @@ class RoundRobin(BalancerOptions):
     summary: ClassVar[str] = "Endpoints in turn; heavier ones come more often, evenly spread."
 
     def to_plan(self) -> Literal["round_robin"]:
-        """The policy's plan node."""
+        """Returns the policy's plan node."""
         return "round_robin"

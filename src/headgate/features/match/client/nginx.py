@@ -9,5 +9,5 @@ PARITY: Final = (Parity("routes.NAME.match[].client", "same"),)
 
 
 def condition(networks: tuple[str, ...], shared: Shared) -> Var:
-    """A variable that is `1` when the client's address is in one of these networks."""
+    """Returns a variable that is `1` when the client's address is in one of these networks."""
     return shared.geo("client", Var("remote_addr"), networks)

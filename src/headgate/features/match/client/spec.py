@@ -16,5 +16,5 @@ class Client(RootModel[Annotated[list[Cidr], Field(min_length=1)]], MatchConditi
     summary: ClassVar[str] = "The client's address is in one of these networks."
 
     def to_plan(self) -> tuple[str, ...]:
-        """The networks, sorted and each once."""
+        """Returns the networks, sorted and each once."""
         return tuple(sorted(set(self.root)))

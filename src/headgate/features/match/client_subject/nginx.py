@@ -22,5 +22,5 @@ PARITY: Final = (
 
 
 def condition(rule: ValueMatch, shared: Shared, about: About) -> Var | None:
-    """A variable that is `1` when the subject fits; None when that was refused."""
+    """Returns a variable that is `1` when the subject fits; None when that was refused."""
     return value_condition("client_subject", SUBJECT, rule, shared, about)

@@ -31,7 +31,7 @@ _ZERO: Final = Word("0")
 
 
 def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var | None:
-    """A variable that is `1` when the header's value fits; None when that was refused."""
+    """Returns a variable that is `1` when the header's value fits; None when that was refused."""
     variable = shared.request_header(name)
     if variable is None:
         about.refuse("", HEADER_ALLOWED)
@@ -42,7 +42,7 @@ def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var 
 def value_condition(
     hint: str, variable: Var, rule: ValueMatch, shared: Shared, about: About
 ) -> Var | None:
-    """The same for any variable that is empty without a value."""
+    """Returns the same for any variable that is empty without a value."""
     if rule.exact == "":
         about.refuse("exact", "nginx cannot tell an empty value from one that is not there")
         return None

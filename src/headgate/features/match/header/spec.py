@@ -20,5 +20,5 @@ class Headers(
     summary: ClassVar[str] = "Conditions on request headers by name; all of them must hold."
 
     def to_plan(self) -> dict[str, ValueMatch]:
-        """The conditions by lower-case name."""
+        """Returns the conditions by lower-case name."""
         return {name: condition.to_plan() for name, condition in self.root.items()}

@@ -15,6 +15,8 @@ PARITY: Final = (
 
 
 def condition(methods: tuple[str, ...], shared: Shared) -> Var:
-    """A variable that is `1` for these methods. Not by plain keys: maps compare without case."""
+    """Returns a variable that is `1` for these methods. Not by plain keys:
+    maps compare without case.
+    """
     names = "|".join(quoted(method) for method in methods)
     return shared.map("method", Var("request_method"), ((whole(names), Word("1")),), Word("0"))

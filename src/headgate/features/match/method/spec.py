@@ -16,5 +16,5 @@ class Methods(RootModel[Annotated[list[Method], Field(min_length=1)]], MatchCond
     summary: ClassVar[str] = "The method is one of these."
 
     def to_plan(self) -> tuple[str, ...]:
-        """The methods, sorted and each once."""
+        """Returns the methods, sorted and each once."""
         return tuple(sorted(set(self.root)))

@@ -25,7 +25,7 @@ _LITERAL = re.compile(r"[^\\^$.|?*+()\[\]{}]*")
 
 
 def condition(expression: str, shared: Shared) -> Var:
-    """A variable that is `1` when the expression matches the whole path."""
+    """Returns a variable that is `1` when the expression matches the whole path."""
     text, _ = unnamed(expression)
     return shared.map("path", Var("hg_path"), ((whole(text), Word("1")),), Word("0"))
 

@@ -29,5 +29,5 @@ class Path(OneOf, MatchCondition):
     )
 
     def to_plan(self) -> PathMatch:
-        """The condition's plan node."""
+        """Returns the condition's plan node."""
         return PathMatch(exact=self.exact, prefix=self.prefix, regex=self.regex)

@@ -36,12 +36,13 @@ class _UnfitError(Exception):
 
 
 def encoded_text(text: str) -> str:
-    """An expression for every encoding of a text."""
+    """Returns an expression for every encoding of a text."""
     return "".join(_byte_set({byte}) for byte in text.encode())
 
 
 def encoded_regex(expression: str) -> str | None:
-    """An expression for every encoding of what the expression matches; None if there is none.
+    """Returns an expression for every encoding
+    of what the expression matches; None if there is none.
 
     Anchors, word boundaries, flags and characters beyond ASCII cannot be said.
     """
@@ -127,7 +128,7 @@ class _Reader:
         return frozenset({ord(_CONTROLS.get(char, char))})
 
     def _members(self) -> frozenset[int]:
-        """The bytes of a class, whose `[` was read."""
+        """Returns the bytes of a class, whose `[` was read."""
         negated = self._sees("^")
         self._at += negated
         found: set[int] = set()
@@ -157,7 +158,7 @@ class _Reader:
 
 
 def _byte_set(members: Iterable[int]) -> str:
-    """An expression for one byte of these, however it was encoded."""
+    """Returns an expression for one byte of these, however it was encoded."""
     wanted = frozenset(members)
     if not wanted:
         return "(?!)"

@@ -29,7 +29,7 @@ _END: Final = r"(?=&|\z)"
 
 
 def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var | None:
-    """A variable that is `1` when the parameter's first value fits; None when refused."""
+    """Returns a variable that is `1` when the parameter's first value fits; None when refused."""
     key = encoded_text(name)
     # An empty piece between two `&` holds no parameter, not even one with an empty name.
     own = rf"{key}(?:=|{_END})" if name else "="
@@ -48,7 +48,7 @@ def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var 
 
 
 def _value(rule: ValueMatch, about: About) -> str | None:
-    """An expression for the value as the client sent it, up to its end."""
+    """Returns an expression for the value as the client sent it, up to its end."""
     if rule.exact is not None:
         return encoded_text(rule.exact) + _END
     if rule.prefix is not None:

@@ -17,5 +17,5 @@ class Query(RootModel[dict[str, ValueCondition]], MatchCondition):
     summary: ClassVar[str] = "Conditions on query parameters by name; all of them must hold."
 
     def to_plan(self) -> dict[str, ValueMatch]:
-        """The conditions by name; of a repeated parameter the first value counts."""
+        """Returns the conditions by name; of a repeated parameter the first value counts."""
         return {name: condition.to_plan() for name, condition in self.root.items()}

@@ -88,7 +88,7 @@ def _path(node: Redirect, chain: Chain, about: About) -> str | Var | None:
 
 
 def _elsewhere(node: Redirect, chain: Chain, host: Parts, path: str | Var) -> Var:
-    """A variable that is empty if the redirect would lead back to the request's own URL."""
+    """Returns a variable that is empty if the redirect would lead back to the request's own URL."""
     source: list[str | Var] = []
     pattern: list[str] = []
     if node.scheme is not None:

@@ -52,7 +52,7 @@ class Redirect(MiddlewareOptions):
             )
 
     def to_plan(self) -> RedirectNode:
-        """The redirect's plan node."""
+        """Returns the redirect's plan node."""
         return RedirectNode(
             status=self.status,
             scheme=self.scheme,

@@ -25,5 +25,5 @@ class RequestHeaders(HeaderEdits, MiddlewareOptions):
                 yield Invalid('"host" is not edited as a header', _HOST_ALLOWED, at=(at, key))
 
     def to_plan(self) -> HeaderEditsNode:
-        """The edits' plan node."""
+        """Returns the edits' plan node."""
         return self.edits()

@@ -44,5 +44,5 @@ class Respond(MiddlewareOptions):
             )
 
     def to_plan(self) -> RespondNode:
-        """The answer's plan node."""
+        """Returns the answer's plan node."""
         return RespondNode(status=self.status, body=self.body, headers=self.headers)

@@ -14,5 +14,5 @@ class ResponseHeaders(HeaderEdits, MiddlewareOptions):
     summary: ClassVar[str] = "Sets, adds and removes headers of the response."
 
     def to_plan(self) -> HeaderEditsNode:
-        """The edits' plan node."""
+        """Returns the edits' plan node."""
         return self.edits()

@@ -115,7 +115,7 @@ def _prefix(node: PathRewrite, chain: Chain, about: About) -> None:
 
 
 def path_template(text: str, chain: Chain, about: About, key: str) -> str | Var | None:
-    """A template of a path in normal form; None when it was refused."""
+    """Returns a template of a path in normal form; None when it was refused."""
     names = [value for kind, value in pieces(text) if kind == "name"]
     if any(name.startswith(_UNSAFE) for name in names):
         about.refuse(key, _ENCODED)

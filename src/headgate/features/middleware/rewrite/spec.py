@@ -65,7 +65,7 @@ class Rewrite(MiddlewareOptions):
             yield Invalid("the rewrite changes nothing", allowed)
 
     def to_plan(self) -> RewriteNode:
-        """The rewrite's plan node."""
+        """Returns the rewrite's plan node."""
         return RewriteNode(path=self._path(), host=self.host)
 
     def _path(self) -> PathRewrite | None:
