@@ -1,4 +1,4 @@
-"""The program of the control process. Its one argument is made by `headgate run`."""
+"""Runs the control process. `headgate run` makes its one argument."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from headgate.node.state import Node
 
 
 def main() -> int:
-    """Runs the control process; the exit code."""
+    """Runs the control process; returns the exit code."""
     options = Options.decode(sys.argv[-1])
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text("headgate-ctl")  # what `ps` shows
@@ -25,7 +25,7 @@ def main() -> int:
     logs.configure(logs.level_of(options.log_level or environment))
     if options.engine == "native":
         with contextlib.suppress(OSError):
-            capabilities.give_up(capabilities.NET_ADMIN)  # the supervisor's alone
+            capabilities.give_up(capabilities.NET_ADMIN)  # for the supervisor alone
     try:
         return asyncio.run(_run(options))
     except LinkError as error:
@@ -41,7 +41,7 @@ async def _run(options: Options) -> int:
 
 
 def _lent_door() -> socket.socket | None:
-    """Returns the admin API's socket; None under a supervisor of before, which lends none."""
+    """Returns the admin API's socket; None under an older supervisor, which lends none."""
     number = os.environ.pop("HEADGATE_ADMIN_FD", None)
     if number is None:
         return None

@@ -1,4 +1,4 @@
-"""capabilities(7) and prctl(2) by way of libc: what this process, and those it becomes, may do."""
+"""Limits what this process and its successors may do: capabilities(7) and prctl(2) through libc."""
 
 import ctypes
 import os
@@ -12,10 +12,10 @@ from typing import Final
 NET_BIND_SERVICE: Final = 10
 """Opens ports below 1024."""
 READERS: Final = (2, 1)
-"""Read keys that only root may: CAP_DAC_READ_SEARCH; CAP_DAC_OVERRIDE in many a container."""
+"""Read keys that only root may: CAP_DAC_READ_SEARCH; CAP_DAC_OVERRIDE in many containers."""
 
 NET_ADMIN: Final = 12
-"""Closes a listener without loss: Linux 6.18 and later want it for a filter on a TCP socket."""
+"""Closes a listener without loss: Linux 6.18 and later require it for a filter on a TCP socket."""
 
 _ATTACH_FILTER: Final = 26
 _VERSION: Final = 0x20080522
@@ -41,7 +41,7 @@ class _Sets(ctypes.Structure):
 
 
 def no_new_rights() -> None:
-    """Nothing that this process executes has more rights than it; raises OSError."""
+    """Sets no_new_privs: no executed program has more rights than this process; raises OSError."""
     _prctl(_NO_NEW_PRIVS, 1)
 
 
@@ -62,14 +62,14 @@ def keep(entry: pwd.struct_passwd | None = None) -> None:
         os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
     _write(wanted, wanted)
     if entry is not None:
-        for bit in wanted:  # the others are lost when a process that is not root executes something
+        for bit in wanted:  # a process that is not root loses the others when it executes a program
             _prctl(_AMBIENT, _RAISE, bit)
     if refused is not None:
         raise refused
 
 
 def give_up(bit: int) -> None:
-    """This process, from now on, has not that capability; raises OSError."""
+    """Takes a capability from this process for good; raises OSError."""
     held = _held() - {bit}
     _write(held, held)
 
@@ -98,7 +98,7 @@ def _held() -> set[int]:
 
 
 def _write(permitted: set[int], effective: set[int]) -> None:
-    """What may be inherited is what is permitted."""
+    """Makes the permitted set inheritable."""
     sets = (_Sets * 2)()
     for half in (0, 1):
         bits = sum(1 << bit % 32 for bit in permitted if bit // 32 == half)
@@ -114,7 +114,7 @@ def _read() -> "ctypes.Array[_Sets]":
 
 
 def _narrow_bounds(wanted: set[int]) -> OSError | None:
-    """What root executes never has more than that; why it could not be done, if root asked."""
+    """Limits what root's programs may have; returns why it could not, if we are root."""
     try:
         for bit in range(int(_LAST.read_text()) + 1):
             if bit not in wanted:

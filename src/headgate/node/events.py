@@ -1,4 +1,4 @@
-"""What happened on this node: the last few events, and whoever wants to hear of the next ones."""
+"""Keeps the last few events of this node, and passes new ones on to followers."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class EventLog:
-    """A bounded record of events; everything about it happens in the loop's thread."""
+    """A bounded record of events; use it in the loop's thread alone."""
 
     def __init__(self) -> None:
         self._kept: deque[bytes] = deque(maxlen=KEPT)

@@ -1,4 +1,4 @@
-"""When the certificates that are served end. The parser is loaded with the first of them."""
+"""Finds when the served certificates end. The first one loads the parser."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -10,7 +10,9 @@ DAY_S = 86_400.0
 
 
 def expiries(served: Candidate | None) -> Iterator[tuple[str, float]]:
-    """(name, seconds since 1970) of each certificate, by name: when the first of its chain ends."""
+    """Returns (name, seconds since 1970) of each certificate, by name:
+    when the first of its chain ends.
+    """
     if served is None:
         return
     for key in sorted(key for key in served.plan.objects if key.kind == "certificate"):

@@ -1,4 +1,4 @@
-"""`POST /explain`: which route of the served plan a request would take, and why."""
+"""Answers `POST /explain`: which route of the served plan a request would take, and why."""
 
 import asyncio
 from typing import Final
@@ -27,7 +27,7 @@ class ExplainError(Exception):
 
 
 class Explainer:
-    """Keeps the router of the plan that is served, made when first asked."""
+    """Keeps the router of the served plan, made at the first question."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -46,7 +46,7 @@ def family(
 
 
 def text(one: Family) -> str:
-    """Returns a family that was observed of an nginx."""
+    """Returns a family observed on an nginx."""
     lines = _head(one.name, one.kind, one.about, one.unit)
     lines += [_sample(one.name + suffix, labels, value) for suffix, labels, value in one.samples]
     return "\n".join(lines) + "\n"

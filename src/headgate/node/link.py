@@ -15,7 +15,7 @@ class LinkError(Exception):
 
 
 class BusyError(LinkError):
-    """Addresses that could not be opened; nothing was."""
+    """Some addresses could not be opened, so none was."""
 
     def __init__(self, errors: tuple["AddressError", ...]) -> None:
         super().__init__("; ".join(f"{e.address}: {e.error}" for e in errors))
@@ -48,7 +48,7 @@ class About(msgspec.Struct, frozen=True):
     phase: str
     config_was_applied: bool
     hung: int = 0
-    """Data planes that were killed because they hung; they count as restarts, too."""
+    """Data planes killed because they hung; they count as restarts, too."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class SupervisorLink:
         self._writer.close()
 
     async def hello(self) -> About:
-        """Asks for events from now on; how the node is."""
+        """Asks for events from now on; returns how the node is."""
         return await self._about("hello")
 
     async def status(self) -> About:
@@ -109,23 +109,23 @@ class SupervisorLink:
         await self._ask("upgrade")
 
     async def drain(self) -> None:
-        """Begins the end of the node."""
+        """Drains the node and ends it."""
         await self._ask("drain")
 
     async def control_ready(self) -> None:
-        """The first config is served."""
+        """Reports that the first config is served."""
         await self._ask("control_ready")
 
     async def workers(self, count: int | None) -> None:
-        """How many workers there are to be; None = by CPU. Another data plane takes over."""
+        """Sets how many workers there are; None = by CPU. Another data plane takes over."""
         await self._ask("workers", count=count)
 
     async def reloading(self) -> None:
-        """A reload begins, for systemd to know."""
+        """Reports to systemd that a reload begins."""
         await self._ask("reloading")
 
     async def reloaded(self, status: str) -> None:
-        """A reload has ended, well or not; `status` is one line for people."""
+        """Reports that a reload has ended, well or not; `status` is one line for people."""
         await self._ask("reloaded", status=status)
 
     async def events(self) -> AsyncIterator[tuple[str, DataPlane | None]]:

@@ -1,4 +1,4 @@
-"""Warnings about the config that is served, looked for beside everything else."""
+"""Looks for warnings about the served config, beside everything else."""
 
 import asyncio
 import contextlib
@@ -15,11 +15,12 @@ _log = structlog.get_logger()
 
 
 class Linter:
-    """Looks at the newest config once reloads have paused: one that is replaced at once is never
-    looked at, and no reload waits for it."""
+    """Checks the newest config once reloads have paused:
+    it never checks one that is replaced at once, and no reload waits for it.
+    """
 
     def __init__(self, quiet_s: float = _QUIET_S, idle: asyncio.Event | None = None) -> None:
-        """`quiet_s`: how long no other config must come before one is looked at.
+        """`quiet_s`: how long no other config must come before it checks one.
 
         `idle` is set while no reload is under way; without it none ever is.
         """
@@ -37,7 +38,7 @@ class Linter:
             self._news.set()
 
     async def run(self) -> None:
-        """Does what is asked for, until cancelled; `on_found` is told of warnings not there before.
+        """Checks configs until cancelled; `on_found` receives new warnings.
 
         Costs a thread some tens of milliseconds per ten thousand objects.
         """
@@ -57,7 +58,7 @@ class Linter:
                 self.on_found(tuple(one for one in found if one not in before))
 
     async def _pause(self) -> None:
-        """Returns once nothing came for a while and no reload wants the processor."""
+        """Returns once nothing has come for a while and no reload needs the processor."""
         while self._news.is_set():
             self._news.clear()
             with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Has the source read in a thread of its own, which is given up on when it hangs."""
+"""Reads the source in a thread of its own, and abandons the thread when it hangs."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ Found = Candidate | Rejected
 
 
 class LoadHangsError(Exception):
-    """The config cannot be read now; the message names what is waited for."""
+    """The config cannot be read now; the message names the file that it waits for."""
 
 
 class Loading:
@@ -24,7 +24,7 @@ class Loading:
 
     def __init__(self, source: Source, read_s: float = READ_S, load_s: float = LOAD_S) -> None:
         self.on_end: Callable[[], object] = lambda: None
-        """Told when a reading that was given up on has ended: another one may succeed."""
+        """Called when an abandoned reading has ended: another one may succeed."""
         self._source = source
         self._read_s = read_s
         self._load_s = load_s
@@ -33,7 +33,7 @@ class Loading:
     async def load(self) -> Found:
         """Returns the present config. Raises LoadHangsError, and the errors of the source."""
         if self._hanging is not None:
-            # A later caller does not wait as long as the first one.
+            # A later caller waits less than the first one.
             await asyncio.wait([self._hanging], timeout=_AGAIN_S)
             if not self._hanging.done():
                 raise LoadHangsError(self._why(time.monotonic(), always=True))
@@ -66,14 +66,14 @@ class Loading:
                 result = self._source.load()
             except Exception as wrong:
                 error = wrong
-            except BaseException as wrong:  # a panic of the core's is no end of ours
+            except BaseException as wrong:  # a panic of the core must not end us
                 error = RuntimeError(f"{type(wrong).__name__}: {wrong}")
             try:
                 loop.call_soon_threadsafe(settle, result, error)
             except RuntimeError:
                 return  # the loop has ended, and no caller waits
 
-        # Not in the loop's own pool: a thread of that is waited for at the end.
+        # Not in the loop's own pool, whose threads the loop waits for at its end.
         threading.Thread(target=run, name="load", daemon=True).start()
         return found
 
@@ -89,5 +89,5 @@ class Loading:
     def _ended(self, reading: "asyncio.Future[Found]") -> None:
         self._hanging = None
         if not reading.cancelled():
-            reading.exception()  # it is not lost: what comes next meets it again
+            reading.exception()  # it is not lost: the next reading meets it again
             self.on_end()

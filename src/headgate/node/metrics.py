@@ -1,4 +1,4 @@
-"""The metrics page: the data plane's families, then the control process's own."""
+"""Makes the metrics page: the data plane's families, then the control process's own."""
 
 import platform
 import resource
@@ -14,7 +14,9 @@ from headgate.node.state import Node
 
 
 async def page(node: Node) -> bytes:
-    """OpenMetrics text. While nothing serves its families are missing and `headgate_up` is 0."""
+    """Returns OpenMetrics text. While nothing serves, its families are missing
+    and `headgate_up` is 0.
+    """
     traffic = await node.serving.metrics()
     supervisor = await about_supervisor(node)
     return (traffic or b"") + own(node, supervisor, up=traffic is not None).encode() + END
@@ -74,7 +76,7 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
 
 
 def _certificates(node: Node) -> list[str]:
-    """When each certificate ends, and in how many days."""
+    """Returns when each certificate ends, and in how many days."""
     ends = [({"certificate": name}, until) for name, until in expiries(node.pipeline.served)]
     now = time.time()
     days = [(label, round((until - now) / DAY_S, 3)) for label, until in ends]

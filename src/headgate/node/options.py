@@ -1,4 +1,4 @@
-"""What `headgate run` tells the control process, as one JSON argument."""
+"""Defines what `headgate run` passes to the control process, as one JSON argument."""
 
 from typing import Literal
 
@@ -9,11 +9,11 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """The control process's settings; addresses are `host:port`.
 
     `configs` are files and directories; empty = the environment alone (`PROXY_*`). `admin`,
-    `metrics`, `log_level`, `workers` take the place of what the config says where they are given;
-    an empty `admin` serves only the Unix socket. `admin_hosts` are names that requests may give
-    as Host, beside addresses and `localhost`. `engine` is what the node was started with;
-    `engine_is_forced` says that the command line chose it and not the config. `user` is whom the
-    config named for root to run the node as.
+    `metrics`, `log_level`, `workers` override the config where they are given; an empty `admin`
+    serves only the Unix socket. `admin_hosts` are names that requests may have as Host, beside
+    addresses and `localhost`. `engine` is what the node was started with; `engine_is_forced` says
+    that the command line chose it and not the config. `user` is the config's user for a node that
+    root starts.
     """
 
     state_dir: str

@@ -1,10 +1,10 @@
 """Config → plan → engine: one run at a time.
 
-Whatever asks for a reload (a changed file, `POST /reload`, SIGHUP, a new data plane) sets the same
-wish. While a run is under way further wishes become one next run, so the latest config wins.
+Every request for a reload (a changed file, `POST /reload`, SIGHUP, a new data plane) sets the same
+wish. During a run further wishes become one next run, so the latest config wins.
 
-Whatever goes wrong in a run is that run's end alone: what is served stays, the result says why, and
-the run is tried again where it could not be done.
+A failure ends its run alone: what is served stays, the result says why, and a run that could not be
+done is tried again.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from headgate.node.results import Outcome, ReloadResult
 RUN_S: Final = 600.0
 """How long a run may take, whatever it waits for."""
 _AGAIN_S: Final = (5.0, 300.0)
-"""How long after a run that broke the next one begins: at first, and at most."""
+"""The delay before the next run after one that broke: at first, and at most."""
 _RECENT: Final = 5
-"""Configs that are remembered once others are served; they share what they have in common."""
+"""How many replaced configs it remembers; they share what they have in common."""
 
 _log = structlog.get_logger()
 
 
 class Wish:
-    """A run that is asked for; `load` = read the config again, not only apply what is served."""
+    """A requested run; `load` = read the config again, not only apply what is served."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
@@ -54,7 +54,7 @@ class Pipeline:
         objections: Callable[[Candidate], tuple[Diagnostic, ...]] = lambda _: (),
         run_s: float = RUN_S,
     ) -> None:
-        """`objections`: what speaks against a config before anything is done for it."""
+        """`objections`: what speaks against a config before any change for it."""
         self._run_s = run_s
         self._again_s = _AGAIN_S[0]
         self._again: asyncio.TimerHandle | None = None
@@ -77,11 +77,11 @@ class Pipeline:
         self.counts: Counter[Outcome] = Counter()
 
     def reload(self, reason: str) -> asyncio.Future[ReloadResult]:
-        """Asks for the config to be read and served; the result of the run that does it."""
+        """Has the config read and served; returns the result of the run that does it."""
         return self._want(reason, load=True)
 
     def resync(self) -> asyncio.Future[ReloadResult]:
-        """Requests that the served plan is given to a new data plane."""
+        """Requests that a new data plane gets the served plan."""
         return self._want("data plane", load=False)
 
     async def run(self) -> None:
@@ -103,7 +103,7 @@ class Pipeline:
             if wish.load or result.outcome is not Outcome.UNCHANGED:
                 try:
                     self._record(result)
-                except Exception as error:  # who reports must not end who reloads
+                except Exception as error:  # a reporter must not end the reloads
                     _log.error("config.not_reported", exc_info=error)
             if not wish.result.done():
                 wish.result.set_result(result)
@@ -111,7 +111,7 @@ class Pipeline:
     def in_service(self) -> Candidate | None:
         """Returns the served plan: an older one after a rollback of the engine.
 
-        None where this process has not read the config that is served.
+        None where this process has not read the served config.
         """
         digest = self._serving.digest
         return self._recent.get(digest) if digest else self.served
@@ -151,7 +151,7 @@ class Pipeline:
         return result
 
     def _try_again(self) -> None:
-        """Asks for another run later: what broke this one may have passed by then."""
+        """Requests another run later: the cause of this failure may have passed by then."""
         if self._again is not None:
             self._again.cancel()
         loop = asyncio.get_running_loop()
@@ -226,7 +226,7 @@ class Pipeline:
                 await self._serving.settle(candidate.node)
             return verdict
         finally:
-            self._ours.abandon()  # what was committed is not affected
+            self._ours.abandon()  # it does not affect what was committed
 
 
 def _objection(candidate: Candidate, one: Objection) -> Diagnostic:

@@ -1,4 +1,4 @@
-"""What the pipeline needs from its two ends, and what passes between them."""
+"""Defines what the pipeline needs from its two ends, and what passes between them."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ def _nowhere(_kind: Kind, _name: str, _path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A config that compiled: what could be served.
+    """A config that compiled and can be served.
 
     `blobs` holds the material that the plan names; `warnings` are diagnostics that refuse nothing,
-    `locate` and `places` find what the user wrote. `secrets` are texts of the plan that nobody may
-    be shown. `lints` looks at every object for what is hardly meant: not before it is served.
+    `locate` and `places` find what the user wrote. `secrets` are texts of the plan that nothing may
+    show. `lints` checks every object for probable mistakes; call it only once the config is served.
     """
 
     plan: Plan
@@ -43,7 +43,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A config that did not compile, with everything that is wrong with it."""
+    """A config that did not compile, with all its errors."""
 
     diagnostics: tuple[Diagnostic, ...]
 
@@ -52,11 +52,11 @@ class Source(Protocol):
     """Where the config comes from."""
 
     def load(self) -> Candidate | Rejected:
-        """Reads and compiles the present config. Called outside the loop, one call at a time."""
+        """Reads and compiles the present config. Call it outside the loop, one call at a time."""
         ...
 
     def reading(self) -> Reading | None:
-        """Returns the file that `load` waits for now, if any; to be asked from another thread."""
+        """Returns the file that `load` waits for now, if any; call it from another thread."""
         ...
 
     def changes(self) -> AsyncIterator[None]:
@@ -64,7 +64,7 @@ class Source(Protocol):
         ...
 
     def names(self) -> list[str]:
-        """Returns what people would call it: file names."""
+        """Returns its names for people: file names."""
         ...
 
 
@@ -81,20 +81,20 @@ class Verdict:
 
 
 class Serving(Protocol):
-    """An engine, with all it takes for a whole config to be served by it."""
+    """An engine, with everything it needs to serve a whole config."""
 
     on_event: Callable[[str, str, str, dict[str, str]], None]
-    """Told what happens there: level (error, warn, info), dotted kind, message, fields."""
+    """Receives events: level (error, warn, info), dotted kind, message, fields."""
 
     on_wanted: Callable[[], object]
-    """Told that what could not be served before is worth another try."""
+    """Called when a config that could not be served is worth another try."""
 
     def begin(self, about: About) -> None:
-        """Takes over what the supervisor holds already, from control processes before us."""
+        """Takes over what the supervisor still holds for earlier control processes."""
         ...
 
     def announced(self, plane: DataPlane) -> None:
-        """The supervisor has a new data plane."""
+        """Takes notice of the supervisor's new data plane."""
         ...
 
     @property
@@ -104,7 +104,7 @@ class Serving(Protocol):
 
     @property
     def listening(self) -> set[str]:
-        """The addresses that are open."""
+        """The open addresses."""
         ...
 
     def unready(self) -> str:
@@ -119,7 +119,7 @@ class Serving(Protocol):
         ...
 
     async def settle(self, settings: NodeSettings) -> None:
-        """What a config asks for that may follow once it is served."""
+        """Does what may follow once a config is served."""
         ...
 
     async def upstreams(self) -> list[UpstreamStatus] | None:
@@ -131,7 +131,7 @@ class Serving(Protocol):
         ...
 
     async def nginx(self) -> NginxStatus | None:
-        """Returns how the nginx is that we drive; None without one."""
+        """Returns how our driven nginx is; None without one."""
         ...
 
     async def metrics(self) -> bytes | None:
@@ -143,12 +143,12 @@ class Serving(Protocol):
         ...
 
     async def close(self, *, ends: bool) -> None:
-        """Lets go of it. `ends`: the whole node ends, not only this process."""
+        """Releases the engine. `ends`: the whole node ends, not only this process."""
         ...
 
 
 class Sockets(Protocol):
-    """Who opens listeners: the supervisor."""
+    """Opens listeners: the supervisor."""
 
     async def listen(self, addresses: list[str], backlog: int) -> None:
         """Opens all of them or raises `headgate.node.link.BusyError`."""

@@ -1,4 +1,4 @@
-"""The tasks of the control process: what comes from the supervisor, the files, the data plane."""
+"""Runs the tasks of the control process, for the supervisor, the files and the data plane."""
 
 import asyncio
 import signal
@@ -30,7 +30,7 @@ class ControlProcess:
         self._said_ready = False
 
     async def run(self) -> int:
-        """Runs until told to leave; the exit code."""
+        """Runs until told to leave; returns the exit code."""
         node = self._node
         about = await node.link.hello()
         node.serving.begin(about)
@@ -52,7 +52,7 @@ class ControlProcess:
         return code
 
     async def _begin(self) -> None:
-        """The first run decides whether there is anything to go on with."""
+        """Begins with the first run, which decides whether to continue."""
         node = self._node
         result = await node.pipeline.reload("start")
         if not result.is_ok and not node.was_serving:
@@ -64,7 +64,7 @@ class ControlProcess:
         if node.options.watch:
             self._spawn(self._follow_changes())
 
-    # What comes from outside.
+    # Input from outside.
 
     async def _follow_supervisor(self) -> None:
         node = self._node
@@ -82,7 +82,7 @@ class ControlProcess:
             elif event == "draining":
                 node.is_draining = True
                 node.events.add("info", "node.draining", "the node is leaving")
-        node.leave(0)  # the supervisor is gone, and so are we
+        node.leave(0)  # without the supervisor we end, too
 
     async def _reload_for_systemd(self) -> None:
         await self._node.link.reloading()
@@ -93,20 +93,20 @@ class ControlProcess:
         async for _ in self._node.source.changes():
             await self._node.pipeline.reload("file changed")
 
-    # What goes out.
+    # Output.
 
     def _happened(self, level: str, kind: str, message: str, fields: dict[str, str]) -> None:
-        """The engine has something to tell."""
+        """Reports what happened in the engine."""
         level = level if level in logs.LEVELS else "info"
         _log.log(logs.LEVELS[level], kind, message=message, source="engine", **fields)
         self._node.events.add(level, kind, message, **fields)
 
     def _report(self, result: ReloadResult) -> None:
         if result.is_ok and not self._said_ready:
-            # Not always the run at the start: what was served before may go on without it.
+            # Not always the run at the start: an earlier config may serve without it.
             self._said_ready = True
             self._spawn(self._node.link.control_ready())
-        # A first config that is refused is printed, for whoever started us.
+        # Print why a first config is refused, for whoever started us.
         is_first = self._node.pipeline.served is None and not self._node.was_serving
         for one in () if is_first and not result.is_ok else result.diagnostics:
             write = _log.warning if one.severity is Severity.WARNING else _log.error
@@ -134,7 +134,7 @@ class ControlProcess:
             _log.warning("config.diagnostic", diagnostic=str(one))
             self._node.events.add("warn", "config.warning", str(one))
 
-    # Beginning and end.
+    # Start and end.
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

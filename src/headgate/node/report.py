@@ -30,7 +30,7 @@ async def about_supervisor(node: Node) -> About | None:
 
 async def status(node: Node) -> NodeStatus:
     """Returns how the node is; parts that do not answer are None."""
-    # Before the rest is asked: what it takes to be ready is there by then.
+    # Before the other questions: whatever readiness needs is there by then.
     is_ready, reason = node.readiness()
     pipeline = node.pipeline
     supervisor = await about_supervisor(node)

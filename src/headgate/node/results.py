@@ -1,4 +1,4 @@
-"""How a reload ended."""
+"""Defines how a reload ended."""
 
 from enum import StrEnum
 
@@ -8,7 +8,9 @@ from headgate.kernel.diagnostics import Diagnostic
 
 
 class Outcome(StrEnum):
-    """`refused`: the config is wrong; `failed`: we could not (no data plane, no supervisor)."""
+    """`refused`: the config is wrong; `failed`:
+    we could not serve it (no data plane, no supervisor).
+    """
 
     APPLIED = "applied"
     UNCHANGED = "unchanged"
@@ -19,7 +21,7 @@ class Outcome(StrEnum):
 class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the pipeline.
 
-    `digest` is what is served afterwards (hex; empty when nothing is). Times are milliseconds:
+    `digest` names the plan served afterwards (hex; empty without one). Times are milliseconds:
     `load_ms` reading and compiling, `apply_ms` until every worker served it, of which `waited_ms`
     the engine waited for other changes. `at` is Unix seconds.
     """
@@ -37,5 +39,5 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_ok(self) -> bool:
-        """Whether the config that was found is the one that is served."""
+        """Whether the config that it found is the one served."""
         return self.outcome in {Outcome.APPLIED, Outcome.UNCHANGED}

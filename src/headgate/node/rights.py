@@ -1,4 +1,4 @@
-"""What each process of a node may do, as the kernel says it: its user, capabilities and filters."""
+"""Reads from the kernel what each process of a node may do: its user, capabilities and filters."""
 
 import pwd
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ def rights(process: str, pid: int, proc: Path = Path("/proc")) -> ProcessRights 
 
 
 def capabilities(bits: int) -> list[str]:
-    """Returns the names of a set of capabilities; one that is newer than we are is its number.
+    """Returns the names of a set of capabilities; one that we do not know is its number.
 
     >>> capabilities(0b110000000100)
     ['dac_read_search', 'net_bind_service', 'net_broadcast']

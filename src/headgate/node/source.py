@@ -1,4 +1,4 @@
-"""The source of a node's config: files, or the environment alone."""
+"""Reads a node's config: files, or the environment alone."""
 
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -46,11 +46,11 @@ class FileSource:
         try:
             loaded = self._compiler.load(self._paths, files, os.environ)
         except BaseException:
-            self._compiler = Compiler()  # who knows what this one holds now
+            self._compiler = Compiler()  # its content is unknown now
             raise
         # A path that is a directory now may be a file again.
         watched = Watched(loaded.watched.files | frozenset(self._paths), loaded.watched.globs)
-        # As it was read and not as it is by now: that is a change to be told.
+        # The state at the read, not the present one: the difference is a change to report.
         seen = ((p, files.marks.get(p) or mark(p)) for p in watched.files | files.found)
         self._known = Known(watched, frozenset(seen), self._known.number + 1)
         empty = emptiness(loaded, self.names()[0])
@@ -72,14 +72,12 @@ class FileSource:
         return self._files.reading
 
     async def changes(self) -> AsyncIterator[None]:
-        """Yields when a file that counts is other than it was when it was read."""
+        """Yields when a file that counts differs from what was read."""
         async for _ in changes(lambda: self._known, self._pace):
             yield
 
 
 def _warnings(loaded: Loaded) -> tuple[Diagnostic, ...]:
-    """Returns what is served all the same but should be looked at,
-    certificates outside their time too.
-    """
+    """Returns warnings that refuse nothing, certificates outside their time included."""
     tls = (one for one in tls_findings(loaded) if one.severity is Severity.WARNING)
     return (*lints(loaded, shadows), *tls)

@@ -25,7 +25,7 @@ class Node:
         serving: Serving,
         door: socket.socket | None = None,
     ) -> None:
-        """`door`: the admin API's Unix socket, where the supervisor lends it."""
+        """`door`: the admin API's Unix socket, if the supervisor lends it."""
         self.options = options
         self.source = source
         self.link = link

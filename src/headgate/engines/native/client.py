@@ -55,7 +55,9 @@ class DataPlaneClient:
         await self._channel.close()
 
     async def hello(self, version: str) -> Identity:
-        """Who answers and what it serves. Every call raises EngineUnavailableError if none does."""
+        """Returns who answers and what it serves.
+        Every call raises EngineUnavailableError if none does.
+        """
         call = self._unary("Hello", pb.HelloRequest, pb.HelloReply)
         reply = await _reached(call(pb.HelloRequest(version=version), timeout=_ASK_S))
         return Identity(
@@ -68,9 +70,9 @@ class DataPlaneClient:
         )
 
     async def apply(self, messages: Iterator[bytes]) -> pb.ApplyReply:
-        """One transaction of serialised `ApplyMessage`s; returns the reply unchanged.
+        """Sends one transaction of serialised `ApplyMessage`s; returns the reply unchanged.
 
-        What `messages` raises comes through.
+        Raises what `messages` raises.
         """
         call = self._channel.stream_unary(
             _SERVICE + "Apply",
@@ -93,7 +95,7 @@ class DataPlaneClient:
         return _status(await _reached(call(pb.StatusRequest(endpoints=endpoints), timeout=_ASK_S)))
 
     async def metrics(self) -> bytes:
-        """OpenMetrics text without the closing `# EOF`."""
+        """Returns OpenMetrics text without the closing `# EOF`."""
         call = self._stream("Metrics", pb.MetricsRequest, pb.MetricsChunk)
         async with _translated():
             chunks = call(pb.MetricsRequest(), timeout=_ASK_S)
@@ -137,7 +139,7 @@ async def _translated() -> AsyncIterator[None]:
     except grpc.aio.UsageError as error:
         raise EngineUnavailableError(str(error)) from error
     except asyncio.CancelledError as error:
-        # A channel that is closed cancels its calls; that is not our task being cancelled.
+        # A closed channel cancels its calls, which does not mean that our task was cancelled.
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise

@@ -17,7 +17,7 @@ class NativeEngine:
     """Knows which data plane serves and which plan it holds."""
 
     def __init__(self, version: str) -> None:
-        """`version`: ours, told to data planes."""
+        """`version`: ours, which it sends to data planes."""
         self._version = version
         self._client: DataPlaneClient | None = None
         self._identity: Identity | None = None
@@ -43,7 +43,7 @@ class NativeEngine:
         return self._client
 
     async def connect(self, grpc_socket: str) -> Identity:
-        """Turns to the data plane at this socket, leaving the one before."""
+        """Connects to the data plane at this socket and leaves the one before."""
         await self.close()
         client = DataPlaneClient(grpc_socket)
         try:
@@ -64,8 +64,8 @@ class NativeEngine:
     async def apply(self, plan: Plan, blobs: Mapping[BlobId, bytes]) -> Applied | Refused:
         """Makes every worker serve `plan`, or nothing at all.
 
-        `blobs` holds at least the material that `plan` names; only what the data plane lacks is
-        sent. Raises EngineUnavailableError if it goes away: connect again, then try again.
+        `blobs` holds at least the material that `plan` names; it sends only what the data plane
+        lacks. Raises EngineUnavailableError if it goes away: connect again, then try again.
         """
         digest = plan.digest.hex()
         if self._held == digest:
@@ -90,7 +90,7 @@ class NativeEngine:
                 return Refused(tuple(found))
             if reply.outcome == pb.ApplyReply.OUTCOME_BASE_MISMATCH:
                 self._held = reply.held_digest
-                self._known = Plan()  # what it holds is not ours: send everything
+                self._known = Plan()  # it holds another plan: send everything
             elif reply.outcome == pb.ApplyReply.OUTCOME_BLOBS_MISSING:
                 wanted |= {BlobId(blob) for blob in reply.missing_blobs}
         raise EngineUnavailableError("the data plane never agreed on what it holds")

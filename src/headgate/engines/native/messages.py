@@ -1,4 +1,4 @@
-"""What an Apply transaction sends: begin, changes, blobs, end; serialised. Pure."""
+"""Serialises what an Apply transaction sends: begin, changes, blobs, end. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -11,7 +11,7 @@ from headgate.plan.kinds import ObjectKey
 from headgate.plan.plan import Delta, Plan, PlanEntry, in_order
 
 MAX_MESSAGE = 1 << 20
-"""Bytes of one message, at most."""
+"""The most bytes of one message."""
 
 _OVERHEAD = 64  # tags and lengths around one change or blob, and around a message
 _ROOM = MAX_MESSAGE - _OVERHEAD

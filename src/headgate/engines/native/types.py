@@ -1,4 +1,4 @@
-"""What the engine tells the rest of the node, in types of our own."""
+"""Defines what the engine tells the rest of the node, in types of our own."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class TooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Every worker serves the plan. `changed` is False when it was served already."""
+    """Every worker serves the plan. `changed` is False if they served it already."""
 
     digest: str
     changed: bool

@@ -1,4 +1,4 @@
-"""The routes of the admin API; what they say is built elsewhere."""
+"""Holds the routes of the admin API; other modules build the documents."""
 
 from collections.abc import AsyncIterator
 
@@ -33,7 +33,7 @@ def json(document: msgspec.Struct, status: int = 200) -> Response:
 
 
 def admin_app(node: Node) -> Starlette:
-    """Returns everything; for the Unix socket and, behind `Gate`, for loopback."""
+    """Returns the whole API, for the Unix socket and, behind `Gate`, for loopback."""
     api = Api(node)
     return Starlette(
         routes=[
@@ -50,7 +50,7 @@ def admin_app(node: Node) -> Starlette:
 
 
 def metrics_app(node: Node) -> Starlette:
-    """Health and metrics alone; for an address that others may reach."""
+    """Returns health and metrics alone, for an address that others may reach."""
     return Starlette(
         routes=Api(node).open_routes(),
         middleware=[Middleware(Guard, names=node.options.admin_hosts)],
@@ -65,7 +65,7 @@ class Api:
         self._explainer = Explainer(node)
 
     def open_routes(self) -> list[Route]:
-        """Returns what monitoring needs; nothing that changes anything."""
+        """Returns the routes that monitoring needs; they change nothing."""
         return [
             Route("/live", self.live),
             Route("/ready", self.ready),
@@ -74,11 +74,11 @@ class Api:
         ]
 
     async def live(self, _request: Request) -> Response:
-        """This process answers."""
+        """Answers while this process runs."""
         return PlainTextResponse("ok\n")
 
     async def ready(self, _request: Request) -> Response:
-        """200 while new traffic is welcome; 503 with the reason otherwise."""
+        """Returns 200 while new traffic is welcome; 503 with the reason otherwise."""
         is_ready, reason = self._node.readiness()
         return PlainTextResponse(f"{reason}\n", 200 if is_ready else 503)
 
@@ -99,19 +99,19 @@ class Api:
         return json(await report.status(self._node))
 
     async def config(self, _request: Request) -> Response:
-        """Returns the plan that is served."""
+        """Returns the served plan."""
         document = report.config(self._node)
         if document is None:
             return json(Problem("no config was served by this control process yet"), 503)
         return json(document)
 
     async def reload(self, _request: Request) -> Response:
-        """Reads the config again; 422 with all diagnostics when it is refused."""
+        """Reads the config again; returns 422 with all diagnostics when it is refused."""
         result: ReloadResult = await self._node.pipeline.reload("request")
         return json(result, _STATUS[result.outcome])
 
     async def drain(self, _request: Request) -> Response:
-        """Begins the end of the node."""
+        """Drains the node and ends it."""
         try:
             await self._node.link.drain()
         except LinkError as error:
@@ -135,7 +135,7 @@ class Api:
         """Returns the last events and then new ones, as JSON lines or, on request,
         server-sent events.
 
-        `?follow=false` ends after those that are kept.
+        `?follow=false` ends after the kept ones.
         """
         sse = "text/event-stream" in request.headers.get("accept", "")
         follow = request.query_params.get("follow", "true") not in {"0", "false", "no"}

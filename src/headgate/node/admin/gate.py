@@ -1,4 +1,6 @@
-"""What an address that every local user can reach answers without a token: health and metrics."""
+"""Limits an address that every local user can reach to health and metrics,
+unless a token is shown.
+"""
 
 import hmac
 from collections.abc import Callable
@@ -40,5 +42,5 @@ class Gate:
         if token is None or len(shown) != 1:
             return False
         scheme, _, given = shown[0].partition(b" ")
-        # In a time that does not tell how much of it is right.
+        # Constant time does not tell how much of it is right.
         return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token.encode())

@@ -1,7 +1,7 @@
 """Keeps browsers out: a web page must not reach the admin API through its reader's machine.
 
-A request with an `Origin` comes from a page. A `Host` that is a name we do not know comes from a
-page too, by a name that was made to resolve to us; an address cannot be made up like that.
+A request with an `Origin` comes from a page. An unknown name as `Host` comes from a page too, whose
+name somebody made resolve to us; an address cannot be forged like that.
 """
 
 import ipaddress
@@ -37,7 +37,7 @@ class Guard:
     """Answers 403 to what a browser could have been tricked into."""
 
     def __init__(self, app: ASGIApp, names: Iterable[str] = ()) -> None:
-        """`names`: Hosts that are known beside addresses, `localhost` and the Unix socket's."""
+        """`names`: further known Hosts beside addresses, `localhost` and the Unix socket's."""
         self._app = app
         self._names = frozenset({"localhost", "headgate"} | {name.lower() for name in names})
 

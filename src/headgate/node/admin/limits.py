@@ -1,4 +1,6 @@
-"""What one client may take of the admin API: time for a head, a place among the connections."""
+"""Limits what one client may take of the admin API:
+time for a head, a place among the connections.
+"""
 
 import asyncio
 import resource
@@ -19,16 +21,17 @@ _SHARE: Final = 4
 
 
 def most_connections() -> int:
-    """Connections at once to all addresses, and as many more to the Unix socket.
+    """Returns how many connections all addresses may have at once,
+    and the Unix socket as many more.
 
-    So that neither takes the other's descriptors, and half of all is left for files and engines.
+    So neither takes the other's descriptors, and half of all remains for files and engines.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if soft == resource.RLIM_INFINITY else max(2, min(_MOST, soft // _SHARE))
 
 
 class Places:
-    """The connections of one door; above the most, who waits longest gives way.
+    """The connections of one door; above the most, the one that waits longest gives way.
 
     A client that asks at once is served even while another holds every place without asking.
     """
@@ -36,14 +39,14 @@ class Places:
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: dict[LimitedProtocol, bool] = {}
-        """Whether each is asking: its head is there and its answer is not yet complete."""
+        """Whether each is asking: its head has come and its answer is not yet complete."""
 
     def __len__(self) -> int:
         """Returns how many connections there are."""
         return len(self._open)
 
     def take(self, one: "LimitedProtocol") -> bool:
-        """Takes a place; False when every other connection is being answered."""
+        """Takes a place; False when every other connection is waiting for its answer."""
         if len(self._open) >= self._most:
             waiting = next((other for other, asks in self._open.items() if not asks), None)
             if waiting is None:
@@ -54,13 +57,15 @@ class Places:
         return True
 
     def asks(self, one: "LimitedProtocol", *, asks: bool) -> None:
-        """A request begins or has ended; it waits from now on, longest of all last."""
+        """Notes that a request begins or has ended;
+        the connection becomes the last in the order of waiting.
+        """
         if one in self._open and self._open[one] is not asks:
             del self._open[one]
             self._open[one] = asks
 
     def leave(self, one: "LimitedProtocol") -> None:
-        """Gives a place back; nothing if it has none."""
+        """Gives a place back; does nothing without one."""
         self._open.pop(one, None)
 
 
@@ -94,29 +99,29 @@ class LimitedProtocol(H11Protocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes alone are no head: only a request ends the wait for one."""
+        """Takes bytes; only a whole head ends the wait for one."""
         super().data_received(data)
         self._look()
 
     def on_response_complete(self) -> None:
-        """The next head is waited for, unless it is there."""
+        """Waits for the next head, unless it is there."""
         self._places.asks(self, asks=False)
         self._await_head()
         super().on_response_complete()
         self._look()
 
     def pause_writing(self) -> None:
-        """The client must read on in time."""
+        """Gives the client a time to read on."""
         super().pause_writing()
         self._stall = _renewed(self._stall, self.loop.call_later(STALL_S, self.abort))
 
     def resume_writing(self) -> None:
-        """It did."""
+        """Ends that time."""
         super().resume_writing()
         self._stall = _renewed(self._stall, None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gives everything back."""
+        """Gives back everything it took."""
         self._places.leave(self)
         self._deadline = _renewed(self._deadline, None)
         self._stall = _renewed(self._stall, None)

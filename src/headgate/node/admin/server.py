@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from headgate.node.admin.limits import LimitedConfig, LimitedProtocol, Places
 
 _GRACE_S = 2
-_BACKLOG = 16  # also how many are accepted before one of them is looked at
+_BACKLOG = 16  # also how many it accepts before it serves one of them
 
 
 class AddressTakenError(Exception):
@@ -24,7 +24,7 @@ class AdminServer(uvicorn.Server):
     """uvicorn without its signal handlers and without its ten wake-ups a second."""
 
     def __init__(self, app: ASGIApp, sockets: list[socket.socket], places: Places) -> None:
-        """`sockets` listen already; `places` may be shared with other servers."""
+        """`sockets` listen already; other servers may share `places`."""
         config = LimitedConfig(
             app,
             lifespan="off",
@@ -72,7 +72,7 @@ def open_tcp(address: str) -> socket.socket:
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind((host, int(port)))
-        one.listen(_BACKLOG)  # now: who is told that it is open may connect at once
+        one.listen(_BACKLOG)  # now: a client that learns of the address may connect at once
     except (OSError, ValueError, OverflowError) as error:
         one.close()
         why = getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""The admin API's servers: one for the Unix socket, one per address, changed with the config."""
+"""Runs the admin API's servers: one for the Unix socket, one per address, as the config says."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ class AdminServers:
     asked."""
 
     def __init__(self, options: Options, door: socket.socket | None = None) -> None:
-        """`door`: the Unix socket, where the supervisor lends it; what waits there stays."""
+        """`door`: the Unix socket, if the supervisor lends it; waiting connections stay."""
         self._options = options
         self._door = door
         self._apps: dict[bool, ASGIApp] = {}
@@ -50,13 +50,13 @@ class AdminServers:
         self._token: str | None = None
         self._wanted_token: str | None = None
         self._places = {True: Places(most_connections()), False: Places(most_connections())}
-        """Of the Unix socket, and of all addresses."""
+        """The places of the Unix socket, and of all addresses."""
         self._record = Path(options.state_dir) / "admin.json"
 
     def start(self, admin: ASGIApp, metrics: ASGIApp, *, restore: bool) -> None:
         """Serves the Unix socket; addresses follow with the first config.
 
-        `restore`: also what the control process before us served, should the config be refused.
+        `restore`: also what the control process before us served, in case the config is refused.
         """
         self._apps = {True: Gate(admin, lambda: self._token), False: metrics}
         path = Path(self._options.state_dir) / "admin.sock"
@@ -68,7 +68,7 @@ class AdminServers:
                     self._serve(address, open_tcp(address), is_admin=is_admin)
 
     def addresses(self) -> list[str]:
-        """Returns the addresses that are served now, the path of the Unix socket included."""
+        """Returns the served addresses, the path of the Unix socket included."""
         return list(self._running)
 
     def connections(self) -> int:
@@ -115,7 +115,7 @@ class AdminServers:
             self._record.write_bytes(msgspec.json.encode(self._wanted))
 
     def abandon(self) -> None:
-        """Closes the addresses that were prepared and not committed."""
+        """Closes addresses that were prepared and not committed."""
         for one in self._prepared.values():
             one.close()
         self._prepared.clear()

@@ -1,1 +1,1 @@
-"""The engines as a node sees them: a whole config is served, or nothing changes."""
+"""Presents the engines to a node: they serve a whole config, or nothing changes."""

@@ -1,4 +1,4 @@
-"""Which engine serves: the one place that chooses."""
+"""Chooses which engine serves; no other module does."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from headgate.node.serving.native import NativeServing
 def make_serving(options: Options, link: SupervisorLink) -> Serving:
     """Returns the engine that the options name."""
     if options.engine == "nginx":
-        # Here, so that it takes no memory of a native node.
+        # Imported here, so that it costs a native node no memory.
         from headgate.node.serving.nginx import NginxServing
 
         return NginxServing(options.state_dir, options.workers)
@@ -25,7 +25,7 @@ def make_serving(options: Options, link: SupervisorLink) -> Serving:
 def same_engine(options: Options) -> Callable[[Candidate], tuple[Diagnostic, ...]]:
     """Objects to a config for another engine than the one that runs.
 
-    What the command line chose is not the config's to change.
+    A config cannot change what the command line chose.
     """
 
     def objections(candidate: Candidate) -> tuple[Diagnostic, ...]:

@@ -1,4 +1,4 @@
-"""The native engine: listeners from the supervisor, the plan to the data plane."""
+"""Serves with the native engine: listeners from the supervisor, the plan to the data plane."""
 
 import asyncio
 import contextlib
@@ -23,10 +23,10 @@ _RETRY_S = 1.0
 
 
 class NativeServing:
-    """New addresses are opened, the plan is applied, addresses that are gone are released."""
+    """Opens new addresses, applies the plan, then releases addresses that are gone."""
 
     def __init__(self, engine: NativeEngine, sockets: Sockets, workers: int | None = None) -> None:
-        """`workers`: takes the place of what the config says."""
+        """`workers` overrides the config."""
         self.planes = DataPlanes()
         self.engine = engine
         self.on_event: Callable[[str, str, str, dict[str, str]], None] = lambda *_: None
@@ -46,12 +46,12 @@ class NativeServing:
         return self._listening
 
     def begin(self, about: About) -> None:
-        """What the supervisor holds already, from control processes before us."""
+        """Takes over what the supervisor still holds for earlier control processes."""
         self.planes.announce(about.dataplane)
         self._listening = set(about.listening)
 
     def announced(self, plane: DataPlane) -> None:
-        """The next config goes to this data plane."""
+        """Sends the next config to this data plane."""
         self.planes.announce(plane)
 
     def unready(self) -> str:
@@ -59,9 +59,9 @@ class NativeServing:
         return "there is no data plane" if self.planes.current is None else ""
 
     async def serve(self, candidate: Candidate) -> Verdict:
-        """Has every worker serve the candidate, or nothing changes.
+        """Makes every worker serve the candidate, or changes nothing.
 
-        Raises EngineUnavailableError or LinkError when there is nobody to do it.
+        Raises EngineUnavailableError or LinkError if no process can do it.
         """
         wanted = {address: listener for _, listener, address in _addresses(candidate.plan)}
         new = [address for address in wanted if address not in self._listening]
@@ -80,7 +80,7 @@ class NativeServing:
         return Verdict(changed=outcome.changed)
 
     async def settle(self, settings: NodeSettings) -> None:
-        """As many workers as the config that was served says."""
+        """Sets the number of workers to that of the served config."""
         await self._sockets.workers(self._workers or settings.workers)
 
     async def upstreams(self) -> list[UpstreamStatus] | None:
@@ -95,7 +95,7 @@ class NativeServing:
         return None
 
     async def nginx(self) -> NginxStatus | None:
-        """There is none."""
+        """Returns None: there is no nginx."""
         return None
 
     async def metrics(self) -> bytes | None:
@@ -105,7 +105,7 @@ class NativeServing:
         return None
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
-        """Listening to what data planes say."""
+        """Returns the task that listens to data planes."""
         return [self._follow()]
 
     async def close(self, *, ends: bool) -> None:
@@ -113,7 +113,7 @@ class NativeServing:
         await self.engine.close()
 
     async def _follow(self) -> None:
-        """Passes on what data planes say, one after the other for as long as we live."""
+        """Passes on what data planes say, one after the other, until cancelled."""
         while True:
             with contextlib.suppress(EngineUnavailableError):  # it is being replaced
                 async for one in self.engine.client().events():
@@ -139,7 +139,7 @@ class NativeServing:
 
 
 def _addresses(plan: Plan) -> Iterator[tuple[str, Listener, str]]:
-    """(listener's name, listener, address) of every address of a plan."""
+    """Yields (listener's name, listener, address) of every address of a plan."""
     for key, entry in plan.objects.items():
         if key.kind != "listener":
             continue

@@ -1,4 +1,6 @@
-"""The nginx engine: plans are rendered, applied and proven; what nginx says becomes our figures."""
+"""Serves with the nginx engine: renders, applies and proves plans;
+turns nginx's words into metrics.
+"""
 
 import asyncio
 import time
@@ -50,7 +52,7 @@ _UNABLE_NOW = (
     SeveralMastersError,
     UnknownReleaseError,
 )
-"""What keeps nginx from being driven and may pass: the node stays, and says so."""
+"""Passing reasons not to drive nginx: the node stays, and reports them."""
 
 
 class Tries:
@@ -63,16 +65,16 @@ class Tries:
         self._due: float | None = None
 
     def failed(self, now: float) -> None:
-        """It was refused at `now` (monotonic seconds)."""
+        """Records a refusal at `now` (monotonic seconds)."""
         self._due = now + self._wait_s
         self._wait_s = min(self._wait_s * 2, self._most_s)
 
     def begun(self) -> None:
-        """Another try is under way."""
+        """Records that another try is under way."""
         self._due = None
 
     def succeeded(self) -> None:
-        """It is served."""
+        """Records success."""
         self._due = None
         self._wait_s = self._first_s
 
@@ -82,10 +84,10 @@ class Tries:
 
 
 class NginxServing:
-    """One nginx, made when the first config says how it is to be driven."""
+    """One nginx, made when the first config says how to drive it."""
 
     def __init__(self, state_dir: str, workers: int | None = None) -> None:
-        """`workers`: takes the place of what the config says."""
+        """`workers` overrides the config."""
         self.on_event: Callable[[str, str, str, dict[str, str]], None] = lambda *_: None
         self.on_wanted: Callable[[], object] = lambda: None
         self._tries = Tries()
@@ -105,14 +107,14 @@ class NginxServing:
 
     @property
     def listening(self) -> set[str]:
-        """The addresses of the plan that is served: nginx opens them itself."""
+        """The addresses of the served plan: nginx opens them itself."""
         return self._listening
 
     def begin(self, about: About) -> None:
-        """The supervisor holds nothing for us."""
+        """Does nothing: the supervisor holds nothing for us."""
 
     def announced(self, plane: DataPlane) -> None:
-        """Returns none: there is no data plane beside an nginx."""
+        """Does nothing: there is no data plane beside an nginx."""
 
     def unready(self) -> str:
         """Returns why nothing can be served now; empty when it can."""
@@ -128,7 +130,7 @@ class NginxServing:
     async def serve(self, candidate: Candidate) -> Verdict:
         """Makes nginx serve the candidate and verifies it; otherwise nothing changes.
 
-        Raises EngineUnavailableError when nginx may not be driven.
+        Raises EngineUnavailableError when we may not drive nginx.
         """
         settings = candidate.node.nginx
         if settings.mode == "observe" or self._watcher is not None:
@@ -151,7 +153,7 @@ class NginxServing:
         if isinstance(found, list):
             return Verdict(tuple(_cannot(candidate, one) for one in found))
         if isinstance(found, Rejected):
-            # The nginx.conf of others may be mended without a word to us.
+            # Somebody may mend a foreign nginx.conf without our notice.
             is_others = settings.mode == "guest" and found.step == "signal"
             if found.is_transient or is_others:
                 self._tries.failed(time.monotonic())
@@ -180,7 +182,7 @@ class NginxServing:
         return watch.upstreams() if watch is not None and watch.is_up else None
 
     async def dataplane(self) -> DataPlaneStatus | None:
-        """There is none."""
+        """Returns None: there is no data plane."""
         return None
 
     async def nginx(self) -> NginxStatus | None:
@@ -197,7 +199,7 @@ class NginxServing:
         return "".join(map(text, families)).encode()
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
-        """Watching over nginx: its logs, its files, its life; trying again."""
+        """Returns the tasks that watch nginx (its logs, files and life) and try again."""
         return [self._go_on(), self._try_again(), self._follow_names()]
 
     async def close(self, *, ends: bool) -> None:
@@ -212,7 +214,7 @@ class NginxServing:
             await asyncio.gather(self._front, return_exceptions=True)
 
     async def _watch_only(self, candidate: Candidate) -> Verdict:
-        """Watches the nginx; of the config nothing is applied."""
+        """Watches the nginx and applies nothing of the config."""
         settings, watcher = candidate.node.nginx, self._watcher
         if self._engine is not None:
             return _refused(candidate, self._engine.fixed_changes(settings), _FIXED)
@@ -234,7 +236,7 @@ class NginxServing:
         try:
             await engine.begin()
         except NotStartedError as error:
-            # Not with the release of before; the config at hand may be what mends it.
+            # Not with the earlier release; the present config may mend the fault.
             self.on_event("error", "nginx.not_started", str(error), {})
         except BaseException:
             front.cancel()
@@ -260,9 +262,9 @@ class NginxServing:
             await asyncio.sleep(_RETRY_S)
 
     async def _try_again(self) -> None:
-        """Has a config served that was refused for what passes: a lock, a hold, a full disk.
+        """Serves a config that was refused for a passing cause: a lock, a hold, a full disk.
 
-        Also the first one, with which there is nobody to watch over nginx yet.
+        Also the first one, before which nothing watches nginx.
         """
         while True:
             await asyncio.sleep(_RETRY_S)
@@ -272,7 +274,7 @@ class NginxServing:
                 self.on_wanted()
 
     async def _follow_names(self) -> None:
-        """Has the config served anew when names of endpoints have other addresses."""
+        """Serves the config again when names of endpoints have other addresses."""
         while True:
             await asyncio.sleep(_NAMES_S)
             engine = self._engine

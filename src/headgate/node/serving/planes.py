@@ -1,4 +1,4 @@
-"""Which data plane to talk to: announced by the supervisor, waited for by the pipeline."""
+"""Knows which data plane to use: the supervisor announces it, the pipeline waits for it."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ class DataPlanes:
 
     @property
     def current(self) -> DataPlane | None:
-        """The data plane that serves, as far as we were told."""
+        """The serving data plane, as last announced."""
         return self._announced
 
     def announce(self, plane: DataPlane | None) -> None:
-        """The supervisor named a data plane."""
+        """Records the supervisor's data plane."""
         if plane is not None:
             self._announced = plane
             self._news.set()
@@ -50,7 +50,7 @@ class DataPlanes:
 
 
 async def _turn_to(engine: NativeEngine, plane: DataPlane) -> str | None:
-    """Connects to a data plane unless that is done; why it cannot be used, None if it can."""
+    """Connects to a data plane unless connected; returns why it cannot be used, None if it can."""
     identity = engine.identity
     if identity is None or identity.generation != plane.generation or identity.draining:
         try:
