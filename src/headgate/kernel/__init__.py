@@ -1,4 +1,4 @@
-"""What every layer stands on: units, names, diagnostics, nearest names.
+"""Holds what every layer stands on: units, names, diagnostics, nearest names.
 
 Imports nothing of headgate's.
 """

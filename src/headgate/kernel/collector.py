@@ -1,4 +1,4 @@
-"""Pausing the cyclic collector while many objects are made that form no cycles."""
+"""Pauses the cyclic collector while code makes many objects that form no cycles."""
 
 import gc
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class _Pauses:
-    """Those under way in all threads: the first turns the collector off, the last on again."""
+    """The pauses of all threads: the first turns the collector off, the last on again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,11 +33,12 @@ _pauses = _Pauses()
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """No collection within, nor until pauses of other threads have ended; then as it was before.
+    """Pauses collections, until pauses of other threads have ended too;
+    then restores the state before.
 
     Making a hundred thousand objects would make the collector look at all of them some ten times;
-    they are freed by their reference counts. For work, not for waiting: what else goes on meanwhile
-    may make cycles.
+    they are freed by their reference counts. Use it for work, not for waiting: other code may make
+    cycles meanwhile.
     """
     _pauses.begin()
     try:

@@ -1,4 +1,4 @@
-"""What a user is told about a config: where, what is wrong, what is allowed.
+"""Defines what a user learns about a config: where, what is wrong, what is allowed.
 
 Rendered as `file:line:column: path: what is wrong; what is allowed`, or as JSON. A secret's value
 never goes into one.
@@ -17,14 +17,14 @@ ConfigPath = tuple[str | int, ...]
 
 
 class Severity(StrEnum):
-    """Whether a config is refused for it."""
+    """Whether it refuses a config."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One thing a user should know.
+    """A fact that a user should know.
 
     `line` and `column` count from 1 and are 0 where there is no position (the environment, a file
     that cannot be read). `path` is the dotted path in the document, `message` what is wrong and

@@ -1,4 +1,6 @@
-"""The known name that an unknown one was meant as, for "did you mean"; and words as prose."""
+"""Finds the known name for a misspelled one ("did you mean"), and writes lists
+of words as prose.
+"""
 
 import re
 from collections.abc import Iterable
@@ -53,7 +55,7 @@ def _is_another_number(a: str, b: str) -> bool:
 
 
 def _steps(a: str, b: str) -> int:
-    """Letters to insert, remove, replace or swap with their neighbour to come from a to b."""
+    """Returns how many letters to insert, remove, replace or swap with a neighbour from a to b."""
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, left in enumerate(a):
@@ -81,7 +83,8 @@ def _is_part(short: str, long: str) -> bool:
 
 
 def listed(words: Iterable[str], *, quote: bool = True, most: int = 12, joined: str = "or") -> str:
-    """Words as prose: `"a", "b" or "c"`; beyond `most` the rest is counted, not listed.
+    """Returns words as prose: `"a", "b" or "c"`;
+    counts those beyond `most` instead of listing them.
 
     >>> listed(["a", "b", "c"])
     '"a", "b" or "c"'

@@ -1,4 +1,4 @@
-"""Durations and sizes as the config writes them: `"250ms"`, `"64KiB"`.
+"""Parses durations and sizes as the config writes them: `"250ms"`, `"64KiB"`.
 
 A parsed value keeps its unit in its type; the plan carries whole milliseconds and bytes.
 """

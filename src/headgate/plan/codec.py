@@ -25,7 +25,7 @@ OBJECTS: Final[dict[Kind, type[PlanObject]]] = {
 
 
 def _plain(value: object) -> str:
-    """Text that remembers where it came from is text like any other."""
+    """Encodes text that remembers its source like any other text."""
     if isinstance(value, str):
         return str(value)
     raise NotImplementedError(f"{type(value).__name__} is not part of a plan")

@@ -53,7 +53,7 @@ class DigestTree:
         buckets: tuple[Mapping[ObjectKey, Digest], ...] | None = None,
         digests: tuple[bytes, ...] | None = None,
     ) -> None:
-        """Without arguments the tree of no objects."""
+        """Makes a tree; without arguments, the tree of no objects."""
         self._buckets = buckets or tuple({} for _ in range(_BUCKETS))
         self._digests = digests or (_EMPTY,) * _BUCKETS
         self.root = Digest(sha256(b"hg1-root\0" + b"".join(self._digests)).digest())

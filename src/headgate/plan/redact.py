@@ -1,4 +1,4 @@
-"""Plan objects as they may be shown: without the values that came from secrets."""
+"""Shows plan objects without the values that came from secrets."""
 
 import re
 from collections.abc import Iterable
@@ -10,8 +10,9 @@ SHOWN: Final = b'"(secret)"'
 
 
 def redacted(canonical: bytes, secrets: Iterable[str]) -> bytes:
-    """Canonical bytes with every text that is one of `secrets` replaced; still JSON, but no longer
-    what the digest is of. Keys are left alone."""
+    """Returns canonical bytes with every text in `secrets` replaced;
+    still JSON, but with another digest. It leaves keys alone.
+    """
     for secret in secrets:
         text = msgspec.json.encode(secret)
         if text in canonical:

@@ -1,1 +1,1 @@
-"""Sources of config: each watches something and says when it changed."""
+"""Holds sources of config: each watches something and reports when it changes."""

@@ -1,4 +1,4 @@
-"""The program of the supervisor. Its one argument is a JSON object made by `headgate run`.
+"""Runs the supervisor. `headgate run` makes its one argument, a JSON object.
 
 It is started with `-I -S` (see `headgate.cli.run`): what `site` imports would cost it 1 MB.
 """
@@ -24,7 +24,7 @@ from headgate.supervisor.statedir import Lock, StateDirError, remembered
 
 
 def main() -> int:
-    """Runs a node; the exit code.
+    """Runs a node; returns the exit code.
 
     Options: `state_dir`, `workers` (null = by CPU), `log_level`,
     `control` (the command of the control process), `has_data_plane` (false where nginx serves)
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _raise_descriptor_limit() -> None:
-    """As many descriptors as we may have: the usual soft limit (1024) is for select(2)."""
+    """Takes as many descriptors as we may have: the usual soft limit (1024) is for select(2)."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

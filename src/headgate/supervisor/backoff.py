@@ -1,10 +1,10 @@
-"""How long to wait before a child is started again. Pure."""
+"""Decides how long to wait before a child starts again. Pure."""
 
 from __future__ import annotations
 
 
 class Backoff:
-    """At once the first time, then `base_s` doubling up to `max_s`.
+    """No wait the first time, then `base_s` doubling up to `max_s`.
 
     A child that lived for `calm_s` seconds, or that did its work, clears the record.
     """
@@ -22,15 +22,17 @@ class Backoff:
         return self._failures
 
     def started(self, now: float) -> None:
-        """The child was started at `now` (monotonic seconds)."""
+        """Records that the child was started at `now` (monotonic seconds)."""
         self._started = now
 
     def worked(self) -> None:
-        """The child does its work: it is not one that cannot start."""
+        """Records that the child does its work, so that it can start."""
         self._failures = 0
 
     def died(self, now: float) -> float:
-        """The child died at `now`: seconds to wait before the next start, 0 for at once."""
+        """Records a death at `now`; returns the seconds to wait before the next start, 0 for at
+        once.
+        """
         if now - self._started >= self._calm_s:
             self._failures = 0
         self._failures += 1

@@ -1,4 +1,4 @@
-"""The two kinds of wire: packets with descriptors to data planes, JSON lines to clients."""
+"""Holds the two kinds of wire: packets with descriptors to data planes, JSON lines to clients."""
 
 from __future__ import annotations
 
@@ -118,7 +118,9 @@ class LineChannel:
             self._output = self._output[sent:]
 
     def receive(self) -> list[Message] | None:
-        """Whole lines that have come; None once the client is gone, sends rubbish or too much."""
+        """Returns whole lines that have come; None once the client is gone,
+        sends rubbish or too much.
+        """
         try:
             received = self.connection.recv(MAX_PACKET)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Starting the two kinds of children, and finding the extension that the data plane loads."""
+"""Starts the two kinds of children, and finds the extension that the data plane loads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ExtensionMissingError(Exception):
 
 
 def extension_path(package_dir: str | None = None) -> str:
-    """Returns the path of the compiled extension as installed now; it is not imported.
+    """Returns the path of the compiled extension as installed now, without an import.
 
     Raises ExtensionMissingError when it was not built.
     """
@@ -62,8 +62,8 @@ def data_plane_command(extension: str) -> list[str]:
 def spawn_with_channel(command: list[str]) -> tuple[int, socket.socket]:
     """Starts a data plane with one end of a packet channel as CHANNEL_FD: (pid, our end).
 
-    Its environment is ours, and what suits a data plane where ours says nothing of it.
-    Raises OSError if it cannot be started.
+    Its environment is ours, with a data plane's defaults for what ours does not set. Raises OSError
+    if it cannot be started.
     """
     ours, theirs = socket.socketpair(
         socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -88,7 +88,7 @@ def is_traced(pid: int, proc: str = "/proc") -> bool:
 
 
 def spawn_control(command: list[str], admin: int) -> int:
-    """Starts a control process that answers on the listening socket `admin`; its pid.
+    """Starts a control process that answers on the listening socket `admin`; returns its pid.
 
     Raises OSError if it cannot be started.
     """

@@ -1,4 +1,6 @@
-"""Requests on the supervisor's Unix socket: the control process, and the CLI when that is down."""
+"""Handles requests on the supervisor's Unix socket:
+from the control process, or the CLI without it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _MAX_STATUS = 200
 
 
 def dataplane(state: State) -> Message | None:
-    """The current data plane as messages name it; None while there is none that is ready."""
+    """Returns the current data plane as messages name it; None while none is ready."""
     plane = state.serving()
     if plane is None:
         return None
@@ -35,7 +37,7 @@ def broadcast(state: State, message: Message) -> None:
 
 
 def gone(state: State, client: int) -> None:
-    """Notes that a client has hung up; its request is still carried out."""
+    """Notes that a client has hung up; its request continues."""
     state.subscribers.discard(client)
     for job in [state.job, *state.jobs]:
         if job is not None:
@@ -43,7 +45,7 @@ def gone(state: State, client: int) -> None:
 
 
 def said(state: State, client: int, message: Message) -> None:
-    """A request came; each is answered with its `id`."""
+    """Handles a request; the answer has its `id`."""
     op, request = message.get("op"), message.get("id")
     if op in {"listen", "release", "upgrade"}:
         _change(state, client, message)
@@ -75,7 +77,7 @@ def said(state: State, client: int, message: Message) -> None:
 
 
 def ready(state: State) -> None:
-    """A config is served: systemd may start what stands on us."""
+    """Reports to systemd that a config is served: it may start what depends on us."""
     state.control_backoff.worked()
     state.timer("fallback", None)
     if not state.config_was_applied:
@@ -93,7 +95,7 @@ def _change(state: State, client: int, message: Message) -> None:
     op = str(message["op"])
     if not state.settings.has_data_plane:
         if op == "upgrade":
-            # Nothing is handed over: nginx serves on, and the next control process finds it.
+            # Nothing is handed over: nginx still serves, and the next control process finds it.
             state.emit(Reply(client, {"id": request, "ok": True, "dataplane": None}))
             control.replace(state)
             return
@@ -109,7 +111,7 @@ def _change(state: State, client: int, message: Message) -> None:
 
 
 def _set_workers(state: State, count: object) -> None:
-    """Another number of workers is another data plane: it takes over as in an upgrade."""
+    """Changes the number of workers by a new data plane, which takes over as in an upgrade."""
     workers = count if isinstance(count, int) and count > 0 else state.settings.default_workers
     workers = min(workers, MAX_WORKERS)
     if workers == state.workers or state.phase != "running":

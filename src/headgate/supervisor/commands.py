@@ -1,4 +1,4 @@
-"""What the machine wants done. The driver does it and reports back by events."""
+"""Defines the machine's commands. The driver carries them out and reports back by events."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class OpenSockets:
 
 @record
 class WidenSockets:
-    """Have at least so many sockets for each open address, and for each that is opened later."""
+    """Open at least so many sockets for each address, now and later."""
 
     count: int
 
 
 @record
 class RefuseNew:
-    """Have no new connection come to an address; those that wait stay."""
+    """Let no new connection reach an address; waiting ones stay."""
 
     address: str
 
@@ -107,7 +107,7 @@ class SignalControl:
 
 @record
 class AnswerAway:
-    """Tell everybody who waits for the admin API that the control process does not come up."""
+    """Tell all who wait for the admin API that the control process does not come up."""
 
 
 @record

@@ -1,4 +1,4 @@
-"""The life of the control process: traffic flows without it, so it is only ever started again."""
+"""Runs the life of the control process: traffic flows without it, so it is simply started again."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def spawn(state: State) -> None:
 
 
 def away(state: State) -> None:
-    """Whoever waits for a control process is told that none has come up so far."""
+    """Tells clients that wait for a control process that none has come up so far."""
     if not state.control_is_connected:
         state.emit(AnswerAway())
         state.timer("away", AWAY_S)
 
 
 def replace(state: State) -> None:
-    """Has the control process end; the next one runs the code that is installed by then."""
+    """Ends the control process; the next one runs the code installed by then."""
     if state.control_alive:
         state.control_replaced = True
         state.emit(SignalControl(signal.SIGTERM))
 
 
 def exited(state: State, status: int) -> None:
-    """The control process is gone."""
+    """Handles the end of the control process."""
     state.control_alive = False
     state.control_is_connected = False
     if state.phase != "running":
@@ -49,7 +49,7 @@ def exited(state: State, status: int) -> None:
         spawn(state)
         return
     if status in {EXIT_CONFIG, EXIT_CANNOT} and not state.config_was_applied:
-        # It said why on standard error. There is nothing to serve and nobody to mend it.
+        # It said why on standard error. There is nothing to serve and nothing to mend it.
         leaving.quit_now(state, EXIT_CONFIG if status == EXIT_CONFIG else 1)
         return
     state.restarts["control"] += 1

@@ -1,4 +1,4 @@
-"""How many workers this process may keep busy: affinity and the cgroup's CPU quota."""
+"""Counts the workers that this process may keep busy, by affinity and the cgroup's CPU quota."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def allowed_cpus() -> list[int]:
 
 
 def quota(cgroup_file: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> float | None:
-    """CPUs' worth of time the cgroup (v2) and its parents allow; None = no limit."""
+    """Returns how many CPUs' time the cgroup (v2) and its parents allow; None = no limit."""
     try:
         with open(cgroup_file) as file:
             paths = [line.rstrip("\n")[3:] for line in file if line.startswith("0::")]
@@ -40,7 +40,8 @@ def _read_quota(path: str) -> float | None:
 
 
 def worker_count(cpus: int, limit: float | None) -> int:
-    """Workers that fit: one per CPU within the quota (`limit` CPUs' worth); at least 1.
+    """Returns how many workers fit: one per CPU within the quota (`limit` CPUs' time); at least
+    1.
 
     >>> worker_count(8, 2.5), worker_count(8, None), worker_count(8, 0.1)
     (3, 8, 1)

@@ -1,7 +1,7 @@
-"""The admin API's Unix socket: opened here and lent to each control process in turn.
+"""Opens the admin API's Unix socket and lends it to each control process in turn.
 
-So a request that comes while there is none waits for the next one, and where that does not come up
-it gets an answer that says so. What is asked for is never read here.
+So a request without a control process waits for the next one, and gets an answer that says so if
+none comes up. This module never reads a request.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socket
 
 NAME = "admin.sock"
 BACKLOG = 16
-_ENOUGH = 65_536  # of a request; what is not read would cut our answer off
+_ENOUGH = 65_536  # of a request; unread bytes would cut our answer off
 _WHY = b'{"error":"the control process is away; the supervisor starts it again"}'
 _AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
@@ -23,7 +23,7 @@ class AdminDoor:
     """The listening socket, which only its owner may use."""
 
     def __init__(self, state_dir: str) -> None:
-        """Opens it in place of what was there; raises OSError."""
+        """Opens it in place of an earlier one; raises OSError."""
         self._path = os.path.join(state_dir, NAME)
         kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_UNIX, kind)
@@ -34,12 +34,12 @@ class AdminDoor:
         self._socket.listen(BACKLOG)
 
     def descriptor(self) -> int:
-        """Returns what a control process is started with."""
+        """Returns the descriptor for a new control process."""
         return self._socket.fileno()
 
     def answer_away(self) -> None:
-        """Answers 503 to everything that waits."""
-        for _ in range(BACKLOG * 2):  # those who come again at once must not keep us here
+        """Answers 503 to every waiting connection."""
+        for _ in range(BACKLOG * 2):  # clients that come again at once must not keep us here
             try:
                 connection, _ = self._socket.accept()
             except OSError:
@@ -49,7 +49,7 @@ class AdminDoor:
                 try:
                     connection.recv(_ENOUGH)
                 except OSError:
-                    pass  # it has not asked yet; it is told all the same
+                    pass  # it has not asked yet; tell it all the same
                 try:
                     connection.send(_AWAY, socket.MSG_NOSIGNAL)
                 except OSError:

@@ -40,7 +40,7 @@ class Driver:
     ) -> None:
         """`data_plane` gives the command of a new data plane, `control` is that of the other.
 
-        The first is asked each time, so that an upgrade finds what is installed by then.
+        It calls the first each time, so that an upgrade finds what is installed by then.
         """
         self._machine = machine
         self._listeners = listeners
@@ -59,7 +59,9 @@ class Driver:
         self._admin: AdminDoor
 
     def run(self) -> int:
-        """Runs until everything is down; the exit code. Raises OSError if it cannot begin."""
+        """Runs until everything is down; returns the exit code.
+        Raises OSError if it cannot begin.
+        """
         wakeup = self._watch_signals()
         door = self._open_door()
         self._admin = AdminDoor(self._state_dir)
@@ -152,7 +154,7 @@ class Driver:
 
     def _end_hung(self, generation: int) -> None:
         pid = self._plane_pids.get(generation)
-        # What a debugger holds stands still on purpose; it is killed should it hang on afterwards.
+        # A process under a debugger stands still on purpose; kill it if it still hangs afterwards.
         if pid is not None and generation not in self._killed and not children.is_traced(pid):
             self._killed.add(generation)
             _kill(pid, signal.SIGKILL)
@@ -196,7 +198,7 @@ class Driver:
             channel.send(message, descriptors)
             self._want_writes(channel, ("plane", generation, channel))
         except OSError:
-            self._drop_plane(generation)  # it is going or gone: SIGCHLD says the rest
+            self._drop_plane(generation)  # it is ending or has ended: SIGCHLD says the rest
 
     def _read_plane(self, generation: int, channel: PacketChannel) -> None:
         messages = channel.receive()
@@ -235,7 +237,7 @@ class Driver:
         try:
             connection, _ = door.accept()
         except OSError:
-            time.sleep(_PAUSE_S)  # out of descriptors: it waits on, and we must not spin
+            time.sleep(_PAUSE_S)  # out of descriptors: the client still waits, and we must not spin
             return
         if len(self._clients) >= _MAX_CLIENTS:
             connection.close()
@@ -328,7 +330,7 @@ class Driver:
 
 
 def _nothing(_number: int, _frame: object) -> None:
-    """The wakeup descriptor carries the news; a handler must exist for it to be written."""
+    """Does nothing: Python writes to the wakeup descriptor only if a handler exists."""
 
 
 def _kill(pid: int | None, number: int) -> None:
@@ -340,7 +342,7 @@ def _kill(pid: int | None, number: int) -> None:
 
 
 def _status_of(pid: int) -> int | None:
-    """Exit code, or minus the signal; None while the child lives."""
+    """Returns the exit code, or minus the signal; None while the child lives."""
     try:
         done, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:

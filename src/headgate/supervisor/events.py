@@ -1,4 +1,4 @@
-"""What can happen to the supervisor. The driver observes it; the machine decides."""
+"""Defines what can happen to the supervisor. The driver observes it; the machine decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds a busy TCP port, from /proc/net/tcp, /proc/net/tcp6 and /proc/PID/fd."""
+"""Finds who holds a busy TCP port, from /proc/net/tcp, /proc/net/tcp6 and /proc/PID/fd."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_PROCESSES = 32_768
 
 
 def listening_inodes(family6: bool, host: str, port: int, proc: str = "/proc") -> set[int]:
-    """Inodes of the listening sockets that keep `host`:`port` from being bound.
+    """Returns inodes of the listening sockets that keep us from `host`:`port`.
 
     `host` is an address in its usual text form; a wildcard meets every address of its family, and
     `::` without IPV6_V6ONLY meets IPv4 as well. Empty when there are none or /proc is not readable.
@@ -21,7 +21,7 @@ def listening_inodes(family6: bool, host: str, port: int, proc: str = "/proc") -
 
 
 def owner(family6: bool, host: str, port: int, proc: str = "/proc") -> str:
-    """`a process of root`: what everybody may know of who listens there; empty for nobody."""
+    """Returns `a process of root`: what every user may know of the listener; empty without one."""
     for _, uid in _holding(family6, host, port, proc):
         try:
             return f"a process of {pwd.getpwuid(uid).pw_name}"
@@ -31,7 +31,7 @@ def owner(family6: bool, host: str, port: int, proc: str = "/proc") -> str:
 
 
 def _holding(family6: bool, host: str, port: int, proc: str) -> list[tuple[int, int]]:
-    """(inode, user) of the sockets that are in the way."""
+    """Returns (inode, user) of the sockets that are in the way."""
     return [
         (inode, uid)
         for name in ("tcp6", "tcp")
@@ -41,7 +41,9 @@ def _holding(family6: bool, host: str, port: int, proc: str) -> list[tuple[int, 
 
 
 def _listeners(path: str, port: int) -> list[tuple[str, int, int]]:
-    """(address in the kernel's hex, inode, user) of every socket that listens on the port."""
+    """Returns (address in the kernel's hex, inode, user) of every socket
+    that listens on the port.
+    """
     rows: list[tuple[str, int, int]] = []
     try:
         with open(path) as file:
@@ -52,7 +54,7 @@ def _listeners(path: str, port: int) -> list[tuple[str, int, int]]:
                 if columns[3] == _LISTEN and int(hex_port, 16) == port:
                     rows.append((address, int(columns[9]), int(columns[7])))
     except (OSError, IndexError, ValueError):
-        pass  # a row that cannot be read names nobody
+        pass  # an unreadable row names nobody
     return rows
 
 
@@ -77,7 +79,7 @@ def kernel_hex(family6: bool, host: str) -> str:
 
 
 def process_of(inodes: set[int], proc: str = "/proc") -> str:
-    """`nginx (pid 123)`: a process that has one of the sockets open.
+    """Returns `nginx (pid 123)`: a process that has one of the sockets open.
 
     The empty text when none is found: another user's processes are only visible to root.
     """

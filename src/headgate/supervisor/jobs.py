@@ -1,4 +1,4 @@
-"""Changes to sockets and data plane, one at a time: `listen`, `release`, `upgrade`."""
+"""Runs changes to sockets and data plane, one at a time: `listen`, `release`, `upgrade`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add(state: State, job: Job) -> None:
-    """Queues a job. An upgrade that is asked for during an upgrade is the same one."""
+    """Queues a job. A request for an upgrade joins one under way."""
     if job.op == "upgrade":
         for other in [state.job, *state.jobs]:
             if other is not None and other.op == "upgrade":
@@ -33,7 +33,7 @@ def add(state: State, job: Job) -> None:
 
 
 def refuse_all(state: State, why: str) -> None:
-    """Answers every job that is not done with an error."""
+    """Answers every unfinished job with an error."""
     waiting = [state.job, *state.jobs]
     state.job = None
     state.jobs.clear()
@@ -44,7 +44,7 @@ def refuse_all(state: State, why: str) -> None:
 
 
 def opened(state: State, errors: tuple[OpenError, ...]) -> None:
-    """The sockets of the running `listen` are open, or none of them is."""
+    """Continues once the sockets of the running `listen` are open, or none of them is."""
     job = state.job
     if job is None or job.op != "listen":
         return
@@ -62,7 +62,7 @@ def opened(state: State, errors: tuple[OpenError, ...]) -> None:
 
 
 def confirmed(state: State, generation: int, address: str) -> None:
-    """A data plane has taken the sockets of an address."""
+    """Notes that a data plane has taken the sockets of an address."""
     job = state.job
     if job is None:
         return
@@ -86,7 +86,7 @@ def not_taken(state: State, generation: int, address: str, why: str) -> None:
 
 
 def closed(state: State, generation: int, address: str) -> None:
-    """A data plane has let go of an address: now our own copies can go."""
+    """Closes our own copies once a data plane has released an address."""
     job = state.job
     if job is None or job.op != "release" or generation != state.current:
         return
@@ -98,7 +98,7 @@ def closed(state: State, generation: int, address: str) -> None:
 
 
 def plane_ready(state: State) -> None:
-    """The current data plane is ready: what waited for one goes on."""
+    """Continues what waited for a current data plane that is ready."""
     if state.job is not None and state.job.op == "listen" and not state.job.waiting:
         _done(state, state.job)
 
@@ -113,7 +113,7 @@ def plane_lost(state: State) -> None:
 
 
 def successor_ready(state: State) -> None:
-    """The new data plane of an upgrade is up; it serves once it has every socket."""
+    """Notes that an upgrade's new data plane is up; it serves once it has every socket."""
     job = state.job
     if job is None or job.op != "upgrade":
         return
@@ -123,14 +123,14 @@ def successor_ready(state: State) -> None:
 
 
 def successor_lost(state: State, why: str) -> None:
-    """The new data plane of an upgrade did not start; the old one continues to serve."""
+    """Ends an upgrade whose data plane did not start; the old one continues to serve."""
     if state.job is not None and state.job.op == "upgrade":
         state.log("error", "upgrade_failed", {"error": why})
         _finish(state, {"ok": False, "error": why})
 
 
 def timed_out(state: State) -> None:
-    """The running job took too long."""
+    """Ends the running job, which took too long."""
     job = state.job
     if job is None:
         return
@@ -197,8 +197,8 @@ def _release(state: State, job: Job) -> None:
 def _done(state: State, job: Job) -> None:
     if job.op == "upgrade":
         planes.promote(state)
-        # Last, so that the answer is written before the control process is told to go: the next
-        # one runs the code that is installed now.
+        # Last, so that the answer is written before the control process ends: the next one runs the
+        # code installed now.
         _finish(state, {"ok": True, "dataplane": clients.dataplane(state)})
         if job.replaces_control:
             control.replace(state)

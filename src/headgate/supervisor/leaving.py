@@ -1,4 +1,6 @@
-"""The end: drain on the first SIGTERM or SIGINT, quit on the second, or when nothing can work."""
+"""Ends the node: drains on the first SIGTERM or SIGINT, quits on the second, or
+when nothing works.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def drain(state: State) -> None:
-    """Announces, lets the data planes finish, then leaves. Nothing if that is under way."""
+    """Announces the end, lets the data planes finish, then leaves.
+    Does nothing if that is under way.
+    """
     if state.phase != "running":
         return
     state.phase = "draining"
@@ -57,7 +61,7 @@ def check(state: State) -> None:
 
 
 def kill(state: State) -> None:
-    """What did not leave in time is killed."""
+    """Kills what did not leave in time."""
     for generation in state.planes:
         state.emit(SignalDataPlane(generation, signal.SIGKILL))
     if state.control_alive:

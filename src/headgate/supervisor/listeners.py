@@ -1,4 +1,4 @@
-"""The listening sockets: the supervisor opens them, keeps a duplicate of each, and lends them out.
+"""Opens the listening sockets, keeps a duplicate of each, and lends them out.
 
 A duplicate stays here so that the accept queues outlive a data plane that crashes.
 """
@@ -28,7 +28,7 @@ _DROP_SYN = array("B", b"".join(struct.pack("HBBI", *step) for step in _STEPS))
 
 
 def split_address(address: str) -> tuple[bool, str, int]:
-    """(is IPv6, host, port) of `1.2.3.4:80` or `[::1]:80`; ValueError for anything else.
+    """Returns (is IPv6, host, port) of `1.2.3.4:80` or `[::1]:80`; ValueError for anything else.
 
     >>> split_address("[::1]:80")
     (True, '::1', 80)
@@ -62,7 +62,9 @@ class Listeners:
         return [one.fileno() for one in self._sockets.get(address, [])]
 
     def open(self, addresses: tuple[str, ...], backlog: int) -> tuple[OpenError, ...]:
-        """Opens every address, or none: the errors of all that failed, empty when all are open."""
+        """Opens every address, or none; returns the errors of all that failed, empty
+        when all are open.
+        """
         opened: dict[str, list[socket.socket]] = {}
         errors: list[OpenError] = []
         for address in addresses:
@@ -81,10 +83,10 @@ class Listeners:
         return ()
 
     def widen(self, count: int) -> tuple[OpenError, ...]:
-        """Has at least `count` sockets for each address, now and later; what failed.
+        """Opens at least `count` sockets for each address, now and later; returns what failed.
 
-        An address that failed keeps the sockets it has. More than enough are kept too: a closed
-        one would lose what waits in its queue.
+        An address that failed keeps the sockets it has. It keeps surplus sockets too: a closed one
+        would lose what waits in its queue.
         """
         self._per_address = count
         errors: list[OpenError] = []
@@ -99,17 +101,17 @@ class Listeners:
         return tuple(errors)
 
     def refuse_new(self, address: str) -> None:
-        """Has the kernel drop every further SYN to an address, as the data plane does itself.
+        """Makes the kernel drop every further SYN to an address, as the data plane does itself.
 
-        Linux 6.18 and later want CAP_NET_ADMIN for it, which the data plane does not have. Without
-        it a connection that comes while the address is closed is reset.
+        Linux 6.18 and later require CAP_NET_ADMIN for it, which the data plane does not have.
+        Without it the kernel resets a connection that comes while the address closes.
         """
         program = struct.pack("HL", len(_DROP_SYN) // 8, _DROP_SYN.buffer_info()[0])
         for one in self._sockets.get(address, []):
             try:
                 one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
             except OSError:
-                return  # what may be lost is told by nobody who could prevent it
+                return  # nobody who could prevent a loss would read the error
 
     def close(self, address: str) -> None:
         """Closes our copies of an address; nothing if it is not open."""
@@ -118,8 +120,8 @@ class Listeners:
     def _open_one(self, address: str, backlog: int) -> list[socket.socket]:
         is_v6, host, port = split_address(address)
         # With SO_REUSEPORT a port that another process of this user already serves would silently
-        # be shared; a bind without it finds out. Our own overlapping listener is no reason to stop:
-        # a change from 127.0.0.1:80 to 0.0.0.0:80 opens the new one before the old one goes.
+        # be shared; a bind without it finds out. Our own overlapping listener must not stop us: a
+        # change from 127.0.0.1:80 to 0.0.0.0:80 opens the new one before the old one goes.
         try:
             _bind(is_v6, host, port, reuse_port=False).close()
         except OSError as error:
@@ -144,7 +146,7 @@ class Listeners:
     def _explain(self, address: str, error: OSError) -> OpenError:
         if error.errno == errno.EADDRINUSE:
             place = split_address(address)
-            # A process of another user, or one that may more than we, shows only whose it is.
+            # A process of another user, or with more rights than we have, shows only its owner.
             who = holder.process_of(holder.listening_inodes(*place)) or holder.owner(*place)
             return OpenError(address, "address already in use", who)
         if error.errno == errno.EACCES:

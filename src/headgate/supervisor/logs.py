@@ -1,4 +1,4 @@
-"""The supervisor's log lines: JSON on standard error, or plain words when it is a terminal."""
+"""Writes the supervisor's log lines: JSON on standard error, or plain words on a terminal."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def write(level: str, event: str, fields: Message) -> None:
         record = {"timestamp": stamp, "level": level, "event": event, "process": "supervisor"}
         line = json.dumps(record | fields, default=str)
     try:
-        # A pipe that polls as writable takes PIPE_BUF bytes at once; whoever stopped reading our
-        # log must not stop us.
+        # A pipe that polls as writable takes PIPE_BUF bytes at once; a reader who stopped reading
+        # our log must not stop us.
         _stderr.register(2, select.POLLOUT)
         if _stderr.poll(0):
             os.write(2, line.encode()[: select.PIPE_BUF - 1] + b"\n")

@@ -1,4 +1,5 @@
-"""The supervisor's decisions: `handle(event, now) -> commands`. Pure: no clock, process or socket.
+"""Makes the supervisor's decisions: `handle(event, now) -> commands`. Pure:
+no clock, process, socket.
 
 Data planes (`Plane.state`):
 
@@ -82,7 +83,7 @@ class Machine:
         return state.out
 
     def deadline(self) -> float | None:
-        """When the next `Tick` is due, in monotonic seconds; None = nothing is timed."""
+        """Returns when the next `Tick` is due, in monotonic seconds; None = no timer is set."""
         return min(self.state.timers.values(), default=None)
 
     def _signal(self, name: str) -> None:

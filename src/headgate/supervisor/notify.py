@@ -1,4 +1,4 @@
-"""sd_notify(3) in a few lines: datagrams to the socket that systemd named."""
+"""Implements sd_notify(3): datagrams to the socket that systemd names."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ class Notifier:
         try:
             self._socket.sendto(state.encode(), self._address)
         except OSError:
-            pass  # nothing we could do, and nobody to tell
+            pass  # we can do nothing, and nobody would read a report
 
 
 def watchdog_s(environment: Mapping[str, str]) -> float | None:
-    """Seconds between WATCHDOG=1 states (half of what systemd allows); None = not watched."""
+    """Returns the seconds between WATCHDOG=1 states (half
+    of systemd's limit); None = no watchdog.
+    """
     pid = environment.get("WATCHDOG_PID")
     if pid and pid != str(os.getpid()):
         return None

@@ -1,4 +1,4 @@
-"""The life of data-plane processes: start, ready, replaced when dead, handed over in an upgrade."""
+"""Runs the life of data planes: starts them, replaces dead ones, hands over in an upgrade."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def spawn(state: State) -> Plane:
 
 
 def spawn_current(state: State) -> None:
-    """Starts the data plane that is to serve."""
+    """Starts the data plane that will serve."""
     state.plane_backoff.started(state.now)
     state.current = spawn(state).generation
 
 
 def said(state: State, generation: int, message: Message) -> None:
-    """A packet came from a data plane."""
+    """Handles a packet from a data plane."""
     plane = state.planes.get(generation)
     if plane is None:
         return
@@ -72,7 +72,7 @@ def said(state: State, generation: int, message: Message) -> None:
 
 
 def hung(state: State, generation: int) -> None:
-    """A data plane that did not answer was killed; what follows is as after any other end."""
+    """Counts a killed data plane that had hung; its exit follows as after any other end."""
     plane = state.planes.get(generation)
     if plane is None:
         return
@@ -83,7 +83,7 @@ def hung(state: State, generation: int) -> None:
 
 
 def exited(state: State, generation: int, status: int) -> None:
-    """A data plane is gone; the current one is replaced, at once the first time."""
+    """Handles the end of a data plane; replaces the current one, at once the first time."""
     plane = state.planes.pop(generation, None)
     if plane is None:
         return
@@ -130,7 +130,7 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
     fields: Message = {"generation": plane.generation, "pid": plane.pid}
     state.log("info", "dataplane_ready", {**fields, "plan_digest": message.get("plan_digest", "")})
     state.plane_was_ready = True
-    # Not before: what waits in a socket's queue waits until somebody accepts from it.
+    # Not before: connections in a socket's queue wait until a process accepts them.
     state.emit(WidenSockets(state.workers))
     for address in state.listening:
         state.emit(SendSockets(plane.generation, address))
@@ -143,7 +143,7 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
 
 
 def promote(state: State) -> None:
-    """The successor serves: it becomes the current one and the old one leaves."""
+    """Makes the successor, which serves now, the current one; the old one leaves."""
     old, state.current, state.successor = state.current, state.successor, None
     state.plane_backoff.started(state.now)
     if old is not None:

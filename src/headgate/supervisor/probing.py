@@ -1,4 +1,4 @@
-"""Finds data planes that hang: each is probed, and killed once it missed three probes in a row.
+"""Finds data planes that hang: probes each, and kills it after three missed probes in a row.
 
 The answer takes the process's own thread and every worker going round once, so that neither a
 large config nor much traffic delays it: applying has a thread of its own, and workers never wait.
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 PROBE_S = 2.0
 MISSES = 3
 START_S = 120.0  # a data plane that is not ready by then hangs; it only reads what it served last
-LATE_S = 0.5  # we were kept from running ourselves: the machine is busy, or was asleep
+LATE_S = 0.5  # we did not run ourselves: the machine is busy, or was asleep
 
 
 def begin(state: State) -> None:
-    """From now on data planes are probed."""
+    """Begins to probe data planes."""
     if state.settings.has_data_plane:
         state.timer("probe", PROBE_S)
         state.probe_due = state.now + PROBE_S
 
 
 def probe(state: State) -> None:
-    """Counts what was missed, ends what hangs, asks again."""
+    """Counts missed probes, ends data planes that hang, probes again."""
     on_time = state.now - state.probe_due <= LATE_S
     for plane in state.planes.values():
         if plane.state == "starting":

@@ -1,7 +1,7 @@
-"""Immutable records for the supervisor's events and commands.
+"""Makes immutable records for the supervisor's events and commands.
 
 `dataclasses` costs the process 1.7 MB (it imports `inspect`), a sixth of what the supervisor may
-use, so at run time `record` is the few lines below. Type checkers are shown the real decorator.
+use, so at run time `record` is the few lines below. Type checkers see the real decorator.
 """
 
 # ruff: noqa: N807

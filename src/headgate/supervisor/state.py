@@ -1,4 +1,6 @@
-"""What the machine knows. Changed only by the functions of planes, jobs, control and leaving."""
+"""Holds what the machine knows. Only the functions of planes, jobs, control
+and leaving change it.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ if TYPE_CHECKING:
         "dataplane", "control", "fallback", "job", "tickets", "watchdog", "kill", "probe", "away"
     ]
 
-FALLBACK_S = 3.0  # without a first config by then, the last good plan is served
-JOB_S = 30.0  # a data plane that does not do what it was asked within this is given up on
+FALLBACK_S = 3.0  # without a first config by then, serve the last good plan
+JOB_S = 30.0  # a job fails when its data plane takes longer than this
 CONTROL_GRACE_S = 3.0  # from SIGTERM to SIGKILL for the control process
 QUIT_GRACE_S = 2.0  # the same for everything, on a second signal
 AWAY_S = 10.0  # requests to the admin API wait this long for a control process
 DEAD_ON_ARRIVAL = 3  # children that die before the first ever worked: it cannot work
-EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: the config is refused and said so
+EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: the config is refused, with a message
 EXIT_CANNOT = 69  # EX_UNAVAILABLE: the control process cannot start and said why
 
 
@@ -37,8 +39,8 @@ EXIT_CANNOT = 69  # EX_UNAVAILABLE: the control process cannot start and said wh
 class Settings:
     """What does not change while the supervisor runs. Times are seconds.
 
-    `cpus` may be used by us; `default_workers` is how many workers fit them and the CPU quota;
-    `last_good` the addresses (with backlogs) that were open when the node ran last. Without
+    `cpus` are those that we may use; `default_workers` is how many workers fit them and the CPU
+    quota; `last_good` the addresses (with backlogs) that were open when the node ran last. Without
     `has_data_plane` another program serves the traffic (nginx) and the control process drives it.
     `control_grace_s` is what the control process has from SIGTERM to SIGKILL. `run` is unlike that
     of every supervisor before: a data plane that one of them left behind removes its own socket.
@@ -91,7 +93,7 @@ class Job:
 
 
 class State:
-    """Everything the machine remembers between two events."""
+    """Everything that the machine remembers between two events."""
 
     def __init__(self, settings: Settings, ticket_seed: bytes, workers: int | None) -> None:
         self.settings = settings
@@ -116,7 +118,7 @@ class State:
         self.config_was_applied = False
         self.control_backoff = Backoff(0.25, 10.0, 30.0)
         self.subscribers: set[int] = set()
-        # Sockets and what is being done to them.
+        # Sockets and the jobs on them.
         self.listening: dict[str, int] = {}
         self.jobs: deque[Job] = deque()
         self.job: Job | None = None
@@ -125,7 +127,7 @@ class State:
         self.probe_due = 0.0
 
     def emit(self, *commands: Command) -> None:
-        """Adds commands to what the driver is to do."""
+        """Adds commands for the driver."""
         self.out.extend(commands)
 
     def log(self, level: str, event: str, fields: Message) -> None:
@@ -145,14 +147,14 @@ class State:
         return plane if plane is not None and plane.state == "ready" else None
 
     def start_timers(self) -> None:
-        """The timers that run from the beginning."""
+        """Sets the timers that run from the start."""
         self.timer("fallback", FALLBACK_S)
         self.timer("tickets", PERIOD_S)
         self.timer("watchdog", self.settings.watchdog_s)
 
 
 def reason(status: int) -> str:
-    """`exit code 1`, `SIGKILL`: what ended a process.
+    """Returns what ended a process: `exit code 1`, `SIGKILL`.
 
     >>> reason(-9), reason(1)
     ('SIGKILL', 'exit code 1')

@@ -1,4 +1,4 @@
-"""Where a node keeps its state, and the lock that lets one node at a time use it.
+"""Finds where a node keeps its state, and locks it for one node at a time.
 
 Two nodes on one host have two directories: `--node` (or `HEADGATE_NODE`) chooses.
 """
@@ -22,17 +22,17 @@ _MAX_NAME = 32
 
 
 class StateDirError(Exception):
-    """The directory cannot be used; the message says why and what to do."""
+    """The node cannot use the directory; the message says why and what to do."""
 
 
 def resolve(
     explicit: str | None, node: str | None, environment: Mapping[str, str], uid: int
 ) -> str:
-    """Returns the state directory's absolute path; nothing is created.
+    """Returns the state directory's absolute path; creates nothing.
 
-    `explicit` (or `HEADGATE_STATE_DIR`) is taken as it is. Otherwise it is the node's folder under
+    `explicit` (or `HEADGATE_STATE_DIR`) counts as it is. Otherwise it is the node's folder under
     systemd's `STATE_DIRECTORY`, under `/var/lib/headgate` for root, or under the user's XDG state
-    directory. Raises StateDirError for a node name that makes no folder name.
+    directory. Raises StateDirError for a node name that is not a folder name.
 
     >>> resolve(None, None, {}, 0)
     '/var/lib/headgate/default'
@@ -83,7 +83,7 @@ def remember(state_dir: str, listening: dict[str, int]) -> None:
 
 
 def remembered(state_dir: str) -> dict[str, int]:
-    """Returns what `remember` wrote last; empty when there is nothing to be read."""
+    """Returns what `remember` wrote last; empty without a readable file."""
     try:
         with open(os.path.join(state_dir, _LISTENING)) as file:
             found = json.load(file)

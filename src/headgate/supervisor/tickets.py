@@ -1,8 +1,8 @@
-"""The secrets from which data planes make TLS session ticket keys.
+"""Keeps the secrets from which data planes make TLS session ticket keys.
 
-They live in the supervisor's memory only, so that tickets survive an upgrade or a crash of the
-data plane and are worthless once the node has stopped. Each day the current secret is replaced by
-its hash: what leaks today opens no session of yesterday that was resumed with an older ticket.
+They live in the supervisor's memory only, so that tickets survive an upgrade or a crash of the data
+plane and are worthless once the node has stopped. Each day its hash replaces the current secret: a
+leak today opens no session of yesterday that was resumed with an older ticket.
 """
 
 from __future__ import annotations

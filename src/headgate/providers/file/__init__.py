@@ -1,1 +1,1 @@
-"""Config from files: reading them, and seeing when they change."""
+"""Reads config from files, and notices when they change."""

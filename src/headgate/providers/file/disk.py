@@ -1,4 +1,6 @@
-"""`Files` on the disk: regular files only, in bounded memory, with a note of what was read."""
+"""Implements `Files` on the disk: regular files only, in bounded memory,
+with a note of what it read.
+"""
 
 # ruff: noqa: PTH110, PTH112, PTH116, PTH208 - os.path says no where pathlib raises
 import contextlib
@@ -16,7 +18,7 @@ MOST_BYTES: Final = 64 << 20
 
 _PIECE: Final = 1 << 20
 _WILD: Final = "*?["
-# A pipe would be waited for, a terminal become ours.
+# A pipe would block us, a terminal become ours.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 _KINDS: Final = (
@@ -29,7 +31,7 @@ _KINDS: Final = (
 
 
 class Mark(NamedTuple):
-    """The properties of a file that are compared; all zero if it cannot be examined."""
+    """The properties of a file for comparison; all zero if it cannot be examined."""
 
     device: int
     inode: int
@@ -76,7 +78,7 @@ class DiskFiles:
                 os.close(descriptor)
 
     def glob(self, pattern: PurePath) -> Sequence[PurePath]:
-        """Existing files that match, sorted; wildcards count in the last part only.
+        """Returns existing files that match, sorted; wildcards count in the last part only.
 
         Hidden files (editors' locks and copies among them) match only a pattern that begins with
         a dot. Raises `OSError` for a directory that cannot be listed.
@@ -118,7 +120,7 @@ def mark(path: PurePath) -> Mark:
         if stat.S_ISDIR(status.st_mode):
             return NOTHING
         if stat.S_ISREG(status.st_mode):
-            os.close(os.open(path, _FLAGS))  # whether it may be read counts
+            os.close(os.open(path, _FLAGS))  # whether we may read it counts
     except (OSError, ValueError):
         return NOTHING
     times = (status.st_mtime_ns, status.st_ctime_ns)
@@ -149,7 +151,7 @@ def _content(descriptor: int) -> bytes:
 
 @contextlib.contextmanager
 def _named(path: PurePath) -> Iterator[None]:
-    """What no file can be called is an `OSError` like any other file that is not there."""
+    """Turns an impossible file name into an `OSError`, as for any other missing file."""
     try:
         yield
     except ValueError as error:

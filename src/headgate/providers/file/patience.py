@@ -1,11 +1,11 @@
-"""How long a reading may take, and what is said of one that takes longer."""
+"""Limits how long a reading may take, and has the words for one that takes longer."""
 
 from typing import Final
 
 from headgate.providers.file.disk import Reading
 
 READ_S: Final = 10.0
-"""How long one file may take: a network file system that has not answered by then is away."""
+"""How long one file may take: a network file system without an answer by then is away."""
 LOAD_S: Final = 300.0
 """How long a whole config may take."""
 

@@ -1,10 +1,10 @@
-"""Seeing that the files of a config changed.
+"""Notices changes of a config's files.
 
-Directories are watched, not files: a file that is replaced, a symlink that is swapped (as
-Kubernetes does with ConfigMaps), a permission that is lost all show there. What is seen is only
-the occasion to look; a change is told when the files are other than those that were read.
+It watches directories, not files: a replaced file, a swapped symlink (as Kubernetes does with
+ConfigMaps) and a lost permission all show there. An event only triggers a look; a change is
+reported when the files differ from those that were read.
 
-All of it happens in a thread of its own: a file system that does not answer stops nobody else.
+It runs in a thread of its own: a file system that does not answer blocks nothing else.
 """
 
 # ruff: noqa: PTH100, PTH112 - os.path says no where pathlib raises
@@ -27,24 +27,24 @@ _log = structlog.get_logger()
 
 
 class Pace(NamedTuple):
-    """How often and how long is waited for what; seconds."""
+    """How often it looks and how long it waits; seconds."""
 
     step_s: float = 0.075
-    """How often the kernel's news are looked at, all day long: this is what waiting costs.
+    """How often it polls the kernel's events, all day long: this is what waiting costs.
 
     A change is reported at the second look after it, so within twice this time.
     """
     group_s: float = 0.1
-    """How long after the first event more are waited for: an editor writes in several steps."""
+    """How long after the first event it waits for more: an editor writes in several steps."""
     settle_s: float = 0.5
     """How long files must be left alone when some came, went or were emptied: somebody is copying
     a directory, and half of it is another config."""
     settle_most_s: float = 10.0
     """A change is reported after this time even if files change all the time."""
     look_anyway_s: float = 5.0
-    """How often the files are looked at without any event: network file systems tell of none."""
+    """How often it looks at the files without any event: network file systems send none."""
     poll_s: float = 1.0
-    """The same where the kernel gives us no events (its limit of inotify instances is reached)."""
+    """The same where the kernel gives us no events (at its limit of inotify instances)."""
     retry_s: float = 1.0
     """How long after an error the next try begins."""
 
@@ -52,7 +52,7 @@ class Pace(NamedTuple):
 PACE: Final = Pace()
 
 Fingerprint = frozenset[tuple[PurePath, Mark]]
-"""What files look like from outside."""
+"""The state of files from outside."""
 
 
 class Known(NamedTuple):
@@ -60,7 +60,7 @@ class Known(NamedTuple):
 
     watched: Watched
     seen: Fingerprint
-    """What the files were when they were read."""
+    """The state of the files at the reading."""
     number: int
     """Counts the readings."""
 
@@ -71,7 +71,7 @@ def fingerprint(watched: Watched) -> Fingerprint:
 
 
 def files_of(watched: Watched) -> Iterable[PurePath]:
-    """Returns every watched file that there is or should be."""
+    """Returns every watched file, missing ones included."""
     found = set(watched.files)
     for pattern in watched.globs:
         with contextlib.suppress(OSError):
@@ -82,7 +82,7 @@ def files_of(watched: Watched) -> Iterable[PurePath]:
 def directories(watched: Watched) -> frozenset[Path]:
     """Returns the directories to watch: those of each path as written, and of its target.
 
-    Of a directory that does not exist the nearest one above it that does.
+    For a missing directory, the nearest existing one above it.
     """
     found: set[Path] = set()
     for path in (*files_of(watched), *watched.globs):
@@ -93,11 +93,11 @@ def directories(watched: Watched) -> frozenset[Path]:
 
 
 async def changes(known: Callable[[], Known], pace: Pace = PACE) -> AsyncIterator[None]:
-    """Yields each time the watched files are other than those that were read.
+    """Yields each time the watched files differ from those that were read.
 
-    `known` is asked again and again, from another thread: another config may have other files.
-    Once per reading the same change is told once. Half a file is a change like any other: it is
-    for the reader to refuse it and keep what it has.
+    It calls `known` repeatedly, from another thread: another config may have other files. It
+    reports the same change once per reading. Half a file is a change like any other: the reader
+    refuses it and keeps what it has.
     """
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
@@ -141,12 +141,12 @@ class Watcher:
                 self.stop.wait(self._pace.retry_s)
 
     def _watch(self) -> None:
-        """Watches one set of directories, until it is another set."""
+        """Watches one set of directories until the set changes."""
         at = directories(self._known().watched)
         with self._events(at) as events:
             while not self.stop.is_set():
                 number = self._known().number
-                # Once before any event, too: nobody was told of changes until now.
+                # Once before any event, too: nothing has reported changes until now.
                 self._look()
                 if directories(self._known().watched) != at:
                     return
@@ -195,7 +195,7 @@ class Watcher:
         if now == known.seen or self._told == (known.number, now):
             return
         now = self._settled(known, now)
-        known = self._known()  # somebody else may have had them read meanwhile
+        known = self._known()  # another caller may have read them meanwhile
         if now == known.seen or self.stop.is_set():
             return
         self._told = (known.number, now)
@@ -222,7 +222,7 @@ def _is_copied(before: Fingerprint, now: Fingerprint) -> bool:
 
 
 class _Over(NamedTuple):
-    """What watchfiles asks at each of its steps."""
+    """The stop condition that watchfiles checks at each of its steps."""
 
     is_set: Callable[[], bool]
 
