@@ -1,4 +1,4 @@
-"""Hosts that demand client certificates, and routes that would serve them without any."""
+"""Finds routes that would serve a host without the client certificate that it demands."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import product
@@ -21,11 +21,12 @@ Entries = Callable[[Kind], list[PlanEntry]]
 
 
 def served_without(entries: Entries, objects: Objects) -> list[Problem]:
-    """Routes that serve a host on a plain listener although it demands client certificates.
+    """Returns routes that serve a host on a plain listener although it demands client
+    certificates.
 
-    A route that sends every plain request to https is none, nor is one of plain listeners alone
-    that forwards nothing. Looks at every route where there are such hosts and plain listeners, at
-    listeners and policies alone elsewhere.
+    A route that sends every plain request to https does not count, nor does one of plain listeners
+    alone that forwards nothing. It looks at every route if there are such hosts and plain
+    listeners, else at listeners and policies alone.
     """
     plain = {n for n, one in _of(entries("listener"), Listener) if one.tls is None}
     demanding = {n for n, one in _of(entries("tls_policy"), TlsPolicy) if _demands(one)}
@@ -42,7 +43,8 @@ def served_without(entries: Entries, objects: Objects) -> list[Problem]:
             opened = [host for host in route.hosts if not _to_https(route, host, objects)]
             secured = guarded.answered(route.hosts, set(route.listeners) - plain)
             for host, owner in guarded.answered(opened, here).items():
-                # What answers for others alone where there is TLS gives away nothing of the host.
+                # A route that answers only for other hosts where there is TLS reveals nothing of
+                # this host.
                 if host in secured or host in route.hosts:
                     problems.append(_problem(name, host, owner, sorted(here)))
     return problems

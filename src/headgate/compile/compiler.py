@@ -1,8 +1,8 @@
-"""The compiler: from documents to a plan, keeping per object what it made of it last time.
+"""Compiles documents into a plan, and keeps per object its last result.
 
-Every result is a pure function of the texts, the files they refer to and the environment; what
-is kept only saves work. One edited object costs that object and the buckets of the digest tree
-it falls into; a name that comes or goes costs one look at every reference.
+Every result is a pure function of the texts, the files they refer to and the environment; the kept
+results only save work. One edited object costs that object and the buckets of the digest tree it
+falls into; a new or removed name costs one look at every reference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ class Compiler:
         reading = self._table.reading.items()
         changed |= dict.fromkeys(k for k, u in reading if not unchanged(files, u.seen))
         node = self._node
-        # A file's mode counts, too, so a node that reads files is looked at each time.
+        # A file's mode counts, too, so it checks a node that reads files each time.
         if node is None or node.seen or any(section == "node" for section, _ in changed):
             self._node = node = node_unit(self._sources, files, env)
         self._compile(changed, files, env)
@@ -73,7 +73,7 @@ class Compiler:
         )
 
     def _compile(self, changed: Changed, files: Files, env: Mapping[str, str]) -> None:
-        """Listeners first: routes attach to the default ones."""
+        """Compiles listeners first: routes attach to the default ones."""
         self._context = None
         listeners = [key for key in changed if key[0] == "listeners"]
         for key in listeners:
@@ -86,7 +86,7 @@ class Compiler:
             self._renew(key, files, env)
 
     def _renew_together(self, keys: Changed, files: Files, env: Mapping[str, str]) -> Changed:
-        """Takes entries that are alike as one; gives those that are left."""
+        """Compiles entries that are alike as one; returns the others."""
         if len(keys) < LEAST:
             return keys
         done: set[EntryKey] = set()
@@ -147,7 +147,7 @@ class Compiler:
             self._stray[key] = found
 
     def _changes(self, node: NodeUnit) -> dict[ObjectKey, PlanEntry | None]:
-        """Returns what the plan last made lacks; objects that came out the same are none of it."""
+        """Returns what the last plan lacks, without objects that came out equal."""
         changes = self._table.take_changes()
         if node.plan is not None:
             changes[node.plan.key] = node.plan

@@ -1,4 +1,4 @@
-"""Checks that need several objects: references, addresses, raw paths."""
+"""Makes the checks that need several objects: references, addresses, raw paths."""
 
 from collections.abc import Collection, Iterable, Mapping
 

@@ -1,7 +1,7 @@
-"""A whole config that serves nothing is refused unless it says that this is meant. Pure.
+"""Refuses a whole config that serves nothing, unless it says that this is meant. Pure.
 
-Files may be missing while they are copied; a part of a config, as it stands in a document or a
-test, is no matter for this.
+Files may be missing during a copy. A part of a config, as in a document or a test, does not come
+here.
 """
 
 from headgate.compile.loaded import Loaded
@@ -9,9 +9,7 @@ from headgate.kernel.diagnostics import Diagnostic
 
 
 def emptiness(loaded: Loaded, name: str) -> tuple[Diagnostic, ...]:
-    """Returns the error of a config that is right and has no route;
-    `name` is what people call it.
-    """
+    """Returns the error of a valid config without a route; `name` is what people call it."""
     plan, settings = loaded.plan, loaded.node
     if plan is None or settings is None or settings.allow_empty:
         return ()

@@ -1,4 +1,4 @@
-"""Why a request goes where it goes, as a document: for `headgate explain` and `POST /explain`."""
+"""Documents why a request goes where it goes, for `headgate explain` and `POST /explain`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
@@ -17,7 +17,7 @@ from headgate.plan.plan import Plan
 T = TypeVar("T")
 
 Locate = Callable[[Kind, str, str], str]
-"""(kind, name, path of keys in the object) → `file:line:column` of it, empty if it is nowhere."""
+"""(kind, name, path of keys in the object) → its `file:line:column`, empty without one."""
 
 States = Mapping[str, Mapping[str, str]]
 """Upstream → address of an endpoint → `up`, `unresolved` …, as a data plane reports them."""
@@ -27,7 +27,7 @@ _KINDS = ("rewrite", "redirect", "request_headers", "response_headers", "respond
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """A condition and how the request stands to it; `key` is where in the route it is."""
+    """A condition and whether the request meets it; `key` is its place in the route."""
 
     kind: Literal["host", "listener", "path", "method", "client", "query", "header"]
     key: str
@@ -78,7 +78,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class EndpointState(msgspec.Struct, frozen=True):
-    """One endpoint; `state` is None when no data plane was asked."""
+    """One endpoint; `state` is None without a data plane to ask."""
 
     address: str
     weight: int
@@ -111,11 +111,11 @@ class Won(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The whole answer. `host` is the host whose routes were looked at; no `won` means 404.
+    """The whole answer. `host` is the host whose routes were tried; no `won` means 404.
 
     `refused` says why a request is refused before it is routed, `refused_status` with what: 0 = the
-    connection ends without an answer. Then there is nothing else. `client`
-    is the client's address, `dropped` the header lines that the listener does not take.
+    connection ends without an answer. Then there is nothing else. `client` is the client's address,
+    `dropped` the header lines that the listener drops.
     """
 
     method: str = ""
@@ -148,7 +148,8 @@ def explain(
 ) -> Explanation:
     """Explains what becomes of a request.
 
-    Costs a look at every route of its host. Raises `ValueError` for a client that is no address.
+    Costs a look at every route of its host. Raises `ValueError` for a client that is not an
+    address.
     """
     query = "" if request.query is None else f"?{request.query}"
     port = f":{request.port}" if request.port else ""
@@ -169,7 +170,7 @@ def explain(
 
 
 def places(loaded: Loaded) -> Locate:
-    """Finds places in the documents of a load; of what is not written there, what holds it."""
+    """Finds places in the documents of a load; for what is not written there, its parent."""
 
     def locate(kind: Kind, name: str, path: str) -> str:
         parts = [p for p in path.replace("[", ".").replace("]", "").split(".") if p]

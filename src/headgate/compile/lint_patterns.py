@@ -1,5 +1,6 @@
-"""Warnings about texts of matches that read like patterns and are compared as plain text, and
-about expressions that take less than they seem to."""
+"""Warns of texts in matches that read like patterns but compare as plain text, and of expressions
+that take less than they seem to.
+"""
 
 import re
 from collections.abc import Iterator
@@ -65,7 +66,9 @@ def _path(path: _Text, at: tuple[str | int, ...]) -> Iterator[Found]:
 
 
 def _expression(regex: str, at: tuple[str | int, ...]) -> Iterator[Found]:
-    """An expression takes whole paths: `^/api` is `/api` alone, and `/*` repeats the slash."""
+    """Yields misread expressions: one takes whole paths, so `^/api` is `/api` alone,
+    and `/*` repeats `/`.
+    """
     if re.search(r"/[*+](?!\?)", regex):
         begin = regex.partition("/*")[0] or ""
         what = "`/*` and `/+` repeat the slash alone"

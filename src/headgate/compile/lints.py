@@ -1,4 +1,4 @@
-"""Warnings about a valid config that is probably not what its author meant; none refuses it."""
+"""Warns of a valid config that is probably not what its author meant; no warning refuses it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
@@ -15,7 +15,7 @@ from headgate.plan.plan import Plan, PlanEntry
 
 
 class Shadow(Protocol):
-    """A route that can never match because another takes all it could."""
+    """A route that can never match because another takes all its requests."""
 
     @property
     def route(self) -> str:
@@ -39,7 +39,7 @@ class Shadows(Protocol):
 def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, ...]:
     """Returns the warnings about a loaded config, ordered by file, line and column.
 
-    None when it was refused. Costs a look at every object; on a reload ask after applying.
+    None when it was refused. Costs a look at every object; on a reload call it after the apply.
     """
     plan = loaded.plan
     if plan is None:
@@ -143,7 +143,7 @@ def _not_imported(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _not_applied(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
-    """Routes of a node that only watches an nginx."""
+    """Yields a warning about routes of a node that only watches an nginx."""
     node, count = loaded.node, len(_of(plan, "route"))
     if node is None or node.engine != "nginx" or node.nginx.mode != "observe" or not count:
         return
@@ -160,7 +160,7 @@ def _not_applied(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _without_certificate(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
-    """Hosts that clients of a TLS listener ask for and that no certificate is offered for."""
+    """Yields hosts that clients of a TLS listener ask for and that have no certificate."""
     terminating: dict[str, ListenerTls] = {
         e.key.name: value.tls
         for e in _of(plan, "listener")

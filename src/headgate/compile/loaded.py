@@ -1,4 +1,4 @@
-"""What loading a config gives."""
+"""Defines the result of loading a config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from headgate.plan.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a change of would make loading again give something else."""
+    """What a new load depends on: a change of it may change the result."""
 
     files: frozenset[PurePath]
-    """Documents, certificates, secrets; also those that could not be read."""
+    """Documents, certificates, secrets; unreadable ones, too."""
     globs: frozenset[PurePath]
     """Include patterns and directories' patterns: a new file that matches counts."""
 
@@ -38,7 +38,7 @@ class Origins(Protocol):
     """Finds the place of every entry; reads a document's text a second time on first use."""
 
     def place(self, kind: Kind, name: str, path: ConfigPath) -> Place | None:
-        """Where an object, or something below it, is written; None if it is not."""
+        """Returns where an object, or something below it, is written; None if it is not."""
         ...
 
 
@@ -62,9 +62,9 @@ class Loaded:
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
-        """The diagnostics for which the config is refused."""
+        """The diagnostics that refuse the config."""
         return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
 
     def place(self, kind: Kind, name: str, *path: str | int) -> Place | None:
-        """Where an object, or something below it, is written; None if it is not."""
+        """Returns where an object, or something below it, is written; None if it is not."""
         return self.origins.place(kind, name, path)

@@ -1,4 +1,4 @@
-"""Where a user wrote what the core speaks of: the plan's paths in the config's words."""
+"""Finds where a user wrote what the core speaks of: the plan's paths in the config's words."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -13,7 +13,7 @@ from headgate.model.route import ACTIONS
 from headgate.plan.kinds import KINDS, Kind
 
 Locate = Callable[[str, str, str], Diagnostic]
-"""(kind, name, path in the plan's object) → where the user wrote it; the message is left empty."""
+"""(kind, name, path in the plan's object) → where the user wrote it, with an empty message."""
 
 _WRITTEN: Final[dict[Kind, dict[str, str]]] = {
     "certificate": {"cert": "cert_file", "key": "key_file", "ocsp": "ocsp_file"},
@@ -26,13 +26,15 @@ _WRITTEN: Final[dict[Kind, dict[str, str]]] = {
     },
     "upstream": {"tls.ca": "tls.ca_file"},
 }
-"""What the core finds fault with and the text has under another name."""
+"""Keys of the core's problems that have another name in the text."""
 
 _SECTION_OF: Final[dict[Kind, str]] = {section.kind: key for key, section in SECTIONS.items()}
 
 
 def locator(loaded: Loaded, fallback: str) -> Locate:
-    """Finds where an object, or a field of it, is written; `fallback` is named when nothing is."""
+    """Returns a function that finds where an object, or a field of it,
+    is written, else `fallback`.
+    """
 
     def locate(kind: str, name: str, path: str) -> Diagnostic:
         known = next((one for one in KINDS if one == kind), None)

@@ -1,4 +1,4 @@
-"""`[node]`, put together from all documents."""
+"""Compiles `[node]` from all documents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _TOKEN: EntryKey = ("node", "admin_token")
 
 @dataclass(frozen=True, slots=True)
 class NodeUnit:
-    """What `[node]` came to; `plan` and `settings` are None when something is wrong with it."""
+    """The result of `[node]`; `plan` and `settings` are None if it has an error."""
 
     plan: PlanEntry | None
     settings: NodeSettings | None
@@ -41,7 +41,7 @@ class NodeUnit:
 
 
 def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUnit:
-    """Validates and compiles the node's settings; none at all means every default."""
+    """Validates and compiles the node's settings; without any, every default holds."""
     value: dict[str, object] = {}
     found: list[Problem] = []
     keys = sources.entries_of("node")

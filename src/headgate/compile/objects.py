@@ -1,4 +1,4 @@
-"""Listeners, hosts, upstreams, middlewares, certificates and policies into their plan nodes."""
+"""Compiles listeners, hosts, upstreams, middlewares, certificates and policies into plan nodes."""
 
 from headgate.compile.pem import certificates, ocsp_response, private_key, revocations
 from headgate.compile.reads import Reads

@@ -1,4 +1,4 @@
-"""Where objects are written, for messages about a config that is in force."""
+"""Finds where objects are written, for messages about a config in force."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ class TextOrigins:
         self._written = written
 
     def place(self, kind: Kind, name: str, path: ConfigPath) -> Place | None:
-        """Where an object, or something below it, is written; None if it is not."""
+        """Returns where an object, or something below it, is written; None if it is not."""
         if kind == "settings":
             key: EntryKey = ("node", str(path[0]) if path else "")
             whole: ConfigPath = ("node", *path)

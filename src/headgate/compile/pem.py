@@ -1,4 +1,4 @@
-"""Whether a file holds what its key says; that a pair matches is judged by the data plane."""
+"""Checks that a file holds what its key says; the data plane checks that a pair matches."""
 
 import re
 

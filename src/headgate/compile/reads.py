@@ -1,4 +1,4 @@
-"""What a document refers to by path: read through the port, checked, kept by its sha256."""
+"""Reads what a document refers to by path: through the port, checked, kept by its sha256."""
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
@@ -10,14 +10,14 @@ from headgate.model.files import Files
 from headgate.plan.digest import blob_id
 
 MAX_BLOB_BYTES: Final = 1 << 20
-"""A larger blob is refused by the data plane (plan.proto)."""
+"""The data plane refuses a larger blob (plan.proto)."""
 
 
 class Reads:
     """The files one object refers to, relative to the directory of its document.
 
-    Remembers what was read (`seen`), so that the same object need not be compiled again while
-    its files are the same, and what goes with the plan (`blobs`).
+    Remembers what it read (`seen`), so that an object need not be compiled again while its files
+    are the same, and what goes with the plan (`blobs`).
     """
 
     __slots__ = ("_directory", "_files", "blobs", "secrets", "seen")
@@ -59,12 +59,12 @@ class Reads:
         return text
 
     def hide(self, text: str) -> None:
-        """Remembers a text of the plan that must not be shown."""
+        """Remembers a text of the plan that nothing may show."""
         self.secrets.add(str(text))
 
     @property
     def is_used(self) -> bool:
-        """Whether anything was read or hidden."""
+        """Whether it read or hid anything."""
         return bool(self.seen or self.secrets)
 
     def blob(self, path: str, check: Callable[[bytes], None]) -> BlobId:

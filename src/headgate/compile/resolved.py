@@ -1,4 +1,4 @@
-"""The result of compiling one object: its plan node, its references, its problems."""
+"""Defines the result of compiling one object: its plan node, its references, its problems."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -80,9 +80,7 @@ class Review:
 
 
 def _own_addresses(node: NodeUnit, stray: Stray, *, is_whole: bool) -> dict[str, str]:
-    """Returns the node's addresses; the default one only where nothing
-    that is misread may replace it.
-    """
+    """Returns the node's addresses; the default one only where nothing misread may replace it."""
     own = dict(node.addresses)
     is_meant = any(s not in TOP_LEVEL and nearest(s, TOP_LEVEL) == "node" for s, _ in stray)
     if node.has_default_admin and is_whole and not is_meant:
@@ -101,7 +99,8 @@ def _located(sources: Sources, table: UnitTable, found: Iterable[Problem]) -> It
 
 
 def _meant(stray: Stray) -> dict[Kind, set[str]]:
-    """Names of objects below a misspelled section; "" stands for a section of the wrong type.
+    """Returns names of objects below a misspelled section;
+    "" stands for a section of the wrong type.
 
     An entry that refers to them is not at fault.
     """
@@ -145,9 +144,7 @@ def _twice(sources: Sources, key: EntryKey) -> Iterable[Diagnostic]:
 
 
 def _twin(sources: Sources, key: EntryKey, holder: EntryKey) -> Diagnostic:
-    """Returns the error for one name that is written in two ways;
-    it is reported at the later one.
-    """
+    """Returns the error for one name written in two ways, at the place of the later one."""
     order = {source.path: at for at, source in enumerate(sources)}
 
     def written_at(entry: EntryKey) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Routes into their plan nodes."""
+"""Compiles routes into their plan nodes."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -36,7 +36,7 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
 
 def _listeners(model: Route, defaults: Sequence[str], out: Resolved) -> tuple[str, ...]:
     if model.listeners is None:
-        return tuple(defaults)  # whether there are any is judged once for all routes
+        return tuple(defaults)  # one check for all routes says whether there are any
     for index, name in enumerate(model.listeners):
         out.refs.append(Ref("listener", name, ("listeners", index)))
     return tuple(sorted(set(model.listeners)))

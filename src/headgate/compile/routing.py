@@ -1,6 +1,6 @@
-"""Requests against a plan: which route takes them, by the core's own router.
+"""Finds which route of a plan takes a request, by the core's own router.
 
-What the data plane would do and what is said here cannot differ: it is the same code.
+Its results cannot differ from what the data plane does: it is the same code.
 """
 
 import re
@@ -22,7 +22,9 @@ _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@\s]+?)\.?(?::([0-9]
 _URL_ALLOWED: Final = 'write an absolute URL such as "https://a.example/path?query"'
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SUBJECT: Final = ":client-subject"
-"""Under this name the core's router asks for the subject of the client's certificate."""
+"""The header name under which the core's router asks for the subject
+of the client's certificate.
+"""
 
 _ROUTED: Final = frozenset({"route", "host", "middleware"})
 
@@ -54,8 +56,8 @@ class Refusal(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request as the router takes it: host in lower case, path as sent, header names lower.
 
-    `dropped` are the names of header lines that the listener does not take. With a `refusal` the
-    data plane looks at nothing else.
+    `dropped` are the names of header lines that the listener drops. With a `refusal` the data plane
+    looks at nothing else.
     """
 
     listener: str
@@ -106,8 +108,8 @@ class Routing:
     ) -> None:
         """Raises `PlanError` for what the data plane would refuse, all of it at once.
 
-        `secrets`: texts of the plan that must not be shown (`headgate.compile.veil`). `blobs`: the
-        content of the plan's blobs; without it nothing is said of TLS handshakes.
+        `secrets`: texts of the plan that nothing may show (`headgate.compile.veil`). `blobs`: the
+        content of the plan's blobs; without it results do not cover TLS handshakes.
         """
         self.plan = plan
         self._blobs = blobs
@@ -122,7 +124,7 @@ class Routing:
     def request(self, question: Question) -> Request:
         """Returns what is asked, in the router's terms.
 
-        Raises `Invalid` when it is no request, `ValueError` for a client that is no address.
+        Raises `Invalid` when it is not a request, `ValueError` for a client that is no address.
         """
         url = _URL.fullmatch(question.url)
         if url is None:
@@ -208,7 +210,7 @@ class Routing:
     def find(self, request: Request) -> Found | None:
         """Returns the route that takes a request; None = 404.
 
-        Raises `ValueError` for a request that is refused and for a client that is no address.
+        Raises `ValueError` for a refused request and for a client that is not an address.
         """
         if request.refusal is not None:
             raise ValueError(request.refusal.detail)

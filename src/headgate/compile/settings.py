@@ -1,4 +1,4 @@
-"""`[node]` into the plan's settings and into what stays with the node's own processes."""
+"""Splits `[node]` into the plan's settings and what stays with the node's own processes."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,7 +23,7 @@ class ProbeSettings:
 
 @dataclass(frozen=True, slots=True)
 class NginxSettings:
-    """How an nginx is driven; times are seconds, 0 = off. None = found out when it is needed."""
+    """How to drive an nginx; times are seconds, 0 = off. None = found out when needed."""
 
     binary: str | None = None
     mode: Literal["full", "guest", "observe"] = "full"
@@ -60,13 +60,15 @@ class NodeSettings:
     engine: Literal["native", "nginx"] = "native"
     """What serves the traffic."""
     nginx: NginxSettings = NginxSettings()
-    """The nginx that is driven where that is the engine."""
+    """The nginx to drive where that is the engine."""
     drain_s: float = 30.0
     """The longest a drain takes, from its start."""
     admin_token: str | None = field(default=None, repr=False)
-    """What opens all of the admin API to a request by TCP; None = nothing does."""
+    """The token that opens all of the admin API to a request by TCP; None = nothing does."""
     user: str | None = None
-    """Whom root runs a native node as; None = the system user `headgate`, root without one."""
+    """The user of a native node that root starts;
+    None = the system user `headgate`, root without one.
+    """
     access_log: str | None = None
     """The access log's path, where that is a file."""
     allow_empty: bool = False

@@ -1,4 +1,4 @@
-"""The documents of a config: found, read, and watched for what changed in them."""
+"""Finds and reads the documents of a config, and notices what changed in them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ EntryKey = tuple[str, str]
 """(section, name) as in the text; the name is empty if the section is not a table."""
 
 Changed = dict[EntryKey, None]
-"""Entries in the order of the text, each once; looking at them in that order is quickest."""
+"""Entries in the order of the text, each once; a pass in that order is the fastest."""
 
 _WILD: Final = "*?["
 _DEEPEST: Final = 16
-"""Includes in a row, at most."""
+"""The most includes in a row."""
 _EMPTY: Final = parse_text("empty", b"{}", "json")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One document; `document` is None when its text cannot be read (`wrong` says why)."""
+    """One document; `document` is None when its text is not valid (`wrong` says why)."""
 
     path: PurePath
     content: bytes
@@ -41,7 +41,7 @@ class Source:
 
     @cached_property
     def name(self) -> str:
-        """What diagnostics call it."""
+        """Its name in diagnostics."""
         return str(self.path)
 
     @cached_property
@@ -51,7 +51,7 @@ class Source:
 
     @cached_property
     def directory(self) -> PurePath:
-        """What its relative paths are relative to."""
+        """The base of its relative paths."""
         return self.path.parent
 
     def keys(self) -> list[EntryKey]:
@@ -83,7 +83,7 @@ class Source:
 
 
 class Gathering:
-    """One walk over the paths given and what they include."""
+    """One walk over the given paths and their includes."""
 
     def __init__(self, files: Files, before: Mapping[PurePath, Source]) -> None:
         self._files = files
@@ -114,7 +114,9 @@ class Gathering:
         self._refuse_nothing(paths)
 
     def _refuse_nothing(self, paths: Sequence[PurePath]) -> None:
-        """Refuses an empty file and a directory in a file's place: nobody asked to stop serving."""
+        """Refuses an empty file and a directory in a file's place:
+        the user did not ask to stop serving.
+        """
         if self.wrong or any(s.wrong or s.content.strip() for s in self.sources.values()):
             return
         if paths:
@@ -166,7 +168,9 @@ class Gathering:
                 self._add(path, depth + 1)
 
     def _matches_nothing(self, source: Source, index: int, pattern: str) -> None:
-        """An error, but for a pattern beside other things: its directory may be empty for now."""
+        """Reports an error, except for a pattern beside other sources:
+        its directory may be empty for now.
+        """
         place = source.path.parent / pattern
         severity = Severity.ERROR
         if any(c in place.name for c in _WILD):
@@ -246,7 +250,7 @@ class Sources:
         """Entries that several documents define."""
 
     def refresh(self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Changed:
-        """Reads everything again; the entries that are not what they were."""
+        """Reads everything again; returns the entries that changed."""
         before = self._unaffected_by(env)
         gathering = Gathering(files, before)
         gathering.gather(paths)
@@ -319,7 +323,7 @@ class Sources:
             self._owners.pop(key, None)
 
     def _keep_order(self, changed: Changed) -> None:
-        """Owners in the order of the documents, whichever was read again last."""
+        """Keeps owners in the order of the documents, whichever was read again last."""
         if len(self._by_path) == 1 and not self.shared:
             return
         order = {path: index for index, path in enumerate(self._by_path)}

@@ -1,4 +1,4 @@
-"""The units of a config, by their entry in the text and by name."""
+"""Keeps the units of a config by their entry in the text and by name."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,13 +33,13 @@ class UnitTable:
         self._changes: dict[ObjectKey, PlanEntry | None] = {}
 
     def settle(self) -> None:
-        """Forgets the changes after they were checked."""
+        """Forgets the changes after their check."""
         self.touched = {}
         self.names_changed = False
 
     def put_all(self, keys: Sequence[EntryKey], units: Sequence[Unit]) -> None:
-        """Does `put` for each of many units; they are free of problems and of one section, and
-        each has the name of its key.
+        """Does `put` for many units of one section without problems, each
+        with the name of its key.
 
         This is fast unless an entry that it replaces had problems or was special.
         """
@@ -125,7 +125,9 @@ class UnitTable:
             self._entries.pop(key, None)
 
     def twins(self) -> list[tuple[EntryKey, EntryKey]]:
-        """Entries with different keys and one canonical name: (the other, the one that has it)."""
+        """Returns entries with different keys and one canonical name:
+        (the other, the one that has it).
+        """
         out: list[tuple[EntryKey, EntryKey]] = []
         for key, unit in self.renamed.items():
             holder = self.names[unit.section.kind][unit.name]

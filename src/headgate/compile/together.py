@@ -1,10 +1,10 @@
-"""Entries that differ in nothing but a few plain texts, compiled as one.
+"""Compiles entries that differ only in a few plain texts as one.
 
-A large config is mostly one route written ten thousand times, with other hosts and names. What
-such a text is made of is narrow enough that no validator looks into it: it comes out as it went
-in. So one entry is compiled with markers in place of those texts, and the core puts each entry's
-own texts in place of the markers in the canonical bytes. What is wrong, reads a file or holds a
-secret is compiled by itself, where it can be complained about.
+A large config is mostly one route written ten thousand times, with other hosts and names. Such
+texts have so few forms that no validator changes them. So one entry is compiled with markers in
+place of those texts, and the core replaces the markers in the canonical bytes by each entry's own
+texts. An entry that is wrong, reads a file or holds a secret is compiled by itself, so that its
+errors have a place.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from headgate.plan.kinds import ObjectKey
 from headgate.plan.plan import PlanEntry
 
 LEAST: Final = 16
-"""Fewer entries than this are not worth looking for what they have in common."""
+"""Fewer entries than this are not worth a comparison."""
 
 _EDITS: Final[list[tuple[str, Literal["host", "path", "word"]]]] = [
     (f"middlewares.*.{side}_headers.{edit}.*", "word")
@@ -43,7 +43,7 @@ _OPENINGS: Final = {
         ]
     ),
 }
-"""By section: where a text of that kind is taken over unchanged."""
+"""By section: the places where a text of that kind stays unchanged."""
 
 
 class Crowd(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def crowds(document: Document, keys: Sequence[EntryKey]) -> Iterator[Crowd]:
 
 
 def together(crowd: Crowd, context: Context) -> list[Unit]:
-    """Returns what each entry came to; nothing at all if they must be looked at one by one."""
+    """Returns the result of each entry; nothing at all if each must be compiled by itself."""
     section, group = crowd.section, crowd.alike
     name = crowd.keys[0][1]
     pattern = unit(section, name, group.pattern(), context)
@@ -100,7 +100,7 @@ def _units(crowd: Crowd, pattern: Unit, canonical: list[bytes], digests: list[by
 
 
 def _references(pattern: Unit, group: Alike, count: int) -> Sequence[tuple[Ref, ...]]:
-    """Returns each entry's own references; one tuple for all when nothing of it is open."""
+    """Returns each entry's own references; one tuple for all if they do not differ."""
     places = {mark: at for at, mark in enumerate(group.markers)}
     if not any(ref.name in places for ref in pattern.refs):
         return [pattern.refs] * count

@@ -1,4 +1,6 @@
-"""Entries other than named objects: unknown sections, sections of a wrong type, `include`."""
+"""Checks entries other than named objects:
+unknown sections, sections of a wrong type, `include`.
+"""
 
 from headgate.features.syntax import described
 from headgate.kernel.nearest import nearest

@@ -41,10 +41,10 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     refs: tuple[Ref, ...] = ()
     problems: tuple[Problem, ...] = ()
     seen: Mapping[PurePath, BlobId | None] = MappingProxyType({})
-    """The files that it refers to, with the content that was read."""
+    """The files that it refers to, with the content read."""
     blobs: Mapping[BlobId, bytes] = MappingProxyType({})
     secrets: tuple[str, ...] = ()
-    """Texts of its plan object that must not be shown."""
+    """Texts of its plan object that nothing may show."""
     is_default_listener: bool = False
     takes_default_listeners: bool = False
     forwards_raw_path: bool = False

@@ -1,4 +1,4 @@
-"""Explanations as they may be shown: without the values that came from secrets. Pure."""
+"""Removes the values that came from secrets from explanations. Pure."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -21,8 +21,8 @@ _CONDITION: Final = re.compile(r"match\[([0-9]+)\]\.([a-z]+)\.(.+)")
 def veiled(found: Explanation, plan: Plan, secrets: Collection[str]) -> Explanation:
     """Returns the explanation with every value that is a secret, or was made with one, replaced.
 
-    The texts of conditions, header values, bodies and what a rewrite or redirect with a secret
-    leads to; costs nothing where there are no secrets.
+    It covers the texts of conditions, header values, bodies and the targets of rewrites and
+    redirects with a secret; costs nothing without secrets.
     """
     if not secrets:
         return found

@@ -1,4 +1,5 @@
-"""What a table with a mistake still says about others: the names it refers to, its addresses.
+"""Reads what a table with a mistake still says about others:
+the names it refers to, its addresses.
 
 A wrong timeout must not hide that the upstream does not exist either, or that another listener or
 the node itself has the same address.
@@ -71,9 +72,7 @@ def node_addresses(value: Mapping[str, object]) -> dict[str, str]:
 
 
 def has_default_admin(value: Mapping[str, object]) -> bool:
-    """Reports whether `[node]` leaves `admin` at its default;
-    a misspelled key may be meant as it.
-    """
+    """Reports whether `[node]` leaves `admin` at its default; a misspelled key may mean it."""
     unknown = (key for key in value if key not in Node.model_fields)
     return "admin" not in value and not any(nearest(key, ("admin",)) for key in unknown)
 

@@ -1,4 +1,4 @@
-"""What `nginx -T` prints, taken apart into files."""
+"""Splits the output of `nginx -T` into files."""
 
 import fnmatch
 import re
@@ -28,7 +28,7 @@ class DumpedFiles:
             raise FileNotFoundError(2, "not part of the dump", path) from None
 
     def glob(self, pattern: str) -> list[str]:
-        """Paths by a pattern; `*` stops at a slash and does not match a leading dot."""
+        """Returns paths by a pattern; `*` stops at a slash and does not match a leading dot."""
         wanted = pattern.split("/")
         return sorted(
             (path for path in self._files if _matches(path.split("/"), wanted)),
@@ -46,10 +46,10 @@ def _matches(parts: list[str], wanted: list[str]) -> bool:
 def files_of(dump: bytes) -> dict[str, bytes]:
     """Returns the files of an `nginx -T` output by path, in its order; the first is the entry.
 
-    nginx writes `# configuration file PATH:` before each file and a line end after it. A line in a
-    file that looks like that mark is told from one by what is around it: the file before a mark is
-    whole, and something includes the file after it. Raises `NoDumpError` if no line is a mark;
-    what stands before the first (nginx's words on standard error) is left out.
+    nginx writes `# configuration file PATH:` before each file and a line end after it. The text
+    around a line that looks like a mark decides whether it is one: the file before a mark is whole,
+    and something includes the file after it. Raises `NoDumpError` if no line is a mark; leaves out
+    what stands before the first (nginx's words on standard error).
     """
     marks = list(_MARK.finditer(dump))
     if not marks:

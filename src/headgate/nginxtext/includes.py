@@ -1,4 +1,4 @@
-"""The include graph: which file includes which, as nginx resolves them, and its errors."""
+"""Follows includes as nginx resolves them, and collects errors."""
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +9,7 @@ from headgate.nginxtext.tree import Directive, Document
 
 _WILDCARDS: Final = frozenset(b"*?[")
 _DATA_BLOCKS: Final = frozenset({b"split_clients", b"charset_map"})
-"""Blocks of values in which `include` is a value like any other."""
+"""Blocks of values in which `include` is a plain value."""
 
 
 class Files(Protocol):
@@ -20,7 +20,7 @@ class Files(Protocol):
         ...
 
     def glob(self, pattern: str) -> list[str]:
-        """Files by a pattern as glob(3) reads it, sorted by their bytes; none match: empty."""
+        """Returns files by a pattern of glob(3), sorted by their bytes; empty if none match."""
         ...
 
 
@@ -32,7 +32,7 @@ class Located(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What keeps the tree from being whole; line and column are 0 without a place."""
+    """A fault that leaves the tree incomplete; line and column are 0 without a place."""
 
     file: str
     line: int
@@ -48,7 +48,7 @@ class Tree(NamedTuple):
     """An entry file with everything it includes.
 
     `documents` are the files by path, each once, in the order nginx first reads them; a file that
-    cannot be read or parsed is missing there and named in `problems`. `targets` are the files each
+    cannot be read or parsed is missing there, and `problems` names it. `targets` are the files each
     `include` stands for, by its argument: the directory they are relative to is the same for all.
     """
 
@@ -69,7 +69,9 @@ class Tree(NamedTuple):
         return self.expand(block.file, block.directive.directives())
 
     def expand(self, file: str, directives: Iterable[Directive]) -> Iterator[Located]:
-        """Directives of a file, likewise; an include that leads to its own file is left out."""
+        """Yields directives of a file, likewise;
+        leaves out an include that leads to its own file.
+        """
         return self._expand(file, directives, (file,))
 
     def _expand(
@@ -94,8 +96,8 @@ def load(entry: str, files: Files) -> Tree:
     """Reads an entry file and what it includes.
 
     Relative includes are relative to the entry's directory, whichever file they stand in, and a
-    pattern that matches nothing is no problem (nginx: `ngx_conf_include`). Missing files, cycles
-    and syntax errors are problems with their place.
+    pattern may match nothing (nginx: `ngx_conf_include`). Missing files, cycles and syntax errors
+    are problems with their place.
     """
     loader = _Loader(posixpath.dirname(entry), files)
     loader.read(entry, None)
@@ -114,7 +116,7 @@ class _Loader:
         self.problems: list[Problem] = []
 
     def read(self, path: str, by: Located | None) -> None:
-        """Reads a file unless it is known."""
+        """Reads a file unless it was read before."""
         if path in self._reading:
             chain = " → ".join([*self._reading[self._reading.index(path) :], path])
             self._problem(by, path, f"the file includes itself: {chain}")

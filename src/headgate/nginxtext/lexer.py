@@ -1,8 +1,9 @@
-"""nginx's lexer: what a word is, where it ends, and what is wrong with a text that has none.
+"""Implements nginx's lexer: what a word is, where it ends, and what is wrong
+with a text without one.
 
 Follows `ngx_conf_read_token` (src/core/ngx_conf_file.c): white space is only space, tab, CR and LF;
-`#` begins a comment and quotes a string only where a word begins; a backslash takes the next byte
-along; `{` after `$` belongs to the word; `}` ends a block only where a word begins; after a quoted
+`#` begins a comment and quotes a string only where a word begins; a backslash escapes the next
+byte; `{` after `$` belongs to the word; `}` ends a block only where a word begins; after a quoted
 word only white space, `;`, `{` or `)` may follow. Possessive quantifiers keep every expression from
 going back over what it has read: the cost is linear.
 """
@@ -33,10 +34,10 @@ PIECE: Final = re.compile(
     rb"(?P<space>" + _SPACE + rb"++)|(?P<comment>\#[^\n]*+)|"
     rb"(?P<string>" + _STRING + rb")|(?P<bare>" + _BARE + rb")|(?P<mark>[\s\S])"
 )
-"""The next piece of any text; `mark` is `;`, `{`, `}` or what has no business there."""
+"""The next piece of any text; `mark` is `;`, `{`, `}` or an error."""
 
 FURTHER_WORD: Final = re.compile(rb"((?:" + _GAP + rb")?+)(" + _STRING + rb"|" + _BARE + rb")")
-"""In the further words of a statement, one of them and what stands before it."""
+"""One of the further words of a statement, with what stands before it."""
 
 COMMENT_OR_SPACE: Final = re.compile(rb"\#[^\n]*+|" + _SPACE + rb"++")
 

@@ -1,4 +1,4 @@
-"""Where a Lua block ends.
+"""Finds where a Lua block ends.
 
 lua-nginx-module takes the text after the `{` of a `*_by_lua_block` from nginx's own lexer and
 counts braces by Lua's rules: not those in strings, comments and long brackets (its
@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 SUFFIX: Final = b"_by_lua_block"
-"""How the names of directives with a Lua block end."""
+"""The suffix of directives with a Lua block."""
 
 _TOKEN = re.compile(
     rb"(?P<open>\{)|(?P<close>\})|(?P<long>(?:--)?\[(?P<level>=*)\[)|\]=*\]|--[^\n]*|"

@@ -1,4 +1,4 @@
-"""From the bytes of a file to its lossless tree."""
+"""Parses the bytes of a file into its lossless tree."""
 
 from headgate.nginxtext import lexer, lua
 from headgate.nginxtext.tree import Argument, Comment, Directive, Document, Node, Space
@@ -18,9 +18,9 @@ class NginxSyntaxError(ValueError):
 def parse(data: bytes, name: str = "") -> Document:
     """Returns the tree of a file; `name` is for messages.
 
-    `parse(data).to_bytes() == data` for every text that nginx's own lexer accepts, any other
-    raises `NginxSyntaxError`. Linear in time; blocks may be nested to any depth. Whether a
-    directive exists, takes these arguments or may stand here is not looked at.
+    `parse(data).to_bytes() == data` for every text that nginx's own lexer accepts, any other raises
+    `NginxSyntaxError`. Linear in time; blocks may be nested to any depth. It does not check whether
+    a directive exists, takes these arguments or may stand here.
 
     >>> [d.name for d in parse(b"user www; http {}").directives()]
     [b'user', b'http']
@@ -29,7 +29,7 @@ def parse(data: bytes, name: str = "") -> Document:
 
 
 class _Open:
-    """A block whose `}` has not been reached."""
+    """A block whose `}` has not come yet."""
 
     __slots__ = ("before_end", "column", "line", "nodes", "rest", "word")
 
@@ -114,7 +114,7 @@ class _Parser:
                 nodes.append(Space(piece))
 
     def _place(self, offset: int) -> tuple[int, int]:
-        """Line and column of an offset, which must not be before the previous one."""
+        """Returns line and column of an offset, which must not be before the previous one."""
         self._line += self._data.count(b"\n", self._counted, offset)
         self._counted = offset
         return self._line, offset - self._data.rfind(b"\n", 0, offset)
@@ -153,7 +153,7 @@ def _arguments(rest: bytes) -> tuple[Argument, ...]:
 
 
 def _value(raw: bytes) -> bytes:
-    """`lexer.value_of`, with a short way for most words."""
+    """Does `lexer.value_of`, with a fast path for most words."""
     if b"\\" in raw or raw[0] in b"\"'":
         return lexer.value_of(raw)
     return raw

@@ -1,8 +1,9 @@
-"""The lossless tree of one nginx file: directives, comments and the white space between them.
+"""Defines the lossless tree of one nginx file:
+directives, comments and the white space between them.
 
 Every byte of a file stands in exactly one field of one node, so `Document.to_bytes` needs no
 source. Nodes are frozen: an edited tree is a new one (`msgspec.structs.replace`), and since none
-can hold itself, the garbage collector is not told of them (`gc=False`, half of the parsing time).
+can hold itself, the garbage collector does not track them (`gc=False`, half of the parsing time).
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ class Space(msgspec.Struct, frozen=True, gc=False):
 
 
 class Comment(msgspec.Struct, frozen=True, gc=False):
-    """`# …` up to the line end, which is not part of it; `text` holds the `#`."""
+    """`# …` up to the line end, without it; `text` holds the `#`."""
 
     text: bytes
     line: int = 0
@@ -48,10 +49,10 @@ class Comment(msgspec.Struct, frozen=True, gc=False):
 class Directive(msgspec.Struct, frozen=True, gc=False):
     """A directive with its arguments and its block.
 
-    `name` is unquoted, `name_raw` as written. `children` is None for a simple directive. `body`
-    is the text between the braces of a Lua block, None otherwise; such a directive has no
-    children. `before_end` stands between the last word and `;` or `{`. `line` and `column` are
-    those of the name's first byte, from 1, columns in bytes; both are 0 in what was not parsed.
+    `name` is unquoted, `name_raw` as written. `children` is None for a simple directive. `body` is
+    the text between the braces of a Lua block, None otherwise; such a directive has no children.
+    `before_end` stands between the last word and `;` or `{`. `line` and `column` are those of the
+    name's first byte, from 1, columns in bytes; both are 0 in a directive that was not parsed.
     """
 
     name: bytes
@@ -83,7 +84,7 @@ Node = Directive | Comment | Space
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One file; `name` is what messages call it."""
+    """One file; `name` is its name in messages."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -112,7 +113,7 @@ def walk(nodes: Sequence[Node]) -> Iterator[Directive]:
 
 
 def to_bytes(nodes: Sequence[Node]) -> bytes:
-    """Nodes as they were written; any depth."""
+    """Returns nodes as written, at any depth."""
     out: list[bytes] = []
     stack = [iter(nodes)]
     while stack:

@@ -1,8 +1,8 @@
-"""The one writer: all nginx text that headgate produces goes through it.
+"""Writes all nginx text that headgate produces.
 
-A value is given with what it is meant to be (`Literal`, `Regex`, `FilePath` …) and comes out
-quoted for that, so that nginx reads back exactly this value and no value becomes a directive, a
-variable or a second line. What no quoting makes harmless is refused with `UnsafeValueError`.
+The type of a value says what it means (`Literal`, `Regex`, `FilePath` …); the writer quotes it for
+that, so that nginx reads back exactly this value and no value becomes a directive, a variable or a
+second line. It refuses with `UnsafeValueError` what no quoting makes harmless.
 
 Rules: nginx's `ngx_conf_read_token` undoes `\\\\`, `\\"`, `\\n`, `\\r` and `\\t` inside quotes and
 knows no way to write a plain `$` where variables are evaluated; `geo $hg_dollar { default "$"; }`
