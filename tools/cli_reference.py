@@ -56,7 +56,7 @@ def commands(command: object, name: str) -> Iterator[tuple[str, TyperCommand]]:
 
 
 def chapter(name: str, command: TyperCommand) -> Iterator[str]:
-    """Usage, description, examples and options of one command."""
+    """Yields usage, description, examples and options of one command."""
     context = typer.Context(command, info_name=name)
     yield "```text"
     yield " ".join([name, *command.collect_usage_pieces(context)])
@@ -68,7 +68,7 @@ def chapter(name: str, command: TyperCommand) -> Iterator[str]:
 
 
 def overview(root: TyperGroup) -> Iterator[str]:
-    """Usage and options of the program itself."""
+    """Yields usage and options of the program itself."""
     context = typer.Context(root, info_name="headgate")
     yield "```text"
     yield "headgate [OPTIONS] COMMAND [ARGS]..."

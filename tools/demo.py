@@ -1,4 +1,4 @@
-"""`make run`: a node on examples/quickstart.toml with the three upstreams it names.
+"""Runs `make run`: a node on examples/quickstart.toml with the three upstreams it names.
 
 `PORT` moves every port of the demo together: PORT=8100 is 8100 for the proxy, 9190 for the admin
 API and 9201 to 9203 for the upstreams. Ctrl-C ends everything.
@@ -30,7 +30,7 @@ MAX_HEAD = 64 * 1024
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why and what to do."""
+    """The demo cannot continue; the message says why and what to do."""
 
 
 async def answer(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +50,7 @@ async def answer(name: str, reader: asyncio.StreamReader, writer: asyncio.Stream
             writer.write(body)
             await writer.drain()
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass  # the proxy hung up, or sent what no demo needs
+        pass  # the proxy hung up, or sent what the demo does not need
     finally:
         writer.close()
 
@@ -97,7 +97,7 @@ def config_for(offset: int, folder: Path) -> Path:
 
 
 def state_folder() -> Path:
-    """build/demo, or a temporary folder where the checkout's path is too long for sockets."""
+    """Returns build/demo, or a temporary folder if the checkout's path is too long for sockets."""
     folder = ROOT / "build" / "demo"
     try:
         check_length(str(folder))
@@ -137,7 +137,7 @@ headgate serves on http://127.0.0.1:{proxy} (Ctrl-C ends it). Three things to tr
 
 
 async def run(offset: int) -> int:
-    """Runs the demo until interrupted; the exit code."""
+    """Runs the demo until interrupted; returns the exit code."""
     check_ports(offset)
     folder = state_folder()
     servers = [
@@ -176,7 +176,7 @@ async def run(offset: int) -> int:
 
 
 def main() -> int:
-    """Reads PORT and runs; the exit code."""
+    """Reads PORT and runs; returns the exit code."""
     text = os.environ.get("PORT") or str(PORT)
     if not text.isdecimal() or not PORT <= int(text) <= MAX_PORT - max(ports(0)) + PORT:
         sys.stderr.write(f"demo: PORT={text} is not possible; choose from {PORT} up\n")

@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def install(project: Project, site: Path, commands: Path) -> None:
-    """Writes the files into the two folders; those of an earlier installation are replaced."""
+    """Writes the files into the two folders; replaces those of an earlier installation."""
     for old in site.glob(f"{project.name}-*.dist-info"):
         for file in old.rglob("*"):
             if file.is_file():
@@ -91,7 +91,7 @@ def install(project: Project, site: Path, commands: Path) -> None:
 
 
 def metadata(project: Project) -> str:
-    """Core metadata (PEP 566) as far as pip and importlib.metadata need it here."""
+    """Returns core metadata (PEP 566) as far as pip and importlib.metadata need it here."""
     lines = [
         "Metadata-Version: 2.1",
         f"Name: {project.name}",

@@ -1,6 +1,6 @@
 """Generates the Python messages of proto/headgate/v1/plan.proto; `--check` only compares.
 
-The services are called by path (see `headgate.engines.native.client`), so only messages are made.
+The client calls the services by path (`headgate.engines.native.client`), so it makes only messages.
 """
 
 import sys

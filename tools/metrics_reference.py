@@ -20,7 +20,7 @@ from headgate.node.state import Node
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = "docs/reference/metrics.md"
 TOP: Final = ROOT / "tools" / "metrics_reference.md"
-"""What the page says before its tables."""
+"""The text before the page's tables."""
 GOLDEN: Final = ROOT / "engine/crates/hg-dataplane/src/openmetrics/golden.txt"
 
 _META: Final = re.compile(r"# (HELP|TYPE) (\S+) (.*)")

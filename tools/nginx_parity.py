@@ -1,4 +1,4 @@
-"""Writes docs/reference/parity.md: per key of the config, what nginx makes of it.
+"""Writes docs/reference/parity.md: for each key of the config, what nginx makes of it.
 
 From `headgate.engines.nginx.render.parity`, the features' `nginx.py` and the scenarios' reasons.
 Fails when a key of the reference has no line. With `--check` it writes nothing, names what differs

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-# What can hide a brace or a quote. A lifetime ('a) is no character: there is no closing quote
-# after one character.
+# What can hide a brace or a quote. A lifetime ('a) is not a character: no quote closes it.
 _HIDDEN = re.compile(
     r"""
       //[^\n]*
@@ -27,7 +26,7 @@ _CLOSING: Final = ")]}>"
 
 
 def functions(text: str) -> Iterator[tuple[str, int]]:
-    """Names and lines (signature to closing brace) of the functions that have a body."""
+    """Yields names and lines (signature to closing brace) of the functions that have a body."""
     code = _HIDDEN.sub(_blank, text)
     for match in _FUNCTION.finditer(code):
         opening = _body(code, match.end())
@@ -38,7 +37,7 @@ def functions(text: str) -> Iterator[tuple[str, int]]:
 
 
 def structs(text: str) -> Iterator[tuple[str, int]]:
-    """Names and counts of fields of the structs that have named fields."""
+    """Yields names and counts of fields of the structs that have named fields."""
     code = _HIDDEN.sub(_blank, text)
     for match in _STRUCT.finditer(code):
         opening = _body(code, match.end())
@@ -47,7 +46,7 @@ def structs(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _fields(body: str) -> int:
-    """Colons after a name that are in no type, attribute or visibility."""
+    """Counts colons after a name outside of types, attributes and visibilities."""
     flat, depth = [], 0
     for character in body.replace("->", "  "):
         depth -= character in _CLOSING
@@ -58,12 +57,12 @@ def _fields(body: str) -> int:
 
 
 def _blank(match: re.Match[str]) -> str:
-    """As many lines of nothing."""
+    """Returns as many empty lines."""
     return "\n" * match[0].count("\n") or " "
 
 
 def _body(code: str, at: int) -> int | None:
-    """Where the body opens; None for a declaration. Braces in `[u8; { N }]` are skipped."""
+    """Returns where the body opens; None for a declaration. Skips braces in `[u8; { N }]`."""
     depth = 0
     for index in range(at, len(code)):
         character = code[index]
@@ -79,7 +78,7 @@ def _body(code: str, at: int) -> int | None:
 
 
 def _closing(code: str, opening: int) -> int:
-    """Where the brace that opens there is closed, or the end."""
+    """Returns where the brace that opens there closes, or the end."""
     depth = 0
     for brace in re.compile(r"[{}]").finditer(code, opening):
         depth += 1 if brace[0] == "{" else -1

@@ -2,8 +2,8 @@
 than 12 named fields.
 
 What is over a limit needs an entry in `size_ratchet.toml` with a reason, at exactly the size it
-has: it may not grow, and when it shrinks the entry shrinks with it. Docstrings and doc comments
-of a function do not count. Generated files are not looked at.
+has: it may not grow, and when it shrinks the entry shrinks with it. Docstrings and doc comments of
+a function do not count. It skips generated files.
 """
 
 import ast
@@ -40,14 +40,14 @@ class Size(NamedTuple):
 
     @property
     def limit(self) -> int:
-        """What it may have without an entry."""
+        """The limit without an entry."""
         if self.function.startswith(_STRUCT):
             return STRUCT_FIELDS
         return FUNCTION_LINES if self.function else FILE_LINES
 
 
 def main() -> int:
-    """Prints every breach; the exit code says whether there was one."""
+    """Prints every breach; the exit code reports whether there was one."""
     over = {(s.path, s.function): s for s in sizes() if s.lines > s.limit}
     breaches = list(compare(over, allowances()))
     sys.stderr.writelines(f"size: {breach}\n" for breach in breaches)
@@ -116,7 +116,9 @@ def file_sizes(path: str, text: str) -> Iterator[Size]:
 
 
 def python_functions(text: str) -> Iterator[tuple[str, int]]:
-    """Names and lines of the functions of a Python module, methods and inner ones included."""
+    """Yields names and lines of the functions of a Python module, methods
+    and inner ones included.
+    """
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1

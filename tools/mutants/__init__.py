@@ -1,1 +1,1 @@
-"""Mutation tests: small faults are put into the sources, and a test must notice each."""
+"""Tests by mutation: puts small faults into the sources, and a test must notice each."""

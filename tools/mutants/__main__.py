@@ -34,7 +34,7 @@ class Further(TypedDict):
 
 @dataclass(frozen=True)
 class Area:
-    """Files that are drawn from together; with a package they are Rust's."""
+    """Files with a common draw; with a package they are Rust's."""
 
     name: str
     files: list[str]
@@ -57,7 +57,7 @@ def areas() -> list[Area]:
 
 
 def drawn(found: dict[str, list[Mutant]], count: int, seed: str) -> dict[str, list[Mutant]]:
-    """As many of each area as of the others, where it has them; the same seed draws the same."""
+    """Draws equally many of each area, where it has them; the same seed draws the same."""
     shares = dict.fromkeys(found, 0)
     while count > sum(shares.values()) and any(shares[a] < len(found[a]) for a in found):
         least = min((a for a in found if shares[a] < len(found[a])), key=lambda a: shares[a])
@@ -92,7 +92,7 @@ def judge_python(area: Area, mutants: list[Mutant], jobs: int) -> list[Judged]:
 
 
 def judge_rust(area: Area, names: dict[Mutant, str], mutants: list[Mutant]) -> list[Judged]:
-    """Has cargo-mutants run the tests of an area's mutants."""
+    """Runs the tests of an area's mutants by cargo-mutants."""
     fates = rust.judge(ROOT, area.package, [names[mutant] for mutant in mutants])
     return [Judged(area.name, mutant, fates[names[mutant]]) for mutant in mutants]
 

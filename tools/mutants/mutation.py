@@ -1,8 +1,8 @@
-"""Lists the small faults that can be put into the functions of a Python file. Pure; runs nothing.
+"""Lists the small faults for the functions of a Python file. Pure; runs nothing.
 
 The faults are those of cargo-mutants as far as Python has them: operators, conditions, small
-constants, results, and statements that are left out. Texts, logging, assertions, annotations and
-defaults of parameters are left alone: tests that pin them would only repeat them.
+constants, results, and missing statements. It leaves texts, logging, assertions, annotations and
+defaults of parameters alone: tests that pin them would only repeat them.
 """
 
 import ast
@@ -35,12 +35,12 @@ _SWAPS: Final[dict[type[ast.AST], type[ast.AST]]] = {
     ast.BitAnd: ast.BitOr,
 }
 _SHOWN: Final = 80
-"""Of a long expression, its first characters name it."""
+"""The first characters of a long expression name it."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault: bytes `start` to `end` of a file are replaced by `text`."""
+    """One fault: `text` replaces bytes `start` to `end` of a file."""
 
     file: str
     function: str
@@ -88,7 +88,7 @@ Place = ast.expr | ast.stmt
 
 
 def _faults(node: ast.AST, function: str, *, is_inside: bool) -> Iterator[tuple[str, Place, str]]:
-    """Function, place and new text of each fault in a tree."""
+    """Yields function, place and new text of each fault in a tree."""
     if isinstance(node, ast.JoinedStr | ast.Assert) or _is_logging(node):
         return
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -142,7 +142,7 @@ def _in_place_of(node: ast.AST) -> Iterator[tuple[Place, str]]:
 
 
 def _negated(node: ast.AST) -> Iterator[tuple[Place, str]]:
-    """Conditions that no other fault turns round."""
+    """Yields conditions that no other fault negates."""
     match node:
         case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
             tests = [test]

@@ -14,9 +14,9 @@ from mutants.mutation import Mutant, altered, mutants_of
 from mutants.verdict import Fate
 
 LIMIT_S: Final = 240.0
-"""How long the tests of one mutant may take; a mutant that makes them hang is noticed."""
+"""How long the tests of one mutant may take; a mutant that makes them hang counts as noticed."""
 _NO_TESTS: Final = {4, 5}
-"""What pytest returns for a wrong path and where it found no test."""
+"""pytest's exit codes for a wrong path and without any test."""
 
 
 class NoVerdictError(Exception):
@@ -49,7 +49,7 @@ class Overlay:
     """A copy of `src` that stands before the real one on the path of Python."""
 
     def __init__(self, root: Path, folder: Path) -> None:
-        """Copies; the compiled extension is linked."""
+        """Copies the sources and links the compiled extension."""
         self._root = root
         self._source = folder / "src"
         shutil.copytree(root / "src", self._source, ignore=shutil.ignore_patterns("*.so"))

@@ -67,7 +67,7 @@ def judge(root: Path, package: str, names: list[str]) -> dict[str, Fate]:
         copy = shutil.copytree if (root / name).is_dir() else shutil.copy2
         folder.mkdir(parents=True, exist_ok=True)
         copy(root / name, folder / name)
-    # What an earlier draw built last had a fault in it; cargo goes by the age of the files.
+    # The last build of an earlier draw had a fault in it; cargo compares the age of the files.
     for source in (folder / "engine" / "crates" / package / "src").rglob("*.rs"):
         source.touch()
     # Not optimized: each mutant is compiled once and run for seconds.

@@ -54,7 +54,7 @@ def gone(known: Iterable[Key], existing: Iterable[Mutant]) -> list[str]:
 
 
 def complaints(judged: Iterable[Judged], known: dict[Key, str]) -> list[str]:
-    """Where the list and the results of a draw disagree."""
+    """Returns where the list and the results of a draw disagree."""
     wrong = []
     for one in judged:
         if one.fate is Fate.SURVIVED and one.mutant.key not in known:

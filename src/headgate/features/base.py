@@ -1,4 +1,4 @@
-"""What every feature's options share, and the shapes features come in."""
+"""Defines what every feature's options share, and the shapes of features."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence, Set
@@ -32,7 +32,7 @@ class Checked(Options):
     """
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """What the keys together get wrong.
+        """Yields what is wrong with the keys together.
 
         `wrong` are the keys that are written and not in the model: those with a wrong value, by
         the name of their field, and those that no table has.
@@ -105,7 +105,7 @@ class OneOf(Checked):
     """A table of which exactly one key is given."""
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """None, or that not exactly one key is given."""
+        """Yields an error unless exactly one key is given."""
         if not wrong and len(self.__pydantic_fields_set__) == 1:
             return
         keys = type(self).model_fields

@@ -1,6 +1,6 @@
-"""What the `nginx.py` files of features share: maps, findings, templates, expressions.
+"""Holds what the `nginx.py` files of features share: maps, findings, templates, expressions.
 
-A feature's `nginx.py` says how its plan node reads in nginx's words. It never builds text: it gives
+A feature's `nginx.py` translates its plan node to nginx's words. It never builds text: it returns
 nodes of `headgate.nginxtext.writer`, and what must stand in `http` goes into `Shared`.
 """
 
@@ -23,7 +23,7 @@ Verdict = Literal["same", "differs", "no"]
 
 
 class Parity(NamedTuple):
-    """One line of the parity page: a key of the config, how nginx stands to it, and why."""
+    """One line of the parity page: a key of the config, how far nginx supports it, and why."""
 
     key: str
     nginx: Verdict
@@ -47,7 +47,7 @@ class Findings:
         self.notes: list[str] = []
 
     def of(self, kind: str, name: str, within: str = "") -> "About":
-        """Findings about one object, at a path of keys in it."""
+        """Returns findings about one object, at a path of keys in it."""
         return About(self, kind, name, within)
 
 
@@ -67,17 +67,17 @@ class About:
         return Guard(self, key)
 
     def at(self, key: str) -> "About":
-        """Findings about a part of it."""
+        """Returns findings about a part of it."""
         return About(self.findings, self.kind, self.name, self._path(key))
 
     def refuse(self, key: str, message: str) -> None:
-        """The field cannot be expressed."""
+        """Records that nginx cannot express the field."""
         problem = Problem(self.kind, self.name, self._path(key), message)
         if problem not in self.findings.problems:
             self.findings.problems.append(problem)
 
     def note(self, key: str, message: str) -> None:
-        """The field works differently."""
+        """Records that the field works differently."""
         path = self._path(key)
         text = f"{self.kind} {self.name}: {path}: {message}" if path else f"{self.kind} {self.name}"
         if text not in self.findings.notes:
@@ -96,7 +96,7 @@ class Guard:
     key: str
 
     def __enter__(self) -> None:
-        """Nothing to prepare."""
+        """Does nothing."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: object
@@ -133,8 +133,8 @@ class Shared:
         """Returns the variable of a request's header;
         None for a name that nginx never passes on.
 
-        What tells who the client is has a variable of ours, which is empty unless the peer is
-        trusted; `claims` holds the names that need one.
+        A header that tells who the client is has a variable of ours, which is empty unless the peer
+        is trusted; `claims` holds the names that need one.
         """
         lower = name.lower()
         if not _HEADER.fullmatch(lower):
@@ -199,7 +199,7 @@ def _slug(hint: str) -> str:
 class Scope:
     """What the variables of templates stand for at one place.
 
-    `endpoint` is None where it is not known yet and may be one of several.
+    `endpoint` is None where it is not yet known.
     """
 
     route: str
@@ -233,7 +233,7 @@ def claim_variable(name: str) -> Var:
 
 def template(text: str, scope: Scope, about: About, key: str, *, lines: bool = False) -> Parts:
     """Returns a template of the plan as parts;
-    what nginx has no value for, or cannot hold, is refused.
+    refuses what nginx has no value for, or cannot hold.
 
     `lines` allows line ends.
     """
@@ -286,7 +286,7 @@ def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
 
 
 def merged(found: Sequence[str | Var]) -> Parts:
-    """Parts with texts that follow each other made one, empty ones left out."""
+    """Returns parts with adjacent texts joined, without empty ones."""
     out: list[str | Var] = []
     for part in found:
         if isinstance(part, str) and out and isinstance(out[-1], str):
@@ -297,7 +297,7 @@ def merged(found: Sequence[str | Var]) -> Parts:
 
 
 def as_arg(parts: Parts, *, lines: bool = False) -> Arg:
-    """Parts as one word of nginx's."""
+    """Returns parts as one word of nginx's."""
     if len(parts) == 1 and isinstance(parts[0], Var):
         return parts[0]
     return Template(parts, lines=lines)

@@ -1,4 +1,4 @@
-"""What a balance policy is in an `upstream` of nginx's."""
+"""Translates a balance policy to an `upstream` of nginx's."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple

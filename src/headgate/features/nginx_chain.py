@@ -1,8 +1,7 @@
-"""A chain of middlewares on its way into one nginx location: what each `nginx.py` adds to.
+"""Builds a chain of middlewares for one nginx location, to which each `nginx.py` adds.
 
-The order of nginx's phases is not that of a chain, so a chain is taken apart: paths and hosts are
-computed by maps, early answers are locations of their own that are jumped to, and header edits are
-composed into one list, as `hg-middleware` does.
+The order of nginx's phases is not that of a chain, so maps compute paths and hosts, early answers
+are locations of their own, and header edits form one list, as in `hg-middleware`.
 """
 
 from dataclasses import dataclass, field
@@ -34,13 +33,13 @@ class Edits:
 
 @dataclass(slots=True)
 class Headers:
-    """Edits composed: names whose lines are dropped, and lines that are added."""
+    """Composed edits: names whose lines to drop, and lines to add."""
 
     drops: list[str] = field(default_factory=list)
     lines: list[tuple[str, Parts]] = field(default_factory=list)
 
     def then(self, edits: Edits) -> None:
-        """One more middleware's: remove, then set, then add."""
+        """Appends another middleware's edits: remove, then set, then add."""
         for name in edits.remove:
             self._drop(name)
         for name, value in edits.set:
@@ -55,7 +54,7 @@ class Headers:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is changed."""
+        """Whether it changes nothing."""
         return not (self.drops or self.lines)
 
 
@@ -72,11 +71,11 @@ class Answer:
 
 @dataclass(slots=True)
 class Chain:
-    """What has become of the request so far.
+    """The request so far.
 
     `path` is the path as it is now; `matched` how many of its bytes the route's match took, None
-    when that differs from request to request; `request_matched` the same of the path as it came;
-    `place` the location the chain is for.
+    when that differs between requests; `request_matched` the same of the original path; `place` the
+    location of the chain.
     """
 
     shared: Shared
@@ -94,7 +93,7 @@ class Chain:
     answer: Answer | None = None
 
     def edits(self, node: HeaderEdits, about: About) -> Edits:
-        """Edits of a plan node, their values as parts."""
+        """Returns the edits of a plan node, their values as parts."""
 
         def values(pairs: dict[str, str], key: str) -> tuple[tuple[str, Parts], ...]:
             return tuple(
@@ -112,17 +111,17 @@ class Chain:
         return composed
 
     def filtered(self, lines: list[tuple[str, Parts]]) -> list[tuple[str, Parts]]:
-        """Lines of an answer that is made here, after the response edits before it."""
+        """Returns the lines of an own answer, after the response edits before it."""
         headers = self.response_headers()
         return [line for line in lines if line[0] not in headers.drops] + headers.lines
 
     def unless(self, variable: Var, detail: str) -> None:
-        """400 with this detail when the variable is empty."""
+        """Answers 400 with this detail when the variable is empty."""
         refusal = bad_request(detail)
         self.steps.append(writer.if_(variable, "=", Literal(""), children=[refusal]))
 
     def detour(self, condition: Var, answer: Answer) -> None:
-        """An answer for the requests of which the variable is not empty."""
+        """Answers the requests for which the variable is not empty."""
         place = f"{self.place}:answer{len(self.detours) + 1}"
         self.detours.append((place, answer))
         jump = writer.directive("rewrite", Regex("^"), Literal(place), Word("last"))
@@ -130,7 +129,7 @@ class Chain:
         self.steps.append(writer.directive("if", *words, children=[jump]))
 
     def replaced_prefix(self, path: str | Var, matched: int, prefix: str) -> Var:
-        """`prefix` in place of the first `matched` bytes of a path."""
+        """Returns a path with `prefix` in place of its first `matched` bytes."""
         base = prefix.rstrip("/")
         skipped = f".{{{matched}}}" if matched else ""
         rest = Var("hg_rest")
@@ -162,5 +161,5 @@ class Chain:
 
 
 def bad_request(detail: str) -> Node:
-    """`return` of our answer to a request that is refused."""
+    """Returns `return` with our answer to a refused request."""
     return writer.directive("return", Word("400"), Literal(f"400 Bad Request\n{detail}\n", True))

@@ -1,4 +1,4 @@
-"""How each feature reads in nginx: one line each, as in `registry.py`."""
+"""Lists how each feature reads in nginx: one line each, as in `registry.py`."""
 
 from collections.abc import Callable
 from typing import Final

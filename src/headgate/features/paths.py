@@ -1,4 +1,4 @@
-"""Path prefixes, as routes, rewrites and redirects share them."""
+"""Defines path prefixes for routes, rewrites and redirects."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The features there are: one line each."""
+"""Lists the features: one line each."""
 
 from typing import Final
 

@@ -1,4 +1,6 @@
-"""Parsers of single values: each returns the canonical form of its text or raises `Invalid`."""
+"""Parses single values: each function returns the canonical form of its text
+or raises `Invalid`.
+"""
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
@@ -95,7 +97,7 @@ def authority(text: str) -> str:
 
 
 def host_pattern(text: str) -> str:
-    """`*`, `*.a.example` or a host, canonical."""
+    """Returns `*`, `*.a.example` or a host, canonical."""
     if text == "*" or (len(text) <= _MAX_HOST and _LABELS.fullmatch(text)):
         return text
     if text.startswith("*.") and "*" not in text[1:]:
@@ -146,7 +148,7 @@ def _ipv6(text: str) -> IPv6Address:
 
 
 def listen_address(text: str) -> str:
-    """`1.2.3.4:80` or `[::1]:80`."""
+    """Returns `1.2.3.4:80` or `[::1]:80`."""
     found = _HOST_PORT.fullmatch(text)
     if not found:
         bare = text.removeprefix("*").removeprefix(":")
@@ -186,7 +188,7 @@ def is_loopback(address: str) -> bool:
 
 
 def endpoint_address(text: str) -> str:
-    """`host:port`, `1.2.3.4:80`, `[::1]:80` or `unix:/path`; hosts in lower case."""
+    """Returns `host:port`, `1.2.3.4:80`, `[::1]:80` or `unix:/path`; hosts in lower case."""
     if text.startswith("unix:"):
         if not text.startswith("unix:/") or "\0" in text:
             raise Invalid(f'"{text}" has no absolute path', ENDPOINT_ALLOWED)
@@ -252,7 +254,7 @@ def _check_encoded(text: str) -> None:
 
 
 def regex(text: str) -> str:
-    """Returns a pattern, not empty; its syntax is judged by the core, which compiles it."""
+    """Returns a pattern, not empty; the core, which compiles it, checks its syntax."""
     if not text:
         raise Invalid("the expression is empty", REGEX_ALLOWED)
     return text

@@ -1,4 +1,4 @@
-"""Texts with variables such as `${client_ip}`, where `$$` is a dollar sign.
+"""Parses texts with variables such as `${client_ip}`, where `$$` is a dollar sign.
 
 hg-middleware reads them by the same rules.
 """
@@ -136,7 +136,7 @@ def check_path_text(plain: str) -> None:
 
 
 def replacement(text: str) -> str:
-    """Returns what a regex rewrite puts in: `$1` and `${name}` are groups;
+    """Returns the replacement of a regex rewrite: `$1` and `${name}` are groups;
     the core knows which exist.
     """
     first = next(pieces(text), None)

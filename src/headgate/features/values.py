@@ -62,11 +62,11 @@ class Secrets(Protocol):
         ...
 
     def private(self, path: str) -> str:
-        """Like `secret`, of a file that not every user of the host may read."""
+        """Returns the same as `secret`, of a file that not every user of the host may read."""
         ...
 
     def hide(self, text: str) -> None:
-        """Remembers a text of the plan that must not be shown."""
+        """Remembers a text of the plan that nothing may show."""
         ...
 
 

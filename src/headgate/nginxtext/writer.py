@@ -156,20 +156,20 @@ def comment(text: str) -> Comment:
 
 
 def dollar() -> Directive:
-    """Returns what makes `$` in a `Literal` possible;
-    belongs into `http` (and `stream`), once each.
+    """Returns the block that makes `$` in a `Literal` possible;
+    put it once into `http` (and `stream`).
     """
     default = Argument(b'"$"', b"$")
     return directive("geo", Var(DOLLAR), children=[Directive(b"default", (default,))])
 
 
 def if_(variable: Var, operator: str, value: Arg, *, children: Sequence[Node]) -> Directive:
-    """`if ($variable OPERATOR value) { … }` of the rewrite module."""
+    """Returns `if ($variable OPERATOR value) { … }` of the rewrite module."""
     words = (Op("("), variable, Op(operator), value, Op(")"))
     return directive("if", *words, children=children)
 
 
-@lru_cache(maxsize=8192)  # most words of a config come again and again
+@lru_cache(maxsize=8192)  # most words of a config repeat
 def argument(arg: Arg) -> Argument:
     """Returns the word that nginx reads as this value; raises `UnsafeValueError`."""
     raw = _raw(arg)
@@ -178,8 +178,9 @@ def argument(arg: Arg) -> Argument:
 
 
 def render(nodes: Sequence[Node]) -> bytes:
-    """Text of nodes, indented anew: one directive a line, words as they are; equal nodes, equal
-    bytes. Space nodes are left out; comments between words and Lua bodies stay as written.
+    """Returns the text of nodes, newly indented: one directive a line, words as they are; equal
+    nodes, equal bytes. Space nodes are left out; comments between words and Lua bodies stay as
+    written.
     """
     out: list[bytes] = []
     stack = [iter(nodes)]
@@ -264,12 +265,12 @@ def _part(part: str | Var, *, lines: bool) -> bytes:
 
 
 def _inert(text: str, *, lines: bool) -> bytes:
-    """Escaped text of which nothing is a variable."""
+    """Returns escaped text without variables."""
     return _escaped(text, lines=lines).replace(b"$", b"${" + DOLLAR.encode() + b"}")
 
 
 def _escaped(text: str, *, lines: bool = False) -> bytes:
-    """Text for inside double quotes."""
+    """Returns text for inside double quotes."""
     _refuse_controls(text, lines=lines)
     data = _encoded(text).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     return data.replace(b"\n", b"\\n").replace(b"\r", b"\\r").replace(b"\t", b"\\t")
@@ -294,5 +295,5 @@ def _refuse_long(raw: bytes) -> None:
 
 
 def _quoted(escaped: bytes) -> bytes:
-    """In quotes, unless it plainly needs none."""
+    """Returns text in quotes unless it clearly needs none."""
     return escaped if _PLAIN.fullmatch(escaped) else b'"' + escaped + b'"'

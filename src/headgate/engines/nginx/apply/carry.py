@@ -98,7 +98,9 @@ def _changed(older: Release, newer: Release) -> dict[str, str]:
 
 
 def _pairs(conf: Conf, release: Release) -> Iterator[tuple[str, str, str]]:
-    """(certificate, key, OCSP response or "") as relative paths, of every block that has them."""
+    """Yields (certificate, key, OCSP response or "") as relative paths,
+    of every block that has them.
+    """
     for block in (*conf.all("http"), *conf.all("server")):
         if block.directive.children is None:
             continue

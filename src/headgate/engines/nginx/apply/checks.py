@@ -127,7 +127,7 @@ class Checks:
         return False
 
     def explain(self, lines: tuple[str, ...], release: Release) -> tuple[Finding, ...]:
-        """nginx's lines as findings with places in the release."""
+        """Returns nginx's lines as findings with places in the release."""
 
         def read(path: str) -> str | None:
             try:

@@ -89,7 +89,7 @@ class Conf:
     def finding(
         self, placed: Placed | None, code: str, text: str, *, is_error: bool = True
     ) -> Finding:
-        """Something about a directive, as a finding with file, line and object."""
+        """Returns a finding about a directive, with file, line and object."""
         if placed is None:
             return Finding(code, text, is_error=is_error)
         line = placed.directive.line

@@ -273,7 +273,7 @@ class Run:
         self._world.store.link("known_good", action.release)
 
     def _not_started(self, words: str) -> do.Event:
-        """nginx refused to start: its own lines are the cause."""
+        """Returns the trouble when nginx refused to start: its own lines are the cause."""
         release = self._machine.release
         lines = tuple(line for line in words.splitlines() if "[emerg]" in line) or (words,)
         if release is None:

@@ -29,7 +29,7 @@ class LogMark:
     offset: int
 
     def text(self) -> str:
-        """For the journal.
+        """Returns the mark for the journal.
 
         >>> LogMark.parse(LogMark(7, 100).text())
         LogMark(inode=7, offset=100)

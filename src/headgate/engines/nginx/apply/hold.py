@@ -25,7 +25,7 @@ class Hold(msgspec.Struct, frozen=True):
     by: str = ""
 
     def text(self, now: float) -> str:
-        """For people: for how long, why, who.
+        """Returns for people: for how long, why, who.
 
         >>> Hold(until=160.0, reason="night fix", since=100.0, by="ann").text(100.0)
         'held for 1 min by ann: night fix'

@@ -161,7 +161,7 @@ def _arguments(inside: list[Located], name: bytes, *, first: bool = False) -> li
 
 
 def _zones(conf: Conf) -> Iterator[tuple[Placed, str, str, str]]:
-    """(directive, zone, what must stay the same, size)."""
+    """Yields (directive, zone, what must stay the same, size)."""
     for directive, prefix in _ZONES.items():
         for one in conf.all(directive.decode()):
             zone = next((arg for arg in one.args if arg.startswith(prefix)), "")

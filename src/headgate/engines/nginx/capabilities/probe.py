@@ -53,7 +53,7 @@ class Binary:
     sandbox: Sandbox = field(default_factory=Sandbox)
 
     def digest(self) -> str:
-        """sha256 (hex) of the file; raises OSError."""
+        """Returns the sha256 (hex) of the file; raises OSError."""
         with (self.root / self.path.lstrip("/")).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 

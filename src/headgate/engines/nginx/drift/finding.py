@@ -107,7 +107,7 @@ class Finding:
         return bool({State.FOREIGN_RELOAD, State.STALE_RUNNING} & {*self.states})
 
     def text(self) -> str:
-        """For people: `disk drift: http/shop.conf edited, http/x.conf added`."""
+        """Returns for people: `disk drift: http/shop.conf edited, http/x.conf added`."""
         parts = []
         for state in self.states:
             about = self._about(state)

@@ -68,7 +68,7 @@ class LiveEndpoints:
             self.figures.last_error = ""
 
     def ensure(self, served: Table) -> None:
-        """Before a start, writes what was served if the file lost it. Raises OSError."""
+        """Writes, before a start, what was served if the file lost it. Raises OSError."""
         kept = self._file.read()
         if any(name not in kept.table for name in served):
             table = {**served, **kept.table}

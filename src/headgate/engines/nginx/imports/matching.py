@@ -62,7 +62,7 @@ def wanted(location: Directive) -> Wanted:
 
 
 def split(location: Directive) -> tuple[bytes, bytes]:
-    """Modifier and path of a location; nginx reads `=/a` and `= /a` alike."""
+    """Returns modifier and path of a location; nginx reads `=/a` and `= /a` alike."""
     values = location.values
     if len(values) == _WITH_MODIFIER:
         return values[0], values[1]

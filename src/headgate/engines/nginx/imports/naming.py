@@ -15,7 +15,8 @@ _LONGEST = 150
 
 
 def host_patterns(server_name: str) -> tuple[str, ...]:
-    """Our host patterns for one of nginx's server names; empty for those that stand for no name.
+    """Returns our host patterns for one of nginx's server names;
+    empty for those that stand for no name.
 
     Raises `NotExpressibleError` for regular expressions and names with `*` at the end.
 

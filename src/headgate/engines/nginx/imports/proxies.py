@@ -87,7 +87,7 @@ def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> 
 
 
 def _target(line: Directive, around: Around) -> tuple[str, str]:
-    """Host and URI of a `proxy_pass`; the URI is empty where there is none."""
+    """Returns host and URI of a `proxy_pass`; the URI is empty where there is none."""
     if len(line.args) != 1:
         raise NotExpressibleError("`proxy_pass` does not have one argument")
     written = values.folded(line.values[0], around.constants())

@@ -13,7 +13,7 @@ _LOCAL: Final = ("unix:", "127.", "localhost", "[::1]")
 
 
 def allow_without_deny(config: Config) -> Iterator[Found]:
-    """`allow` alone allows everybody."""
+    """Finds `allow` without `deny`, which allows everybody."""
     for seen in config.named("allow"):
         if seen.words == ("all",) or not seen.parents:
             continue
@@ -22,7 +22,7 @@ def allow_without_deny(config: Config) -> Iterator[Found]:
 
 
 def return_bypasses_allow_deny(config: Config) -> Iterator[Found]:
-    """`return` answers before nginx evaluates `allow` and `deny`."""
+    """Finds `return` beside `allow` and `deny`, before which it answers."""
     for seen in config.named("return"):
         if not seen.is_in("location", "server"):
             continue
@@ -33,7 +33,7 @@ def return_bypasses_allow_deny(config: Config) -> Iterator[Found]:
 
 
 def if_is_evil(config: Config) -> Iterator[Found]:
-    """`if` in a location does with most directives what nobody expects."""
+    """Finds `if` in a location, which surprises with most directives."""
     for seen in config.named("if"):
         if not seen.is_in("location"):
             continue
@@ -45,7 +45,7 @@ def if_is_evil(config: Config) -> Iterator[Found]:
 
 
 def status_page_exposed(config: Config) -> Iterator[Found]:
-    """Figures of the server for everybody."""
+    """Finds figures of the server that everybody can read."""
     for seen in config.named(*_STATUS_PAGES):
         if not any(config.nearest(seen, guard) for guard in _GUARDS) and not _is_local(
             config, seen
@@ -64,7 +64,7 @@ def _is_local(config: Config, seen: Seen) -> bool:
 
 
 def error_log_off(config: Config) -> Iterator[Found]:
-    """There is no `error_log off`: it writes a file called off."""
+    """Finds `error_log off`: nginx writes a file called off."""
     for seen in config.named("error_log"):
         if seen.words[:1] == ("off",):
             yield seen.located, "errors go to a file named `off` beside the config"

@@ -13,7 +13,7 @@ _HALF_A_YEAR_S: Final = 15_552_000
 
 
 def add_header_redefinition(config: Config) -> Iterator[Found]:
-    """One `add_header` in a block drops all that the blocks around it add."""
+    """Finds an `add_header` that drops all that the blocks around it add."""
     done: set[tuple[str, int, int]] = set()
     for seen in config.named("add_header"):
         block = seen.parents[-1] if seen.parents else None
@@ -35,14 +35,14 @@ def _place(located: Located) -> tuple[str, int, int]:
 
 
 def add_header_multiline(config: Config) -> Iterator[Found]:
-    """A header's value over several lines."""
+    """Finds a header's value over several lines."""
     for seen in config.named("add_header", "more_set_headers"):
         if any("\n" in word or "\r" in word for word in seen.words):
             yield seen.located, "the value has a line end, which no header may have (RFC 9112 §5.2)"
 
 
 def hsts_header(config: Config) -> Iterator[Found]:
-    """Strict-Transport-Security that does not last."""
+    """Finds Strict-Transport-Security that does not last."""
     for seen in config.named("add_header"):
         if len(seen.words) < 2 or seen.words[0].lower() != "strict-transport-security":  # noqa: PLR2004
             continue
@@ -52,7 +52,7 @@ def hsts_header(config: Config) -> Iterator[Found]:
 
 
 def version_disclosure(config: Config) -> Iterator[Found]:
-    """nginx's version in Server headers and error pages."""
+    """Finds nginx's version in Server headers and error pages."""
     for http in config.named("http"):
         tokens = config.own(http.located, "server_tokens")
         if not any(one.values[:1] in ((b"off",), (b"build",)) for one in tokens):

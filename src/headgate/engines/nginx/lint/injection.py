@@ -18,7 +18,7 @@ _WITH_URL: Final = 2
 
 
 def http_splitting(config: Config) -> Iterator[Found]:
-    """The decoded path in a header: `%0d%0a` in a request becomes a line of its own."""
+    """Finds the decoded path in a header: `%0d%0a` in a request becomes a line of its own."""
     for seen in config.named("return", "rewrite", "add_header", "proxy_set_header", "proxy_pass"):
         for word in _header_words(seen):
             found = _DECODED.search(word)
@@ -41,7 +41,7 @@ def _header_words(seen: Seen) -> tuple[str, ...]:
 
 
 def ssrf(config: Config) -> Iterator[Found]:
-    """A client chooses the host that nginx connects to."""
+    """Finds targets where a client chooses the host that nginx connects to."""
     for seen in config.named("proxy_pass"):
         found = _URL.match(seen.words[0]) if seen.words else None
         chosen = _FROM_CLIENT.search(found[1] or found[2] or "") if found else None
@@ -52,7 +52,7 @@ def ssrf(config: Config) -> Iterator[Found]:
 
 
 def host_spoofing(config: Config) -> Iterator[Found]:
-    """The Host header as sent, where `$host` is what was matched."""
+    """Finds the Host header as sent, where `$host` is what was matched."""
     for seen in config.named("proxy_set_header"):
         if [word.lower() for word in seen.words] == ["host", "$http_host"]:
             yield (
@@ -62,7 +62,7 @@ def host_spoofing(config: Config) -> Iterator[Found]:
 
 
 def valid_referers(config: Config) -> Iterator[Found]:
-    """`none` lets requests without Referer pass."""
+    """Finds `none`, which lets requests without Referer pass."""
     for seen in config.named("valid_referers"):
         if "none" in seen.words:
             yield seen.located, "a page may keep browsers from sending a Referer, and so pass"

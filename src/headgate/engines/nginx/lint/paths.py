@@ -12,7 +12,7 @@ _WITH_MODIFIER: Final = 2
 
 
 def alias_traversal(config: Config) -> Iterator[Found]:
-    """`location /a` with `alias /b/`: `/a../x` is a file beside `/b`."""
+    """Finds `location /a` with `alias /b/`: `/a../x` is a file beside `/b`."""
     for seen in config.named("alias"):
         if not seen.is_in("location") or not seen.words:
             continue
@@ -25,14 +25,14 @@ def alias_traversal(config: Config) -> Iterator[Found]:
 
 
 def filesystem_root_exposure(config: Config) -> Iterator[Found]:
-    """`root` or `alias` at a directory of the system."""
+    """Finds `root` or `alias` at a directory of the system."""
     for seen in config.named("root", "alias"):
         if seen.words and (seen.words[0].rstrip("/") or "/") in _PRIVATE:
             yield seen.located, f"`{seen.words[0]}` serves files of the system"
 
 
 def try_files_is_evil_too(config: Config) -> Iterator[Found]:
-    """Many file tests for each request, without `open_file_cache`."""
+    """Finds many file tests for each request, without `open_file_cache`."""
     for seen in config.named("try_files"):
         if len(seen.words) > _MANY_FILES and not config.nearest(seen, "open_file_cache"):
             tests = len(seen.words) - 1

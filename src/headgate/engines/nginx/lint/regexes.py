@@ -16,7 +16,7 @@ _WITH_MODIFIER: Final = 2
 
 
 def unanchored_regex(config: Config) -> Iterator[Found]:
-    """A location that takes any path with this text somewhere in it."""
+    """Finds a location that takes any path with its text somewhere in it."""
     for seen in config.named("location"):
         for pattern in _patterns(seen):
             if not pattern.startswith("^") and not pattern.endswith("$"):
@@ -24,7 +24,7 @@ def unanchored_regex(config: Config) -> Iterator[Found]:
 
 
 def regex_redos(config: Config) -> Iterator[Found]:
-    """A repetition of a repetition: some texts take exponential time."""
+    """Finds a repetition of a repetition: some texts take exponential time."""
     for seen in config.named("location", "rewrite", "if", "server_name"):
         for pattern in _patterns(seen):
             if has_nested_repetition(pattern):

@@ -32,7 +32,7 @@ def _names(config: Config, server: Located) -> list[str]:
 
 
 def duplicate_server_name(config: Config) -> Iterator[Found]:
-    """Two servers with one name on one address: nginx only warns and ignores the second."""
+    """Finds two servers with one name on one address: nginx only warns and ignores the second."""
     seen_before: dict[tuple[str, str], Located] = {}
     for server in _http_servers(config):
         for address in _addresses(config, server.located):
@@ -45,7 +45,7 @@ def duplicate_server_name(config: Config) -> Iterator[Found]:
 
 
 def default_server_flag(config: Config) -> Iterator[Found]:
-    """Which server takes unknown names depends on the order of files."""
+    """Finds addresses where the order of files decides which server takes unknown names."""
     servers = [(one, _addresses(config, one.located)) for one in _http_servers(config)]
     for address in dict.fromkeys(a for _, found in servers for a in found):
         on = [(one, found[address]) for one, found in servers if address in found]
@@ -54,7 +54,7 @@ def default_server_flag(config: Config) -> Iterator[Found]:
 
 
 def worker_rlimit_nofile_vs_connections(config: Config) -> Iterator[Found]:
-    """Fewer files than connections need."""
+    """Finds fewer files than connections need."""
     connections = _number(next(config.named("worker_connections"), None))
     for seen in config.named("worker_rlimit_nofile"):
         files = _number(seen)
@@ -63,7 +63,7 @@ def worker_rlimit_nofile_vs_connections(config: Config) -> Iterator[Found]:
 
 
 def low_keepalive_requests(config: Config) -> Iterator[Found]:
-    """Connections that are closed early."""
+    """Finds connections that nginx closes early."""
     for seen in config.named("keepalive_requests"):
         if 0 < (_number(seen) or 0) < _PLENTY:
             yield seen.located, "clients lose their connections often, and HTTP/2 ones requests"
@@ -75,7 +75,7 @@ def _number(seen: Seen | None) -> int | None:
 
 
 def missing_include(config: Config) -> Iterator[Found]:
-    """Files that cannot be read or include themselves."""
+    """Finds files that cannot be read or include themselves."""
     for problem in config.tree.problems:
         place = Directive(b"include", line=problem.line, column=problem.column)
         yield Located(problem.file, place), problem.message

@@ -23,7 +23,7 @@ _WEAK: Final = (
 
 
 def weak_ssl_tls(config: Config) -> Iterator[Found]:
-    """Protocols and ciphers that are broken."""
+    """Finds protocols and ciphers that are broken."""
     for seen in config.named("ssl_protocols"):
         old = [word for word in seen.words if word in _OLD]
         if old:
@@ -42,7 +42,7 @@ def _weak_in(ciphers: str) -> set[str]:
 
 
 def ssl_stapling_without_resolver(config: Config) -> Iterator[Found]:
-    """OCSP answers cannot be fetched."""
+    """Finds stapling without a resolver: nginx cannot fetch OCSP answers."""
     for seen in config.named("ssl_stapling"):
         known = config.nearest(seen, "resolver") or config.nearest(seen, "ssl_stapling_file")
         if seen.words == ("on",) and not known:

@@ -15,7 +15,7 @@ _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
 def missing_resolver(config: Config) -> Iterator[Found]:
-    """A name that is only known at run time, and no resolver."""
+    """Finds a name that is only known at run time, without a resolver."""
     groups = {seen.words[0] for seen in config.named("upstream") if seen.words}
     fixed = {
         seen.words[0].lstrip("$")
@@ -43,7 +43,7 @@ def _is_address(text: str) -> bool:
 
 
 def resolver_external(config: Config) -> Iterator[Found]:
-    """Answers of a resolver over the Internet can be forged."""
+    """Finds a resolver over the Internet, whose answers can be forged."""
     for seen in config.named("resolver"):
         for word in seen.words:
             host = word.rpartition(":")[0] if word.count(":") == 1 else word.strip("[]")
@@ -57,7 +57,7 @@ def resolver_external(config: Config) -> Iterator[Found]:
 
 
 def proxy_pass_normalized(config: Config) -> Iterator[Found]:
-    """A path in `proxy_pass` makes nginx decode the request's."""
+    """Finds a path in `proxy_pass`, which makes nginx decode the request's."""
     for seen in config.named("proxy_pass"):
         found = _URI.match(seen.words[0]) if seen.words else None
         if found and found[1] != "/" and seen.is_in("location"):
@@ -65,7 +65,7 @@ def proxy_pass_normalized(config: Config) -> Iterator[Found]:
 
 
 def hash_without_default(config: Config) -> Iterator[Found]:
-    """`map` without `default`: what is not listed becomes empty."""
+    """Finds `map` without `default`: what is not listed becomes empty."""
     for seen in config.named("map"):
         keys = {one.directive.name for one in config.inside(seen.located)}
         if b"default" not in keys and b"volatile" not in keys:

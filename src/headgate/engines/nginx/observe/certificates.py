@@ -35,7 +35,7 @@ class Leaf(msgspec.Struct, frozen=True):
     sha256: str
 
     def days_left(self, now_s: float) -> float:
-        """The days until it expires; negative afterwards."""
+        """Returns the days until it expires; negative afterwards."""
         return (self.not_after_s - now_s) / _DAY_S
 
 

@@ -13,7 +13,7 @@ from headgate.plan.objects import RingHash as RingHashNode
 
 
 def _bound(percent: int) -> int:
-    """Below the mean no endpoint could take its share."""
+    """Checks the bound: below the mean no endpoint could take its share."""
     if 0 < percent < 100:  # noqa: PLR2004 - percent
         raise Invalid(
             f"{percent} is below the mean load", "write 0 (no bound), or 100 to 10000 percent"

@@ -1,7 +1,7 @@
 """`path` in nginx: exact paths and prefixes become locations, expressions become maps.
 
-Locations are matched against our normal form of the path (`$hg_path`), into which the request's
-path is rewritten before: percent-encodings stay as they are there.
+nginx matches locations against our normal form of the path (`$hg_path`), to which it first rewrites
+the request's path: percent-encodings stay as they are there.
 """
 
 import re
@@ -31,7 +31,7 @@ def condition(expression: str, shared: Shared) -> Var:
 
 
 def literal_prefix(expression: str) -> str:
-    """Text that every path begins with that the expression matches; may be shorter than it is."""
+    """Returns text that every matching path begins with; it may be shorter than the longest."""
     if "|" in expression or "(?" in expression:
         return ""
     found = _LITERAL.match(expression)

@@ -1,7 +1,8 @@
-"""Expressions for text in the encoding of queries: `a` is `a` or `%61`, a space `+` or `%20`.
+"""Makes expressions for text in the encoding of queries:
+`a` is `a` or `%61`, a space `+` or `%20`.
 
-nginx has query parameters only as they were sent. What a text or an expression says of the value
-decoded is said here of the value encoded. As in the core, a broken escape stands for itself.
+nginx has query parameters only as sent. A text or an expression for the decoded value becomes one
+for the encoded value. As in the core, a broken escape stands for itself.
 """
 
 import re
@@ -44,7 +45,7 @@ def encoded_regex(expression: str) -> str | None:
     """Returns an expression for every encoding
     of what the expression matches; None if there is none.
 
-    Anchors, word boundaries, flags and characters beyond ASCII cannot be said.
+    Anchors, word boundaries, flags and characters beyond ASCII have no equivalent.
     """
     reader = _Reader(expression)
     try:
@@ -55,7 +56,7 @@ def encoded_regex(expression: str) -> str | None:
 
 
 class _Reader:
-    """Reads an expression from left to right and writes it anew."""
+    """Reads an expression from left to right and rewrites it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -77,7 +78,7 @@ class _Reader:
         return self._text.startswith(char, self._at)
 
     def choices(self) -> str:
-        """Sequences with `|` between them, up to `)` or the end."""
+        """Rewrites sequences with `|` between them, up to `)` or the end."""
         found = [self._sequence()]
         while self._sees("|"):
             self._at += 1
@@ -187,7 +188,7 @@ def _in_class(byte: int) -> str:
 
 
 def _escapes(members: frozenset[int]) -> list[str]:
-    """Digits of the escapes, those with one first digit together."""
+    """Returns the digits of the escapes, grouped by the first digit."""
     found = []
     for high in range(16):
         lows = [low for low in range(16) if high * 16 + low in members]

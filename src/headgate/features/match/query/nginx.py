@@ -1,6 +1,6 @@
 """`query` in nginx: maps of `$args`, with expressions that read percent-encodings as we do.
 
-`$arg_…` will not do: it compares names without case and as they were sent.
+`$arg_…` does not suffice: it compares names without case and as sent.
 """
 
 from typing import Final

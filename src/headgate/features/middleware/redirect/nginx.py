@@ -26,7 +26,7 @@ _OWN: Final = {"http": 80, "https": 443}
 
 
 def apply(node: Redirect, chain: Chain, about: About, *, may_pass: bool = True) -> None:
-    """Adds a redirect to a chain; a request that is already there passes if it may."""
+    """Adds a redirect to a chain; a request for the target itself passes if it may."""
     path = _path(node, chain, about)
     host = _host(node, chain, about)
     if path is None:
@@ -58,7 +58,7 @@ def _host(node: Redirect, chain: Chain, about: About) -> Parts:
 
 
 def _port(node: Redirect, chain: Chain) -> Parts:
-    """`:port`, where it is not the scheme's own."""
+    """Returns `:port` unless it is the scheme's own."""
     if node.port is None:
         return () if node.scheme is not None else (Var("hg_port_suffix"),)
     if node.scheme is not None:

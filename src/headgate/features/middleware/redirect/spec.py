@@ -41,7 +41,7 @@ class Redirect(MiddlewareOptions):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """A redirect leads elsewhere, in one way."""
+        """Yields an error unless the redirect leads elsewhere, in one way."""
         given = self.model_fields_set | wrong
         if {"path", "prefix"} <= given:
             yield excluding(["path", "prefix"], "write at most one of them")

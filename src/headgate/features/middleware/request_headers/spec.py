@@ -18,7 +18,7 @@ class RequestHeaders(HeaderEdits, MiddlewareOptions):
     summary: ClassVar[str] = "Sets, adds and removes headers of the request."
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """The Host of a request is changed elsewhere."""
+        """Yields an error for Host, which another middleware changes."""
         for at, names in (("set", self.set), ("add", self.add), ("remove", self.remove)):
             if "host" in names:
                 key = names.index("host") if isinstance(names, list) else "host"

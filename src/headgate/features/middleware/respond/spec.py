@@ -35,7 +35,7 @@ class Respond(MiddlewareOptions):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Some statuses have no body."""
+        """Yields an error for a body with a status that has none."""
         if (self.body or "body" in wrong) and self.status in _BODILESS:
             yield Invalid(
                 f"an answer of status {self.status} has no body",

@@ -1,6 +1,5 @@
-"""`rewrite` in nginx: the new path is computed by maps of our normal form of the path.
-
-`rewrite` of nginx is not used: it works on the path decoded.
+"""`rewrite` in nginx: maps of our normal form of the path compute the new path.
+nginx's own `rewrite` works on the decoded path.
 """
 
 from typing import Final

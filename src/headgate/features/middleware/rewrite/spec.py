@@ -47,7 +47,9 @@ class Rewrite(MiddlewareOptions):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """One way to change the path; an expression comes with its replacement, and fits it."""
+        """Yields errors unless the path changes in one way,
+        and an expression fits its replacement.
+        """
         given = self.model_fields_set | wrong
         ways = [key for key in _PATH_KEYS if key in given]
         if len(ways) > 1:
