@@ -1,4 +1,4 @@
-"""Requests read back from access logs: our JSON lines, or the combined format."""
+"""Reads requests back from access logs: our JSON lines, or the combined format."""
 
 import re
 from collections import Counter
@@ -36,11 +36,11 @@ class Logged(msgspec.Struct, frozen=True):
 
 
 def read(lines: Iterable[str], base: str | None = None) -> Logged:
-    """The requests of a log, in the order in which each first came.
+    """Returns the requests of a log, in the order in which each first came.
 
-    The combined format has no host: `base` (`https://a.example`) is what its requests were sent
-    to; without it such lines are skipped. Client addresses are kept, other headers are not in a
-    log but for user agent and referer of our JSON lines.
+    The combined format has no host: `base` (`https://a.example`) is the target of its requests;
+    without it such lines are skipped. Client addresses are kept; a log has no other headers, except
+    user agent and referer in our JSON lines.
     """
     counts: Counter[bytes] = Counter()
     questions: dict[bytes, Question] = {}

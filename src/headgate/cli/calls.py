@@ -1,4 +1,4 @@
-"""Talking to a running node: its admin API by Unix socket, its supervisor when that is needed."""
+"""Talks to a running node: to its admin API by Unix socket, to its supervisor when needed."""
 
 import http.client
 import json
@@ -37,12 +37,12 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def connection(state_dir: Path) -> http.client.HTTPConnection:
-    """A connection to the admin API of the node at `state_dir`; not yet made."""
+    """Returns a connection to the admin API of the node at `state_dir`; not yet made."""
     return _UnixConnection(state_dir / "admin.sock")
 
 
 def call(state_dir: Path, method: str, path: str, body: bytes | None = None) -> Answer:
-    """One request to the admin API of the node at `state_dir`; raises NoNodeError."""
+    """Sends one request to the admin API of the node at `state_dir`; raises NoNodeError."""
     asked = connection(state_dir)
     headers = {"content-type": "application/json"} if body is not None else {}
     try:
@@ -59,7 +59,7 @@ def call(state_dir: Path, method: str, path: str, body: bytes | None = None) -> 
 
 
 def supervisor(state_dir: Path, op: str) -> dict[str, object]:
-    """One request to the supervisor of the node at `state_dir`; raises NoNodeError."""
+    """Sends one request to the supervisor of the node at `state_dir`; raises NoNodeError."""
     try:
         with _connected(state_dir / "supervisor.sock") as connection:
             connection.sendall(json.dumps({"id": 1, "op": op}).encode() + b"\n")

@@ -58,7 +58,7 @@ def check(
 
 
 def _refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
-    """What only the core finds wrong with routes, hosts and middlewares."""
+    """Returns what only the core finds wrong with routes, hosts and middlewares."""
     try:
         Routing(loaded.plan or Plan())
     except PlanError as error:

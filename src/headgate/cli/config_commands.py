@@ -55,7 +55,9 @@ def check(
 
 
 def _objections(engine: Engine | None) -> "Callable[[Loaded], tuple[Diagnostic, ...]]":
-    """A function that lists what the chosen engine, or else the config's engine, refuses."""
+    """Returns a function that lists what the chosen engine,
+    or else the config's engine, refuses.
+    """
 
     def found(loaded: "Loaded") -> "tuple[Diagnostic, ...]":
         chosen = engine or (loaded.node.engine if loaded.node is not None else Engine.NATIVE)

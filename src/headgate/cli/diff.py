@@ -126,7 +126,7 @@ def diff(  # noqa: PLR0913 - what the command takes
 
 
 def objects(before: Loaded, after: Loaded) -> Iterator[ObjectDiff]:
-    """The objects that change, by kind and name."""
+    """Yields the objects that change, by kind and name."""
     old, new = before.plan or Plan(), after.plan or Plan()
     delta = plan_diff(old, new)
     for entry in delta.puts:
@@ -139,7 +139,7 @@ def objects(before: Loaded, after: Loaded) -> Iterator[ObjectDiff]:
 
 
 def moves(logged: accesslog.Logged, before: Routing, after: Routing) -> Requests:
-    """The logged requests that would go elsewhere, the most frequent first."""
+    """Returns the logged requests that would go elsewhere, the most frequent first."""
     delta = plan_diff(before.plan, after.plan)
     keys = {*(entry.key for entry in delta.puts), *delta.deletes}
     # What hosts and middlewares do shows only in the outcome.
@@ -160,7 +160,7 @@ def moves(logged: accesslog.Logged, before: Routing, after: Routing) -> Requests
 
 
 def text(found: Diff) -> Iterator[str]:
-    """The lines of a diff."""
+    """Yields the lines of a diff."""
     marks = {"added": "+", "removed": "-", "changed": "~"}
     for one in found.objects:
         keys = f": {', '.join(one.keys)}" if one.keys else ""
@@ -185,7 +185,7 @@ def _requests(requests: Requests) -> Iterator[str]:
 
 
 def _asked(routing: Routing, question: Question) -> Request | str:
-    """The request in a router's terms, or why it is none there."""
+    """Returns the request in a router's terms, or why it is none there."""
     try:
         return routing.request(question)
     except Invalid:
@@ -200,7 +200,7 @@ def _asked(routing: Routing, question: Question) -> Request | str:
 
 
 def _route(routing: Routing, request: Request | str) -> str | None:
-    """The name of the route that takes a request, or why none can; None when none does."""
+    """Returns the name of the route that takes a request, or why none can; None when none does."""
     if isinstance(request, str):
         return request
     try:
@@ -218,7 +218,7 @@ class _Words(NamedTuple):
 
 
 def _destination(routing: Routing, request: Request | str) -> _Words:
-    """Where a request goes."""
+    """Returns where a request goes."""
     if isinstance(request, str):
         return _Words(request, request)
     try:
@@ -254,6 +254,6 @@ def _object(
 
 
 def _differing(old: bytes, new: bytes) -> set[str]:
-    """Top-level keys whose values differ."""
+    """Returns top-level keys whose values differ."""
     a, b = (msgspec.json.decode(side, type=dict[str, msgspec.Raw]) for side in (old, new))
     return {key for key in a.keys() | b.keys() if bytes(a.get(key, b"")) != bytes(b.get(key, b""))}

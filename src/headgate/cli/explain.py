@@ -36,7 +36,7 @@ def question(
     client: str = "127.0.0.1",
     listener: str | None = None,
 ) -> Question:
-    """The request of a command line: `[METHOD] URL`, headers as `name: value`.
+    """Returns the request of a command line: `[METHOD] URL`, headers as `name: value`.
 
     Raises `Invalid` when it is none.
     """
@@ -74,7 +74,7 @@ def explain(
 ) -> int:
     """Explains a request against the config at `paths`, the environment if there are none.
 
-    Returns the exit code: 0, also when no route takes the request; 2 when it is no request; 78
+    Returns the exit code: 0, also when no route takes the request; 2 when it is not a request; 78
     when the config would be refused, with every reason on `errors`.
     """
     loaded = read_config(paths, env)
@@ -130,7 +130,7 @@ def _write(found: Explanation, output: Output, stream: TextIO) -> None:
 
 
 def text(found: Explanation) -> Iterator[str]:
-    """The lines of an explanation."""
+    """Yields the lines of an explanation."""
     yield f"{found.method} {found.url}  on listener {found.listener}"
     if found.refused:
         yield refusal(found)
@@ -151,7 +151,7 @@ def text(found: Explanation) -> Iterator[str]:
 
 
 def refusal(found: Explanation) -> str:
-    """How a request that is not routed ends."""
+    """Returns how a request that is not routed ends."""
     if found.refused_status == 0:
         return f"no answer: {found.refused}"
     return f"refused with {found.refused_status}: {found.refused}"

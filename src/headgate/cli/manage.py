@@ -16,7 +16,7 @@ _LOOK_S = 0.05
 
 
 def reload(state_dir: Path) -> ReloadResult:
-    """Has the config read and served; how that ended. Raises calls.NoNodeError."""
+    """Has the config read and served; returns how that ended. Raises calls.NoNodeError."""
     answer = _once_it_answers(state_dir, "POST", "/reload")
     try:
         return msgspec.json.decode(answer.body, type=ReloadResult)
@@ -26,7 +26,9 @@ def reload(state_dir: Path) -> ReloadResult:
 
 
 def _once_it_answers(state_dir: Path, method: str, path: str) -> calls.Answer:
-    """An answer of the control process, also of the next one while this one is being replaced."""
+    """Returns an answer of the control process, also
+    of the next one while this one is being replaced.
+    """
     deadline = time.monotonic() + _CONTROL_S
     while True:
         try:
@@ -39,7 +41,7 @@ def _once_it_answers(state_dir: Path, method: str, path: str) -> calls.Answer:
 
 
 def drain(state_dir: Path, *, wait: bool) -> str | None:
-    """Begins the end of a node and, if asked, waits for it; an error or None."""
+    """Drains a node and, if wanted, waits for its end; returns an error or None."""
     answer = calls.supervisor(state_dir, "drain")
     if answer.get("ok") is not True:
         return str(answer.get("error", "refused"))
@@ -49,7 +51,7 @@ def drain(state_dir: Path, *, wait: bool) -> str | None:
 
 
 def upgrade(state_dir: Path) -> str | None:
-    """Replaces the node's data plane and control process; an error or None once it is done.
+    """Replaces the node's data plane and control process; returns an error, or None once done.
 
     Where nginx serves only the control process is replaced.
     """
@@ -65,7 +67,7 @@ def upgrade(state_dir: Path) -> str | None:
 
 
 def status(state_dir: Path) -> NodeStatus:
-    """How a node is. Raises calls.NoNodeError, also when its control process is away."""
+    """Returns how a node is. Raises calls.NoNodeError, also when its control process is away."""
     try:
         answer = calls.call(state_dir, "GET", "/status")
     except calls.NoNodeError:
@@ -81,7 +83,7 @@ def status(state_dir: Path) -> NodeStatus:
 
 
 def reload_text(result: ReloadResult) -> str:
-    """One line for people.
+    """Returns one line for people.
 
     >>> reload_text(ReloadResult(outcome=Outcome.APPLIED, digest="ab" * 32, objects=3))
     'applied abababababab: 3 objects, read in 0 ms, served after 0 ms\\n'
@@ -95,7 +97,7 @@ def reload_text(result: ReloadResult) -> str:
 
 
 def status_text(node: NodeStatus) -> str:
-    """A node's state in some lines."""
+    """Returns a node's state in some lines."""
     lines = [
         f"{'ready' if node.ready else 'not ready: ' + node.reason}",
         f"config      {node.config.digest[:12]}  {node.config.objects} objects from "
@@ -117,7 +119,7 @@ def status_text(node: NodeStatus) -> str:
 
 
 def upstreams_of(node: NodeStatus) -> list[UpstreamStatus]:
-    """The upstreams, whatever serves them."""
+    """Returns the upstreams, whatever serves them."""
     if node.nginx is not None:
         return node.nginx.upstreams
     return node.dataplane.upstreams if node.dataplane is not None else []
@@ -164,7 +166,7 @@ def _data_plane(node: NodeStatus) -> str:
 
 
 def _found(endpoint: EndpointStatus) -> str:
-    """The addresses that a name resolves to."""
+    """Returns the addresses that a name resolves to."""
     if endpoint.resolved in ([], [endpoint.address]):
         return ""
     return f" ({', '.join(endpoint.resolved)})"

@@ -1,4 +1,4 @@
-"""The nginx of a node as lines of `headgate status`."""
+"""Writes the nginx of a node as lines of `headgate status`."""
 
 import time
 
@@ -6,7 +6,7 @@ from headgate.engines.nginx.common.status import CertificateStatus, LastApply, N
 
 
 def nginx_lines(one: NginxStatus) -> list[str]:
-    """How it is; generations, hold and boot safety only where something is applied."""
+    """Returns how it is; generations, hold and boot safety only where something is applied."""
     lines = [f"nginx       {one.version or 'version not known'}, mode {one.mode}, {_started(one)}"]
     lines += [f"conf        {one.conf}"] if one.mode != "full" else []
     lines.append(

@@ -88,7 +88,7 @@ def _become(command: list[str]) -> None:
 
 
 def _loopback(addresses: list[str]) -> list[str]:
-    """The same addresses; an address that is not loopback is refused, as in the config."""
+    """Returns the same addresses; an address that is not loopback is refused, as in the config."""
     from headgate.features import syntax
     from headgate.kernel.errors import Invalid
 

@@ -1,4 +1,4 @@
-"""The output of commands: text or JSON on standard output, error messages on standard error."""
+"""Writes the output of commands: text or JSON on standard output, errors on standard error."""
 
 import sys
 from collections.abc import Callable

@@ -46,7 +46,7 @@ NodeName = Annotated[
 
 
 def state_dir(explicit: str | None, node: str | None) -> Path:
-    """The state directory of the options; an invalid node name is a usage error."""
+    """Returns the state directory of the options; an invalid node name is a usage error."""
     try:
         return Path(resolve(explicit, node, os.environ, os.geteuid()))
     except StateDirError as error:

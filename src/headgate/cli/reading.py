@@ -22,7 +22,8 @@ def read(
     read_s: float = READ_S,
     load_s: float = LOAD_S,
 ) -> Loaded:
-    """What the documents at `paths` say. Raises `UnansweredError`, and what reading raises.
+    """Returns what the documents at `paths` say.
+    Raises `UnansweredError`, and what reading raises.
 
     A thread that a file system does not let go of cannot be stopped; it ends with the process.
     """
@@ -55,7 +56,7 @@ class _Reading(threading.Thread):
             self._error = error
 
     def result(self) -> Loaded:
-        """What was read, or the error that reading raised."""
+        """Returns what was read, or the error that reading raised."""
         if self._loaded is None:
             raise self._error or RuntimeError("nothing was read")
         return self._loaded

@@ -1,7 +1,7 @@
-"""What the processes of a native node may do; `headgate run` gives the rest up beforehand.
+"""Gives up, before `headgate run`, every right that the processes of a native node do not need.
 
-As root it becomes the node's user, whose processes may still open ports below 1024 and, but for
-the data plane, read files that only root may. What cannot be given up is warned of; the node's
+As root it becomes the node's user, whose processes may still open ports below 1024 and, but for the
+data plane, read files that only root may. It warns of rights that it cannot give up; the node's
 status says what each process has.
 """
 
@@ -36,7 +36,7 @@ class Places:
 def give_up(user: str | None, places: Places) -> None:
     """Gives up every right that serving does not need. `user` is as the config says.
 
-    Raises RightsError, with everything as it was, where that user is unknown or cannot serve.
+    Raises RightsError, with nothing changed, where that user is unknown or cannot serve.
     """
     _try("processes may gain rights", capabilities.no_new_rights)
     if os.geteuid() != 0:
@@ -51,7 +51,7 @@ def give_up(user: str | None, places: Places) -> None:
         except OSError as error:
             _stay_root(user, f'the user "{entry.pw_name}" cannot use {_named(error)}')
             entry = None
-    if entry is None:  # what it keeps does not pass by permissions: it is a user like others
+    if entry is None:  # what it keeps does not bypass permissions: it is a user like others
         with suppress(OSError):
             _prepare(pwd.getpwuid(0), places)
     try:
@@ -63,7 +63,9 @@ def give_up(user: str | None, places: Places) -> None:
 
 
 def _stay_root(user: str | None, why: str) -> None:
-    """Where the config names a user nobody else serves in its place."""
+    """Warns and stays root; raises RightsError if the config names a user,
+    since no other may serve.
+    """
     if user is not None:
         raise RightsError(f"{why}; give it access, or write another node.user")
     _warn(f'the node runs as root: {why}; give it access, or write node.user = "root"')
@@ -74,7 +76,7 @@ def _named(error: OSError) -> str:
 
 
 def _wanted(user: str | None) -> pwd.struct_passwd | None:
-    """Who is to run the node; None = root stays."""
+    """Returns the user to run the node; None = root stays."""
     if user == ROOT:
         return None
     try:
@@ -94,7 +96,7 @@ def _wanted(user: str | None) -> pwd.struct_passwd | None:
 
 
 def _prepare(entry: pwd.struct_passwd, places: Places) -> None:
-    """Gives the user what the node writes, and tries whether it can; OSError if not."""
+    """Gives the user what the node writes, and tests the access; OSError without it."""
     state = places.state_dir
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder, _, names, fd in os.fwalk(state):
@@ -109,7 +111,7 @@ def _prepare(entry: pwd.struct_passwd, places: Places) -> None:
 def _hand_over(entry: pwd.struct_passwd, folder: int, name: str, path: str) -> None:
     """Gives one file of the state directory to the user.
 
-    A name with another one elsewhere may be a trap of the user before: it is left as it is.
+    A file with another name elsewhere may be a trap of the previous user: it stays as it is.
     """
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     is_ours = found.st_nlink == 1 or name == "."
@@ -122,7 +124,7 @@ def _hand_over(entry: pwd.struct_passwd, folder: int, name: str, path: str) -> N
 
 
 def _prepare_log(entry: pwd.struct_passwd, path: Path) -> None:
-    """As nginx's master does: the log is there and its writer's before there is a writer."""
+    """Makes the log for its writer before that starts, as nginx's master does."""
     if _can_append(entry, path):
         return
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -151,7 +153,7 @@ def _can_append(entry: pwd.struct_passwd, path: Path) -> bool:
 
 @contextmanager
 def _acting_as(entry: pwd.struct_passwd) -> Iterator[None]:
-    """Files are used as this user meanwhile; the kernel lets go of root's capabilities for it."""
+    """Uses files as this user meanwhile, for which the kernel drops root's capabilities."""
     groups, gid = os.getgroups(), os.getegid()
     os.setgroups(os.getgrouplist(entry.pw_name, entry.pw_gid))
     os.setegid(entry.pw_gid)
@@ -165,7 +167,7 @@ def _acting_as(entry: pwd.struct_passwd) -> Iterator[None]:
 
 
 def _try(what: str, step: Callable[[], None]) -> None:
-    """Does a step; a kernel or a container that refuses is no reason not to serve."""
+    """Does a step; the node serves even if a kernel or a container refuses it."""
     try:
         step()
     except OSError as error:

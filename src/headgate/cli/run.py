@@ -1,8 +1,8 @@
 """`headgate run`: checks what it was given, then becomes the supervisor.
 
-The process that systemd or Docker addresses must stay small and must not be what fails. So the
-config is read here once, for its `[node]` and to refuse it before anything is touched, and then
-this process replaces itself by one that has only the supervisor in it.
+The process that systemd or Docker addresses must stay small and must not fail. So this module reads
+the config once, for its `[node]` and to refuse it before any change, and then replaces the process
+by one that has only the supervisor in it.
 """
 
 import json
@@ -44,12 +44,12 @@ class RunRequest:
 
 
 def has_environment_config(environment: Mapping[str, str]) -> bool:
-    """Whether environment variables alone are the config."""
+    """Reports whether environment variables alone are the config."""
     return any(name.startswith(_PREFIX) for name in environment)
 
 
 def node_settings(configs: list[Path]) -> NodeSettings | None:
-    """The `[node]` of a config; None after its errors were printed."""
+    """Returns the `[node]` of a config; None after its errors were printed."""
     loaded = read_config([path.absolute() for path in configs], os.environ)
     empty = emptiness(loaded, str(configs[0]) if configs else "environment")
     if loaded.node is None or empty:
@@ -59,7 +59,7 @@ def node_settings(configs: list[Path]) -> NodeSettings | None:
 
 
 def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: Path) -> list[str]:
-    """The command that this process becomes."""
+    """Returns the command that this process becomes."""
     engine = request.engine or settings.engine
     drain_s = settings.drain_s if engine == "nginx" else 0.0
     options = Options(
@@ -91,7 +91,7 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
 
 
 def _give_up_rights(user: str | None, places: rights.Places, *, is_native: bool) -> None:
-    """Not where nginx serves: its master is started and told as root."""
+    """Gives up rights, except where nginx serves: its master starts and gets signals as root."""
     if is_native:
         rights.give_up(user, places)
     elif user is not None:
@@ -103,7 +103,7 @@ def _give_up_rights(user: str | None, places: rights.Places, *, is_native: bool)
 def become(command: list[str]) -> None:
     """Gives up what serving does not need and replaces this process; does not return.
 
-    Raises OSError if that is not possible, RightsError if it cannot be the user that it must be.
+    Raises OSError if that is not possible, RightsError if it cannot become the required user.
     """
     told = json.loads(command[-1])
     log = told["access_log"]

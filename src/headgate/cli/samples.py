@@ -1,4 +1,4 @@
-"""Reading an OpenMetrics page as far as `headgate top` needs it. Pure."""
+"""Reads an OpenMetrics page as far as `headgate top` needs it. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Samples:
     lines: tuple[Sample, ...]
 
     def total(self, name: str) -> float:
-        """The sum of a name's samples over all labels; 0 if there are none."""
+        """Returns the sum of a name's samples over all labels; 0 if there are none."""
         return sum(sample.value for sample in self.lines if sample.name == name)
 
     def buckets(self, name: str) -> dict[float, float]:
-        """A histogram's cumulative counts by upper bound, summed over all labels."""
+        """Returns a histogram's cumulative counts by upper bound, summed over all labels."""
         out: dict[float, float] = {}
         for sample in self.lines:
             if sample.name == f"{name}_bucket":
@@ -36,7 +36,9 @@ class Samples:
         return dict(sorted(out.items()))
 
     def quantile(self, name: str, q: float, since: "Samples") -> float | None:
-        """An upper estimate of a histogram's quantile since an earlier page; None without data."""
+        """Returns an upper estimate of a histogram's quantile since an earlier page; None without
+        data.
+        """
         before = since.buckets(name)
         counts = {b: c - before.get(b, 0.0) for b, c in self.buckets(name).items()}
         total = max(counts.values(), default=0.0)
@@ -50,7 +52,7 @@ class Samples:
 
 
 def parse(page: str) -> Samples:
-    """The samples of a page; comments and lines that are none are left out.
+    """Returns the samples of a page; leaves out comments and other lines.
 
     >>> parse('a_total{x="y"} 2\\n# EOF\\n').total("a_total")
     2.0

@@ -1,4 +1,4 @@
-"""Files of test cases for `headgate test`: their form, and every mistake in one with its place."""
+"""Reads files of test cases for `headgate test`, and reports every mistake with its place."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -66,11 +66,11 @@ class SuiteFile:
     suite: Suite
 
     def wrong(self, path: ConfigPath, message: str, allowed: str) -> Diagnostic:
-        """A mistake at a path of the file."""
+        """Returns a mistake at a path of the file."""
         return _wrong(self.document, path, message, allowed)
 
     def place(self, case: int) -> str:
-        """Where a case stands."""
+        """Returns where a case stands."""
         line, column = position(self.document, ("cases", case), "value")
         return f"{self.document.name}:{line}:{column}"
 
@@ -88,7 +88,7 @@ _TYPES: Final[Mapping[object, tuple[str, str]]] = {
 
 
 def read(file: Path) -> SuiteFile:
-    """The cases of a TOML, YAML or JSON file. Raises `BadSuiteError`."""
+    """Returns the cases of a TOML, YAML or JSON file. Raises `BadSuiteError`."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -114,7 +114,7 @@ def read(file: Path) -> SuiteFile:
 def _table(
     document: Document, struct: type[msgspec.Struct], value: object, at: ConfigPath
 ) -> Iterator[Diagnostic]:
-    """Everything that is wrong with a table that a struct is to be made of."""
+    """Yields everything that is wrong with a table that a struct is to be made of."""
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     if not isinstance(value, dict):
         allowed = f"write a table of {listed(fields)}"
@@ -156,7 +156,7 @@ def _value(document: Document, kind: object, value: object, at: ConfigPath) -> I
 
 
 def _without_none(kind: object) -> object:
-    """`str` of `str | None`."""
+    """Returns `str` for `str | None`."""
     if get_origin(kind) in (list, dict):
         return kind
     plain = [one for one in get_args(kind) if one is not NoneType]

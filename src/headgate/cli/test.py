@@ -130,14 +130,14 @@ def run(file: SuiteFile, routing: Routing, locate: Locate) -> Report:
 
 
 def _mismatches(expect: Expect, found: Explanation, shown: Explanation) -> Iterator[Mismatch]:
-    """The deviations of `found`, in the words of `shown`, which holds no secret."""
+    """Yields the deviations of `found`, in the words of `shown`, which holds no secret."""
     got = {one.what: one.got for one in compare(expect, shown)}
     for one in compare(expect, found):
         yield Mismatch(one.what, one.expected, got.get(one.what, HIDDEN))
 
 
 def compare(expect: Expect, found: Explanation) -> Iterator[Mismatch]:
-    """The deviations from what is expected."""
+    """Yields the deviations from what is expected."""
     won = found.won
     route = won.route if won else ""
     if expect.route is not None and expect.route != route:
@@ -162,7 +162,7 @@ def compare(expect: Expect, found: Explanation) -> Iterator[Mismatch]:
 
 
 def text(report: Report) -> Iterator[str]:
-    """The lines of a report: what failed, then the count."""
+    """Yields the lines of a report: what failed, then the count."""
     for result in report.results:
         if result.is_ok:
             continue
@@ -175,7 +175,9 @@ def text(report: Report) -> Iterator[str]:
 
 
 def _why(expected: str, found: Explanation) -> Iterator[str]:
-    """What keeps the expected route from taking the request, what makes the other take it."""
+    """Yields what keeps the expected route from taking the request,
+    and what makes the other take it.
+    """
     if found.refused:
         yield refusal(found)
     miss = next((m for m in found.near if m.route == expected), None)

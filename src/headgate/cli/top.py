@@ -1,6 +1,5 @@
-"""`headgate top`: a table that is drawn again and again from `/metrics` and `/status`.
-
-Where the output is not a terminal, one table is printed, of what happened in one interval.
+"""`headgate top`: draws a table repeatedly from `/metrics` and `/status`.
+Without a terminal it prints one table, of one interval.
 """
 
 import sys
@@ -60,7 +59,7 @@ def watch(state_dir: Path, interval_s: float) -> None:
 
 
 def plain(before: Look, now: Look) -> str:
-    """One screen as text without colours, as wide as it has to be."""
+    """Returns one screen as text without colours, as wide as needed."""
     console = Console(width=_WIDE, no_color=True, highlight=False, color_system=None)
     with console.capture() as capture:
         console.print(draw(before, now, expand=False))
@@ -71,7 +70,7 @@ _WIDE = 400
 
 
 def draw(before: Look, now: Look, *, expand: bool = True) -> Group:
-    """One screen: what happened between two looks. 80 columns are enough for it."""
+    """Returns one screen: what happened between two looks. 80 columns are enough for it."""
     seconds = max(now.at - before.at, 1e-9)
     requests = now.samples.total("http_requests_total") - before.samples.total(
         "http_requests_total"
@@ -132,7 +131,7 @@ _ADDRESS = 21
 
 
 def _errors(now: Look) -> list[Text]:
-    """The last error of each endpoint that has one, below the table: they can be long."""
+    """Returns the last error of each endpoint that has one, below the table: they can be long."""
     found = [(name, one) for name, one in _endpoints(now).items() if one.error]
     return [Text(f"{upstream} {address}: {one.error}") for (upstream, address), one in found]
 

@@ -1,4 +1,4 @@
-"""The error of a config that cannot be read now."""
+"""Defines the error of a config that cannot be read now."""
 
 
 class UnansweredError(Exception):

@@ -122,9 +122,9 @@ class Routing:
         }
 
     def request(self, question: Question) -> Request:
-        """Returns what is asked, in the router's terms.
+        """Returns the question in the router's terms.
 
-        Raises `Invalid` when it is not a request, `ValueError` for a client that is no address.
+        Raises `Invalid` when it is not a request, `ValueError` for a client that is not an address.
         """
         url = _URL.fullmatch(question.url)
         if url is None:

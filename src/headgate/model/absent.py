@@ -72,13 +72,15 @@ _VERSIONS: Final = frozenset(
 
 
 def feature(word: str) -> tuple[str, str] | None:
-    """What is wrong and what to do instead, if the word names a feature that this version lacks."""
+    """Returns what is wrong and what to do instead, if the word names a feature
+    that this version lacks.
+    """
     found = WORDS.get(word.lower().replace("-", "_"))
     return (f"this version has {found[0]}", found[1]) if found else None
 
 
 def protocol_version(word: str) -> str | None:
-    """What is wrong, if the word is an unsupported version of TLS."""
+    """Returns what is wrong, if the word is an unsupported version of TLS."""
     if word.lower().replace(" ", "").replace("_", ".") in _VERSIONS:
         return f'"{word}" is a version of TLS that is unsafe and not spoken'
     return None

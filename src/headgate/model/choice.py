@@ -32,7 +32,7 @@ class Match(Options):
     """Conditions that must all hold; its fields are the registered conditions."""
 
     def to_plan(self) -> MatchNode:
-        """The match's plan node."""
+        """Returns the match's plan node."""
         given = [(key, getattr(self, key)) for key in self.__pydantic_fields_set__]
         return MatchNode(**{key: cond.to_plan() for key, cond in given if cond is not None})
 
@@ -46,11 +46,11 @@ class Middleware(OneOf):
         return cast(MiddlewareOptions, getattr(self, self.chosen))
 
     def to_plan(self) -> MiddlewareNode:
-        """The plan node of a named middleware."""
+        """Returns the plan node of a named middleware."""
         return only(MiddlewareNode, self.chosen, self.options.to_plan())
 
     def to_use(self) -> MiddlewareUse:
-        """The plan node of an inline middleware."""
+        """Returns the plan node of an inline middleware."""
         return only(MiddlewareUse, self.chosen, self.options.to_plan())
 
 
@@ -58,7 +58,7 @@ class BalanceTable(OneOf):
     """One balance policy; its fields are the registered policies."""
 
     def to_plan(self) -> Balance:
-        """The policy's plan node."""
+        """Returns the policy's plan node."""
         return cast(BalancerOptions, getattr(self, self.chosen)).to_plan()
 
 

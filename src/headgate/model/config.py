@@ -27,14 +27,16 @@ _NAME = re.compile(r"[^\s\"'\x00-\x20\x7f]{1,200}")
 
 
 def object_name(text: str) -> str:
-    """The object's name, unchanged; raises `Invalid` if it is not a valid name."""
+    """Returns the object's name, unchanged; raises `Invalid` if it is not a valid name."""
     if not _NAME.fullmatch(text):
         raise Invalid(f"{syntax.described(text)} is not a name", NAME_ALLOWED)
     return text
 
 
 def policy_name(text: str) -> str:
-    """The TLS policy's name, unchanged; raises `Invalid` for the name of the built-in policy."""
+    """Returns the TLS policy's name, unchanged;
+    raises `Invalid` for the name of the built-in policy.
+    """
     if text == BUILT_IN_POLICY:
         raise Invalid(
             f'"{text}" is the built-in policy, which no config changes',

@@ -37,7 +37,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 
 def document_text(env: Mapping[str, str]) -> tuple[bytes, tuple[Problem, ...]]:
-    """A config document in JSON, and the variables whose values are invalid.
+    """Returns a config document in JSON, and the variables whose values are invalid.
 
     One listener, one upstream, one route for every host. The metrics address is one of the admin
     API's if it is loopback.
@@ -94,7 +94,7 @@ def _milliseconds(text: str) -> str:
 
 
 def _log_level(env: Mapping[str, str], found: list[Problem]) -> str:
-    """The first plain level of `HEADGATE_LOG`, else of `RUST_LOG` (`info,hyper=warn`)."""
+    """Returns the first plain level of `HEADGATE_LOG`, else of `RUST_LOG` (`info,hyper=warn`)."""
     variable = "HEADGATE_LOG" if env.get("HEADGATE_LOG") else "RUST_LOG"
     words = [word.strip().lower() for word in env.get(variable, "").split(",")]
     plain = next((word for word in words if word and "=" not in word), "info")

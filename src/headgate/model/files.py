@@ -1,4 +1,4 @@
-"""The port through which documents and what they refer to are read."""
+"""Defines the port to read documents and what they refer to."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -9,11 +9,12 @@ class Files(Protocol):
     """Files as the config sees them; tests give files in memory."""
 
     def read(self, path: PurePath) -> bytes:
-        """The whole content. Raises `OSError` (its `strerror` is shown to the user)."""
+        """Returns the whole content. Raises `OSError` (its `strerror` is shown to the user)."""
         ...
 
     def glob(self, pattern: PurePath) -> Sequence[PurePath]:
-        """Existing files that match, sorted; a path without wildcards matches itself or nothing.
+        """Returns existing files that match, sorted;
+        a path without wildcards matches itself or nothing.
 
         `*`, `?` and `[…]` count in the last component only; hidden files match only a pattern that
         begins with a dot. Raises `OSError` for a directory that cannot be listed.
@@ -21,9 +22,11 @@ class Files(Protocol):
         ...
 
     def is_public(self, path: PurePath) -> bool:
-        """Whether every user of the host may read the file, as its mode says. Raises `OSError`."""
+        """Reports whether every user of the host may read the file,
+        as its mode says. Raises `OSError`.
+        """
         ...
 
     def is_directory(self, path: PurePath) -> bool:
-        """Whether it is a directory that can be listed."""
+        """Reports whether it is a directory that can be listed."""
         ...

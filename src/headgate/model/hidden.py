@@ -1,7 +1,7 @@
-"""Which values out of the environment nobody may be shown. Pure.
+"""Decides which values from the environment nothing may show. Pure.
 
-Everything that came out of the environment may be a secret, except what status, metrics and logs
-show anyway: hosts, addresses and names.
+Every value from the environment may be a secret, except what status, metrics and logs show anyway:
+hosts, addresses and names.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _FREE: Final = frozenset({"add", "headers", "query", "set"})
 
 
 def hidden_texts(value: object, path: ConfigPath) -> Iterator[str]:
-    """The texts of an entry at `path` that must not be shown; none for most entries."""
+    """Yields the texts of an entry at `path` that nothing may show; none for most entries."""
     if isinstance(value, EnvText):
         if value and _is_hidden(path[2:]):
             yield value
@@ -49,7 +49,7 @@ def hidden_texts(value: object, path: ConfigPath) -> Iterator[str]:
 
 
 def _is_hidden(keys: ConfigPath) -> bool:
-    """Whether the value at these keys of an entry may be a secret."""
+    """Reports whether the value at these keys of an entry may be a secret."""
     for key in keys:
         if key in _FREE:
             return True

@@ -166,7 +166,7 @@ _OF_CHARACTERS = "16 to 512 characters of A-Z a-z 0-9 . _ ~ + / = -"
 
 
 def _token(value: object, info: ValidationInfo) -> str:
-    """The token, unchanged, from the config or from a file; no message contains it."""
+    """Returns the token, unchanged, from the config or from a file; no message contains it."""
     if (path := named_file(value)) is not None:
         token = cast(Secrets, info.context).private(path)
         if _TOKEN.fullmatch(token) is None:

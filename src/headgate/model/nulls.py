@@ -7,7 +7,7 @@ from headgate.model.problems import Problem
 
 
 def nulls(value: object, path: ConfigPath) -> tuple[Problem, ...]:
-    """A problem for each key whose value is null.
+    """Returns a problem for each key whose value is null.
 
     A null anywhere else (the value itself, an item of a list) is left for what validates it.
     """

@@ -12,7 +12,7 @@ MAY_HOLD: Final = re.compile(rb"\x00|\\(?:0|x00|u0000|U00000000)")
 
 
 def nuls(node: object, at: ConfigPath) -> Iterator[Problem]:
-    """A problem for each text and key below `at` that holds one."""
+    """Yields a problem for each text and key below `at` that holds one."""
     if isinstance(node, str) and "\0" in node:
         yield Problem(at, "the text holds a NUL character", "write it without")
     elif isinstance(node, list):

@@ -35,7 +35,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def problems(base: ConfigPath, error: ValidationError) -> tuple[Problem, ...]:
-    """The errors of a validation of the value at `base`, one problem for each."""
+    """Returns the errors of a validation of the value at `base`, one problem for each."""
     errors = error.errors(include_url=False)
     meant = {
         (*table, nearest(str(key), schema.known_keys((*base, *table))))
@@ -48,7 +48,8 @@ def problems(base: ConfigPath, error: ValidationError) -> tuple[Problem, ...]:
 
 
 def besides(found: Sequence[Problem], before: Sequence[Problem]) -> tuple[Problem, ...]:
-    """The problems at and below places without an earlier one: one mistake is reported once.
+    """Returns the problems at and below places without an earlier one:
+    one mistake is reported once.
 
     A text in place of a list stands for the list's first item, which is below the text's place.
     """
@@ -75,7 +76,7 @@ def _ordinary(path: ConfigPath, error: ErrorDetails) -> Problem:
 
 
 def unknown_key(path: ConfigPath, known: Sequence[str]) -> Problem:
-    """The problem of an unknown key.
+    """Returns the problem of an unknown key.
 
     The hint is the first that fits: a feature that this version lacks, a misspelled key of this
     table, a key of another table.
@@ -105,7 +106,7 @@ def _missing(path: ConfigPath, error: ErrorDetails) -> Problem:
 
 
 def _words(path: ConfigPath, error: ErrorDetails) -> tuple[str, str]:
-    """The two halves of a message: what is wrong, and what is allowed."""
+    """Returns the two halves of a message: what is wrong, and what is allowed."""
     wrong = error.get("ctx", {}).get("error")
     if isinstance(wrong, Invalid):
         return _hidden(wrong.what, error["input"]), wrong.allowed
@@ -122,7 +123,7 @@ def _value(value: object) -> str:
 
 
 def _hidden(message: str, value: object) -> str:
-    """The message without values from the environment, which may be secrets."""
+    """Returns the message without values from the environment, which may be secrets."""
     if isinstance(value, EnvText) and value:
         return message.replace(f'"{value}"', "the value from the environment").replace(value, "…")
     return message

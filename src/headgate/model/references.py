@@ -18,7 +18,7 @@ _NAME_ALLOWED = "set it where headgate runs, or name another variable"
 def resolved(
     value: object, path: ConfigPath, env: Mapping[str, str]
 ) -> tuple[object, tuple[Problem, ...]]:
-    """The value with every `${env:NAME}` replaced, and what could not be.
+    """Returns the value with every `${env:NAME}` replaced, and what could not be.
 
     Text that held a reference becomes `EnvText`; a variable that is not set becomes empty text
     and a problem. Keys are left alone.

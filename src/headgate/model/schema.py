@@ -39,7 +39,7 @@ class _Generator(GenerateJsonSchema):
 
 @cache
 def config_schema() -> JsonSchemaValue:
-    """The JSON Schema (2020-12) of a config document; callers must not modify it."""
+    """Returns the JSON Schema (2020-12) of a config document; callers must not modify it."""
     schema = Config.model_json_schema(schema_generator=_Generator, mode="validation")
     _untitle(schema)
     return {"$schema": DIALECT, "title": "headgate config", **schema}
@@ -58,7 +58,7 @@ def _untitle(node: object) -> None:
 
 
 def at(path: Sequence[str | int]) -> list[JsonSchemaValue]:
-    """The alternatives that are allowed at a path; none if nothing is."""
+    """Returns the alternatives that are allowed at a path; none if nothing is."""
     found = list(_alternatives(config_schema()))
     for part in path:
         found = [choice for schema in found for choice in _below(schema, part)]
@@ -66,13 +66,13 @@ def at(path: Sequence[str | int]) -> list[JsonSchemaValue]:
 
 
 def known_keys(path: Sequence[str | int]) -> list[str]:
-    """The keys of the table at a path, in the order of the reference."""
+    """Returns the keys of the table at a path, in the order of the reference."""
     keys = (key for schema in at(path) for key in schema.get("properties", {}))
     return list(dict.fromkeys(keys))
 
 
 def choices(path: Sequence[str | int]) -> list[str | int]:
-    """The words and numbers allowed at a path, if it allows only listed ones."""
+    """Returns the words and numbers allowed at a path, if it allows only listed ones."""
     found: list[str | int] = []
     for schema in at(path):
         found += schema.get("enum", [schema["const"]] if "const" in schema else [])
@@ -80,7 +80,9 @@ def choices(path: Sequence[str | int]) -> list[str | int]:
 
 
 def tables_with(key: str, instead_of: Sequence[str | int], most: int = 3) -> list[str]:
-    """The tables that have a key, as headers of the config; those above or below the path first."""
+    """Returns the tables that have a key, as headers of the config;
+    those above or below the path first.
+    """
     here = [str(part) if part in TOP_LEVEL else "NAME" for part in instead_of[:2]]
     found = [table for table, keys in tables().items() if key in keys]
     mine = [table for table in found if table[:1] == tuple(here[:1])] or found
@@ -89,7 +91,7 @@ def tables_with(key: str, instead_of: Sequence[str | int], most: int = 3) -> lis
 
 @cache
 def tables() -> Mapping[tuple[str, ...], frozenset[str]]:
-    """Every table except the root, by its keys; `NAME` stands for any name."""
+    """Returns every table except the root, by its keys; `NAME` stands for any name."""
     found: dict[tuple[str, ...], frozenset[str]] = {}
 
     def walk(schema: JsonSchemaValue, at: tuple[str, ...]) -> None:
@@ -108,7 +110,7 @@ def tables() -> Mapping[tuple[str, ...], frozenset[str]]:
 
 
 def bounds(path: Sequence[str | int]) -> tuple[int | None, int | None]:
-    """The smallest and largest number allowed at a path."""
+    """Returns the smallest and largest number allowed at a path."""
     for schema in at(path):
         if "minimum" in schema or "maximum" in schema:
             return schema.get("minimum"), schema.get("maximum")
@@ -116,7 +118,9 @@ def bounds(path: Sequence[str | int]) -> tuple[int | None, int | None]:
 
 
 def description(path: Sequence[str | int]) -> str:
-    """The first sentence about the key at a path, without the full stop; empty without one."""
+    """Returns the first sentence about the key at a path,
+    without the full stop; empty without one.
+    """
     *parent, key = path
     for schema in at(parent):
         prop = schema.get("properties", {}).get(key)

@@ -1,4 +1,4 @@
-"""Config text by format: read in the core, positions on demand."""
+"""Reads config text by format in the core, with positions on demand."""
 
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -21,9 +21,9 @@ SUFFIXES: Final[Mapping[str, str]] = {
 def read_document(
     name: str, content: bytes, before: Document | None = None
 ) -> Document | Diagnostic:
-    """The document of that name, or why it cannot be read; the suffix says the format.
+    """Returns the document of that name, or why it cannot be read; the suffix says the format.
 
-    `before` is the document of an earlier form of the text: only what was edited is read then.
+    `before` is the document of an earlier form of the text: it reads only the edits then.
     """
     suffix = PurePath(name).suffix.lower()
     if suffix not in SUFFIXES:
@@ -39,7 +39,7 @@ def read_document(
 
 
 def position(document: Document, path: ConfigPath, where: Where) -> tuple[int, int]:
-    """Line and column of a path, or of the nearest thing around it that the text has."""
+    """Returns line and column of a path, or of the nearest part around it that the text has."""
     if path and (found := document.locate(path, where)):
         return found
     written: ConfigPath = ()

@@ -10,7 +10,7 @@ DAY_S = 86_400.0
 
 
 def expiries(served: Candidate | None) -> Iterator[tuple[str, float]]:
-    """Returns (name, seconds since 1970) of each certificate, by name:
+    """Yields (name, seconds since 1970) of each certificate, by name:
     when the first of its chain ends.
     """
     if served is None:

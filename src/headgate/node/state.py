@@ -40,7 +40,7 @@ class Node:
         self.end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def readiness(self) -> tuple[bool, str]:
-        """Reports whether new traffic is welcome, and why not."""
+        """Returns whether new traffic is welcome, and why not."""
         if self.is_draining:
             return False, "draining"
         if why := self.serving.unready():

@@ -69,7 +69,7 @@ def adopt(
 
 
 def _interrupted() -> threading.Event:
-    """Set by Ctrl-C, which also interrupts what waits.
+    """Returns an event that Ctrl-C sets; Ctrl-C also interrupts what waits.
 
     The exception alone can get lost: Python drops one that is raised while it frees an object.
     """

@@ -1,4 +1,4 @@
-"""The picture of an nginx as tables."""
+"""Shows the picture of an nginx as tables."""
 
 import io
 import shutil
@@ -21,7 +21,7 @@ _LEVELS: Final = {"high": "red", "medium": "yellow", "low": "default"}
 
 
 def text(one: Adopted) -> str:
-    """The whole picture."""
+    """Returns the whole picture."""
     return _printed(
         _head(one),
         _hosts(one),
@@ -36,7 +36,7 @@ def text(one: Adopted) -> str:
 
 
 def live_text(one: Adopted) -> str:
-    """What changes from one moment to the next."""
+    """Returns what changes from one moment to the next."""
     return _printed(_head(one), _live(one.live))
 
 

@@ -71,7 +71,9 @@ def import_(
 
 
 def _import(path: Path | None, pid: int | None) -> "tuple[Tree, Imported]":
-    """The config at a path, else of the running nginx; ends the command where it is refused."""
+    """Returns the config at a path, else of the running nginx;
+    ends the command where it is refused.
+    """
     from headgate.engines.nginx.common.types import RightMissingError
     from headgate.engines.nginx.imports.imported import ImportRefusedError
     from headgate.engines.nginx.imports.recognise import import_tree
@@ -91,7 +93,9 @@ def _import(path: Path | None, pid: int | None) -> "tuple[Tree, Imported]":
 
 
 def _logged(log: Path, base: str | None) -> "list[tuple[Question, int]]":
-    """The requests of an access log; ends the command where it cannot be read or holds none."""
+    """Returns the requests of an access log;
+    ends the command where it cannot be read or holds none.
+    """
     from headgate.cli import accesslog
 
     try:

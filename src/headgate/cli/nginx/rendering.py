@@ -1,4 +1,4 @@
-"""From a config to nginx text for one instance: what `render` and `diff` share."""
+"""Renders a config as nginx text for one instance: what `render` and `diff` share."""
 
 import os
 import pwd
@@ -51,14 +51,14 @@ def written(
 ) -> Written:
     """Renders the config at these paths for the instance whose folder is `root`.
 
-    `binary` None = as the config says, else the usual one; it is asked what it accepts. Raises
+    `binary` None = as the config says, else the usual one; it says what it accepts. Raises
     BadConfigError, and what the probe raises (NotProbedError, OSError, RightMissingError).
     """
     return written_from(read_config(list(configs), os.environ), root, binary, generation)
 
 
 def written_from(loaded: Loaded, root: Path, binary: str | None, generation: int) -> Written:
-    """The same from a config that is loaded; raises the same."""
+    """Returns the same from a config that is loaded; raises the same."""
     if loaded.plan is None or loaded.node is None:
         raise BadConfigError(loaded.errors)
     settings = loaded.node.nginx
@@ -86,7 +86,7 @@ def written_from(loaded: Loaded, root: Path, binary: str | None, generation: int
 
 
 def refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
-    """What the nginx that the config names would refuse of it.
+    """Returns what the nginx that the config names would refuse of it.
 
     A warning where there is none to ask: then only running it can tell.
     """
@@ -116,14 +116,14 @@ def _why(error: Exception) -> str:
 
 
 def inexpressible(loaded: Loaded, found: Sequence[CannotExpress]) -> tuple[Diagnostic, ...]:
-    """What this nginx cannot do, where the user wrote it."""
+    """Returns what this nginx cannot do, where the user wrote it."""
     problems = [(one.kind, one.name, one.path, f"{one.message} (engine nginx)") for one in found]
     allowed = 'change it, or write `engine = "native"` in [node]'
     return tuple(msgspec.structs.replace(one, allowed=allowed) for one in located(loaded, problems))
 
 
 def _user() -> str | None:
-    """Whom workers run as: None unless we are root, since only a root master changes user."""
+    """Returns the workers' user: None unless we are root, since only a root master changes user."""
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}

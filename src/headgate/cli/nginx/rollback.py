@@ -66,7 +66,7 @@ def rollback(
 def _rolled_back(
     root: Path, release: str | None, *, exact: bool, hold_s: float, reason: str
 ) -> "Result":
-    """How it ended; held before a node could object, and not held if it did not succeed."""
+    """Returns how it ended; held before a node could object, and not held if it did not succeed."""
     from headgate.engines.nginx.apply.here import NotHereError, recall
     from headgate.engines.nginx.apply.hold import BadHoldError, read_hold, release_hold, set_hold
     from headgate.engines.nginx.apply.results import Applied

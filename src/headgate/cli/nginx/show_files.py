@@ -1,5 +1,6 @@
-"""Rendered files for people: printed, written, compared; key material is never shown. Pure but for
-`write`."""
+"""Prints, writes and compares rendered files for people;
+never shows key material. Pure but for `write`.
+"""
 
 import difflib
 import hashlib
@@ -44,12 +45,12 @@ class FileDiff(msgspec.Struct, frozen=True):
 
 
 def is_secret(file: RenderedFile) -> bool:
-    """Whether a file holds keys or passwords."""
+    """Reports whether a file holds keys or passwords."""
     return file.mode & 0o777 == _SECRET_MODE or _SECRET_TEXT.search(file.content) is not None
 
 
 def printed(rendered: Rendered, *, is_json: bool, secrets: Collection[str] = ()) -> str:
-    """All files, in order of their paths, as text or JSON."""
+    """Returns all files, in order of their paths, as text or JSON."""
     files = [_shown(file, secrets) for file in sorted(rendered.files, key=lambda one: one.path)]
     if is_json:
         return msgspec.json.encode(files).decode() + "\n"
@@ -76,7 +77,7 @@ def write(rendered: Rendered, folder: Path) -> None:
 def differences(
     before: Mapping[str, RenderedFile], after: Mapping[str, RenderedFile], secrets: Collection[str]
 ) -> Iterator[FileDiff]:
-    """The differences by path. `secrets` are texts that must not be shown."""
+    """Yields the differences by path. `secrets` are texts that must not be shown."""
     for path in sorted(before.keys() | after.keys()):
         old, new = before.get(path), after.get(path)
         if old is not None and new is not None and old.content == new.content:
@@ -97,8 +98,9 @@ def differences(
 
 
 def _veiled(line: str, known: Collection[str], secrets: Collection[str]) -> str:
-    """A line of the release that serves; a value that the new config does not have may have been a
-    secret of the old one."""
+    """Returns a line of the release that serves;
+    a value that the new config does not have may have been a secret of the old one.
+    """
     if line in known:
         return _without(line, secrets)
     found = _VALUED.match(line)

@@ -50,7 +50,9 @@ def status(
 
 
 def _node(state: Path) -> "NginxStatus | None":
-    """The report of the node with this state directory about its nginx; None without a node."""
+    """Returns the report of the node with this state directory about its nginx; None without a
+    node.
+    """
     from headgate.cli import calls, manage
 
     try:
@@ -60,7 +62,7 @@ def _node(state: Path) -> "NginxStatus | None":
 
 
 def text(one: "Managed") -> str:
-    """One line for each fact."""
+    """Returns one line for each fact."""
     lines = [
         f"state        {', '.join(one.drift) or 'no release'}",
         *(f"             {edit}" for edit in one.edits[:20]),

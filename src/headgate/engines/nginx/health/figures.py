@@ -25,7 +25,7 @@ def reloaded(count: int) -> Family:
 
 
 def certificates(found: Sequence[CertificateStatus]) -> Iterator[Family]:
-    """Returns the families of a watched nginx's certificates:
+    """Yields the families of a watched nginx's certificates:
     when they end, what is wrong with them.
     """
     ends = [({"path": one.path}, one.not_after) for one in found if one.not_after]

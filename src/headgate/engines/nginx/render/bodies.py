@@ -66,7 +66,7 @@ class Bodies:
         return self._made[key]
 
     def _middlewares(self, route: Route) -> list[tuple[str, str, MiddlewareUse]]:
-        """Yields (kind, name of the owner, middleware) of a route's whole chain."""
+        """Returns (kind, name of the owner, middleware) of a route's whole chain."""
         host = self.ctx.hosts.get(self.host or "")
         own = [("route", "", used) for used in route.middlewares]
         inherited = [("host", self.host or "", used) for used in host.middlewares] if host else []

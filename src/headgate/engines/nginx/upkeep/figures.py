@@ -11,7 +11,7 @@ from headgate.engines.nginx.upkeep.mender import Mender
 def own_families(
     engine: NginxEngine, mender: Mender, starts: int, restarts: int
 ) -> Iterator[Family]:
-    """Returns the families of applies, heals and starts of one nginx; `restarts` are foreign."""
+    """Yields the families of applies, heals and starts of one nginx; `restarts` are foreign."""
     figures = engine.front.figures
     results = [({"result": "applied"}, figures.applied), ({"result": "rejected"}, figures.rejected)]
     yield counter("headgate_nginx_applies", "Releases by how they ended.", results)

@@ -108,7 +108,7 @@ def changed(old: Desired, new: Desired) -> list[str]:
 
 
 def _included_folders(tree: Tree) -> Iterator[str]:
-    """Returns folders whose new files the next reload reads: those of `include` with a pattern."""
+    """Yields folders whose new files the next reload reads: those of `include` with a pattern."""
     folder = posixpath.dirname(tree.entry)
     for value in tree.targets:
         path = posixpath.join(folder, value.decode(errors="surrogateescape"))
