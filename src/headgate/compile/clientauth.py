@@ -21,8 +21,7 @@ Entries = Callable[[Kind], list[PlanEntry]]
 
 
 def served_without(entries: Entries, objects: Objects) -> list[Problem]:
-    """Returns routes that serve a host on a plain listener although it demands client
-    certificates.
+    """Returns routes that serve a host without TLS although it demands client certificates.
 
     A route that sends every plain request to https does not count, nor does one of plain listeners
     alone that forwards nothing. It looks at every route if there are such hosts and plain

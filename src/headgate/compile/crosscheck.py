@@ -18,7 +18,7 @@ Names = Mapping[Kind, Collection[str]]
 
 
 def dangling(unit: Unit, key: str, names: Names) -> list[tuple[Ref, Problem]]:
-    """References of a unit to objects that are not defined."""
+    """Returns references of a unit to objects that are not defined."""
     out: list[tuple[Ref, Problem]] = []
     for ref in unit.refs:
         known = names[ref.kind]
@@ -41,7 +41,7 @@ def _unknown(path: tuple[str | int, ...], kind: Kind, name: str, known: Iterable
 def taken_twice(
     listeners: Iterable[tuple[str, Iterable[tuple[int, str]]]], others: Mapping[str, str]
 ) -> list[Problem]:
-    """Addresses that two listeners use, or a listener and another part of the node.
+    """Returns addresses that two listeners use, or a listener and another part of the node.
 
     `listeners` are names with addresses and their indexes; `others` maps each of the node's own
     addresses to the key that sets it.
@@ -61,7 +61,7 @@ def taken_twice(
 def raw_and_rewritten(
     routes: Iterable[PlanEntry], objects: Mapping[ObjectKey, PlanEntry]
 ) -> list[Problem]:
-    """Routes that forward the raw path although a middleware rewrites the path."""
+    """Returns routes that forward the raw path although a middleware rewrites the path."""
     out: list[Problem] = []
     for entry in routes:
         route = entry.value

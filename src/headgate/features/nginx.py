@@ -61,9 +61,7 @@ class About:
     within: str = ""
 
     def guarded(self, key: str) -> "Guard":
-        """Returns a block in which a value that nginx text cannot hold becomes a refusal of the
-        field.
-        """
+        """Returns a guard that turns a value which nginx text cannot hold into a refusal."""
         return Guard(self, key)
 
     def at(self, key: str) -> "About":

@@ -158,7 +158,9 @@ class Nginx(Checked):
             )
 
     def _about_import(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """An imported config is the whole nginx.conf, endpoints included."""
+        """Yields errors beside `imported`: an imported config is the whole nginx.conf,
+        endpoints included.
+        """
         if self.mode != "full" and "mode" not in wrong:
             yield Invalid(
                 f'headgate writes no whole nginx.conf in `mode = "{self.mode}"`',

@@ -134,7 +134,7 @@ class Route(Checked):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """A route does exactly one thing with a request."""
+        """Yields an error unless the route does exactly one thing with a request."""
         given = _ACTION_SET & (self.__pydantic_fields_set__ | wrong)
         if len(given) > 1:
             yield excluding([a for a in ACTIONS if a in given], _ONE_ACTION)

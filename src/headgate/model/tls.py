@@ -81,7 +81,7 @@ class TlsPolicy(Checked):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """The versions are in order."""
+        """Yields an error unless the versions are in order."""
         if self.min_version > self.max_version and not {"min_version", "max_version"} & wrong:
             yield Invalid(
                 f'min_version "{self.min_version}" is above max_version "{self.max_version}"',

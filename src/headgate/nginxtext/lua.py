@@ -18,8 +18,8 @@ _TOKEN = re.compile(
 
 
 def body_end(data: bytes, start: int) -> int | None:
-    """Returns the offset of the `}` that ends the block whose text begins at `start`; None without
-    one.
+    """Returns the offset of the `}` that ends the block
+    with text from `start`; None without one.
 
     >>> body_end(b'{ local s = "}" } -- }', 1)
     16

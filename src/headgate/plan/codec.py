@@ -41,7 +41,5 @@ def encode(node: PlanNode) -> bytes:
 
 
 def decode(kind: Kind, canonical: bytes) -> PlanObject:
-    """Returns the object of that kind; raises `msgspec.ValidationError` if the bytes are not
-    one.
-    """
+    """Returns the object of that kind; raises `msgspec.ValidationError` for other bytes."""
     return _DECODERS[kind].decode(canonical)

@@ -30,9 +30,7 @@ class Backoff:
         self._failures = 0
 
     def died(self, now: float) -> float:
-        """Records a death at `now`; returns the seconds to wait before the next start, 0 for at
-        once.
-        """
+        """Records a death at `now`; returns the seconds until the next start."""
         if now - self._started >= self._calm_s:
             self._failures = 0
         self._failures += 1

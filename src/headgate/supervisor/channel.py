@@ -63,9 +63,7 @@ class PacketChannel:
             self._waiting.popleft()
 
     def receive(self) -> list[Message] | None:
-        """Returns the packets that have come; None once the other end is gone. Bad ones are left
-        out.
-        """
+        """Returns the packets that have come, without bad ones; None once the other end is gone."""
         messages: list[Message] = []
         while True:
             try:

@@ -40,8 +40,7 @@ def _read_quota(path: str) -> float | None:
 
 
 def worker_count(cpus: int, limit: float | None) -> int:
-    """Returns how many workers fit: one per CPU within the quota (`limit` CPUs' time); at least
-    1.
+    """Returns how many workers fit: one per CPU in the quota (`limit` CPUs' time); at least 1.
 
     >>> worker_count(8, 2.5), worker_count(8, None), worker_count(8, 0.1)
     (3, 8, 1)

@@ -50,9 +50,7 @@ def status(
 
 
 def _node(state: Path) -> "NginxStatus | None":
-    """Returns the report of the node with this state directory about its nginx; None without a
-    node.
-    """
+    """Returns this state directory's node's report about its nginx; None without a node."""
     from headgate.cli import calls, manage
 
     try:

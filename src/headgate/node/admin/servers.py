@@ -34,8 +34,9 @@ class _Running:
 
 
 class AdminServers:
-    """Serves `admin_app` on the Unix socket and, behind a token, on loopback; `metrics_app` where
-    asked."""
+    """Serves `admin_app` on the Unix socket and, with a token,
+    on loopback; `metrics_app` if wanted.
+    """
 
     def __init__(self, options: Options, door: socket.socket | None = None) -> None:
         """`door`: the Unix socket, if the supervisor lends it; waiting connections stay."""

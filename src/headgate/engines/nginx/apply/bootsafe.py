@@ -63,8 +63,7 @@ class DiskTests:
         self._known: dict[tuple[str, str], tuple[str, ReadFiles]] = {}
 
     def problem(self, release: str | None, conf: str) -> str:
-        """Returns why nginx would not start with `conf` while there is no network; empty when it
-        would.
+        """Returns why nginx would not start with `conf` without a network; empty when it would.
 
         Blocks for an `nginx -t` unless it has tested the release as it is. `conf` is the release's
         own, or the foreign one that includes it.
@@ -126,6 +125,6 @@ def _ran_before(root: Path, master: Process) -> bool:
 
 
 def _boot_time() -> float:
-    """Seconds since the epoch of the boot (`btime`, proc_stat(5))."""
+    """Returns the time of the boot in seconds since the epoch (`btime`, proc_stat(5))."""
     lines = Path("/proc/stat").read_text().splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith("btime ")))

@@ -83,7 +83,9 @@ def carried(
 
 
 def _changed(older: Release, newer: Release) -> dict[str, str]:
-    """Files of the older release that the newer has with other content: path to path there."""
+    """Returns files of the older release that the newer has
+    with other content: path to path there.
+    """
     there: dict[str, list[tuple[str, str]]] = {}
     for entry in newer.manifest.files:
         there.setdefault(_DIGEST.sub("", entry.path), []).append((entry.path, entry.sha256))

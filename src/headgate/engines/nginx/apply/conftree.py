@@ -108,7 +108,7 @@ class Conf:
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else file
 
     def workers(self) -> int | None:
-        """`worker_processes`; None for `auto`. nginx's default is 1."""
+        """Returns `worker_processes`; None for `auto`. nginx's default is 1."""
         for one in self.all("worker_processes"):
             if not one.around:
                 return int(one.args[0]) if one.args[0].isdigit() else None

@@ -120,7 +120,7 @@ def _tls(link: socket.socket, name: str) -> ssl.SSLSocket:
 
 @cache
 def _context() -> ssl.SSLContext:
-    """Returns the one context for all: making it costs more than a handshake. It accepts
+    """Returns the one context for all: to make it costs more than a handshake. Accepts
     everything.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

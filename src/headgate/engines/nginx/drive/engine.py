@@ -109,7 +109,7 @@ class NginxEngine:
         self._capabilities = None
 
     def names_moved(self) -> bool:
-        """Reports whether endpoints' names have other addresses than nginx has. Blocks 5 s at
+        """Reports whether endpoints' names have other addresses than in nginx. Blocks 5 s at
         most.
         """
         return self._pins.have_moved()

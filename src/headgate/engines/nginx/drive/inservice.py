@@ -44,9 +44,7 @@ class InService:
         return self._plans.get(self.digest(), Plan())
 
     def other(self) -> str:
-        """Returns the serving release's name if its plan is not the one applied last; else
-        empty.
-        """
+        """Returns the serving release's name unless its plan was applied last; else empty."""
         if self._applied and self.digest() != self._applied:
             return str(self._known[0] or "")
         return ""

@@ -57,8 +57,8 @@ def beginning_with(path: bytes) -> str:
 
 
 def encoded_slashes(path: bytes, *, exact: bool) -> list[str]:
-    """Expressions for the paths that lead to this one only once `%2F` is decoded, and slashes in a
-    row are one.
+    """Returns expressions for the paths that lead to this one only once `%2F` is decoded
+    and slashes in a row are one.
 
     >>> encoded_slashes(b"/a/", exact=False)
     ['/%2F(?:/|%2F)*a(?:/|%2F)+.*', '/(?:/|%2F)*a/?%2F(?:/|%2F)*.*']

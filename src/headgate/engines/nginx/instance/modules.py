@@ -50,7 +50,7 @@ def files(root: Path, build: str, conf: str) -> tuple[str, ...]:
 
 
 def short(path: str) -> str:
-    """`/…/ngx_http_lua_module.so` → `http_lua`."""
+    """Returns the short name: `/…/ngx_http_lua_module.so` → `http_lua`."""
     name = PurePosixPath(path).name
     found = _NAME.fullmatch(name)
     return found[1] if found else name.removesuffix(".so")

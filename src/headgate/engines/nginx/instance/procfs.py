@@ -145,9 +145,7 @@ class Procfs:
         return self.path / str(pid) / "exe"
 
     def hides_others(self) -> bool:
-        """Reports whether this procfs shows us our own processes only (its option `hidepid`,
-        proc(5)).
-        """
+        """Reports whether this procfs shows us only our own processes (`hidepid`, proc(5))."""
         try:
             lines = (self.path / "self" / "mounts").read_text().splitlines()
         except OSError:

@@ -80,7 +80,7 @@ class LatencyWindow:
     newer: _Reading = field(default_factory=_Reading)
 
     def read(self, now_s: float, histogram: Histogram) -> tuple[float, float]:
-        """Returns (mean, 99th percentile) in ms at `now_s` (since any fixed start); 0 without
+        """Returns (mean, 99th percentile) in ms at `now_s` (of any fixed clock); 0 without
         values.
         """
         if now_s - self.newer.at_s >= _WINDOW_S:

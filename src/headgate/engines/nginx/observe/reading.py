@@ -138,9 +138,7 @@ class _Reader:
             return
 
     def _entered(self, inside: Sequence[Located], context: _Context) -> _Context:
-        """Returns the context inside a block: what it sets itself replaces what it would
-        inherit.
-        """
+        """Returns the context inside a block: its own settings replace inherited ones."""
         found: dict[bytes, list[tuple[str, ...]]] = defaultdict(list)
         for one in inside:
             name = one.directive.name

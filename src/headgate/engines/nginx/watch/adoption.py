@@ -181,7 +181,7 @@ def _certificate_view(
 
 
 def _probed(servers: Sequence[Server]) -> "dict[int, list[Served]]":
-    """Handshakes with the servers that have certificates, by the server's identity."""
+    """Returns handshakes with the servers that have certificates, by the server's identity."""
     wanted = [
         (server, listen)
         for server in servers

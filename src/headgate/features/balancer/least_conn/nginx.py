@@ -17,7 +17,7 @@ PARITY: Final = (
 
 
 def method(_balance: Balance, _shared: Shared, has: Has, about: About) -> Method:
-    """`least_conn;`"""
+    """Returns `least_conn;`."""
     if not needs(has, "least_conn", about, "least_conn"):
         return Method()
     return Method((directive("least_conn"),))

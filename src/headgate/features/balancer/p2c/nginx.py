@@ -18,7 +18,7 @@ PARITY: Final = (
 
 
 def method(_balance: Balance, _shared: Shared, has: Has, about: About) -> Method:
-    """`random two least_conn;`"""
+    """Returns `random two least_conn;`."""
     if not needs(has, "random_two", about, "random two least_conn"):
         return Method()
     about.note("", "nginx compares requests in flight only, not latency")

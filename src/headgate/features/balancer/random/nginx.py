@@ -13,7 +13,7 @@ PARITY: Final = (
 
 
 def method(_balance: Balance, _shared: Shared, has: Has, about: About) -> Method:
-    """`random;`"""
+    """Returns `random;`."""
     if not needs(has, "random", about, "random"):
         return Method()
     return Method((directive("random"),), allows_backup=False)

@@ -21,7 +21,7 @@ _DEFAULT: Final = RingHash("")
 
 
 def method(balance: Balance, shared: Shared, has: Has, about: About) -> Method:
-    """`hash KEY consistent;`"""
+    """Returns `hash KEY consistent;`."""
     node = balance.ring_hash if isinstance(balance, HashBalance) else None
     if node is None or not needs(has, "hash_consistent", about, "hash … consistent"):
         return Method(allows_backup=False)
