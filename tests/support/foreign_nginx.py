@@ -1,4 +1,4 @@
-"""An nginx of others: its own nginx.conf, started and restarted by a test as an admin would."""
+"""A foreign nginx: its own nginx.conf, started and restarted by a test as an admin would."""
 
 import contextlib
 import os

@@ -145,7 +145,7 @@ class RunningNode:
         try:
             pid = int(pid_path.read_text())
         except (OSError, ValueError):
-            return  # it was stopped, or never started, or is an nginx of others
+            return  # it was stopped, or never started, or is a foreign nginx
         if not _is_nginx_of(pid, self.state):
             return
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Whether an nginx.conf of others includes us, and what to tell where it does not."""
+"""Checks whether a foreign nginx.conf includes us, and the words where it does not."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An nginx of others that is there but cannot be looked at."""
+"""A foreign nginx that is there but cannot be looked at."""
 
 from pathlib import Path
 from types import SimpleNamespace
