@@ -16,7 +16,7 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// The most one pipe takes, bytes.
+    /// The most bytes that one pipe holds.
     pub const CAPACITY: usize = 256 * 1024;
 
     /// An empty pipe.
@@ -30,7 +30,7 @@ impl Pipe {
         Ok(Self { read_end, write_end, held: 0 })
     }
 
-    /// Nothing is in it.
+    /// Reports whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.held == 0
     }
@@ -50,7 +50,7 @@ impl Pipe {
         Ok(flow)
     }
 
-    /// Gives what it holds to a socket, as far as that takes it. Must not be empty; the process
+    /// Moves its bytes to a socket, as many as that accepts. The pipe must not be empty; the process
     /// must ignore SIGPIPE.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ pub(crate) const RESERVE: usize = 32;
 /// Room kept after it, for a chunk's end and the last chunk.
 pub(crate) const TAIL: usize = 32;
 /// Largest single read.
-pub(crate) const READ_MAX: usize = 256 * 1024;
+pub(crate) const READ_MAX: usize = 512 * 1024;
 /// Largest read when many connections hold buffers already.
 const READ_FEW: usize = 64 * 1024;
 /// Largest read when very many do.

@@ -9,21 +9,26 @@ use super::exchange::Relay;
 use hg_net::Flow;
 use hg_proto::BodyReader;
 
-/// With less of a body left, reading is as cheap.
-const LEAST: u64 = 32 * 1024;
+/// With less of a request's body left, reading is as cheap.
+const REQUEST_LEAST: u64 = 32 * 1024;
 
-/// With so much in one message, the next one's body is left to be spliced.
-const MUCH: u64 = 48 * 1024;
+/// With so much of a body in one request, the next one's is left to be spliced.
+const REQUEST_MUCH: u64 = 48 * 1024;
 
-/// Whether a body is so large that it had better be spliced from its first byte.
-fn is_much(reader: &BodyReader) -> bool {
-    matches!(reader, BodyReader::Length { left } if *left >= MUCH)
+/// With less of an answer's body left, reading costs the whole machine less: a client that reads
+/// spliced pages finds them in no cache and wakes the worker more often
+/// (docs/internals/benchmarks.md, "Bodies").
+const ANSWER_LEAST: u64 = 2 * 1024 * 1024;
+
+/// Reports whether a body is so large that the next one had better be spliced from its first byte.
+fn is_much(reader: &BodyReader, much: u64) -> bool {
+    matches!(reader, BodyReader::Length { left } if *left >= much)
 }
 
-/// How much of a body may pass without being looked at, if that is worth it.
-fn worth(relay: &Relay, from: &Conn, to: &Conn) -> Option<usize> {
+/// Returns how many bytes of a body may pass unread, if at least `least` are left of it.
+fn worth(relay: &Relay, from: &Conn, to: &Conn, least: u64) -> Option<usize> {
     match relay.reader {
-        BodyReader::Length { left } if left >= LEAST && !from.is_tls() && !to.is_tls() => {
+        BodyReader::Length { left } if left >= least && !from.is_tls() && !to.is_tls() => {
             Some(usize::try_from(left).unwrap_or(usize::MAX))
         }
         _ => None,
@@ -31,7 +36,7 @@ fn worth(relay: &Relay, from: &Conn, to: &Conn) -> Option<usize> {
 }
 
 impl Relay {
-    /// So many bytes of a known length were moved without being looked at.
+    /// Counts bytes of a body of known length that passed unread.
     fn skip(&mut self, n: usize) {
         self.reader.skip(n as u64);
         self.bytes += n as u64;
@@ -43,7 +48,8 @@ impl Worker {
     /// Remembers of a request what to expect of the next one.
     pub(super) fn note_request_size(&mut self, ci: usize) {
         if let Some(c) = self.clients.get_mut(ci) {
-            let much = c.exchange.as_deref().is_some_and(|e| is_much(&e.request.reader));
+            let much =
+                c.exchange.as_deref().is_some_and(|e| is_much(&e.request.reader, REQUEST_MUCH));
             c.conn.brings_much = much;
         }
     }
@@ -55,17 +61,17 @@ impl Worker {
         };
         if let (Some(e), Some(up)) = (c.exchange.as_deref(), self.ups.get_mut(ui)) {
             // To a client with TLS nothing is spliced.
-            up.conn.brings_much = !c.conn.is_tls() && is_much(&e.response.reader);
+            up.conn.brings_much = !c.conn.is_tls() && is_much(&e.response.reader, ANSWER_LEAST);
         }
     }
 
-    /// Moves what there is of a request's body. Whether there may be more; `None` where it must be
-    /// read.
+    /// Moves the bytes of a request's body that have arrived. Returns whether there may be more;
+    /// `None` where the body must be read.
     pub(super) fn splice_request(&mut self, ci: usize, ui: usize) -> Option<bool> {
         let c = self.clients.get_mut(ci)?;
         let e = c.exchange.as_deref_mut()?;
         let up = self.ups.get_mut(ui)?;
-        let left = worth(&e.request, &c.conn, &up.conn)?;
+        let left = worth(&e.request, &c.conn, &up.conn, REQUEST_LEAST)?;
         let mut pipe = self.io.pool.take_pipe()?;
         let n = match c.conn.fill(&mut pipe, left) {
             Ok(Flow::Bytes(n)) => n,
@@ -95,13 +101,13 @@ impl Worker {
         Some(true)
     }
 
-    /// Moves what there is of an answer's body. Whether there may be more; `None` where it must be
-    /// read.
+    /// Moves the bytes of an answer's body that have arrived. Returns whether there may be more;
+    /// `None` where the body must be read.
     pub(super) fn splice_answer(&mut self, ci: usize, ui: usize) -> Option<bool> {
         let c = self.clients.get_mut(ci)?;
         let e = c.exchange.as_deref_mut()?;
         let up = self.ups.get_mut(ui)?;
-        let left = worth(&e.response, &up.conn, &c.conn)?;
+        let left = worth(&e.response, &up.conn, &c.conn, ANSWER_LEAST)?;
         let mut pipe = self.io.pool.take_pipe()?;
         let n = match up.conn.fill(&mut pipe, left) {
             Ok(Flow::Bytes(n)) => n,
