@@ -8,6 +8,7 @@ from headgate.engines.nginx.imports import (
     imported,
     ranks,
     refusals,
+    returns,
     routing,
     skeleton,
 )
@@ -78,6 +79,8 @@ class Locations:
             table = routing.route_server(line, around, site.server, order.whole)
             name = self._gathered.names.take(f"{site.own}-all")
             made = [routing.built(name, one, (), table) for one in site.attached]
+            for note in returns.type_notes(table, around):
+                self._gathered.note(line, note)
         except NotExpressibleError as error:
             self._refuse_whole(site, line, str(error), order)
             return False

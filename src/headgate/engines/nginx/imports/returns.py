@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from headgate.engines.nginx.imports import values
+from headgate.engines.nginx.imports import filetypes, values
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table, Toml, table_in
 from headgate.nginxtext.tree import Directive
@@ -25,8 +25,14 @@ _ABSOLUTE = re.compile(r"(?:https?|\$scheme|\$\{scheme\})://", re.IGNORECASE)
 _BRACES = re.compile(r"\$\{(\w+)\}")
 
 
-def action_of(line: Directive, around: Around, server_names: tuple[str, ...]) -> dict[str, Toml]:
-    """Returns `redirect` or `respond` of a route; raises `NotExpressibleError`."""
+def action_of(
+    line: Directive, around: Around, server_names: tuple[str, ...], path: str = ""
+) -> dict[str, Toml]:
+    """Returns `redirect` or `respond` of a route; raises `NotExpressibleError`.
+
+    `path` is the only one that the route takes, empty if it takes others; `type_notes` says what
+    differs then.
+    """
     words = [values.text(value) for value in line.values]
     if not words or not words[0].isdigit():
         raise NotExpressibleError("`return` without a status has no counterpart")
@@ -41,9 +47,17 @@ def action_of(line: Directive, around: Around, server_names: tuple[str, ...]) ->
         check_error_pages(words[0], around)
     else:
         answer["body"] = values.template(line.values[1])
-        kind = values.text(around.value(b"default_type", DEFAULT_TYPE))
+        default = around.value(b"default_type", DEFAULT_TYPE)
+        kind = values.text(filetypes.in_effect(around).get(filetypes.extension(path), default))
         answer["headers"] = {"content-type": values.template(kind.encode())}
     return {"respond": answer}
+
+
+def type_notes(action: Mapping[str, Toml], around: Around, path: str = "") -> tuple[str, ...]:
+    """Returns what differs in the Content-Type of an answer, for a route of more than one path."""
+    if path or "body" not in table_in(action, "respond") or not filetypes.in_effect(around):
+        return ()
+    return ("`types`: a path with a known extension has its own Content-Type there, and none here",)
 
 
 def check_error_pages(status: str, around: Around) -> None:

@@ -96,11 +96,15 @@ def route_location(
         return Routed(
             wanted, matched, table, own, denied, (*_proxy_notes(around), *_charset_notes(around))
         )
-    action = _action(own, around, server)
+    path = wanted.path if wanted.is_exact else ""
+    action = _action(own, around, server, path)
     table = {**_added(around, action), **action}
-    return Routed(
-        wanted, matched, table, own, notes=(*_answer_notes(action), *_charset_notes(around))
+    notes = (
+        *_answer_notes(action),
+        *returns.type_notes(action, around, path),
+        *_charset_notes(around),
     )
+    return Routed(wanted, matched, table, own, notes=notes)
 
 
 def collected(whys: list[str], part: Callable[[], T]) -> T | None:
@@ -121,9 +125,9 @@ def _denied(around: Around) -> dict[str, Toml]:
     return {**_added(around, action), **action}
 
 
-def _action(own: Content, around: Around, server: Server) -> dict[str, Toml]:
+def _action(own: Content, around: Around, server: Server, path: str) -> dict[str, Toml]:
     if own.returned is not None:
-        return returns.action_of(own.returned.directive, around, server.written)
+        return returns.action_of(own.returned.directive, around, server.written, path)
     returns.check_error_pages(str(own.status), around)
     return {"respond": {"status": own.status}}
 
