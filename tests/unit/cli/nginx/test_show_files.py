@@ -1,5 +1,6 @@
 """Rendered files shown and compared: nothing secret comes out."""
 
+import json
 import os
 from pathlib import Path
 
@@ -81,6 +82,10 @@ def test_what_is_printed_has_no_keys_but_tells_them_apart() -> None:
         assert "MIIkey" not in text
         assert "s3cret" not in text
         assert "sha256" in text
+        if is_json:
+            assert [one["path"] for one in json.loads(text)] == ["b", "certs/a_key"]
+        else:
+            assert text.startswith("# --- b (0640)\n")
 
 
 def test_files_are_written_with_their_modes_into_an_empty_folder(tmp_path: Path) -> None:
