@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from headgate.engines.nginx.imports import effects
+from headgate.engines.nginx.imports import effects, hostifs
 from headgate.nginxtext.includes import Located
 
 
@@ -72,12 +72,17 @@ class Around(NamedTuple):
         return found[0].directive.values[0] if found and found[0].directive.args else default
 
 
-def unknown_around(lines: Iterable[Located]) -> list[str]:
-    """Returns the lines of a server or of `http`
-    that may change what the locations in it answer.
+def unknown_around(lines: Sequence[Located], names: Sequence[str] = ()) -> list[str]:
+    """Returns the lines of a server or of `http` that may change what the locations in it answer.
+
+    `names` are the server's: an `if` for one of them is a route of its own.
     """
     found: dict[str, str] = {}
-    for file, line in lines:
+    routed = hostifs.blocks_of(lines, names)
+    for located in lines:
+        file, line = located
+        if any(located is one for one in routed):
+            continue
         name = line.name.decode(errors="replace")
         if effects.is_plain_set(line):
             continue

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from headgate.engines.nginx.imports import (
     access,
+    hostifs,
     imported,
     ranks,
     refusals,
@@ -56,6 +57,8 @@ class Locations:
         if site.server.whys:
             self._gathered.keep(site.server.located, "; ".join(site.server.whys))
         taken = self._whole(site, order)
+        for block in hostifs.blocks_of(lines.lines, site.server.names):
+            taken = self._host(site, block) or taken
         siblings = [_sibling(spot) for spot in spots]
         for index, (block, spot) in enumerate(zip(blocks, spots, strict=True)):
             others = tuple(
@@ -87,6 +90,35 @@ class Locations:
         self._gathered.routes += made
         words = skeleton.placeholder(imported.RETURN, [name])
         self._gathered.replace(line, object_path("routes", name), words)
+        return True
+
+    def _host(self, site: Site, block: Located) -> bool:
+        """Imports an `if` for one of the server's names; returns whether it became a route."""
+        asked = hostifs.asked_by(block.directive)
+        attached = [one._replace(hosts=[asked]) for one in site.attached if asked in one.hosts]
+        if site.server.whys or not attached:
+            return False
+        name = self._gathered.names.take(f"{site.own}-if")
+        path = object_path("routes", name)
+        line = Located(block.file, next(block.directive.directives()))
+        try:
+            self._gathered.check_own_file(block)
+            around = Around((Level([line]), site.server.lines, site.http))
+            table = routing.route_server(line, around, site.server, ranks.HOST)
+            made = [routing.built(name, one, (), table) for one in attached]
+        except NotExpressibleError as error:
+            text = refusals.text_of(block, str(error))
+            self._gathered.routes += [
+                refusals.refusal(name, one, (), text, ranks.HOST) for one in attached
+            ]
+            self._gathered.keep(block, str(error))
+            self._gathered.refuse(block, path)
+            return False
+        self._gathered.routes += made
+        for note in (*returns.type_notes(table, around), *_host_notes(site, asked)):
+            self._gathered.note(line, note)
+        self._gathered.replace(line, path, skeleton.placeholder(imported.RETURN, [name]))
+        self._gathered.became(block, path)
         return True
 
     def _refuse_whole(self, site: Site, line: Located, why: str, order: Ranks) -> None:
@@ -161,6 +193,13 @@ class Locations:
         text = refusals.text_of(block, "; ".join(site.server.whys) or refusals.REST)
         self._gathered.routes += [refusals.refusal(name, one, (), text) for one in site.attached]
         self._gathered.refuse(block, object_path("routes", name))
+
+
+def _host_notes(site: Site, asked: str) -> tuple[str, ...]:
+    """Returns what differs for a request without a host, whose `$host` is the first name."""
+    if site.server.written[0] != asked or not any("*" in one.hosts for one in site.attached):
+        return ()
+    return ("`$host`: a request without a host is not one for the server's first name here",)
 
 
 def _sibling(spot: Spot) -> Sibling | None:

@@ -32,7 +32,7 @@ def lost(tree: Tree, one: Imported) -> tuple[Problem, ...]:
     """Returns the first directive of each file
     that is neither model nor kept as it was; none if all are.
 
-    A `server` that became model stays in the kept text as the frame of its lines.
+    A `server` or `if` that became model stays in the kept text as the frame of its lines.
     """
     became = {(fate.file, fate.line, fate.column) for fate in one.fates if fate.object}
     found = []
@@ -50,7 +50,7 @@ def lost(tree: Tree, one: Imported) -> tuple[Problem, ...]:
 
 
 def _is_frame(line: Directive) -> bool:
-    return line.name == b"server" and line.children is not None
+    return line.name in (b"server", b"if") and line.children is not None
 
 
 def _problem(file: str, line: Directive | None) -> Problem:

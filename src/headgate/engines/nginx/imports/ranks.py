@@ -15,6 +15,9 @@ WHOLE_SERVER: Final = 1000
 """The priority of a server's own `return` where routes have none: nginx runs it first."""
 
 WHOLE_RANKED: Final = 900_000
+HOST: Final = 950_000
+"""The priority of `if ($host = …)` in a server: nginx runs it before it looks for a location."""
+
 ENCODED: Final = 800_000
 """The priority of refusals for what nginx decodes and we do not."""
 

@@ -164,7 +164,7 @@ def _server(
     prefix: str,
 ) -> Server:
     hosts, defaults, usable = at
-    reasons = [*unknown_around(one.lines.lines), *whys]
+    reasons = [*unknown_around(one.lines.lines, one.names), *whys]
     rejects = any(
         line.directive.values == (b"on",) for line in one.lines.named(b"ssl_reject_handshake")
     )
