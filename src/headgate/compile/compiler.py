@@ -5,9 +5,13 @@ results only save work. One edited object costs that object and the buckets of t
 falls into; a new or removed name costs one look at every reference.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import PurePath
 
+from headgate._core import Document
 from headgate.compile.loaded import Loaded, Watched
 from headgate.compile.node import NodeUnit, node_unit
 from headgate.compile.origins import TextOrigins
@@ -15,12 +19,12 @@ from headgate.compile.reads import Reads, unchanged
 from headgate.compile.review import Review
 from headgate.compile.sources import Changed, EntryKey, Source, Sources
 from headgate.compile.table import UnitTable
-from headgate.compile.together import LEAST, crowds, together
+from headgate.compile.together import crowds, together
 from headgate.compile.toplevel import stray
-from headgate.compile.unit import Context, unit
+from headgate.compile.unit import Context, Unit, unit
 from headgate.kernel.collector import paused
 from headgate.kernel.diagnostics import has_errors
-from headgate.model.config import SECTIONS
+from headgate.model.config import SECTIONS, Section
 from headgate.model.files import Files
 from headgate.model.problems import Problem
 from headgate.plan.kinds import ObjectKey
@@ -75,30 +79,29 @@ class Compiler:
     def _compile(self, changed: Changed, files: Files, env: Mapping[str, str]) -> None:
         """Compiles listeners first: routes attach to the default ones."""
         self._context = None
-        listeners = [key for key in changed if key[0] == "listeners"]
-        for key in listeners:
-            self._renew(key, files, env)
+        listeners = {key: None for key in changed if key[0] == "listeners"}
         others = changed
         if listeners:
+            self._renew(listeners, files, env)
             others = {key: None for key in changed if key[0] != "listeners"}
             others |= self._default_listeners_changed()
-        for key in self._renew_together(others, files, env):
-            self._renew(key, files, env)
+        self._renew(others, files, env)
 
-    def _renew_together(self, keys: Changed, files: Files, env: Mapping[str, str]) -> Changed:
-        """Compiles entries that are alike as one; returns the others."""
-        if len(keys) < LEAST:
-            return keys
-        done: set[EntryKey] = set()
-        for source, mine in self._sources.by_owner(keys):
-            if source.document is None:
+    def _renew(self, keys: Changed, files: Files, env: Mapping[str, str]) -> None:
+        """Compiles entries, those of a section in one go, and forgets those that are gone."""
+        named = [key for key in keys if key[1] and key[0] in SECTIONS]
+        if len(named) < len(keys):
+            for key in keys.keys() - set(named):
+                self._check_stray(key)
+        for source, mine in self._sources.by_owner(named):
+            if source is None or source.document is None:
+                for key in mine:
+                    self._table.drop(key)
                 continue
-            for crowd in crowds(source.document, mine):
-                units = together(crowd, self._context_of(source, files, env))
-                if units:
-                    self._table.put_all(crowd.keys, units)
-                    done.update(crowd.keys)
-        return {key: None for key in keys if key not in done} if done else keys
+            for section, same in groupby(mine, itemgetter(0)):
+                context = partial(self._context_of, source, files, env)
+                units = _units(SECTIONS[section], list(same), source.document, context)
+                self._table.put_all(units)
 
     def _default_listeners_changed(self) -> Changed:
         """Returns the routes to compile again because the default listeners are others now."""
@@ -108,18 +111,6 @@ class Compiler:
         self._defaults = defaults
         self._context = None
         return self._table.taking_defaults()
-
-    def _renew(self, key: EntryKey, files: Files, env: Mapping[str, str]) -> None:
-        section = SECTIONS.get(key[0])
-        if section is None or key[1] == "":
-            self._check_stray(key)
-            return
-        source = self._sources.owner(key)
-        if source is None or source.document is None:
-            self._table.drop(key)
-            return
-        context = self._context_of(source, files, env)
-        self._table.put(key, unit(section, key[1], source.document.entry(*key), context))
 
     def _context_of(self, source: Source, files: Files, env: Mapping[str, str]) -> Context:
         context = self._context
@@ -164,3 +155,16 @@ class Compiler:
         for unit_ in self._table.reading.values():
             files.update(unit_.seen)
         return Watched(frozenset(files), self._sources.globs)
+
+
+def _units(
+    section: Section, keys: list[EntryKey], document: Document, context: Callable[[], Context]
+) -> dict[EntryKey, Unit]:
+    """Compiles entries of a section; those that are alike, as one."""
+    found: dict[EntryKey, Unit] = {}
+    for crowd in crowds(section, document, keys):
+        found.update(zip(crowd.keys, together(crowd, context()), strict=False))
+    for key in keys:
+        if key not in found:
+            found[key] = unit(section, key[1], document.entry(*key), context())
+    return found

@@ -8,10 +8,14 @@ import msgspec
 from headgate.compile.lint_patterns import patterns
 from headgate.compile.loaded import Loaded
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity, dotted
+from headgate.kernel.ids import ObjectName
 from headgate.model.config import SECTION_OF
-from headgate.plan.kinds import Kind
+from headgate.plan.kinds import KINDS, Kind
 from headgate.plan.objects import Host, Listener, ListenerTls, Route
 from headgate.plan.plan import Plan, PlanEntry
+
+_Objects = dict[Kind, list[PlanEntry]]
+"""The objects of a plan by kind."""
 
 
 class Shadow(Protocol):
@@ -44,17 +48,25 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     plan = loaded.plan
     if plan is None:
         return ()
-    found = [*_unused_upstreams(loaded, plan), *_without_certificate(loaded, plan)]
-    found += _not_applied(loaded, plan)
-    found += _suspect_patterns(loaded, plan)
+    objects = _by_kind(plan)
+    found = [*_unused_upstreams(loaded, objects), *_without_certificate(loaded, objects)]
+    found += _not_applied(loaded, objects)
+    found += _suspect_patterns(loaded, objects)
     found += _not_imported(loaded, plan)
     if shadows is not None:
         found += [_shadowed(loaded, shadow) for shadow in shadows(list(plan.objects.values()))]
     return tuple(sorted(found))
 
 
-def _of(plan: Plan, kind: Kind) -> list[PlanEntry]:
-    return sorted((e for k, e in plan.objects.items() if k.kind == kind), key=lambda e: e.key)
+def _by_kind(plan: Plan) -> _Objects:
+    found: _Objects = {kind: [] for kind in KINDS}
+    for key, entry in plan.objects.items():
+        found[key[0]].append(entry)
+    return found
+
+
+def _in_order(entries: Iterable[PlanEntry]) -> list[PlanEntry]:
+    return sorted(entries, key=lambda entry: entry.key)
 
 
 def _warning(
@@ -92,31 +104,27 @@ class _Forwards(msgspec.Struct, gc=False):
 _FORWARDS: Final = msgspec.json.Decoder(_Forwards)
 
 
-def _unused_upstreams(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
-    used: set[str] = set()
-    for key, entry in plan.objects.items():
-        if key.kind == "route":
-            action = _FORWARDS.decode(entry.canonical).action
-            if action.upstream is not None:
-                used.add(action.upstream)
-            used.update(part.upstream for part in action.split)
-    for upstream in _of(plan, "upstream"):
-        if upstream.key.name not in used:
-            allowed = "write a route that forwards to it, or remove it"
-            yield _warning(
-                loaded, "upstream", upstream.key.name, "no route uses the upstream", allowed
-            )
+def _unused_upstreams(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    unused = {entry.key.name for entry in objects["upstream"]}
+    for entry in objects["route"]:
+        if not unused:
+            return
+        action = _FORWARDS.decode(entry.canonical).action
+        unused.discard(ObjectName(action.upstream or ""))
+        unused.difference_update(ObjectName(part.upstream) for part in action.split)
+    for name in sorted(unused):
+        allowed = "write a route that forwards to it, or remove it"
+        yield _warning(loaded, "upstream", name, "no route uses the upstream", allowed)
 
 
 _VEILED: Final = ("the text has characters of a pattern", "write `regex` for an expression")
 
 
-def _suspect_patterns(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
-    for key, entry in plan.objects.items():
-        if key.kind == "route":
-            for at, text, *words in patterns(entry):
-                what, allowed = words if text not in loaded.secrets else _VEILED
-                yield _warning(loaded, "route", key.name, what, allowed, at)
+def _suspect_patterns(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    for entry in objects["route"]:
+        for at, text, *words in patterns(entry):
+            what, allowed = words if text not in loaded.secrets else _VEILED
+            yield _warning(loaded, "route", entry.key.name, what, allowed, at)
 
 
 def not_imported(plan: Plan) -> list[str]:
@@ -134,7 +142,8 @@ def _not_imported(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
     """Yields how much of an imported config has no counterpart here, once for all of it."""
     names = not_imported(plan)
     if names:
-        count = f"{len(names)} of {len(_of(plan, 'route'))} routes"
+        routes = sum(key[0] == "route" for key in plan.objects)
+        count = f"{len(names)} of {routes} routes"
         message = f"{count} answer 503 (not-imported): their places have no counterpart here"
         if loaded.node is not None and loaded.node.nginx.imported is not None:
             message += "; on the nginx engine their kept text runs"
@@ -142,9 +151,9 @@ def _not_imported(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
         yield _warning(loaded, "route", names[0], message, allowed)
 
 
-def _not_applied(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
+def _not_applied(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     """Yields a warning about routes of a node that only watches an nginx."""
-    node, count = loaded.node, len(_of(plan, "route"))
+    node, count = loaded.node, len(objects["route"])
     if node is None or node.engine != "nginx" or node.nginx.mode != "observe" or not count:
         return
     place = loaded.place("settings", "node", "nginx", "mode")
@@ -159,22 +168,22 @@ def _not_applied(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
     )
 
 
-def _without_certificate(loaded: Loaded, plan: Plan) -> Iterator[Diagnostic]:
+def _without_certificate(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     """Yields hosts that clients of a TLS listener ask for and that have no certificate."""
     terminating: dict[str, ListenerTls] = {
         e.key.name: value.tls
-        for e in _of(plan, "listener")
+        for e in _in_order(objects["listener"])
         if isinstance(value := e.value, Listener) and value.tls is not None
     }
     if not terminating:
         return
     certified: set[str] = {
         e.key.name
-        for e in _of(plan, "host")
+        for e in objects["host"]
         if isinstance(value := e.value, Host) and value.certificates
     }
     warned: set[str] = set()
-    for entry in _of(plan, "route"):
+    for entry in _in_order(objects["route"]):
         route = entry.value
         if not isinstance(route, Route):
             continue

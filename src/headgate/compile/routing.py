@@ -249,7 +249,7 @@ def shadows(routes: Sequence[PlanEntry]) -> list[Shadow]:
 
 
 def _router(entries: Iterable[PlanEntry]) -> Router:
-    return Router([(e.key.kind, e.key.name, e.canonical) for e in entries if e.key.kind in _ROUTED])
+    return Router([(*e.key, e.canonical) for e in entries if e.key[0] in _ROUTED])
 
 
 def _header_lines(headers: Mapping[str, str | list[str]]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import PurePath
 from typing import Final
 
@@ -11,7 +12,7 @@ from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
 from headgate.kernel.nearest import listed
 from headgate.model import environment
 from headgate.model.files import Files
-from headgate.model.nuls import MAY_HOLD, nuls
+from headgate.model.nuls import may_hold_nul, nuls
 from headgate.model.problems import Problem
 from headgate.model.references import MARK
 from headgate.model.text import SUFFIXES, position, read_document
@@ -203,7 +204,7 @@ def _unreadable(path: PurePath, wrong: OSError) -> Diagnostic:
 
 def _without_nuls(source: Source) -> Source:
     """Returns the source, or one without a document if a text in it holds a NUL."""
-    if source.document is None or MAY_HOLD.search(source.content) is None:
+    if source.document is None or not may_hold_nul(source.content):
         return source
     found: list[Problem] = []
     keys = source.keys()
@@ -346,15 +347,13 @@ class Sources:
         """Returns the documents that define an entry, in their order; more than one is an error."""
         return [self._by_path[path] for path in self._owners.get(key, ())]
 
-    def by_owner(self, keys: Iterable[EntryKey]) -> Iterable[tuple[Source, list[EntryKey]]]:
-        """Returns each document with those of the entries that it is the first to define."""
-        found: dict[PurePath, list[EntryKey]] = {}
-        if len(self._by_path) == 1:  # by far the most entries come in one document
-            return [(s, [key for key in keys if key in self._owners]) for s in self]
-        for key in keys:
-            if owners := self._owners.get(key):
-                found.setdefault(owners[0], []).append(key)
-        return [(self._by_path[path], mine) for path, mine in found.items()]
+    def by_owner(self, keys: Iterable[EntryKey]) -> Iterator[tuple[Source | None, list[EntryKey]]]:
+        """Yields entries in their order, as many as possible at once, with the document that is
+        the first to define them; None if no document does.
+        """
+        owners = self._owners
+        for path, mine in groupby(keys, lambda key: owners[key][0] if key in owners else None):
+            yield self._by_path[path] if path is not None else None, list(mine)
 
     def owner(self, key: EntryKey) -> Source | None:
         """Returns the first document that defines an entry."""

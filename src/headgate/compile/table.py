@@ -1,6 +1,6 @@
 """Keeps the units of a config by their entry in the text and by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from headgate.compile.sources import Changed, EntryKey
 from headgate.compile.unit import Unit
@@ -37,26 +37,31 @@ class UnitTable:
         self.touched = {}
         self.names_changed = False
 
-    def put_all(self, keys: Sequence[EntryKey], units: Sequence[Unit]) -> None:
-        """Does `put` for many units of one section without problems, each
-        with the name of its key.
+    def put_all(self, units: Mapping[EntryKey, Unit]) -> None:
+        """Does `put` for many units of one section.
 
-        This is fast unless an entry that it replaces had problems or was special.
+        This is fast unless one of them, or one that it replaces, has problems or is special.
         """
         marked = self._marked()
-        if self.renamed or (marked and not marked.isdisjoint(keys)):
-            for key, unit in zip(keys, units, strict=True):
+        plans = {
+            key: unit.plan
+            for key, unit in units.items()
+            if unit.plan is not None and not unit.seen and not unit.secrets and unit.name == key[1]
+        }
+        if self.renamed or len(plans) < len(units) or not marked.isdisjoint(units):
+            for key, unit in units.items():
                 self.put(key, unit)
             return
-        names = self.names[units[0].section.kind]
+        section = next(iter(units.values())).section
+        names = self.names[section.kind]
         before = len(names)
-        names.update(zip([key[1] for key in keys], keys, strict=True))
+        names.update(zip([key[1] for key in units], units, strict=True))
         self.names_changed = self.names_changed or len(names) != before
-        self.units.update(zip(keys, units, strict=True))
-        self.touched.update(dict.fromkeys(keys))
-        plans = {unit.plan.key: unit.plan for unit in units if unit.plan is not None}
-        self._entries.update(plans)
-        self._changes.update(plans)
+        self.units.update(units)
+        self.touched.update(dict.fromkeys(units))
+        entries = {plan.key: plan for plan in plans.values()}
+        self._entries.update(entries)
+        self._changes.update(entries)
 
     def put(self, key: EntryKey, unit: Unit) -> None:
         """Adds a unit, in place of an earlier one with the same key."""

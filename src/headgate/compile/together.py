@@ -16,7 +16,7 @@ from headgate._core import Alike, Document, Openings, alike
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey
 from headgate.compile.unit import Context, Unit, unit
-from headgate.model.config import SECTIONS, Section
+from headgate.model.config import Section
 from headgate.plan.digest import Digest
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.plan import PlanEntry
@@ -55,14 +55,13 @@ class Crowd(msgspec.Struct, frozen=True):
     alike: Alike
 
 
-def crowds(document: Document, keys: Sequence[EntryKey]) -> Iterator[Crowd]:
-    """Yields the entries of a document that are worth compiling together."""
-    for name, openings in _OPENINGS.items():
-        mine = [key for key in keys if key[0] == name]
-        if len(mine) < LEAST:
-            continue
-        for group in alike(document, name, [key[1] for key in mine], openings, LEAST):
-            yield Crowd(SECTIONS[name], [mine[at] for at in group.members], document, group)
+def crowds(section: Section, document: Document, keys: Sequence[EntryKey]) -> Iterator[Crowd]:
+    """Yields the entries of a section that are worth compiling together."""
+    openings = _OPENINGS.get(section.key)
+    if openings is None or len(keys) < LEAST:
+        return
+    for group in alike(document, section.key, [key[1] for key in keys], openings, LEAST):
+        yield Crowd(section, [keys[at] for at in group.members], document, group)
 
 
 def together(crowd: Crowd, context: Context) -> list[Unit]:

