@@ -38,6 +38,19 @@ class Site(NamedTuple):
     own: str
 
 
+class _Return(NamedTuple):
+    """What a `return` answers: all of `attached`; `within` is itself, or the `if` around it.
+
+    `levels` are those whose directives count for it, `word` ends its route's name.
+    """
+
+    within: Located
+    levels: tuple[Level, ...]
+    word: str
+    rank: int
+    attached: Sequence[Attachment]
+
+
 class Locations:
     """Imports servers one after the other."""
 
@@ -73,24 +86,12 @@ class Locations:
         return taken
 
     def _whole(self, site: Site, order: Ranks) -> bool:
+        """Imports the `return` of a server; returns whether it became a route."""
         line = next(iter(site.server.lines.named(b"return")), None)
         if line is None or site.server.whys:
             return False
-        try:
-            self._gathered.check_own_file(line)
-            around = Around((site.server.lines, site.http))
-            table = routing.route_server(line, around, site.server, order.whole)
-            name = self._gathered.names.take(f"{site.own}-all")
-            made = [routing.built(name, one, (), table) for one in site.attached]
-            for note in returns.type_notes(table, around):
-                self._gathered.note(line, note)
-        except NotExpressibleError as error:
-            self._refuse_whole(site, line, str(error), order)
-            return False
-        self._gathered.routes += made
-        words = skeleton.placeholder(imported.RETURN, [name])
-        self._gathered.replace(line, object_path("routes", name), words)
-        return True
+        whole = _Return(line, (site.server.lines,), "all", order.whole, site.attached)
+        return self._return(site, line, whole)
 
     def _host(self, site: Site, block: Located) -> bool:
         """Imports an `if` for one of the server's names; returns whether it became a route."""
@@ -98,37 +99,37 @@ class Locations:
         attached = [one._replace(hosts=[asked]) for one in site.attached if asked in one.hosts]
         if site.server.whys or not attached:
             return False
-        name = self._gathered.names.take(f"{site.own}-if")
-        path = object_path("routes", name)
         line = Located(block.file, next(block.directive.directives()))
-        try:
-            self._gathered.check_own_file(block)
-            around = Around((Level([line]), site.server.lines, site.http))
-            table = routing.route_server(line, around, site.server, ranks.HOST)
-            made = [routing.built(name, one, (), table) for one in attached]
-        except NotExpressibleError as error:
-            text = refusals.text_of(block, str(error))
-            self._gathered.routes += [
-                refusals.refusal(name, one, (), text, ranks.HOST) for one in attached
-            ]
-            self._gathered.keep(block, str(error))
-            self._gathered.refuse(block, path)
+        levels = (Level([line]), site.server.lines)
+        if not self._return(site, line, _Return(block, levels, "if", ranks.HOST, attached)):
             return False
-        self._gathered.routes += made
-        for note in (*returns.type_notes(table, around), *_host_notes(site, asked)):
+        for note in _host_notes(site, asked):
             self._gathered.note(line, note)
-        self._gathered.replace(line, path, skeleton.placeholder(imported.RETURN, [name]))
-        self._gathered.became(block, path)
         return True
 
-    def _refuse_whole(self, site: Site, line: Located, why: str, order: Ranks) -> None:
-        name = self._gathered.names.take(f"{site.own}-all")
-        text = refusals.text_of(line, why)
-        self._gathered.routes += [
-            refusals.refusal(name, one, (), text, order.whole) for one in site.attached
-        ]
-        self._gathered.keep(line, why)
-        self._gathered.refuse(line, object_path("routes", name))
+    def _return(self, site: Site, line: Located, one: _Return) -> bool:
+        name = self._gathered.names.take(f"{site.own}-{one.word}")
+        path = object_path("routes", name)
+        try:
+            self._gathered.check_own_file(one.within)
+            around = Around((*one.levels, site.http))
+            table = routing.route_server(line, around, site.server, one.rank)
+            made = [routing.built(name, place, (), table) for place in one.attached]
+        except NotExpressibleError as error:
+            text = refusals.text_of(one.within, str(error))
+            self._gathered.routes += [
+                refusals.refusal(name, place, (), text, one.rank) for place in one.attached
+            ]
+            self._gathered.keep(one.within, str(error))
+            self._gathered.refuse(one.within, path)
+            return False
+        self._gathered.routes += made
+        for note in returns.type_notes(table, around):
+            self._gathered.note(line, note)
+        self._gathered.replace(line, path, skeleton.placeholder(imported.RETURN, [name]))
+        if one.within is not line:
+            self._gathered.became(one.within, path)
+        return True
 
     def _location(
         self, site: Site, block: Located, spot: Spot, around: Around, order: Ranks
