@@ -1,13 +1,18 @@
 """Reads requests back from access logs: our JSON lines, or the combined format."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from headgate.cli.reading import answered
 from headgate.compile.routing import Question
+from headgate.providers.file.disk import DiskFiles
 
 _COMBINED: Final = re.compile(r'(\S+) \S+ \S+ \[[^\]]*\] "([A-Z]+) (\S+) HTTP/[0-9.]+" ')
 
@@ -33,6 +38,13 @@ class Logged(msgspec.Struct, frozen=True):
 
     questions: list[tuple[Question, int]]
     skipped: int
+
+
+def read_file(path: Path, base: str | None = None) -> Logged:
+    """Returns the requests of a log file as `read` does. Raises `OSError`, `UnansweredError`."""
+    files = DiskFiles()
+    lines = (line.decode(errors="replace") for line in files.lines(path))
+    return answered(files, partial(read, lines, base), load_s=math.inf)
 
 
 def read(lines: Iterable[str], base: str | None = None) -> Logged:

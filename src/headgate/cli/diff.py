@@ -111,8 +111,7 @@ def diff(  # noqa: PLR0913 - what the command takes
     requests = None
     if log is not None:
         try:
-            with log.file.open(encoding="utf-8", errors="replace") as lines:
-                logged = accesslog.read(lines, log.base)
+            logged = accesslog.read_file(log.file, log.base)
         except OSError as error:
             errors.write(f"{log.file}: {error.strerror}\n")
             return USAGE

@@ -171,7 +171,10 @@ def _won(won: Won) -> Iterator[str]:
         return
     for share in won.upstreams:
         weight = f", weight {share.weight}" if len(won.upstreams) > 1 else ""
-        yield _row(f"upstream {share.name} ({share.balance}{weight})", share.place)
+        host = f", Host {share.host}" if share.host else ""
+        if share.host == "endpoint":
+            host = ", Host of the endpoint"
+        yield _row(f"upstream {share.name} ({share.balance}{weight}){host}", share.place)
         for endpoint in share.endpoints:
             state = f"  {endpoint.state}" if endpoint.state else ""
             backup = "  backup" if endpoint.backup else ""

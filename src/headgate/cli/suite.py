@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Final, get_args, get_origin
@@ -9,19 +10,22 @@ from typing import Final, get_args, get_origin
 import msgspec
 
 from headgate._core import Document
+from headgate.cli.reading import answered
 from headgate.features.syntax import described
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, dotted, render_text
 from headgate.kernel.nearest import listed, nearest
 from headgate.model.problems import Where
 from headgate.model.text import position, read_document
+from headgate.providers.file.disk import DiskFiles
 
 
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What must become of a request; what is left out is not looked at.
 
     `route`: its name, `""` for none. `upstream`: the route's, or one of its split that has weight.
-    `path`: path and query as forwarded, `host`: the Host as forwarded. `status`, `location` and
-    `body`: of an answer that headgate makes itself; 404 where no route is, 400 where refused.
+    `path`: path and query as forwarded, `host`: the Host at one of the endpoints. `status`,
+    `location` and `body`: of an answer that headgate makes itself; 404 where no route is, 400 where
+    refused.
     """
 
     route: str | None = None
@@ -88,9 +92,10 @@ _TYPES: Final[Mapping[object, tuple[str, str]]] = {
 
 
 def read(file: Path) -> SuiteFile:
-    """Returns the cases of a TOML, YAML or JSON file. Raises `BadSuiteError`."""
+    """Returns the cases of a TOML, YAML or JSON file. Raises `BadSuiteError`, `UnansweredError`."""
+    files = DiskFiles()
     try:
-        content = file.read_bytes()
+        content = answered(files, partial(files.read, file))
     except OSError as error:
         message = f"the file cannot be read: {(error.strerror or str(error)).lower()}"
         allowed = "name a file that headgate may read"

@@ -13,7 +13,7 @@ from headgate.cli.explain import question, refusal
 from headgate.cli.reading import read as read_config
 from headgate.cli.run import has_environment_config
 from headgate.cli.suite import BadSuiteError, Expect, SuiteFile, read
-from headgate.compile.explanation import Explanation, Locate, explain, places
+from headgate.compile.explanation import Explanation, Locate, Won, explain, places
 from headgate.compile.located import refusals
 from headgate.compile.routing import Routing
 from headgate.compile.veil import HIDDEN, veiled
@@ -148,9 +148,12 @@ def compare(expect: Expect, found: Explanation) -> Iterator[Mismatch]:
         names = [s.name for s in won.upstreams if s.weight] if won and is_forwarded else []
         if expect.upstream not in names:
             yield Mismatch("upstream", expect.upstream, " or ".join(names) or None)
+    if expect.host is not None:
+        hosts = list(dict.fromkeys(_hosts(won, found.url))) if won and is_forwarded else []
+        if expect.host not in hosts:
+            yield Mismatch("host", expect.host, " or ".join(hosts) or None)
     got: dict[str, str | int | None] = {
         "path": outcome.target if outcome and is_forwarded else None,
-        "host": (outcome.host or _host(found.url)) if outcome and is_forwarded else None,
         "status": found.status,
         "location": dict(outcome.headers).get("location") if outcome else None,
         "body": outcome.body if outcome and outcome.kind == "answer" else None,
@@ -197,5 +200,12 @@ def _shown(value: str | int | None) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _host(url: str) -> str:
-    return url.partition("://")[2].partition("/")[0]
+def _hosts(won: Won, url: str) -> Iterator[str]:
+    """Yields the Host of the request at each endpoint that may get it."""
+    asked = url.partition("://")[2].partition("/")[0]
+    for share in won.upstreams:
+        if share.weight and share.host != "endpoint":
+            yield won.outcome.host or share.host or asked
+        elif share.weight:
+            addresses = (one.address for one in share.endpoints)
+            yield from ("localhost" if one.startswith("unix:") else one for one in addresses)

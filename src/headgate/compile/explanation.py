@@ -11,7 +11,7 @@ from headgate.compile.routing import Refusal, Request, Routing
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.middleware import Middleware, MiddlewareUse
-from headgate.plan.objects import Host, Route, SplitPart, Upstream
+from headgate.plan.objects import Host, HostLiteral, Route, SplitPart, Upstream
 from headgate.plan.plan import Plan
 
 T = TypeVar("T")
@@ -87,13 +87,18 @@ class EndpointState(msgspec.Struct, frozen=True):
 
 
 class UpstreamShare(msgspec.Struct, frozen=True):
-    """An upstream that may get the request; `weight` is its share of a split, else 1."""
+    """An upstream that may get the request; `weight` is its share of a split, else 1.
+
+    `host` is the Host that its endpoints get by its `host_header`: a name, `endpoint` for the
+    address of each, empty where that of the outcome, or else the client's, is forwarded.
+    """
 
     name: str
     weight: int
     balance: str
     endpoints: list[EndpointState]
     place: str
+    host: str = ""
 
 
 class Won(msgspec.Struct, frozen=True):
@@ -191,7 +196,9 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         *_steps(plan, "host", won.host, owner.middlewares if owner else (), locate),
         *_steps(plan, "route", won.route, route.middlewares if route else (), locate),
     ]
-    shares = _shares(plan, route, locate, states) if route else ()
+    shares = list(_shares(plan, route, locate, states)) if route else []
+    if won.outcome.host:  # that of a rewrite goes before an upstream's
+        shares = [msgspec.structs.replace(share, host="") for share in shares]
     outcome = won.outcome
     if route is not None and route.action.not_imported is not None and outcome.kind == "forward":
         detail = f"not-imported: {route.action.not_imported}"
@@ -202,7 +209,7 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         held=[_with_place(c, won.route, locate) for c in won.held],
         place=locate("route", won.route, f"match.{won.match}"),
         middlewares=steps,
-        upstreams=list(shares),
+        upstreams=shares,
     )
 
 
@@ -260,7 +267,15 @@ def _shares(
                 for e in (upstream.endpoints if upstream else ())
             ],
             place=locate("upstream", part.upstream, ""),
+            host=_host(upstream) if upstream else "",
         )
+
+
+def _host(upstream: Upstream) -> str:
+    header = upstream.host_header
+    if isinstance(header, HostLiteral):
+        return header.literal
+    return "endpoint" if header == "endpoint" else ""
 
 
 def _balance(upstream: Upstream) -> str:

@@ -42,7 +42,11 @@ def _won(won: Won, plan: Plan, secrets: Collection[str]) -> Won:
     outcome = won.outcome
     for step in _chain(won, plan):
         outcome = _after(step, outcome, secrets)
-    return msgspec.structs.replace(won, held=held, outcome=outcome)
+    upstreams = [
+        msgspec.structs.replace(share, host=HIDDEN) if share.host in secrets else share
+        for share in won.upstreams
+    ]
+    return msgspec.structs.replace(won, held=held, outcome=outcome, upstreams=upstreams)
 
 
 def _condition(

@@ -1,4 +1,4 @@
-"""`headgate explain` tells the Host of a request where a middleware changes it."""
+"""`headgate explain` tells the Host of a request where a middleware or the upstream changes it."""
 
 import io
 from pathlib import Path
@@ -22,17 +22,56 @@ hosts = ["b.example"]
 middlewares = [{ rewrite = { host = "shop.internal" } }]
 upstream = "kept"
 
+[routes.given]
+hosts = ["c.example"]
+upstream = "given"
+
+[routes.both]
+hosts = ["d.example"]
+middlewares = [{ rewrite = { host = "shop.internal" } }]
+upstream = "given"
+
+[routes.own]
+hosts = ["e.example"]
+upstream = "own"
+
 [upstreams.kept]
 endpoints = ["127.0.0.1:9000"]
+
+[upstreams.given]
+endpoints = ["127.0.0.1:9000"]
+host_header = "api.internal:81"
+
+[upstreams.own]
+endpoints = ["127.0.0.1:9000", "unix:/run/own.sock"]
+host_header = "endpoint"
 """
+
+
+def lines_of(folder: Path, host: str, begin: str) -> list[str]:
+    (folder / "main.toml").write_text(CONFIG)
+    told = io.StringIO()
+    asked = Question(f"http://{host}:8000/x")
+    assert explain(asked, [folder], "text", env={}, stream=told) == 0
+    return [one for one in told.getvalue().splitlines() if one.startswith(begin)]
 
 
 @pytest.mark.parametrize(
     ("host", "sent"), [("a.example", ""), ("b.example", ", Host shop.internal")]
 )
 def test_a_changed_host_is_told(tmp_path: Path, host: str, sent: str) -> None:
-    (tmp_path / "main.toml").write_text(CONFIG)
-    told = io.StringIO()
-    assert explain(Question(f"http://{host}:8000/x"), [tmp_path], "text", env={}, stream=told) == 0
-    [line] = [one for one in told.getvalue().splitlines() if one.startswith("forwarded")]
-    assert line == f"forwarded as /x{sent}"
+    assert lines_of(tmp_path, host, "forwarded") == [f"forwarded as /x{sent}"]
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("a.example", "upstream kept (round_robin)  "),
+        ("c.example", "upstream given (round_robin), Host api.internal:81  "),
+        ("d.example", "upstream given (round_robin)  "),
+        ("e.example", "upstream own (round_robin), Host of the endpoint  "),
+    ],
+)
+def test_the_host_that_an_upstream_gives_is_told(tmp_path: Path, host: str, said: str) -> None:
+    [line] = lines_of(tmp_path, host, "upstream")
+    assert line.startswith(said)

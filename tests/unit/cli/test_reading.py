@@ -1,12 +1,13 @@
 """A command waits for its config as long as a file system may take, and no longer."""
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 import pytest
 from waiting import DEADLINE_S
 
-from headgate.cli.reading import read
+from headgate.cli.reading import answered, read
 from headgate.cli.unanswered import UnansweredError
 from headgate.providers.file.disk import DiskFiles
 
@@ -51,6 +52,24 @@ def test_a_config_that_takes_too_long_as_a_whole_is_given_up(tmp_path: Path) -> 
     with pytest.raises(UnansweredError, match=r"did not end within 0.05 s; make it smaller"):
         read([tmp_path / "a.toml"], {}, files, load_s=0.05)
     files.answers.set()
+
+
+def test_lines_that_do_not_come_are_named(tmp_path: Path) -> None:
+    class Stalled(DiskFiles):
+        answers = threading.Event()
+
+        def lines(self, path: PurePath) -> Iterator[bytes]:
+            for line in super().lines(path):
+                yield line
+                self.answers.wait(DEADLINE_S)
+
+    log = tmp_path / "access.log"
+    log.write_text("a\nb\n")
+    files = Stalled()
+    with pytest.raises(UnansweredError, match=r"access.log does not answer \(waited 0 s\)"):
+        answered(files, lambda: list(files.lines(log)), read_s=0.05)
+    files.answers.set()
+    assert answered(files, lambda: list(files.lines(log))) == [b"a", b"b"]
 
 
 def test_what_answers_is_read_and_an_error_inside_is_raised(tmp_path: Path) -> None:

@@ -45,6 +45,14 @@ match = [{ path = { prefix = "/cut" } }]
 middlewares = [{ rewrite = { prefix = "/${env:KEY}/" } }]
 upstream = "api"
 
+[routes.named]
+match = [{ path = { prefix = "/named" } }]
+upstream = "named"
+
+[upstreams.named]
+endpoints = ["127.0.0.1:1"]
+host_header = "${env:KEY}"
+
 [upstreams.api]
 endpoints = ["${env:PLACE}:9001"]
 """
@@ -56,7 +64,7 @@ def test_the_plan_is_shown_without_them() -> None:
     assert loaded.plan is not None, loaded.diagnostics
     shown = b"".join(redacted(e.canonical, loaded.secrets) for e in loaded.plan.objects.values())
     whole = b"".join(e.canonical for e in loaded.plan.objects.values())
-    assert whole.count(b"hunter2") == 10
+    assert whole.count(b"hunter2") == 11
     assert b"hunter2" not in shown
     assert b"10.0.0.9:9001" in shown, "addresses are in status and metrics anyway"
     assert b"a.example" in shown
@@ -73,6 +81,7 @@ def test_the_plan_is_shown_without_them() -> None:
         ("http://b.example:8000/answer", {}, "answered with 200"),
         ("http://b.example:8000/moved", {}, "location: (secret)"),
         ("http://b.example:8000/cut/x", {}, "forwarded as (secret)"),
+        ("http://b.example:8000/named", {}, "(round_robin), Host (secret)"),
     ],
 )
 def test_an_explanation_says_the_rest_without_them(

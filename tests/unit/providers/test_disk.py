@@ -112,3 +112,35 @@ def test_what_is_read_is_known_while_it_lasts(
     monkeypatch.setattr(os, "open", look)
     files.read(path)
     assert files.reading is None
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", []),
+        (b"a", [b"a"]),
+        (b"\n\nb\r\n", [b"", b"", b"b\r"]),
+        (b"x" * (1 << 20) + b"\ny\n", [b"x" * (1 << 20), b"y"]),
+    ],
+)
+def test_lines_are_those_of_the_whole_text(
+    tmp_path: Path, content: bytes, lines: list[bytes]
+) -> None:
+    (tmp_path / "log").write_bytes(content)
+    assert list(DiskFiles().lines(tmp_path / "log")) == lines
+
+
+def test_lines_end_where_the_file_ended_at_first(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"first\n")
+    lines = DiskFiles().lines(log)
+    assert next(lines) == b"first"
+    with log.open("ab") as more:
+        more.write(b"second\n")
+    assert list(lines) == []
+
+
+def test_a_line_that_never_ends_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"a\n" + b"x" * (3 << 20))
+    with pytest.raises(OSError, match="it has a line of more than 1048576 bytes"):
+        list(DiskFiles().lines(tmp_path / "log"))

@@ -1,6 +1,7 @@
 """`headgate test`: routes as data."""
 
 import io
+import os
 from pathlib import Path
 
 import msgspec
@@ -71,6 +72,28 @@ def test_an_upstream_without_weight_gets_nothing(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("header", "sent"),
+    [("pass", "a.example"), ("in.example:81", "in.example:81"), ("endpoint", "127.0.0.1:9001")],
+)
+def test_the_host_that_an_upstream_gives_is_expected(
+    tmp_path: Path, header: str, sent: str
+) -> None:
+    listener = 'listeners.web = { address = "127.0.0.1:80", default = true }'
+    upstream = f'endpoints = ["127.0.0.1:9001", "unix:/a.sock"], host_header = "{header}"'
+    config = f"{listener}\nroutes.all.upstream = 'u'\nupstreams.u = {{ {upstream} }}\n"
+    (tmp_path / "given.toml").write_text(config)
+    case = '[[cases]]\nrequest = "GET http://a.example/"\nexpect = { host = "%s" }\n'
+    cases = 'config = ["given.toml"]\n' + case % sent + case % "z.example"
+    code, out, _ = ran(tmp_path, cases)
+    names = f"{sent} or localhost" if header == "endpoint" else sent
+    assert out.splitlines()[1:] == [
+        f'  host: expected "z.example", got "{names}"',
+        "1 of 2 as expected",
+    ]
+    assert code == 1
+
+
 def test_json_has_every_case(tmp_path: Path) -> None:
     case = '[[cases]]\nrequest = "GET http://api.example.com/v1"\nexpect = { status = 301 }\n'
     code, out, _ = ran(tmp_path, GOOD + case, "json")
@@ -118,6 +141,18 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_place(
     got, _, errors = ran(tmp_path, cases)
     assert got == code
     assert complaint in errors
+
+
+@pytest.mark.parametrize(("target", "why"), [("", "a named pipe"), ("/dev/zero", "a device")])
+def test_a_file_without_an_end_is_refused_at_once(tmp_path: Path, target: str, why: str) -> None:
+    file = tmp_path / "cases.toml"
+    if target:
+        file.symlink_to(target)
+    else:
+        os.mkfifo(file)
+    errors = io.StringIO()
+    assert try_cases(file, [tmp_path / "c.toml"], errors=errors) == 2
+    assert f"the file cannot be read: it is {why}; name a file" in errors.getvalue()
 
 
 def test_every_mistake_in_a_file_is_told_in_our_words(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """`headgate diff`: objects that change, requests that would go elsewhere."""
 
 import io
+import os
 from pathlib import Path
 
 import msgspec
+import pytest
 from routed_config import CONFIG
 
 from headgate.cli import accesslog
@@ -108,6 +110,23 @@ def test_a_config_that_would_be_refused_is_said_so(tmp_path: Path) -> None:
     assert "new.toml" in errors.getvalue()
     missing = Log(tmp_path / "missing.log")
     assert diff(tmp_path / "old.toml", tmp_path / "old.toml", missing, errors=errors) == 2
+
+
+@pytest.mark.parametrize("kind", ["it is a named pipe", "it is a device", "it is a directory"])
+def test_a_log_without_an_end_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "old.toml").write_text(CONFIG)
+    log = tmp_path / "log"
+    match kind:
+        case "it is a named pipe":
+            os.mkfifo(log)
+        case "it is a device":
+            log.symlink_to("/dev/zero")
+        case _:
+            log.mkdir()
+    errors = io.StringIO()
+    given = Log(log, "http://api.example.com")
+    assert diff(tmp_path / "old.toml", tmp_path / "old.toml", given, errors=errors) == 2
+    assert errors.getvalue() == f"{log}: {kind}\n"
 
 
 def test_the_same_request_is_read_once() -> None:

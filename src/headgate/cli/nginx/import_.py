@@ -99,8 +99,7 @@ def _logged(log: Path, base: str | None) -> "list[tuple[Question, int]]":
     from headgate.cli import accesslog
 
     try:
-        with log.open(encoding="utf-8", errors="replace") as lines:
-            found = accesslog.read(lines, base)
+        found = accesslog.read_file(log, base)
     except OSError as error:
         raise complain(f"{log}: {error.strerror}", USAGE) from None
     if not found.questions:

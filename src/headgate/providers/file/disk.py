@@ -67,15 +67,25 @@ class DiskFiles:
         """
         with self._at(path), _named(path):
             self.marks.setdefault(path, mark(path))
-            kind = os.stat(path).st_mode
-            _refuse_special(kind)
-            descriptor = os.open(path, _FLAGS)
-            try:
-                status = os.fstat(descriptor)
-                _refuse_special(status.st_mode)  # it may be another one now
+            with _opened(path) as (descriptor, _):
                 return _content(descriptor)
-            finally:
-                os.close(descriptor)
+
+    def lines(self, path: PurePath) -> Iterator[bytes]:
+        """Yields the lines of a file of any length without their ends, as far as it reaches now.
+
+        Raises `OSError`, also for a file that is not regular, and for a line that is too long.
+        """
+        with self._at(path), _named(path), _opened(path) as (descriptor, size):
+            left, rest = size, b""
+            while piece := os.read(descriptor, min(_PIECE, left)):
+                left -= len(piece)
+                *whole, rest = (rest + piece).split(b"\n")
+                yield from whole
+                if len(rest) > _PIECE:
+                    raise OSError(errno.EFBIG, f"it has a line of more than {_PIECE} bytes")
+                self.reading = Reading(str(path), time.monotonic())
+            if rest:
+                yield rest
 
     def glob(self, pattern: PurePath) -> Sequence[PurePath]:
         """Returns existing files that match, sorted; wildcards count in the last part only.
@@ -136,6 +146,19 @@ def _refuse_special(mode: int) -> None:
     for is_kind, why in _KINDS:
         if is_kind(mode):
             raise OSError(errno.EINVAL, why)
+
+
+@contextlib.contextmanager
+def _opened(path: PurePath) -> Iterator[tuple[int, int]]:
+    """Opens a regular file; gives the descriptor and the size."""
+    _refuse_special(os.stat(path).st_mode)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        _refuse_special(status.st_mode)  # it may be another one now
+        yield descriptor, status.st_size
+    finally:
+        os.close(descriptor)
 
 
 def _content(descriptor: int) -> bytes:
