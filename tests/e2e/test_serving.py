@@ -193,7 +193,7 @@ def test_drain_by_command_returns_when_the_node_has_ended(
 
 def test_a_second_signal_does_not_wait(folder: Path, port: int, one: Upstream) -> None:
     # A drain goes on for longer than any of us waits; only the second signal ends it before.
-    text = config(port, one.address).replace('deadline = "10s"', 'deadline = "100s"')
+    text = config(port, one.address)
     with RunningNode(folder, text).until_ready() as node:
         is_cut_off = threading.Event()
 

@@ -82,7 +82,7 @@ def config(port: int, upstream: str, *, extra: str = "") -> str:
     return f"""
 [node]
 admin = "off"
-drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "10s" }}
+drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "60s" }}
 {extra}
 [listeners.web]
 address = "127.0.0.1:{port}"
