@@ -179,6 +179,8 @@ def _won(won: Won) -> Iterator[str]:
             state = f"  {endpoint.state}" if endpoint.state else ""
             backup = "  backup" if endpoint.backup else ""
             yield f"  {endpoint.address}  weight {endpoint.weight}{backup}{state}"
+            if endpoint.why:
+                yield f"    {endpoint.why}"
 
 
 def _outcome(outcome: Outcome) -> Iterator[str]:

@@ -175,10 +175,13 @@ def _found(endpoint: EndpointStatus) -> str:
 def _upstreams(upstreams: list[UpstreamStatus]) -> list[str]:
     lines = []
     for upstream in upstreams:
-        lines.append(f"upstream    {upstream.name}")
-        lines += [
-            f"            {one.address}{_found(one)}  {one.state}  {one.requests} requests,"
-            f" {one.failures} failures{'  ' + one.error if one.error else ''}"
-            for one in upstream.endpoints
-        ]
+        panic = "  panic: too few endpoints are usable" if upstream.panic else ""
+        lines.append(f"upstream    {upstream.name}{panic}")
+        for one in upstream.endpoints:
+            lines.append(
+                f"            {one.address}{_found(one)}  {one.state}  {one.requests} requests,"
+                f" {one.failures} failures{'  ' + one.error if one.error else ''}"
+            )
+            if one.why and (one.state != "up" or not one.takes):
+                lines.append(f"              {one.why}")
     return lines

@@ -19,8 +19,9 @@ T = TypeVar("T")
 Locate = Callable[[Kind, str, str], str]
 """(kind, name, path of keys in the object) → its `file:line:column`, empty without one."""
 
-States = Mapping[str, Mapping[str, str]]
-"""Upstream → address of an endpoint → `up`, `unresolved` …, as a data plane reports them."""
+States = Mapping[str, Mapping[str, tuple[str, str]]]
+"""Upstream → address of an endpoint → its state (`up`, `down` …) and why it gets requests or does
+not, as a data plane reports them."""
 
 _UNAVAILABLE = 503
 _KINDS = ("rewrite", "redirect", "request_headers", "response_headers", "respond")
@@ -78,12 +79,13 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class EndpointState(msgspec.Struct, frozen=True):
-    """One endpoint; `state` is None without a data plane to ask."""
+    """One endpoint; `state` is None without a data plane to ask. `why`: why it gets requests."""
 
     address: str
     weight: int
     backup: bool
     state: str | None = None
+    why: str = ""
 
 
 class UpstreamShare(msgspec.Struct, frozen=True):
@@ -261,9 +263,7 @@ def _shares(
             weight=part.weight,
             balance=_balance(upstream) if upstream else "",
             endpoints=[
-                EndpointState(
-                    e.address, e.weight, e.backup, known.get(e.address) if known else None
-                )
+                EndpointState(e.address, e.weight, e.backup, *known.get(e.address, (None, "")))
                 for e in (upstream.endpoints if upstream else ())
             ],
             place=locate("upstream", part.upstream, ""),

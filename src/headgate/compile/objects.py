@@ -5,6 +5,7 @@ from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.choice import Middleware
+from headgate.model.health import HealthCheck
 from headgate.model.host import Host
 from headgate.model.listener import Listener, ListenerTls
 from headgate.model.tls import BUILT_IN_POLICY, Certificate, ClientAuth, TlsPolicy
@@ -109,8 +110,32 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
         queue=model.limits.queue,
         queue_timeout_ms=model.timeouts.queue.ms,
         head_bytes=model.limits.head.bytes,
+        health_check=_health_check(model.health_check) if model.health_check else None,
+        panic_threshold=model.panic_threshold,
     )
     return out
+
+
+def _health_check(model: HealthCheck) -> plan.HealthCheck:
+    http = None
+    if model.protocol == "http":
+        http = plan.HttpCheck(
+            path=model.path,
+            method=model.method,
+            host=model.host,
+            headers=model.headers,
+            statuses=model.ranges(),
+            body=model.body,
+        )
+    return plan.HealthCheck(
+        http=http,
+        interval_ms=model.interval.ms,
+        timeout_ms=model.timeout.ms,
+        fast_interval_ms=model.fast_interval.ms,
+        max_interval_ms=model.max_interval.ms,
+        healthy=model.healthy,
+        unhealthy=model.unhealthy,
+    )
 
 
 def _endpoint(model: Endpoint) -> plan.Endpoint:

@@ -20,7 +20,12 @@ class ObjectError(msgspec.Struct, frozen=True):
 
 
 class EndpointStatus(msgspec.Struct, frozen=True):
-    """One endpoint. `state`: `up` or `unresolved`; `error`: the last reason it failed."""
+    """One endpoint. `state`: `up`, `down`, `unknown` (not checked yet), `unresolved`, or `degraded`
+    (the addresses of a name differ); `error`: the last reason a request failed there.
+
+    `takes` says whether it gets new requests, `why` says the reason in a sentence. `reason` is the
+    word for the last change of its state, `changed_at` its time (Unix seconds).
+    """
 
     address: str
     resolved: list[str]
@@ -30,10 +35,20 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     requests: int
     failures: int
     error: str
+    takes: bool = True
+    why: str = ""
+    reason: str = ""
+    changed_at: float = 0.0
+    checks_passed: int = 0
+    checks_failed: int = 0
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True):
-    """One upstream with its endpoints in the order of the config."""
+    """One upstream with its endpoints in the order of the config.
+
+    `panic`: too few are usable, so that those that look bad get requests, too.
+    """
 
     name: str
     endpoints: list[EndpointStatus]
+    panic: bool = False

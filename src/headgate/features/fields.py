@@ -110,6 +110,18 @@ def _count_or_off(value: object) -> object:
     )
 
 
+def _percent_or_off(value: object) -> object:
+    """Returns a percentage, 0 standing for `"off"`."""
+    if value == "off":
+        return 0
+    percent = number(value)
+    if isinstance(percent, int) and not isinstance(percent, bool) and 0 < percent <= 100:  # noqa: PLR2004
+        return percent
+    raise Invalid(
+        f"{syntax.described(value)} is not a percentage", 'write a number from 1 to 100, or "off"'
+    )
+
+
 FROM_ENV: Final = BeforeValidator(number)
 """After the bounds of a strict int: lets the environment's text be a number."""
 
@@ -124,6 +136,14 @@ CountOrOff = Annotated[
                 {"const": "off"},
             ]
         }
+    ),
+]
+
+PercentOrOff = Annotated[
+    int,
+    PlainValidator(_percent_or_off),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 100}, {"const": "off"}]}
     ),
 ]
 

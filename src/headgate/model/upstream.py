@@ -14,11 +14,13 @@ from headgate.features.fields import (
     EndpointAddress,
     Flag,
     HostName,
+    PercentOrOff,
     SizeText,
 )
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.choice import DEFAULT_POLICY, BalancePolicy
+from headgate.model.health import HealthCheck
 from headgate.model.shorthand import OrWord
 
 
@@ -152,4 +154,15 @@ class Upstream(Options):
     )
     timeouts: UpstreamTimeouts = Field(
         default=UpstreamTimeouts(), description="Timeouts for connecting and waiting."
+    )
+    health_check: HealthCheck | None = Field(
+        default=None,
+        description="How the endpoints are checked; an endpoint that fails gets no requests. "
+        "Absent = not at all.",
+    )
+    panic_threshold: PercentOrOff = Field(
+        default=30,
+        description="If less than this percentage of the endpoints is usable, the judgement of "
+        "their health is doubtful, and requests go to all of them that no operator took out. A "
+        "usable backup prevents that.",
     )

@@ -47,7 +47,7 @@ class Explainer:
         upstreams = await self._node.serving.upstreams()
         states = None
         if upstreams is not None:
-            states = {u.name: {e.address: e.state for e in u.endpoints} for u in upstreams}
+            states = {u.name: {e.address: (e.state, e.why) for e in u.endpoints} for u in upstreams}
         try:
             request = routing.request(question)
             found = explained(routing, request, served.places, states)

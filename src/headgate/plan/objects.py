@@ -197,8 +197,31 @@ class Pool(DefaultedNode, frozen=True):
     max_age_ms: int = 0
 
 
+class HttpCheck(DefaultedNode, frozen=True):
+    """The request of a check, and what passes: ranges of statuses, a text in the body."""
+
+    path: str = "/"
+    method: str = "GET"
+    host: str | None = None
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    statuses: tuple[tuple[int, int], ...] = ((200, 399),)
+    body: str | None = None
+
+
+class HealthCheck(DefaultedNode, frozen=True):
+    """How endpoints are checked; without `http`, a connection is enough."""
+
+    http: HttpCheck | None = None
+    interval_ms: int = 5_000
+    timeout_ms: int = 2_000
+    fast_interval_ms: int = 1_000
+    max_interval_ms: int = 30_000
+    healthy: int = 2
+    unhealthy: int = 3
+
+
 class Upstream(DefaultedNode, frozen=True):
-    """A pool of endpoints."""
+    """A pool of endpoints; `panic_threshold` in percent, 0 = off."""
 
     endpoints: tuple[Endpoint, ...]
     balance: Balance = "round_robin"
@@ -210,6 +233,8 @@ class Upstream(DefaultedNode, frozen=True):
     queue: int = 1024
     queue_timeout_ms: int = 5_000
     head_bytes: int = 32 * 1024
+    health_check: HealthCheck | None = None
+    panic_threshold: int = 30
 
 
 class Certificate(PlanNode, frozen=True):

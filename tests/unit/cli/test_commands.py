@@ -131,7 +131,8 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     endpoint = EndpointStatus("127.0.0.1:9", [], "unresolved", 0, 0, 7, 2, "no such name")
     found = ["10.0.0.1:80", "10.0.0.2:80"]
     named = EndpointStatus("pool.test:80", found, "up", 0, 0, 9, 0, "")
-    upstreams = [UpstreamStatus("app", [endpoint, named])]
+    down = EndpointStatus("127.0.0.1:7", [], "down", 0, 0, 1, 0, "", False, "takes no traffic: …")
+    upstreams = [UpstreamStatus("app", [endpoint, named, down], panic=True)]
     plane = DataPlaneStatus("ab", 3, 1.0, False, [], [], upstreams)
     wrong = Diagnostic(file="a.toml", line=1, column=1, message="no")
     refused = ReloadResult(outcome=Outcome.REFUSED, reason="request", diagnostics=(wrong,))
@@ -148,6 +149,8 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     assert "a.toml:1:1: no" in text
     assert "data plane restarted 1 times" in text
     assert "127.0.0.1:9  unresolved  7 requests, 2 failures  no such name" in text
+    assert "127.0.0.1:7  down  1 requests, 0 failures\n              takes no traffic: …" in text
+    assert "upstream    app  panic: too few endpoints are usable" in text
     assert "pool.test:80 (10.0.0.1:80, 10.0.0.2:80)  up  9 requests" in text
 
 

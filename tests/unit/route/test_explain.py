@@ -22,7 +22,7 @@ def explained(question: Question, states: States | None = None) -> Explanation:
 
 
 def test_the_winner_comes_with_its_conditions_middlewares_and_upstream() -> None:
-    states = {"api": {"127.0.0.1:9001": "up", "127.0.0.1:9002": "unresolved"}}
+    states = {"api": {"127.0.0.1:9001": ("up", ""), "127.0.0.1:9002": ("unresolved", "")}}
     found = explained(asked("http://api.example.com/v1/x?y=1", x_tenant="a"), states)
     won = found.won
     assert won is not None

@@ -69,18 +69,26 @@ fn upstream(upstream: UpstreamReport) -> proto::UpstreamStatus {
     proto::UpstreamStatus {
         name: upstream.name.to_string(),
         endpoints: upstream.endpoints.into_iter().map(endpoint).collect(),
+        panic: upstream.panic,
     }
 }
 
 fn endpoint(endpoint: EndpointReport) -> proto::EndpointStatus {
+    let health = endpoint.health;
     proto::EndpointStatus {
         address: endpoint.address,
         resolved: endpoint.resolved,
-        state: if endpoint.is_resolved { "up" } else { "unresolved" }.into(),
+        state: health.state.into(),
         active: endpoint.active,
         idle: endpoint.idle,
         requests: endpoint.requests,
         failures: endpoint.failures,
         error: endpoint.last_error,
+        takes: health.takes,
+        reason: health.reason.into(),
+        changed_unix_ms: health.changed_unix_ms,
+        why: health.why,
+        checks_passed: health.checks_passed,
+        checks_failed: health.checks_failed,
     }
 }

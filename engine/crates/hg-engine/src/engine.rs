@@ -1,6 +1,7 @@
 //! The engine's handle: everything that the rest of the process may ask of the workers.
 
 use crate::counters::{WorkerCounters, lock};
+use crate::house;
 use crate::report::{EngineEvent, EventLevel};
 use crate::retired::Retired;
 use crate::shared::Shared;
@@ -101,9 +102,11 @@ impl Engine {
             });
             pollers.push(poller);
         }
+        let shared = Arc::new(Shared::new());
+        let builder = Mutex::new(Builder::new(ticketer.clone(), shared.clock));
         let inner = Arc::new(Inner {
             config,
-            shared: Arc::new(Shared::new()),
+            shared,
             workers,
             sockets: Mutex::default(),
             names: Mutex::default(),
@@ -114,13 +117,14 @@ impl Engine {
             swaps: AtomicU64::new(0),
             swap_us: AtomicU64::new(0),
             log: AccessLog::start(None, count)?,
-            builder: Mutex::new(Builder::new(ticketer.clone())),
+            builder,
             ticketer,
             retired: Mutex::default(),
         });
         for (index, poller) in pollers.into_iter().enumerate() {
             thread::spawn(inner.clone(), index, poller)?;
         }
+        house::spawn(inner.clone())?;
         Ok(Engine { inner })
     }
 
@@ -174,6 +178,7 @@ impl Engine {
     }
 
     fn send(&self, update: &Update, done: &mpsc::Sender<()>) {
+        self.inner.shared.house.send(&update.snapshot, &update.upstreams);
         for worker in &self.inner.workers {
             worker.mailbox.send(Message::Swap {
                 snapshot: update.snapshot.clone(),
@@ -257,6 +262,7 @@ impl Engine {
     fn leave(&self, message: impl Fn() -> Message) {
         self.inner.draining.store(true, Relaxed);
         lock(&self.inner.sockets).clear();
+        self.inner.shared.house.wake();
         for worker in &self.inner.workers {
             worker.mailbox.send(message());
         }

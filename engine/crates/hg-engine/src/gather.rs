@@ -6,12 +6,13 @@ use crate::counters::{
 };
 use crate::engine::{Engine, Inner};
 use crate::report::{
-    EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, ListenerReport, ReasonCount,
-    RequestCount, UpstreamReport, WorkerReport,
+    EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport, ListenerReport,
+    ReasonCount, RequestCount, UpstreamReport, WorkerReport,
 };
 use crate::snapshot::{EndpointEntry, Snapshot};
 use hg_proto::METHOD_NAMES;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -157,6 +158,7 @@ fn listeners(inner: &Inner, serving: &Snapshot) -> Vec<ListenerReport> {
 }
 
 fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
+    let now_ms = inner.shared.clock.micros() / 1_000;
     let mut all: Vec<UpstreamReport> = serving
         .upstreams
         .iter()
@@ -168,8 +170,11 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
             UpstreamReport {
                 name: u.name.clone(),
                 endpoints: configured(&u.endpoints)
-                    .map(|e| endpoint(inner, e, &counters))
+                    .map(|(e, health)| {
+                        endpoint(inner, e, &counters, u.health_report(health, now_ms))
+                    })
                     .collect(),
+                panic: u.health.panic.load(Relaxed),
                 waiting: sum(&|c| c.waiting.get()),
                 queued: sum(&|c| c.queued.get()),
                 queue_wait_us: sum(&|c| c.queue_wait_us.get()),
@@ -181,17 +186,24 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
     all
 }
 
-/// Returns one entry for each endpoint of the plan; the addresses of a name count under the name.
-fn configured(entries: &[EndpointEntry]) -> impl Iterator<Item = &EndpointEntry> {
-    entries
-        .chunk_by(|a, b| a.is_name && b.is_name && a.address == b.address)
-        .filter_map(<[EndpointEntry]>::first)
+/// Returns one entry for each endpoint of the plan, with the places of its addresses; the addresses
+/// of a name count under the name.
+fn configured(entries: &[EndpointEntry]) -> impl Iterator<Item = (&EndpointEntry, Range<usize>)> {
+    let mut next = 0;
+    entries.chunk_by(|a, b| a.is_name && b.is_name && a.address == b.address).filter_map(
+        move |chunk| {
+            let places = next..next + chunk.len();
+            next = places.end;
+            chunk.first().map(|first| (first, places))
+        },
+    )
 }
 
 fn endpoint(
     inner: &Inner,
     entry: &EndpointEntry,
     counters: &[Arc<UpstreamCounters>],
+    health: HealthReport,
 ) -> EndpointReport {
     let all: Vec<Arc<EndpointCounters>> =
         counters.iter().filter_map(|c| c.known_endpoint(&entry.address)).collect();
@@ -219,5 +231,6 @@ fn endpoint(
         connect_failures: sum(&|c| c.connect_failures.get()),
         reuses: sum(&|c| c.reuses.get()),
         last_error: error,
+        health,
     }
 }

@@ -14,6 +14,8 @@ mod common;
 mod counters;
 mod engine;
 mod gather;
+mod health;
+mod house;
 pub mod report;
 mod retired;
 mod shared;

@@ -239,6 +239,8 @@ pub struct UpstreamReport {
     pub queue_wait_us: u64,
     /// Requests refused because the queue was full.
     pub queue_full: u64,
+    /// Whether so few endpoints are usable that requests go to those that look bad, too.
+    pub panic: bool,
 }
 
 /// The state of one endpoint.
@@ -266,4 +268,25 @@ pub struct EndpointReport {
     pub reuses: u64,
     /// Why it last failed or did not resolve; empty if it never did.
     pub last_error: String,
+    /// What is known about its health.
+    pub health: HealthReport,
+}
+
+/// The health of one endpoint; of all its addresses if it is a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthReport {
+    /// `up`, `down`, `unknown`, `unresolved`; `degraded` if the addresses of a name differ.
+    pub state: &'static str,
+    /// Whether it takes new requests.
+    pub takes: bool,
+    /// Why its state last changed: a word from a closed list.
+    pub reason: &'static str,
+    /// When that was, milliseconds since the Unix epoch.
+    pub changed_unix_ms: u64,
+    /// Why it takes requests or does not, as a sentence.
+    pub why: String,
+    /// Checks that passed.
+    pub checks_passed: u64,
+    /// Checks that failed.
+    pub checks_failed: u64,
 }

@@ -74,7 +74,9 @@ impl Inner {
     pub(crate) fn sweep(&self, builder: &mut Builder) {
         let serving = lock(&self.serving).clone();
         let mut retired = lock(&self.retired);
-        if retired.free_snapshots() {
+        // The house thread lets go of entries after the workers do.
+        let let_go = self.shared.house.take_let_go();
+        if retired.free_snapshots() || let_go {
             builder.sweep();
         }
         let workers: Vec<&WorkerCounters> = self.workers.iter().map(|w| &*w.counters).collect();

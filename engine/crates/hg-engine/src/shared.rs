@@ -2,6 +2,7 @@
 //! Workers touch it once per connection, never once per request.
 
 use crate::counters::{Refused, lock};
+use crate::house::Inbox;
 use crate::report::{EngineEvent, EventLevel};
 use crate::snapshot::ListenerEntry;
 use hg_net::Clock;
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     /// Filled only while there is a limit per client.
     clients: Mutex<HashMap<IpAddr, u32>>,
     events: Mutex<VecDeque<EngineEvent>>,
+    /// What the house thread is told.
+    pub(crate) house: Inbox,
 }
 
 impl Shared {
@@ -29,6 +32,7 @@ impl Shared {
             open: AtomicU32::new(0),
             clients: Mutex::default(),
             events: Mutex::default(),
+            house: Inbox::default(),
         }
     }
 

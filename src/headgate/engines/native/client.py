@@ -160,7 +160,7 @@ def _status(reply: pb.StatusReply) -> DataPlaneStatus:
             for one in reply.listeners
         ],
         upstreams=[
-            UpstreamStatus(one.name, [_endpoint(e) for e in one.endpoints])
+            UpstreamStatus(one.name, [_endpoint(e) for e in one.endpoints], one.panic)
             for one in reply.upstreams
         ],
     )
@@ -176,4 +176,10 @@ def _endpoint(one: pb.EndpointStatus) -> EndpointStatus:
         requests=one.requests,
         failures=one.failures,
         error=one.error,
+        takes=one.takes,
+        why=one.why,
+        reason=one.reason,
+        changed_at=one.changed_unix_ms / 1000,
+        checks_passed=one.checks_passed,
+        checks_failed=one.checks_failed,
     )

@@ -202,6 +202,8 @@ pub struct UpstreamStatus {
     pub name: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "2")]
     pub endpoints: ::prost::alloc::vec::Vec<EndpointStatus>,
+    #[prost(bool, tag = "3")]
+    pub panic: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EndpointStatus {
@@ -221,6 +223,18 @@ pub struct EndpointStatus {
     pub failures: u64,
     #[prost(string, tag = "8")]
     pub error: ::prost::alloc::string::String,
+    #[prost(bool, tag = "9")]
+    pub takes: bool,
+    #[prost(string, tag = "10")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "11")]
+    pub changed_unix_ms: u64,
+    #[prost(string, tag = "12")]
+    pub why: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "13")]
+    pub checks_passed: u64,
+    #[prost(uint64, tag = "14")]
+    pub checks_failed: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MetricsRequest {}

@@ -39,6 +39,7 @@ pub fn render(figures: &Figures<'_>) -> String {
     connections(&mut text, figures.engine);
     failures(&mut text, figures.engine);
     endpoints(&mut text, &figures.engine.upstreams);
+    upstream_figures(&mut text, &figures.engine.upstreams);
     tls(&mut text, figures.engine);
     workers(&mut text, &figures.engine.workers);
     plan(&mut text, figures);
@@ -140,6 +141,20 @@ fn endpoints(text: &mut Text, upstreams: &[UpstreamReport]) {
     each("headgate_backend_reuses", Counter, help, |e| e.reuses);
     let help = "1 when there is an address to connect to.";
     each("headgate_backend_resolved", Gauge, help, |e| u64::from(e.is_resolved));
+    let help = "1 when the endpoint gets new requests.";
+    each("headgate_backend_takes_traffic", Gauge, help, |e| u64::from(e.health.takes));
+    let help = "1 when the endpoint is up, whether or not it gets requests.";
+    each("headgate_backend_up", Gauge, help, |e| u64::from(e.health.state == "up"));
+    each("headgate_backend_checks_passed", Counter, "Health checks that passed.", |e| {
+        e.health.checks_passed
+    });
+    each("headgate_backend_checks_failed", Counter, "Health checks that failed.", |e| {
+        e.health.checks_failed
+    });
+}
+
+fn upstream_figures(text: &mut Text, upstreams: &[UpstreamReport]) {
+    use Type::{Counter, Gauge};
     let mut each = |name, kind, help: &str, value: fn(&UpstreamReport) -> u64| {
         text.family(name, kind, "", help);
         for upstream in upstreams {
@@ -148,6 +163,8 @@ fn endpoints(text: &mut Text, upstreams: &[UpstreamReport]) {
     };
     let help = "Requests waiting for a connection.";
     each("headgate_upstream_waiting", Gauge, help, |u| u.waiting);
+    let help = "1 while so few endpoints are usable that those that look bad get requests, too.";
+    each("headgate_upstream_panic", Gauge, help, |u| u64::from(u.panic));
     let help = "Requests that had to wait for a connection.";
     each("headgate_upstream_queued", Counter, help, |u| u.queued);
     let help = "Requests refused because the queue was full.";

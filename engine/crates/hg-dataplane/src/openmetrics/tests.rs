@@ -1,14 +1,17 @@
 //! The whole page of a small node, line by line.
 
 use super::*;
-use hg_engine::{EndpointReport, HandshakeCount, Histogram, ListenerReport, RequestCount};
+use hg_engine::{
+    EndpointReport, HandshakeCount, HealthReport, Histogram, ListenerReport, RequestCount,
+};
 
-fn engine() -> EngineMetrics {
-    let mut duration = Histogram::default();
-    duration.record(90);
-    duration.record(1_500);
-    duration.record(70_000_000);
-    let endpoint = |address: &str, is_resolved| EndpointReport {
+fn health(takes: bool) -> HealthReport {
+    let state = if takes { "up" } else { "unresolved" };
+    HealthReport { state, takes, checks_passed: 8, checks_failed: 9, ..HealthReport::default() }
+}
+
+fn endpoint(address: &str, is_resolved: bool) -> EndpointReport {
+    EndpointReport {
         address: address.into(),
         is_resolved,
         active: 1,
@@ -18,8 +21,16 @@ fn engine() -> EngineMetrics {
         connects: 5,
         connect_failures: 6,
         reuses: 7,
+        health: health(is_resolved),
         ..EndpointReport::default()
-    };
+    }
+}
+
+fn engine() -> EngineMetrics {
+    let mut duration = Histogram::default();
+    duration.record(90);
+    duration.record(1_500);
+    duration.record(70_000_000);
     EngineMetrics {
         plan_digest: "ab".into(),
         plan_objects: 4,
@@ -63,6 +74,7 @@ fn engine() -> EngineMetrics {
             queued: 2,
             queue_wait_us: 1_500_000,
             queue_full: 3,
+            panic: true,
         }],
         ..EngineMetrics::default()
     }

@@ -78,6 +78,29 @@ fn endpoints_of_an_upstream_that_stays_come_and_go() {
     }
 }
 
+#[test]
+fn endpoints_that_are_checked_come_and_go() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::start(&upstream_json(&[up.address], ""), "", 1);
+    let before = held(&node);
+    for n in 1..20 {
+        let json = format!(
+            r#"{{"endpoints":[{{"address":"127.0.0.1:{n}"}}],"health_check":{{"interval_ms":9}}}}"#
+        );
+        node.apply(&[
+            put(Kind::Upstream, "u", json),
+            put(
+                Kind::Upstream,
+                "v",
+                r#"{"endpoints":[{"address":"127.0.0.1:9"}],"health_check":{}}"#,
+            ),
+        ]);
+        node.apply(&[gone(Kind::Upstream, "v")]);
+    }
+    let health = || lock(&node.engine.inner.builder).held_health();
+    eventually("only what is served is held", || held(&node) == before && health() == [1, 1]);
+}
+
 /// An upstream that waits for a signal before it answers.
 fn holding() -> (Upstream, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel::<()>();

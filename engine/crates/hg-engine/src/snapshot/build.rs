@@ -3,8 +3,9 @@
 use super::slots::Slots;
 use super::upstreams::{Addresses, InUse, Surroundings};
 use super::{ListenerEntry, Snapshot, UpstreamEntry, listeners, routes, upstreams};
+use crate::health::HealthTable;
 use foldhash::{HashMap, HashMapExt as _};
-use hg_net::Address;
+use hg_net::{Address, Clock};
 use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route};
 use hg_route::{ListenerId, RouteChange, RouteId, Staging};
 use hg_tls::{Blobs, Ticketer};
@@ -35,6 +36,7 @@ pub(crate) struct Builder {
     nobody: Arc<str>,
     open: HashMap<Arc<str>, Arc<AtomicU32>>,
     in_use: InUse,
+    health: HealthTable,
     /// Addresses of endpoints' names; a name without an entry is not resolved.
     names: Addresses,
 }
@@ -45,7 +47,8 @@ fn touched(changed: &[Change], kind: Kind) -> impl Iterator<Item = &Arc<str>> {
 }
 
 impl Builder {
-    pub(crate) fn new(ticketer: Arc<Ticketer>) -> Self {
+    /// Makes a builder; the times in the health of endpoints are those of `clock`.
+    pub(crate) fn new(ticketer: Arc<Ticketer>, clock: Clock) -> Self {
         Self {
             current: Arc::default(),
             ticketer,
@@ -56,12 +59,13 @@ impl Builder {
             nobody: "".into(),
             open: HashMap::new(),
             in_use: InUse::default(),
+            health: HealthTable::new(clock),
             names: Addresses::new(),
         }
     }
 
     fn around(&mut self) -> Surroundings<'_> {
-        Surroundings { in_use: &mut self.in_use, names: &self.names }
+        Surroundings { in_use: &mut self.in_use, health: &mut self.health, names: &self.names }
     }
 
     /// Compiles the upstreams that use one of these names with their new addresses. Returns nothing
@@ -196,7 +200,14 @@ impl Builder {
     /// was freed.
     pub(crate) fn sweep(&mut self) {
         self.in_use.sweep();
+        self.health.sweep();
         self.open.retain(|_, count| Arc::strong_count(count) > 1);
+    }
+
+    /// Returns of how many upstreams and endpoints the health is held.
+    #[cfg(test)]
+    pub(crate) fn held_health(&self) -> [usize; 2] {
+        self.health.len()
     }
 
     /// Returns how many names and counts are held.

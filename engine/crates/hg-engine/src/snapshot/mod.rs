@@ -12,6 +12,7 @@ mod upstreams;
 
 pub(crate) use build::{Builder, Update};
 
+use crate::health::{EndpointHealth, UpstreamHealth};
 use hg_middleware::Chain;
 use hg_net::Address;
 use hg_plan::{HostHeader, Settings};
@@ -108,6 +109,7 @@ pub(crate) struct UpstreamEntry {
     pub(crate) tls: Option<Arc<ClientTls>>,
     /// Connections in use on all workers; counted only if there is a limit.
     pub(crate) in_use: Arc<AtomicU32>,
+    pub(crate) health: Arc<UpstreamHealth>,
 }
 
 /// An endpoint as balancers see it: a configured address, or one address of a configured name.
@@ -120,8 +122,11 @@ pub(crate) struct EndpointEntry {
     /// one of each (RFC 8305); empty until its name is resolved.
     pub(crate) targets: Arc<[Address]>,
     pub(crate) pool: PoolKey,
+    pub(crate) weight: u32,
+    pub(crate) backup: bool,
     pub(crate) max_connections: u32,
     pub(crate) in_use: Arc<AtomicU32>,
+    pub(crate) health: Arc<EndpointHealth>,
 }
 
 /// What makes two connections interchangeable: their target and their setup.

@@ -39,7 +39,7 @@ fn host(name: &str) -> Change {
 }
 
 fn builder() -> Builder {
-    Builder::new(Ticketer::new(&["11".repeat(32)]).unwrap())
+    Builder::new(Ticketer::new(&["11".repeat(32)]).unwrap(), hg_net::Clock::default())
 }
 
 struct Node {

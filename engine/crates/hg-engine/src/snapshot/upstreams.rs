@@ -1,6 +1,8 @@
 //! Compiles upstreams from plan to entry.
 
 use super::{EndpointEntry, PoolKey, UpstreamEntry};
+use crate::health::HealthTable;
+use crate::house;
 use hg_net::Address;
 use hg_plan::{Balance, Endpoint, Kind, ObjectError};
 use hg_policy::{Balancer, KeySource};
@@ -38,6 +40,7 @@ pub(super) type Addresses = HashMap<Arc<str>, Arc<[Address]>>;
 /// What compiling an upstream needs besides its plan.
 pub(super) struct Surroundings<'b> {
     pub(super) in_use: &'b mut InUse,
+    pub(super) health: &'b mut HealthTable,
     pub(super) names: &'b Addresses,
 }
 
@@ -56,6 +59,10 @@ pub(super) fn compile(
     };
     let refused = |problems: Vec<_>| problems.into_iter().map(error).collect::<Vec<_>>();
     let setup: Arc<str> = tls.as_ref().map_or_else(|| "plain".into(), |t| t.digest().hex().into());
+    let problems = plan.health_check.as_ref().map(house::problems).unwrap_or_default();
+    if !problems.is_empty() {
+        return Err(refused(problems));
+    }
     let (endpoints, balanced) = expand(name, plan, &setup, around).map_err(refused)?;
     let balancer = Balancer::new(&plan.balance, &balanced).map_err(refused)?;
     let key: Option<KeySource> = balancer.needs_key().cloned();
@@ -72,6 +79,7 @@ pub(super) fn compile(
         plan: plan.clone(),
         tls,
         in_use: around.in_use.of(name, &"".into()),
+        health: around.health.upstream(name),
     })
 }
 
@@ -105,13 +113,19 @@ fn expand(
         for targets in groups {
             let pool = if is_name { identity(&address, &targets) } else { address.clone() };
             balanced.push(Endpoint { address: pool.to_string(), ..e.clone() });
+            // Without an address there is nothing to check.
+            let checked = plan.health_check.is_some() && !targets.is_empty();
+            let health = around.health.endpoint(name, &pool, checked);
             entries.push(EndpointEntry {
                 address: address.clone(),
                 is_name,
                 targets,
                 pool: PoolKey { address: pool, setup: setup.clone() },
+                weight: e.weight,
+                backup: e.backup,
                 max_connections: e.max_connections,
                 in_use: around.in_use.of(name, &address),
+                health,
             });
         }
     }

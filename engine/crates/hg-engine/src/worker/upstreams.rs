@@ -69,6 +69,9 @@ pub(crate) struct UpstreamState {
     balancer: Balancer,
     active: Vec<u32>,
     usable: Vec<bool>,
+    /// Which endpoints take requests by their health, as of `epoch`.
+    takes: Vec<bool>,
+    epoch: u64,
     limited: bool,
 }
 
@@ -92,17 +95,17 @@ impl UpstreamState {
         rng: &mut WyRand,
     ) -> Result<(Rc<EndpointState>, Option<Arc<UpstreamEntry>>), NoPick> {
         let mut full = false;
+        self.follow_health();
         if self.limited {
             let limit = self.entry.plan.max_connections;
             if limit > 0 && self.entry.in_use.load(Relaxed) >= limit {
                 return Err(NoPick::Full);
             }
-            for ((usable, e), state) in
-                self.usable.iter_mut().zip(&self.entry.endpoints).zip(&self.endpoints)
-            {
+            let entries = self.entry.endpoints.iter().zip(&self.takes);
+            for (usable, (e, takes)) in self.usable.iter_mut().zip(entries) {
                 let room = e.max_connections == 0 || e.in_use.load(Relaxed) < e.max_connections;
-                full |= !room && e.max_connections > 0;
-                *usable = room && !state.targets.is_empty();
+                full |= !room && *takes;
+                *usable = room && *takes;
             }
         }
         let load = Load { active: &self.active, usable: &self.usable };
@@ -141,16 +144,35 @@ impl UpstreamState {
     }
 
     /// Reports whether a waiting request could have a place.
-    pub(crate) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.follow_health();
         let below = |count: &AtomicU32, limit: u32| limit == 0 || count.load(Relaxed) < limit;
         below(&self.entry.in_use, self.entry.plan.max_connections)
-            && self.entry.endpoints.iter().any(|e| below(&e.in_use, e.max_connections))
+            && self
+                .entry
+                .endpoints
+                .iter()
+                .zip(&self.takes)
+                .any(|(e, takes)| *takes && below(&e.in_use, e.max_connections))
     }
 
-    fn refresh_usable(&mut self) {
-        for (usable, e) in self.usable.iter_mut().zip(&self.endpoints) {
-            *usable = !e.targets.is_empty();
+    /// Looks again at the health of the endpoints if it has changed: one load if it has not.
+    fn follow_health(&mut self) {
+        let epoch = self.entry.health.epoch.get();
+        if epoch != self.epoch {
+            self.refresh_usable(epoch);
         }
+    }
+
+    /// Looks up which endpoints can be reached and take requests by their health. The caller has
+    /// read `epoch` before, so that a change meanwhile makes the next pick look again.
+    fn refresh_usable(&mut self, epoch: u64) {
+        self.entry.write_takes(&mut self.takes);
+        for (takes, e) in self.takes.iter_mut().zip(&self.endpoints) {
+            *takes &= !e.targets.is_empty();
+        }
+        self.usable.copy_from_slice(&self.takes);
+        self.epoch = epoch;
     }
 }
 
@@ -253,6 +275,8 @@ impl Upstreams {
             entry: entry.clone(),
             active: (0..endpoints.len()).map(active).collect(),
             usable: vec![true; endpoints.len()],
+            takes: vec![true; endpoints.len()],
+            epoch: 0,
             endpoints,
             counters,
             waiting: old.map(|o| o.waiting.clone()).unwrap_or_default(),
@@ -260,7 +284,7 @@ impl Upstreams {
             limited: entry_is_limited(entry),
         };
         self.last_id = self.last_id.max(state.id);
-        state.refresh_usable();
+        state.refresh_usable(state.entry.health.epoch.get());
         state
     }
 }

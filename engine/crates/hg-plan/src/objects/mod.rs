@@ -2,6 +2,7 @@
 //! milliseconds where a name ends in `_ms` (0 = off), sizes are bytes where it ends in `_bytes`.
 
 mod defaults;
+mod health;
 mod kind;
 mod listener;
 mod middleware;
@@ -10,6 +11,7 @@ mod settings;
 mod tls;
 mod upstream;
 
+pub use health::*;
 pub use kind::Kind;
 pub use listener::*;
 pub use middleware::*;

@@ -178,15 +178,17 @@ class ListenerStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., connections: _Optional[int] = ...) -> None: ...
 
 class UpstreamStatus(_message.Message):
-    __slots__ = ("name", "endpoints")
+    __slots__ = ("name", "endpoints", "panic")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    PANIC_FIELD_NUMBER: _ClassVar[int]
     name: str
     endpoints: _containers.RepeatedCompositeFieldContainer[EndpointStatus]
-    def __init__(self, name: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[EndpointStatus, _Mapping]]] = ...) -> None: ...
+    panic: bool
+    def __init__(self, name: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[EndpointStatus, _Mapping]]] = ..., panic: _Optional[bool] = ...) -> None: ...
 
 class EndpointStatus(_message.Message):
-    __slots__ = ("address", "resolved", "state", "active", "idle", "requests", "failures", "error")
+    __slots__ = ("address", "resolved", "state", "active", "idle", "requests", "failures", "error", "takes", "reason", "changed_unix_ms", "why", "checks_passed", "checks_failed")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     RESOLVED_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +197,12 @@ class EndpointStatus(_message.Message):
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    TAKES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_PASSED_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FAILED_FIELD_NUMBER: _ClassVar[int]
     address: str
     resolved: _containers.RepeatedScalarFieldContainer[str]
     state: str
@@ -203,7 +211,13 @@ class EndpointStatus(_message.Message):
     requests: int
     failures: int
     error: str
-    def __init__(self, address: _Optional[str] = ..., resolved: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., active: _Optional[int] = ..., idle: _Optional[int] = ..., requests: _Optional[int] = ..., failures: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+    takes: bool
+    reason: str
+    changed_unix_ms: int
+    why: str
+    checks_passed: int
+    checks_failed: int
+    def __init__(self, address: _Optional[str] = ..., resolved: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., active: _Optional[int] = ..., idle: _Optional[int] = ..., requests: _Optional[int] = ..., failures: _Optional[int] = ..., error: _Optional[str] = ..., takes: _Optional[bool] = ..., reason: _Optional[str] = ..., changed_unix_ms: _Optional[int] = ..., why: _Optional[str] = ..., checks_passed: _Optional[int] = ..., checks_failed: _Optional[int] = ...) -> None: ...
 
 class MetricsRequest(_message.Message):
     __slots__ = ()

@@ -10,6 +10,7 @@ from headgate.features import nginx_registry
 from headgate.features.nginx import Parity
 
 _NO_QUEUE: Final = "nginx has no queue"
+_NO_CHECKS: Final = "nginx does not check endpoints; `health_check` is refused"
 _ONE_TIME: Final = (
     "nginx has one time for the first byte and between two: the shorter one is both, except that "
     "the default of `first_byte` is not held where `stream_idle` is longer"
@@ -173,6 +174,14 @@ _UPSTREAMS: Final = (
     ),
     Parity("upstreams.NAME.limits.head", "same"),
     Parity("upstreams.NAME.timeouts.connect", "differs", "for each endpoint that is tried"),
+    *(
+        Parity(f"upstreams.NAME.health_check.{key}", "no", _NO_CHECKS)
+        for key in (
+            *("protocol", "path", "method", "host", "headers", "statuses", "body"),
+            *("interval", "timeout", "fast_interval", "max_interval", "healthy", "unhealthy"),
+        )
+    ),
+    Parity("upstreams.NAME.panic_threshold", "no", "anything but the default is refused"),
     Parity(
         "upstreams.NAME.timeouts.queue", "no", _NO_QUEUE + "; anything but the default is refused"
     ),

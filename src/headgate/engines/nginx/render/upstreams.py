@@ -79,6 +79,10 @@ def _check(upstream: Upstream, about: About) -> None:
         about.refuse("limits.queue", "nginx has no queue")
     if upstream.queue_timeout_ms != _DEFAULT.queue_timeout_ms:
         about.refuse("timeouts.queue", "nginx has no queue")
+    if upstream.health_check is not None:
+        about.refuse("health_check", "nginx does not check endpoints")
+    if upstream.panic_threshold != _DEFAULT.panic_threshold:
+        about.refuse("panic_threshold", "nginx has no panic threshold")
     limited = upstream.max_connections or any(e.max_connections for e in upstream.endpoints)
     if limited and upstream.queue:
         about.note(

@@ -144,6 +144,7 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         '[routes.r]\nupstream = "u"\ntimeouts = { request = "5s" }\n'
         "match = [{ headers = { x_a = { present = true } } }]\n"
         '[upstreams.u]\nbalance = "random"\nlimits = { connections = 5, queue = 7 }\n'
+        "health_check = {}\npanic_threshold = 50\n"
         'endpoints = ["127.0.0.1:1", { address = "127.0.0.1:2", backup = true }]\n'
     )
     with pytest.raises(NotRenderedError) as caught:
@@ -153,6 +154,8 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         ("route", "r", "match[0].headers.x_a"),
         ("route", "r", "timeouts.request"),
         ("upstream", "u", "endpoints[1].backup"),
+        ("upstream", "u", "health_check"),
         ("upstream", "u", "limits.connections"),
         ("upstream", "u", "limits.queue"),
+        ("upstream", "u", "panic_threshold"),
     ]

@@ -1,0 +1,226 @@
+//! What is known about the health of endpoints: shared by workers, which read it, and the house
+//! thread, which writes it when it changes. Keyed by identity, so it survives every swap.
+
+use crate::counters::lock;
+use crate::report::HealthReport;
+use crate::snapshot::{EndpointEntry, UpstreamEntry};
+use hg_net::Clock;
+use hg_resilience::{
+    Active, Census, Epoch, FULL_WEIGHT, Panic, Shared, Standing, State, Takes, View, Why,
+};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+/// The health of one endpoint of one upstream.
+pub(crate) struct EndpointHealth {
+    pub(crate) shared: Shared,
+    /// Checks that passed and that failed.
+    pub(crate) passed: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    /// What the last check that failed found; empty after one that passed.
+    found: Mutex<String>,
+}
+
+impl EndpointHealth {
+    fn new(state: State) -> Self {
+        Self {
+            shared: Shared::new(state),
+            passed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            found: Mutex::default(),
+        }
+    }
+
+    /// Counts a check and keeps what it found.
+    pub(crate) fn checked(&self, found: Option<&str>) {
+        let count = if found.is_none() { &self.passed } else { &self.failed };
+        count.fetch_add(1, Relaxed);
+        let mut last = lock(&self.found);
+        last.clear();
+        last.push_str(found.unwrap_or_default());
+    }
+
+    /// Returns what the last check found, if it failed.
+    pub(crate) fn found(&self) -> String {
+        lock(&self.found).clone()
+    }
+}
+
+/// The health of one upstream.
+#[derive(Default)]
+pub(crate) struct UpstreamHealth {
+    /// Moves with every change of an endpoint and of the panic latch.
+    pub(crate) epoch: Epoch,
+    pub(crate) panic: AtomicBool,
+}
+
+/// The health of all upstreams and endpoints by identity; it outlives every snapshot.
+pub(crate) struct HealthTable {
+    clock: Clock,
+    upstreams: HashMap<Arc<str>, Arc<UpstreamHealth>>,
+    endpoints: HashMap<(Arc<str>, Arc<str>), Arc<EndpointHealth>>,
+}
+
+impl HealthTable {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, upstreams: HashMap::new(), endpoints: HashMap::new() }
+    }
+
+    pub(crate) fn upstream(&mut self, name: &Arc<str>) -> Arc<UpstreamHealth> {
+        self.upstreams.entry(name.clone()).or_default().clone()
+    }
+
+    /// Returns the health of an endpoint; `identity` tells the addresses of a name apart. A new
+    /// endpoint that is `checked` is unknown until its first check.
+    pub(crate) fn endpoint(
+        &mut self,
+        name: &Arc<str>,
+        identity: &Arc<str>,
+        checked: bool,
+    ) -> Arc<EndpointHealth> {
+        let clock = self.clock;
+        let new = || {
+            let state = State::added(checked, clock.micros() / 1_000, FULL_WEIGHT);
+            Arc::new(EndpointHealth::new(state))
+        };
+        self.endpoints.entry((name.clone(), identity.clone())).or_insert_with(new).clone()
+    }
+
+    /// Returns how many upstreams and endpoints are held.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> [usize; 2] {
+        [self.upstreams.len(), self.endpoints.len()]
+    }
+
+    /// Forgets what only this table still holds.
+    pub(crate) fn sweep(&mut self) {
+        self.upstreams.retain(|_, health| Arc::strong_count(health) > 1);
+        self.endpoints.retain(|_, health| Arc::strong_count(health) > 1);
+    }
+}
+
+/// How the endpoints of an upstream stand: those that take requests first, and their backups.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Standings {
+    pub(crate) first: Census,
+    pub(crate) backup: Census,
+}
+
+impl Standings {
+    /// Returns what the panic threshold is a share of. While a backup is usable, there is no
+    /// reason to send requests to endpoints that look bad.
+    pub(crate) fn judged(self) -> Census {
+        if self.backup.usable > 0 { Census::default() } else { self.first }
+    }
+}
+
+impl UpstreamEntry {
+    /// Reports whether checks have to do with it: it has one, or had one a moment ago.
+    pub(crate) fn concerns_checks(&self) -> bool {
+        let unchecked = |e: &EndpointEntry| e.health.shared.load().active == Active::Unchecked;
+        self.plan.health_check.is_some() || !self.endpoints.iter().all(unchecked)
+    }
+
+    /// Counts how its endpoints stand now. Endpoints without a weight take nothing and do not
+    /// count.
+    pub(crate) fn standings(&self) -> Standings {
+        let of = |backup| {
+            let those = self.endpoints.iter().filter(|e| e.weight > 0 && e.backup == backup);
+            Census::of(those.map(|e| e.health.shared.load()))
+        };
+        Standings { first: of(false), backup: of(true) }
+    }
+
+    /// Returns what decides about endpoints besides their own state; `backup` says which endpoints.
+    pub(crate) fn view(&self, standings: Standings, backup: bool) -> View {
+        let census = if backup { standings.backup } else { standings.first };
+        View { panic: self.health.panic.load(Relaxed), ..Panic::default().view(census) }
+    }
+
+    /// Returns whether an endpoint takes requests.
+    pub(crate) fn takes(&self, at: usize) -> Takes {
+        let Some(e) = self.endpoints.get(at) else {
+            return Takes::No;
+        };
+        e.health.shared.load().takes(self.view(self.standings(), e.backup))
+    }
+
+    /// Writes for each endpoint whether it takes requests.
+    pub(crate) fn write_takes(&self, takes: &mut [bool]) {
+        let standings = self.standings();
+        for (takes, e) in takes.iter_mut().zip(&self.endpoints) {
+            let view = self.view(standings, e.backup);
+            *takes = e.health.shared.load().takes(view) == Takes::Yes;
+        }
+    }
+
+    /// Reports on the endpoints at these places: one, or the addresses of a name.
+    pub(crate) fn health_report(&self, places: Range<usize>, now_ms: u64) -> HealthReport {
+        let several = places.len() > 1;
+        let mut report = HealthReport::default();
+        let now_unix_ms = hg_net::unix_micros() / 1_000;
+        let mut latest_ms = None;
+        for at in places {
+            let Some(e) = self.endpoints.get(at) else { continue };
+            let state = e.health.shared.load();
+            let (word, takes, why) = self.told(at, state, now_ms);
+            report.state = match report.state {
+                "" => word,
+                same if same == word => same,
+                _ => "degraded",
+            };
+            report.takes |= takes;
+            if latest_ms < Some(state.changed_ms) {
+                latest_ms = Some(state.changed_ms);
+                report.reason = state.reason.as_str();
+                let ago_ms = now_ms.saturating_sub(state.changed_ms);
+                report.changed_unix_ms = now_unix_ms.saturating_sub(ago_ms);
+            }
+            let join = if report.why.is_empty() { "" } else { ". " };
+            let who = if several { format!("{} ", e.pool.address) } else { String::new() };
+            report.why.push_str(&format!("{join}{who}{why}"));
+            report.checks_passed += e.health.passed.load(Relaxed);
+            report.checks_failed += e.health.failed.load(Relaxed);
+        }
+        report
+    }
+
+    /// Returns the word for an endpoint's state, whether it takes requests, and why.
+    fn told(&self, at: usize, state: State, now_ms: u64) -> (&'static str, bool, String) {
+        let Some(e) = self.endpoints.get(at) else {
+            return ("unresolved", false, String::new());
+        };
+        if e.targets.is_empty() {
+            return ("unresolved", false, "takes no traffic: its name does not resolve".into());
+        }
+        let word = match state.standing() {
+            Standing::Unknown => "unknown",
+            Standing::Out(_) => "down",
+            Standing::Usable | Standing::Probe | Standing::Trial => "up",
+        };
+        if e.weight == 0 {
+            return (word, false, "takes no traffic: its weight is 0".into());
+        }
+        let standings = self.standings();
+        let view = self.view(standings, e.backup);
+        let why = Why {
+            state,
+            view,
+            census: if e.backup { standings.backup } else { standings.first },
+            panic_below_percent: self.plan.panic_threshold,
+            until_ms: None,
+            now_ms,
+        };
+        let mut why = match e.backup {
+            true => format!("{why}; it is a backup: only while no other endpoint is usable"),
+            false => why.to_string(),
+        };
+        let found = e.health.found();
+        if state.active == Active::Down && !found.is_empty() {
+            why.push_str(&format!("; the last check found: {found}"));
+        }
+        (word, state.takes(view) == Takes::Yes, why)
+    }
+}

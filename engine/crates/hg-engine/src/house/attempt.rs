@@ -1,0 +1,191 @@
+//! One check under way: a connection of its own, TLS if the upstream has it, request and answer.
+
+use super::answer::{self, Answer, Failure};
+use crate::snapshot::host_of;
+use hg_net::{Address, Event, Flow};
+use hg_plan::HttpCheck;
+use hg_proto::Limits;
+use hg_resilience::Reason;
+use hg_tls::{ClientSession, ClientTls, TlsError};
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// What a check needs to know of its endpoint.
+#[derive(Clone)]
+pub(super) struct Terms {
+    pub(super) http: Option<HttpCheck>,
+    /// The endpoint's address as configured.
+    pub(super) address: Arc<str>,
+    pub(super) targets: Arc<[Address]>,
+    pub(super) tls: Option<Arc<ClientTls>>,
+    pub(super) limits: Limits,
+}
+
+/// Most bytes taken in one read.
+const READ: usize = 16 * 1024;
+
+/// The state of a check's connection.
+enum Stage {
+    Connecting,
+    Handshake(Box<ClientSession>),
+    Asking(Option<Box<ClientSession>>),
+}
+
+pub(super) struct Attempt {
+    pub(super) fd: OwnedFd,
+    stage: Stage,
+    /// Ciphertext that is not a whole record yet.
+    cipher: Vec<u8>,
+    /// Bytes to send.
+    out: Vec<u8>,
+    answer: Answer,
+}
+
+impl Attempt {
+    /// Begins to connect to one of the targets.
+    pub(super) fn connect(target: &Address) -> Result<Self, Failure> {
+        let fd = hg_net::connect(target).map_err(|e| not_connected(&e))?;
+        let (cipher, out, answer) = (Vec::new(), Vec::new(), Answer::default());
+        Ok(Self { fd, stage: Stage::Connecting, cipher, out, answer })
+    }
+
+    /// Reports whether the connection is not made yet, so that another target may be tried.
+    pub(super) fn is_connecting(&self) -> bool {
+        matches!(self.stage, Stage::Connecting)
+    }
+
+    /// Goes on after an event; returns whether the check has passed.
+    pub(super) fn on_event(&mut self, event: &Event, terms: &Terms) -> Result<bool, Failure> {
+        if self.is_connecting() {
+            if !(event.writable || event.closed) {
+                return Ok(false);
+            }
+            hg_net::take_error(&self.fd).map_err(|e| not_connected(&e))?;
+            if self.begin(terms)? {
+                return Ok(true);
+            }
+        }
+        self.flush()?;
+        self.read(terms)
+    }
+
+    /// Begins TLS or the request; returns whether the connection alone was asked for.
+    fn begin(&mut self, terms: &Terms) -> Result<bool, Failure> {
+        let Some(tls) = &terms.tls else {
+            self.stage = Stage::Asking(None);
+            return self.ask(terms);
+        };
+        let host = host_of(&terms.address).trim_matches(['[', ']']);
+        let mut session = tls.session(host).map_err(|e| not_secure(&e))?;
+        session.start(&mut self.out).map_err(|e| not_secure(&e))?;
+        self.stage = Stage::Handshake(Box::new(session));
+        Ok(false)
+    }
+
+    /// Queues the request.
+    fn ask(&mut self, terms: &Terms) -> Result<bool, Failure> {
+        let Some(http) = &terms.http else {
+            return Ok(true);
+        };
+        let authority = match terms.address.starts_with("unix:") {
+            true => "localhost",
+            false => &*terms.address,
+        };
+        let request = answer::request(http, authority);
+        match &mut self.stage {
+            Stage::Asking(Some(session)) => {
+                session.send(&request, &mut self.out).map_err(|e| not_secure(&e))?;
+            }
+            _ => self.out.extend_from_slice(&request),
+        }
+        Ok(false)
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        while !self.out.is_empty() {
+            match hg_net::write(&self.fd, &self.out).map_err(|e| lost(&e))? {
+                Flow::Bytes(n) => drop(self.out.drain(..n)),
+                Flow::Blocked | Flow::End => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all that is there.
+    fn read(&mut self, terms: &Terms) -> Result<bool, Failure> {
+        let mut buffer = vec![0; READ];
+        loop {
+            let n = match hg_net::read(&self.fd, &mut buffer).map_err(|e| lost(&e))? {
+                Flow::Bytes(n) => n,
+                Flow::Blocked => return Ok(false),
+                Flow::End => return Err(self.at_end()),
+            };
+            let bytes = buffer.get_mut(..n).unwrap_or_default();
+            if self.take(bytes, terms)? {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn at_end(&self) -> Failure {
+        match &self.stage {
+            Stage::Asking(_) => self.answer.end(),
+            _ => Failure::new(Reason::CheckTls, "the connection closed in the TLS handshake"),
+        }
+    }
+
+    fn take(&mut self, bytes: &mut [u8], terms: &Terms) -> Result<bool, Failure> {
+        if let Stage::Asking(None) = self.stage {
+            return self.answered(bytes, terms);
+        }
+        self.cipher.extend_from_slice(bytes);
+        let mut plain = Vec::new();
+        let (Stage::Handshake(session) | Stage::Asking(Some(session))) = &mut self.stage else {
+            return Ok(false);
+        };
+        let received = session.receive(&mut self.cipher, &mut plain, &mut self.out);
+        let sent = self.flush();
+        let received = received.map_err(|e| not_secure(&e))?;
+        sent?;
+        self.cipher.drain(..received.consumed);
+        if received.handshake_done && matches!(self.stage, Stage::Handshake(_)) {
+            if let Stage::Handshake(session) = std::mem::replace(&mut self.stage, Stage::Connecting)
+            {
+                self.stage = Stage::Asking(Some(session));
+            }
+            if self.ask(terms)? {
+                return Ok(true);
+            }
+            self.flush()?;
+        }
+        if !plain.is_empty() && self.answered(&mut plain, terms)? {
+            return Ok(true);
+        }
+        if received.peer_closed { Err(self.at_end()) } else { Ok(false) }
+    }
+
+    fn answered(&mut self, bytes: &mut [u8], terms: &Terms) -> Result<bool, Failure> {
+        match &terms.http {
+            Some(http) => self.answer.feed(http, &terms.limits, bytes),
+            None => Ok(true),
+        }
+    }
+}
+
+fn not_connected(error: &io::Error) -> Failure {
+    let no_route = matches!(
+        error.kind(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown
+    );
+    let reason = if no_route { Reason::CheckNoRoute } else { Reason::CheckConnect };
+    Failure::new(reason, error.to_string())
+}
+
+fn lost(error: &io::Error) -> Failure {
+    Failure::new(Reason::CheckLost, error.to_string())
+}
+
+fn not_secure(error: &TlsError) -> Failure {
+    Failure::new(Reason::CheckTls, error.to_string())
+}

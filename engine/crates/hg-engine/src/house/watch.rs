@@ -1,0 +1,353 @@
+//! Which endpoints are checked, by which checks, and what their verdicts change. Endpoints with the
+//! same address, TLS and check share one check, whatever upstreams they belong to; a check that a
+//! reload does not change keeps its clock and its verdict.
+
+use super::answer::Failure;
+use super::attempt::Terms;
+use crate::health::EndpointHealth;
+use crate::report::EventLevel;
+use crate::shared::Shared;
+use crate::snapshot::{EndpointEntry, UpstreamEntry};
+use hg_net::Address;
+use hg_plan::{HealthCheck, Kind};
+use hg_policy::{Random as _, WyRand};
+use hg_resilience::{
+    Active, Check, CheckPolicy, Event, FULL_WEIGHT, Panic, PanicPolicy, Reason, Takes,
+};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What makes two checks the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    check: HealthCheck,
+    address: Arc<str>,
+    targets: Arc<[Address]>,
+    /// What distinguishes the TLS of upstreams.
+    setup: Arc<str>,
+}
+
+/// A check that is repeated for its endpoints.
+struct Checked {
+    key: Key,
+    check: Check,
+    policy: CheckPolicy,
+    terms: Terms,
+    timeout_ms: u64,
+    /// The endpoints that it judges: slot of the upstream and index there.
+    users: Vec<(usize, usize)>,
+    /// When it is due, unless one is under way.
+    due_ms: Option<u64>,
+    /// The last failure, which stays known while the endpoint is down.
+    reason: Reason,
+}
+
+/// An upstream whose endpoints are checked.
+struct Watched {
+    entry: Arc<UpstreamEntry>,
+    /// The check of each endpoint; none while its name does not resolve.
+    checks: Vec<Option<usize>>,
+    panic: Panic,
+}
+
+/// A check to be started.
+pub(super) struct Due {
+    pub(super) id: usize,
+    pub(super) terms: Terms,
+    pub(super) timeout_ms: u64,
+}
+
+/// All that is watched.
+pub(super) struct Watch {
+    shared: Arc<Shared>,
+    upstreams: HashMap<usize, Watched>,
+    checks: slab::Slab<Checked>,
+    by_key: HashMap<Key, usize>,
+    due: BTreeSet<(u64, usize)>,
+    rng: WyRand,
+}
+
+impl Watch {
+    pub(super) fn new(shared: Arc<Shared>, seed: u64) -> Self {
+        Self {
+            shared,
+            rng: WyRand::new(seed),
+            upstreams: HashMap::new(),
+            checks: slab::Slab::new(),
+            by_key: HashMap::new(),
+            due: BTreeSet::new(),
+        }
+    }
+
+    /// Takes over what a slot holds now. Returns the checks that nobody needs any more.
+    pub(super) fn update(
+        &mut self,
+        slot: usize,
+        entry: Option<Arc<UpstreamEntry>>,
+        now_ms: u64,
+    ) -> Vec<usize> {
+        let old = self.upstreams.remove(&slot);
+        let mut released = Vec::new();
+        let kept = old.as_ref().zip(entry.as_ref()).filter(|(o, e)| o.entry.name == e.name);
+        let panic = kept.map_or_else(Panic::default, |(o, _)| o.panic);
+        if let Some(entry) = entry {
+            let check = entry.plan.health_check.clone();
+            match check {
+                Some(check) => self.watch(slot, entry, &check, now_ms),
+                None => self.unwatch(&entry, now_ms),
+            }
+        } else if let Some(old) = &old {
+            old.entry.health.panic.store(false, Relaxed);
+            old.entry.health.epoch.advance();
+        }
+        if let Some(w) = self.upstreams.get_mut(&slot) {
+            w.panic = panic;
+        }
+        for id in old.into_iter().flat_map(|o| o.checks).flatten() {
+            if self.release(id, slot) {
+                released.push(id);
+            }
+        }
+        self.turn_panic(slot, now_ms);
+        released
+    }
+
+    fn watch(&mut self, slot: usize, entry: Arc<UpstreamEntry>, check: &HealthCheck, now_ms: u64) {
+        let mut checks = Vec::with_capacity(entry.endpoints.len());
+        for (at, e) in entry.endpoints.iter().enumerate() {
+            let event = if e.targets.is_empty() { Event::ChecksOff } else { Event::ChecksOn };
+            if e.health.shared.apply(event, now_ms, FULL_WEIGHT).is_some() {
+                entry.health.epoch.advance();
+            }
+            let id = (!e.targets.is_empty()).then(|| self.acquire(&entry, e, check, now_ms));
+            if let Some(c) = id.and_then(|id| self.checks.get_mut(id)) {
+                c.users.push((slot, at));
+                if let Some(event) = c.verdict() {
+                    apply(&self.shared, &entry, at, event, now_ms);
+                }
+            }
+            checks.push(id);
+        }
+        self.upstreams.insert(slot, Watched { entry, checks, panic: Panic::default() });
+    }
+
+    /// Forgets what checks said of an upstream that has none any more.
+    fn unwatch(&self, entry: &Arc<UpstreamEntry>, now_ms: u64) {
+        let mut moved = entry.health.panic.swap(false, Relaxed);
+        for e in &entry.endpoints {
+            moved |= e.health.shared.apply(Event::ChecksOff, now_ms, FULL_WEIGHT).is_some();
+        }
+        if moved {
+            entry.health.epoch.advance();
+        }
+    }
+
+    /// Returns the check of an endpoint; makes it if there is none like it.
+    fn acquire(
+        &mut self,
+        entry: &UpstreamEntry,
+        e: &EndpointEntry,
+        check: &HealthCheck,
+        now_ms: u64,
+    ) -> usize {
+        let key = Key {
+            check: check.clone(),
+            address: e.address.clone(),
+            targets: e.targets.clone(),
+            setup: e.pool.setup.clone(),
+        };
+        if let Some(&id) = self.by_key.get(&key) {
+            return id;
+        }
+        let policy = policy(check);
+        let state = Check::new(&policy, known(&e.health), now_ms, self.rng.next_u64());
+        let id = self.checks.insert(Checked {
+            key: key.clone(),
+            check: state,
+            policy,
+            terms: Terms {
+                http: check.http.clone(),
+                address: e.address.clone(),
+                targets: e.targets.clone(),
+                tls: entry.tls.clone(),
+                limits: entry.limits,
+            },
+            timeout_ms: check.timeout_ms,
+            users: Vec::new(),
+            due_ms: None,
+            reason: e.health.shared.load().reason,
+        });
+        self.by_key.insert(key, id);
+        self.plan(id);
+        id
+    }
+
+    /// Removes one use of a slot; reports whether the check is gone.
+    fn release(&mut self, id: usize, slot: usize) -> bool {
+        let Some(c) = self.checks.get_mut(id) else {
+            return false;
+        };
+        // Uses of the slot's present entry were added after those of the old one.
+        if let Some(at) = c.users.iter().position(|(s, _)| *s == slot) {
+            c.users.remove(at);
+        }
+        if !c.users.is_empty() {
+            return false;
+        }
+        if let Some(due_ms) = c.due_ms {
+            self.due.remove(&(due_ms, id));
+        }
+        let gone = self.checks.remove(id);
+        self.by_key.remove(&gone.key);
+        true
+    }
+
+    /// Notes when a check is due.
+    fn plan(&mut self, id: usize) {
+        if let Some(c) = self.checks.get_mut(id) {
+            let due_ms = c.check.next_ms();
+            c.due_ms = Some(due_ms);
+            self.due.insert((due_ms, id));
+        }
+    }
+
+    /// Returns when the next check is due.
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        self.due.first().map(|(due_ms, _)| *due_ms)
+    }
+
+    /// Takes the check that is due longest.
+    pub(super) fn take_due(&mut self, now_ms: u64) -> Option<Due> {
+        let &(due_ms, id) = self.due.first().filter(|(due_ms, _)| *due_ms <= now_ms)?;
+        self.due.remove(&(due_ms, id));
+        let c = self.checks.get_mut(id)?;
+        c.due_ms = None;
+        Some(Due { id, terms: c.terms.clone(), timeout_ms: c.timeout_ms })
+    }
+
+    /// Takes in the result of a check that began at `began_ms`.
+    pub(super) fn result(&mut self, id: usize, result: Result<(), Failure>, times: (u64, u64)) {
+        let (began_ms, now_ms) = times;
+        let random = self.rng.next_u64();
+        let Some(c) = self.checks.get_mut(id) else {
+            return;
+        };
+        let found = result.as_ref().err().map(|f| f.found.clone());
+        let word = result.map_err(|f| f.reason);
+        c.reason = word.err().unwrap_or(Reason::CheckPassed);
+        let event = c.check.result(word, &c.policy, began_ms, random);
+        let users = c.users.clone();
+        for (slot, at) in &users {
+            let Some(w) = self.upstreams.get(slot) else { continue };
+            let Some(e) = w.entry.endpoints.get(*at) else { continue };
+            e.health.checked(found.as_deref());
+            if let Some(event) = event {
+                apply(&self.shared, &w.entry, *at, event, now_ms);
+            }
+        }
+        if event.is_some() {
+            users.iter().for_each(|(slot, _)| self.turn_panic(*slot, now_ms));
+        }
+        self.plan(id);
+    }
+
+    /// Looks again at every upstream whose panic may end.
+    pub(super) fn turn(&mut self, now_ms: u64) {
+        let slots: Vec<usize> =
+            self.upstreams.iter().filter(|(_, w)| w.panic.is_on()).map(|(s, _)| *s).collect();
+        slots.into_iter().for_each(|slot| self.turn_panic(slot, now_ms));
+    }
+
+    /// Reports whether an upstream is in panic.
+    pub(super) fn has_panic(&self) -> bool {
+        self.upstreams.values().any(|w| w.panic.is_on())
+    }
+
+    fn turn_panic(&mut self, slot: usize, now_ms: u64) {
+        let Some(w) = self.upstreams.get_mut(&slot) else {
+            return;
+        };
+        let policy =
+            PanicPolicy { below_percent: w.entry.plan.panic_threshold, ..PanicPolicy::default() };
+        let census = w.entry.standings().judged();
+        let turned = w.panic.turn(census, &policy, now_ms);
+        if w.entry.health.panic.swap(w.panic.is_on(), Relaxed) != w.panic.is_on() {
+            w.entry.health.epoch.advance();
+        }
+        let Some(on) = turned else { return };
+        let (usable, judged, below) = (census.usable, census.judged(), policy.below_percent);
+        let name = &w.entry.name;
+        let (level, message) = match on {
+            true => (
+                EventLevel::Warn,
+                format!(
+                    "upstream {name} is in panic: {usable} of {judged} endpoints are usable, the \
+                     threshold is {below} %; requests go to endpoints that look bad, too"
+                ),
+            ),
+            false => (EventLevel::Info, format!("upstream {name} is no longer in panic")),
+        };
+        let object = Some((Kind::Upstream, name.to_string()));
+        self.shared.object_event(level, "upstream.panic", object, message);
+    }
+}
+
+impl Checked {
+    /// Returns the event that brings a new endpoint to what the check has concluded already.
+    fn verdict(&self) -> Option<Event> {
+        Some(match self.check.is_up()? {
+            true => Event::CheckPassed,
+            false => Event::CheckFailed(self.reason),
+        })
+    }
+}
+
+/// Applies an event to an endpoint, and tells the workers and whoever reads events.
+fn apply(shared: &Shared, entry: &UpstreamEntry, at: usize, event: Event, now_ms: u64) {
+    let Some(e) = entry.endpoints.get(at) else { return };
+    let Some(change) = e.health.shared.apply(event, now_ms, FULL_WEIGHT) else {
+        return;
+    };
+    entry.health.epoch.advance();
+    let takes = entry.takes(at) == Takes::Yes;
+    let level =
+        if change.after.active == Active::Down { EventLevel::Warn } else { EventLevel::Info };
+    let verb = if change.after.active == Active::Down { "is down" } else { "is up" };
+    let found = match e.health.found() {
+        text if text.is_empty() => String::new(),
+        text => format!(" ({text})"),
+    };
+    let still = match (takes, change.after.active) {
+        (true, Active::Down) => "; it takes traffic all the same",
+        (false, Active::Up) => "; it takes no traffic all the same",
+        _ => "",
+    };
+    let (why, address, name) = (change.after.reason.text(), &e.pool.address, &entry.name);
+    let message = format!("endpoint {address} of upstream {name} {verb}: {why}{found}{still}");
+    let object = Some((Kind::Upstream, name.to_string()));
+    shared.object_event(level, "endpoint.health", object, message);
+}
+
+/// Returns what earlier checks concluded of an endpoint.
+fn known(health: &EndpointHealth) -> Option<bool> {
+    match health.shared.load().active {
+        Active::Up => Some(true),
+        Active::Down => Some(false),
+        Active::Unknown | Active::Unchecked => None,
+    }
+}
+
+fn policy(check: &HealthCheck) -> CheckPolicy {
+    CheckPolicy {
+        interval_ms: check.interval_ms,
+        fast_ms: check.fast_interval_ms,
+        max_down_ms: check.max_interval_ms,
+        healthy: check.healthy,
+        unhealthy: check.unhealthy,
+        ..CheckPolicy::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

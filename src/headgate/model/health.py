@@ -1,0 +1,173 @@
+"""`health_check` of an upstream: how its endpoints are checked."""
+
+import re
+from collections.abc import Iterator, Set
+from typing import Annotated, Final, Literal, cast
+
+from pydantic import Field, PlainValidator, Strict, ValidationInfo, WithJsonSchema
+
+from headgate.features import syntax
+from headgate.features.base import Checked
+from headgate.features.fields import FROM_ENV, DurationText, Method, parsed
+from headgate.features.values import (
+    DISTINCT_HEADERS,
+    FILE_SCHEMA,
+    EditedName,
+    Secrets,
+    named_file,
+)
+from headgate.kernel.errors import Invalid
+from headgate.kernel.nearest import listed
+from headgate.kernel.units import Duration
+
+_TARGET: Final = re.compile(r"/[!-~]*")
+_TARGET_ALLOWED: Final = 'write a path such as "/health", with a query if it needs one'
+_STATUS: Final = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
+_STATUS_ALLOWED: Final = 'write a status such as 200, or a range such as "200-399"'
+_VALUE: Final = re.compile(r"[\t -~]*")
+_HTTP_KEYS: Final = ("path", "method", "host", "headers", "statuses", "body")
+
+
+def _target(text: str) -> str:
+    if not _TARGET.fullmatch(text):
+        raise Invalid(f"{syntax.described(text)} is not a path", _TARGET_ALLOWED)
+    return text
+
+
+def _statuses(value: object) -> str:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    found = _STATUS.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise Invalid(f"{syntax.described(value)} is not a status", _STATUS_ALLOWED)
+    if found[2] and found[2] < found[1]:
+        raise Invalid(f'"{text}" ends before it begins', _STATUS_ALLOWED)
+    return found[0]
+
+
+def _line(value: object, info: ValidationInfo) -> str:
+    if (path := named_file(value)) is not None:
+        context = cast(Secrets, info.context)
+        text = context.secret(path)
+        context.hide(text)
+        shown = "the text of the file"
+    elif isinstance(value, str):
+        text, shown = value, syntax.described(value)
+    else:
+        shown = syntax.described(value)
+        raise Invalid(f"{shown} is not a header's value", 'write text, or { file = "…" }')
+    if not _VALUE.fullmatch(text):
+        raise Invalid(f"{shown} is not a header's value", "write one line of ASCII text")
+    return text
+
+
+CheckPath = Annotated[
+    str,
+    parsed(_target, "a path", _TARGET_ALLOWED),
+    WithJsonSchema({"type": "string", "pattern": "^/[!-~]*$"}),
+]
+StatusRange = Annotated[
+    str,
+    PlainValidator(_statuses),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 100, "maximum": 599},
+                {"type": "string", "pattern": "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"},
+            ]
+        }
+    ),
+]
+Authority = Annotated[
+    str,
+    parsed(syntax.authority, "a host", syntax.HOST_NAME_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "host"}),
+]
+CheckValue = Annotated[
+    str, PlainValidator(_line), WithJsonSchema({"anyOf": [{"type": "string"}, FILE_SCHEMA]})
+]
+Count = Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV]
+
+
+class HealthCheck(Checked):
+    """How the endpoints of an upstream are checked, besides the requests that they serve."""
+
+    protocol: Literal["http", "tcp"] = Field(
+        default="http",
+        description="`http` sends a request, `tcp` only opens a connection. With `tls` in the "
+        "upstream, both do the TLS handshake.",
+    )
+    path: CheckPath = Field(default="/", description="The path of the request.")
+    method: Method = Field(default="GET", description="The method of the request.")
+    host: Authority | None = Field(
+        default=None, description="The `Host` of the request; absent = the endpoint's address."
+    )
+    headers: Annotated[dict[EditedName, CheckValue], DISTINCT_HEADERS] = Field(
+        default_factory=dict, description="Further headers of the request."
+    )
+    statuses: Annotated[list[StatusRange], Field(min_length=1)] = Field(
+        default=["200-399"],
+        description="The statuses that pass: numbers such as `204`, and ranges such as "
+        '`"200-399"`.',
+    )
+    body: Annotated[str, Strict(), Field(min_length=1, max_length=1024)] | None = Field(
+        default=None,
+        description="A text that the answer's body must contain in its first 64 KiB.",
+    )
+    interval: DurationText = Field(
+        default=Duration(5_000),
+        description="The time from the start of one check to the next. Each is up to 10 % "
+        "earlier or later.",
+    )
+    timeout: DurationText = Field(
+        default=Duration(2_000),
+        description="How long one check may take, from the connection to the answer.",
+    )
+    fast_interval: DurationText = Field(
+        default=Duration(1_000),
+        description="The same as `interval` while results speak against the state of the "
+        "endpoint; if it is longer than `interval`, that counts.",
+    )
+    max_interval: DurationText = Field(
+        default=Duration(30_000),
+        description="While an endpoint is down, the time between its checks doubles up to this.",
+    )
+    healthy: Count = Field(
+        default=2, description="How many checks in a row must pass until the endpoint is up again."
+    )
+    unhealthy: Count = Field(
+        default=3, description="How many checks in a row must fail until the endpoint is down."
+    )
+
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """Returns first and last status of each range that passes."""
+        ends = (one.partition("-") for one in self.statuses)
+        return tuple((int(first), int(last or first)) for first, _, last in ends)
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields errors for keys that do nothing together."""
+        given = self.model_fields_set | wrong
+        if self.protocol == "tcp" and "protocol" not in wrong:
+            useless = [key for key in _HTTP_KEYS if key in given]
+            if useless:
+                yield Invalid(
+                    f"a check by tcp sends no request, so {listed(useless, joined='and')} does"
+                    " nothing",
+                    'leave it out, or write protocol = "http"',
+                    at=(useless[0],),
+                )
+        if self.timeout.ms > self.interval.ms and not {"timeout", "interval"} & wrong:
+            yield Invalid(
+                "the timeout is longer than the interval, which is from start to start",
+                "write a shorter `timeout` or a longer `interval`",
+                at=("timeout",),
+            )
+        if self.method == "HEAD" and self.body is not None:
+            yield Invalid(
+                "an answer to HEAD has no body",
+                "write another `method`, or leave `body` out",
+                at=("body",),
+            )
+        if "host" in self.headers:
+            yield Invalid(
+                '"host" is not among the headers', "write the key `host`", at=("headers", "host")
+            )

@@ -1,0 +1,96 @@
+"""Health checks with real processes: an endpoint that is killed, hangs or fails, and comes back."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running_node import RunningNode, Upstream, config, get
+from waiting import until
+
+CHECK = (
+    'health_check = { path = "/slow", interval = "300ms", timeout = "250ms", '
+    'fast_interval = "100ms", max_interval = "300ms" }\n'
+)
+"""`/slow` is answered at once as long as the upstream is released."""
+
+
+@pytest.fixture
+def released(one: Upstream, two: Upstream) -> Iterator[tuple[Upstream, Upstream]]:
+    one.release.set()
+    two.release.set()
+    yield one, two
+    one.release.set()
+    two.release.set()
+
+
+def _config(port: int, upstreams: tuple[Upstream, ...], rest: str) -> str:
+    listed = '", "'.join(one.address for one in upstreams)
+    return config(port, listed) + rest
+
+
+def _states(node: RunningNode) -> list[tuple[str, bool]]:
+    health = json.loads(node.admin("GET", "/health")[1])
+    return [(one["state"], one["takes"]) for one in health["upstreams"][0]["endpoints"]]
+
+
+def _served(port: int, requests: int = 8) -> set[bytes]:
+    return {get(port)[1] for _ in range(requests)}
+
+
+def test_an_endpoint_that_hangs_or_dies_gets_no_requests_until_it_is_back(
+    folder: Path, port: int, released: tuple[Upstream, Upstream]
+) -> None:
+    one, two = released
+    with RunningNode(folder, _config(port, released, CHECK)).until_ready() as node:
+        until(lambda: _states(node) == [("up", True), ("up", True)], "the states")
+        assert _served(port) == {b"one", b"two"}
+        assert json.loads(node.admin("GET", "/health")[1])["status"] == "ok"
+
+        two.release.clear()
+        until(lambda: _states(node) == [("up", True), ("down", False)], "the states")
+        assert _served(port) == {b"one"}
+        health = json.loads(node.admin("GET", "/health")[1])
+        told = health["upstreams"][0]["endpoints"][1]
+        assert health["status"] == "degraded"
+        assert told["reason"] == "check-timeout"
+        assert told["why"].startswith("takes no traffic: its checks fail")
+        assert told["changed_at"] > 1.7e9
+        page = node.admin("GET", "/metrics")[1].decode()
+        assert f'headgate_backend_takes_traffic{{backend="app/{two.address}"}} 0' in page
+        assert f'headgate_backend_up{{backend="app/{one.address}"}} 1' in page
+
+        two.release.set()
+        until(lambda: _states(node) == [("up", True), ("up", True)], "the states")
+        assert _served(port) == {b"one", b"two"}
+
+        two.close()
+        until(lambda: _states(node) == [("up", True), ("down", False)], "the states")
+        assert {get(port)[0] for _ in range(8)} == {200}
+        again = Upstream("two", two.port)
+        again.release.set()
+        until(lambda: _states(node) == [("up", True), ("up", True)], "the states")
+        assert _served(port) == {b"one", b"two"}
+        again.close()
+        log = node.log.read_text()
+        assert f"endpoint {two.address} of upstream app is down: " in log
+        assert f"endpoint {two.address} of upstream app is up: its checks passed" in log
+
+
+def test_the_last_endpoint_is_used_though_it_looks_bad_and_everything_says_why(
+    folder: Path, port: int, released: tuple[Upstream, Upstream]
+) -> None:
+    one, _ = released
+    fails = CHECK.replace('"/slow"', '"/"').replace("interval", "statuses = [204], interval", 1)
+    with RunningNode(folder, _config(port, (one,), fails)).until_ready() as node:
+        until(lambda: _states(node) == [("down", True)], "the states")
+        assert get(port) == (200, b"one")
+        why = "takes traffic although its checks fail: panic, 0 of 1 endpoints are usable"
+        assert why in node.command("status").stdout
+        asked = node.command("explain", "GET", "http://a.example/").stdout
+        assert why in asked
+        assert "the status is 200" in asked
+        node.config.write_text(_config(port, (one,), fails + 'panic_threshold = "off"\n'))
+        assert node.admin("POST", "/reload")[0] == 200
+        until(lambda: _states(node) == [("down", False)], "the states")
+        assert get(port)[0] == 503

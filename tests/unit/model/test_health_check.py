@@ -1,0 +1,104 @@
+"""`health_check`: what it becomes in the plan, and what is refused with its place."""
+
+from pathlib import PurePath
+
+import pytest
+from memory_files import MemoryFiles
+
+from headgate.compile.load import load
+from headgate.compile.loaded import Loaded
+from headgate.kernel.ids import ObjectName
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.objects import HealthCheck, HttpCheck, Upstream
+from headgate.plan.redact import redacted
+
+BASE = """
+[listeners.web]
+address = "127.0.0.1:8000"
+default = true
+[routes.all]
+upstream = "u"
+[upstreams.u]
+endpoints = ["127.0.0.1:1"]
+"""
+
+
+def loaded(rest: str, files: dict[str, str] | None = None) -> Loaded:
+    return load([PurePath("a.toml")], MemoryFiles({"a.toml": BASE + rest} | (files or {})), {})
+
+
+def upstream(rest: str) -> Upstream:
+    found = loaded(rest)
+    assert found.plan is not None, [str(one) for one in found.errors]
+    value = found.plan.objects[ObjectKey("upstream", ObjectName("u"))].value
+    assert isinstance(value, Upstream)
+    return value
+
+
+def test_an_empty_check_is_a_get_of_the_root_and_takes_the_cores_defaults() -> None:
+    assert upstream("health_check = {}").health_check == HealthCheck(http=HttpCheck())
+    assert upstream("").health_check is None
+    tcp = upstream('health_check = { protocol = "tcp", interval = "9s", timeout = "3s" }')
+    assert tcp.health_check == HealthCheck(interval_ms=9_000, timeout_ms=3_000)
+
+
+def test_every_key_reaches_the_plan() -> None:
+    made = upstream(
+        'health_check = { path = "/up?x=1", method = "OPTIONS", host = "A.example:81", '
+        'headers = { X-Check = "yes" }, statuses = [204, "300-302"], body = "fine", '
+        'fast_interval = "2s", max_interval = "60s", healthy = 4, unhealthy = 5 }\n'
+        'panic_threshold = "off"'
+    )
+    http = HttpCheck(
+        path="/up?x=1",
+        method="OPTIONS",
+        host="a.example:81",
+        headers={"x-check": "yes"},
+        statuses=((204, 204), (300, 302)),
+        body="fine",
+    )
+    assert made.health_check == HealthCheck(
+        http=http, fast_interval_ms=2_000, max_interval_ms=60_000, healthy=4, unhealthy=5
+    )
+    assert made.panic_threshold == 0
+    assert upstream("panic_threshold = 55").panic_threshold == 55
+
+
+def test_a_secret_header_is_read_from_its_file_and_never_shown() -> None:
+    found = loaded(
+        'health_check = { headers = { authorization = { file = "t" } } }', {"t": "s3cret\n"}
+    )
+    assert found.plan is not None
+    (shown,) = (one for key, one in found.plan.objects.items() if key.kind == "upstream")
+    assert b"s3cret" in shown.canonical
+    assert b"s3cret" not in redacted(shown.canonical, found.secrets)
+
+
+@pytest.mark.parametrize(
+    ("rest", "path", "wrong"),
+    [
+        ('{ path = "up" }', "path", '"up" is not a path'),
+        ('{ path = "/a b" }', "path", '"/a b" is not a path'),
+        ('{ statuses = ["2xx"] }', "statuses[0]", '"2xx" is not a status'),
+        ('{ statuses = ["300-200"] }', "statuses[0]", '"300-200" ends before it begins'),
+        ("{ statuses = [] }", "statuses", "is empty"),
+        ('{ interval = "1s", timeout = "2s" }', "timeout", "longer than the interval"),
+        ('{ method = "HEAD", body = "x" }', "body", "an answer to HEAD has no body"),
+        ('{ protocol = "tcp", path = "/" }', "path", "a check by tcp sends no request"),
+        ('{ protocol = "grpc" }', "protocol", ""),
+        ('{ headers = { host = "x" } }', "headers.host", '"host" is not among the headers'),
+        ('{ headers = { x = "a\\nb" } }', "headers.x", "is not a header's value"),
+        ("{ healthy = 0 }", "healthy", ""),
+        ('{ intervall = "1s" }', "intervall", ""),
+    ],
+)
+def test_a_wrong_check_is_one_error_at_its_place(rest: str, path: str, wrong: str) -> None:
+    (error,) = loaded(f"health_check = {rest}").errors
+    assert f"upstreams.u.health_check.{path}: " in str(error)
+    assert wrong in str(error)
+
+
+@pytest.mark.parametrize("value", ["0", "101", '"all"', "true"])
+def test_a_wrong_panic_threshold_is_refused(value: str) -> None:
+    (error,) = loaded(f"panic_threshold = {value}").errors
+    assert "is not a percentage; write a number from 1 to 100" in str(error)
