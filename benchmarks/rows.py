@@ -138,6 +138,11 @@ def _growth(results: list[Result]) -> Spread | None:
     return spread((one[last] - one[first]) / _MIB for one in found if last in one and first in one)
 
 
+def _control(variant: str, title: str, must: float) -> Row:
+    """CPU of supervisor and control process."""
+    return _value(("apply", variant, "control_ms"), title, "ms", 1, must)
+
+
 _NGINX = "nginx engine: {}"
 
 ROWS: tuple[Row, ...] = (
@@ -155,6 +160,14 @@ ROWS: tuple[Row, ...] = (
         ("apply", "reload-full", "ms"), "10,000 hosts: POST /reload → answer", "ms", 1, 250, 120
     ),
     _value(("apply", "reload-one", "ms"), "one of them: POST /reload → answer", "ms", 1, 25, 10),
+    _value(
+        ("apply", "unlike-full", "ms"), "10,000 unlike routes: POST /reload → answer", "ms", 1, 250
+    ),
+    _value(("apply", "unlike-one", "ms"), "one of them: POST /reload → answer", "ms", 1, 25),
+    _control("reload-full", "10,000 hosts: CPU of a reload", 250),
+    _control("reload-one", "one of them: CPU of a reload", 25),
+    _control("unlike-full", "10,000 unlike routes: CPU of a reload", 250),
+    _control("unlike-one", "one of them: CPU of a reload", 25),
     _value(("memory", "idle", "pss"), "data plane idle", "MB", 1 / _MB, 25),
     _value(("memory", "active", "pss"), "data plane, 1,000 active connections", "MB", 1 / _MB, 50),
     _value(("memory", "plain", "bytes"), "idle connection, plain", "bytes", 1, 1024, 500),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loads import Figures, Load, LoadError, pooled, saturate
-from machine import LOAD_CPU, Window, pss_bytes, wait_until_quiet
+from machine import LOAD_CPU, Window, cpu_s, pss_bytes, wait_until_quiet
 from openloop import first_in_line, loaded
 from peers.base import Peer, Setup
 from peers.headgate import Headgate, ask, supervisor
@@ -79,10 +79,13 @@ class Apply:
         found: dict[str, Metrics] = {}
         with running(peer, _MANY, context.backend_port) as one:
             if isinstance(peer, Headgate):
-                found |= _headgate_reloads(peer, one)
+                found |= _headgate_reloads(peer, one, "reload", context)
                 found |= _plans(peer, one)
             else:
                 found["reload-full"] = _peer_reload(one)
+        if isinstance(peer, Headgate):
+            with running(peer, replace(_MANY, unlike=True), context.backend_port) as one:
+                found |= _headgate_reloads(peer, one, "unlike", context)
         return found
 
 
@@ -105,36 +108,42 @@ def _peer_reload(one: RunningPeer) -> Metrics:
     return {"ms": took * 1000, "pss": float(pss_bytes(one.look().whole))}
 
 
-def _headgate_reloads(peer: Headgate, one: RunningPeer) -> dict[str, Metrics]:
+def _headgate_reloads(
+    peer: Headgate, one: RunningPeer, name: str, context: Context
+) -> dict[str, Metrics]:
     probe = Probe(one.place.http_port, "h0.example")
     probe.wait(1)
-    one.look()  # the control process has started since: to the other core with it
+    processes = one.look()  # the control process has started since: to the other core with it
     full: list[Metrics] = []
     first: list[Metrics] = []
+    around = Window(processes.data, processes.whole, [context.backend_pid])
     with loaded(one, _LOAD, 40, _rate(one)):
         time.sleep(0.5)
         for version in (2, 3, 4):
-            setup = replace(_MANY, version=version)
+            setup = replace(one.setup, version=version)
             full.append(_one_reload(peer, one, setup, probe, version))
             changed = replace(setup, first_version=version + 100)
             first.append(_one_reload(peer, one, changed, probe, version + 100))
-    return {"reload-full": _medians(full), "reload-one": _medians(first)}
+    noisy = {"noisy": float(around.close()["foreign"] > NOISE)}
+    return {f"{name}-full": _medians(full) | noisy, f"{name}-one": _medians(first) | noisy}
 
 
 def _one_reload(
     peer: Headgate, one: RunningPeer, setup: Setup, probe: Probe, version: int
 ) -> Metrics:
     peer.command(setup, one.place)
+    control = [pid for pid in one.processes.whole if pid not in one.processes.data]
     with socket.socket(socket.AF_UNIX) as door:
         door.settimeout(_APPLY_WITHIN_S)
         door.connect(str(one.place.folder / "s" / "admin.sock"))
-        start = time.perf_counter()
+        start, used = time.perf_counter(), cpu_s(control)
         door.sendall(b"POST /reload HTTP/1.1\r\nHost: headgate\r\nConnection: close\r\n\r\n")
         probe.wait(version)
         took = time.perf_counter() - start
         with door.makefile("rb") as answer:
             document = json.loads(answer.read().partition(b"\r\n\r\n")[2])
     times = {key: float(document.get(key, 0)) for key in ("load_ms", "apply_ms")}
+    times["control_ms"] = (cpu_s(control) - used) * 1000
     return {"ms": took * 1000, **times, "pss": float(pss_bytes(one.processes.data))}
 
 

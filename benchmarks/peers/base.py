@@ -26,6 +26,8 @@ class Setup:
     """Above 0: instead of `version` in answers of the first route alone."""
     reloads: bool = False
     """The config will be changed while it runs."""
+    unlike: bool = False
+    """Routes differ in more than names: keys, numbers, middlewares. For headgate alone."""
 
     def pattern(self, index: int) -> str:
         """The host, prefix or regex with this number; a regex matches a path to its end."""

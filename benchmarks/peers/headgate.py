@@ -199,4 +199,18 @@ def _route(setup: Setup, index: int) -> str:
     if version:
         edit = f'{{ set = {{ x-v = "{version}" }} }}'
         lines.append(f"middlewares = [{{ response_headers = {edit} }}]")
+    if setup.unlike:
+        lines.append(_UNLIKE[index % len(_UNLIKE)].format(index + 1))
     return "\n".join(lines) + "\n\n"
+
+
+_UNLIKE = (
+    "priority = {}",
+    'timeouts = {{ request = "{}s", body = "20s" }}',
+    'limits = {{ body = "{} KiB" }}',
+    'match = [{{ path.prefix = "/b" }}, {{ query.n = {{ exact = "{}" }} }}]',
+    'match = {{ path.regex = "/[a-z]+/(13|{})" }}',
+    'match = {{ path.prefix = "/b", headers.x-n = {{ absent = true }} }}\npriority = {}',
+    "websocket = false\npriority = {}",
+)
+"""What sets the routes of an unlike config apart, in turn, with a number of each."""
