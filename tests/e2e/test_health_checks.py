@@ -1,6 +1,8 @@
 """Health checks with real processes: an endpoint that is killed, hangs or fails, and comes back."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +96,39 @@ def test_the_last_endpoint_is_used_though_it_looks_bad_and_everything_says_why(
         assert node.admin("POST", "/reload")[0] == 200
         until(lambda: _states(node) == [("down", False)], "the states")
         assert get(port)[0] == 503
+
+
+def test_an_order_of_an_operator_holds_until_it_is_ended(
+    folder: Path, port: int, released: tuple[Upstream, Upstream]
+) -> None:
+    _, two = released
+    text = _config(port, released, "")
+    with RunningNode(folder, text).until_ready() as node:
+        assert _served(port) == {b"one", b"two"}
+        done = node.command("endpoint", "app", two.address, "maintenance")
+        assert (done.returncode, done.stdout) == (0, f"app {two.address}: maintenance\n")
+        assert _states(node) == [("up", True), ("maintenance", False)]
+        assert _served(port) == {b"one"}
+        assert "takes no traffic: the operator set maintenance" in node.command("status").stdout
+
+        _, pid = node.data_plane()
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: node.data_plane()[1] not in (0, pid), "the next data plane")
+        until(lambda: node.admin_status("/ready") == 200, "readiness")
+        assert _states(node) == [("up", True), ("maintenance", False)]
+        assert _served(port) == {b"one"}
+        assert node.command("upgrade").returncode == 0
+        assert _served(port) == {b"one"}
+
+        wrong = node.command("endpoint", "app", "127.0.0.1:1", "drain")
+        assert wrong.returncode != 0
+        assert "the upstream `app` has no endpoint `127.0.0.1:1`" in wrong.stderr
+        body = json.dumps({"upstream": "nope", "endpoint": "a:1", "state": "drain"}).encode()
+        assert node.admin("POST", "/endpoint", body)[0] == 422
+        assert node.admin("POST", "/endpoint", b'{"state": "off"}')[0] == 400
+
+    with RunningNode(folder, text).until_ready() as node:
+        assert _states(node) == [("up", True), ("maintenance", False)]
+        assert _served(port) == {b"one"}
+        assert node.command("endpoint", "app", two.address, "ready").returncode == 0
+        assert _served(port) == {b"one", b"two"}

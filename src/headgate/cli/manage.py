@@ -8,7 +8,7 @@ import msgspec
 from headgate.cli import calls
 from headgate.cli.nginx_lines import nginx_lines
 from headgate.engines.types import EndpointStatus, UpstreamStatus
-from headgate.node.about import NodeStatus
+from headgate.node.about import NodeStatus, Problem
 from headgate.node.results import Outcome, ReloadResult
 
 _CONTROL_S = 20.0
@@ -48,6 +48,18 @@ def drain(state_dir: Path, *, wait: bool) -> str | None:
     if wait:
         calls.wait_until_gone(state_dir)
     return None
+
+
+def order(state_dir: Path, upstream: str, endpoint: str, state: str) -> str | None:
+    """Gives an operator's order for an endpoint; returns an error, or None once it is in force."""
+    body = msgspec.json.encode({"upstream": upstream, "endpoint": endpoint, "state": state})
+    answer = calls.call(state_dir, "POST", "/endpoint", body)
+    if answer.status == 200:  # noqa: PLR2004
+        return None
+    try:
+        return msgspec.json.decode(answer.body, type=Problem).error
+    except msgspec.MsgspecError:
+        return f"HTTP {answer.status}: {answer.body.decode(errors='replace').strip()}"
 
 
 def upgrade(state_dir: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -148,6 +149,39 @@ def drain(
         raise complain(error)
 
 
+class EndpointState(StrEnum):
+    """What an operator may order for an endpoint."""
+
+    READY = "ready"
+    DRAIN = "drain"
+    MAINTENANCE = "maintenance"
+
+
+def endpoint(
+    upstream: Annotated[str, typer.Argument(help="The name of the upstream.")],
+    address: Annotated[str, typer.Argument(help="The endpoint's address, as in the config.")],
+    order: Annotated[EndpointState, typer.Argument(help="What the endpoint is to be.")],
+    state: StateDir = None,
+    node: NodeName = None,
+) -> None:
+    """Take an endpoint out of a running node, or put it back, without a reload.
+
+    `drain` and `maintenance` give it no new requests and let those in flight end; the word says
+    why. The order holds over reloads and restarts until `ready`.
+
+    \b
+    Examples:
+      headgate endpoint api 10.0.0.11:8080 drain
+      headgate endpoint api 10.0.0.11:8080 ready
+    """
+    from headgate.cli import manage
+
+    error = manage.order(state_dir(state, node), upstream, address, order.value)
+    if error is not None:
+        raise complain(error)
+    sys.stdout.write(f"{upstream} {address}: {order.value}\n")
+
+
 def upgrade(state: StateDir = None, node: NodeName = None) -> None:
     """Replace a node's processes with the installed version, without losing a connection.
 
@@ -198,4 +232,4 @@ def top(
     watch(state_dir(state, node), interval)
 
 
-COMMANDS = (run, reload, drain, upgrade, status, top)
+COMMANDS = (run, reload, drain, endpoint, upgrade, status, top)

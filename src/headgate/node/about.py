@@ -1,6 +1,7 @@
 """The documents of the admin API."""
 
 import importlib.metadata
+from typing import Literal
 
 import msgspec
 
@@ -87,6 +88,14 @@ class ConfigDocument(msgspec.Struct, frozen=True):
 
     digest: str
     objects: list[PlanObjectDocument]
+
+
+class EndpointOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /endpoint`: what an operator orders for one endpoint."""
+
+    upstream: str
+    endpoint: str
+    state: Literal["ready", "drain", "maintenance"]
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -126,6 +126,13 @@ class Serving(Protocol):
         """Returns every endpoint's state; None while nothing serves."""
         ...
 
+    async def set_endpoint(self, upstream: str, endpoint: str, state: str) -> str:
+        """Gives an operator's order (`ready`, `drain`, `maintenance`) for an endpoint.
+
+        Returns why it cannot, empty when done. Raises EngineUnavailableError if nothing serves.
+        """
+        ...
+
     async def dataplane(self) -> DataPlaneStatus | None:
         """Returns how the data plane is; None while there is none, or where there never is one."""
         ...

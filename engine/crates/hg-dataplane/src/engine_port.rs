@@ -1,6 +1,6 @@
 //! What this crate needs from the engine, as a trait, so that tests can replace it.
 
-use hg_engine::{EngineEvent, EngineMetrics, EngineStatus};
+use hg_engine::{EndpointOrder, EngineEvent, EngineMetrics, EngineStatus};
 use hg_plan::{Change, ObjectError, Plan};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -66,6 +66,15 @@ pub trait EngineApi: Send + Sync {
 
     /// Sets what a name resolves to now. After an error the engine keeps the last good addresses.
     fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>);
+
+    /// Reports why an endpoint cannot be given an order.
+    ///
+    /// # Errors
+    /// If the served plan has no such upstream or endpoint.
+    fn find_endpoint(&self, upstream: &str, address: &str) -> Result<(), String>;
+
+    /// Orders an endpoint to be ready, to drain or to be in maintenance, now and in later plans.
+    fn order(&self, upstream: &str, address: &str, order: EndpointOrder);
 
     /// Returns the state of listeners, endpoints and workers now.
     fn status(&self) -> EngineStatus;

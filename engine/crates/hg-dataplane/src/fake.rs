@@ -1,7 +1,7 @@
 //! An engine that records its calls.
 
 use crate::engine_port::{Applied, BlobLookup, EngineApi};
-use hg_engine::{EngineEvent, EngineMetrics, EngineStatus};
+use hg_engine::{EndpointOrder, EngineEvent, EngineMetrics, EngineStatus};
 use hg_plan::{Change, Kind, ObjectError, Plan};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,6 +35,8 @@ pub(crate) struct FakeEngine {
     pub names: Mutex<Vec<String>>,
     pub events: Mutex<Vec<EngineEvent>>,
     pub restarts: Mutex<Vec<u64>>,
+    knows_nothing: AtomicBool,
+    orders: Mutex<Vec<(String, String, EndpointOrder)>>,
 }
 
 impl FakeEngine {
@@ -51,6 +53,15 @@ impl FakeEngine {
             seen = self.changed.wait_timeout(seen, left).unwrap().0;
         }
         seen.clone()
+    }
+
+    /// Returns the orders so far.
+    pub fn orders(&self) -> Vec<(String, String, EndpointOrder)> {
+        self.orders.lock().unwrap().clone()
+    }
+
+    pub fn forget_endpoints(&self) {
+        self.knows_nothing.store(true, Ordering::Relaxed);
     }
 
     fn note(&self, change: impl FnOnce(&mut Seen)) {
@@ -133,6 +144,18 @@ impl EngineApi for FakeEngine {
 
     fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>) {
         self.note(|seen| seen.addresses.push((name.into(), result)));
+    }
+
+    /// Knows every endpoint but `unknown`, until it is told to forget them.
+    fn find_endpoint(&self, upstream: &str, address: &str) -> Result<(), String> {
+        if address == "unknown" || self.knows_nothing.load(Ordering::Relaxed) {
+            return Err(format!("the upstream `{upstream}` has no endpoint `{address}`"));
+        }
+        Ok(())
+    }
+
+    fn order(&self, upstream: &str, address: &str, order: EndpointOrder) {
+        self.orders.lock().unwrap().push((upstream.into(), address.into(), order));
     }
 
     fn status(&self) -> EngineStatus {

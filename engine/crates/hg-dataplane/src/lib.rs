@@ -15,6 +15,7 @@ mod lifecycle;
 mod link;
 mod native;
 mod openmetrics;
+mod orders;
 mod process;
 mod resolver;
 mod sending;

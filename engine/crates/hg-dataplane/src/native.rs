@@ -3,7 +3,7 @@
 use crate::channel::Start;
 use crate::engine_port::{Applied, BlobLookup, EngineApi};
 use crate::process::run_on_stdin;
-use hg_engine::{Engine, EngineConfig, EngineEvent, EngineMetrics, EngineStatus};
+use hg_engine::{EndpointOrder, Engine, EngineConfig, EngineEvent, EngineMetrics, EngineStatus};
 use hg_plan::{Change, ObjectError, Plan};
 use std::io;
 use std::net::SocketAddr;
@@ -70,6 +70,14 @@ impl EngineApi for Engine {
 
     fn set_addresses(&self, name: &str, result: Result<Vec<SocketAddr>, String>) {
         Engine::set_addresses(self, name, result);
+    }
+
+    fn find_endpoint(&self, upstream: &str, address: &str) -> Result<(), String> {
+        Engine::find_endpoint(self, upstream, address)
+    }
+
+    fn order(&self, upstream: &str, address: &str, order: EndpointOrder) {
+        Engine::order(self, upstream, address, order);
     }
 
     fn status(&self) -> EngineStatus {

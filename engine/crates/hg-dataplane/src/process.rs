@@ -9,6 +9,7 @@ use crate::engine_port::EngineApi;
 use crate::events::EventHub;
 use crate::lifecycle::{Command, Event, Lifecycle};
 use crate::link::{Link, Received};
+use crate::orders::Orders;
 use crate::resolver::{DnsLookup, Resolver};
 use crate::server::{listen_privately, runtime, start};
 use crate::service::{ApplyCounts, Service};
@@ -141,6 +142,11 @@ impl Process {
     ) -> io::Result<Self> {
         let events = Arc::new(EventHub::default());
         let store = PlanStore::open(Path::new(&start_packet.state_dir).join("plan"))?;
+        let orders = Orders::new(&Path::new(&start_packet.state_dir).join("plan"));
+        if let Err(error) = orders.load(&*engine) {
+            let text = format!("the orders for endpoints cannot be read: {error}");
+            events.emit(EventLevel::Error, "orders.damaged", None, text);
+        }
         let mut applier = Applier::new(store, engine.clone(), events.clone());
         applier.load();
         let plan_digest = applier.plan().digest().hex();
@@ -161,6 +167,7 @@ impl Process {
             apply: apply.clone(),
             events: events.clone(),
             resolver,
+            orders,
             is_leaving: is_leaving.clone(),
             drain: Box::new(move || drain.put(Event::DrainAsked)),
             generation: start_packet.generation,

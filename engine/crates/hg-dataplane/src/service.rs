@@ -5,6 +5,7 @@ use crate::convert;
 use crate::engine_port::EngineApi;
 use crate::events::EventHub;
 use crate::openmetrics::{Figures, LatencyWindow, ProcessReport, render};
+use crate::orders::Orders;
 use crate::proto;
 use crate::proto::data_plane_server::DataPlane;
 use crate::resolver::Resolver;
@@ -32,6 +33,8 @@ pub struct Service {
     pub events: Arc<EventHub>,
     /// The resolver of names.
     pub resolver: Resolver,
+    /// Orders of operators.
+    pub orders: Orders,
     /// Whether the process has begun to leave; the process sets it.
     pub is_leaving: Arc<AtomicBool>,
     /// Asks the process to drain.
@@ -195,6 +198,19 @@ impl DataPlane for Shared {
         _: Request<proto::EventsRequest>,
     ) -> Result<Response<Self::EventsStream>, Status> {
         Ok(Response::new(ReceiverStream::new(self.0.events.watch()?)))
+    }
+
+    async fn set_endpoint(
+        &self,
+        request: Request<proto::SetEndpointRequest>,
+    ) -> Result<Response<proto::SetEndpointReply>, Status> {
+        let asked = request.into_inner();
+        let set = move |service: &Service| {
+            let engine = &*service.engine;
+            service.orders.set(engine, &asked.upstream, &asked.endpoint, &asked.state)
+        };
+        let error = self.blocking(set).await?.err().unwrap_or_default();
+        Ok(Response::new(proto::SetEndpointReply { error }))
     }
 
     async fn reopen_logs(

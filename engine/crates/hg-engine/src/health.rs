@@ -6,7 +6,8 @@ use crate::report::HealthReport;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use hg_net::Clock;
 use hg_resilience::{
-    Active, Census, Epoch, FULL_WEIGHT, Panic, Shared, Standing, State, Takes, View, Why,
+    Active, Admin, Bar, Census, Epoch, Event, FULL_WEIGHT, Panic, Shared, Standing, State, Takes,
+    View, Why,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -61,15 +62,27 @@ pub(crate) struct HealthTable {
     clock: Clock,
     upstreams: HashMap<Arc<str>, Arc<UpstreamHealth>>,
     endpoints: HashMap<(Arc<str>, Arc<str>), Arc<EndpointHealth>>,
+    /// What operators ordered, by upstream and configured address; `ready` is no order.
+    orders: HashMap<(Arc<str>, Arc<str>), Admin>,
 }
 
 impl HealthTable {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, upstreams: HashMap::new(), endpoints: HashMap::new() }
+        let (upstreams, endpoints, orders) = Default::default();
+        Self { clock, upstreams, endpoints, orders }
     }
 
     pub(crate) fn upstream(&mut self, name: &Arc<str>) -> Arc<UpstreamHealth> {
         self.upstreams.entry(name.clone()).or_default().clone()
+    }
+
+    /// Keeps an order for the endpoints with this configured address.
+    pub(crate) fn order(&mut self, name: &Arc<str>, address: &Arc<str>, order: Admin) {
+        let key = (name.clone(), address.clone());
+        match order {
+            Admin::Ready => drop(self.orders.remove(&key)),
+            order => drop(self.orders.insert(key, order)),
+        }
     }
 
     /// Returns the health of an endpoint; `identity` tells the addresses of a name apart. A new
@@ -77,15 +90,20 @@ impl HealthTable {
     pub(crate) fn endpoint(
         &mut self,
         name: &Arc<str>,
-        identity: &Arc<str>,
+        (address, identity): (&Arc<str>, &Arc<str>),
         checked: bool,
     ) -> Arc<EndpointHealth> {
-        let clock = self.clock;
-        let new = || {
-            let state = State::added(checked, clock.micros() / 1_000, FULL_WEIGHT);
-            Arc::new(EndpointHealth::new(state))
-        };
-        self.endpoints.entry((name.clone(), identity.clone())).or_insert_with(new).clone()
+        let now_ms = self.clock.micros() / 1_000;
+        let order = self.orders.get(&(name.clone(), address.clone())).copied();
+        let new = || Arc::new(EndpointHealth::new(State::added(checked, now_ms, FULL_WEIGHT)));
+        let key = (name.clone(), identity.clone());
+        let health = self.endpoints.entry(key).or_insert_with(new).clone();
+        // An order may have come while the plan did not have the endpoint.
+        let event = Event::Operator(order.unwrap_or(Admin::Ready));
+        if health.shared.apply(event, now_ms, FULL_WEIGHT).is_some() {
+            self.upstream(name).epoch.advance();
+        }
+        health
     }
 
     /// Returns how many upstreams and endpoints are held.
@@ -197,6 +215,8 @@ impl UpstreamEntry {
         }
         let word = match state.standing() {
             Standing::Unknown => "unknown",
+            Standing::Out(Bar::Drain) => "drain",
+            Standing::Out(Bar::Maintenance) => "maintenance",
             Standing::Out(_) => "down",
             Standing::Usable | Standing::Probe | Standing::Trial => "up",
         };

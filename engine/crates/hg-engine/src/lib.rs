@@ -16,6 +16,7 @@ mod engine;
 mod gather;
 mod health;
 mod house;
+mod orders;
 pub mod report;
 mod retired;
 mod shared;
@@ -24,4 +25,5 @@ mod thread;
 mod worker;
 
 pub use engine::{Applied, Engine, EngineConfig};
+pub use hg_resilience::Admin as EndpointOrder;
 pub use report::*;

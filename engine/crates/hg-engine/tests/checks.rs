@@ -5,7 +5,7 @@ mod common;
 
 use common::tls::Authority;
 use common::{Node, Upstream, eventually, put, read_head};
-use hg_engine::HealthReport;
+use hg_engine::{EndpointOrder, HealthReport};
 use hg_plan::Kind;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -195,4 +195,55 @@ fn a_check_that_breaks_its_request_is_refused_with_its_place() {
     let errors = node.refused(&[put(Kind::Upstream, "u", bad)]);
     assert_eq!(errors.len(), 1);
     assert!(errors[0].starts_with("Upstream u: health_check.http.path: "), "{errors:?}");
+}
+
+#[test]
+fn an_operator_takes_an_endpoint_out_and_back_without_a_reload() {
+    let endpoints = [Endpoint::new(0), Endpoint::new(1)];
+    let addresses = [endpoints[0].upstream.address, endpoints[1].upstream.address];
+    let mut node = Node::start(&json(&addresses, ""), "", 2);
+    let second = addresses[1].to_string();
+    for (order, word) in
+        [(EndpointOrder::Drain, "drain"), (EndpointOrder::Maintenance, "maintenance")]
+    {
+        node.engine.order("u", &second, order);
+        assert_eq!(states(&node), ["up", word]);
+        assert_eq!(answering(&node, 8), BTreeSet::from([0]));
+        // A reload keeps it, also one that has not had the endpoint for a while.
+        node.apply(&[put(Kind::Upstream, "u", json(&addresses[..1], ""))]);
+        node.apply(&[put(Kind::Upstream, "u", json(&addresses, r#","queue":3"#))]);
+        assert_eq!(states(&node), ["up", word]);
+        assert_eq!(answering(&node, 8), BTreeSet::from([0]));
+        node.engine.order("u", &second, EndpointOrder::Ready);
+        assert_eq!(states(&node), ["up", "up"]);
+        assert_eq!(answering(&node, 8), BTreeSet::from([0, 1]));
+    }
+    node.engine.order("u", &addresses[0].to_string(), EndpointOrder::Drain);
+    node.engine.order("u", &second, EndpointOrder::Drain);
+    assert!(node.get("/").starts_with("HTTP/1.1 503 "), "an order is stronger than need");
+    assert_eq!(
+        node.engine.find_endpoint("u", "a:1").unwrap_err(),
+        "the upstream `u` has no endpoint `a:1`"
+    );
+    assert_eq!(node.engine.find_endpoint("v", "a:1").unwrap_err(), "there is no upstream `v`");
+    assert_eq!(node.engine.find_endpoint("u", &second), Ok(()));
+}
+
+#[test]
+fn checks_neither_end_an_order_nor_are_ended_by_one() {
+    let endpoints = [Endpoint::new(0), Endpoint::new(1)];
+    let node = start(&endpoints, CHECK);
+    eventually("both are up", || states(&node) == ["up", "up"]);
+    let second = endpoints[1].upstream.address.to_string();
+    node.engine.order("u", &second, EndpointOrder::Maintenance);
+    let before = endpoints[1].checks.load(SeqCst);
+    eventually("it is checked all the same", || endpoints[1].checks.load(SeqCst) > before + 2);
+    endpoints[1].mode.store(ERRORS, SeqCst);
+    let reason = || health(&node)[1].reason;
+    eventually("the check has failed", || reason() == "check-status");
+    assert_eq!(states(&node), ["up", "maintenance"]);
+    node.engine.order("u", &second, EndpointOrder::Ready);
+    assert_eq!(states(&node), ["up", "down"], "not before its checks pass");
+    endpoints[1].mode.store(WELL, SeqCst);
+    eventually("it is back", || states(&node) == ["up", "up"]);
 }

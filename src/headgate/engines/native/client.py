@@ -101,6 +101,13 @@ class DataPlaneClient:
             chunks = call(pb.MetricsRequest(), timeout=_ASK_S)
             return b"".join([chunk.text async for chunk in chunks])
 
+    async def set_endpoint(self, upstream: str, endpoint: str, state: str) -> str:
+        """Gives an operator's order for an endpoint; returns why it cannot, empty when done."""
+        call = self._unary("SetEndpoint", pb.SetEndpointRequest, pb.SetEndpointReply)
+        request = pb.SetEndpointRequest(upstream=upstream, endpoint=endpoint, state=state)
+        reply = await _reached(call(request, timeout=_ASK_S))
+        return str(reply.error)
+
     async def events(self) -> AsyncIterator[DataPlaneEvent]:
         """Yields what happens there from now on; ends or raises when the data plane goes."""
         call = self._stream("Events", pb.EventsRequest, pb.Event)

@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from headgate.engines.types import EngineUnavailableError
 from headgate.node import metrics, report
-from headgate.node.about import Done, Problem
+from headgate.node.about import Done, EndpointOrder, Problem
 from headgate.node.admin.guard import Guard
 from headgate.node.explain import Explainer, ExplainError
 from headgate.node.exposition import CLASSIC, CONTENT_TYPES, classic, wanted
@@ -44,6 +45,7 @@ def admin_app(node: Node) -> Starlette:
             Route("/reload", api.reload, methods=["POST"]),
             Route("/drain", api.drain, methods=["POST"]),
             Route("/explain", api.explain, methods=["POST"]),
+            Route("/endpoint", api.endpoint, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, names=node.options.admin_hosts)],
     )
@@ -55,6 +57,16 @@ def metrics_app(node: Node) -> Starlette:
         routes=Api(node).open_routes(),
         middleware=[Middleware(Guard, names=node.options.admin_hosts)],
     )
+
+
+async def _body(request: Request) -> bytes | None:
+    """Returns the body of a request; None when it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            return None
+    return bytes(body)
 
 
 class Api:
@@ -120,16 +132,31 @@ class Api:
 
     async def explain(self, request: Request) -> Response:
         """Returns which route a request would take, and why."""
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MAX_BODY:
-                return json(Problem(f"at most {_MAX_BODY} bytes"), 413)
+        body = await _body(request)
+        if body is None:
+            return json(Problem(f"at most {_MAX_BODY} bytes"), 413)
         try:
-            answer = await self._explainer.explain(bytes(body))
+            answer = await self._explainer.explain(body)
         except ExplainError as error:
             return json(Problem(str(error)), error.status)
         return Response(answer, media_type="application/json")
+
+    async def endpoint(self, request: Request) -> Response:
+        """Orders one endpoint to be ready, to drain or to be in maintenance; kept over restarts."""
+        body = await _body(request)
+        if body is None:
+            return json(Problem(f"at most {_MAX_BODY} bytes"), 413)
+        try:
+            order = msgspec.json.decode(body, type=EndpointOrder)
+        except msgspec.MsgspecError as wrong:
+            return json(Problem(str(wrong)), 400)
+        try:
+            error = await self._node.serving.set_endpoint(
+                order.upstream, order.endpoint, order.state
+            )
+        except EngineUnavailableError as away:
+            return json(Problem(str(away)), 503)
+        return json(Problem(error), 422) if error else json(Done())
 
     async def events(self, request: Request) -> Response:
         """Returns the last events and then new ones, as JSON lines or, on request,

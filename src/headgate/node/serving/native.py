@@ -94,6 +94,13 @@ class NativeServing:
             return await self.engine.client().status(endpoints=True)
         return None
 
+    async def set_endpoint(self, upstream: str, endpoint: str, state: str) -> str:
+        """Gives an operator's order for an endpoint; returns why it cannot, empty when done.
+
+        Raises EngineUnavailableError while the data plane is being replaced.
+        """
+        return await self.engine.client().set_endpoint(upstream, endpoint, state)
+
     async def nginx(self) -> NginxStatus | None:
         """Returns None: there is no nginx."""
         return None

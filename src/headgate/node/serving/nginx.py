@@ -181,6 +181,13 @@ class NginxServing:
         watch = self._watch
         return watch.upstreams() if watch is not None and watch.is_up else None
 
+    async def set_endpoint(self, upstream: str, endpoint: str, state: str) -> str:
+        """Returns why nginx takes no order for an endpoint."""
+        return (
+            "nginx takes no orders for single endpoints; write `weight = 0` for the endpoint in the"
+            " config and reload"
+        )
+
     async def dataplane(self) -> DataPlaneStatus | None:
         """Returns None: there is no data plane."""
         return None

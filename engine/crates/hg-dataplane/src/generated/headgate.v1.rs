@@ -260,6 +260,20 @@ pub struct Event {
     #[prost(string, tag = "6")]
     pub message: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetEndpointRequest {
+    #[prost(string, tag = "1")]
+    pub upstream: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub endpoint: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetEndpointReply {
+    #[prost(string, tag = "1")]
+    pub error: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReopenLogsRequest {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -476,6 +490,30 @@ pub mod data_plane_client {
                 .insert(GrpcMethod::new("headgate.v1.DataPlane", "Events"));
             self.inner.server_streaming(req, path, codec).await
         }
+        pub async fn set_endpoint(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetEndpointRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetEndpointReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/headgate.v1.DataPlane/SetEndpoint",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("headgate.v1.DataPlane", "SetEndpoint"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn reopen_logs(
             &mut self,
             request: impl tonic::IntoRequest<super::ReopenLogsRequest>,
@@ -551,6 +589,13 @@ pub mod data_plane_server {
             &self,
             request: tonic::Request<super::EventsRequest>,
         ) -> std::result::Result<tonic::Response<Self::EventsStream>, tonic::Status>;
+        async fn set_endpoint(
+            &self,
+            request: tonic::Request<super::SetEndpointRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetEndpointReply>,
+            tonic::Status,
+        >;
         async fn reopen_logs(
             &self,
             request: tonic::Request<super::ReopenLogsRequest>,
@@ -896,6 +941,51 @@ pub mod data_plane_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/headgate.v1.DataPlane/SetEndpoint" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetEndpointSvc<T: DataPlane>(pub Arc<T>);
+                    impl<
+                        T: DataPlane,
+                    > tonic::server::UnaryService<super::SetEndpointRequest>
+                    for SetEndpointSvc<T> {
+                        type Response = super::SetEndpointReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetEndpointRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DataPlane>::set_endpoint(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetEndpointSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -17,6 +17,7 @@ mod record;
 mod replay;
 
 pub use blobs::BlobDir;
+pub use files::write_all_new;
 
 use files::{create_new, make_dir, write_error};
 use hg_plan::{Change, Digest, Plan};

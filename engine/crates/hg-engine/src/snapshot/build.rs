@@ -7,6 +7,7 @@ use crate::health::HealthTable;
 use foldhash::{HashMap, HashMapExt as _};
 use hg_net::{Address, Clock};
 use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route};
+use hg_resilience::Admin;
 use hg_route::{ListenerId, RouteChange, RouteId, Staging};
 use hg_tls::{Blobs, Ticketer};
 use std::borrow::Cow;
@@ -99,6 +100,11 @@ impl Builder {
         }
         self.current = Arc::new(next);
         Some(Update { snapshot: self.current.clone(), upstreams: slots.into() })
+    }
+
+    /// Keeps an operator's order for endpoints that this builder makes from now on.
+    pub(crate) fn order(&mut self, upstream: &Arc<str>, address: &Arc<str>, order: Admin) {
+        self.health.order(upstream, address, order);
     }
 
     /// Forgets names that are not among `used`.

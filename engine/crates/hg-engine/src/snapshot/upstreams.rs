@@ -115,7 +115,7 @@ fn expand(
             balanced.push(Endpoint { address: pool.to_string(), ..e.clone() });
             // Without an address there is nothing to check.
             let checked = plan.health_check.is_some() && !targets.is_empty();
-            let health = around.health.endpoint(name, &pool, checked);
+            let health = around.health.endpoint(name, (&address, &pool), checked);
             entries.push(EndpointEntry {
                 address: address.clone(),
                 is_name,

@@ -249,6 +249,22 @@ class Event(_message.Message):
     message: str
     def __init__(self, unix_ms: _Optional[int] = ..., level: _Optional[str] = ..., kind: _Optional[str] = ..., object_kind: _Optional[str] = ..., object_name: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
+class SetEndpointRequest(_message.Message):
+    __slots__ = ("upstream", "endpoint", "state")
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    upstream: str
+    endpoint: str
+    state: str
+    def __init__(self, upstream: _Optional[str] = ..., endpoint: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
+
+class SetEndpointReply(_message.Message):
+    __slots__ = ("error",)
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    error: str
+    def __init__(self, error: _Optional[str] = ...) -> None: ...
+
 class ReopenLogsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
