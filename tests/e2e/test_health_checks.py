@@ -132,3 +132,30 @@ def test_an_order_of_an_operator_holds_until_it_is_ended(
         assert _served(port) == {b"one"}
         assert node.command("endpoint", "app", two.address, "ready").returncode == 0
         assert _served(port) == {b"one", b"two"}
+
+
+def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
+    folder: Path, port: int, released: tuple[Upstream, Upstream]
+) -> None:
+    _, two = released
+    rest = (
+        'outlier_detection = { consecutive_local = 3, ejection = "100ms" }\n'
+        "pool = { max_idle = 0 }\n"
+    )
+    with RunningNode(folder, _config(port, released, rest)).until_ready() as node:
+        assert _served(port) == {b"one", b"two"}
+        two.close()
+
+        def is_ejected() -> bool:
+            assert get(port) == (200, b"one")
+            return _states(node)[1] == ("ejected", False)
+
+        until(is_ejected, "the ejection")
+        shown = node.command("status").stdout
+        assert "takes no traffic: it is ejected" in shown
+        assert "too many requests in a row got no answer from it" in shown
+        again = Upstream("two", two.port)
+        until(lambda: get(port) == (200, b"two"), "the probe")
+        assert _states(node) == [("up", True), ("up", True)]
+        again.close()
+        assert f"endpoint {two.address} of upstream app is back: " in node.log.read_text()

@@ -5,7 +5,7 @@ from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.choice import Middleware
-from headgate.model.health import HealthCheck
+from headgate.model.health import HealthCheck, OutlierDetection
 from headgate.model.host import Host
 from headgate.model.listener import Listener, ListenerTls
 from headgate.model.tls import BUILT_IN_POLICY, Certificate, ClientAuth, TlsPolicy
@@ -110,10 +110,25 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
         queue=model.limits.queue,
         queue_timeout_ms=model.timeouts.queue.ms,
         head_bytes=model.limits.head.bytes,
-        health_check=_health_check(model.health_check) if model.health_check else None,
-        panic_threshold=model.panic_threshold,
+        health=plan.Health(
+            check=_health_check(model.health_check) if model.health_check else None,
+            outliers=_outliers(model.outlier_detection) if model.outlier_detection else None,
+            panic_threshold=model.panic_threshold,
+        ),
     )
     return out
+
+
+def _outliers(model: OutlierDetection) -> plan.OutlierDetection:
+    return plan.OutlierDetection(
+        consecutive_5xx=model.consecutive_5xx,
+        consecutive_gateway=model.consecutive_gateway,
+        consecutive_local=model.consecutive_local,
+        ejection_ms=model.ejection.ms,
+        max_ejection_ms=model.max_ejection.ms,
+        max_ejected=model.max_ejected,
+        enforce=model.enforce,
+    )
 
 
 def _health_check(model: HealthCheck) -> plan.HealthCheck:

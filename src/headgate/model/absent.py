@@ -6,9 +6,9 @@ Holds words only; nothing here decides whether a config is right.
 from collections.abc import Mapping
 from typing import Final
 
-_OUTLIERS: Final = (
-    "no ejection of endpoints by their answers",
-    "write `health_check` instead: an endpoint that fails it gets no requests",
+_FAILS: Final = (
+    "no such key for endpoints that fail",
+    "write `outlier_detection` in the upstream: it ejects endpoints that fail",
 )
 _AUTH: Final = (
     "no authentication of users",
@@ -41,7 +41,7 @@ _BREAKER: Final = ("no circuit breaker", "leave it out: `limits` of the upstream
 _CGI: Final = ("no FastCGI, SCGI or uwsgi", "forward to a server that speaks HTTP")
 
 _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
-    _OUTLIERS: ("outlier_detection", "passive_health_check", "max_fails", "fail_timeout"),
+    _FAILS: ("passive_health_check", "max_fails", "fail_timeout"),
     _AUTH: ("auth", "authentication", "basic_auth", "forward_auth", "auth_request", "jwt", "oidc",
             "ldap", "api_key"),
     _RATES: ("rate", "rate_limit", "rate_limits", "ratelimit", "limit_req", "throttle"),

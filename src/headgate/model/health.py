@@ -8,7 +8,14 @@ from pydantic import Field, PlainValidator, Strict, ValidationInfo, WithJsonSche
 
 from headgate.features import syntax
 from headgate.features.base import Checked
-from headgate.features.fields import FROM_ENV, DurationText, Method, parsed
+from headgate.features.fields import (
+    FROM_ENV,
+    CountOrOff,
+    DurationText,
+    Flag,
+    Method,
+    parsed,
+)
 from headgate.features.values import (
     DISTINCT_HEADERS,
     FILE_SCHEMA,
@@ -86,6 +93,54 @@ CheckValue = Annotated[
     str, PlainValidator(_line), WithJsonSchema({"anyOf": [{"type": "string"}, FILE_SCHEMA]})
 ]
 Count = Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV]
+
+
+class OutlierDetection(Checked):
+    """When an endpoint is ejected for what the requests that it serves say of it."""
+
+    consecutive_5xx: CountOrOff = Field(
+        default=5, description="Eject after so many answers in a row with any 5xx."
+    )
+    consecutive_gateway: CountOrOff = Field(
+        default=5, description="Eject after so many answers in a row with 502, 503 or 504."
+    )
+    consecutive_local: CountOrOff = Field(
+        default=5,
+        description="Eject after so many requests in a row that got no answer: no connection, "
+        "none in time, a broken one.",
+    )
+    ejection: DurationText = Field(
+        default=Duration(30_000),
+        description="How long the first ejection takes; the second in a row takes twice as long, "
+        "the third three times. Up to 10 % is added. Then one request probes the endpoint.",
+    )
+    max_ejection: DurationText = Field(
+        default=Duration(300_000), description="The longest ejection."
+    )
+    max_ejected: Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV] = Field(
+        default=50,
+        description="The most endpoints, in percent, that are ejected at a time. The last usable "
+        "one never is.",
+    )
+    enforce: Flag = Field(
+        default=True,
+        description="Whether endpoints are ejected. `false` only tells, in the log and in "
+        "`/health`, which ones would be.",
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields errors for keys that do nothing together."""
+        streaks = ("consecutive_5xx", "consecutive_gateway", "consecutive_local")
+        if not wrong & set(streaks) and not any(getattr(self, key) for key in streaks):
+            yield Invalid(
+                "nothing ejects an endpoint", f"give a number to one of {listed(streaks)}"
+            )
+        if self.max_ejection.ms < self.ejection.ms and not {"ejection", "max_ejection"} & wrong:
+            yield Invalid(
+                "the longest ejection is shorter than the first",
+                "write a longer `max_ejection` or a shorter `ejection`",
+                at=("max_ejection",) if "max_ejection" in self.model_fields_set else ("ejection",),
+            )
 
 
 class HealthCheck(Checked):

@@ -20,7 +20,7 @@ from headgate.features.fields import (
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.choice import DEFAULT_POLICY, BalancePolicy
-from headgate.model.health import HealthCheck
+from headgate.model.health import HealthCheck, OutlierDetection
 from headgate.model.shorthand import OrWord
 
 
@@ -159,6 +159,11 @@ class Upstream(Options):
         default=None,
         description="How the endpoints are checked; an endpoint that fails gets no requests. "
         "Absent = not at all.",
+    )
+    outlier_detection: OutlierDetection | None = Field(
+        default=None,
+        description="When an endpoint that fails its requests is ejected for a while. Absent = "
+        "never.",
     )
     panic_threshold: PercentOrOff = Field(
         default=30,

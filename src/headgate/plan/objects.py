@@ -220,8 +220,28 @@ class HealthCheck(DefaultedNode, frozen=True):
     unhealthy: int = 3
 
 
+class OutlierDetection(DefaultedNode, frozen=True):
+    """When endpoints are ejected for what requests say of them; 0 in a row = off."""
+
+    consecutive_5xx: int = 5
+    consecutive_gateway: int = 5
+    consecutive_local: int = 5
+    ejection_ms: int = 30_000
+    max_ejection_ms: int = 300_000
+    max_ejected: int = 50
+    enforce: bool = True
+
+
+class Health(DefaultedNode, frozen=True):
+    """How the health of endpoints is judged; `panic_threshold` in percent, 0 = off."""
+
+    check: HealthCheck | None = None
+    outliers: OutlierDetection | None = None
+    panic_threshold: int = 30
+
+
 class Upstream(DefaultedNode, frozen=True):
-    """A pool of endpoints; `panic_threshold` in percent, 0 = off."""
+    """A pool of endpoints."""
 
     endpoints: tuple[Endpoint, ...]
     balance: Balance = "round_robin"
@@ -233,8 +253,7 @@ class Upstream(DefaultedNode, frozen=True):
     queue: int = 1024
     queue_timeout_ms: int = 5_000
     head_bytes: int = 32 * 1024
-    health_check: HealthCheck | None = None
-    panic_threshold: int = 30
+    health: Health = Health()
 
 
 class Certificate(PlanNode, frozen=True):

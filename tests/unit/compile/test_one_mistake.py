@@ -170,7 +170,7 @@ def test_an_include_of_a_directory_says_the_pattern() -> None:
         ('[tls_policies.p]\nmin_version = "1.1"\n', 'not spoken; write "1.2" or "1.3"'),
         ("[tls_policies.p]\nmin_version = 1.2\n", 'write "1.2", in quotes'),
         ("[routes.x]\nauth = {}\n", "this version has no authentication of users"),
-        ("[upstreams.x]\noutlier_detection = {}\n", "this version has no ejection of endpoints"),
+        ("[upstreams.x]\nmax_fails = 3\n", "this version has no such key for endpoints that fail"),
         ("[rate_limits.x]\n", "this version has no rate limits"),
         ('[listeners.x]\nprotocol = "tcp"\n', "this version has no TCP or UDP routes"),
         ('[tls_policies.p]\nalpn = ["h2"]\n', "this version has neither HTTP/2 nor gRPC"),

@@ -9,7 +9,7 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
-from headgate.plan.objects import HealthCheck, HttpCheck, Upstream
+from headgate.plan.objects import HealthCheck, HttpCheck, OutlierDetection, Upstream
 from headgate.plan.redact import redacted
 
 BASE = """
@@ -36,10 +36,10 @@ def upstream(rest: str) -> Upstream:
 
 
 def test_an_empty_check_is_a_get_of_the_root_and_takes_the_cores_defaults() -> None:
-    assert upstream("health_check = {}").health_check == HealthCheck(http=HttpCheck())
-    assert upstream("").health_check is None
+    assert upstream("health_check = {}").health.check == HealthCheck(http=HttpCheck())
+    assert upstream("").health.check is None
     tcp = upstream('health_check = { protocol = "tcp", interval = "9s", timeout = "3s" }')
-    assert tcp.health_check == HealthCheck(interval_ms=9_000, timeout_ms=3_000)
+    assert tcp.health.check == HealthCheck(interval_ms=9_000, timeout_ms=3_000)
 
 
 def test_every_key_reaches_the_plan() -> None:
@@ -57,11 +57,11 @@ def test_every_key_reaches_the_plan() -> None:
         statuses=((204, 204), (300, 302)),
         body="fine",
     )
-    assert made.health_check == HealthCheck(
+    assert made.health.check == HealthCheck(
         http=http, fast_interval_ms=2_000, max_interval_ms=60_000, healthy=4, unhealthy=5
     )
-    assert made.panic_threshold == 0
-    assert upstream("panic_threshold = 55").panic_threshold == 55
+    assert made.health.panic_threshold == 0
+    assert upstream("panic_threshold = 55").health.panic_threshold == 55
 
 
 def test_a_secret_header_is_read_from_its_file_and_never_shown() -> None:
@@ -102,3 +102,31 @@ def test_a_wrong_check_is_one_error_at_its_place(rest: str, path: str, wrong: st
 def test_a_wrong_panic_threshold_is_refused(value: str) -> None:
     (error,) = loaded(f"panic_threshold = {value}").errors
     assert "is not a percentage; write a number from 1 to 100" in str(error)
+
+
+def test_outlier_detection_has_the_cores_defaults_and_every_key() -> None:
+    assert upstream("outlier_detection = {}").health.outliers == OutlierDetection()
+    made = upstream(
+        'outlier_detection = { consecutive_5xx = "off", consecutive_gateway = 3, '
+        'consecutive_local = 4, ejection = "1s", max_ejection = "9s", max_ejected = 100, '
+        "enforce = false }"
+    )
+    assert made.health.outliers == OutlierDetection(0, 3, 4, 1_000, 9_000, 100, False)
+
+
+@pytest.mark.parametrize(
+    ("rest", "wrong"),
+    [
+        (
+            '{ consecutive_5xx = "off", consecutive_gateway = "off", consecutive_local = "off" }',
+            "outlier_detection: nothing ejects an endpoint",
+        ),
+        ('{ max_ejection = "1s" }', "max_ejection: the longest ejection is shorter"),
+        ('{ ejection = "600s" }', "ejection: the longest ejection is shorter"),
+        ("{ max_ejected = 0 }", "outlier_detection.max_ejected: "),
+        ("{ consecutive_5xx = 0 }", "consecutive_5xx: 0 is not a limit"),
+    ],
+)
+def test_wrong_outlier_detection_is_one_error_at_its_place(rest: str, wrong: str) -> None:
+    (error,) = loaded(f"outlier_detection = {rest}").errors
+    assert wrong in str(error)

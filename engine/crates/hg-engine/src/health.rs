@@ -6,8 +6,8 @@ use crate::report::HealthReport;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use hg_net::Clock;
 use hg_resilience::{
-    Active, Admin, Bar, Census, Epoch, Event, FULL_WEIGHT, Panic, Shared, Standing, State, Takes,
-    View, Why,
+    Active, Admin, Bar, Census, Ejection, Epoch, Event, FULL_WEIGHT, Outlier, Panic, Shared,
+    Standing, State, Streaks, Takes, View, Why,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -22,6 +22,10 @@ pub(crate) struct EndpointHealth {
     pub(crate) failed: AtomicU64,
     /// What the last check that failed found; empty after one that passed.
     found: Mutex<String>,
+    /// Failures in a row, of all workers.
+    pub(crate) streaks: Streaks,
+    /// The clock of its ejections; the house thread's.
+    pub(crate) ejection: Mutex<Ejection>,
 }
 
 impl EndpointHealth {
@@ -31,6 +35,8 @@ impl EndpointHealth {
             passed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             found: Mutex::default(),
+            streaks: Streaks::default(),
+            ejection: Mutex::default(),
         }
     }
 
@@ -55,6 +61,8 @@ pub(crate) struct UpstreamHealth {
     /// Moves with every change of an endpoint and of the panic latch.
     pub(crate) epoch: Epoch,
     pub(crate) panic: AtomicBool,
+    /// Held by the worker that ejects an endpoint.
+    pub(crate) ejecting: Mutex<()>,
 }
 
 /// The health of all upstreams and endpoints by identity; it outlives every snapshot.
@@ -135,10 +143,15 @@ impl Standings {
 }
 
 impl UpstreamEntry {
-    /// Reports whether checks have to do with it: it has one, or had one a moment ago.
+    /// Reports whether the house thread has to do with it: its endpoints are checked or may be
+    /// ejected, or were a moment ago.
     pub(crate) fn concerns_checks(&self) -> bool {
-        let unchecked = |e: &EndpointEntry| e.health.shared.load().active == Active::Unchecked;
-        self.plan.health_check.is_some() || !self.endpoints.iter().all(unchecked)
+        let untouched = |e: &EndpointEntry| {
+            let state = e.health.shared.load();
+            state.active == Active::Unchecked && state.outlier == Outlier::In
+        };
+        let judged = self.plan.health.check.is_some() || self.plan.health.outliers.is_some();
+        judged || !self.endpoints.iter().all(untouched)
     }
 
     /// Counts how its endpoints stand now. Endpoints without a weight take nothing and do not
@@ -165,13 +178,18 @@ impl UpstreamEntry {
         e.health.shared.load().takes(self.view(self.standings(), e.backup))
     }
 
-    /// Writes for each endpoint whether it takes requests.
-    pub(crate) fn write_takes(&self, takes: &mut [bool]) {
+    /// Writes for each endpoint whether it takes requests. Reports whether one of them takes only a
+    /// request that probes it ([`UpstreamEntry::admits`]).
+    pub(crate) fn write_takes(&self, takes: &mut [bool]) -> bool {
         let standings = self.standings();
+        let mut probes = false;
         for (takes, e) in takes.iter_mut().zip(&self.endpoints) {
             let view = self.view(standings, e.backup);
-            *takes = e.health.shared.load().takes(view) == Takes::Yes;
+            let word = e.health.shared.load().takes(view);
+            *takes = matches!(word, Takes::Yes | Takes::Probe);
+            probes |= word == Takes::Probe;
         }
+        probes
     }
 
     /// Reports on the endpoints at these places: one, or the addresses of a name.
@@ -217,8 +235,10 @@ impl UpstreamEntry {
             Standing::Unknown => "unknown",
             Standing::Out(Bar::Drain) => "drain",
             Standing::Out(Bar::Maintenance) => "maintenance",
-            Standing::Out(_) => "down",
-            Standing::Usable | Standing::Probe | Standing::Trial => "up",
+            Standing::Out(Bar::Ejected) => "ejected",
+            Standing::Probe | Standing::Out(Bar::Probing) => "probing",
+            Standing::Out(Bar::Down | Bar::Breaker) => "down",
+            Standing::Usable | Standing::Trial => "up",
         };
         if e.weight == 0 {
             return (word, false, "takes no traffic: its weight is 0".into());
@@ -229,8 +249,8 @@ impl UpstreamEntry {
             state,
             view,
             census: if e.backup { standings.backup } else { standings.first },
-            panic_below_percent: self.plan.panic_threshold,
-            until_ms: None,
+            panic_below_percent: self.plan.health.panic_threshold,
+            until_ms: lock(&e.health.ejection).until_ms(),
             now_ms,
         };
         let mut why = match e.backup {
@@ -241,6 +261,6 @@ impl UpstreamEntry {
         if state.active == Active::Down && !found.is_empty() {
             why.push_str(&format!("; the last check found: {found}"));
         }
-        (word, state.takes(view) == Takes::Yes, why)
+        (word, matches!(state.takes(view), Takes::Yes | Takes::Probe), why)
     }
 }

@@ -116,7 +116,7 @@ impl House {
     }
 
     fn run(mut self, inner: &Inner) -> io::Result<()> {
-        let mut events = Vec::new();
+        let (mut events, mut turn_ms) = (Vec::new(), 0);
         while !inner.draining.load(Relaxed) {
             let now_ms = inner.shared.clock.micros() / 1_000;
             self.poller.wait(self.wait_ms(now_ms), &mut events)?;
@@ -132,7 +132,10 @@ impl House {
             }
             self.time_out(now_ms);
             self.start_due(now_us);
-            self.watch.turn(now_ms);
+            if now_ms >= turn_ms {
+                self.watch.turn(now_ms);
+                turn_ms = now_ms + TURN_MS;
+            }
         }
         Ok(())
     }
@@ -152,7 +155,7 @@ impl House {
         let until = |at: u64| at.saturating_sub(now_ms);
         let due = self.watch.next_ms().map(|at| until(at).max(PACE_MS));
         let deadline = self.running.values().map(|r| until(r.deadline_ms)).min();
-        let turn = self.watch.has_panic().then_some(TURN_MS);
+        let turn = self.watch.changes_by_time().then_some(TURN_MS);
         [due, deadline, turn].into_iter().flatten().min()
     }
 

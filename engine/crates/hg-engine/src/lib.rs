@@ -17,6 +17,7 @@ mod gather;
 mod health;
 mod house;
 mod orders;
+mod outliers;
 pub mod report;
 mod retired;
 mod shared;

@@ -275,7 +275,7 @@ pub struct EndpointReport {
 /// The health of one endpoint; of all its addresses if it is a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthReport {
-    /// `up`, `down`, `unknown`, `unresolved`, `drain`, `maintenance`; `degraded` if the addresses of a name differ.
+    /// `up`, `down`, `unknown`, `unresolved`, `ejected`, `probing`, `drain`, `maintenance`; `degraded` if the addresses of a name differ.
     pub state: &'static str,
     /// Whether it takes new requests.
     pub takes: bool,

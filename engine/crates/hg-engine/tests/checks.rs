@@ -58,7 +58,7 @@ impl Endpoint {
     }
 }
 
-const CHECK: &str = r#","health_check":{"http":{"path":"/up"},"interval_ms":30,"timeout_ms":300,"fast_interval_ms":20,"max_interval_ms":60}"#;
+const CHECK: &str = r#","health":{"check":{"http":{"path":"/up"},"interval_ms":30,"timeout_ms":300,"fast_interval_ms":20,"max_interval_ms":60}}"#;
 
 fn json(addresses: &[SocketAddr], rest: &str) -> String {
     common::upstream_json(addresses, rest)
@@ -120,7 +120,7 @@ fn an_endpoint_whose_checks_fail_gets_no_requests_until_they_pass() {
 fn a_tcp_check_sees_an_endpoint_that_is_gone_and_one_that_comes_back() {
     let endpoints = [Endpoint::new(0)];
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let tcp = r#","health_check":{"interval_ms":30,"timeout_ms":300,"fast_interval_ms":20,"max_interval_ms":60}"#;
+    let tcp = r#","health":{"check":{"interval_ms":30,"timeout_ms":300,"fast_interval_ms":20,"max_interval_ms":60}}"#;
     let node = Node::start(&json(&[endpoints[0].upstream.address, gone], tcp), "", 2);
     eventually("one is down", || states(&node) == ["up", "down"]);
     assert_eq!(health(&node)[1].reason, "check-connect");
@@ -137,7 +137,7 @@ fn checks_use_the_tls_of_the_upstream() {
     let _authority = Authority::serve(&mut secure);
     let host = r#""http":{"path":"/","host":"a.example","body":"ok"}"#;
     let check = format!(
-        r#","health_check":{{{host},"interval_ms":30,"timeout_ms":3000,"fast_interval_ms":20}}"#
+        r#","health":{{"check":{{{host},"interval_ms":30,"timeout_ms":3000,"fast_interval_ms":20}}}}"#
     );
     let any = format!(r#"{check},"tls":{{"verify":false,"verify_name":"a.example"}}"#);
     let mut node = Node::start(&json(&[secure.address], &any), "", 1);
@@ -173,7 +173,7 @@ fn what_the_report_says_is_what_is_served() {
 fn an_unchanged_check_keeps_its_time_over_a_reload_and_a_removed_one_stops() {
     let endpoints = [Endpoint::new(0)];
     let slow =
-        r#","health_check":{"http":{"path":"/up"},"interval_ms":60000,"fast_interval_ms":1}"#;
+        r#","health":{"check":{"http":{"path":"/up"},"interval_ms":60000,"fast_interval_ms":1}}"#;
     let mut node = start(&endpoints, slow);
     let address = [endpoints[0].upstream.address];
     for queue in 1..5 {
@@ -191,10 +191,10 @@ fn an_unchanged_check_keeps_its_time_over_a_reload_and_a_removed_one_stops() {
 fn a_check_that_breaks_its_request_is_refused_with_its_place() {
     let endpoint = Endpoint::new(0);
     let node = Node::simple(&endpoint.upstream);
-    let bad = json(&[endpoint.upstream.address], r#","health_check":{"http":{"path":"up"}}"#);
+    let bad = json(&[endpoint.upstream.address], r#","health":{"check":{"http":{"path":"up"}}}"#);
     let errors = node.refused(&[put(Kind::Upstream, "u", bad)]);
     assert_eq!(errors.len(), 1);
-    assert!(errors[0].starts_with("Upstream u: health_check.http.path: "), "{errors:?}");
+    assert!(errors[0].starts_with("Upstream u: health.check.http.path: "), "{errors:?}");
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Resilience: which endpoints deserve traffic, and why.
 //!
 //! Owns the state of an endpoint and what changes it, when its checks are due and what their results
-//! mean, and the panic threshold. Never reads a clock, never draws randomness of its own and never
+//! mean, what the ends of requests say of it, and the panic threshold. Never reads a clock, never draws randomness of its own and never
 //! does I/O: callers pass in milliseconds or microseconds of one monotonic clock and 64 random bits
 //! where a decision needs them. A clock that runs backwards counts as one that stands.
 //!
 //! What workers share is one atomic word per endpoint ([`Shared`]), which is written on changes
-//! alone; a request only reads. [`Check`] and [`Panic`] belong to the thread that watches the
+//! alone, and [`Streaks`], which are written while something fails; a request that succeeds only
+//! reads. [`Check`], [`Ejection`] and [`Panic`] belong to the thread that watches the
 //! endpoints.
 
 mod checks;
+mod ejection;
 mod explain;
 mod machine;
+mod outcome;
 mod pace;
 mod panic;
 mod random;
@@ -19,13 +22,17 @@ mod reason;
 mod shared;
 mod standing;
 mod state;
+mod streaks;
 
 pub use checks::{Check, CheckPolicy};
+pub use ejection::{Ejection, EjectionPolicy};
 pub use explain::Why;
 pub use machine::{ACTIVE_ROWS, CIRCUIT_ROWS, Event, Kind, OUTLIER_ROWS};
+pub use outcome::{Outcome, Verdict};
 pub use pace::{Pace, PacePolicy};
 pub use panic::{Panic, PanicPolicy};
 pub use reason::Reason;
 pub use shared::{Change, Epoch, Shared};
 pub use standing::{Bar, Census, Standing, Takes, View};
 pub use state::{Active, Admin, Circuit, FULL_WEIGHT, Outlier, State};
+pub use streaks::{StreakPolicy, Streaks};

@@ -26,7 +26,7 @@ impl Failure {
 pub(crate) fn problems(check: &HealthCheck) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut add = |path: &str, text: &str| {
-        found.push((format!("health_check.{path}"), text.to_owned()));
+        found.push((format!("health.check.{path}"), text.to_owned()));
     };
     if check.interval_ms == 0 || check.timeout_ms == 0 {
         add("interval_ms", "interval and timeout of a check are never 0; write a time");

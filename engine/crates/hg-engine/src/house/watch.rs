@@ -4,7 +4,9 @@
 
 use super::answer::Failure;
 use super::attempt::Terms;
+use crate::counters::lock;
 use crate::health::EndpointHealth;
+use crate::outliers::ejections;
 use crate::report::EventLevel;
 use crate::shared::Shared;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
@@ -92,10 +94,9 @@ impl Watch {
         let kept = old.as_ref().zip(entry.as_ref()).filter(|(o, e)| o.entry.name == e.name);
         let panic = kept.map_or_else(Panic::default, |(o, _)| o.panic);
         if let Some(entry) = entry {
-            let check = entry.plan.health_check.clone();
-            match check {
-                Some(check) => self.watch(slot, entry, &check, now_ms),
-                None => self.unwatch(&entry, now_ms),
+            settle(&entry, now_ms);
+            if entry.plan.health.check.is_some() || entry.plan.health.outliers.is_some() {
+                self.watch(slot, entry, now_ms);
             }
         } else if let Some(old) = &old {
             old.entry.health.panic.store(false, Relaxed);
@@ -113,14 +114,16 @@ impl Watch {
         released
     }
 
-    fn watch(&mut self, slot: usize, entry: Arc<UpstreamEntry>, check: &HealthCheck, now_ms: u64) {
+    fn watch(&mut self, slot: usize, entry: Arc<UpstreamEntry>, now_ms: u64) {
+        let check = entry.plan.health.check.clone();
         let mut checks = Vec::with_capacity(entry.endpoints.len());
         for (at, e) in entry.endpoints.iter().enumerate() {
-            let event = if e.targets.is_empty() { Event::ChecksOff } else { Event::ChecksOn };
+            let check = check.as_ref().filter(|_| !e.targets.is_empty());
+            let event = if check.is_some() { Event::ChecksOn } else { Event::ChecksOff };
             if e.health.shared.apply(event, now_ms, FULL_WEIGHT).is_some() {
                 entry.health.epoch.advance();
             }
-            let id = (!e.targets.is_empty()).then(|| self.acquire(&entry, e, check, now_ms));
+            let id = check.map(|check| self.acquire(&entry, e, check, now_ms));
             if let Some(c) = id.and_then(|id| self.checks.get_mut(id)) {
                 c.users.push((slot, at));
                 if let Some(event) = c.verdict() {
@@ -130,17 +133,6 @@ impl Watch {
             checks.push(id);
         }
         self.upstreams.insert(slot, Watched { entry, checks, panic: Panic::default() });
-    }
-
-    /// Forgets what checks said of an upstream that has none any more.
-    fn unwatch(&self, entry: &Arc<UpstreamEntry>, now_ms: u64) {
-        let mut moved = entry.health.panic.swap(false, Relaxed);
-        for e in &entry.endpoints {
-            moved |= e.health.shared.apply(Event::ChecksOff, now_ms, FULL_WEIGHT).is_some();
-        }
-        if moved {
-            entry.health.epoch.advance();
-        }
     }
 
     /// Returns the check of an endpoint; makes it if there is none like it.
@@ -252,24 +244,30 @@ impl Watch {
         self.plan(id);
     }
 
-    /// Looks again at every upstream whose panic may end.
+    /// Looks again at every upstream where time alone changes something: an ejection ends, or a
+    /// panic.
     pub(super) fn turn(&mut self, now_ms: u64) {
-        let slots: Vec<usize> =
-            self.upstreams.iter().filter(|(_, w)| w.panic.is_on()).map(|(s, _)| *s).collect();
+        let mut slots = Vec::new();
+        for (slot, w) in self.upstreams.iter().filter(|(_, w)| w.changes_by_time()) {
+            w.turn_ejections(&self.shared, now_ms, &mut self.rng);
+            slots.push(*slot);
+        }
         slots.into_iter().for_each(|slot| self.turn_panic(slot, now_ms));
     }
 
-    /// Reports whether an upstream is in panic.
-    pub(super) fn has_panic(&self) -> bool {
-        self.upstreams.values().any(|w| w.panic.is_on())
+    /// Reports whether time alone may change something.
+    pub(super) fn changes_by_time(&self) -> bool {
+        self.upstreams.values().any(Watched::changes_by_time)
     }
 
     fn turn_panic(&mut self, slot: usize, now_ms: u64) {
         let Some(w) = self.upstreams.get_mut(&slot) else {
             return;
         };
-        let policy =
-            PanicPolicy { below_percent: w.entry.plan.panic_threshold, ..PanicPolicy::default() };
+        let policy = PanicPolicy {
+            below_percent: w.entry.plan.health.panic_threshold,
+            ..PanicPolicy::default()
+        };
         let census = w.entry.standings().judged();
         let turned = w.panic.turn(census, &policy, now_ms);
         if w.entry.health.panic.swap(w.panic.is_on(), Relaxed) != w.panic.is_on() {
@@ -293,6 +291,27 @@ impl Watch {
     }
 }
 
+impl Watched {
+    fn changes_by_time(&self) -> bool {
+        self.panic.is_on() || self.entry.plan.health.outliers.is_some()
+    }
+
+    /// Ends ejections whose time is over, and probes without a result.
+    fn turn_ejections(&self, shared: &Shared, now_ms: u64, rng: &mut WyRand) {
+        let Some(plan) = &self.entry.plan.health.outliers else {
+            return;
+        };
+        let policy = ejections(plan);
+        for (at, e) in self.entry.endpoints.iter().enumerate() {
+            let state = e.health.shared.load();
+            let event = lock(&e.health.ejection).turn(state, &policy, now_ms, rng.next_u64());
+            if let Some(event) = event {
+                self.entry.change(shared, at, event, now_ms);
+            }
+        }
+    }
+}
+
 impl Checked {
     /// Returns the event that brings a new endpoint to what the check has concluded already.
     fn verdict(&self) -> Option<Event> {
@@ -309,6 +328,7 @@ fn apply(shared: &Shared, entry: &UpstreamEntry, at: usize, event: Event, now_ms
     let Some(change) = e.health.shared.apply(event, now_ms, FULL_WEIGHT) else {
         return;
     };
+    e.health.streaks.reset();
     entry.health.epoch.advance();
     let takes = entry.takes(at) == Takes::Yes;
     let level =
@@ -327,6 +347,21 @@ fn apply(shared: &Shared, entry: &UpstreamEntry, at: usize, event: Event, now_ms
     let message = format!("endpoint {address} of upstream {name} {verb}: {why}{found}{still}");
     let object = Some((Kind::Upstream, name.to_string()));
     shared.object_event(level, "endpoint.health", object, message);
+}
+
+/// Forgets what checks and requests said of an upstream whose config does not ask any more.
+fn settle(entry: &UpstreamEntry, now_ms: u64) {
+    let checked = entry.plan.health.check.is_some();
+    let ejects = entry.plan.health.outliers.is_some();
+    let mut moved = !checked && !ejects && entry.health.panic.swap(false, Relaxed);
+    for e in &entry.endpoints {
+        let apply = |event| e.health.shared.apply(event, now_ms, FULL_WEIGHT).is_some();
+        moved |= !checked && apply(Event::ChecksOff);
+        moved |= !ejects && apply(Event::OutliersOff);
+    }
+    if moved {
+        entry.health.epoch.advance();
+    }
 }
 
 /// Returns what earlier checks concluded of an endpoint.

@@ -85,14 +85,14 @@ fn endpoints_that_are_checked_come_and_go() {
     let before = held(&node);
     for n in 1..20 {
         let json = format!(
-            r#"{{"endpoints":[{{"address":"127.0.0.1:{n}"}}],"health_check":{{"interval_ms":9}}}}"#
+            r#"{{"endpoints":[{{"address":"127.0.0.1:{n}"}}],"health":{{"check":{{"interval_ms":9}}}}}}"#
         );
         node.apply(&[
             put(Kind::Upstream, "u", json),
             put(
                 Kind::Upstream,
                 "v",
-                r#"{"endpoints":[{"address":"127.0.0.1:9"}],"health_check":{}}"#,
+                r#"{"endpoints":[{"address":"127.0.0.1:9"}],"health":{"check":{}}}"#,
             ),
         ]);
         node.apply(&[gone(Kind::Upstream, "v")]);

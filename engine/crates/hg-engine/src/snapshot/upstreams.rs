@@ -59,7 +59,7 @@ pub(super) fn compile(
     };
     let refused = |problems: Vec<_>| problems.into_iter().map(error).collect::<Vec<_>>();
     let setup: Arc<str> = tls.as_ref().map_or_else(|| "plain".into(), |t| t.digest().hex().into());
-    let problems = plan.health_check.as_ref().map(house::problems).unwrap_or_default();
+    let problems = plan.health.check.as_ref().map(house::problems).unwrap_or_default();
     if !problems.is_empty() {
         return Err(refused(problems));
     }
@@ -114,7 +114,7 @@ fn expand(
             let pool = if is_name { identity(&address, &targets) } else { address.clone() };
             balanced.push(Endpoint { address: pool.to_string(), ..e.clone() });
             // Without an address there is nothing to check.
-            let checked = plan.health_check.is_some() && !targets.is_empty();
+            let checked = plan.health.check.is_some() && !targets.is_empty();
             let health = around.health.endpoint(name, (&address, &pool), checked);
             entries.push(EndpointEntry {
                 address: address.clone(),

@@ -10,6 +10,7 @@ use super::{KIND_UP, Worker, head};
 use crate::counters::Retry;
 use hg_net::{Address, Event, Ticks, Token};
 use hg_proto::Reject;
+use hg_resilience::Outcome;
 use std::rc::Rc;
 
 /// After this long the worker also tries a second address, in parallel with a slow first one (RFC
@@ -349,7 +350,7 @@ impl Worker {
             why.into_iter().for_each(|why| p.remember(why));
         }
         let in_time = self.now < e.connect_deadline;
-        self.leave_endpoint(ci, now_us, true);
+        self.leave_endpoint(ci, now_us, Outcome::Connect);
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return;
         };

@@ -5,6 +5,7 @@ use super::accept::deadline_after;
 use super::client::Phase;
 use super::exchange::Exchange;
 use super::upstreams::release_limits;
+use hg_resilience::Outcome;
 
 /// How much a client may still send after an answer that closes its connection, bytes.
 const LINGER_BYTES: u32 = 64 * 1024;
@@ -158,7 +159,8 @@ impl Worker {
         for ui in attempts.iter().copied().chain(up) {
             self.drop_up(ui);
         }
-        self.leave_endpoint(ci, self.now_us, failed);
+        let outcome = if failed { Outcome::Reset } else { Outcome::Cancelled };
+        self.leave_endpoint(ci, self.now_us, outcome);
         if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
             e.attempts = attempts;
             e.attempts.clear();
@@ -166,7 +168,7 @@ impl Worker {
     }
 
     /// Counts the request as no longer in flight at its endpoint.
-    pub(super) fn leave_endpoint(&mut self, ci: usize, now_us: u64, failed: bool) {
+    pub(super) fn leave_endpoint(&mut self, ci: usize, now_us: u64, outcome: Outcome) {
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return;
         };
@@ -176,7 +178,8 @@ impl Worker {
         let Some(endpoint) = &e.endpoint else { return };
         endpoint.counters.active.sub(1);
         if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
-            u.left(endpoint, now_us, now_us.saturating_sub(e.dispatch_us), failed);
+            let latency_us = now_us.saturating_sub(e.dispatch_us);
+            u.left(endpoint, now_us, latency_us, outcome, &self.shared);
         }
         if let Some(entry) = e.limits.take() {
             release_limits(&entry, &endpoint.address);

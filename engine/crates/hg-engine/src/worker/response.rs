@@ -11,6 +11,7 @@ use super::up::UpPhase;
 use crate::counters::Retry;
 use hg_proto::write::{self, Persistence};
 use hg_proto::{HeaderSlots, Known, Parse, RespFraming, ResponseHead, Version};
+use hg_resilience::Outcome;
 use std::ops::Range;
 
 /// How long requests that must not be sent twice avoid the idle connections of an endpoint that
@@ -295,9 +296,9 @@ impl Worker {
         let flushed = c.conn.out.is_empty();
         if let Some(ui) = e.up.take() {
             let keep_ms = e.up_keep_ms.filter(|_| !extra && e.request.done);
-            let failed = e.status >= 500;
+            let outcome = Outcome::of_status(e.status);
             let idle = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
-            self.leave_endpoint(ci, self.now_us, failed);
+            self.leave_endpoint(ci, self.now_us, outcome);
             match idle.zip(keep_ms) {
                 Some(((idle_ms, max_idle), keep_ms)) => {
                     self.put_idle(ui, idle_ms.min(keep_ms), max_idle as usize);

@@ -2,9 +2,12 @@
 
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
+use crate::outliers::Ended;
+use crate::shared::Shared;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
 use hg_policy::{Balancer, Load, Tried, WyRand};
+use hg_resilience::{Outcome, Verdict};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -71,6 +74,8 @@ pub(crate) struct UpstreamState {
     usable: Vec<bool>,
     /// Which endpoints take requests by their health, as of `epoch`.
     takes: Vec<bool>,
+    /// Whether one of them takes only a request that probes it.
+    probes: bool,
     epoch: u64,
     limited: bool,
 }
@@ -108,9 +113,19 @@ impl UpstreamState {
                 *usable = room && *takes;
             }
         }
-        let load = Load { active: &self.active, usable: &self.usable };
-        let Some(i) = self.balancer.pick(&load, tried, key, now_us, rng) else {
-            return Err(if full && tried.is_empty() { NoPick::Full } else { NoPick::None });
+        let i = loop {
+            let load = Load { active: &self.active, usable: &self.usable };
+            let Some(i) = self.balancer.pick(&load, tried, key, now_us, rng) else {
+                return Err(if full && tried.is_empty() { NoPick::Full } else { NoPick::None });
+            };
+            if !self.probes || self.entry.admits(i, now_us / 1_000) {
+                break i;
+            }
+            // Another worker's request probes it; the epoch has moved for the next pick.
+            match self.usable.get_mut(i) {
+                Some(usable) => *usable = false,
+                None => return Err(NoPick::None),
+            }
         };
         let Some(endpoint) = self.endpoints.get(i) else {
             return Err(NoPick::None);
@@ -134,12 +149,19 @@ impl UpstreamState {
         endpoint: &EndpointState,
         now_us: u64,
         latency_us: u64,
-        failed: bool,
+        outcome: Outcome,
+        shared: &Shared,
     ) {
+        let failed = outcome.verdict() == Verdict::Bad;
         let i = endpoint.slot.get();
         if let Some(a) = self.active.get_mut(i) {
             *a = a.saturating_sub(1);
             self.balancer.finished(i, now_us, latency_us, failed);
+            if self.entry.plan.health.outliers.is_some() {
+                let began_ms = now_us.saturating_sub(latency_us) / 1_000;
+                let ended = Ended { outcome, began_ms, now_ms: now_us / 1_000 };
+                self.entry.note(shared, i, ended);
+            }
         }
     }
 
@@ -167,7 +189,7 @@ impl UpstreamState {
     /// Looks up which endpoints can be reached and take requests by their health. The caller has
     /// read `epoch` before, so that a change meanwhile makes the next pick look again.
     fn refresh_usable(&mut self, epoch: u64) {
-        self.entry.write_takes(&mut self.takes);
+        self.probes = self.entry.write_takes(&mut self.takes);
         for (takes, e) in self.takes.iter_mut().zip(&self.endpoints) {
             *takes &= !e.targets.is_empty();
         }
@@ -276,6 +298,7 @@ impl Upstreams {
             active: (0..endpoints.len()).map(active).collect(),
             usable: vec![true; endpoints.len()],
             takes: vec![true; endpoints.len()],
+            probes: false,
             epoch: 0,
             endpoints,
             counters,

@@ -20,7 +20,6 @@ defaults! {
     max_idle: u32 = 512;
     max_connections: u32 = 20_000;
     queue: u32 = 1024;
-    panic_threshold: u8 = 30;
     virtual_nodes: u32 = 100;
     maglev_table: u32 = 65_537;
     load_bound: u32 = 125;

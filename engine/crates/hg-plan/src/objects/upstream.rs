@@ -1,10 +1,10 @@
 //! Upstreams and endpoints.
 
 use super::defaults::{
-    head_bytes, load_bound, maglev_table, max_idle, ms_5000, ms_60000, one, panic_threshold, queue,
-    virtual_nodes, yes,
+    head_bytes, load_bound, maglev_table, max_idle, ms_5000, ms_60000, one, queue, virtual_nodes,
+    yes,
 };
-use super::health::HealthCheck;
+use super::health::Health;
 use super::tls::TlsVersion;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -42,12 +42,9 @@ pub struct Upstream {
     /// Most bytes of one response head.
     #[serde(default = "head_bytes")]
     pub head_bytes: u32,
-    /// How the endpoints are checked; absent = not at all.
+    /// What is known of the endpoints' health, and what follows.
     #[serde(default)]
-    pub health_check: Option<HealthCheck>,
-    /// Share of usable endpoints in percent below which their health is ignored; 0 = off.
-    #[serde(default = "panic_threshold")]
-    pub panic_threshold: u8,
+    pub health: Health,
 }
 
 /// One endpoint.

@@ -181,6 +181,13 @@ _UPSTREAMS: Final = (
             *("interval", "timeout", "fast_interval", "max_interval", "healthy", "unhealthy"),
         )
     ),
+    *(
+        Parity(f"upstreams.NAME.outlier_detection.{key}", "no", "`outlier_detection` is refused")
+        for key in (
+            *("consecutive_5xx", "consecutive_gateway", "consecutive_local", "ejection"),
+            *("max_ejection", "max_ejected", "enforce"),
+        )
+    ),
     Parity("upstreams.NAME.panic_threshold", "no", "anything but the default is refused"),
     Parity(
         "upstreams.NAME.timeouts.queue", "no", _NO_QUEUE + "; anything but the default is refused"

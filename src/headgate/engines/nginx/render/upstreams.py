@@ -79,9 +79,11 @@ def _check(upstream: Upstream, about: About) -> None:
         about.refuse("limits.queue", "nginx has no queue")
     if upstream.queue_timeout_ms != _DEFAULT.queue_timeout_ms:
         about.refuse("timeouts.queue", "nginx has no queue")
-    if upstream.health_check is not None:
+    if upstream.health.check is not None:
         about.refuse("health_check", "nginx does not check endpoints")
-    if upstream.panic_threshold != _DEFAULT.panic_threshold:
+    if upstream.health.outliers is not None:
+        about.refuse("outlier_detection", "this engine does not eject endpoints of nginx")
+    if upstream.health.panic_threshold != _DEFAULT.health.panic_threshold:
         about.refuse("panic_threshold", "nginx has no panic threshold")
     limited = upstream.max_connections or any(e.max_connections for e in upstream.endpoints)
     if limited and upstream.queue:

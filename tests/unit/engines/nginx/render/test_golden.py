@@ -144,7 +144,7 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         '[routes.r]\nupstream = "u"\ntimeouts = { request = "5s" }\n'
         "match = [{ headers = { x_a = { present = true } } }]\n"
         '[upstreams.u]\nbalance = "random"\nlimits = { connections = 5, queue = 7 }\n'
-        "health_check = {}\npanic_threshold = 50\n"
+        "health_check = {}\noutlier_detection = {}\npanic_threshold = 50\n"
         'endpoints = ["127.0.0.1:1", { address = "127.0.0.1:2", backup = true }]\n'
     )
     with pytest.raises(NotRenderedError) as caught:
@@ -157,5 +157,6 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         ("upstream", "u", "health_check"),
         ("upstream", "u", "limits.connections"),
         ("upstream", "u", "limits.queue"),
+        ("upstream", "u", "outlier_detection"),
         ("upstream", "u", "panic_threshold"),
     ]

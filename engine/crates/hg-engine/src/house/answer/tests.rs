@@ -99,15 +99,15 @@ fn a_check_that_would_break_its_request_is_refused() {
         problems(&check).into_iter().map(|(path, _)| path).collect::<Vec<_>>()
     };
     assert_eq!(refused(|_| ()), Vec::<String>::new());
-    assert_eq!(refused(|c| c.path = "up".into()), ["health_check.http.path"]);
-    assert_eq!(refused(|c| c.path = "/a b".into()), ["health_check.http.path"]);
-    assert_eq!(refused(|c| c.path = "/\r\nX: y".into()), ["health_check.http.path"]);
-    assert_eq!(refused(|c| c.method = "GE T".into()), ["health_check.http.method"]);
-    assert_eq!(refused(|c| c.host = Some("a\r\nb".into())), ["health_check.http.host"]);
-    assert_eq!(refused(|c| c.statuses = vec![]), ["health_check.http.statuses"]);
-    assert_eq!(refused(|c| c.statuses = vec![(300, 200)]), ["health_check.http.statuses"]);
+    assert_eq!(refused(|c| c.path = "up".into()), ["health.check.http.path"]);
+    assert_eq!(refused(|c| c.path = "/a b".into()), ["health.check.http.path"]);
+    assert_eq!(refused(|c| c.path = "/\r\nX: y".into()), ["health.check.http.path"]);
+    assert_eq!(refused(|c| c.method = "GE T".into()), ["health.check.http.method"]);
+    assert_eq!(refused(|c| c.host = Some("a\r\nb".into())), ["health.check.http.host"]);
+    assert_eq!(refused(|c| c.statuses = vec![]), ["health.check.http.statuses"]);
+    assert_eq!(refused(|c| c.statuses = vec![(300, 200)]), ["health.check.http.statuses"]);
     let header = |c: &mut HttpCheck| c.headers = [("a".into(), "b\r\nc: d".into())].into();
-    assert_eq!(refused(header), ["health_check.http.headers"]);
+    assert_eq!(refused(header), ["health.check.http.headers"]);
     let never = HealthCheck { interval_ms: 0, ..HealthCheck::default() };
     assert_eq!(problems(&never).len(), 1);
 }

@@ -12,7 +12,7 @@ struct World {
     now_ms: u64,
 }
 
-const CHECK: &str = r#""health_check":{"interval_ms":5000,"healthy":2,"unhealthy":3}"#;
+const CHECK: &str = r#""health":{"check":{"interval_ms":5000,"healthy":2,"unhealthy":3}}"#;
 
 fn upstream(endpoints: &str, rest: &str) -> String {
     format!(r#"{{"endpoints":[{endpoints}],{rest}}}"#)
@@ -145,7 +145,7 @@ fn the_only_endpoint_takes_requests_though_it_is_down_and_says_so() {
 #[test]
 fn without_a_panic_threshold_no_endpoint_that_is_down_takes_requests() {
     let mut world = World::new();
-    let off = format!(r#"{CHECK},"panic_threshold":0"#);
+    let off = CHECK.replace("}}", r#"},"panic_threshold":0}"#);
     let snapshot = world.serve("u", Some(upstream(&endpoints(3), &off)));
     world.checks(3, |_| false);
     assert_eq!(takes(&snapshot, "u"), [false; 3]);
@@ -202,7 +202,7 @@ fn a_changed_check_starts_from_what_is_known() {
     let mut world = World::new();
     world.serve("u", Some(upstream(&endpoints(2), CHECK)));
     world.checks(2, |_| true);
-    let slower = r#""health_check":{"interval_ms":9000}"#;
+    let slower = r#""health":{"check":{"interval_ms":9000}}"#;
     let snapshot = world.serve("u", Some(upstream(&endpoints(2), slower)));
     let mut failures = 0;
     while failures < 2 {

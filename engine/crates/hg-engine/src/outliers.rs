@@ -1,0 +1,136 @@
+//! Outlier detection: what the requests that an endpoint serves say of it. Endpoints that fail too
+//! often in a row are ejected for a while, and then probed by one request.
+
+use crate::counters::lock;
+use crate::health::EndpointHealth;
+use crate::report::EventLevel;
+use crate::shared::Shared;
+use crate::snapshot::UpstreamEntry;
+use hg_plan::{Kind, OutlierDetection};
+use hg_resilience::{
+    Change, EjectionPolicy, Event, FULL_WEIGHT, Outcome, Outlier, Reason, StreakPolicy, Takes,
+    Verdict,
+};
+
+/// How a request at an endpoint ended, in milliseconds of the process's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    pub(crate) began_ms: u64,
+    pub(crate) now_ms: u64,
+}
+
+fn streaks(plan: &OutlierDetection) -> StreakPolicy {
+    StreakPolicy {
+        server_error: plan.consecutive_5xx,
+        gateway: plan.consecutive_gateway,
+        local: plan.consecutive_local,
+    }
+}
+
+/// Returns the times of ejection.
+pub(crate) fn ejections(plan: &OutlierDetection) -> EjectionPolicy {
+    EjectionPolicy {
+        base_ms: plan.ejection_ms,
+        max_ms: plan.max_ejection_ms,
+        ..EjectionPolicy::default()
+    }
+}
+
+impl UpstreamEntry {
+    /// Reports whether a request may go to an endpoint that was picked. An endpoint whose ejection
+    /// ended takes one request of all workers as a probe.
+    pub(crate) fn admits(&self, at: usize, now_ms: u64) -> bool {
+        let Some(e) = self.endpoints.get(at) else {
+            return false;
+        };
+        match self.takes(at) {
+            Takes::Yes => true,
+            Takes::Probe => {
+                let claimed = e.health.shared.claim_probe(now_ms);
+                if claimed {
+                    self.health.epoch.advance();
+                }
+                claimed
+            }
+            Takes::Permitted | Takes::No => false,
+        }
+    }
+
+    /// Takes in how a request at an endpoint ended. Reads only, as long as nothing fails.
+    pub(crate) fn note(&self, shared: &Shared, at: usize, ended: Ended) {
+        let (Some(plan), Some(e)) = (&self.plan.health.outliers, self.endpoints.get(at)) else {
+            return;
+        };
+        let state = e.health.shared.load();
+        match state.outlier {
+            // Requests from before the probe say nothing of the endpoint as it is now.
+            Outlier::Probing if ended.began_ms >= state.changed_ms => {
+                self.probed(shared, at, ended);
+            }
+            Outlier::In => {
+                if let Some(why) = e.health.streaks.note(ended.outcome, &streaks(plan)) {
+                    self.eject(shared, at, plan, (why, ended.now_ms));
+                }
+            }
+            Outlier::Ejected | Outlier::ProbeDue | Outlier::Probing => {}
+        }
+    }
+
+    fn probed(&self, shared: &Shared, at: usize, ended: Ended) {
+        let event = match ended.outcome.verdict() {
+            Verdict::Good => Event::ProbePassed,
+            Verdict::Bad | Verdict::Throttled => Event::ProbeFailed,
+            Verdict::Neutral => Event::ProbeLost,
+        };
+        self.change(shared, at, event, ended.now_ms);
+    }
+
+    /// Ejects an endpoint, unless too many are ejected already or it is the last usable one. One
+    /// worker after the other does this, so that two do not eject the last two.
+    fn eject(&self, shared: &Shared, at: usize, plan: &OutlierDetection, why: (Reason, u64)) {
+        let (reason, now_ms) = why;
+        let _one = lock(&self.health.ejecting);
+        let standings = self.standings();
+        let usable = standings.first.usable + standings.backup.usable;
+        let out = |h: &EndpointHealth| h.shared.load().outlier != Outlier::In;
+        let ejected = self.endpoints.iter().filter(|e| out(&e.health)).count() as u64;
+        let limit = self.endpoints.len() as u64 * u64::from(plan.max_ejected) / 100;
+        let event = if !plan.enforce {
+            Event::Spare(Reason::SparedDryRun)
+        } else if ejected >= limit || usable <= 1 {
+            Event::Spare(Reason::SparedLimit)
+        } else {
+            Event::Eject(reason)
+        };
+        self.change(shared, at, event, now_ms);
+    }
+
+    /// Applies an event of outlier detection; tells the workers and whoever reads events.
+    pub(crate) fn change(&self, shared: &Shared, at: usize, event: Event, now_ms: u64) {
+        let Some(e) = self.endpoints.get(at) else { return };
+        let Some(change) = e.health.shared.apply(event, now_ms, FULL_WEIGHT) else {
+            return;
+        };
+        e.health.streaks.reset();
+        self.health.epoch.advance();
+        let Some((level, what)) = told(change) else { return };
+        let (address, name) = (&e.pool.address, &self.name);
+        let why = change.after.reason.text();
+        let message = format!("endpoint {address} of upstream {name} {what}: {why}");
+        let object = Some((Kind::Upstream, name.to_string()));
+        shared.object_event(level, "endpoint.outlier", object, message);
+    }
+}
+
+/// Returns what an event says of a change, if it is worth one.
+fn told(change: Change) -> Option<(EventLevel, &'static str)> {
+    let again = change.before.reason == change.after.reason;
+    match (change.before.outlier, change.after.outlier) {
+        (_, Outlier::Ejected) => Some((EventLevel::Warn, "is ejected")),
+        (Outlier::In, Outlier::In) if !again => Some((EventLevel::Warn, "is not ejected")),
+        (Outlier::In, Outlier::In) => None,
+        (_, Outlier::In) => Some((EventLevel::Info, "is back")),
+        _ => None,
+    }
+}

@@ -1,0 +1,150 @@
+//! Outlier detection, end to end: endpoints that fail their requests are ejected, probed, and come
+//! back.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use common::{Node, Upstream, eventually, put, read_head, upstream_json};
+use hg_engine::HealthReport;
+use hg_plan::Kind;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
+
+const OK: u8 = 0;
+const ERRORS: u8 = 1;
+const CLOSES: u8 = 2;
+
+struct Endpoint {
+    mode: Arc<AtomicU8>,
+    requests: Arc<AtomicUsize>,
+    upstream: Upstream,
+}
+
+impl Endpoint {
+    fn new() -> Self {
+        let (mode, requests) = (Arc::new(AtomicU8::new(OK)), Arc::new(AtomicUsize::new(0)));
+        let (its_mode, its_requests) = (mode.clone(), requests.clone());
+        let upstream = Upstream::play(move |mut stream| {
+            while read_head(&mut stream).is_some() {
+                its_requests.fetch_add(1, SeqCst);
+                let answer: &[u8] = match its_mode.load(SeqCst) {
+                    OK => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                    ERRORS => b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+                    _ => return,
+                };
+                if stream.write_all(answer).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { mode, requests, upstream }
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(SeqCst)
+    }
+}
+
+fn node(endpoints: &[Endpoint], rest: &str) -> Node {
+    Node::start(&json(endpoints, rest), "", 2)
+}
+
+fn json(endpoints: &[Endpoint], rest: &str) -> String {
+    let addresses: Vec<_> = endpoints.iter().map(|e| e.upstream.address).collect();
+    upstream_json(&addresses, rest)
+}
+
+fn health(node: &Node) -> Vec<HealthReport> {
+    let status = node.engine.status();
+    status.upstreams[0].endpoints.iter().map(|e| e.health.clone()).collect()
+}
+
+fn states(node: &Node) -> Vec<&'static str> {
+    health(node).iter().map(|h| h.state).collect()
+}
+
+const EJECT: &str = r#","health":{"outliers":{"ejection_ms":100,"max_ejection_ms":200}}"#;
+
+#[test]
+fn five_failures_in_a_row_eject_an_endpoint_and_one_request_at_a_time_probes_it() {
+    for (mode, reason) in [(ERRORS, "consecutive-5xx"), (CLOSES, "consecutive-local")] {
+        let endpoints = [Endpoint::new(), Endpoint::new()];
+        let node = node(&endpoints, EJECT);
+        endpoints[1].mode.store(mode, SeqCst);
+        while states(&node) == ["up", "up"] {
+            node.get("/");
+        }
+        assert_eq!(endpoints[1].requests(), 5, "{reason}");
+        let report = health(&node).remove(1);
+        assert_eq!((report.state, report.takes, report.reason), ("ejected", false, reason));
+        assert!(report.why.starts_with("takes no traffic: it is ejected"), "{}", report.why);
+        for _ in 0..6 {
+            node.get("/");
+        }
+        assert_eq!(endpoints[1].requests(), 5, "an ejected endpoint rests");
+        eventually("a probe is due", || states(&node)[1] == "probing");
+        while endpoints[1].requests() == 5 {
+            node.get("/");
+        }
+        eventually("the probe has failed", || states(&node)[1] == "ejected");
+        assert_eq!((endpoints[1].requests(), health(&node)[1].reason), (6, "probe-failed"));
+        endpoints[1].mode.store(OK, SeqCst);
+        eventually("a probe is due again", || states(&node)[1] == "probing");
+        while states(&node) != ["up", "up"] {
+            node.get("/");
+        }
+        assert_eq!(health(&node)[1].reason, "probe-passed");
+        let told: Vec<String> = node.engine.take_events().into_iter().map(|e| e.message).collect();
+        let of = |what: &str| told.iter().filter(|t| t.contains(what)).count();
+        assert_eq!((of(" is ejected: "), of(" is back: ")), (2, 1), "{told:?}");
+    }
+}
+
+#[test]
+fn a_success_between_failures_keeps_an_endpoint_in() {
+    let endpoints = [Endpoint::new(), Endpoint::new()];
+    let node = node(&endpoints, EJECT);
+    for _ in 0..4 {
+        endpoints[1].mode.store(ERRORS, SeqCst);
+        let begun = endpoints[1].requests();
+        while endpoints[1].requests() < begun + 4 {
+            node.get("/");
+        }
+        endpoints[1].mode.store(OK, SeqCst);
+        while endpoints[1].requests() < begun + 5 {
+            node.get("/");
+        }
+    }
+    assert_eq!(states(&node), ["up", "up"]);
+}
+
+#[test]
+fn the_last_endpoint_is_never_ejected_and_a_dry_run_only_tells() {
+    let dry = r#","health":{"outliers":{"enforce":false}}"#;
+    for (count, rest, reason) in [(1, EJECT, "spared-limit"), (2, dry, "spared-dry-run")] {
+        let endpoints: Vec<_> = (0..count).map(|_| Endpoint::new()).collect();
+        let node = node(&endpoints, rest);
+        endpoints[0].mode.store(ERRORS, SeqCst);
+        while health(&node)[0].reason != reason {
+            node.get("/");
+        }
+        let report = health(&node).remove(0);
+        assert_eq!((report.state, report.takes), ("up", true));
+        assert!(report.why.starts_with("takes traffic although it looked bad"), "{}", report.why);
+    }
+}
+
+#[test]
+fn half_of_the_endpoints_at_most_are_ejected() {
+    let endpoints: Vec<_> = (0..4).map(|_| Endpoint::new()).collect();
+    let long = r#","health":{"outliers":{"ejection_ms":600000,"max_ejection_ms":600000}}"#;
+    let mut node = node(&endpoints, long);
+    endpoints.iter().for_each(|e| e.mode.store(ERRORS, SeqCst));
+    (0..80).for_each(|_| drop(node.get("/")));
+    let ejected = states(&node).iter().filter(|s| **s == "ejected").count();
+    assert_eq!(ejected, 2);
+    // Without the config nothing is held against them.
+    node.apply(&[put(Kind::Upstream, "u", json(&endpoints, ""))]);
+    eventually("all are back", || states(&node) == ["up"; 4]);
+}
