@@ -7,13 +7,14 @@ mod common;
 use common::{Node, Upstream, eventually, put, read_head, upstream_json};
 use hg_engine::HealthReport;
 use hg_plan::Kind;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 
 const OK: u8 = 0;
 const ERRORS: u8 = 1;
 const CLOSES: u8 = 2;
+const HANGS: u8 = 3;
 
 struct Endpoint {
     mode: Arc<AtomicU8>,
@@ -31,6 +32,11 @@ impl Endpoint {
                 let answer: &[u8] = match its_mode.load(SeqCst) {
                     OK => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
                     ERRORS => b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+                    HANGS => {
+                        // The node gives up, and the end of its connection ends this.
+                        let _ = stream.read_to_end(&mut Vec::new());
+                        return;
+                    }
                     _ => return,
                 };
                 if stream.write_all(answer).is_err() {
@@ -147,4 +153,24 @@ fn half_of_the_endpoints_at_most_are_ejected() {
     // Without the config nothing is held against them.
     node.apply(&[put(Kind::Upstream, "u", json(&endpoints, ""))]);
     eventually("all are back", || states(&node) == ["up"; 4]);
+}
+
+#[test]
+fn an_endpoint_that_hangs_is_ejected_and_one_that_waits_for_slow_clients_is_not() {
+    for (head, ejects) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nslow", false),
+    ] {
+        let endpoints = [Endpoint::new(), Endpoint::new()];
+        let long = r#","health":{"outliers":{"ejection_ms":600000,"max_ejection_ms":600000}}"#;
+        let node = Node::start(&json(&endpoints, long), r#","timeouts":{"request_ms":60}"#, 1);
+        endpoints.iter().for_each(|e| e.mode.store(HANGS, SeqCst));
+        for _ in 0..12 {
+            let mut stream = node.connect();
+            stream.write_all(head.as_bytes()).unwrap();
+            let answer = read_head(&mut stream).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+        }
+        assert_eq!(states(&node).contains(&"ejected"), ejects, "{head}");
+    }
 }

@@ -8,6 +8,7 @@ use hg_middleware::Rewritten;
 use hg_proto::respond::{self, ErrorAnswer};
 use hg_proto::write::{self, Persistence};
 use hg_proto::{Method, Reject};
+use hg_resilience::Outcome;
 use std::net::IpAddr;
 
 /// Our name in `Proxy-Status`.
@@ -90,7 +91,9 @@ impl Worker {
     /// client notices.
     pub(super) fn refuse(&mut self, ci: usize, reject: &Reject) {
         self.counters.reject(reject.code);
-        self.detach(ci, reject.status >= 500, reject.detail);
+        let exchange = self.clients.get(ci).and_then(|c| c.exchange.as_deref());
+        let failed = (reject.status >= 500).then(|| outcome_of(reject, exchange));
+        self.detach(ci, failed, reject.detail);
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
@@ -209,5 +212,16 @@ impl Worker {
             Ok(()) if all => self.finish(ci),
             Ok(()) => self.progress(ci),
         }
+    }
+}
+
+/// Returns what a refusal says of the endpoint. A time that ran out while the client still had to
+/// send, or to take what was answered, says nothing: slow clients must not get it ejected.
+fn outcome_of(reject: &Reject, exchange: Option<&Exchange>) -> Outcome {
+    let waits_for_client = exchange.is_some_and(|e| e.answered || !e.request.done);
+    match reject.status {
+        504 if waits_for_client => Outcome::Cancelled,
+        504 => Outcome::Timeout,
+        _ => Outcome::Reset,
     }
 }

@@ -18,7 +18,7 @@ impl Worker {
     /// Ends an exchange whose answer is written: counts it, then waits for the next request, or
     /// closes.
     pub(super) fn finish(&mut self, ci: usize) {
-        self.detach(ci, false, "");
+        self.detach(ci, None, "");
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
@@ -88,7 +88,7 @@ impl Worker {
 
     /// Ends whatever is in progress for a client that is gone or cannot be reached.
     pub(super) fn client_gone(&mut self, ci: usize) {
-        self.detach(ci, false, "");
+        self.detach(ci, None, "");
         if let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) {
             let complete = e.is_answer_complete() && e.reason.is_empty();
             if !complete && e.start_us > 0 {
@@ -105,7 +105,7 @@ impl Worker {
     /// Ends a connection in the middle of an answer, so that nobody takes the part for a whole
     /// answer.
     pub(super) fn cut(&mut self, ci: usize) {
-        self.detach(ci, false, "");
+        self.detach(ci, None, "");
         let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) else {
             return self.close_client(ci);
         };
@@ -118,7 +118,7 @@ impl Worker {
 
     /// Closes a client's connection in whatever state it is.
     pub(super) fn close_client(&mut self, ci: usize) {
-        self.detach(ci, false, "");
+        self.detach(ci, None, "");
         if let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) {
             if e.status > 0 {
                 self.account(ci, &mut e);
@@ -144,13 +144,14 @@ impl Worker {
     }
 
     /// Releases every connection to an endpoint that the exchange has.
-    pub(super) fn detach(&mut self, ci: usize, failed: bool, why: &str) {
+    /// `failed` says that the request failed there, and what that says of the endpoint.
+    pub(super) fn detach(&mut self, ci: usize, failed: Option<Outcome>, why: &str) {
         let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
             return;
         };
         let up = e.up.take();
         let attempts = std::mem::take(&mut e.attempts);
-        if failed
+        if failed.is_some()
             && e.counted
             && let Some(endpoint) = &e.endpoint
         {
@@ -159,8 +160,7 @@ impl Worker {
         for ui in attempts.iter().copied().chain(up) {
             self.drop_up(ui);
         }
-        let outcome = if failed { Outcome::Reset } else { Outcome::Cancelled };
-        self.leave_endpoint(ci, self.now_us, outcome);
+        self.leave_endpoint(ci, self.now_us, failed.unwrap_or(Outcome::Cancelled));
         if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
             e.attempts = attempts;
             e.attempts.clear();

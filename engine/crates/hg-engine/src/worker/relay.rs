@@ -8,6 +8,7 @@ use super::conn::{Read, make_room};
 use super::exchange::{Relay, Stage};
 use hg_proto::Fed;
 use hg_proto::write::ChunkHeader;
+use hg_resilience::Outcome;
 use std::ops::Range;
 
 /// Reads of one body in one turn before other connections have theirs.
@@ -299,7 +300,7 @@ impl Worker {
         if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
             e.reason = own::RESPONSE_TRUNCATED.code;
         }
-        self.detach(ci, true, why);
+        self.detach(ci, Some(Outcome::Reset), why);
         self.cut(ci);
     }
 }
