@@ -154,14 +154,27 @@ fn what_the_report_says_is_what_is_served() {
     let node = start(&endpoints, CHECK);
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..8 {
-        for e in &endpoints {
+        let mut wanted = Vec::new();
+        for (i, e) in endpoints.iter().enumerate() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            e.mode.store([WELL, ERRORS, CLOSES, WELL][(seed >> 60) as usize & 3], SeqCst);
+            // The first one always works and is never taken out.
+            let (mode, order) = match i {
+                0 => (WELL, EndpointOrder::Ready),
+                _ => (
+                    [WELL, ERRORS, CLOSES, WELL][(seed >> 60) as usize & 3],
+                    [EndpointOrder::Ready, EndpointOrder::Drain, EndpointOrder::Maintenance]
+                        [((seed >> 40) % 5).saturating_sub(2) as usize],
+                ),
+            };
+            e.mode.store(mode, SeqCst);
+            node.engine.order("u", &e.upstream.address.to_string(), order);
+            wanted.push(match order {
+                EndpointOrder::Drain => "drain",
+                EndpointOrder::Maintenance => "maintenance",
+                EndpointOrder::Ready if mode == WELL => "up",
+                EndpointOrder::Ready => "down",
+            });
         }
-        let wanted: Vec<_> = endpoints
-            .iter()
-            .map(|e| if e.mode.load(SeqCst) == WELL { "up" } else { "down" })
-            .collect();
         eventually("the checks have seen it", || states(&node) == wanted);
         let said: BTreeSet<usize> =
             health(&node).iter().enumerate().filter(|(_, h)| h.takes).map(|(i, _)| i).collect();
