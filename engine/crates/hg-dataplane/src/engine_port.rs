@@ -73,6 +73,9 @@ pub trait EngineApi: Send + Sync {
     /// If the served plan has no such upstream or endpoint.
     fn find_endpoint(&self, upstream: &str, address: &str) -> Result<(), String>;
 
+    /// Returns upstream and address of every endpoint that has an order other than `ready`.
+    fn ordered(&self) -> Vec<(String, String)>;
+
     /// Orders an endpoint to be ready, to drain or to be in maintenance, now and in later plans.
     fn order(&self, upstream: &str, address: &str, order: EndpointOrder);
 

@@ -154,6 +154,15 @@ impl EngineApi for FakeEngine {
         Ok(())
     }
 
+    fn ordered(&self) -> Vec<(String, String)> {
+        let mut held = std::collections::BTreeMap::new();
+        for (upstream, address, order) in self.orders() {
+            held.insert((upstream, address), order);
+        }
+        held.retain(|_, order| *order != EndpointOrder::Ready);
+        held.into_keys().collect()
+    }
+
     fn order(&self, upstream: &str, address: &str, order: EndpointOrder) {
         self.orders.lock().unwrap().push((upstream.into(), address.into(), order));
     }

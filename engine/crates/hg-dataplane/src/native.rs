@@ -76,6 +76,10 @@ impl EngineApi for Engine {
         Engine::find_endpoint(self, upstream, address)
     }
 
+    fn ordered(&self) -> Vec<(String, String)> {
+        Engine::ordered(self)
+    }
+
     fn order(&self, upstream: &str, address: &str, order: EndpointOrder) {
         Engine::order(self, upstream, address, order);
     }

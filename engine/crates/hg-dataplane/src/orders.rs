@@ -50,12 +50,21 @@ impl Orders {
         serde_json::from_slice(&text).map_err(io::Error::other)
     }
 
-    /// Gives the engine the orders that are kept; call it before the first plan.
+    /// Gives the engine the orders that are kept, and no others. Call it before the first plan, and
+    /// again when the control process turns to this process: until then its predecessor has written
+    /// what operators wanted.
     ///
     /// # Errors
-    /// If the file cannot be read; then no order is in force.
+    /// If the file cannot be read; then nothing changes.
     pub fn load(&self, engine: &dyn EngineApi) -> io::Result<()> {
-        for kept in self.read()? {
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.read()?;
+        for (upstream, endpoint) in engine.ordered() {
+            if !all.iter().any(|k| k.upstream == upstream && k.endpoint == endpoint) {
+                engine.order(&upstream, &endpoint, EndpointOrder::Ready);
+            }
+        }
+        for kept in all {
             if let Some(order) = named(&kept.state) {
                 engine.order(&kept.upstream, &kept.endpoint, order);
             }
@@ -130,6 +139,19 @@ mod tests {
         orders.set(&engine, "u", "a:1", "ready").unwrap();
         assert_eq!(engine.orders().pop(), Some(("u".into(), "a:1".into(), Ready)));
         assert_eq!(orders.read().unwrap(), []);
+    }
+
+    #[test]
+    fn a_successor_learns_what_was_ordered_after_it_began() {
+        let (dir, orders) = place();
+        let (old, new) = (FakeEngine::default(), FakeEngine::default());
+        let successor = Orders::new(dir.path());
+        orders.set(&old, "u", "a:1", "drain").unwrap();
+        successor.load(&new).unwrap();
+        orders.set(&old, "u", "a:1", "ready").unwrap();
+        orders.set(&old, "u", "b:1", "maintenance").unwrap();
+        successor.load(&new).unwrap();
+        assert_eq!(new.ordered(), [("u".to_owned(), "b:1".to_owned())]);
     }
 
     #[test]

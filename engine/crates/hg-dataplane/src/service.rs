@@ -9,7 +9,7 @@ use crate::orders::Orders;
 use crate::proto;
 use crate::proto::data_plane_server::DataPlane;
 use crate::resolver::Resolver;
-use hg_engine::ReasonCount;
+use hg_engine::{EventLevel, ReasonCount};
 use prost::bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -147,6 +147,11 @@ impl DataPlane for Shared {
         _: Request<proto::HelloRequest>,
     ) -> Result<Response<proto::HelloReply>, Status> {
         let service = &self.0;
+        let loaded = self.blocking(|service| service.orders.load(&*service.engine)).await?;
+        if let Err(error) = loaded {
+            let text = format!("the orders for endpoints cannot be read: {error}");
+            service.events.emit(EventLevel::Error, "orders.damaged", None, text);
+        }
         let workers = service.engine.worker_restarts().len();
         Ok(Response::new(proto::HelloReply {
             version: env!("CARGO_PKG_VERSION").into(),

@@ -93,6 +93,11 @@ impl HealthTable {
         }
     }
 
+    /// Returns upstream and address of every endpoint that has an order.
+    pub(crate) fn ordered(&self) -> Vec<(String, String)> {
+        self.orders.keys().map(|(u, a)| (u.to_string(), a.to_string())).collect()
+    }
+
     /// Returns the health of an endpoint; `identity` tells the addresses of a name apart. A new
     /// endpoint that is `checked` is unknown until its first check.
     pub(crate) fn endpoint(

@@ -24,6 +24,11 @@ impl Engine {
         Err(format!("the upstream `{upstream}` has no endpoint `{address}`"))
     }
 
+    /// Returns upstream and address of every endpoint that has an order other than `ready`.
+    pub fn ordered(&self) -> Vec<(String, String)> {
+        lock(&self.inner.builder).ordered()
+    }
+
     /// Orders an endpoint to be ready, to drain or to be in maintenance, at once on all workers;
     /// all addresses of a name follow. The order stays with upstream and address, also while the
     /// plan does not have them.

@@ -102,6 +102,11 @@ impl Builder {
         Some(Update { snapshot: self.current.clone(), upstreams: slots.into() })
     }
 
+    /// Returns upstream and address of every endpoint that has an order.
+    pub(crate) fn ordered(&self) -> Vec<(String, String)> {
+        self.health.ordered()
+    }
+
     /// Keeps an operator's order for endpoints that this builder makes from now on.
     pub(crate) fn order(&mut self, upstream: &Arc<str>, address: &Arc<str>, order: Admin) {
         self.health.order(upstream, address, order);
