@@ -72,14 +72,16 @@ impl Withheld {
         self == Self::default()
     }
 
+    /// Counts a line if it is dropped; returns whether it is accepted.
     #[inline]
-    pub(crate) fn note(&mut self, admission: Admission, known: Known, name: &[u8]) {
+    pub(crate) fn note(&mut self, admission: Admission, known: Known, name: &[u8]) -> bool {
         match admission.withholds(known, name) {
-            None => {}
+            None => return true,
             Some(Why::Claim) => self.claims += 1,
             Some(Why::Lookalike) => self.lookalikes += 1,
             Some(Why::Underscore) => self.underscores += 1,
         }
+        false
     }
 }
 

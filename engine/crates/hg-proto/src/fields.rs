@@ -1,6 +1,8 @@
 //! A head's fields: borrowed names and values with a tag each.
 
+use crate::admission::{Admission, Withheld};
 use crate::known::Known;
+use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 
 /// Most header lines that a head can have, whatever the configured limit.
@@ -14,10 +16,18 @@ pub struct Tag {
     pub known: Known,
     /// Not forwarded: hop-by-hop by its name, or because `Connection` names it.
     pub hop: bool,
+    /// Must not enter a table of header compression, here and behind (RFC 7541 §6.2.3).
+    pub secret: bool,
 }
 
 impl Tag {
-    pub(crate) const NONE: Tag = Tag { known: Known::Other, hop: false };
+    pub(crate) const NONE: Tag = Tag { known: Known::Other, hop: false, secret: false };
+
+    /// Makes the tag of a line with this name.
+    #[inline]
+    pub fn of(known: Known) -> Tag {
+        Tag { known, hop: known.is_hop(), secret: false }
+    }
 }
 
 /// Room for one head's fields, on the caller's stack. Make a new one for every parse; it costs
@@ -41,6 +51,50 @@ impl Default for HeaderSlots<'_> {
     }
 }
 
+/// Lines that are kept on the stack; a head with more allocates.
+const FEW: usize = 64;
+
+/// Room for the fields of a head that did not come as HTTP/1 text, on the caller's stack.
+#[derive(Default)]
+pub struct Lines<'b> {
+    headers: SmallVec<[httparse::Header<'b>; FEW]>,
+    tags: SmallVec<[Tag; FEW]>,
+    withheld: Withheld,
+}
+
+impl<'b> Lines<'b> {
+    /// Makes empty room.
+    #[inline]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a line. The name is a token; the value has no control character but tab.
+    #[inline]
+    pub fn push(&mut self, name: &'b str, value: &'b [u8], tag: Tag) {
+        self.headers.push(httparse::Header { name, value });
+        self.tags.push(tag);
+    }
+
+    /// Appends a line of a client's head, or drops and counts it if `admission` does not accept it.
+    pub fn admit(&mut self, admission: Admission, name: &'b str, value: &'b [u8], tag: Tag) {
+        if self.withheld.note(admission, tag.known, name.as_bytes()) {
+            self.push(name, value, tag);
+        }
+    }
+
+    /// Returns how many lines were dropped.
+    pub fn withheld(&self) -> Withheld {
+        self.withheld
+    }
+
+    /// Returns the lines that were appended.
+    #[inline]
+    pub fn fields(&self) -> Fields<'_, 'b> {
+        Fields { headers: &self.headers, tags: &self.tags }
+    }
+}
+
 /// One field of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'b> {
@@ -53,6 +107,8 @@ pub struct Field<'b> {
     pub known: Known,
     /// Whether the field is not forwarded (hop-by-hop or named in `Connection`).
     pub hop: bool,
+    /// Whether the field must not enter a table of header compression.
+    pub secret: bool,
 }
 
 /// The fields of a head, in the order they came.
@@ -85,6 +141,7 @@ impl<'s, 'b> Fields<'s, 'b> {
             value: h.value,
             known: t.known,
             hop: t.hop,
+            secret: t.secret,
         })
     }
 

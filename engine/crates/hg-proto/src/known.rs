@@ -164,7 +164,7 @@ impl Known {
     }
 
     /// Reports whether it stands for many names that are recognised by their prefix.
-    pub(crate) const fn is_family(self) -> bool {
+    pub const fn is_family(self) -> bool {
         matches!(self, Known::XForwardedOther | Known::XClientCert)
     }
 }

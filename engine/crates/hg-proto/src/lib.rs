@@ -1,4 +1,5 @@
-//! Sans-I/O HTTP/1: head parsing, framing, chunked bodies, head writing; pure.
+//! Sans-I/O HTTP/1: head parsing, framing, chunked bodies, head writing; and the heads of every
+//! version; pure.
 //!
 //! Owns every decision on HTTP/1 syntax and framing (RFC 9110, 9112): what is accepted, how long a
 //! body is, which fields belong to one hop. Never touches a socket, a clock or a file, and does not
@@ -28,7 +29,7 @@ pub use admission::{Admission, Withheld};
 pub use body::{BodyReader, Fed};
 pub use chunked::{ChunkedDecoder, Decoded, MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES, MAX_TRAILERS};
 pub use connection::Connection;
-pub use fields::{Field, Fields, HeaderSlots, MAX_HEADERS, Tag};
+pub use fields::{Field, Fields, HeaderSlots, Lines, MAX_HEADERS, Tag};
 pub use host::host_key;
 pub use known::{Known, is_hop_by_hop};
 pub use reject::{Reject, rejects};

@@ -92,14 +92,16 @@ reject_table! {
 }
 
 impl Reject {
-    /// Returns the same fault as seen in a response body: the body decoders' request rejects become
-    /// 502.
+    /// Returns the same fault as seen in a response: what is a request's becomes 502.
     pub fn in_response(self) -> Reject {
         match self {
             rejects::CHUNK_SIZE | rejects::CHUNK_EXTENSION | rejects::CHUNK_END => rejects::R_CHUNK,
             rejects::TRAILER => rejects::R_TRAILER,
             rejects::TRAILER_BYTES => rejects::R_TRAILER_BYTES,
             rejects::BODY_INCOMPLETE => rejects::R_INCOMPLETE,
+            other if other.status < 500 => {
+                Reject { status: 502, reason: "http_protocol_error", ..other }
+            }
             other => other,
         }
     }

@@ -11,15 +11,12 @@ use crate::syntax;
 use crate::target::{self, Target};
 use crate::types::{Framing, Limits, Method, Parse, Version};
 
-/// Longest method name accepted.
-const MAX_METHOD_BYTES: usize = 32;
-
 /// A request's head, checked; borrows from the input.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'s, 'b> {
     /// Never CONNECT or TRACE.
     pub method: Method<'b>,
-    /// HTTP/1.0 or 1.1.
+    /// The version that it came in.
     pub version: Version,
     /// Form of the target.
     pub target: Target<'b>,
@@ -42,7 +39,7 @@ pub struct RequestHead<'s, 'b> {
     pub connection: Connection,
     /// Whether the client waits for `100 Continue` before it sends the body; false without a body.
     pub expect_continue: bool,
-    /// Bytes of the head in the input, including an ignored empty line before it.
+    /// Bytes of the head in the input, including an ignored empty line before it; 0 in HTTP/2.
     pub head_len: usize,
 }
 
@@ -212,7 +209,7 @@ fn complete<'s, 'b>(
     for (header, tag) in headers.iter().zip(tags.iter_mut()) {
         strict &= syntax::follows_crlf(head, header.name);
         let known = Known::of(header.name.as_bytes());
-        *tag = Tag { known, hop: known.is_hop() };
+        *tag = Tag::of(known);
         withheld.note(line.admission, known, header.name.as_bytes());
         if known != Known::Other {
             seen.add(known, header.value);
@@ -221,7 +218,7 @@ fn complete<'s, 'b>(
     if !strict {
         return Err(rejects::BARE_LF);
     }
-    let method = method(line.method)?;
+    let method = Method::accept(line.method).map_err(|reject| *reject)?;
     let split = target::split(line.target, &method)?;
     let framing = seen.framing(line.version)?;
     let (host, host_port) = host(&seen, line.version, &split.form)?;
@@ -248,22 +245,6 @@ fn complete<'s, 'b>(
         expect_continue,
         head_len,
     })
-}
-
-/// Accepts names of upper-case letters, digits, `-` and `_`: others that the grammar allows occur
-/// in attacks only (a lower-case `trace`, which a server behind us reads as TRACE).
-#[inline]
-fn method(name: &str) -> Result<Method<'_>, Reject> {
-    match Method::of(name) {
-        Method::Connect | Method::Trace => Err(rejects::METHOD_REFUSED),
-        Method::Other(name) if name.len() > MAX_METHOD_BYTES => Err(rejects::METHOD_LENGTH),
-        Method::Other(name)
-            if !name.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_')) =>
-        {
-            Err(rejects::METHOD)
-        }
-        method => Ok(method),
-    }
 }
 
 #[inline]

@@ -11,7 +11,7 @@ use crate::types::{Limits, Method, Parse, RespFraming, Version};
 /// A response's head, checked; borrows from the input.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'s, 'b> {
-    /// HTTP/1.0 or 1.1.
+    /// The version that it came in.
     pub version: Version,
     /// Status, 100..=599.
     pub status: u16,
@@ -30,11 +30,12 @@ pub struct ResponseHead<'s, 'b> {
     pub keep_alive_timeout_s: Option<u32>,
     /// Number of protected names that `Connection` listed, which are ignored.
     pub ignored: u8,
-    /// `Connection: upgrade` with `Upgrade: websocket`, as a valid 101 has.
+    /// `Connection: upgrade` with `Upgrade: websocket`, as a valid 101 has; in HTTP/2 a 2xx to
+    /// extended CONNECT, which is given as 101.
     pub upgrade_websocket: bool,
     /// Whether it is 1xx other than 101, after which another head follows.
     pub is_interim: bool,
-    /// Bytes of the head in the input.
+    /// Bytes of the head in the input; 0 in HTTP/2.
     pub head_len: usize,
 }
 
@@ -147,7 +148,7 @@ fn complete<'s, 'b>(
     for (header, tag) in headers.iter().zip(tags.iter_mut()) {
         strict &= syntax::follows_crlf(head, header.name);
         let known = Known::of(header.name.as_bytes());
-        *tag = Tag { known, hop: known.is_hop() };
+        *tag = Tag::of(known);
         if known != Known::Other {
             seen.add(known, header.value);
         }

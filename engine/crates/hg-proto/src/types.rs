@@ -1,5 +1,10 @@
 //! The small vocabulary types of a message.
 
+use crate::reject::{Reject, rejects};
+
+/// Longest method name accepted.
+const MAX_METHOD_BYTES: usize = 32;
+
 /// Limits of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -24,21 +29,24 @@ pub enum Parse<T> {
     Partial,
 }
 
-/// HTTP/1 minor version.
+/// The version of HTTP that a message came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// HTTP/1.0.
     H10,
     /// HTTP/1.1.
     H11,
+    /// HTTP/2.
+    H2,
 }
 
 impl Version {
-    /// Returns the version as written in a start line.
+    /// Returns the version as written in a start line, and in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Version::H10 => "HTTP/1.0",
             Version::H11 => "HTTP/1.1",
+            Version::H2 => "HTTP/2.0",
         }
     }
 }
@@ -82,6 +90,23 @@ impl<'b> Method<'b> {
             "CONNECT" => Method::Connect,
             "TRACE" => Method::Trace,
             other => Method::Other(other),
+        }
+    }
+
+    /// Returns the method of a request with this name. Accepts names of upper-case letters, digits,
+    /// `-` and `_`: others that the grammar allows occur in attacks only (a lower-case `trace`,
+    /// which a server behind us reads as TRACE).
+    ///
+    /// # Errors
+    /// CONNECT, TRACE, and names that are too long or of other characters.
+    #[inline]
+    pub fn accept(name: &'b str) -> Result<Method<'b>, &'static Reject> {
+        let is_usual = |b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+        match Method::of(name) {
+            Method::Connect | Method::Trace => Err(&rejects::METHOD_REFUSED),
+            Method::Other(name) if name.len() > MAX_METHOD_BYTES => Err(&rejects::METHOD_LENGTH),
+            Method::Other(name) if !name.bytes().all(is_usual) => Err(&rejects::METHOD),
+            method => Ok(method),
         }
     }
 
@@ -136,14 +161,14 @@ impl<'b> Method<'b> {
 pub const METHOD_NAMES: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "OTHER"];
 
-/// How long a request's body is (RFC 9112 §6.3).
+/// How long a request's body is (RFC 9112 §6.3, RFC 9113 §8.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// Neither Content-Length nor Transfer-Encoding.
+    /// Neither Content-Length nor Transfer-Encoding; the stream ends with the head.
     None,
     /// Content-Length, in bytes; 0 if the client sent that.
     Length(u64),
-    /// Transfer-Encoding: chunked.
+    /// Transfer-Encoding: chunked; in HTTP/2 a body without Content-Length.
     Chunked,
 }
 
@@ -154,14 +179,14 @@ impl Framing {
     }
 }
 
-/// How long a response's body is (RFC 9112 §6.3).
+/// How long a response's body is (RFC 9112 §6.3, RFC 9113 §8.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RespFraming {
     /// Answer to HEAD, or 1xx, 204, 304.
     NoBody,
     /// Content-Length, in bytes.
     Length(u64),
-    /// Transfer-Encoding: chunked.
+    /// Transfer-Encoding: chunked; in HTTP/2 a body without Content-Length.
     Chunked,
     /// Everything up to the end of the connection.
     UntilClose,

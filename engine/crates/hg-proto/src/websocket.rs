@@ -5,7 +5,7 @@ use crate::known::Known;
 use crate::reject::{Reject, rejects};
 use crate::request::RequestHead;
 use crate::response::ResponseHead;
-use crate::types::{Method, Version};
+use crate::types::{Framing, Method, Version};
 use sha1::{Digest as _, Sha1};
 
 /// Text of a key: 16 bytes in base64.
@@ -31,16 +31,33 @@ pub fn check_request(head: &RequestHead<'_, '_>) -> Result<Accept, Reject> {
     }
 }
 
-/// Checks the upstream's 101 against what its key asks for.
+/// Checks a request that came as extended CONNECT (RFC 8441 §4), which has no key.
+///
+/// # Errors
+/// 400 when the version is not 13 or a body length is declared.
+pub fn check_extended(head: &RequestHead<'_, '_>) -> Result<(), Reject> {
+    let version = only(head.fields.each(Known::SecWebSocketVersion));
+    let plain = head.framing == Framing::None && head.connection.upgrade_websocket;
+    if plain && version == Some(b"13") { Ok(()) } else { Err(rejects::UPGRADE) }
+}
+
+/// Returns the key of a handshake that we begin ourselves; `random` must not repeat.
+pub fn key(random: [u8; 16]) -> [u8; KEY_BYTES] {
+    base64(&random)
+}
+
+/// Checks the upstream's 101 against what its key asks for; extended CONNECT has no key.
 ///
 /// # Errors
 /// 502 when it is not a valid answer; the proxy must not tunnel anything.
 pub fn check_response(head: &ResponseHead<'_, '_>, expected: &Accept) -> Result<(), Reject> {
     let accept = only(head.fields.each(Known::SecWebSocketAccept));
-    let valid = head.status == 101
-        && head.version == Version::H11
-        && head.upgrade_websocket
-        && accept == Some(&expected[..]);
+    let answers = match head.version {
+        Version::H10 => false,
+        Version::H11 => accept == Some(&expected[..]),
+        Version::H2 => true,
+    };
+    let valid = head.status == 101 && head.upgrade_websocket && answers;
     if valid { Ok(()) } else { Err(rejects::R_UPGRADE) }
 }
 
@@ -50,9 +67,13 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Returns the value with which a server answers `key`: base64 of the SHA-1 of key and the fixed
 /// GUID.
 pub fn accept(key: &[u8]) -> Accept {
-    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
-    let mut text = [b'='; 28];
-    for (group, out) in digest.chunks(3).zip(text.chunks_mut(4)) {
+    base64(&Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+/// Returns `bytes` in base64; the array is as long as the text.
+fn base64<const LEN: usize>(bytes: &[u8]) -> [u8; LEN] {
+    let mut text = [b'='; LEN];
+    for (group, out) in bytes.chunks(3).zip(text.chunks_mut(4)) {
         let three =
             group.iter().fold(0u32, |n, &b| n << 8 | u32::from(b)) << (8 * (3 - group.len()));
         for (at, byte) in out.iter_mut().enumerate().take(group.len() + 1) {

@@ -1,0 +1,137 @@
+use super::*;
+
+/// Returns how often the charge passes, and the reason of the refusal.
+fn passes(mut charge: impl FnMut() -> Result<(), Close>) -> (usize, &'static str) {
+    for at in 0..10_000 {
+        if let Err(close) = charge() {
+            return (at, close.reason.as_str());
+        }
+    }
+    (10_000, "")
+}
+
+#[test]
+fn cheap_frames_are_counted_per_ten_seconds() {
+    for (kind, reason) in [
+        (Cheap::Settings, "settings-flood"),
+        (Cheap::Ping, "ping-flood"),
+        (Cheap::Priority, "priority-flood"),
+        (Cheap::Other, "frame-flood"),
+    ] {
+        let mut flood = Flood::new(Role::Server);
+        assert_eq!(passes(|| flood.cheap(kind, 9_999)), (100, reason));
+        let mut flood = Flood::new(Role::Server);
+        let mut now = 0;
+        assert_eq!(
+            passes(|| {
+                now += 100;
+                flood.refill(now);
+                flood.cheap(kind, now)
+            })
+            .0,
+            10_000
+        );
+    }
+}
+
+#[test]
+fn streams_allow_priorities() {
+    let mut flood = Flood::new(Role::Server);
+    flood.open();
+    flood.open();
+    assert_eq!(passes(|| flood.cheap(Cheap::Priority, 0)), (132, "priority-flood"));
+}
+
+#[test]
+fn answers_allow_pings_and_streams_allow_late_resets() {
+    let mut flood = Flood::new(Role::Server);
+    flood.sent_data();
+    flood.open();
+    flood.open();
+    assert_eq!(passes(|| flood.cheap(Cheap::Ping, 0)), (101, "ping-flood"));
+    assert_eq!(passes(|| flood.cheap(Cheap::Other, 0)), (102, "frame-flood"));
+}
+
+#[test]
+fn three_quarters_of_a_budget_warn() {
+    let mut flood = Flood::new(Role::Server);
+    for _ in 0..74 {
+        flood.cheap(Cheap::Ping, 0).unwrap();
+    }
+    assert!(!flood.is_warned());
+    flood.cheap(Cheap::Ping, 0).unwrap();
+    assert!(flood.is_warned());
+}
+
+#[test]
+fn resets_first_slow_down_and_then_close() {
+    let mut flood = Flood::new(Role::Server);
+    for _ in 0..99 {
+        flood.reset().unwrap();
+    }
+    assert_eq!(flood.open(), 0);
+    flood.reset().unwrap();
+    assert_eq!(flood.open(), WAIT_MS);
+    flood.clean_end();
+    assert_eq!(flood.open(), 0);
+    assert_eq!(passes(|| flood.reset()), (100, "reset-flood"));
+    let mut upstream = Flood::new(Role::Client);
+    assert_eq!(passes(|| upstream.reset()).0, 10_000);
+    assert_eq!(passes(|| upstream.data(1, false)).0, 8192);
+}
+
+#[test]
+fn small_and_empty_data_are_bounded() {
+    let mut flood = Flood::new(Role::Server);
+    assert_eq!(passes(|| flood.data(1, false)), (256, "small-data-flood"));
+    let mut flood = Flood::new(Role::Server);
+    assert_eq!(passes(|| flood.data(0, false)), (10, "empty-data-flood"));
+    let mut flood = Flood::new(Role::Server);
+    assert_eq!(passes(|| flood.data(0, true)).0, 10_000);
+    let fair = || flood.data(255, false).and_then(|()| flood.data(256, false));
+    assert_eq!(passes(fair).0, 10_000);
+}
+
+#[test]
+fn window_updates_are_allowed_by_streams_and_data() {
+    let mut flood = Flood::new(Role::Server);
+    assert_eq!(passes(|| flood.window_update()), (5, "window-update-flood"));
+    flood.open();
+    flood.sent_data();
+    assert_eq!(passes(|| flood.window_update()).0, 22);
+}
+
+#[test]
+fn all_kinds_together_have_a_budget_of_work_that_time_gives_back() {
+    let mut flood = Flood::new(Role::Server);
+    let spend = |flood: &mut Flood, rounds: usize| {
+        for at in 0..rounds {
+            flood.opened = u32::MAX;
+            flood.cheap(Cheap::Priority, 0)?;
+            flood.cheap(Cheap::Other, 0)?;
+            if at % 9 == 0 {
+                flood.cheap(Cheap::Ping, 0)?;
+            }
+        }
+        Ok(())
+    };
+    let close: Result<(), Close> = spend(&mut flood, 10_000);
+    assert_eq!(close, Err(Close::calm(Reason::Work)));
+    flood.refill(3000);
+    assert_eq!((flood.work, flood.small_data), (300, SMALL_DATA));
+    flood.refill(3999);
+    assert_eq!(flood.work, 300);
+}
+
+#[test]
+fn streams_of_messages_may_have_many_small_frames() {
+    let mut flood = Flood::new(Role::Server);
+    flood.allow_messages();
+    flood.allow_messages();
+    assert_eq!(passes(|| flood.data(1, false)), (8192, "small-data-flood"));
+    flood.refill(1000);
+    assert_eq!(passes(|| flood.data(1, false)), (8192, "small-data-flood"));
+    // What we send allows as much.
+    let mut echo = Flood::new(Role::Server);
+    assert_eq!(passes(|| echo.data(1, false).inspect(|()| echo.sent_data())).0, 10_000);
+}

@@ -1,0 +1,59 @@
+//! Lines of a neutral head on their way into a block.
+
+use crate::encode::Sensitivity;
+use crate::session::Line;
+use hg_proto::{Fields, Known, Scheme};
+
+/// What a request for an HTTP/2 endpoint says beside its fields.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLine<'a> {
+    /// The method; not used for a WebSocket, which is an extended CONNECT.
+    pub method: &'a str,
+    /// The scheme.
+    pub scheme: Scheme,
+    /// What HTTP/1.1 would write as Host.
+    pub authority: &'a str,
+    /// The path, or `*`.
+    pub path: &'a str,
+    /// The query, if there is one.
+    pub query: Option<&'a str>,
+    /// Whether it opens a WebSocket.
+    pub websocket: bool,
+}
+
+/// Returns the end-to-end lines of a head, without Host and with Content-Length.
+pub fn lines_of<'f>(fields: &Fields<'f, 'f>) -> impl Iterator<Item = Line<'f>> {
+    fields.iter().filter(|field| !field.hop && field.known != Known::Host).map(|field| {
+        let secret = if field.secret { Sensitivity::Secret } else { Sensitivity::Normal };
+        (field.name.as_bytes(), field.value, secret)
+    })
+}
+
+/// Returns the lines of text that we wrote for HTTP/1: `name: value`, each with its CRLF, up to the
+/// end or an empty line.
+pub fn lines_of_text(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    text.split_inclusive(|b| *b == b'\n').map_while(|line| {
+        let line = line.strip_suffix(b"\r\n")?;
+        let colon = line.iter().position(|b| *b == b':')?;
+        let (name, rest) = line.split_at_checked(colon)?;
+        Some((name, rest.strip_prefix(b":")?.trim_ascii(), Sensitivity::Normal))
+    })
+}
+
+/// Reports whether a line goes into a head of HTTP/2: not what belongs to an HTTP/1 connection
+/// (RFC 9113 §8.2.2), nor what the handshake of a WebSocket has only there.
+#[inline]
+pub(crate) fn is_kept(name: &[u8], value: &[u8], websocket: bool) -> bool {
+    match Known::of(name) {
+        Known::Other => true,
+        Known::Te => value.eq_ignore_ascii_case(b"trailers"),
+        Known::Host => false,
+        Known::SecWebSocketKey | Known::SecWebSocketAccept | Known::ContentLength => !websocket,
+        known => !known.is_hop(),
+    }
+}
+
+/// Reports whether a line may stand in trailers (RFC 9110 §6.5.1).
+pub(crate) fn is_kept_trailer(name: &[u8]) -> bool {
+    !Known::folded(name).is_forbidden_trailer() && name.first() != Some(&b':')
+}

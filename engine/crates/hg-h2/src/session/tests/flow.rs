@@ -1,0 +1,154 @@
+//! Windows, credit, grants.
+
+use super::*;
+
+fn update(id: u32, more: u32) -> Vec<u8> {
+    frame(8, 0, id, &more.to_be_bytes())
+}
+
+fn setting(id: u16, value: u32) -> Vec<u8> {
+    frame(4, 0, 0, &[id.to_be_bytes().to_vec(), value.to_be_bytes().to_vec()].concat())
+}
+
+/// Answers every grant with as much as it allows; returns streams and bytes in order.
+fn drain(server: &mut Hand, after: After) -> Vec<(u32, usize)> {
+    let mut seen = Vec::new();
+    while let Some(grant) = server.session.grant() {
+        let bytes = vec![b'x'; grant.bytes];
+        assert_eq!(server.session.data(grant.stream, &bytes, after), Ok(grant.bytes));
+        seen.push((grant.stream, grant.bytes));
+        if seen.len() > 100 {
+            break;
+        }
+    }
+    seen
+}
+
+#[test]
+fn sending_stops_at_the_windows_and_goes_on_with_credit() {
+    let mut server = Hand::server();
+    server.head(1, GET, true).unwrap();
+    server.session.head(1, lines(OK), false).unwrap();
+    server.session.want(1);
+    assert_eq!(drain(&mut server, After::More), [(1, 65_535)]);
+    server.feed(&update(1, 10)).unwrap();
+    assert_eq!(server.session.grant(), None, "the connection has none");
+    server.feed(&update(0, 100)).unwrap();
+    assert_eq!(drain(&mut server, After::More), [(1, 10)]);
+    server.feed(&update(1, 1000)).unwrap();
+    assert_eq!(drain(&mut server, After::Later), [(1, 90)]);
+    assert_eq!(server.session.data(1, b"", After::End), Ok(0));
+    assert_eq!(server.session.streams(), 0);
+    let frames = server.written();
+    assert_eq!(frames.iter().filter(|f| f.0 == 0).map(|f| f.3.len()).sum::<usize>(), 65_635);
+    assert!(frames.iter().all(|f| f.3.len() <= 16_384));
+    assert_eq!(frames.last().map(|f| (f.0, f.1, f.3.len())), Some((0, END_STREAM, 0)));
+}
+
+#[test]
+fn a_change_of_the_initial_window_reaches_open_streams() {
+    let mut server = Hand::server();
+    server.head(1, GET, true).unwrap();
+    server.session.head(1, lines(OK), false).unwrap();
+    server.session.want(1);
+    server.feed(&update(0, 1_000_000)).unwrap();
+    assert_eq!(drain(&mut server, After::More), [(1, 65_535)]);
+    server.feed(&setting(4, 0)).unwrap();
+    server.feed(&update(1, 65_535)).unwrap();
+    assert_eq!(server.session.grant(), None);
+    server.feed(&setting(4, 5)).unwrap();
+    assert_eq!(drain(&mut server, After::More), [(1, 5)]);
+    server.feed(&update(1, 0x7fff_ffff)).unwrap();
+    assert_eq!(reason(server.feed(&setting(4, 6))), "settings-window");
+}
+
+#[test]
+fn windows_that_overflow_close_or_reset() {
+    let mut server = Hand::server();
+    server.feed(&update(0, 0x7fff_ffff - 65_535)).unwrap();
+    assert_eq!(reason(server.feed(&update(0, 1))), "connection-window");
+    assert_eq!(reason(Hand::server().feed(&update(0, 0))), "window-update-zero");
+}
+
+#[test]
+fn more_than_the_window_is_refused() {
+    let mut server = Hand::server();
+    server.head(1, POST, false).unwrap();
+    for _ in 0..4 {
+        assert_eq!(server.feed(&frame(0, 0, 1, &[0; 16_384])), Ok(vec![data(1, 16_384, false)]));
+    }
+    assert_eq!(server.session.held(1), 65_536);
+    let events = server.feed(&frame(0, 0, 1, &[0])).unwrap();
+    let code = Code::FLOW_CONTROL_ERROR;
+    assert_eq!(events, [Event::Reset { stream: 1, code, by: By::Session(None) }]);
+}
+
+#[test]
+fn the_connections_credit_returns_for_every_byte() {
+    // Bodies of streams that are cut, discarded, padded or late.
+    let mut server = Hand::server();
+    server.head(1, POST, false).unwrap();
+    server.head(3, &[POST, &[("te", "x")]].concat(), false).unwrap();
+    server.head(5, POST, false).unwrap();
+    server.session.reset(5, Code::CANCEL);
+    server.head(7, POST, false).unwrap();
+    // More than the declared length: we cut it, and the owner has not released it yet.
+    server.feed(&frame(8, 0, 7, &[0; 4])).unwrap();
+    server.written();
+    let mut padded = vec![200];
+    padded.resize(1000, 0);
+    let (mut sent, mut returned) = (0, 0);
+    for at in 0..4000_u32 {
+        let id = [1, 3, 5, 7][at as usize % 4];
+        server.feed(&frame(0, PADDED, id, &padded)).unwrap();
+        server.session.credit(id, 799);
+        sent += 1000;
+        for (kind, _, stream, payload) in server.written() {
+            assert!(kind == 8, "only credit is written: {kind}");
+            if stream == 0 {
+                returned += u32::from_be_bytes(payload.try_into().unwrap());
+            }
+        }
+    }
+    assert!(sent - returned <= Limits::server().connection_window / 2, "{sent} {returned}");
+    assert_eq!(server.session.held(1), 0);
+}
+
+#[test]
+fn urgent_streams_are_sent_first() {
+    let mut server = Hand::server();
+    server.head(1, &[GET, &[("priority", "u=5")]].concat(), true).unwrap();
+    server.head(3, &[GET, &[("priority", "u=1, i")]].concat(), true).unwrap();
+    server.feed(&frame(16, 0, 0, b"\0\0\0\x07u=0")).unwrap();
+    server.head(5, &[GET, &[("priority", "u=1, i")]].concat(), true).unwrap();
+    server.head(7, &[GET, &[("priority", "u=7")]].concat(), true).unwrap();
+    for id in [1, 3, 5, 7] {
+        server.session.head(id, lines(OK), false).unwrap();
+        server.session.want(id);
+    }
+    server.feed(&update(0, 1_000_000)).unwrap();
+    let order: Vec<u32> = drain(&mut server, After::Later).iter().map(|s| s.0).collect();
+    assert_eq!(order, [7, 3, 5, 1], "the update before the request wins");
+    for id in [1, 3] {
+        server.feed(&update(id, 1000)).unwrap();
+        server.session.want(id);
+    }
+    server.feed(&frame(16, 0, 0, b"\0\0\0\x01u=0")).unwrap();
+    assert_eq!(server.session.grant().map(|g| g.stream), Some(1));
+}
+
+#[test]
+fn enough_output_stops_the_grants() {
+    let mut server = Hand::server();
+    server.feed(&setting(4, 1 << 30)).unwrap();
+    server.feed(&update(0, 1 << 30)).unwrap();
+    server.head(1, GET, true).unwrap();
+    server.session.head(1, lines(OK), false).unwrap();
+    server.session.want(1);
+    drain(&mut server, After::More);
+    let waits = server.session.output().len();
+    assert!(waits <= 256 * 1024 + 9 * 20, "{waits}");
+    assert!(waits >= 256 * 1024);
+    server.session.sent(waits);
+    assert!(server.session.grant().is_some());
+}
