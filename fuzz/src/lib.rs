@@ -5,6 +5,7 @@
 //! corpora, and on mutations of them, on a stable toolchain.
 
 mod bodies;
+mod h2;
 mod heads;
 mod paths;
 mod plans;
@@ -12,6 +13,7 @@ mod texts;
 mod tls;
 
 pub use bodies::chunked;
+pub use h2::{h2_block, h2_forward, h2_session};
 pub use heads::{request_head, response_head};
 pub use paths::path;
 pub use plans::plan;
@@ -22,7 +24,7 @@ pub use tls::tls_hello;
 pub type Check = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Check); 7] = [
+pub const TARGETS: [(&str, Check); 10] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
@@ -30,6 +32,9 @@ pub const TARGETS: [(&str, Check); 7] = [
     ("plan", plan),
     ("path", path),
     ("tls_hello", tls_hello),
+    ("h2_session", h2_session),
+    ("h2_block", h2_block),
+    ("h2_forward", h2_forward),
 ];
 
 /// Returns where to cut an input to check that the pieces mean the same: everywhere if it is short.

@@ -79,7 +79,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     paths.sort();
     let mut seeds: Vec<_> = paths.iter().map(|p| fs::read(p).expect("readable")).collect();
     match target {
-        "request_head" => seeds.extend(messages("requests.jsonl")),
+        "request_head" | "h2_forward" => seeds.extend(messages("requests.jsonl")),
         "response_head" => seeds.extend(messages("responses.jsonl")),
         _ => {}
     }
@@ -195,4 +195,19 @@ fn paths_hold_on_mutations() {
 #[test]
 fn tls_hellos_hold_on_mutations() {
     replay("tls_hello", 6000);
+}
+
+#[test]
+fn http2_sessions_hold_on_mutations() {
+    replay("h2_session", 6000);
+}
+
+#[test]
+fn http2_blocks_hold_on_mutations() {
+    replay("h2_block", 10_000);
+}
+
+#[test]
+fn heads_for_http2_hold_on_mutations() {
+    replay("h2_forward", 3000);
 }
