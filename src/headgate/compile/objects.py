@@ -26,6 +26,7 @@ def listener(model: Listener) -> Resolved:
             header="" if model.client_ip.header == "x-forwarded-for" else model.client_ip.header,
         ),
         underscores_in_headers=model.underscores_in_headers,
+        h2c=model.h2c,
         backlog=model.backlog,
         max_connections=model.limits.connections,
         head_bytes=model.limits.head.bytes,

@@ -20,10 +20,11 @@ _RATES: Final = (
     "leave it out: `limits` of listeners and upstreams bound the load",
 )
 _H2: Final = (
-    "neither HTTP/2 nor gRPC",
-    'leave it out: clients and upstreams are served "http/1.1"',
+    "no HTTP/2 to upstreams and no gRPC",
+    "leave it out: clients get HTTP/2 on listeners with TLS, or by `h2c = true` on others; "
+    'upstreams get "http/1.1"',
 )
-_H3: Final = ("no HTTP/3", 'leave it out: clients and upstreams are served "http/1.1"')
+_H3: Final = ("no HTTP/3", 'leave it out: clients get "h2" and "http/1.1"')
 _LAYER4: Final = ("no TCP or UDP routes", "leave it out: routes are HTTP routes")
 _ACME: Final = (
     "no ACME client",
@@ -45,7 +46,7 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _AUTH: ("auth", "authentication", "basic_auth", "forward_auth", "auth_request", "jwt", "oidc",
             "ldap", "api_key"),
     _RATES: ("rate", "rate_limit", "rate_limits", "ratelimit", "limit_req", "throttle"),
-    _H2: ("http2", "h2", "h2c", "grpc", "grpcs", "grpc_routes"),
+    _H2: ("http2", "h2", "grpc", "grpcs", "grpc_routes"),
     _H3: ("http3", "h3", "quic"),
     _LAYER4: ("tcp", "udp", "stream", "tcp_routes", "udp_routes", "tls_routes", "passthrough"),
     _ACME: ("acme", "letsencrypt", "lets_encrypt", "cert_resolver", "certificate_resolver"),

@@ -107,6 +107,11 @@ class Listener(Options):
     client_ip: ClientIp = Field(
         default=ClientIp(), description="How the client's address is determined."
     )
+    h2c: Flag = Field(
+        default=False,
+        description="Also serve HTTP/2 without TLS, on connections that begin with its preface "
+        "(prior knowledge), as gRPC clients use it. With TLS, `tls_policies.NAME.alpn` decides.",
+    )
     underscores_in_headers: Flag = Field(
         default=False,
         description="Accept request headers with `_` in the name. By default they are dropped, "

@@ -68,8 +68,10 @@ class TlsPolicy(Checked):
         "decides among them. Absent = `x25519mlkem768`, `x25519`, `secp256r1`, "
         "`secp384r1`.",
     )
-    alpn: Annotated[list[Literal["http/1.1"]], Field(min_length=1)] | None = Field(
-        default=None, description="Protocols offered by ALPN; absent = `http/1.1`."
+    alpn: Annotated[list[Literal["h2", "http/1.1"]], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Protocols offered by ALPN, in order of preference; absent = `h2`, "
+        "`http/1.1`. Without `h2` clients get HTTP/1.1 only.",
     )
     client_auth: ClientAuth | None = Field(
         default=None,

@@ -40,6 +40,7 @@ class Listener(DefaultedNode, frozen=True):
     tls: ListenerTls | None = None
     client_ip: ClientIp = ClientIp()
     underscores_in_headers: bool = False
+    h2c: bool = False
     backlog: int = 4096
     max_connections: int = 0
     head_bytes: int = 32 * 1024

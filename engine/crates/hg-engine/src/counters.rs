@@ -2,7 +2,7 @@
 //! atomics do; the request path has no locked instruction. The counters are keyed by identity, so
 //! they survive swaps and the replacement of a worker.
 
-use crate::report::{Histogram, LATENCY_BOUNDS_US};
+use crate::report::{Histogram, LATENCY_BOUNDS_US, OpenCount};
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -200,6 +200,49 @@ reasons! {
     Withheld { Claim = "client_claim", Lookalike = "lookalike", Underscore = "underscore", }
 }
 
+/// How many of something are open, and were opened.
+#[derive(Debug, Default)]
+pub(crate) struct OpenCounter {
+    pub(crate) active: Counter,
+    pub(crate) total: Counter,
+}
+
+impl OpenCounter {
+    pub(crate) fn opened(&self) {
+        self.active.add(1);
+        self.total.add(1);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.active.sub(1);
+    }
+
+    pub(crate) fn add_to(&self, total: &mut OpenCount) {
+        total.active += self.active.get();
+        total.total += self.total.get();
+    }
+}
+
+/// What HTTP/2 connections do.
+#[derive(Debug, Default)]
+pub(crate) struct Http2Counters {
+    pub(crate) connections: OpenCounter,
+    /// Writes to sockets.
+    pub(crate) sends: Counter,
+    /// Connections that we ended because of what the client did.
+    ended: Mutex<Vec<(&'static str, u64)>>,
+}
+
+impl Http2Counters {
+    pub(crate) fn end(&self, reason: hg_h2::Reason) {
+        bump(&mut lock(&self.ended), reason.as_str());
+    }
+
+    pub(crate) fn ended(&self) -> Vec<(&'static str, u64)> {
+        lock(&self.ended).clone()
+    }
+}
+
 /// All counters of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCounters {
@@ -218,8 +261,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) ignored_nominations: Counter,
     pub(crate) withheld: [Counter; Withheld::ALL.len()],
     pub(crate) misdirected: Counter,
-    pub(crate) tunnels_active: Counter,
-    pub(crate) tunnels_total: Counter,
+    pub(crate) tunnels: OpenCounter,
+    pub(crate) http2: Http2Counters,
     /// Touched on the error path only.
     rejects: Mutex<Vec<(&'static str, u64)>>,
     /// (side, version, kind); touched on the handshake path only.
@@ -327,7 +370,8 @@ impl WorkerCounters {
     /// Resets the counts of what is open now: it belonged to a worker that is gone.
     pub(crate) fn forget_open(&self) {
         self.connections.set(0);
-        self.tunnels_active.set(0);
+        self.tunnels.active.set(0);
+        self.http2.connections.active.set(0);
         for l in lock(&self.listeners).values() {
             l.connections.set(0);
         }

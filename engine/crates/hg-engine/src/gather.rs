@@ -6,8 +6,8 @@ use crate::counters::{
 };
 use crate::engine::{Engine, Inner};
 use crate::report::{
-    EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport, ListenerReport,
-    ReasonCount, RequestCount, UpstreamReport, WorkerReport,
+    EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport, Http2Metrics,
+    ListenerReport, ReasonCount, RequestCount, UpstreamReport, WorkerReport,
 };
 use crate::snapshot::{EndpointEntry, Snapshot};
 use hg_proto::METHOD_NAMES;
@@ -61,8 +61,7 @@ impl Engine {
             m.bytes_sent += c.bytes_sent.get();
             m.ignored_nominations += c.ignored_nominations.get();
             m.misdirected += c.misdirected.get();
-            m.tunnels_active += c.tunnels_active.get();
-            m.tunnels_total += c.tunnels_total.get();
+            c.tunnels.add_to(&mut m.tunnels);
             for (method, status, n) in c.own.entries() {
                 *requests.entry((none.clone(), method, status)).or_default() += n;
             }
@@ -87,8 +86,8 @@ impl Engine {
                 count,
             })
             .collect();
-        m.rejects =
-            rejects.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect();
+        m.rejects = by_reason(rejects);
+        m.http2 = http2(inner);
         m.handshakes = handshakes
             .into_iter()
             .map(|((side, version, kind), count)| HandshakeCount { side, version, kind, count })
@@ -99,6 +98,24 @@ impl Engine {
         m.timeouts = reasons(inner, Timeout::ALL, |c, w| c.timeouts.get(w as usize));
         m
     }
+}
+
+fn http2(inner: &Inner) -> Http2Metrics {
+    let mut m = Http2Metrics::default();
+    let mut ended: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for c in inner.workers.iter().map(|w| &w.counters.http2) {
+        c.connections.add_to(&mut m.connections);
+        m.sends += c.sends.get();
+        for (reason, n) in c.ended() {
+            *ended.entry(reason).or_default() += n;
+        }
+    }
+    m.closed = by_reason(ended);
+    m
+}
+
+fn by_reason(counts: BTreeMap<&'static str, u64>) -> Vec<ReasonCount> {
+    counts.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect()
 }
 
 /// Returns every reason of a list with its count on all workers.

@@ -102,6 +102,26 @@ pub struct EngineStatus {
     pub upstreams: Vec<UpstreamReport>,
 }
 
+/// How many of something are open, and were opened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenCount {
+    /// Open now.
+    pub active: u64,
+    /// Opened since the start.
+    pub total: u64,
+}
+
+/// What HTTP/2 connections of clients do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http2Metrics {
+    /// The connections.
+    pub connections: OpenCount,
+    /// Writes to their sockets.
+    pub sends: u64,
+    /// Those that we ended because of what the client did, by reason.
+    pub closed: Vec<ReasonCount>,
+}
+
 /// Every counter of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineMetrics {
@@ -143,10 +163,10 @@ pub struct EngineMetrics {
     pub handshakes: Vec<HandshakeCount>,
     /// Connections answered with 421.
     pub misdirected: u64,
-    /// WebSocket tunnels open now.
-    pub tunnels_active: u64,
-    /// WebSocket tunnels opened since the start.
-    pub tunnels_total: u64,
+    /// WebSocket tunnels.
+    pub tunnels: OpenCount,
+    /// HTTP/2 connections of clients.
+    pub http2: Http2Metrics,
     /// Access log lines handed to the sink.
     pub log_lines: u64,
     /// Access log lines dropped because the sink was behind.

@@ -153,3 +153,17 @@ impl Close {
         Close { code: Code::ENHANCE_YOUR_CALM, reason }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_reason() {
+        let page = include_str!("../../../../docs/reference/http2.md");
+        let rows: Vec<&str> = page.lines().filter(|l| l.starts_with("| `")).collect();
+        let of = |r: &Reason| format!("| `{}` | {} |", r.as_str(), r.text());
+        let expected: Vec<String> = Reason::ALL.iter().map(of).collect();
+        assert_eq!(rows, expected);
+    }
+}

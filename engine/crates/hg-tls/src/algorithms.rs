@@ -6,7 +6,8 @@ use hg_plan::{TlsPolicy, TlsVersion};
 use rustls::crypto::{SupportedKxGroup, aws_lc_rs as provider};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
-const HTTP_1_1: &str = "http/1.1";
+/// What is offered by ALPN unless a policy says otherwise.
+const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
 /// Returns the versions that a policy allows.
 pub(crate) fn versions(
@@ -142,15 +143,18 @@ pub(crate) fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
     GROUPS.iter().map(|(_, group)| *group).collect()
 }
 
-/// Returns the protocols of a policy.
+/// Returns the protocols of a policy in order of preference.
 pub(crate) fn alpn(wanted: &[String], problems: &mut Vec<Problem>) -> Vec<Vec<u8>> {
     for (i, name) in wanted.iter().enumerate() {
-        if name != HTTP_1_1 {
+        if !PROTOCOLS.contains(&name.as_str()) {
             problems.push((
                 format!("alpn[{i}]"),
-                format!("the protocol `{name}` is not supported; write {HTTP_1_1}"),
+                format!("the protocol `{name}` is not supported; write h2 or http/1.1"),
             ));
         }
     }
-    vec![HTTP_1_1.into()]
+    if wanted.is_empty() {
+        return PROTOCOLS.map(Into::into).to_vec();
+    }
+    wanted.iter().map(|name| name.clone().into_bytes()).collect()
 }

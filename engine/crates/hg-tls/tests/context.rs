@@ -66,7 +66,7 @@ fn every_problem_is_said_at_once() {
     world
         .certificate("broken", "", "")
         .put(Kind::Certificate, "gone", r#"{"cert":"00","key":"01","ocsp":"02"}"#)
-        .put(Kind::TlsPolicy, "p", r#"{"cipher_suites":["RC4"],"groups":["p256","x25519","x25519"],"alpn":["h2"],"min_version":"1.3","max_version":"1.2"}"#)
+        .put(Kind::TlsPolicy, "p", r#"{"cipher_suites":["RC4"],"groups":["p256","x25519","x25519"],"alpn":["h3"],"min_version":"1.3","max_version":"1.2"}"#)
         .put(Kind::Host, "b.example", r#"{"certificates":["nix"],"tls_policy":"nix"}"#)
         .put(Kind::Host, "c.example", r#"{"certificates":["nix"]}"#)
         .put(Kind::Upstream, "u", r#"{"endpoints":[],"tls":{"client_certificate":"nix"}}"#)
@@ -83,7 +83,7 @@ fn every_problem_is_said_at_once() {
             "tls_policy p cipher_suites[0]: the cipher suite `RC4` is unknown; write one of TLS13_AES_128_GCM_SHA256, ",
             "tls_policy p groups[0]: the group `p256` is unknown; write one of x25519mlkem768, x25519, secp256r1, secp384r1",
             "tls_policy p groups[2]: `x25519` is listed twice",
-            "tls_policy p alpn[0]: the protocol `h2` is not supported; write http/1.1",
+            "tls_policy p alpn[0]: the protocol `h3` is not supported; write h2 or http/1.1",
             "host b.example tls_policy: there is no TLS policy `nix`",
             "host c.example certificates: there is no certificate `nix`",
             "upstream u tls.client_certificate: there is no certificate `nix`",

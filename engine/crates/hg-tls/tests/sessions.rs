@@ -162,7 +162,7 @@ fn no_common_protocol_or_version_is_answered_with_an_alert() {
     let context = world.context();
     let cases = [
         (
-            ClientOptions { alpn: vec![b"h2".to_vec()], ..ClientOptions::default() },
+            ClientOptions { alpn: vec![b"h3".to_vec()], ..ClientOptions::default() },
             rustls::AlertDescription::NoApplicationProtocol,
         ),
         (

@@ -92,9 +92,18 @@ fn connections(text: &mut Text, engine: &EngineMetrics) {
     let help = "Connections closed on accept, by the limit that was reached.";
     reasons(text, "headgate_connections_refused", "reason", help, &engine.refused_connections);
     text.family("headgate_tunnels", Gauge, "", "WebSocket tunnels open.");
-    text.int(&[], engine.tunnels_active);
+    text.int(&[], engine.tunnels.active);
     text.family("headgate_tunnels_opened", Counter, "", "WebSocket tunnels ever opened.");
-    text.int(&[], engine.tunnels_total);
+    text.int(&[], engine.tunnels.total);
+    text.family("headgate_http2_connections", Gauge, "", "HTTP/2 connections of clients open.");
+    text.int(&[], engine.http2.connections.active);
+    let help = "HTTP/2 connections of clients ever opened.";
+    text.family("headgate_http2_connections_opened", Counter, "", help);
+    text.int(&[], engine.http2.connections.total);
+    let help = "Writes to the sockets of HTTP/2 connections; each carries all frames of one turn.";
+    text.family("headgate_http2_sends", Counter, "", help).int(&[], engine.http2.sends);
+    let help = "HTTP/2 connections that we ended because of what the client did.";
+    reasons(text, "headgate_http2_closed", "reason", help, &engine.http2.closed);
 }
 
 fn failures(text: &mut Text, engine: &EngineMetrics) {

@@ -2,7 +2,8 @@
 
 use super::*;
 use hg_engine::{
-    EndpointReport, HandshakeCount, HealthReport, Histogram, ListenerReport, RequestCount,
+    EndpointReport, HandshakeCount, HealthReport, Histogram, Http2Metrics, ListenerReport,
+    OpenCount, RequestCount,
 };
 
 fn health(takes: bool) -> HealthReport {
@@ -44,6 +45,7 @@ fn engine() -> EngineMetrics {
         duration,
         bytes_received: 100,
         bytes_sent: 2000,
+        http2: http2(),
         rejects: vec![ReasonCount { reason: "http_request_error", count: 1 }],
         refused_connections: vec![ReasonCount { reason: "client", count: 3 }],
         retries: vec![ReasonCount { reason: "connect_failure", count: 2 }],
@@ -77,6 +79,14 @@ fn engine() -> EngineMetrics {
             panic: true,
         }],
         ..EngineMetrics::default()
+    }
+}
+
+fn http2() -> Http2Metrics {
+    Http2Metrics {
+        connections: OpenCount { active: 3, total: 30 },
+        sends: 300,
+        closed: vec![ReasonCount { reason: "ping-flood", count: 2 }],
     }
 }
 

@@ -1,6 +1,6 @@
 //! Listening sockets of this worker, and what happens to a connection before its first byte.
 
-use super::client::{Client, Phase};
+use super::client::{Client, Phase, Seat};
 use super::conn::Conn;
 use super::exchange::Held;
 use super::retire::Retired;
@@ -184,9 +184,9 @@ impl Worker {
             requests: 0,
             input: Vec::new(),
             exchange: None,
+            http2: None,
             counters: counters.clone(),
-            open,
-            counted,
+            seat: Seat { open, counted },
             pinned,
         });
         self.counters.connections.add(1);

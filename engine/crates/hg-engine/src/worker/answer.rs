@@ -1,15 +1,13 @@
 //! Answers of our own: refusals, redirects, what a route responds.
 
 use super::Worker;
-use super::client::Phase;
-use super::exchange::{Connection, Exchange};
+use super::exchange::{Connection, ExId, Exchange, pair};
 use crate::snapshot::RouteEntry;
 use hg_middleware::Rewritten;
 use hg_proto::respond::{self, ErrorAnswer};
 use hg_proto::write::{self, Persistence};
 use hg_proto::{Method, Reject};
 use hg_resilience::Outcome;
-use std::net::IpAddr;
 
 /// Our name in `Proxy-Status`.
 const NAME: &str = "headgate";
@@ -60,15 +58,6 @@ pub(super) mod own {
     }
 }
 
-/// Makes the exchange of a request that could not be read.
-fn unread(spare: Option<Box<Exchange>>, now_us: u64, peer: IpAddr) -> Box<Exchange> {
-    let mut e = spare.unwrap_or_default();
-    e.start_us = now_us;
-    e.method = Method::Other("");
-    e.client_ip = peer.to_canonical();
-    e
-}
-
 /// Writes an error answer with the response headers of the route that the request matched, if any;
 /// returns the number of bytes of the body.
 fn error_of_route(
@@ -89,31 +78,18 @@ fn error_of_route(
 impl Worker {
     /// Answers with an error. If an answer has begun, cuts the connection instead, so that the
     /// client notices.
-    pub(super) fn refuse(&mut self, ci: usize, reject: &Reject) {
+    pub(super) fn refuse(&mut self, x: ExId, reject: &Reject) {
         self.counters.reject(reject.code);
-        let exchange = self.clients.get(ci).and_then(|c| c.exchange.as_deref());
-        let failed = (reject.status >= 500).then(|| outcome_of(reject, exchange));
-        self.detach(ci, failed, reject.detail);
-        let Some(c) = self.clients.get_mut(ci) else {
+        let failed = (reject.status >= 500).then(|| outcome_of(reject, self.exchanges.get(x)));
+        self.detach(x, failed, reject.detail);
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
-        };
-        let was_reading = matches!(c.phase, Phase::Idle | Phase::Head | Phase::Handshake);
-        if was_reading || c.exchange.is_none() {
-            c.phase = Phase::Exchange;
-        }
-        let (now_us, peer) = (self.now_us, c.peer.ip());
-        let spare = &mut self.spare;
-        let e = c.exchange.get_or_insert_with(|| unread(spare.pop(), now_us, peer));
-        let connection = Connection {
-            scheme: if c.conn.is_tls() { "https" } else { "http" },
-            listener: c.listener,
-            certificate: c.conn.client_certificate(),
         };
         if e.answered {
             e.reason = reject.code;
-            return self.cut(ci);
+            return self.cut(x);
         }
-        let keep = !was_reading && e.keep_alive && e.request.done && self.leaving.keeps_alive();
+        let keep = e.keep_alive && e.request.done && self.leaving.keeps_alive();
         let date = self.date.text();
         let answer = ErrorAnswer {
             status: reject.status,
@@ -125,13 +101,13 @@ impl Worker {
         };
         let mut head = std::mem::take(&mut e.head);
         head.clear();
-        let body = error_of_route(&mut head, &answer, e, connection);
+        let body = error_of_route(&mut head, &answer, e, c.connection());
         e.response.bytes = body as u64;
         e.head = head;
         e.status = reject.status;
         e.reason = reject.code;
         e.close_after = !keep;
-        self.send_own(ci);
+        self.send_own(x);
     }
 
     /// Answers a head that was refused with an error; keeps what can be read of the head for the
@@ -139,10 +115,13 @@ impl Worker {
     pub(super) fn refuse_head(&mut self, ci: usize, head: &[u8], reject: &Reject) {
         let (name, target) = hg_proto::glance(head);
         let is_logged = self.log.is_on();
-        let (now_us, spare) = (self.now_us, &mut self.spare);
-        if let Some(c) = self.clients.get_mut(ci) {
-            let peer = c.peer.ip();
-            let e = c.exchange.get_or_insert_with(|| unread(spare.pop(), now_us, peer));
+        let Some(x) = self.open_exchange(ci) else {
+            return;
+        };
+        if let Some(e) = self.exchanges.get_mut(x) {
+            // Where the next request would begin is not known.
+            e.keep_alive = false;
+            e.method = Method::Other("");
             e.method = if name.is_empty() { e.method } else { Method::of(name).to_static() };
             if is_logged {
                 e.log.text.extend_from_slice(target);
@@ -152,14 +131,14 @@ impl Worker {
                 }
             }
         }
-        self.refuse(ci, reject);
+        self.refuse(x, reject);
     }
 
     /// Sends the answer that a middleware or the route itself made.
-    pub(super) fn answer_own(&mut self, ci: usize, route: &RouteEntry, made: &Rewritten) {
+    pub(super) fn answer_own(&mut self, x: ExId, route: &RouteEntry, made: &Rewritten) {
         let keeps = self.leaving.keeps_alive();
         let date = self.date.text();
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let answer = &made.answer;
@@ -191,26 +170,26 @@ impl Worker {
         }
         e.status = answer.status;
         e.close_after = !keep;
-        self.send_own(ci);
+        self.send_own(x);
     }
 
     /// Sends `head` of the exchange as the whole answer.
-    fn send_own(&mut self, ci: usize) {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+    fn send_own(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
         e.answered = true;
         e.response.done = true;
         self.counters.bytes_sent.add(e.head.len() as u64);
+        if e.stream.is_http2() {
+            return self.send_own_stream(x);
+        }
         let sent = c.conn.send(&mut self.io, &e.head, &mut Vec::new(), 0..0);
         let all = c.conn.out.is_empty();
         match sent {
-            Err(_) => self.client_gone(ci),
-            Ok(()) if all => self.finish(ci),
-            Ok(()) => self.progress(ci),
+            Err(_) => self.client_gone(x),
+            Ok(()) if all => self.finish(x),
+            Ok(()) => self.progress(x),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A client's connection: its small idle form, and the exchange that it holds during a request.
 
 use super::conn::Conn;
-use super::exchange::{Exchange, Held};
+use super::exchange::{Connection, ExId, Exchange, Held};
+use super::http2::Http2;
 use crate::counters::ListenerCounters;
 use hg_net::Ticks;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ pub(crate) enum Phase {
     Head,
     /// A request is in progress.
     Exchange,
+    /// HTTP/2: the session knows the rest.
+    Http2,
     /// Bytes pass in both directions.
     Tunnel,
     /// The answer is out. What the client still sends is discarded for a while, so that the client
@@ -29,6 +32,14 @@ pub(crate) enum Phase {
     Closing {
         unread: bool,
     },
+}
+
+/// What a connection takes of the limits on connections.
+pub(crate) struct Seat {
+    /// Number of connections of its listener on all workers.
+    pub(crate) open: Arc<AtomicU32>,
+    /// Whether it counts towards the limit of its client address.
+    pub(crate) counted: bool,
 }
 
 pub(crate) struct Client {
@@ -45,13 +56,33 @@ pub(crate) struct Client {
     pub(crate) requests: u32,
     /// Bytes received and not yet used: a part of a head, or requests that came early.
     pub(crate) input: Vec<u8>,
-    pub(crate) exchange: Option<Box<Exchange>>,
+    /// The exchange in progress over HTTP/1.
+    pub(crate) exchange: Option<ExId>,
+    pub(crate) http2: Option<Box<Http2>>,
     pub(crate) counters: Arc<ListenerCounters>,
-    /// Number of connections of its listener on all workers.
-    pub(crate) open: Arc<AtomicU32>,
-    /// Whether it counts towards the limit of its client address.
-    pub(crate) counted: bool,
+    pub(crate) seat: Seat,
     /// Set once its listener has left the plan: the snapshot that still had it serves one more
     /// request.
     pub(crate) pinned: Option<Held>,
+}
+
+impl Client {
+    /// Reports whether the client of an exchange takes more of its answer now.
+    pub(crate) fn has_room(&self, e: &Exchange) -> bool {
+        if e.stream.is_http2() { e.stream.held().is_empty() } else { self.conn.out.is_empty() }
+    }
+
+    /// Reports whether more of a request's body may be there.
+    pub(crate) fn has_input(&self, e: &Exchange) -> bool {
+        if e.stream.is_http2() { e.stream.has_input() } else { self.conn.readable }
+    }
+
+    /// Returns what templates use of the connection.
+    pub(crate) fn connection(&self) -> Connection<'_> {
+        Connection {
+            scheme: if self.conn.is_tls() { "https" } else { "http" },
+            listener: self.listener,
+            certificate: self.conn.client_certificate(),
+        }
+    }
 }

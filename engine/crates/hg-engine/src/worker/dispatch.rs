@@ -3,7 +3,7 @@
 use super::accept::deadline_after;
 use super::answer::own;
 use super::conn::{Conn, Session};
-use super::exchange::{ConnectTime, Exchange, Stage};
+use super::exchange::{ConnectTime, ExId, Exchange, Stage, pair};
 use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
 use super::{KIND_UP, Worker, head};
@@ -19,12 +19,12 @@ const ATTEMPT_DELAY_MS: u64 = 250;
 
 impl Worker {
     /// Picks an endpoint and sends the request, or queues it, or answers why neither is possible.
-    pub(super) fn dispatch(&mut self, ci: usize) {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+    pub(super) fn dispatch(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
-            return self.refuse(ci, &own::NO_UPSTREAM);
+            return self.refuse(x, &own::NO_UPSTREAM);
         };
         match u.pick(&e.tried, e.key, self.now_us, &mut self.rng) {
             Ok((endpoint, limits)) => {
@@ -35,19 +35,19 @@ impl Worker {
                     head::set_host(&mut e.head, at, &endpoint.address);
                 }
                 let per_try = e.route().map_or(0, |r| r.terms.timeouts.per_try_ms);
-                e.try_deadline = deadline_after(self.now_us, per_try);
+                e.due.one_try = deadline_after(self.now_us, per_try);
                 // An endpoint that swallows SYNs must leave time for others.
                 let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3);
-                let left = e.connect_deadline.saturating_sub(self.now);
+                let left = e.due.connect.saturating_sub(self.now);
                 let share = left / u32::try_from(others).unwrap_or(1);
-                e.attempt_deadline = self.now.saturating_add(share);
+                e.due.endpoint = self.now.saturating_add(share);
                 e.endpoint = Some(endpoint.clone());
-                match self.take_idle(ci, &endpoint) {
-                    Some(ui) => self.attach(ci, ui, true),
-                    None => self.open_next(ci),
+                match self.take_idle(x, &endpoint) {
+                    Some(ui) => self.attach(x, ui, true),
+                    None => self.open_next(x),
                 }
             }
-            Err(NoPick::Full) => self.queue_up(ci),
+            Err(NoPick::Full) => self.queue_up(x),
             Err(NoPick::None) => {
                 let unresolved = u.endpoints.iter().all(|e| e.targets.is_empty());
                 let reject = if !e.tried.is_empty() {
@@ -57,16 +57,13 @@ impl Worker {
                 } else {
                     own::NO_ENDPOINT
                 };
-                self.refuse(ci, &reject);
+                self.refuse(x, &reject);
             }
         }
     }
 
-    fn queue_up(&mut self, ci: usize) {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+    fn queue_up(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
@@ -75,19 +72,19 @@ impl Worker {
         let plan = &u.entry.plan;
         if u.waiting.len() >= plan.queue as usize {
             u.counters.queue_full.add(1);
-            return self.refuse(ci, &own::QUEUE_FULL);
+            return self.refuse(x, &own::QUEUE_FULL);
         }
-        u.waiting.push_back((ci, c.generation));
+        u.waiting.push_back(x);
         u.counters.queued.add(1);
         u.counters.waiting.set(u.waiting.len() as u64);
         e.stage = Stage::Queued;
         e.queued_us = self.now_us;
-        e.connect_deadline = deadline_after(self.now_us, plan.queue_timeout_ms);
+        e.due.connect = deadline_after(self.now_us, plan.queue_timeout_ms);
         let slot = e.upstream;
         if !self.upstreams.waiting.contains(&slot) {
             self.upstreams.waiting.push(slot);
         }
-        self.progress(ci);
+        self.progress(x);
     }
 
     /// Gives places that became free to the requests that have waited longest.
@@ -102,34 +99,31 @@ impl Worker {
         let Some(u) = self.upstreams.get_mut(slot) else {
             return false;
         };
-        let Some(&(ci, generation)) = u.waiting.front() else {
+        let Some(&x) = u.waiting.front() else {
             return false;
         };
-        let still_waits = self.clients.get(ci).is_some_and(|c| {
-            let queued = |e: &Exchange| e.stage == Stage::Queued && !e.answered;
-            c.generation == generation && c.exchange.as_deref().is_some_and(queued)
-        });
+        let queued = |e: &Exchange| e.stage == Stage::Queued && !e.answered;
+        let still_waits = self.exchanges.get(x).is_some_and(queued);
         if still_waits && !u.has_room() {
             self.upstreams.waiting.push(slot);
             return false;
         }
         u.waiting.pop_front();
         u.counters.waiting.set(u.waiting.len() as u64);
-        let exchange = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut());
-        let Some(e) = exchange.filter(|_| still_waits) else {
+        let Some(e) = self.exchanges.get_mut(x).filter(|_| still_waits) else {
             return true;
         };
         u.counters.queue_wait_us.add(self.now_us.saturating_sub(e.queued_us));
         let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
         e.stage = Stage::Connecting;
-        e.connect_deadline = deadline_after(self.now_us, connect_ms);
-        self.dispatch(ci);
+        e.due.connect = deadline_after(self.now_us, connect_ms);
+        self.dispatch(x);
         true
     }
 
     /// Takes the freshest usable idle connection from the endpoint's pool.
-    fn take_idle(&mut self, ci: usize, endpoint: &Rc<EndpointState>) -> Option<usize> {
-        let e = self.clients.get(ci)?.exchange.as_deref()?;
+    fn take_idle(&mut self, x: ExId, endpoint: &Rc<EndpointState>) -> Option<usize> {
+        let e = self.exchanges.get(x)?;
         let idempotent = e.method.is_idempotent();
         if !idempotent && self.now < endpoint.distrusted_until.get() {
             return None;
@@ -155,9 +149,9 @@ impl Worker {
 
     /// Begins to connect to the endpoint's next address; the first address that fails is not yet a
     /// failure of the endpoint.
-    pub(super) fn open_next(&mut self, ci: usize) {
+    pub(super) fn open_next(&mut self, x: ExId) {
         loop {
-            let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+            let Some(e) = self.exchanges.get_mut(x) else {
                 return;
             };
             let Some(endpoint) = e.endpoint.clone() else {
@@ -167,7 +161,7 @@ impl Worker {
             let n = addresses.len();
             if e.next_address >= n {
                 if e.attempts.is_empty() {
-                    self.endpoint_failed(ci, &own::CONNECT_REFUSED, None);
+                    self.endpoint_failed(x, &own::CONNECT_REFUSED, None);
                 }
                 return;
             }
@@ -177,7 +171,7 @@ impl Worker {
             let at = (endpoint.preferred.get() + e.next_address) % n;
             e.next_address += 1;
             e.stage = Stage::Connecting;
-            e.next_attempt = if e.next_address < n {
+            e.due.next_address = if e.next_address < n {
                 deadline_after(self.now_us, ATTEMPT_DELAY_MS)
             } else {
                 Ticks::MAX
@@ -187,14 +181,12 @@ impl Worker {
             };
             endpoint.counters.connects.add(1);
             match hg_net::connect(address) {
-                Ok(fd) => match self.add_up(ci, Conn::new(fd), &endpoint, address) {
+                Ok(fd) => match self.add_up(x, Conn::new(fd), &endpoint, address) {
                     Ok(ui) => {
-                        if let Some(e) =
-                            self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut())
-                        {
+                        if let Some(e) = self.exchanges.get_mut(x) {
                             e.attempts.push(ui);
                         }
-                        return self.progress(ci);
+                        return self.progress(x);
                     }
                     Err(error) => self.connect_failed(&endpoint, &error),
                 },
@@ -210,7 +202,7 @@ impl Worker {
 
     fn add_up(
         &mut self,
-        ci: usize,
+        x: ExId,
         conn: Conn,
         endpoint: &Rc<EndpointState>,
         target: &Address,
@@ -223,7 +215,7 @@ impl Worker {
             conn,
             generation,
             phase: UpPhase::Connecting,
-            client: ci,
+            exchange: Some(x),
             pool: endpoint.pool,
             endpoint: endpoint.clone(),
             target: target.clone(),
@@ -263,12 +255,12 @@ impl Worker {
             UpPhase::Busy => {
                 up.conn.readable |= event.readable || event.read_closed || event.closed;
                 up.conn.read_closed |= event.read_closed || event.closed;
-                let ci = up.client;
-                if event.writable && !up.conn.out.is_empty() && !self.flush_up(ci, ui) {
+                let Some(x) = up.exchange else { return };
+                if event.writable && !up.conn.out.is_empty() && !self.flush_up(x, ui) {
                     return;
                 }
-                if self.ups.get(ui).is_some_and(|u| u.conn.readable && u.client == ci) {
-                    self.on_up_readable(ci, ui);
+                if self.ups.get(ui).is_some_and(|u| u.conn.readable && u.exchange == Some(x)) {
+                    self.on_up_readable(x, ui);
                 }
             }
         }
@@ -278,17 +270,17 @@ impl Worker {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
-        let ci = up.client;
+        let Some(x) = up.exchange else { return };
         if let Err(error) = hg_net::take_error(&up.conn.fd) {
             let endpoint = up.endpoint.clone();
             self.connect_failed(&endpoint, &error);
-            return self.attempt_failed(ci, ui, &own::CONNECT_REFUSED);
+            return self.attempt_failed(x, ui, &own::CONNECT_REFUSED);
         }
         let at = up.endpoint.targets.iter().position(|a| *a == up.target);
         up.endpoint.preferred.set(at.unwrap_or(0));
-        let tls = self.clients.get(ci).and_then(|c| c.exchange.as_deref()?.entry()?.tls.clone());
+        let tls = self.exchanges.get(x).and_then(|e| e.entry()?.tls.clone());
         let Some(tls) = tls else {
-            return self.connected(ci, ui);
+            return self.connected(x, ui);
         };
         let host =
             crate::snapshot::host_of(&up.endpoint.address).trim_matches(['[', ']']).to_owned();
@@ -297,20 +289,20 @@ impl Worker {
                 up.phase = UpPhase::Handshake;
                 up.conn.start_tls(Session::Client(session), Vec::new());
                 if up.conn.hello(&mut self.io).is_err() {
-                    return self.attempt_failed(ci, ui, &own::TLS_FAILED);
+                    return self.attempt_failed(x, ui, &own::TLS_FAILED);
                 }
                 self.drive_up_handshake(ui);
             }
             Err(e) => {
                 up.endpoint.remember(&e.to_string());
-                self.attempt_failed(ci, ui, &own::TLS_FAILED);
+                self.attempt_failed(x, ui, &own::TLS_FAILED);
             }
         }
     }
 
     /// Uses the connection that is ready and gives up the other attempts.
-    pub(super) fn connected(&mut self, ci: usize, ui: usize) {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+    pub(super) fn connected(&mut self, x: ExId, ui: usize) {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return self.drop_up(ui);
         };
         let others: Vec<usize> = e.attempts.drain(..).filter(|a| *a != ui).collect();
@@ -318,29 +310,29 @@ impl Worker {
         for other in others {
             self.drop_up(other);
         }
-        self.attach(ci, ui, false);
+        self.attach(x, ui, false);
     }
 
     /// Handles one failed attempt to connect; others may be in progress or follow.
-    pub(super) fn attempt_failed(&mut self, ci: usize, ui: usize, reject: &Reject) {
+    pub(super) fn attempt_failed(&mut self, x: ExId, ui: usize, reject: &Reject) {
         self.drop_up(ui);
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         e.attempts.retain(|a| *a != ui);
         let more = e.endpoint.as_ref().is_some_and(|p| e.next_address < p.targets.len());
         if more {
-            self.open_next(ci);
+            self.open_next(x);
         } else if e.attempts.is_empty() {
-            self.endpoint_failed(ci, reject, None);
+            self.endpoint_failed(x, reject, None);
         }
     }
 
     /// Handles an endpoint that could not be connected to: tries the next one within the connect
     /// timeout.
-    pub(super) fn endpoint_failed(&mut self, ci: usize, reject: &Reject, why: Option<&str>) {
+    pub(super) fn endpoint_failed(&mut self, x: ExId, reject: &Reject, why: Option<&str>) {
         let now_us = self.now_us;
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let slot = e.endpoint.as_ref().map_or(usize::MAX, |p| p.slot.get());
@@ -349,9 +341,9 @@ impl Worker {
             p.counters.failures.add(1);
             why.into_iter().for_each(|why| p.remember(why));
         }
-        let in_time = self.now < e.connect_deadline;
-        self.leave_endpoint(ci, now_us, Outcome::Connect);
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        let in_time = self.now < e.due.connect;
+        self.leave_endpoint(x, now_us, Outcome::Connect);
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let others = self
@@ -360,22 +352,22 @@ impl Worker {
             .is_some_and(|u| u.endpoints.len() > e.tried.len());
         if room && in_time && others {
             self.counters.retry(Retry::ConnectFailure);
-            self.dispatch(ci);
+            self.dispatch(x);
         } else {
-            self.refuse(ci, reject);
+            self.refuse(x, reject);
         }
     }
 
     /// Sends the request on this connection.
-    pub(super) fn attach(&mut self, ci: usize, ui: usize, reused: bool) {
-        let Some(c) = self.clients.get_mut(ci) else {
+    pub(super) fn attach(&mut self, x: ExId, ui: usize, reused: bool) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return self.drop_up(ui);
         };
-        let (Some(e), Some(up)) = (c.exchange.as_deref_mut(), self.ups.get_mut(ui)) else {
+        let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
         up.phase = UpPhase::Busy;
-        up.client = ci;
+        up.exchange = Some(x);
         up.deadline = Ticks::MAX;
         if let Some(endpoint) = &e.endpoint {
             // Several upstreams may share a pool; each counts its own requests.
@@ -395,23 +387,22 @@ impl Worker {
             e.expect_body(self.now_us);
         }
         if up.conn.send(&mut self.io, &e.head, &mut Vec::new(), 0..0).is_err() {
-            return self.upstream_lost(ci, ui, "connection lost while sending");
+            return self.upstream_lost(x, ui, "connection lost while sending");
         }
         if !e.request.done {
             if e.expects_continue && c.input.is_empty() {
                 e.expects_continue = false;
-                self.counters.bytes_sent.add(hg_proto::respond::CONTINUE.len() as u64);
-                if c.conn.send_small(&mut self.io, hg_proto::respond::CONTINUE).is_err() {
-                    return self.client_gone(ci);
+                if !self.send_continue(x) {
+                    return;
                 }
             }
-            self.progress(ci);
-            self.pump_request(ci);
+            self.progress(x);
+            self.pump_request(x);
         } else {
-            self.progress(ci);
+            self.progress(x);
         }
-        if self.ups.get(ui).is_some_and(|up| up.client == ci && up.conn.readable) {
-            self.enqueue(ci);
+        if self.ups.get(ui).is_some_and(|up| up.exchange == Some(x) && up.conn.readable) {
+            self.enqueue_exchange(x);
         }
     }
 
@@ -449,13 +440,13 @@ impl Worker {
     }
 
     /// Handles an endpoint to which no connection was made within its share of the connect timeout.
-    pub(super) fn attempts_too_slow(&mut self, ci: usize) {
-        let exchange = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut());
+    pub(super) fn attempts_too_slow(&mut self, x: ExId) {
+        let exchange = self.exchanges.get_mut(x);
         let attempts = exchange.map(|e| std::mem::take(&mut e.attempts)).unwrap_or_default();
         for ui in attempts {
             self.drop_up(ui);
         }
-        self.endpoint_failed(ci, &own::CONNECT_TIMEOUT, Some("no connection in time"));
+        self.endpoint_failed(x, &own::CONNECT_TIMEOUT, Some("no connection in time"));
     }
 }
 
@@ -463,6 +454,6 @@ impl Exchange {
     /// Starts to wait for the answer's first byte, now that the request is out.
     pub(super) fn start_waiting(&mut self, now_us: u64) {
         let ms = self.route().map_or(0, |r| r.terms.timeouts.first_byte_ms);
-        self.first_byte_deadline = deadline_after(now_us, ms);
+        self.due.first_byte = deadline_after(now_us, ms);
     }
 }

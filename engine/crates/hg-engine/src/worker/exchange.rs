@@ -1,11 +1,15 @@
 //! One request and its answer while they are in progress. Exchanges are recycled, so a steady
 //! stream of requests allocates none.
 
+use super::client::Client;
+use super::http2::Stream;
+use super::store::{Id, Recycle, Store};
 use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
-use hg_middleware::{Client, ClientCertificate, RequestView};
+use hg_middleware::{ClientCertificate, RequestView};
 use hg_net::Ticks;
 use hg_proto::{Admission, BodyReader, HeaderSlots, Limits, Method, Parse, Version};
+use slab::Slab;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,13 +23,22 @@ pub(crate) struct Relay {
     pub(crate) chunked: bool,
     pub(crate) done: bool,
     pub(crate) bytes: u64,
+    /// Whether the bytes at hand are the last, although its reader cannot tell (HTTP/2).
+    pub(crate) ends: bool,
     /// Whether the other side of a tunnel knows that this one has ended.
     pub(crate) told: bool,
 }
 
 impl Default for Relay {
     fn default() -> Self {
-        Self { reader: BodyReader::None, chunked: false, done: true, bytes: 0, told: false }
+        Self {
+            reader: BodyReader::None,
+            chunked: false,
+            done: true,
+            bytes: 0,
+            ends: false,
+            told: false,
+        }
     }
 }
 
@@ -42,6 +55,8 @@ pub(crate) enum Stage {
     Waiting,
     /// The answer's body.
     Answering,
+    /// Bytes in either direction.
+    Tunnel,
 }
 
 /// What the log keeps of a request: when its line is written, the head's bytes are gone.
@@ -68,6 +83,34 @@ pub(crate) struct ConnectTime {
     pub(crate) took_us: Option<u64>,
 }
 
+/// When an exchange ends, or goes on another way, unless something happens before.
+pub(crate) struct Deadlines {
+    pub(crate) request: Ticks,
+    /// One try, until the answer begins.
+    pub(crate) one_try: Ticks,
+    pub(crate) connect: Ticks,
+    /// This endpoint's share of the time to connect.
+    pub(crate) endpoint: Ticks,
+    /// The next address of the endpoint is tried beside the others.
+    pub(crate) next_address: Ticks,
+    pub(crate) first_byte: Ticks,
+    pub(crate) idle: Ticks,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            request: Ticks::MAX,
+            one_try: Ticks::MAX,
+            connect: Ticks::MAX,
+            endpoint: Ticks::MAX,
+            next_address: Ticks::MAX,
+            first_byte: Ticks::MAX,
+            idle: Ticks::MAX,
+        }
+    }
+}
+
 /// A head kept to be parsed again, and which of its lines were accepted.
 #[derive(Default)]
 pub(crate) struct KeptHead {
@@ -75,7 +118,13 @@ pub(crate) struct KeptHead {
     pub(crate) admission: Admission,
 }
 
+/// Names an exchange, also after its end.
+pub(crate) type ExId = Id;
+
 pub(crate) struct Exchange {
+    /// Its client's connection, by slab index; the connection outlives it.
+    pub(crate) client: usize,
+    pub(crate) stream: Stream,
     pub(crate) snapshot: Option<Held>,
     /// The route's slot in the snapshot, once found.
     pub(crate) route: Option<u32>,
@@ -135,14 +184,7 @@ pub(crate) struct Exchange {
     pub(crate) connect: ConnectTime,
     pub(crate) first_byte_us: u64,
     pub(crate) queued_us: u64,
-    pub(crate) request_deadline: Ticks,
-    pub(crate) try_deadline: Ticks,
-    pub(crate) connect_deadline: Ticks,
-    /// When this endpoint's share of the connect timeout ends.
-    pub(crate) attempt_deadline: Ticks,
-    pub(crate) next_attempt: Ticks,
-    pub(crate) first_byte_deadline: Ticks,
-    pub(crate) idle_deadline: Ticks,
+    pub(crate) due: Deadlines,
     /// Frames from the upstream, once the exchange is a tunnel.
     pub(crate) frames: super::frames::Frames,
     /// The upstream whose limits count it, if there are any.
@@ -154,6 +196,8 @@ pub(crate) struct Exchange {
 impl Default for Exchange {
     fn default() -> Self {
         Self {
+            client: usize::MAX,
+            stream: Stream::default(),
             snapshot: None,
             route: None,
             upstream: usize::MAX,
@@ -196,13 +240,7 @@ impl Default for Exchange {
             connect: ConnectTime::default(),
             first_byte_us: 0,
             queued_us: 0,
-            request_deadline: Ticks::MAX,
-            try_deadline: Ticks::MAX,
-            connect_deadline: Ticks::MAX,
-            attempt_deadline: Ticks::MAX,
-            next_attempt: Ticks::MAX,
-            first_byte_deadline: Ticks::MAX,
-            idle_deadline: Ticks::MAX,
+            due: Deadlines::default(),
             frames: super::frames::Frames::default(),
             limits: None,
             counted: false,
@@ -210,33 +248,46 @@ impl Default for Exchange {
     }
 }
 
-impl Exchange {
-    /// Resets it to the state of a new one; keeps what it allocated, up to a bound.
-    pub(crate) fn recycle(&mut self) {
+impl Recycle for Exchange {
+    fn recycle(&mut self) {
         let mut head = std::mem::take(&mut self.head);
         let mut log = std::mem::take(&mut self.log);
         let mut attempts = std::mem::take(&mut self.attempts);
+        let stream = self.stream.recycle();
         head.clear();
         head.shrink_to(4096);
         log.text.clear();
         log.text.shrink_to(4096);
         attempts.clear();
-        *self = Self { head, log, attempts, ..Self::default() };
+        *self = Self { head, log, attempts, stream, ..Self::default() };
     }
+}
 
+/// Returns an exchange and its client's connection.
+pub(crate) fn pair<'a>(
+    exchanges: &'a mut Store<Exchange>,
+    clients: &'a mut Slab<Client>,
+    x: ExId,
+) -> Option<(&'a mut Exchange, &'a mut Client)> {
+    let e = exchanges.get_mut(x)?;
+    let c = clients.get_mut(e.client)?;
+    Some((e, c))
+}
+
+impl Exchange {
     /// Returns the earliest of its deadlines.
     pub(crate) fn deadline(&self) -> Ticks {
         let stage = match self.stage {
-            Stage::Collecting => self.idle_deadline,
-            Stage::Queued => self.connect_deadline,
-            Stage::Connecting => {
-                self.connect_deadline.min(self.attempt_deadline).min(self.next_attempt)
-            }
-            Stage::Waiting => self.first_byte_deadline.min(self.idle_deadline),
-            Stage::Answering => self.idle_deadline,
+            Stage::Collecting => self.due.idle,
+            Stage::Queued => self.due.connect,
+            Stage::Connecting => self.due.connect.min(self.due.endpoint).min(self.due.next_address),
+            Stage::Waiting => self.due.first_byte.min(self.due.idle),
+            Stage::Answering => self.due.idle,
+            // Nothing else limits how long a tunnel stays.
+            Stage::Tunnel => return self.due.idle,
         };
-        let attempt = if self.answered { Ticks::MAX } else { self.try_deadline };
-        stage.min(attempt).min(self.body_deadline()).min(self.request_deadline)
+        let attempt = if self.answered { Ticks::MAX } else { self.due.one_try };
+        stage.min(attempt).min(self.body_deadline()).min(self.due.request)
     }
 
     /// Returns its route, as it was when the request came.
@@ -274,7 +325,7 @@ impl Exchange {
             port: None,
             path: "/",
             query: None,
-            client: Client { ip: self.client_ip, certificate },
+            client: hg_middleware::Client { ip: self.client_ip, certificate },
             request_id: self.id(),
             listener,
             route: self.route().map_or("", |r| &r.name),

@@ -3,7 +3,8 @@
 use super::Worker;
 use super::accept::deadline_after;
 use super::client::Phase;
-use super::exchange::Exchange;
+use super::exchange::{ExId, Exchange};
+use super::http2::StreamEnd;
 use super::upstreams::release_limits;
 use hg_resilience::Outcome;
 
@@ -17,17 +18,19 @@ const CLIENT_GONE: u16 = 499;
 impl Worker {
     /// Ends an exchange whose answer is written: counts it, then waits for the next request, or
     /// closes.
-    pub(super) fn finish(&mut self, ci: usize) {
-        self.detach(ci, None, "");
-        let Some(c) = self.clients.get_mut(ci) else {
+    pub(super) fn finish(&mut self, x: ExId) {
+        self.detach(x, None, "");
+        let Some(e) = self.end_exchange(x) else {
             return;
         };
-        let Some(mut e) = c.exchange.take() else {
-            return;
-        };
-        let (close, unread) = (e.close_after, !e.request.done);
-        self.account(ci, &mut e);
-        self.put_exchange(e);
+        let (ci, close, unread) = (e.client, e.close_after, !e.request.done);
+        if e.stream.is_http2() {
+            let is_malformed = e.stream.is_malformed;
+            let how = if is_malformed { StreamEnd::Malformed } else { StreamEnd::Finished };
+            self.end_stream(&e, how);
+            return self.account(e);
+        }
+        self.account(e);
         if close {
             return self.close_politely(ci, unread);
         }
@@ -45,8 +48,18 @@ impl Worker {
         }
     }
 
-    /// Counts and logs one exchange.
-    fn account(&mut self, ci: usize, e: &mut Exchange) {
+    /// Takes an exchange from its client: it has ended.
+    fn end_exchange(&mut self, x: ExId) -> Option<Box<Exchange>> {
+        let e = self.exchanges.take(x)?;
+        self.io.pool.collected -= e.body.collected;
+        if let Some(c) = self.clients.get_mut(e.client) {
+            c.exchange = None;
+        }
+        Some(e)
+    }
+
+    /// Counts and logs an exchange that has ended.
+    fn account(&mut self, e: Box<Exchange>) {
         let total = self.now_us.saturating_sub(e.start_us);
         self.counters.requests.add(1);
         self.counters.duration.record(total);
@@ -59,7 +72,8 @@ impl Worker {
                 None => self.counters.own.add(method, status),
             },
         }
-        self.log_exchange(ci, e, total);
+        self.log_exchange(&e, total);
+        self.exchanges.give_back(e);
     }
 
     /// Closes after an answer in a way that lets the client read it (RFC 9112 §9.6).
@@ -86,44 +100,64 @@ impl Worker {
         self.discard_input(ci);
     }
 
-    /// Ends whatever is in progress for a client that is gone or cannot be reached.
-    pub(super) fn client_gone(&mut self, ci: usize) {
-        self.detach(ci, None, "");
-        if let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) {
-            let complete = e.is_answer_complete() && e.reason.is_empty();
-            if !complete && e.start_us > 0 {
-                e.status = if e.answered { e.status } else { CLIENT_GONE };
-                e.reason = "client-gone";
-                self.counters.reject("client-gone");
-            }
-            self.account(ci, &mut e);
-            self.put_exchange(e);
+    /// Ends an exchange whose client is gone or cannot be reached, and the client's connection.
+    pub(super) fn client_gone(&mut self, x: ExId) {
+        self.detach(x, None, "");
+        let Some(mut e) = self.end_exchange(x) else {
+            return;
+        };
+        let ci = e.client;
+        let complete = e.is_answer_complete() && e.reason.is_empty();
+        if !complete {
+            e.status = if e.answered { e.status } else { CLIENT_GONE };
+            e.reason = "client-gone";
+            self.counters.reject("client-gone");
         }
+        if e.stream.is_http2() {
+            self.end_stream(&e, StreamEnd::Gone);
+            return self.account(e);
+        }
+        self.account(e);
         self.close_client(ci);
     }
 
     /// Ends a connection in the middle of an answer, so that nobody takes the part for a whole
     /// answer.
-    pub(super) fn cut(&mut self, ci: usize) {
-        self.detach(ci, None, "");
-        let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) else {
-            return self.close_client(ci);
+    pub(super) fn cut(&mut self, x: ExId) {
+        self.detach(x, None, "");
+        let Some(e) = self.end_exchange(x) else {
+            return;
         };
-        self.account(ci, &mut e);
-        self.put_exchange(e);
+        let ci = e.client;
+        if e.stream.is_http2() {
+            self.end_stream(&e, StreamEnd::Cut);
+            return self.account(e);
+        }
+        self.account(e);
         if let Some(c) = self.forget_client(ci) {
             hg_net::close_with_reset(c.conn.fd);
         }
     }
 
+    /// Closes a connection that its client has left or that failed.
+    pub(super) fn connection_lost(&mut self, ci: usize) {
+        self.drop_streams(ci);
+        match self.clients.get(ci).and_then(|c| c.exchange) {
+            Some(x) => self.client_gone(x),
+            None => self.close_client(ci),
+        }
+    }
+
     /// Closes a client's connection in whatever state it is.
     pub(super) fn close_client(&mut self, ci: usize) {
-        self.detach(ci, None, "");
-        if let Some(mut e) = self.clients.get_mut(ci).and_then(|c| c.exchange.take()) {
-            if e.status > 0 {
-                self.account(ci, &mut e);
+        self.drop_streams(ci);
+        if let Some(x) = self.clients.get(ci).and_then(|c| c.exchange) {
+            self.detach(x, None, "");
+            match self.end_exchange(x) {
+                Some(e) if e.status > 0 => self.account(e),
+                Some(e) => self.exchanges.give_back(e),
+                None => {}
             }
-            self.put_exchange(e);
         }
         self.forget_client(ci);
     }
@@ -134,9 +168,12 @@ impl Worker {
         self.counters.connections.sub(1);
         c.counters.connections.sub(1);
         if c.phase == Phase::Tunnel {
-            self.counters.tunnels_active.sub(1);
+            self.counters.tunnels.closed();
         }
-        self.shared.leave(&c.open, c.peer.ip(), c.counted);
+        if c.http2.is_some() {
+            self.counters.http2.connections.closed();
+        }
+        self.shared.leave(&c.seat.open, c.peer.ip(), c.seat.counted);
         if self.accept_paused {
             self.resume_accepting();
         }
@@ -145,8 +182,8 @@ impl Worker {
 
     /// Releases every connection to an endpoint that the exchange has.
     /// `failed` says that the request failed there, and what that says of the endpoint.
-    pub(super) fn detach(&mut self, ci: usize, failed: Option<Outcome>, why: &str) {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+    pub(super) fn detach(&mut self, x: ExId, failed: Option<Outcome>, why: &str) {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let up = e.up.take();
@@ -160,16 +197,16 @@ impl Worker {
         for ui in attempts.iter().copied().chain(up) {
             self.drop_up(ui);
         }
-        self.leave_endpoint(ci, self.now_us, failed.unwrap_or(Outcome::Cancelled));
-        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+        self.leave_endpoint(x, self.now_us, failed.unwrap_or(Outcome::Cancelled));
+        if let Some(e) = self.exchanges.get_mut(x) {
             e.attempts = attempts;
             e.attempts.clear();
         }
     }
 
     /// Counts the request as no longer in flight at its endpoint.
-    pub(super) fn leave_endpoint(&mut self, ci: usize, now_us: u64, outcome: Outcome) {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+    pub(super) fn leave_endpoint(&mut self, x: ExId, now_us: u64, outcome: Outcome) {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         if !std::mem::take(&mut e.counted) {
@@ -186,11 +223,11 @@ impl Worker {
         }
     }
 
-    fn log_exchange(&mut self, ci: usize, e: &Exchange, total_us: u64) {
+    fn log_exchange(&mut self, e: &Exchange, total_us: u64) {
         if !self.log.is_on() {
             return;
         }
-        let Some(c) = self.clients.get(ci) else {
+        let Some(c) = self.clients.get(e.client) else {
             return;
         };
         let held = c.pinned.as_ref().unwrap_or(&self.held);

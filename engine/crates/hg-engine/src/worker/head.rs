@@ -89,6 +89,16 @@ pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Optio
     host.is_none().then_some((at, 0))
 }
 
+/// Returns a request's head as HTTP/1 text, to be parsed again.
+pub(crate) fn as_text(head: &RequestHead<'_, '_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    write::request_line(&mut out, head.method.as_str(), head.path, head.query);
+    write::line(&mut out, "host", head.host.as_bytes());
+    write::fields(&mut out, &head.fields, |_| false);
+    write::end(&mut out);
+    out
+}
+
 /// Names that [`Forwarding::write`] sets, and the request id.
 const OURS: [&str; 5] =
     ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-request-id"];

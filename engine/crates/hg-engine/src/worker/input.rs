@@ -4,6 +4,7 @@ use super::Worker;
 use super::buffers::RESERVE;
 use super::client::Phase;
 use super::conn::Read;
+use super::exchange::{ExId, pair};
 use hg_net::Event;
 use std::ops::Range;
 
@@ -19,7 +20,7 @@ impl Worker {
         };
         // A tunnel's client may have sent something before both halves ended.
         if event.closed && c.phase != Phase::Tunnel {
-            return self.client_gone(ci);
+            return self.connection_lost(ci);
         }
         c.conn.readable |= event.readable || event.read_closed || event.closed;
         c.conn.read_closed |= event.read_closed || event.closed;
@@ -36,18 +37,23 @@ impl Worker {
         let Some(c) = self.clients.get_mut(ci) else {
             return false;
         };
+        let c_is_http2 = c.phase == Phase::Http2;
         match c.conn.flush(&mut self.io) {
             Ok(false) => {
-                self.progress(ci);
+                self.note_progress(ci);
                 true
             }
             Ok(true) => {
-                self.progress(ci);
+                self.note_progress(ci);
+                if c_is_http2 {
+                    self.mark_dirty(ci);
+                    return true;
+                }
                 self.proceed(ci);
                 self.clients.contains(ci)
             }
             Err(_) => {
-                self.client_gone(ci);
+                self.connection_lost(ci);
                 false
             }
         }
@@ -61,28 +67,21 @@ impl Worker {
         };
         match c.phase {
             Phase::Exchange => {
-                if c.conn.out.is_empty()
-                    && c.exchange.as_ref().is_some_and(|e| e.is_answer_complete())
-                {
-                    return self.finish(ci);
-                }
-                if let Some(ui) = c.exchange.as_deref().and_then(|e| e.up) {
-                    self.on_up_readable(ci, ui);
-                }
-                if self
-                    .clients
-                    .get(ci)
-                    .is_some_and(|c| c.phase == Phase::Exchange && c.conn.readable)
-                {
-                    self.pump_request(ci);
+                if let Some(x) = c.exchange {
+                    self.proceed_exchange(x);
                 }
             }
-            Phase::Tunnel => self.pump_tunnel(ci),
+            Phase::Tunnel => {
+                if let Some(x) = c.exchange {
+                    self.pump_tunnel(x);
+                }
+            }
             Phase::Closing { unread } => {
                 if c.conn.out.is_empty() {
                     self.close_politely(ci, unread);
                 }
             }
+            Phase::Http2 => self.read_http2(ci),
             Phase::Lingering => self.discard_input(ci),
             Phase::Hello | Phase::Handshake | Phase::Idle | Phase::Head => {
                 self.use_input(ci);
@@ -95,6 +94,29 @@ impl Worker {
         }
     }
 
+    /// Continues an exchange whose client may take more, or has sent more.
+    pub(super) fn proceed_exchange(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return;
+        };
+        if c.has_room(e) && e.is_answer_complete() {
+            return self.finish(x);
+        }
+        if let Some(ui) = e.up {
+            self.on_up_readable(x, ui);
+        }
+        if pair(&mut self.exchanges, &mut self.clients, x).is_some_and(|(e, c)| c.has_input(e)) {
+            self.pump_request(x);
+        }
+    }
+
+    /// Notes that a client has taken something.
+    fn note_progress(&mut self, ci: usize) {
+        if let Some(x) = self.clients.get(ci).and_then(|c| c.exchange) {
+            self.progress(x);
+        }
+    }
+
     pub(super) fn on_client_readable(&mut self, ci: usize) {
         let Some(c) = self.clients.get(ci) else {
             return;
@@ -102,8 +124,12 @@ impl Worker {
         match c.phase {
             Phase::Hello => self.read_hello(ci),
             Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(ci),
-            Phase::Exchange => self.pump_request(ci),
-            Phase::Tunnel => self.pump_tunnel(ci),
+            Phase::Exchange | Phase::Tunnel => match c.exchange {
+                Some(x) if c.phase == Phase::Exchange => self.pump_request(x),
+                Some(x) => self.pump_tunnel(x),
+                None => {}
+            },
+            Phase::Http2 => self.read_http2(ci),
             Phase::Lingering => self.discard_input(ci),
             Phase::Closing { .. } => {}
         }
@@ -129,7 +155,9 @@ impl Worker {
             let go_on = match read {
                 Ok(Read::Data(range)) => {
                     self.note_handshake(ci);
-                    if !range.is_empty() {
+                    if self.clients.get(ci).is_some_and(|c| c.phase == Phase::Http2) {
+                        self.on_frames(ci, &buffer, range);
+                    } else if !range.is_empty() {
                         self.on_head_bytes(ci, &mut buffer, range);
                     }
                     true
@@ -184,7 +212,7 @@ impl Worker {
         self.keep_input(ci, input.get(rest).unwrap_or_default());
     }
 
-    fn keep_input(&mut self, ci: usize, rest: &[u8]) {
+    pub(super) fn keep_input(&mut self, ci: usize, rest: &[u8]) {
         if let Some(c) = self.clients.get_mut(ci)
             && !rest.is_empty()
         {

@@ -59,6 +59,7 @@ impl Worker {
             return;
         }
         self.listeners_closed = Some(closed);
+        self.announce_all_http2();
         let drain = &self.held.settings.drain;
         self.leaving = Leaving::Announced {
             listeners_until: deadline_after(self.now_us, drain.delay_ms.max(1)),
@@ -72,6 +73,7 @@ impl Worker {
         let idle_until = deadline_after(self.now_us, idle_ms);
         self.leaving =
             Leaving::Closing { idle_until, deadline: deadline_after(self.now_us, left_ms.max(1)) };
+        self.announce_all_http2();
         let idle: Vec<usize> =
             self.clients.iter().filter(|(_, c)| c.phase == Phase::Idle).map(|(i, _)| i).collect();
         for ci in idle {
@@ -126,7 +128,8 @@ impl Worker {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
-        let between = c.exchange.as_deref().is_some_and(|e| e.frames.is_between());
+        let exchange = c.exchange.and_then(|x| self.exchanges.get(x));
+        let between = exchange.is_some_and(|e| e.frames.is_between());
         if !between || !c.conn.out.is_empty() {
             return;
         }
@@ -148,10 +151,11 @@ impl Drop for Worker {
     /// left in order has no clients any more.
     fn drop(&mut self) {
         for (_, c) in &mut self.clients {
-            if c.counted {
+            if c.seat.counted {
                 self.shared.forget_client(c.peer.ip());
             }
-            let Some(e) = c.exchange.as_deref_mut() else { continue };
+        }
+        for e in self.exchanges.iter_mut() {
             if let (Some(entry), Some(endpoint)) = (e.limits.take(), &e.endpoint) {
                 release_limits(&entry, &endpoint.address);
             }

@@ -11,6 +11,7 @@ mod exchange;
 mod finish;
 mod frames;
 mod head;
+mod http2;
 mod input;
 mod leave;
 mod mail;
@@ -19,6 +20,7 @@ mod request;
 mod response;
 mod retire;
 mod splice;
+mod store;
 mod timers;
 mod tls;
 mod tunnel;
@@ -32,9 +34,9 @@ use crate::counters::WorkerCounters;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use accept::Acceptor;
-use client::Client;
+use client::{Client, Phase};
 use conn::Io;
-use exchange::{Exchange, Held};
+use exchange::{ExId, Exchange, Held};
 use hg_log::LogWriter;
 use hg_net::{Clock, Event, Poller, Ticks, Wheel};
 use hg_policy::WyRand;
@@ -44,6 +46,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use store::Store;
 use up::{Pools, Up};
 use upstreams::Upstreams;
 
@@ -51,9 +54,27 @@ const KIND_LISTENER: u8 = 0;
 const KIND_CLIENT: u8 = 1;
 const KIND_UP: u8 = 2;
 const KIND_HOUSE: u8 = 3;
+/// Deadlines of exchanges over HTTP/2; those over HTTP/1 have their connection's.
+const KIND_EXCHANGE: u8 = 4;
 
-/// Number of exchanges kept for the next requests.
-const SPARE_EXCHANGES: usize = 1024;
+/// Room that each request uses, one after the other.
+#[derive(Default)]
+struct Scratch {
+    router: hg_route::Scratch,
+    rewritten: hg_middleware::Rewritten,
+    names: head::Names,
+    /// The head of a stream while it is served.
+    incoming: hg_h2::Incoming,
+}
+
+/// What continues in the next turn.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// A connection with pipelined requests or unread bytes: slab index and generation.
+    Client(usize, u32),
+    /// An exchange over HTTP/2.
+    Stream(ExId),
+}
 
 pub(crate) struct Worker {
     shared: Arc<Shared>,
@@ -75,18 +96,14 @@ pub(crate) struct Worker {
     pools: Pools,
     upstreams: Upstreams,
     io: Io,
-    #[expect(
-        clippy::vec_box,
-        reason = "boxes move between connections and this store, not their content"
-    )]
-    spare: Vec<Box<Exchange>>,
-    /// Clients for the next turn: with pipelined requests or unread bytes.
-    queue: VecDeque<(usize, u32)>,
+    exchanges: Store<Exchange>,
+    /// What continues in the next turn.
+    queue: VecDeque<Turn>,
+    /// HTTP/2 connections that have something to send at the end of this turn.
+    dirty: http2::Dirty,
     held: Held,
     rng: WyRand,
-    router: hg_route::Scratch,
-    rewritten: hg_middleware::Rewritten,
-    names: head::Names,
+    scratch: Scratch,
     /// The head of an answer on its way to a client.
     answer_head: Vec<u8>,
     log: LogWriter,
@@ -131,13 +148,12 @@ impl Worker {
             pools: Pools::default(),
             upstreams: Upstreams::default(),
             io: Io::default(),
-            spare: Vec::new(),
+            exchanges: Store::default(),
             queue: VecDeque::new(),
+            dirty: Vec::new(),
             held: Rc::new(Arc::new(Snapshot::default())),
             rng: WyRand::new(seed),
-            router: hg_route::Scratch::default(),
-            rewritten: hg_middleware::Rewritten::default(),
-            names: head::Names::default(),
+            scratch: Scratch::default(),
             answer_head: Vec::new(),
             log,
             date: head::Date::default(),
@@ -171,6 +187,7 @@ impl Worker {
             if woken {
                 self.read_mail();
             }
+            self.flush_dirty();
             if self.has_left() {
                 return Ok(());
             }
@@ -222,35 +239,58 @@ impl Worker {
             && !c.queued
         {
             c.queued = true;
-            self.queue.push_back((ci, c.generation));
+            self.queue.push_back(Turn::Client(ci, c.generation));
         }
     }
 
     fn run_queue(&mut self) {
         for _ in 0..self.queue.len() {
-            let Some((ci, generation)) = self.queue.pop_front() else {
-                break;
-            };
-            let Some(c) = self.clients.get_mut(ci).filter(|c| c.generation == generation) else {
-                continue;
-            };
-            c.queued = false;
             self.tick();
-            self.proceed(ci);
+            match self.queue.pop_front() {
+                Some(Turn::Client(ci, generation)) => {
+                    let c = self.clients.get_mut(ci).filter(|c| c.generation == generation);
+                    if let Some(c) = c {
+                        c.queued = false;
+                        self.proceed(ci);
+                    }
+                }
+                Some(Turn::Stream(x)) => {
+                    if let Some(e) = self.exchanges.get_mut(x) {
+                        e.stream.queued = false;
+                        self.proceed_exchange(x);
+                    }
+                }
+                None => break,
+            }
         }
     }
 
-    /// Returns an exchange, a used one if there is one.
-    fn take_exchange(&mut self) -> Box<Exchange> {
-        self.spare.pop().unwrap_or_default()
+    /// Queues an exchange for the next turn, once: over HTTP/1 its connection.
+    fn enqueue_exchange(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        if !e.stream.is_http2() {
+            let ci = e.client;
+            self.enqueue(ci);
+        } else if !std::mem::replace(&mut e.stream.queued, true) {
+            self.queue.push_back(Turn::Stream(x));
+        }
     }
 
-    fn put_exchange(&mut self, mut exchange: Box<Exchange>) {
-        self.io.pool.collected -= exchange.body.collected;
-        if self.spare.len() < SPARE_EXCHANGES {
-            exchange.recycle();
-            self.spare.push(exchange);
+    /// Opens the exchange of a client's next request.
+    fn open_exchange(&mut self, ci: usize) -> Option<ExId> {
+        let c = self.clients.get_mut(ci)?;
+        c.phase = Phase::Exchange;
+        debug_assert!(c.exchange.is_none());
+        let x = self.exchanges.open();
+        c.exchange = Some(x);
+        if let Some(e) = self.exchanges.get_mut(x) {
+            e.client = ci;
+            e.start_us = self.now_us;
+            e.client_ip = c.peer.ip().to_canonical();
         }
+        Some(x)
     }
 }
 

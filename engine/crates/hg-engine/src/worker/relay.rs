@@ -3,9 +3,9 @@
 use super::Worker;
 use super::answer::own;
 use super::buffers::RESERVE;
-use super::client::Phase;
 use super::conn::{Read, make_room};
-use super::exchange::{Relay, Stage};
+use super::exchange::{ExId, Relay, Stage, pair};
+use super::http2;
 use hg_proto::Fed;
 use hg_proto::write::ChunkHeader;
 use hg_resilience::Outcome;
@@ -22,8 +22,9 @@ pub(super) fn frame(
     start: usize,
     fed: &Fed,
 ) -> Range<usize> {
+    let done = fed.done || relay.ends;
     relay.bytes += fed.data_len as u64;
-    relay.done = fed.done;
+    relay.done = done;
     let mut range = start..start + fed.data_len;
     if !relay.chunked {
         return range;
@@ -38,7 +39,7 @@ pub(super) fn frame(
         put(buffer, range.end, b"\r\n");
         range.end += 2;
     }
-    if fed.done {
+    if done {
         for part in [&b"0\r\n"[..], &trailers, b"\r\n"] {
             put(buffer, range.end, part);
             range.end += part.len();
@@ -55,26 +56,27 @@ fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) {
 
 impl Worker {
     /// Passes on the client's body while the upstream takes it.
-    pub(super) fn pump_request(&mut self, ci: usize) {
+    pub(super) fn pump_request(&mut self, x: ExId) {
         for _ in 0..TURN {
-            let Some(c) = self.clients.get_mut(ci) else {
+            let Some(e) = self.exchanges.get(x) else {
                 return;
             };
-            let Some(e) = c.exchange.as_deref_mut() else {
-                return;
-            };
-            if c.phase != Phase::Exchange || e.request.done || e.stage == Stage::Queued {
+            if e.request.done || matches!(e.stage, Stage::Queued | Stage::Tunnel) {
                 return;
             }
             if e.stage == Stage::Collecting {
-                return self.collect(ci);
+                return self.collect(x);
             }
             let Some(ui) = e.up else { return };
             if self.ups.get(ui).is_none_or(|u| !u.conn.out.is_empty()) {
-                return self.hold_body(ci, true);
+                return self.hold_body(x, true);
             }
-            self.hold_body(ci, false);
-            let Some(c) = self.clients.get_mut(ci) else {
+            self.hold_body(x, false);
+            if self.exchanges.get(x).is_some_and(|e| e.stream.is_http2()) {
+                self.pump_stream(x, ui);
+                return;
+            }
+            let Some((_, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
                 return;
             };
             let early = std::mem::take(&mut c.input);
@@ -82,24 +84,24 @@ impl Worker {
                 let mut buffer = vec![0; RESERVE];
                 buffer.extend_from_slice(&early);
                 let end = buffer.len();
-                self.relay_request(ci, ui, &mut buffer, RESERVE..end);
+                self.relay_request(x, ui, &mut buffer, RESERVE..end);
                 continue;
             }
             if !c.conn.readable {
                 return;
             }
-            let go_on = self.splice_request(ci, ui);
-            if !go_on.unwrap_or_else(|| self.read_request(ci, ui)) {
+            let go_on = self.splice_request(x, ui);
+            if !go_on.unwrap_or_else(|| self.read_request(x, ui)) {
                 return;
             }
         }
-        self.enqueue(ci);
+        self.enqueue_exchange(x);
     }
 
     /// Reads once from a request's body and passes that on. Reports whether there may be more.
-    fn read_request(&mut self, ci: usize, ui: usize) -> bool {
+    fn read_request(&mut self, x: ExId, ui: usize) -> bool {
         let limit = self.io.pool.read_limit();
-        let Some(c) = self.clients.get_mut(ci) else {
+        let Some((_, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return false;
         };
         let is_tls = c.conn.is_tls();
@@ -107,13 +109,13 @@ impl Worker {
         let read = c.conn.read(&mut self.io, &mut buffer, limit);
         let go_on = match read {
             Ok(Read::Data(range)) => {
-                self.relay_request(ci, ui, &mut buffer, range);
+                self.relay_request(x, ui, &mut buffer, range);
                 true
             }
             Ok(Read::Blocked) => false,
             // The body is cut short: the request cannot be completed.
             Ok(Read::End) | Err(_) => {
-                self.client_gone(ci);
+                self.client_gone(x);
                 false
             }
         };
@@ -121,19 +123,22 @@ impl Worker {
         go_on
     }
 
-    fn relay_request(&mut self, ci: usize, ui: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+    pub(super) fn relay_request(
+        &mut self,
+        x: ExId,
+        ui: usize,
+        buffer: &mut Vec<u8>,
+        range: Range<usize>,
+    ) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
         let fed = match e.request.reader.feed(buffer.get_mut(range.clone()).unwrap_or_default()) {
             Ok(fed) => fed,
-            Err(reject) => return self.refuse(ci, &reject),
+            Err(reject) => return self.refuse(x, &reject),
         };
         if e.request.bytes + fed.data_len as u64 > e.body.limit {
-            return self.refuse(ci, &own::BODY_TOO_LARGE);
+            return self.refuse(x, &own::BODY_TOO_LARGE);
         }
         let rest = buffer.get(range.start + fed.consumed..range.end).unwrap_or_default();
         c.input.extend_from_slice(rest);
@@ -149,64 +154,63 @@ impl Worker {
         };
         if up.conn.send(&mut self.io, &[], buffer, framed).is_err() {
             // The upstream may have answered already and given the reason (RFC 9112 §9.5).
-            return self.answer_or_lose(ci, ui);
+            return self.answer_or_lose(x, ui);
         }
-        self.progress(ci);
+        self.progress(x);
     }
 
     /// Writes what was kept for an upstream. Returns false if the connection is gone.
-    pub(super) fn flush_up(&mut self, ci: usize, ui: usize) -> bool {
+    pub(super) fn flush_up(&mut self, x: ExId, ui: usize) -> bool {
         let Some(up) = self.ups.get_mut(ui) else {
             return false;
         };
         match up.conn.flush(&mut self.io) {
             Ok(false) => {
-                self.progress(ci);
+                self.progress(x);
                 true
             }
             Ok(true) => {
-                self.progress(ci);
-                if self.clients.get(ci).is_some_and(|c| c.phase == Phase::Tunnel) {
-                    self.pump_tunnel(ci);
+                self.progress(x);
+                if self.exchanges.get(x).is_some_and(|e| e.stage == Stage::Tunnel) {
+                    self.pump_tunnel(x);
                 } else {
-                    self.pump_request(ci);
+                    self.pump_request(x);
                 }
-                self.ups.get(ui).is_some_and(|u| u.client == ci)
+                self.ups.get(ui).is_some_and(|u| u.exchange == Some(x))
             }
             Err(_) => {
-                self.answer_or_lose(ci, ui);
+                self.answer_or_lose(x, ui);
                 false
             }
         }
     }
 
     /// Passes on the upstream's answer while the client takes it.
-    pub(super) fn pump_response(&mut self, ci: usize) {
+    pub(super) fn pump_response(&mut self, x: ExId) {
         for _ in 0..TURN {
-            let Some(c) = self.clients.get_mut(ci) else {
+            let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
                 return;
             };
-            let Some(e) = c.exchange.as_deref_mut() else {
-                return;
-            };
-            if e.response.done || !e.answered || !c.conn.out.is_empty() {
+            if e.response.done || !e.answered || !c.has_room(e) {
                 return;
             }
             let Some(ui) = e.up else { return };
             if self.ups.get(ui).is_none_or(|u| !u.conn.readable) {
                 return;
             }
-            let go_on = self.splice_answer(ci, ui);
-            if !go_on.unwrap_or_else(|| self.read_body(ci, ui)) {
+            let go_on = self.splice_answer(x, ui);
+            if !go_on.unwrap_or_else(|| self.read_body(x, ui)) {
                 return;
             }
         }
-        self.enqueue(ci);
+        self.enqueue_exchange(x);
     }
 
     /// Reads once from an answer's body and passes that on. Reports whether there may be more.
-    fn read_body(&mut self, ci: usize, ui: usize) -> bool {
+    fn read_body(&mut self, x: ExId, ui: usize) -> bool {
         let limit = self.io.pool.read_limit();
+        let is_http2 = self.exchanges.get(x).is_some_and(|e| e.stream.is_http2());
+        let limit = if is_http2 { limit.min(http2::STREAM_READ) } else { limit };
         let Some(up) = self.ups.get_mut(ui) else {
             return false;
         };
@@ -215,16 +219,16 @@ impl Worker {
         let read = up.conn.read(&mut self.io, &mut buffer, limit);
         let go_on = match read {
             Ok(Read::Data(range)) => {
-                self.relay_answer(ci, &[], &mut buffer, range);
+                self.relay_answer(x, &[], &mut buffer, range);
                 true
             }
             Ok(Read::Blocked) => false,
             Ok(Read::End) => {
-                self.answer_ended(ci, &mut buffer);
+                self.answer_ended(x, &mut buffer);
                 false
             }
             Err(e) => {
-                self.truncated(ci, &e.to_string());
+                self.truncated(x, &e.to_string());
                 false
             }
         };
@@ -235,15 +239,12 @@ impl Worker {
     /// Sends `head` and the part of the answer's body in `range`.
     pub(super) fn relay_answer(
         &mut self,
-        ci: usize,
+        x: ExId,
         head: &[u8],
         buffer: &mut Vec<u8>,
         range: Range<usize>,
     ) {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
         let input = buffer.get_mut(range.clone()).unwrap_or_default();
@@ -252,55 +253,63 @@ impl Worker {
             Err(reject) => {
                 let reject = reject.in_response();
                 return if e.answered {
-                    self.truncated(ci, reject.detail)
+                    self.truncated(x, reject.detail)
                 } else {
-                    self.refuse(ci, &reject)
+                    self.refuse(x, &reject)
                 };
             }
         };
         let extra = fed.done && fed.consumed < range.len();
         let framed = frame(&mut e.response, buffer, range.start, &fed);
         self.counters.bytes_sent.add((head.len() + framed.len()) as u64);
-        if c.conn.send(&mut self.io, head, buffer, framed).is_err() {
-            return self.client_gone(ci);
+        if !e.stream.is_http2() {
+            if c.conn.send(&mut self.io, head, buffer, framed).is_err() {
+                return self.client_gone(x);
+            }
+        } else if !self.send_stream(x, head, buffer.get(framed).unwrap_or_default()) {
+            return;
         }
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
         e.answered = true;
         if e.response.done {
-            self.answer_done(ci, extra);
+            self.answer_done(x, extra);
         } else {
-            self.progress(ci);
+            self.progress(x);
         }
     }
 
     /// Handles the end of the upstream's half: it completes an answer without length and truncates
     /// any other.
-    fn answer_ended(&mut self, ci: usize, buffer: &mut Vec<u8>) {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+    fn answer_ended(&mut self, x: ExId, buffer: &mut Vec<u8>) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
         if e.response.reader.eof().is_err() {
-            return self.truncated(ci, own::RESPONSE_TRUNCATED.detail);
+            return self.truncated(x, own::RESPONSE_TRUNCATED.detail);
         }
         make_room(buffer, RESERVE);
         let fed = Fed { consumed: 0, data_len: 0, done: true };
         let framed = frame(&mut e.response, buffer, RESERVE, &fed);
         self.counters.bytes_sent.add(framed.len() as u64);
-        if !framed.is_empty() && c.conn.send(&mut self.io, &[], buffer, framed).is_err() {
-            return self.client_gone(ci);
+        if e.stream.is_http2() {
+            if !self.send_stream(x, &[], buffer.get(framed).unwrap_or_default()) {
+                return;
+            }
+        } else if !framed.is_empty() && c.conn.send(&mut self.io, &[], buffer, framed).is_err() {
+            return self.client_gone(x);
         }
-        self.answer_done(ci, true);
+        self.answer_done(x, true);
     }
 
     /// Ends an answer that stops in the middle, in a way that the client notices.
-    pub(super) fn truncated(&mut self, ci: usize, why: &str) {
+    pub(super) fn truncated(&mut self, x: ExId, why: &str) {
         self.counters.reject(own::RESPONSE_TRUNCATED.code);
-        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+        if let Some(e) = self.exchanges.get_mut(x) {
             e.reason = own::RESPONSE_TRUNCATED.code;
         }
-        self.detach(ci, Some(Outcome::Reset), why);
-        self.cut(ci);
+        self.detach(x, Some(Outcome::Reset), why);
+        self.cut(x);
     }
 }

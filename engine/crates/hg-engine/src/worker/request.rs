@@ -6,19 +6,20 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::client::Phase;
 use super::conn::of_peer;
-use super::exchange::{Held, KeptHead};
+use super::exchange::{ExId, Held, KeptHead, pair};
 use super::head::{self, Parts};
+use super::http2::Opening;
 use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
 use hg_middleware::{Client, ClientCertificate, Outcome, RequestView};
 use hg_policy::KeySource;
 use hg_proto::client::{Forwarding, IpText};
-use hg_proto::{Fields, HeaderSlots, Known, Parse, RequestHead};
+use hg_proto::{BodyReader, Fields, HeaderSlots, Known, Parse, RequestHead};
 use hg_route::{CLIENT_SUBJECT, ListenerId, Query};
 use std::net::IpAddr;
 use std::ops::Range;
 
 /// The result of taking a head.
-enum Step {
+pub(super) enum Step {
     /// The request goes to an upstream.
     Forward,
     /// The request was answered, or the connection ends.
@@ -57,6 +58,17 @@ impl Worker {
         let listener = held.listeners.get(usize::from(c.listener))?.as_deref()?;
         let mut slots = HeaderSlots::new();
         let bytes = buffer.get(range.clone())?;
+        if c.requests == 0 && listener.plan.h2c && !c.conn.is_tls() {
+            match Opening::of(bytes) {
+                Opening::Http1 => {}
+                Opening::Undecided => return None,
+                Opening::Http2 => {
+                    self.start_http2(ci);
+                    self.on_frames(ci, buffer, range.clone());
+                    return Some(range.end);
+                }
+            }
+        }
         let admission = hg_proto::Admission {
             claims: listener.client.trusts(c.peer.ip().to_canonical()),
             underscores: listener.plan.underscores_in_headers,
@@ -70,32 +82,40 @@ impl Worker {
             }
         };
         let body_start = range.start + head.head_len;
-        self.open_exchange(ci, &head, &held, listener.plan.keepalive_requests);
+        let x = self.open_exchange(ci)?;
+        self.note_head(x, &head, &held, listener.plan.keepalive_requests);
         let sent = Sent { bytes: bytes.get(..head.head_len).unwrap_or_default(), admission };
-        let step = self.begin(ci, &head, &held, listener, sent);
+        let step = self.begin(x, &head, &held, listener, sent);
         match step {
             Step::Over => self.after_own_answer(ci, body_start),
-            Step::Forward => Some(self.start_body(ci, buffer, body_start..range.end)),
+            Step::Forward => Some(self.start_body(x, buffer, body_start..range.end)),
         }
     }
 
     /// Fills in what the head alone tells about an exchange.
-    fn open_exchange(&mut self, ci: usize, head: &RequestHead<'_, '_>, held: &Held, most: u64) {
-        let mut exchange = self.take_exchange();
-        exchange.start_us = self.now_us;
-        exchange.snapshot = Some(held.clone());
-        exchange.method = head.method.to_static();
-        exchange.version = head.version;
-        exchange.keep_alive = head.connection.keep_alive;
-        exchange.request.reader = head.framing.into();
-        exchange.request.done = head.framing.is_empty();
-        exchange.request.chunked = matches!(head.framing, hg_proto::Framing::Chunked);
-        if let Some(c) = self.clients.get_mut(ci) {
-            c.requests = c.requests.saturating_add(1);
-            exchange.keep_alive &= most == 0 || u64::from(c.requests) < most;
-            exchange.keep_alive &= c.pinned.is_none();
-            c.phase = Phase::Exchange;
-            c.exchange = Some(exchange);
+    pub(super) fn note_head(
+        &mut self,
+        x: ExId,
+        head: &RequestHead<'_, '_>,
+        held: &Held,
+        most: u64,
+    ) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return;
+        };
+        c.requests = c.requests.saturating_add(1);
+        e.snapshot = Some(held.clone());
+        e.method = head.method.to_static();
+        e.version = head.version;
+        e.keep_alive = head.connection.keep_alive
+            && (most == 0 || u64::from(c.requests) < most)
+            && c.pinned.is_none();
+        e.request.reader = head.framing.into();
+        e.request.done = head.framing.is_empty();
+        e.request.chunked = matches!(head.framing, hg_proto::Framing::Chunked);
+        if e.stream.is_http2() && e.request.chunked {
+            // Its frames delimit it.
+            e.request.reader = BodyReader::UntilClose;
         }
         self.counters.ignored_nominations.add(u64::from(head.connection.ignored));
         if !head.withheld.is_none() {
@@ -110,15 +130,15 @@ impl Worker {
         matches!(c.phase, Phase::Idle | Phase::Exchange).then_some(next)
     }
 
-    fn begin(
+    pub(super) fn begin(
         &mut self,
-        ci: usize,
+        x: ExId,
         head: &RequestHead<'_, '_>,
         held: &Held,
         listener: &ListenerEntry,
         sent: Sent<'_>,
     ) -> Step {
-        let Some(c) = self.clients.get(ci) else {
+        let Some((_, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return Step::Over;
         };
         let trusted = sent.admission.claims;
@@ -130,30 +150,24 @@ impl Worker {
         } else {
             peer
         };
-        self.note_request(ci, head, client_ip, trusted);
-        if self.is_misdirected(ci, head.host) {
+        self.note_request(x, head, client_ip, trusted);
+        if self.is_misdirected(x, head.host) {
             self.counters.misdirected.add(1);
-            self.refuse(ci, &own::MISDIRECTED);
+            self.refuse(x, &own::MISDIRECTED);
             return Step::Over;
         }
         let asked = Asked { head, held, listener, client: client_ip, sent };
-        let mut names = std::mem::take(&mut self.names);
-        let step = self.route(ci, &asked, &mut names);
-        self.names = names;
+        let mut names = std::mem::take(&mut self.scratch.names);
+        let step = self.route(x, &asked, &mut names);
+        self.scratch.names = names;
         step
     }
 
     /// Keeps what is needed after the head's bytes are gone.
-    fn note_request(
-        &mut self,
-        ci: usize,
-        head: &RequestHead<'_, '_>,
-        client: IpAddr,
-        trusted: bool,
-    ) {
+    fn note_request(&mut self, x: ExId, head: &RequestHead<'_, '_>, client: IpAddr, trusted: bool) {
         let id = self.request_id(head, trusted);
-        self.note_request_size(ci);
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        self.note_request_size(x);
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         e.client_ip = client;
@@ -206,21 +220,21 @@ impl Worker {
         (id, 32)
     }
 
-    fn route(&mut self, ci: usize, asked: &Asked<'_>, names: &mut head::Names) -> Step {
-        let Asked { head, held, listener, client, sent } = *asked;
+    fn route(&mut self, x: ExId, asked: &Asked<'_>, names: &mut head::Names) -> Step {
+        let Asked { head, held, listener, client, .. } = *asked;
         let path = if head.path == "*" {
             "*"
         } else {
             match hg_route::path::normalise(head.path, &mut names.path) {
                 Ok(p) => p,
                 Err(e) => {
-                    self.refuse(ci, &own::path(e));
+                    self.refuse(x, &own::path(e));
                     return Step::Over;
                 }
             }
         };
         let host = head.host_port.key(&mut names.host);
-        let Some(c) = self.clients.get(ci) else {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return Step::Over;
         };
         let peer = c.conn.peer_certificate().cloned();
@@ -235,15 +249,15 @@ impl Worker {
             headers: &lines,
             client,
         };
-        let Some(found) = held.router.find(&query, &mut self.router) else {
-            self.refuse(ci, &own::NO_ROUTE);
+        let Some(found) = held.router.find(&query, &mut self.scratch.router) else {
+            self.refuse(x, &own::NO_ROUTE);
             return Step::Over;
         };
         let Some(route) = held.routes.get(found.route.0 as usize) else {
-            self.refuse(ci, &own::NO_ROUTE);
+            self.refuse(x, &own::NO_ROUTE);
             return Step::Over;
         };
-        let id = c.exchange.as_deref().map_or(([0; 32], 0), |e| (e.request_id, e.id_len));
+        let id = (e.request_id, e.id_len);
         let scheme = if c.conn.is_tls() { "https" } else { "http" };
         let slot = self.choose_upstream(route);
         let upstream = slot.and_then(|s| held.upstreams.get(s)?.as_deref());
@@ -265,49 +279,52 @@ impl Worker {
             prefix_len: found.prefix_len,
             headers: &lines,
         };
-        self.note_route(ci, &found, sent);
-        if self.is_body_too_large(ci, head, route, listener) {
+        self.note_route(x, &found, asked);
+        if self.is_body_too_large(x, head, route, listener) {
             return Step::Over;
         }
-        self.run_chain(ci, asked, &view, (route, slot, upstream))
+        self.run_chain(x, asked, &view, (route, slot, upstream))
     }
 
-    fn note_route(&mut self, ci: usize, found: &hg_route::Found, sent: Sent<'_>) {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+    fn note_route(&mut self, x: ExId, found: &hg_route::Found, asked: &Asked<'_>) {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         e.route = Some(found.route.0);
         e.prefix_len = u32::try_from(found.prefix_len).unwrap_or(0);
         // Templates of the answer's headers use the request, which is then parsed again.
         if e.answer_needs_request() {
-            e.kept_head = KeptHead { bytes: sent.bytes.to_vec(), admission: sent.admission };
+            let Sent { bytes, admission } = asked.sent;
+            let bytes =
+                if e.stream.is_http2() { head::as_text(asked.head) } else { bytes.to_vec() };
+            e.kept_head = KeptHead { bytes, admission };
         }
     }
 
     /// Runs the middlewares, then forwards to the upstream or answers.
     fn run_chain(
         &mut self,
-        ci: usize,
+        x: ExId,
         asked: &Asked<'_>,
         view: &RequestView<'_>,
         (route, slot, upstream): (&RouteEntry, Option<usize>, Option<&UpstreamEntry>),
     ) -> Step {
-        let mut rewritten = std::mem::take(&mut self.rewritten);
+        let mut rewritten = std::mem::take(&mut self.scratch.rewritten);
         let step = match route.terms.chain.request(view, &mut rewritten) {
             Ok(Outcome::Answer) => {
-                self.answer_own(ci, route, &rewritten);
+                self.answer_own(x, route, &rewritten);
                 Step::Over
             }
             Err(reject) => {
-                self.refuse(ci, &reject);
+                self.refuse(x, &reject);
                 Step::Over
             }
             Ok(Outcome::Forward) => {
                 let forward = Forward { head: asked.head, view, route, rewritten: &rewritten };
-                self.prepare(ci, &forward, slot, upstream, asked.sent.admission.claims)
+                self.prepare(x, &forward, slot, upstream, asked.sent.admission.claims)
             }
         };
-        self.rewritten = rewritten;
+        self.scratch.rewritten = rewritten;
         step
     }
 
@@ -332,7 +349,7 @@ impl Worker {
     /// Builds the upstream's head and everything the exchange needs from now on.
     fn prepare(
         &mut self,
-        ci: usize,
+        x: ExId,
         forward: &Forward<'_>,
         slot: Option<usize>,
         upstream: Option<&UpstreamEntry>,
@@ -340,7 +357,7 @@ impl Worker {
     ) -> Step {
         let Forward { head, view, route, rewritten } = forward;
         let (Some(slot), Some(entry)) = (slot, upstream) else {
-            self.refuse(ci, own::without_upstream(route.terms.not_imported));
+            self.refuse(x, own::without_upstream(route.terms.not_imported));
             return Step::Over;
         };
         let mut upgrade = None;
@@ -348,7 +365,7 @@ impl Worker {
             match hg_proto::websocket::check_request(head) {
                 Ok(accept) => upgrade = Some(accept),
                 Err(reject) => {
-                    self.refuse(ci, &reject);
+                    self.refuse(x, &reject);
                     return Step::Over;
                 }
             }
@@ -356,10 +373,7 @@ impl Worker {
         let key = entry.key.as_ref().and_then(|source| hash_key(source, view, &head.fields));
         let now_us = self.now_us;
         let id = self.upstreams.get_mut(slot).map_or(0, |u| u.id);
-        let Some(c) = self.clients.get_mut(ci) else {
-            return Step::Over;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return Step::Over;
         };
         let (path, query) = match rewritten.target() {
@@ -394,9 +408,9 @@ impl Worker {
         e.key = key;
         e.middleware_stage = rewritten.stage();
         e.dispatch_us = now_us;
-        e.request_deadline = deadline_after(now_us, route.terms.timeouts.request_ms);
-        e.idle_deadline = deadline_after(now_us, route.terms.timeouts.stream_idle_ms);
-        e.connect_deadline = deadline_after(now_us, entry.plan.connect_timeout_ms);
+        e.due.request = deadline_after(now_us, route.terms.timeouts.request_ms);
+        e.due.idle = deadline_after(now_us, route.terms.timeouts.stream_idle_ms);
+        e.due.connect = deadline_after(now_us, entry.plan.connect_timeout_ms);
         Step::Forward
     }
 }
@@ -413,9 +427,10 @@ struct Asked<'a> {
 
 /// The bytes of a head, and which of its lines were accepted.
 #[derive(Clone, Copy)]
-struct Sent<'a> {
-    bytes: &'a [u8],
-    admission: hg_proto::Admission,
+pub(super) struct Sent<'a> {
+    /// Empty over HTTP/2.
+    pub(super) bytes: &'a [u8],
+    pub(super) admission: hg_proto::Admission,
 }
 
 /// A routed request on its way to an upstream.

@@ -4,9 +4,8 @@ use super::Worker;
 use super::accept::deadline_after;
 use super::answer::own;
 use super::buffers::RESERVE;
-use super::client::Phase;
 use super::conn::Read;
-use super::exchange::{Connection, Exchange, Stage};
+use super::exchange::{Connection, ExId, Exchange, Stage, pair};
 use super::up::UpPhase;
 use crate::counters::Retry;
 use hg_proto::write::{self, Persistence};
@@ -39,26 +38,23 @@ enum Next {
 }
 
 impl Worker {
-    pub(super) fn on_up_readable(&mut self, ci: usize, ui: usize) {
-        let Some(c) = self.clients.get(ci) else {
-            return;
-        };
-        match (c.phase, c.exchange.as_deref().map(|e| e.stage)) {
-            (Phase::Tunnel, _) => self.pump_tunnel(ci),
-            (Phase::Exchange, Some(Stage::Waiting)) => self.read_answer(ci, ui),
-            (Phase::Exchange, Some(Stage::Answering)) => self.pump_response(ci),
+    pub(super) fn on_up_readable(&mut self, x: ExId, ui: usize) {
+        match self.exchanges.get(x).map(|e| e.stage) {
+            Some(Stage::Tunnel) => self.pump_tunnel(x),
+            Some(Stage::Waiting) => self.read_answer(x, ui),
+            Some(Stage::Answering) => self.pump_response(x),
             _ => {}
         }
     }
 
-    fn read_answer(&mut self, ci: usize, ui: usize) {
+    fn read_answer(&mut self, x: ExId, ui: usize) {
         loop {
-            let Some(e) = self.clients.get(ci).and_then(|c| c.exchange.as_deref()) else {
+            let Some(e) = self.exchanges.get(x) else {
                 return;
             };
             if e.stage == Stage::Answering {
                 // The bytes after the head may have come with it.
-                return self.pump_response(ci);
+                return self.pump_response(x);
             }
             if e.stage != Stage::Waiting || e.up != Some(ui) {
                 return;
@@ -72,36 +68,36 @@ impl Worker {
             let read = up.conn.read(&mut self.io, &mut buffer, limit);
             match read {
                 Ok(Read::Data(range)) => {
-                    self.on_answer_bytes(ci, ui, &mut buffer, range);
+                    self.on_answer_bytes(x, ui, &mut buffer, range);
                 }
                 Ok(Read::Blocked) => {}
-                Ok(Read::End) => self.upstream_lost(ci, ui, "closed before it answered"),
-                Err(e) => self.upstream_lost(ci, ui, &e.to_string()),
+                Ok(Read::End) => self.upstream_lost(x, ui, "closed before it answered"),
+                Err(e) => self.upstream_lost(x, ui, &e.to_string()),
             }
             self.io.give_back(is_tls, buffer);
         }
     }
 
-    fn on_answer_bytes(&mut self, ci: usize, ui: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
+    fn on_answer_bytes(&mut self, x: ExId, ui: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
         if up.input.is_empty() {
-            return self.take_answer(ci, ui, buffer, range);
+            return self.take_answer(x, ui, buffer, range);
         }
         let mut input = std::mem::take(&mut up.input);
         input.splice(0..0, [0u8; RESERVE]);
         input.extend_from_slice(buffer.get(range).unwrap_or_default());
         let end = input.len();
-        self.take_answer(ci, ui, &mut input, RESERVE..end);
+        self.take_answer(x, ui, &mut input, RESERVE..end);
     }
 
-    fn take_answer(&mut self, ci: usize, ui: usize, buffer: &mut Vec<u8>, mut range: Range<usize>) {
+    fn take_answer(&mut self, x: ExId, ui: usize, buffer: &mut Vec<u8>, mut range: Range<usize>) {
         let mut head = std::mem::take(&mut self.answer_head);
         loop {
             head.clear();
             let bytes = buffer.get(range.clone()).unwrap_or_default();
-            match self.next_head(ci, bytes, &mut head) {
+            match self.next_head(x, bytes, &mut head) {
                 Next::More => {
                     let rest = buffer.get(range).unwrap_or_default();
                     if let Some(up) = self.ups.get_mut(ui) {
@@ -112,13 +108,13 @@ impl Worker {
                 Next::Interim(len) => range.start += len,
                 Next::Body(len) => {
                     range.start += len;
-                    self.note_answer_size(ci, ui);
-                    self.relay_answer(ci, &head, buffer, range);
+                    self.note_answer_size(x, ui);
+                    self.relay_answer(x, &head, buffer, range);
                     break;
                 }
                 Next::Tunnel(len) => {
                     range.start += len;
-                    self.start_tunnel(ci, ui, &head, buffer, range);
+                    self.start_tunnel(x, ui, &head, buffer, range);
                     break;
                 }
                 Next::Over => break,
@@ -128,8 +124,8 @@ impl Worker {
     }
 
     /// Parses one head and writes what the client gets of it to `out`.
-    fn next_head(&mut self, ci: usize, bytes: &[u8], out: &mut Vec<u8>) -> Next {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+    fn next_head(&mut self, x: ExId, bytes: &[u8], out: &mut Vec<u8>) -> Next {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return Next::Over;
         };
         if e.first_byte_us == 0 {
@@ -143,7 +139,7 @@ impl Worker {
             Ok(Parse::Complete(head)) => head,
             Ok(Parse::Partial) => return Next::More,
             Err(reject) => {
-                self.refuse(ci, &reject);
+                self.refuse(x, &reject);
                 return Next::Over;
             }
         };
@@ -151,67 +147,64 @@ impl Worker {
             e.interim = (e.interim.0 + 1, e.interim.1 + head.head_len);
             // All interim heads together may be as long as one head.
             if e.interim.0 > MAX_INTERIM || e.interim.1 > limits.head_bytes {
-                self.refuse(ci, &hg_proto::rejects::R_INTERIM);
+                self.refuse(x, &hg_proto::rejects::R_INTERIM);
                 return Next::Over;
             }
-            return self.pass_interim(ci, &head, out);
+            return self.pass_interim(x, &head, out);
         }
         if head.status == 101 {
             let valid = e
                 .upgrade
                 .is_some_and(|accept| hg_proto::websocket::check_response(&head, &accept).is_ok());
             if !valid {
-                self.refuse(ci, &hg_proto::rejects::R_UPGRADE);
+                self.refuse(x, &hg_proto::rejects::R_UPGRADE);
                 return Next::Over;
             }
         }
         self.counters.ignored_nominations.add(u64::from(head.ignored));
-        self.write_answer_head(ci, &head, out);
+        self.write_answer_head(x, &head, out);
         if head.status == 101 { Next::Tunnel(head.head_len) } else { Next::Body(head.head_len) }
     }
 
     /// Passes 103 and similar answers on to clients that know them; our own 100 was sent already.
-    fn pass_interim(&mut self, ci: usize, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> Next {
-        let Some(c) = self.clients.get_mut(ci) else {
+    fn pass_interim(&mut self, x: ExId, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> Next {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return Next::Over;
         };
-        let version = c.exchange.as_deref().map(|e| e.version);
-        if head.status != 100 && version == Some(Version::H11) {
+        if head.status != 100 && e.version != Version::H10 {
             out.clear();
             write::status_line(out, head.status, head.reason);
             write::fields(out, &head.fields, |_| false);
             write::end(out);
             self.counters.bytes_sent.add(out.len() as u64);
-            if c.conn.send_small(&mut self.io, out).is_err() {
-                self.client_gone(ci);
+            if e.stream.is_http2() {
+                if !self.send_interim(x, out) {
+                    return Next::Over;
+                }
+            } else if c.conn.send_small(&mut self.io, out).is_err() {
+                self.client_gone(x);
                 return Next::Over;
             }
         }
-        self.progress(ci);
+        self.progress(x);
         Next::Interim(head.head_len)
     }
 
-    fn write_answer_head(&mut self, ci: usize, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+    fn write_answer_head(&mut self, x: ExId, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
         let keeps = self.leaving.keeps_alive();
         // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
         let date = head.fields.get(Known::Date).is_none().then(|| self.date.text());
-        let Some(c) = self.clients.get_mut(ci) else {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        let connection = Connection {
-            scheme: if c.conn.is_tls() { "https" } else { "http" },
-            listener: c.listener,
-            certificate: c.conn.client_certificate(),
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
-            return;
-        };
+        let connection = c.connection();
         let old_client = e.version == Version::H10;
+        let has_chunks = e.version == Version::H11;
         let streams = matches!(head.framing, RespFraming::Chunked | RespFraming::UntilClose);
         e.status = head.status;
         e.response.reader = head.framing.into();
         e.response.done = e.response.reader.is_done();
-        e.response.chunked = streams && !old_client;
+        e.response.chunked = streams && has_chunks;
         let keep_ms = |s| u64::from(s).saturating_sub(1) * 1000;
         e.up_keep_ms = head.keep_alive.then(|| head.keep_alive_timeout_s.map_or(u64::MAX, keep_ms));
         let keep = e.keep_alive && keeps && e.request.done && !(old_client && streams);
@@ -238,13 +231,13 @@ impl Worker {
     }
 
     /// Handles the loss of an upstream's connection before any part of an answer went out.
-    pub(super) fn upstream_lost(&mut self, ci: usize, ui: usize, why: &str) {
+    pub(super) fn upstream_lost(&mut self, x: ExId, ui: usize, why: &str) {
         let received = self.ups.get(ui).is_some_and(|u| !u.input.is_empty());
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         if e.answered {
-            return self.truncated(ci, why);
+            return self.truncated(x, why);
         }
         // A pooled connection that ends before a byte of the answer was most likely closed while
         // the request was on its way (RFC 9112 §9.3.1): send once more, on a fresh one.
@@ -257,48 +250,45 @@ impl Worker {
             if let Some(p) = &e.endpoint {
                 p.remember(why);
             }
-            return self.refuse(ci, &own::LOST);
+            return self.refuse(x, &own::LOST);
         }
         e.retried_stale = true;
         e.up = None;
         e.next_address = 0;
         self.counters.retry(Retry::StaleConnection);
         self.drop_up(ui);
-        self.open_next(ci);
+        self.open_next(x);
     }
 
     /// Handles a failure to send: the answer may have come before and be the reason.
-    pub(super) fn answer_or_lose(&mut self, ci: usize, ui: usize) {
+    pub(super) fn answer_or_lose(&mut self, x: ExId, ui: usize) {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
         up.conn.out.release(&mut self.io.pool);
         up.conn.readable = true;
-        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+        if let Some(e) = self.exchanges.get_mut(x) {
             // The rest of the request cannot be sent: the connections end with the answer.
             e.keep_alive = false;
             e.replayable = false;
         }
-        match self.clients.get(ci).map(|c| c.phase) {
-            Some(Phase::Tunnel) => self.close_client(ci),
-            _ => self.on_up_readable(ci, ui),
+        match self.exchanges.get(x).map(|e| e.stage) {
+            Some(Stage::Tunnel) => self.close_tunnel(x),
+            _ => self.on_up_readable(x, ui),
         }
     }
 
     /// Ends an answer that was read whole: pools the connection or closes it.
-    pub(super) fn answer_done(&mut self, ci: usize, extra: bool) {
-        let Some(c) = self.clients.get_mut(ci) else {
+    pub(super) fn answer_done(&mut self, x: ExId, extra: bool) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        let Some(e) = c.exchange.as_deref_mut() else {
-            return;
-        };
-        let flushed = c.conn.out.is_empty();
+        let flushed = c.has_room(e);
         if let Some(ui) = e.up.take() {
             let keep_ms = e.up_keep_ms.filter(|_| !extra && e.request.done);
             let outcome = Outcome::of_status(e.status);
             let idle = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
-            self.leave_endpoint(ci, self.now_us, outcome);
+            self.leave_endpoint(x, self.now_us, outcome);
             match idle.zip(keep_ms) {
                 Some(((idle_ms, max_idle), keep_ms)) => {
                     self.put_idle(ui, idle_ms.min(keep_ms), max_idle as usize);
@@ -307,9 +297,9 @@ impl Worker {
             }
         }
         if flushed {
-            self.finish(ci);
+            self.finish(x);
         } else {
-            self.progress(ci);
+            self.progress(x);
         }
     }
 
@@ -327,7 +317,7 @@ impl Worker {
         };
         pool.idle.push(ui);
         up.phase = UpPhase::Idle;
-        up.client = usize::MAX;
+        up.exchange = None;
         up.conn.readable = false;
         up.endpoint.counters.idle.add(1);
         up.deadline = deadline_after(self.now_us, idle_ms.max(1));

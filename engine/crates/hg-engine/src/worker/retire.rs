@@ -168,9 +168,13 @@ impl Worker {
                 continue;
             };
             c.pinned = Some(self.held.clone());
-            if c.phase == Phase::Idle {
-                c.deadline = grace;
-                self.arm_client(ci);
+            match c.phase {
+                Phase::Idle => {
+                    c.deadline = grace;
+                    self.arm_client(ci);
+                }
+                Phase::Http2 => self.announce_http2(ci),
+                _ => {}
             }
         }
     }

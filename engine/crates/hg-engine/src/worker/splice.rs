@@ -5,7 +5,7 @@
 use super::Worker;
 use super::answer::own;
 use super::conn::Conn;
-use super::exchange::Relay;
+use super::exchange::{ExId, Relay, pair};
 use hg_net::Flow;
 use hg_proto::BodyReader;
 
@@ -46,31 +46,32 @@ impl Relay {
 
 impl Worker {
     /// Remembers of a request what to expect of the next one.
-    pub(super) fn note_request_size(&mut self, ci: usize) {
-        if let Some(c) = self.clients.get_mut(ci) {
-            let much =
-                c.exchange.as_deref().is_some_and(|e| is_much(&e.request.reader, REQUEST_MUCH));
-            c.conn.brings_much = much;
+    pub(super) fn note_request_size(&mut self, x: ExId) {
+        if let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) {
+            c.conn.brings_much = !e.stream.is_http2() && is_much(&e.request.reader, REQUEST_MUCH);
         }
     }
 
     /// Remembers of an answer whose head is done what to expect of the next one.
-    pub(super) fn note_answer_size(&mut self, ci: usize, ui: usize) {
-        let Some(c) = self.clients.get(ci) else {
+    pub(super) fn note_answer_size(&mut self, x: ExId, ui: usize) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        if let (Some(e), Some(up)) = (c.exchange.as_deref(), self.ups.get_mut(ui)) {
+        if let Some(up) = self.ups.get_mut(ui) {
             // To a client with TLS nothing is spliced.
-            up.conn.brings_much = !c.conn.is_tls() && is_much(&e.response.reader, ANSWER_LEAST);
+            let is_spliced = !c.conn.is_tls() && !e.stream.is_http2();
+            up.conn.brings_much = is_spliced && is_much(&e.response.reader, ANSWER_LEAST);
         }
     }
 
     /// Moves the bytes of a request's body that have arrived. Returns whether there may be more;
     /// `None` where the body must be read.
-    pub(super) fn splice_request(&mut self, ci: usize, ui: usize) -> Option<bool> {
-        let c = self.clients.get_mut(ci)?;
-        let e = c.exchange.as_deref_mut()?;
+    pub(super) fn splice_request(&mut self, x: ExId, ui: usize) -> Option<bool> {
+        let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;
         let up = self.ups.get_mut(ui)?;
+        if e.stream.is_http2() {
+            return None;
+        }
         let left = worth(&e.request, &c.conn, &up.conn, REQUEST_LEAST)?;
         let mut pipe = self.io.pool.take_pipe()?;
         let n = match c.conn.fill(&mut pipe, left) {
@@ -81,7 +82,7 @@ impl Worker {
             }
             // The request is cut short: nothing can be made of it.
             Ok(Flow::End) | Err(_) => {
-                self.client_gone(ci);
+                self.client_gone(x);
                 return Some(false);
             }
         };
@@ -94,19 +95,21 @@ impl Worker {
         self.counters.bytes_received.add(n as u64);
         if up.conn.send_pipe(&mut self.io, pipe).is_err() {
             // Its answer may be there already, and say why (RFC 9112 §9.5).
-            self.answer_or_lose(ci, ui);
+            self.answer_or_lose(x, ui);
             return Some(false);
         }
-        self.progress(ci);
+        self.progress(x);
         Some(true)
     }
 
     /// Moves the bytes of an answer's body that have arrived. Returns whether there may be more;
     /// `None` where the body must be read.
-    pub(super) fn splice_answer(&mut self, ci: usize, ui: usize) -> Option<bool> {
-        let c = self.clients.get_mut(ci)?;
-        let e = c.exchange.as_deref_mut()?;
+    pub(super) fn splice_answer(&mut self, x: ExId, ui: usize) -> Option<bool> {
+        let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;
         let up = self.ups.get_mut(ui)?;
+        if e.stream.is_http2() {
+            return None;
+        }
         let left = worth(&e.response, &up.conn, &c.conn, ANSWER_LEAST)?;
         let mut pipe = self.io.pool.take_pipe()?;
         let n = match up.conn.fill(&mut pipe, left) {
@@ -116,22 +119,22 @@ impl Worker {
                 return Some(false);
             }
             Ok(Flow::End) => {
-                self.truncated(ci, own::RESPONSE_TRUNCATED.detail);
+                self.truncated(x, own::RESPONSE_TRUNCATED.detail);
                 return Some(false);
             }
             Err(e) => {
-                self.truncated(ci, &e.to_string());
+                self.truncated(x, &e.to_string());
                 return Some(false);
             }
         };
         e.response.skip(n);
         self.counters.bytes_sent.add(n as u64);
         if c.conn.send_pipe(&mut self.io, pipe).is_err() {
-            self.client_gone(ci);
+            self.client_gone(x);
         } else if e.response.done {
-            self.answer_done(ci, false);
+            self.answer_done(x, false);
         } else {
-            self.progress(ci);
+            self.progress(x);
         }
         Some(true)
     }

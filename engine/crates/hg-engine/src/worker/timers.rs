@@ -4,8 +4,8 @@
 use super::accept::deadline_after;
 use super::answer::own;
 use super::client::{Client, Phase};
-use super::exchange::Stage;
-use super::{KIND_CLIENT, KIND_HOUSE, KIND_UP, Worker};
+use super::exchange::{ExId, Stage, pair};
+use super::{KIND_CLIENT, KIND_EXCHANGE, KIND_HOUSE, KIND_UP, Worker};
 use crate::counters::Timeout;
 use crate::snapshot::ListenerEntry;
 use hg_net::{Ticks, Token};
@@ -47,17 +47,47 @@ impl Worker {
     }
 
     /// Notes that an exchange has made progress.
-    pub(super) fn progress(&mut self, ci: usize) {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+    pub(super) fn progress(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
         let idle_ms = e.route().map_or(0, |r| r.terms.timeouts.stream_idle_ms);
-        e.idle_deadline = deadline_after(self.now_us, idle_ms);
-        c.deadline = if c.phase == Phase::Tunnel { e.idle_deadline } else { e.deadline() };
+        e.due.idle = deadline_after(self.now_us, idle_ms);
+        let (ci, deadline) = (e.client, e.deadline());
+        if e.stream.is_http2() {
+            e.stream.deadline = deadline;
+            return self.arm_stream(x);
+        }
+        c.deadline = deadline;
         self.arm_client(ci);
+    }
+
+    /// Makes sure that the wheel fires no later than the deadline of an exchange over HTTP/2.
+    fn arm_stream(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        let s = &mut e.stream;
+        if s.deadline < s.timer_at {
+            s.timer_at = s.deadline;
+            self.wheel.insert(x.token(KIND_EXCHANGE).raw(), s.deadline);
+            self.wheel_next = self.wheel_next.min(s.deadline);
+        }
+    }
+
+    fn fire_stream(&mut self, token: Token, at: Ticks) {
+        let Some(x) = self.exchanges.named(token) else {
+            return;
+        };
+        let Some(e) = self.exchanges.get_mut(x).filter(|e| e.stream.timer_at == at) else {
+            return;
+        };
+        e.stream.timer_at = Ticks::MAX;
+        if e.stream.deadline > self.now {
+            self.arm_stream(x);
+        } else {
+            self.expire_exchange(x);
+        }
     }
 
     pub(super) fn start_head_timer(&mut self, ci: usize) {
@@ -80,6 +110,7 @@ impl Worker {
             match token.kind() {
                 KIND_CLIENT => self.fire_client(token, at),
                 KIND_UP => self.fire_up(token, at),
+                KIND_EXCHANGE => self.fire_stream(token, at),
                 KIND_HOUSE => self.house_keeping(),
                 _ => {}
             }
@@ -136,7 +167,12 @@ impl Worker {
                 let head = c.input.clone();
                 self.refuse_head(ci, &head, &own::HEAD_TIMEOUT);
             }
-            Phase::Exchange => self.expire_exchange(ci),
+            Phase::Exchange => {
+                if let Some(x) = c.exchange {
+                    self.expire_exchange(x);
+                }
+            }
+            Phase::Http2 => self.expire_http2(ci),
             Phase::Tunnel => {
                 self.counters.timeout(Timeout::StreamIdle);
                 self.close_client(ci);
@@ -169,45 +205,50 @@ impl Worker {
         self.close_politely(ci, false);
     }
 
-    fn expire_exchange(&mut self, ci: usize) {
+    fn expire_exchange(&mut self, x: ExId) {
         let now = self.now;
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
-        let (which, reject) = if e.request_deadline <= now {
+        let (which, reject) = if e.due.request <= now {
             (Timeout::Request, own::REQUEST_TIMEOUT)
         } else if e.stage == Stage::Queued {
             (Timeout::Queue, own::QUEUE_TIMEOUT)
-        } else if e.stage == Stage::Connecting && e.connect_deadline <= now {
+        } else if e.stage == Stage::Connecting && e.due.connect <= now {
             (Timeout::Connect, own::CONNECT_TIMEOUT)
-        } else if e.stage == Stage::Connecting && e.attempt_deadline <= now {
+        } else if e.stage == Stage::Connecting && e.due.endpoint <= now {
             self.counters.timeout(Timeout::Connect);
-            return self.attempts_too_slow(ci);
-        } else if e.stage == Stage::Connecting && e.next_attempt <= now {
-            e.next_attempt = Ticks::MAX;
-            return self.open_next(ci);
+            return self.attempts_too_slow(x);
+        } else if e.stage == Stage::Connecting && e.due.next_address <= now {
+            e.due.next_address = Ticks::MAX;
+            return self.open_next(x);
         } else if e.body_deadline() <= now {
-            return self.expire_body(ci);
-        } else if !e.answered && e.try_deadline <= now {
+            return self.expire_body(x);
+        } else if !e.answered && e.due.one_try <= now {
             (Timeout::PerTry, own::TRY_TIMEOUT)
-        } else if e.stage == Stage::Waiting && e.first_byte_deadline <= now {
+        } else if e.stage == Stage::Waiting && e.due.first_byte <= now {
             (Timeout::FirstByte, own::FIRST_BYTE_TIMEOUT)
-        } else if e.idle_deadline <= now {
+        } else if e.due.idle <= now {
             let client_is_slow = !e.request.done && !e.answered;
             (Timeout::StreamIdle, if client_is_slow { own::BODY_TIMEOUT } else { own::STREAM_IDLE })
         } else {
             // The deadline was moved after the entry was made.
-            return self.rearm(ci);
+            return self.rearm(x);
         };
         self.counters.timeout(which);
-        self.refuse(ci, &reject);
+        self.refuse(x, &reject);
     }
 
-    pub(super) fn rearm(&mut self, ci: usize) {
-        if let Some(c) = self.clients.get_mut(ci) {
-            c.deadline =
-                c.exchange.as_deref().map_or(Ticks::MAX, super::exchange::Exchange::deadline);
+    pub(super) fn rearm(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return;
+        };
+        let (ci, deadline) = (e.client, e.deadline());
+        if e.stream.is_http2() {
+            e.stream.deadline = deadline;
+            return self.arm_stream(x);
         }
+        c.deadline = deadline;
         self.arm_client(ci);
     }
 

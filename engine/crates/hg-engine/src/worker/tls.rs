@@ -4,6 +4,7 @@ use super::Worker;
 use super::answer::own;
 use super::client::{Client, Phase};
 use super::conn::{Read, Session};
+use super::exchange::ExId;
 use super::up::UpPhase;
 use hg_proto::Reject;
 use hg_tls::{HandshakeKind, Parse, ServerSession, TlsError, TlsErrorKind};
@@ -93,6 +94,9 @@ impl Worker {
         let kind = kind_word(session.kind());
         self.counters.handshake(("client", session.version_word(), kind));
         c.phase = Phase::Idle;
+        if self.has_agreed_on_http2(ci) {
+            return self.start_http2(ci);
+        }
         let ms = self.listener(ci).map_or(0, |l| l.plan.head_timeout_ms);
         let at = super::accept::deadline_after(self.now_us, ms);
         if let Some(c) = self.clients.get_mut(ci) {
@@ -109,7 +113,10 @@ impl Worker {
     }
 
     /// Reports whether this connection must not serve the request's host (RFC 9110 §15.5.20).
-    pub(super) fn is_misdirected(&mut self, ci: usize, host: &str) -> bool {
+    pub(super) fn is_misdirected(&self, x: ExId, host: &str) -> bool {
+        let Some(ci) = self.exchanges.get(x).map(|e| e.client) else {
+            return false;
+        };
         let Some(c) = self.clients.get(ci) else {
             return false;
         };
@@ -129,10 +136,10 @@ impl Worker {
             let Some(up) = self.ups.get_mut(ui) else {
                 return;
             };
-            let ci = up.client;
+            let Some(x) = up.exchange else { return };
             if up.conn.flush(&mut self.io).is_err() {
                 return self.up_handshake_failed(
-                    ci,
+                    x,
                     ui,
                     "connection lost in the TLS handshake",
                     &own::TLS_FAILED,
@@ -142,7 +149,7 @@ impl Worker {
             let read = up.conn.read(&mut self.io, &mut buffer, HELLO_READ);
             self.io.give_back(true, buffer);
             if up.conn.is_established() {
-                return self.up_handshake_done(ci, ui, read);
+                return self.up_handshake_done(x, ui, read);
             }
             match read {
                 Ok(Read::Data(_)) => {
@@ -153,20 +160,20 @@ impl Worker {
                 Ok(Read::Blocked) => return,
                 Ok(Read::End) => {
                     return self.up_handshake_failed(
-                        ci,
+                        x,
                         ui,
                         "closed in the TLS handshake",
                         &own::TLS_FAILED,
                     );
                 }
-                Err(e) => return self.up_handshake_failed(ci, ui, &e.to_string(), &reject_of(&e)),
+                Err(e) => return self.up_handshake_failed(x, ui, &e.to_string(), &reject_of(&e)),
             }
         }
     }
 
     /// Sends the request on the new session, unless the endpoint has sent something or closed
     /// already.
-    fn up_handshake_done(&mut self, ci: usize, ui: usize, read: std::io::Result<Read>) {
+    fn up_handshake_done(&mut self, x: ExId, ui: usize, read: std::io::Result<Read>) {
         let Some(up) = self.ups.get_mut(ui) else { return };
         if let Some(session) = up.conn.session() {
             let kind = kind_word(session.kind());
@@ -176,18 +183,18 @@ impl Worker {
         let why = match read {
             Ok(Read::Data(range)) if !range.is_empty() => "data before the request",
             Ok(Read::End) | Err(_) => "closed after the handshake",
-            _ => return self.connected(ci, ui),
+            _ => return self.connected(x, ui),
         };
-        self.up_handshake_failed(ci, ui, why, &own::TLS_FAILED);
+        self.up_handshake_failed(x, ui, why, &own::TLS_FAILED);
     }
 
-    fn up_handshake_failed(&mut self, ci: usize, ui: usize, why: &str, reject: &Reject) {
+    fn up_handshake_failed(&mut self, x: ExId, ui: usize, why: &str, reject: &Reject) {
         self.counters.handshake(("upstream", "", "failed"));
         if let Some(up) = self.ups.get(ui) {
             up.endpoint.counters.connect_failures.add(1);
             up.endpoint.remember(why);
         }
-        self.attempt_failed(ci, ui, reject);
+        self.attempt_failed(x, ui, reject);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Worker;
 use super::client::Phase;
 use super::conn::Read;
-use super::exchange::Relay;
+use super::exchange::{ExId, Relay, Stage, pair};
 use hg_proto::BodyReader;
 use std::ops::Range;
 
@@ -14,16 +14,13 @@ impl Worker {
     /// Sends the 101 and the bytes that followed the upstream's head, then passes bytes.
     pub(super) fn start_tunnel(
         &mut self,
-        ci: usize,
+        x: ExId,
         ui: usize,
         head: &[u8],
         buffer: &mut Vec<u8>,
         early: Range<usize>,
     ) {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
         e.answered = true;
@@ -32,12 +29,12 @@ impl Worker {
         e.response = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
         e.response.bytes = early.len() as u64;
         e.frames.feed(buffer.get(early.clone()).unwrap_or_default());
+        e.stage = Stage::Tunnel;
         c.phase = Phase::Tunnel;
-        self.counters.tunnels_active.add(1);
-        self.counters.tunnels_total.add(1);
+        self.counters.tunnels.opened();
         self.counters.bytes_sent.add((head.len() + early.len()) as u64);
         if c.conn.send(&mut self.io, head, buffer, early).is_err() {
-            return self.client_gone(ci);
+            return self.client_gone(x);
         }
         // What the client sent before the answer belongs to the tunnel (no client should, some do).
         let input = std::mem::take(&mut c.input);
@@ -45,14 +42,21 @@ impl Worker {
             && !input.is_empty()
             && up.conn.send_small(&mut self.io, &input).is_err()
         {
-            return self.close_client(ci);
+            return self.close_tunnel(x);
         }
-        self.progress(ci);
-        self.pump_tunnel(ci);
+        self.progress(x);
+        self.pump_tunnel(x);
+    }
+
+    /// Ends a tunnel and the connection that it had taken over.
+    pub(super) fn close_tunnel(&mut self, x: ExId) {
+        if let Some(ci) = self.exchanges.get(x).map(|e| e.client) {
+            self.close_client(ci);
+        }
     }
 
     /// Passes what has come in both directions while the other side takes it.
-    pub(super) fn pump_tunnel(&mut self, ci: usize) {
+    pub(super) fn pump_tunnel(&mut self, x: ExId) {
         let mut again = false;
         for from_client in [true, false] {
             for turn in 0..=TURN {
@@ -60,28 +64,25 @@ impl Worker {
                     again = true;
                     break;
                 }
-                match self.pass(ci, from_client) {
+                match self.pass(x, from_client) {
                     Some(true) => {}
                     Some(false) => break,
-                    None => return self.close_client(ci),
+                    None => return self.close_tunnel(x),
                 }
             }
         }
-        if self.pass_ends(ci) {
-            return self.close_client(ci);
+        if self.pass_ends(x) {
+            return self.close_tunnel(x);
         }
         if again {
-            self.enqueue(ci);
+            self.enqueue_exchange(x);
         }
     }
 
     /// Ends our half towards a side once it has taken everything that the other one sent before its
     /// end. Reports whether both have ended.
-    fn pass_ends(&mut self, ci: usize) -> bool {
-        let Some(c) = self.clients.get_mut(ci) else {
-            return false;
-        };
-        let Some(e) = c.exchange.as_deref_mut() else {
+    fn pass_ends(&mut self, x: ExId) -> bool {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return false;
         };
         let up = e.up.and_then(|ui| self.ups.get(ui));
@@ -102,9 +103,8 @@ impl Worker {
 
     /// Reads and writes once in one direction. `Some(true)`: there may be more; `None`: the tunnel
     /// is over.
-    fn pass(&mut self, ci: usize, from_client: bool) -> Option<bool> {
-        let c = self.clients.get_mut(ci)?;
-        let e = c.exchange.as_deref_mut()?;
+    fn pass(&mut self, x: ExId, from_client: bool) -> Option<bool> {
+        let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;
         let up = self.ups.get_mut(e.up?)?;
         let relay = if from_client { &mut e.request } else { &mut e.response };
         let limit = self.io.pool.read_limit();
@@ -142,7 +142,7 @@ impl Worker {
         };
         self.io.give_back(is_tls, buffer);
         if result.is_some() {
-            self.progress(ci);
+            self.progress(x);
         }
         result
     }

@@ -1,6 +1,7 @@
 //! Connections to endpoints, and the pools where idle ones wait.
 
 use super::conn::Conn;
+use super::exchange::ExId;
 use super::upstreams::EndpointState;
 use crate::snapshot::PoolKey;
 use hashbrown::HashMap;
@@ -24,8 +25,8 @@ pub(crate) struct Up {
     pub(crate) conn: Conn,
     pub(crate) generation: u32,
     pub(crate) phase: UpPhase,
-    /// The client it serves, by slab index.
-    pub(crate) client: usize,
+    /// The exchange it serves, or is being opened for.
+    pub(crate) exchange: Option<ExId>,
     pub(crate) pool: PoolRef,
     /// The endpoint for which it was opened.
     pub(crate) endpoint: Rc<EndpointState>,

@@ -4,8 +4,9 @@
 use super::Worker;
 use super::accept::deadline_after;
 use super::answer::own;
+use super::client::Phase;
 use super::conn::Read;
-use super::exchange::{Exchange, Stage};
+use super::exchange::{ExId, Exchange, Stage, pair};
 use crate::snapshot::{ListenerEntry, RouteEntry};
 use hg_net::{Clock, Ticks};
 use hg_proto::{BodyReader, RequestHead};
@@ -122,19 +123,19 @@ impl Exchange {
 impl Worker {
     pub(super) fn is_body_too_large(
         &mut self,
-        ci: usize,
+        x: ExId,
         head: &RequestHead<'_, '_>,
         route: &RouteEntry,
         listener: &ListenerEntry,
     ) -> bool {
         let limit = route.terms.body_bytes.unwrap_or(listener.plan.body_bytes);
-        if let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) {
+        if let Some(e) = self.exchanges.get_mut(x) {
             e.body.limit = if limit == 0 { u64::MAX } else { limit };
         }
         let too_large =
             limit > 0 && matches!(head.framing, hg_proto::Framing::Length(n) if n > limit);
         if too_large {
-            self.refuse(ci, &own::BODY_TOO_LARGE);
+            self.refuse(x, &own::BODY_TOO_LARGE);
         }
         too_large
     }
@@ -143,44 +144,44 @@ impl Worker {
     /// rest. Returns where the bytes of the next request begin.
     pub(super) fn start_body(
         &mut self,
-        ci: usize,
+        x: ExId,
         buffer: &mut Vec<u8>,
         rest: Range<usize>,
     ) -> usize {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return rest.end;
         };
         if e.request.done {
-            self.dispatch(ci);
+            self.dispatch(x);
             return rest.start;
         }
         let mut next = rest.end;
         if !(e.expects_continue && rest.is_empty()) {
-            let Some(used) = self.keep_body(ci, buffer, rest) else {
+            let Some(used) = self.keep_body(x, buffer, rest) else {
                 return next;
             };
             next = used;
         }
-        if !self.begin_collecting(ci) {
-            self.dispatch(ci);
+        if !self.begin_collecting(x) {
+            self.dispatch(x);
         }
         next
     }
 
     /// Keeps the body's bytes in `range` after the head. Returns where they end, or `None` if the
     /// request is over.
-    fn keep_body(&mut self, ci: usize, buffer: &mut Vec<u8>, range: Range<usize>) -> Option<usize> {
-        let e = self.clients.get_mut(ci)?.exchange.as_deref_mut()?;
+    fn keep_body(&mut self, x: ExId, buffer: &mut Vec<u8>, range: Range<usize>) -> Option<usize> {
+        let e = self.exchanges.get_mut(x)?;
         let input = buffer.get_mut(range.clone()).unwrap_or_default();
         let fed = match e.request.reader.feed(input) {
             Ok(fed) => fed,
             Err(reject) => {
-                self.refuse(ci, &reject);
+                self.refuse(x, &reject);
                 return None;
             }
         };
         if e.request.bytes + fed.data_len as u64 > e.body.limit {
-            self.refuse(ci, &own::BODY_TOO_LARGE);
+            self.refuse(x, &own::BODY_TOO_LARGE);
             return None;
         }
         let framed = super::relay::frame(&mut e.request, buffer, range.start, &fed);
@@ -193,32 +194,29 @@ impl Worker {
     }
 
     /// Waits for the rest of a small body if its route asks for that. Returns false if it does not.
-    fn begin_collecting(&mut self, ci: usize) -> bool {
+    pub(super) fn begin_collecting(&mut self, x: ExId) -> bool {
         let held = self.io.pool.collected;
-        let Some(c) = self.clients.get_mut(ci) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return false;
         };
-        let Some(e) = c.exchange.as_deref_mut().filter(|e| e.may_collect(held)) else {
+        if !e.may_collect(held) {
             return false;
-        };
+        }
         e.stage = Stage::Collecting;
         e.expect_body(self.now_us);
-        if std::mem::take(&mut e.expects_continue) && e.request.bytes == 0 {
-            self.counters.bytes_sent.add(hg_proto::respond::CONTINUE.len() as u64);
-            if c.conn.send_small(&mut self.io, hg_proto::respond::CONTINUE).is_err() {
-                self.client_gone(ci);
-                return true;
-            }
+        let is_asked = std::mem::take(&mut e.expects_continue) && e.request.bytes == 0;
+        if is_asked && !self.send_continue(x) {
+            return true;
         }
-        self.note_collected(ci);
-        self.progress(ci);
-        self.collect(ci);
+        self.note_collected(x);
+        self.progress(x);
+        self.collect(x);
         true
     }
 
     /// Adds what an exchange holds of its body to the worker's sum.
-    fn note_collected(&mut self, ci: usize) {
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+    fn note_collected(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let now = usize::try_from(e.request.bytes).unwrap_or(usize::MAX);
@@ -228,13 +226,15 @@ impl Worker {
 
     /// Reads more of a body that is being collected; asks the upstream once the body is whole, or
     /// larger than the bytes that may be kept.
-    pub(super) fn collect(&mut self, ci: usize) {
+    pub(super) fn collect(&mut self, x: ExId) {
+        if self.exchanges.get(x).is_some_and(|e| e.stream.is_http2()) {
+            return self.collect_stream(x);
+        }
         for _ in 0..TURN {
-            let is_open = |e: &Exchange| e.stage == Stage::Collecting;
-            let Some(c) = self.clients.get_mut(ci) else {
+            let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
                 return;
             };
-            if !c.exchange.as_deref().is_some_and(is_open) || !c.conn.readable {
+            if e.stage != Stage::Collecting || !c.conn.readable {
                 return;
             }
             let limit = self.io.pool.read_limit();
@@ -242,13 +242,13 @@ impl Worker {
             let mut buffer = self.io.take_for(&c.conn);
             let go_on = match c.conn.read(&mut self.io, &mut buffer, limit) {
                 Ok(Read::Data(range)) => {
-                    self.collect_bytes(ci, &mut buffer, range);
+                    self.collect_bytes(x, &mut buffer, range);
                     true
                 }
                 Ok(Read::Blocked) => false,
                 // The body is cut short: the request cannot be completed.
                 Ok(Read::End) | Err(_) => {
-                    self.client_gone(ci);
+                    self.client_gone(x);
                     false
                 }
             };
@@ -257,60 +257,61 @@ impl Worker {
                 return;
             }
         }
-        self.enqueue(ci);
+        self.enqueue_exchange(x);
     }
 
-    fn collect_bytes(&mut self, ci: usize, buffer: &mut Vec<u8>, range: Range<usize>) {
-        let Some(next) = self.keep_body(ci, buffer, range.clone()) else {
+    pub(super) fn collect_bytes(&mut self, x: ExId, buffer: &mut Vec<u8>, range: Range<usize>) {
+        let Some(next) = self.keep_body(x, buffer, range.clone()) else {
             return;
         };
-        self.note_collected(ci);
+        self.note_collected(x);
         let held = self.io.pool.collected;
-        let Some(c) = self.clients.get_mut(ci) else {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
         c.input.extend_from_slice(buffer.get(next..range.end).unwrap_or_default());
-        let Some(e) = c.exchange.as_deref_mut() else {
-            return;
-        };
         if e.may_collect(held) {
-            return self.progress(ci);
+            return self.progress(x);
         }
         // The upstream's timeouts begin now.
         e.stage = Stage::Connecting;
         e.dispatch_us = self.now_us;
         let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
-        e.connect_deadline = deadline_after(self.now_us, connect_ms);
-        self.dispatch(ci);
+        e.due.connect = deadline_after(self.now_us, connect_ms);
+        self.dispatch(x);
     }
 
     /// Ends a body whose time has run out, unless bytes that came in time are in the socket.
     /// Returns true if the request is over.
-    pub(super) fn expire_body(&mut self, ci: usize) {
-        let Some(c) = self.clients.get_mut(ci) else {
+    pub(super) fn expire_body(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
+        let ci = e.client;
         if hg_net::is_readable_or_closed(&c.conn.fd) {
             c.conn.readable = true;
-            self.pump_request(ci);
+            match c.phase {
+                Phase::Http2 => self.on_client_readable(ci),
+                _ => self.pump_request(x),
+            }
         }
         let is_late = |e: &Exchange| e.body_deadline() <= self.now;
-        let exchange = self.clients.get(ci).and_then(|c| c.exchange.as_deref());
+        let exchange = self.exchanges.get(x);
         if exchange.is_some_and(is_late) {
             self.counters.timeout(crate::counters::Timeout::Body);
-            return self.refuse(ci, &own::BODY_TIMEOUT);
+            return self.refuse(x, &own::BODY_TIMEOUT);
         }
-        self.rearm(ci);
+        self.rearm(x);
     }
 
     /// Notes whether a body is not read because the upstream takes nothing.
-    pub(super) fn hold_body(&mut self, ci: usize, is_held: bool) {
+    pub(super) fn hold_body(&mut self, x: ExId, is_held: bool) {
         let now_us = self.now_us;
-        let Some(e) = self.clients.get_mut(ci).and_then(|c| c.exchange.as_deref_mut()) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         if e.body.pace.hold(is_held, now_us) {
-            self.progress(ci);
+            self.progress(x);
         }
     }
 }

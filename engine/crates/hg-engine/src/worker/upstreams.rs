@@ -1,5 +1,6 @@
 //! A worker's state of upstreams and endpoints: keyed by identity, kept over every swap.
 
+use super::exchange::ExId;
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
 use crate::outliers::Ended;
@@ -67,8 +68,8 @@ pub(crate) struct UpstreamState {
     pub(crate) entry: Arc<UpstreamEntry>,
     pub(crate) endpoints: Vec<Rc<EndpointState>>,
     pub(crate) counters: Arc<UpstreamCounters>,
-    /// Clients that wait for a place: slab index and generation.
-    pub(crate) waiting: VecDeque<(usize, u32)>,
+    /// Exchanges that wait for a place.
+    pub(crate) waiting: VecDeque<ExId>,
     balancer: Balancer,
     active: Vec<u32>,
     usable: Vec<bool>,

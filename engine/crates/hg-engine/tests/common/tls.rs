@@ -36,14 +36,20 @@ impl Authority {
 
     /// Opens a client's session on a connection to the node.
     pub fn connect(&self, node: &Node) -> TlsStream {
+        self.connect_with(node, &[])
+    }
+
+    /// Opens a client's session that offers these protocols by ALPN.
+    pub fn connect_with(&self, node: &Node, alpn: &[&[u8]]) -> TlsStream {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.clone()).unwrap();
         let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let config = ClientConfig::builder_with_provider(provider.into())
+        let mut config = ClientConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let name = ServerName::try_from("a.example").unwrap();
         let session = ClientConnection::new(config.into(), name).unwrap();
         StreamOwned::new(session, node.connect())

@@ -277,6 +277,16 @@ impl Session {
         self.forget(id);
     }
 
+    /// Says by RST_STREAM that the request of a stream was malformed, also after a whole answer
+    /// (RFC 9113 §8.1.1).
+    pub fn refuse(&mut self, id: u32, code: Code) {
+        if self.streams.get(id).is_none_or(|stream| !stream.gone) {
+            self.out.reset(id, code);
+        }
+        self.cut(id);
+        self.release(id);
+    }
+
     /// Sends a PING; its acknowledgement is an event.
     pub fn ping(&mut self, data: [u8; 8]) {
         self.out.ping(data, false);

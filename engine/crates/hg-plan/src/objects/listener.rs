@@ -20,6 +20,9 @@ pub struct Listener {
     /// Accept header lines whose name has a `_`.
     #[serde(default)]
     pub underscores_in_headers: bool,
+    /// Serve HTTP/2 on connections that begin with its preface (prior knowledge); only without TLS.
+    #[serde(default)]
+    pub h2c: bool,
     /// Accept backlog.
     #[serde(default = "backlog")]
     pub backlog: u32,

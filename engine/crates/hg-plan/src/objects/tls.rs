@@ -44,7 +44,7 @@ pub struct TlsPolicy {
     /// `x25519mlkem768`, `x25519`, `secp256r1`, `secp384r1`, in order; empty = this order.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// ALPN protocols in order of preference; empty = `http/1.1`.
+    /// ALPN protocols in order of preference; empty = `h2`, `http/1.1`.
     #[serde(default)]
     pub alpn: Vec<String>,
     /// Client authentication; absent = clients are not asked for a certificate.

@@ -208,7 +208,7 @@ def server_notes(server: Server) -> list[str]:
     if server.client:
         notes.append("real_ip: trusted peers are also believed about host and scheme here")
     if any(word.value == b"http2" for one in server.listens for word in one.kept):
-        notes.append("HTTP/2 stays in the kept text: listeners speak HTTP/1.1")
+        notes.append("HTTP/2 stays in the kept text: the native engine offers it by TLS policy")
     kept = [one.directive.name.decode() for one in server.lines.lines if is_tls(one.directive.name)]
     if kept:
         notes.append(

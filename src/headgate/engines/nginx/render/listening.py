@@ -108,6 +108,8 @@ def check(ctx: Context) -> None:
                 "nginx cannot remove what strangers tell of the client (`X_Real_IP`) in every "
                 "spelling once it takes names with `_`",
             )
+        if listener.h2c:
+            about.refuse("h2c", "nginx serves HTTP/1.1 here")
         if listener.handshake_timeout_ms not in (
             _OURS.handshake_timeout_ms,
             listener.head_timeout_ms,

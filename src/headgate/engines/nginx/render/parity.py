@@ -88,6 +88,7 @@ _LISTENERS: Final = (
         "no",
         "refused: nginx cannot remove what strangers tell of the client in every spelling then",
     ),
+    Parity("listeners.NAME.h2c", "no", "refused: nginx serves HTTP/1.1 only"),
     Parity("listeners.NAME.backlog", "same"),
     Parity("listeners.NAME.tcp_keepalive", "same", "in whole seconds"),
 )
@@ -205,7 +206,11 @@ _TLS: Final = (
         "differs",
         "`x25519mlkem768` is left out where nginx's OpenSSL does not have it",
     ),
-    Parity("tls_policies.NAME.alpn", "same"),
+    Parity(
+        "tls_policies.NAME.alpn",
+        "differs",
+        "nginx serves HTTP/1.1 only: `h2` is refused, and what is absent means `http/1.1`",
+    ),
     Parity("tls_policies.NAME.client_auth.ca_file", "same"),
     Parity("tls_policies.NAME.client_auth.crl_file", "same"),
     Parity(

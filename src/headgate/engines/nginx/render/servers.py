@@ -147,6 +147,9 @@ def _check_policies(ctx: Context, name: str, offered: Offers) -> None:
     first = tls.policy_of(ctx, offered.none)
     for policy in sorted(used):
         other = tls.policy_of(ctx, Offer(policy))
+        if "h2" in other.alpn:
+            about = ctx.findings.of("tls_policy", policy)
+            about.refuse("alpn", 'nginx serves HTTP/1.1 here; write ["http/1.1"] or leave it out')
         for key in ("min_version", "max_version", "cipher_suites", "groups", "alpn"):
             if getattr(other, key) != getattr(first, key):
                 about = ctx.findings.of("tls_policy", policy)

@@ -423,6 +423,6 @@ def test_what_differs_is_noted_with_its_place() -> None:
             "x-forwarded-for, x-forwarded-host, x-forwarded-proto, x-real-ip, x-request-id: "
             "set for the endpoint here, not there",
         ),
-        (2, "HTTP/2 stays in the kept text: listeners speak HTTP/1.1"),
+        (2, "HTTP/2 stays in the kept text: the native engine offers it by TLS policy"),
         (2, "ssl_protocols: kept, listeners have a policy of their own"),
     ]

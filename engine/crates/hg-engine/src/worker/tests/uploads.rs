@@ -31,7 +31,7 @@ fn exchange<T: Send + 'static>(
     node: &Node,
     get: impl Fn(&Exchange) -> T + Send + 'static,
 ) -> Option<T> {
-    on_worker(node, move |w| w.clients.iter().find_map(|(_, c)| c.exchange.as_deref().map(&get)))
+    on_worker(node, move |w| w.exchanges.iter_mut().next().map(|e| get(e)))
 }
 
 fn was_cut(node: &Node, mut s: &TcpStream) -> bool {

@@ -227,3 +227,15 @@ fn a_reset_after_the_answer_is_told_and_not_charged() {
         server.session.release(id);
     }
 }
+
+#[test]
+fn a_malformed_request_that_was_answered_is_refused_all_the_same() {
+    let mut server = Hand::server();
+    server.head(1, &[GET, &[("te", "x")]].concat(), true).unwrap();
+    server.session.head(1, lines(OK), true).unwrap();
+    server.session.refuse(1, Code::PROTOCOL_ERROR);
+    assert_eq!(server.resets(), [(1, Code::PROTOCOL_ERROR)]);
+    assert_eq!(server.session.streams(), 0);
+    server.session.reset(1, Code::CANCEL);
+    assert_eq!(server.resets(), []);
+}

@@ -1,0 +1,90 @@
+//! How streams and sessions end: GOAWAY when the worker leaves or a limit is reached, and what a
+//! peer that breaks the protocol gets.
+
+use super::Http2;
+use crate::worker::Worker;
+use crate::worker::exchange::Exchange;
+use hg_h2::{Close, Code};
+
+/// How a stream ends that its peer does not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// The answer is complete.
+    Finished,
+    /// The request was malformed, and was answered.
+    Malformed,
+    /// The answer breaks off.
+    Cut,
+    /// Nobody waits for the answer.
+    Gone,
+}
+
+impl Worker {
+    /// Ends the stream of an exchange that has ended.
+    pub(crate) fn end_stream(&mut self, e: &Exchange, how: StreamEnd) {
+        let Some(h) = self.clients.get_mut(e.client).and_then(|c| c.http2.as_deref_mut()) else {
+            return;
+        };
+        h.streams.remove(&e.stream.id);
+        match how {
+            // After a whole answer the rest of the request is not wanted (RFC 9113 §8.1).
+            StreamEnd::Finished if e.stream.has_ended || e.request.done => {}
+            StreamEnd::Finished => h.session.reset(e.stream.id, Code::NO_ERROR),
+            StreamEnd::Malformed => h.session.refuse(e.stream.id, Code::PROTOCOL_ERROR),
+            StreamEnd::Cut => h.session.reset(e.stream.id, Code::INTERNAL_ERROR),
+            StreamEnd::Gone => h.session.reset(e.stream.id, Code::CANCEL),
+        }
+        h.places.leave(e.stream.id);
+        self.mark_dirty(e.client);
+        self.use_places(e.client);
+        self.rearm_http2(e.client, false);
+    }
+
+    /// Ends every exchange of a connection that is lost.
+    pub(crate) fn drop_streams(&mut self, ci: usize) {
+        let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
+            return;
+        };
+        let all: Vec<_> = std::mem::take(&mut h.streams).into_values().collect();
+        for x in all {
+            self.client_gone(x);
+        }
+    }
+
+    /// Closes a connection whose session has failed; its GOAWAY is sent first.
+    pub(crate) fn http2_failed(&mut self, ci: usize, close: Close) {
+        self.counters.http2.end(close.reason);
+        self.drop_streams(ci);
+        if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
+            h.session.abort(close.code, close.reason);
+        }
+        self.flush_http2(ci);
+    }
+
+    /// Says that no more streams should come; those on their way are served.
+    pub(crate) fn announce_http2(&mut self, ci: usize) {
+        let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
+            return;
+        };
+        if h.session.is_ending() {
+            return;
+        }
+        h.session.shutdown();
+        self.mark_dirty(ci);
+        self.rearm_http2(ci, false);
+    }
+
+    /// Says on every connection that no more streams should come.
+    pub(crate) fn announce_all_http2(&mut self) {
+        let is_open = |h: &Http2| !h.session.is_ending();
+        let all: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|(_, c)| c.http2.as_deref().is_some_and(is_open))
+            .map(|(ci, _)| ci)
+            .collect();
+        for ci in all {
+            self.announce_http2(ci);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What streams send: heads at once into the session, bodies as its windows and its order allow,
+//! and everything once per turn into the socket.
+
+use super::{Http2, STALLED_MS, text};
+use crate::worker::accept::deadline_after;
+use crate::worker::exchange::{ExId, Exchange, pair};
+use crate::worker::{Turn, Worker};
+use hg_h2::{After, Refused, lines_of_text};
+use hg_net::Ticks;
+use hg_proto::respond::CONTINUE;
+
+/// With so much to send already, body bytes wait for their stream's turn.
+const DIRECT: usize = 64 * 1024;
+
+/// Connections with something to send at the end of this turn: slab index and generation.
+pub(crate) type Dirty = Vec<(usize, u32)>;
+
+/// Sends the head of an answer, as HTTP/1 text, and a part of its body; whether more follows is in
+/// `e.response`.
+fn send(e: &mut Exchange, h: &mut Http2, head: &[u8], body: &[u8]) -> Result<(), Refused> {
+    let id = e.stream.id;
+    let trailers = e.response.reader.trailers();
+    let (is_last, has_trailers) = (e.response.done, !trailers.is_empty());
+    if !head.is_empty() {
+        let end = is_last && body.is_empty() && !has_trailers;
+        send_head(h, id, head, end)?;
+        if end {
+            return Ok(());
+        }
+    }
+    let mut rest = body;
+    if e.stream.held().is_empty() && h.session.output().len() < DIRECT {
+        let after = if is_last && !has_trailers { After::End } else { After::Later };
+        let taken = match (body.is_empty(), after) {
+            (true, After::Later) => 0,
+            _ => h.session.data(id, body, after)?,
+        };
+        rest = body.get(taken..).unwrap_or_default();
+        if rest.is_empty() && is_last && has_trailers {
+            return h.session.send_trailers(id, lines_of_text(trailers));
+        }
+    }
+    if !rest.is_empty() {
+        e.stream.hold(rest);
+        h.session.want(id);
+    }
+    Ok(())
+}
+
+/// Sends a head, final or interim, that was written as HTTP/1 text.
+fn send_head(h: &mut Http2, id: u32, head: &[u8], end: bool) -> Result<(), Refused> {
+    h.session.send_response(id, text::status(head), lines_of_text(text::lines(head)), end)
+}
+
+impl Worker {
+    /// Sends a part of an answer on its stream; reports whether the exchange goes on.
+    pub(crate) fn send_stream(&mut self, x: ExId, head: &[u8], body: &[u8]) -> bool {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return false;
+        };
+        let ci = e.client;
+        let sent = c.http2.as_deref_mut().is_some_and(|h| send(e, h, head, body).is_ok());
+        self.mark_dirty(ci);
+        if !sent {
+            self.client_gone(x);
+        }
+        sent
+    }
+
+    /// Sends `head` of an exchange, with the body behind it, as the whole answer.
+    pub(crate) fn send_own_stream(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        let answer = std::mem::take(&mut e.head);
+        let (head, body) = answer.split_at(text::body_start(&answer));
+        if self.send_stream(x, head, body) {
+            let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+                return;
+            };
+            e.head = answer;
+            if c.has_room(e) { self.finish(x) } else { self.progress(x) }
+        }
+    }
+
+    /// Tells a client that waits for it to send the body of its request; reports whether the
+    /// exchange goes on.
+    pub(crate) fn send_continue(&mut self, x: ExId) -> bool {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return false;
+        };
+        if e.stream.is_http2() {
+            return self.send_interim(x, CONTINUE);
+        }
+        self.counters.bytes_sent.add(CONTINUE.len() as u64);
+        let sent = c.conn.send_small(&mut self.io, CONTINUE).is_ok();
+        if !sent {
+            self.client_gone(x);
+        }
+        sent
+    }
+
+    /// Notes that a connection has something to send at the end of this turn.
+    pub(crate) fn mark_dirty(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        if let Some(h) = c.http2.as_deref_mut()
+            && !std::mem::replace(&mut h.dirty, true)
+        {
+            self.dirty.push((ci, c.generation));
+        }
+    }
+
+    /// Sends what the connections of this turn have to send.
+    pub(crate) fn flush_dirty(&mut self) {
+        while let Some((ci, generation)) = self.dirty.pop() {
+            if self.clients.get(ci).is_some_and(|c| c.generation == generation) {
+                self.flush_http2(ci);
+            }
+        }
+    }
+
+    /// Sends as much as the client takes now.
+    pub(crate) fn flush_http2(&mut self, ci: usize) {
+        let stalled_at = deadline_after(self.now_us, STALLED_MS);
+        loop {
+            self.grant(ci);
+            let Some(c) = self.clients.get_mut(ci) else {
+                return;
+            };
+            let Some(h) = c.http2.as_deref_mut() else {
+                return;
+            };
+            h.dirty = false;
+            let n = h.session.output().len();
+            if n == 0 || !c.conn.out.is_empty() {
+                break;
+            }
+            let sent = c.conn.send(&mut self.io, h.session.output(), &mut Vec::new(), 0..0);
+            self.counters.http2.sends.add(1);
+            if sent.is_err() {
+                return self.connection_lost(ci);
+            }
+            h.session.sent(n);
+            h.stalled_at = if c.conn.out.is_empty() { Ticks::MAX } else { stalled_at };
+        }
+        self.go_on_http2(ci);
+    }
+
+    /// Gives the streams their turns while there is room; those whose bytes are all taken continue in
+    /// the next turn.
+    fn grant(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci).filter(|c| c.conn.out.is_empty()) else {
+            return;
+        };
+        let Some(h) = c.http2.as_deref_mut() else {
+            return;
+        };
+        while let Some(grant) = h.session.grant() {
+            let x = h.streams.get(&grant.stream).copied();
+            let Some((x, e)) = x.and_then(|x| Some((x, self.exchanges.get_mut(x)?))) else {
+                h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
+                continue;
+            };
+            let bytes = e.stream.held();
+            let n = grant.bytes.min(bytes.len());
+            let is_whole = n == bytes.len();
+            let trailers = e.response.reader.trailers();
+            let is_last = is_whole && e.response.done;
+            let after = match (is_whole, is_last && trailers.is_empty()) {
+                (_, true) => After::End,
+                (true, false) => After::Later,
+                (false, false) => After::More,
+            };
+            let Ok(taken) = h.session.data(grant.stream, bytes.get(..n).unwrap_or_default(), after)
+            else {
+                h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
+                continue;
+            };
+            if is_last && !trailers.is_empty() && taken == n {
+                // A stream that is over by now was cut off, and its exchange ends with that event.
+                let _ = h.session.send_trailers(grant.stream, lines_of_text(trailers));
+            }
+            e.stream.took(taken);
+            if e.stream.held().is_empty() && !std::mem::replace(&mut e.stream.queued, true) {
+                self.queue.push_back(Turn::Stream(x));
+            }
+        }
+    }
+
+    /// Handles what was waiting for the output: reading on, or the end of the connection.
+    fn go_on_http2(&mut self, ci: usize) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(h) = c.http2.as_deref_mut() else {
+            return;
+        };
+        if h.session.is_done() && h.streams.is_empty() && h.session.output().is_empty() {
+            return self.close_politely(ci, false);
+        }
+        if c.conn.readable && h.session.may_read() {
+            self.enqueue(ci);
+        }
+        self.rearm_http2(ci, true);
+    }
+
+    /// Passes on an interim answer; reports whether the stream goes on.
+    pub(crate) fn send_interim(&mut self, x: ExId, head: &[u8]) -> bool {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return false;
+        };
+        let ci = e.client;
+        let sent =
+            c.http2.as_deref_mut().is_some_and(|h| send_head(h, e.stream.id, head, false).is_ok());
+        self.mark_dirty(ci);
+        if !sent {
+            self.client_gone(x);
+        }
+        sent
+    }
+}

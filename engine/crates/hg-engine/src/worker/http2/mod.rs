@@ -1,0 +1,274 @@
+//! HTTP/2 towards clients (RFC 9113): one session per connection, one exchange per stream. The
+//! session's protocol is `hg-h2`'s; here are its socket, its exchanges and its time.
+
+mod end;
+mod flush;
+mod stream;
+mod text;
+
+pub(crate) use end::StreamEnd;
+pub(crate) use flush::Dirty;
+pub(crate) use stream::Stream;
+
+use super::Worker;
+use super::client::Phase;
+use super::conn::{Read, Session};
+use super::exchange::ExId;
+use crate::counters::Timeout;
+use crate::snapshot::ListenerEntry;
+use hashbrown::HashMap;
+use hg_h2::{
+    BlockLimits, Due, Event, Incoming, Limits, PREFACE, Places, Reason, Role, Times, Watch,
+};
+use hg_net::{Clock, Ticks};
+use std::ops::Range;
+
+/// Bytes read at once: some frames of 16 KiB, as many as the windows of a few streams hold.
+const READ: usize = 128 * 1024;
+/// Bytes of an answer read at once for a stream; what its client does not take of them is kept.
+pub(crate) const STREAM_READ: usize = 64 * 1024;
+/// Reads in one turn before other connections have theirs.
+const TURN: usize = 4;
+/// Streams of one connection that may keep upstreams busy at once; others wait.
+const DISPATCHED: usize = 100;
+/// How long a client may take nothing of what waits for it.
+const STALLED_MS: u64 = 30_000;
+
+/// One connection's session.
+pub(crate) struct Http2 {
+    pub(super) session: hg_h2::Session,
+    /// The exchanges of its open streams.
+    pub(super) streams: HashMap<u32, ExId, foldhash::fast::RandomState>,
+    /// Whether it is in the list of those with something to send.
+    dirty: bool,
+    /// Which streams may go to an upstream.
+    places: Places,
+    watch: Watch,
+    times: Times,
+    /// When a client that takes nothing is given up; the far future while nothing waits for it.
+    stalled_at: Ticks,
+}
+
+/// How the first bytes of a connection relate to HTTP/2's preface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    Http2,
+    /// The bytes so far are a part of the preface.
+    Undecided,
+    Http1,
+}
+
+impl Opening {
+    pub(crate) fn of(bytes: &[u8]) -> Opening {
+        let n = bytes.len().min(PREFACE.len());
+        match bytes.get(..n) == PREFACE.get(..n) {
+            false => Opening::Http1,
+            true if n < PREFACE.len() => Opening::Undecided,
+            true => Opening::Http2,
+        }
+    }
+}
+
+fn limits(listener: &ListenerEntry) -> Limits {
+    let head_bytes = listener.limits.head_bytes;
+    Limits {
+        block_bytes: head_bytes,
+        head: BlockLimits { fields: listener.limits.header_count, bytes: head_bytes },
+        extended_connect: false,
+        ..Limits::server()
+    }
+}
+
+fn times(listener: &ListenerEntry) -> Times {
+    Times {
+        greeting_ms: listener.plan.head_timeout_ms,
+        head_ms: listener.plan.head_timeout_ms,
+        settings_ms: listener.plan.head_timeout_ms,
+        idle_ms: listener.plan.idle_timeout_ms,
+        // What waits for the client is in the connection's buffer: see `stalled_at`.
+        write_ms: 0,
+        ..Times::default()
+    }
+}
+
+impl Worker {
+    /// Reports whether the client and we agreed on HTTP/2 in the TLS handshake.
+    pub(super) fn has_agreed_on_http2(&self, ci: usize) -> bool {
+        match self.clients.get(ci).and_then(|c| c.conn.session()) {
+            Some(Session::Server(session)) => session.alpn() == Some(b"h2"),
+            _ => false,
+        }
+    }
+
+    /// Serves HTTP/2 on a connection from now on.
+    pub(super) fn start_http2(&mut self, ci: usize) {
+        let Some((limits, times)) = self.listener(ci).map(|l| (limits(l), times(l))) else {
+            return;
+        };
+        let now_ms = self.now_us / 1000;
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        c.phase = Phase::Http2;
+        c.http2 = Some(Box::new(Http2 {
+            session: hg_h2::Session::new(Role::Server, limits),
+            streams: HashMap::default(),
+            dirty: false,
+            places: Places::new(DISPATCHED, DISPATCHED),
+            watch: Watch::new(now_ms),
+            times,
+            stalled_at: Ticks::MAX,
+        }));
+        let is_pinned = c.pinned.is_some();
+        self.counters.http2.connections.opened();
+        self.mark_dirty(ci);
+        if is_pinned || !self.leaving.keeps_alive() {
+            self.announce_http2(ci);
+        }
+        self.rearm_http2(ci, false);
+    }
+
+    /// Reads frames while there are any and the client takes what waits for it.
+    pub(super) fn read_http2(&mut self, ci: usize) {
+        for _ in 0..TURN {
+            let Some(c) = self.clients.get_mut(ci) else {
+                return;
+            };
+            let may_read = c.http2.as_deref().is_some_and(|h| h.session.may_read());
+            if !c.conn.readable || !may_read {
+                return;
+            }
+            let is_tls = c.conn.is_tls();
+            let mut buffer = self.io.take_for(&c.conn);
+            let read = c.conn.read(&mut self.io, &mut buffer, READ);
+            let go_on = match read {
+                Ok(Read::Data(range)) => {
+                    self.on_frames(ci, &buffer, range);
+                    true
+                }
+                Ok(Read::Blocked) => false,
+                Ok(Read::End) | Err(_) => {
+                    self.connection_lost(ci);
+                    false
+                }
+            };
+            self.io.give_back(is_tls, buffer);
+            if !go_on {
+                return;
+            }
+        }
+        self.enqueue(ci);
+    }
+
+    /// Takes bytes of a connection; keeps those of a frame that is not whole.
+    pub(super) fn on_frames(&mut self, ci: usize, buffer: &[u8], range: Range<usize>) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let more = buffer.get(range).unwrap_or_default();
+        if c.input.is_empty() {
+            let used = self.take_frames(ci, more);
+            self.keep_input(ci, more.get(used..).unwrap_or_default());
+            return;
+        }
+        let mut input = std::mem::take(&mut c.input);
+        input.extend_from_slice(more);
+        let used = self.take_frames(ci, &input);
+        self.keep_input(ci, input.get(used..).unwrap_or_default());
+    }
+
+    /// Handles every whole frame; returns how many bytes they have.
+    fn take_frames(&mut self, ci: usize, bytes: &[u8]) -> usize {
+        let mut incoming = std::mem::take(&mut self.scratch.incoming);
+        let used = self.each_frame(ci, bytes, &mut incoming);
+        self.scratch.incoming = incoming;
+        self.mark_dirty(ci);
+        self.rearm_http2(ci, false);
+        used
+    }
+
+    fn each_frame(&mut self, ci: usize, bytes: &[u8], incoming: &mut Incoming) -> usize {
+        let generation = self.clients.get(ci).map(|c| c.generation);
+        let now_ms = self.now_us / 1000;
+        let mut at = 0;
+        loop {
+            let c = self.clients.get_mut(ci).filter(|c| Some(c.generation) == generation);
+            let Some(h) = c.and_then(|c| c.http2.as_deref_mut()) else {
+                return bytes.len();
+            };
+            match h.session.next(bytes, &mut at, now_ms, incoming) {
+                Ok(Some(event)) => self.on_frame(ci, event, bytes, incoming),
+                Ok(None) => return at,
+                Err(close) => {
+                    self.http2_failed(ci, close);
+                    return bytes.len();
+                }
+            }
+        }
+    }
+
+    fn on_frame(&mut self, ci: usize, event: Event, bytes: &[u8], incoming: &Incoming) {
+        match event {
+            Event::Head { stream, end, wait_ms } => {
+                // Nothing comes back if the request was answered.
+                let _ = self.on_stream_head(ci, (stream, end, wait_ms), incoming);
+            }
+            Event::Malformed { stream, fault } => self.on_malformed(ci, stream, fault),
+            Event::Data { stream, range, end } => {
+                self.on_stream_data(ci, stream, bytes.get(range).unwrap_or_default(), end);
+            }
+            Event::Trailers { stream } => self.on_stream_data(ci, stream, &[], true),
+            Event::Reset { stream, .. } => self.on_stream_reset(ci, stream),
+            // Grants follow from the windows; a client opens no stream of ours.
+            Event::Settings | Event::SettingsAcked | Event::GoAway { .. } | Event::Pong(_) => {}
+        }
+    }
+
+    /// Sets the connection's deadline by what it waits for, at the end of what was done for it.
+    pub(super) fn rearm_http2(&mut self, ci: usize, wrote: bool) {
+        let now_ms = self.now_us / 1000;
+        let idle_until = self.leaving.idle_deadline();
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(h) = c.http2.as_deref_mut() else {
+            return;
+        };
+        h.watch.turn(&h.session, wrote, now_ms);
+        let due = [h.watch.deadline_ms(&h.times), h.places.deadline_ms()];
+        let due = due.into_iter().flatten().map(|ms| Clock::after(ms * 1000, 0)).min();
+        let idle_until = if h.streams.is_empty() { idle_until } else { Ticks::MAX };
+        c.deadline = due.unwrap_or(Ticks::MAX).min(h.stalled_at).min(idle_until);
+        self.arm_client(ci);
+    }
+
+    /// Handles a deadline of [`Worker::rearm_http2`].
+    pub(super) fn expire_http2(&mut self, ci: usize) {
+        let now_ms = self.now_us / 1000;
+        let idle_until = self.leaving.idle_deadline();
+        let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
+            return;
+        };
+        if h.stalled_at <= self.now {
+            self.counters.http2.end(Reason::WriteTimeout);
+            return self.connection_lost(ci);
+        }
+        if h.streams.is_empty() && idle_until <= self.now {
+            h.session.finish();
+        }
+        match h.watch.due(&h.times, now_ms) {
+            Due::Nothing => {}
+            Due::Finish => h.session.finish(),
+            Due::Shutdown => {
+                self.counters.timeout(Timeout::Idle);
+                h.session.finish();
+            }
+            Due::Abort(close) => {
+                self.counters.timeout(Timeout::Head);
+                return self.http2_failed(ci, close);
+            }
+        }
+        self.use_places(ci);
+        self.flush_http2(ci);
+    }
+}

@@ -1,0 +1,288 @@
+//! A stream's request: its head, and the bytes of its body on their way to the upstream.
+
+use crate::worker::Worker;
+use crate::worker::accept::deadline_after;
+use crate::worker::buffers::RESERVE;
+use crate::worker::exchange::{ExId, Stage, pair};
+use crate::worker::request::{Sent, Step};
+use hg_h2::{Arrival, Incoming, Place};
+use hg_net::Ticks;
+use hg_proto::{BodyReader, Lines, Reject, Version};
+
+/// What an exchange has if its client speaks HTTP/2.
+pub(crate) struct Stream {
+    /// Its number; 0 over HTTP/1.
+    pub(crate) id: u32,
+    /// Bytes of the answer that the session has not taken.
+    held: Vec<u8>,
+    taken: usize,
+    /// Bytes of the request's body that the upstream has not got, after [`RESERVE`] empty ones.
+    incoming: Vec<u8>,
+    /// Whether the end of the request's body has come.
+    pub(crate) has_ended: bool,
+    /// Whether its request breaks the rules of HTTP/2.
+    pub(crate) is_malformed: bool,
+    /// Whether it is in the queue for the next turn.
+    pub(crate) queued: bool,
+    pub(crate) deadline: Ticks,
+    /// Tick of its earliest entry in the wheel.
+    pub(crate) timer_at: Ticks,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            id: 0,
+            held: Vec::new(),
+            taken: 0,
+            incoming: Vec::new(),
+            has_ended: false,
+            is_malformed: false,
+            queued: false,
+            deadline: Ticks::MAX,
+            timer_at: Ticks::MAX,
+        }
+    }
+}
+
+impl Stream {
+    pub(crate) fn is_http2(&self) -> bool {
+        self.id != 0
+    }
+
+    /// Returns the bytes of the answer that the session has not taken.
+    pub(crate) fn held(&self) -> &[u8] {
+        self.held.get(self.taken..).unwrap_or_default()
+    }
+
+    pub(super) fn hold(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    pub(super) fn took(&mut self, bytes: usize) {
+        self.taken += bytes;
+        if self.taken >= self.held.len() {
+            self.held.clear();
+            self.taken = 0;
+        }
+    }
+
+    /// Reports whether a part of the request's body, or its end, waits to be passed on.
+    pub(crate) fn has_input(&self) -> bool {
+        self.incoming.len() > RESERVE || self.has_ended
+    }
+
+    /// Takes the part of the request's body that waits; its bytes begin at [`RESERVE`].
+    pub(crate) fn take_input(&mut self) -> Vec<u8> {
+        let mut input = std::mem::take(&mut self.incoming);
+        input.resize(input.len().max(RESERVE), 0);
+        input
+    }
+
+    fn came(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.incoming.resize(self.incoming.len().max(RESERVE), 0);
+        self.incoming.extend_from_slice(bytes);
+    }
+
+    /// Resets it; keeps small allocations.
+    pub(crate) fn recycle(&mut self) -> Self {
+        let (mut held, mut incoming) =
+            (std::mem::take(&mut self.held), std::mem::take(&mut self.incoming));
+        held.clear();
+        held.shrink_to(4096);
+        incoming.clear();
+        incoming.shrink_to(4096);
+        Self { held, incoming, ..Self::default() }
+    }
+}
+
+impl Worker {
+    /// Serves the request whose head has come.
+    pub(super) fn on_stream_head(
+        &mut self,
+        ci: usize,
+        (stream, end, wait_ms): (u32, bool, u16),
+        incoming: &Incoming,
+    ) -> Option<()> {
+        let x = self.open_stream(ci, stream)?;
+        let c = self.clients.get(ci)?;
+        let held = c.pinned.clone().unwrap_or_else(|| self.held.clone());
+        let listener = held.listeners.get(usize::from(c.listener))?.as_deref()?;
+        let admission = hg_proto::Admission {
+            claims: listener.client.trusts(c.peer.ip().to_canonical()),
+            underscores: listener.plan.underscores_in_headers,
+        };
+        let arrival = Arrival { admission, tls: c.conn.is_tls(), end };
+        let mut lines = Lines::new();
+        let head = match incoming.message().request(&mut lines, &arrival) {
+            Ok(head) => head,
+            Err(reject) => {
+                self.refuse(x, &reject);
+                return None;
+            }
+        };
+        self.note_head(x, &head, &held, listener.plan.keepalive_requests);
+        let sent = Sent { bytes: &[], admission };
+        if let Step::Forward = self.begin(x, &head, &held, listener, sent) {
+            self.start_stream(x, wait_ms);
+        }
+        Some(())
+    }
+
+    /// Opens the exchange of a stream.
+    fn open_stream(&mut self, ci: usize, stream: u32) -> Option<ExId> {
+        let c = self.clients.get_mut(ci)?;
+        let h = c.http2.as_deref_mut()?;
+        let x = self.exchanges.open();
+        h.streams.insert(stream, x);
+        let e = self.exchanges.get_mut(x)?;
+        e.client = ci;
+        e.start_us = self.now_us;
+        e.client_ip = c.peer.ip().to_canonical();
+        e.version = Version::H2;
+        e.stream.id = stream;
+        Some(x)
+    }
+
+    /// Answers a request that HTTP/2 does not allow.
+    pub(super) fn on_malformed(&mut self, ci: usize, stream: u32, reject: &Reject) {
+        if let Some(x) = self.open_stream(ci, stream) {
+            if let Some(e) = self.exchanges.get_mut(x) {
+                e.method = hg_proto::Method::Other("");
+                e.stream.is_malformed = true;
+            }
+            self.note_http2_request(ci);
+            self.refuse(x, reject);
+        }
+    }
+
+    fn note_http2_request(&mut self, ci: usize) {
+        if let Some(c) = self.clients.get_mut(ci) {
+            c.requests = c.requests.saturating_add(1);
+        }
+    }
+
+    /// Sends on a request whose middlewares are done: now, or once it has a place.
+    fn start_stream(&mut self, x: ExId, wait_ms: u16) {
+        let now_ms = self.now_us / 1000;
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return;
+        };
+        let Some(h) = c.http2.as_deref_mut() else {
+            return;
+        };
+        match h.places.ask(e.stream.id, !e.request.done, wait_ms, now_ms) {
+            Place::Now => self.go_upstream(x),
+            Place::Later => {
+                let queue_ms = e.entry().map_or(0, |u| u.plan.queue_timeout_ms);
+                e.stage = Stage::Queued;
+                e.due.connect = deadline_after(self.now_us, queue_ms);
+                self.progress(x);
+            }
+        }
+    }
+
+    /// Asks the upstream, or collects the request's body first.
+    fn go_upstream(&mut self, x: ExId) {
+        let is_whole = self.exchanges.get(x).is_some_and(|e| e.request.done);
+        if is_whole || !self.begin_collecting(x) {
+            self.dispatch(x);
+        }
+    }
+
+    /// Gives places that are free to the streams that wait for one.
+    pub(crate) fn use_places(&mut self, ci: usize) {
+        let now_ms = self.now_us / 1000;
+        while let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
+            let Some(stream) = h.places.next(now_ms) else {
+                return;
+            };
+            let Some(x) = h.streams.get(&stream).copied() else {
+                h.places.leave(stream);
+                continue;
+            };
+            if let Some(e) = self.exchanges.get_mut(x) {
+                let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
+                e.stage = Stage::Connecting;
+                e.due.connect = deadline_after(self.now_us, connect_ms);
+                self.go_upstream(x);
+            }
+        }
+    }
+
+    /// Takes a part of a request's body.
+    pub(super) fn on_stream_data(&mut self, ci: usize, stream: u32, bytes: &[u8], end: bool) {
+        let streams = self.clients.get(ci).and_then(|c| c.http2.as_deref()).map(|h| &h.streams);
+        let Some(x) = streams.and_then(|s| s.get(&stream)).copied() else {
+            // The answer is out already: nobody waits for the rest.
+            return self.credit(ci, stream, bytes.len());
+        };
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        e.stream.has_ended |= end;
+        if e.request.done || e.is_answer_complete() {
+            return self.credit(ci, stream, bytes.len());
+        }
+        e.stream.came(bytes);
+        self.pump_request(x);
+    }
+
+    /// Lets the client send as many bytes more as were taken.
+    pub(crate) fn credit(&mut self, ci: usize, stream: u32, bytes: usize) {
+        if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
+            h.session.credit(stream, u32::try_from(bytes).unwrap_or(u32::MAX));
+            self.mark_dirty(ci);
+        }
+    }
+
+    /// Ends the exchange of a stream that was cut off.
+    pub(super) fn on_stream_reset(&mut self, ci: usize, stream: u32) {
+        let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
+            return;
+        };
+        match h.streams.get(&stream).copied() {
+            Some(x) => self.client_gone(x),
+            None => h.session.release(stream),
+        }
+    }
+
+    /// Passes on what has come of a stream's body.
+    pub(crate) fn pump_stream(&mut self, x: ExId, ui: usize) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        if !e.stream.has_input() {
+            return;
+        }
+        let (ci, stream, ended) = (e.client, e.stream.id, e.stream.has_ended);
+        let mut input = e.stream.take_input();
+        let bytes = input.len() - RESERVE;
+        if ended && matches!(e.request.reader, BodyReader::UntilClose) {
+            e.request.ends = true;
+        }
+        self.relay_request(x, ui, &mut input, RESERVE..RESERVE + bytes);
+        self.credit(ci, stream, bytes);
+    }
+
+    /// Collects what has come of a stream's body.
+    pub(crate) fn collect_stream(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        if e.stage != Stage::Collecting || !e.stream.has_input() {
+            return;
+        }
+        let (ci, stream, ended) = (e.client, e.stream.id, e.stream.has_ended);
+        let mut input = e.stream.take_input();
+        let bytes = input.len() - RESERVE;
+        if ended && matches!(e.request.reader, BodyReader::UntilClose) {
+            e.request.ends = true;
+        }
+        self.collect_bytes(x, &mut input, RESERVE..RESERVE + bytes);
+        self.credit(ci, stream, bytes);
+    }
+}
