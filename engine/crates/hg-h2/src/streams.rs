@@ -182,6 +182,11 @@ impl Streams {
         self.recent.push_back(id);
     }
 
+    /// Forgets that we cut a stream off: its peer has done so, too, and may send nothing more on it.
+    pub(crate) fn forget_recent(&mut self, id: u32) {
+        self.recent.retain(|recent| *recent != id);
+    }
+
     pub(crate) fn is_recent(&self, id: u32) -> bool {
         self.recent.contains(&id)
     }

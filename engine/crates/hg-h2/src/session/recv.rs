@@ -86,6 +86,7 @@ impl Session {
         }
         let is_answered = self.streams.get(id).is_none_or(|s| s.send == Half::Ended);
         if !self.cut(id) {
+            self.streams.forget_recent(id);
             return self.flood.cheap(Cheap::Other, now_ms).map(|()| None);
         }
         if let Some(stream) = self.streams.get_mut(id) {

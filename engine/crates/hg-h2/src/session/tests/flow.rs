@@ -152,3 +152,15 @@ fn enough_output_stops_the_grants() {
     server.session.sent(waits);
     assert!(server.session.grant().is_some());
 }
+
+#[test]
+fn nothing_comes_after_a_reset_of_the_peer_that_crossed_ours() {
+    let mut server = Hand::server();
+    server.head(1, POST, false).unwrap();
+    server.session.reset(1, Code::NO_ERROR);
+    assert_eq!(server.feed(&frame(0, 0, 1, &[0])), Ok(vec![]), "sent before it saw ours");
+    server.feed(&frame(3, 0, 1, &[0; 4])).unwrap();
+    server.resets();
+    server.feed(&frame(0, 0, 1, &[0])).unwrap();
+    assert_eq!(server.resets(), [(1, Code::STREAM_CLOSED)]);
+}
