@@ -33,8 +33,8 @@ class Content(NamedTuple):
     def is_kept(self, line: Directive) -> bool:
         """Reports whether a line of the location stays verbatim beside the route."""
         name = line.name.decode(errors="replace")
-        if self.keeps_includes and is_include(line):
-            return True
+        if is_include(line):
+            return self.keeps_includes
         if effects.is_plain_set(line):
             return True
         if self.own is not None:

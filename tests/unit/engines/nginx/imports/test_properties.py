@@ -1,6 +1,6 @@
 """Whatever is imported is proved: nothing is lost, the re-render becomes the same model."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from nginx_configs import CONFIGS, PARAMS
 from nginx_trees import tree_of
 
@@ -15,6 +15,10 @@ from headgate.nginxtext.includes import load
 
 @settings(deadline=None)
 @given(CONFIGS, PARAMS)
+@example(
+    'events { }\nhttp { server { location / { include params; return 200 "a"; } } }\n',
+    "add_header X-C $host always;",
+)
 def test_imports_are_whole_and_the_re_render_is_the_same_model(text: str, params: str) -> None:
     tree = tree_of(text, params=params)
     try:
