@@ -401,3 +401,48 @@ fn response_headers_that_refer_to_the_request_are_made_from_it() {
     let id = client.open("GET", "/p?q", &[("x-mine", "m")], true);
     assert_eq!(client.answer(id).field("x-was"), Some("GET /p m"));
 }
+
+#[test]
+fn the_end_of_an_answer_is_sent_however_much_waits_before_it() {
+    const STREAMS: usize = 100;
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let node = serving(
+        &Upstream::play(move |mut s| {
+            while read_head(&mut s).is_some() {
+                s.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf000\r\n")
+                    .unwrap();
+                s.write_all(&body(0xf000)).unwrap();
+                s.write_all(b"\r\n").unwrap();
+                wait.lock().unwrap().recv_timeout(DEADLINE).unwrap();
+                s.write_all(b"0\r\n\r\n").unwrap();
+            }
+        }),
+        "",
+    );
+    let mut client = Client::connect(&node);
+    client.widen(64 * 1024 * 1024);
+    let ids: Vec<u32> = (0..STREAMS).map(|_| client.open("GET", "/", &[], true)).collect();
+    client.flush();
+    eventually("every answer has come", || active(&node) == STREAMS as u64);
+    for _ in 0..STREAMS {
+        go.send(()).unwrap();
+    }
+    eventually("every answer has ended", || active(&node) == 0);
+    for id in ids {
+        let answer = client.answer(id);
+        assert_eq!((answer.body.len(), answer.ended), (0xf000, true));
+    }
+}
+
+#[test]
+fn a_connection_ends_after_the_requests_that_its_listener_allows() {
+    let mut node = serving(&Upstream::answering(OK), "");
+    let limited = node.listener_json(r#","h2c":true,"keepalive_requests":2"#);
+    node.apply(&[put(Kind::Listener, "web", limited)]);
+    let mut client = Client::connect(&node);
+    assert_eq!((client.get("/").status, client.away), (200, None));
+    assert_eq!(client.get("/").status, 200);
+    client.until_closed();
+    assert_eq!(client.away.map(|(_, code)| code), Some(Code::NO_ERROR));
+}

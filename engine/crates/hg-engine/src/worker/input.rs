@@ -41,6 +41,7 @@ impl Worker {
         match c.conn.flush(&mut self.io) {
             Ok(false) => {
                 self.note_progress(ci);
+                self.note_http2_progress(ci);
                 true
             }
             Ok(true) => {
@@ -177,6 +178,10 @@ impl Worker {
             self.io.give_back(is_tls, buffer);
             if !go_on {
                 return;
+            }
+            // Frames may wait in the socket; no event will announce them again.
+            if self.clients.get(ci).is_some_and(|c| c.phase == Phase::Http2) {
+                return self.enqueue(ci);
             }
         }
         self.enqueue(ci);

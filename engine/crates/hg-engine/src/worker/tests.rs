@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use super::{Message, Worker};
+use super::{Message, Phase, Worker};
 use crate::common::tls::Authority;
 use crate::common::*;
 use hg_plan::{Change, Kind};
@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, mpsc};
 
+mod http2;
 mod keeping;
 mod times;
 mod uploads;

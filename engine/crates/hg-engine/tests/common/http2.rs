@@ -66,6 +66,13 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
+    /// Begins anew with windows of this size.
+    pub fn widen(&mut self, window: u32) {
+        let limits =
+            Limits { stream_window: window, connection_window: window, ..Limits::client() };
+        self.session = Session::new(Role::Client, limits);
+    }
+
     /// Sends everything that the session has to send.
     pub fn flush(&mut self) {
         let n = self.session.output().len();

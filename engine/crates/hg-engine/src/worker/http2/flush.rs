@@ -3,6 +3,7 @@
 
 use super::{Http2, STALLED_MS, text};
 use crate::worker::accept::deadline_after;
+use crate::worker::client::Phase;
 use crate::worker::exchange::{ExId, Exchange, pair};
 use crate::worker::{Turn, Worker};
 use hg_h2::{After, Refused, lines_of_text};
@@ -29,7 +30,9 @@ fn send(e: &mut Exchange, h: &mut Http2, head: &[u8], body: &[u8]) -> Result<(),
         }
     }
     let mut rest = body;
-    if e.stream.held().is_empty() && h.session.output().len() < DIRECT {
+    // An end without bytes takes no room.
+    let is_direct = body.is_empty() || h.session.output().len() < DIRECT;
+    if e.stream.held().is_empty() && is_direct {
         let after = if is_last && !has_trailers { After::End } else { After::Later };
         let taken = match (body.is_empty(), after) {
             (true, After::Later) => 0,
@@ -112,6 +115,15 @@ impl Worker {
         }
     }
 
+    /// Notes that a client has taken some of what waits for it.
+    pub(crate) fn note_http2_progress(&mut self, ci: usize) {
+        let stalled_at = deadline_after(self.now_us, STALLED_MS);
+        if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
+            h.stalled_at = stalled_at;
+            self.rearm_http2(ci, true);
+        }
+    }
+
     /// Sends what the connections of this turn have to send.
     pub(crate) fn flush_dirty(&mut self) {
         while let Some((ci, generation)) = self.dirty.pop() {
@@ -126,13 +138,16 @@ impl Worker {
         let stalled_at = deadline_after(self.now_us, STALLED_MS);
         loop {
             self.grant(ci);
-            let Some(c) = self.clients.get_mut(ci) else {
+            let Some(c) = self.clients.get_mut(ci).filter(|c| c.phase == Phase::Http2) else {
                 return;
             };
             let Some(h) = c.http2.as_deref_mut() else {
                 return;
             };
             h.dirty = false;
+            if c.conn.out.is_empty() {
+                h.stalled_at = Ticks::MAX;
+            }
             let n = h.session.output().len();
             if n == 0 || !c.conn.out.is_empty() {
                 break;

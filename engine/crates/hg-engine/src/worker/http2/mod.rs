@@ -228,7 +228,8 @@ impl Worker {
     pub(super) fn rearm_http2(&mut self, ci: usize, wrote: bool) {
         let now_ms = self.now_us / 1000;
         let idle_until = self.leaving.idle_deadline();
-        let Some(c) = self.clients.get_mut(ci) else {
+        // A connection that closes already has the deadline of that.
+        let Some(c) = self.clients.get_mut(ci).filter(|c| c.phase == Phase::Http2) else {
             return;
         };
         let Some(h) = c.http2.as_deref_mut() else {

@@ -124,7 +124,11 @@ impl Worker {
                 return None;
             }
         };
-        self.note_head(x, &head, &held, listener.plan.keepalive_requests);
+        let most = listener.plan.keepalive_requests;
+        self.note_head(x, &head, &held, most);
+        if most > 0 && self.clients.get(ci).is_some_and(|c| u64::from(c.requests) >= most) {
+            self.announce_http2(ci);
+        }
         let sent = Sent { bytes: &[], admission };
         if let Step::Forward = self.begin(x, &head, &held, listener, sent) {
             self.start_stream(x, wait_ms);
