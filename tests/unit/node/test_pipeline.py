@@ -170,6 +170,20 @@ def test_the_collector_goes_on_while_a_run_waits_for_the_engine(
     play(body)
 
 
+def test_a_question_after_a_replacement_goes_to_the_data_plane_that_serves_now(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.pipeline.reload("start")
+        await stage.announce(2)
+        plane, metrics = await asyncio.gather(stage.serving.dataplane(), stage.serving.metrics())
+        assert plane is not None
+        assert plane.generation == 2
+        assert metrics is not None
+
+    play(body)
+
+
 def test_a_rejected_config_changes_nothing(play: Callable[[Body], None]) -> None:
     async def body(stage: Stage) -> None:
         await stage.pipeline.reload("start")

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import TypeVar
 
 from headgate.compile.located import said
 from headgate.compile.settings import NodeSettings
+from headgate.engines.native.client import DataPlaneClient
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.native.types import Applied, DataPlaneStatus, Refused
 from headgate.engines.nginx.common.status import NginxStatus
@@ -17,6 +19,9 @@ from headgate.node.serving.planes import DataPlanes
 from headgate.plan.objects import Listener
 from headgate.plan.plan import Plan
 
+T = TypeVar("T")
+
+_ASK_S = 2.0
 _PLANE_S = 30.0  # as long as the supervisor waits for a data plane
 _ATTEMPTS = 5
 _RETRY_S = 1.0
@@ -91,7 +96,7 @@ class NativeServing:
     async def dataplane(self) -> DataPlaneStatus | None:
         """Returns what the data plane says, endpoints included; None while it is being replaced."""
         with contextlib.suppress(EngineUnavailableError):
-            return await self.engine.client().status(endpoints=True)
+            return await self._asked(lambda client: client.status(endpoints=True))
         return None
 
     async def set_endpoint(self, upstream: str, endpoint: str, state: str) -> str:
@@ -99,7 +104,7 @@ class NativeServing:
 
         Raises EngineUnavailableError while the data plane is being replaced.
         """
-        return await self.engine.client().set_endpoint(upstream, endpoint, state)
+        return await self._asked(lambda client: client.set_endpoint(upstream, endpoint, state))
 
     async def nginx(self) -> NginxStatus | None:
         """Returns None: there is no nginx."""
@@ -108,7 +113,7 @@ class NativeServing:
     async def metrics(self) -> bytes | None:
         """Returns the data plane's families; None while it is being replaced."""
         with contextlib.suppress(EngineUnavailableError):
-            return await self.engine.client().metrics()
+            return await self._asked(lambda client: client.metrics())
         return None
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
@@ -127,6 +132,17 @@ class NativeServing:
                     fields = {"object": f"{one.object_kind} {one.object_name}".strip()}
                     self.on_event(one.level, one.kind, one.message, fields)
             await asyncio.sleep(_RETRY_S)
+
+    async def _asked(self, question: Callable[[DataPlaneClient], Awaitable[T]]) -> T:
+        """Returns the answer of the data plane to a question that may be asked twice.
+
+        The data plane that we are connected to may have gone while the next one serves already.
+        Raises EngineUnavailableError if that does not answer, either.
+        """
+        with contextlib.suppress(EngineUnavailableError):
+            return await question(self.engine.client())
+        await self.planes.connected(self.engine, _ASK_S)
+        return await question(self.engine.client())
 
     async def _apply(self, candidate: Candidate) -> Applied | Refused:
         for attempt in range(_ATTEMPTS):

@@ -16,6 +16,7 @@ class DataPlanes:
     def __init__(self) -> None:
         self._announced: DataPlane | None = None
         self._news = asyncio.Event()
+        self._turning = asyncio.Lock()
 
     @property
     def current(self) -> DataPlane | None:
@@ -37,8 +38,9 @@ class DataPlanes:
         deadline = loop.time() + within_s
         while True:
             self._news.clear()
-            plane = self._announced
-            why = "there is no data plane" if plane is None else await _turn_to(engine, plane)
+            async with self._turning:  # two that connect would close each other's channel
+                plane = self._announced
+                why = "there is no data plane" if plane is None else await _turn_to(engine, plane)
             if why is None:
                 return
             left = deadline - loop.time()
