@@ -46,6 +46,11 @@ class Listen(NamedTuple):
     is_address: bool = True
 
     @property
+    def http2(self) -> bool:
+        """Whether it says `http2`, which is true of every server on the address."""
+        return any(word.value == b"http2" for word in self.kept)
+
+    @property
     def port(self) -> str:
         """The port; empty where unknown."""
         _, colon, port = self.address.rpartition(":")

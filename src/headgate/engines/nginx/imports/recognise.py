@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from headgate.engines.nginx.imports import (
+    http2,
     imported,
     locations,
     proof,
@@ -121,12 +122,13 @@ class _Recogniser:
         self._listeners = tables.listener_names(self._servers)
         taker = Locations(self._tree, self._gathered, pools)
         upgrades = survey.upgrade_variables(self._http)
+        spoken = http2.spoken_on(self._servers)
         for server in self._servers:
             attached = routing.attachments(server, self._listeners, unknown)
             site = Site(server, self._http, attached, upgrades, _first_name(server))
             if taker.take(site):
                 self._take_server(server)
-                for note in server_notes(server):
+                for note in [*http2.notes(server, spoken), *server_notes(server)]:
                     self._gathered.note(server.located, note)
             else:
                 self._gathered.keep(server.located, "nothing in it became a route")
@@ -209,6 +211,7 @@ class _Recogniser:
             *tables.host_objects(self._servers),
             *self._gathered.routes,
             *(ModelObject("upstreams", name, table) for name, table in named.items()),
+            *tables.policy_objects(self._servers),
             *tables.certificate_objects(self._servers),
         )
 

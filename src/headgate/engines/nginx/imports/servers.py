@@ -31,7 +31,8 @@ class Server(NamedTuple):
 
     `written` are its names as written, `names` our patterns for them, `hosts` those of them that
     lead to it, by address. `defaults` are the addresses whose default server it is. `whys` says why
-    nothing in it can become model, `client` the peers its listeners trust.
+    nothing in it can become model, `client` the peers its listeners trust, `http2` whether the line
+    `http2 on` applies to it.
     """
 
     located: Located
@@ -45,6 +46,7 @@ class Server(NamedTuple):
     rejects_unknown: bool
     whys: tuple[str, ...]
     client: Table = MappingProxyType({})
+    http2: bool = False
 
     @property
     def addresses(self) -> list[str]:
@@ -199,7 +201,15 @@ def _server(
         rejects,
         tuple(dict.fromkeys(reasons)),
         client,
+        _has_http2(one.lines, http),
     )
+
+
+def _has_http2(lines: Level, http: Level) -> bool:
+    for level in (lines, http):
+        if found := level.named(b"http2"):
+            return found[0].directive.values == (b"on",)
+    return False
 
 
 def server_notes(server: Server) -> list[str]:
@@ -207,8 +217,6 @@ def server_notes(server: Server) -> list[str]:
     notes = []
     if server.client:
         notes.append("real_ip: trusted peers are also believed about host and scheme here")
-    if any(word.value == b"http2" for one in server.listens for word in one.kept):
-        notes.append("HTTP/2 stays in the kept text: the native engine offers it by TLS policy")
     kept = [one.directive.name.decode() for one in server.lines.lines if is_tls(one.directive.name)]
     if kept:
         notes.append(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from headgate.engines.nginx.imports import http2
 from headgate.engines.nginx.imports.naming import Names
 from headgate.engines.nginx.imports.objects import ModelObject, Table, Toml
 from headgate.engines.nginx.imports.servers import Pair, Server
@@ -28,6 +29,7 @@ def listener_objects(servers: Sequence[Server], names: dict[str, str]) -> list[M
     """Returns the listeners by these names."""
     certificates = certificate_names(servers)
     tls = _tls_addresses(servers)
+    spoken = http2.spoken_on(servers)
     clients: dict[str, Table] = {}
     for server in servers:
         for address in server.addresses:
@@ -38,9 +40,17 @@ def listener_objects(servers: Sequence[Server], names: dict[str, str]) -> list[M
         if clients[address]:
             table["client_ip"] = clients[address]
         if address in tls:
-            table["tls"] = _tls(address, servers, certificates)
+            policy: dict[str, Toml] = {} if address in spoken.some else {"policy": http2.POLICY}
+            table["tls"] = {**_tls(address, servers, certificates), **policy}
+        elif address in spoken.some:
+            table["h2c"] = True
         found.append(ModelObject("listeners", name, table))
     return found
+
+
+def policy_objects(servers: Sequence[Server]) -> list[ModelObject]:
+    """Returns the TLS policies of the listeners."""
+    return http2.policies(_tls_addresses(servers), http2.spoken_on(servers))
 
 
 def _tls_addresses(servers: Sequence[Server]) -> frozenset[str]:

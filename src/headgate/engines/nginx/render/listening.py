@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from headgate.engines.nginx.render import forwarded, names
+from headgate.engines.nginx.render import forwarded, http2, names
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.engines.nginx.render.upstreams import time
@@ -35,6 +35,7 @@ def listens(ctx: Context, listeners: list[str], *, is_default: bool) -> list[Nod
     for name in listeners:
         listener = ctx.listeners[name]
         words = [Word("ssl")] if listener.tls is not None else []
+        words += [Word("http2")] if http2.in_listen(ctx, name) else []
         if is_default:
             words += [Word("default_server"), Word(f"backlog={listener.backlog}")]
             words.append(Word(_keepalive(listener)))
@@ -51,9 +52,10 @@ def _keepalive(listener: Listener) -> str:
 
 def base(ctx: Context) -> list[Node]:
     """Returns the defaults of listeners."""
-    return _settings(_OURS, _every_field()) + (
-        [directive("max_headers", Word(str(_OURS.header_count)))] if ctx.has("max_headers") else []
-    )
+    nodes = [*_settings(_OURS, _every_field()), *http2.base(ctx)]
+    if ctx.has("max_headers"):
+        nodes.append(directive("max_headers", Word(str(_OURS.header_count))))
+    return nodes
 
 
 def settings(ctx: Context, listener: Listener) -> list[Node]:
@@ -108,8 +110,8 @@ def check(ctx: Context) -> None:
                 "nginx cannot remove what strangers tell of the client (`X_Real_IP`) in every "
                 "spelling once it takes names with `_`",
             )
-        if listener.h2c:
-            about.refuse("h2c", "nginx serves HTTP/1.1 here")
+        if listener.h2c and listener.tls is None and (why := http2.why_no_h2c(ctx)):
+            about.refuse("h2c", why)
         if listener.handshake_timeout_ms not in (
             _OURS.handshake_timeout_ms,
             listener.head_timeout_ms,
@@ -149,7 +151,10 @@ def limits(ctx: Context) -> tuple[list[Node], list[Node]]:
     if not most:
         return [], []
     about = ctx.findings.of("settings", "node")
-    about.note("limits.connections_per_client", "nginx counts connections with a request in flight")
+    about.note(
+        "limits.connections_per_client",
+        "nginx counts connections with a request in flight, and each request of HTTP/2",
+    )
     key, size = "$binary_remote_addr", "10m"
     zone = names.zone("conn", key, size)
     ctx.zones[zone] = f"limit_conn {key} {size}"

@@ -30,7 +30,8 @@ _NODE: Final = (
     Parity(
         "node.limits.connections_per_client",
         "differs",
-        "connections with a request in flight are counted; above the limit requests get 503",
+        "connections with a request in flight are counted, and each request of HTTP/2; above the "
+        "limit requests get 503",
     ),
     Parity(
         "node.drain.delay", "no", "nginx closes its listeners as soon as it gets the signal to stop"
@@ -88,7 +89,11 @@ _LISTENERS: Final = (
         "no",
         "refused: nginx cannot remove what strangers tell of the client in every spelling then",
     ),
-    Parity("listeners.NAME.h2c", "no", "refused: nginx serves HTTP/1.1 only"),
+    Parity(
+        "listeners.NAME.h2c",
+        "differs",
+        "refused before nginx 1.25.1, which would serve nothing but HTTP/2 there",
+    ),
     Parity("listeners.NAME.backlog", "same"),
     Parity("listeners.NAME.tcp_keepalive", "same", "in whole seconds"),
 )
@@ -209,7 +214,9 @@ _TLS: Final = (
     Parity(
         "tls_policies.NAME.alpn",
         "differs",
-        "nginx serves HTTP/1.1 only: `h2` is refused, and what is absent means `http/1.1`",
+        "refused if it has `h2` but not `http/1.1`, or `http/1.1` first: nginx offers both, `h2` "
+        "first; an nginx without HTTP/2 gives clients HTTP/1.1, and one before 1.25.1 does in mode "
+        "`guest`, since it has HTTP/2 for whole addresses",
     ),
     Parity("tls_policies.NAME.client_auth.ca_file", "same"),
     Parity("tls_policies.NAME.client_auth.crl_file", "same"),
@@ -262,5 +269,9 @@ BEYOND_KEYS: Final = (
     "In the access log `first_byte_us` begins when nginx turns to the endpoint, `connect_us` is 0 "
     "where a connection of the pool was taken, and `reused` is not known.",
     "`X-Accel-…` headers of upstreams have no meaning and are passed on.",
+    "HTTP/2: fields of an HTTP/1.1 connection (`Connection`, `Upgrade`) are dropped, where the "
+    "native engine refuses the request; a head that is too large ends its connection; floods end "
+    "by nginx's own rules, and there are no `headgate_http2_…` metrics; priorities of RFC 9218 "
+    "have no effect, and trailers of answers are not passed on.",
 )
 """What differs without a key."""

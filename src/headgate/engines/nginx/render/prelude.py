@@ -204,11 +204,13 @@ def _target() -> list[Node]:
 
 
 def _websocket() -> list[Node]:
-    asked = ("request_method", "http_upgrade", "http_sec_websocket_version")
+    # Over HTTP/2 such headers mean nothing, and nginx would take the answer 101 for a tunnel.
+    asked = ("server_protocol", "request_method", "http_upgrade", "http_sec_websocket_version")
     parts: list[str | Var] = []
     for name in (*asked, "http_sec_websocket_key"):
         parts += [Var(name), " "]
-    handshake = r"~*\AGET websocket 13 [A-Z0-9+/]{22}== (?:.*[, \t])?upgrade(?:[, \t].*)?\z"
+    key, connection = "[A-Z0-9+/]{22}==", r"(?:.*[, \t])?upgrade(?:[, \t].*)?"
+    handshake = rf"~*\AHTTP/1\.[01] GET websocket 13 {key} {connection}\z"
     return [
         comment("A WebSocket handshake (RFC 6455) or nothing: no other upgrade is passed on"),
         mapped(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.common.types import ServedName
-from headgate.engines.nginx.render import admission, forwarded, shapes, tls
+from headgate.engines.nginx.render import admission, forwarded, http2, shapes, tls
 from headgate.engines.nginx.render import misdirected as wrong_host
 from headgate.engines.nginx.render.bodies import Bodies
 from headgate.engines.nginx.render.context import Context
@@ -31,6 +31,9 @@ from headgate.nginxtext.writer import (
 from headgate.plan.objects import ClientIp, Listener
 
 _LONGEST_COMMENT: Final = 300
+
+_OF_LISTENER: Final = ("min_version", "max_version", "cipher_suites", "groups")
+"""What nginx negotiates before it knows the name that a client asks for; ALPN as well."""
 
 Names = tuple[str, ...]
 """Names of a server: hosts, `""` for unknown ones, or `~` and an expression."""
@@ -74,7 +77,9 @@ def sites(ctx: Context) -> list[Site]:
     found: dict[object, list[Site]] = {}
     for name, listener in ctx.listeners.items():
         for site in _of_listener(ctx, name, listener):
-            key = (site.names, site.host, site.routes, site.profile)
+            # On plain connections the default server alone says whether there is HTTP/2.
+            has_http2 = CATCH_ALL in site.names and http2.in_server(ctx, name)
+            key = (site.names, site.host, site.routes, site.profile, has_http2)
             alike = found.setdefault(key, [])
             for other in alike:
                 if other.offer is None or site.offer in (None, other.offer):
@@ -147,13 +152,12 @@ def _check_policies(ctx: Context, name: str, offered: Offers) -> None:
     first = tls.policy_of(ctx, offered.none)
     for policy in sorted(used):
         other = tls.policy_of(ctx, Offer(policy))
-        if "h2" in other.alpn:
+        http2.check_policy(ctx, policy, other)
+        differ = [key for key in _OF_LISTENER if getattr(other, key) != getattr(first, key)]
+        differ += ["alpn"] if http2.protocols(other) != http2.protocols(first) else []
+        for key in differ:
             about = ctx.findings.of("tls_policy", policy)
-            about.refuse("alpn", 'nginx serves HTTP/1.1 here; write ["http/1.1"] or leave it out')
-        for key in ("min_version", "max_version", "cipher_suites", "groups", "alpn"):
-            if getattr(other, key) != getattr(first, key):
-                about = ctx.findings.of("tls_policy", policy)
-                about.refuse(key, f"nginx has one {key} for all names of listener {name}")
+            about.refuse(key, f"nginx has one {key} for all names of listener {name}")
 
 
 def render(ctx: Context, found: list[Site]) -> dict[str, list[Node]]:
@@ -182,8 +186,10 @@ def _server(
     ctx: Context, site: Site, base: list[tuple[str, Arg]], taken: Var, secured: list[Node]
 ) -> list[Node]:
     listener = ctx.listeners[site.listeners[0]]
-    nodes: list[Node] = listens(ctx, site.listeners, is_default=CATCH_ALL in site.names)
+    is_default = CATCH_ALL in site.names
+    nodes: list[Node] = listens(ctx, site.listeners, is_default=is_default)
     nodes.append(directive("server_name", *map(_server_name, site.names)))
+    nodes += http2.directives(ctx, site.listeners, is_default=is_default)
     nodes += [*settings(ctx, listener), *secured]
     if ctx.target.mode == "guest":
         nodes.append(directive("include", Plain(ctx.release_path("defaults.conf"))))

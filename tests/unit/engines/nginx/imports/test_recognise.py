@@ -11,7 +11,7 @@ from headgate.compile.load import load as compiled
 from headgate.engines.nginx.imports import proof
 from headgate.engines.nginx.imports.bundle import BrokenBundleError, from_files, to_files
 from headgate.engines.nginx.imports.imported import Imported, ImportRefusedError
-from headgate.engines.nginx.imports.objects import Table, items_in, to_toml
+from headgate.engines.nginx.imports.objects import Table, items_in, table_in, to_toml
 from headgate.engines.nginx.imports.recognise import import_tree
 from headgate.engines.nginx.imports.rerender import NoSuchObjectError, rerender
 from headgate.nginxtext.dump import DumpedFiles
@@ -28,7 +28,7 @@ address = "0.0.0.0:80"
 
 [listeners.https-443]
 address = "0.0.0.0:443"
-tls = { default_certificate = "a.example", unknown_sni = "default" }
+tls = { default_certificate = "a.example", unknown_sni = "default", policy = "http1" }
 
 [hosts."a.example"]
 certificate = ["a.example"]
@@ -66,6 +66,9 @@ endpoints = [{ address = "10.0.0.1:80", weight = 3 }, { address = "b:80", backup
 balance = "least_conn"
 pool = { max_idle = 16 }
 timeouts = { connect = "1m" }
+
+[tls_policies.http1]
+alpn = ["http/1.1"]
 
 [certificates."a.example"]
 cert_file = "/etc/nginx/a.pem"
@@ -423,6 +426,65 @@ def test_what_differs_is_noted_with_its_place() -> None:
             "x-forwarded-for, x-forwarded-host, x-forwarded-proto, x-real-ip, x-request-id: "
             "set for the endpoint here, not there",
         ),
-        (2, "HTTP/2 stays in the kept text: the native engine offers it by TLS policy"),
         (2, "ssl_protocols: kept, listeners have a policy of their own"),
     ]
+
+
+LISTENS = "ssl_certificate a; ssl_certificate_key b; location / { return 204; }"
+
+
+@pytest.mark.parametrize(
+    ("servers", "policies"),
+    [
+        ("server { listen 443 ssl; %s }", {"443": "http1"}),
+        ("server { listen 443 ssl http2; %s }", {"443": ""}),
+        ("server { listen 443 ssl; http2 on; %s }", {"443": ""}),
+        ("http2 on; server { listen 443 ssl; http2 off; %s }", {"443": "http1"}),
+        ("http2 on; server { listen 443 ssl; %s }", {"443": ""}),
+        (
+            "server { listen 443 ssl http2; %s } server { listen 8443 ssl; %s }",
+            {"443": "", "8443": "http1"},
+        ),
+        (
+            "server { listen 443 ssl http2; %s } server { listen 443 ssl; server_name b; %s }",
+            {"443": ""},
+        ),
+    ],
+)
+def test_a_listener_offers_http2_where_nginx_did(servers: str, policies: dict[str, str]) -> None:
+    one = _imported(servers.replace("%s", LISTENS))
+    tables = {item.name: item.table for item in one.objects if item.section == "listeners"}
+    assert {
+        name.removeprefix("https-"): table_in(table, "tls").get("policy", "")
+        for name, table in tables.items()
+    } == policies
+    made = [item.table for item in one.objects if item.section == "tls_policies"]
+    assert made == ([{"alpn": ["http/1.1"]}] if "http1" in policies.values() else [])
+    assert not [note for note in one.notes if "HTTP/2" in note.message]
+
+
+def test_http2_of_one_server_alone_is_noted_at_the_others() -> None:
+    one = _imported(
+        f"server {{ listen 443 ssl; server_name a; http2 on; {LISTENS} }}\n"
+        f"server {{ listen 443 ssl; server_name b; {LISTENS} }}"
+    )
+    said = [(note.line, note.message) for note in one.notes if "HTTP/2" in note.message]
+    assert said == [(3, "HTTP/2 is offered to its clients on 0.0.0.0:443 here")]
+
+
+@pytest.mark.parametrize(
+    ("server", "h2c"),
+    [
+        ("server { listen 80 http2; location / { return 204; } }", True),
+        ("server { listen 80; http2 on; location / { return 204; } }", True),
+        ("server { listen 80; location / { return 204; } }", None),
+    ],
+)
+def test_http2_without_tls_is_h2c(server: str, h2c: bool | None) -> None:
+    one = _imported(server)
+    (listener,) = (item for item in one.objects if item.section == "listeners")
+    assert listener.table.get("h2c") == h2c
+    said = [note.message for note in one.notes if "HTTP/2" in note.message]
+    assert said == (
+        ["HTTP/2 without TLS: HTTP/1.1 is served beside it here"] if "80 http2" in server else []
+    )
