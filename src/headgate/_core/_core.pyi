@@ -12,6 +12,102 @@ def run_data_plane(fd: int) -> int:
     ignores signals from here on: the supervisor owns them. Raises `OSError` when `fd` is not open.
     """
 
+# health.rs
+
+class CheckPolicy(Protocol):
+    """How an endpoint is checked; that of a plan is one."""
+
+    @property
+    def interval_ms(self) -> int: ...
+    @property
+    def fast_interval_ms(self) -> int: ...
+    @property
+    def max_interval_ms(self) -> int: ...
+    @property
+    def healthy(self) -> int: ...
+    @property
+    def unhealthy(self) -> int: ...
+
+@final
+class EndpointHealth:
+    """What is known about one endpoint; times are milliseconds of one monotonic clock, `random`
+    is 64 bits of chance.
+    """
+
+    passed: int
+    """Checks that passed."""
+    failed: int
+    """Checks that failed."""
+    found: str
+    """What the last check that failed found; empty after one that passed."""
+
+    def __new__(cls, checked: bool, now_ms: int) -> EndpointHealth:
+        """Makes the health of an endpoint that was just added."""
+
+    def watch(self, check: CheckPolicy | None, now_ms: int, random: int) -> None:
+        """Takes over how it is checked, None = not at all.
+
+        Checks that stay as they are keep their clock, others what was concluded.
+        """
+
+    @property
+    def next_ms(self) -> int | None:
+        """When the next check starts; None without checks."""
+
+    def result(
+        self, failure: tuple[str, str] | None, began_ms: int, now_ms: int, random: int
+    ) -> bool:
+        """Takes in the result of a check, returns whether the state changed.
+
+        `failure`: the word of the reason and what the check found, None if it passed. Raises
+        `ValueError` for a word that is no reason.
+        """
+
+    def order(self, order: str, now_ms: int) -> bool:
+        """Puts an order in force: `ready`, `drain`, `maintenance`; returns whether it is news.
+
+        Raises `ValueError` for another word.
+        """
+
+    @property
+    def is_down(self) -> bool:
+        """Whether its checks fail."""
+
+    @property
+    def reason(self) -> tuple[str, str]:
+        """Why its state last changed: the word, and the clause about it."""
+
+    @property
+    def changed_ms(self) -> int:
+        """When its state last changed."""
+
+Member: TypeAlias = tuple[EndpointHealth, bool, bool]
+"""An endpoint of an upstream: its health, whether it is a backup, whether it has a weight."""
+
+@final
+class UpstreamHealth:
+    """What decides about the endpoints of one upstream besides their own state."""
+
+    def __new__(cls) -> UpstreamHealth: ...
+    @property
+    def is_in_panic(self) -> bool:
+        """Whether too few endpoints are usable, so that those that look bad get requests, too."""
+
+    @staticmethod
+    def judged(endpoints: Sequence[Member]) -> tuple[int, int]:
+        """Returns how many endpoints are usable, and how many were judged."""
+
+    def turn(self, endpoints: Sequence[Member], below_percent: int, now_ms: int) -> bool | None:
+        """Looks whether panic begins or ends; returns the new value if so.
+
+        To be called at every change, and while panic is on.
+        """
+
+    def told(
+        self, endpoints: Sequence[Member], below_percent: int, now_ms: int
+    ) -> list[tuple[str, bool, str]]:
+        """Returns for each endpoint a word for its state, whether it takes requests, and why."""
+
 # text.rs
 
 Value: TypeAlias = bool | int | float | str | list[Value] | dict[str, Value] | None

@@ -4,6 +4,7 @@
 mod alike;
 mod client;
 mod dataplane;
+mod health;
 mod plan;
 mod route;
 mod text;
@@ -18,10 +19,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every binding.
-const FACES: [Register; 7] = [
+const FACES: [Register; 8] = [
     alike::register,
     client::register,
     dataplane::register,
+    health::register,
     plan::register,
     route::register,
     text::register,

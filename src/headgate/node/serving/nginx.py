@@ -15,7 +15,7 @@ from headgate.engines.nginx.apply.results import Rejected
 from headgate.engines.nginx.capabilities import NotProbedError
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.common.types import CannotExpress, RightMissingError
-from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.drive.engine import NginxEngine, Served
 from headgate.engines.nginx.drive.fixed import fixed_changes
 from headgate.engines.nginx.drive.unable import CannotDriveError
 from headgate.engines.nginx.instance import SeveralMastersError
@@ -24,6 +24,7 @@ from headgate.engines.nginx.releases.disk import NoSpaceError
 from headgate.engines.nginx.releases.lock import BusyError
 from headgate.engines.nginx.releases.objects import DamagedObjectError
 from headgate.engines.nginx.releases.store import UnknownReleaseError
+from headgate.engines.nginx.upkeep.checker import Checker
 from headgate.engines.nginx.upkeep.keeper import Keeper
 from headgate.engines.nginx.watch.watcher import Watcher
 from headgate.engines.types import EngineUnavailableError, UpstreamStatus
@@ -97,6 +98,10 @@ class NginxServing:
         self._engine: NginxEngine | None = None
         self._keeper: Keeper | None = None
         self._watcher: Watcher | None = None
+        self._checker: Checker | None = None
+        self._served: Candidate | None = None
+        self._applying = asyncio.Lock()
+        self._driven = asyncio.Event()
         self._front: asyncio.Task[None] | None = None
         self._listening: set[str] = set()
 
@@ -140,8 +145,8 @@ class NginxServing:
         try:
             engine = self._engine or await self._begin(candidate.node)
             engine.settings = settings
-            workers = self._workers or candidate.node.workers
-            found = await engine.apply(candidate.plan, candidate.blobs, workers)
+            async with self._applying:
+                found = await self._apply(engine, candidate)
         except CannotDriveError as error:
             return _refused(candidate, [error.key], str(error))
         except _UNABLE_NOW as error:
@@ -182,11 +187,15 @@ class NginxServing:
         return watch.upstreams() if watch is not None and watch.is_up else None
 
     async def set_endpoint(self, upstream: str, endpoint: str, state: str) -> str:
-        """Returns why nginx takes no order for an endpoint."""
-        return (
-            "nginx takes no orders for single endpoints; write `weight = 0` for the endpoint in the"
-            " config and reload"
-        )
+        """Gives an operator's order for an endpoint; returns why it cannot, empty when done.
+
+        Raises EngineUnavailableError before the first config is served.
+        """
+        if self._watcher is not None:
+            return "mode observe changes nothing of nginx"
+        if self._checker is None or self._served is None:
+            raise EngineUnavailableError("nginx serves no config yet")
+        return await self._checker.order(upstream, endpoint, state)
 
     async def dataplane(self) -> DataPlaneStatus | None:
         """Returns None: there is no data plane."""
@@ -207,7 +216,7 @@ class NginxServing:
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
         """Returns the tasks that watch nginx (its logs, files and life) and try again."""
-        return [self._go_on(), self._try_again(), self._follow_names()]
+        return [self._go_on(), self._check(), self._try_again(), self._follow_names()]
 
     async def close(self, *, ends: bool) -> None:
         """Leaves nginx as it is, or, if we start it and the node ends, lets it finish and end."""
@@ -238,6 +247,7 @@ class NginxServing:
 
     async def _begin(self, settings: NodeSettings) -> NginxEngine:
         engine = await asyncio.to_thread(NginxEngine, self._root, settings.nginx)
+        checker = Checker(engine, self._told, self._apply_again)
         engine.front.on_wait = self._waits
         front = asyncio.create_task(engine.front.run())
         try:
@@ -250,8 +260,51 @@ class NginxServing:
             raise
         self._front = front
         self._engine = engine
+        self._checker = checker
         self._keeper = Keeper(engine, self._told)
+        self._keeper.health = checker.health
+        self._driven.set()
         return engine
+
+    async def _apply(
+        self, engine: NginxEngine, candidate: Candidate
+    ) -> Served | Rejected | list[CannotExpress]:
+        """Applies a candidate, without the endpoints that take nothing now."""
+        workers = self._workers or candidate.node.workers
+        found = await engine.apply(candidate.plan, candidate.blobs, workers)
+        if isinstance(found, Served):
+            self._served = candidate
+            if self._checker is not None:
+                self._checker.serve(candidate.plan, candidate.blobs)
+        return found
+
+    async def _apply_again(self) -> str:
+        """Applies what is served once more, because endpoints changed; returns why it cannot."""
+        engine, candidate = self._engine, self._served
+        if engine is None or candidate is None:
+            return "nginx serves no config yet"
+        try:
+            async with self._applying:
+                found = await self._apply(engine, self._served or candidate)
+        except (CannotDriveError, *_UNABLE_NOW) as error:
+            return str(error)
+        if isinstance(found, Rejected):
+            return found.text()
+        if isinstance(found, list):
+            return "; ".join(f"{one.kind} {one.name}: {one.message}" for one in found)
+        if found.changed and self._keeper is not None:
+            self._keeper.applied()
+        return ""
+
+    async def _check(self) -> None:
+        """Checks endpoints once an nginx is driven."""
+        await self._driven.wait()
+        checker = self._checker
+        if checker is None:
+            return
+        async with asyncio.TaskGroup() as group:
+            for one in checker.tasks():
+                group.create_task(one)
 
     def _waits(self, seconds: float) -> None:
         why = "node.nginx.reloads_per_minute are used up"

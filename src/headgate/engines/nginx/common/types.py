@@ -44,7 +44,8 @@ class Target:
     system's bundle of roots in PEM, None where it has none. `shutdown_timeout_s`: nginx cuts old
     workers' connections after it, 0 = never. `endpoints` "lua": they are in a table that workers
     share, where possible. `addresses`: what the names of endpoints resolve to, so that nginx starts
-    without DNS; IPv6 in brackets. nginx resolves a missing name itself.
+    without DNS; IPv6 in brackets. nginx resolves a missing name itself. `out`: the addresses of
+    each upstream that take no requests now.
     """
 
     capabilities: Capabilities
@@ -61,6 +62,7 @@ class Target:
     shutdown_timeout_s: float = 60.0
     endpoints: Literal["reload", "lua"] = "reload"
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 class RenderedFile(msgspec.Struct, frozen=True):

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -48,9 +49,19 @@ from headgate.kernel.ids import BlobId
 from headgate.plan.objects import Upstream
 from headgate.plan.plan import Plan, diff
 
+Addresses = Mapping[str, tuple[str, ...]]
+Out = Mapping[str, frozenset[str]]
+
 _TRIES = 20
 _BUSY_S = 0.5
 _UNPROVEN = Generation(0)
+
+
+class _Around(NamedTuple):
+    """What a rendering depends on beside the plan."""
+
+    addresses: Addresses
+    out: Out
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,11 @@ class Served:
 
 
 class NginxEngine:
-    """Knows one nginx and the plan it serves. `root`: the folder of its releases."""
+    """Knows one nginx and the plan it serves. `root`: the folder of its releases.
+
+    `out` says which addresses of a plan take no requests, `served_out` which ones nginx leaves out,
+    `addresses` what the names of endpoints resolved to.
+    """
 
     def __init__(self, root: Path, settings: NginxSettings) -> None:
         """Finds out how to reach it. Raises CannotDriveError, OSError."""
@@ -81,6 +96,9 @@ class NginxEngine:
         self.endpoints = LiveEndpoints(root, here.settings.status_socket)
         self.front = Front(self.applier, self.setup.pace)
         self.plan = Plan()
+        self.out: Callable[[Plan, Addresses], Out] = lambda _plan, _addresses: {}
+        self.served_out: Out = {}
+        self.addresses: Addresses = {}
         self.in_service = InService(self.store)
         self._pins = Pins(root)
         self._capabilities: Capabilities | None = None
@@ -164,29 +182,21 @@ class NginxEngine:
         Raises what `capabilities` raises, and WrongConfError where a foreign nginx.conf does not
         include us.
         """
-        entry = self.setup.here.settings.entry
-        if entry is not None:
-            await asyncio.to_thread(check_include, entry, self.root)
-        await asyncio.to_thread(make_folders, self.root, self.setup.user)
-        found = await self.capabilities()
-        named = host_names(one for one in _values(plan) if isinstance(one, Upstream))
-        addresses = await asyncio.to_thread(self._pins.asked, named)
-
-        def rendered() -> Rendered | list[CannotExpress]:
-            target = self._target(found, _UNPROVEN, workers)
-            with paused():
-                target = replace(target, addresses=addresses)
-                return render_config(plan, blobs, target, self.settings.imported)
-
-        first = await asyncio.to_thread(rendered)
+        first, around = await self._rendered(plan, blobs, workers)
         if isinstance(first, list):
             return first
         digest = plan.digest.hex()
-        wanted = table_of(plan) if self.settings.endpoints == "lua" else {}
+        wanted = table_of(plan, around.out) if self.settings.endpoints == "lua" else {}
+
+        def serves() -> None:
+            self.plan = plan
+            self.addresses, self.served_out = around
+            self.in_service.proven(plan, digest)
+
         if await asyncio.to_thread(self._is_served, first):
             moved = await self._move(wanted)
             if isinstance(moved, bool):
-                self._serves(plan, digest)
+                serves()
                 return Served(changed=moved, notes=() if moved else first.notes)
             if moved is not None:
                 return moved
@@ -207,9 +217,30 @@ class NginxEngine:
             return result
         moved = await self._move(wanted)
         if isinstance(moved, bool):
-            self._serves(plan, digest)
+            serves()
             return Served(True, first.notes, self.front.figures.waited_s)
         return moved or _unmoved(result.generation, self.endpoints.figures.last_error)
+
+    async def _rendered(
+        self, plan: Plan, blobs: Mapping[BlobId, bytes], workers: int | None
+    ) -> tuple[Rendered | list[CannotExpress], _Around]:
+        """Renders a plan for nginx as it is, without the endpoints that take nothing now."""
+        entry = self.setup.here.settings.entry
+        if entry is not None:
+            await asyncio.to_thread(check_include, entry, self.root)
+        await asyncio.to_thread(make_folders, self.root, self.setup.user)
+        found = await self.capabilities()
+        named = host_names(one for one in _values(plan) if isinstance(one, Upstream))
+        addresses = await asyncio.to_thread(self._pins.asked, named)
+        out = self.out(plan, addresses)
+        target = self._target(found, _UNPROVEN, workers)
+        target = replace(target, addresses=addresses, out=out)
+
+        def rendered() -> Rendered | list[CannotExpress]:
+            with paused():
+                return render_config(plan, blobs, target, self.settings.imported)
+
+        return await asyncio.to_thread(rendered), _Around(addresses, out)
 
     async def _reload(self, wish: Wish) -> Result:
         """Makes nginx serve a release."""
@@ -260,10 +291,6 @@ class NginxEngine:
         """Returns the generation that answers on the status socket; None while none does."""
         answer = statussocket.ask(self.setup.here.settings.status_socket)
         return None if answer is None else answer.generation
-
-    def _serves(self, plan: Plan, digest: str) -> None:
-        self.plan = plan
-        self.in_service.proven(plan, digest)
 
     def _is_served(self, rendered: Rendered) -> bool:
         """Reports whether the running generation is `current`, untouched,

@@ -8,6 +8,7 @@ no endpoint of weight 0.
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from headgate.plan.objects import Endpoint, Upstream
@@ -53,10 +54,18 @@ def why_static(upstream: Upstream) -> str:
     return ""
 
 
-def table_of(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Returns the endpoints of every upstream of a plan that has them in the table."""
+def table_of(
+    plan: Plan, out: Mapping[str, frozenset[str]] = MappingProxyType({})
+) -> dict[str, tuple[str, ...]]:
+    """Returns the endpoints of every upstream of a plan that has them in the table,
+    without those that take nothing now.
+    """
     return {
-        key.name: tuple(_line(one) for one in entry.value.endpoints if one.weight)
+        key.name: tuple(
+            _line(one)
+            for one in entry.value.endpoints
+            if one.weight and one.address not in out.get(key.name, ())
+        )
         for key, entry in sorted(plan.objects.items())
         if isinstance(entry.value, Upstream) and not why_static(entry.value)
     }

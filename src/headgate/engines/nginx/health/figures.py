@@ -1,7 +1,13 @@
-"""Counts what every nginx has, and shows endpoints by its access log. Pure."""
+"""Counts what every nginx has, and shows endpoints by its access log and by their health."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
+from msgspec.structs import replace
+
+from headgate.engines.nginx.checks.table import Healths, Told
 from headgate.engines.nginx.common.status import CertificateStatus
 from headgate.engines.nginx.observe.family import Family, counter, gauge
 from headgate.engines.nginx.observe.traffic import Backend
@@ -10,6 +16,7 @@ from headgate.plan.objects import Upstream
 from headgate.plan.plan import Plan
 
 _NONE = Backend()
+_UNTOLD: Final[Mapping[str, Told]] = MappingProxyType({})
 
 
 def drifting(is_drift: bool) -> Family:
@@ -42,24 +49,62 @@ def restarted(count: int) -> Family:
     return counter("headgate_nginx_foreign_restarts", about, [({}, count)])
 
 
-def endpoints(plan: Plan, backends: Mapping[str, Backend]) -> list[UpstreamStatus]:
+def endpoints(
+    plan: Plan, backends: Mapping[str, Backend], health: Healths = MappingProxyType({})
+) -> list[UpstreamStatus]:
     """Returns every upstream of a plan with its endpoints;
     counts begin when we began to read the log.
     """
+    now = time.time()
     found = []
     for key, entry in sorted(plan.objects.items()):
         if not isinstance(entry.value, Upstream):
             continue
+        panic, told = health.get(key.name, (False, _UNTOLD))
         states = [
-            _endpoint(one.address, backends.get(f"{key.name}/{one.address}", _NONE))
+            _endpoint(
+                one.address,
+                backends.get(f"{key.name}/{one.address}", _NONE),
+                told.get(one.address),
+                now,
+            )
             for one in entry.value.endpoints
         ]
-        found.append(UpstreamStatus(key.name, states))
+        found.append(UpstreamStatus(key.name, states, panic))
     return found
 
 
-def _endpoint(address: str, seen: Backend) -> EndpointStatus:
-    return EndpointStatus(
+def of_health(health: Healths) -> Iterator[Family]:
+    """Yields the families of what is known of endpoints, under the native engine's names."""
+    every = [
+        ({"backend": f"{name}/{address}"}, told)
+        for name, (_, endpoints) in sorted(health.items())
+        for address, told in endpoints.items()
+    ]
+    yield gauge(
+        "headgate_backend_takes_traffic",
+        "1 when the endpoint gets new requests.",
+        [(labels, int(told.takes)) for labels, told in every],
+    )
+    yield gauge(
+        "headgate_backend_up",
+        "1 when the endpoint is up, whether or not it gets requests.",
+        [(labels, int(told.state == "up")) for labels, told in every],
+    )
+    yield counter(
+        "headgate_backend_checks_passed",
+        "Health checks that passed.",
+        [(labels, told.passed) for labels, told in every],
+    )
+    yield counter(
+        "headgate_backend_checks_failed",
+        "Health checks that failed.",
+        [(labels, told.failed) for labels, told in every],
+    )
+
+
+def _endpoint(address: str, seen: Backend, told: Told | None, now: float) -> EndpointStatus:
+    found = EndpointStatus(
         address=address,
         resolved=[address],
         state="up",
@@ -68,4 +113,16 @@ def _endpoint(address: str, seen: Backend) -> EndpointStatus:
         requests=seen.requests,
         failures=seen.failures,
         error="",
+    )
+    if told is None:
+        return found
+    return replace(
+        found,
+        state=told.state,
+        takes=told.takes,
+        why=told.why,
+        reason=told.reason,
+        changed_at=now - told.ago_ms / 1000,
+        checks_passed=told.passed,
+        checks_failed=told.failed,
     )

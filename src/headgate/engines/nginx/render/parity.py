@@ -10,7 +10,7 @@ from headgate.features import nginx_registry
 from headgate.features.nginx import Parity
 
 _NO_QUEUE: Final = "nginx has no queue"
-_NO_CHECKS: Final = "nginx does not check endpoints; `health_check` is refused"
+_CHECKS: Final = "the node's own; refused for names that nginx resolves itself"
 _ONE_TIME: Final = (
     "nginx has one time for the first byte and between two: the shorter one is both, except that "
     "the default of `first_byte` is not held where `stream_idle` is longer"
@@ -181,7 +181,7 @@ _UPSTREAMS: Final = (
     Parity("upstreams.NAME.limits.head", "same"),
     Parity("upstreams.NAME.timeouts.connect", "differs", "for each endpoint that is tried"),
     *(
-        Parity(f"upstreams.NAME.health_check.{key}", "no", _NO_CHECKS)
+        Parity(f"upstreams.NAME.health_check.{key}", "same", _CHECKS)
         for key in (
             *("protocol", "path", "method", "host", "headers", "statuses", "body"),
             *("interval", "timeout", "fast_interval", "max_interval", "healthy", "unhealthy"),
@@ -194,7 +194,7 @@ _UPSTREAMS: Final = (
             *("max_ejection", "max_ejected", "enforce"),
         )
     ),
-    Parity("upstreams.NAME.panic_threshold", "no", "anything but the default is refused"),
+    Parity("upstreams.NAME.panic_threshold", "same", "the node's own"),
     Parity(
         "upstreams.NAME.timeouts.queue", "no", _NO_QUEUE + "; anything but the default is refused"
     ),
@@ -260,6 +260,10 @@ BEYOND_KEYS: Final = (
     "An own answer has `Server: nginx`, a redirect nginx's page as its body, and a connection that "
     "lives on is said to (`Connection: keep-alive`).",
     "Without a usable endpoint the answer is 502 where an upstream has endpoints, else 503.",
+    "Endpoints that checks or orders take out are left out by a reload of nginx, or without one "
+    'where `node.nginx.endpoints = "lua"` has them; checks use half of `reloads_per_minute` at '
+    "most. Equal checks of several upstreams are not shared, and a control process that starts "
+    "anew knows nothing of endpoints until their first checks.",
     "Retries: an idempotent request whose connection fails before an answer goes to the next "
     "endpoint.",
     "Own errors have the response headers of their route save `content-type`; 413 has none, since "

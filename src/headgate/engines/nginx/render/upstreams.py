@@ -28,7 +28,7 @@ _VERIFY_DEPTH: Final = 10
 def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     """Returns the `upstream` block; empty when no endpoint takes anything."""
     about = ctx.findings.of("upstream", name)
-    _check(upstream, about)
+    _check(upstream, about, ctx)
     if lua.is_dynamic(upstream, ctx):
         nodes = lua.servers(upstream) + _pool(upstream, lua.KEPT_ENDPOINTS, ctx, about)
         return _block(name, nodes)
@@ -48,7 +48,8 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     for index, endpoint in used:
         if endpoint.backup and not method.allows_backup:
             about.refuse(f"endpoints[{index}].backup", f"nginx has no backups beside {key}")
-        nodes += _servers(endpoint, upstream, ctx, about.at(f"endpoints[{index}]"))
+        out = ctx.target.out.get(name, frozenset())
+        nodes += _servers(endpoint, upstream, ctx, about.at(f"endpoints[{index}]"), out)
     if all(endpoint.backup for _, endpoint in used):
         about.refuse("endpoints", "nginx needs an endpoint that is not a backup")
     nodes += _pool(upstream, len(upstream.endpoints), ctx, about)
@@ -71,20 +72,23 @@ def _block(name: str, nodes: list[Node]) -> list[Node]:
     return [text, directive("upstream", Word(names.upstream(name)), children=nodes)]
 
 
-def _check(upstream: Upstream, about: About) -> None:
-    """Refuses limits of an upstream as a whole, which nginx does not have."""
+def _check(upstream: Upstream, about: About, ctx: Context) -> None:
+    """Refuses what neither nginx nor the node beside it does for an upstream."""
     if upstream.max_connections and len(upstream.endpoints) > 1:
         about.refuse("limits.connections", "nginx limits connections of one endpoint, not of all")
     if upstream.queue not in (0, _DEFAULT.queue):
         about.refuse("limits.queue", "nginx has no queue")
     if upstream.queue_timeout_ms != _DEFAULT.queue_timeout_ms:
         about.refuse("timeouts.queue", "nginx has no queue")
-    if upstream.health.check is not None:
-        about.refuse("health_check", "nginx does not check endpoints")
+    is_named = any(_is_named(endpoint.address) for endpoint in upstream.endpoints)
+    if upstream.health.check is not None and is_named and _resolves(ctx):
+        about.refuse(
+            "health_check",
+            "nginx resolves the names itself (`node.resolver.servers`), so that nobody can take "
+            "one of their addresses out; write addresses, or leave `servers` out",
+        )
     if upstream.health.outliers is not None:
         about.refuse("outlier_detection", "this engine does not eject endpoints of nginx")
-    if upstream.health.panic_threshold != _DEFAULT.health.panic_threshold:
-        about.refuse("panic_threshold", "nginx has no panic threshold")
     limited = upstream.max_connections or any(e.max_connections for e in upstream.endpoints)
     if limited and upstream.queue:
         about.note(
@@ -92,8 +96,11 @@ def _check(upstream: Upstream, about: About) -> None:
         )
 
 
-def _servers(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About) -> list[Node]:
-    """Returns one line, or one for each address of a name that we resolved.
+def _servers(
+    endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About, out: frozenset[str]
+) -> list[Node]:
+    """Returns one line, or one for each address of a name that we resolved; `out` are addresses
+    that take nothing now.
 
     nginx itself does the same with a name, but does not start where DNS is away.
     """
@@ -116,7 +123,11 @@ def _servers(endpoint: Endpoint, upstream: Upstream, ctx: Context, about: About)
                 "address", "the name is resolved every 30 s, and other addresses are a reload"
             )
     addresses = _addresses(endpoint.address, ctx)
-    return [directive("server", Plain(address), *options) for address in addresses]
+    down = [Word("down")]
+    return [
+        directive("server", Plain(address), *options, *(down if address in out else []))
+        for address in addresses
+    ]
 
 
 def _addresses(address: str, ctx: Context) -> list[str]:

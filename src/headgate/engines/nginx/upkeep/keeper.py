@@ -2,17 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.apply.bootsafe import BootSafe, DiskTests, boot_safe, with_disk
 from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
+from headgate.engines.nginx.checks.table import Healths
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.common.types import Process, RightMissingError
 from headgate.engines.nginx.drift import Artefacts, DriftWatch, Policy, Rules, State
 from headgate.engines.nginx.drive.engine import NginxEngine
-from headgate.engines.nginx.health.figures import endpoints
+from headgate.engines.nginx.health.figures import endpoints, of_health
 from headgate.engines.nginx.health.life import Life
 from headgate.engines.nginx.health.told import Tell, told_lines
 from headgate.engines.nginx.health.trouble import Health, trouble
@@ -34,12 +36,15 @@ _REOPEN_S: Final = 30.0
 
 
 class Keeper:
-    """One engine's watch. `tell` is given level, kind, message and fields of what happens."""
+    """One engine's watch. `tell` is given level, kind, message and fields of what happens;
+    `health` says what is known of endpoints.
+    """
 
     def __init__(self, engine: NginxEngine, tell: Tell) -> None:
         here = engine.setup.here
         instance = engine.instance
         self.starts = 0
+        self.health: Callable[[], Healths] = lambda: {}
         self._engine = engine
         self._tell = tell
         self._boot_safe: BootSafe | None = None
@@ -107,6 +112,7 @@ class Keeper:
         desired = None if name is None else name.generation
         return [
             *self._observer.page(desired),
+            *of_health(self.health()),
             *own_families(self._engine, self.mender, self.starts, self._life.restarts),
         ]
 
@@ -114,7 +120,8 @@ class Keeper:
         """Returns every endpoint of the plan that is served,
         with what the access log says of it.
         """
-        return endpoints(self._engine.in_service.plan(), self._observer.traffic.backends)
+        plan = self._engine.in_service.plan()
+        return endpoints(plan, self._observer.traffic.backends, self.health())
 
     def status(self) -> NginxStatus:
         """Returns its present status. Blocks."""

@@ -90,3 +90,5 @@ def test_a_table_has_weights_and_backups_and_nobody_of_weight_zero() -> None:
     )
     plan = plan_of([entry("upstream", "app", upstream)])
     assert table_of(plan) == {"app": ("3 0 127.0.0.1:1", "1 1 127.0.0.1:3")}
+    out = {"app": frozenset({"127.0.0.1:1"})}
+    assert table_of(plan, out) == {"app": ("1 1 127.0.0.1:3",)}

@@ -4,8 +4,11 @@
 """
 
 import os
+import re
+from dataclasses import replace
 from pathlib import Path, PurePath
 
+import msgspec
 import pytest
 from memory_files import MemoryFiles
 from nginx_engine import NotRenderedError, capabilities, checked, expressed, target, write_release
@@ -154,9 +157,44 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         ("route", "r", "match[0].headers.x_a"),
         ("route", "r", "timeouts.request"),
         ("upstream", "u", "endpoints[1].backup"),
-        ("upstream", "u", "health_check"),
         ("upstream", "u", "limits.connections"),
         ("upstream", "u", "limits.queue"),
         ("upstream", "u", "outlier_detection"),
-        ("upstream", "u", "panic_threshold"),
     ]
+
+
+def test_endpoints_that_take_nothing_now_are_down(tmp_path: Path) -> None:
+    case = tmp_path / "c.toml"
+    case.write_text(
+        '[listeners.web]\naddress = "127.0.0.1:1"\ndefault = true\n'
+        '[routes.r]\nupstream = "u"\n[upstreams.u]\nhealth_check = {}\n'
+        'endpoints = ["127.0.0.1:1", "app.internal:2"]\n'
+    )
+    on = replace(
+        target(str(tmp_path / "state"), capabilities()),
+        addresses={"app.internal": ("10.0.0.1", "10.0.0.2")},
+        out={"u": frozenset({"127.0.0.1:1", "10.0.0.2:2"})},
+    )
+    made = expressed(loaded(case, {}), on)
+    (text,) = (file.content.decode() for file in made.files if file.path == "upstreams.conf")
+    assert re.findall(r"server (\S+) max_fails=0( down)?;", text) == [
+        ("127.0.0.1:1", " down"),
+        ("10.0.0.1:2", ""),
+        ("10.0.0.2:2", " down"),
+    ]
+    (tmp_path / "state").mkdir()
+    found = checked(write_release(made, tmp_path / "state"))
+    assert found.returncode == 0, found.stderr
+
+
+def test_checks_of_names_that_nginx_resolves_itself_are_refused(tmp_path: Path) -> None:
+    case = tmp_path / "c.toml"
+    case.write_text(
+        '[node]\nresolver = { servers = ["127.0.0.1:53"] }\n'
+        '[listeners.web]\naddress = "127.0.0.1:1"\ndefault = true\n'
+        '[routes.r]\nupstream = "u"\n[upstreams.u]\nhealth_check = {}\n'
+        'endpoints = ["app.internal:2"]\n'
+    )
+    able = msgspec.structs.replace(DEBIAN_12, accepted=DEBIAN_12.accepted | {"resolve"})
+    with pytest.raises(NotRenderedError, match="health_check: nginx resolves the names itself"):
+        expressed(loaded(case, {}), target("/state/nginx", able))

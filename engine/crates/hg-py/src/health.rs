@@ -1,0 +1,260 @@
+//! The health of endpoints for Python: the machine of the data plane, for an engine whose endpoints
+//! the control process watches itself. Times are milliseconds of one monotonic clock.
+
+use hg_resilience::{
+    Active, Admin, Bar, Census, Check, CheckPolicy, Event, FULL_WEIGHT, Panic, PanicPolicy, Reason,
+    Standing, State, Takes, Why,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Adds `EndpointHealth` and `UpstreamHealth` to the module.
+///
+/// # Errors
+/// Never in practice.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<EndpointHealth>()?;
+    module.add_class::<UpstreamHealth>()
+}
+
+/// How an endpoint is checked: any Python object with these attributes.
+#[derive(FromPyObject)]
+struct Policy {
+    interval_ms: u64,
+    fast_interval_ms: u64,
+    max_interval_ms: u64,
+    healthy: u32,
+    unhealthy: u32,
+}
+
+impl From<Policy> for CheckPolicy {
+    fn from(policy: Policy) -> Self {
+        Self {
+            interval_ms: policy.interval_ms,
+            fast_ms: policy.fast_interval_ms,
+            max_down_ms: policy.max_interval_ms,
+            healthy: policy.healthy,
+            unhealthy: policy.unhealthy,
+            ..Self::default()
+        }
+    }
+}
+
+/// What is known about one endpoint.
+#[pyclass(module = "headgate._core._core")]
+struct EndpointHealth {
+    state: State,
+    check: Option<(CheckPolicy, Check)>,
+    #[pyo3(get)]
+    passed: u64,
+    #[pyo3(get)]
+    failed: u64,
+    /// What the last check that failed found; empty after one that passed.
+    #[pyo3(get)]
+    found: String,
+}
+
+#[pymethods]
+impl EndpointHealth {
+    /// Makes the health of an endpoint that was just added.
+    #[new]
+    fn new(checked: bool, now_ms: u64) -> Self {
+        let state = State::added(checked, now_ms, FULL_WEIGHT);
+        Self { state, check: None, passed: 0, failed: 0, found: String::new() }
+    }
+
+    /// Takes over how it is checked, `None` = not at all. Checks that stay as they are keep their
+    /// clock, other ones what was concluded. `random`: 64 bits.
+    #[pyo3(signature = (check, now_ms, random))]
+    fn watch(&mut self, check: Option<Policy>, now_ms: u64, random: u64) {
+        let Some(policy) = check.map(CheckPolicy::from) else {
+            self.check = None;
+            self.found.clear();
+            self.apply(Event::ChecksOff, now_ms);
+            return;
+        };
+        self.apply(Event::ChecksOn, now_ms);
+        if self.check.is_none_or(|(known, _)| known != policy) {
+            let up = match self.state.active {
+                Active::Up => Some(true),
+                Active::Down => Some(false),
+                Active::Unknown | Active::Unchecked => None,
+            };
+            self.check = Some((policy, Check::new(&policy, up, now_ms, random)));
+        }
+    }
+
+    /// When the next check starts; `None` without checks.
+    #[getter]
+    fn next_ms(&self) -> Option<u64> {
+        self.check.map(|(_, check)| check.next_ms())
+    }
+
+    /// Takes in the result of a check that began at `began_ms`: the word of the reason why it
+    /// failed and what it found, `None` if it passed. Returns whether the state changed.
+    ///
+    /// # Errors
+    /// `ValueError` for a word that is no reason.
+    #[pyo3(signature = (failure, began_ms, now_ms, random))]
+    fn result(
+        &mut self,
+        failure: Option<(String, String)>,
+        began_ms: u64,
+        now_ms: u64,
+        random: u64,
+    ) -> PyResult<bool> {
+        let (result, found) = match failure {
+            None => (Ok(()), String::new()),
+            Some((word, found)) => (Err(reason(&word)?), found),
+        };
+        let Some((policy, mut check)) = self.check else {
+            return Ok(false);
+        };
+        let count = if result.is_ok() { &mut self.passed } else { &mut self.failed };
+        *count = count.saturating_add(1);
+        self.found = found;
+        let event = check.result(result, &policy, began_ms, random);
+        self.check = Some((policy, check));
+        Ok(event.is_some_and(|event| self.apply(event, now_ms)))
+    }
+
+    /// Puts an operator's order in force: `ready`, `drain`, `maintenance`. Returns whether it is
+    /// news.
+    ///
+    /// # Errors
+    /// `ValueError` for another word.
+    fn order(&mut self, order: &str, now_ms: u64) -> PyResult<bool> {
+        let admin = match order {
+            "ready" => Admin::Ready,
+            "drain" => Admin::Drain,
+            "maintenance" => Admin::Maintenance,
+            _ => return Err(PyValueError::new_err(format!("{order:?} is not an order"))),
+        };
+        Ok(self.apply(Event::Operator(admin), now_ms))
+    }
+
+    /// Whether its checks fail.
+    #[getter]
+    fn is_down(&self) -> bool {
+        self.state.active == Active::Down
+    }
+
+    /// Why its state last changed: the word, and the clause about it.
+    #[getter]
+    fn reason(&self) -> (&'static str, &'static str) {
+        (self.state.reason.as_str(), self.state.reason.text())
+    }
+
+    /// When its state last changed.
+    #[getter]
+    fn changed_ms(&self) -> u64 {
+        self.state.changed_ms
+    }
+}
+
+impl EndpointHealth {
+    fn apply(&mut self, event: Event, now_ms: u64) -> bool {
+        let next = self.state.step(event, now_ms, FULL_WEIGHT);
+        self.state = next.unwrap_or(self.state);
+        next.is_some()
+    }
+}
+
+/// An endpoint of an upstream: its health, whether it is a backup, and whether it has a weight.
+type Member<'py> = (PyRef<'py, EndpointHealth>, bool, bool);
+
+/// What decides about the endpoints of one upstream besides their own state.
+#[pyclass(module = "headgate._core._core")]
+struct UpstreamHealth {
+    panic: Panic,
+}
+
+#[pymethods]
+impl UpstreamHealth {
+    #[new]
+    fn new() -> Self {
+        Self { panic: Panic::default() }
+    }
+
+    /// Whether too few endpoints are usable, so that those that look bad get requests, too.
+    #[getter]
+    fn is_in_panic(&self) -> bool {
+        self.panic.is_on()
+    }
+
+    /// Counts the endpoints that are usable, and those that were judged.
+    #[staticmethod]
+    fn judged(endpoints: Vec<Member<'_>>) -> (u32, u32) {
+        let census = judged(&endpoints);
+        (census.usable, census.judged())
+    }
+
+    /// Looks whether panic begins or ends, at a change and while it is on. Returns the new value
+    /// if so.
+    fn turn(&mut self, endpoints: Vec<Member<'_>>, below_percent: u8, now_ms: u64) -> Option<bool> {
+        let policy = PanicPolicy { below_percent, ..PanicPolicy::default() };
+        self.panic.turn(judged(&endpoints), &policy, now_ms)
+    }
+
+    /// Returns for each endpoint a word for its state, whether it takes requests, and why.
+    fn told(
+        &self,
+        endpoints: Vec<Member<'_>>,
+        below_percent: u8,
+        now_ms: u64,
+    ) -> Vec<(&'static str, bool, String)> {
+        let of = |backup| census(&endpoints, backup);
+        let censuses = (of(false), of(true));
+        let told = endpoints.iter().map(|(endpoint, backup, has_weight)| {
+            let census = if *backup { censuses.1 } else { censuses.0 };
+            let view = self.panic.view(census);
+            let state = endpoint.state;
+            if !has_weight {
+                return (word(state), false, "takes no traffic: its weight is 0".to_owned());
+            }
+            let until_ms = None;
+            let why =
+                Why { state, view, census, panic_below_percent: below_percent, until_ms, now_ms };
+            let mut why = why.to_string();
+            if *backup {
+                why.push_str("; it is a backup: only while no other endpoint is usable");
+            }
+            if state.active == Active::Down && !endpoint.found.is_empty() {
+                why.push_str("; the last check found: ");
+                why.push_str(&endpoint.found);
+            }
+            (word(state), state.takes(view) == Takes::Yes, why)
+        });
+        told.collect()
+    }
+}
+
+/// Returns what the panic threshold is a share of: nothing while a backup is usable.
+fn judged(endpoints: &[Member<'_>]) -> Census {
+    match census(endpoints, true).usable {
+        0 => census(endpoints, false),
+        _ => Census::default(),
+    }
+}
+
+fn census(endpoints: &[Member<'_>], wanted: bool) -> Census {
+    let those = endpoints.iter().filter(|(_, backup, has_weight)| *has_weight && *backup == wanted);
+    Census::of(those.map(|(endpoint, ..)| endpoint.state))
+}
+
+fn word(state: State) -> &'static str {
+    match state.standing() {
+        Standing::Unknown => "unknown",
+        Standing::Out(Bar::Drain) => "drain",
+        Standing::Out(Bar::Maintenance) => "maintenance",
+        Standing::Out(Bar::Ejected) => "ejected",
+        Standing::Probe | Standing::Out(Bar::Probing) => "probing",
+        Standing::Out(Bar::Down | Bar::Breaker) => "down",
+        Standing::Usable | Standing::Trial => "up",
+    }
+}
+
+fn reason(word: &str) -> PyResult<Reason> {
+    let found = Reason::ALL.iter().find(|reason| reason.as_str() == word);
+    found.copied().ok_or_else(|| PyValueError::new_err(format!("{word:?} is not a reason")))
+}

@@ -1,0 +1,1 @@
+"""Checks the endpoints of an nginx itself, as the data plane of the native engine does."""

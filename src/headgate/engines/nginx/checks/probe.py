@@ -1,0 +1,80 @@
+"""Does one check: a connection of its own, TLS if the upstream has it, request and answer."""
+
+import asyncio
+import errno
+import os
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+from headgate.engines.nginx.checks import answer
+from headgate.engines.nginx.checks.answer import Failure
+from headgate.plan.objects import HealthCheck
+
+_NO_ROUTE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
+_UNIX: Final = "unix:"
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a check needs to know: `address` is the endpoint's as configured, `target` where to
+    connect, `name` what its certificate is verified against.
+    """
+
+    check: HealthCheck
+    address: str
+    target: str
+    tls: ssl.SSLContext | None
+    name: str
+    head_bytes: int
+
+
+async def probe(terms: Terms) -> Failure | None:
+    """Checks an endpoint; None = the check passed."""
+    writers: list[asyncio.StreamWriter] = []
+    try:
+        async with asyncio.timeout(terms.check.timeout_ms / 1000):
+            return await _checked(terms, writers)
+    except TimeoutError:
+        return Failure("check-timeout", f"no answer in {terms.check.timeout_ms} ms")
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+
+
+async def _checked(terms: Terms, writers: list[asyncio.StreamWriter]) -> Failure | None:
+    try:
+        reader, writer = await _connected(terms)
+    except OSError as error:
+        word = "check-no-route" if error.errno in _NO_ROUTE else "check-connect"
+        return Failure(word, _text(error))
+    writers.append(writer)
+    if terms.tls is not None:
+        try:
+            await writer.start_tls(terms.tls, server_hostname=terms.name)
+        except OSError as error:
+            return Failure("check-tls", _text(error))
+    if terms.check.http is None:
+        return None
+    is_unix = terms.address.startswith(_UNIX)
+    try:
+        writer.write(answer.request(terms.check.http, "localhost" if is_unix else terms.address))
+        return await answer.judged(terms.check.http, reader)
+    except OSError as error:
+        return Failure("check-lost", _text(error))
+
+
+async def _connected(terms: Terms) -> Streams:
+    if terms.target.startswith(_UNIX):
+        path = terms.target.removeprefix(_UNIX)
+        return await asyncio.open_unix_connection(path, limit=terms.head_bytes)
+    host, _, port = terms.target.rpartition(":")
+    return await asyncio.open_connection(host.strip("[]"), int(port), limit=terms.head_bytes)
+
+
+def _text(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or str(error)
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -1,0 +1,279 @@
+"""Knows the health of every endpoint, and which take nothing. Clock and chance are passed in.
+
+The machine of an endpoint, the panic threshold and the sentences are the data plane's
+(`headgate._core`); this says which endpoints there are, and puts orders and results into them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from headgate._core import EndpointHealth, UpstreamHealth
+from headgate.engines.nginx.checks.answer import Failure
+from headgate.plan.objects import Endpoint, Upstream
+from headgate.plan.plan import Plan
+
+Out = Mapping[str, frozenset[str]]
+"""The addresses of each upstream that take no requests."""
+
+Addresses = Mapping[str, tuple[str, ...]]
+"""What the names of endpoints resolve to."""
+
+Tell = Callable[[str, str, str, dict[str, str]], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """One address of an endpoint of an upstream."""
+
+    upstream: str
+    endpoint: Endpoint
+    target: str
+    health: EndpointHealth
+
+    @property
+    def as_core(self) -> tuple[EndpointHealth, bool, bool]:
+        """What the core takes."""
+        return self.health, self.endpoint.backup, self.endpoint.weight > 0
+
+
+@dataclass(slots=True)
+class Group:
+    """An upstream with its members, in the order of the config."""
+
+    plan: Upstream
+    health: UpstreamHealth
+    members: list[Member] = field(default_factory=list)
+
+    def told(self, now_ms: int) -> list[tuple[str, bool, str]]:
+        """Returns of each member a word for its state, whether it takes requests, and why."""
+        cores = [one.as_core for one in self.members]
+        return self.health.told(cores, self.plan.health.panic_threshold, now_ms)
+
+
+class Told(NamedTuple):
+    """What is told of an endpoint, all its addresses together."""
+
+    state: str
+    takes: bool
+    why: str
+    reason: str
+    ago_ms: int
+    passed: int
+    failed: int
+
+
+Healths = Mapping[str, tuple[bool, Mapping[str, Told]]]
+"""By upstream: whether it is in panic, and what is told of each endpoint by its address."""
+
+
+class HealthTable:
+    """The health of the endpoints of one plan; orders outlive it."""
+
+    def __init__(self, tell: Tell, clock: Callable[[], int], chance: Callable[[], int]) -> None:
+        """`clock`: monotonic milliseconds; `chance`: 64 random bits."""
+        self.orders: dict[tuple[str, str], str] = {}
+        self._tell = tell
+        self._clock = clock
+        self._chance = chance
+        self._groups: dict[str, Group] = {}
+        self._busy: set[EndpointHealth] = set()
+
+    def out(self, plan: Plan, addresses: Addresses) -> Out:
+        """Returns the addresses that a plan would begin without; changes nothing."""
+        return self._out(dict(self._made(plan, addresses)))
+
+    def serve(self, plan: Plan, addresses: Addresses) -> None:
+        """Takes over a plan that is served, and what is known of its endpoints."""
+        groups = dict(self._made(plan, addresses))
+        now = self._clock()
+        for name, group in groups.items():
+            for one in group.members:
+                one.health.watch(group.plan.health.check, now, self._chance())
+            self._turn(name, group, now)
+        self._groups = groups
+
+    def _made(self, plan: Plan, addresses: Addresses) -> Iterator[tuple[str, Group]]:
+        """Yields the upstreams of a plan with what is known of them."""
+        now = self._clock()
+        for key, entry in plan.objects.items():
+            if not isinstance(entry.value, Upstream):
+                continue
+            old = self._groups.get(key.name)
+            known = {one.target: one.health for one in old.members} if old else {}
+            group = Group(entry.value, old.health if old else UpstreamHealth())
+            is_checked = entry.value.health.check is not None
+            for endpoint in entry.value.endpoints:
+                for target in _targets(endpoint.address, addresses):
+                    health = known.get(target)
+                    if health is None:
+                        health = EndpointHealth(is_checked, now)
+                        health.order(self.orders.get((key.name, endpoint.address), "ready"), now)
+                    group.members.append(Member(key.name, endpoint, target, health))
+            yield key.name, group
+
+    def served_out(self) -> Out:
+        """Returns the addresses of the served plan that take no requests now."""
+        return self._out(self._groups)
+
+    def _out(self, groups: Mapping[str, Group]) -> Out:
+        now = self._clock()
+        found = {}
+        for name, group in groups.items():
+            told = zip(group.members, group.told(now), strict=True)
+            out = frozenset(
+                one.target for one, (_, takes, _) in told if not takes and one.endpoint.weight
+            )
+            if out:
+                found[name] = out
+        return found
+
+    def due(self) -> list[tuple[Member, Upstream]]:
+        """Returns the members whose check is due, each once until its result."""
+        now = self._clock()
+        found = []
+        for group in self._checked():
+            for one in group.members:
+                next_ms = one.health.next_ms
+                if next_ms is not None and next_ms <= now and one.health not in self._busy:
+                    self._busy.add(one.health)
+                    found.append((one, group.plan))
+        return found
+
+    def _checked(self) -> Iterator[Group]:
+        return (one for one in self._groups.values() if one.plan.health.check is not None)
+
+    def next_ms(self) -> int | None:
+        """Returns when the next check is due; None without any."""
+        every = (
+            one.health.next_ms
+            for group in self._checked()
+            for one in group.members
+            if one.health not in self._busy
+        )
+        return min((one for one in every if one is not None), default=None)
+
+    def result(self, member: Member, failure: Failure | None, began_ms: int) -> bool:
+        """Takes in a result; returns whether it changed anything."""
+        self._busy.discard(member.health)
+        now = self._clock()
+        failed = None if failure is None else (failure.reason, failure.found)
+        changed = member.health.result(failed, began_ms, now, self._chance())
+        group = self._groups.get(member.upstream)
+        healths = [one.health for one in group.members] if group is not None else []
+        if group is None or not changed or member.health not in healths:
+            return False
+        self._changed(group, healths.index(member.health), now)
+        self._turn(member.upstream, group, now)
+        return True
+
+    def turn(self) -> bool:
+        """Looks at the upstreams in panic, which ends by time; returns whether it did in any."""
+        now = self._clock()
+        those = [(name, one) for name, one in self._groups.items() if one.health.is_in_panic]
+        return any([self._turn(name, one, now) for name, one in those])
+
+    def find(self, upstream: str, address: str) -> str:
+        """Returns why an endpoint cannot have an order; empty if it can."""
+        group = self._groups.get(upstream)
+        if group is None:
+            return f"there is no upstream `{upstream}`"
+        if any(one.endpoint.address == address for one in group.members):
+            return ""
+        return f"the upstream `{upstream}` has no endpoint `{address}`"
+
+    def order(self, upstream: str, address: str, order: str) -> bool:
+        """Puts an order in force; returns whether it is news."""
+        key = (upstream, address)
+        if order == "ready":
+            self.orders.pop(key, None)
+        else:
+            self.orders[key] = order
+        group = self._groups.get(upstream)
+        if group is None:
+            return False
+        now = self._clock()
+        those = [one for one in group.members if one.endpoint.address == address]
+        changed = any([one.health.order(order, now) for one in those])
+        if changed:
+            said = f"an operator set endpoint {address} of upstream {upstream} to {order}"
+            self._tell("info", "endpoint.order", said, {"object": f"upstream {upstream}"})
+        return changed
+
+    def told(self) -> Healths:
+        """Returns what is told of every endpoint. Any thread."""
+        now = self._clock()
+        return {
+            name: (group.health.is_in_panic, dict(_told(group, now)))
+            for name, group in self._groups.items()
+        }
+
+    def _changed(self, group: Group, at: int, now: int) -> None:
+        """Reports that checks changed what is known of an endpoint."""
+        member, takes = group.members[at], group.told(now)[at][1]
+        health = member.health
+        verb = "is down" if health.is_down else "is up"
+        found = f" ({health.found})" if health.found else ""
+        still = ""
+        if takes == health.is_down:
+            still = (
+                "; it takes traffic all the same"
+                if takes
+                else ("; it takes no traffic all the same")
+            )
+        said = f"endpoint {member.target} of upstream {member.upstream} {verb}: "
+        level = "warn" if health.is_down else "info"
+        fields = {"object": f"upstream {member.upstream}"}
+        self._tell(level, "endpoint.health", f"{said}{health.reason[1]}{found}{still}", fields)
+
+    def _turn(self, name: str, group: Group, now: int) -> bool:
+        cores = [one.as_core for one in group.members]
+        below = group.plan.health.panic_threshold
+        turned = group.health.turn(cores, below, now)
+        if turned is None:
+            return False
+        fields = {"object": f"upstream {name}"}
+        if turned:
+            usable, judged = UpstreamHealth.judged(cores)
+            said = (
+                f"upstream {name} is in panic: {usable} of {judged} endpoints are usable, the "
+                f"threshold is {below} %; requests go to endpoints that look bad, too"
+            )
+            self._tell("warn", "upstream.panic", said, fields)
+        else:
+            self._tell("info", "upstream.panic", f"upstream {name} is no longer in panic", fields)
+        return True
+
+
+def _targets(address: str, addresses: Addresses) -> Iterable[str]:
+    host, _, port = address.rpartition(":")
+    if address.startswith("unix:"):
+        return (address,)
+    return [f"{one}:{port}" for one in addresses.get(host, ())] or (address,)
+
+
+def _told(group: Group, now: int) -> Iterator[tuple[str, Told]]:
+    """Yields what is told of each endpoint; that of several addresses is joined."""
+    told: dict[str, Told] = {}
+    several = len(group.members) != len({one.endpoint.address for one in group.members})
+    for one, (word, takes, why) in zip(group.members, group.told(now), strict=True):
+        health = one.health
+        address = one.endpoint.address
+        text = f"{one.target} {why}" if several and one.target != address else why
+        ago = max(now - health.changed_ms, 0)
+        mine = Told(word, takes, text, health.reason[0], ago, health.passed, health.failed)
+        told[address] = _joined(told[address], mine) if address in told else mine
+    yield from told.items()
+
+
+def _joined(one: Told, other: Told) -> Told:
+    latest = one if one.ago_ms <= other.ago_ms else other
+    return Told(
+        one.state if one.state == other.state else "degraded",
+        one.takes or other.takes,
+        f"{one.why}. {other.why}",
+        latest.reason,
+        latest.ago_ms,
+        one.passed + other.passed,
+        one.failed + other.failed,
+    )

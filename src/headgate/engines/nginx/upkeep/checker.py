@@ -1,0 +1,128 @@
+"""Has nginx leave out the endpoints that health checks or operators take out."""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Final
+
+from headgate.engines.nginx.checks.orders import WORDS, KeptOrders
+from headgate.engines.nginx.checks.rounds import Rounds, clock_ms
+from headgate.engines.nginx.checks.table import Healths, HealthTable
+from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.health.told import Tell
+from headgate.kernel.ids import BlobId
+from headgate.plan.plan import Plan
+
+_SETTLE_S: Final = 0.2
+"""So long changes are gathered: endpoints often fail together, and each reload costs workers."""
+
+_AGAIN_S: Final = 5.0
+_MINUTE_S: Final = 60.0
+
+Apply = Callable[[], Awaitable[str]]
+"""Has nginx serve the plan again; returns why it does not, empty when it does."""
+
+
+class Checker:
+    """The health of the endpoints that one engine serves."""
+
+    def __init__(self, engine: NginxEngine, tell: Tell, apply: Apply) -> None:
+        """Reads the orders that are kept. Raises OSError."""
+        self._engine = engine
+        self._tell = tell
+        self._apply = apply
+        self._kept = KeptOrders(engine.root)
+        self._table = HealthTable(tell, clock_ms, lambda: secrets.randbits(64))
+        self._table.orders = self._kept.read()
+        self._moved = asyncio.Event()
+        self._rounds = Rounds(self._table, self._moved.set)
+        self._reloads: deque[float] = deque()
+        self._problem = ""
+        engine.out = self._table.out
+
+    def health(self) -> Healths:
+        """Returns what is known of every endpoint that is served. Any thread."""
+        return self._table.told()
+
+    def serve(self, plan: Plan, blobs: Mapping[BlobId, bytes]) -> None:
+        """Takes over a plan that nginx serves now."""
+        self._table.serve(plan, self._engine.addresses)
+        self._rounds.serve(plan, blobs)
+        self._moved.set()
+
+    def tasks(self) -> list[Coroutine[object, object, None]]:
+        """Returns what runs as long as nginx is driven."""
+        return [self._rounds.run(), self._follow()]
+
+    async def order(self, upstream: str, address: str, order: str) -> str:
+        """Keeps an operator's order and puts it in force; returns why it cannot."""
+        if order not in WORDS:
+            return f"`{order}` is not a state; write `ready`, `drain` or `maintenance`"
+        if self._engine.settings.imported is not None:
+            return (
+                "the imported config runs as it is; write `down` behind the server in the kept "
+                "text, and reload"
+            )
+        known = dict(self._table.orders)
+        is_ended = order == "ready" and (upstream, address) in known
+        if not is_ended and (why := self._table.find(upstream, address)):
+            return why
+        known.pop((upstream, address), None)
+        if order != "ready":
+            known[upstream, address] = order
+        try:
+            await asyncio.to_thread(self._kept.write, known)
+        except OSError as error:
+            return f"the order cannot be kept: {error}"
+        self._table.order(upstream, address, order)
+        why = await self._put_in_force()
+        return f"the order is kept, but nginx does not follow it yet: {why}" if why else ""
+
+    async def _follow(self) -> None:
+        """Has nginx follow every change, until cancelled."""
+        while True:
+            await self._moved.wait()
+            await asyncio.sleep(_SETTLE_S)
+            self._moved.clear()
+            if not self._differs():
+                continue
+            await asyncio.sleep(self._wait_s())
+            why = await self._put_in_force()
+            if why != self._problem:
+                self._problem = why
+                said = why or "it follows the health of endpoints again"
+                level = "error" if why else "info"
+                self._tell(level, "nginx.endpoints", f"the health of endpoints: {said}", {})
+            if why:
+                await asyncio.sleep(_AGAIN_S)
+                self._moved.set()
+
+    async def _put_in_force(self) -> str:
+        """Has nginx leave out what is out now; returns why it does not."""
+        if not self._differs():
+            return ""
+        before = self._engine.front.figures.applied
+        why = await self._apply()
+        if self._engine.front.figures.applied != before:
+            self._reloads.append(time.monotonic())
+        return why
+
+    def _differs(self) -> bool:
+        """Reports whether nginx sends requests to others than it should; not of an import, whose
+        text runs as it is.
+        """
+        if self._engine.settings.imported is not None:
+            return False
+        return self._table.served_out() != self._engine.served_out
+
+    def _wait_s(self) -> float:
+        """Returns how long the next reload waits: checks take half of the reloads at most."""
+        most = max(self._engine.settings.reloads_per_minute // 2, 1)
+        now = time.monotonic()
+        while self._reloads and self._reloads[0] <= now - _MINUTE_S:
+            self._reloads.popleft()
+        if len(self._reloads) < most:
+            return 0.0
+        return self._reloads[-most] + _MINUTE_S - now

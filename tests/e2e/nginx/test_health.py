@@ -1,0 +1,170 @@
+"""Health checks and orders on the nginx engine: the node checks, and nginx leaves out who fails."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lua_nginx import takes_lua
+from peers import peer
+from ports import free_port
+from running_node import RunningNode, Upstream, config, get
+from waiting import until
+
+CHECK = (
+    'health_check = { path = "/slow", interval = "300ms", timeout = "250ms", '
+    'fast_interval = "100ms", max_interval = "300ms" }\n'
+)
+"""`/slow` is answered at once as long as the upstream is released."""
+
+LUA = 'engine = "nginx"\nnginx = { endpoints = "lua" }\n'
+pytestmark = pytest.mark.usefixtures("probed")
+
+
+@pytest.fixture
+def released(one: Upstream, two: Upstream) -> Iterator[tuple[Upstream, Upstream]]:
+    """Two upstreams that answer."""
+    one.release.set()
+    two.release.set()
+    yield one, two
+    one.release.set()
+    two.release.set()
+
+
+@pytest.fixture(params=["reload", "lua"])
+def settings(request: pytest.FixtureRequest) -> str:
+    """How endpoints change, as lines of `[node]`."""
+    peer("nginx")
+    if request.param == "reload":
+        return 'engine = "nginx"\nnginx = { reloads_per_minute = 600 }\n'
+    takes_lua()
+    return LUA
+
+
+def _config(port: int, upstreams: tuple[Upstream, ...], rest: str, settings: str) -> str:
+    listed = '", "'.join(one.address for one in upstreams)
+    return config(port, listed, extra=settings) + rest
+
+
+def _states(node: RunningNode) -> list[tuple[str, bool]]:
+    health = json.loads(node.admin("GET", "/health")[1])
+    return [(one["state"], one["takes"]) for up in health["upstreams"] for one in up["endpoints"]]
+
+
+def _served(port: int, requests: int = 8) -> set[bytes]:
+    return {get(port)[1] for _ in range(requests)}
+
+
+def _until_served(port: int, wanted: set[bytes]) -> None:
+    until(lambda: _served(port) == wanted, f"answers of {wanted}")
+
+
+def test_an_endpoint_that_hangs_or_dies_gets_no_requests_until_it_is_back(
+    folder: Path, port: int, released: tuple[Upstream, Upstream], settings: str
+) -> None:
+    one, two = released
+    with RunningNode(folder, _config(port, released, CHECK, settings)).until_ready() as node:
+        until(lambda: _states(node) == [("up", True), ("up", True)], "the states")
+        _until_served(port, {b"one", b"two"})
+        before = node.status()["nginx"]
+        two.release.clear()
+        until(lambda: _states(node) == [("up", True), ("down", False)], "the states")
+        _until_served(port, {b"one"})
+        after = node.status()["nginx"]
+        assert isinstance(before, dict)
+        assert isinstance(after, dict)
+        assert (before["running"] == after["running"]) == (settings == LUA)
+        health = json.loads(node.admin("GET", "/health")[1])
+        told = health["upstreams"][0]["endpoints"][1]
+        assert health["status"] == "degraded"
+        assert told["reason"] == "check-timeout"
+        assert told["why"].startswith("takes no traffic: its checks fail")
+        assert told["changed_at"] > 1.7e9
+        page = node.admin("GET", "/metrics")[1].decode()
+        assert f'headgate_backend_takes_traffic{{backend="app/{two.address}"}} 0' in page
+        assert f'headgate_backend_up{{backend="app/{one.address}"}} 1' in page
+
+        two.release.set()
+        _until_served(port, {b"one", b"two"})
+        two.close()
+        _until_served(port, {b"one"})
+        assert {get(port)[0] for _ in range(8)} == {200}
+        again = Upstream("two", two.port)
+        again.release.set()
+        _until_served(port, {b"one", b"two"})
+        again.close()
+        log = node.log.read_text()
+        assert f"endpoint {two.address} of upstream app is down: " in log
+        assert f"endpoint {two.address} of upstream app is up: its checks passed" in log
+
+
+def test_the_last_endpoint_is_used_though_it_looks_bad_and_everything_says_why(
+    folder: Path, port: int, released: tuple[Upstream, Upstream], settings: str
+) -> None:
+    one, _ = released
+    fails = CHECK.replace('"/slow"', '"/"').replace("interval", "statuses = [204], interval", 1)
+    text = _config(port, (one,), fails, settings)
+    with RunningNode(folder, text).until_ready() as node:
+        until(lambda: _states(node) == [("down", True)], "the states")
+        assert get(port) == (200, b"one")
+        why = "takes traffic although its checks fail: panic, 0 of 1 endpoints are usable"
+        assert why in node.command("status").stdout
+        asked = node.command("explain", "GET", "http://a.example/").stdout
+        assert why in asked
+        assert "the status is 200" in asked
+        node.config.write_text(text + 'panic_threshold = "off"\n')
+        assert node.admin("POST", "/reload")[0] == 200
+        until(lambda: _states(node) == [("down", False)], "the states")
+        until(lambda: get(port)[0] in (502, 503), "the refusal")
+
+
+def test_an_order_of_an_operator_holds_until_it_is_ended(
+    folder: Path, port: int, released: tuple[Upstream, Upstream], settings: str
+) -> None:
+    _, two = released
+    text = _config(port, released, "", settings)
+    with RunningNode(folder, text).until_ready() as node:
+        assert _served(port) == {b"one", b"two"}
+        done = node.command("endpoint", "app", two.address, "maintenance")
+        assert (done.returncode, done.stdout) == (0, f"app {two.address}: maintenance\n")
+        assert _states(node) == [("up", True), ("maintenance", False)]
+        assert _served(port) == {b"one"}
+        assert "takes no traffic: the operator set maintenance" in node.command("status").stdout
+
+        wrong = node.command("endpoint", "app", "127.0.0.1:1", "drain")
+        assert wrong.returncode != 0
+        assert "the upstream `app` has no endpoint `127.0.0.1:1`" in wrong.stderr
+        body = json.dumps({"upstream": "nope", "endpoint": "a:1", "state": "drain"}).encode()
+        assert node.admin("POST", "/endpoint", body)[0] == 422
+        node.write(text.replace("default = true", "default = true\nbacklog = 100"))
+        assert node.admin("POST", "/reload")[0] == 200
+        assert _served(port) == {b"one"}, "a reload keeps it"
+
+    with RunningNode(folder, text).until_ready() as node:
+        assert _states(node) == [("up", True), ("maintenance", False)]
+        assert _served(port) == {b"one"}
+        assert node.command("endpoint", "app", two.address, "ready").returncode == 0
+        assert _served(port) == {b"one", b"two"}
+
+
+def test_a_broken_config_on_disk_does_not_keep_a_dead_endpoint_in(
+    folder: Path, port: int, released: tuple[Upstream, Upstream], settings: str
+) -> None:
+    _, two = released
+    with RunningNode(folder, _config(port, released, CHECK, settings)).until_ready() as node:
+        _until_served(port, {b"one", b"two"})
+        node.write("[broken")
+        two.close()
+        _until_served(port, {b"one"})
+
+
+def test_without_a_route_to_it_an_endpoint_is_down_with_that_reason(
+    folder: Path, port: int, released: tuple[Upstream, Upstream], settings: str
+) -> None:
+    one, _ = released
+    text = _config(port, (one,), CHECK.replace('path = "/slow", ', 'protocol = "tcp", '), settings)
+    text = text.replace(f'"{one.address}"', f'"{one.address}", "127.0.0.1:{free_port()}"')
+    with RunningNode(folder, text).until_ready() as node:
+        until(lambda: _states(node) == [("up", True), ("down", False)], "the states")
+        health = json.loads(node.admin("GET", "/health")[1])
+        assert health["upstreams"][0]["endpoints"][1]["reason"] == "check-connect"

@@ -1,0 +1,103 @@
+"""Checks over real sockets: connection, TLS, answer."""
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lua_nginx import answer_all
+from ports import dead_port
+from tls_authority import Authority
+
+from headgate.engines.nginx.checks import tls
+from headgate.engines.nginx.checks.answer import Failure
+from headgate.engines.nginx.checks.probe import Terms, probe
+from headgate.kernel.ids import BlobId
+from headgate.plan.objects import HealthCheck, HttpCheck, UpstreamTls
+
+CHECK = HealthCheck(http=HttpCheck(body="well"), timeout_ms=30_000)
+
+
+def checked(
+    address: str, check: HealthCheck = CHECK, context: ssl.SSLContext | None = None, name: str = ""
+) -> Failure | None:
+    """The result of a check."""
+    return asyncio.run(probe(Terms(check, address, address, context, name, 32_768)))
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    """A socket that listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def serve(server: socket.socket, body: bytes, context: ssl.SSLContext | None = None) -> str:
+    """Answers everybody; returns the address."""
+    threading.Thread(target=answer_all, args=(server, body, context), daemon=True).start()
+    return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_an_answer_is_judged(server: socket.socket) -> None:
+    address = serve(server, b"all is well")
+    assert checked(address) is None
+    found = checked(address, HealthCheck(http=HttpCheck(statuses=((500, 599),)), timeout_ms=30_000))
+    assert found == ("check-status", "the status is 200")
+
+
+def test_a_connection_is_enough_without_a_request(server: socket.socket) -> None:
+    address = f"127.0.0.1:{server.getsockname()[1]}"
+    assert checked(address, HealthCheck(timeout_ms=30_000)) is None
+
+
+def test_nobody_answers_and_nobody_listens(server: socket.socket) -> None:
+    address = f"127.0.0.1:{server.getsockname()[1]}"
+    short = HealthCheck(http=HttpCheck(), timeout_ms=50)
+    assert checked(address, short) == ("check-timeout", "no answer in 50 ms")
+    with dead_port() as port:
+        assert checked(f"127.0.0.1:{port}") == ("check-connect", "Connection refused")
+
+
+def test_a_unix_socket_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        threading.Thread(target=answer_all, args=(listening, b"well"), daemon=True).start()
+        assert checked(f"unix:{path}") is None
+    gone = checked(f"unix:{tmp_path}/gone")
+    assert gone == ("check-connect", "No such file or directory")
+
+
+def test_certificates_are_verified_as_the_upstream_says(
+    server: socket.socket, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("a", "a.example")
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    own.load_cert_chain(pair.cert_file, pair.key_file)
+    address = serve(server, b"well", own)
+    roots = BlobId("roots")
+    blobs = {roots: authority.ca_file.read_bytes()}
+
+    def seen(wanted: UpstreamTls) -> Failure | None:
+        context = tls.context_of(wanted, None, blobs)
+        return checked(address, CHECK, context, tls.name_of(wanted, address))
+
+    assert seen(UpstreamTls(ca=roots, verify_name="a.example")) is None
+    assert seen(UpstreamTls(verify=False)) is None
+    for wanted in (UpstreamTls(ca=roots), UpstreamTls(verify_name="a.example")):
+        found = seen(wanted)
+        assert found is not None
+        assert found.reason == "check-tls"
+
+
+def test_a_server_without_tls_fails_the_handshake(server: socket.socket) -> None:
+    address = serve(server, b"well")
+    context = tls.context_of(UpstreamTls(verify=False), None, {})
+    found = checked(address, CHECK, context, "a.example")
+    assert found is not None
+    assert found.reason == "check-tls"

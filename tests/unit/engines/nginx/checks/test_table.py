@@ -1,0 +1,186 @@
+"""Which endpoints take nothing: checks, panic and orders over reloads, on a clock of the test's."""
+
+from collections.abc import Mapping
+
+from headgate.engines.nginx.checks.answer import Failure
+from headgate.engines.nginx.checks.table import HealthTable
+from headgate.plan.objects import Endpoint, Health, HealthCheck, Upstream
+from headgate.plan.plan import Plan, entry, plan_of
+
+CHECK = HealthCheck(interval_ms=1000, fast_interval_ms=100, max_interval_ms=4000)
+BAD = Failure("check-status", "the status is 500")
+ONE, TWO, THREE = "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"
+
+
+class Checked:
+    """A table with a clock, and the words of what it told."""
+
+    def __init__(self) -> None:
+        self.now = 1_000
+        self.told: list[str] = []
+        self.table = HealthTable(self._tell, lambda: self.now, lambda: 0)
+
+    def _tell(self, level: str, kind: str, message: str, fields: dict[str, str]) -> None:
+        assert fields == {"object": "upstream app"}
+        self.told.append(f"{level} {kind}: {message}")
+
+    def serve(
+        self, upstream: Upstream, addresses: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
+        """Serves this upstream as `app`."""
+        self.table.serve(plan(upstream), addresses or {})
+
+    def check(self, **results: Failure | None) -> None:
+        """Lets every check that is due end: by the last digit of the port, `None` passed."""
+        for member, _ in self.table.due():
+            self.table.result(member, results[f"p{member.target[-1]}"], self.now)
+
+    def until_due(self, at: str) -> None:
+        """Moves the clock to the next check of an endpoint."""
+        (member,) = (one for one in self.table._groups["app"].members if one.target == at)
+        assert member.health.next_ms is not None
+        self.now = max(self.now, member.health.next_ms)
+
+    def state(self, at: str) -> tuple[str, bool]:
+        """What is told of an endpoint."""
+        told = self.table.told()["app"][1][at]
+        return told.state, told.takes
+
+    @property
+    def out(self) -> set[str]:
+        """The addresses that take nothing."""
+        return set(self.table.served_out().get("app", ()))
+
+
+def plan(upstream: Upstream) -> Plan:
+    """A plan of one upstream, `app`."""
+    return plan_of([entry("upstream", "app", upstream)])
+
+
+def app(*addresses: str, check: HealthCheck | None = CHECK, below: int = 30) -> Upstream:
+    """An upstream of these endpoints."""
+    health = Health(check=check, panic_threshold=below)
+    return Upstream(tuple(map(Endpoint, addresses)), health=health)
+
+
+def test_an_endpoint_is_out_after_as_many_failures_as_the_config_says() -> None:
+    one = Checked()
+    one.serve(app(ONE, TWO))
+    assert [one.state(at) for at in (ONE, TWO)] == [("unknown", True)] * 2
+    one.check(p1=None, p2=None)
+    assert one.state(TWO) == ("up", True)
+    for left in (2, 1, 0):
+        assert one.out == set()
+        one.until_due(TWO)
+        one.check(p1=None, p2=BAD)
+        assert one.state(TWO)[0] == ("up" if left else "down")
+    assert one.out == {TWO}
+    assert one.told[-1] == (
+        f"warn endpoint.health: endpoint {TWO} of upstream app is down: its checks got an "
+        "unexpected status (the status is 500)"
+    )
+    told = one.table.told()["app"][1][TWO]
+    assert (told.reason, told.passed, told.failed) == ("check-status", 1, 3)
+    assert told.why.endswith("; the last check found: the status is 500")
+    for _ in range(2):
+        one.until_due(TWO)
+        one.check(p1=None, p2=None)
+    assert one.out == set()
+
+
+def test_a_check_that_is_under_way_does_not_begin_again() -> None:
+    one = Checked()
+    one.serve(app(ONE))
+    (begun,) = one.table.due()
+    assert one.table.due() == []
+    assert one.table.next_ms() is None
+    one.serve(app(ONE, TWO))
+    assert [member.target for member, _ in one.table.due()] == [TWO]
+    one.table.result(begun[0], None, one.now)
+    assert one.state(ONE) == ("up", True), "its result counts after a reload, too"
+
+
+def test_a_result_of_an_endpoint_that_is_gone_changes_nothing() -> None:
+    one = Checked()
+    one.serve(app(ONE))
+    ((member, _),) = one.table.due()
+    one.serve(app(TWO))
+    assert not one.table.result(member, BAD, one.now)
+    assert one.told == []
+
+
+def test_below_the_threshold_everybody_takes_requests_and_panic_ends_by_time() -> None:
+    one = Checked()
+    one.serve(app(ONE))
+    one.check(p1=BAD)
+    assert one.state(ONE) == ("down", True)
+    assert one.out == set()
+    assert one.told[-1].startswith("warn upstream.panic: upstream app is in panic: 0 of 1 ")
+    assert one.table.told()["app"][0]
+    for _ in range(2):
+        one.until_due(ONE)
+        one.check(p1=None)
+    assert not one.table.turn()
+    one.now += 10_000
+    assert one.table.turn()
+    assert one.told[-1] == "info upstream.panic: upstream app is no longer in panic"
+
+
+def test_without_a_threshold_the_last_endpoint_is_out_as_well() -> None:
+    one = Checked()
+    one.serve(app(ONE, below=0))
+    one.check(p1=BAD)
+    assert one.out == {ONE}
+
+
+def test_what_is_known_survives_a_reload_but_not_the_end_of_the_checks() -> None:
+    one = Checked()
+    one.serve(app(ONE, TWO, below=0))
+    one.check(p1=None, p2=BAD)
+    more = app(ONE, TWO, THREE, below=0)
+    assert one.table.out(plan(more), {}) == {"app": frozenset((TWO, THREE))}
+    one.serve(more)
+    assert one.out == {TWO, THREE}, "one that nobody has checked yet waits"
+    one.serve(app(ONE, TWO, check=None))
+    assert one.out == set()
+    assert one.table.due() == []
+
+
+def test_an_order_wins_over_checks_and_waits_for_an_endpoint_to_come() -> None:
+    one = Checked()
+    one.serve(app(ONE, TWO))
+    one.check(p1=None, p2=None)
+    assert one.table.order("app", TWO, "drain")
+    assert not one.table.order("app", TWO, "drain"), "it is no news"
+    assert one.out == {TWO}
+    assert one.state(TWO) == ("drain", False)
+    assert one.told[-1] == (
+        f"info endpoint.order: an operator set endpoint {TWO} of upstream app to drain"
+    )
+    one.serve(app(ONE))
+    one.serve(app(ONE, TWO))
+    assert one.state(TWO) == ("drain", False)
+    assert one.table.order("app", TWO, "ready")
+    assert one.table.orders == {}
+    assert one.table.find("app", TWO) == ""
+    assert one.table.find("app", THREE) == f"the upstream `app` has no endpoint `{THREE}`"
+    assert one.table.find("nope", TWO) == "there is no upstream `nope`"
+
+
+def test_each_address_of_a_name_is_checked_and_the_name_is_told_as_one() -> None:
+    one = Checked()
+    one.serve(app("app.internal:1"), {"app.internal": ("10.0.0.1", "10.0.0.2")})
+    results = iter([None, BAD])
+    for member, _ in one.table.due():
+        one.table.result(member, next(results), one.now)
+    assert one.out == {"10.0.0.2:1"}
+    told = one.table.told()["app"][1]["app.internal:1"]
+    assert (told.state, told.takes, told.passed, told.failed) == ("degraded", True, 1, 1)
+    assert "10.0.0.2:1 takes no traffic: its checks fail" in told.why
+
+
+def test_an_endpoint_without_weight_is_told_and_in_no_list() -> None:
+    one = Checked()
+    one.serve(Upstream((Endpoint(ONE), Endpoint(TWO, weight=0)), health=Health(check=CHECK)))
+    assert one.out == set()
+    assert one.table.told()["app"][1][TWO].why == "takes no traffic: its weight is 0"
