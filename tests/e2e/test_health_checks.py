@@ -159,3 +159,27 @@ def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
         assert _states(node) == [("up", True), ("up", True)]
         again.close()
         assert f"endpoint {two.address} of upstream app is back: " in node.log.read_text()
+
+
+def test_a_breaker_answers_at_once_for_an_upstream_that_is_gone_and_closes_when_it_is_back(
+    folder: Path, port: int, released: tuple[Upstream, Upstream]
+) -> None:
+    one, _ = released
+    rest = 'circuit_breaker = { failures = 3, open_for = "300ms" }\npool = { max_idle = 0 }\n'
+    with RunningNode(folder, _config(port, (one,), rest)).until_ready() as node:
+        assert _served(port) == {b"one"}
+        one.close()
+        assert [get(port)[0] for _ in range(3)] == [502, 502, 502]
+        # A trial that fails opens the breaker again.
+        why = "takes no traffic: its breaker is open; it is tried again in "
+        until(lambda: get(port)[0] == 503 and why in node.admin("GET", "/health")[1].decode(), why)
+        again = Upstream("one", one.port)
+        until(lambda: get(port) == (200, b"one"), "the trial")
+        until(lambda: get(port) == (200, b"one") and _states(node) == [("up", True)], "the close")
+        page = node.admin("GET", "/metrics")[1].decode()
+        assert 'headgate_upstream_breaker_opened_total{upstream="app"} ' in page
+        assert 'reason="breaker-open"' in page
+        again.close()
+        assert f"endpoint {one.address} of upstream app gets requests again: " in (
+            node.log.read_text()
+        )

@@ -4,6 +4,7 @@ from headgate.compile.pem import certificates, ocsp_response, private_key, revoc
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.kernel.diagnostics import ConfigPath
+from headgate.model.breaker import CircuitBreaker
 from headgate.model.choice import Middleware
 from headgate.model.health import HealthCheck, OutlierDetection
 from headgate.model.host import Host
@@ -114,6 +115,7 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
         health=plan.Health(
             check=_health_check(model.health_check) if model.health_check else None,
             outliers=_outliers(model.outlier_detection) if model.outlier_detection else None,
+            breaker=_breaker(model.circuit_breaker) if model.circuit_breaker else None,
             panic_threshold=model.panic_threshold,
         ),
     )
@@ -129,6 +131,21 @@ def _outliers(model: OutlierDetection) -> plan.OutlierDetection:
         max_ejection_ms=model.max_ejection.ms,
         max_ejected=model.max_ejected,
         enforce=model.enforce,
+    )
+
+
+def _breaker(model: CircuitBreaker) -> plan.CircuitBreaker:
+    return plan.CircuitBreaker(
+        per=model.per,
+        failures=model.failures,
+        open_ms=model.open_for.ms,
+        successes=model.successes,
+        probes=model.probes,
+        error_percent=model.error_percent,
+        slow_percent=model.slow_percent,
+        slow_ms=model.slow_after.ms,
+        requests=model.requests,
+        window_s=-(-model.window.ms // 1000),
     )
 
 

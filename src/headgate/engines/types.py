@@ -21,8 +21,8 @@ class ObjectError(msgspec.Struct, frozen=True):
 
 class EndpointStatus(msgspec.Struct, frozen=True):
     """One endpoint. `state`: `up`, `down`, `unknown` (not checked yet), `unresolved`, `ejected`,
-    `probing`, `drain`, `maintenance`, or `degraded` (the addresses of a name
-    differ); `error`: the last reason a request failed there.
+    `probing`, `breaker-open`, `breaker-half-open`, `drain`, `maintenance`, or `degraded` (the
+    addresses of a name differ); `error`: the last reason a request failed there.
 
     `takes` says whether it gets new requests, `why` says the reason in a sentence. `reason` is the
     word for the last change of its state, `changed_at` its time (Unix seconds).

@@ -97,17 +97,21 @@ def _truth(value: object) -> object:
     return value
 
 
-def _count_or_off(value: object) -> object:
-    """Returns a count, 0 standing for `"off"`; a literal 0 is refused by the bounds that follow."""
-    if value == "off":
-        return 0
-    count = number(value)
-    if isinstance(count, int) and not isinstance(count, bool) and 0 < count <= syntax.MAX_COUNT:
-        return count
-    raise Invalid(
-        f"{syntax.described(value)} is not a limit",
-        f'write a whole number from 1 to {syntax.MAX_COUNT}, or "off"',
-    )
+def count_or_off(most: int) -> PlainValidator:
+    """Returns the validator of a count from 1 to `most`; 0 stands for `"off"`."""
+
+    def validate(value: object) -> object:
+        if value == "off":
+            return 0
+        count = number(value)
+        if isinstance(count, int) and not isinstance(count, bool) and 0 < count <= most:
+            return count
+        raise Invalid(
+            f"{syntax.described(value)} is not a limit",
+            f'write a whole number from 1 to {most}, or "off"',
+        )
+
+    return PlainValidator(validate)
 
 
 def _percent_or_off(value: object) -> object:
@@ -128,7 +132,7 @@ FROM_ENV: Final = BeforeValidator(number)
 Flag = Annotated[bool, Strict(), BeforeValidator(_truth)]
 CountOrOff = Annotated[
     int,
-    PlainValidator(_count_or_off),
+    count_or_off(syntax.MAX_COUNT),
     WithJsonSchema(
         {
             "anyOf": [

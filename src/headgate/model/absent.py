@@ -38,7 +38,7 @@ _CODE: Final = ("no plugins", "leave it out: the middlewares are those of the re
 _TRACING: Final = ("no tracing", "leave it out: `${request_id}` and `headers` pass ids on")
 _MIRROR: Final = ("no mirrored requests", "leave it out")
 _FAULTS: Final = ("no fault injection", "leave it out")
-_BREAKER: Final = ("no circuit breaker", "leave it out: `limits` of the upstream bound the load")
+_BREAKER: Final = ("no such key for circuit breakers", "write `circuit_breaker` in the upstream")
 _CGI: Final = ("no FastCGI, SCGI or uwsgi", "forward to a server that speaks HTTP")
 
 _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
@@ -58,7 +58,7 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _TRACING: ("trace", "tracing", "opentelemetry", "otel", "zipkin"),
     _MIRROR: ("mirror", "shadow", "mirroring"),
     _FAULTS: ("fault", "faults", "fault_injection"),
-    _BREAKER: ("circuit_breaker", "circuit_breakers", "breaker"),
+    _BREAKER: ("circuit_breakers", "breaker"),
     _CGI: ("fastcgi", "fastcgi_pass", "scgi", "uwsgi", "php"),
 }  # fmt: skip
 

@@ -19,6 +19,7 @@ from headgate.features.fields import (
 )
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
+from headgate.model.breaker import CircuitBreaker
 from headgate.model.choice import DEFAULT_POLICY, BalancePolicy
 from headgate.model.health import HealthCheck, OutlierDetection
 from headgate.model.shorthand import OrWord
@@ -164,6 +165,11 @@ class Upstream(Options):
         default=None,
         description="When an endpoint that fails its requests is ejected for a while. Absent = "
         "never.",
+    )
+    circuit_breaker: CircuitBreaker | None = Field(
+        default=None,
+        description="When requests are kept for a while from what fails, even from the last "
+        "endpoint; they get 503 at once. Absent = never.",
     )
     panic_threshold: PercentOrOff = Field(
         default=30,

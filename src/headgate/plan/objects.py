@@ -233,11 +233,27 @@ class OutlierDetection(DefaultedNode, frozen=True):
     enforce: bool = True
 
 
+class CircuitBreaker(DefaultedNode, frozen=True):
+    """When requests are kept from what fails; 0 failures in a row or percent = off."""
+
+    per: Literal["endpoint", "upstream"] = "endpoint"
+    failures: int = 5
+    open_ms: int = 30_000
+    successes: int = 2
+    probes: int = 2
+    error_percent: int = 0
+    slow_percent: int = 0
+    slow_ms: int = 1_000
+    requests: int = 20
+    window_s: int = 10
+
+
 class Health(DefaultedNode, frozen=True):
     """How the health of endpoints is judged; `panic_threshold` in percent, 0 = off."""
 
     check: HealthCheck | None = None
     outliers: OutlierDetection | None = None
+    breaker: CircuitBreaker | None = None
     panic_threshold: int = 30
 
 

@@ -1,38 +1,10 @@
 """`health_check`: what it becomes in the plan, and what is refused with its place."""
 
-from pathlib import PurePath
-
 import pytest
-from memory_files import MemoryFiles
+from one_upstream import loaded, upstream
 
-from headgate.compile.load import load
-from headgate.compile.loaded import Loaded
-from headgate.kernel.ids import ObjectName
-from headgate.plan.kinds import ObjectKey
-from headgate.plan.objects import HealthCheck, HttpCheck, OutlierDetection, Upstream
+from headgate.plan.objects import HealthCheck, HttpCheck, OutlierDetection
 from headgate.plan.redact import redacted
-
-BASE = """
-[listeners.web]
-address = "127.0.0.1:8000"
-default = true
-[routes.all]
-upstream = "u"
-[upstreams.u]
-endpoints = ["127.0.0.1:1"]
-"""
-
-
-def loaded(rest: str, files: dict[str, str] | None = None) -> Loaded:
-    return load([PurePath("a.toml")], MemoryFiles({"a.toml": BASE + rest} | (files or {})), {})
-
-
-def upstream(rest: str) -> Upstream:
-    found = loaded(rest)
-    assert found.plan is not None, [str(one) for one in found.errors]
-    value = found.plan.objects[ObjectKey("upstream", ObjectName("u"))].value
-    assert isinstance(value, Upstream)
-    return value
 
 
 def test_an_empty_check_is_a_get_of_the_root_and_takes_the_cores_defaults() -> None:

@@ -1,18 +1,19 @@
 //! What is known about the health of endpoints: shared by workers, which read it, and the house
 //! thread, which writes it when it changes. Keyed by identity, so it survives every swap.
 
+use crate::breaker::Guard;
 use crate::counters::lock;
 use crate::report::HealthReport;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use hg_net::Clock;
 use hg_resilience::{
-    Active, Admin, Bar, Census, Ejection, Epoch, Event, FULL_WEIGHT, Outlier, Panic, Shared,
-    Standing, State, Streaks, Takes, View, Why,
+    Active, Admin, Bar, Census, Circuit, Ejection, Epoch, Event, FULL_WEIGHT, Outlier, Panic,
+    Shared, Standing, State, Streaks, Takes, View, Why,
 };
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The health of one endpoint of one upstream.
 pub(crate) struct EndpointHealth {
@@ -26,6 +27,7 @@ pub(crate) struct EndpointHealth {
     pub(crate) streaks: Streaks,
     /// The clock of its ejections; the house thread's.
     pub(crate) ejection: Mutex<Ejection>,
+    guard: OnceLock<Box<Guard>>,
 }
 
 impl EndpointHealth {
@@ -37,7 +39,18 @@ impl EndpointHealth {
             found: Mutex::default(),
             streaks: Streaks::default(),
             ejection: Mutex::default(),
+            guard: OnceLock::new(),
         }
+    }
+
+    /// Returns its breaker; makes it at the first call.
+    pub(crate) fn guard(&self) -> &Guard {
+        self.guard.get_or_init(Box::default)
+    }
+
+    /// Reports whether it has had a breaker.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guard.get().is_some()
     }
 
     /// Counts a check and keeps what it found.
@@ -63,6 +76,21 @@ pub(crate) struct UpstreamHealth {
     pub(crate) panic: AtomicBool,
     /// Held by the worker that ejects an endpoint.
     pub(crate) ejecting: Mutex<()>,
+    /// How often a breaker opened, of the upstream or of its endpoints.
+    pub(crate) opened: AtomicU64,
+    guard: OnceLock<Box<Guard>>,
+}
+
+impl UpstreamHealth {
+    /// Returns its breaker; makes it at the first call.
+    pub(crate) fn guard(&self) -> &Guard {
+        self.guard.get_or_init(Box::default)
+    }
+
+    /// Reports whether it has had a breaker.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guard.get().is_some()
+    }
 }
 
 /// The health of all upstreams and endpoints by identity; it outlives every snapshot.
@@ -148,15 +176,19 @@ impl Standings {
 }
 
 impl UpstreamEntry {
-    /// Reports whether the house thread has to do with it: its endpoints are checked or may be
-    /// ejected, or were a moment ago.
+    /// Reports whether the house thread has to do with it: its endpoints are checked, may be ejected
+    /// or have breakers, or had a moment ago.
     pub(crate) fn concerns_checks(&self) -> bool {
         let untouched = |e: &EndpointEntry| {
             let state = e.health.shared.load();
             state.active == Active::Unchecked && state.outlier == Outlier::In
         };
-        let judged = self.plan.health.check.is_some() || self.plan.health.outliers.is_some();
-        judged || !self.endpoints.iter().all(untouched)
+        let health = &self.plan.health;
+        let judged = health.check.is_some() || health.outliers.is_some();
+        judged
+            || health.breaker.is_some()
+            || self.is_broken()
+            || !self.endpoints.iter().all(untouched)
     }
 
     /// Counts how its endpoints stand now. Endpoints without a weight take nothing and do not
@@ -183,16 +215,16 @@ impl UpstreamEntry {
         e.health.shared.load().takes(self.view(self.standings(), e.backup))
     }
 
-    /// Writes for each endpoint whether it takes requests. Reports whether one of them takes only a
-    /// request that probes it ([`UpstreamEntry::admits`]).
+    /// Writes for each endpoint whether it takes requests. Reports whether one of them takes only
+    /// some, so that a request has to ask ([`UpstreamEntry::admits`]).
     pub(crate) fn write_takes(&self, takes: &mut [bool]) -> bool {
         let standings = self.standings();
         let mut probes = false;
         for (takes, e) in takes.iter_mut().zip(&self.endpoints) {
             let view = self.view(standings, e.backup);
             let word = e.health.shared.load().takes(view);
-            *takes = matches!(word, Takes::Yes | Takes::Probe);
-            probes |= word == Takes::Probe;
+            *takes = word != Takes::No;
+            probes |= matches!(word, Takes::Probe | Takes::Permitted);
         }
         probes
     }
@@ -242,8 +274,10 @@ impl UpstreamEntry {
             Standing::Out(Bar::Maintenance) => "maintenance",
             Standing::Out(Bar::Ejected) => "ejected",
             Standing::Probe | Standing::Out(Bar::Probing) => "probing",
-            Standing::Out(Bar::Down | Bar::Breaker) => "down",
-            Standing::Usable | Standing::Trial => "up",
+            Standing::Out(Bar::Down) => "down",
+            Standing::Out(Bar::Breaker) => "breaker-open",
+            Standing::Trial => "breaker-half-open",
+            Standing::Usable => "up",
         };
         if e.weight == 0 {
             return (word, false, "takes no traffic: its weight is 0".into());
@@ -255,9 +289,17 @@ impl UpstreamEntry {
             view,
             census: if e.backup { standings.backup } else { standings.first },
             panic_below_percent: self.plan.health.panic_threshold,
-            until_ms: lock(&e.health.ejection).until_ms(),
+            until_ms: match state.standing() {
+                Standing::Out(Bar::Breaker) => e.health.guard().state().1,
+                _ => lock(&e.health.ejection).until_ms(),
+            },
             now_ms,
         };
+        if state.takes(view) != Takes::No
+            && let Some((word, takes, text)) = self.told_of_upstream(now_ms)
+        {
+            return (word, takes, text);
+        }
         let mut why = match e.backup {
             true => format!("{why}; it is a backup: only while no other endpoint is usable"),
             false => why.to_string(),
@@ -266,6 +308,31 @@ impl UpstreamEntry {
         if state.active == Active::Down && !found.is_empty() {
             why.push_str(&format!("; the last check found: {found}"));
         }
-        (word, matches!(state.takes(view), Takes::Yes | Takes::Probe), why)
+        (word, state.takes(view) != Takes::No, why)
+    }
+
+    /// Returns the same for an endpoint that takes requests by itself, if the breaker of its
+    /// upstream decides.
+    fn told_of_upstream(&self, now_ms: u64) -> Option<(&'static str, bool, String)> {
+        if !self.has_breaker(None) {
+            return None;
+        }
+        let (circuit, until_ms) = self.health.guard().state();
+        match circuit {
+            Circuit::Closed => None,
+            Circuit::HalfOpen => Some((
+                "breaker-half-open",
+                true,
+                "takes a few requests: the breaker of its upstream is half open".into(),
+            )),
+            Circuit::Open => {
+                let left_s = until_ms.unwrap_or(now_ms).saturating_sub(now_ms).div_ceil(1_000);
+                let text = format!(
+                    "takes no traffic: the breaker of its upstream is open; it is tried again in \
+                     {left_s} s"
+                );
+                Some(("breaker-open", false, text))
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 extern crate self as hg_engine;
 
+mod breaker;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 #[path = "../tests/common/mod.rs"]

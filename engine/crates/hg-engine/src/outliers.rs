@@ -1,6 +1,7 @@
 //! Outlier detection: what the requests that an endpoint serves say of it. Endpoints that fail too
 //! often in a row are ejected for a while, and then probed by one request.
 
+use crate::breaker;
 use crate::counters::lock;
 use crate::health::EndpointHealth;
 use crate::report::EventLevel;
@@ -38,14 +39,14 @@ pub(crate) fn ejections(plan: &OutlierDetection) -> EjectionPolicy {
 }
 
 impl UpstreamEntry {
-    /// Reports whether a request may go to an endpoint that was picked. An endpoint whose ejection
-    /// ended takes one request of all workers as a probe.
+    /// Reports whether a request may go to an endpoint that was picked, as far as its ejections say.
+    /// An endpoint whose ejection ended takes one request of all workers as a probe.
     pub(crate) fn admits(&self, at: usize, now_ms: u64) -> bool {
         let Some(e) = self.endpoints.get(at) else {
             return false;
         };
         match self.takes(at) {
-            Takes::Yes => true,
+            Takes::Yes | Takes::Permitted => true,
             Takes::Probe => {
                 let claimed = e.health.shared.claim_probe(now_ms);
                 if claimed {
@@ -53,7 +54,7 @@ impl UpstreamEntry {
                 }
                 claimed
             }
-            Takes::Permitted | Takes::No => false,
+            Takes::No => false,
         }
     }
 
@@ -106,7 +107,8 @@ impl UpstreamEntry {
         self.change(shared, at, event, now_ms);
     }
 
-    /// Applies an event of outlier detection; tells the workers and whoever reads events.
+    /// Applies an event of outlier detection or of a breaker; tells the workers and whoever reads
+    /// events.
     pub(crate) fn change(&self, shared: &Shared, at: usize, event: Event, now_ms: u64) {
         let Some(e) = self.endpoints.get(at) else { return };
         let Some(change) = e.health.shared.apply(event, now_ms, FULL_WEIGHT) else {
@@ -114,12 +116,14 @@ impl UpstreamEntry {
         };
         e.health.streaks.reset();
         self.health.epoch.advance();
-        let Some((level, what)) = told(change) else { return };
+        let of_breaker = breaker::told(event).map(|told| ("endpoint.breaker", told));
+        let of_outliers = told(change).map(|told| ("endpoint.outlier", told));
+        let Some((kind, (level, what))) = of_breaker.or(of_outliers) else { return };
         let (address, name) = (&e.pool.address, &self.name);
         let why = change.after.reason.text();
         let message = format!("endpoint {address} of upstream {name} {what}: {why}");
         let object = Some((Kind::Upstream, name.to_string()));
-        shared.object_event(level, "endpoint.outlier", object, message);
+        shared.object_event(level, kind, object, message);
     }
 }
 

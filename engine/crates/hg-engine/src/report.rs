@@ -261,6 +261,8 @@ pub struct UpstreamReport {
     pub queue_full: u64,
     /// Whether so few endpoints are usable that requests go to those that look bad, too.
     pub panic: bool,
+    /// How often a breaker opened: that of the upstream, or those of its endpoints.
+    pub breaker_opened: u64,
 }
 
 /// The state of one endpoint.
@@ -295,7 +297,8 @@ pub struct EndpointReport {
 /// The health of one endpoint; of all its addresses if it is a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthReport {
-    /// `up`, `down`, `unknown`, `unresolved`, `ejected`, `probing`, `drain`, `maintenance`; `degraded` if the addresses of a name differ.
+    /// `up`, `down`, `unknown`, `unresolved`, `ejected`, `probing`, `breaker-open`,
+    /// `breaker-half-open`, `drain`, `maintenance`; `degraded` if the addresses of a name differ.
     pub state: &'static str,
     /// Whether it takes new requests.
     pub takes: bool,

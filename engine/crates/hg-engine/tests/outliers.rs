@@ -4,70 +4,14 @@
 
 mod common;
 
-use common::{Node, Upstream, eventually, put, read_head, upstream_json};
-use hg_engine::HealthReport;
+use common::endpoint::{CLOSES, ERRORS, Endpoint, HANGS, OK, health, json, states};
+use common::{Node, eventually, put, read_head};
 use hg_plan::Kind;
-use std::io::{Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
-
-const OK: u8 = 0;
-const ERRORS: u8 = 1;
-const CLOSES: u8 = 2;
-const HANGS: u8 = 3;
-
-struct Endpoint {
-    mode: Arc<AtomicU8>,
-    requests: Arc<AtomicUsize>,
-    upstream: Upstream,
-}
-
-impl Endpoint {
-    fn new() -> Self {
-        let (mode, requests) = (Arc::new(AtomicU8::new(OK)), Arc::new(AtomicUsize::new(0)));
-        let (its_mode, its_requests) = (mode.clone(), requests.clone());
-        let upstream = Upstream::play(move |mut stream| {
-            while read_head(&mut stream).is_some() {
-                its_requests.fetch_add(1, SeqCst);
-                let answer: &[u8] = match its_mode.load(SeqCst) {
-                    OK => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-                    ERRORS => b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
-                    HANGS => {
-                        // The node gives up, and the end of its connection ends this.
-                        let _ = stream.read_to_end(&mut Vec::new());
-                        return;
-                    }
-                    _ => return,
-                };
-                if stream.write_all(answer).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { mode, requests, upstream }
-    }
-
-    fn requests(&self) -> usize {
-        self.requests.load(SeqCst)
-    }
-}
+use std::io::Write;
+use std::sync::atomic::Ordering::SeqCst;
 
 fn node(endpoints: &[Endpoint], rest: &str) -> Node {
     Node::start(&json(endpoints, rest), "", 2)
-}
-
-fn json(endpoints: &[Endpoint], rest: &str) -> String {
-    let addresses: Vec<_> = endpoints.iter().map(|e| e.upstream.address).collect();
-    upstream_json(&addresses, rest)
-}
-
-fn health(node: &Node) -> Vec<HealthReport> {
-    let status = node.engine.status();
-    status.upstreams[0].endpoints.iter().map(|e| e.health.clone()).collect()
-}
-
-fn states(node: &Node) -> Vec<&'static str> {
-    health(node).iter().map(|h| h.state).collect()
 }
 
 const EJECT: &str = r#","health":{"outliers":{"ejection_ms":100,"max_ejection_ms":200}}"#;

@@ -18,6 +18,8 @@ pub struct ErrorAnswer<'a> {
     pub head_only: bool,
     /// An IMF-fixdate ([`write::date`]).
     pub date: &'a [u8],
+    /// After how many seconds another try makes sense, if that is known (RFC 9110 §10.2.3).
+    pub retry_after_s: Option<u64>,
 }
 
 impl<'a> ErrorAnswer<'a> {
@@ -30,6 +32,7 @@ impl<'a> ErrorAnswer<'a> {
             keep: false,
             head_only: false,
             date,
+            retry_after_s: None,
         }
     }
 }
@@ -64,6 +67,9 @@ pub fn write_error_with(
     write::content_length(out, body_len as u64);
     if !drops(b"proxy-status") {
         proxy_status(out, proxy_name, answer.error, answer.detail);
+    }
+    if let Some(seconds) = answer.retry_after_s.filter(|_| !drops(b"retry-after")) {
+        write::line(out, "retry-after", itoa::Buffer::new().format(seconds).as_bytes());
     }
     out.extend_from_slice(more);
     if answer.status == 405 {

@@ -1,15 +1,16 @@
 //! Resilience: which endpoints deserve traffic, and why.
 //!
 //! Owns the state of an endpoint and what changes it, when its checks are due and what their results
-//! mean, what the ends of requests say of it, and the panic threshold. Never reads a clock, never draws randomness of its own and never
-//! does I/O: callers pass in milliseconds or microseconds of one monotonic clock and 64 random bits
+//! mean, what the ends of requests say of it, its breaker, and the panic threshold. Never reads a
+//! clock, never draws randomness of its own and never does I/O: callers pass in milliseconds or microseconds of one monotonic clock and 64 random bits
 //! where a decision needs them. A clock that runs backwards counts as one that stands.
 //!
 //! What workers share is one atomic word per endpoint ([`Shared`]), which is written on changes
-//! alone, and [`Streaks`], which are written while something fails; a request that succeeds only
-//! reads. [`Check`], [`Ejection`] and [`Panic`] belong to the thread that watches the
-//! endpoints.
+//! alone, and [`Streaks`] and [`Breaker`], which are written while something fails; a request that
+//! succeeds only reads. [`Check`], [`Ejection`], [`Window`] and [`Panic`] belong to the thread that
+//! watches the endpoints.
 
+mod breaker;
 mod checks;
 mod ejection;
 mod explain;
@@ -23,7 +24,10 @@ mod shared;
 mod standing;
 mod state;
 mod streaks;
+mod trip;
+mod window;
 
+pub use breaker::{Breaker, BreakerPolicy, Permit, Turn};
 pub use checks::{Check, CheckPolicy};
 pub use ejection::{Ejection, EjectionPolicy};
 pub use explain::Why;
@@ -36,3 +40,5 @@ pub use shared::{Change, Epoch, Shared};
 pub use standing::{Bar, Census, Standing, Takes, View};
 pub use state::{Active, Admin, Circuit, FULL_WEIGHT, Outlier, State};
 pub use streaks::{StreakPolicy, Streaks};
+pub use trip::Trip;
+pub use window::{Counts, Window};

@@ -174,6 +174,8 @@ fn upstream_figures(text: &mut Text, upstreams: &[UpstreamReport]) {
     each("headgate_upstream_waiting", Gauge, help, |u| u.waiting);
     let help = "1 while so few endpoints are usable that those that look bad get requests, too.";
     each("headgate_upstream_panic", Gauge, help, |u| u64::from(u.panic));
+    let help = "How often a circuit breaker opened, of the upstream or of its endpoints.";
+    each("headgate_upstream_breaker_opened", Counter, help, |u| u.breaker_opened);
     let help = "Requests that had to wait for a connection.";
     each("headgate_upstream_queued", Counter, help, |u| u.queued);
     let help = "Requests refused because the queue was full.";

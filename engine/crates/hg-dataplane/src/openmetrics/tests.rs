@@ -27,6 +27,19 @@ fn endpoint(address: &str, is_resolved: bool) -> EndpointReport {
     }
 }
 
+fn upstream() -> UpstreamReport {
+    UpstreamReport {
+        name: "api".into(),
+        endpoints: vec![endpoint("127.0.0.1:9001", true), endpoint("b.test:80", false)],
+        waiting: 1,
+        queued: 2,
+        queue_wait_us: 1_500_000,
+        queue_full: 3,
+        panic: true,
+        breaker_opened: 3,
+    }
+}
+
 fn engine() -> EngineMetrics {
     let mut duration = Histogram::default();
     duration.record(90);
@@ -69,15 +82,7 @@ fn engine() -> EngineMetrics {
             cpu: Duration::from_millis(1500),
             ..WorkerReport::default()
         }],
-        upstreams: vec![UpstreamReport {
-            name: "api".into(),
-            endpoints: vec![endpoint("127.0.0.1:9001", true), endpoint("b.test:80", false)],
-            waiting: 1,
-            queued: 2,
-            queue_wait_us: 1_500_000,
-            queue_full: 3,
-            panic: true,
-        }],
+        upstreams: vec![upstream()],
         ..EngineMetrics::default()
     }
 }

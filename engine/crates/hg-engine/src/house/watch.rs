@@ -95,7 +95,8 @@ impl Watch {
         let panic = kept.map_or_else(Panic::default, |(o, _)| o.panic);
         if let Some(entry) = entry {
             settle(&entry, now_ms);
-            if entry.plan.health.check.is_some() || entry.plan.health.outliers.is_some() {
+            let health = &entry.plan.health;
+            if health.check.is_some() || health.outliers.is_some() || health.breaker.is_some() {
                 self.watch(slot, entry, now_ms);
             }
         } else if let Some(old) = &old {
@@ -244,12 +245,13 @@ impl Watch {
         self.plan(id);
     }
 
-    /// Looks again at every upstream where time alone changes something: an ejection ends, or a
-    /// panic.
+    /// Looks again at every upstream where time alone changes something: an ejection or a panic
+    /// ends, a breaker half opens.
     pub(super) fn turn(&mut self, now_ms: u64) {
         let mut slots = Vec::new();
         for (slot, w) in self.upstreams.iter().filter(|(_, w)| w.changes_by_time()) {
             w.turn_ejections(&self.shared, now_ms, &mut self.rng);
+            w.entry.turn_breakers(&self.shared, now_ms);
             slots.push(*slot);
         }
         slots.into_iter().for_each(|slot| self.turn_panic(slot, now_ms));
@@ -293,7 +295,8 @@ impl Watch {
 
 impl Watched {
     fn changes_by_time(&self) -> bool {
-        self.panic.is_on() || self.entry.plan.health.outliers.is_some()
+        let health = &self.entry.plan.health;
+        self.panic.is_on() || health.outliers.is_some() || health.breaker.is_some()
     }
 
     /// Ends ejections whose time is over, and probes without a result.
@@ -359,6 +362,7 @@ fn settle(entry: &UpstreamEntry, now_ms: u64) {
         moved |= !checked && apply(Event::ChecksOff);
         moved |= !ejects && apply(Event::OutliersOff);
     }
+    moved |= entry.settle_breakers(now_ms);
     if moved {
         entry.health.epoch.advance();
     }

@@ -29,6 +29,7 @@ pub(super) mod own {
         NO_UPSTREAM = 503 "destination_unavailable" "no-upstream" "the route has no upstream to go to";
         NOT_IMPORTED = 503 "destination_unavailable" "not-imported" "not-imported: this place of the imported config has no counterpart here";
         NO_ENDPOINT = 503 "destination_unavailable" "no-endpoint" "no endpoint can be used now";
+        BREAKER_OPEN = 503 "destination_unavailable" "breaker-open" "a circuit breaker keeps requests from the upstream";
         UNRESOLVED = 503 "dns_error" "unresolved" "no endpoint's name resolves";
         QUEUE_FULL = 503 "connection_limit_reached" "queue-full" "the upstream's queue is full";
         QUEUE_TIMEOUT = 503 "connection_limit_reached" "queue-timeout" "no connection to the upstream became free in time";
@@ -79,6 +80,11 @@ impl Worker {
     /// Answers with an error. If an answer has begun, cuts the connection instead, so that the
     /// client notices.
     pub(super) fn refuse(&mut self, x: ExId, reject: &Reject) {
+        self.refuse_for(x, reject, None);
+    }
+
+    /// Does the same, and says after how many seconds another try makes sense.
+    pub(super) fn refuse_for(&mut self, x: ExId, reject: &Reject, retry_after_s: Option<u64>) {
         self.counters.reject(reject.code);
         let failed = (reject.status >= 500).then(|| outcome_of(reject, self.exchanges.get(x)));
         self.detach(x, failed, reject.detail);
@@ -98,6 +104,7 @@ impl Worker {
             keep,
             head_only: e.method == Method::Head,
             date: &date,
+            retry_after_s,
         };
         let mut head = std::mem::take(&mut e.head);
         head.clear();

@@ -26,10 +26,10 @@ impl Worker {
         let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
             return self.refuse(x, &own::NO_UPSTREAM);
         };
-        match u.pick(&e.tried, e.key, self.now_us, &mut self.rng) {
-            Ok((endpoint, limits)) => {
+        match u.pick(&e.tried, e.key, (self.now_us, &mut self.rng), &self.shared) {
+            Ok((endpoint, claim)) => {
                 e.counted = true;
-                e.limits = limits;
+                e.claim = claim;
                 e.next_address = 0;
                 if let Some(at) = &mut e.host_at {
                     head::set_host(&mut e.head, at, &endpoint.address);
@@ -48,6 +48,11 @@ impl Worker {
                 }
             }
             Err(NoPick::Full) => self.queue_up(x),
+            Err(NoPick::Broken) => {
+                let until_ms = u.entry.broken_until_ms().unwrap_or_default();
+                let left_ms = until_ms.saturating_sub(self.now_us / 1_000);
+                self.refuse_for(x, &own::BREAKER_OPEN, Some(left_ms.div_ceil(1_000).max(1)));
+            }
             Err(NoPick::None) => {
                 let unresolved = u.endpoints.iter().all(|e| e.targets.is_empty());
                 let reject = if !e.tried.is_empty() {

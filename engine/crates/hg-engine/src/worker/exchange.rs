@@ -1,6 +1,7 @@
 //! One request and its answer while they are in progress. Exchanges are recycled, so a steady
 //! stream of requests allocates none.
 
+use super::claim::Claim;
 use super::client::Client;
 use super::http2::Stream;
 use super::store::{Id, Recycle, Store};
@@ -187,8 +188,8 @@ pub(crate) struct Exchange {
     pub(crate) due: Deadlines,
     /// Frames from the upstream, once the exchange is a tunnel.
     pub(crate) frames: super::frames::Frames,
-    /// The upstream whose limits count it, if there are any.
-    pub(crate) limits: Option<Arc<UpstreamEntry>>,
+    /// What it holds of its upstream's limits and breakers.
+    pub(crate) claim: Claim,
     /// Whether its upstream counts it among the connections in use.
     pub(crate) counted: bool,
 }
@@ -242,7 +243,7 @@ impl Default for Exchange {
             queued_us: 0,
             due: Deadlines::default(),
             frames: super::frames::Frames::default(),
-            limits: None,
+            claim: Claim::default(),
             counted: false,
         }
     }

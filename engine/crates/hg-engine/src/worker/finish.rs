@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::accept::deadline_after;
+use super::claim::Left;
 use super::client::Phase;
 use super::exchange::{ExId, Exchange};
 use super::http2::StreamEnd;
@@ -212,13 +213,20 @@ impl Worker {
         if !std::mem::take(&mut e.counted) {
             return;
         }
+        let claim = std::mem::take(&mut e.claim);
         let Some(endpoint) = &e.endpoint else { return };
         endpoint.counters.active.sub(1);
         if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
-            let latency_us = now_us.saturating_sub(e.dispatch_us);
-            u.left(endpoint, now_us, latency_us, outcome, &self.shared);
+            let left = Left {
+                outcome,
+                permit: claim.permit,
+                began_us: e.dispatch_us,
+                first_byte_us: e.first_byte_us,
+                now_us,
+            };
+            u.left(endpoint, &left, &self.shared);
         }
-        if let Some(entry) = e.limits.take() {
+        if let Some(entry) = claim.limits {
             release_limits(&entry, &endpoint.address);
         }
     }

@@ -156,7 +156,7 @@ impl Drop for Worker {
             }
         }
         for e in self.exchanges.iter_mut() {
-            if let (Some(entry), Some(endpoint)) = (e.limits.take(), &e.endpoint) {
+            if let (Some(entry), Some(endpoint)) = (e.claim.limits.take(), &e.endpoint) {
                 release_limits(&entry, &endpoint.address);
             }
         }

@@ -4,6 +4,7 @@
 mod accept;
 mod answer;
 mod buffers;
+mod claim;
 mod client;
 mod conn;
 mod dispatch;

@@ -191,6 +191,7 @@ impl Worker {
     }
 
     fn write_answer_head(&mut self, x: ExId, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+        self.trial_answered(x, head.status);
         let keeps = self.leaving.keeps_alive();
         // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
         let date = head.fields.get(Known::Date).is_none().then(|| self.date.text());

@@ -1,5 +1,6 @@
 //! A worker's state of upstreams and endpoints: keyed by identity, kept over every swap.
 
+use super::claim::{Claim, Left};
 use super::exchange::ExId;
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
@@ -8,13 +9,15 @@ use crate::shared::Shared;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
 use hg_policy::{Balancer, Load, Tried, WyRand};
-use hg_resilience::{Outcome, Verdict};
+use hg_resilience::{Permit, Verdict};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+/// An epoch that is never reached: the next pick looks at the health of the endpoints again.
+const STALE: u64 = u64::MAX;
 /// Marks an endpoint that left its upstream.
 pub(crate) const GONE: usize = usize::MAX;
 
@@ -73,12 +76,20 @@ pub(crate) struct UpstreamState {
     balancer: Balancer,
     active: Vec<u32>,
     usable: Vec<bool>,
-    /// Which endpoints take requests by their health, as of `epoch`.
-    takes: Vec<bool>,
-    /// Whether one of them takes only a request that probes it.
-    probes: bool,
-    epoch: u64,
+    seen: Seen,
+    /// Whether the endpoints have breakers.
+    breaks: bool,
     limited: bool,
+}
+
+/// What a worker knows of the health of an upstream's endpoints.
+struct Seen {
+    /// Which endpoints take requests.
+    takes: Vec<bool>,
+    /// Whether one of them takes only some, so that a request has to ask.
+    probes: bool,
+    /// When it looked.
+    epoch: u64,
 }
 
 /// Why no endpoint was picked.
@@ -86,48 +97,29 @@ pub(crate) struct UpstreamState {
 pub(crate) enum NoPick {
     /// The connection limits are reached; waiting may help.
     Full,
+    /// Breakers keep requests away.
+    Broken,
     /// No usable endpoint is left.
     None,
 }
 
 impl UpstreamState {
     /// Picks an endpoint for a request and counts the request there. Also returns what the request
-    /// takes of the limits, if there are any; give that back with [`release_limits`].
+    /// takes of limits and breakers; it comes back with [`UpstreamState::left`].
     pub(crate) fn pick(
         &mut self,
         tried: &Tried,
         key: Option<u64>,
-        now_us: u64,
-        rng: &mut WyRand,
-    ) -> Result<(Rc<EndpointState>, Option<Arc<UpstreamEntry>>), NoPick> {
-        let mut full = false;
-        self.follow_health();
-        if self.limited {
-            let limit = self.entry.plan.max_connections;
-            if limit > 0 && self.entry.in_use.load(Relaxed) >= limit {
-                return Err(NoPick::Full);
-            }
-            let entries = self.entry.endpoints.iter().zip(&self.takes);
-            for (usable, (e, takes)) in self.usable.iter_mut().zip(entries) {
-                let room = e.max_connections == 0 || e.in_use.load(Relaxed) < e.max_connections;
-                full |= !room && *takes;
-                *usable = room && *takes;
-            }
+        (now_us, rng): (u64, &mut WyRand),
+        shared: &Shared,
+    ) -> Result<(Rc<EndpointState>, Claim), NoPick> {
+        let now_ms = now_us / 1_000;
+        let of_all = self.entry.acquire(shared, None, now_ms).map_err(|_| NoPick::Broken)?;
+        let picked = self.pick_endpoint(tried, key, (now_us, rng), shared);
+        if let (Err(_), Some(permit)) = (&picked, of_all) {
+            self.entry.unused(shared, 0, permit, now_ms);
         }
-        let i = loop {
-            let load = Load { active: &self.active, usable: &self.usable };
-            let Some(i) = self.balancer.pick(&load, tried, key, now_us, rng) else {
-                return Err(if full && tried.is_empty() { NoPick::Full } else { NoPick::None });
-            };
-            if !self.probes || self.entry.admits(i, now_us / 1_000) {
-                break i;
-            }
-            // Another worker's request probes it; the epoch has moved for the next pick.
-            match self.usable.get_mut(i) {
-                Some(usable) => *usable = false,
-                None => return Err(NoPick::None),
-            }
-        };
+        let (i, permit) = picked?;
         let Some(endpoint) = self.endpoints.get(i) else {
             return Err(NoPick::None);
         };
@@ -141,28 +133,91 @@ impl UpstreamState {
                 e.in_use.fetch_add(1, Relaxed);
             }
         }
-        Ok((endpoint.clone(), self.limited.then(|| self.entry.clone())))
+        let limits = self.limited.then(|| self.entry.clone());
+        Ok((endpoint.clone(), Claim { limits, permit: permit.or(of_all) }))
+    }
+
+    /// Picks the endpoint that takes a request, and asks its breaker.
+    fn pick_endpoint(
+        &mut self,
+        tried: &Tried,
+        key: Option<u64>,
+        (now_us, rng): (u64, &mut WyRand),
+        shared: &Shared,
+    ) -> Result<(usize, Option<Permit>), NoPick> {
+        let mut full = false;
+        self.follow_health();
+        if self.limited {
+            let limit = self.entry.plan.max_connections;
+            if limit > 0 && self.entry.in_use.load(Relaxed) >= limit {
+                return Err(NoPick::Full);
+            }
+            let entries = self.entry.endpoints.iter().zip(&self.seen.takes);
+            for (usable, (e, takes)) in self.usable.iter_mut().zip(entries) {
+                let room = e.max_connections == 0 || e.in_use.load(Relaxed) < e.max_connections;
+                full |= !room && *takes;
+                *usable = room && *takes;
+            }
+        }
+        loop {
+            let load = Load { active: &self.active, usable: &self.usable };
+            let Some(i) = self.balancer.pick(&load, tried, key, now_us, rng) else {
+                return Err(match tried.is_empty() {
+                    true if full => NoPick::Full,
+                    true if self.breaks && self.entry.broken_until_ms().is_some() => NoPick::Broken,
+                    _ => NoPick::None,
+                });
+            };
+            if !self.seen.probes && !self.breaks {
+                return Ok((i, None));
+            }
+            if let Some(permit) = self.ask(shared, i, now_us / 1_000) {
+                return Ok((i, permit));
+            }
+            // Other requests try the endpoint; the next pick looks again.
+            self.seen.epoch = STALE;
+            match self.usable.get_mut(i) {
+                Some(usable) => *usable = false,
+                None => return Err(NoPick::None),
+            }
+        }
+    }
+
+    /// Asks breaker and ejections whether an endpoint takes one more request.
+    fn ask(&self, shared: &Shared, i: usize, now_ms: u64) -> Option<Option<Permit>> {
+        let permit = self.entry.acquire(shared, Some(i), now_ms).ok()?;
+        if !self.seen.probes || self.entry.admits(i, now_ms) {
+            return Some(permit);
+        }
+        if let Some(permit) = permit {
+            self.entry.unused(shared, i, permit, now_ms);
+        }
+        None
     }
 
     /// Counts a request that [`UpstreamState::pick`] counted as gone from its endpoint.
-    pub(crate) fn left(
-        &mut self,
-        endpoint: &EndpointState,
-        now_us: u64,
-        latency_us: u64,
-        outcome: Outcome,
-        shared: &Shared,
-    ) {
-        let failed = outcome.verdict() == Verdict::Bad;
+    pub(crate) fn left(&mut self, endpoint: &EndpointState, left: &Left, shared: &Shared) {
+        let failed = left.outcome.verdict() == Verdict::Bad;
         let i = endpoint.slot.get();
-        if let Some(a) = self.active.get_mut(i) {
-            *a = a.saturating_sub(1);
-            self.balancer.finished(i, now_us, latency_us, failed);
-            if self.entry.plan.health.outliers.is_some() {
-                let began_ms = now_us.saturating_sub(latency_us) / 1_000;
-                let ended = Ended { outcome, began_ms, now_ms: now_us / 1_000 };
-                self.entry.note(shared, i, ended);
-            }
+        let Some(a) = self.active.get_mut(i) else {
+            // The endpoint is gone, but not the breaker of all.
+            return self.judge(shared, i, left);
+        };
+        *a = a.saturating_sub(1);
+        let latency_us = left.now_us.saturating_sub(left.began_us);
+        self.balancer.finished(i, left.now_us, latency_us, failed);
+        if self.entry.plan.health.outliers.is_some() {
+            let now_ms = left.now_us / 1_000;
+            let ended = Ended { outcome: left.outcome, began_ms: left.began_us / 1_000, now_ms };
+            self.entry.note(shared, i, ended);
+        }
+        self.judge(shared, i, left);
+    }
+
+    /// Tells the breaker that let a request through how it ended.
+    pub(crate) fn judge(&self, shared: &Shared, i: usize, left: &Left) {
+        if let Some(judged) = left.judged() {
+            self.entry.judge(shared, i, judged);
         }
     }
 
@@ -175,14 +230,14 @@ impl UpstreamState {
                 .entry
                 .endpoints
                 .iter()
-                .zip(&self.takes)
+                .zip(&self.seen.takes)
                 .any(|(e, takes)| *takes && below(&e.in_use, e.max_connections))
     }
 
     /// Looks again at the health of the endpoints if it has changed: one load if it has not.
     fn follow_health(&mut self) {
         let epoch = self.entry.health.epoch.get();
-        if epoch != self.epoch {
+        if epoch != self.seen.epoch {
             self.refresh_usable(epoch);
         }
     }
@@ -190,12 +245,12 @@ impl UpstreamState {
     /// Looks up which endpoints can be reached and take requests by their health. The caller has
     /// read `epoch` before, so that a change meanwhile makes the next pick look again.
     fn refresh_usable(&mut self, epoch: u64) {
-        self.probes = self.entry.write_takes(&mut self.takes);
-        for (takes, e) in self.takes.iter_mut().zip(&self.endpoints) {
+        self.seen.probes = self.entry.write_takes(&mut self.seen.takes);
+        for (takes, e) in self.seen.takes.iter_mut().zip(&self.endpoints) {
             *takes &= !e.targets.is_empty();
         }
-        self.usable.copy_from_slice(&self.takes);
-        self.epoch = epoch;
+        self.usable.copy_from_slice(&self.seen.takes);
+        self.seen.epoch = epoch;
     }
 }
 
@@ -298,9 +353,8 @@ impl Upstreams {
             entry: entry.clone(),
             active: (0..endpoints.len()).map(active).collect(),
             usable: vec![true; endpoints.len()],
-            takes: vec![true; endpoints.len()],
-            probes: false,
-            epoch: 0,
+            seen: Seen { takes: vec![true; endpoints.len()], probes: false, epoch: 0 },
+            breaks: entry.has_breaker(Some(0)),
             endpoints,
             counters,
             waiting: old.map(|o| o.waiting.clone()).unwrap_or_default(),

@@ -11,13 +11,15 @@ pub struct Health {
     pub check: Option<HealthCheck>,
     /// When endpoints are ejected for what requests say of them; absent = never.
     pub outliers: Option<OutlierDetection>,
+    /// When requests are kept from what fails; absent = never.
+    pub breaker: Option<CircuitBreaker>,
     /// Share of usable endpoints in percent below which their health is ignored; 0 = off.
     pub panic_threshold: u8,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { check: None, outliers: None, panic_threshold: 30 }
+        Self { check: None, outliers: None, breaker: None, panic_threshold: 30 }
     }
 }
 
@@ -85,6 +87,59 @@ impl Default for OutlierDetection {
             max_ejection_ms: 300_000,
             max_ejected: 50,
             enforce: true,
+        }
+    }
+}
+
+/// What a breaker is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerScope {
+    /// Each endpoint has a breaker.
+    Endpoint,
+    /// The endpoints of the upstream have one together.
+    Upstream,
+}
+
+/// When requests are kept from an endpoint, or from all of the upstream, because it fails.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CircuitBreaker {
+    /// What has a breaker.
+    pub per: BreakerScope,
+    /// Failures in a row that open it, at most 2,047; 0 = off.
+    pub failures: u16,
+    /// How long it stays open.
+    pub open_ms: u64,
+    /// Successes that close a half-open one.
+    pub successes: u16,
+    /// Requests at a time through a half-open one.
+    pub probes: u16,
+    /// Failed requests, in percent, that open it; 0 = off.
+    pub error_percent: u8,
+    /// Slow answers, in percent, that open it; 0 = off.
+    pub slow_percent: u8,
+    /// An answer whose head takes longer is slow.
+    pub slow_ms: u64,
+    /// Requests in the window without which there is no percentage.
+    pub requests: u32,
+    /// Length of the window in seconds, at most 60.
+    pub window_s: u64,
+}
+
+impl Default for CircuitBreaker {
+    fn default() -> Self {
+        Self {
+            per: BreakerScope::Endpoint,
+            failures: 5,
+            open_ms: 30_000,
+            successes: 2,
+            probes: 2,
+            error_percent: 0,
+            slow_percent: 0,
+            slow_ms: 1_000,
+            requests: 20,
+            window_s: 10,
         }
     }
 }

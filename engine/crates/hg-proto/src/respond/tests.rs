@@ -49,6 +49,7 @@ fn the_answer_reads_as_documented() {
         keep: true,
         head_only: false,
         date: DATE,
+        retry_after_s: None,
     };
     let mut out = Vec::new();
     write_error(&mut out, &answer, "headgate");
@@ -60,4 +61,8 @@ fn the_answer_reads_as_documented() {
     let mut head = Vec::new();
     write_error(&mut head, &ErrorAnswer { head_only: true, ..answer }, "headgate");
     assert!(head.ends_with(b"\r\n\r\n"));
+    let mut later = Vec::new();
+    write_error(&mut later, &ErrorAnswer { retry_after_s: Some(30), ..answer }, "headgate");
+    let text = String::from_utf8_lossy(&later);
+    assert!(text.contains("\r\nretry-after: 30\r\n"), "{text}");
 }

@@ -194,6 +194,13 @@ _UPSTREAMS: Final = (
             *("max_ejection", "max_ejected", "enforce"),
         )
     ),
+    *(
+        Parity(f"upstreams.NAME.circuit_breaker.{key}", "no", "`circuit_breaker` is refused")
+        for key in (
+            *("per", "failures", "open_for", "successes", "probes", "error_percent"),
+            *("slow_percent", "slow_after", "requests", "window"),
+        )
+    ),
     Parity("upstreams.NAME.panic_threshold", "same", "the node's own"),
     Parity(
         "upstreams.NAME.timeouts.queue", "no", _NO_QUEUE + "; anything but the default is refused"

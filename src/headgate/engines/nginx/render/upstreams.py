@@ -89,6 +89,8 @@ def _check(upstream: Upstream, about: About, ctx: Context) -> None:
         )
     if upstream.health.outliers is not None:
         about.refuse("outlier_detection", "this engine does not eject endpoints of nginx")
+    if upstream.health.breaker is not None:
+        about.refuse("circuit_breaker", "this engine has no circuit breaker for nginx")
     limited = upstream.max_connections or any(e.max_connections for e in upstream.endpoints)
     if limited and upstream.queue:
         about.note(

@@ -1,0 +1,151 @@
+//! What an endpoint did in the last minute, second by second.
+//!
+//! The watching thread takes what the workers counted, every second, and puts it here. Samples expire by themselves, so that an endpoint that took no traffic for a
+//! while is not judged by what was before.
+
+/// Seconds that a window remembers.
+const SECONDS: usize = 60;
+
+/// Finished requests, by what they say about the endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Good ones.
+    pub good: u32,
+    /// Failed ones, those that were limited included.
+    pub failed: u32,
+    /// Those of both that took longer than the breaker's limit.
+    pub slow: u32,
+}
+
+impl Counts {
+    /// Returns how many requests finished.
+    pub fn total(self) -> u32 {
+        self.good.saturating_add(self.failed)
+    }
+
+    /// Reports whether at least so many percent of the requests are among `part`.
+    pub(crate) fn reaches(self, part: u32, percent: u8) -> bool {
+        u64::from(part) * 100 >= u64::from(self.total()) * u64::from(percent)
+    }
+
+    fn plus(self, other: Counts) -> Counts {
+        Counts {
+            good: self.good.saturating_add(other.good),
+            failed: self.failed.saturating_add(other.failed),
+            slow: self.slow.saturating_add(other.slow),
+        }
+    }
+}
+
+/// Counts of the last 60 seconds of one endpoint.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Counts by second modulo the length.
+    ring: [Counts; SECONDS],
+    /// The second that was written last.
+    at_s: u64,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { ring: [Counts::default(); SECONDS], at_s: 0 }
+    }
+}
+
+impl Window {
+    /// Adds counts to the present second.
+    pub fn add(&mut self, now_ms: u64, counts: Counts) {
+        self.advance(now_ms);
+        if let Some(second) = self.ring.get_mut(slot(self.at_s)) {
+            *second = second.plus(counts);
+        }
+    }
+
+    /// Returns the sum over the last `seconds`, the present one included; at most 60.
+    pub fn sum(&mut self, now_ms: u64, seconds: u64) -> Counts {
+        self.advance(now_ms);
+        let oldest = (self.at_s + 1).saturating_sub(seconds.min(SECONDS as u64));
+        let present = (oldest..=self.at_s).filter_map(|s| self.ring.get(slot(s)));
+        present.fold(Counts::default(), |sum, second| sum.plus(*second))
+    }
+
+    /// Forgets everything, after a change of the endpoint's state: what was before must not eject
+    /// it again.
+    pub fn clear(&mut self) {
+        self.ring = [Counts::default(); SECONDS];
+    }
+
+    /// Empties the seconds that passed since the last call.
+    fn advance(&mut self, now_ms: u64) {
+        let now_s = (now_ms / 1_000).max(self.at_s);
+        let passed = (now_s - self.at_s).min(SECONDS as u64);
+        for second in now_s - passed..now_s {
+            if let Some(counts) = self.ring.get_mut(slot(second + 1)) {
+                *counts = Counts::default();
+            }
+        }
+        self.at_s = now_s;
+    }
+}
+
+fn slot(second: u64) -> usize {
+    (second % SECONDS as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn good(good: u32) -> Counts {
+        Counts { good, ..Counts::default() }
+    }
+
+    #[test]
+    fn samples_expire_after_the_length_asked_for() {
+        let mut window = Window::default();
+        window.add(100_000, good(3));
+        window.add(101_999, good(4));
+        assert_eq!(window.sum(101_999, 1), good(4));
+        assert_eq!(window.sum(101_999, 2), good(7));
+        assert_eq!(window.sum(159_999, 60), good(7));
+        assert_eq!(window.sum(160_000, 60), good(4));
+        assert_eq!(window.sum(162_000, 99), good(0));
+        window.add(162_000, good(1));
+        window.clear();
+        assert_eq!(window.sum(162_000, 60), good(0));
+    }
+
+    #[test]
+    fn a_clock_that_runs_backwards_counts_as_one_that_stands() {
+        let mut window = Window::default();
+        window.add(10_000, good(1));
+        window.add(1_000, good(1));
+        assert_eq!(window.sum(0, 1), good(2));
+    }
+
+    #[test]
+    fn shares_are_reached_at_their_edge() {
+        let counts = Counts { good: 10, failed: 10, slow: 5 };
+        assert!(counts.reaches(counts.failed, 50) && !counts.reaches(counts.failed, 51));
+        assert_eq!(counts.total(), 20);
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_the_samples_in_time(
+            steps in prop::collection::vec((0u64..20_000, 0u32..5), 1..60),
+            seconds in 0u64..70,
+        ) {
+            let (mut window, mut now_ms, mut all) = (Window::default(), 0, Vec::new());
+            for (step, n) in steps {
+                now_ms += step;
+                window.add(now_ms, good(n));
+                all.push((now_ms / 1_000, n));
+                let oldest = (now_ms / 1_000 + 1).saturating_sub(seconds.min(60));
+                let sum = all.iter().filter(|(s, _)| *s >= oldest).map(|(_, n)| n).sum();
+                prop_assert_eq!(window.sum(now_ms, seconds), good(sum));
+            }
+        }
+    }
+}
