@@ -148,12 +148,15 @@ def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
 
         def is_ejected() -> bool:
             assert get(port) == (200, b"one")
-            return _states(node)[1] == ("ejected", False)
+            told = json.loads(node.admin("GET", "/health")[1])["upstreams"][0]["endpoints"][1]
+            why = str(told["why"])
+            return (
+                (told["state"], told["takes"]) == ("ejected", False)
+                and why.startswith("takes no traffic: it is ejected; ")
+                and why.endswith("too many requests in a row got no answer from it")
+            )
 
         until(is_ejected, "the ejection")
-        shown = node.command("status").stdout
-        assert "takes no traffic: it is ejected" in shown
-        assert "too many requests in a row got no answer from it" in shown
         again = Upstream("two", two.port)
         until(lambda: get(port) == (200, b"two"), "the probe")
         assert _states(node) == [("up", True), ("up", True)]
