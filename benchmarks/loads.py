@@ -32,11 +32,13 @@ class Load:
     websocket: bool = False
     go: bool = False
     """By the client in Go, which has post-quantum key exchange; only new TLS connections."""
+    streams: int = 0
+    """Above 0: HTTP/2 with so many streams at a time on each connection (`h2load.py`)."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What clients saw; latencies in microseconds, p99.9 zero where it is not known."""
+    """What clients saw; latencies in microseconds, zero where the client does not say."""
 
     requests: int
     seconds: float
@@ -70,7 +72,7 @@ def saturate(peer: RunningPeer, load: Load, seconds: float) -> Figures:
     wrk = ["wrk", "-t1", f"-c{load.connections}", f"-d{max(1, round(seconds))}s"]
     script = ["-s", str(HERE / "wrk.lua"), "--timeout", "10s", url, "--", str(listed or "-")]
     extra = [str(load.body_bytes), *(["close"] if load.close else [])]
-    done = _run([*wrk, *script, *extra], seconds)
+    done = run([*wrk, *script, *extra], seconds)
     line = next((one for one in done.splitlines() if one.startswith("JSON ")), None)
     if line is None:
         raise LoadError(f"wrk says nothing: {done[-300:]}")
@@ -151,7 +153,7 @@ def quantile(counts: Sequence[tuple[int, int]], share: float) -> float:
 
 
 def _saturated_by_own(peer: RunningPeer, load: Load, seconds: float) -> Figures:
-    return figures(_run(own_command(peer, load, seconds, 0), seconds))
+    return figures(run(own_command(peer, load, seconds, 0), seconds))
 
 
 def _go(peer: RunningPeer, load: Load, seconds: float) -> Figures:
@@ -160,12 +162,13 @@ def _go(peer: RunningPeer, load: Load, seconds: float) -> Figures:
         raise LoadError(program)
     group = peer.setup.tls_group
     where = f"127.0.0.1:{peer.place.tls_port}"
-    text = _run([program, where, group, str(load.connections), f"{seconds:g}"], seconds)
+    text = run([program, where, group, str(load.connections), f"{seconds:g}"], seconds)
     document = json.loads(text)
     return Figures(**{key: document[key] for key in _COMMON}, errors={"any": document["failed"]})
 
 
-def _run(command: Sequence[str | Path], seconds: float) -> str:
+def run(command: Sequence[str | Path], seconds: float) -> str:
+    """What a client prints; it runs on the load's core. Raises LoadError."""
     done = subprocess.run(
         [*command_prefix(LOAD_CPU), *command],
         capture_output=True,

@@ -20,15 +20,16 @@ from workdir import TLS_CIPHER, WORK
 _METHOD = """\
 The proxy has one core for itself (all its threads and children), load and upstream share the other.
 Every run is a fresh process: 1 s of warm-up, then a closed loop at saturation (wrk; WebSocket: our
-`load`). Half load is measured in fresh processes of all peers, which take turns: windows of an open
-loop at a fixed rate, half of what nginx did in the first round, the same for everybody, each
-latency counted from when its request was due; a peer's windows of a round are taken together. CPU
-is the process's CPU clock over the saturated run divided by requests; of headgate it is the data
-plane's, and beside it the whole tree's (supervisor and control process run on the load's core).
-Which peer begins changes with every round. TLS clients offer {cipher} and nothing else.
-Ratios are taken within a round and given as median (least–most). A run during which strangers used
-more than 0.15 CPUs was repeated once, and is marked noisy if that did not help; at half load the
-quietest turns count, and noisy ones are the second number in the last column.
+`load`; HTTP/2: h2load, which says no quantiles). Half load is measured in fresh processes of all
+peers, which take turns: windows of an open loop at a fixed rate, half of what nginx did in the
+first round, the same for everybody, each latency counted from when its request was due; a peer's
+windows of a round are taken together. CPU is the process's CPU clock over the saturated run divided
+by requests; of headgate it is the data plane's, and beside it the whole tree's (supervisor and
+control process run on the load's core). Which peer begins changes with every round. TLS clients
+offer {cipher} and nothing else. Ratios are taken within a round and given as median (least–most). A
+run during which strangers used more than 0.15 CPUs was repeated once, and is marked noisy if that
+did not help; at half load the quietest turns count, and noisy ones are the second number in the
+last column.
 """
 _REQUESTS = """\
 CPU of the proxy: of its processes, for each request. CPU of the machine: busy time of all cores for

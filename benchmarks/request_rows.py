@@ -43,6 +43,10 @@ ROWS: tuple[RequestRow, ...] = (
     RequestRow("tls-13", "TLS 1.3 keep-alive, 13 B", Bars(0.95, 0.80)),
     RequestRow("tls-64k", "TLS 1.3 keep-alive, 64 KiB", Bars(0.85, 0.65)),
     RequestRow("tls-handshake", "TLS 1.3 full handshake + request", Bars(0.80, 0.55)),
+    RequestRow("h2-13", "HTTP/2 over TLS, 13 B", Bars(0.55, 0.45)),
+    RequestRow("h2c-13", "HTTP/2 in clear, 13 B", Bars(0.55, 0.45)),
+    RequestRow("h2-64k", "HTTP/2 over TLS, 64 KiB", Bars(0.85, 0.65)),
+    RequestRow("h2-1m", "HTTP/2 over TLS, 1 MiB", Bars(0.60, 0.40)),
     RequestRow("websocket", "WebSocket echo"),
 )
 _HALF_P99 = 1.0

@@ -12,12 +12,18 @@ from cases.traffic import Traffic, Variant
 _PLAIN = Setup()
 _TLS = Setup(tls_group="x25519")
 _PQ = Setup(tls_group="x25519mlkem768")
+_H2 = Setup(tls_group="x25519", http2=True)
+_H2C = Setup(http2=True)
 
 
 def _one(
     name: str, title: str, load: Load, setup: Setup = _PLAIN, *, half_load: bool = True
 ) -> Traffic:
     return Traffic(name, title, (Variant("", setup, load),), half_load=half_load)
+
+
+def _http2(name: str, title: str, load: Load, setup: Setup = _H2) -> Traffic:
+    return Traffic(name, title, (Variant("", setup, load),), half_load=False)
 
 
 def _counts(name: str, title: str, *kinds_counts: tuple[str, Setup]) -> Traffic:
@@ -47,6 +53,27 @@ CASES: tuple[Case, ...] = (
         Load(connections=16, close=True, tls=True, go=True),
         _PQ,
         half_load=False,
+    ),
+    _http2(
+        "h2-13",
+        "HTTP/2 over TLS 1.3, 13 B, 16 connections × 8 streams",
+        Load(connections=16, streams=8, tls=True),
+    ),
+    _http2(
+        "h2c-13",
+        "HTTP/2 in clear, 13 B, 16 connections × 8 streams",
+        Load(connections=16, streams=8),
+        _H2C,
+    ),
+    _http2(
+        "h2-64k",
+        "HTTP/2 over TLS 1.3, 64 KiB, 8 connections × 4 streams",
+        Load("/b/65536", 8, streams=4, tls=True),
+    ),
+    _http2(
+        "h2-1m",
+        "HTTP/2 over TLS 1.3, 1 MiB, 8 connections × 2 streams",
+        Load("/b/1048576", 8, streams=2, tls=True),
     ),
     _one("websocket", "WebSocket echo, 13 B frames", Load("/ws", websocket=True)),
     _counts(

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loads import Load, LoadError, saturate
+import h2load
+from loads import Figures, Load, LoadError, saturate
 from machine import Window, peak_rss_bytes, pss_bytes, wait_until_quiet
 from peers.base import Peer, Setup
 from peers.headgate import Headgate, metric
@@ -71,10 +72,10 @@ class Traffic:
         return found
 
     def _run(self, one: RunningPeer, variant: Variant, context: Context) -> Metrics:
-        saturate(one, variant.load, 1.0)
+        _saturate(one, variant.load, 1.0)
         one.look()
         window = Window(one.processes.data, one.processes.whole, [context.backend_pid])
-        seen = saturate(one, variant.load, context.seconds)
+        seen = _saturate(one, variant.load, context.seconds)
         found = window.close()
         checked(seen)
         found |= {
@@ -82,11 +83,10 @@ class Traffic:
             "tree_us": found["tree_s"] / max(1, seen.requests) * 1e6,
             "machine_us": found["machine_s"] / max(1, seen.requests) * 1e6,
             "rps": seen.requests / seen.seconds,
-            "p50": seen.p50,
-            "p99": seen.p99,
-            "p999": seen.p999,
             "failed": float(seen.failed),
         }
+        latencies = {"p50": seen.p50, "p99": seen.p99, "p999": seen.p999}
+        found |= {key: latency for key, latency in latencies.items() if latency}
         found["pss"] = float(pss_bytes(one.processes.data))
         found["tree_pss"] = float(pss_bytes(one.processes.whole))
         found["peak"] = float(peak_rss_bytes(one.processes.data))
@@ -97,3 +97,8 @@ class Traffic:
                     one.place.folder / "s", "headgate_access_log_dropped_total"
                 )
         return found
+
+
+def _saturate(one: RunningPeer, load: Load, seconds: float) -> Figures:
+    client = h2load.saturate if load.streams else saturate
+    return client(one, load, seconds)

@@ -28,6 +28,8 @@ class Setup:
     """The config will be changed while it runs."""
     unlike: bool = False
     """Routes differ in more than names: keys, numbers, middlewares. For headgate alone."""
+    http2: bool = False
+    """Clients speak HTTP/2, with TLS by ALPN and without it at once."""
 
     def pattern(self, index: int) -> str:
         """The host, prefix or regex with this number; a regex matches a path to its end."""

@@ -61,7 +61,7 @@ class Caddy:
             "listen": [f":{place.http_port}"],
             "automatic_https": {"disable": True},
             "idle_timeout": "600s",
-            "protocols": ["h1"],
+            "protocols": ["h2", "h2c"] if setup.http2 else ["h1"],
             "routes": _routes(setup, place),
         }
         servers: dict[str, Json] = {"a": server}

@@ -165,7 +165,7 @@ def _listener(setup: Setup, place: Place, port: int, *, tls: bool) -> Json:
         }
         group = "X25519MLKEM768" if "mlkem" in setup.tls_group else setup.tls_group.upper()
         common = {
-            "alpn_protocols": ["http/1.1"],
+            "alpn_protocols": ["h2" if setup.http2 else "http/1.1"],
             "tls_params": {"ecdh_curves": [group], "tls_minimum_protocol_version": "TLSv1_3"},
             "tls_certificates": [pair],
         }

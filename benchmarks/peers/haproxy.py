@@ -27,7 +27,7 @@ defaults
   option splice-auto
   http-reuse always
 frontend f
-  bind :{port} backlog 16384
+  bind :{port} backlog 16384{clear}
 {tls}  option forwardfor
 {front}backend b
   server s1 127.0.0.1:{backend} pool-max-conn 1000 pool-low-conn 0
@@ -82,7 +82,7 @@ class Haproxy:
         if setup.tls_group:
             tls = (
                 f"  bind :{place.tls_port} backlog 16384 ssl crt {place.both}"
-                f" curves {setup.tls_group.upper()} alpn http/1.1\n"
+                f" curves {setup.tls_group.upper()} alpn {'h2' if setup.http2 else 'http/1.1'}\n"
             )
         front = f"  {_FORMAT}" if setup.access_log else ""
         if setup.version:
@@ -96,6 +96,7 @@ class Haproxy:
             port=place.http_port,
             backend=place.backend_port,
             log="log stdout format raw local0" if setup.access_log else "no log",
+            clear=" proto h2" if setup.http2 else "",
             tls=tls,
             front=front,
         )

@@ -25,7 +25,7 @@ protocol = "http"
 default = true
 backlog = 16384
 timeouts = {{ idle = "600s" }}
-{tls}
+{h2c}{tls}
 [upstreams.app]
 endpoints = ["127.0.0.1:{backend}"]
 pool = {{ idle_timeout = "600s" }}
@@ -98,7 +98,13 @@ class Headgate:
             tls = _TLS.format(
                 port=place.tls_port, group=setup.tls_group, cert=place.cert, key=place.key
             )
-        head = _TEXT.format(log=log, port=place.http_port, tls=tls, backend=place.backend_port)
+        head = _TEXT.format(
+            log=log,
+            port=place.http_port,
+            h2c="h2c = true\n" if setup.http2 else "",
+            tls=tls,
+            backend=place.backend_port,
+        )
         count = 1 if setup.kind == "plain" else setup.count
         return head + "".join(_route(setup, i) for i in range(count))
 

@@ -98,7 +98,8 @@ class Nginx:
 
 
 def _servers(setup: Setup, place: Place) -> str:
-    listen = f"listen {place.http_port} backlog=16384;"
+    http2 = " http2" if setup.http2 else ""
+    listen = f"listen {place.http_port}{http2} backlog=16384;"
     if setup.kind == "hosts":
         one = "  server {{ {listen} server_name {name}; location / {{ proxy_pass http://up; }} }}\n"
         return "".join(
@@ -117,7 +118,7 @@ def _servers(setup: Setup, place: Place) -> str:
     servers = f"  server {{ {listen}\n{places}  }}\n"
     if setup.tls_group:
         tls = (
-            f"    listen {place.tls_port} ssl backlog=16384; ssl_protocols TLSv1.3;"
+            f"    listen {place.tls_port} ssl{http2} backlog=16384; ssl_protocols TLSv1.3;"
             f" ssl_ecdh_curve {setup.tls_group.upper()};\n    ssl_certificate {place.cert};"
             f" ssl_certificate_key {place.key}; ssl_session_cache off; ssl_session_tickets off;\n"
         )
