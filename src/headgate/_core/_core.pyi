@@ -28,6 +28,24 @@ class CheckPolicy(Protocol):
     @property
     def unhealthy(self) -> int: ...
 
+class OutlierPolicy(Protocol):
+    """When requests eject an endpoint; that of a plan is one."""
+
+    @property
+    def consecutive_5xx(self) -> int: ...
+    @property
+    def consecutive_gateway(self) -> int: ...
+    @property
+    def consecutive_local(self) -> int: ...
+    @property
+    def ejection_ms(self) -> int: ...
+    @property
+    def max_ejection_ms(self) -> int: ...
+    @property
+    def max_ejected(self) -> int: ...
+    @property
+    def enforce(self) -> bool: ...
+
 @final
 class EndpointHealth:
     """What is known about one endpoint; times are milliseconds of one monotonic clock, `random`
@@ -61,6 +79,28 @@ class EndpointHealth:
 
         `failure`: the word of the reason and what the check found, None if it passed. Raises
         `ValueError` for a word that is no reason.
+        """
+
+    def turn(self, policy: OutlierPolicy | None, now_ms: int, random: int) -> bool:
+        """Looks whether its ejection is over, about once a second; None: nothing ejects it.
+
+        Returns whether the state changed.
+        """
+
+    @property
+    def is_in(self) -> bool:
+        """Whether it is not ejected, nor waits for the request that probes it."""
+
+    def probed(self, ended: str, now_ms: int) -> bool | None:
+        """Takes in how the request ended that probes it; returns whether it is back.
+
+        None if that told nothing, or nothing probes it. Raises `ValueError` for a word that is no
+        outcome, as `ended` does.
+        """
+
+    def ended(self, ended: str, policy: OutlierPolicy) -> str | None:
+        """Takes in how a request at it ended; returns the word of the reason to eject it, if that
+        came often enough in a row.
         """
 
     def order(self, order: str, now_ms: int) -> bool:
@@ -101,6 +141,19 @@ class UpstreamHealth:
         """Looks whether panic begins or ends; returns the new value if so.
 
         To be called at every change, and while panic is on.
+        """
+
+    def eject(
+        self,
+        endpoints: Sequence[Member],
+        cause: tuple[int, str],
+        policy: OutlierPolicy,
+        now_ms: int,
+    ) -> bool:
+        """Ejects an endpoint, unless it is the last usable one, too many are ejected already, or
+        the policy only tells; returns whether its state changed.
+
+        `cause`: its place, and the word of the reason. Raises `ValueError`, `IndexError`.
         """
 
     def told(

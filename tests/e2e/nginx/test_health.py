@@ -168,3 +168,30 @@ def test_without_a_route_to_it_an_endpoint_is_down_with_that_reason(
         until(lambda: _states(node) == [("up", True), ("down", False)], "the states")
         health = json.loads(node.admin("GET", "/health")[1])
         assert health["upstreams"][0]["endpoints"][1]["reason"] == "check-connect"
+
+
+def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
+    folder: Path, port: int, released: tuple[Upstream, Upstream], settings: str
+) -> None:
+    _, two = released
+    rest = (
+        'outlier_detection = { consecutive_local = 3, ejection = "100ms" }\n'
+        "pool = { max_idle = 0 }\n"
+    )
+    with RunningNode(folder, _config(port, released, rest, settings)).until_ready() as node:
+        assert _served(port) == {b"one", b"two"}
+        two.close()
+
+        def is_ejected() -> bool:
+            assert get(port) == (200, b"one")
+            return _states(node)[1] == ("ejected", False)
+
+        until(is_ejected, "the ejection")
+        again = Upstream("two", two.port)
+        until(lambda: get(port) == (200, b"two"), "the probe")
+        until(lambda: get(port)[0] == 200 and _states(node)[1] == ("up", True), "its return")
+        again.close()
+        log = node.log.read_text()
+        said = f"endpoint {two.address} of upstream app is ejected: "
+        assert said + "too many requests in a row got no answer from it" in log
+        assert f"endpoint {two.address} of upstream app is back: " in log

@@ -2,10 +2,11 @@
 //! the control process watches itself. Times are milliseconds of one monotonic clock.
 
 use hg_resilience::{
-    Active, Admin, Bar, Census, Check, CheckPolicy, Event, FULL_WEIGHT, Panic, PanicPolicy, Reason,
-    Standing, State, Takes, Why,
+    Active, Admin, Bar, Census, Check, CheckPolicy, Ejection, EjectionPolicy, Event, FULL_WEIGHT,
+    Outcome, Outlier, Panic, PanicPolicy, Reason, Standing, State, StreakPolicy, Streaks, Takes,
+    Verdict, Why,
 };
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 
 /// Adds `EndpointHealth` and `UpstreamHealth` to the module.
@@ -40,11 +41,44 @@ impl From<Policy> for CheckPolicy {
     }
 }
 
+/// When requests eject an endpoint: any Python object with these attributes.
+#[derive(FromPyObject)]
+struct Ejecting {
+    consecutive_5xx: u32,
+    consecutive_gateway: u32,
+    consecutive_local: u32,
+    ejection_ms: u64,
+    max_ejection_ms: u64,
+    max_ejected: u64,
+    enforce: bool,
+}
+
+impl Ejecting {
+    fn streaks(&self) -> StreakPolicy {
+        StreakPolicy {
+            server_error: self.consecutive_5xx,
+            gateway: self.consecutive_gateway,
+            local: self.consecutive_local,
+        }
+    }
+
+    fn times(&self) -> EjectionPolicy {
+        EjectionPolicy {
+            base_ms: self.ejection_ms,
+            max_ms: self.max_ejection_ms,
+            ..EjectionPolicy::default()
+        }
+    }
+}
+
 /// What is known about one endpoint.
 #[pyclass(module = "headgate._core._core")]
 struct EndpointHealth {
     state: State,
     check: Option<(CheckPolicy, Check)>,
+    /// Apart: it has a cache line of its own, and Python aligns no objects.
+    streaks: Box<Streaks>,
+    ejection: Ejection,
     #[pyo3(get)]
     passed: u64,
     #[pyo3(get)]
@@ -60,7 +94,8 @@ impl EndpointHealth {
     #[new]
     fn new(checked: bool, now_ms: u64) -> Self {
         let state = State::added(checked, now_ms, FULL_WEIGHT);
-        Self { state, check: None, passed: 0, failed: 0, found: String::new() }
+        let (streaks, ejection) = Default::default();
+        Self { state, check: None, streaks, ejection, passed: 0, failed: 0, found: String::new() }
     }
 
     /// Takes over how it is checked, `None` = not at all. Checks that stay as they are keep their
@@ -118,6 +153,51 @@ impl EndpointHealth {
         Ok(event.is_some_and(|event| self.apply(event, now_ms)))
     }
 
+    /// Looks whether its ejection is over, about once a second; `None`: nothing ejects it any more.
+    /// Returns whether the state changed.
+    #[pyo3(signature = (policy, now_ms, random))]
+    fn turn(&mut self, policy: Option<Ejecting>, now_ms: u64, random: u64) -> bool {
+        let event = match policy {
+            None => Some(Event::OutliersOff),
+            Some(policy) => self.ejection.turn(self.state, &policy.times(), now_ms, random),
+        };
+        event.is_some_and(|event| self.apply(event, now_ms))
+    }
+
+    /// Whether it is not ejected, nor waits for the request that probes it.
+    #[getter]
+    fn is_in(&self) -> bool {
+        self.state.outlier == Outlier::In
+    }
+
+    /// Takes in how the request ended that probes it. Returns whether it is back; `None` if that
+    /// told nothing, or nothing probes it.
+    ///
+    /// # Errors
+    /// `ValueError` for a word that is no outcome.
+    fn probed(&mut self, ended: &str, now_ms: u64) -> PyResult<Option<bool>> {
+        let verdict = outcome(ended)?.verdict();
+        if verdict == Verdict::Neutral || !self.apply(Event::ProbeTaken, now_ms) {
+            return Ok(None);
+        }
+        let is_good = verdict == Verdict::Good;
+        self.apply(if is_good { Event::ProbePassed } else { Event::ProbeFailed }, now_ms);
+        Ok(Some(is_good))
+    }
+
+    /// Takes in how a request at it ended. Returns the word of the reason to eject it, if that
+    /// came often enough in a row ([`UpstreamHealth::eject`]).
+    ///
+    /// # Errors
+    /// `ValueError` for a word that is no outcome.
+    fn ended(&self, ended: &str, policy: Ejecting) -> PyResult<Option<&'static str>> {
+        let outcome = outcome(ended)?;
+        if self.state.outlier != Outlier::In {
+            return Ok(None);
+        }
+        Ok(self.streaks.note(outcome, &policy.streaks()).map(Reason::as_str))
+    }
+
     /// Puts an operator's order in force: `ready`, `drain`, `maintenance`. Returns whether it is
     /// news.
     ///
@@ -154,9 +234,12 @@ impl EndpointHealth {
 
 impl EndpointHealth {
     fn apply(&mut self, event: Event, now_ms: u64) -> bool {
-        let next = self.state.step(event, now_ms, FULL_WEIGHT);
-        self.state = next.unwrap_or(self.state);
-        next.is_some()
+        let Some(next) = self.state.step(event, now_ms, FULL_WEIGHT) else {
+            return false;
+        };
+        self.state = next;
+        self.streaks.reset();
+        true
     }
 }
 
@@ -196,6 +279,45 @@ impl UpstreamHealth {
         self.panic.turn(judged(&endpoints), &policy, now_ms)
     }
 
+    /// Ejects an endpoint for a reason, unless it is the last usable one, too many are ejected
+    /// already, or the policy only tells. Returns whether its state changed.
+    ///
+    /// # Errors
+    /// `ValueError` for a word that is no reason, `IndexError` for an endpoint that is not there.
+    fn eject(
+        &self,
+        py: Python<'_>,
+        endpoints: Vec<(Py<EndpointHealth>, bool, bool)>,
+        cause: (usize, String),
+        policy: Ejecting,
+        now_ms: u64,
+    ) -> PyResult<bool> {
+        let (at, why) = cause;
+        let states: Vec<_> = endpoints
+            .iter()
+            .map(|(endpoint, _, has_weight)| (endpoint.borrow(py).state, *has_weight))
+            .collect();
+        let those = states.iter().filter(|(_, has_weight)| *has_weight).map(|(state, _)| *state);
+        let usable = Census::of(those).usable;
+        let ejected =
+            states.iter().filter(|(state, _)| state.outlier != Outlier::In).count() as u64;
+        let limit = (states.len() as u64).saturating_mul(policy.max_ejected) / 100;
+        let event = if !policy.enforce {
+            Event::Spare(Reason::SparedDryRun)
+        } else if ejected >= limit || usable <= 1 {
+            Event::Spare(Reason::SparedLimit)
+        } else {
+            Event::Eject(reason(&why)?)
+        };
+        let Some((endpoint, ..)) = endpoints.get(at) else {
+            return Err(PyIndexError::new_err(at));
+        };
+        let mut endpoint = endpoint.borrow_mut(py);
+        let before = endpoint.state.reason;
+        // A repeated refusal to eject it is no news.
+        Ok(endpoint.apply(event, now_ms) && (endpoint.state.reason != before || !endpoint.is_in()))
+    }
+
     /// Returns for each endpoint a word for its state, whether it takes requests, and why.
     fn told(
         &self,
@@ -212,7 +334,7 @@ impl UpstreamHealth {
             if !has_weight {
                 return (word(state), false, "takes no traffic: its weight is 0".to_owned());
             }
-            let until_ms = None;
+            let until_ms = endpoint.ejection.until_ms();
             let why =
                 Why { state, view, census, panic_below_percent: below_percent, until_ms, now_ms };
             let mut why = why.to_string();
@@ -223,7 +345,7 @@ impl UpstreamHealth {
                 why.push_str("; the last check found: ");
                 why.push_str(&endpoint.found);
             }
-            (word(state), state.takes(view) == Takes::Yes, why)
+            (word(state), matches!(state.takes(view), Takes::Yes | Takes::Probe), why)
         });
         told.collect()
     }
@@ -249,12 +371,19 @@ fn word(state: State) -> &'static str {
         Standing::Out(Bar::Maintenance) => "maintenance",
         Standing::Out(Bar::Ejected) => "ejected",
         Standing::Probe | Standing::Out(Bar::Probing) => "probing",
-        Standing::Out(Bar::Down | Bar::Breaker) => "down",
-        Standing::Usable | Standing::Trial => "up",
+        Standing::Out(Bar::Down) => "down",
+        Standing::Out(Bar::Breaker) => "breaker-open",
+        Standing::Trial => "breaker-half-open",
+        Standing::Usable => "up",
     }
 }
 
 fn reason(word: &str) -> PyResult<Reason> {
     let found = Reason::ALL.iter().find(|reason| reason.as_str() == word);
     found.copied().ok_or_else(|| PyValueError::new_err(format!("{word:?} is not a reason")))
+}
+
+fn outcome(word: &str) -> PyResult<Outcome> {
+    let found = Outcome::ALL.iter().find(|outcome| outcome.as_str() == word);
+    found.copied().ok_or_else(|| PyValueError::new_err(format!("{word:?} is not an outcome")))
 }

@@ -263,6 +263,7 @@ class NginxServing:
         self._checker = checker
         self._keeper = Keeper(engine, self._told)
         self._keeper.health = checker.health
+        checker.listen(self._keeper.traffic)
         self._driven.set()
         return engine
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from headgate._core import EndpointHealth, UpstreamHealth
 from headgate.engines.nginx.checks.answer import Failure
-from headgate.plan.objects import Endpoint, Upstream
+from headgate.engines.nginx.checks.outliers import Ended
+from headgate.plan.objects import Endpoint, OutlierDetection, Upstream
 from headgate.plan.plan import Plan
 
 Out = Mapping[str, frozenset[str]]
@@ -45,10 +46,14 @@ class Group:
     health: UpstreamHealth
     members: list[Member] = field(default_factory=list)
 
+    @property
+    def cores(self) -> list[tuple[EndpointHealth, bool, bool]]:
+        """What the core takes of the members."""
+        return [one.as_core for one in self.members]
+
     def told(self, now_ms: int) -> list[tuple[str, bool, str]]:
         """Returns of each member a word for its state, whether it takes requests, and why."""
-        cores = [one.as_core for one in self.members]
-        return self.health.told(cores, self.plan.health.panic_threshold, now_ms)
+        return self.health.told(self.cores, self.plan.health.panic_threshold, now_ms)
 
 
 class Told(NamedTuple):
@@ -90,6 +95,8 @@ class HealthTable:
         for name, group in groups.items():
             for one in group.members:
                 one.health.watch(group.plan.health.check, now, self._chance())
+                if group.plan.health.outliers is None:
+                    one.health.turn(None, now, self._chance())
             self._turn(name, group, now)
         self._groups = groups
 
@@ -168,10 +175,55 @@ class HealthTable:
         return True
 
     def turn(self) -> bool:
-        """Looks at the upstreams in panic, which ends by time; returns whether it did in any."""
+        """Looks at what time alone changes: ends of ejections and panic; returns whether any."""
         now = self._clock()
-        those = [(name, one) for name, one in self._groups.items() if one.health.is_in_panic]
-        return any([self._turn(name, one, now) for name, one in those])
+        changed = False
+        for name, group in self._groups.items():
+            policy = group.plan.health.outliers
+            if policy is not None:
+                # Each has to be asked: the answer moves its clock.
+                moved = [one.health.turn(policy, now, self._chance()) for one in group.members]
+                changed |= any(moved)
+            if policy is not None or group.health.is_in_panic:
+                changed |= self._turn(name, group, now)
+        return changed
+
+    @property
+    def ejecting(self) -> frozenset[str]:
+        """The upstreams whose requests may eject endpoints."""
+        return frozenset(n for n, one in self._groups.items() if one.plan.health.outliers)
+
+    def ended(self, upstream: str, ended: Ended) -> bool:
+        """Takes in how a request ended at an endpoint; returns whether that changed anything."""
+        group = self._groups.get(upstream)
+        policy = group.plan.health.outliers if group is not None else None
+        if group is None or policy is None:
+            return False
+        places = [at for at, one in enumerate(group.members) if one.target == ended.target]
+        return any([self._ended(group, at, policy, ended) for at in places])
+
+    def _ended(self, group: Group, at: int, policy: OutlierDetection, ended: Ended) -> bool:
+        health, now = group.members[at].health, self._clock()
+        if health.is_in:
+            why = health.ended(ended.outcome, policy)
+            if why is None or not group.health.eject(group.cores, (at, why), policy, now):
+                return False
+            what = "is not ejected" if health.is_in else "is ejected"
+            self._outlier("warn", group.members[at], what)
+            return not health.is_in
+        # Requests from before it came back say nothing of it as it is now.
+        if ended.began_ms < health.changed_ms:
+            return False
+        is_back = health.probed(ended.outcome, now)
+        if is_back is not None:
+            level, what = ("info", "is back") if is_back else ("warn", "is ejected")
+            self._outlier(level, group.members[at], what)
+        return is_back is not None
+
+    def _outlier(self, level: str, member: Member, what: str) -> None:
+        said = f"endpoint {member.target} of upstream {member.upstream} {what}: "
+        fields = {"object": f"upstream {member.upstream}"}
+        self._tell(level, "endpoint.outlier", said + member.health.reason[1], fields)
 
     def find(self, upstream: str, address: str) -> str:
         """Returns why an endpoint cannot have an order; empty if it can."""
@@ -227,14 +279,13 @@ class HealthTable:
         self._tell(level, "endpoint.health", f"{said}{health.reason[1]}{found}{still}", fields)
 
     def _turn(self, name: str, group: Group, now: int) -> bool:
-        cores = [one.as_core for one in group.members]
         below = group.plan.health.panic_threshold
-        turned = group.health.turn(cores, below, now)
+        turned = group.health.turn(group.cores, below, now)
         if turned is None:
             return False
         fields = {"object": f"upstream {name}"}
         if turned:
-            usable, judged = UpstreamHealth.judged(cores)
+            usable, judged = UpstreamHealth.judged(group.cores)
             said = (
                 f"upstream {name} is in panic: {usable} of {judged} endpoints are usable, the "
                 f"threshold is {below} %; requests go to endpoints that look bad, too"

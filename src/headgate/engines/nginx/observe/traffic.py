@@ -4,6 +4,7 @@ About 1 µs a request. Every table of labels is bounded: labels over the limit c
 so that neither clients nor a config can make the page grow without end.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,6 +18,7 @@ _METHODS: Final = frozenset(
 )
 _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", OTHER)
 _STATUS_LENGTH: Final = 3
+_KEPT: Final = 100_000
 
 
 class Served:
@@ -87,6 +89,9 @@ class Traffic:
         """By `upstream/address`, or `address` where the upstream's name is unknown."""
         self.bytes_in = 0
         self.bytes_out = 0
+        self.watched: frozenset[str] = frozenset()
+        """The upstreams whose requests are kept in `kept`, for who looks at single ones."""
+        self.kept: deque[Hit] = deque(maxlen=_KEPT)
         self.unread = 0
         """Lines that held no request."""
         self._endpoints = endpoints
@@ -130,6 +135,8 @@ class Traffic:
         self.requests[clean] = self.requests.get(clean, 0) + 1
 
     def _upstream(self, hit: Hit, index: int) -> None:
+        if hit.upstream in self.watched:
+            self.kept.append(hit)
         if " " in hit.endpoint:
             self._tries(hit, index)
             return

@@ -11,6 +11,11 @@ from headgate.features.nginx import Parity
 
 _NO_QUEUE: Final = "nginx has no queue"
 _CHECKS: Final = "the node's own; refused for names that nginx resolves itself"
+_OUTLIERS: Final = (
+    "the node's own, from the access log: requests count when they have ended, a break within the "
+    "body of an answer is not seen, and after an ejection an endpoint gets its share of requests "
+    "until the first has ended; refused for names that nginx resolves itself"
+)
 _ONE_TIME: Final = (
     "nginx has one time for the first byte and between two: the shorter one is both, except that "
     "the default of `first_byte` is not held where `stream_idle` is longer"
@@ -188,7 +193,7 @@ _UPSTREAMS: Final = (
         )
     ),
     *(
-        Parity(f"upstreams.NAME.outlier_detection.{key}", "no", "`outlier_detection` is refused")
+        Parity(f"upstreams.NAME.outlier_detection.{key}", "differs", _OUTLIERS)
         for key in (
             *("consecutive_5xx", "consecutive_gateway", "consecutive_local", "ejection"),
             *("max_ejection", "max_ejected", "enforce"),

@@ -81,14 +81,17 @@ def _check(upstream: Upstream, about: About, ctx: Context) -> None:
     if upstream.queue_timeout_ms != _DEFAULT.queue_timeout_ms:
         about.refuse("timeouts.queue", "nginx has no queue")
     is_named = any(_is_named(endpoint.address) for endpoint in upstream.endpoints)
-    if upstream.health.check is not None and is_named and _resolves(ctx):
-        about.refuse(
-            "health_check",
-            "nginx resolves the names itself (`node.resolver.servers`), so that nobody can take "
-            "one of their addresses out; write addresses, or leave `servers` out",
-        )
-    if upstream.health.outliers is not None:
-        about.refuse("outlier_detection", "this engine does not eject endpoints of nginx")
+    judged = {
+        "health_check": upstream.health.check,
+        "outlier_detection": upstream.health.outliers,
+    }
+    for key in [key for key, one in judged.items() if one is not None and is_named]:
+        if _resolves(ctx):
+            about.refuse(
+                key,
+                "nginx resolves the names itself (`node.resolver.servers`), so that nobody can "
+                "take one of their addresses out; write addresses, or leave `servers` out",
+            )
     if upstream.health.breaker is not None:
         about.refuse("circuit_breaker", "this engine has no circuit breaker for nginx")
     limited = upstream.max_connections or any(e.max_connections for e in upstream.endpoints)

@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Final
 
 from headgate.engines.nginx.checks.orders import WORDS, KeptOrders
+from headgate.engines.nginx.checks.outliers import ended
 from headgate.engines.nginx.checks.rounds import Rounds, clock_ms
 from headgate.engines.nginx.checks.table import Healths, HealthTable
 from headgate.engines.nginx.drive.engine import NginxEngine
 from headgate.engines.nginx.health.told import Tell
+from headgate.engines.nginx.observe.observer import POLL_S
+from headgate.engines.nginx.observe.traffic import Traffic
 from headgate.kernel.ids import BlobId
 from headgate.plan.plan import Plan
 
@@ -40,6 +43,7 @@ class Checker:
         self._rounds = Rounds(self._table, self._moved.set)
         self._reloads: deque[float] = deque()
         self._problem = ""
+        self._traffic: Traffic | None = None
         engine.out = self._table.out
 
     def health(self) -> Healths:
@@ -50,11 +54,17 @@ class Checker:
         """Takes over a plan that nginx serves now."""
         self._table.serve(plan, self._engine.addresses)
         self._rounds.serve(plan, blobs)
+        if self._traffic is not None:
+            self._traffic.watched = self._table.ejecting
         self._moved.set()
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
         """Returns what runs as long as nginx is driven."""
-        return [self._rounds.run(), self._follow()]
+        return [self._rounds.run(), self._follow(), self._follow_log()]
+
+    def listen(self, traffic: Traffic) -> None:
+        """Begins to take in what the access log says of requests."""
+        self._traffic = traffic
 
     async def order(self, upstream: str, address: str, order: str) -> str:
         """Keeps an operator's order and puts it in force; returns why it cannot."""
@@ -97,6 +107,19 @@ class Checker:
                 self._tell(level, "nginx.endpoints", f"the health of endpoints: {said}", {})
             if why:
                 await asyncio.sleep(_AGAIN_S)
+                self._moved.set()
+
+    async def _follow_log(self) -> None:
+        """Takes in how requests ended, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            kept = self._traffic.kept if self._traffic is not None else None
+            read_ms, changed = clock_ms(), False
+            while kept:
+                hit = kept.popleft()
+                for one in ended(hit, read_ms):
+                    changed |= self._table.ended(hit.upstream, one)
+            if changed:
                 self._moved.set()
 
     async def _put_in_force(self) -> str:

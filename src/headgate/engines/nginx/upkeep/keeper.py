@@ -23,6 +23,7 @@ from headgate.engines.nginx.instance.running import NotStartedError
 from headgate.engines.nginx.observe.error_log import Told
 from headgate.engines.nginx.observe.family import Family
 from headgate.engines.nginx.observe.observer import POLL_S, AccessLog, Observer, Sources
+from headgate.engines.nginx.observe.traffic import Traffic
 from headgate.engines.nginx.releases.lock import BusyError
 from headgate.engines.nginx.upkeep.figures import own_families
 from headgate.engines.nginx.upkeep.mender import Mender
@@ -80,6 +81,11 @@ class Keeper:
             group.create_task(self._follow_logs())
             group.create_task(self._follow_life())
             group.create_task(self._drift.run())
+
+    @property
+    def traffic(self) -> Traffic:
+        """What the access log says."""
+        return self._observer.traffic
 
     @property
     def is_up(self) -> bool:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from headgate.engines.nginx.checks.answer import Failure
+from headgate.engines.nginx.checks.outliers import Ended
 from headgate.engines.nginx.checks.table import HealthTable
-from headgate.plan.objects import Endpoint, Health, HealthCheck, Upstream
+from headgate.plan.objects import Endpoint, Health, HealthCheck, OutlierDetection, Upstream
 from headgate.plan.plan import Plan, entry, plan_of
 
 CHECK = HealthCheck(interval_ms=1000, fast_interval_ms=100, max_interval_ms=4000)
@@ -184,3 +185,93 @@ def test_an_endpoint_without_weight_is_told_and_in_no_list() -> None:
     one.serve(Upstream((Endpoint(ONE), Endpoint(TWO, weight=0)), health=Health(check=CHECK)))
     assert one.out == set()
     assert one.table.told()["app"][1][TWO].why == "takes no traffic: its weight is 0"
+
+
+OUTLIERS = OutlierDetection(consecutive_local=2, ejection_ms=1_000, max_ejection_ms=4_000)
+
+
+def ejecting(*addresses: str, policy: OutlierDetection = OUTLIERS) -> Upstream:
+    """An upstream whose requests may eject these endpoints."""
+    return Upstream(tuple(map(Endpoint, addresses)), health=Health(outliers=policy))
+
+
+class Requests(Checked):
+    """A table that is told how requests ended."""
+
+    def end(self, at: str, *outcomes: str, began_ms: int | None = None) -> None:
+        """Lets requests end at an endpoint, by default those that began just now."""
+        for outcome in outcomes:
+            began = self.now if began_ms is None else began_ms
+            self.table.ended("app", Ended(at, outcome, began))
+
+
+def test_requests_in_a_row_without_an_answer_eject_and_a_good_one_brings_back() -> None:
+    one = Requests()
+    one.serve(ejecting(ONE, TWO))
+    assert one.table.ejecting == {"app"}
+    one.end(TWO, "connect", "ok", "reset")
+    assert one.out == set()
+    one.end(TWO, "cancelled", "timeout")
+    assert one.out == {TWO}
+    assert one.state(TWO) == ("ejected", False)
+    assert one.told[-1] == (
+        f"warn endpoint.outlier: endpoint {TWO} of upstream app is ejected: too many requests in "
+        "a row got no answer from it"
+    )
+    assert not one.table.turn()
+    one.now += 1_100
+    assert one.table.turn()
+    assert one.out == set(), "the next request probes it"
+    before = one.now
+    one.now += 10
+    one.end(TWO, "ok", began_ms=before - 1)
+    assert one.state(TWO)[0] == "probing", "that one began before"
+    one.end(TWO, "cancelled")
+    assert one.state(TWO)[0] == "probing", "that one says nothing"
+    one.end(TWO, "ok")
+    assert one.state(TWO) == ("up", True)
+    assert one.told[-1].startswith(f"info endpoint.outlier: endpoint {TWO} of upstream app is back")
+
+
+def test_a_probe_that_fails_ejects_for_longer() -> None:
+    one = Requests()
+    one.serve(ejecting(ONE, TWO))
+    one.end(TWO, "reset", "reset")
+    one.table.turn()
+    one.now += 1_100
+    assert one.table.turn()
+    one.end(TWO, "gateway")
+    assert one.out == {TWO}
+    one.table.turn()
+    one.now += 1_100
+    assert not one.table.turn()
+    one.now += 1_000
+    assert one.table.turn()
+
+
+def test_neither_the_last_endpoint_is_ejected_nor_more_than_allowed() -> None:
+    one = Requests()
+    one.serve(ejecting(ONE))
+    one.end(ONE, *["connect"] * 9)
+    assert one.out == set()
+    assert [text for text in one.told if "is not ejected" in text] == one.told[:1]
+    assert len(one.told) == 1, "it is said once"
+    one.serve(ejecting(ONE, TWO, THREE))
+    for at in (TWO, THREE):
+        one.end(at, "connect", "connect")
+    assert one.out == {TWO}, "a third of three is below half"
+    dry = Requests()
+    dry.serve(ejecting(ONE, TWO, policy=OutlierDetection(consecutive_local=1, enforce=False)))
+    dry.end(TWO, "connect")
+    assert dry.out == set()
+    assert "does not enforce" in dry.told[-1]
+
+
+def test_without_outlier_detection_nothing_stays_ejected() -> None:
+    one = Requests()
+    one.serve(ejecting(ONE, TWO))
+    one.end(TWO, "5xx", "5xx", "5xx", "5xx", "5xx")
+    assert one.out == {TWO}
+    one.serve(app(ONE, TWO, check=None))
+    assert one.out == set()
+    assert one.table.ejecting == frozenset()

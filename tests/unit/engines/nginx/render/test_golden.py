@@ -160,7 +160,6 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         ("upstream", "u", "endpoints[1].backup"),
         ("upstream", "u", "limits.connections"),
         ("upstream", "u", "limits.queue"),
-        ("upstream", "u", "outlier_detection"),
     ]
 
 
