@@ -169,6 +169,8 @@ def _won(won: Won) -> Iterator[str]:
     yield from _outcome(won.outcome)
     if won.outcome.kind != "forward":
         return
+    if won.retry:
+        yield _row(f"retries: {won.retry}", won.retry_place)
     for share in won.upstreams:
         weight = f", weight {share.weight}" if len(won.upstreams) > 1 else ""
         host = f", Host {share.host}" if share.host else ""

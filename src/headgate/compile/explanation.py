@@ -11,7 +11,15 @@ from headgate.compile.routing import Refusal, Request, Routing
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.middleware import Middleware, MiddlewareUse
-from headgate.plan.objects import Host, HostLiteral, Route, SplitPart, Upstream
+from headgate.plan.objects import (
+    Host,
+    HostLiteral,
+    OnlyMethods,
+    Retry,
+    Route,
+    SplitPart,
+    Upstream,
+)
 from headgate.plan.plan import Plan
 
 T = TypeVar("T")
@@ -104,7 +112,10 @@ class UpstreamShare(msgspec.Struct, frozen=True):
 
 
 class Won(msgspec.Struct, frozen=True):
-    """The match that takes the request, why, and what happens then."""
+    """The match that takes the request, why, and what happens then.
+
+    `retry` says what is tried again; empty where only connecting is.
+    """
 
     route: str
     match: int
@@ -115,6 +126,8 @@ class Won(msgspec.Struct, frozen=True):
     place: str = ""
     middlewares: list[Step] = []
     upstreams: list[UpstreamShare] = []
+    retry: str = ""
+    retry_place: str = ""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -212,6 +225,8 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         place=locate("route", won.route, f"match.{won.match}"),
         middlewares=steps,
         upstreams=shares,
+        retry=_retried(route.retry) if route and route.retry else "",
+        retry_place=locate("route", won.route, "retry") if route and route.retry else "",
     )
 
 
@@ -269,6 +284,19 @@ def _shares(
             place=locate("upstream", part.upstream, ""),
             host=_host(upstream) if upstream else "",
         )
+
+
+def _retried(retry: Retry) -> str:
+    """Returns the policy in words, as the config names its parts."""
+    on = ", ".join(("connect-failure", "refused-stream", *retry.on))
+    methods = retry.methods
+    which = " and ".join(methods.only) if isinstance(methods, OnlyMethods) else methods
+    wait, budget = retry.backoff, retry.budget
+    kind = "up to " if wait.jitter else ""
+    return (
+        f"up to {retry.retries} on {on}; methods: {which}; after {kind}{wait.base_ms} ms, growing "
+        f"to {wait.max_ms} ms; at most {budget.percent} % of the requests and {budget.per_second}/s"
+    )
 
 
 def _host(upstream: Upstream) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from headgate.compile.objects import chain
 from headgate.compile.resolved import Ref, Resolved
+from headgate.model.retry import ALWAYS, Retry
 from headgate.model.route import Route, RouteTimeouts
 from headgate.plan import objects as plan
 
@@ -28,8 +29,8 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
         forward_raw_path=model.forward_path == "raw",
         websocket=model.websocket,
         body_bytes=limits.body.bytes if limits and limits.body else None,
-        body_rate=limits.body_rate.bytes if limits else _DEFAULT.body_rate,
         body_buffer_bytes=limits.body_buffer.bytes if limits else _DEFAULT.body_buffer_bytes,
+        retry=_retry(model.retry) if model.retry is not None else None,
     )
     return out
 
@@ -59,12 +60,29 @@ def _action(model: Route, out: Resolved) -> plan.Action:
 
 def _timeouts(model: Route) -> plan.RouteTimeouts:
     timeouts: RouteTimeouts = model.timeouts
-    if not timeouts.model_fields_set:
+    if not timeouts.model_fields_set and model.limits is None:
         return _DEFAULT_TIMEOUTS
     return plan.RouteTimeouts(
         request_ms=timeouts.request.ms,
         per_try_ms=timeouts.per_try.ms,
         body_ms=timeouts.body.ms,
+        body_rate=model.limits.body_rate.bytes if model.limits else _DEFAULT_TIMEOUTS.body_rate,
         first_byte_ms=timeouts.first_byte.ms,
         stream_idle_ms=timeouts.stream_idle.ms,
+    )
+
+
+def _retry(model: Retry) -> plan.Retry:
+    methods = model.methods
+    return plan.Retry(
+        retries=model.retries,
+        on=tuple(sorted({one for one in model.on if one not in ALWAYS})),
+        methods=plan.OnlyMethods(methods) if isinstance(methods, tuple) else methods,
+        backoff=plan.RetryBackoff(
+            base_ms=model.backoff.base.ms,
+            factor_percent=round(model.backoff.factor * 100),
+            max_ms=model.backoff.max.ms,
+            jitter=model.backoff.jitter == "full",
+        ),
+        budget=plan.RetryBudget(percent=model.budget.percent, per_second=model.budget.per_second),
     )

@@ -13,6 +13,7 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.choice import MatchTable, MiddlewareRef
+from headgate.model.retry import Retry
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
 _ACTIONS = ("upstream", "split", "respond", "redirect")
@@ -20,6 +21,7 @@ ACTIONS = (*_ACTIONS, "not_imported")
 """The keys of the action; the last one belongs to imports and is not suggested."""
 
 _ACTION_SET = frozenset(ACTIONS)
+_OWN_ANSWERS = frozenset({"respond", "redirect", "not_imported"})
 _ONE_ACTION = f"write exactly one of {listed(_ACTIONS)}"
 
 
@@ -119,6 +121,11 @@ class Route(Checked):
     timeouts: RouteTimeouts = Field(
         default=RouteTimeouts(), description="How long a request may take."
     )
+    retry: Retry | None = Field(
+        default=None,
+        description="When a request whose try failed is tried again. Absent = only where no "
+        "connection was made, at other endpoints.",
+    )
     limits: RouteLimits | None = Field(default=None, description="Limits on a request.")
     forward_path: Literal["normalised", "raw"] = Field(
         default="normalised",
@@ -140,6 +147,12 @@ class Route(Checked):
             yield excluding([a for a in ACTIONS if a in given], _ONE_ACTION)
         elif not given and self.may_lack(wrong):
             yield Invalid("the route does not say what to do with a request", _ONE_ACTION)
+        if "retry" in self.model_fields_set and given & _OWN_ANSWERS:
+            yield Invalid(
+                "the route answers by itself, so there is nothing to try again",
+                "leave `retry` out",
+                at=("retry",),
+            )
         if self.split is not None and not any(part.weight for part in self.split):
             yield Invalid(
                 "every weight of the split is 0", "write at least one above 0", at=("split",)

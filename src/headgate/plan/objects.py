@@ -114,8 +114,44 @@ class RouteTimeouts(DefaultedNode, frozen=True):
     request_ms: int = 0
     per_try_ms: int = 0
     body_ms: int = 30_000
+    body_rate: int = 500
     first_byte_ms: int = 60_000
     stream_idle_ms: int = 300_000
+
+
+class OnlyMethods(PlanNode, frozen=True):
+    """The methods that may be repeated."""
+
+    only: tuple[str, ...]
+
+
+RetryMethods = Literal["idempotent", "all"] | OnlyMethods
+
+
+class RetryBackoff(DefaultedNode, frozen=True):
+    """How long to wait before a retry; drawn between nothing and the limit if `jitter` is set."""
+
+    base_ms: int = 25
+    factor_percent: int = 200
+    max_ms: int = 250
+    jitter: bool = True
+
+
+class RetryBudget(DefaultedNode, frozen=True):
+    """How many retries an upstream gets; 0 = none."""
+
+    percent: int = 20
+    per_second: int = 3
+
+
+class Retry(DefaultedNode, frozen=True):
+    """When a request is tried again; `on` besides failures to connect and refused streams."""
+
+    retries: int = 2
+    on: tuple[str, ...] = ()
+    methods: RetryMethods = "idempotent"
+    backoff: RetryBackoff = RetryBackoff()
+    budget: RetryBudget = RetryBudget()
 
 
 class Route(DefaultedNode, frozen=True):
@@ -131,8 +167,8 @@ class Route(DefaultedNode, frozen=True):
     forward_raw_path: bool = False
     websocket: bool = True
     body_bytes: int | None = None
-    body_rate: int = 500
     body_buffer_bytes: int = 0
+    retry: Retry | None = None
 
 
 class Endpoint(DefaultedNode, frozen=True):

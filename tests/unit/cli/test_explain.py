@@ -75,3 +75,19 @@ def test_a_changed_host_is_told(tmp_path: Path, host: str, sent: str) -> None:
 def test_the_host_that_an_upstream_gives_is_told(tmp_path: Path, host: str, said: str) -> None:
     [line] = lines_of(tmp_path, host, "upstream")
     assert line.startswith(said)
+
+
+def test_the_policy_of_retries_is_told_with_its_place(tmp_path: Path) -> None:
+    policy = 'retry = { on = ["503", "reset"], methods = ["GET", "POST"] }\n'
+    case = tmp_path / "c.toml"
+    for written in ("", policy):
+        case.write_text(CONFIG.replace('upstream = "kept"\n', f'upstream = "kept"\n{written}', 1))
+        out = io.StringIO()
+        assert explain(Question(url="http://a.example/"), [case], stream=out) == 0
+        lines = [line for line in out.getvalue().splitlines() if line.startswith("retries: ")]
+        assert bool(lines) == bool(written)
+    assert lines[0].startswith(
+        "retries: up to 2 on connect-failure, refused-stream, 503, reset; methods: GET and POST; "
+        "after up to 25 ms, growing to 250 ms; at most 20 % of the requests and 3/s  "
+    )
+    assert lines[0].endswith("c.toml:9:1")

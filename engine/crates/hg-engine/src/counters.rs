@@ -185,7 +185,17 @@ reasons! {
 }
 reasons! {
     /// Why there was another attempt.
-    Retry { ConnectFailure = "connect_failure", StaleConnection = "stale_connection", }
+    Retry {
+        ConnectFailure = "connect_failure", StaleConnection = "stale_connection", Timeout = "timeout",
+        Reset = "reset", Status = "status", RefusedStream = "refused_stream",
+    }
+}
+reasons! {
+    /// Why there was no other attempt although the route wants one.
+    Denied {
+        Budget = "budget", Spent = "spent", Time = "time", Body = "body", Method = "method",
+        Client = "client",
+    }
 }
 reasons! {
     /// Which timeout ran out.
@@ -198,6 +208,13 @@ reasons! {
 reasons! {
     /// Why a request's header line was dropped.
     Withheld { Claim = "client_claim", Lookalike = "lookalike", Underscore = "underscore", }
+}
+
+/// Attempts after the first, and those that there were not.
+#[derive(Debug, Default)]
+pub(crate) struct RetryCounters {
+    pub(crate) sent: [Counter; Retry::ALL.len()],
+    pub(crate) denied: [Counter; Denied::ALL.len()],
 }
 
 /// How many of something are open, and were opened.
@@ -256,7 +273,7 @@ pub(crate) struct WorkerCounters {
     /// Answers in which no upstream had a part.
     pub(crate) own: StatusTable,
     pub(crate) refused: [Counter; Refused::ALL.len()],
-    pub(crate) retries: [Counter; Retry::ALL.len()],
+    pub(crate) retries: RetryCounters,
     pub(crate) timeouts: [Counter; Timeout::ALL.len()],
     pub(crate) ignored_nominations: Counter,
     pub(crate) withheld: [Counter; Withheld::ALL.len()],
@@ -282,7 +299,13 @@ impl WorkerCounters {
     }
 
     pub(crate) fn retry(&self, why: Retry) {
-        if let Some(c) = self.retries.get(why as usize) {
+        if let Some(c) = self.retries.sent.get(why as usize) {
+            c.add(1);
+        }
+    }
+
+    pub(crate) fn deny_retry(&self, why: Denied) {
+        if let Some(c) = self.retries.denied.get(why as usize) {
             c.add(1);
         }
     }

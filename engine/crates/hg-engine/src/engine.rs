@@ -102,7 +102,7 @@ impl Engine {
             });
             pollers.push(poller);
         }
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(count));
         let builder = Mutex::new(Builder::new(ticketer.clone(), shared.clock));
         let inner = Arc::new(Inner {
             config,

@@ -1,13 +1,13 @@
 //! Reports: sums the workers' counters on demand.
 
 use crate::counters::{
-    Counter, EndpointCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld, WorkerCounters,
-    lock,
+    Counter, Denied, EndpointCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld,
+    WorkerCounters, lock,
 };
 use crate::engine::{Engine, Inner};
 use crate::report::{
     EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport, Http2Metrics,
-    ListenerReport, ReasonCount, RequestCount, UpstreamReport, WorkerReport,
+    ListenerReport, ReasonCount, RequestCount, RetryMetrics, UpstreamReport, WorkerReport,
 };
 use crate::snapshot::{EndpointEntry, Snapshot};
 use hg_proto::METHOD_NAMES;
@@ -94,9 +94,16 @@ impl Engine {
             .collect();
         m.refused_connections = reasons(inner, Refused::ALL, |c, w| c.refused.get(w as usize));
         m.withheld_headers = reasons(inner, Withheld::ALL, |c, w| c.withheld.get(w as usize));
-        m.retries = reasons(inner, Retry::ALL, |c, w| c.retries.get(w as usize));
+        m.retries = retries(inner);
         m.timeouts = reasons(inner, Timeout::ALL, |c, w| c.timeouts.get(w as usize));
         m
+    }
+}
+
+fn retries(inner: &Inner) -> RetryMetrics {
+    RetryMetrics {
+        sent: reasons(inner, Retry::ALL, |c, w| c.retries.sent.get(w as usize)),
+        denied: reasons(inner, Denied::ALL, |c, w| c.retries.denied.get(w as usize)),
     }
 }
 

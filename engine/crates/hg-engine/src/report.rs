@@ -122,6 +122,17 @@ pub struct Http2Metrics {
     pub closed: Vec<ReasonCount>,
 }
 
+/// Attempts after the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetryMetrics {
+    /// By reason (`connect_failure`, `stale_connection`, `timeout`, `reset`, `status`,
+    /// `refused_stream`).
+    pub sent: Vec<ReasonCount>,
+    /// Those that a route wants and that were not made, by reason (`budget`, `spent`, `time`,
+    /// `body`, `method`, `client`).
+    pub denied: Vec<ReasonCount>,
+}
+
 /// Every counter of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineMetrics {
@@ -154,8 +165,8 @@ pub struct EngineMetrics {
     /// Request header lines that were dropped, by reason (`client_claim`, `lookalike`,
     /// `underscore`).
     pub withheld_headers: Vec<ReasonCount>,
-    /// Attempts after the first, by reason (`connect_failure`, `stale_connection`).
-    pub retries: Vec<ReasonCount>,
+    /// Attempts after the first.
+    pub retries: RetryMetrics,
     /// Timeouts by phase (`head`, `idle`, `handshake`, `connect`, `request`, `per_try`,
     /// `first_byte`, `stream_idle`, `queue`).
     pub timeouts: Vec<ReasonCount>,

@@ -17,6 +17,8 @@ const EVENTS: usize = 1024;
 
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
+    /// Number of workers; at least 1.
+    pub(crate) workers: u32,
     open: AtomicU32,
     /// Filled only while there is a limit per client.
     clients: Mutex<HashMap<IpAddr, u32>>,
@@ -26,9 +28,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         Self {
             clock: Clock::default(),
+            workers: u32::try_from(workers).unwrap_or(u32::MAX).max(1),
             open: AtomicU32::new(0),
             clients: Mutex::default(),
             events: Mutex::default(),

@@ -34,8 +34,11 @@ pub fn format_json(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Ve
     }
     number(b",\"total_us\":", r.total_us, out);
     if !r.endpoint.is_empty() {
-        let reused: &[u8] = if r.reused { b",\"reused\":true" } else { b",\"reused\":false" };
+        let reused: &[u8] = if r.sent.reused { b",\"reused\":true" } else { b",\"reused\":false" };
         out.extend_from_slice(reused);
+    }
+    if r.sent.tries > 1 {
+        number(b",\"tries\":", r.sent.tries.into(), out);
     }
     text(b",\"reason\":\"", r.reason.as_bytes(), out);
     known(b"\",\"user_agent\":\"", r.user_agent, out);
@@ -65,6 +68,7 @@ fn number(key: &[u8], value: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::SentRecord;
     use crate::testing::{bare, record};
     use proptest::prelude::*;
     use serde_json::Value;
@@ -105,6 +109,14 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_request_that_was_tried_again_says_how_often_it_was_sent() {
+        let sent = |tries| SentRecord { reused: true, tries };
+        let of = |tries| line(&AccessRecord { sent: sent(tries), ..record() });
+        assert!(of(3).contains(r#","reused":true,"tries":3,"reason":"#), "{}", of(3));
+        assert!(of(1).contains(r#","reused":true,"reason":"#), "{}", of(1));
     }
 
     proptest! {

@@ -22,4 +22,4 @@ pub use combined::format_combined;
 pub use hand_over::{BUFFER_BYTES, LogStats, LogWriter};
 pub use json::format_json;
 pub use outlets::AccessLog;
-pub use record::{AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, TlsRecord};
+pub use record::{AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TlsRecord};

@@ -42,8 +42,8 @@ pub struct AccessRecord<'a> {
     pub first_byte_us: Option<u64>,
     /// Time from the request's head to the last byte of the answer, in microseconds.
     pub total_us: u64,
-    /// Whether the connection to the endpoint had carried a request before.
-    pub reused: bool,
+    /// How the request was sent to endpoints.
+    pub sent: SentRecord,
     /// Machine-readable reason for an answer or an end that we caused and not the endpoint; `-` if
     /// there is none.
     pub reason: &'a str,
@@ -53,6 +53,15 @@ pub struct AccessRecord<'a> {
     pub referer: &'a [u8],
     /// TLS properties of the connection; empty on a plain one.
     pub tls: TlsRecord<'a>,
+}
+
+/// How a request was sent to endpoints.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SentRecord {
+    /// Whether the last connection had carried a request before.
+    pub reused: bool,
+    /// How often it was sent: more than once where it was tried again.
+    pub tries: u32,
 }
 
 /// TLS properties of a connection.

@@ -1,6 +1,6 @@
 //! Records and waiting, for tests.
 
-use crate::{AccessRecord, TlsRecord};
+use crate::{AccessRecord, SentRecord, TlsRecord};
 use std::time::{Duration, Instant};
 
 /// A record in which every value is known.
@@ -24,7 +24,7 @@ pub(crate) fn record() -> AccessRecord<'static> {
         connect_us: Some(150),
         first_byte_us: Some(2_100),
         total_us: 2_345,
-        reused: false,
+        sent: SentRecord { reused: false, tries: 1 },
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy spares test functions only
 
 use hg_log::{
-    AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, TimeCache, TlsRecord, format_combined,
-    format_json,
+    AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TimeCache, TlsRecord,
+    format_combined, format_json,
 };
 use std::path::Path;
 
@@ -34,7 +34,7 @@ fn record() -> AccessRecord<'static> {
         connect_us: Some(150),
         first_byte_us: Some(2_100),
         total_us: 2_345,
-        reused: false,
+        sent: SentRecord { reused: false, tries: 2 },
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",

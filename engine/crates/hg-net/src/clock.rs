@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Coarse time, in units of [`Clock::TICK_MS`] since the clock began.
-pub type Ticks = u32;
+pub type Ticks = u64;
 
 /// Monotonic time since the clock began.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ impl Default for Clock {
 
 impl Clock {
     /// Milliseconds of one tick: the resolution of every timeout.
-    pub const TICK_MS: u64 = 16;
+    pub const TICK_MS: u64 = 4;
 
     /// Microseconds since the clock began; one vDSO read.
     pub fn micros(&self) -> u64 {
@@ -28,7 +28,7 @@ impl Clock {
 
     /// Converts a time in microseconds to ticks.
     pub fn ticks(micros: u64) -> Ticks {
-        Ticks::try_from(micros / (Self::TICK_MS * 1000)).unwrap_or(Ticks::MAX)
+        micros / (Self::TICK_MS * 1000)
     }
 
     /// Returns the first tick at which `ms` milliseconds after `micros` have passed.

@@ -42,8 +42,9 @@ impl Wheel {
 
     fn place(&mut self, token: u64, due: Ticks, at: Ticks) {
         let distance = due ^ self.now;
-        let level =
-            if distance == 0 { 0 } else { ((31 - distance.leading_zeros()) / BITS) as usize };
+        let level = distance.checked_ilog2().map_or(0, |bit| (bit / BITS) as usize);
+        // An entry beyond the highest level is looked at once in each of its turns.
+        let level = level.min(LEVELS - 1);
         let index = (due >> (BITS * level as u32)) as usize & (SLOTS - 1);
         if let Some(slot) = self.slots.get_mut(level * SLOTS + index) {
             slot.push((token, at));
@@ -129,6 +130,21 @@ mod tests {
             assert_eq!(run(&mut wheel, *t), vec![(i as u64, *t)]);
         }
         assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn an_entry_beyond_the_levels_is_kept_until_its_turn() {
+        let turn: Ticks = 1 << 32;
+        let mut wheel = Wheel { now: turn - 1000, ..Wheel::default() };
+        wheel.insert(1, 2 * turn + 5);
+        wheel.insert(2, turn + 5);
+        assert!(run(&mut wheel, turn + 4).is_empty());
+        assert_eq!(run(&mut wheel, turn + 5), vec![(2, turn + 5)]);
+        assert!(run(&mut wheel, turn + 1000).is_empty());
+        assert_eq!(wheel.len(), 1);
+        wheel.now = 2 * turn - 1;
+        assert!(run(&mut wheel, 2 * turn + 4).is_empty());
+        assert_eq!(run(&mut wheel, 2 * turn + 5), vec![(1, 2 * turn + 5)]);
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! Resilience: which endpoints deserve traffic, and why.
+//! Resilience: which endpoints deserve traffic, and why; and what may be tried again.
 //!
 //! Owns the state of an endpoint and what changes it, when its checks are due and what their results
-//! mean, what the ends of requests say of it, its breaker, and the panic threshold. Never reads a
-//! clock, never draws randomness of its own and never does I/O: callers pass in milliseconds or microseconds of one monotonic clock and 64 random bits
-//! where a decision needs them. A clock that runs backwards counts as one that stands.
+//! mean, what the ends of requests say of it, its breaker, the panic threshold, and the decision to
+//! try a request again with its back-off and budget. Never reads a clock, never draws randomness of
+//! its own and never does I/O: callers pass in milliseconds or microseconds of one monotonic clock
+//! and 64 random bits where a decision needs them. A clock that runs backwards counts as one that
+//! stands.
 //!
 //! What workers share is one atomic word per endpoint ([`Shared`]), which is written on changes
 //! alone, and [`Streaks`] and [`Breaker`], which are written while something fails; a request that
 //! succeeds only reads. [`Check`], [`Ejection`], [`Window`] and [`Panic`] belong to the thread that
-//! watches the endpoints.
+//! watches the endpoints, [`Budget`] to a worker.
 
+mod backoff;
 mod breaker;
+mod budget;
 mod checks;
 mod ejection;
 mod explain;
@@ -20,6 +24,7 @@ mod pace;
 mod panic;
 mod random;
 mod reason;
+mod retry;
 mod shared;
 mod standing;
 mod state;
@@ -27,7 +32,9 @@ mod streaks;
 mod trip;
 mod window;
 
+pub use backoff::Backoff;
 pub use breaker::{Breaker, BreakerPolicy, Permit, Turn};
+pub use budget::{Budget, BudgetPolicy};
 pub use checks::{Check, CheckPolicy};
 pub use ejection::{Ejection, EjectionPolicy};
 pub use explain::Why;
@@ -36,6 +43,7 @@ pub use outcome::{Outcome, Verdict};
 pub use pace::{Pace, PacePolicy};
 pub use panic::{Panic, PanicPolicy};
 pub use reason::Reason;
+pub use retry::{Attempt, Decision, RetryOn, RetryPolicy, Stop};
 pub use shared::{Change, Epoch, Shared};
 pub use standing::{Bar, Census, Standing, Takes, View};
 pub use state::{Active, Admin, Circuit, FULL_WEIGHT, Outlier, State};

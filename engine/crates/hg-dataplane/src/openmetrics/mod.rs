@@ -110,7 +110,9 @@ fn failures(text: &mut Text, engine: &EngineMetrics) {
     let help = "Requests answered here because they could not be taken or forwarded.";
     reasons(text, "headgate_rejects", "reason", help, &engine.rejects);
     let help = "Attempts after the first, by why.";
-    reasons(text, "headgate_retries", "reason", help, &engine.retries);
+    reasons(text, "headgate_retries", "reason", help, &engine.retries.sent);
+    let help = "Attempts that a route wants and that were not made, by why.";
+    reasons(text, "headgate_retries_denied", "reason", help, &engine.retries.denied);
     let help = "Timeouts, by phase.";
     reasons(text, "headgate_timeouts", "phase", help, &engine.timeouts);
     let help = "Names in Connection that were ignored because removing them would be unsafe.";

@@ -3,7 +3,7 @@
 use super::*;
 use hg_engine::{
     EndpointReport, HandshakeCount, HealthReport, Histogram, Http2Metrics, ListenerReport,
-    OpenCount, RequestCount,
+    OpenCount, RequestCount, RetryMetrics,
 };
 
 fn health(takes: bool) -> HealthReport {
@@ -61,7 +61,7 @@ fn engine() -> EngineMetrics {
         http2: http2(),
         rejects: vec![ReasonCount { reason: "http_request_error", count: 1 }],
         refused_connections: vec![ReasonCount { reason: "client", count: 3 }],
-        retries: vec![ReasonCount { reason: "connect_failure", count: 2 }],
+        retries: retries(),
         timeouts: vec![ReasonCount { reason: "first_byte", count: 1 }],
         handshakes: vec![HandshakeCount {
             side: "client",
@@ -84,6 +84,13 @@ fn engine() -> EngineMetrics {
         }],
         upstreams: vec![upstream()],
         ..EngineMetrics::default()
+    }
+}
+
+fn retries() -> RetryMetrics {
+    RetryMetrics {
+        sent: vec![ReasonCount { reason: "connect_failure", count: 2 }],
+        denied: vec![ReasonCount { reason: "budget", count: 5 }],
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod build;
 mod listeners;
+mod retry;
 mod routes;
 mod slots;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 mod upstreams;
 
 pub(crate) use build::{Builder, Update};
+pub(crate) use retry::RetryTerms;
 
 use crate::health::{EndpointHealth, UpstreamHealth};
 use hg_middleware::Chain;
@@ -84,8 +86,9 @@ pub(crate) struct Terms {
     pub(crate) raw_path: bool,
     pub(crate) websocket: bool,
     pub(crate) body_bytes: Option<u64>,
-    pub(crate) body_rate: u64,
     pub(crate) body_buffer: u64,
+    /// When a request is tried again.
+    pub(crate) retry: Option<Box<RetryTerms>>,
     /// Refuses requests, because the import could not translate what the route stands for.
     pub(crate) not_imported: bool,
 }

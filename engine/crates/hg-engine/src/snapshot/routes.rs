@@ -1,6 +1,6 @@
 //! Compiles routes from plan to entries, one for each set of hosts that share their middlewares.
 
-use super::{RouteEntry, Split, Terms};
+use super::{RouteEntry, Split, Terms, retry};
 use hg_middleware::Chain;
 use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
 use std::collections::HashSet;
@@ -48,8 +48,8 @@ impl Kept {
             raw_path,
             websocket,
             body_bytes,
-            body_rate,
             body_buffer,
+            retry,
             not_imported,
         } = &*self.terms;
         self.owner == group.owner
@@ -59,8 +59,8 @@ impl Kept {
             && *raw_path == route.forward_raw_path
             && *websocket == route.websocket
             && *body_bytes == route.body_bytes
-            && *body_rate == route.body_rate
             && *body_buffer == route.body_buffer_bytes
+            && retry.as_deref().map(|r| &r.plan) == route.retry.as_ref()
             && *not_imported == is_not_imported(route)
     }
 }
@@ -164,8 +164,8 @@ pub(super) fn compile(
             raw_path: route.forward_raw_path,
             websocket: route.websocket,
             body_bytes: route.body_bytes,
-            body_rate: route.body_rate,
             body_buffer: route.body_buffer_bytes,
+            retry: retry::compile(name, route, &mut errors),
             not_imported: is_not_imported(route),
         };
         if errors.is_empty() { shared.keep(route, group, terms) } else { Arc::new(terms) }

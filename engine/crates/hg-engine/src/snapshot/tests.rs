@@ -128,7 +128,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         .flat_map(|s| s.parts.iter().map(|(slot, weight)| (upstream(*slot), *weight)))
         .collect();
     Some(format!(
-        "{} {:?} {parts:?} {:?} {:?} {:?} {} {} {:?}",
+        "{} {:?} {parts:?} {:?} {:?} {:?} {} {} {:?} {:?}",
         entry.name,
         entry.upstream.map(upstream),
         split.map(|s| s.total),
@@ -136,7 +136,8 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         terms.timeouts,
         terms.raw_path,
         terms.websocket,
-        terms.body_bytes
+        terms.body_bytes,
+        terms.retry
     ))
 }
 
@@ -165,6 +166,8 @@ fn kinds() -> Vec<(String, &'static str)> {
         (TO_U.to_owned(), rewrite),
         (TO_U.to_owned(), r#","timeouts":{"request_ms":7}"#),
         (TO_U.to_owned(), r#","body_bytes":9"#),
+        (TO_U.to_owned(), r#","retry":{}"#),
+        (TO_U.to_owned(), r#","retry":{"on":["503"]}"#),
         (TO_U.to_owned(), r#","forward_raw_path":true"#),
         (TO_U.to_owned(), r#","websocket":false"#),
     ]

@@ -77,13 +77,16 @@ fn error_of_route(
 }
 
 impl Worker {
-    /// Answers with an error. If an answer has begun, cuts the connection instead, so that the
-    /// client notices.
+    /// Answers with an error, unless the request is tried again. If an answer has begun, cuts the
+    /// connection instead, so that the client notices.
     pub(super) fn refuse(&mut self, x: ExId, reject: &Reject) {
-        self.refuse_for(x, reject, None);
+        if !self.tries_again(x, reject) {
+            self.refuse_for(x, reject, None);
+        }
     }
 
-    /// Does the same, and says after how many seconds another try makes sense.
+    /// Answers with an error as [`Worker::refuse`] does, and never tries again; says after how many
+    /// seconds another request makes sense.
     pub(super) fn refuse_for(&mut self, x: ExId, reject: &Reject, retry_after_s: Option<u64>) {
         self.counters.reject(reject.code);
         let failed = (reject.status >= 500).then(|| outcome_of(reject, self.exchanges.get(x)));

@@ -72,6 +72,11 @@ impl Client {
         if e.stream.is_http2() { e.stream.held().is_empty() } else { self.conn.out.is_empty() }
     }
 
+    /// Reports whether the client has not ended its half, as one that gives up does.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.http2.is_some() || !self.conn.read_closed
+    }
+
     /// Reports whether more of a request's body may be there.
     pub(crate) fn has_input(&self, e: &Exchange) -> bool {
         if e.stream.is_http2() { e.stream.has_input() } else { self.conn.readable }

@@ -26,7 +26,7 @@ impl Worker {
         let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
             return self.refuse(x, &own::NO_UPSTREAM);
         };
-        match u.pick(&e.tried, e.key, (self.now_us, &mut self.rng), &self.shared) {
+        match e.pick(u, (self.now_us, &mut self.rng), &self.shared) {
             Ok((endpoint, claim)) => {
                 e.counted = true;
                 e.claim = claim;
@@ -37,9 +37,9 @@ impl Worker {
                 let per_try = e.route().map_or(0, |r| r.terms.timeouts.per_try_ms);
                 e.due.one_try = deadline_after(self.now_us, per_try);
                 // An endpoint that swallows SYNs must leave time for others.
-                let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3);
+                let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3) as u64;
                 let left = e.due.connect.saturating_sub(self.now);
-                let share = left / u32::try_from(others).unwrap_or(1);
+                let share = left / others;
                 e.due.endpoint = self.now.saturating_add(share);
                 e.endpoint = Some(endpoint.clone());
                 match self.take_idle(x, &endpoint) {
@@ -139,8 +139,7 @@ impl Worker {
             let Some(up) = self.ups.get(ui) else { continue };
             up.endpoint.counters.idle.sub(1);
             let too_old = max_age > 0
-                && u64::from(self.now.saturating_sub(up.opened)) * hg_net::Clock::TICK_MS
-                    >= max_age;
+                && self.now.saturating_sub(up.opened) * hg_net::Clock::TICK_MS >= max_age;
             // A request that cannot be sent twice uses only a connection that the upstream has not
             // closed.
             let stale = !idempotent && hg_net::is_readable_or_closed(&up.conn.fd);
@@ -383,6 +382,7 @@ impl Worker {
             up.endpoint.counters.reuses.add(1);
             e.connect = ConnectTime::default();
         }
+        e.count_sending(&mut self.upstreams, self.now_us);
         e.up = Some(ui);
         e.on_reused = reused;
         e.stage = Stage::Waiting;

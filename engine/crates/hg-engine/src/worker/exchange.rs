@@ -54,6 +54,8 @@ pub(crate) enum Stage {
     Connecting,
     /// The answer's head.
     Waiting,
+    /// The next try, after one that failed.
+    Backoff,
     /// The answer's body.
     Answering,
     /// Bytes in either direction.
@@ -96,6 +98,8 @@ pub(crate) struct Deadlines {
     pub(crate) next_address: Ticks,
     pub(crate) first_byte: Ticks,
     pub(crate) idle: Ticks,
+    /// The end of a back-off.
+    pub(crate) again: Ticks,
 }
 
 impl Default for Deadlines {
@@ -108,6 +112,7 @@ impl Default for Deadlines {
             next_address: Ticks::MAX,
             first_byte: Ticks::MAX,
             idle: Ticks::MAX,
+            again: Ticks::MAX,
         }
     }
 }
@@ -156,10 +161,10 @@ pub(crate) struct Exchange {
     pub(crate) kept_head: KeptHead,
     /// Where the Host value is in `head` if it follows the endpoint.
     pub(crate) host_at: Option<(usize, usize)>,
-    /// Whether `head` contains the whole request, which can then be sent again as it is.
+    /// Whether `head` contains all that came of the request, which can then be sent again.
     pub(crate) replayable: bool,
     pub(crate) on_reused: bool,
-    pub(crate) retried_stale: bool,
+    pub(crate) tries: super::retry::Tries,
     pub(crate) request: Relay,
     pub(crate) response: Relay,
     /// Number of interim answers so far, and the bytes of their heads.
@@ -220,7 +225,7 @@ impl Default for Exchange {
             host_at: None,
             replayable: true,
             on_reused: false,
-            retried_stale: false,
+            tries: super::retry::Tries::default(),
             request: Relay::default(),
             response: Relay::default(),
             interim: (0, 0),
@@ -283,6 +288,7 @@ impl Exchange {
             Stage::Queued => self.due.connect,
             Stage::Connecting => self.due.connect.min(self.due.endpoint).min(self.due.next_address),
             Stage::Waiting => self.due.first_byte.min(self.due.idle),
+            Stage::Backoff => self.due.again,
             Stage::Answering => self.due.idle,
             // Nothing else limits how long a tunnel stays.
             Stage::Tunnel => return self.due.idle,

@@ -270,7 +270,7 @@ impl Worker {
             connect_us: e.connect.took_us,
             first_byte_us: after(e.first_byte_us),
             total_us,
-            reused: e.on_reused,
+            sent: hg_log::SentRecord { reused: e.on_reused, tries: e.tries.sent },
             reason: if e.reason.is_empty() { "-" } else { e.reason },
             user_agent: part(2),
             referer: part(3),

@@ -94,7 +94,7 @@ impl Worker {
                         self.close_listeners(&done);
                     }
                     let left =
-                        u64::from(deadline.saturating_sub(self.now)) * hg_net::Clock::TICK_MS;
+                        deadline.saturating_sub(self.now).saturating_mul(hg_net::Clock::TICK_MS);
                     self.begin_closing(left);
                 }
             }
@@ -116,7 +116,7 @@ impl Worker {
     fn close_some_tunnels(&mut self, deadline: Ticks) {
         let tunnels: Vec<usize> =
             self.clients.iter().filter(|(_, c)| c.phase == Phase::Tunnel).map(|(i, _)| i).collect();
-        let turns = u64::from(deadline.saturating_sub(self.now)) * hg_net::Clock::TICK_MS / 200;
+        let turns = deadline.saturating_sub(self.now).saturating_mul(hg_net::Clock::TICK_MS) / 200;
         let share = tunnels.len().div_ceil(usize::try_from(turns / 2).unwrap_or(1).max(1));
         for ci in tunnels.into_iter().take(share) {
             self.end_tunnel(ci);

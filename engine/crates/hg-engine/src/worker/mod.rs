@@ -20,6 +20,7 @@ mod relay;
 mod request;
 mod response;
 mod retire;
+mod retry;
 mod splice;
 mod store;
 mod timers;
@@ -50,6 +51,9 @@ use std::sync::Arc;
 use store::Store;
 use up::{Pools, Up};
 use upstreams::Upstreams;
+
+/// How often a worker looks for a place while requests wait for one.
+const WAITING_MS: u64 = 16;
 
 const KIND_LISTENER: u8 = 0;
 const KIND_CLIENT: u8 = 1;
@@ -201,12 +205,12 @@ impl Worker {
         }
         if !self.upstreams.waiting.is_empty() {
             // Another worker may free a place.
-            return Some(Clock::TICK_MS);
+            return Some(WAITING_MS);
         }
         if self.wheel_next == Ticks::MAX {
             return None;
         }
-        Some(u64::from(self.wheel_next.saturating_sub(self.now)).max(1) * Clock::TICK_MS)
+        Some(self.wheel_next.saturating_sub(self.now).max(1) * Clock::TICK_MS)
     }
 
     fn tick(&mut self) {

@@ -144,7 +144,7 @@ impl Worker {
         c.input.extend_from_slice(rest);
         self.counters.bytes_received.add(fed.data_len as u64);
         let framed = frame(&mut e.request, buffer, range.start, &fed);
-        e.replayable = false;
+        e.keep_for_retry(buffer.get(framed.clone()).unwrap_or_default());
         e.body_came(fed.data_len, self.now_us);
         if e.request.done {
             e.start_waiting(self.now_us);

@@ -152,9 +152,12 @@ impl Worker {
             }
             return self.pass_interim(x, &head, out);
         }
+        if head.status >= 400 && self.discards(x, &head, bytes) {
+            return Next::Over;
+        }
         if head.status == 101 {
-            let valid = e
-                .upgrade
+            let upgrade = self.exchanges.get(x).and_then(|e| e.upgrade);
+            let valid = upgrade
                 .is_some_and(|accept| hg_proto::websocket::check_response(&head, &accept).is_ok());
             if !valid {
                 self.refuse(x, &hg_proto::rejects::R_UPGRADE);
@@ -246,14 +249,14 @@ impl Worker {
         if let Some(p) = e.endpoint.as_ref().filter(|_| stale) {
             p.distrusted_until.set(deadline_after(self.now_us, DISTRUST_MS));
         }
-        let again = stale && !e.retried_stale && e.replayable && e.method.is_idempotent();
+        let again = stale && !e.tries.stale && e.replayable && e.method.is_idempotent();
         if !again {
             if let Some(p) = &e.endpoint {
                 p.remember(why);
             }
             return self.refuse(x, &own::LOST);
         }
-        e.retried_stale = true;
+        e.tries.stale = true;
         e.up = None;
         e.next_address = 0;
         self.counters.retry(Retry::StaleConnection);
@@ -271,7 +274,7 @@ impl Worker {
         if let Some(e) = self.exchanges.get_mut(x) {
             // The rest of the request cannot be sent: the connections end with the answer.
             e.keep_alive = false;
-            e.replayable = false;
+            e.replayable &= e.retry().is_some();
         }
         match self.exchanges.get(x).map(|e| e.stage) {
             Some(Stage::Tunnel) => self.close_tunnel(x),
@@ -305,7 +308,7 @@ impl Worker {
     }
 
     /// Puts the connection into its pool if the pool still exists and has room.
-    fn put_idle(&mut self, ui: usize, idle_ms: u64, max_idle: usize) {
+    pub(super) fn put_idle(&mut self, ui: usize, idle_ms: u64, max_idle: usize) {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };

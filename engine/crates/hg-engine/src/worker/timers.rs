@@ -210,6 +210,9 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
+        if e.stage == Stage::Backoff && e.due.request > now {
+            return if e.due.again <= now { self.try_again(x) } else { self.rearm(x) };
+        }
         let (which, reject) = if e.due.request <= now {
             (Timeout::Request, own::REQUEST_TIMEOUT)
         } else if e.stage == Stage::Queued {

@@ -87,7 +87,7 @@ impl Exchange {
     /// Starts to expect the body now.
     pub(super) fn expect_body(&mut self, now_us: u64) {
         let Some((grace_ms, rate)) =
-            self.route().map(|r| (r.terms.timeouts.body_ms, r.terms.body_rate))
+            self.route().map(|r| (r.terms.timeouts.body_ms, r.terms.timeouts.body_rate))
         else {
             return;
         };
@@ -187,7 +187,10 @@ impl Worker {
         let framed = super::relay::frame(&mut e.request, buffer, range.start, &fed);
         e.head.extend_from_slice(buffer.get(framed).unwrap_or_default());
         // Larger bodies cannot be sent again, but they pass on all the same.
-        e.replayable = e.request.done && e.request.bytes <= REPLAY_BODY as u64;
+        e.replayable = match e.retry() {
+            Some(_) => e.request.bytes <= super::retry::REPLAY_BYTES,
+            None => e.request.done && e.request.bytes <= REPLAY_BODY as u64,
+        };
         e.body_came(fed.data_len, self.now_us);
         self.counters.bytes_received.add(fed.data_len as u64);
         Some(range.start + fed.consumed)

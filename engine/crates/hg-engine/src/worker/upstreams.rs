@@ -2,6 +2,7 @@
 
 use super::claim::{Claim, Left};
 use super::exchange::ExId;
+use super::retry::Budgets;
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
 use crate::outliers::Ended;
@@ -9,7 +10,7 @@ use crate::shared::Shared;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
 use hg_policy::{Balancer, Load, Tried, WyRand};
-use hg_resilience::{Permit, Verdict};
+use hg_resilience::{Budget, Permit, Verdict};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -270,6 +271,7 @@ fn entry_is_limited(entry: &UpstreamEntry) -> bool {
 #[derive(Default)]
 pub(crate) struct Upstreams {
     slots: Vec<Option<UpstreamState>>,
+    budgets: Budgets,
     last_id: u64,
     /// Slots where clients wait.
     pub(crate) waiting: Vec<usize>,
@@ -283,6 +285,11 @@ impl Upstreams {
     /// Returns the upstream, if its id is still the same.
     pub(crate) fn same(&mut self, slot: usize, id: u64) -> Option<&mut UpstreamState> {
         self.get_mut(slot).filter(|u| u.id == id)
+    }
+
+    /// Returns the retry budget of an upstream.
+    pub(crate) fn budget(&mut self, slot: usize, id: u64) -> Option<&mut Budget> {
+        self.budgets.of(slot, id)
     }
 
     /// Takes over the changed slots of a new snapshot. Returns idle connections (slab indices) of

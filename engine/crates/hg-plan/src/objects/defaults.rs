@@ -16,7 +16,6 @@ defaults! {
     ms_30000: u64 = 30_000;
     ms_60000: u64 = 60_000;
     ms_300000: u64 = 300_000;
-    body_rate: u64 = 500;
     max_idle: u32 = 512;
     max_connections: u32 = 20_000;
     queue: u32 = 1024;

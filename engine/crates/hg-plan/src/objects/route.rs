@@ -1,7 +1,8 @@
 //! Hosts and routes.
 
-use super::defaults::{body_rate, ms_30000, ms_60000, ms_300000, one, yes};
+use super::defaults::{ms_30000, ms_60000, ms_300000, one, yes};
 use super::middleware::{MiddlewareUse, Redirect, Respond};
+use super::retry::Retry;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -50,12 +51,12 @@ pub struct Route {
     /// Most bytes of one request body; absent = the listener's.
     #[serde(default)]
     pub body_bytes: Option<u64>,
-    /// Least bytes per second of a request body; 0 = any.
-    #[serde(default = "body_rate")]
-    pub body_rate: u64,
     /// Collect bodies of at most so many bytes before asking the upstream; 0 = none.
     #[serde(default)]
     pub body_buffer_bytes: u64,
+    /// When a request is tried again; absent = only where no connection was made.
+    #[serde(default)]
+    pub retry: Option<Retry>,
 }
 
 /// One match; every condition given must hold.
@@ -142,6 +143,8 @@ pub struct RouteTimeouts {
     pub per_try_ms: u64,
     /// How far a request body may fall behind its rate, and how long it may pause.
     pub body_ms: u64,
+    /// Least bytes per second of a request body; 0 = any.
+    pub body_rate: u64,
     /// Time from the request's last byte to the answer's first.
     pub first_byte_ms: u64,
     /// Time without a byte in either direction.
@@ -154,6 +157,7 @@ impl Default for RouteTimeouts {
             request_ms: 0,
             per_try_ms: 0,
             body_ms: ms_30000(),
+            body_rate: 500,
             first_byte_ms: ms_60000(),
             stream_idle_ms: ms_300000(),
         }

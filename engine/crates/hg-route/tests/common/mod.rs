@@ -68,8 +68,8 @@ pub fn route(hosts: &[&str], matches: Vec<Match>) -> Route {
         forward_raw_path: false,
         websocket: true,
         body_bytes: None,
-        body_rate: 500,
         body_buffer_bytes: 0,
+        retry: None,
     }
 }
 

@@ -7,7 +7,15 @@ where a middleware needs to know which.
 from dataclasses import dataclass, field
 from typing import Final
 
-from headgate.engines.nginx.render import faults, forwarded, lua, names, timeouts, upstreams
+from headgate.engines.nginx.render import (
+    faults,
+    forwarded,
+    lua,
+    names,
+    retries,
+    timeouts,
+    upstreams,
+)
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.precedence import Candidate
 from headgate.features.nginx import Parts, Scope, as_arg, merged
@@ -196,6 +204,7 @@ class Bodies:
     ) -> list[Node]:
         ctx = self.ctx
         nodes = timeouts.route(name, route, upstream, target, ctx)
+        nodes += retries.route(name, route, ctx)
         lines = forwarded.with_edits(
             self.base, self._replaced(route, upstream, chain), chain.request, ctx.shared
         )

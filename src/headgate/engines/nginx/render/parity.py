@@ -127,6 +127,26 @@ _ROUTES: Final = (
     ),
     Parity("routes.NAME.timeouts.first_byte", "differs", _ONE_TIME),
     Parity("routes.NAME.timeouts.stream_idle", "differs", _ONE_TIME),
+    Parity(
+        "routes.NAME.retry.retries",
+        "differs",
+        "endpoints that cannot be connected to count; without a budget, and never at the endpoint "
+        "just tried",
+    ),
+    Parity(
+        "routes.NAME.retry.on",
+        "differs",
+        "`reset` always counts; `5xx` and statuses other than 403, 404, 429, 500, 502, 503 and 504 "
+        "are refused",
+    ),
+    Parity("routes.NAME.retry.methods", "differs", "a list is refused"),
+    *(
+        Parity(f"routes.NAME.retry.{key}", "no", "anything but the default is refused")
+        for key in (
+            *("backoff.base", "backoff.factor", "backoff.max", "backoff.jitter"),
+            *("budget.percent", "budget.per_second"),
+        )
+    ),
     Parity("routes.NAME.limits.body", "same"),
     Parity("routes.NAME.limits.body_rate", "no", "nginx knows no rate of request bodies"),
     Parity(
@@ -283,7 +303,7 @@ BEYOND_KEYS: Final = (
     "A word of a config (a path, an expression, a name, a text) has at most 4,000 bytes; a longer "
     "one is refused.",
     "In the access log `first_byte_us` begins when nginx turns to the endpoint, `connect_us` is 0 "
-    "where a connection of the pool was taken, and `reused` is not known.",
+    "where a connection of the pool was taken, and neither `reused` nor `tries` is known.",
     "`X-Accel-…` headers of upstreams have no meaning and are passed on.",
     "HTTP/2: fields of an HTTP/1.1 connection (`Connection`, `Upgrade`) are dropped, where the "
     "native engine refuses the request; a head that is too large ends its connection; floods end "

@@ -6,10 +6,9 @@ from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.upstreams import FOREVER_MS, time
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Word, directive
-from headgate.plan.objects import Action, Route, RouteTimeouts, Upstream
+from headgate.plan.objects import Route, RouteTimeouts, Upstream
 
 _ROUTE: Final = RouteTimeouts()
-_DEFAULT: Final = Route((), (), Action())
 _UPSTREAM: Final = Upstream(())
 _BUFFERS: Final = 4
 
@@ -39,7 +38,7 @@ def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) 
     if _body_ms(wanted) != _body_ms(_ROUTE):
         nodes.append(directive("client_body_timeout", time(_body_ms(wanted))))
     nodes += _collected(one.body_buffer_bytes)
-    if one.body_rate != _DEFAULT.body_rate:
+    if wanted.body_rate != _ROUTE.body_rate:
         ctx.findings.of("route", name, "limits").note(
             "body_rate", "nginx knows no rate: a body may come as slowly as `timeouts.body` lets it"
         )

@@ -25,7 +25,7 @@ fn endpoints(count: usize) -> String {
 
 impl World {
     fn new() -> Self {
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(1));
         let ticketer = hg_tls::Ticketer::new(&["11".repeat(32)]).unwrap();
         Self {
             watch: Watch::new(shared.clone(), 7),

@@ -58,13 +58,13 @@ fn a_body_of_which_nothing_comes_is_cut_off_at_its_time() {
 #[test]
 fn a_body_that_trickles_below_its_rate_is_cut_off() {
     let up = swallowing();
-    let route = r#","timeouts":{"body_ms":10000},"body_rate":100"#;
+    let route = r#","timeouts":{"body_ms":10000,"body_rate":100}"#;
     let (node, s) = begun(&up, route, 10);
     let due = exchange(&node, Exchange::body_deadline).unwrap();
     // Ten bytes gain a tenth of a second, and never more than was lost.
     send(&node, &s, b"0123456789");
     let later = exchange(&node, Exchange::body_deadline).unwrap();
-    assert!(later >= due && later < due + 60, "{due} {later}");
+    assert!(later >= due && later < due + 250, "{due} {later}");
     pass(&node, 11_000);
     assert!(was_cut(&node, &s));
 }
@@ -76,7 +76,7 @@ fn what_lies_in_the_socket_came_in_time() {
         read_n(&mut s, 1000);
         s.write_all(OK).unwrap();
     });
-    let (node, mut s) = begun(&up, r#","body_rate":0"#, 10);
+    let (node, mut s) = begun(&up, r#","timeouts":{"body_rate":0}"#, 10);
     let (tell, told) = mpsc::channel();
     let call = move |w: &mut Worker| {
         told.recv_timeout(DEADLINE).unwrap();

@@ -1,0 +1,181 @@
+//! Whether a failed try may be repeated.
+//!
+//! The checks go from what nobody may change (an answer that the client has, a body that is gone)
+//! over what the operator wrote to what the moment allows; the budget comes last, because asking it
+//! takes a retry out.
+
+use crate::{Backoff, Outcome};
+
+/// What is worth a retry. A failed connection and a refused stream always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryOn {
+    /// Statuses from 0 to 639, one bit each.
+    statuses: [u64; 10],
+    /// Outcomes by their number.
+    outcomes: u16,
+}
+
+/// Names of outcomes in config, beside statuses.
+const OUTCOMES: &[(&str, &[Outcome])] = &[
+    ("connect-failure", &[Outcome::Connect]),
+    ("refused-stream", &[Outcome::Refused]),
+    ("timeout", &[Outcome::Timeout]),
+    ("reset", &[Outcome::Reset, Outcome::Protocol]),
+    ("5xx", &[Outcome::ServerError, Outcome::Gateway]),
+    ("gateway-error", &[Outcome::Gateway]),
+];
+
+impl Default for RetryOn {
+    fn default() -> Self {
+        let outcomes = bit(Outcome::Connect) | bit(Outcome::Refused);
+        Self { statuses: [0; 10], outcomes }
+    }
+}
+
+impl RetryOn {
+    /// Adds a condition as config writes it: `connect-failure`, `refused-stream`, `timeout`,
+    /// `reset`, `5xx`, `gateway-error`, or a status from 400 to 599. Returns false for anything
+    /// else.
+    #[must_use]
+    pub fn add(&mut self, name: &str) -> bool {
+        if let Some((_, outcomes)) = OUTCOMES.iter().find(|(n, _)| *n == name) {
+            self.outcomes |= outcomes.iter().fold(0, |bits, o| bits | bit(*o));
+            return true;
+        }
+        let digits = name.len() == 3 && name.bytes().all(|b| b.is_ascii_digit());
+        match name.parse::<u16>() {
+            Ok(status @ 400..=599) if digits => self.add_status(status),
+            _ => false,
+        }
+    }
+
+    fn add_status(&mut self, status: u16) -> bool {
+        let word = self.statuses.get_mut(usize::from(status / 64));
+        word.map(|word| *word |= 1 << (status % 64)).is_some()
+    }
+
+    /// Reports whether a try that ended so is worth a retry.
+    pub fn covers(&self, outcome: Outcome, status: Option<u16>) -> bool {
+        let has_status = |status: u16| {
+            let word = self.statuses.get(usize::from(status / 64)).copied().unwrap_or(0);
+            word >> (status % 64) & 1 == 1
+        };
+        self.outcomes & bit(outcome) != 0 || status.is_some_and(has_status)
+    }
+}
+
+fn bit(outcome: Outcome) -> u16 {
+    1 << outcome as u16
+}
+
+/// When a route repeats a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Retries of one request; its first try is none.
+    pub retries: u32,
+    /// What is worth one.
+    pub on: RetryOn,
+    /// How long to wait before each.
+    pub backoff: Backoff,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { retries: 2, on: RetryOn::default(), backoff: Backoff::default() }
+    }
+}
+
+/// What is known when a try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status of its answer, if there was one.
+    pub status: Option<u16>,
+    /// Tries of this request that began so far, this one and hedges included.
+    pub tries: u32,
+    /// Whether the request may be sent again although the endpoint may have processed it.
+    pub repeatable: bool,
+    /// Whether all that was read of the body is still held.
+    pub replayable: bool,
+    /// Whether a byte of an answer went to the client.
+    pub answered: bool,
+    /// Whether the client still waits.
+    pub awaited: bool,
+    /// Time that the request still has.
+    pub left_ms: u64,
+    /// What the answer asked for with `Retry-After`.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What follows a try that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Another try, after this wait; the budget has paid for it.
+    Retry {
+        /// The wait.
+        after_ms: u64,
+    },
+    /// None: the answer goes to the client, or the failure becomes one.
+    Stop(Stop),
+}
+
+/// Why a try is not repeated; a label of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// The outcome is not worth a retry.
+    NotCovered,
+    /// The client has a part of the answer already.
+    Answered,
+    /// The client has gone.
+    NotAwaited,
+    /// A part of the body is gone.
+    NotReplayable,
+    /// The endpoint may have processed it, and the method may not be repeated.
+    NotRepeatable,
+    /// All retries are used.
+    Spent,
+    /// The wait would outlast the request.
+    NoTime,
+    /// The budget of the upstream is empty.
+    NoBudget,
+}
+
+impl RetryPolicy {
+    /// Returns what follows a try. `withdraw` takes a retry out of the budget, or reports false;
+    /// the decision calls it only when nothing else speaks against the retry.
+    pub fn decide(
+        &self,
+        attempt: &Attempt,
+        random: u64,
+        withdraw: impl FnOnce() -> bool,
+    ) -> Decision {
+        if let Some(stop) = self.stops(attempt) {
+            return Decision::Stop(stop);
+        }
+        let retry = attempt.tries.saturating_sub(1);
+        let after_ms = self.backoff.wait_ms(retry, attempt.retry_after_ms, random);
+        if after_ms >= attempt.left_ms {
+            return Decision::Stop(Stop::NoTime);
+        }
+        if withdraw() { Decision::Retry { after_ms } } else { Decision::Stop(Stop::NoBudget) }
+    }
+
+    /// Returns what speaks against any retry of the try.
+    fn stops(&self, attempt: &Attempt) -> Option<Stop> {
+        let Attempt { outcome, status, .. } = *attempt;
+        let checks = [
+            (outcome == Outcome::Cancelled, Stop::NotCovered),
+            (!self.on.covers(outcome, status), Stop::NotCovered),
+            (attempt.answered, Stop::Answered),
+            (!attempt.awaited, Stop::NotAwaited),
+            (!attempt.replayable, Stop::NotReplayable),
+            (!attempt.repeatable && !outcome.is_unprocessed(), Stop::NotRepeatable),
+            (attempt.tries > self.retries, Stop::Spent),
+        ];
+        checks.into_iter().find(|(stops, _)| *stops).map(|(_, stop)| stop)
+    }
+}
+
+#[cfg(test)]
+mod tests;
