@@ -46,6 +46,28 @@ class OutlierPolicy(Protocol):
     @property
     def enforce(self) -> bool: ...
 
+class BreakerPolicy(Protocol):
+    """When a breaker opens and closes; that of a plan is one."""
+
+    @property
+    def failures(self) -> int: ...
+    @property
+    def open_ms(self) -> int: ...
+    @property
+    def successes(self) -> int: ...
+    @property
+    def probes(self) -> int: ...
+    @property
+    def error_percent(self) -> int: ...
+    @property
+    def slow_percent(self) -> int: ...
+    @property
+    def slow_ms(self) -> int: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def window_s(self) -> int: ...
+
 @final
 class EndpointHealth:
     """What is known about one endpoint; times are milliseconds of one monotonic clock, `random`
@@ -102,6 +124,21 @@ class EndpointHealth:
         """Takes in how a request at it ended; returns the word of the reason to eject it, if that
         came often enough in a row.
         """
+
+    def judged(self, ended: str, head_ms: int, policy: BreakerPolicy, now_ms: int) -> bool:
+        """Takes in, for its breaker, how a request ended and how long it took to its head; returns
+        whether the breaker turned. Raises as `ended` does.
+        """
+
+    def turn_breaker(self, policy: BreakerPolicy | None, now_ms: int) -> bool:
+        """Looks at what time and shares of requests change of its breaker, about once a second.
+
+        None: it has none any more. Returns whether the breaker turned.
+        """
+
+    @property
+    def circuit(self) -> Literal["closed", "open", "half-open"]:
+        """What its breaker does."""
 
     def order(self, order: str, now_ms: int) -> bool:
         """Puts an order in force: `ready`, `drain`, `maintenance`; returns whether it is news.

@@ -195,3 +195,29 @@ def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
         said = f"endpoint {two.address} of upstream app is ejected: "
         assert said + "too many requests in a row got no answer from it" in log
         assert f"endpoint {two.address} of upstream app is back: " in log
+
+
+def test_a_breaker_keeps_requests_from_an_endpoint_that_fails(
+    folder: Path, port: int, released: tuple[Upstream, Upstream], settings: str
+) -> None:
+    _, two = released
+    rest = (
+        'circuit_breaker = { failures = 3, open_for = "1s", successes = 1 }\n'
+        "pool = { max_idle = 0 }\n"
+    )
+    with RunningNode(folder, _config(port, released, rest, settings)).until_ready() as node:
+        assert _served(port) == {b"one", b"two"}
+        two.close()
+
+        def is_open() -> bool:
+            assert get(port) == (200, b"one")
+            return _states(node)[1] == ("breaker-open", False)
+
+        until(is_open, "the breaker")
+        again = Upstream("two", two.port)
+        until(lambda: get(port) == (200, b"two"), "the try")
+        until(lambda: get(port)[0] == 200 and _states(node)[1] == ("up", True), "its return")
+        again.close()
+        log = node.log.read_text()
+        said = f"endpoint {two.address} of upstream app gets no requests: "
+        assert said + "its breaker opened after too many failures in a row" in log

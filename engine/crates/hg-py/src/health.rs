@@ -1,10 +1,13 @@
 //! The health of endpoints for Python: the machine of the data plane, for an engine whose endpoints
 //! the control process watches itself. Times are milliseconds of one monotonic clock.
 
+mod breaking;
+
+use breaking::{Breaking, Guard};
 use hg_resilience::{
-    Active, Admin, Bar, Census, Check, CheckPolicy, Ejection, EjectionPolicy, Event, FULL_WEIGHT,
-    Outcome, Outlier, Panic, PanicPolicy, Reason, Standing, State, StreakPolicy, Streaks, Takes,
-    Verdict, Why,
+    Active, Admin, Bar, Census, Check, CheckPolicy, Circuit, Ejection, EjectionPolicy, Event,
+    FULL_WEIGHT, Outcome, Outlier, Panic, PanicPolicy, Reason, Standing, State, StreakPolicy,
+    Streaks, Takes, Verdict, Why,
 };
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -79,6 +82,7 @@ struct EndpointHealth {
     /// Apart: it has a cache line of its own, and Python aligns no objects.
     streaks: Box<Streaks>,
     ejection: Ejection,
+    guard: Guard,
     #[pyo3(get)]
     passed: u64,
     #[pyo3(get)]
@@ -94,8 +98,8 @@ impl EndpointHealth {
     #[new]
     fn new(checked: bool, now_ms: u64) -> Self {
         let state = State::added(checked, now_ms, FULL_WEIGHT);
-        let (streaks, ejection) = Default::default();
-        Self { state, check: None, streaks, ejection, passed: 0, failed: 0, found: String::new() }
+        let (streaks, ejection, guard, found) = Default::default();
+        Self { state, check: None, streaks, ejection, guard, passed: 0, failed: 0, found }
     }
 
     /// Takes over how it is checked, `None` = not at all. Checks that stay as they are keep their
@@ -196,6 +200,44 @@ impl EndpointHealth {
             return Ok(None);
         }
         Ok(self.streaks.note(outcome, &policy.streaks()).map(Reason::as_str))
+    }
+
+    /// Takes in, for its breaker, how a request ended that began in the breaker's present period,
+    /// and how long it took to its head. Returns whether the breaker turned.
+    ///
+    /// # Errors
+    /// `ValueError` for a word that is no outcome.
+    fn judged(
+        &mut self,
+        ended: &str,
+        head_ms: u64,
+        policy: Breaking,
+        now_ms: u64,
+    ) -> PyResult<bool> {
+        let verdict = outcome(ended)?.verdict();
+        let event = self.guard.judge(&policy, (verdict, head_ms), now_ms);
+        Ok(event.is_some_and(|event| self.apply(event, now_ms)))
+    }
+
+    /// Looks at what time and shares of requests change of its breaker, about once a second;
+    /// `None`: it has none any more. Returns whether the breaker turned.
+    #[pyo3(signature = (policy, now_ms))]
+    fn turn_breaker(&mut self, policy: Option<Breaking>, now_ms: u64) -> bool {
+        let event = match policy {
+            Some(policy) => self.guard.turn(&policy, now_ms),
+            None => self.guard.close(now_ms),
+        };
+        event.is_some_and(|event| self.apply(event, now_ms))
+    }
+
+    /// What its breaker does: `closed`, `open`, `half-open`.
+    #[getter]
+    fn circuit(&self) -> &'static str {
+        match self.state.circuit {
+            Circuit::Closed => "closed",
+            Circuit::Open => "open",
+            Circuit::HalfOpen => "half-open",
+        }
     }
 
     /// Puts an operator's order in force: `ready`, `drain`, `maintenance`. Returns whether it is
@@ -334,7 +376,10 @@ impl UpstreamHealth {
             if !has_weight {
                 return (word(state), false, "takes no traffic: its weight is 0".to_owned());
             }
-            let until_ms = endpoint.ejection.until_ms();
+            let until_ms = match state.standing() {
+                Standing::Out(Bar::Breaker) => endpoint.guard.open_until_ms(),
+                _ => endpoint.ejection.until_ms(),
+            };
             let why =
                 Why { state, view, census, panic_below_percent: below_percent, until_ms, now_ms };
             let mut why = why.to_string();
@@ -345,7 +390,7 @@ impl UpstreamHealth {
                 why.push_str("; the last check found: ");
                 why.push_str(&endpoint.found);
             }
-            (word(state), matches!(state.takes(view), Takes::Yes | Takes::Probe), why)
+            (word(state), state.takes(view) != Takes::No, why)
         });
         told.collect()
     }

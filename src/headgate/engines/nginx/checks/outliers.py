@@ -16,21 +16,33 @@ _ANSWERS: Final = {"429": "limited", **dict.fromkeys(("502", "503", "504"), "gat
 
 
 class Ended(NamedTuple):
-    """How a request ended at an address, and when it began at the earliest."""
+    """How a request ended at an address, when it began at the earliest, and how long it took to
+    the head of the answer, or to the end without one.
+    """
 
     target: str
     outcome: str
     began_ms: int
+    head_ms: int = 0
 
 
 def ended(hit: Hit, read_ms: int) -> Iterator[Ended]:
     """Yields the tries of a request whose line was read then."""
     targets = tries(hit.endpoint)
-    columns = (hit.upstream_status, hit.first_byte_s, hit.connect_s)
-    statuses, heads, connects = (_padded(tries(text), len(targets)) for text in columns)
+    columns = (hit.upstream_status, hit.first_byte_s, hit.connect_s, hit.upstream_s)
+    statuses, heads, connects, ends = (_padded(tries(text), len(targets)) for text in columns)
     began_ms = read_ms - round(max(hit.total_s, 0) * 1000) - _LATE_MS
-    for target, status, head, connect in zip(targets, statuses, heads, connects, strict=True):
-        yield Ended(target, outcome(status, head, connect), began_ms)
+    for one in zip(targets, statuses, heads, connects, ends, strict=True):
+        target, status, head, connect, end = one
+        taken = _milliseconds(end if head == _NONE else head)
+        yield Ended(target, outcome(status, head, connect), began_ms, taken)
+
+
+def _milliseconds(seconds: str) -> int:
+    try:
+        return round(float(seconds) * 1000)
+    except ValueError:
+        return 0
 
 
 def outcome(status: str, head: str, connect: str) -> str:

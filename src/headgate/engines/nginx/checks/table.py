@@ -6,7 +6,7 @@ The machine of an endpoint, the panic threshold and the sentences are the data p
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from headgate._core import EndpointHealth, UpstreamHealth
 from headgate.engines.nginx.checks.answer import Failure
@@ -19,6 +19,12 @@ Out = Mapping[str, frozenset[str]]
 
 Addresses = Mapping[str, tuple[str, ...]]
 """What the names of endpoints resolve to."""
+
+_BREAKER: Final = {
+    "open": ("warn", "gets no requests"),
+    "half-open": ("info", "gets a few requests"),
+    "closed": ("info", "gets requests again"),
+}
 
 Tell = Callable[[str, str, str, dict[str, str]], None]
 
@@ -97,6 +103,8 @@ class HealthTable:
                 one.health.watch(group.plan.health.check, now, self._chance())
                 if group.plan.health.outliers is None:
                     one.health.turn(None, now, self._chance())
+                if group.plan.health.breaker is None:
+                    one.health.turn_breaker(None, now)
             self._turn(name, group, now)
         self._groups = groups
 
@@ -184,23 +192,47 @@ class HealthTable:
                 # Each has to be asked: the answer moves its clock.
                 moved = [one.health.turn(policy, now, self._chance()) for one in group.members]
                 changed |= any(moved)
+            if group.plan.health.breaker is not None:
+                changed |= any([self._break(one, group, None, now) for one in group.members])
             if policy is not None or group.health.is_in_panic:
                 changed |= self._turn(name, group, now)
         return changed
 
     @property
     def ejecting(self) -> frozenset[str]:
-        """The upstreams whose requests may eject endpoints."""
-        return frozenset(n for n, one in self._groups.items() if one.plan.health.outliers)
+        """The upstreams whose requests may eject endpoints, or open their breakers."""
+        healths = ((name, one.plan.health) for name, one in self._groups.items())
+        return frozenset(name for name, one in healths if one.outliers or one.breaker)
 
     def ended(self, upstream: str, ended: Ended) -> bool:
         """Takes in how a request ended at an endpoint; returns whether that changed anything."""
         group = self._groups.get(upstream)
-        policy = group.plan.health.outliers if group is not None else None
-        if group is None or policy is None:
+        if group is None:
             return False
         places = [at for at, one in enumerate(group.members) if one.target == ended.target]
-        return any([self._ended(group, at, policy, ended) for at in places])
+        changed = False
+        for at in places:
+            if group.plan.health.breaker is not None:
+                changed |= self._break(group.members[at], group, ended, self._clock())
+            if group.plan.health.outliers is not None:
+                changed |= self._ended(group, at, group.plan.health.outliers, ended)
+        return changed
+
+    def _break(self, member: Member, group: Group, ended: Ended | None, now: int) -> bool:
+        """Gives a breaker a request that ended, or the time; returns whether it turned."""
+        health, policy = member.health, group.plan.health.breaker
+        if policy is None:
+            return False
+        if ended is None:
+            turned = health.turn_breaker(policy, now)
+        elif health.circuit != "closed" and ended.began_ms < health.changed_ms:
+            return False  # it says nothing of the endpoint as it is now
+        else:
+            turned = health.judged(ended.outcome, ended.head_ms, policy, now)
+        if turned:
+            level, what = _BREAKER[health.circuit]
+            self._event(level, "endpoint.breaker", member, what)
+        return turned
 
     def _ended(self, group: Group, at: int, policy: OutlierDetection, ended: Ended) -> bool:
         health, now = group.members[at].health, self._clock()
@@ -209,7 +241,7 @@ class HealthTable:
             if why is None or not group.health.eject(group.cores, (at, why), policy, now):
                 return False
             what = "is not ejected" if health.is_in else "is ejected"
-            self._outlier("warn", group.members[at], what)
+            self._event("warn", "endpoint.outlier", group.members[at], what)
             return not health.is_in
         # Requests from before it came back say nothing of it as it is now.
         if ended.began_ms < health.changed_ms:
@@ -217,13 +249,13 @@ class HealthTable:
         is_back = health.probed(ended.outcome, now)
         if is_back is not None:
             level, what = ("info", "is back") if is_back else ("warn", "is ejected")
-            self._outlier(level, group.members[at], what)
+            self._event(level, "endpoint.outlier", group.members[at], what)
         return is_back is not None
 
-    def _outlier(self, level: str, member: Member, what: str) -> None:
+    def _event(self, level: str, kind: str, member: Member, what: str) -> None:
         said = f"endpoint {member.target} of upstream {member.upstream} {what}: "
         fields = {"object": f"upstream {member.upstream}"}
-        self._tell(level, "endpoint.outlier", said + member.health.reason[1], fields)
+        self._tell(level, kind, said + member.health.reason[1], fields)
 
     def find(self, upstream: str, address: str) -> str:
         """Returns why an endpoint cannot have an order; empty if it can."""

@@ -16,6 +16,11 @@ _OUTLIERS: Final = (
     "body of an answer is not seen, and after an ejection an endpoint gets its share of requests "
     "until the first has ended; refused for names that nginx resolves itself"
 )
+_BREAKER: Final = (
+    "the node's own, from the access log: requests count when they have ended, an endpoint whose "
+    "breaker is open is left out, and without any other the answer has no `Retry-After`; refused "
+    "for names that nginx resolves itself"
+)
 _ONE_TIME: Final = (
     "nginx has one time for the first byte and between two: the shorter one is both, except that "
     "the default of `first_byte` is not held where `stream_idle` is longer"
@@ -220,11 +225,21 @@ _UPSTREAMS: Final = (
         )
     ),
     *(
-        Parity(f"upstreams.NAME.circuit_breaker.{key}", "no", "`circuit_breaker` is refused")
+        Parity(f"upstreams.NAME.circuit_breaker.{key}", "differs", _BREAKER)
         for key in (
-            *("per", "failures", "open_for", "successes", "probes", "error_percent"),
+            *("failures", "open_for", "successes", "error_percent"),
             *("slow_percent", "slow_after", "requests", "window"),
         )
+    ),
+    Parity(
+        "upstreams.NAME.circuit_breaker.probes",
+        "no",
+        "a half-open endpoint gets its share of requests",
+    ),
+    Parity(
+        "upstreams.NAME.circuit_breaker.per",
+        "differs",
+        "`upstream` is refused: nginx has no breaker of all endpoints together",
     ),
     Parity("upstreams.NAME.panic_threshold", "same", "the node's own"),
     Parity(

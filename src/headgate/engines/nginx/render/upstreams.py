@@ -84,6 +84,7 @@ def _check(upstream: Upstream, about: About, ctx: Context) -> None:
     judged = {
         "health_check": upstream.health.check,
         "outlier_detection": upstream.health.outliers,
+        "circuit_breaker": upstream.health.breaker,
     }
     for key in [key for key, one in judged.items() if one is not None and is_named]:
         if _resolves(ctx):
@@ -92,8 +93,8 @@ def _check(upstream: Upstream, about: About, ctx: Context) -> None:
                 "nginx resolves the names itself (`node.resolver.servers`), so that nobody can "
                 "take one of their addresses out; write addresses, or leave `servers` out",
             )
-    if upstream.health.breaker is not None:
-        about.refuse("circuit_breaker", "this engine has no circuit breaker for nginx")
+    if upstream.health.breaker is not None and upstream.health.breaker.per == "upstream":
+        about.refuse("circuit_breaker.per", "nginx has no breaker of all endpoints together")
     limited = upstream.max_connections or any(e.max_connections for e in upstream.endpoints)
     if limited and upstream.queue:
         about.note(

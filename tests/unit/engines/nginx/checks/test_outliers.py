@@ -36,12 +36,13 @@ def test_each_try_of_a_request_counts_for_its_endpoint() -> None:
         upstream_status="502, 504 : 200",
         first_byte_s="-, - : 0.002",
         connect_s="-, 0.001 : 0.000",
+        upstream_s="0.500, 1.998 : 0.003",
         total_s=2.5,
     )
     assert [tuple(one) for one in ended(hit, 10_000)] == [
-        ("127.0.0.1:1", "connect", 6_500),
-        ("127.0.0.1:2", "timeout", 6_500),
-        ("unix:/x", "ok", 6_500),
+        ("127.0.0.1:1", "connect", 6_500, 500),
+        ("127.0.0.1:2", "timeout", 6_500, 1998),
+        ("unix:/x", "ok", 6_500, 2),
     ]
 
 

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from headgate.engines.nginx.checks.answer import Failure
 from headgate.engines.nginx.checks.outliers import Ended
 from headgate.engines.nginx.checks.table import HealthTable
-from headgate.plan.objects import Endpoint, Health, HealthCheck, OutlierDetection, Upstream
+from headgate.plan.objects import (
+    CircuitBreaker,
+    Endpoint,
+    Health,
+    HealthCheck,
+    OutlierDetection,
+    Upstream,
+)
 from headgate.plan.plan import Plan, entry, plan_of
 
 CHECK = HealthCheck(interval_ms=1000, fast_interval_ms=100, max_interval_ms=4000)
@@ -275,3 +282,66 @@ def test_without_outlier_detection_nothing_stays_ejected() -> None:
     one.serve(app(ONE, TWO, check=None))
     assert one.out == set()
     assert one.table.ejecting == frozenset()
+
+
+def breaking(policy: CircuitBreaker) -> Upstream:
+    """An upstream of two endpoints with breakers."""
+    return Upstream(tuple(map(Endpoint, (ONE, TWO))), health=Health(breaker=policy))
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_closes_after_successes() -> None:
+    one = Requests()
+    one.serve(breaking(CircuitBreaker(failures=2, open_ms=5_000, successes=2)))
+    assert one.table.ejecting == {"app"}
+    one.end(TWO, "5xx", "ok", "5xx")
+    assert one.out == set()
+    one.end(TWO, "5xx")
+    assert one.out == {TWO}
+    assert one.state(TWO) == ("breaker-open", False)
+    assert "it is tried again in 5 s" in one.table.told()["app"][1][TWO].why
+    assert one.told == [
+        f"warn endpoint.breaker: endpoint {TWO} of upstream app gets no requests: its breaker "
+        "opened after too many failures in a row"
+    ]
+    one.now += 4_999
+    assert not one.table.turn()
+    one.now += 1
+    assert one.table.turn()
+    assert one.state(TWO) == ("breaker-half-open", True)
+    one.end(TWO, "5xx", began_ms=one.now - 1)
+    assert one.out == set(), "that one began before"
+    one.end(TWO, "ok", "ok")
+    assert one.state(TWO) == ("up", True)
+    assert [text.split(":")[0] for text in one.told] == [
+        "warn endpoint.breaker",
+        "info endpoint.breaker",
+        "info endpoint.breaker",
+    ]
+
+
+def test_a_failure_while_it_is_half_open_opens_a_breaker_again() -> None:
+    one = Requests()
+    one.serve(breaking(CircuitBreaker(failures=1, open_ms=1_000)))
+    one.end(TWO, "timeout")
+    one.now += 1_000
+    assert one.table.turn()
+    one.end(TWO, "connect")
+    assert one.out == {TWO}
+    one.serve(app(ONE, TWO, check=None))
+    assert one.out == set(), "the config has no breaker any more"
+
+
+def test_a_share_of_failed_or_slow_requests_opens_a_breaker() -> None:
+    one = Requests()
+    shares = CircuitBreaker(failures=0, error_percent=50, slow_percent=50, slow_ms=100, requests=4)
+    one.serve(breaking(shares))
+    one.end(ONE, "ok", "5xx", "ok")
+    assert not one.table.turn()
+    one.end(ONE, "5xx")
+    assert one.table.turn()
+    assert one.out == {ONE}
+    for _ in range(4):
+        one.table.ended("app", Ended(TWO, "ok", one.now, 101))
+    assert one.table.turn()
+    assert one.out == {ONE, TWO}
+    assert "too many of its answers were slow" in one.told[-1]

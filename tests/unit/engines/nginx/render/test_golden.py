@@ -147,7 +147,8 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         '[routes.r]\nupstream = "u"\ntimeouts = { request = "5s" }\n'
         "match = [{ headers = { x_a = { present = true } } }]\n"
         '[upstreams.u]\nbalance = "random"\nlimits = { connections = 5, queue = 7 }\n'
-        "health_check = {}\noutlier_detection = {}\npanic_threshold = 50\ncircuit_breaker = {}\n"
+        "health_check = {}\noutlier_detection = {}\npanic_threshold = 50\n"
+        'circuit_breaker = { per = "upstream" }\n'
         'endpoints = ["127.0.0.1:1", { address = "127.0.0.1:2", backup = true }]\n'
     )
     with pytest.raises(NotRenderedError) as caught:
@@ -156,7 +157,7 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         ("listener", "web", "client_ip.header"),
         ("route", "r", "match[0].headers.x_a"),
         ("route", "r", "timeouts.request"),
-        ("upstream", "u", "circuit_breaker"),
+        ("upstream", "u", "circuit_breaker.per"),
         ("upstream", "u", "endpoints[1].backup"),
         ("upstream", "u", "limits.connections"),
         ("upstream", "u", "limits.queue"),
