@@ -102,6 +102,7 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
         balance=model.balance.to_plan(),
         host_header=_host_header(model.host_header),
         tls=_upstream_tls(model.tls, reads, out) if model.tls else None,
+        protocol=model.protocol,
         connect_timeout_ms=model.timeouts.connect.ms,
         pool=plan.Pool(
             max_idle=model.pool.max_idle,

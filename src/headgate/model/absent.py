@@ -20,9 +20,9 @@ _RATES: Final = (
     "leave it out: `limits` of listeners and upstreams bound the load",
 )
 _H2: Final = (
-    "no HTTP/2 to upstreams and no gRPC",
-    "leave it out: clients get HTTP/2 on listeners with TLS, or by `h2c = true` on others; "
-    'upstreams get "http/1.1"',
+    "no such word for HTTP/2 and gRPC",
+    'write `protocol = "h2"` or "h2c" in the upstream; clients get HTTP/2 on listeners with TLS, '
+    "or by `h2c = true` on others",
 )
 _H3: Final = ("no HTTP/3", 'leave it out: clients get "h2" and "http/1.1"')
 _LAYER4: Final = ("no TCP or UDP routes", "leave it out: routes are HTTP routes")

@@ -1,11 +1,12 @@
 """`[upstreams.NAME]`: a pool of endpoints."""
 
+from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, Strict, WithJsonSchema
 
 from headgate.features import syntax
-from headgate.features.base import Options
+from headgate.features.base import Checked, Options
 from headgate.features.fields import (
     FROM_ENV,
     CountOrOff,
@@ -130,7 +131,7 @@ class UpstreamTimeouts(Options):
     )
 
 
-class Upstream(Options):
+class Upstream(Checked):
     """A pool of endpoints with one balance policy."""
 
     endpoints: Annotated[list[EndpointRef], Field(min_length=1)] = Field(
@@ -147,6 +148,13 @@ class Upstream(Options):
     )
     tls: UpstreamTls | None = Field(
         default=None, description="TLS to the endpoints; absent = plain HTTP."
+    )
+    protocol: Literal["http1", "h2", "h2c", "auto"] = Field(
+        default="http1",
+        description="Which HTTP the endpoints speak: `http1` is HTTP/1.1, `h2` HTTP/2 over TLS, "
+        "`h2c` HTTP/2 without TLS (prior knowledge); with `auto` the endpoint chooses between "
+        "HTTP/2 and HTTP/1.1 in the TLS handshake. Over HTTP/2 requests share connections; each "
+        "counts as a connection in use.",
     )
     pool: Pool = Field(default=Pool(), description="The idle connections to the endpoints.")
     limits: UpstreamLimits = Field(
@@ -177,3 +185,27 @@ class Upstream(Options):
         "their health is doubtful, and requests go to all of them that no operator took out. A "
         "usable backup prevents that.",
     )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields errors for a protocol that the other keys do not allow."""
+        if "protocol" in wrong:
+            return
+        if self.protocol in ("h2", "auto") and self.tls is None and "tls" not in wrong:
+            yield Invalid(
+                f'"{self.protocol}" is agreed on in a TLS handshake, and the upstream has no `tls`',
+                'add `tls`, or write "h2c" for HTTP/2 without TLS',
+                at=("protocol",),
+            )
+        if self.protocol == "h2c" and (self.tls is not None or "tls" in wrong):
+            yield Invalid(
+                '"h2c" is HTTP/2 without TLS, and the upstream has `tls`',
+                'write "h2", or leave `tls` out',
+                at=("protocol",),
+            )
+        check = self.health_check
+        if self.protocol in ("h2", "h2c") and check is not None and check.protocol == "http":
+            yield Invalid(
+                f'a check by http speaks HTTP/1.1, and the endpoints speak "{self.protocol}"',
+                'write protocol = "tcp" in the check',
+                at=("health_check",),
+            )

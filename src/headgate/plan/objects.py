@@ -214,6 +214,7 @@ class HostLiteral(PlanNode, frozen=True):
 
 
 HostHeader = Literal["pass", "endpoint"] | HostLiteral
+UpstreamProtocol = Literal["http1", "h2", "h2c", "auto"]
 
 
 class UpstreamTls(DefaultedNode, frozen=True):
@@ -300,6 +301,7 @@ class Upstream(DefaultedNode, frozen=True):
     balance: Balance = "round_robin"
     host_header: HostHeader = "pass"
     tls: UpstreamTls | None = None
+    protocol: UpstreamProtocol = "http1"
     connect_timeout_ms: int = 5_000
     pool: Pool = Pool()
     max_connections: int = 0

@@ -174,7 +174,7 @@ def test_an_include_of_a_directory_says_the_pattern() -> None:
         ("[rate_limits.x]\n", "this version has no rate limits"),
         ('[listeners.x]\nprotocol = "tcp"\n', "this version has no TCP or UDP routes"),
         ('[tls_policies.p]\nalpn = ["h3"]\n', "this version has no HTTP/3"),
-        ("[upstreams.x]\ngrpc = true\n", "this version has no HTTP/2 to upstreams and no gRPC"),
+        ("[upstreams.x]\ngrpc = true\n", "this version has no such word for HTTP/2 and gRPC"),
         ('[routes.x]\nstrip_prefix = "/v1"\n', "it belongs in [routes.NAME.middlewares.rewrite]"),
         ("[routes.x]\nworkers = 2\n", "it belongs in [node]"),
         ('[routes.x]\ninclude = ["b"]\n', "it belongs at the top of the document"),

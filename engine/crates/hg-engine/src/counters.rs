@@ -248,6 +248,27 @@ pub(crate) struct Http2Counters {
     pub(crate) sends: Counter,
     /// Connections that we ended because of what the client did.
     ended: Mutex<Vec<(&'static str, u64)>>,
+    /// Those to endpoints.
+    pub(crate) upstream: UpstreamHttp2Counters,
+}
+
+/// What HTTP/2 connections to endpoints do.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamHttp2Counters {
+    pub(crate) connections: OpenCounter,
+    pub(crate) streams: OpenCounter,
+    /// Connections that we ended because of what the endpoint did.
+    ended: Mutex<Vec<(&'static str, u64)>>,
+}
+
+impl UpstreamHttp2Counters {
+    pub(crate) fn end(&self, reason: hg_h2::Reason) {
+        bump(&mut lock(&self.ended), reason.as_str());
+    }
+
+    pub(crate) fn ended(&self) -> Vec<(&'static str, u64)> {
+        lock(&self.ended).clone()
+    }
 }
 
 impl Http2Counters {
@@ -395,6 +416,8 @@ impl WorkerCounters {
         self.connections.set(0);
         self.tunnels.active.set(0);
         self.http2.connections.active.set(0);
+        self.http2.upstream.connections.active.set(0);
+        self.http2.upstream.streams.active.set(0);
         for l in lock(&self.listeners).values() {
             l.connections.set(0);
         }

@@ -109,15 +109,21 @@ fn retries(inner: &Inner) -> RetryMetrics {
 
 fn http2(inner: &Inner) -> Http2Metrics {
     let mut m = Http2Metrics::default();
-    let mut ended: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let (mut ended, mut lost) = (BTreeMap::<&'static str, u64>::new(), BTreeMap::new());
     for c in inner.workers.iter().map(|w| &w.counters.http2) {
         c.connections.add_to(&mut m.connections);
         m.sends += c.sends.get();
         for (reason, n) in c.ended() {
             *ended.entry(reason).or_default() += n;
         }
+        c.upstream.connections.add_to(&mut m.upstream_connections);
+        c.upstream.streams.add_to(&mut m.upstream_streams);
+        for (reason, n) in c.upstream.ended() {
+            *lost.entry(reason).or_default() += n;
+        }
     }
     m.closed = by_reason(ended);
+    m.upstream_closed = by_reason(lost);
     m
 }
 

@@ -111,7 +111,7 @@ pub struct OpenCount {
     pub total: u64,
 }
 
-/// What HTTP/2 connections of clients do.
+/// What HTTP/2 connections do, of clients and to endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http2Metrics {
     /// The connections.
@@ -120,6 +120,12 @@ pub struct Http2Metrics {
     pub sends: u64,
     /// Those that we ended because of what the client did, by reason.
     pub closed: Vec<ReasonCount>,
+    /// Connections to endpoints.
+    pub upstream_connections: OpenCount,
+    /// Streams on these.
+    pub upstream_streams: OpenCount,
+    /// Connections to endpoints that we ended because of what the endpoint did, by reason.
+    pub upstream_closed: Vec<ReasonCount>,
 }
 
 /// Attempts after the first.

@@ -112,6 +112,7 @@ reasons! {
     HeadTimeout = "head-timeout" "a header block did not end in time";
     SettingsTimeout = "settings-timeout" "our SETTINGS were not acknowledged in time";
     WriteTimeout = "write-timeout" "the peer took nothing for too long";
+    PingTimeout = "ping-timeout" "a PING was not answered in time";
     StalledStreams = "stalled-streams" "too many streams whose answers the peer does not take";
     Drained = "drained" "a graceful end is over";
     Idle = "idle" "nothing happened for too long";

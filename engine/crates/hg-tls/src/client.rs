@@ -16,10 +16,23 @@ use std::sync::{Arc, OnceLock};
 /// Server names whose sessions are kept, per upstream.
 const SESSIONS: usize = 64;
 
+/// Which protocols a session offers by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// HTTP/2, else HTTP/1.1.
+    Either,
+}
+
 /// TLS settings towards the endpoints of an upstream.
 pub struct ClientTls {
     object: UpstreamTls,
     config: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    either: Arc<ClientConfig>,
     digest: Digest,
 }
 
@@ -67,10 +80,15 @@ impl ClientTls {
                 builder.with_client_cert_resolver(Arc::new(offer))
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.enable_secret_extraction = true;
         config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(SESSIONS)));
-        Ok(Self { object: tls.clone(), config: Arc::new(config), digest: digest(tls, certificate) })
+        Ok(Self {
+            object: tls.clone(),
+            config: offering(&config, &[b"http/1.1"]),
+            http2: offering(&config, &[b"h2"]),
+            either: offering(&config, &[b"h2", b"http/1.1"]),
+            digest: digest(tls, certificate),
+        })
     }
 
     pub(crate) fn is_of(&self, tls: &UpstreamTls, certificate: Option<&Certified>) -> bool {
@@ -83,19 +101,39 @@ impl ClientTls {
         &self.digest
     }
 
+    /// Makes a session with an endpoint that offers HTTP/1.1, as [`Self::session_offering`] does.
+    ///
+    /// # Errors
+    /// If `host` is needed and is neither a name nor an address (for example, a Unix socket).
+    pub fn session(&self, host: &str) -> Result<ClientSession, TlsError> {
+        self.session_offering(host, Offer::Http1)
+    }
+
     /// Makes a session with an endpoint. `host` is the endpoint's host name or IP address (no port,
     /// no brackets). It is sent as SNI (a name only) and verified unless `verify_name` is
     /// configured.
     ///
     /// # Errors
     /// If `host` is needed and is neither a name nor an address (for example, a Unix socket).
-    pub fn session(&self, host: &str) -> Result<ClientSession, TlsError> {
+    pub fn session_offering(&self, host: &str, offer: Offer) -> Result<ClientSession, TlsError> {
+        let config = match offer {
+            Offer::Http1 => &self.config,
+            Offer::Http2 => &self.http2,
+            Offer::Either => &self.either,
+        };
         let name = self.object.verify_name.as_deref().unwrap_or(host);
         let name =
             server_name(name).map_err(|message| TlsError::new(TlsErrorKind::Internal, message))?;
-        let conn = UnbufferedClientConnection::new(self.config.clone(), name)?;
-        Ok(ClientSession { tunnel: Tunnel::new(conn), config: self.config.clone(), peer: None })
+        let conn = UnbufferedClientConnection::new(config.clone(), name)?;
+        Ok(ClientSession { tunnel: Tunnel::new(conn), config: config.clone(), peer: None })
     }
+}
+
+/// Returns the same settings with these protocols for ALPN.
+fn offering(config: &ClientConfig, names: &[&[u8]]) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = names.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
 }
 
 /// Computes the digest that [`ClientTls::digest`] returns.

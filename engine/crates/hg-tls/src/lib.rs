@@ -28,7 +28,7 @@ mod tunnel;
 mod verify;
 
 pub use certificate::CertificateInfo;
-pub use client::{ClientSession, ClientTls};
+pub use client::{ClientSession, ClientTls, Offer};
 pub use context::{Blobs, TlsContext};
 pub use error::{TlsError, TlsErrorKind};
 pub use hello::{ClientHelloInfo, HelloError, Parse, fuzz_client_hello, peek_client_hello};

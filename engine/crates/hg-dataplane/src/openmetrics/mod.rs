@@ -9,7 +9,9 @@ pub use latency::{Lately, LatencyWindow};
 pub use process::ProcessReport;
 
 use crate::resolver::HostReport;
-use hg_engine::{EngineMetrics, LATENCY_BOUNDS_US, ReasonCount, UpstreamReport, WorkerReport};
+use hg_engine::{
+    EngineMetrics, Http2Metrics, LATENCY_BOUNDS_US, ReasonCount, UpstreamReport, WorkerReport,
+};
 use std::time::Duration;
 use text::{Text, Type};
 
@@ -104,6 +106,25 @@ fn connections(text: &mut Text, engine: &EngineMetrics) {
     text.family("headgate_http2_sends", Counter, "", help).int(&[], engine.http2.sends);
     let help = "HTTP/2 connections that we ended because of what the client did.";
     reasons(text, "headgate_http2_closed", "reason", help, &engine.http2.closed);
+    http2_upstream(text, &engine.http2);
+}
+
+fn http2_upstream(text: &mut Text, http2: &Http2Metrics) {
+    use Type::{Counter, Gauge};
+    let (connections, streams) = (http2.upstream_connections, http2.upstream_streams);
+    let help = "HTTP/2 connections to endpoints open.";
+    text.family("headgate_http2_upstream_connections", Gauge, "", help);
+    text.int(&[], connections.active);
+    let help = "HTTP/2 connections to endpoints ever opened.";
+    text.family("headgate_http2_upstream_connections_opened", Counter, "", help);
+    text.int(&[], connections.total);
+    let help = "Requests in progress on HTTP/2 connections to endpoints.";
+    text.family("headgate_http2_upstream_streams", Gauge, "", help).int(&[], streams.active);
+    let help = "Requests sent on HTTP/2 connections to endpoints.";
+    text.family("headgate_http2_upstream_streams_opened", Counter, "", help);
+    text.int(&[], streams.total);
+    let help = "HTTP/2 connections to endpoints that we ended because of what the endpoint did.";
+    reasons(text, "headgate_http2_upstream_closed", "reason", help, &http2.upstream_closed);
 }
 
 fn failures(text: &mut Text, engine: &EngineMetrics) {

@@ -99,6 +99,9 @@ fn http2() -> Http2Metrics {
         connections: OpenCount { active: 3, total: 30 },
         sends: 300,
         closed: vec![ReasonCount { reason: "ping-flood", count: 2 }],
+        upstream_connections: OpenCount { active: 4, total: 40 },
+        upstream_streams: OpenCount { active: 5, total: 50 },
+        upstream_closed: vec![ReasonCount { reason: "ping-timeout", count: 1 }],
     }
 }
 

@@ -4,7 +4,7 @@ use super::{EndpointEntry, PoolKey, UpstreamEntry};
 use crate::health::HealthTable;
 use crate::house;
 use hg_net::Address;
-use hg_plan::{Balance, Endpoint, Kind, ObjectError};
+use hg_plan::{Balance, Endpoint, Kind, ObjectError, UpstreamProtocol};
 use hg_policy::{Balancer, KeySource};
 use hg_tls::ClientTls;
 use std::collections::HashMap;
@@ -58,11 +58,12 @@ pub(super) fn compile(
         message,
     };
     let refused = |problems: Vec<_>| problems.into_iter().map(error).collect::<Vec<_>>();
-    let setup: Arc<str> = tls.as_ref().map_or_else(|| "plain".into(), |t| t.digest().hex().into());
-    let problems = plan.health.check.as_ref().map(house::problems).unwrap_or_default();
+    let mut problems = plan.health.check.as_ref().map(house::problems).unwrap_or_default();
+    problems.extend(protocol_problem(plan));
     if !problems.is_empty() {
         return Err(refused(problems));
     }
+    let setup = setup(plan, tls.as_deref());
     let (endpoints, balanced) = expand(name, plan, &setup, around).map_err(refused)?;
     let balancer = Balancer::new(&plan.balance, &balanced).map_err(refused)?;
     let key: Option<KeySource> = balancer.needs_key().cloned();
@@ -81,6 +82,31 @@ pub(super) fn compile(
         in_use: around.in_use.of(name, &"".into()),
         health: around.health.upstream(name),
     })
+}
+
+/// Returns what distinguishes the connections of an upstream from those of another one to the same
+/// endpoint.
+fn setup(plan: &hg_plan::Upstream, tls: Option<&ClientTls>) -> Arc<str> {
+    let security = tls.map_or_else(|| "plain".to_owned(), |t| t.digest().hex());
+    match plan.protocol {
+        UpstreamProtocol::Http1 => security.into(),
+        other => format!("{security} {}", other.as_str()).into(),
+    }
+}
+
+/// Returns what is wrong with the protocol beside the other settings.
+fn protocol_problem(plan: &hg_plan::Upstream) -> Option<hg_policy::Problem> {
+    let word = plan.protocol.as_str();
+    let message = match (plan.protocol, &plan.tls) {
+        (UpstreamProtocol::H2 | UpstreamProtocol::Auto, None) => {
+            format!("`{word}` is agreed on in a TLS handshake; add `tls`, or write `h2c`")
+        }
+        (UpstreamProtocol::H2c, Some(_)) => {
+            format!("`{word}` is HTTP/2 without TLS; write `h2`, or leave `tls` out")
+        }
+        _ => return None,
+    };
+    Some(("protocol".into(), message))
 }
 
 /// Returns the endpoints over which requests are balanced, and what the balancer needs to know of

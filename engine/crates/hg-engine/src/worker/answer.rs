@@ -3,6 +3,7 @@
 use super::Worker;
 use super::exchange::{Connection, ExId, Exchange, pair};
 use crate::snapshot::RouteEntry;
+use hg_h2::grpc;
 use hg_middleware::Rewritten;
 use hg_proto::respond::{self, ErrorAnswer};
 use hg_proto::write::{self, Persistence};
@@ -37,6 +38,11 @@ pub(super) mod own {
         CONNECT_TIMEOUT = 504 "connection_timeout" "connect-timeout" "the upstream did not accept a connection in time";
         TLS_FAILED = 502 "tls_protocol_error" "upstream-tls" "the TLS handshake with the upstream failed";
         TLS_CERTIFICATE = 502 "tls_certificate_error" "upstream-certificate" "the upstream's certificate was not accepted";
+        NO_HTTP2 = 502 "tls_protocol_error" "upstream-no-http2" "the upstream did not agree on HTTP/2";
+        NO_STREAMS = 503 "connection_limit_reached" "upstream-streams" "the upstream allows no streams";
+        NO_WEBSOCKET = 502 "http_protocol_error" "upstream-no-websocket" "the upstream takes no WebSockets over HTTP/2";
+        REFUSED = 503 "destination_unavailable" "upstream-refused" "the upstream did not process the request";
+        PROTOCOL = 502 "http_protocol_error" "upstream-protocol" "the upstream broke the rules of HTTP/2";
         LOST = 502 "connection_terminated" "upstream-closed" "the upstream closed the connection before it answered";
         REQUEST_TIMEOUT = 504 "http_response_timeout" "request-timeout" "the request took longer than allowed here";
         TRY_TIMEOUT = 504 "http_response_timeout" "try-timeout" "the upstream did not answer in time";
@@ -76,6 +82,31 @@ fn error_of_route(
     respond::write_error_with(out, answer, NAME, |name| edits.drops(name), &more)
 }
 
+/// Writes an error answer in the form of gRPC: its status is a field of a head without body.
+fn grpc_of_route(
+    out: &mut Vec<u8>,
+    answer: &ErrorAnswer<'_>,
+    e: &Exchange,
+    connection: Connection<'_>,
+) -> usize {
+    let edits = e.route().map(|r| r.terms.chain.response_headers(e.middleware_stage));
+    let edits = edits.filter(|edits| !edits.is_empty());
+    let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
+    write::status_line(out, 200, b"OK");
+    if !drops(b"date") {
+        write::line(out, "date", answer.date);
+    }
+    grpc::write_refusal(out, answer.status, answer.detail);
+    if !drops(b"proxy-status") {
+        respond::proxy_status(out, NAME, answer.error, answer.detail);
+    }
+    if let Some(edits) = edits {
+        e.with_view(connection, |view| edits.append(view, out));
+    }
+    write::end(out);
+    0
+}
+
 impl Worker {
     /// Answers with an error, unless the request is tried again. If an answer has begun, cuts the
     /// connection instead, so that the client notices.
@@ -111,7 +142,11 @@ impl Worker {
         };
         let mut head = std::mem::take(&mut e.head);
         head.clear();
-        let body = error_of_route(&mut head, &answer, e, c.connection());
+        let body = if e.stream.is_grpc {
+            grpc_of_route(&mut head, &answer, e, c.connection())
+        } else {
+            error_of_route(&mut head, &answer, e, c.connection())
+        };
         e.response.bytes = body as u64;
         e.head = head;
         e.status = reject.status;
@@ -209,6 +244,8 @@ impl Worker {
 fn outcome_of(reject: &Reject, exchange: Option<&Exchange>) -> Outcome {
     let waits_for_client = exchange.is_some_and(|e| e.answered || !e.request.done);
     match reject.status {
+        _ if reject.code == own::REFUSED.code => Outcome::Refused,
+        _ if reject.code == own::PROTOCOL.code => Outcome::Protocol,
         504 if waits_for_client => Outcome::Cancelled,
         504 => Outcome::Timeout,
         _ => Outcome::Reset,

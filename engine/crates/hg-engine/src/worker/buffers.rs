@@ -191,6 +191,43 @@ impl Out {
     }
 }
 
+/// Bytes of one direction of a stream that its session has not taken.
+#[derive(Default)]
+pub(crate) struct Pending {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Pending {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    pub(crate) fn hold(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn took(&mut self, bytes: usize) {
+        self.taken += bytes;
+        if self.taken >= self.bytes.len() {
+            self.bytes.clear();
+            self.taken = 0;
+        }
+    }
+
+    /// Empties it; keeps a small allocation.
+    pub(crate) fn recycle(&mut self) -> Self {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        bytes.shrink_to(4096);
+        Self { bytes, taken: 0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,7 +69,7 @@ pub(crate) struct Client {
 impl Client {
     /// Reports whether the client of an exchange takes more of its answer now.
     pub(crate) fn has_room(&self, e: &Exchange) -> bool {
-        if e.stream.is_http2() { e.stream.held().is_empty() } else { self.conn.out.is_empty() }
+        if e.stream.is_http2() { e.stream.held.is_empty() } else { self.conn.out.is_empty() }
     }
 
     /// Reports whether the client has not ended its half, as one that gives up does.

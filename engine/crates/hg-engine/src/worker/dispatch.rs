@@ -3,12 +3,13 @@
 use super::accept::deadline_after;
 use super::answer::own;
 use super::conn::{Conn, Session};
-use super::exchange::{ConnectTime, ExId, Exchange, Stage, pair};
+use super::exchange::{ConnectTime, ExId, Exchange, Stage};
 use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
-use super::{KIND_UP, Worker, head};
+use super::{KIND_UP, Worker, head, multiplex};
 use crate::counters::Retry;
 use hg_net::{Address, Event, Ticks, Token};
+use hg_plan::UpstreamProtocol;
 use hg_proto::Reject;
 use hg_resilience::Outcome;
 use std::rc::Rc;
@@ -42,6 +43,9 @@ impl Worker {
                 let share = left / others;
                 e.due.endpoint = self.now.saturating_add(share);
                 e.endpoint = Some(endpoint.clone());
+                if u.entry.plan.protocol != UpstreamProtocol::Http1 {
+                    return self.join(x);
+                }
                 match self.take_idle(x, &endpoint) {
                     Some(ui) => self.attach(x, ui, true),
                     None => self.open_next(x),
@@ -127,7 +131,7 @@ impl Worker {
     }
 
     /// Takes the freshest usable idle connection from the endpoint's pool.
-    fn take_idle(&mut self, x: ExId, endpoint: &Rc<EndpointState>) -> Option<usize> {
+    pub(super) fn take_idle(&mut self, x: ExId, endpoint: &Rc<EndpointState>) -> Option<usize> {
         let e = self.exchanges.get(x)?;
         let idempotent = e.method.is_idempotent();
         if !idempotent && self.now < endpoint.distrusted_until.get() {
@@ -227,6 +231,7 @@ impl Worker {
             timer_at: Ticks::MAX,
             opened: self.now,
             input: Vec::new(),
+            http2: None,
         });
         Ok(ui)
     }
@@ -256,6 +261,7 @@ impl Worker {
                 up.conn.read_closed |= event.read_closed || event.closed;
                 self.drive_up_handshake(ui);
             }
+            UpPhase::Shared => self.on_shared_event(ui, event),
             UpPhase::Busy => {
                 up.conn.readable |= event.readable || event.read_closed || event.closed;
                 up.conn.read_closed |= event.read_closed || event.closed;
@@ -282,13 +288,14 @@ impl Worker {
         }
         let at = up.endpoint.targets.iter().position(|a| *a == up.target);
         up.endpoint.preferred.set(at.unwrap_or(0));
-        let tls = self.exchanges.get(x).and_then(|e| e.entry()?.tls.clone());
-        let Some(tls) = tls else {
+        let entry = self.exchanges.get(x).and_then(Exchange::entry);
+        let tls = entry.and_then(|entry| Some((entry.tls.clone()?, multiplex::offer(entry))));
+        let Some((tls, offer)) = tls else {
             return self.connected(x, ui);
         };
         let host =
             crate::snapshot::host_of(&up.endpoint.address).trim_matches(['[', ']']).to_owned();
-        match tls.session(&host) {
+        match tls.session_offering(&host, offer) {
             Ok(session) => {
                 up.phase = UpPhase::Handshake;
                 up.conn.start_tls(Session::Client(session), Vec::new());
@@ -311,8 +318,12 @@ impl Worker {
         };
         let others: Vec<usize> = e.attempts.drain(..).filter(|a| *a != ui).collect();
         e.connect.took_us = Some(self.now_us.saturating_sub(e.connect.began_us));
+        let is_shared = e.entry().is_some_and(|u| u.plan.protocol != UpstreamProtocol::Http1);
         for other in others {
             self.drop_up(other);
+        }
+        if is_shared && self.connected_shared(x, ui) {
+            return;
         }
         self.attach(x, ui, false);
     }
@@ -336,6 +347,10 @@ impl Worker {
     /// timeout.
     pub(super) fn endpoint_failed(&mut self, x: ExId, reject: &Reject, why: Option<&str>) {
         let now_us = self.now_us;
+        if self.exchanges.get(x).is_some_and(|e| e.link.stream.is_some()) {
+            self.fail_followers(x, reject);
+            self.leave_lead(x);
+        }
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
@@ -364,7 +379,7 @@ impl Worker {
 
     /// Sends the request on this connection.
     pub(super) fn attach(&mut self, x: ExId, ui: usize, reused: bool) {
-        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return self.drop_up(ui);
         };
         let Some(up) = self.ups.get_mut(ui) else {
@@ -394,18 +409,7 @@ impl Worker {
         if up.conn.send(&mut self.io, &e.head, &mut Vec::new(), 0..0).is_err() {
             return self.upstream_lost(x, ui, "connection lost while sending");
         }
-        if !e.request.done {
-            if e.expects_continue && c.input.is_empty() {
-                e.expects_continue = false;
-                if !self.send_continue(x) {
-                    return;
-                }
-            }
-            self.progress(x);
-            self.pump_request(x);
-        } else {
-            self.progress(x);
-        }
+        self.go_on_sending(x);
         if self.ups.get(ui).is_some_and(|up| up.exchange == Some(x) && up.conn.readable) {
             self.enqueue_exchange(x);
         }
@@ -432,6 +436,9 @@ impl Worker {
     /// Closes a connection that waited in a pool that is gone.
     pub(super) fn close_up(&mut self, ui: usize) {
         if let Some(up) = self.ups.get(ui) {
+            if up.phase == UpPhase::Shared {
+                return self.retire_shared(ui);
+            }
             up.endpoint.counters.idle.sub(1);
         }
         self.drop_up(ui);
@@ -439,8 +446,10 @@ impl Worker {
 
     /// Closes an idle connection whose time has run out.
     pub(super) fn expire_up(&mut self, ui: usize) {
-        if self.ups.get(ui).is_some_and(|u| u.phase == UpPhase::Idle) {
-            self.forget_idle(ui);
+        match self.ups.get(ui).map(|up| up.phase) {
+            Some(UpPhase::Idle) => self.forget_idle(ui),
+            Some(UpPhase::Shared) => self.expire_shared(ui),
+            _ => {}
         }
     }
 

@@ -4,6 +4,7 @@
 use super::claim::Claim;
 use super::client::Client;
 use super::http2::Stream;
+use super::multiplex::Link;
 use super::store::{Id, Recycle, Store};
 use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
@@ -28,6 +29,15 @@ pub(crate) struct Relay {
     pub(crate) ends: bool,
     /// Whether the other side of a tunnel knows that this one has ended.
     pub(crate) told: bool,
+    /// Trailers that came over HTTP/2, as lines of HTTP/1.
+    pub(crate) trailers: Vec<u8>,
+}
+
+impl Relay {
+    /// Returns the trailers that end the message, as lines of HTTP/1.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        if self.trailers.is_empty() { self.reader.trailers() } else { &self.trailers }
+    }
 }
 
 impl Default for Relay {
@@ -39,6 +49,7 @@ impl Default for Relay {
             bytes: 0,
             ends: false,
             told: false,
+            trailers: Vec::new(),
         }
     }
 }
@@ -169,8 +180,8 @@ pub(crate) struct Exchange {
     pub(crate) response: Relay,
     /// Number of interim answers so far, and the bytes of their heads.
     pub(crate) interim: (u32, usize),
-    /// How long the upstream keeps its connection open, if it does.
-    pub(crate) up_keep_ms: Option<u64>,
+    /// Its place on the connection to the endpoint.
+    pub(crate) link: Link,
     /// Whether the answer's head was written (or is in the connection's buffer).
     pub(crate) answered: bool,
     pub(crate) close_after: bool,
@@ -229,7 +240,7 @@ impl Default for Exchange {
             request: Relay::default(),
             response: Relay::default(),
             interim: (0, 0),
-            up_keep_ms: None,
+            link: Link::default(),
             answered: false,
             close_after: false,
             middleware_stage: hg_middleware::Stage::FORWARDED,
@@ -259,13 +270,13 @@ impl Recycle for Exchange {
         let mut head = std::mem::take(&mut self.head);
         let mut log = std::mem::take(&mut self.log);
         let mut attempts = std::mem::take(&mut self.attempts);
-        let stream = self.stream.recycle();
+        let (stream, link) = (self.stream.recycle(), self.link.recycle());
         head.clear();
         head.shrink_to(4096);
         log.text.clear();
         log.text.shrink_to(4096);
         attempts.clear();
-        *self = Self { head, log, attempts, stream, ..Self::default() };
+        *self = Self { head, log, attempts, stream, link, ..Self::default() };
     }
 }
 

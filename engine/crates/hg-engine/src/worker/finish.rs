@@ -187,6 +187,13 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
+        if e.link.stream.is_some() {
+            self.leave_lead(x);
+            self.leave_stream(x, failed == Some(Outcome::Timeout));
+        }
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
         let up = e.up.take();
         let attempts = std::mem::take(&mut e.attempts);
         if failed.is_some()

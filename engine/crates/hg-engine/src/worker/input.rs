@@ -103,7 +103,9 @@ impl Worker {
         if c.has_room(e) && e.is_answer_complete() {
             return self.finish(x);
         }
-        if let Some(ui) = e.up {
+        if e.is_multiplexed() {
+            self.pump_answer(x);
+        } else if let Some(ui) = e.up {
             self.on_up_readable(x, ui);
         }
         if pair(&mut self.exchanges, &mut self.clients, x).is_some_and(|(e, c)| c.has_input(e)) {

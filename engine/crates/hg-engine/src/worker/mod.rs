@@ -16,6 +16,7 @@ mod http2;
 mod input;
 mod leave;
 mod mail;
+mod multiplex;
 mod relay;
 mod request;
 mod response;
@@ -70,6 +71,8 @@ struct Scratch {
     names: head::Names,
     /// The head of a stream while it is served.
     incoming: hg_h2::Incoming,
+    /// Head and body of an answer over HTTP/2 on their way to its client.
+    answer: (Vec<u8>, Vec<u8>),
 }
 
 /// What continues in the next turn.
@@ -79,6 +82,10 @@ enum Turn {
     Client(usize, u32),
     /// An exchange over HTTP/2.
     Stream(ExId),
+    /// A connection to an endpoint over HTTP/2 with unread bytes: slab index and generation.
+    Up(usize, u32),
+    /// An exchange that waited for a connection which another one opened.
+    Join(ExId),
 }
 
 pub(crate) struct Worker {
@@ -104,7 +111,7 @@ pub(crate) struct Worker {
     exchanges: Store<Exchange>,
     /// What continues in the next turn.
     queue: VecDeque<Turn>,
-    /// HTTP/2 connections that have something to send at the end of this turn.
+    /// HTTP/2 connections with something to send at the end of this turn.
     dirty: http2::Dirty,
     held: Held,
     rng: WyRand,
@@ -155,7 +162,7 @@ impl Worker {
             io: Io::default(),
             exchanges: Store::default(),
             queue: VecDeque::new(),
-            dirty: Vec::new(),
+            dirty: http2::Dirty::default(),
             held: Rc::new(Arc::new(Snapshot::default())),
             rng: WyRand::new(seed),
             scratch: Scratch::default(),
@@ -265,6 +272,8 @@ impl Worker {
                         self.proceed_exchange(x);
                     }
                 }
+                Some(Turn::Up(ui, generation)) => self.take_shared_turn(ui, generation),
+                Some(Turn::Join(x)) => self.join_again(x),
                 None => break,
             }
         }

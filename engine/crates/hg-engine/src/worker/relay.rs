@@ -29,7 +29,7 @@ pub(super) fn frame(
     if !relay.chunked {
         return range;
     }
-    let trailers = relay.reader.trailers().to_vec();
+    let trailers = relay.trailers().to_vec();
     make_room(buffer, range.end + trailers.len());
     if fed.data_len > 0 {
         let header = ChunkHeader::new(fed.data_len as u64);
@@ -68,7 +68,7 @@ impl Worker {
                 return self.collect(x);
             }
             let Some(ui) = e.up else { return };
-            if self.ups.get(ui).is_none_or(|u| !u.conn.out.is_empty()) {
+            if !self.ups.get(ui).is_some_and(|up| e.has_room_at(up)) {
                 return self.hold_body(x, true);
             }
             self.hold_body(x, false);
@@ -100,10 +100,11 @@ impl Worker {
 
     /// Reads once from a request's body and passes that on. Reports whether there may be more.
     fn read_request(&mut self, x: ExId, ui: usize) -> bool {
-        let limit = self.io.pool.read_limit();
-        let Some((_, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return false;
         };
+        let most = if e.is_multiplexed() { http2::STREAM_READ } else { usize::MAX };
+        let limit = self.io.pool.read_limit().min(most);
         let is_tls = c.conn.is_tls();
         let mut buffer = self.io.take_for(&c.conn);
         let read = c.conn.read(&mut self.io, &mut buffer, limit);
@@ -133,6 +134,9 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
+        if e.is_multiplexed() {
+            return self.relay_to_stream(x, buffer, range);
+        }
         let fed = match e.request.reader.feed(buffer.get_mut(range.clone()).unwrap_or_default()) {
             Ok(fed) => fed,
             Err(reject) => return self.refuse(x, &reject),

@@ -24,7 +24,7 @@ const FIRST_READ: usize = 80 * 1024;
 const MAX_INTERIM: u32 = 100;
 
 /// What the first bytes of the input are.
-enum Next {
+pub(super) enum Next {
     /// More bytes are needed.
     More,
     /// An interim head; the next head begins here.
@@ -135,13 +135,33 @@ impl Worker {
             return Next::Over;
         };
         let mut slots = HeaderSlots::new();
-        let head = match hg_proto::parse_response(bytes, &mut slots, &limits, e.method) {
-            Ok(Parse::Complete(head)) => head,
-            Ok(Parse::Partial) => return Next::More,
+        match hg_proto::parse_response(bytes, &mut slots, &limits, e.method) {
+            Ok(Parse::Complete(head)) => self.take_answer_head(x, &head, bytes, out),
+            Ok(Parse::Partial) => Next::More,
             Err(reject) => {
                 self.refuse(x, &reject);
-                return Next::Over;
+                Next::Over
             }
+        }
+    }
+
+    /// Takes a head, final or interim, and writes what the client gets of it to `out`. Over HTTP/1
+    /// it stands at the start of `bytes`.
+    pub(super) fn take_answer_head(
+        &mut self,
+        x: ExId,
+        head: &ResponseHead<'_, '_>,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Next {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return Next::Over;
+        };
+        if e.first_byte_us == 0 {
+            e.first_byte_us = self.now_us;
+        }
+        let Some(limits) = e.entry().map(|u| u.limits) else {
+            return Next::Over;
         };
         if head.is_interim {
             e.interim = (e.interim.0 + 1, e.interim.1 + head.head_len);
@@ -150,22 +170,22 @@ impl Worker {
                 self.refuse(x, &hg_proto::rejects::R_INTERIM);
                 return Next::Over;
             }
-            return self.pass_interim(x, &head, out);
+            return self.pass_interim(x, head, out);
         }
-        if head.status >= 400 && self.discards(x, &head, bytes) {
+        if head.status >= 400 && self.discards(x, head, bytes) {
             return Next::Over;
         }
         if head.status == 101 {
             let upgrade = self.exchanges.get(x).and_then(|e| e.upgrade);
             let valid = upgrade
-                .is_some_and(|accept| hg_proto::websocket::check_response(&head, &accept).is_ok());
+                .is_some_and(|accept| hg_proto::websocket::check_response(head, &accept).is_ok());
             if !valid {
                 self.refuse(x, &hg_proto::rejects::R_UPGRADE);
                 return Next::Over;
             }
         }
         self.counters.ignored_nominations.add(u64::from(head.ignored));
-        self.write_answer_head(x, &head, out);
+        self.write_answer_head(x, head, out);
         if head.status == 101 { Next::Tunnel(head.head_len) } else { Next::Body(head.head_len) }
     }
 
@@ -210,7 +230,8 @@ impl Worker {
         e.response.done = e.response.reader.is_done();
         e.response.chunked = streams && has_chunks;
         let keep_ms = |s| u64::from(s).saturating_sub(1) * 1000;
-        e.up_keep_ms = head.keep_alive.then(|| head.keep_alive_timeout_s.map_or(u64::MAX, keep_ms));
+        e.link.keep_ms =
+            head.keep_alive.then(|| head.keep_alive_timeout_s.map_or(u64::MAX, keep_ms));
         let keep = e.keep_alive && keeps && e.request.done && !(old_client && streams);
         e.close_after = !keep;
         e.stage = Stage::Answering;
@@ -288,8 +309,12 @@ impl Worker {
             return;
         };
         let flushed = c.has_room(e);
-        if let Some(ui) = e.up.take() {
-            let keep_ms = e.up_keep_ms.filter(|_| !extra && e.request.done);
+        if e.is_multiplexed() {
+            let outcome = Outcome::of_status(e.status);
+            self.leave_endpoint(x, self.now_us, outcome);
+            self.leave_stream(x, false);
+        } else if let Some(ui) = e.up.take() {
+            let keep_ms = e.link.keep_ms.filter(|_| !extra && e.request.done);
             let outcome = Outcome::of_status(e.status);
             let idle = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
             self.leave_endpoint(x, self.now_us, outcome);

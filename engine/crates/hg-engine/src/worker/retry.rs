@@ -65,12 +65,13 @@ fn ended(e: &Exchange, reject: &Reject) -> Option<Outcome> {
     let is = |all: &[Reject]| all.iter().any(|one| one.code == code);
     let in_time = [own::TRY_TIMEOUT, own::FIRST_BYTE_TIMEOUT, own::STREAM_IDLE];
     let connecting = [own::CONNECT_REFUSED, own::CONNECT_TIMEOUT];
-    let tls = [own::TLS_FAILED, own::TLS_CERTIFICATE];
+    let tls = [own::TLS_FAILED, own::TLS_CERTIFICATE, own::NO_HTTP2];
     match e.stage {
         Stage::Connecting if is(&connecting) || is(&tls) || is(&in_time) => Some(Outcome::Connect),
         // A client that has not sent everything may be what took so long.
         Stage::Waiting if is(&in_time) => e.request.done.then_some(Outcome::Timeout),
         Stage::Waiting if is(&[own::LOST]) => Some(Outcome::Reset),
+        Stage::Waiting if is(&[own::REFUSED]) => Some(Outcome::Refused),
         Stage::Waiting | Stage::Answering if reject.status == 502 => Some(Outcome::Protocol),
         _ => None,
     }
@@ -240,6 +241,9 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
+        if e.is_multiplexed() {
+            return self.leave_stream(x, false);
+        }
         let Some(ui) = e.up.take() else { return };
         let keeps = is_whole && head.keep_alive && e.request.done;
         let keep_ms =
@@ -263,7 +267,7 @@ impl Worker {
         e.interim = (0, 0);
         e.status = 0;
         e.first_byte_us = 0;
-        e.up_keep_ms = None;
+        e.link.keep_ms = None;
         e.stage = Stage::Backoff;
         e.due.one_try = Ticks::MAX;
         e.due.again = Clock::after(now_us, after_ms);

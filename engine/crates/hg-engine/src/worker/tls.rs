@@ -180,7 +180,18 @@ impl Worker {
             self.counters.handshake(("upstream", session.version_word(), kind));
         }
         up.phase = UpPhase::Busy;
+        let is_http2 = match up.conn.session() {
+            Some(Session::Client(session)) => session.alpn() == Some(b"h2"),
+            _ => false,
+        };
         let why = match read {
+            // Over HTTP/2 the endpoint may speak first.
+            Ok(Read::Data(range)) if is_http2 => {
+                let buffer = self.io.take_for(&up.conn);
+                up.input.extend_from_slice(buffer.get(range).unwrap_or_default());
+                self.io.give_back(true, buffer);
+                return self.connected(x, ui);
+            }
             Ok(Read::Data(range)) if !range.is_empty() => "data before the request",
             Ok(Read::End) | Err(_) => "closed after the handshake",
             _ => return self.connected(x, ui),

@@ -2,6 +2,7 @@
 
 use super::conn::Conn;
 use super::exchange::ExId;
+use super::multiplex::Shared;
 use super::upstreams::EndpointState;
 use crate::snapshot::PoolKey;
 use hashbrown::HashMap;
@@ -19,6 +20,8 @@ pub(crate) enum UpPhase {
     Busy,
     /// Waits in its pool.
     Idle,
+    /// Carries the streams of many exchanges, over HTTP/2.
+    Shared,
 }
 
 pub(crate) struct Up {
@@ -35,8 +38,9 @@ pub(crate) struct Up {
     pub(crate) deadline: Ticks,
     pub(crate) timer_at: Ticks,
     pub(crate) opened: Ticks,
-    /// A part of an answer's head that has come.
+    /// A part of an answer's head, or of a frame, that has come.
     pub(crate) input: Vec<u8>,
+    pub(crate) http2: Option<Box<Shared>>,
 }
 
 /// A pool, by index; the id shows whether the index still means the same pool.
@@ -50,6 +54,12 @@ pub(crate) struct PoolRef {
 #[derive(Default)]
 pub(crate) struct Pool {
     pub(crate) idle: Vec<usize>,
+    /// Connections over HTTP/2, idle or not; the first one with room takes the next request.
+    pub(crate) shared: Vec<usize>,
+    /// The exchange that opens a connection which others will share.
+    pub(crate) leader: Option<ExId>,
+    /// Whether the endpoint chose HTTP/1 when it was last asked.
+    pub(crate) is_http1: bool,
     id: u64,
     users: u32,
 }
@@ -81,7 +91,8 @@ impl Pools {
         PoolRef { index, id }
     }
 
-    /// Removes one user; returns what the pool held if it has no users left, to be closed.
+    /// Removes one user; returns what the pool held if it has no users left, to be closed once it is
+    /// idle.
     pub(crate) fn release(&mut self, key: &PoolKey) -> Vec<usize> {
         let Some(&index) = self.by_key.get(key) else {
             return Vec::new();
@@ -93,10 +104,11 @@ impl Pools {
         if pool.users > 0 {
             return Vec::new();
         }
-        let idle = std::mem::take(&mut pool.idle);
+        let mut all = std::mem::take(&mut pool.idle);
+        all.append(&mut pool.shared);
         self.by_key.remove(key);
         self.pools.remove(index);
-        idle
+        all
     }
 
     /// Returns the pool, while it is in use.

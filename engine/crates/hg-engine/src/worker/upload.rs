@@ -140,6 +140,24 @@ impl Worker {
         too_large
     }
 
+    /// Sends the rest of a request whose head is out.
+    pub(super) fn go_on_sending(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return;
+        };
+        if e.request.done {
+            return self.progress(x);
+        }
+        if e.expects_continue && c.input.is_empty() {
+            e.expects_continue = false;
+            if !self.send_continue(x) {
+                return;
+            }
+        }
+        self.progress(x);
+        self.pump_request(x);
+    }
+
     /// Takes the bytes of the body that have come, finds a connection and sends, or waits for the
     /// rest. Returns where the bytes of the next request begin.
     pub(super) fn start_body(

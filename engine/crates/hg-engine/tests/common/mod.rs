@@ -3,6 +3,7 @@
 
 pub mod endpoint;
 pub mod http2;
+pub mod http2_peer;
 pub mod tls;
 
 use hg_engine::{Engine, EngineConfig};

@@ -16,6 +16,11 @@ pub struct Authority(CertificateDer<'static>);
 impl Authority {
     /// Gives the node's listener TLS, for `a.example`.
     pub fn serve(node: &mut Node) -> Self {
+        Self::serve_with(node, "")
+    }
+
+    /// Gives the node's listener TLS with a policy of these further keys.
+    pub fn serve_with(node: &mut Node, policy: &str) -> Self {
         let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
         let mut blobs: HashMap<String, Arc<[u8]>> = HashMap::new();
         let mut blob = |text: String| {
@@ -24,8 +29,9 @@ impl Authority {
             hex
         };
         let (cert, key) = (blob(made.cert.pem()), blob(made.signing_key.serialize_pem()));
-        let listener = node.listener_json(r#","tls":{"default_certificate":"c"}"#);
+        let listener = node.listener_json(r#","tls":{"default_certificate":"c","policy":"p"}"#);
         let changes = [
+            put(Kind::TlsPolicy, "p", format!(r#"{{"tickets":true{policy}}}"#)),
             put(Kind::Certificate, "c", format!(r#"{{"cert":"{cert}","key":"{key}"}}"#)),
             put(Kind::Host, "a.example", r#"{"certificates":["c"]}"#),
             put(Kind::Listener, "web", listener),

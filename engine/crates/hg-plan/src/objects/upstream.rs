@@ -24,6 +24,9 @@ pub struct Upstream {
     /// TLS towards the endpoints; absent = plain.
     #[serde(default)]
     pub tls: Option<UpstreamTls>,
+    /// Which HTTP the endpoints speak.
+    #[serde(default)]
+    pub protocol: UpstreamProtocol,
     /// Time to connect, for all endpoints together.
     #[serde(default = "ms_5000")]
     pub connect_timeout_ms: u64,
@@ -115,6 +118,33 @@ pub enum HostHeader {
     Endpoint,
     /// This text.
     Literal(String),
+}
+
+/// Which HTTP the endpoints of an upstream speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 over TLS; the endpoint must agree by ALPN.
+    H2,
+    /// HTTP/2 without TLS, by prior knowledge.
+    H2c,
+    /// HTTP/2 or HTTP/1.1 over TLS, as the endpoint chooses by ALPN.
+    Auto,
+}
+
+impl UpstreamProtocol {
+    /// Returns the word of the plan.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::H2 => "h2",
+            Self::H2c => "h2c",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// TLS towards endpoints.

@@ -185,6 +185,7 @@ _UPSTREAMS: Final = (
     Parity("upstreams.NAME.endpoints[].zone", "same", "means nothing yet"),
     Parity("upstreams.NAME.endpoints[].labels", "same", "means nothing yet"),
     Parity("upstreams.NAME.host_header", "differs", "`endpoint` is refused for several endpoints"),
+    Parity("upstreams.NAME.protocol", "no", "HTTP/1.1; anything else is refused"),
     Parity("upstreams.NAME.tls.verify", "same"),
     Parity(
         "upstreams.NAME.tls.verify_name",

@@ -1,53 +1,37 @@
 //! What streams send: heads at once into the session, bodies as its windows and its order allow,
 //! and everything once per turn into the socket.
 
+use super::part::Part;
 use super::{Http2, STALLED_MS, text};
 use crate::worker::accept::deadline_after;
 use crate::worker::client::Phase;
 use crate::worker::exchange::{ExId, Exchange, pair};
 use crate::worker::{Turn, Worker};
-use hg_h2::{After, Refused, lines_of_text};
+use hg_h2::{Refused, lines_of_text};
 use hg_net::Ticks;
 use hg_proto::respond::CONTINUE;
 
-/// With so much to send already, body bytes wait for their stream's turn.
-const DIRECT: usize = 64 * 1024;
-
 /// Connections with something to send at the end of this turn: slab index and generation.
-pub(crate) type Dirty = Vec<(usize, u32)>;
+#[derive(Default)]
+pub(crate) struct Dirty {
+    pub(crate) clients: Vec<(usize, u32)>,
+    pub(crate) ups: Vec<(usize, u32)>,
+}
 
 /// Sends the head of an answer, as HTTP/1 text, and a part of its body; whether more follows is in
 /// `e.response`.
 fn send(e: &mut Exchange, h: &mut Http2, head: &[u8], body: &[u8]) -> Result<(), Refused> {
     let id = e.stream.id;
-    let trailers = e.response.reader.trailers();
-    let (is_last, has_trailers) = (e.response.done, !trailers.is_empty());
+    let trailers = e.response.trailers();
     if !head.is_empty() {
-        let end = is_last && body.is_empty() && !has_trailers;
+        let end = e.response.done && body.is_empty() && trailers.is_empty();
         send_head(h, id, head, end)?;
         if end {
             return Ok(());
         }
     }
-    let mut rest = body;
-    // An end without bytes takes no room.
-    let is_direct = body.is_empty() || h.session.output().len() < DIRECT;
-    if e.stream.held().is_empty() && is_direct {
-        let after = if is_last && !has_trailers { After::End } else { After::Later };
-        let taken = match (body.is_empty(), after) {
-            (true, After::Later) => 0,
-            _ => h.session.data(id, body, after)?,
-        };
-        rest = body.get(taken..).unwrap_or_default();
-        if rest.is_empty() && is_last && has_trailers {
-            return h.session.send_trailers(id, lines_of_text(trailers));
-        }
-    }
-    if !rest.is_empty() {
-        e.stream.hold(rest);
-        h.session.want(id);
-    }
-    Ok(())
+    let part = Part { id, held: &mut e.stream.held, is_last: e.response.done, trailers };
+    part.put(&mut h.session, body)
 }
 
 /// Sends a head, final or interim, that was written as HTTP/1 text.
@@ -111,7 +95,7 @@ impl Worker {
         if let Some(h) = c.http2.as_deref_mut()
             && !std::mem::replace(&mut h.dirty, true)
         {
-            self.dirty.push((ci, c.generation));
+            self.dirty.clients.push((ci, c.generation));
         }
     }
 
@@ -126,9 +110,17 @@ impl Worker {
 
     /// Sends what the connections of this turn have to send.
     pub(crate) fn flush_dirty(&mut self) {
-        while let Some((ci, generation)) = self.dirty.pop() {
-            if self.clients.get(ci).is_some_and(|c| c.generation == generation) {
-                self.flush_http2(ci);
+        // Places that become free let further requests go to upstreams.
+        while !self.dirty.clients.is_empty() || !self.dirty.ups.is_empty() {
+            while let Some((ci, generation)) = self.dirty.clients.pop() {
+                if self.clients.get(ci).is_some_and(|c| c.generation == generation) {
+                    self.flush_http2(ci);
+                }
+            }
+            while let Some((ui, generation)) = self.dirty.ups.pop() {
+                if self.ups.get(ui).is_some_and(|up| up.generation == generation) {
+                    self.flush_shared(ui);
+                }
             }
         }
     }
@@ -178,27 +170,17 @@ impl Worker {
                 h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
                 continue;
             };
-            let bytes = e.stream.held();
-            let n = grant.bytes.min(bytes.len());
-            let is_whole = n == bytes.len();
-            let trailers = e.response.reader.trailers();
-            let is_last = is_whole && e.response.done;
-            let after = match (is_whole, is_last && trailers.is_empty()) {
-                (_, true) => After::End,
-                (true, false) => After::Later,
-                (false, false) => After::More,
+            let part = Part {
+                id: grant.stream,
+                held: &mut e.stream.held,
+                is_last: e.response.done,
+                trailers: e.response.trailers(),
             };
-            let Ok(taken) = h.session.data(grant.stream, bytes.get(..n).unwrap_or_default(), after)
-            else {
+            if part.use_grant(&mut h.session, grant.bytes).is_err() {
                 h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
                 continue;
-            };
-            if is_last && !trailers.is_empty() && taken == n {
-                // A stream that is over by now was cut off, and its exchange ends with that event.
-                let _ = h.session.send_trailers(grant.stream, lines_of_text(trailers));
             }
-            e.stream.took(taken);
-            if e.stream.held().is_empty() && !std::mem::replace(&mut e.stream.queued, true) {
+            if e.stream.held.is_empty() && !std::mem::replace(&mut e.stream.queued, true) {
                 self.queue.push_back(Turn::Stream(x));
             }
         }

@@ -3,11 +3,13 @@
 
 mod end;
 mod flush;
+mod part;
 mod stream;
 mod text;
 
 pub(crate) use end::StreamEnd;
 pub(crate) use flush::Dirty;
+pub(crate) use part::Part;
 pub(crate) use stream::Stream;
 
 use super::Worker;
@@ -217,7 +219,7 @@ impl Worker {
             Event::Data { stream, range, end } => {
                 self.on_stream_data(ci, stream, bytes.get(range).unwrap_or_default(), end);
             }
-            Event::Trailers { stream } => self.on_stream_data(ci, stream, &[], true),
+            Event::Trailers { stream } => self.on_stream_trailers(ci, stream, incoming),
             Event::Reset { stream, .. } => self.on_stream_reset(ci, stream),
             // Grants follow from the windows; a client opens no stream of ours.
             Event::Settings | Event::SettingsAcked | Event::GoAway { .. } | Event::Pong(_) => {}

@@ -2,26 +2,27 @@
 
 use crate::worker::Worker;
 use crate::worker::accept::deadline_after;
-use crate::worker::buffers::RESERVE;
+use crate::worker::buffers::{Pending, RESERVE};
 use crate::worker::exchange::{ExId, Stage, pair};
 use crate::worker::request::{Sent, Step};
-use hg_h2::{Arrival, Incoming, Place};
-use hg_net::Ticks;
-use hg_proto::{BodyReader, Lines, Reject, Version};
+use hg_h2::{Arrival, Incoming, Place, grpc};
+use hg_net::{Clock, Ticks};
+use hg_proto::{BodyReader, Known, Lines, Reject, RequestHead, Version};
 
 /// What an exchange has if its client speaks HTTP/2.
 pub(crate) struct Stream {
     /// Its number; 0 over HTTP/1.
     pub(crate) id: u32,
     /// Bytes of the answer that the session has not taken.
-    held: Vec<u8>,
-    taken: usize,
+    pub(crate) held: Pending,
     /// Bytes of the request's body that the upstream has not got, after [`RESERVE`] empty ones.
     incoming: Vec<u8>,
     /// Whether the end of the request's body has come.
     pub(crate) has_ended: bool,
     /// Whether its request breaks the rules of HTTP/2.
     pub(crate) is_malformed: bool,
+    /// Whether its client expects failures as those of gRPC.
+    pub(crate) is_grpc: bool,
     /// Whether it is in the queue for the next turn.
     pub(crate) queued: bool,
     pub(crate) deadline: Ticks,
@@ -33,11 +34,11 @@ impl Default for Stream {
     fn default() -> Self {
         Self {
             id: 0,
-            held: Vec::new(),
-            taken: 0,
+            held: Pending::default(),
             incoming: Vec::new(),
             has_ended: false,
             is_malformed: false,
+            is_grpc: false,
             queued: false,
             deadline: Ticks::MAX,
             timer_at: Ticks::MAX,
@@ -48,23 +49,6 @@ impl Default for Stream {
 impl Stream {
     pub(crate) fn is_http2(&self) -> bool {
         self.id != 0
-    }
-
-    /// Returns the bytes of the answer that the session has not taken.
-    pub(crate) fn held(&self) -> &[u8] {
-        self.held.get(self.taken..).unwrap_or_default()
-    }
-
-    pub(super) fn hold(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
-    }
-
-    pub(super) fn took(&mut self, bytes: usize) {
-        self.taken += bytes;
-        if self.taken >= self.held.len() {
-            self.held.clear();
-            self.taken = 0;
-        }
     }
 
     /// Reports whether a part of the request's body, or its end, waits to be passed on.
@@ -89,10 +73,7 @@ impl Stream {
 
     /// Resets it; keeps small allocations.
     pub(crate) fn recycle(&mut self) -> Self {
-        let (mut held, mut incoming) =
-            (std::mem::take(&mut self.held), std::mem::take(&mut self.incoming));
-        held.clear();
-        held.shrink_to(4096);
+        let (held, mut incoming) = (self.held.recycle(), std::mem::take(&mut self.incoming));
         incoming.clear();
         incoming.shrink_to(4096);
         Self { held, incoming, ..Self::default() }
@@ -130,10 +111,33 @@ impl Worker {
             self.announce_http2(ci);
         }
         let sent = Sent { bytes: &[], admission };
+        self.note_grpc(x, &head);
         if let Step::Forward = self.begin(x, &head, &held, listener, sent) {
+            self.limit_grpc(x, &head);
             self.start_stream(x, wait_ms);
         }
         Some(())
+    }
+
+    /// Notes whether a request is one of gRPC.
+    fn note_grpc(&mut self, x: ExId, head: &RequestHead<'_, '_>) {
+        let kind = head.fields.get(Known::ContentType).and_then(grpc::kind);
+        if let Some(e) = self.exchanges.get_mut(x) {
+            e.stream.is_grpc = kind == Some(grpc::Kind::Native);
+        }
+    }
+
+    /// Limits a request of gRPC by the deadline that its client sent.
+    fn limit_grpc(&mut self, x: ExId, head: &RequestHead<'_, '_>) {
+        let now_us = self.now_us;
+        let Some(e) = self.exchanges.get_mut(x).filter(|e| e.stream.is_grpc) else {
+            return;
+        };
+        let mut sent = head.fields.iter().filter(|f| f.name == "grpc-timeout");
+        if let Some(left_us) = sent.next().and_then(|f| grpc::timeout_us(f.value)) {
+            let due = Clock::after(now_us.saturating_add(left_us), 0);
+            e.due.request = e.due.request.min(due);
+        }
     }
 
     /// Opens the exchange of a stream.
@@ -233,6 +237,16 @@ impl Worker {
         }
         e.stream.came(bytes);
         self.pump_request(x);
+    }
+
+    /// Takes the trailers of a request, and with them its end.
+    pub(super) fn on_stream_trailers(&mut self, ci: usize, stream: u32, incoming: &Incoming) {
+        let streams = self.clients.get(ci).and_then(|c| c.http2.as_deref()).map(|h| &h.streams);
+        let x = streams.and_then(|s| s.get(&stream)).copied();
+        if let Some(e) = x.and_then(|x| self.exchanges.get_mut(x)).filter(|e| !e.request.done) {
+            incoming.message().write_trailers(&mut e.request.trailers);
+        }
+        self.on_stream_data(ci, stream, &[], true);
     }
 
     /// Lets the client send as many bytes more as were taken.

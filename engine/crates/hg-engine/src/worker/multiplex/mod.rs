@@ -1,0 +1,180 @@
+//! HTTP/2 towards endpoints: connections of the worker that carry the requests of many clients, each
+//! on a stream of its own. The session's protocol is `hg-h2`'s; here are its socket, its exchanges
+//! and its time. Requests begin as for HTTP/1: with an endpoint and a head as HTTP/1 text.
+
+mod answer;
+mod end;
+mod join;
+mod read;
+mod send;
+
+pub(crate) use join::offer;
+
+use super::Worker;
+use super::buffers::{Pending, RESERVE};
+use super::exchange::{ExId, Exchange};
+use super::up::Up;
+use hashbrown::HashMap;
+use hg_h2::{Limits, Role, Session, Times, Watch};
+use hg_net::Ticks;
+
+/// Streams of one connection as long as its endpoint has not said how many it takes.
+const FIRST_STREAMS: usize = 100;
+/// Most streams of one connection, whatever its endpoint allows: so many share its fate.
+const MOST_STREAMS: usize = 250;
+/// How long an endpoint may take nothing of what waits for it.
+const STALLED_MS: u64 = 30_000;
+/// How long an endpoint that did not answer a request in time may take to answer a PING.
+const PROBE_MS: u64 = 5_000;
+
+/// The number of a stream that has ended before its client has taken all of the answer.
+const DETACHED: u32 = u32::MAX;
+
+/// The session of a connection to an endpoint.
+pub(crate) struct Shared {
+    session: Session,
+    /// The exchanges of its open streams.
+    streams: HashMap<u32, ExId, foldhash::fast::RandomState>,
+    /// Exchanges whose answers have news, in the order in which these came.
+    ready: Vec<ExId>,
+    /// Whether it is in the list of those with something to send.
+    dirty: bool,
+    /// Whether it is in the queue for the next turn.
+    queued: bool,
+    /// Whether it is counted as idle.
+    idle: bool,
+    watch: Watch,
+    times: Times,
+    /// When an endpoint that takes nothing is given up; the far future while nothing waits for it.
+    stalled_at: Ticks,
+    /// When an endpoint that was sent a PING is given up; the far future if none was sent.
+    probed_until: Ticks,
+    /// Connections of its pool above which it is not kept when it is idle.
+    most_idle: usize,
+}
+
+impl Shared {
+    fn new(limits: Limits, times: Times, most_idle: usize, now_ms: u64) -> Self {
+        Self {
+            session: Session::new(Role::Client, limits),
+            streams: HashMap::default(),
+            ready: Vec::new(),
+            dirty: false,
+            queued: false,
+            idle: false,
+            watch: Watch::new(now_ms),
+            times,
+            stalled_at: Ticks::MAX,
+            probed_until: Ticks::MAX,
+            most_idle,
+        }
+    }
+
+    /// Reports whether one more request may have a stream.
+    fn has_room(&self) -> bool {
+        let greeted = self.session.waiting() != hg_h2::Waiting::Greeting;
+        let allowed = self.session.peer().max_concurrent_streams as usize;
+        let most = if greeted { allowed.min(MOST_STREAMS) } else { FIRST_STREAMS };
+        self.session.streams() < most
+            && !self.session.is_ending()
+            && self.probed_until == Ticks::MAX
+    }
+}
+
+/// An exchange's place on the connection to its endpoint.
+#[derive(Default)]
+pub(crate) struct Link {
+    /// How long the endpoint keeps a connection of HTTP/1 open, if it does.
+    pub(crate) keep_ms: Option<u64>,
+    /// What it has if the endpoint may speak HTTP/2.
+    pub(crate) stream: Option<Box<UpStream>>,
+}
+
+impl Link {
+    /// Resets it; keeps small allocations.
+    pub(crate) fn recycle(&mut self) -> Self {
+        let mut stream = self.stream.take();
+        if let Some(s) = stream.as_deref_mut() {
+            s.recycle();
+        }
+        Self { keep_ms: None, stream }
+    }
+}
+
+/// What an exchange has of a connection that it shares.
+#[derive(Default)]
+pub(crate) struct UpStream {
+    /// Its number; 0 as long as it has none.
+    id: u32,
+    /// The head of the answer that the client has not got, as HTTP/1 text.
+    head: Vec<u8>,
+    /// Bytes of the answer that the client has not got, after [`RESERVE`] empty ones.
+    incoming: Vec<u8>,
+    /// Whether the end of the answer has come.
+    has_ended: bool,
+    /// Whether it is in the list of those with news.
+    is_ready: bool,
+    /// Bytes of the request's body that the session has not taken.
+    held: Pending,
+    /// Whether it opens a connection that others wait for.
+    leads: bool,
+    /// Exchanges that wait for the connection that it opens.
+    followers: Vec<ExId>,
+    /// The exchange whose connection it waits for.
+    follows: Option<ExId>,
+    /// How often an endpoint said that it did not process the request.
+    refused: u8,
+}
+
+impl UpStream {
+    fn recycle(&mut self) {
+        let mut buffers = [std::mem::take(&mut self.head), std::mem::take(&mut self.incoming)];
+        for buffer in &mut buffers {
+            buffer.clear();
+            buffer.shrink_to(4096);
+        }
+        let [head, incoming] = buffers;
+        let (held, mut followers) = (self.held.recycle(), std::mem::take(&mut self.followers));
+        followers.clear();
+        *self = Self { head, incoming, held, followers, ..Self::default() };
+    }
+
+    fn came(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.incoming.resize(self.incoming.len().max(RESERVE), 0);
+        self.incoming.extend_from_slice(bytes);
+    }
+
+    /// Reports whether there is something for the client.
+    fn has_news(&self) -> bool {
+        self.has_ended || !self.head.is_empty() || self.incoming.len() > RESERVE
+    }
+}
+
+impl Exchange {
+    /// Reports whether it has a stream of a connection that it shares with others.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.link.stream.as_deref().is_some_and(|s| s.id != 0)
+    }
+
+    /// Reports whether its connection takes more of the request's body now.
+    pub(crate) fn has_room_at(&self, up: &Up) -> bool {
+        match self.link.stream.as_deref().filter(|s| s.id != 0) {
+            Some(s) => s.held.is_empty(),
+            None => up.conn.out.is_empty(),
+        }
+    }
+
+    fn up_stream(&mut self) -> &mut UpStream {
+        self.link.stream.get_or_insert_default()
+    }
+}
+
+impl Worker {
+    /// Returns the session of a connection.
+    fn shared_at(&mut self, ui: usize) -> Option<&mut Shared> {
+        self.ups.get_mut(ui)?.http2.as_deref_mut()
+    }
+}
