@@ -1,6 +1,8 @@
 """Health checks and orders on the nginx engine: the node checks, and nginx leaves out who fails."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,3 +223,28 @@ def test_a_breaker_keeps_requests_from_an_endpoint_that_fails(
         log = node.log.read_text()
         said = f"endpoint {two.address} of upstream app gets no requests: "
         assert said + "its breaker opened after too many failures in a row" in log
+
+
+def test_a_control_process_that_starts_anew_keeps_out_who_failed(
+    folder: Path, port: int, released: tuple[Upstream, Upstream], settings: str
+) -> None:
+    _, two = released
+    with RunningNode(folder, _config(port, released, CHECK, settings)).until_ready() as node:
+        until(lambda: _states(node) == [("up", True), ("up", True)], "the states")
+        two.release.clear()
+        _until_served(port, {b"one"})
+        kept = node.state / "nginx/health.json"
+        until(lambda: "check-timeout" in kept.read_text(), "the file")
+        control = node.status()["control"]
+        assert isinstance(control, dict)
+        os.kill(control["pid"], signal.SIGKILL)
+        seen: set[bytes] = set()
+
+        def is_known_again() -> bool:
+            seen.update(_served(port))
+            return node.admin_status("/ready") == 200 and _states(node)[1:] == [("down", False)]
+
+        until(is_known_again, "the next control process")
+        assert seen == {b"one"}
+        two.release.set()
+        _until_served(port, {b"one", b"two"})

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from headgate._core import EndpointHealth, UpstreamHealth
 from headgate.engines.nginx.checks.answer import Failure
+from headgate.engines.nginx.checks.known import Known
 from headgate.engines.nginx.checks.outliers import Ended
 from headgate.plan.objects import Endpoint, OutlierDetection, Upstream
 from headgate.plan.plan import Plan
@@ -79,11 +80,14 @@ Healths = Mapping[str, tuple[bool, Mapping[str, Told]]]
 
 
 class HealthTable:
-    """The health of the endpoints of one plan; orders outlive it."""
+    """The health of the endpoints of one plan. `orders` outlive it; `known` is what checks of an
+    earlier process found of the first plan's.
+    """
 
     def __init__(self, tell: Tell, clock: Callable[[], int], chance: Callable[[], int]) -> None:
         """`clock`: monotonic milliseconds; `chance`: 64 random bits."""
         self.orders: dict[tuple[str, str], str] = {}
+        self.known: Known = {}
         self._tell = tell
         self._clock = clock
         self._chance = chance
@@ -107,6 +111,7 @@ class HealthTable:
                     one.health.turn_breaker(None, now)
             self._turn(name, group, now)
         self._groups = groups
+        self.known = {}
 
     def _made(self, plan: Plan, addresses: Addresses) -> Iterator[tuple[str, Group]]:
         """Yields the upstreams of a plan with what is known of them."""
@@ -117,15 +122,34 @@ class HealthTable:
             old = self._groups.get(key.name)
             known = {one.target: one.health for one in old.members} if old else {}
             group = Group(entry.value, old.health if old else UpstreamHealth())
-            is_checked = entry.value.health.check is not None
             for endpoint in entry.value.endpoints:
                 for target in _targets(endpoint.address, addresses):
-                    health = known.get(target)
-                    if health is None:
-                        health = EndpointHealth(is_checked, now)
-                        health.order(self.orders.get((key.name, endpoint.address), "ready"), now)
+                    health = known.get(target) or self._new(key.name, entry.value, target, now)
+                    health.order(self.orders.get((key.name, endpoint.address), "ready"), now)
                     group.members.append(Member(key.name, endpoint, target, health))
             yield key.name, group
+
+    def _new(self, name: str, upstream: Upstream, target: str, now: int) -> EndpointHealth:
+        """Returns the health of an endpoint that was just added."""
+        check = upstream.health.check
+        health = EndpointHealth(check is not None, now)
+        if check is not None and (name, target) in self.known:
+            failure = self.known[name, target]
+            health.watch(check, now, self._chance())
+            failed = None if failure is None else (failure.reason, failure.found)
+            health.result(failed, now, now, self._chance())
+        return health
+
+    def concluded(self) -> dict[tuple[str, str], Failure | None]:
+        """Returns what checks concluded of endpoints, for `known`."""
+        return {
+            (name, one.target): (
+                Failure(_why(one.health), one.health.found) if one.health.is_down else None
+            )
+            for name, group in self._groups.items()
+            for one in group.members
+            if one.health.next_ms is not None and one.health.passed + one.health.failed
+        }
 
     def served_out(self) -> Out:
         """Returns the addresses of the served plan that take no requests now."""
@@ -326,6 +350,12 @@ class HealthTable:
         else:
             self._tell("info", "upstream.panic", f"upstream {name} is no longer in panic", fields)
         return True
+
+
+def _why(health: EndpointHealth) -> str:
+    """Returns why an endpoint fails its checks; its last change may have been another one's."""
+    word = health.reason[0]
+    return word if word.startswith("check-") and word != "check-passed" else "check-lost"
 
 
 def _targets(address: str, addresses: Addresses) -> Iterable[str]:

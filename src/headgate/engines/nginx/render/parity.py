@@ -310,8 +310,7 @@ BEYOND_KEYS: Final = (
     "Without a usable endpoint the answer is 502 where an upstream has endpoints, else 503.",
     "Endpoints that checks or orders take out are left out by a reload of nginx, or without one "
     'where `node.nginx.endpoints = "lua"` has them; checks use half of `reloads_per_minute` at '
-    "most. Equal checks of several upstreams are not shared, and a control process that starts "
-    "anew knows nothing of endpoints until their first checks.",
+    "most. Equal checks of several upstreams are not shared.",
     "Retries: an idempotent request whose connection fails before an answer goes to the next "
     "endpoint.",
     "Own errors have the response headers of their route save `content-type`; 413 has none, since "

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Final
 
+from headgate.engines.nginx.checks.known import KnownHealth
 from headgate.engines.nginx.checks.orders import WORDS, KeptOrders
 from headgate.engines.nginx.checks.outliers import ended
 from headgate.engines.nginx.checks.rounds import Rounds, clock_ms
@@ -22,6 +23,7 @@ _SETTLE_S: Final = 0.2
 """So long changes are gathered: endpoints often fail together, and each reload costs workers."""
 
 _AGAIN_S: Final = 5.0
+_REMEMBER_S: Final = 1.0
 _MINUTE_S: Final = 60.0
 
 Apply = Callable[[], Awaitable[str]]
@@ -39,6 +41,8 @@ class Checker:
         self._kept = KeptOrders(engine.root)
         self._table = HealthTable(tell, clock_ms, lambda: secrets.randbits(64))
         self._table.orders = self._kept.read()
+        self._known = KnownHealth(engine.root)
+        self._table.known = self._known.read()
         self._moved = asyncio.Event()
         self._rounds = Rounds(self._table, self._moved.set)
         self._reloads: deque[float] = deque()
@@ -60,7 +64,7 @@ class Checker:
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
         """Returns what runs as long as nginx is driven."""
-        return [self._rounds.run(), self._follow(), self._follow_log()]
+        return [self._rounds.run(), self._follow(), self._follow_log(), self._remember()]
 
     def listen(self, traffic: Traffic) -> None:
         """Begins to take in what the access log says of requests."""
@@ -121,6 +125,13 @@ class Checker:
                     changed |= self._table.ended(hit.upstream, one)
             if changed:
                 self._moved.set()
+
+    async def _remember(self) -> None:
+        """Keeps what checks concluded for the next process, until cancelled."""
+        while True:
+            await asyncio.sleep(_REMEMBER_S)
+            if not self._table.known:  # else nothing is served yet
+                await asyncio.to_thread(self._known.write, self._table.concluded())
 
     async def _put_in_force(self) -> str:
         """Has nginx leave out what is out now; returns why it does not."""

@@ -345,3 +345,27 @@ def test_a_share_of_failed_or_slow_requests_opens_a_breaker() -> None:
     assert one.table.turn()
     assert one.out == {ONE, TWO}
     assert "too many of its answers were slow" in one.told[-1]
+
+
+def test_what_an_earlier_process_found_is_known_of_the_first_plan_alone() -> None:
+    first = Checked()
+    first.serve(app(ONE, TWO))
+    first.check(p1=None, p2=BAD)
+    assert first.table.concluded() == {("app", ONE): None, ("app", TWO): BAD}
+    second = Checked()
+    second.table.known = first.table.concluded()
+    assert second.table.out(plan(app(ONE, TWO)), {}) == {"app": frozenset({TWO})}
+    second.serve(app(ONE, TWO))
+    assert second.out == {TWO}
+    assert second.table.told()["app"][1][TWO].reason == "check-status"
+    for _ in range(2):
+        second.until_due(TWO)
+        second.check(p1=None, p2=None)
+    assert second.out == set()
+    second.serve(app(ONE))
+    second.serve(app(ONE, TWO))
+    assert second.state(TWO)[0] == "unknown", "it is news by now"
+    unchecked = Checked()
+    unchecked.table.known = first.table.concluded()
+    unchecked.serve(app(ONE, TWO, check=None))
+    assert unchecked.out == set()
