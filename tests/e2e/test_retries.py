@@ -166,3 +166,14 @@ def test_a_reload_during_the_back_off_gives_the_second_try_the_new_endpoints(
 
     assert _in_back_off(folder, port, end, change).startswith(b"HTTP/1.1 200 ")
     assert (end.requests, other.requests) == (1, 1)
+
+
+def test_a_hedged_request_is_answered_by_the_second_endpoint(folder: Path, port: int) -> None:
+    slow, quick = Endpoint(HANG), Endpoint(OK)
+    text = _config(port, [slow.address, quick.address], 'hedge = { after = "50ms" }')
+    with RunningNode(folder, text).until_ready() as node:
+        assert [get(port) for _ in range(4)] == [(200, b"ok")] * 4
+        page = node.admin("GET", "/metrics")[1].decode()
+        assert slow.requests > 0
+        for outcome in ("sent", "won"):
+            assert f'headgate_hedges_total{{outcome="{outcome}"}} {slow.requests}\n' in page

@@ -1,4 +1,4 @@
-"""Makes the checks that need several objects: references, addresses, raw paths."""
+"""Makes the checks that need several objects: references, addresses, raw paths, hedges."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -10,7 +10,7 @@ from headgate.kernel.nearest import nearest
 from headgate.model.config import SECTION_OF, SECTIONS
 from headgate.model.problems import Problem
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.objects import Host, Route
+from headgate.plan.objects import Host, Route, Upstream
 from headgate.plan.plan import PlanEntry
 
 Names = Mapping[Kind, Collection[str]]
@@ -74,6 +74,36 @@ def raw_and_rewritten(
                 )
             )
     return out
+
+
+def hedged_over_http2(
+    routes: Iterable[PlanEntry], objects: Mapping[ObjectKey, PlanEntry]
+) -> list[Problem]:
+    """Returns routes that hedge although endpoints of theirs may speak HTTP/2."""
+    out: list[Problem] = []
+    for entry in routes:
+        route = entry.value
+        if not isinstance(route, Route) or route.retry is None or route.retry.hedge is None:
+            continue
+        for name in _upstreams(route):
+            found = objects.get(ObjectKey("upstream", ObjectName(name)))
+            target = found.value if found is not None else None
+            if isinstance(target, Upstream) and target.protocol != "http1":
+                out.append(
+                    Problem(
+                        ("routes", entry.key.name, "retry", "hedge"),
+                        f'upstream "{name}" speaks "{target.protocol}", and only requests over '
+                        "HTTP/1.1 are hedged",
+                        'leave `hedge` out, or write protocol = "http1" in the upstream',
+                    )
+                )
+    return out
+
+
+def _upstreams(route: Route) -> Iterable[str]:
+    if route.action.upstream is not None:
+        return (route.action.upstream,)
+    return [part.upstream for part in route.action.split or ()]
 
 
 def _rewrites(route: Route, objects: Mapping[ObjectKey, PlanEntry]) -> bool:

@@ -293,9 +293,14 @@ def _retried(retry: Retry) -> str:
     which = " and ".join(methods.only) if isinstance(methods, OnlyMethods) else methods
     wait, budget = retry.backoff, retry.budget
     kind = "up to " if wait.jitter else ""
+    hedged = ""
+    if retry.hedge is not None:
+        after = f"{retry.hedge.after_ms} ms" if retry.hedge.after_ms else "the route's p95"
+        hedged = f"; a second try beside the first after {after}"
     return (
         f"up to {retry.retries} on {on}; methods: {which}; after {kind}{wait.base_ms} ms, growing "
         f"to {wait.max_ms} ms; at most {budget.percent} % of the requests and {budget.per_second}/s"
+        f"{hedged}"
     )
 
 

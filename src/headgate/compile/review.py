@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from headgate.compile.clientauth import served_without
-from headgate.compile.crosscheck import dangling, raw_and_rewritten, taken_twice
+from headgate.compile.crosscheck import dangling, hedged_over_http2, raw_and_rewritten, taken_twice
 from headgate.compile.node import NodeUnit
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey, Source, Sources
@@ -25,7 +25,7 @@ class Review:
 
     def __init__(self) -> None:
         self._dangling: dict[EntryKey, list[tuple[Ref, Problem]]] = {}
-        self._raw: set[EntryKey] = set()
+        self._checked: set[EntryKey] = set()
 
     def diagnostics(
         self, sources: Sources, table: UnitTable, node: NodeUnit, stray: Stray
@@ -44,8 +44,9 @@ class Review:
             refs = (pair for pairs in self._dangling.values() for pair in pairs)
             found += [p for ref, p in refs if not _is_meant(known, ref)]
         found += taken_twice(table.addresses(), _own_addresses(node, stray, is_whole=is_whole))
-        raw = (u.plan for key in self._raw if (u := table.units.get(key)) and u.plan)
-        found += raw_and_rewritten(raw, table.view())
+        routes = [u.plan for key in self._checked if (u := table.units.get(key)) and u.plan]
+        found += raw_and_rewritten(routes, table.view())
+        found += hedged_over_http2(routes, table.view())
         if is_whole:
             found += served_without(table.entries, table.view())
         out = [*sources.wrong, *_located(sources, table, found)]
@@ -60,14 +61,14 @@ class Review:
         """Checks the references of changed entries; of all entries if a name came or went."""
         if table.names_changed:
             self._dangling.clear()
-        get, names, wrong, raw = table.units.get, table.names, self._dangling, self._raw
+        get, names, wrong, checked = table.units.get, table.names, self._dangling, self._checked
         right: tuple[Ref, ...] = ()
         for key in {**table.units, **table.touched} if table.names_changed else table.touched:
             unit = get(key)
-            if unit is not None and unit.forwards_raw_path:
-                raw.add(key)
-            elif raw:
-                raw.discard(key)
+            if unit is not None and unit.is_crosschecked:
+                checked.add(key)
+            elif checked:
+                checked.discard(key)
             # Entries that were compiled together often share one tuple of references.
             if unit is not None and unit.refs is not right:
                 if found := dangling(unit, key[1], names):

@@ -35,6 +35,12 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
     return out
 
 
+def is_crosschecked(model: Route) -> bool:
+    """Reports whether a key of a route excludes keys of objects that it names."""
+    hedges = model.retry is not None and model.retry.hedge is not None
+    return hedges or model.forward_path == "raw"
+
+
 def _listeners(model: Route, defaults: Sequence[str], out: Resolved) -> tuple[str, ...]:
     if model.listeners is None:
         return tuple(defaults)  # one check for all routes says whether there are any
@@ -84,5 +90,6 @@ def _retry(model: Retry) -> plan.Retry:
             max_ms=model.backoff.max.ms,
             jitter=model.backoff.jitter == "full",
         ),
+        hedge=plan.RetryHedge(after_ms=model.hedge.after.ms) if model.hedge else None,
         budget=plan.RetryBudget(percent=model.budget.percent, per_second=model.budget.per_second),
     )

@@ -90,7 +90,7 @@ def _units(crowd: Crowd, pattern: Unit, canonical: list[bytes], digests: list[by
         pattern.secrets,
         pattern.is_default_listener,
         pattern.takes_default_listeners,
-        pattern.forwards_raw_path,
+        pattern.is_crosschecked,
     )
     return [
         Unit(crowd.section, name, plan, mine, *same)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from headgate.compile import objects
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
-from headgate.compile.routes import route
+from headgate.compile.routes import is_crosschecked, route
 from headgate.compile.sources import Source
 from headgate.compile.written import written_addresses, written_refs
 from headgate.kernel.diagnostics import ConfigPath
@@ -47,7 +47,8 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     """Texts of its plan object that nothing may show."""
     is_default_listener: bool = False
     takes_default_listeners: bool = False
-    forwards_raw_path: bool = False
+    is_crosschecked: bool = False
+    """Whether a key of the route excludes keys of objects that it names."""
     addresses: tuple[tuple[int, str], ...] = ()
     """The valid addresses of a listener with an error, with their indexes in the text."""
 
@@ -170,5 +171,5 @@ def _compiled(
         tuple(context.reads.secrets),
         is_default_listener=type(model) is Listener and model.default,
         takes_default_listeners=type(model) is Route and model.listeners is None,
-        forwards_raw_path=type(model) is Route and model.forward_path == "raw",
+        is_crosschecked=type(model) is Route and is_crosschecked(model),
     )

@@ -31,7 +31,6 @@ _ACME: Final = (
     "name the files of a certificate; they are read again when they change",
 )
 _RETRIES: Final = ("no such key for tries after the first", "write `retry` in the route")
-_HEDGES: Final = ("no hedging", "write `retry` in the route: it tries again what failed")
 _CACHE: Final = ("no cache", "leave it out")
 _ENCODING: Final = ("no compression", "leave it out: compress in the upstream")
 _FILES: Final = ("no static files", "leave it out: forward to a server that has them")
@@ -51,8 +50,8 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _H3: ("http3", "h3", "quic"),
     _LAYER4: ("tcp", "udp", "stream", "tcp_routes", "udp_routes", "tls_routes", "passthrough"),
     _ACME: ("acme", "letsencrypt", "lets_encrypt", "cert_resolver", "certificate_resolver"),
-    _RETRIES: ("retry_policy", "max_retries", "attempts", "proxy_next_upstream"),
-    _HEDGES: ("hedging", "hedge"),
+    _RETRIES: ("retry_policy", "max_retries", "attempts", "hedging",
+               "proxy_next_upstream"),
     _CACHE: ("cache", "caching", "proxy_cache"),
     _ENCODING: ("compress", "compression", "gzip", "brotli", "zstd"),
     _FILES: ("root", "static", "file_server", "try_files", "index"),

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, PlainValidator, Strict, WithJsonSche
 from headgate.features import syntax
 from headgate.features.base import Checked
 from headgate.features.fields import (
+    DURATION_PATTERN,
     FROM_ENV,
     CountOrOff,
     DurationText,
@@ -154,6 +155,50 @@ class RetryBudget(Checked):
             yield Invalid("a budget of nothing allows no retry", "give one of the two a number")
 
 
+def _after(value: object) -> Duration:
+    if type(value) is Duration:
+        return value
+    if value == "p95":
+        return Duration(0)
+    if not isinstance(value, str):
+        raise Invalid(f"{syntax.described(value)} is not a duration", _AFTER_ALLOWED)
+    try:
+        after = Duration.parse(value)
+    except Invalid as wrong:
+        raise Invalid(wrong.what, _AFTER_ALLOWED) from None
+    if after.ms == 0:
+        raise Invalid(f'"{value}" is a duration of zero', _AFTER_ALLOWED)
+    return after
+
+
+_AFTER_ALLOWED: Final = 'write "p95", or a number and a unit: "50ms", "2s"'
+
+After = Annotated[
+    Duration,
+    PlainValidator(_after),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "p95"},
+                {"type": "string", "pattern": DURATION_PATTERN, "format": "duration"},
+            ]
+        }
+    ),
+]
+
+
+class RetryHedge(Checked):
+    """When a second try begins beside a first one that takes long."""
+
+    after: After = Field(
+        default=Duration(0),
+        description="How long the first try has waited for its answer: a duration, or `p95`, the "
+        "time in which 95 of 100 answers of the route come; each worker learns that from its "
+        "first 50.",
+        json_schema_extra={"default": "p95"},
+    )
+
+
 class Retry(Checked):
     """When a request whose try failed is tried again.
 
@@ -185,4 +230,10 @@ class Retry(Checked):
         default=RetryBudget(),
         description="How many retries of all requests an upstream gets, so that they do not bring "
         "down what is overloaded.",
+    )
+    hedge: RetryHedge | None = Field(
+        default=None,
+        description="When an idempotent request is sent to a second endpoint while the first has "
+        "not answered; the first acceptable answer counts. A hedge is one of the retries, and the "
+        "budget pays for it. Only for upstreams that speak HTTP/1.1. Absent = never.",
     )

@@ -144,6 +144,12 @@ class RetryBudget(DefaultedNode, frozen=True):
     per_second: int = 3
 
 
+class RetryHedge(DefaultedNode, frozen=True):
+    """When a second try begins beside the first; 0 = after the route's p95."""
+
+    after_ms: int = 0
+
+
 class Retry(DefaultedNode, frozen=True):
     """When a request is tried again; `on` besides failures to connect and refused streams."""
 
@@ -152,6 +158,7 @@ class Retry(DefaultedNode, frozen=True):
     methods: RetryMethods = "idempotent"
     backoff: RetryBackoff = RetryBackoff()
     budget: RetryBudget = RetryBudget()
+    hedge: RetryHedge | None = None
 
 
 class Route(DefaultedNode, frozen=True):

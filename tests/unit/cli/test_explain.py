@@ -78,7 +78,7 @@ def test_the_host_that_an_upstream_gives_is_told(tmp_path: Path, host: str, said
 
 
 def test_the_policy_of_retries_is_told_with_its_place(tmp_path: Path) -> None:
-    policy = 'retry = { on = ["503", "reset"], methods = ["GET", "POST"] }\n'
+    policy = 'retry = { on = ["503", "reset"], methods = ["GET", "POST"], hedge = {} }\n'
     case = tmp_path / "c.toml"
     for written in ("", policy):
         case.write_text(CONFIG.replace('upstream = "kept"\n', f'upstream = "kept"\n{written}', 1))
@@ -88,6 +88,7 @@ def test_the_policy_of_retries_is_told_with_its_place(tmp_path: Path) -> None:
         assert bool(lines) == bool(written)
     assert lines[0].startswith(
         "retries: up to 2 on connect-failure, refused-stream, 503, reset; methods: GET and POST; "
-        "after up to 25 ms, growing to 250 ms; at most 20 % of the requests and 3/s  "
+        "after up to 25 ms, growing to 250 ms; at most 20 % of the requests and 3/s; "
+        "a second try beside the first after the route's p95  "
     )
     assert lines[0].endswith("c.toml:9:1")

@@ -9,7 +9,14 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
-from headgate.plan.objects import OnlyMethods, Retry, RetryBackoff, RetryBudget, Route
+from headgate.plan.objects import (
+    OnlyMethods,
+    Retry,
+    RetryBackoff,
+    RetryBudget,
+    RetryHedge,
+    Route,
+)
 
 BASE = """
 [listeners.web]
@@ -48,6 +55,12 @@ def test_every_key_reaches_the_plan() -> None:
     assert made == Retry(5, ("503", "5xx", "reset"), "all", backoff, RetryBudget(0, 10))
 
 
+def test_a_hedge_begins_after_a_time_or_the_p95() -> None:
+    assert retry("retry = { hedge = {} }") == Retry(hedge=RetryHedge())
+    assert retry('retry = { hedge = { after = "p95" } }') == Retry(hedge=RetryHedge())
+    assert retry('retry = { hedge = { after = "1.5s" } }') == Retry(hedge=RetryHedge(1_500))
+
+
 def test_what_is_always_tried_again_may_be_written_and_changes_nothing() -> None:
     assert retry('retry = { on = ["connect-failure", "refused-stream"] }') == Retry()
     assert retry('retry = { on = "503" }') == Retry(on=("503",))
@@ -81,6 +94,9 @@ def test_methods_of_a_list_are_sorted_and_distinct() -> None:
             "a budget of nothing allows no retry; give one of the two a number",
         ),
         ("tries = 2", "retry.tries", "the key is unknown"),
+        ('hedge = { after = "p99" }', "retry.hedge.after", '"p99" is not a duration; write "p95"'),
+        ('hedge = { after = "0s" }', "retry.hedge.after", '"0s" is a duration of zero; write "p95'),
+        ("hedge = { after = 5 }", "retry.hedge.after", '5 is not a duration; write "p95", or a n'),
     ],
 )
 def test_a_wrong_policy_is_one_error_at_its_place(written: str, path: str, wrong: str) -> None:
@@ -93,3 +109,11 @@ def test_a_wrong_policy_is_one_error_at_its_place(written: str, path: str, wrong
 def test_a_route_that_answers_by_itself_has_nothing_to_try_again(answer: str) -> None:
     (error,) = loaded(f"{answer}\nretry = {{}}").errors
     assert "routes.all.retry: the route answers by itself" in str(error)
+
+
+@pytest.mark.parametrize("action", ['upstream = "h"', 'split = [{ upstream = "h" }]'])
+def test_a_hedge_towards_http2_is_refused_until_the_upstream_speaks_http1(action: str) -> None:
+    rest = f'{action}\nretry = {{ hedge = {{}} }}\n[upstreams.h]\nendpoints = ["127.0.0.1:2"]\n'
+    (error,) = loaded(rest + 'protocol = "h2c"\n').errors
+    assert 'routes.all.retry.hedge: upstream "h" speaks "h2c"' in str(error)
+    assert not loaded(rest).errors

@@ -210,11 +210,17 @@ reasons! {
     Withheld { Claim = "client_claim", Lookalike = "lookalike", Underscore = "underscore", }
 }
 
+reasons! {
+    /// What becomes of second tries beside the first: all are sent, some win.
+    Hedged { Sent = "sent", Won = "won", }
+}
+
 /// Attempts after the first, and those that there were not.
 #[derive(Debug, Default)]
 pub(crate) struct RetryCounters {
     pub(crate) sent: [Counter; Retry::ALL.len()],
     pub(crate) denied: [Counter; Denied::ALL.len()],
+    pub(crate) hedges: [Counter; Hedged::ALL.len()],
 }
 
 /// How many of something are open, and were opened.
@@ -321,6 +327,12 @@ impl WorkerCounters {
 
     pub(crate) fn retry(&self, why: Retry) {
         if let Some(c) = self.retries.sent.get(why as usize) {
+            c.add(1);
+        }
+    }
+
+    pub(crate) fn hedge(&self, what: Hedged) {
+        if let Some(c) = self.retries.hedges.get(what as usize) {
             c.add(1);
         }
     }

@@ -1,7 +1,7 @@
 //! Reports: sums the workers' counters on demand.
 
 use crate::counters::{
-    Counter, Denied, EndpointCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld,
+    Counter, Denied, EndpointCounters, Hedged, Refused, Retry, Timeout, UpstreamCounters, Withheld,
     WorkerCounters, lock,
 };
 use crate::engine::{Engine, Inner};
@@ -104,6 +104,7 @@ fn retries(inner: &Inner) -> RetryMetrics {
     RetryMetrics {
         sent: reasons(inner, Retry::ALL, |c, w| c.retries.sent.get(w as usize)),
         denied: reasons(inner, Denied::ALL, |c, w| c.retries.denied.get(w as usize)),
+        hedges: reasons(inner, Hedged::ALL, |c, w| c.retries.hedges.get(w as usize)),
     }
 }
 

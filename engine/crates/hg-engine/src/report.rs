@@ -134,6 +134,8 @@ pub struct RetryMetrics {
     /// By reason (`connect_failure`, `stale_connection`, `timeout`, `reset`, `status`,
     /// `refused_stream`).
     pub sent: Vec<ReasonCount>,
+    /// Second tries beside the first: those `sent`, and those that answered first (`won`).
+    pub hedges: Vec<ReasonCount>,
     /// Those that a route wants and that were not made, by reason (`budget`, `spent`, `time`,
     /// `body`, `method`, `client`).
     pub denied: Vec<ReasonCount>,

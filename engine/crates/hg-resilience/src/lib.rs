@@ -10,7 +10,7 @@
 //! What workers share is one atomic word per endpoint ([`Shared`]), which is written on changes
 //! alone, and [`Streaks`] and [`Breaker`], which are written while something fails; a request that
 //! succeeds only reads. [`Check`], [`Ejection`], [`Window`] and [`Panic`] belong to the thread that
-//! watches the endpoints, [`Budget`] to a worker.
+//! watches the endpoints, [`Budget`] and [`Quantile`] to a worker.
 
 mod backoff;
 mod breaker;
@@ -18,6 +18,7 @@ mod budget;
 mod checks;
 mod ejection;
 mod explain;
+mod hedge;
 mod machine;
 mod outcome;
 mod pace;
@@ -38,6 +39,7 @@ pub use budget::{Budget, BudgetPolicy};
 pub use checks::{Check, CheckPolicy};
 pub use ejection::{Ejection, EjectionPolicy};
 pub use explain::Why;
+pub use hedge::{Hedge, HedgePolicy, Quantile};
 pub use machine::{ACTIVE_ROWS, CIRCUIT_ROWS, Event, Kind, OUTLIER_ROWS};
 pub use outcome::{Outcome, Verdict};
 pub use pace::{Pace, PacePolicy};

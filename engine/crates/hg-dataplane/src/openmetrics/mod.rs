@@ -134,6 +134,8 @@ fn failures(text: &mut Text, engine: &EngineMetrics) {
     reasons(text, "headgate_retries", "reason", help, &engine.retries.sent);
     let help = "Attempts that a route wants and that were not made, by why.";
     reasons(text, "headgate_retries_denied", "reason", help, &engine.retries.denied);
+    let help = "Second tries beside a slow first one: all that were sent, and those that won.";
+    reasons(text, "headgate_hedges", "outcome", help, &engine.retries.hedges);
     let help = "Timeouts, by phase.";
     reasons(text, "headgate_timeouts", "phase", help, &engine.timeouts);
     let help = "Names in Connection that were ignored because removing them would be unsafe.";

@@ -91,6 +91,7 @@ fn retries() -> RetryMetrics {
     RetryMetrics {
         sent: vec![ReasonCount { reason: "connect_failure", count: 2 }],
         denied: vec![ReasonCount { reason: "budget", count: 5 }],
+        hedges: vec![ReasonCount { reason: "won", count: 1 }],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use hg_plan::{Kind, ObjectError, Retry, RetryMethods, Route};
 use hg_proto::Method;
-use hg_resilience::{Backoff, BudgetPolicy, RetryOn, RetryPolicy};
+use hg_resilience::{Backoff, BudgetPolicy, HedgePolicy, RetryOn, RetryPolicy};
 use std::sync::Arc;
 
 /// When a route tries a request again.
@@ -13,6 +13,8 @@ pub(crate) struct RetryTerms {
     pub(crate) policy: RetryPolicy,
     /// For all workers together.
     pub(crate) budget: BudgetPolicy,
+    /// When a second try begins beside a first one that takes long.
+    pub(crate) hedge: Option<HedgePolicy>,
     /// Methods that may be repeated, one bit each by [`Method::index`].
     methods: u16,
 }
@@ -67,6 +69,10 @@ pub(super) fn compile(
             ratio_permille: plan.budget.percent.saturating_mul(10),
             floor_permille: plan.budget.per_second.saturating_mul(1_000),
         },
+        hedge: plan.hedge.as_ref().map(|hedge| match hedge.after_ms {
+            0 => HedgePolicy::P95,
+            ms => HedgePolicy::After(ms),
+        }),
         methods,
     }))
 }

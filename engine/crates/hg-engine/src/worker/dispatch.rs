@@ -2,6 +2,7 @@
 
 use super::accept::deadline_after;
 use super::answer::own;
+use super::claim::Claim;
 use super::conn::{Conn, Session};
 use super::exchange::{ConnectTime, ExId, Exchange, Stage};
 use super::up::{Up, UpPhase};
@@ -28,28 +29,10 @@ impl Worker {
             return self.refuse(x, &own::NO_UPSTREAM);
         };
         match e.pick(u, (self.now_us, &mut self.rng), &self.shared) {
-            Ok((endpoint, claim)) => {
-                e.counted = true;
-                e.claim = claim;
-                e.next_address = 0;
-                if let Some(at) = &mut e.host_at {
-                    head::set_host(&mut e.head, at, &endpoint.address);
-                }
-                let per_try = e.route().map_or(0, |r| r.terms.timeouts.per_try_ms);
-                e.due.one_try = deadline_after(self.now_us, per_try);
+            Ok(picked) => {
                 // An endpoint that swallows SYNs must leave time for others.
-                let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3) as u64;
-                let left = e.due.connect.saturating_sub(self.now);
-                let share = left / others;
-                e.due.endpoint = self.now.saturating_add(share);
-                e.endpoint = Some(endpoint.clone());
-                if u.entry.plan.protocol != UpstreamProtocol::Http1 {
-                    return self.join(x);
-                }
-                match self.take_idle(x, &endpoint) {
-                    Some(ui) => self.attach(x, ui, true),
-                    None => self.open_next(x),
-                }
+                let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3);
+                self.go_to(x, picked, others as u64);
             }
             Err(NoPick::Full) => self.queue_up(x),
             Err(NoPick::Broken) => {
@@ -68,6 +51,38 @@ impl Worker {
                 };
                 self.refuse(x, &reject);
             }
+        }
+    }
+
+    /// Sends the request to an endpoint that was picked for it, which may take one of so many shares
+    /// of the time to connect.
+    pub(super) fn go_to(
+        &mut self,
+        x: ExId,
+        (endpoint, claim): (Rc<EndpointState>, Claim),
+        shares: u64,
+    ) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        e.counted = true;
+        e.claim = claim;
+        e.next_address = 0;
+        if let Some(at) = &mut e.host_at {
+            head::set_host(&mut e.head, at, &endpoint.address);
+        }
+        let per_try = e.route().map_or(0, |r| r.terms.timeouts.per_try_ms);
+        e.due.one_try = deadline_after(self.now_us, per_try);
+        let left = e.due.connect.saturating_sub(self.now);
+        e.due.endpoint = self.now.saturating_add(left / shares);
+        e.endpoint = Some(endpoint.clone());
+        let u = self.upstreams.same(e.upstream, e.upstream_id);
+        if u.is_some_and(|u| u.entry.plan.protocol != UpstreamProtocol::Http1) {
+            return self.join(x);
+        }
+        match self.take_idle(x, &endpoint) {
+            Some(ui) => self.attach(x, ui, true),
+            None => self.open_next(x),
         }
     }
 
@@ -237,6 +252,9 @@ impl Worker {
     }
 
     pub(super) fn on_up_event(&mut self, ui: usize, event: Event) {
+        if self.upstreams.hedged > 0 {
+            self.face(ui);
+        }
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };

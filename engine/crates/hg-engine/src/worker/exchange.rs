@@ -111,6 +111,22 @@ pub(crate) struct Deadlines {
     pub(crate) idle: Ticks,
     /// The end of a back-off.
     pub(crate) again: Ticks,
+    /// When a second try may begin beside the one that waits for its answer.
+    pub(crate) hedge: Ticks,
+}
+
+impl Deadlines {
+    /// Returns the earliest that concerns a stage.
+    pub(crate) fn of(&self, stage: Stage) -> Ticks {
+        match stage {
+            Stage::Collecting => self.idle,
+            Stage::Queued => self.connect,
+            Stage::Connecting => self.connect.min(self.endpoint).min(self.next_address),
+            Stage::Waiting => self.first_byte.min(self.idle),
+            Stage::Backoff => self.again,
+            Stage::Answering | Stage::Tunnel => self.idle,
+        }
+    }
 }
 
 impl Default for Deadlines {
@@ -124,6 +140,7 @@ impl Default for Deadlines {
             first_byte: Ticks::MAX,
             idle: Ticks::MAX,
             again: Ticks::MAX,
+            hedge: Ticks::MAX,
         }
     }
 }
@@ -294,16 +311,11 @@ pub(crate) fn pair<'a>(
 impl Exchange {
     /// Returns the earliest of its deadlines.
     pub(crate) fn deadline(&self) -> Ticks {
-        let stage = match self.stage {
-            Stage::Collecting => self.due.idle,
-            Stage::Queued => self.due.connect,
-            Stage::Connecting => self.due.connect.min(self.due.endpoint).min(self.due.next_address),
-            Stage::Waiting => self.due.first_byte.min(self.due.idle),
-            Stage::Backoff => self.due.again,
-            Stage::Answering => self.due.idle,
+        if self.stage == Stage::Tunnel {
             // Nothing else limits how long a tunnel stays.
-            Stage::Tunnel => return self.due.idle,
-        };
+            return self.due.idle;
+        }
+        let stage = self.due.of(self.stage).min(self.other_deadline());
         let attempt = if self.answered { Ticks::MAX } else { self.due.one_try };
         stage.min(attempt).min(self.body_deadline()).min(self.due.request)
     }

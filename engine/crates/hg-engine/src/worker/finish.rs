@@ -184,6 +184,9 @@ impl Worker {
     /// Releases every connection to an endpoint that the exchange has.
     /// `failed` says that the request failed there, and what that says of the endpoint.
     pub(super) fn detach(&mut self, x: ExId, failed: Option<Outcome>, why: &str) {
+        if self.upstreams.hedged > 0 {
+            self.drop_side(x);
+        }
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };

@@ -108,6 +108,9 @@ impl Worker {
         } else if let Some(ui) = e.up {
             self.on_up_readable(x, ui);
         }
+        if self.upstreams.hedged > 0 {
+            self.proceed_other(x);
+        }
         if pair(&mut self.exchanges, &mut self.clients, x).is_some_and(|(e, c)| c.has_input(e)) {
             self.pump_request(x);
         }

@@ -159,6 +159,9 @@ impl Drop for Worker {
             if let (Some(entry), Some(endpoint)) = (e.claim.limits.take(), &e.endpoint) {
                 release_limits(&entry, &endpoint.address);
             }
+            if let Some((entry, endpoint)) = e.side_limits() {
+                release_limits(&entry, &endpoint.address);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod exchange;
 mod finish;
 mod frames;
 mod head;
+mod hedge;
 mod http2;
 mod input;
 mod leave;

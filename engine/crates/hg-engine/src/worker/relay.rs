@@ -160,6 +160,7 @@ impl Worker {
             // The upstream may have answered already and given the reason (RFC 9112 §9.5).
             return self.answer_or_lose(x, ui);
         }
+        self.expect_hedge(x);
         self.progress(x);
     }
 

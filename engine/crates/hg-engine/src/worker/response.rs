@@ -175,6 +175,7 @@ impl Worker {
         if head.status >= 400 && self.discards(x, head, bytes) {
             return Next::Over;
         }
+        self.commit(x);
         if head.status == 101 {
             let upgrade = self.exchanges.get(x).and_then(|e| e.upgrade);
             let valid = upgrade
@@ -194,7 +195,9 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return Next::Over;
         };
-        if head.status != 100 && e.version != Version::H10 {
+        // While two tries are under way nobody knows which one answers.
+        let is_passed = head.status != 100 && e.tries.side.is_none();
+        if is_passed && e.version != Version::H10 {
             out.clear();
             write::status_line(out, head.status, head.reason);
             write::fields(out, &head.fields, |_| false);

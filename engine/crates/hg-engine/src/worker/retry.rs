@@ -6,6 +6,7 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::claim::Claim;
 use super::exchange::{ExId, Exchange, Relay, Stage, pair};
+use super::hedge::Side;
 use super::upstreams::{EndpointState, GONE, NoPick, UpstreamState, Upstreams};
 use crate::counters::{Denied, Retry};
 use crate::shared::Shared;
@@ -26,8 +27,12 @@ pub(crate) struct Tries {
     pub(crate) stale: bool,
     /// Connections on which it was sent.
     pub(crate) sent: u32,
-    /// Tries that failed and were followed by another.
-    repeats: u32,
+    /// Tries after the first.
+    pub(super) repeats: u32,
+    /// The other try that is under way, if there are two.
+    pub(super) side: Option<Box<Side>>,
+    /// Whether the one at hand is the one that began later.
+    pub(super) is_hedge: bool,
     /// Whether the next one may go to an endpoint that was tried, if no other is usable.
     may_return: bool,
 }
@@ -129,7 +134,7 @@ impl Exchange {
     }
 
     /// Notes that the endpoint of the last try was tried; reports whether there was room for it.
-    fn mark_tried(&mut self) -> bool {
+    pub(super) fn mark_tried(&mut self) -> bool {
         let slot = self.endpoint.as_ref().map(|p| p.slot.get());
         // One that left the upstream needs no mark.
         slot.is_none_or(|slot| slot == GONE || self.tried.insert(slot))
@@ -171,6 +176,10 @@ impl Worker {
         let Some(outcome) = e.retry().and_then(|_| ended(e, reject)) else {
             return false;
         };
+        if self.lose(x, outcome, reject.detail) {
+            self.rearm(x);
+            return true;
+        }
         let ended = Ended { outcome, status: None, retry_after_ms: None };
         let Some(after_ms) = self.retries(x, &ended) else {
             return false;
@@ -193,6 +202,9 @@ impl Worker {
             status: Some(head.status),
             retry_after_ms: asked_s.map(|s| s.saturating_mul(1_000)),
         };
+        if self.loses_to_other(x, &ended) {
+            return true;
+        }
         let Some(after_ms) = self.retries(x, &ended) else {
             return false;
         };
@@ -200,6 +212,20 @@ impl Worker {
         self.let_go(x, head, is_whole(head.framing, body));
         self.leave_endpoint(x, self.now_us, ended.outcome);
         self.back_off(x, after_ms);
+        true
+    }
+
+    /// Gives up a try whose answer the route does not want while another is under way. Reports
+    /// whether it did.
+    fn loses_to_other(&mut self, x: ExId, ended: &Ended) -> bool {
+        let wanted = |e: &Exchange| {
+            let terms = e.retry();
+            terms.is_none_or(|terms| !terms.policy.on.covers(ended.outcome, ended.status))
+        };
+        if self.exchanges.get(x).is_none_or(wanted) || !self.lose(x, ended.outcome, "") {
+            return false;
+        }
+        self.rearm(x);
         true
     }
 

@@ -207,6 +207,9 @@ impl Worker {
 
     fn expire_exchange(&mut self, x: ExId) {
         let now = self.now;
+        if self.face_due(x) {
+            return;
+        }
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };

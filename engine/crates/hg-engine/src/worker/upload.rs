@@ -146,6 +146,7 @@ impl Worker {
             return;
         };
         if e.request.done {
+            self.expect_hedge(x);
             return self.progress(x);
         }
         if e.expects_continue && c.input.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::claim::{Claim, Left};
 use super::exchange::ExId;
+use super::hedge::Latencies;
 use super::retry::Budgets;
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
@@ -272,6 +273,10 @@ fn entry_is_limited(entry: &UpstreamEntry) -> bool {
 pub(crate) struct Upstreams {
     slots: Vec<Option<UpstreamState>>,
     budgets: Budgets,
+    /// How long answers of routes that hedge take.
+    pub(crate) latencies: Latencies,
+    /// Exchanges with two tries under way.
+    pub(crate) hedged: usize,
     last_id: u64,
     /// Slots where clients wait.
     pub(crate) waiting: Vec<usize>,

@@ -17,6 +17,16 @@ pub struct Retry {
     pub backoff: RetryBackoff,
     /// How many there may be, of all requests to an upstream.
     pub budget: RetryBudget,
+    /// When a second try begins beside a first one that takes long; absent = never.
+    pub hedge: Option<RetryHedge>,
+}
+
+/// When a second try begins beside the first.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryHedge {
+    /// How long the first one has waited for its answer; 0 = as long as 95 of 100 of the route do.
+    pub after_ms: u64,
 }
 
 impl Default for Retry {
@@ -27,6 +37,7 @@ impl Default for Retry {
             methods: RetryMethods::default(),
             backoff: RetryBackoff::default(),
             budget: RetryBudget::default(),
+            hedge: None,
         }
     }
 }

@@ -152,6 +152,7 @@ _ROUTES: Final = (
             *("budget.percent", "budget.per_second"),
         )
     ),
+    Parity("routes.NAME.retry.hedge.after", "no", "refused"),
     Parity("routes.NAME.limits.body", "same"),
     Parity("routes.NAME.limits.body_rate", "no", "nginx knows no rate of request bodies"),
     Parity(

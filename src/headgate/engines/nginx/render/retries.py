@@ -31,6 +31,8 @@ def route(name: str, one: Route, ctx: Context) -> list[Node]:
         about.refuse("backoff", "nginx does not wait between two tries")
     if retry.budget != RetryBudget():
         about.refuse("budget", "nginx has no budget of retries")
+    if retry.hedge is not None:
+        about.refuse("hedge", "nginx does not ask a second endpoint beside the first")
     about.note(
         "",
         "nginx goes to another endpoint at once and never to the same one again, counts endpoints "

@@ -55,6 +55,7 @@ def test_a_policy_is_what_nginx_passes_to_the_next_endpoint(
         ('methods = ["GET"]', "retry.methods"),
         ('backoff = { max = "1s" }', "retry.backoff"),
         ("budget = { percent = 50 }", "retry.budget"),
+        ("hedge = {}", "retry.hedge"),
     ],
 )
 def test_what_nginx_cannot_do_is_refused_at_its_place(retry: str, path: str) -> None:
