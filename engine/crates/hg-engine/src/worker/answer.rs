@@ -26,6 +26,7 @@ pub(super) mod own {
     table! {
         NO_ROUTE = 404 "destination_not_found" "no-route" "no route matches this request";
         MISDIRECTED = 421 "http_request_denied" "misdirected" "this connection was made for another host";
+        NO_TUNNEL = 501 "http_request_denied" "no-websocket" "no WebSocket can be opened here";
         BODY_TOO_LARGE = 413 "http_request_denied" "body-too-large" "request body larger than allowed here";
         NO_UPSTREAM = 503 "destination_unavailable" "no-upstream" "the route has no upstream to go to";
         NOT_IMPORTED = 503 "destination_unavailable" "not-imported" "not-imported: this place of the imported config has no counterpart here";
@@ -187,6 +188,10 @@ impl Worker {
             return;
         };
         let answer = &made.answer;
+        if e.stream.is_tunnel && matches!(answer.status, 200..=299) {
+            // To its client this would be an open WebSocket.
+            return self.refuse(x, &own::NO_TUNNEL);
+        }
         let edits = route.terms.chain.response_headers(made.stage());
         let keep = e.keep_alive && e.request.done && keeps;
         let head = &mut e.head;

@@ -306,8 +306,9 @@ impl Worker {
         }
         let at = up.endpoint.targets.iter().position(|a| *a == up.target);
         up.endpoint.preferred.set(at.unwrap_or(0));
-        let entry = self.exchanges.get(x).and_then(Exchange::entry);
-        let tls = entry.and_then(|entry| Some((entry.tls.clone()?, multiplex::offer(entry))));
+        let exchange = self.exchanges.get(x);
+        let entry = exchange.and_then(|e| Some((e, e.entry()?)));
+        let tls = entry.and_then(|(e, u)| Some((u.tls.clone()?, multiplex::offer(u, e))));
         let Some((tls, offer)) = tls else {
             return self.connected(x, ui);
         };

@@ -55,6 +55,9 @@ impl Worker {
         self.io.pool.collected -= e.body.collected;
         if let Some(c) = self.clients.get_mut(e.client) {
             c.exchange = None;
+            if e.status == 101 && c.phase != Phase::Tunnel {
+                self.counters.tunnels.closed();
+            }
         }
         Some(e)
     }

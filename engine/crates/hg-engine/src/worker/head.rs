@@ -54,6 +54,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) edits: &'a HeaderProgram,
     pub(crate) forwarding: Forwarding<'a>,
     pub(crate) upgrade: bool,
+    /// The key of a WebSocket whose client has none.
+    pub(crate) upgrade_key: Option<&'a [u8]>,
 }
 
 /// Appends the head to `out`; returns where the Host value is if it follows the endpoint.
@@ -78,6 +80,9 @@ pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Optio
     write_client(out, parts);
     parts.edits.append(parts.view, out);
     if parts.upgrade {
+        if let Some(key) = parts.upgrade_key {
+            write::line(out, "sec-websocket-key", key);
+        }
         write::connection(out, Persistence::WebSocket);
     } else {
         if head.connection.te_trailers {

@@ -114,6 +114,13 @@ impl Worker {
                 true
             }
             Ok(Read::Blocked) => false,
+            Ok(Read::End) if self.exchanges.get(x).is_some_and(|e| e.status == 101) => {
+                if let Some(e) = self.exchanges.get_mut(x) {
+                    e.request.ends = true;
+                }
+                self.relay_request(x, ui, &mut buffer, RESERVE..RESERVE);
+                false
+            }
             // The body is cut short: the request cannot be completed.
             Ok(Read::End) | Err(_) => {
                 self.client_gone(x);
@@ -162,6 +169,7 @@ impl Worker {
         }
         self.expect_hedge(x);
         self.progress(x);
+        self.end_tunnel_half(x, ui);
     }
 
     /// Writes what was kept for an upstream. Returns false if the connection is gone.
@@ -179,6 +187,7 @@ impl Worker {
                 if self.exchanges.get(x).is_some_and(|e| e.stage == Stage::Tunnel) {
                     self.pump_tunnel(x);
                 } else {
+                    self.end_tunnel_half(x, ui);
                     self.pump_request(x);
                 }
                 self.ups.get(ui).is_some_and(|u| u.exchange == Some(x))

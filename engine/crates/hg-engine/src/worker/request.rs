@@ -13,7 +13,8 @@ use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
 use hg_middleware::{Client, ClientCertificate, Outcome, RequestView};
 use hg_policy::KeySource;
 use hg_proto::client::{Forwarding, IpText};
-use hg_proto::{BodyReader, Fields, HeaderSlots, Known, Parse, RequestHead};
+use hg_proto::websocket::{self, Accept};
+use hg_proto::{BodyReader, Fields, HeaderSlots, Known, Parse, Reject, RequestHead, Version};
 use hg_route::{CLIENT_SUBJECT, ListenerId, Query};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -346,6 +347,27 @@ impl Worker {
         Some(slot as usize)
     }
 
+    /// Returns what the answer to a request must contain if it opens a WebSocket, and the key that we
+    /// send where the client has none.
+    fn handshake(
+        &mut self,
+        head: &RequestHead<'_, '_>,
+        route: &RouteEntry,
+    ) -> Result<(Option<Accept>, Option<[u8; 24]>), Reject> {
+        use hg_policy::Random;
+        match (head.connection.upgrade_websocket, head.version) {
+            (true, Version::H2) if !route.terms.websocket => Err(own::NO_TUNNEL),
+            (true, Version::H2) => {
+                websocket::check_extended(head)?;
+                let [high, low] = [self.rng.next_u64(), self.rng.next_u64()].map(u128::from);
+                let key = websocket::key((high << 64 | low).to_be_bytes());
+                Ok((Some(websocket::accept(&key)), Some(key)))
+            }
+            (true, _) if route.terms.websocket => Ok((Some(websocket::check_request(head)?), None)),
+            _ => Ok((None, None)),
+        }
+    }
+
     /// Builds the upstream's head and everything the exchange needs from now on.
     fn prepare(
         &mut self,
@@ -360,16 +382,13 @@ impl Worker {
             self.refuse(x, own::without_upstream(route.terms.not_imported));
             return Step::Over;
         };
-        let mut upgrade = None;
-        if head.connection.upgrade_websocket && route.terms.websocket {
-            match hg_proto::websocket::check_request(head) {
-                Ok(accept) => upgrade = Some(accept),
-                Err(reject) => {
-                    self.refuse(x, &reject);
-                    return Step::Over;
-                }
+        let (upgrade, upgrade_key) = match self.handshake(head, route) {
+            Ok(handshake) => handshake,
+            Err(reject) => {
+                self.refuse(x, &reject);
+                return Step::Over;
             }
-        }
+        };
         let key = entry.key.as_ref().and_then(|source| hash_key(source, view, &head.fields));
         let now_us = self.now_us;
         let id = self.upstreams.get_mut(slot).map_or(0, |u| u.id);
@@ -399,6 +418,7 @@ impl Worker {
                 host: head.host,
             },
             upgrade: upgrade.is_some(),
+            upgrade_key: upgrade_key.as_ref().map(|key| &key[..]),
         };
         e.head.clear();
         e.host_at = head::write_upstream_head(&mut e.head, &parts);

@@ -8,6 +8,7 @@ use super::conn::Read;
 use super::exchange::{Connection, ExId, Exchange, Stage, pair};
 use super::up::UpPhase;
 use crate::counters::Retry;
+use hg_proto::websocket::Accept;
 use hg_proto::write::{self, Persistence};
 use hg_proto::{HeaderSlots, Known, Parse, RespFraming, ResponseHead, Version};
 use hg_resilience::Outcome;
@@ -185,6 +186,12 @@ impl Worker {
                 return Next::Over;
             }
         }
+        let is_tunnel = self.exchanges.get(x).is_some_and(|e| e.stream.is_tunnel);
+        if is_tunnel && matches!(head.status, 200..=299) {
+            // To its client this would be an open WebSocket.
+            self.refuse(x, &hg_proto::rejects::R_UPGRADE);
+            return Next::Over;
+        }
         self.counters.ignored_nominations.add(u64::from(head.ignored));
         self.write_answer_head(x, head, out);
         if head.status == 101 { Next::Tunnel(head.head_len) } else { Next::Body(head.head_len) }
@@ -241,7 +248,8 @@ impl Worker {
         write::status_line(out, head.status, head.reason);
         answer_fields(out, head, e, connection, date.as_ref());
         if head.status == 101 {
-            return finish_upgrade_head(out);
+            let made = e.upgrade.as_ref().filter(|_| head.version == Version::H2);
+            return finish_upgrade_head(out, made);
         }
         let bare = matches!(head.status, 100..=199 | 204);
         if e.response.chunked || !streams {
@@ -377,7 +385,11 @@ fn answer_fields(
     }
 }
 
-fn finish_upgrade_head(out: &mut Vec<u8>) {
+fn finish_upgrade_head(out: &mut Vec<u8>, made: Option<&Accept>) {
+    if let Some(accept) = made {
+        // Over HTTP/2 the endpoint has sent none.
+        write::line(out, "sec-websocket-accept", accept);
+    }
     write::connection(out, Persistence::WebSocket);
     write::end(out);
 }

@@ -4,6 +4,7 @@ use super::Worker;
 use super::client::Phase;
 use super::conn::Read;
 use super::exchange::{ExId, Relay, Stage, pair};
+use hg_net::Ticks;
 use hg_proto::BodyReader;
 use std::ops::Range;
 
@@ -23,6 +24,11 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
+        if e.stream.is_http2() {
+            self.open_stream_tunnel(x);
+            self.relay_answer(x, head, buffer, early);
+            return self.pump_request(x);
+        }
         e.answered = true;
         e.close_after = true;
         e.request = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
@@ -46,6 +52,36 @@ impl Worker {
         }
         self.progress(x);
         self.pump_tunnel(x);
+    }
+
+    /// Lets bytes pass as two bodies without end, where one side of the tunnel is a stream.
+    pub(super) fn open_stream_tunnel(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        e.request = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
+        e.response = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
+        e.close_after = true;
+        e.stage = Stage::Answering;
+        // Nothing but silence limits how long it stays, and how much passes.
+        (e.due.request, e.due.one_try) = (Ticks::MAX, Ticks::MAX);
+        e.body.limit = u64::MAX;
+        e.replayable = false;
+        self.counters.tunnels.opened();
+    }
+
+    /// Ends our half towards an endpoint of HTTP/1 once it has all that the client's stream sent.
+    pub(super) fn end_tunnel_half(&mut self, x: ExId, ui: usize) {
+        let Some(e) = self.exchanges.get_mut(x).filter(|e| e.status == 101) else {
+            return;
+        };
+        let Some(up) = self.ups.get_mut(ui).filter(|up| up.conn.out.is_empty()) else {
+            return;
+        };
+        if e.request.done && !std::mem::replace(&mut e.request.told, true) {
+            up.conn.end_tls(&mut self.io);
+            hg_net::shutdown_write(&up.conn.fd);
+        }
     }
 
     /// Ends a tunnel and the connection that it had taken over.

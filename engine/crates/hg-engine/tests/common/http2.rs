@@ -83,16 +83,40 @@ impl<S: Read + Write> Client<S> {
     /// Opens a stream; its body follows unless `end`.
     pub fn open(&mut self, method: &str, target: &str, fields: &[(&str, &str)], end: bool) -> u32 {
         let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
-        let line = RequestLine {
-            method,
-            scheme: Scheme::Http,
-            authority: "a.example",
-            path,
-            query,
-            websocket: false,
-        };
+        let (scheme, authority) = (Scheme::Http, "a.example");
+        let line = RequestLine { method, scheme, authority, path, query, websocket: false };
+        self.ask(&line, fields, end)
+    }
+
+    /// Opens a WebSocket (RFC 8441) once the proxy has said that it takes them; returns its stream
+    /// once it was answered.
+    pub fn open_websocket(&mut self, path: &str, fields: &[(&str, &str)]) -> u32 {
+        self.flush();
+        while !self.session.peer().enable_connect_protocol {
+            assert!(self.read(), "the connection ended");
+        }
+        let (scheme, authority) = (Scheme::Http, "a.example");
+        let method = "CONNECT";
+        let line = RequestLine { method, scheme, authority, path, query: None, websocket: true };
+        let id = self.ask(&line, fields, false);
+        self.flush();
+        while self.answers[&id].status == 0 && self.answers[&id].reset.is_none() {
+            assert!(self.read(), "the connection ended");
+        }
+        id
+    }
+
+    /// Reads until so many bytes of a body have come.
+    pub fn body(&mut self, id: u32, bytes: usize) -> Vec<u8> {
+        while self.answers[&id].body.len() < bytes {
+            assert!(self.read_flushed(), "the connection ended");
+        }
+        self.answers[&id].body.clone()
+    }
+
+    fn ask(&mut self, line: &RequestLine<'_>, fields: &[(&str, &str)], end: bool) -> u32 {
         let lines = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), Sensitivity::Normal));
-        let id = self.session.send_request(&line, lines, end).unwrap();
+        let id = self.session.send_request(line, lines, end).unwrap();
         self.answers.insert(id, Answer::default());
         id
     }

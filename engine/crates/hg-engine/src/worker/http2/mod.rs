@@ -76,7 +76,6 @@ fn limits(listener: &ListenerEntry) -> Limits {
     Limits {
         block_bytes: head_bytes,
         head: BlockLimits { fields: listener.limits.header_count, bytes: head_bytes },
-        extended_connect: false,
         ..Limits::server()
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Stream {
     pub(crate) has_ended: bool,
     /// Whether its request breaks the rules of HTTP/2.
     pub(crate) is_malformed: bool,
+    /// Whether its request is an extended CONNECT: a 2xx opens a WebSocket.
+    pub(crate) is_tunnel: bool,
     /// Whether its client expects failures as those of gRPC.
     pub(crate) is_grpc: bool,
     /// Whether it is in the queue for the next turn.
@@ -38,6 +40,7 @@ impl Default for Stream {
             incoming: Vec::new(),
             has_ended: false,
             is_malformed: false,
+            is_tunnel: false,
             is_grpc: false,
             queued: false,
             deadline: Ticks::MAX,
@@ -111,7 +114,7 @@ impl Worker {
             self.announce_http2(ci);
         }
         let sent = Sent { bytes: &[], admission };
-        self.note_grpc(x, &head);
+        self.note_kind(x, &head);
         if let Step::Forward = self.begin(x, &head, &held, listener, sent) {
             self.limit_grpc(x, &head);
             self.start_stream(x, wait_ms);
@@ -119,11 +122,12 @@ impl Worker {
         Some(())
     }
 
-    /// Notes whether a request is one of gRPC.
-    fn note_grpc(&mut self, x: ExId, head: &RequestHead<'_, '_>) {
+    /// Notes whether a request is one of gRPC, or opens a WebSocket.
+    fn note_kind(&mut self, x: ExId, head: &RequestHead<'_, '_>) {
         let kind = head.fields.get(Known::ContentType).and_then(grpc::kind);
         if let Some(e) = self.exchanges.get_mut(x) {
             e.stream.is_grpc = kind == Some(grpc::Kind::Native);
+            e.stream.is_tunnel = head.connection.upgrade_websocket;
         }
     }
 
@@ -232,7 +236,9 @@ impl Worker {
             return;
         };
         e.stream.has_ended |= end;
-        if e.request.done || e.is_answer_complete() {
+        // What comes before a WebSocket is open belongs to it.
+        let is_over = e.request.done && (e.answered || !e.stream.is_tunnel);
+        if is_over || e.is_answer_complete() {
             return self.credit(ci, stream, bytes.len());
         }
         e.stream.came(bytes);

@@ -27,12 +27,18 @@ impl Worker {
             return;
         };
         let mut lines = Lines::new();
-        let asked = Asked { is_head: e.method == Method::Head, websocket: false, end };
+        let (is_head, websocket) = (e.method == Method::Head, e.upgrade.is_some());
+        let asked = Asked { is_head, websocket, end };
         let mut head = incoming.message().response(&mut lines, &asked);
         head.reason = reason_phrase(head.status).as_bytes();
         let mut text = std::mem::take(&mut self.answer_head);
         text.clear();
-        if let Next::Body(_) = self.take_answer_head(x, &head, &[], &mut text)
+        let next = self.take_answer_head(x, &head, &[], &mut text);
+        let is_tunnel = matches!(next, Next::Tunnel(_));
+        if is_tunnel {
+            self.open_stream_tunnel(x);
+        }
+        if (is_tunnel || matches!(next, Next::Body(_)))
             && let Some(e) = self.exchanges.get_mut(x)
         {
             // The session holds the body to its declared length, and says where it ends.
@@ -44,6 +50,9 @@ impl Worker {
             self.note_ready(ui, x);
         }
         self.answer_head = text;
+        if is_tunnel {
+            self.pump_request(x);
+        }
     }
 
     /// Takes a part of an answer's body.

@@ -38,7 +38,8 @@ impl Worker {
             return;
         };
         let id = std::mem::take(&mut s.id);
-        let (ended, sent) = (s.has_ended, e.request.done && s.held.is_empty());
+        let sent = e.request.done && s.held.is_empty() && e.upgrade.is_none();
+        let ended = s.has_ended;
         s.held = s.held.recycle();
         // Without a connection the stream ended before.
         let Some(ui) = e.up.take() else { return };
@@ -75,7 +76,7 @@ impl Worker {
         }
         match self.pools.get(up.pool).map(|pool| pool.shared.len()) {
             Some(connections) if connections <= h.most_idle => {
-                h.idle = true;
+                h.noted.idle = true;
                 up.endpoint.counters.idle.add(1);
                 self.rearm_shared(ui, false);
             }
@@ -106,7 +107,7 @@ impl Worker {
         if let Some(pool) = self.pools.get(up.pool) {
             pool.shared.retain(|one| *one != ui);
         }
-        if up.http2.take().is_some_and(|h| h.idle) {
+        if up.http2.take().is_some_and(|h| h.noted.idle) {
             up.endpoint.counters.idle.sub(1);
         }
         self.counters.http2.upstream.connections.closed();
@@ -122,12 +123,18 @@ impl Worker {
             return;
         };
         let all: Vec<ExId> = std::mem::take(&mut h.streams).into_values().collect();
+        let late = std::mem::take(&mut h.late);
         // Its last words tell the endpoint what it did wrong; it may be gone.
         let _ = up.conn.send(&mut self.io, h.session.output(), &mut Vec::new(), 0..0);
         self.close_shared(ui);
         for x in all {
             self.counters.http2.upstream.streams.closed();
             self.on_stream_lost(x, loss, why);
+        }
+        for x in late {
+            if self.waits_to_join(x) {
+                self.endpoint_failed(x, &own::LOST, Some(why));
+            }
         }
     }
 

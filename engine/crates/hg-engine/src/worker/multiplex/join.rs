@@ -34,9 +34,11 @@ fn times(entry: &UpstreamEntry) -> Times {
     }
 }
 
-/// Returns what a TLS session offers to the endpoints of an upstream.
-pub(crate) fn offer(entry: &UpstreamEntry) -> Offer {
+/// Returns what a TLS session for an exchange offers to an endpoint. A WebSocket goes over HTTP/1.1
+/// where the endpoint may choose: few take it over HTTP/2.
+pub(crate) fn offer(entry: &UpstreamEntry, e: &Exchange) -> Offer {
     match entry.plan.protocol {
+        UpstreamProtocol::Auto if e.upgrade.is_some() => Offer::Http1,
         UpstreamProtocol::H2 => Offer::Http2,
         UpstreamProtocol::Auto => Offer::Either,
         UpstreamProtocol::Http1 | UpstreamProtocol::H2c => Offer::Http1,
@@ -54,13 +56,15 @@ impl Worker {
         let Some(endpoint) = e.endpoint.clone() else {
             return;
         };
-        if let Some(ui) = self.with_room(&endpoint, max_age) {
+        let is_alone = self.needs_http1(x);
+        let shared = if is_alone { None } else { self.with_room(&endpoint, max_age) };
+        if let Some(ui) = shared {
             return self.attach_stream(x, ui, true);
         }
         if let Some(ui) = self.take_idle(x, &endpoint) {
             return self.attach(x, ui, true);
         }
-        let Some(pool) = self.pools.get(endpoint.pool).filter(|pool| !pool.is_http1) else {
+        let Some(pool) = self.pools.get(endpoint.pool).filter(|p| !p.is_http1 && !is_alone) else {
             return self.open_next(x);
         };
         let leader = pool.leader.filter(|leader| {
@@ -77,6 +81,12 @@ impl Worker {
                 self.open_next(x);
             }
         }
+    }
+
+    /// Reports whether a request goes over HTTP/1.1 although its upstream may speak HTTP/2.
+    fn needs_http1(&self, x: ExId) -> bool {
+        let is_auto = |u: &UpstreamEntry| u.plan.protocol == UpstreamProtocol::Auto;
+        self.exchanges.get(x).is_some_and(|e| e.upgrade.is_some() && e.entry().is_some_and(is_auto))
     }
 
     /// Waits for the connection that another exchange opens.
@@ -133,6 +143,7 @@ impl Worker {
     pub(crate) fn connected_shared(&mut self, x: ExId, ui: usize) -> bool {
         match self.speaks_http2(x, ui) {
             Some(true) => self.share(x, ui),
+            Some(false) if self.needs_http1(x) => return false,
             Some(false) => {
                 let pool = self.ups.get(ui).map(|up| up.pool);
                 if let Some(pool) = pool.and_then(|pool| self.pools.get(pool)) {
@@ -239,6 +250,13 @@ impl Worker {
 
     /// Looks again for a connection for a request that waited for one.
     pub(crate) fn join_again(&mut self, x: ExId) {
+        if self.waits_to_join(x) {
+            self.join(x);
+        }
+    }
+
+    /// Reports whether an exchange still waits for a connection that another one opens.
+    pub(super) fn waits_to_join(&self, x: ExId) -> bool {
         let waits = |e: &Exchange| {
             let free = |s: &super::UpStream| s.id == 0 && !s.leads && s.follows.is_none();
             e.stage == Stage::Connecting
@@ -246,8 +264,6 @@ impl Worker {
                 && e.attempts.is_empty()
                 && e.link.stream.as_deref().is_some_and(free)
         };
-        if self.exchanges.get(x).is_some_and(waits) {
-            self.join(x);
-        }
+        self.exchanges.get(x).is_some_and(waits)
     }
 }

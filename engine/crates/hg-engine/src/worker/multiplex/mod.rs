@@ -37,12 +37,9 @@ pub(crate) struct Shared {
     streams: HashMap<u32, ExId, foldhash::fast::RandomState>,
     /// Exchanges whose answers have news, in the order in which these came.
     ready: Vec<ExId>,
-    /// Whether it is in the list of those with something to send.
-    dirty: bool,
-    /// Whether it is in the queue for the next turn.
-    queued: bool,
-    /// Whether it is counted as idle.
-    idle: bool,
+    /// Exchanges that wait for the endpoint's SETTINGS.
+    late: Vec<ExId>,
+    noted: Noted,
     watch: Watch,
     times: Times,
     /// When an endpoint that takes nothing is given up; the far future while nothing waits for it.
@@ -53,15 +50,25 @@ pub(crate) struct Shared {
     most_idle: usize,
 }
 
+/// Where a connection is noted.
+#[derive(Default)]
+struct Noted {
+    /// In the list of those with something to send.
+    dirty: bool,
+    /// In the queue for the next turn.
+    queued: bool,
+    /// In the count of idle connections.
+    idle: bool,
+}
+
 impl Shared {
     fn new(limits: Limits, times: Times, most_idle: usize, now_ms: u64) -> Self {
         Self {
             session: Session::new(Role::Client, limits),
             streams: HashMap::default(),
             ready: Vec::new(),
-            dirty: false,
-            queued: false,
-            idle: false,
+            late: Vec::new(),
+            noted: Noted::default(),
             watch: Watch::new(now_ms),
             times,
             stalled_at: Ticks::MAX,
@@ -70,9 +77,14 @@ impl Shared {
         }
     }
 
+    /// Reports whether the endpoint's SETTINGS have come.
+    fn is_greeted(&self) -> bool {
+        self.session.waiting() != hg_h2::Waiting::Greeting
+    }
+
     /// Reports whether one more request may have a stream.
     fn has_room(&self) -> bool {
-        let greeted = self.session.waiting() != hg_h2::Waiting::Greeting;
+        let greeted = self.is_greeted();
         let allowed = self.session.peer().max_concurrent_streams as usize;
         let most = if greeted { allowed.min(MOST_STREAMS) } else { FIRST_STREAMS };
         self.session.streams() < most

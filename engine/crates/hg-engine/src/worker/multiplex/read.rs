@@ -75,7 +75,7 @@ impl Worker {
         let Some(h) = up.http2.as_deref_mut() else {
             return;
         };
-        if h.session.may_read() && !std::mem::replace(&mut h.queued, true) {
+        if h.session.may_read() && !std::mem::replace(&mut h.noted.queued, true) {
             self.queue.push_back(Turn::Up(ui, up.generation));
         }
     }
@@ -84,7 +84,7 @@ impl Worker {
     pub(crate) fn take_shared_turn(&mut self, ui: usize, generation: u32) {
         let up = self.ups.get_mut(ui).filter(|up| up.generation == generation);
         if let Some(h) = up.and_then(|up| up.http2.as_deref_mut()) {
-            h.queued = false;
+            h.noted.queued = false;
             self.read_shared(ui);
         }
     }
@@ -115,6 +115,14 @@ impl Worker {
         self.scratch.incoming = incoming;
         self.mark_shared(ui);
         self.rearm_shared(ui, false);
+    }
+
+    /// Lets those look again who waited for what the endpoint offers.
+    fn take_late(&mut self, ui: usize) {
+        if let Some(h) = self.shared_at(ui) {
+            let late = std::mem::take(&mut h.late);
+            self.queue.extend(late.into_iter().map(Turn::Join));
+        }
     }
 
     fn keep_frame(&mut self, ui: usize, generation: u32, mut input: Vec<u8>, rest: &[u8]) {
@@ -170,8 +178,9 @@ impl Worker {
                 self.on_up_reset(ui, stream, loss, &why);
             }
             Event::GoAway { last, .. } => self.on_up_away(ui, last),
-            // Room and windows follow from the session; a byte of any kind answers a PING of ours.
-            Event::Settings | Event::SettingsAcked | Event::Pong(_) => {}
+            // Room and windows follow from the session; any byte answers a PING of ours.
+            Event::Settings => self.take_late(ui),
+            Event::SettingsAcked | Event::Pong(_) => {}
             // An endpoint opens no stream.
             Event::Malformed { .. } => {}
         }

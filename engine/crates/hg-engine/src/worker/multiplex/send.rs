@@ -22,7 +22,7 @@ struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// Takes apart what [`crate::worker::head::write_upstream_head`] wrote.
-    fn of(head: &'a [u8], scheme: Scheme) -> Option<Self> {
+    fn of(head: &'a [u8], scheme: Scheme, websocket: bool) -> Option<Self> {
         let end = head.iter().position(|b| *b == b'\n')?;
         let (first, lines) = head.split_at_checked(end + 1)?;
         let first = std::str::from_utf8(first).ok()?.strip_suffix(" HTTP/1.1\r\n")?;
@@ -34,7 +34,7 @@ impl<'a> Text<'a> {
         let end = lines.iter().position(|b| *b == b'\r')?;
         let host = std::str::from_utf8(lines.get(..end)?).ok()?;
         let authority = host.strip_prefix("host: ")?;
-        let line = RequestLine { method, scheme, authority, path, query, websocket: false };
+        let line = RequestLine { method, scheme, authority, path, query, websocket };
         Some(Self { line, lines })
     }
 }
@@ -58,14 +58,16 @@ fn kept_body(e: &Exchange) -> Vec<u8> {
 /// Opens a stream with the request of an exchange and as much of the body as is at hand.
 fn open(e: &mut Exchange, h: &mut Shared, scheme: Scheme) -> Result<(), Refused> {
     let body = kept_body(e);
-    let Some(text) = Text::of(&e.head, scheme) else {
+    let websocket = e.upgrade.is_some();
+    let Some(text) = Text::of(&e.head, scheme, websocket) else {
         return Err(Refused::State);
     };
-    let end = e.request.done && body.is_empty() && e.request.trailers().is_empty();
+    let is_whole = e.request.done && body.is_empty() && e.request.trailers().is_empty();
+    let end = is_whole && !websocket;
     let id = h.session.send_request(&text.line, lines_of_text(text.lines), end)?;
     let s = e.link.stream.get_or_insert_default();
     (s.id, s.has_ended) = (id, false);
-    if end { Ok(()) } else { put(e, h, &body) }
+    if is_whole { Ok(()) } else { put(e, h, &body) }
 }
 
 /// Gives the session a part of a request's body; whether more follows is in `e.request`.
@@ -91,18 +93,36 @@ impl Worker {
         let Some(h) = up.http2.as_deref_mut() else {
             return;
         };
-        if e.upgrade.is_some() {
-            return self.refuse(x, &own::NO_WEBSOCKET);
+        if e.upgrade.is_some() && !h.is_greeted() {
+            e.stage = Stage::Connecting;
+            e.up_stream();
+            h.late.push(x);
+            return self.progress(x);
         }
-        if open(e, h, scheme).is_err() {
-            let why = "the endpoint allows no stream on a new connection";
-            return self.endpoint_failed(x, &own::NO_STREAMS, Some(why));
+        match open(e, h, scheme) {
+            Ok(()) => {}
+            Err(Refused::NoWebSocket) => return self.refuse(x, &own::NO_WEBSOCKET),
+            Err(_) => {
+                let why = "the endpoint allows no stream on a new connection";
+                return self.endpoint_failed(x, &own::NO_STREAMS, Some(why));
+            }
         }
-        let Some(s) = e.link.stream.as_deref_mut() else {
+        self.note_attached(x, ui, reused);
+        self.counters.http2.upstream.streams.opened();
+        self.mark_shared(ui);
+        self.go_on_sending(x);
+    }
+
+    /// Notes that the request of an exchange is on a stream of a connection.
+    fn note_attached(&mut self, x: ExId, ui: usize, reused: bool) {
+        let (Some(e), Some(up)) = (self.exchanges.get_mut(x), self.ups.get_mut(ui)) else {
+            return;
+        };
+        let Some((h, s)) = up.http2.as_deref_mut().zip(e.link.stream.as_deref()) else {
             return;
         };
         h.streams.insert(s.id, x);
-        let was_idle = std::mem::take(&mut h.idle);
+        let was_idle = std::mem::take(&mut h.noted.idle);
         let Some(endpoint) = e.endpoint.clone() else {
             return;
         };
@@ -125,9 +145,6 @@ impl Worker {
         } else {
             e.expect_body(self.now_us);
         }
-        self.counters.http2.upstream.streams.opened();
-        self.mark_shared(ui);
-        self.go_on_sending(x);
     }
 
     /// Passes on a part of a request's body.
@@ -168,7 +185,7 @@ impl Worker {
             return;
         };
         if let Some(h) = up.http2.as_deref_mut()
-            && !std::mem::replace(&mut h.dirty, true)
+            && !std::mem::replace(&mut h.noted.dirty, true)
         {
             self.dirty.ups.push((ui, up.generation));
         }
@@ -194,7 +211,7 @@ impl Worker {
             let Some(h) = up.http2.as_deref_mut() else {
                 return;
             };
-            h.dirty = false;
+            h.noted.dirty = false;
             if up.conn.out.is_empty() {
                 h.stalled_at = Ticks::MAX;
             }

@@ -1,0 +1,180 @@
+//! WebSockets over HTTP/2 (RFC 8441) on either side, through a real engine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use common::http2::Client;
+use common::http2_peer::{H2C, Peer, on};
+use common::*;
+use hg_h2::{Code, Limits};
+use hg_plan::Kind;
+use hg_proto::websocket;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Mutex, mpsc};
+
+const VERSION: (&str, &str) = ("sec-websocket-version", "13");
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+fn serving(up: &Upstream, upstream: &str, route: &str) -> Node {
+    let mut node = Node::start(&upstream_json(&[up.address], upstream), route, 1);
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
+    node
+}
+
+fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// Takes a handshake over HTTP/1 and returns every byte in capitals; at the end says `bye`.
+fn shouting(mut s: TcpStream) {
+    let head = read_head(&mut s).unwrap();
+    assert!(head.starts_with("GET /chat HTTP/1.1\r\n"), "{head}");
+    assert_eq!(value(&head, "upgrade"), Some("websocket"));
+    assert_eq!(value(&head, "sec-websocket-protocol"), Some("chat"));
+    let accept = websocket::accept(value(&head, "sec-websocket-key").unwrap().as_bytes());
+    write!(
+        s,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: chat\r\n\r\nhello ",
+        std::str::from_utf8(&accept).unwrap()
+    )
+    .unwrap();
+    let mut some = [0; 4096];
+    while let Ok(n @ 1..) = s.read(&mut some) {
+        s.write_all(&some[..n].to_ascii_uppercase()).unwrap();
+    }
+    let _ = s.write_all(b" bye");
+}
+
+/// The same over HTTP/2.
+fn shouting_peer(s: TcpStream) {
+    let mut peer = Peer::over(s);
+    while let Some(id) = peer.next() {
+        let request = peer.requests[&id].clone();
+        assert_eq!((&*request.method, &*request.path), ("CONNECT", "/chat"));
+        assert_eq!(request.field("sec-websocket-protocol"), Some("chat"));
+        assert_eq!(request.field("sec-websocket-key"), None);
+        peer.head(id, 200, &[("sec-websocket-protocol", "chat")], false);
+        peer.data(id, b"hello ", false);
+        loop {
+            let came = std::mem::take(&mut peer.requests.get_mut(&id).unwrap().body);
+            peer.data(id, &came.to_ascii_uppercase(), false);
+            let request = &peer.requests[&id];
+            if request.ended || request.reset.is_some() || !peer.read() {
+                break;
+            }
+        }
+        peer.data(id, b" bye", true);
+    }
+}
+
+fn tunnels(node: &Node) -> (u64, u64) {
+    let tunnels = node.engine.metrics().tunnels;
+    (tunnels.active, tunnels.total)
+}
+
+#[test]
+fn a_websocket_over_http2_reaches_endpoints_of_both_kinds() {
+    for (up, json) in [(Upstream::play(shouting), ""), (Upstream::play(shouting_peer), H2C)] {
+        let node = serving(&up, json, r#","timeouts":{"request_ms":600000}"#);
+        let mut client = Client::connect(&node);
+        let fields = [VERSION, ("sec-websocket-protocol", "chat")];
+        for turn in 1..3 {
+            let id = client.open_websocket("/chat", &fields);
+            let answer = client.answers[&id].clone();
+            assert_eq!((answer.status, answer.field("sec-websocket-accept")), (200, None));
+            assert_eq!(answer.field("sec-websocket-protocol"), Some("chat"));
+            assert_eq!(answer.field("upgrade"), None);
+            client.send(id, b"abc", false);
+            assert_eq!(client.body(id, 9), b"hello ABC");
+            assert_eq!(tunnels(&node), (1, turn));
+            client.send(id, b"def", true);
+            assert_eq!(client.answer(id).body, b"hello ABCDEF bye");
+            eventually("the tunnel is over", || tunnels(&node) == (0, turn));
+        }
+    }
+}
+
+#[test]
+fn a_websocket_over_http1_reaches_an_endpoint_over_http2() {
+    let up = Upstream::play(shouting_peer);
+    let node = on(&up);
+    let mut s = node.connect();
+    write!(
+        s,
+        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
+         Sec-WebSocket-Protocol: chat\r\n\r\n"
+    )
+    .unwrap();
+    let head = read_head(&mut s).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+    let accept = websocket::accept(KEY.as_bytes());
+    let accept = std::str::from_utf8(&accept).unwrap();
+    assert_eq!(value(&head, "sec-websocket-accept"), Some(accept));
+    assert_eq!(value(&head, "upgrade"), Some("websocket"));
+    assert_eq!(read_n(&mut s, 6), b"hello ");
+    s.write_all(b"abc").unwrap();
+    assert_eq!(read_n(&mut s, 3), b"ABC");
+    assert_eq!(tunnels(&node), (1, 1));
+    s.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut s), b" bye");
+    eventually("the tunnel is over", || tunnels(&node) == (0, 1));
+}
+
+#[test]
+fn a_client_that_resets_its_websocket_ends_it_at_the_endpoint() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |s| {
+        let mut peer = Peer::over(s);
+        let id = peer.next().unwrap();
+        peer.head(id, 200, &[], false);
+        while peer.requests[&id].reset.is_none() && peer.read() {}
+        tell.lock().unwrap().send(peer.requests[&id].reset).unwrap();
+        while peer.read() {}
+    });
+    let node = on(&up);
+    let mut client = Client::connect(&node);
+    let id = client.open_websocket("/chat", &[VERSION]);
+    client.session.reset(id, Code::CANCEL);
+    client.flush();
+    assert_eq!(told.recv_timeout(DEADLINE).unwrap(), Some(Code::CANCEL));
+    eventually("the tunnel is over", || tunnels(&node) == (0, 1));
+}
+
+#[test]
+fn what_is_no_websocket_never_looks_like_one() {
+    // An endpoint that answers as if the handshake were an ordinary request.
+    let plain = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    // One whose HTTP/2 has no extended CONNECT.
+    let without = Upstream::play(|s| {
+        let limits = Limits { extended_connect: false, ..Limits::server() };
+        let mut peer = Peer::with(s, limits);
+        while peer.read() {}
+    });
+    let refusing = Upstream::answering(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
+    for (up, json, route, status) in [
+        (&plain, "", "", 502),
+        (&without, H2C, "", 502),
+        (&refusing, "", "", 403),
+        (&plain, "", r#","websocket":false"#, 501),
+    ] {
+        let node = serving(up, json, route);
+        let mut client = Client::connect(&node);
+        let id = client.open_websocket("/chat", &[VERSION]);
+        assert_eq!(client.answers[&id].status, status, "{json} {route}");
+        assert_eq!(tunnels(&node), (0, 0));
+        let id = client.open_websocket("/chat", &[]);
+        let expected = if route.is_empty() { 400 } else { status };
+        assert_eq!(client.answers[&id].status, expected, "without a version");
+    }
+    let mut node = serving(&plain, "", "");
+    let own = route_json("").replace(r#""upstream":"u""#, r#""respond":{"status":204}"#);
+    node.apply(&[put(Kind::Route, "r", own)]);
+    let mut client = Client::connect(&node);
+    let id = client.open_websocket("/chat", &[VERSION]);
+    assert_eq!(client.answers[&id].status, 501);
+}
