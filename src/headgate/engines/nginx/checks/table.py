@@ -4,6 +4,7 @@ The machine of an endpoint, the panic threshold and the sentences are the data p
 (`headgate._core`); this says which endpoints there are, and puts orders and results into them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -75,8 +76,18 @@ class Told(NamedTuple):
     failed: int
 
 
-Healths = Mapping[str, tuple[bool, Mapping[str, Told]]]
-"""By upstream: whether it is in panic, and what is told of each endpoint by its address."""
+class ToldUpstream(NamedTuple):
+    """What is told of an upstream: whether it is in panic, its endpoints by their address, and how
+    often a breaker of them opened.
+    """
+
+    panic: bool
+    endpoints: Mapping[str, Told]
+    opened: int = 0
+
+
+Healths = Mapping[str, ToldUpstream]
+"""By the upstream's name."""
 
 
 class HealthTable:
@@ -93,6 +104,7 @@ class HealthTable:
         self._chance = chance
         self._groups: dict[str, Group] = {}
         self._busy: set[EndpointHealth] = set()
+        self._opened: Counter[str] = Counter()
 
     def out(self, plan: Plan, addresses: Addresses) -> Out:
         """Returns the addresses that a plan would begin without; changes nothing."""
@@ -254,6 +266,7 @@ class HealthTable:
         else:
             turned = health.judged(ended.outcome, ended.head_ms, policy, now)
         if turned:
+            self._opened[member.upstream] += health.circuit == "open"
             level, what = _BREAKER[health.circuit]
             self._event(level, "endpoint.breaker", member, what)
         return turned
@@ -312,7 +325,9 @@ class HealthTable:
         """Returns what is told of every endpoint. Any thread."""
         now = self._clock()
         return {
-            name: (group.health.is_in_panic, dict(_told(group, now)))
+            name: ToldUpstream(
+                group.health.is_in_panic, dict(_told(group, now)), self._opened[name]
+            )
             for name, group in self._groups.items()
         }
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from headgate.engines.nginx.checks.table import Healths, Told
+from headgate.engines.nginx.checks.table import Healths, Told, ToldUpstream
 from headgate.engines.nginx.common.status import CertificateStatus
 from headgate.engines.nginx.observe.family import Family, counter, gauge
 from headgate.engines.nginx.observe.traffic import Backend
@@ -16,7 +16,7 @@ from headgate.plan.objects import Upstream
 from headgate.plan.plan import Plan
 
 _NONE = Backend()
-_UNTOLD: Final[Mapping[str, Told]] = MappingProxyType({})
+_UNTOLD: Final = ToldUpstream(False, {})
 
 
 def drifting(is_drift: bool) -> Family:
@@ -60,17 +60,17 @@ def endpoints(
     for key, entry in sorted(plan.objects.items()):
         if not isinstance(entry.value, Upstream):
             continue
-        panic, told = health.get(key.name, (False, _UNTOLD))
+        told = health.get(key.name, _UNTOLD)
         states = [
             _endpoint(
                 one.address,
                 backends.get(f"{key.name}/{one.address}", _NONE),
-                told.get(one.address),
+                told.endpoints.get(one.address),
                 now,
             )
             for one in entry.value.endpoints
         ]
-        found.append(UpstreamStatus(key.name, states, panic))
+        found.append(UpstreamStatus(key.name, states, told.panic))
     return found
 
 
@@ -78,9 +78,19 @@ def of_health(health: Healths) -> Iterator[Family]:
     """Yields the families of what is known of endpoints, under the native engine's names."""
     every = [
         ({"backend": f"{name}/{address}"}, told)
-        for name, (_, endpoints) in sorted(health.items())
-        for address, told in endpoints.items()
+        for name, upstream in sorted(health.items())
+        for address, told in upstream.endpoints.items()
     ]
+    yield gauge(
+        "headgate_upstream_panic",
+        "1 while so few endpoints are usable that those that look bad get requests, too.",
+        [({"upstream": name}, int(one.panic)) for name, one in sorted(health.items())],
+    )
+    yield counter(
+        "headgate_upstream_breaker_opened",
+        "How often a circuit breaker opened, of the upstream or of its endpoints.",
+        [({"upstream": name}, one.opened) for name, one in sorted(health.items())],
+    )
     yield gauge(
         "headgate_backend_takes_traffic",
         "1 when the endpoint gets new requests.",

@@ -31,7 +31,7 @@ Apply = Callable[[], Awaitable[str]]
 
 
 class Checker:
-    """The health of the endpoints that one engine serves."""
+    """The health of the endpoints that one engine serves; `reloads` are when it caused some."""
 
     def __init__(self, engine: NginxEngine, tell: Tell, apply: Apply) -> None:
         """Reads the orders that are kept. Raises OSError."""
@@ -45,7 +45,7 @@ class Checker:
         self._table.known = self._known.read()
         self._moved = asyncio.Event()
         self._rounds = Rounds(self._table, self._moved.set)
-        self._reloads: deque[float] = deque()
+        self.reloads: deque[float] = deque()
         self._problem = ""
         self._traffic: Traffic | None = None
         engine.out = self._table.out
@@ -102,7 +102,7 @@ class Checker:
             self._moved.clear()
             if not self._differs():
                 continue
-            await asyncio.sleep(self._wait_s())
+            await asyncio.sleep(self.wait_s())
             why = await self._put_in_force()
             if why != self._problem:
                 self._problem = why
@@ -140,7 +140,7 @@ class Checker:
         before = self._engine.front.figures.applied
         why = await self._apply()
         if self._engine.front.figures.applied != before:
-            self._reloads.append(time.monotonic())
+            self.reloads.append(time.monotonic())
         return why
 
     def _differs(self) -> bool:
@@ -151,12 +151,12 @@ class Checker:
             return False
         return self._table.served_out() != self._engine.served_out
 
-    def _wait_s(self) -> float:
+    def wait_s(self) -> float:
         """Returns how long the next reload waits: checks take half of the reloads at most."""
         most = max(self._engine.settings.reloads_per_minute // 2, 1)
         now = time.monotonic()
-        while self._reloads and self._reloads[0] <= now - _MINUTE_S:
-            self._reloads.popleft()
-        if len(self._reloads) < most:
+        while self.reloads and self.reloads[0] <= now - _MINUTE_S:
+            self.reloads.popleft()
+        if len(self.reloads) < most:
             return 0.0
-        return self._reloads[-most] + _MINUTE_S - now
+        return self.reloads[-most] + _MINUTE_S - now

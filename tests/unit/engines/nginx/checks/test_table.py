@@ -312,6 +312,7 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_after_successes() ->
     assert one.out == set(), "that one began before"
     one.end(TWO, "ok", "ok")
     assert one.state(TWO) == ("up", True)
+    assert one.table.told()["app"].opened == 1
     assert [text.split(":")[0] for text in one.told] == [
         "warn endpoint.breaker",
         "info endpoint.breaker",
