@@ -324,6 +324,6 @@ BEYOND_KEYS: Final = (
     "HTTP/2: fields of an HTTP/1.1 connection (`Connection`, `Upgrade`) are dropped, where the "
     "native engine refuses the request; a head that is too large ends its connection; floods end "
     "by nginx's own rules, and there are no `headgate_http2_…` metrics; priorities of RFC 9218 "
-    "have no effect, and trailers of answers are not passed on.",
+    "have no effect, trailers are not passed on, and WebSockets take a connection of HTTP/1.1.",
 )
 """What differs without a key."""
