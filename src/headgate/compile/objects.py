@@ -118,6 +118,8 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
             outliers=_outliers(model.outlier_detection) if model.outlier_detection else None,
             breaker=_breaker(model.circuit_breaker) if model.circuit_breaker else None,
             panic_threshold=model.panic_threshold,
+            slow_start_ms=model.slow_start.ms,
+            slow_start_floor=model.slow_start_floor,
         ),
     )
     return out

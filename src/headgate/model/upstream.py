@@ -179,6 +179,15 @@ class Upstream(Checked):
         description="When requests are kept for a while from what fails, even from the last "
         "endpoint; they get 503 at once. Absent = never.",
     )
+    slow_start: DurationOrOff = Field(
+        default=Duration(0),
+        description="How long an endpoint takes to its full share of the requests when it comes "
+        "back, or is added to a config that runs. Not where no other endpoint could take the rest: "
+        "at the start of the node, or if all are new.",
+    )
+    slow_start_floor: Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV] = Field(
+        default=10, description="The percentage of its share that such an endpoint begins with."
+    )
     panic_threshold: PercentOrOff = Field(
         default=30,
         description="If less than this percentage of the endpoints is usable, the judgement of "

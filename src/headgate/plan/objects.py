@@ -299,6 +299,8 @@ class Health(DefaultedNode, frozen=True):
     outliers: OutlierDetection | None = None
     breaker: CircuitBreaker | None = None
     panic_threshold: int = 30
+    slow_start_ms: int = 0
+    slow_start_floor: int = 10
 
 
 class Upstream(DefaultedNode, frozen=True):

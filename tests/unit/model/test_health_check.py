@@ -102,3 +102,24 @@ def test_outlier_detection_has_the_cores_defaults_and_every_key() -> None:
 def test_wrong_outlier_detection_is_one_error_at_its_place(rest: str, wrong: str) -> None:
     (error,) = loaded(f"outlier_detection = {rest}").errors
     assert wrong in str(error)
+
+
+def test_slow_start_reaches_the_plan_and_is_off_without_a_key() -> None:
+    health = upstream('slow_start = "30s"\nslow_start_floor = 25').health
+    assert (health.slow_start_ms, health.slow_start_floor) == (30_000, 25)
+    health = upstream("").health
+    assert (health.slow_start_ms, health.slow_start_floor) == (0, 10)
+    assert upstream('slow_start = "off"').health == health
+
+
+@pytest.mark.parametrize(
+    ("rest", "wrong"),
+    [
+        ("slow_start_floor = 0", "0 is out of range"),
+        ("slow_start_floor = 101", "101 is out of range"),
+        ("slow_start = 30", "30 is not a duration"),
+    ],
+)
+def test_a_wrong_slow_start_is_refused(rest: str, wrong: str) -> None:
+    (error,) = loaded(rest).errors
+    assert wrong in str(error)

@@ -4,6 +4,7 @@
 use crate::breaker::Guard;
 use crate::counters::lock;
 use crate::report::HealthReport;
+use crate::slow_start::is_warm;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use hg_net::Clock;
 use hg_resilience::{
@@ -126,17 +127,24 @@ impl HealthTable {
         self.orders.keys().map(|(u, a)| (u.to_string(), a.to_string())).collect()
     }
 
+    /// Reports whether an endpoint of an upstream takes its full share of the requests.
+    pub(crate) fn has_warm(&self, name: &Arc<str>) -> bool {
+        let mut all = self.endpoints.iter().filter(|((upstream, _), _)| upstream == name);
+        all.any(|(_, health)| is_warm(health.shared.load()))
+    }
+
     /// Returns the health of an endpoint; `identity` tells the addresses of a name apart. A new
-    /// endpoint that is `checked` is unknown until its first check.
+    /// endpoint begins with the weight `start`; one that is `checked` is unknown until its first
+    /// check.
     pub(crate) fn endpoint(
         &mut self,
         name: &Arc<str>,
         (address, identity): (&Arc<str>, &Arc<str>),
-        checked: bool,
+        (checked, start): (bool, u16),
     ) -> Arc<EndpointHealth> {
         let now_ms = self.clock.micros() / 1_000;
         let order = self.orders.get(&(name.clone(), address.clone())).copied();
-        let new = || Arc::new(EndpointHealth::new(State::added(checked, now_ms, FULL_WEIGHT)));
+        let new = || Arc::new(EndpointHealth::new(State::added(checked, now_ms, start)));
         let key = (name.clone(), identity.clone());
         let health = self.endpoints.entry(key).or_insert_with(new).clone();
         // An order may have come while the plan did not have the endpoint.
@@ -187,7 +195,9 @@ impl UpstreamEntry {
         let judged = health.check.is_some() || health.outliers.is_some();
         judged
             || health.breaker.is_some()
+            || health.slow_start_ms > 0
             || self.is_broken()
+            || self.is_warming()
             || !self.endpoints.iter().all(untouched)
     }
 

@@ -22,6 +22,7 @@ mod outliers;
 pub mod report;
 mod retired;
 mod shared;
+mod slow_start;
 mod snapshot;
 mod thread;
 mod worker;

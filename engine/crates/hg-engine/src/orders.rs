@@ -4,7 +4,7 @@ use crate::counters::lock;
 use crate::engine::Engine;
 use crate::report::EventLevel;
 use hg_plan::Kind;
-use hg_resilience::{Admin, Event, FULL_WEIGHT};
+use hg_resilience::{Admin, Event};
 use std::sync::Arc;
 
 impl Engine {
@@ -41,9 +41,10 @@ impl Engine {
         let mut upstreams = current.upstreams.iter().flatten();
         let Some(entry) = upstreams.find(|u| u.name == upstream) else { return };
         let mut changed = false;
-        for e in entry.endpoints.iter().filter(|e| e.address == address) {
-            let event = Event::Operator(order);
-            changed |= e.health.shared.apply(event, now_ms, FULL_WEIGHT).is_some();
+        let those = entry.endpoints.iter().enumerate().filter(|(_, e)| e.address == address);
+        for (at, e) in those {
+            let (event, start) = (Event::Operator(order), entry.start_weight(at));
+            changed |= e.health.shared.apply(event, now_ms, start).is_some();
         }
         if !changed {
             return;

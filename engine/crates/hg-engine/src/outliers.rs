@@ -9,8 +9,7 @@ use crate::shared::Shared;
 use crate::snapshot::UpstreamEntry;
 use hg_plan::{Kind, OutlierDetection};
 use hg_resilience::{
-    Change, EjectionPolicy, Event, FULL_WEIGHT, Outcome, Outlier, Reason, StreakPolicy, Takes,
-    Verdict,
+    Change, EjectionPolicy, Event, Outcome, Outlier, Reason, StreakPolicy, Takes, Verdict,
 };
 
 /// How a request at an endpoint ended, in milliseconds of the process's clock.
@@ -111,7 +110,8 @@ impl UpstreamEntry {
     /// events.
     pub(crate) fn change(&self, shared: &Shared, at: usize, event: Event, now_ms: u64) {
         let Some(e) = self.endpoints.get(at) else { return };
-        let Some(change) = e.health.shared.apply(event, now_ms, FULL_WEIGHT) else {
+        let start = self.start_weight(at);
+        let Some(change) = e.health.shared.apply(event, now_ms, start) else {
             return;
         };
         e.health.streaks.reset();

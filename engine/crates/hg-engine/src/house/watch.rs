@@ -96,7 +96,8 @@ impl Watch {
         if let Some(entry) = entry {
             settle(&entry, now_ms);
             let health = &entry.plan.health;
-            if health.check.is_some() || health.outliers.is_some() || health.breaker.is_some() {
+            let judged = health.outliers.is_some() || health.breaker.is_some();
+            if judged || health.check.is_some() || health.slow_start_ms > 0 {
                 self.watch(slot, entry, now_ms);
             }
         } else if let Some(old) = &old {
@@ -246,12 +247,13 @@ impl Watch {
     }
 
     /// Looks again at every upstream where time alone changes something: an ejection or a panic
-    /// ends, a breaker half opens.
+    /// ends, a breaker half opens, an endpoint starts slowly.
     pub(super) fn turn(&mut self, now_ms: u64) {
         let mut slots = Vec::new();
         for (slot, w) in self.upstreams.iter().filter(|(_, w)| w.changes_by_time()) {
             w.turn_ejections(&self.shared, now_ms, &mut self.rng);
             w.entry.turn_breakers(&self.shared, now_ms);
+            w.entry.turn_slow_start(now_ms);
             slots.push(*slot);
         }
         slots.into_iter().for_each(|slot| self.turn_panic(slot, now_ms));
@@ -296,7 +298,9 @@ impl Watch {
 impl Watched {
     fn changes_by_time(&self) -> bool {
         let health = &self.entry.plan.health;
-        self.panic.is_on() || health.outliers.is_some() || health.breaker.is_some()
+        let judged = health.outliers.is_some() || health.breaker.is_some();
+        // An order may end at any time, and its endpoint then starts slowly.
+        self.panic.is_on() || judged || health.slow_start_ms > 0
     }
 
     /// Ends ejections whose time is over, and probes without a result.
@@ -328,7 +332,8 @@ impl Checked {
 /// Applies an event to an endpoint, and tells the workers and whoever reads events.
 fn apply(shared: &Shared, entry: &UpstreamEntry, at: usize, event: Event, now_ms: u64) {
     let Some(e) = entry.endpoints.get(at) else { return };
-    let Some(change) = e.health.shared.apply(event, now_ms, FULL_WEIGHT) else {
+    let start = entry.start_weight(at);
+    let Some(change) = e.health.shared.apply(event, now_ms, start) else {
         return;
     };
     e.health.streaks.reset();
@@ -363,6 +368,7 @@ fn settle(entry: &UpstreamEntry, now_ms: u64) {
         moved |= !ejects && apply(Event::OutliersOff);
     }
     moved |= entry.settle_breakers(now_ms);
+    entry.turn_slow_start(now_ms);
     if moved {
         entry.health.epoch.advance();
     }

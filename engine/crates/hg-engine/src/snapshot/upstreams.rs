@@ -2,7 +2,7 @@
 
 use super::{EndpointEntry, PoolKey, UpstreamEntry};
 use crate::health::HealthTable;
-use crate::house;
+use crate::{house, slow_start};
 use hg_net::Address;
 use hg_plan::{Balance, Endpoint, Kind, ObjectError, UpstreamProtocol};
 use hg_policy::{Balancer, KeySource};
@@ -123,6 +123,9 @@ fn expand(
         errors
             .push(("endpoints".into(), "the upstream has no endpoint; write at least one".into()));
     }
+    let slow = slow_start::policy(&plan.health);
+    // Endpoints that are all new share the requests from the start.
+    let start = slow.start(slow.window_ms > 0 && around.health.has_warm(name));
     let mut room = room(plan);
     let mut entries = Vec::with_capacity(plan.endpoints.len());
     let mut balanced = Vec::with_capacity(plan.endpoints.len());
@@ -141,7 +144,7 @@ fn expand(
             balanced.push(Endpoint { address: pool.to_string(), ..e.clone() });
             // Without an address there is nothing to check.
             let checked = plan.health.check.is_some() && !targets.is_empty();
-            let health = around.health.endpoint(name, (&address, &pool), checked);
+            let health = around.health.endpoint(name, (&address, &pool), (checked, start));
             entries.push(EndpointEntry {
                 address: address.clone(),
                 is_name,

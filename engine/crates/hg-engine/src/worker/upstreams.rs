@@ -10,8 +10,8 @@ use crate::outliers::Ended;
 use crate::shared::Shared;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
-use hg_policy::{Balancer, Load, Tried, WyRand};
-use hg_resilience::{Budget, Permit, Verdict};
+use hg_policy::{Balancer, Load, Random, Tried, WyRand};
+use hg_resilience::{Budget, FULL_WEIGHT, Permit, Verdict};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -90,8 +90,30 @@ struct Seen {
     takes: Vec<bool>,
     /// Whether one of them takes only some, so that a request has to ask.
     probes: bool,
+    /// The share of its requests that each takes, in thousandths.
+    weights: Vec<u16>,
+    /// Whether one of them does not take its whole share.
+    warming: bool,
     /// When it looked.
     epoch: u64,
+}
+
+impl Seen {
+    fn new(endpoints: usize) -> Self {
+        Self {
+            takes: vec![true; endpoints],
+            probes: false,
+            weights: vec![FULL_WEIGHT; endpoints],
+            warming: false,
+            epoch: 0,
+        }
+    }
+
+    /// Draws whether an endpoint that starts slowly leaves a request to another one.
+    fn spares(&self, i: usize, rng: &mut WyRand) -> bool {
+        let weight = self.weights.get(i).copied().unwrap_or(FULL_WEIGHT);
+        weight < FULL_WEIGHT && rng.below(FULL_WEIGHT.into()) >= u64::from(weight)
+    }
 }
 
 /// Why no endpoint was picked.
@@ -147,28 +169,25 @@ impl UpstreamState {
         (now_us, rng): (u64, &mut WyRand),
         shared: &Shared,
     ) -> Result<(usize, Option<Permit>), NoPick> {
-        let mut full = false;
         self.follow_health();
-        if self.limited {
-            let limit = self.entry.plan.max_connections;
-            if limit > 0 && self.entry.in_use.load(Relaxed) >= limit {
-                return Err(NoPick::Full);
-            }
-            let entries = self.entry.endpoints.iter().zip(&self.seen.takes);
-            for (usable, (e, takes)) in self.usable.iter_mut().zip(entries) {
-                let room = e.max_connections == 0 || e.in_use.load(Relaxed) < e.max_connections;
-                full |= !room && *takes;
-                *usable = room && *takes;
-            }
-        }
+        let full = self.limited && self.look_for_room()?;
+        let mut spared: Option<(usize, Tried)> = None;
         loop {
             let load = Load { active: &self.active, usable: &self.usable };
-            let Some(i) = self.balancer.pick(&load, tried, key, now_us, rng) else {
-                return Err(match tried.is_empty() {
-                    true if full => NoPick::Full,
-                    true if self.breaks && self.entry.broken_until_ms().is_some() => NoPick::Broken,
-                    _ => NoPick::None,
-                });
+            let but = spared.as_ref().map_or(tried, |(_, but)| but);
+            let i = match (self.balancer.pick(&load, but, key, now_us, rng), spared.take()) {
+                (Some(i), before) if self.seen.warming && self.seen.spares(i, rng) => {
+                    let mut but = before.map_or(*tried, |(_, but)| but);
+                    if but.insert(i) {
+                        spared = Some((i, but));
+                        continue;
+                    }
+                    i
+                }
+                (Some(i), _) => i,
+                // No other endpoint takes the request.
+                (None, Some((i, _))) => i,
+                (None, None) => return Err(self.no_pick(tried, full)),
             };
             if !self.seen.probes && !self.breaks {
                 return Ok((i, None));
@@ -182,6 +201,32 @@ impl UpstreamState {
                 Some(usable) => *usable = false,
                 None => return Err(NoPick::None),
             }
+        }
+    }
+
+    /// Looks up which endpoints are below their limits. Reports whether one is not that takes
+    /// requests otherwise.
+    fn look_for_room(&mut self) -> Result<bool, NoPick> {
+        let limit = self.entry.plan.max_connections;
+        if limit > 0 && self.entry.in_use.load(Relaxed) >= limit {
+            return Err(NoPick::Full);
+        }
+        let mut full = false;
+        let entries = self.entry.endpoints.iter().zip(&self.seen.takes);
+        for (usable, (e, takes)) in self.usable.iter_mut().zip(entries) {
+            let room = e.max_connections == 0 || e.in_use.load(Relaxed) < e.max_connections;
+            full |= !room && *takes;
+            *usable = room && *takes;
+        }
+        Ok(full)
+    }
+
+    /// Returns why no endpoint was picked.
+    fn no_pick(&self, tried: &Tried, full: bool) -> NoPick {
+        match tried.is_empty() {
+            true if full => NoPick::Full,
+            true if self.breaks && self.entry.broken_until_ms().is_some() => NoPick::Broken,
+            _ => NoPick::None,
         }
     }
 
@@ -248,6 +293,7 @@ impl UpstreamState {
     /// read `epoch` before, so that a change meanwhile makes the next pick look again.
     fn refresh_usable(&mut self, epoch: u64) {
         self.seen.probes = self.entry.write_takes(&mut self.seen.takes);
+        self.seen.warming = self.entry.write_weights(&mut self.seen.weights);
         for (takes, e) in self.seen.takes.iter_mut().zip(&self.endpoints) {
             *takes &= !e.targets.is_empty();
         }
@@ -365,7 +411,7 @@ impl Upstreams {
             entry: entry.clone(),
             active: (0..endpoints.len()).map(active).collect(),
             usable: vec![true; endpoints.len()],
-            seen: Seen { takes: vec![true; endpoints.len()], probes: false, epoch: 0 },
+            seen: Seen::new(endpoints.len()),
             breaks: entry.has_breaker(Some(0)),
             endpoints,
             counters,

@@ -15,11 +15,22 @@ pub struct Health {
     pub breaker: Option<CircuitBreaker>,
     /// Share of usable endpoints in percent below which their health is ignored; 0 = off.
     pub panic_threshold: u8,
+    /// How long an endpoint that comes back takes to its full share; 0 = no time.
+    pub slow_start_ms: u64,
+    /// The share that it begins with, in percent.
+    pub slow_start_floor: u8,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { check: None, outliers: None, breaker: None, panic_threshold: 30 }
+        Self {
+            check: None,
+            outliers: None,
+            breaker: None,
+            panic_threshold: 30,
+            slow_start_ms: 0,
+            slow_start_floor: 10,
+        }
     }
 }
 

@@ -243,6 +243,8 @@ _UPSTREAMS: Final = (
         "differs",
         "`upstream` is refused: nginx has no breaker of all endpoints together",
     ),
+    Parity("upstreams.NAME.slow_start", "no", "refused"),
+    Parity("upstreams.NAME.slow_start_floor", "no", "`slow_start` is refused"),
     Parity("upstreams.NAME.panic_threshold", "same", "the node's own"),
     Parity(
         "upstreams.NAME.timeouts.queue", "no", _NO_QUEUE + "; anything but the default is refused"

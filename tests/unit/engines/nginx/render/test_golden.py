@@ -148,6 +148,7 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         "match = [{ headers = { x_a = { present = true } } }]\n"
         '[upstreams.u]\nbalance = "random"\nlimits = { connections = 5, queue = 7 }\n'
         "health_check = {}\noutlier_detection = {}\npanic_threshold = 50\n"
+        'slow_start = "30s"\n'
         'circuit_breaker = { per = "upstream" }\n'
         'endpoints = ["127.0.0.1:1", { address = "127.0.0.1:2", backup = true }]\n'
     )
@@ -161,6 +162,7 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         ("upstream", "u", "endpoints[1].backup"),
         ("upstream", "u", "limits.connections"),
         ("upstream", "u", "limits.queue"),
+        ("upstream", "u", "slow_start"),
     ]
 
 
