@@ -245,6 +245,23 @@ fn answers_without_a_body_stay_without_one() {
 }
 
 #[test]
+fn an_answer_in_very_many_small_frames_passes() {
+    let up = Upstream::play(|s| {
+        let mut peer = Peer::over(s);
+        while let Some(id) = peer.next() {
+            peer.head(id, 200, &[], false);
+            for _ in 0..20_000 {
+                peer.data(id, b"x", false);
+            }
+            peer.data(id, b"", true);
+        }
+    });
+    let node = on(&up);
+    assert_eq!(Client::connect(&node).get("/").body.len(), 20_000);
+    assert!(node.engine.metrics().http2.upstream_closed.is_empty());
+}
+
+#[test]
 fn trailers_of_answers_reach_both_kinds_of_clients() {
     let up = Upstream::play(|s| {
         let mut peer = Peer::over(s);

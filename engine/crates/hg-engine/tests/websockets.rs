@@ -50,6 +50,8 @@ fn shouting(mut s: TcpStream) {
 
 /// The same over HTTP/2.
 fn shouting_peer(s: TcpStream) {
+    // Like many, it says nothing before the preface.
+    s.peek(&mut [0]).unwrap();
     let mut peer = Peer::over(s);
     while let Some(id) = peer.next() {
         let request = peer.requests[&id].clone();

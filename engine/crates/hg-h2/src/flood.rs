@@ -17,6 +17,8 @@ const WAIT_MS: u16 = 100;
 const SMALL_DATA: i32 = 256;
 /// The same once a stream carries messages, of gRPC or WebSocket: they are small by nature.
 const SMALL_MESSAGES: i32 = 8192;
+/// The same from an endpoint: on its connection it answers many clients.
+const SMALL_SHARED: i32 = 1 << 20;
 const SMALL_BYTES: usize = 256;
 /// Empty DATA frames in a row.
 const EMPTY_DATA: u32 = 10;
@@ -88,7 +90,7 @@ impl Flood {
     /// Makes full budgets. An endpoint may cut streams off and send small frames as it likes.
     pub(crate) fn new(role: Role) -> Self {
         let is_server = role == Role::Server;
-        let most_small = if is_server { SMALL_DATA } else { SMALL_MESSAGES };
+        let most_small = if is_server { SMALL_DATA } else { SMALL_SHARED };
         Self {
             began_ms: 0,
             counts: Counts::default(),

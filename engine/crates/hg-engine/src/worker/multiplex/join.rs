@@ -185,6 +185,8 @@ impl Worker {
             pool.is_http1 = false;
         }
         self.counters.http2.upstream.connections.opened();
+        // An endpoint may wait for our preface, and a request for what the endpoint offers.
+        self.mark_shared(ui);
         self.attach_stream(x, ui, false);
         self.end_lead(x);
         if self.ups.get(ui).is_none_or(|up| up.generation != generation) {
