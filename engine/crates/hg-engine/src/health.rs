@@ -98,7 +98,8 @@ impl UpstreamHealth {
 pub(crate) struct HealthTable {
     clock: Clock,
     upstreams: HashMap<Arc<str>, Arc<UpstreamHealth>>,
-    endpoints: HashMap<(Arc<str>, Arc<str>), Arc<EndpointHealth>>,
+    /// By upstream, then by identity.
+    endpoints: HashMap<Arc<str>, HashMap<Arc<str>, Arc<EndpointHealth>>>,
     /// What operators ordered, by upstream and configured address; `ready` is no order.
     orders: HashMap<(Arc<str>, Arc<str>), Admin>,
 }
@@ -129,8 +130,8 @@ impl HealthTable {
 
     /// Reports whether an endpoint of an upstream takes its full share of the requests.
     pub(crate) fn has_warm(&self, name: &Arc<str>) -> bool {
-        let mut all = self.endpoints.iter().filter(|((upstream, _), _)| upstream == name);
-        all.any(|(_, health)| is_warm(health.shared.load()))
+        let mut all = self.endpoints.get(name).into_iter().flat_map(HashMap::values);
+        all.any(|health| is_warm(health.shared.load()))
     }
 
     /// Returns the health of an endpoint; `identity` tells the addresses of a name apart. A new
@@ -145,8 +146,8 @@ impl HealthTable {
         let now_ms = self.clock.micros() / 1_000;
         let order = self.orders.get(&(name.clone(), address.clone())).copied();
         let new = || Arc::new(EndpointHealth::new(State::added(checked, now_ms, start)));
-        let key = (name.clone(), identity.clone());
-        let health = self.endpoints.entry(key).or_insert_with(new).clone();
+        let of_upstream = self.endpoints.entry(name.clone()).or_default();
+        let health = of_upstream.entry(identity.clone()).or_insert_with(new).clone();
         // An order may have come while the plan did not have the endpoint.
         let event = Event::Operator(order.unwrap_or(Admin::Ready));
         if health.shared.apply(event, now_ms, FULL_WEIGHT).is_some() {
@@ -158,13 +159,17 @@ impl HealthTable {
     /// Returns how many upstreams and endpoints are held.
     #[cfg(test)]
     pub(crate) fn len(&self) -> [usize; 2] {
-        [self.upstreams.len(), self.endpoints.len()]
+        let endpoints = self.endpoints.values().map(HashMap::len).sum();
+        [self.upstreams.len(), endpoints]
     }
 
     /// Forgets what only this table still holds.
     pub(crate) fn sweep(&mut self) {
         self.upstreams.retain(|_, health| Arc::strong_count(health) > 1);
-        self.endpoints.retain(|_, health| Arc::strong_count(health) > 1);
+        self.endpoints.retain(|_, of_upstream| {
+            of_upstream.retain(|_, health| Arc::strong_count(health) > 1);
+            !of_upstream.is_empty()
+        });
     }
 }
 
