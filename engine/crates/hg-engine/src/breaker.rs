@@ -178,6 +178,9 @@ impl UpstreamEntry {
 
     /// Looks at the breakers for what time and shares change. The house thread calls this.
     pub(crate) fn turn_breakers(&self, shared: &Shared, now_ms: u64) {
+        if self.plan.health.breaker.is_none() {
+            return;
+        }
         for at in (0..self.endpoints.len()).map(Some).chain([None]) {
             let Some((guard, plan)) = self.guard(at) else { continue };
             if let Some(turn) = guard.breaker.wake(now_ms, &policy(plan)) {

@@ -4,6 +4,8 @@
 //! those shrink just when everything fails. A retry is withdrawn before its back-off, so that a
 //! wave of retries does not come out at once. Each worker has its own, with its share of the floor.
 
+use crate::seconds::Seconds;
+
 /// What a budget allows, in thousandths of a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetPolicy {
@@ -39,14 +41,13 @@ struct Second {
 /// The budget of one upstream in one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    ring: [Second; SECONDS],
-    at_s: u64,
+    seconds: Seconds<Second, SECONDS>,
 }
 
 impl Budget {
     /// Counts a request; a retry of it is none.
     pub fn deposit(&mut self, now_ms: u64) {
-        if let Some(second) = self.present(now_ms) {
+        if let Some(second) = self.seconds.present(now_ms) {
             second.requests = second.requests.saturating_add(1);
         }
     }
@@ -57,7 +58,7 @@ impl Budget {
         if self.balance(policy, now_ms) == 0 {
             return false;
         }
-        let Some(second) = self.present(now_ms) else {
+        let Some(second) = self.seconds.present(now_ms) else {
             return false;
         };
         second.retries = second.retries.saturating_add(1);
@@ -66,34 +67,16 @@ impl Budget {
 
     /// Returns how many retries are left now.
     pub fn balance(&mut self, policy: &BudgetPolicy, now_ms: u64) -> u64 {
-        self.advance(now_ms);
-        let sum = |of: fn(&Second) -> u32| self.ring.iter().map(|s| u64::from(of(s))).sum::<u64>();
-        let earned = sum(|s| s.requests).saturating_mul(policy.ratio_permille.into());
+        let (mut requests, mut retries) = (0u64, 0u64);
+        for second in self.seconds.last(now_ms, SECONDS as u64) {
+            requests += u64::from(second.requests);
+            retries += u64::from(second.retries);
+        }
+        let earned = requests.saturating_mul(policy.ratio_permille.into());
         let floor = u64::from(policy.floor_permille) * SECONDS as u64;
-        let spent = sum(|s| s.retries).saturating_mul(RETRY);
+        let spent = retries.saturating_mul(RETRY);
         earned.saturating_add(floor).saturating_sub(spent) / RETRY
     }
-
-    fn present(&mut self, now_ms: u64) -> Option<&mut Second> {
-        self.advance(now_ms);
-        self.ring.get_mut(slot(self.at_s))
-    }
-
-    /// Empties the seconds that passed since the last call.
-    fn advance(&mut self, now_ms: u64) {
-        let now_s = (now_ms / 1_000).max(self.at_s);
-        let passed = (now_s - self.at_s).min(SECONDS as u64);
-        for second in now_s - passed..now_s {
-            if let Some(counts) = self.ring.get_mut(slot(second + 1)) {
-                *counts = Second::default();
-            }
-        }
-        self.at_s = now_s;
-    }
-}
-
-fn slot(second: u64) -> usize {
-    (second % SECONDS as u64) as usize
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod panic;
 mod random;
 mod reason;
 mod retry;
+mod seconds;
 mod shared;
 mod slow_start;
 mod standing;

@@ -3,6 +3,8 @@
 //! The watching thread takes what the workers counted, every second, and puts it here. Samples expire by themselves, so that an endpoint that took no traffic for a
 //! while is not judged by what was before.
 
+use crate::seconds::Seconds;
+
 /// Seconds that a window remembers.
 const SECONDS: usize = 60;
 
@@ -38,58 +40,21 @@ impl Counts {
 }
 
 /// Counts of the last 60 seconds of one endpoint.
-#[derive(Clone, Debug)]
-pub struct Window {
-    /// Counts by second modulo the length.
-    ring: [Counts; SECONDS],
-    /// The second that was written last.
-    at_s: u64,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { ring: [Counts::default(); SECONDS], at_s: 0 }
-    }
-}
+#[derive(Clone, Debug, Default)]
+pub struct Window(Seconds<Counts, SECONDS>);
 
 impl Window {
     /// Adds counts to the present second.
     pub fn add(&mut self, now_ms: u64, counts: Counts) {
-        self.advance(now_ms);
-        if let Some(second) = self.ring.get_mut(slot(self.at_s)) {
+        if let Some(second) = self.0.present(now_ms) {
             *second = second.plus(counts);
         }
     }
 
     /// Returns the sum over the last `seconds`, the present one included; at most 60.
     pub fn sum(&mut self, now_ms: u64, seconds: u64) -> Counts {
-        self.advance(now_ms);
-        let oldest = (self.at_s + 1).saturating_sub(seconds.min(SECONDS as u64));
-        let present = (oldest..=self.at_s).filter_map(|s| self.ring.get(slot(s)));
-        present.fold(Counts::default(), |sum, second| sum.plus(*second))
+        self.0.last(now_ms, seconds).fold(Counts::default(), |sum, second| sum.plus(*second))
     }
-
-    /// Forgets everything, after a change of the endpoint's state: what was before must not eject
-    /// it again.
-    pub fn clear(&mut self) {
-        self.ring = [Counts::default(); SECONDS];
-    }
-
-    /// Empties the seconds that passed since the last call.
-    fn advance(&mut self, now_ms: u64) {
-        let now_s = (now_ms / 1_000).max(self.at_s);
-        let passed = (now_s - self.at_s).min(SECONDS as u64);
-        for second in now_s - passed..now_s {
-            if let Some(counts) = self.ring.get_mut(slot(second + 1)) {
-                *counts = Counts::default();
-            }
-        }
-        self.at_s = now_s;
-    }
-}
-
-fn slot(second: u64) -> usize {
-    (second % SECONDS as u64) as usize
 }
 
 #[cfg(test)]
@@ -111,9 +76,6 @@ mod tests {
         assert_eq!(window.sum(159_999, 60), good(7));
         assert_eq!(window.sum(160_000, 60), good(4));
         assert_eq!(window.sum(162_000, 99), good(0));
-        window.add(162_000, good(1));
-        window.clear();
-        assert_eq!(window.sum(162_000, 60), good(0));
     }
 
     #[test]
