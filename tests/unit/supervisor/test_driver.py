@@ -14,6 +14,7 @@ import pytest
 from ports import free_address
 from waiting import DEADLINE_S, until
 
+from headgate.cli.run import compile_supervisor
 from headgate.supervisor.holder import listening_inodes
 
 FAKE = Path(__file__).with_name("fake_data_plane.py")
@@ -36,6 +37,7 @@ class Node:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         source = str(Path(__file__).parents[3] / "src")
+        compile_supervisor(Path(source))  # as `headgate run` does
         plane = [sys.executable, str(FAKE), "3"]
         control = [sys.executable, "-c", "import signal; signal.pause()"]
         boot = [sys.executable, "-I", "-S", "-c", RUN, source]
