@@ -20,7 +20,7 @@ class Generator(NamedTuple):
 
 
 GENERATORS = (
-    Generator("Python messages of plan.proto", (sys.executable, "tools/gen_proto.py")),
+    Generator("Python messages of proto/", (sys.executable, "tools/gen_proto.py")),
     Generator("Rust messages of plan.proto", ("tools/gen_proto_rust.sh",)),
     Generator("JSON Schema and reference", (sys.executable, "tools/reference.py")),
     Generator("The command line", (sys.executable, "tools/cli_reference.py")),

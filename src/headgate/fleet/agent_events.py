@@ -1,0 +1,160 @@
+"""What happens to an agent's session, and what it wants done. A `job` numbers the offers that the
+agent works on; a driver passes it back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from headgate.fleet.frames import AgentFrame, Fault, MasterFrame, Offer, Phase, Version, Want
+from headgate.fleet.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The agent begins: dial at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The carrier is up; over WebSocket it has the challenge and puts the proof into Hello."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """Dialling failed, or the carrier ended."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A frame of the master came."""
+
+    frame: MasterFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The answer to FindMissing: what is not on disk yet, and from which offset on."""
+
+    job: int
+    wants: tuple[Want, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A blob is complete. `is_good`: its bytes have the hash it was asked for by; if not, the
+    driver has removed them."""
+
+    sha256: str
+    is_good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an Apply is. The last one is SERVING, ROLLED_BACK or REJECTED."""
+
+    job: int
+    phase: Phase
+    warnings: tuple[str, ...] = ()
+    fault: Fault | None = None
+    effective_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something changed without an offer: the engine fell back, a heal failed."""
+
+    version: Version
+    phase: Phase
+    fault: Fault | None = None
+    effective_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The node's figures for the heartbeats to come."""
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Redial:
+    """End this connection and make a new one, with a renewed certificate for instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the session for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """`deadline()` has come."""
+
+
+Event: TypeAlias = (
+    Start
+    | Connected
+    | Disconnected
+    | Received
+    | Missing
+    | Stored
+    | Progress
+    | Noticed
+    | Summary
+    | Redial
+    | Stop
+    | Tick
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Connect, and say Connected or Disconnected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this frame."""
+
+    frame: AgentFrame
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the carrier; what comes from it later counts no more, Disconnected included."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindMissing:
+    """Say with Missing which blobs of the manifest are not on disk."""
+
+    job: int
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Write these bytes of a blob at `offset`; once it has `total` bytes, verify its hash and say
+    Stored."""
+
+    sha256: str
+    offset: int
+    total: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Bring the node to this manifest, all of whose blobs are on disk; say how far with Progress.
+    None else comes before the last Progress."""
+
+    job: int
+    manifest: Manifest
+    offer: Offer
+
+
+Command: TypeAlias = Dial | Send | HangUp | FindMissing | Store | Apply

@@ -1,0 +1,261 @@
+"""The agent's side of a session, from dialling to the next dialling: `handle(event, now) ->
+commands`. Pure; `agent_work` decides about offers.
+
+| state     | event                     | next      | commands                                  |
+|-----------|---------------------------|-----------|-------------------------------------------|
+| waiting   | Start, the wait is over   | dialling  | Dial                                      |
+| dialling  | Connected                 | greeting  | Hello                                     |
+| greeting  | Welcome of a newer fence  | live      | reports that waited; Fetch again          |
+| greeting  | Welcome of another one    | waiting   | HangUp                                    |
+| live      | Offer, Chunks, Beat       | live      | what `agent_work` says                    |
+| live      | an interval passes        | live      | Heartbeat                                 |
+| dialling, | 30 s pass                 | waiting   | HangUp                                    |
+| greeting  |                           |           |                                           |
+| live      | 4 intervals of silence    | waiting   | HangUp                                    |
+| greeting, | Goodbye                   | waiting   | HangUp; at least as long as it says       |
+| live      |                           |           |                                           |
+| any       | Disconnected              | waiting   | full jitter, 1 s to 60 s                  |
+| any       | Stop                      | stopped   | HangUp                                    |
+
+Frames of another fence, or of a sequence that was already seen, are dropped.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from headgate.fleet import agent_events as ev
+from headgate.fleet import frames as fr
+from headgate.fleet.agent_work import Step, Work
+from headgate.fleet.manifest import Manifest
+from headgate.fleet.pacing import Jitter, Random
+
+GREETING_S = 30.0
+_SILENT_INTERVALS = 4
+_ASK_INTERVALS = 2
+_LASTED_S = 30.0
+_UNSENT = 32
+
+
+class State(Enum):
+    """See the table above."""
+
+    WAITING = "waiting"
+    DIALLING = "dialling"
+    GREETING = "greeting"
+    LIVE = "live"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What an agent says of itself, and the keys that it trusts for manifests (raw Ed25519)."""
+
+    agent: str
+    epoch: int
+    program: str
+    instances: tuple[fr.Instance, ...] = ()
+    keys: Sequence[bytes] = ()
+
+
+class AgentSession:
+    """One agent's sessions with its master, one after the other."""
+
+    def __init__(
+        self,
+        facts: AgentFacts,
+        random: Random,
+        held: fr.Held | None = None,
+        serving: Manifest | None = None,
+    ) -> None:
+        """`held` and `serving`: what the agent found on disk when it started."""
+        self.state = State.WAITING
+        self.work = Work(facts.keys, held or fr.Held(), serving)
+        self._facts = facts
+        self._jitter = Jitter(random)
+        self._random = random
+        self._fence = 0
+        self._newest_fence = 0
+        self._sent = 0
+        self._seen = 0
+        self._due: float | None = None
+        self._interval_s = 10.0
+        self._next_beat: float | None = None
+        self._heard = 0.0
+        self._live_since: float | None = None
+        self._unsent: deque[fr.Report] = deque(maxlen=_UNSENT)
+        self._figures: ev.Summary = ev.Summary()
+        self.clock_ms = 0
+        """The wall clock, for Hello and Heartbeat; the driver sets it."""
+
+    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+        """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
+        if self.state is State.STOPPED:
+            return []
+        match event:
+            case ev.Received(frame):
+                return self._received(frame, now)
+            case ev.Tick():
+                return self._tick(now)
+            case ev.Missing() | ev.Stored() | ev.Progress() | ev.Noticed():
+                return self._say(self._worked(event, now))
+            case ev.Summary():
+                self._figures = event
+                return []
+            case _:
+                return self._link(event, now)
+
+    def deadline(self) -> float | None:
+        """Returns when the next Tick is due; None: not before another event."""
+        times = [self._due, self._next_beat]
+        if self.state is State.LIVE:
+            times.append(self.work.deadline())
+        return min((at for at in times if at is not None), default=None)
+
+    def _link(self, event: ev.Event, now: float) -> list[ev.Command]:
+        match event:
+            case ev.Start() if self.state is State.WAITING:
+                return self._dial(now)
+            case ev.Connected() if self.state is State.DIALLING:
+                return self._greet(now)
+            case ev.Disconnected() if self.state is not State.WAITING:
+                self._wait(now)
+                return []
+            case ev.Redial() if self.state in (State.GREETING, State.LIVE):
+                return [ev.HangUp("redial"), *self._dial(now)]
+            case ev.Stop():
+                was_up = self.state is not State.WAITING
+                self.state, self._due, self._next_beat = State.STOPPED, None, None
+                return [ev.HangUp("stop")] if was_up else []
+        return []
+
+    def _worked(
+        self, event: ev.Missing | ev.Stored | ev.Progress | ev.Noticed, now: float
+    ) -> list[Step]:
+        match event:
+            case ev.Missing():
+                return self.work.missing(event, now)
+            case ev.Stored():
+                return self.work.stored(event, now)
+            case ev.Progress():
+                return self.work.progress(event, now)
+            case _:
+                return self.work.noticed(event)
+
+    def _dial(self, now: float) -> list[ev.Command]:
+        self._reset(State.DIALLING)
+        self._due = now + GREETING_S
+        return [ev.Dial()]
+
+    def _greet(self, now: float) -> list[ev.Command]:
+        self.state = State.GREETING
+        self._due = now + GREETING_S
+        hello = fr.Hello(
+            agent=self._facts.agent,
+            epoch=self._facts.epoch,
+            program=self._facts.program,
+            instances=self._facts.instances,
+            held=self.work.held,
+            last_fault=self.work.last_fault,
+            clock_ms=self.clock_ms,
+        )
+        return [self._frame(hello)]
+
+    def _received(self, frame: fr.MasterFrame, now: float) -> list[ev.Command]:
+        body = frame.body
+        if isinstance(body, fr.Welcome) and self.state is State.GREETING:
+            return self._welcomed(frame, body, now)
+        is_parting = isinstance(body, fr.Goodbye) and self.state is State.GREETING
+        if not is_parting and not self._is_new(frame):
+            return []
+        self._heard = now
+        match body:
+            case fr.Offer():
+                return self._say(self.work.offered(body, now))
+            case fr.Chunks():
+                return self._say(self.work.chunks(body, now))
+            case fr.Goodbye():
+                return self._left(body, now)
+        return []
+
+    def _is_new(self, frame: fr.MasterFrame) -> bool:
+        """Says whether the frame is of this session and comes after those before it."""
+        if self.state is not State.LIVE or frame.fence != self._fence:
+            return False
+        if frame.sequence <= self._seen:
+            return False
+        self._seen = frame.sequence
+        return True
+
+    def _welcomed(self, frame: fr.MasterFrame, welcome: fr.Welcome, now: float) -> list[ev.Command]:
+        if frame.fence <= self._newest_fence:
+            return self._hang_up("the master is behind: its fence is not newer", now)
+        self.state = State.LIVE
+        self._fence = self._newest_fence = self.work.fence = frame.fence
+        self._seen = frame.sequence
+        self._heard = self._live_since = now
+        self._interval_s = max(welcome.heartbeat_s, 0.05)
+        self._due = None
+        # The beats of a fleet that came back at once are spread over an interval.
+        self._next_beat = now + self._interval_s * self._random()
+        waiting = [replace(report, nonce=0) for report in self._unsent]
+        self._unsent.clear()
+        return self._say([*waiting, *self.work.resumed(now)])
+
+    def _left(self, body: fr.Goodbye, now: float) -> list[ev.Command]:
+        return self._hang_up(f"{body.code}: {body.text}", now, at_least_s=body.retry_after_s)
+
+    def _hang_up(self, why: str, now: float, at_least_s: float = 0.0) -> list[ev.Command]:
+        self._wait(now, at_least_s)
+        return [ev.HangUp(why)]
+
+    def _wait(self, now: float, at_least_s: float = 0.0) -> None:
+        if self._live_since is not None and now - self._live_since >= _LASTED_S:
+            self._jitter.reset()
+        self._reset(State.WAITING)
+        self._due = now + at_least_s + self._jitter.wait_s()
+
+    def _reset(self, state: State) -> None:
+        self.state = state
+        self._fence = self._sent = self._seen = 0
+        self._next_beat = self._live_since = None
+
+    def _tick(self, now: float) -> list[ev.Command]:
+        if self._due is not None and now >= self._due:
+            if self.state is State.WAITING:
+                return self._dial(now)
+            return self._hang_up("the master does not answer", now)
+        if self.state is not State.LIVE:
+            return []
+        if now - self._heard >= self._interval_s * _SILENT_INTERVALS:
+            return self._hang_up("the master is silent", now)
+        commands = self._say(self.work.tick(now))
+        if self._next_beat is not None and now >= self._next_beat:
+            self._next_beat = now + self._interval_s
+            commands.append(self._frame(self._beat(now)))
+        return commands
+
+    def _beat(self, now: float) -> fr.Heartbeat:
+        return fr.Heartbeat(
+            held=self.work.held,
+            wants_answer=now - self._heard >= self._interval_s * _ASK_INTERVALS,
+            clock_ms=self.clock_ms,
+            figures=self._figures.figures,
+        )
+
+    def _say(self, steps: Iterable[Step]) -> list[ev.Command]:
+        commands: list[ev.Command] = []
+        for step in steps:
+            if isinstance(step, fr.Fetch | fr.Report):
+                if self.state is State.LIVE:
+                    commands.append(self._frame(step))
+                elif isinstance(step, fr.Report):
+                    self._unsent.append(step)
+            else:
+                commands.append(step)
+        return commands
+
+    def _frame(self, body: fr.AgentBody) -> ev.Send:
+        self._sent += 1
+        return ev.Send(fr.AgentFrame(self._fence, self._sent, body))

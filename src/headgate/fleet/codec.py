@@ -1,0 +1,300 @@
+"""Frames as bytes: the messages of proto/headgate/v1/fleet.proto. Never trusts what it decodes:
+whatever is no frame raises Invalid."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from google.protobuf.message import DecodeError
+
+from headgate.fleet import frames as fr
+from headgate.fleet.generated import fleet_pb2 as pb
+from headgate.kernel.errors import Invalid
+
+MAX_FRAME = 8 << 20
+_MS = 1000
+_Message: TypeAlias = Any  # protobuf's own types say no more
+
+
+def encode_agent(frame: fr.AgentFrame) -> bytes:
+    """Returns the bytes of an agent's frame."""
+    message = pb.AgentFrame(fence=frame.fence, sequence=frame.sequence)
+    body = frame.body
+    if isinstance(body, fr.Heartbeat):
+        message.heartbeat.CopyFrom(_heartbeat(body))
+    elif isinstance(body, fr.Report):
+        message.report.CopyFrom(_report(body))
+    elif isinstance(body, fr.Fetch):
+        wants = [pb.Want(sha256=want.sha256, offset=want.offset) for want in body.wants]
+        message.fetch.CopyFrom(pb.Fetch(wants=wants))
+    else:
+        message.hello.CopyFrom(_hello_message(body))
+    return bytes(message.SerializeToString())
+
+
+def encode_master(frame: fr.MasterFrame) -> bytes:
+    """Returns the bytes of a master's frame."""
+    body = frame.body
+    message = pb.MasterFrame(fence=frame.fence, sequence=frame.sequence)
+    if isinstance(body, fr.Offer):
+        message.offer.CopyFrom(_offer(body))
+    elif isinstance(body, fr.Chunks):
+        chunks = [
+            pb.Chunk(sha256=one.sha256, offset=one.offset, total=one.total, data=one.data)
+            for one in body.chunks
+        ]
+        message.chunks.CopyFrom(pb.Chunks(chunks=chunks, unknown=body.unknown))
+    elif isinstance(body, fr.Welcome):
+        message.welcome.protocol = body.protocol
+        message.welcome.heartbeat_ms = round(body.heartbeat_s * _MS)
+        message.welcome.chunk_bytes = body.chunk_bytes
+        message.welcome.clock_ms = body.clock_ms
+    elif isinstance(body, fr.Goodbye):
+        message.goodbye.code = body.code
+        message.goodbye.text = body.text
+        message.goodbye.retry_after_ms = round(body.retry_after_s * _MS)
+    elif isinstance(body, fr.Challenge):
+        message.challenge.nonce = body.nonce
+    else:
+        message.beat.SetInParent()
+    return bytes(message.SerializeToString())
+
+
+def decode_agent(data: bytes) -> fr.AgentFrame:
+    """Returns the frame of an agent. Raises Invalid if `data` is none."""
+    message = _parsed(pb.AgentFrame(), data)
+    name = message.WhichOneof("body")
+    read = _AGENT.get(name or "")
+    if read is None:
+        raise Invalid("the frame says nothing that this master knows", "send a body")
+    return fr.AgentFrame(message.fence, message.sequence, read(getattr(message, name)))
+
+
+def decode_master(data: bytes) -> fr.MasterFrame:
+    """Returns the frame of a master. Raises Invalid if `data` is none."""
+    message = _parsed(pb.MasterFrame(), data)
+    name = message.WhichOneof("body")
+    read = _MASTER.get(name or "")
+    if read is None:
+        raise Invalid("the frame says nothing that this agent knows", "send a body")
+    return fr.MasterFrame(message.fence, message.sequence, read(getattr(message, name)))
+
+
+def _parsed(message: _Message, data: bytes) -> _Message:
+    if len(data) > MAX_FRAME:
+        raise Invalid(f"a frame of {len(data)} bytes is too large", f"at most {MAX_FRAME}")
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise Invalid(f"this is no frame ({error})", "send a message of fleet.proto") from None
+    return message
+
+
+def _version(message: _Message) -> fr.Version:
+    return fr.Version(message.revision, message.hash)
+
+
+def _version_message(version: fr.Version | None) -> _Message:
+    return None if version is None else pb.Version(revision=version.revision, hash=version.hash)
+
+
+def _held(message: _Message) -> fr.Held:
+    def of(name: str) -> fr.Version | None:
+        return _version(getattr(message, name)) if message.HasField(name) else None
+
+    return fr.Held(
+        scope=message.scope,
+        acknowledged=of("acknowledged"),
+        applied=of("applied"),
+        serving=of("serving"),
+        refused=of("refused"),
+        is_busy=message.busy,
+    )
+
+
+def _held_message(held: fr.Held) -> _Message:
+    return pb.Held(
+        scope=held.scope,
+        acknowledged=_version_message(held.acknowledged),
+        applied=_version_message(held.applied),
+        serving=_version_message(held.serving),
+        refused=_version_message(held.refused),
+        busy=held.is_busy,
+    )
+
+
+def _fault(message: _Message, name: str) -> fr.Fault | None:
+    if not message.HasField(name):
+        return None
+    fault = getattr(message, name)
+    return fr.Fault(fault.code, fault.text, fault.transient, fault.object, fault.file, fault.line)
+
+
+def _fault_message(fault: fr.Fault | None) -> _Message:
+    if fault is None:
+        return None
+    return pb.Fault(
+        code=fault.code,
+        transient=fault.is_transient,
+        object=fault.object,
+        file=fault.file,
+        line=fault.line,
+        text=fault.text,
+    )
+
+
+def _hello_message(hello: fr.Hello) -> _Message:
+    instances = [
+        pb.Instance(
+            name=one.name, engine=one.engine, version=one.version, capabilities=one.capabilities
+        )
+        for one in hello.instances
+    ]
+    proof = None
+    if hello.proof is not None:
+        of = hello.proof
+        proof = pb.Proof(certificate_pem=of.certificate_pem, signature=of.signature)
+    return pb.Hello(
+        agent=hello.agent,
+        epoch=hello.epoch,
+        program=hello.program,
+        oldest_protocol=hello.oldest_protocol,
+        newest_protocol=hello.newest_protocol,
+        instances=instances,
+        held=_held_message(hello.held),
+        last_fault=_fault_message(hello.last_fault),
+        clock_ms=hello.clock_ms,
+        proof=proof,
+    )
+
+
+def _read_hello(message: _Message) -> fr.Hello:
+    proof = None
+    if message.HasField("proof"):
+        proof = fr.Proof(message.proof.certificate_pem, message.proof.signature)
+    return fr.Hello(
+        agent=message.agent,
+        epoch=message.epoch,
+        program=message.program,
+        instances=tuple(
+            fr.Instance(one.name, one.engine, one.version, tuple(one.capabilities))
+            for one in message.instances
+        ),
+        held=_held(message.held),
+        last_fault=_fault(message, "last_fault"),
+        clock_ms=message.clock_ms,
+        proof=proof,
+        oldest_protocol=message.oldest_protocol,
+        newest_protocol=message.newest_protocol,
+    )
+
+
+def _heartbeat(beat: fr.Heartbeat) -> _Message:
+    return pb.Heartbeat(
+        held=_held_message(beat.held),
+        wants_answer=beat.wants_answer,
+        clock_ms=beat.clock_ms,
+        figures=beat.figures,
+    )
+
+
+def _read_heartbeat(message: _Message) -> fr.Heartbeat:
+    return fr.Heartbeat(
+        held=_held(message.held),
+        wants_answer=message.wants_answer,
+        clock_ms=message.clock_ms,
+        figures=dict(message.figures),
+    )
+
+
+def _read_fetch(message: _Message) -> fr.Fetch:
+    return fr.Fetch(tuple(fr.Want(want.sha256, want.offset) for want in message.wants))
+
+
+def _report(report: fr.Report) -> _Message:
+    return pb.Report(
+        nonce=report.nonce,
+        scope=report.scope,
+        version=_version_message(report.version),
+        phase=pb.Report.Phase.Name(report.phase.value),
+        warnings=report.warnings,
+        fault=_fault_message(report.fault),
+        effective_hash=report.effective_hash,
+        held=_held_message(report.held),
+    )
+
+
+def _read_report(message: _Message) -> fr.Report:
+    try:
+        phase = fr.Phase(message.phase)
+    except ValueError:
+        raise Invalid(f"{message.phase} is no phase", "send one of fleet.proto") from None
+    if phase is fr.Phase.OFFERED:
+        raise Invalid("the report has no phase", "send one of fleet.proto")
+    return fr.Report(
+        nonce=message.nonce,
+        scope=message.scope,
+        version=_version(message.version),
+        phase=phase,
+        held=_held(message.held),
+        warnings=tuple(message.warnings),
+        fault=_fault(message, "fault"),
+        effective_hash=message.effective_hash,
+    )
+
+
+def _offer(offer: fr.Offer) -> _Message:
+    return pb.Offer(
+        nonce=offer.nonce,
+        scope=offer.scope,
+        version=_version_message(offer.version),
+        base=offer.base,
+        manifest=offer.manifest,
+        signature=offer.signature,
+        rollout=offer.rollout,
+        wave=offer.wave,
+        within_ms=round(offer.within_s * _MS),
+    )
+
+
+def _read_offer(message: _Message) -> fr.Offer:
+    return fr.Offer(
+        nonce=message.nonce,
+        scope=message.scope,
+        version=_version(message.version),
+        manifest=message.manifest,
+        signature=message.signature,
+        base=message.base,
+        rollout=message.rollout,
+        wave=message.wave,
+        within_s=message.within_ms / _MS,
+    )
+
+
+def _read_welcome(message: _Message) -> fr.Welcome:
+    heartbeat_s = message.heartbeat_ms / _MS
+    return fr.Welcome(message.protocol, heartbeat_s, message.chunk_bytes, message.clock_ms)
+
+
+def _read_chunks(message: _Message) -> fr.Chunks:
+    chunks = (fr.Chunk(one.sha256, one.offset, one.total, one.data) for one in message.chunks)
+    return fr.Chunks(tuple(chunks), tuple(message.unknown))
+
+
+def _read_goodbye(message: _Message) -> fr.Goodbye:
+    return fr.Goodbye(message.code, message.text, message.retry_after_ms / _MS)
+
+
+_AGENT: dict[str, Callable[[_Message], fr.AgentBody]] = {
+    "hello": _read_hello,
+    "heartbeat": _read_heartbeat,
+    "fetch": _read_fetch,
+    "report": _read_report,
+}
+_MASTER: dict[str, Callable[[_Message], fr.MasterBody]] = {
+    "challenge": lambda message: fr.Challenge(message.nonce),
+    "welcome": _read_welcome,
+    "beat": lambda message: fr.Beat(),
+    "offer": _read_offer,
+    "chunks": _read_chunks,
+    "goodbye": _read_goodbye,
+}

@@ -1,0 +1,220 @@
+"""What agents and masters say, as types. `codec` makes bytes of them; proto/headgate/v1/fleet.proto
+says what each means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+OLDEST_PROTOCOL = 1
+NEWEST_PROTOCOL = 1
+
+
+class Phase(Enum):
+    """How far an agent is with an offer; OFFERED is the master's own word and never sent."""
+
+    OFFERED = 0
+    RECEIVED = 1
+    VALIDATED = 2
+    APPLIED = 3
+    SERVING = 4
+    ROLLED_BACK = 5
+    REJECTED = 6
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing of this offer follows."""
+        return self in (Phase.SERVING, Phase.ROLLED_BACK, Phase.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One revision of a scope and the hash of its manifest."""
+
+    revision: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an agent has of its scope's config."""
+
+    scope: str = ""
+    acknowledged: Version | None = None
+    applied: Version | None = None
+    serving: Version | None = None
+    refused: Version | None = None
+    """Refused for good."""
+    is_busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One engine that an agent drives."""
+
+    name: str
+    engine: str
+    version: str
+    capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why something was refused, at the object, file and line at fault. `line` 0: unknown."""
+
+    code: str
+    text: str
+    is_transient: bool = False
+    object: str = ""
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An agent's answer to a challenge, with its certificate."""
+
+    certificate_pem: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The agent's first word."""
+
+    agent: str
+    epoch: int
+    program: str
+    instances: tuple[Instance, ...] = ()
+    held: Held = Held()
+    last_fault: Fault | None = None
+    clock_ms: int = 0
+    proof: Proof | None = None
+    oldest_protocol: int = OLDEST_PROTOCOL
+    newest_protocol: int = NEWEST_PROTOCOL
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The agent is there, and this is what it has."""
+
+    held: Held
+    wants_answer: bool = False
+    clock_ms: int = 0
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A blob from this offset on."""
+
+    sha256: str
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The agent asks for blobs."""
+
+    wants: tuple[Want, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of an offer. `nonce` 0: of none; the agent speaks of what happened by itself."""
+
+    nonce: int
+    scope: str
+    version: Version
+    phase: Phase
+    held: Held
+    warnings: tuple[str, ...] = ()
+    fault: Fault | None = None
+    effective_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Random bytes that the agent signs; the master's first word over WebSocket."""
+
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The answer to Hello."""
+
+    protocol: int
+    heartbeat_s: float
+    chunk_bytes: int
+    clock_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The answer to a heartbeat that wants one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A revision to serve. `base` "": `manifest` is complete, else changes to that manifest."""
+
+    nonce: int
+    scope: str
+    version: Version
+    manifest: bytes
+    signature: bytes
+    base: str = ""
+    rollout: str = ""
+    wave: int = 0
+    within_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes of a blob of `total` bytes."""
+
+    sha256: str
+    offset: int
+    total: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """The answer to Fetch; the agent asks again for what is missing in it."""
+
+    chunks: tuple[Chunk, ...]
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The master ends the session; `code` is a word for programs."""
+
+    code: str
+    text: str
+    retry_after_s: float = 0.0
+
+
+AgentBody: TypeAlias = Hello | Heartbeat | Fetch | Report
+MasterBody: TypeAlias = Challenge | Welcome | Beat | Offer | Chunks | Goodbye
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFrame:
+    """What an agent sends; receivers drop it if its fence is not the session's, or its sequence is
+    not above that of the last one."""
+
+    fence: int
+    sequence: int
+    body: AgentBody
+
+
+@dataclass(frozen=True, slots=True)
+class MasterFrame:
+    """The same from the master."""
+
+    fence: int
+    sequence: int
+    body: MasterBody

@@ -1,0 +1,271 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AgentFrame(_message.Message):
+    __slots__ = ("fence", "sequence", "hello", "heartbeat", "fetch", "report")
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    FETCH_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    fence: int
+    sequence: int
+    hello: Hello
+    heartbeat: Heartbeat
+    fetch: Fetch
+    report: Report
+    def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+
+class MasterFrame(_message.Message):
+    __slots__ = ("fence", "sequence", "challenge", "welcome", "beat", "offer", "chunks", "goodbye")
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CHALLENGE_FIELD_NUMBER: _ClassVar[int]
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    BEAT_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    fence: int
+    sequence: int
+    challenge: Challenge
+    welcome: Welcome
+    beat: Beat
+    offer: Offer
+    chunks: Chunks
+    goodbye: Goodbye
+    def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., challenge: _Optional[_Union[Challenge, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., chunks: _Optional[_Union[Chunks, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+
+class Version(_message.Message):
+    __slots__ = ("revision", "hash")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    hash: str
+    def __init__(self, revision: _Optional[int] = ..., hash: _Optional[str] = ...) -> None: ...
+
+class Held(_message.Message):
+    __slots__ = ("scope", "acknowledged", "applied", "serving", "refused", "busy")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
+    scope: str
+    acknowledged: Version
+    applied: Version
+    serving: Version
+    refused: Version
+    busy: bool
+    def __init__(self, scope: _Optional[str] = ..., acknowledged: _Optional[_Union[Version, _Mapping]] = ..., applied: _Optional[_Union[Version, _Mapping]] = ..., serving: _Optional[_Union[Version, _Mapping]] = ..., refused: _Optional[_Union[Version, _Mapping]] = ..., busy: _Optional[bool] = ...) -> None: ...
+
+class Instance(_message.Message):
+    __slots__ = ("name", "engine", "version", "capabilities")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    engine: str
+    version: str
+    capabilities: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., engine: _Optional[str] = ..., version: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Fault(_message.Message):
+    __slots__ = ("code", "transient", "object", "file", "line", "text")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TRANSIENT_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    transient: bool
+    object: str
+    file: str
+    line: int
+    text: str
+    def __init__(self, code: _Optional[str] = ..., transient: _Optional[bool] = ..., object: _Optional[str] = ..., file: _Optional[str] = ..., line: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    LAST_FAULT_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_MS_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    epoch: int
+    program: str
+    oldest_protocol: int
+    newest_protocol: int
+    instances: _containers.RepeatedCompositeFieldContainer[Instance]
+    held: Held
+    last_fault: Fault
+    clock_ms: int
+    proof: Proof
+    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+
+class Proof(_message.Message):
+    __slots__ = ("certificate_pem", "signature")
+    CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    certificate_pem: bytes
+    signature: bytes
+    def __init__(self, certificate_pem: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Challenge(_message.Message):
+    __slots__ = ("nonce",)
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("protocol", "heartbeat_ms", "chunk_bytes", "clock_ms")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_MS_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    heartbeat_ms: int
+    chunk_bytes: int
+    clock_ms: int
+    def __init__(self, protocol: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., clock_ms: _Optional[int] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("held", "wants_answer", "clock_ms", "figures")
+    class FiguresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    WANTS_ANSWER_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_MS_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    held: Held
+    wants_answer: bool
+    clock_ms: int
+    figures: _containers.ScalarMap[str, float]
+    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Beat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Offer(_message.Message):
+    __slots__ = ("nonce", "scope", "version", "base", "manifest", "signature", "rollout", "wave", "within_ms")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    WAVE_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_MS_FIELD_NUMBER: _ClassVar[int]
+    nonce: int
+    scope: str
+    version: Version
+    base: str
+    manifest: bytes
+    signature: bytes
+    rollout: str
+    wave: int
+    within_ms: int
+    def __init__(self, nonce: _Optional[int] = ..., scope: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., base: _Optional[str] = ..., manifest: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., rollout: _Optional[str] = ..., wave: _Optional[int] = ..., within_ms: _Optional[int] = ...) -> None: ...
+
+class Fetch(_message.Message):
+    __slots__ = ("wants",)
+    WANTS_FIELD_NUMBER: _ClassVar[int]
+    wants: _containers.RepeatedCompositeFieldContainer[Want]
+    def __init__(self, wants: _Optional[_Iterable[_Union[Want, _Mapping]]] = ...) -> None: ...
+
+class Want(_message.Message):
+    __slots__ = ("sha256", "offset")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    offset: int
+    def __init__(self, sha256: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class Chunks(_message.Message):
+    __slots__ = ("chunks", "unknown")
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    chunks: _containers.RepeatedCompositeFieldContainer[Chunk]
+    unknown: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., unknown: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Chunk(_message.Message):
+    __slots__ = ("sha256", "offset", "total", "data")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    offset: int
+    total: int
+    data: bytes
+    def __init__(self, sha256: _Optional[str] = ..., offset: _Optional[int] = ..., total: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("nonce", "scope", "version", "phase", "warnings", "fault", "effective_hash", "held")
+    class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        PHASE_UNSPECIFIED: _ClassVar[Report.Phase]
+        PHASE_RECEIVED: _ClassVar[Report.Phase]
+        PHASE_VALIDATED: _ClassVar[Report.Phase]
+        PHASE_APPLIED: _ClassVar[Report.Phase]
+        PHASE_SERVING: _ClassVar[Report.Phase]
+        PHASE_ROLLED_BACK: _ClassVar[Report.Phase]
+        PHASE_REJECTED: _ClassVar[Report.Phase]
+    PHASE_UNSPECIFIED: Report.Phase
+    PHASE_RECEIVED: Report.Phase
+    PHASE_VALIDATED: Report.Phase
+    PHASE_APPLIED: Report.Phase
+    PHASE_SERVING: Report.Phase
+    PHASE_ROLLED_BACK: Report.Phase
+    PHASE_REJECTED: Report.Phase
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_HASH_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    nonce: int
+    scope: str
+    version: Version
+    phase: Report.Phase
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    fault: Fault
+    effective_hash: str
+    held: Held
+    def __init__(self, nonce: _Optional[int] = ..., scope: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., phase: _Optional[_Union[Report.Phase, str]] = ..., warnings: _Optional[_Iterable[str]] = ..., fault: _Optional[_Union[Fault, _Mapping]] = ..., effective_hash: _Optional[str] = ..., held: _Optional[_Union[Held, _Mapping]] = ...) -> None: ...
+
+class Goodbye(_message.Message):
+    __slots__ = ("code", "text", "retry_after_ms")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    text: str
+    retry_after_ms: int
+    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,152 @@
+"""What happens to a master's session with one agent, and what it wants done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from headgate.fleet.frames import (
+    AgentFrame,
+    Fault,
+    Heartbeat,
+    Held,
+    Hello,
+    MasterFrame,
+    Phase,
+    Version,
+)
+from headgate.fleet.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What an agent must serve. `manifest` is canonical, `signature` is of it; one object of bytes
+    for all agents that want the same costs least. `within_s`: applying begins within that time, or
+    not at all; 0: no limit."""
+
+    scope: str
+    version: Version
+    manifest: bytes
+    signature: bytes
+    rollout: str = ""
+    wave: int = 0
+    within_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """How far an agent is with a version, as the book keeps it. `held` has what it acknowledged,
+    applied and serves."""
+
+    scope: str
+    version: Version
+    phase: Phase
+    held: Held
+    warnings: tuple[str, ...] = ()
+    fault: Fault | None = None
+    effective_hash: str = ""
+    rollout: str = ""
+    wave: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A frame of the agent came."""
+
+    frame: AgentFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The answer to Join. `fence` is above every one before of this agent."""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredIs:
+    """The answer to AskDesired. `listed` is its manifest, read; `bases` finds manifests by hash,
+    against which a difference may be sent."""
+
+    desired: Desired | None
+    listed: Manifest | None
+    bases: Mapping[str, Manifest]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to FindBlobs: contents by hash; absent: not there."""
+
+    blobs: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """What the agent must serve may be another thing now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """End the session and say why."""
+
+    code: str
+    text: str
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """`deadline()` has come."""
+
+
+Event: TypeAlias = Received | Joined | DesiredIs | Found | Woken | Cut | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this frame; `cost` is what the budget of bytes pays for it."""
+
+    frame: MasterFrame
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Check that the agent may come in and what it says of itself; say Joined, or Cut."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class AskDesired:
+    """Say DesiredIs."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindBlobs:
+    """Say Found. The session asks for no other before that."""
+
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The agent is this far."""
+
+    report: AgentReport
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The agent is there."""
+
+    beat: Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the carrier, after what was sent."""
+
+    why: str
+
+
+Command: TypeAlias = Send | Join | AskDesired | FindBlobs | Record | Seen | HangUp

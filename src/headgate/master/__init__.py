@@ -1,0 +1,1 @@
+"""The control plane of many nodes: its store, its REST API, its agents' streams."""

@@ -1,0 +1,101 @@
+"""The port between the agents' streams and what a master knows: who an agent is, what it must
+serve, how far it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from headgate.fleet.frames import Heartbeat, Hello
+from headgate.fleet.master_events import AgentReport, Desired
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What a node says of itself when it enrols."""
+
+    hostname: str
+    program: str
+    """The version of headgate."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What a node gets for a join token: its identity and what it must trust from then on."""
+
+    agent: str
+    certificate_pem: bytes
+    """The client certificate, of the public key in the CSR."""
+    authorities_pem: bytes
+    """The fleet's CAs, two during a rotation: whom the agent trusts as a master."""
+    manifest_keys: tuple[bytes, ...]
+    """Raw Ed25519 public keys that sign manifests."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """An agent that may connect."""
+
+    agent: str
+    name: str
+    fleet: str
+
+
+class EnrolmentRefusedError(Exception):
+    """The token or the request is not accepted. `code` is a word for programs: unknown, expired,
+    used-up, revoked, address, csr; the text says no more than its holder may know."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class UnavailableError(Exception):
+    """The book cannot be read or written now; agents stay connected and ask again."""
+
+
+class FleetBook(Protocol):
+    """What the streams need of the rest of the master. Every call may raise UnavailableError."""
+
+    async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
+        """Uses the token and issues a certificate; `address` is the caller's IP address.
+        Raises EnrolmentRefusedError.
+        """
+        ...
+
+    async def renew(self, agent_id: str, csr_pem: bytes) -> Enrolled:
+        """Issues the next certificate of an agent that has proven to be `agent_id`.
+        Raises EnrolmentRefusedError.
+        """
+        ...
+
+    async def identify(self, agent_id: str, certificate_serial: str) -> AgentRecord | None:
+        """Returns the agent; None if it is unknown or revoked, or if this certificate (serial in
+        lower-case hex) is."""
+        ...
+
+    async def joined(self, agent_id: str, hello: Hello, address: str) -> int:
+        """Keeps what the agent says of itself. Returns the fence of its session, greater than
+        every one before for this agent, over restarts of the master too."""
+        ...
+
+    async def left(self, agent_id: str, fence: int) -> None:
+        """The session with this fence has ended."""
+        ...
+
+    async def desired(self, agent_id: str) -> Desired | None:
+        """Returns what the agent must serve; None: nothing yet."""
+        ...
+
+    async def blob(self, agent_id: str, sha256: str) -> bytes | None:
+        """Returns the content at this address. It is asked for only what a manifest names that
+        `desired` returned for this agent."""
+        ...
+
+    async def report(self, agent_id: str, report: AgentReport) -> None:
+        """Keeps how far the agent is; OFFERED too, which the stream says of itself."""
+        ...
+
+    async def seen(self, agent_id: str, beat: Heartbeat) -> None:
+        """The agent was there, with these figures."""
+        ...

@@ -1,0 +1,357 @@
+"""The agent's side: what it says and does when."""
+
+from dataclasses import replace
+
+import fleet_parts as parts
+import pytest
+
+from headgate.fleet import agent_events as ev
+from headgate.fleet import frames as fr
+from headgate.fleet import manifest as mf
+from headgate.fleet.agent_session import AgentFacts, AgentSession, State
+from headgate.fleet.agent_work import Stage
+from headgate.fleet.signing import sign_manifest
+
+FACTS = AgentFacts("agent-1", 4, "0.1", keys=(parts.PUBLIC_KEY,))
+
+
+class Agent:
+    """An agent's session with its disk; `said` has the bodies that it sent, `applying` the Apply
+    that waits for its Progress."""
+
+    def __init__(self, held: fr.Held | None = None, serving: mf.Manifest | None = None) -> None:
+        self.session = AgentSession(FACTS, lambda: 0.5, held, serving)
+        self.disk = parts.MemoryDisk()
+        self.now = 0.0
+        self.fence = 0
+        self.sequence = 0
+        self.said: list[fr.AgentBody] = []
+        self.commands: list[ev.Command] = []
+        self.applied: list[ev.Apply] = []
+
+    def tell(self, event: ev.Event) -> None:
+        for command in self.session.handle(event, self.now):
+            self.commands.append(command)
+            answer: ev.Event | None = None
+            match command:
+                case ev.Send(frame):
+                    self.said.append(frame.body)
+                case ev.FindMissing():
+                    answer = self.disk.missing(command)
+                case ev.Store():
+                    answer = self.disk.store(command)
+                case ev.Apply():
+                    self.applied.append(command)
+            if answer:
+                self.tell(answer)
+
+    def hear(self, body: fr.MasterBody, *, fence: int | None = None) -> None:
+        self.sequence += 1
+        frame = fr.MasterFrame(self.fence if fence is None else fence, self.sequence, body)
+        self.tell(ev.Received(frame))
+
+    def go_live(self, fence: int = 1) -> None:
+        if self.session.state is State.WAITING:
+            self.tell(ev.Start())
+        self.tell(ev.Connected())
+        self.fence, self.sequence = fence, 0
+        self.hear(fr.Welcome(1, 10.0, 1 << 18))
+        assert self.session.state is State.LIVE
+
+    def progress(self, *phases: fr.Phase, fault: fr.Fault | None = None) -> None:
+        job = self.applied[-1].job
+        for phase in phases:
+            self.tell(ev.Progress(job, phase, fault=fault if phase.is_final else None))
+
+    def take(self) -> list[fr.AgentBody]:
+        said, self.said = self.said, []
+        return said
+
+    def phases(self) -> list[tuple[fr.Phase, int]]:
+        """The reports since the last call, as phase and revision."""
+        return [(r.phase, r.version.revision) for r in self.take() if isinstance(r, fr.Report)]
+
+    def serve(self, revision: int, nonce: int) -> None:
+        """An offer all of whose blobs are here, up to serving."""
+        self.disk.whole |= parts.blobs(revision)
+        self.hear(parts.offer(nonce, revision))
+        self.progress(fr.Phase.VALIDATED, fr.Phase.APPLIED, fr.Phase.SERVING)
+
+
+def live() -> Agent:
+    agent = Agent()
+    agent.go_live()
+    agent.take()
+    return agent
+
+
+def test_an_agent_dials_and_says_hello_first() -> None:
+    agent = Agent()
+    agent.tell(ev.Start())
+    assert agent.commands == [ev.Dial()]
+    agent.tell(ev.Connected())
+    (hello,) = agent.take()
+    assert isinstance(hello, fr.Hello)
+    assert (hello.agent, hello.epoch, hello.held) == ("agent-1", 4, fr.Held())
+
+
+def test_an_offer_is_fetched_applied_and_reported() -> None:
+    agent = live()
+    agent.hear(parts.offer(1, 7))
+    received, fetch = agent.take()
+    assert isinstance(received, fr.Report)
+    assert (received.phase, received.held.acknowledged) == (fr.Phase.RECEIVED, parts.version(7))
+    assert isinstance(fetch, fr.Fetch)
+    assert {want.sha256 for want in fetch.wants} == set(parts.blobs(7))
+    chunks = [fr.Chunk(sha, 0, len(body), body) for sha, body in parts.blobs(7).items()]
+    agent.hear(fr.Chunks(tuple(chunks)))
+    assert [one.manifest.revision for one in agent.applied] == [7]
+    agent.progress(fr.Phase.VALIDATED, fr.Phase.APPLIED, fr.Phase.SERVING)
+    assert agent.phases() == [
+        (fr.Phase.VALIDATED, 7),
+        (fr.Phase.APPLIED, 7),
+        (fr.Phase.SERVING, 7),
+    ]
+    held = agent.session.work.held
+    assert held.serving == held.applied == parts.version(7)
+    assert not held.is_busy
+
+
+def test_a_blob_comes_in_parts_and_goes_on_after_a_new_connection() -> None:
+    agent = live()
+    body = b'{"a":"' + b"x" * 100 + b'"}'
+    listed = mf.manifest_of(parts.SCOPE, 7, {"routes/a.json": body})
+    text = listed.canonical()
+    sha = listed.entries[0].sha256
+    agent.hear(
+        parts.offer(
+            1,
+            7,
+            version=fr.Version(7, mf.address(text)),
+            manifest=text,
+            signature=sign_manifest(parts.KEY, text),
+        )
+    )
+    agent.hear(fr.Chunks((fr.Chunk(sha, 0, len(body), body[:60]),)))
+    assert agent.take()[-1] == fr.Fetch((fr.Want(sha, 60),))
+    agent.tell(ev.Disconnected("reset"))
+    agent.now += 5
+    agent.tell(ev.Tick())
+    agent.go_live(fence=2)
+    assert agent.take()[-1] == fr.Fetch((fr.Want(sha, 60),))
+    agent.hear(fr.Chunks((fr.Chunk(sha, 60, len(body), body[60:]),)))
+    assert len(agent.applied) == 1
+
+
+def test_the_latest_offer_wins_while_one_is_applied() -> None:
+    agent = live()
+    for revision in (1, 2, 3):
+        agent.disk.whole |= parts.blobs(revision)
+        agent.hear(parts.offer(revision, revision))
+    assert [one.manifest.revision for one in agent.applied] == [1]
+    agent.progress(fr.Phase.APPLIED, fr.Phase.SERVING)
+    assert [one.manifest.revision for one in agent.applied] == [1, 3]
+
+
+def test_what_is_still_being_fetched_gives_way_at_once() -> None:
+    agent = live()
+    agent.hear(parts.offer(1, 1))
+    assert agent.session.work.current
+    assert agent.session.work.current.stage is Stage.FETCHING
+    agent.disk.whole |= parts.blobs(2)
+    agent.hear(parts.offer(2, 2))
+    assert [one.manifest.revision for one in agent.applied] == [2]
+
+
+def test_an_older_offer_that_comes_late_is_dropped() -> None:
+    agent = live()
+    agent.serve(2, nonce=2)
+    agent.disk.whole |= parts.blobs(1)
+    agent.hear(parts.offer(1, 1))
+    assert len(agent.applied) == 1
+
+
+def test_a_frame_of_another_fence_or_seen_before_is_dropped() -> None:
+    agent = live()
+    agent.hear(parts.offer(5, 5), fence=7)
+    agent.sequence = 0
+    agent.hear(parts.offer(6, 6))
+    assert agent.take() == []
+
+
+def test_a_master_whose_fence_is_not_newer_is_left() -> None:
+    agent = live()
+    agent.tell(ev.Disconnected("reset"))
+    agent.now = 5
+    agent.tell(ev.Tick())
+    agent.tell(ev.Connected())
+    agent.fence, agent.sequence = 1, 0
+    agent.hear(fr.Welcome(1, 10.0, 1 << 18))
+    assert agent.session.state is State.WAITING
+    assert isinstance(agent.commands[-1], ev.HangUp)
+
+
+def test_a_permanent_refusal_is_answered_again_without_an_apply() -> None:
+    agent = live()
+    agent.disk.whole |= parts.blobs(1)
+    agent.hear(parts.offer(1, 1))
+    fault = fr.Fault("compile", "no upstream", object="routes/r0")
+    agent.progress(fr.Phase.REJECTED, fault=fault)
+    agent.take()
+    agent.hear(parts.offer(2, 1))
+    (report,) = agent.take()
+    assert isinstance(report, fr.Report)
+    assert (report.phase, report.fault) == (fr.Phase.REJECTED, fault)
+    assert report.held.refused == parts.version(1)
+    assert len(agent.applied) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"signature": bytes(64)}, "signature"),
+        ({"manifest": parts.manifest(8).canonical()}, "hash"),
+        ({"scope": "other"}, "manifest"),
+        ({"base": "f" * 64}, "base"),
+        ({"manifest": b"{}"}, "manifest"),
+    ],
+)
+def test_what_the_master_did_not_sign_is_not_applied(changes: dict[str, object], code: str) -> None:
+    agent = live()
+    agent.disk.whole |= parts.blobs(7) | parts.blobs(8)
+    agent.hear(parts.offer(1, 7, **changes))
+    (report,) = agent.take()
+    assert isinstance(report, fr.Report)
+    assert report.fault
+    assert (report.phase, report.fault.code) == (fr.Phase.REJECTED, code)
+    assert report.held.acknowledged is None
+    assert agent.applied == []
+
+
+def test_a_difference_to_what_is_served_is_applied() -> None:
+    agent = live()
+    agent.serve(1, nonce=1)
+    agent.disk.whole |= parts.blobs(2)
+    base, target = parts.manifest(1), parts.manifest(2)
+    agent.hear(parts.offer(2, 2, base=base.hash(), manifest=mf.difference(base, target)))
+    assert agent.applied[-1].manifest == target
+
+
+def test_a_blob_with_another_hash_is_fetched_thrice_and_then_refused_for_now() -> None:
+    agent = live()
+    body = b"{}"
+    listed = mf.manifest_of(parts.SCOPE, 1, {"routes/a.json": body})
+    text = listed.canonical()
+    sha = listed.entries[0].sha256
+    changed = {"manifest": text, "signature": sign_manifest(parts.KEY, text)}
+    agent.hear(parts.offer(1, 1, version=fr.Version(1, mf.address(text)), **changed))
+    for _ in range(3):
+        assert agent.take()[-1] == fr.Fetch((fr.Want(sha, 0),))
+        agent.hear(fr.Chunks((fr.Chunk(sha, 0, 2, b"[]"),)))
+    (report,) = agent.take()
+    assert isinstance(report, fr.Report)
+    assert report.fault
+    assert report.fault.is_transient
+    assert agent.applied == []
+
+
+def test_an_offer_whose_time_is_over_is_not_begun() -> None:
+    agent = live()
+    agent.hear(parts.offer(1, 1, within_s=3.0))
+    agent.now += 4
+    chunks = [fr.Chunk(sha, 0, len(body), body) for sha, body in parts.blobs(1).items()]
+    agent.take()
+    agent.hear(fr.Chunks(tuple(chunks)))
+    assert agent.phases() == [(fr.Phase.REJECTED, 1)]
+    assert agent.applied == []
+
+
+def test_what_happened_without_a_master_is_reported_after_welcome() -> None:
+    agent = live()
+    agent.disk.whole |= parts.blobs(1)
+    agent.hear(parts.offer(1, 1))
+    agent.tell(ev.Disconnected("reset"))
+    agent.take()
+    agent.progress(fr.Phase.APPLIED, fr.Phase.SERVING)
+    assert agent.take() == []
+    agent.now = 5
+    agent.tell(ev.Tick())
+    agent.go_live(fence=2)
+    hello, applied, serving = agent.take()
+    assert isinstance(hello, fr.Hello)
+    assert hello.held.serving == parts.version(1)
+    assert isinstance(applied, fr.Report)
+    assert isinstance(serving, fr.Report)
+    assert (applied.nonce, serving.nonce) == (0, 0)
+    assert serving.phase is fr.Phase.SERVING
+
+
+def test_reconnects_wait_longer_each_time_and_start_over_after_a_session_that_lasted() -> None:
+    agent = Agent()
+    agent.tell(ev.Start())
+    waits = []
+    for _ in range(4):
+        agent.tell(ev.Disconnected("refused"))
+        due = agent.session.deadline()
+        assert due is not None
+        waits.append(due - agent.now)
+        agent.now = due
+        agent.tell(ev.Tick())
+    assert waits == [0.5, 1.0, 2.0, 4.0]
+    agent.go_live()
+    agent.now += 31
+    agent.tell(ev.Disconnected("reset"))
+    assert agent.session.deadline() == agent.now + 0.5
+
+
+def test_a_goodbye_says_how_long_to_stay_away_at_least() -> None:
+    agent = Agent()
+    agent.tell(ev.Start())
+    agent.tell(ev.Connected())
+    agent.hear(fr.Goodbye("busy", "later", 20.0))
+    assert isinstance(agent.commands[-1], ev.HangUp)
+    assert agent.session.deadline() == 20.5
+
+
+def test_an_agent_beats_asks_and_leaves_a_silent_master() -> None:
+    agent = live()
+    asked = []
+    while agent.session.state is State.LIVE:
+        due = agent.session.deadline()
+        assert due is not None
+        agent.now = due
+        agent.tell(ev.Tick())
+        asked += [beat.wants_answer for beat in agent.take() if isinstance(beat, fr.Heartbeat)]
+    assert asked == [False, False, True, True]
+    assert agent.now == 45
+
+
+def test_an_answer_that_was_lost_is_asked_for_again() -> None:
+    agent = live()
+    agent.hear(parts.offer(1, 1))
+    (*_, first) = agent.take()
+    agent.now += 15
+    agent.hear(fr.Beat())
+    agent.tell(ev.Tick())
+    assert first in agent.take()
+
+
+def test_after_stop_nothing_follows() -> None:
+    agent = live()
+    agent.tell(ev.Stop())
+    agent.hear(parts.offer(1, 1))
+    agent.tell(ev.Tick())
+    assert agent.take() == []
+    assert agent.session.deadline() is None
+
+
+def test_an_agent_that_starts_with_a_bundle_says_so_and_takes_differences() -> None:
+    one = parts.version(1)
+    agent = Agent(fr.Held(parts.SCOPE, one, one, one), parts.manifest(1))
+    agent.go_live()
+    (hello, *_) = agent.take()
+    assert isinstance(hello, fr.Hello)
+    assert hello.held.serving == one
+    agent.hear(parts.offer(1, 1))
+    assert agent.phases() == [(fr.Phase.SERVING, 1)]
+    assert replace(agent.session.work.held, is_busy=False).acknowledged == one

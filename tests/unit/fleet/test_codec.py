@@ -1,0 +1,73 @@
+"""Frames survive their bytes; bytes that are no frame are refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate.fleet import codec
+from headgate.fleet import frames as fr
+from headgate.kernel.errors import Invalid
+
+V1, V2 = fr.Version(1, "a" * 64), fr.Version(2, "b" * 64)
+HELD = fr.Held("s", V2, V1, V1, V2, True)
+FAULT = fr.Fault("compile", "no", True, "routes/api", "routes/api.json", 4)
+AGENT = [
+    fr.Hello(
+        agent="a",
+        epoch=3,
+        program="0.1",
+        instances=(fr.Instance("edge", "nginx", "1.27", ("http3",)),),
+        held=HELD,
+        last_fault=FAULT,
+        clock_ms=5,
+        proof=fr.Proof(b"pem", b"signature"),
+    ),
+    fr.Hello("a", 1, "0.1"),
+    fr.Heartbeat(HELD, True, 7, {"requests": 2.5}),
+    fr.Fetch((fr.Want("c" * 64, 9), fr.Want("d" * 64))),
+    *(
+        fr.Report(4, "s", V2, phase, HELD, ("slow",), FAULT, "digest")
+        for phase in fr.Phase
+        if phase is not fr.Phase.OFFERED
+    ),
+]
+MASTER = [
+    fr.Challenge(b"random"),
+    fr.Welcome(1, 10.0, 1 << 18, 99),
+    fr.Beat(),
+    fr.Offer(3, "s", V2, b"manifest", b"signature", V1.hash, "r7", 2, 1.5),
+    fr.Chunks((fr.Chunk("c" * 64, 1, 3, b"yz"),), ("d" * 64,)),
+    fr.Goodbye("busy", "later", 2.25),
+]
+
+
+@pytest.mark.parametrize("body", AGENT)
+def test_a_frame_of_an_agent_survives(body: fr.AgentBody) -> None:
+    frame = fr.AgentFrame(1 << 60, 7, body)
+    assert codec.decode_agent(codec.encode_agent(frame)) == frame
+
+
+@pytest.mark.parametrize("body", MASTER)
+def test_a_frame_of_a_master_survives(body: fr.MasterBody) -> None:
+    frame = fr.MasterFrame(1 << 60, 7, body)
+    assert codec.decode_master(codec.encode_master(frame)) == frame
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_decoder(data: bytes) -> None:
+    for decode in (codec.decode_agent, codec.decode_master):
+        try:
+            decode(data)
+        except Invalid as error:
+            assert ";" in str(error)
+
+
+def test_a_frame_that_is_too_large_is_refused() -> None:
+    with pytest.raises(Invalid, match="too large"):
+        codec.decode_agent(bytes(codec.MAX_FRAME + 1))
+
+
+def test_a_report_without_a_phase_is_refused() -> None:
+    frame = fr.AgentFrame(1, 1, fr.Report(4, "s", V2, fr.Phase.OFFERED, HELD))
+    with pytest.raises(Invalid, match="phase"):
+        codec.decode_agent(codec.encode_agent(frame))
