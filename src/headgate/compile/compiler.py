@@ -17,7 +17,7 @@ from headgate.compile.node import NodeUnit, node_unit
 from headgate.compile.origins import TextOrigins
 from headgate.compile.reads import Reads, unchanged
 from headgate.compile.review import Review
-from headgate.compile.sources import Changed, EntryKey, Source, Sources
+from headgate.compile.sources import Changed, EntryKey, Given, Source, Sources, Trust
 from headgate.compile.table import UnitTable
 from headgate.compile.together import crowds, together
 from headgate.compile.toplevel import stray
@@ -44,7 +44,9 @@ class Compiler:
         self._node: NodeUnit | None = None
         self._plan = Plan()
 
-    def load(self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Loaded:
+    def load(
+        self, paths: Sequence[PurePath | Given], files: Files, env: Mapping[str, str]
+    ) -> Loaded:
         """Returns what the documents at `paths` say now, with every problem there is.
 
         A directory stands for the documents in it. Without paths the environment alone is the
@@ -53,7 +55,9 @@ class Compiler:
         with paused():
             return self._load(paths, files, env)
 
-    def _load(self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Loaded:
+    def _load(
+        self, paths: Sequence[PurePath | Given], files: Files, env: Mapping[str, str]
+    ) -> Loaded:
         changed = self._sources.refresh(paths, files, env)
         reading = self._table.reading.items()
         changed |= dict.fromkeys(k for k, u in reading if not unchanged(files, u.seen))
@@ -115,8 +119,10 @@ class Compiler:
     def _context_of(self, source: Source, files: Files, env: Mapping[str, str]) -> Context:
         context = self._context
         if context is None or context.source is not source or context.reads.is_used:
-            reads = Reads(files, source.directory)
-            variables = env if source.uses_environment else None
+            is_confined = source.trust is Trust.QUARANTINE
+            reads = Reads(files, source.directory, is_confined=is_confined)
+            mine: Mapping[str, str] = {} if is_confined else env
+            variables = mine if source.uses_environment else None
             context = self._context = Context(source, reads, variables, self._defaults)
         return context
 

@@ -20,9 +20,11 @@ class Reads:
     are the same, and what goes with the plan (`blobs`).
     """
 
-    __slots__ = ("_directory", "_files", "blobs", "secrets", "seen")
+    __slots__ = ("_directory", "_files", "_is_confined", "blobs", "secrets", "seen")
 
-    def __init__(self, files: Files, directory: PurePath) -> None:
+    def __init__(self, files: Files, directory: PurePath, *, is_confined: bool = False) -> None:
+        """`is_confined`: nothing outside of the directory may be named."""
+        self._is_confined = is_confined
         self._files = files
         self._directory = directory
         self.seen: dict[PurePath, BlobId | None] = {}
@@ -82,6 +84,11 @@ class Reads:
 
     def _content(self, path: str) -> bytes:
         place = self.path(path)
+        if self._is_confined and (place.is_absolute() or ".." in place.parts):
+            raise Invalid(
+                f'"{path}" is a file of the node, which a published config cannot read',
+                "publish the file with the config, and name it as `secrets/NAME`",
+            )
         self.seen[place] = None
         try:
             content = self._files.read(place)

@@ -1,7 +1,8 @@
 """Finds and reads the documents of a config, and notices what changed in them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 from itertools import groupby
 from pathlib import PurePath
@@ -24,9 +25,30 @@ Changed = dict[EntryKey, None]
 """Entries in the order of the text, each once; a pass in that order is the fastest."""
 
 _WILD: Final = "*?["
+_OWN: Final = frozenset({"include", "node"})
 _DEEPEST: Final = 16
 """The most includes in a row."""
 _EMPTY: Final = parse_text("empty", b"{}", "json")
+
+
+class Trust(StrEnum):
+    """Who wrote a document, which decides what an error in it does."""
+
+    REFUSE_WHOLE = "refuse whole"
+    """People did: any error refuses the whole config."""
+    QUARANTINE = "quarantine"
+    """A provider did: an error concerns the object that has it, and the document reaches nothing
+    of this machine, neither files beside it nor the environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A document to read, and what is known of it before it is read."""
+
+    path: PurePath
+    trust: Trust = Trust.REFUSE_WHOLE
+    directory: PurePath | None = None
+    """The base of its relative paths; None = its own directory."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +61,9 @@ class Source:
     wrong: tuple[Diagnostic, ...] = ()
     uses_environment: bool = False
     """Whether it contains `${env:…}`."""
+    trust: Trust = Trust.REFUSE_WHOLE
+    base: PurePath | None = None
+    """The base of its relative paths; None = its own directory."""
 
     @cached_property
     def name(self) -> str:
@@ -53,7 +78,7 @@ class Source:
     @cached_property
     def directory(self) -> PurePath:
         """The base of its relative paths."""
-        return self.path.parent
+        return self.path.parent if self.base is None else self.base
 
     def keys(self) -> list[EntryKey]:
         """Returns the entries it defines."""
@@ -89,13 +114,19 @@ class Gathering:
     def __init__(self, files: Files, before: Mapping[PurePath, Source]) -> None:
         self._files = files
         self._before = before
+        self._given: Mapping[PurePath, Given] = {}
         self.sources: dict[PurePath, Source] = {}
         self.wrong: list[Diagnostic] = []
         self.globs: set[PurePath] = set()
 
-    def gather(self, paths: Sequence[PurePath]) -> None:
+    def gather(self, given: Sequence[PurePath | Given]) -> None:
         """Reads documents and directories of them, then everything they include."""
+        paths = [one.path if isinstance(one, Given) else one for one in given]
+        self._given = {one.path: one for one in given if isinstance(one, Given)}
         for path in paths:
+            if path in self._given:
+                self._add(path)
+                continue
             if not self._files.is_directory(path):
                 self._add(path)
                 continue
@@ -135,10 +166,15 @@ class Gathering:
         before = self._before.get(path)
         if before is None or before.content != content or before.document is None:
             read = read_document(str(path), content, before.document if before else None)
+            of = self._given.get(path) or Given(path)
             before = (
-                Source(path, content, None, (read,))
+                Source(path, content, None, (read,), False, of.trust, of.directory)
                 if isinstance(read, Diagnostic)
-                else _without_nuls(Source(path, content, read, (), MARK.encode() in content))
+                else _checked(
+                    Source(
+                        path, content, read, (), MARK.encode() in content, of.trust, of.directory
+                    )
+                )
             )
         self.sources[path] = before
         self._include(before, depth)
@@ -202,10 +238,32 @@ def _unreadable(path: PurePath, wrong: OSError) -> Diagnostic:
     return Diagnostic(file=str(path), message=f"the file cannot be read: {why}", allowed=allowed)
 
 
-def _without_nuls(source: Source) -> Source:
-    """Returns the source, or one without a document if a text in it holds a NUL."""
-    if source.document is None or not may_hold_nul(source.content):
+def _checked(source: Source) -> Source:
+    """Returns the source, or one without a document if it says what no such document may."""
+    found = [*_nuls(source), *_of_the_node(source)]
+    if not found:
         return source
+    wrong = tuple(source.diagnostic(problem) for problem in found)
+    return replace(source, document=None, wrong=wrong, uses_environment=False)
+
+
+def _of_the_node(source: Source) -> list[Problem]:
+    """Returns the settings of a node that somebody else's document gives."""
+    if source.trust is Trust.REFUSE_WHOLE:
+        return []
+    what = "a published config says nothing about the node itself"
+    allowed = "write it into the node's own config"
+    keys = source.keys()
+    own = (key for key in keys if key[0] in _OWN)
+    return [
+        Problem((section, name) if name else (section,), what, allowed) for section, name in own
+    ]
+
+
+def _nuls(source: Source) -> list[Problem]:
+    """Returns the texts of a document that hold a NUL."""
+    if source.document is None or not may_hold_nul(source.content):
+        return []
     found: list[Problem] = []
     keys = source.keys()
     for section, name in keys:
@@ -214,8 +272,7 @@ def _without_nuls(source: Source) -> Source:
             what, allowed = "the name holds a NUL character", "write it without"
             found.append(Problem(at, what, allowed, "key"))
         found += nuls(source.document.entry(section, name), at)
-    wrong = tuple(source.diagnostic(problem) for problem in found)
-    return Source(source.path, source.content, None, wrong) if wrong else source
+    return found
 
 
 def _includes(source: Source) -> Sequence[tuple[int, str]]:
@@ -250,7 +307,9 @@ class Sources:
         self.shared: set[EntryKey] = set()
         """Entries that several documents define."""
 
-    def refresh(self, paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Changed:
+    def refresh(
+        self, paths: Sequence[PurePath | Given], files: Files, env: Mapping[str, str]
+    ) -> Changed:
         """Reads everything again; returns the entries that changed."""
         before = self._unaffected_by(env)
         gathering = Gathering(files, before)

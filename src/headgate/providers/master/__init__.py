@@ -1,0 +1,1 @@
+"""Owns what a master gave this node: bundles on disk, and their documents for the compiler."""
