@@ -1,0 +1,1 @@
+"""Holds what the master decides, one folder for each domain."""

@@ -1,0 +1,126 @@
+"""The events that a rollout is told and the commands that it gives."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headgate.master.domains.rollouts.gates import Sample
+
+Verb = Literal["pause", "promote", "abort", "undo"]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """What the master knows of one agent.
+
+    `seen_at` is when its newest data came, by the master's clock; `acknowledged` the revision
+    that it took up last; `refused` the one that it refused or rolled back last, at `refused_at`,
+    because of `error`.
+    """
+
+    agent: str
+    is_connected: bool
+    seen_at: float
+    desired: int | None = None
+    serving: int | None = None
+    acknowledged: int | None = None
+    refused: int | None = None
+    refused_at: float = 0.0
+    error: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """No other rollout of the fleet is under way: this one may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A driver takes the rollout over, after a start or from another master."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The whole fleet as the master knows it, at `at`; `frozen` is the reason of a freeze."""
+
+    at: float
+    agents: tuple[AgentView, ...]
+    frozen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The answer to `Measure`, taken at `at`; `wave` and `clock_s` are those of the question."""
+
+    wave: int
+    clock_s: float
+    at: float
+    sample: Sample
+    control: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person wants of the rollout."""
+
+    verb: Verb
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """A person approves the rollout."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """A newer revision takes the fleet over."""
+
+    revision: int
+    by: str
+
+
+Event = Begin | Resumed | Look | Measured | Order | Approve | Supersede
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Make `revision` what these agents are to serve; repeating it changes nothing."""
+
+    revision: int
+    agents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Measure the agents of a wave and its control over the last `seconds`; answer `Measured`.
+
+    Without control agents the control is the wave itself in the hour before `before_at`.
+    """
+
+    wave: int
+    clock_s: float
+    agents: tuple[str, ...]
+    control: tuple[str, ...]
+    seconds: float
+    before_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Make `revision` what the fleet serves: agents that join or come back get it."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Tell people."""
+
+    text: str
+
+
+Command = Serve | Measure | Settle | Alarm

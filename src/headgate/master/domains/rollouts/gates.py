@@ -1,0 +1,135 @@
+"""Judges a wave by what its agents and its control measured over the same minutes. Pure."""
+
+from typing import Literal
+
+import msgspec
+
+from headgate.master.domains.rollouts.spec import Gates
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What a set of agents measured over one window.
+
+    `agents` is how many of them gave data, `oldest_at` the time of the data that is oldest among
+    them. `latency_ms` is the 99th percentile, None without requests. `draining` is the largest
+    number of generations that drain on one agent.
+    """
+
+    agents: int = 0
+    seconds: float = 0.0
+    oldest_at: float = 0.0
+    requests: int = 0
+    errors: int = 0
+    latency_ms: float | None = None
+    draining: int = 0
+    probes: int = 0
+    probes_failed: int = 0
+
+    @property
+    def error_share(self) -> float:
+        """The share of requests that failed; 0 without requests."""
+        return self.errors / self.requests if self.requests else 0.0
+
+    @property
+    def probe_share(self) -> float:
+        """The share of probes that failed; 0 without probes."""
+        return self.probes_failed / self.probes if self.probes else 0.0
+
+    @property
+    def per_agent_second(self) -> float:
+        """Requests per agent and second; 0 without data."""
+        return self.requests / (self.agents * self.seconds) if self.agents * self.seconds else 0.0
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one gate found: its name, its outcome, and a sentence with the values."""
+
+    gate: str
+    outcome: Outcome
+    text: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The findings about a wave; the worst one decides."""
+
+    at: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """`fail` if a gate failed, else `inconclusive` if one is, else `pass`."""
+        found = {finding.outcome for finding in self.findings}
+        return "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
+
+    @property
+    def reason(self) -> str:
+        """What the findings that decide say."""
+        outcome = self.outcome
+        return "; ".join(one.text for one in self.findings if one.outcome == outcome)
+
+
+def judge(wave: Sample, control: Sample, gates: Gates, at: float) -> Verdict:
+    """Returns the verdict about a wave beside its control."""
+    return Verdict(
+        at,
+        (
+            _traffic(wave, control, gates),
+            _errors(wave, control, gates),
+            _latency(wave, control, gates),
+            _draining(wave, control, gates),
+            _probes(wave, control, gates),
+        ),
+    )
+
+
+def _traffic(wave: Sample, control: Sample, gates: Gates) -> Finding:
+    expected = control.per_agent_second * wave.agents * wave.seconds
+    text = (
+        f"the wave served {wave.requests} requests, its control makes {expected:.0f} of them likely"
+    )
+    if expected >= max(gates.min_requests, 1):
+        is_low = wave.requests + 0.5 < gates.traffic_of_control * expected
+        return Finding("traffic", "fail" if is_low else "pass", text)
+    is_enough = wave.requests >= gates.min_requests
+    return Finding("traffic", "pass" if is_enough else "inconclusive", text)
+
+
+def _errors(wave: Sample, control: Sample, gates: Gates) -> Finding:
+    over = wave.error_share - control.error_share
+    is_known = wave.requests >= max(gates.min_requests, 1)
+    text = (
+        f"{wave.error_share:.2%} of the wave's requests failed, "
+        f"{control.error_share:.2%} of its control's"
+    )
+    return Finding(
+        "errors", "fail" if is_known and over > gates.errors_over_control else "pass", text
+    )
+
+
+def _latency(wave: Sample, control: Sample, gates: Gates) -> Finding:
+    if wave.latency_ms is None or control.latency_ms is None:
+        return Finding("latency", "pass", "there is no latency to compare")
+    limit = max(
+        control.latency_ms * gates.latency_times_control,
+        control.latency_ms + gates.latency_over_control_ms,
+    )
+    is_known = min(wave.requests, control.requests) >= max(gates.min_requests, 1)
+    text = (
+        f"the wave's 99th percentile is {wave.latency_ms:.0f} ms, "
+        f"its control's is {control.latency_ms:.0f} ms"
+    )
+    return Finding("latency", "fail" if is_known and wave.latency_ms > limit else "pass", text)
+
+
+def _draining(wave: Sample, control: Sample, gates: Gates) -> Finding:
+    is_over = wave.draining > max(gates.draining_generations, control.draining)
+    text = f"up to {wave.draining} generations drain on one agent of the wave"
+    return Finding("draining", "fail" if is_over else "pass", text)
+
+
+def _probes(wave: Sample, control: Sample, gates: Gates) -> Finding:
+    is_over = wave.probe_share - control.probe_share > gates.probes_over_control
+    text = f"{wave.probes_failed} of {wave.probes} probes of the wave failed"
+    return Finding("probes", "fail" if is_over else "pass", text)

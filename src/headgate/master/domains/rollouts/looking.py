@@ -1,0 +1,86 @@
+"""Takes a look at the fleet into the standings of its agents. Pure."""
+
+from typing import Final
+
+from headgate.master.domains.rollouts.events import AgentView, Look
+from headgate.master.domains.rollouts.state import Node, Rollout
+from headgate.master.domains.rollouts.turn import Turn
+
+_MAX_RELAPSES: Final = 2
+
+
+def is_late(state: Rollout, look: Look, now: float) -> bool:
+    """Whether a look is too old, or older than one that was taken in.
+
+    One taken in that lies in the future only shows that the clock was set back.
+    """
+    if abs(now - look.at) > state.spec.pace.stale_s:
+        return True
+    return state.looked_at is not None and look.at < state.looked_at <= now
+
+
+def merge(turn: Turn, look: Look) -> None:
+    """Brings every agent's standing up to date; agents that the look lacks are offline."""
+    seen = {view.agent for view in look.agents}
+    for agent in [agent for agent in turn.nodes if agent not in seen]:
+        if turn.nodes[agent].is_reached:
+            turn.set_node(agent, is_online=False)
+        else:
+            del turn.nodes[agent]
+    for view in look.agents:
+        node = turn.nodes.get(view.agent)
+        fields = _observed(turn, view)
+        if node is not None:
+            fields |= _moved(turn, node, view, bool(fields["is_online"]))
+        if node is None or any(getattr(node, name) != value for name, value in fields.items()):
+            turn.set_node(view.agent, **fields)
+    if look.frozen != turn.state.frozen:
+        turn.note("freeze", f"frozen: {look.frozen}" if look.frozen else "the freeze is over")
+    turn.set(looked_at=look.at, looked_clock=turn.state.clock_s, frozen=look.frozen)
+
+
+def _observed(turn: Turn, view: AgentView) -> dict[str, object]:
+    is_fresh = abs(turn.now - view.seen_at) <= turn.state.spec.pace.stale_s
+    return {
+        "desired": view.desired,
+        "serving": view.serving,
+        "is_online": view.is_connected and is_fresh,
+        "labels": dict(view.labels),
+        "zone": view.zone,
+    }
+
+
+def _moved(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[str, object]:
+    spec = turn.state.spec
+    is_back = turn.state.phase in {"undoing", "undone", "aborted"}
+    if node.standing in {"offered", "serving", "failed"} and not is_back:
+        return _forward(turn, node, view, is_online)
+    if node.standing != "undoing":
+        return {}
+    # An offer of the revision may still be on its way to it, or be under way there.
+    if view.serving == spec.base and view.acknowledged in {None, spec.base}:
+        return {"standing": "restored", "error": ""}
+    if view.refused == spec.base and view.refused_at >= node.offered_at:
+        return {"standing": "failed", "error": view.error or "it refused the revision"}
+    return {}
+
+
+def _forward(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[str, object]:
+    spec = turn.state.spec
+    if view.serving == spec.revision:
+        return {"standing": "serving", "error": "", "waited_s": 0.0}
+    if node.standing == "failed":
+        return {}
+    relapses = node.relapses + (node.standing == "serving")
+    waited_s = node.waited_s
+    if is_online and node.is_online:
+        waited_s += turn.state.clock_s - turn.state.looked_clock
+    error = ""
+    if view.refused == spec.revision and view.refused_at >= node.offered_at:
+        error = view.error or "it refused the revision"
+    elif relapses > _MAX_RELAPSES:
+        error = f"it served the revision and went back {relapses} times"
+    elif waited_s > spec.pace.apply_s:
+        error = f"it did not serve the revision within {spec.pace.apply_s:.0f} s"
+    standing = "failed" if error else "offered"
+    return {"standing": standing, "error": error, "waited_s": waited_s, "relapses": relapses}

@@ -1,0 +1,63 @@
+"""The verdict about a wave beside its control."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from headgate.master.domains.rollouts.gates import Outcome, Sample, judge
+from headgate.master.domains.rollouts.spec import Gates
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wave and its control; `gate` is the one that decides."""
+
+    wave: Sample
+    control: Sample
+    outcome: Outcome
+    gate: str
+
+
+def _sample(requests: int, errors: int = 0, latency_ms: float = 20.0, **more: int) -> Sample:
+    return Sample(1, 60.0, 0.0, requests, errors, latency_ms, **more)
+
+
+CASES = {
+    "as good as its control": Case(_sample(1000, 10), _sample(1000, 10), "pass", "errors"),
+    "more errors": Case(_sample(1000, 30), _sample(1000, 10), "fail", "errors"),
+    "an outage behind both": Case(_sample(1000, 900), _sample(1000, 900), "pass", "errors"),
+    "slower": Case(_sample(1000, 0, 100.0), _sample(1000, 0, 40.0), "fail", "latency"),
+    "a little slower": Case(_sample(1000, 0, 60.0), _sample(1000, 0, 20.0), "pass", "latency"),
+    "under half of the traffic": Case(_sample(499), _sample(1000), "fail", "traffic"),
+    "half of the traffic": Case(_sample(500), _sample(1000), "pass", "traffic"),
+    "no traffic beside a busy control": Case(_sample(0), _sample(1000), "fail", "traffic"),
+    "too little on both": Case(_sample(3, 3), _sample(10), "inconclusive", "traffic"),
+    "no control, enough of its own": Case(_sample(100), Sample(), "pass", "traffic"),
+    "many generations drain": Case(
+        _sample(1000, draining=9), _sample(1000, draining=2), "fail", "draining"
+    ),
+    "they drain everywhere": Case(
+        _sample(1000, draining=9), _sample(1000, draining=9), "pass", "draining"
+    ),
+    "a probe fails": Case(
+        _sample(1000, probes=10, probes_failed=1), _sample(1000, probes=10), "fail", "probes"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_wave_is_judged_beside_its_control(case: Case) -> None:
+    verdict = judge(case.wave, case.control, Gates(min_requests=50), 1.0)
+    assert verdict.outcome == case.outcome, verdict.findings
+    decided = next(one for one in verdict.findings if one.gate == case.gate)
+    assert decided.outcome == case.outcome
+    assert decided.text in verdict.reason or case.outcome == "pass"
+
+
+def test_traffic_is_compared_for_each_agent() -> None:
+    wave, control = Sample(1, 60.0, 0.0, 100), Sample(9, 60.0, 0.0, 900)
+    assert judge(wave, control, Gates(), 1.0).outcome == "pass"
+
+
+def test_a_fleet_without_traffic_passes_if_no_requests_are_asked_for() -> None:
+    assert judge(_sample(0), _sample(0), Gates(min_requests=0), 1.0).outcome == "pass"
