@@ -1,7 +1,7 @@
 //! A certificate object of the plan, loaded: chain, key, staple, and its own fields.
 
 use crate::context::Blobs;
-use crate::der;
+use crate::x509;
 use hg_plan::{Certificate, Digest};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
@@ -136,7 +136,7 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
 fn staple(blobs: &Blobs<'_>, sha256: &str) -> Result<Vec<u8>, String> {
     let der = blob(blobs, sha256)?;
     // OCSPResponse is a SEQUENCE that opens with its ENUMERATED status, 0 = successful (RFC 6960).
-    match der::ocsp_status(&der) {
+    match x509::ocsp_status(&der) {
         Some(0) => Ok(der.to_vec()),
         Some(status) => Err(format!(
             "the OCSP response has the status {status}, not `successful`; fetch a new one"
@@ -172,15 +172,15 @@ fn info(
     leaf: &CertificateDer<'_>,
     algorithm: SignatureAlgorithm,
 ) -> Option<CertificateInfo> {
-    let fields = der::fields(leaf)?;
+    let fields = x509::fields(leaf)?;
     let parsed = webpki::EndEntityCert::try_from(leaf).ok()?;
     Some(CertificateInfo {
         name: name.clone(),
         not_before_unix_s: fields.not_before,
         not_after_unix_s: fields.not_after,
         names: parsed.valid_dns_names().map(|n| n.to_ascii_lowercase().into()).collect(),
-        subject: der::name(fields.subject)?.into(),
-        issuer: der::name(fields.issuer)?.into(),
+        subject: fields.subject.into(),
+        issuer: fields.issuer.into(),
         key: match algorithm {
             SignatureAlgorithm::ECDSA => "ecdsa",
             SignatureAlgorithm::ED25519 => "ed25519",

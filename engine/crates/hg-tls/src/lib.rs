@@ -14,7 +14,6 @@ mod change;
 mod channel;
 mod client;
 mod context;
-mod der;
 mod drive;
 mod error;
 mod hello;
@@ -26,6 +25,7 @@ mod shards;
 mod ticket;
 mod tunnel;
 mod verify;
+mod x509;
 
 pub use certificate::CertificateInfo;
 pub use client::{ClientSession, ClientTls, Offer};

@@ -23,7 +23,7 @@ pub struct PeerCertificate {
 impl PeerCertificate {
     pub(crate) fn of(common: &CommonState) -> Option<Self> {
         let leaf = common.peer_certificates()?.first()?;
-        let subject = crate::der::subject(leaf).unwrap_or_default().into();
+        let subject = crate::x509::fields(leaf).map(|leaf| leaf.subject).unwrap_or_default().into();
         Some(Self { subject, fingerprint: Digest::of(leaf) })
     }
 }
