@@ -12,7 +12,7 @@
 | applying | the last Progress    | (idle)   | report; the mailbox is next                     |
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeAlias
@@ -29,6 +29,10 @@ _TRIES = 3
 BASE, HASH = "base", "hash"
 """Codes of faults after which the master sends the complete manifest."""
 
+Base: TypeAlias = tuple[str, mf.Manifest]
+"""The manifest that an agent serves, with its hash."""
+Read: TypeAlias = Callable[[tuple[bytes, ...], Base | None, fr.Offer], mf.Manifest]
+"""What `read_offer` does."""
 Step: TypeAlias = ev.Command | fr.Fetch | fr.Report
 """A command, or a body that the session sends."""
 
@@ -69,7 +73,9 @@ class Work:
         `held.serving`, against which the master may send differences."""
         self._keys = tuple(keys)
         self._held = held
-        self._base = (serving.hash(), serving) if serving else None
+        self._base: Base | None = (serving.hash(), serving) if serving else None
+        self.read: Read = read_offer
+        """Verifies and reads an offer; simulations of many agents share the reading."""
         self._newest = (0, 0)
         self._numbers = 0
         self.current: Job | None = None
@@ -99,8 +105,8 @@ class Work:
             self.mailbox = None
             return self._adopted(self.current, offer)
         try:
-            manifest = self._manifest(offer)
-        except _RefusedError as refused:
+            manifest = self.read(self._keys, self._base, offer)
+        except RefusedError as refused:
             self.last_fault = refused.fault
             return [self._report(offer, fr.Phase.REJECTED, fault=refused.fault)]
         return self._accepted(offer, manifest, now)
@@ -200,26 +206,6 @@ class Work:
             return []
         return self._go_on(job, now)
 
-    def _manifest(self, offer: fr.Offer) -> mf.Manifest:
-        """Returns what is offered; raises _RefusedError if it is not what the master signed."""
-        try:
-            if offer.base:
-                if self._base is None or self._base[0] != offer.base:
-                    raise _RefusedError(BASE, "the base of the changes is unknown here", True)
-                manifest = mf.patched(self._base[1], offer.manifest)
-                text = manifest.canonical()
-            else:
-                manifest, text = mf.parse(offer.manifest), offer.manifest
-        except Invalid as error:
-            raise _RefusedError("manifest", str(error), bool(offer.base)) from None
-        if mf.address(text) != offer.version.hash:
-            raise _RefusedError(HASH, "the manifest has another hash than its offer says", True)
-        if not manifest_is_signed(self._keys, text, offer.signature):
-            raise _RefusedError("signature", "no key of the master signed this manifest", False)
-        if (manifest.scope, manifest.revision) != (offer.scope, offer.version.revision):
-            raise _RefusedError("manifest", "the manifest is of another scope or revision", False)
-        return manifest
-
     def _accepted(self, offer: fr.Offer, manifest: mf.Manifest, now: float) -> list[Step]:
         if offer.scope != self._held.scope:
             self._held = fr.Held(offer.scope)
@@ -311,7 +297,31 @@ class Work:
         )
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
+    """An offer that is not what the master signed, or that cannot be read."""
+
     def __init__(self, code: str, text: str, is_transient: bool) -> None:
         super().__init__(text)
         self.fault = fr.Fault(code, text, is_transient)
+
+
+def read_offer(keys: tuple[bytes, ...], base: Base | None, offer: fr.Offer) -> mf.Manifest:
+    """Returns the manifest that is offered; `base` is what differences are against. Raises
+    RefusedError if it is not what the master signed."""
+    try:
+        if offer.base:
+            if base is None or base[0] != offer.base:
+                raise RefusedError(BASE, "the base of the changes is unknown here", True)
+            manifest = mf.patched(base[1], offer.manifest)
+            text = manifest.canonical()
+        else:
+            manifest, text = mf.parse(offer.manifest), offer.manifest
+    except Invalid as error:
+        raise RefusedError("manifest", str(error), bool(offer.base)) from None
+    if mf.address(text) != offer.version.hash:
+        raise RefusedError(HASH, "the manifest has another hash than its offer says", True)
+    if not manifest_is_signed(keys, text, offer.signature):
+        raise RefusedError("signature", "no key of the master signed this manifest", False)
+    if (manifest.scope, manifest.revision) != (offer.scope, offer.version.revision):
+        raise RefusedError("manifest", "the manifest is of another scope or revision", False)
+    return manifest

@@ -1,7 +1,21 @@
-"""The live sessions of a master: whom to wake, whom to cut."""
+"""The live sessions of a master: whom to wake, whom to cut, who may come in."""
 
+import asyncio
+import contextlib
+import random
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
+
+from headgate.fleet import master_events as ev
+from headgate.fleet.master_session import Terms
+from headgate.fleet.pacing import Debounce, TokenBucket
+from headgate.master.fleet.book import FleetBook, UnavailableError
+from headgate.master.fleet.live import LiveSession
+from headgate.master.fleet.shelf import Shelf
+
+_WAKE_AT_ONCE = 200
 
 
 class Hub(Protocol):
@@ -18,3 +32,116 @@ class Hub(Protocol):
     def cut(self, agent_id: str) -> None:
         """Ends the agent's session now: it was revoked."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What all agents together may cost: sessions and bytes of config a second, with how many at
+    once. Who comes too early waits this long for its turn, and is sent away for a while then."""
+
+    sessions_per_s: float = 1000.0
+    sessions_at_once: float = 2000.0
+    bytes_per_s: float = 512e6
+    bytes_at_once: float = 256e6
+    patience_s: float = 5.0
+
+
+class LiveHub:
+    """The hub of one master process; lives in one loop."""
+
+    def __init__(
+        self, book: FleetBook, terms: Terms | None = None, budgets: Budgets | None = None
+    ) -> None:
+        self.book = book
+        self.shelf = Shelf()
+        self.terms = terms or Terms()
+        self.random = random.SystemRandom().random
+        self._budgets = budgets or Budgets()
+        self.bytes_left = TokenBucket(self._budgets.bytes_per_s, self._budgets.bytes_at_once)
+        self._sessions_left = TokenBucket(
+            self._budgets.sessions_per_s, self._budgets.sessions_at_once
+        )
+        self._sessions: dict[str, LiveSession] = {}
+        self._to_wake: dict[str, None] = {}
+        self._changes = Debounce()
+        self._waking: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+
+    def wake(self, agent_ids: Iterable[str]) -> None:
+        """See Hub."""
+        self._to_wake.update(dict.fromkeys(agent_ids))
+        self._changes.touch(time.monotonic())
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().create_task(self._wake())
+
+    def connected(self) -> frozenset[str]:
+        """See Hub."""
+        return frozenset(self._sessions)
+
+    def cut(self, agent_id: str) -> None:
+        """See Hub."""
+        if session := self._sessions.get(agent_id):
+            session.handle(ev.Cut("revoked", "this agent was revoked", 60.0))
+
+    async def admit(self, session: LiveSession, join: ev.Join) -> ev.Event:
+        """Returns Joined with the fence; Cut for who is unknown, revoked or too early."""
+        hello = join.hello
+        if hello.agent != session.identity:
+            return ev.Cut("unknown", "the certificate is another agent's", 60.0)
+        if self._is_stopping or not await self._turn():
+            wait_s = self._budgets.patience_s * (1 + self.random())
+            return ev.Cut("busy", "too many agents connect at once", wait_s)
+        if await self.book.identify(session.identity, session.serial) is None:
+            return ev.Cut("revoked", "this agent or its certificate is unknown or revoked", 60.0)
+        session.fence = await self.book.joined(session.identity, hello, session.address)
+        if session.has_ended:
+            self.gone(session)
+            return ev.Cut("gone", "the agent left before it was let in")
+        before = self._sessions.get(session.identity)
+        if before is not None:
+            before.handle(ev.Cut("replaced", "the agent made a new connection"))
+        self._sessions[session.identity] = session
+        return ev.Joined(session.fence)
+
+    def gone(self, session: LiveSession) -> None:
+        """A session has ended."""
+        if self._sessions.get(session.identity) is session:
+            del self._sessions[session.identity]
+        if session.fence:
+            task = asyncio.get_running_loop().create_task(self._left(session))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    def stop(self) -> None:
+        """Tells every agent to find another master, or to come back after a while."""
+        self._is_stopping = True
+        for session in list(self._sessions.values()):
+            session.handle(ev.Cut("stopping", "the master stops"))
+
+    async def _turn(self) -> bool:
+        """Waits for a place in the budget of sessions; False: there is none soon."""
+        ends = time.monotonic() + self._budgets.patience_s
+        while wait_s := self._sessions_left.take(1, time.monotonic()):
+            if time.monotonic() + wait_s > ends:
+                return False
+            # Those who wait do not all come back at the same moment.
+            await asyncio.sleep(wait_s + self.random() * 0.2)
+        return True
+
+    async def _left(self, session: LiveSession) -> None:
+        with contextlib.suppress(UnavailableError):  # the next session's fence says it again
+            await self.book.left(session.identity, session.fence)
+
+    async def _wake(self) -> None:
+        while (due := self._changes.due) is not None:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if not self._changes.settle(time.monotonic()):
+                continue
+            waking, self._to_wake = self._to_wake, {}
+            for count, agent_id in enumerate(waking):
+                if session := self._sessions.get(agent_id):
+                    session.handle(ev.Woken())
+                if count % _WAKE_AT_ONCE == _WAKE_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+        self._waking = None

@@ -1,0 +1,47 @@
+"""What many sessions send at the same time: manifests as they were read, and blobs. Bounded."""
+
+from collections import OrderedDict
+
+from headgate.fleet.manifest import Manifest, address, parse
+from headgate.master.fleet.book import FleetBook
+
+_MANIFESTS = 64
+_BLOB_BYTES = 64 << 20
+
+
+class Shelf:
+    """Keeps the newest manifests, by bytes and by hash, and the blobs asked for last."""
+
+    def __init__(self) -> None:
+        self.by_hash: dict[str, Manifest] = {}
+        self._by_bytes: OrderedDict[bytes, tuple[str, Manifest]] = OrderedDict()
+        self._blobs: OrderedDict[str, bytes] = OrderedDict()
+        self._blob_bytes = 0
+
+    def listed(self, text: bytes) -> Manifest:
+        """Returns the manifest with these canonical bytes. Raises Invalid if it is none."""
+        found = self._by_bytes.get(text)
+        if found is None:
+            found = (address(text), parse(text))
+            self._by_bytes[text] = found
+            self.by_hash[found[0]] = found[1]
+            if len(self._by_bytes) > _MANIFESTS:
+                _, (old, _) = self._by_bytes.popitem(last=False)
+                self.by_hash.pop(old, None)
+        self._by_bytes.move_to_end(text)
+        return found[1]
+
+    async def blob(self, book: FleetBook, agent_id: str, sha256: str) -> bytes | None:
+        """Returns a blob that the agent's manifest names, from the book if nobody asked before."""
+        found = self._blobs.get(sha256)
+        if found is not None:
+            self._blobs.move_to_end(sha256)
+            return found
+        found = await book.blob(agent_id, sha256)
+        if found is not None and sha256 not in self._blobs and len(found) <= _BLOB_BYTES:
+            self._blobs[sha256] = found
+            self._blob_bytes += len(found)
+            while self._blob_bytes > _BLOB_BYTES:
+                _, old = self._blobs.popitem(last=False)
+                self._blob_bytes -= len(old)
+        return found
