@@ -6,6 +6,7 @@ mod common;
 
 use common::http2::Client;
 use common::http2_peer::Peer;
+use common::tls::Authority;
 use common::*;
 use hg_h2::{Code, Sensitivity};
 use hg_plan::Kind;
@@ -159,4 +160,32 @@ fn the_deadline_of_a_grpc_client_ends_its_request() {
     let answer = client.post("/", &fields, b"\0\0\0\0\0");
     assert_eq!((answer.status, answer.field("grpc-status")), (200, Some("4")));
     assert_eq!(told.recv_timeout(DEADLINE).unwrap(), Some(Code::CANCEL));
+}
+
+#[test]
+fn grpc_is_refused_where_its_trailers_would_be_lost() {
+    let up = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let secure = {
+        let mut node = Node::simple(&up);
+        Authority::serve_with(&mut node, r#","alpn":["http/1.1"]"#);
+        node
+    };
+    let auto = r#","tls":{"verify":false},"protocol":"auto""#;
+    for (address, rest) in [(up.address, ""), (secure.address, auto)] {
+        let node = with(&upstream_json(&[address], rest), "");
+        let mut client = Client::connect(&node);
+        // The second one finds the connection that another request has left.
+        for _ in 0..2 {
+            let before = up.connections();
+            let answer = client.post("/", &[GRPC, ("te", "trailers")], b"\0\0\0\0\0");
+            assert_eq!((answer.status, answer.field("grpc-status")), (200, Some("12")), "{rest}");
+            let message = "gRPC needs HTTP/2, and the upstream speaks HTTP/1.1";
+            assert_eq!(answer.field("grpc-message"), Some(message), "{rest}");
+            assert_eq!(up.connections(), before, "it went to the endpoint");
+            let web = [("content-type", "application/grpc-web+proto")];
+            let answer = client.post("/web", &web, b"");
+            assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]), "{rest}");
+        }
+        assert_eq!(node.engine.metrics().upstreams[0].endpoints[0].failures, 0, "{rest}");
+    }
 }

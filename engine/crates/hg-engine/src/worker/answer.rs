@@ -41,6 +41,7 @@ pub(super) mod own {
         TLS_CERTIFICATE = 502 "tls_certificate_error" "upstream-certificate" "the upstream's certificate was not accepted";
         NO_HTTP2 = 502 "tls_protocol_error" "upstream-no-http2" "the upstream did not agree on HTTP/2";
         NO_STREAMS = 503 "connection_limit_reached" "upstream-streams" "the upstream allows no streams";
+        NO_GRPC = 501 "http_protocol_error" "grpc-needs-http2" "gRPC needs HTTP/2, and the upstream speaks HTTP/1.1";
         NO_WEBSOCKET = 502 "http_protocol_error" "upstream-no-websocket" "the upstream takes no WebSockets over HTTP/2";
         REFUSED = 503 "destination_unavailable" "upstream-refused" "the upstream did not process the request";
         PROTOCOL = 502 "http_protocol_error" "upstream-protocol" "the upstream broke the rules of HTTP/2";
@@ -121,7 +122,9 @@ impl Worker {
     /// seconds another request makes sense.
     pub(super) fn refuse_for(&mut self, x: ExId, reject: &Reject, retry_after_s: Option<u64>) {
         self.counters.reject(reject.code);
-        let failed = (reject.status >= 500).then(|| outcome_of(reject, self.exchanges.get(x)));
+        // That an endpoint does not speak HTTP/2 is no failure of it.
+        let is_failure = reject.status >= 500 && reject.code != own::NO_GRPC.code;
+        let failed = is_failure.then(|| outcome_of(reject, self.exchanges.get(x)));
         self.detach(x, failed, reject.detail);
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;

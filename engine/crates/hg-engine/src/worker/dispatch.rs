@@ -28,6 +28,9 @@ impl Worker {
         let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
             return self.refuse(x, &own::NO_UPSTREAM);
         };
+        if e.stream.is_grpc && u.entry.plan.protocol == UpstreamProtocol::Http1 {
+            return self.refuse(x, &own::NO_GRPC);
+        }
         match e.pick(u, (self.now_us, &mut self.rng), &self.shared) {
             Ok(picked) => {
                 // An endpoint that swallows SYNs must leave time for others.
@@ -401,6 +404,11 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return self.drop_up(ui);
         };
+        if e.stream.is_grpc {
+            // Its trailers would be lost. Another connection may agree on HTTP/2.
+            self.drop_up(ui);
+            return self.refuse(x, &own::NO_GRPC);
+        }
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };

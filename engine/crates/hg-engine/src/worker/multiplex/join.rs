@@ -61,7 +61,8 @@ impl Worker {
         if let Some(ui) = shared {
             return self.attach_stream(x, ui, true);
         }
-        if let Some(ui) = self.take_idle(x, &endpoint) {
+        let is_grpc = self.exchanges.get(x).is_some_and(|e| e.stream.is_grpc);
+        if !is_grpc && let Some(ui) = self.take_idle(x, &endpoint) {
             return self.attach(x, ui, true);
         }
         let Some(pool) = self.pools.get(endpoint.pool).filter(|p| !p.is_http1 && !is_alone) else {
