@@ -305,3 +305,20 @@ fn an_upstream_that_changes_lets_the_running_streams_end() {
         node.engine.metrics().http2.upstream_connections.active == 1
     });
 }
+
+#[test]
+fn endpoints_hear_that_the_process_leaves() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |s| {
+        let mut peer = Peer::over(s);
+        let id = peer.next().unwrap();
+        peer.answer(id, b"ok");
+        while peer.read() {}
+        tell.lock().unwrap().send(peer.goaway).unwrap();
+    });
+    let node = on(&up);
+    assert!(node.get("/").ends_with("ok"));
+    node.engine.drain(Box::new(|| {}));
+    assert!(told.recv_timeout(DEADLINE).unwrap(), "the connection ended without GOAWAY");
+}

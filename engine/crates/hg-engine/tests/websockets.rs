@@ -180,3 +180,91 @@ fn what_is_no_websocket_never_looks_like_one() {
     let id = client.open_websocket("/chat", &[VERSION]);
     assert_eq!(client.answers[&id].status, 501);
 }
+
+#[test]
+fn the_end_of_a_half_may_come_with_the_opening() {
+    for (up, json) in [(Upstream::play(shouting), ""), (Upstream::play(shouting_peer), H2C)] {
+        let node = serving(&up, json, "");
+        let mut client = Client::connect(&node);
+        let fields = [VERSION, ("sec-websocket-protocol", "chat")];
+        let id = client.open_tunnel("/chat", &fields, true);
+        assert_eq!(client.answer(id).body, b"hello  bye", "{json}");
+        eventually("the tunnel is over", || tunnels(&node) == (0, 1));
+    }
+}
+
+/// Opens a WebSocket, says something and never ends, however its other half does.
+fn staying(mut s: TcpStream, words: &[u8]) {
+    let head = read_head(&mut s).unwrap();
+    let accept = websocket::accept(value(&head, "sec-websocket-key").unwrap().as_bytes());
+    write!(
+        s,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        std::str::from_utf8(&accept).unwrap()
+    )
+    .unwrap();
+    s.write_all(words).unwrap();
+    while let Ok(1..) = s.read(&mut [0; 64]) {}
+}
+
+/// The same over HTTP/2.
+fn staying_peer(s: TcpStream) {
+    let mut peer = Peer::over(s);
+    while let Some(id) = peer.next() {
+        peer.head(id, 200, &[], false);
+        peer.data(id, b"\x81\x02hi", false);
+    }
+}
+
+/// Gives a node's drain so much time.
+fn limit_drain(node: &mut Node, deadline_ms: u32) {
+    let drain = format!(r#""delay_ms":1,"idle_grace_ms":1,"deadline_ms":{deadline_ms}"#);
+    node.apply(&[put(Kind::Settings, "node", format!(r#"{{"drain":{{{drain}}}}}"#))]);
+}
+
+#[test]
+fn a_drain_says_goodbye_in_websockets_that_use_streams() {
+    let plain = Upstream::play(|s| staying(s, b"\x81\x02hi"));
+    for (up, json) in [(plain, ""), (Upstream::play(staying_peer), H2C)] {
+        let mut node = serving(&up, json, "");
+        limit_drain(&mut node, 60_000);
+        let mut client = Client::connect(&node);
+        let id = client.open_websocket("/chat", &[VERSION]);
+        assert_eq!(client.body(id, 4), b"\x81\x02hi");
+        node.engine.drain(Box::new(|| {}));
+        assert_eq!(client.answer(id).body, b"\x81\x02hi\x88\x02\x03\xe9", "{json}");
+        client.until_closed();
+    }
+}
+
+#[test]
+fn a_drain_says_nothing_within_a_message() {
+    let up = Upstream::play(|s| staying(s, b"\x01\x02hi"));
+    let mut node = serving(&up, "", "");
+    limit_drain(&mut node, 600);
+    let mut client = Client::connect(&node);
+    let id = client.open_websocket("/chat", &[VERSION]);
+    assert_eq!(client.body(id, 4), b"\x01\x02hi");
+    node.engine.drain(Box::new(|| {}));
+    client.until_closed();
+    assert_eq!(client.answers[&id].body, b"\x01\x02hi");
+}
+
+#[test]
+fn a_drain_says_goodbye_where_the_endpoint_alone_speaks_http2() {
+    let up = Upstream::play(staying_peer);
+    let mut node = on(&up);
+    limit_drain(&mut node, 60_000);
+    let mut s = node.connect();
+    write!(
+        s,
+        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    )
+    .unwrap();
+    read_head(&mut s).unwrap();
+    assert_eq!(read_n(&mut s, 4), b"\x81\x02hi");
+    node.engine.drain(Box::new(|| {}));
+    assert_eq!(read_all(&mut s), b"\x88\x02\x03\xe9");
+}

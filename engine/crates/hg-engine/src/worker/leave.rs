@@ -2,6 +2,8 @@
 
 use super::accept::deadline_after;
 use super::client::Phase;
+use super::exchange::{ExId, Exchange, Stage, pair};
+use super::up::Up;
 use super::upstreams::release_limits;
 use super::{Done, Worker};
 use hg_net::Ticks;
@@ -114,29 +116,47 @@ impl Worker {
 
     /// Ends tunnels one after the other, spread over the time that is left.
     fn close_some_tunnels(&mut self, deadline: Ticks) {
-        let tunnels: Vec<usize> =
-            self.clients.iter().filter(|(_, c)| c.phase == Phase::Tunnel).map(|(i, _)| i).collect();
+        let of_streams = |e: &Exchange| e.status == 101 && e.stage == Stage::Answering;
+        let tunnels = self.exchanges.ids(|e| e.stage == Stage::Tunnel || of_streams(e));
         let turns = deadline.saturating_sub(self.now).saturating_mul(hg_net::Clock::TICK_MS) / 200;
         let share = tunnels.len().div_ceil(usize::try_from(turns / 2).unwrap_or(1).max(1));
-        for ci in tunnels.into_iter().take(share) {
-            self.end_tunnel(ci);
+        for x in tunnels.into_iter().take(share) {
+            self.end_tunnel(x);
         }
     }
 
     /// Sends 1001 if that cannot fall into the middle of a message, and ends our half.
-    fn end_tunnel(&mut self, ci: usize) {
-        let Some(c) = self.clients.get_mut(ci) else {
+    fn end_tunnel(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        let exchange = c.exchange.and_then(|x| self.exchanges.get(x));
-        let between = exchange.is_some_and(|e| e.frames.is_between());
-        if !between || !c.conn.out.is_empty() {
+        if !e.frames.is_between() || !c.has_room(e) {
+            return;
+        }
+        let ci = e.client;
+        if e.stream.is_http2() {
+            e.response.done = true;
+            self.detach(x, None, "");
+            if self.send_stream(x, &[], GOING_AWAY) {
+                self.end_when_taken(x);
+            }
             return;
         }
         // The peer may be gone already.
         let _ = c.conn.send_small(&mut self.io, GOING_AWAY);
         c.conn.end_tls(&mut self.io);
         self.close_client(ci);
+    }
+
+    /// Tells endpoints over HTTP/2 that this process leaves, so that they see no broken connection.
+    pub(super) fn say_farewell(&mut self) {
+        let is_shared = |up: &Up| up.http2.is_some();
+        let all: Vec<usize> =
+            self.ups.iter().filter(|(_, up)| is_shared(up)).map(|(ui, _)| ui).collect();
+        for ui in all {
+            self.retire_shared(ui);
+        }
+        self.flush_dirty();
     }
 
     pub(super) fn has_left(&self) -> bool {

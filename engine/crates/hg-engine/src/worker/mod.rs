@@ -202,6 +202,7 @@ impl Worker {
             }
             self.flush_dirty();
             if self.has_left() {
+                self.say_farewell();
                 return Ok(());
             }
         }

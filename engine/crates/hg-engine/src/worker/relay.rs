@@ -275,6 +275,9 @@ impl Worker {
         };
         let extra = fed.done && fed.consumed < range.len();
         let framed = frame(&mut e.response, buffer, range.start, &fed);
+        if e.status == 101 {
+            e.frames.feed(buffer.get(framed.clone()).unwrap_or_default());
+        }
         self.counters.bytes_sent.add((head.len() + framed.len()) as u64);
         if !e.stream.is_http2() {
             if c.conn.send(&mut self.io, head, buffer, framed).is_err() {

@@ -82,6 +82,12 @@ impl<T: Recycle> Store<T> {
         }
     }
 
+    /// Returns the ids of the values for which `is_wanted` holds.
+    pub(crate) fn ids(&self, is_wanted: impl Fn(&T) -> bool) -> Vec<Id> {
+        let wanted = self.slots.iter().filter(|(_, (_, value))| is_wanted(value));
+        wanted.map(|(index, (number, _))| Id { index, number: *number }).collect()
+    }
+
     /// Returns all values.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().map(|(_, (_, value))| &mut **value)

@@ -91,6 +91,11 @@ impl<S: Read + Write> Client<S> {
     /// Opens a WebSocket (RFC 8441) once the proxy has said that it takes them; returns its stream
     /// once it was answered.
     pub fn open_websocket(&mut self, path: &str, fields: &[(&str, &str)]) -> u32 {
+        self.open_tunnel(path, fields, false)
+    }
+
+    /// Does the same; `end` says that the client sends nothing in it.
+    pub fn open_tunnel(&mut self, path: &str, fields: &[(&str, &str)], end: bool) -> u32 {
         self.flush();
         while !self.session.peer().enable_connect_protocol {
             assert!(self.read(), "the connection ended");
@@ -98,7 +103,7 @@ impl<S: Read + Write> Client<S> {
         let (scheme, authority) = (Scheme::Http, "a.example");
         let method = "CONNECT";
         let line = RequestLine { method, scheme, authority, path, query: None, websocket: true };
-        let id = self.ask(&line, fields, false);
+        let id = self.ask(&line, fields, end);
         self.flush();
         while self.answers[&id].status == 0 && self.answers[&id].reset.is_none() {
             assert!(self.read(), "the connection ended");

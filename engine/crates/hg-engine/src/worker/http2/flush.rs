@@ -62,12 +62,20 @@ impl Worker {
         let answer = std::mem::take(&mut e.head);
         let (head, body) = answer.split_at(text::body_start(&answer));
         if self.send_stream(x, head, body) {
-            let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            let Some(e) = self.exchanges.get_mut(x) else {
                 return;
             };
             e.head = answer;
-            if c.has_room(e) { self.finish(x) } else { self.progress(x) }
+            self.end_when_taken(x);
         }
+    }
+
+    /// Ends an exchange whose answer is whole, now or once its client has taken all of it.
+    pub(crate) fn end_when_taken(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return;
+        };
+        if c.has_room(e) { self.finish(x) } else { self.progress(x) }
     }
 
     /// Tells a client that waits for it to send the body of its request; reports whether the

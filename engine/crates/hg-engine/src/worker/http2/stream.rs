@@ -114,7 +114,7 @@ impl Worker {
             self.announce_http2(ci);
         }
         let sent = Sent { bytes: &[], admission };
-        self.note_kind(x, &head);
+        self.note_kind(x, &head, end);
         if let Step::Forward = self.begin(x, &head, &held, listener, sent) {
             self.limit_grpc(x, &head);
             self.start_stream(x, wait_ms);
@@ -123,11 +123,13 @@ impl Worker {
     }
 
     /// Notes whether a request is one of gRPC, or opens a WebSocket.
-    fn note_kind(&mut self, x: ExId, head: &RequestHead<'_, '_>) {
+    fn note_kind(&mut self, x: ExId, head: &RequestHead<'_, '_>, end: bool) {
         let kind = head.fields.get(Known::ContentType).and_then(grpc::kind);
         if let Some(e) = self.exchanges.get_mut(x) {
             e.stream.is_grpc = kind == Some(grpc::Kind::Native);
             e.stream.is_tunnel = head.connection.upgrade_websocket;
+            // The client's half may end with the handshake.
+            e.stream.has_ended = end && e.stream.is_tunnel;
         }
     }
 
