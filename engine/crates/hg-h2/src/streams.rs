@@ -55,6 +55,14 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
+    /// Gives back the memory of streams while none is open; what was said about others is kept.
+    pub(crate) fn rest(&mut self) {
+        let (recent, early) = (std::mem::take(&mut self.recent), std::mem::take(&mut self.early));
+        *self = Self { recent, early, ..Self::default() };
+        self.recent.shrink_to_fit();
+        self.early.shrink_to_fit();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.live
     }

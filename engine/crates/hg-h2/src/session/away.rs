@@ -4,7 +4,6 @@ use super::{Block, Phase, Session, Waiting};
 use crate::close::{Close, Code, Reason};
 use crate::limits::Role;
 use crate::sched::Sched;
-use crate::streams::Streams;
 use crate::write::Output;
 
 /// The last id of a first GOAWAY: no stream is excluded yet.
@@ -112,7 +111,7 @@ impl Session {
         if self.streams.len() > 0 || self.block.stream != 0 || !self.output().is_empty() {
             return;
         }
-        self.streams = Streams::default();
+        self.streams.rest();
         self.sched = Sched::default();
         self.out = Output::default();
         self.block = Block::default();

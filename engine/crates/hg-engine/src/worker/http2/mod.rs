@@ -13,6 +13,7 @@ pub(crate) use part::Part;
 pub(crate) use stream::Stream;
 
 use super::Worker;
+use super::accept::deadline_after;
 use super::client::Phase;
 use super::conn::{Read, Session};
 use super::exchange::ExId;
@@ -36,6 +37,9 @@ const DISPATCHED: usize = 100;
 /// How long a client may take nothing of what waits for it.
 const STALLED_MS: u64 = 30_000;
 
+/// How long a connection has no stream before it gives back the memory that streams need.
+const REST_MS: u64 = 2_000;
+
 /// One connection's session.
 pub(crate) struct Http2 {
     pub(super) session: hg_h2::Session,
@@ -49,6 +53,18 @@ pub(crate) struct Http2 {
     times: Times,
     /// When a client that takes nothing is given up; the far future while nothing waits for it.
     stalled_at: Ticks,
+    /// When its memory is given back; the far future while it has streams, 0 once that is done.
+    rest_at: Ticks,
+}
+
+impl Http2 {
+    /// Gives back the memory that streams need.
+    fn rest(&mut self) {
+        self.session.rest();
+        self.streams = HashMap::default();
+        self.places = Places::new(DISPATCHED, DISPATCHED);
+        self.rest_at = 0;
+    }
 }
 
 /// How the first bytes of a connection relate to HTTP/2's preface.
@@ -119,6 +135,7 @@ impl Worker {
             watch: Watch::new(now_ms),
             times,
             stalled_at: Ticks::MAX,
+            rest_at: Ticks::MAX,
         }));
         let is_pinned = c.pinned.is_some();
         self.counters.http2.connections.opened();
@@ -229,6 +246,7 @@ impl Worker {
     pub(super) fn rearm_http2(&mut self, ci: usize, wrote: bool) {
         let now_ms = self.now_us / 1000;
         let idle_until = self.leaving.idle_deadline();
+        let rest_at = deadline_after(self.now_us, REST_MS);
         // A connection that closes already has the deadline of that.
         let Some(c) = self.clients.get_mut(ci).filter(|c| c.phase == Phase::Http2) else {
             return;
@@ -239,8 +257,15 @@ impl Worker {
         h.watch.turn(&h.session, wrote, now_ms);
         let due = [h.watch.deadline_ms(&h.times), h.places.deadline_ms()];
         let due = due.into_iter().flatten().map(|ms| Clock::after(ms * 1000, 0)).min();
-        let idle_until = if h.streams.is_empty() { idle_until } else { Ticks::MAX };
-        c.deadline = due.unwrap_or(Ticks::MAX).min(h.stalled_at).min(idle_until);
+        let (idle_until, rest_at) = match h.streams.is_empty() {
+            true if h.rest_at == Ticks::MAX => (idle_until, rest_at),
+            true => (idle_until, h.rest_at),
+            false => (Ticks::MAX, Ticks::MAX),
+        };
+        h.rest_at = rest_at;
+        let rest_at = if rest_at == 0 { Ticks::MAX } else { rest_at };
+        let due = due.unwrap_or(Ticks::MAX).min(h.stalled_at);
+        c.deadline = due.min(idle_until).min(rest_at);
         self.arm_client(ci);
     }
 
@@ -248,7 +273,10 @@ impl Worker {
     pub(super) fn expire_http2(&mut self, ci: usize) {
         let now_ms = self.now_us / 1000;
         let idle_until = self.leaving.idle_deadline();
-        let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Some(h) = c.http2.as_deref_mut() else {
             return;
         };
         if h.stalled_at <= self.now {
@@ -257,6 +285,12 @@ impl Worker {
         }
         if h.streams.is_empty() && idle_until <= self.now {
             h.session.finish();
+        }
+        if h.streams.is_empty() && h.rest_at > 0 && h.rest_at <= self.now {
+            h.rest();
+            if c.input.is_empty() {
+                c.input = Vec::new();
+            }
         }
         match h.watch.due(&h.times, now_ms) {
             Due::Nothing => {}

@@ -152,6 +152,7 @@ impl Worker {
         let h = c.http2.as_deref_mut()?;
         let x = self.exchanges.open();
         h.streams.insert(stream, x);
+        h.rest_at = Ticks::MAX;
         let e = self.exchanges.get_mut(x)?;
         e.client = ci;
         e.start_us = self.now_us;

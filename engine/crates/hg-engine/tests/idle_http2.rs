@@ -1,0 +1,66 @@
+//! What an idle connection over HTTP/2 costs. The test is alone in its process, because it counts
+//! every byte of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use common::http2::Client;
+use common::*;
+use hg_plan::Kind;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::net::TcpStream;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const CONNECTIONS: usize = 200;
+/// Streams that each connection has had at once before it is idle.
+const STREAMS: usize = 60;
+/// Bytes that an idle connection may hold.
+const MOST: usize = 4096;
+
+/// Returns the bytes that are allocated now.
+fn held() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated.wrapping_sub(stats.bytes_deallocated)
+}
+
+/// Opens a connection and has many streams on it; returns the socket alone.
+fn busy_then_idle(node: &Node) -> TcpStream {
+    let mut client = Client::connect(node);
+    // The table of fields that the client fills stays, as the client may refer to it: here it is as
+    // large as that of a usual client.
+    let agent = format!("Mozilla/5.0 {}", "x".repeat(80));
+    let fields = [("user-agent", &*agent), ("accept", "*/*"), ("accept-language", "en")];
+    let ids: Vec<u32> =
+        (0..STREAMS).map(|n| client.open("GET", &format!("/{n}"), &fields, true)).collect();
+    for id in ids {
+        assert_eq!(client.answer(id).status, 200);
+    }
+    client.stream
+}
+
+#[test]
+fn an_idle_connection_holds_little() {
+    let up = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let mut node = Node::simple(&up);
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
+    // What the worker keeps for all connections together.
+    drop(busy_then_idle(&node));
+    eventually("the first is closed", || node.engine.metrics().http2.connections.active == 0);
+    let before = held();
+    let mut clients = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        clients.push(busy_then_idle(&node));
+    }
+    let each = || held().saturating_sub(before) / CONNECTIONS;
+    let until = Instant::now() + DEADLINE;
+    while each() > MOST {
+        assert!(Instant::now() < until, "an idle connection holds {} bytes", each());
+        std::thread::yield_now();
+    }
+    assert_eq!(node.engine.metrics().http2.connections.active, CONNECTIONS as u64);
+}
