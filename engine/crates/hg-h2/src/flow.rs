@@ -44,11 +44,27 @@ pub(crate) struct RecvWindow {
     left: i64,
     /// Credit that the peer was not told of yet.
     owed: u32,
+    /// What the size grew by.
+    grown: u32,
 }
 
 impl RecvWindow {
     pub(crate) fn new(size: u32) -> Self {
-        Self { size, left: i64::from(size), owed: 0 }
+        Self { size, left: i64::from(size), owed: 0, grown: 0 }
+    }
+
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Returns what the size grew by.
+    pub(crate) fn grown(&self) -> u32 {
+        self.grown
+    }
+
+    /// Reports whether the peer has used three quarters of the window and more.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.left <= i64::from(self.size / 4)
     }
 
     /// Returns the size without what the peer still may use and what it is owed: the bytes that the
@@ -83,6 +99,7 @@ impl RecvWindow {
     pub(crate) fn grow(&mut self, size: u32) -> Option<u32> {
         let more = size.min(MOST_WINDOW).checked_sub(self.size).filter(|more| *more > 0)?;
         self.size += more;
+        self.grown += more;
         self.owed += more;
         Some(self.announce())
     }

@@ -24,7 +24,9 @@ pub struct Limits {
     pub head: BlockLimits,
     /// Window of a new stream.
     pub stream_window: u32,
-    /// Window of the connection.
+    /// What the window of a stream may grow to while its bytes are taken faster than they come.
+    pub most_stream_window: u32,
+    /// Window of the connection, and what the windows of its streams may grow by together.
     pub connection_window: u32,
     /// Bytes that wait to be sent before the session stops to read and to give grants.
     pub output_bytes: usize,
@@ -43,6 +45,7 @@ impl Limits {
             continuations: 8,
             head: BlockLimits { fields: 128, bytes: 64 * 1024 },
             stream_window: 64 * 1024,
+            most_stream_window: 1024 * 1024,
             connection_window: 1024 * 1024,
             output_bytes: 256 * 1024,
             output_frames: 1000,

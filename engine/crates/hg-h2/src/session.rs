@@ -85,6 +85,8 @@ struct Block {
 struct Windows {
     send: SendWindow,
     recv: RecvWindow,
+    /// What the windows of streams may still grow by.
+    spare: u32,
 }
 
 /// One HTTP/2 connection.
@@ -180,6 +182,7 @@ impl Session {
             window: Windows {
                 send: SendWindow::new(FIRST_WINDOW),
                 recv: RecvWindow::new(FIRST_WINDOW),
+                spare: limits.connection_window,
             },
             flood: Flood::new(role),
             sched: Sched::default(),
@@ -337,7 +340,9 @@ impl Session {
     fn forget(&mut self, id: u32) {
         if let Some(slot) = self.streams.slot(id) {
             self.sched.remove(slot);
-            self.streams.remove(id);
+            if let Some(stream) = self.streams.remove(id) {
+                self.window.spare += stream.recv_window.grown();
+            }
         }
     }
 

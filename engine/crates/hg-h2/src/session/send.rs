@@ -223,26 +223,24 @@ impl Session {
     }
 
     /// Gives back the credit of body bytes that were taken; tells the peer in steps of half a
-    /// window.
+    /// window. A window that the peer has used up while the owner takes everything is too small:
+    /// it doubles as long as the connection has something to spare.
     pub fn credit(&mut self, id: u32, bytes: u32) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         if stream.gone || stream.recv == Half::Ended {
             return;
         }
-        if let Some(more) = stream.recv_window.credit(bytes) {
-            self.out.window_update(id, more);
+        let window = &mut stream.recv_window;
+        let is_short = window.is_used_up();
+        let Some(mut more) = window.credit(bytes) else { return };
+        if is_short && window.held() == 0 {
+            let step = window.size().min(self.window.spare);
+            let size = window.size().saturating_add(step).min(self.limits.most_stream_window);
+            let grown = window.grow(size).unwrap_or(0);
+            self.window.spare -= grown;
+            more += grown;
         }
-    }
-
-    /// Makes the window of a stream larger, because its bytes are taken faster than they come.
-    pub fn grow_window(&mut self, id: u32, size: u32) {
-        let Some(stream) = self.streams.get_mut(id).filter(|s| !s.gone) else { return };
-        if stream.recv == Half::Ended {
-            return;
-        }
-        if let Some(more) = stream.recv_window.grow(size) {
-            self.out.window_update(id, more);
-        }
+        self.out.window_update(id, more);
     }
 
     /// Returns the body bytes of a stream whose credit was not given back.

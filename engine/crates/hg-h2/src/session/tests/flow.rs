@@ -164,3 +164,43 @@ fn nothing_comes_after_a_reset_of_the_peer_that_crossed_ours() {
     server.feed(&frame(0, 0, 1, &[0])).unwrap();
     assert_eq!(server.resets(), [(1, Code::STREAM_CLOSED)]);
 }
+
+/// Sends a whole window of a stream and takes all of it, in so many parts; returns what the peer
+/// may send then.
+fn use_up(server: &mut Hand, id: u32, window: u32, parts: u32) -> u32 {
+    server.written();
+    let mut left = window;
+    while left > 0 {
+        let n = left.min(16_384);
+        server.feed(&frame(0, 0, id, &vec![0; n as usize])).unwrap();
+        left -= n;
+    }
+    for _ in 0..parts {
+        server.session.credit(id, window / parts);
+    }
+    let of_stream = server.written().into_iter().filter(|(kind, _, on, _)| (*kind, *on) == (8, id));
+    of_stream.map(|(.., payload)| u32::from_be_bytes(payload.try_into().unwrap())).sum()
+}
+
+#[test]
+fn the_window_of_a_stream_grows_while_its_bytes_are_taken_and_the_connection_has_some_to_spare() {
+    const K: u32 = 1024;
+    let mut server = Hand::server();
+    for id in [1, 3, 5] {
+        server.head(id, POST, false).unwrap();
+    }
+    assert_eq!(use_up(&mut server, 5, 64 * K, 2), 64 * K, "a slow owner has no use for more");
+    let mut window = 64 * K;
+    for expected in [128, 256, 512, 1024, 1024] {
+        window = use_up(&mut server, 1, window, 1);
+        assert_eq!(window, expected * K);
+    }
+    // The first has grown by 960 of 1,024 KiB.
+    window = 64 * K;
+    for expected in [128, 128] {
+        window = use_up(&mut server, 3, window, 1);
+        assert_eq!(window, expected * K);
+    }
+    server.session.reset(1, Code::CANCEL);
+    assert_eq!(use_up(&mut server, 3, window, 1), 256 * K, "what it had is there again");
+}
