@@ -36,6 +36,26 @@ pub const CONNECT: &[(&str, &str)] = &[
     ("sec-websocket-version", "13"),
 ];
 
+#[test]
+fn every_rule_has_a_test_that_names_it() {
+    let here =
+        [include_str!("request.rs"), include_str!("upstream.rs"), include_str!("response.rs")];
+    let tests: Vec<&str> = here
+        .iter()
+        .flat_map(|file| file.lines())
+        .filter_map(|line| line.trim().strip_prefix("fn ")?.split(['(', '<']).next())
+        .collect();
+    let page = include_str!("../../../../../docs/internals/http2.md");
+    for rule in 1..=41 {
+        let start = format!("rule_{rule:02}_");
+        let named: Vec<&&str> = tests.iter().filter(|name| name.starts_with(&start)).collect();
+        assert!(!named.is_empty(), "rule {rule} has no test");
+        let row = format!("| {rule} |");
+        let row = page.lines().find(|line| line.starts_with(&row)).expect("a row of the page");
+        assert!(named.iter().any(|name| row.contains(**name)), "rule {rule}: {row}");
+    }
+}
+
 pub fn lines<'a>(fields: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = Line<'a>> {
     fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), Sensitivity::Normal))
 }
