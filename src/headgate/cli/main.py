@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from headgate.cli import calls, config_commands, node_commands
+from headgate.cli import calls, config_commands, master_commands, node_commands
 from headgate.cli.nginx.app import app as nginx
 from headgate.cli.nginx.hold import hold
 from headgate.cli.output import FAILED, Format, Output, show
@@ -60,6 +60,12 @@ def main() -> None:
         sys.exit(FAILED)
 
 
-for command in (*node_commands.COMMANDS, *config_commands.COMMANDS, hold, version):
+for command in (
+    *node_commands.COMMANDS,
+    *master_commands.COMMANDS,
+    *config_commands.COMMANDS,
+    hold,
+    version,
+):
     app.command()(command)
 app.add_typer(nginx)

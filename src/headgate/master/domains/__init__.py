@@ -1,1 +1,1 @@
-"""Holds what the master decides, one folder for each domain."""
+"""The nouns of the master: one folder and one line in the registry each."""

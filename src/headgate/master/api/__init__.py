@@ -1,0 +1,1 @@
+"""What every route stands on: problems, permissions, pages, versions, repeated requests."""

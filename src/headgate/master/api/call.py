@@ -1,0 +1,114 @@
+"""One request: who makes it, in which tenant, and its one transaction that writes."""
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Query
+from pydantic import BaseModel
+from starlette.requests import HTTPConnection, Request
+
+from headgate.master.access import Caller
+from headgate.master.api import repeats
+from headgate.master.api.problems import invalid
+from headgate.master.api.types import Versioned, Window
+from headgate.master.domains.audit.store import Event, record
+from headgate.master.services import Master
+from headgate.master.store.scope import Scope
+from headgate.master.store.transaction import Transaction
+
+T = TypeVar("T")
+V = TypeVar("V", bound=Versioned)
+
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler knows about its request."""
+
+    master: Master
+    caller: Caller
+    scope: Scope
+    address: str
+    now_ms: int
+    action: str
+    object: str
+    status: int = 200
+    has_secret: bool = False
+    repeat: repeats.Repeat | None = None
+    expected: int | None = None
+    """The version that the change is for (`If-Match`); None for any."""
+    must_be_new: bool = False
+    """Whether the object must not exist yet (`If-None-Match: *`)."""
+    etag: str | None = None
+
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        """Gives a transaction that reads in the caller's scope."""
+        return self.master.database.read(self.scope)
+
+    async def write(
+        self, work: Callable[[Transaction], Awaitable[T]], *, scope: Scope | None = None
+    ) -> T:
+        """Carries out the request's change, with its line in the audit log, or nothing of it."""
+
+        async def whole(tx: Transaction) -> T:
+            if self.repeat is not None:
+                await repeats.claim(tx, self.repeat, self.status, self.now_ms)
+            result = await work(tx)
+            await record(tx, self._event(), self.now_ms)
+            etag = _etag_of(result)
+            if self.repeat is not None:
+                shown = isinstance(result, BaseModel) and not self.has_secret
+                body = result.model_dump_json() if shown else None  # type: ignore[attr-defined]
+                await repeats.keep(tx, self.repeat, body, etag)
+            return result
+
+        result = await self.master.database.write(self.scope if scope is None else scope, whole)
+        self.etag = _etag_of(result)
+        return result
+
+    def shown(self, one: V) -> V:
+        """Returns the object; its version becomes the ETag of the answer."""
+        self.etag = _etag_of(one)
+        return one
+
+    def _event(self) -> Event:
+        return Event(
+            organisation_id=self.scope.organisation_id,
+            workspace=self.scope.workspace_id,
+            actor=self.caller.id,
+            actor_name=self.caller.name,
+            action=self.action,
+            object=self.object,
+            address=self.address,
+        )
+
+
+def _etag_of(result: object) -> str | None:
+    return f'"{result.version}"' if isinstance(result, Versioned) else None
+
+
+def expected_version(request: Request) -> int | None:
+    """Returns the version of `If-Match`; None for none or `*`; raises ProblemError."""
+    text = request.headers.get("if-match")
+    if text is None or text.strip() == "*":
+        return None
+    found = _ETAG.fullmatch(text.strip())
+    if found is None:
+        raise invalid("If-Match", "this is not an ETag of ours", "write the object's ETag, or `*`")
+    return int(found[1])
+
+
+def _call(connection: HTTPConnection) -> Call:
+    found = connection.state.call
+    assert isinstance(found, Call)  # noqa: S101 - the gate put it there
+    return found
+
+
+Here = Annotated[Call, Depends(_call)]
+"""The call of a handler."""
+Part = Annotated[Window, Query()]
+"""The part of a list that a handler answers with."""

@@ -1,0 +1,223 @@
+"""The gate that every route passes: who calls, whether they may, and whether it is a repeat."""
+
+from collections.abc import Callable, Coroutine
+
+from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from headgate.master.access import RULES, Caller, Permission, Place
+from headgate.master.api import repeats
+from headgate.master.api.call import Call, expected_version
+from headgate.master.api.problems import ProblemError, invalid, not_found
+from headgate.master.api.routing import permission_of
+from headgate.master.domains.audit.store import Event, record
+from headgate.master.domains.organisations import store as organisations
+from headgate.master.domains.sessions import service as sessions
+from headgate.master.domains.sessions.throttle import ADDRESS
+from headgate.master.domains.tokens import service as tokens
+from headgate.master.domains.workspaces import store as workspaces
+from headgate.master.services import Master
+from headgate.master.store.scope import MASTER, Scope
+
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+Handler = Callable[[Request], Coroutine[object, object, Response]]
+
+
+class GatedRoute(APIRoute):
+    """A route that nobody reaches without passing the gate."""
+
+    is_gated = True
+
+    def get_route_handler(self) -> Handler:
+        """Returns the handler behind the gate."""
+        carry_out = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            call = await opened(request, permission_of(self))
+            _refuse_unknown_query(self, request)
+            call.status = self.status_code or 200
+            call.action = f"{request.method} {self.path}"
+            call.has_secret = bool((self.openapi_extra or {}).get("x-has-secret"))
+            call.expected = expected_version(request)
+            call.must_be_new = request.headers.get("if-none-match", "").strip() == "*"
+            if request.method in _WRITES and (again := await _repeated(request, call)) is not None:
+                return again
+            return _finished(request, call, await carry_out(request))
+
+        return handle
+
+
+async def opened(connection: HTTPConnection, permission: Permission) -> Call:
+    """Returns the call of a request that may go on; raises ProblemError for all others."""
+    master: Master = connection.app.state.master
+    address = connection.client.host if connection.client else ""
+    now_ms = master.clock()
+    caller = Caller()
+    rule = RULES[permission]
+    if rule.place is not Place.ANYWHERE:
+        caller = await authenticated(master, connection.headers.get("authorization"), address)
+    scope = await _scope(master, connection, caller, rule.place)
+    call = Call(
+        master=master,
+        caller=caller,
+        scope=scope,
+        address=address,
+        now_ms=now_ms,
+        action=permission.value,
+        object=connection.url.path,
+    )
+    if not caller.may(permission, scope):
+        await _audit_refusal(call, permission)
+        raise ProblemError(
+            403,
+            "forbidden",
+            f"this needs the permission {permission.value}; ask an administrator for the role"
+            f" {rule.role.name.lower()}",
+        )
+    connection.state.call = call
+    return call
+
+
+async def authenticated(master: Master, header: str | None, address: str) -> Caller:
+    """Returns who the `Authorization` header proves; raises ProblemError (401, 429)."""
+    keys = {ADDRESS: f"token {address}"}
+    if master.throttle.wait_ms(keys):
+        raise ProblemError(
+            429, "throttled", "too many wrong tokens from here; wait", headers={"retry-after": "5"}
+        )
+    scheme, _, token = (header or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise sessions.refused()
+    caller = await _caller(master, token.strip(), address)
+    if caller is None:
+        master.throttle.failed(keys)
+        raise sessions.refused()
+    return caller
+
+
+async def _caller(master: Master, token: str, address: str) -> Caller | None:
+    now_ms = master.clock()
+    if not token.startswith(tokens.PREFIX):
+        claims = await master.keys.claims(token)
+        if claims is None:
+            return None
+        async with master.database.read(MASTER) as tx:
+            return await sessions.caller_of_session(tx, claims.sub, claims.sid, now_ms)
+    async with master.database.read(MASTER) as tx:
+        held = await tokens.held(tx, token)
+    if held is None:
+        return None
+    if tokens.is_good(held, now_ms):
+        return tokens.caller_of(held)
+    event = Event(
+        held.organisation_id,
+        "a token that is revoked or expired was used",
+        actor=held.id,
+        actor_name=held.name,
+        address=address,
+        outcome="refused",
+    )
+    await master.database.write(MASTER, lambda tx: record(tx, event, now_ms))
+    return None
+
+
+async def _scope(master: Master, connection: HTTPConnection, caller: Caller, place: Place) -> Scope:
+    """Returns the tenant that the request names; 404 for one that is not the caller's."""
+    if place is Place.MASTER:
+        return MASTER if caller.is_master_admin else Scope()
+    if place is Place.WORKSPACE:
+        return await _workspace(master, connection.path_params.get("workspace", ""), caller)
+    if place is Place.ORGANISATION:
+        named = connection.path_params.get("organisation")
+        return await _organisation(
+            master, named or connection.query_params.get("organisation"), caller
+        )
+    return Scope()
+
+
+async def _workspace(master: Master, key: str, caller: Caller) -> Scope:
+    async with master.database.read(MASTER) as tx:
+        found = await workspaces.named(tx, key, caller.organisations)
+    scopes = [Scope(one.organisation_id, one.id) for one in found]
+    mine = [scope for scope in scopes if caller.role_in(scope) is not None]
+    if not mine:
+        raise not_found("workspace", key)
+    if len(mine) > 1:
+        raise invalid("workspace", f'two workspaces are called "{key}"', "write its id")
+    return mine[0]
+
+
+async def _organisation(master: Master, key: str | None, caller: Caller) -> Scope:
+    if key is None:
+        if len(caller.organisations) != 1:
+            raise invalid(
+                "organisation", "it is not clear which one is meant", "add ?organisation=NAME"
+            )
+        return Scope(next(iter(caller.organisations)))
+    async with master.database.read(MASTER) as tx:
+        found = await organisations.find(tx, key)
+    if found is None or found.id not in caller.organisations:
+        raise not_found("organisation", key)
+    return Scope(found.id)
+
+
+async def _audit_refusal(call: Call, permission: Permission) -> None:
+    event = Event(
+        call.scope.organisation_id,
+        f"{permission.value} was refused",
+        object=call.object,
+        workspace=call.scope.workspace_id,
+        actor=call.caller.id,
+        actor_name=call.caller.name,
+        address=call.address,
+        outcome="refused",
+    )
+    await call.master.database.write(MASTER, lambda tx: record(tx, event, call.now_ms))
+
+
+def _refuse_unknown_query(route: APIRoute, request: Request) -> None:
+    known = {"organisation"} if RULES[permission_of(route)].place is Place.ORGANISATION else set()
+    for field in route.dependant.query_params:
+        model = field.field_info.annotation
+        known |= set(getattr(model, "model_fields", {})) or {field.alias}
+    for name in request.query_params:
+        if name not in known:
+            allowed = f"write {', '.join(sorted(known))}" if known else "leave it out"
+            raise invalid(name, "this parameter is not known", allowed)
+
+
+async def _repeated(request: Request, call: Call) -> Response | None:
+    """Returns the answer that the request got when it was carried out before."""
+    key = request.headers.get("idempotency-key")
+    if key is None or not call.caller.is_known:
+        return None
+    if not 0 < len(key) <= repeats.LONGEST:
+        raise invalid("Idempotency-Key", "this key is too long", "write up to 200 characters")
+    request_id = repeats.fingerprint(
+        request.method, request.url.path, request.url.query, await request.body()
+    )
+    call.repeat = repeats.Repeat(call.caller.id, key, request_id)
+    async with call.master.database.read(MASTER) as tx:
+        kept = await repeats.answered(tx, call.repeat)
+    if kept is None:
+        return None
+    if kept.body is None and call.has_secret:
+        raise ProblemError(
+            409, "repeated", "this was done before; its secret is not shown again. Make another one"
+        )
+    headers = {"etag": kept.etag} if kept.etag else {}
+    media_type = "application/json" if kept.body is not None else None
+    return Response(kept.body, kept.status, headers, media_type)
+
+
+def _finished(request: Request, call: Call, response: Response) -> Response:
+    response.headers["cache-control"] = "no-store"
+    if call.etag is None:
+        return response
+    response.headers["etag"] = call.etag
+    wanted = request.headers.get("if-none-match")
+    if request.method == "GET" and wanted is not None and wanted.strip() == call.etag:
+        return Response(status_code=304, headers={"etag": call.etag})
+    return response

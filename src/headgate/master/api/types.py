@@ -1,0 +1,116 @@
+"""What bodies, answers and pages have in common."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Final, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from sqlalchemy import Column
+
+from headgate.master.api.problems import invalid
+from headgate.master.store.scope import Query as Statement
+from headgate.master.store.transaction import Transaction
+
+MOST: Final = 1_000
+_USUAL = 100
+
+
+class Body(BaseModel):
+    """What a client sends; fields that are not known are refused."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False, frozen=True)
+
+
+class View(BaseModel):
+    """What the master answers with: a row, without what is secret."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Versioned(View):
+    """An object that counts its changes; the count is its ETag."""
+
+    id: str
+    version: int = Field(description="Counts the changes of the object; its ETag.")
+
+
+def rfc3339(ms: int) -> str:
+    """Returns a time as text.
+
+    >>> rfc3339(1_767_225_600_500)
+    '2026-01-01T00:00:00.500Z'
+    """
+    moment = datetime.fromtimestamp(ms / 1_000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[
+    int,
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+"""A time: milliseconds inside, RFC 3339 outside."""
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="1 to 63 lower-case letters, digits and hyphens.",
+    ),
+]
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Page(View, Generic[T]):
+    """A part of a list."""
+
+    items: list[T]
+    next: str | None = Field(description="The cursor of the next part; null at the end.")
+
+
+class Window(Body):
+    """Which part of a list is asked for."""
+
+    limit: Annotated[int, Query(ge=1, le=MOST, description="How many at most.")] = _USUAL
+    cursor: Annotated[str | None, Query(description="`next` of the part before.")] = None
+
+    def after(self) -> str | None:
+        """Returns the key of the last object of the part before; raises ProblemError."""
+        if self.cursor is None:
+            return None
+        try:
+            return base64.urlsafe_b64decode(self.cursor.encode("ascii")).decode()
+        except (binascii.Error, UnicodeError):
+            raise invalid(
+                "cursor", "this is not a cursor", "write `next` of the part before, or leave it out"
+            ) from None
+
+
+def cursor_of(key: str) -> str:
+    """Returns the cursor that continues after the key."""
+    return base64.urlsafe_b64encode(key.encode()).decode()
+
+
+async def paged(
+    tx: Transaction,
+    view: type[T],
+    query: Statement,
+    key: Column[str],
+    window: Window,
+) -> Page[T]:
+    """Returns a part of the query's rows in the order of `key`, which is unique in them."""
+    after = window.after()
+    if after is not None:
+        query = query.where(key > after)
+    rows = await tx.all(view, query.order_by(key).limit(window.limit + 1))
+    more = len(rows) > window.limit
+    items = rows[: window.limit]
+    last = getattr(items[-1], key.name) if more else None
+    return Page[view](items=items, next=cursor_of(last) if last else None)  # type: ignore[valid-type]
+
+
+Read = Callable[[Transaction], Awaitable[T]]

@@ -1,0 +1,101 @@
+"""The REST application: the routes of every noun behind the gate."""
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from headgate.master.access import Permission
+from headgate.master.api import problems
+from headgate.master.api.gate import GatedRoute
+from headgate.master.api.routing import PREFIX, Operation, check
+from headgate.master.domains.registry import NOUNS
+from headgate.master.services import Master
+from headgate.master.setup_page import setup_page
+
+MOST_BODY = 1 << 20
+_ABOUT = (
+    "Manages fleets of headgate nodes. Failures are problem documents (RFC 9457); lists are"
+    " continued with `cursor`; changes take `If-Match` and `Idempotency-Key`."
+)
+
+
+def application(master: Master | None, version: str) -> FastAPI:
+    """Returns the application; raises UndeclaredRouteError for a route without a permission.
+
+    Without a master it answers nothing, and serves to write its OpenAPI page.
+    """
+    app = FastAPI(
+        title="headgate master",
+        version=version,
+        description=_ABOUT,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=MOST_BODY,
+    )
+    app.state.master = master
+    app.router.route_class = GatedRoute
+    for noun in NOUNS:
+        for operation in noun.operations:
+            _add(app, operation, noun.noun)
+    _add(app, Operation("GET", "/openapi.json", Permission.PUBLIC, _page, 200, False), "about")
+    _add(app, Operation("GET", "/health", Permission.PUBLIC, _health, 200, False), "about")
+    app.add_api_route(
+        "/setup",
+        setup_page,
+        include_in_schema=False,
+        openapi_extra={"x-permission": Permission.PUBLIC.value},
+    )
+    problems.install(app)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    check(app)
+    return app
+
+
+def _add(app: FastAPI, operation: Operation, noun: str) -> None:
+    extra: dict[str, object] = {"x-permission": operation.permission.value}
+    if operation.has_secret:
+        extra["x-has-secret"] = True
+    if operation.permission is not Permission.PUBLIC:
+        extra["security"] = [{"token": []}]
+    app.add_api_route(
+        PREFIX + operation.path,
+        operation.endpoint,
+        methods=[operation.method],
+        status_code=operation.status,
+        tags=[noun],
+        operation_id=getattr(operation.endpoint, "__name__", "").strip("_"),
+        openapi_extra=extra,
+        responses=problems.documented(),
+    )
+
+
+async def _page(request: Request) -> Response:
+    """Returns this page."""
+    return JSONResponse(request.app.openapi())
+
+
+async def _health(request: Request) -> Response:
+    """Answers 200 while the master can read its database."""
+    master: Master = request.app.state.master
+    await master.database.ping()
+    return JSONResponse({"status": "ok"})
+
+
+def document(app: FastAPI) -> dict[str, object]:
+    """Returns the OpenAPI page."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    page = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    components = page.setdefault("components", {})
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    schemas = components.setdefault("schemas", {})
+    problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    app.openapi_schema = page
+    return page

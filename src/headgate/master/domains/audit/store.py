@@ -1,0 +1,59 @@
+"""The rows of the audit log; they are added and read, never changed."""
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sqlalchemy import Column, String, Text
+
+from headgate.master.api.types import Page, Window, cursor_of
+from headgate.master.domains.audit.types import AuditEntry
+from headgate.master.ids import new_id
+from headgate.master.store.schema import Tenancy, id_column, table, time_column
+from headgate.master.store.transaction import Transaction, columns_of
+
+AUDIT: Final = table(
+    "audit",
+    Tenancy.ORGANISATION,
+    id_column("id", is_key=True),
+    time_column("at"),
+    Column("workspace", String(26), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("outcome", String(16), nullable=False),
+)
+
+_LONGEST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened; texts that a client chose are cut."""
+
+    organisation_id: str
+    action: str
+    object: str = ""
+    workspace: str = ""
+    actor: str = ""
+    actor_name: str = ""
+    address: str = ""
+    outcome: str = "done"
+
+
+async def record(tx: Transaction, event: Event, now_ms: int) -> None:
+    """Adds a line, within the transaction of the change itself."""
+    values = {name: text[:_LONGEST] for name, text in asdict(event).items()}
+    await tx.as_master().insert(AUDIT, id=new_id(now_ms), at=now_ms, **values)
+
+
+async def listed(tx: Transaction, window: Window) -> Page[AuditEntry]:
+    """Returns lines of the scope, the newest first."""
+    query = columns_of(AUDIT, AuditEntry)
+    if (before := window.after()) is not None:
+        query = query.where(AUDIT.c.id < before)
+    found = await tx.all(AuditEntry, query.order_by(AUDIT.c.id.desc()).limit(window.limit + 1))
+    items = found[: window.limit]
+    more = len(found) > window.limit
+    return Page[AuditEntry](items=items, next=cursor_of(items[-1].id) if more else None)

@@ -1,0 +1,27 @@
+"""Every noun of the master, in the order of its page. A new one is a folder and a line here."""
+
+from typing import Final
+
+from headgate.master.api import repeats
+from headgate.master.api.routing import Routes
+from headgate.master.domains.audit.routes import ROUTES as AUDIT
+from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
+from headgate.master.domains.sessions.routes import ROUTES as SESSIONS
+from headgate.master.domains.tokens.routes import ROUTES as TOKENS
+from headgate.master.domains.users.routes import ROUTES as USERS
+from headgate.master.domains.workspaces.routes import ROUTES as WORKSPACES
+from headgate.master.store.schema import METADATA
+
+NOUNS: Final[tuple[Routes, ...]] = (
+    SESSIONS,
+    ORGANISATIONS,
+    WORKSPACES,
+    USERS,
+    TOKENS,
+    AUDIT,
+)
+
+TABLES: Final = METADATA.tables
+"""Every table: importing the nouns declared them."""
+
+__all__ = ["NOUNS", "TABLES", "repeats"]

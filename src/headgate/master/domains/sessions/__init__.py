@@ -1,0 +1,1 @@
+"""Sessions: setting up, logging in, and proving it with each request."""

@@ -1,0 +1,134 @@
+"""The routes of set-up, login and logout."""
+
+from headgate.master.access import Permission
+from headgate.master.api.call import Here
+from headgate.master.api.problems import ProblemError
+from headgate.master.api.routing import Routes
+from headgate.master.domains.audit.store import Event, record
+from headgate.master.domains.sessions import service, store
+from headgate.master.domains.sessions.keys import ACCESS_MS
+from headgate.master.domains.sessions.throttle import ADDRESS, NAME, PAIR, Limit
+from headgate.master.domains.sessions.types import (
+    CallerGrant,
+    Login,
+    Me,
+    Refresh,
+    Setup,
+    Tokens,
+)
+from headgate.master.domains.users import store as users
+from headgate.master.store.scope import MASTER
+
+ROUTES = Routes("auth")
+
+
+@ROUTES.post("/auth/setup", Permission.PUBLIC, status=200, has_secret=True)
+async def set_up(call: Here, new: Setup) -> Tokens:
+    """Uses a set-up link: makes the first administrator, or gives an invited user a password."""
+    keys = {ADDRESS: f"setup {call.address}"}
+    _refuse_early(call, keys)
+    password_hash = await call.master.passwords.hashed(new.password)
+    try:
+        opened = await call.write(
+            lambda tx: service.set_up(tx, new, password_hash, call.now_ms), scope=MASTER
+        )
+    except ProblemError:
+        call.master.throttle.failed(keys)
+        raise
+    return await _tokens(call, opened)
+
+
+@ROUTES.post("/auth/login", Permission.PUBLIC, status=200, has_secret=True)
+async def log_in(call: Here, given: Login) -> Tokens:
+    """Begins a session with a user's name and password. Failures are throttled and audited."""
+    keys = {
+        PAIR: f"login {given.name} {call.address}",
+        ADDRESS: f"login {call.address}",
+        NAME: f"login {given.name}",
+    }
+    _refuse_early(call, keys)
+    async with call.master.database.read(MASTER) as tx:
+        account = await users.account_named(tx, given.name)
+    password_hash = None if account is None or account.is_disabled else account.password_hash
+    if not await call.master.passwords.is_right(given.password, password_hash) or account is None:
+        call.master.throttle.failed(keys)
+        event = Event(
+            "",
+            "a login failed",
+            actor=account.id if account else "",
+            actor_name=given.name,
+            address=call.address,
+            outcome="refused",
+        )
+        await call.master.database.write(MASTER, lambda tx: record(tx, event, call.now_ms))
+        raise service.refused()
+    call.master.throttle.passed(keys)
+    opened = await call.write(
+        lambda tx: service.open_session(tx, account.id, call.now_ms), scope=MASTER
+    )
+    return await _tokens(call, opened)
+
+
+@ROUTES.post("/auth/refresh", Permission.PUBLIC, status=200, has_secret=True)
+async def refresh(call: Here, given: Refresh) -> Tokens:
+    """Exchanges a refresh token for new tokens. Using one twice ends the session."""
+    keys = {ADDRESS: f"refresh {call.address}"}
+    _refuse_early(call, keys)
+    opened = await call.master.database.write(
+        MASTER, lambda tx: service.refresh(tx, given.refresh_token, call.address, call.now_ms)
+    )
+    if opened is None:
+        call.master.throttle.failed(keys)
+        raise service.refused()
+    return await _tokens(call, opened)
+
+
+@ROUTES.post("/auth/logout", Permission.SELF, status=204)
+async def log_out(call: Here) -> None:
+    """Ends the caller's session; its tokens are good no more."""
+    session_id = call.caller.session_id
+    if session_id:
+        await call.write(
+            lambda tx: store.end_sessions(tx, call.now_ms, session_id=session_id), scope=MASTER
+        )
+
+
+@ROUTES.get("/auth/me", Permission.SELF)
+async def who_am_i(call: Here) -> Me:
+    """Says who the caller is, and where they have which role."""
+    caller = call.caller
+    grants = [
+        CallerGrant(
+            organisation_id=one.organisation_id,
+            workspace_id=one.workspace_id,
+            role=one.role.name.lower(),  # type: ignore[arg-type]
+        )
+        for one in caller.grants
+    ]
+    return Me(
+        id=caller.id,
+        name=caller.name,
+        is_token=caller.is_token,
+        is_master_admin=caller.is_master_admin,
+        grants=grants,
+    )
+
+
+def _refuse_early(call: Here, keys: dict[Limit, str]) -> None:
+    wait_ms = call.master.throttle.wait_ms(keys)
+    if wait_ms:
+        raise ProblemError(
+            429,
+            "throttled",
+            f"too many failures; wait {wait_ms / 1_000:.0f} s before the next try",
+            headers={"retry-after": str(-(-wait_ms // 1_000))},
+        )
+
+
+async def _tokens(call: Here, opened: service.Opened) -> Tokens:
+    access = await call.master.keys.signed(opened.user_id, opened.session_id)
+    return Tokens(
+        access_token=access,
+        refresh_token=opened.refresh_token,
+        expires_in=ACCESS_MS // 1_000,
+    )

@@ -1,0 +1,72 @@
+"""How long who failed must wait before the next try. In memory, bounded; the clock is given."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from headgate.master.ids import Clock
+
+MOST_KEYS: Final = 10_000
+FORGOTTEN_AFTER_MS: Final = 3_600_000
+_FIRST_WAIT_MS = 1_000
+_MOST_DOUBLINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many failures are free, and the longest wait after further ones."""
+
+    free: int
+    longest_ms: int
+
+
+PAIR: Final = Limit(free=5, longest_ms=900_000)
+"""For a user's name from one address."""
+ADDRESS: Final = Limit(free=50, longest_ms=60_000)
+NAME: Final = Limit(free=100, longest_ms=30_000)
+"""For a user's name from anywhere: short, so that others cannot lock its owner out."""
+
+
+@dataclass(slots=True)
+class _Record:
+    failures: int
+    last_ms: int
+
+
+class Throttle:
+    """Counts failures by key."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._records: OrderedDict[tuple[Limit, str], _Record] = OrderedDict()
+
+    def wait_ms(self, keys: dict[Limit, str]) -> int:
+        """Returns how long the next try must wait; 0 if it may come now."""
+        return max((self._wait_ms(limit, key) for limit, key in keys.items()), default=0)
+
+    def _wait_ms(self, limit: Limit, key: str) -> int:
+        record = self._records.get((limit, key))
+        if record is None or record.failures < limit.free:
+            return 0
+        doublings = min(record.failures - limit.free, _MOST_DOUBLINGS)
+        until = record.last_ms + min(_FIRST_WAIT_MS << doublings, limit.longest_ms)
+        return max(0, until - self._clock())
+
+    def failed(self, keys: dict[Limit, str]) -> None:
+        """Counts a failure for each key."""
+        now = self._clock()
+        for one in keys.items():
+            record = self._records.pop(one, None)
+            if record is None or now - record.last_ms > FORGOTTEN_AFTER_MS:
+                record = _Record(0, now)
+            record.failures += 1
+            record.last_ms = now
+            self._records[one] = record
+        while len(self._records) > MOST_KEYS:
+            self._records.popitem(last=False)
+
+    def passed(self, keys: dict[Limit, str]) -> None:
+        """Forgets the failures of the pair; the others fade by themselves."""
+        for limit, key in keys.items():
+            if limit is PAIR:
+                self._records.pop((limit, key), None)

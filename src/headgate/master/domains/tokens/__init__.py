@@ -1,0 +1,1 @@
+"""API tokens: what programs prove themselves with."""

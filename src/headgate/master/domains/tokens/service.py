@@ -1,0 +1,79 @@
+"""The rules of API tokens."""
+
+from headgate.master.access import ROLE_NAMES, Caller, Grant, Role
+from headgate.master.api.problems import ProblemError, invalid, not_found, taken
+from headgate.master.domains.tokens import store
+from headgate.master.domains.tokens.types import ApiToken, HeldToken, MadeToken, NewToken
+from headgate.master.domains.workspaces import store as workspaces
+from headgate.master.ids import digest_of, new_id, new_secret
+from headgate.master.store.errors import TakenError
+from headgate.master.store.scope import Scope
+from headgate.master.store.transaction import Transaction
+
+PREFIX = "hgt_"
+_DAY_MS = 86_400_000
+
+
+async def create(tx: Transaction, new: NewToken, maker: Caller, now_ms: int) -> MadeToken:
+    """Makes a token; nobody makes one that may do more than themselves."""
+    role = ROLE_NAMES[new.role]
+    if new.workspace and await workspaces.find(tx, new.workspace) is None:
+        raise invalid("$.workspace", "no such workspace here", "write the id of a workspace")
+    own = maker.role_in(Scope(tx.scope.organisation_id, new.workspace))
+    narrowed = maker.only is not None and not _is_within(new, maker.only)
+    if own is None or own < role or narrowed:
+        raise ProblemError(
+            403, "forbidden", "a token may not do more than who makes it; give it a lesser role"
+        )
+    secret = new_secret("t")
+    permissions = None if new.permissions is None else sorted(new.permissions)
+    one = ApiToken(
+        id=new_id(now_ms),
+        version=1,
+        name=new.name,
+        workspace=new.workspace,
+        role=new.role,
+        permissions=None if permissions is None else [one.value for one in permissions],
+        created_by=maker.id,
+        created_at=now_ms,
+        expires_at=now_ms + new.days * _DAY_MS,
+        revoked_at=None,
+    )
+    try:
+        await store.insert(tx, one, role, digest_of(secret))
+    except TakenError:
+        raise taken("token", new.name) from None
+    return MadeToken(**one.model_dump(), secret=secret)
+
+
+def _is_within(new: NewToken, only: frozenset[str]) -> bool:
+    return new.permissions is not None and only.issuperset(one.value for one in new.permissions)
+
+
+async def revoke(tx: Transaction, token_id: str, now_ms: int) -> None:
+    """Ends a token at once."""
+    if await store.find(tx, token_id) is None:
+        raise not_found("token", token_id)
+    await store.revoke(tx, token_id, now_ms)
+
+
+async def held(tx: Transaction, secret: str) -> HeldToken | None:
+    """Returns the token of a secret, good or not."""
+    return await store.held(tx, digest_of(secret))
+
+
+def is_good(token: HeldToken, now_ms: int) -> bool:
+    """Reports whether it is neither revoked nor expired."""
+    return token.revoked_at is None and now_ms < token.expires_at
+
+
+def caller_of(token: HeldToken) -> Caller:
+    """Returns who a token proves."""
+    only = None if token.permissions is None else frozenset(token.permissions.split())
+    return Caller(
+        id=token.id,
+        name=token.name,
+        is_token=True,
+        grants=(Grant(token.organisation_id, token.workspace, Role(token.role)),),
+        only=only,
+    )

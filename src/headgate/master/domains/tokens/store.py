@@ -1,0 +1,59 @@
+"""The rows of API tokens; of a secret only the digest is kept."""
+
+from typing import Final
+
+from sqlalchemy import Column, SmallInteger, String, Text, UniqueConstraint, update
+
+from headgate.master.access import Role
+from headgate.master.api.types import Page, Window, paged
+from headgate.master.domains.tokens.types import ApiToken, HeldToken
+from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.transaction import Transaction, columns_of
+
+TOKENS: Final = table(
+    "api_tokens",
+    Tenancy.ORGANISATION,
+    id_column("id", is_key=True),
+    Column("name", String(63), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("workspace", String(26), nullable=False),
+    Column("role", SmallInteger, nullable=False),
+    Column("permissions", Text, nullable=True),
+    id_column("created_by"),
+    time_column("created_at"),
+    time_column("expires_at"),
+    time_column("revoked_at", is_optional=True),
+    version_column(),
+    UniqueConstraint("digest"),
+    UniqueConstraint("organisation_id", "name"),
+)
+
+
+async def insert(tx: Transaction, one: ApiToken, role: Role, digest: str) -> None:
+    """Adds a token; raises TakenError."""
+    values = one.model_dump() | {
+        "role": int(role),
+        "permissions": None if one.permissions is None else " ".join(one.permissions),
+    }
+    await tx.insert(TOKENS, digest=digest, **values)
+
+
+async def listed(tx: Transaction, window: Window) -> Page[ApiToken]:
+    """Returns the tokens of the scope, by id."""
+    return await paged(tx, ApiToken, columns_of(TOKENS, ApiToken), TOKENS.c.id, window)
+
+
+async def find(tx: Transaction, token_id: str) -> ApiToken | None:
+    """Returns a token."""
+    return await tx.find(ApiToken, TOKENS, TOKENS.c.id == token_id)
+
+
+async def held(tx: Transaction, digest: str) -> HeldToken | None:
+    """Returns the token of that secret, of any tenant."""
+    return await tx.as_master().find(HeldToken, TOKENS, TOKENS.c.digest == digest)
+
+
+async def revoke(tx: Transaction, token_id: str, now_ms: int) -> int:
+    """Ends a token; returns how many that changed."""
+    statement = update(TOKENS).where(TOKENS.c.id == token_id, TOKENS.c.revoked_at.is_(None))
+    return await tx.change(statement.values(revoked_at=now_ms, version=TOKENS.c.version + 1))

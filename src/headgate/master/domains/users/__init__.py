@@ -1,0 +1,1 @@
+"""Users: people, and their roles in organisations and workspaces."""

@@ -1,0 +1,42 @@
+"""The routes of users."""
+
+from headgate.master.access import Permission
+from headgate.master.api.call import Here, Part
+from headgate.master.api.routing import Routes
+from headgate.master.api.types import Page
+from headgate.master.domains.users import service
+from headgate.master.domains.users.types import InvitedUser, NewGrant, NewUser, User
+
+ROUTES = Routes("users")
+
+
+@ROUTES.get("/users", Permission.USERS_READ)
+async def list_users(call: Here, window: Part) -> Page[User]:
+    """Lists the members of the organisation."""
+    async with call.read() as tx:
+        return await service.listed(tx, window)
+
+
+@ROUTES.post("/users", Permission.USERS_WRITE, has_secret=True)
+async def invite_user(call: Here, new: NewUser) -> InvitedUser:
+    """Makes a user, or takes one of another organisation in."""
+    return await call.write(lambda tx: service.invite(tx, new, call.now_ms))
+
+
+@ROUTES.get("/users/{user}", Permission.USERS_READ)
+async def get_user(call: Here, user: str) -> User:
+    """Shows a member of the organisation."""
+    async with call.read() as tx:
+        return call.shown(await service.find(tx, user))
+
+
+@ROUTES.put("/users/{user}/role", Permission.USERS_WRITE)
+async def put_role(call: Here, user: str, new: NewGrant) -> User:
+    """Gives a member another role in the organisation or in one of its workspaces."""
+    return await call.write(lambda tx: service.change_role(tx, user, new, call.now_ms))
+
+
+@ROUTES.delete("/users/{user}", Permission.USERS_WRITE)
+async def remove_user(call: Here, user: str) -> None:
+    """Takes a member out of the organisation."""
+    await call.write(lambda tx: service.remove(tx, user))

@@ -1,0 +1,122 @@
+"""The rules of users and their roles."""
+
+from collections import defaultdict
+
+from headgate.master.access import ROLE_NAMES, Role
+from headgate.master.api.problems import ProblemError, invalid, not_found
+from headgate.master.api.types import Page, Window, cursor_of
+from headgate.master.domains.sessions import store as sessions
+from headgate.master.domains.users import store
+from headgate.master.domains.users.types import (
+    Account,
+    InvitedUser,
+    Membership,
+    NewGrant,
+    NewUser,
+    User,
+    UserGrant,
+)
+from headgate.master.domains.workspaces import store as workspaces
+from headgate.master.ids import digest_of, new_id, new_secret
+from headgate.master.store.transaction import Transaction
+
+INVITATION_MS = 7 * 86_400_000
+
+
+async def grant(tx: Transaction, user_id: str, workspace: str, role: Role, now_ms: int) -> None:
+    """Gives a user a role in the scope's organisation, or in one of its workspaces."""
+    if workspace and await workspaces.find(tx, workspace) is None:
+        raise invalid("$.workspace", "no such workspace here", "write the id of a workspace")
+    await store.put_role(tx, user_id, (workspace, role), new_id(now_ms), now_ms)
+
+
+async def invite(tx: Transaction, new: NewUser, now_ms: int) -> InvitedUser:
+    """Makes a user, or takes an existing one in, with a first role.
+
+    Returns the token by which a new user chooses a password.
+    """
+    account = await store.account_named(tx, new.name)
+    if account is None:
+        account = Account(
+            id=new_id(now_ms),
+            name=new.name,
+            password_hash=None,
+            is_master_admin=False,
+            is_disabled=False,
+            version=1,
+            created_at=now_ms,
+        )
+        await store.insert(tx, account)
+    elif await store.members(tx, [account.id]):
+        raise ProblemError(
+            409, "taken", f'the user "{new.name}" is a member already; change the roles instead'
+        )
+    await grant(tx, account.id, new.workspace, ROLE_NAMES[new.role], now_ms)
+    token = None
+    if account.password_hash is None:
+        token = new_secret("s")
+        expires_at = now_ms + INVITATION_MS
+        await sessions.add_link(tx, digest_of(token), account.id, now_ms, expires_at)
+    user = _shown(account, await store.members(tx, [account.id]))
+    return InvitedUser(**user.model_dump(), setup_token=token)
+
+
+async def find(tx: Transaction, user_id: str) -> User:
+    """Returns a member of the scope's organisation; raises ProblemError for others."""
+    members = await store.members(tx, [user_id])
+    account = await store.account(tx, user_id) if members else None
+    if account is None:
+        raise not_found("user", user_id)
+    return _shown(account, members)
+
+
+async def listed(tx: Transaction, window: Window) -> Page[User]:
+    """Returns the members of the scope's organisation, by id."""
+    ids = await store.member_ids(tx, window.after() or "", window.limit + 1)
+    shown = ids[: window.limit]
+    grants: dict[str, list[Membership]] = defaultdict(list)
+    for one in await store.members(tx, shown):
+        grants[one.user_id].append(one)
+    found = {one.id: one for one in await store.accounts(tx, shown)}
+    items = [_shown(found[user_id], grants[user_id]) for user_id in shown if user_id in found]
+    return Page[User](items=items, next=cursor_of(shown[-1]) if len(ids) > len(shown) else None)
+
+
+async def change_role(tx: Transaction, user_id: str, new: NewGrant, now_ms: int) -> User:
+    """Gives a member another role; the last administrator stays one."""
+    await find(tx, user_id)
+    await grant(tx, user_id, new.workspace, ROLE_NAMES[new.role], now_ms)
+    await _refuse_without_admin(tx)
+    return await find(tx, user_id)
+
+
+async def remove(tx: Transaction, user_id: str) -> None:
+    """Takes a user out of the scope's organisation; the last administrator stays."""
+    await find(tx, user_id)
+    await store.remove_roles(tx, user_id)
+    await _refuse_without_admin(tx)
+
+
+async def _refuse_without_admin(tx: Transaction) -> None:
+    members = await store.members(tx)
+    if not any(one.role == Role.ADMIN and not one.workspace for one in members):
+        raise ProblemError(
+            409,
+            "last-admin",
+            "this would leave the organisation without an administrator; make another one first",
+        )
+
+
+def _shown(account: Account, members: list[Membership]) -> User:
+    grants = [
+        UserGrant(workspace=one.workspace, role=Role(one.role).name.lower())  # type: ignore[arg-type]
+        for one in members
+    ]
+    return User(
+        id=account.id,
+        version=account.version,
+        name=account.name,
+        created_at=account.created_at,
+        is_disabled=account.is_disabled,
+        grants=grants,
+    )

@@ -1,0 +1,136 @@
+"""The rows of users and their roles."""
+
+from typing import Final
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    delete,
+    select,
+    update,
+)
+
+from headgate.master.access import Grant, Role
+from headgate.master.domains.users.types import Account, Membership
+from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.transaction import Transaction, columns_of
+
+USERS: Final = table(
+    "users",
+    Tenancy.MASTER,
+    id_column("id", is_key=True),
+    Column("name", String(200), nullable=False),
+    Column("password_hash", Text, nullable=True),
+    Column("is_master_admin", Boolean, nullable=False),
+    Column("is_disabled", Boolean, nullable=False),
+    time_column("created_at"),
+    version_column(),
+    UniqueConstraint("name"),
+)
+
+MEMBERSHIPS: Final = table(
+    "memberships",
+    Tenancy.ORGANISATION,
+    id_column("id", is_key=True),
+    id_column("user_id", is_indexed=True),
+    Column("workspace", String(26), nullable=False),
+    Column("role", SmallInteger, nullable=False),
+    time_column("created_at"),
+    UniqueConstraint("organisation_id", "user_id", "workspace"),
+)
+
+
+class _Row(Membership):
+    organisation_id: str
+
+
+async def count(tx: Transaction) -> int:
+    """Returns how many users the master has."""
+    return await tx.as_master().count(USERS)
+
+
+async def account(tx: Transaction, user_id: str) -> Account | None:
+    """Returns the user of that id."""
+    return await tx.as_master().find(Account, USERS, USERS.c.id == user_id)
+
+
+async def account_named(tx: Transaction, name: str) -> Account | None:
+    """Returns the user of that name."""
+    return await tx.as_master().find(Account, USERS, USERS.c.name == name)
+
+
+async def accounts(tx: Transaction, ids: list[str]) -> list[Account]:
+    """Returns the users of these ids."""
+    query = columns_of(USERS, Account).where(USERS.c.id.in_(ids))
+    return await tx.as_master().all(Account, query)
+
+
+async def insert(tx: Transaction, one: Account) -> None:
+    """Adds a user; raises TakenError."""
+    await tx.as_master().insert(USERS, **one.model_dump())
+
+
+async def set_password(tx: Transaction, user_id: str, password_hash: str) -> None:
+    """Gives a user a password."""
+    await tx.as_master().change(
+        update(USERS)
+        .where(USERS.c.id == user_id)
+        .values(password_hash=password_hash, version=USERS.c.version + 1)
+    )
+
+
+async def grants_of(tx: Transaction, user_id: str) -> tuple[Grant, ...]:
+    """Returns every role of a user, in all organisations."""
+    query = columns_of(MEMBERSHIPS, _Row).where(MEMBERSHIPS.c.user_id == user_id)
+    rows = await tx.as_master().all(_Row, query)
+    return tuple(Grant(one.organisation_id, one.workspace, Role(one.role)) for one in rows)
+
+
+async def members(tx: Transaction, ids: list[str] | None = None) -> list[Membership]:
+    """Returns the roles in the scope's organisation, by user; those of `ids` if given."""
+    query = columns_of(MEMBERSHIPS, Membership)
+    if ids is not None:
+        query = query.where(MEMBERSHIPS.c.user_id.in_(ids))
+    return await tx.all(Membership, query.order_by(MEMBERSHIPS.c.user_id))
+
+
+async def member_ids(tx: Transaction, after: str, limit: int) -> list[str]:
+    """Returns the ids of users with a role in the scope's organisation, in their order."""
+    query = (
+        select(MEMBERSHIPS.c.user_id)
+        .distinct()
+        .where(MEMBERSHIPS.c.user_id > after)
+        .order_by(MEMBERSHIPS.c.user_id)
+        .limit(limit)
+    )
+    return await tx.texts(query)
+
+
+async def put_role(
+    tx: Transaction, user_id: str, grant: tuple[str, Role], row_id: str, now_ms: int
+) -> None:
+    """Gives a user a role in (`workspace`, role), in place of the one there."""
+    workspace, role = grant
+    changed = await tx.change(
+        update(MEMBERSHIPS)
+        .where(MEMBERSHIPS.c.user_id == user_id, MEMBERSHIPS.c.workspace == workspace)
+        .values(role=int(role))
+    )
+    if not changed:
+        await tx.insert(
+            MEMBERSHIPS,
+            id=row_id,
+            user_id=user_id,
+            workspace=workspace,
+            role=int(role),
+            created_at=now_ms,
+        )
+
+
+async def remove_roles(tx: Transaction, user_id: str) -> int:
+    """Takes every role in the scope's organisation from a user; returns how many."""
+    return await tx.change(delete(MEMBERSHIPS).where(MEMBERSHIPS.c.user_id == user_id))

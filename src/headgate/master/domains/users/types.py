@@ -1,0 +1,81 @@
+"""What a user is."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from headgate.master.api.types import Body, Moment, Versioned, View
+
+UserName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9._@+-]{1,200}$",
+        description="A user's name or e-mail address: letters, digits and `._@+-`.",
+    ),
+]
+RoleName = Literal["viewer", "operator", "approver", "admin"]
+"""The names of the roles; each includes those before it."""
+
+
+class NewUser(Body):
+    """A user to make, with a first role in the organisation or one of its workspaces."""
+
+    name: UserName
+    role: RoleName
+    workspace: str = Field(
+        default="", description="The workspace's id; empty for the whole organisation."
+    )
+
+
+class NewGrant(Body):
+    """A role to give."""
+
+    role: RoleName
+    workspace: str = Field(
+        default="", description="The workspace's id; empty for the whole organisation."
+    )
+
+
+class Membership(View):
+    """A role of a user in an organisation or workspace."""
+
+    user_id: str
+    workspace: str
+    role: int
+
+
+class UserGrant(View):
+    """A role in the organisation, or in one of its workspaces."""
+
+    workspace: str = Field(description="The workspace's id; empty for the whole organisation.")
+    role: RoleName
+
+
+class User(Versioned):
+    """A person, as an organisation sees them."""
+
+    name: str
+    created_at: Moment
+    is_disabled: bool
+    grants: list[UserGrant]
+
+
+class InvitedUser(User):
+    """A new user, with the token that lets them choose a password, once."""
+
+    setup_token: str | None = Field(
+        description="For `POST /api/v1/auth/setup`; shown only here. Null if the user has set a"
+        " password already."
+    )
+
+
+class Account(View):
+    """A user, as the master sees them."""
+
+    id: str
+    name: str
+    password_hash: str | None
+    is_master_admin: bool
+    is_disabled: bool
+    version: int
+    created_at: Moment

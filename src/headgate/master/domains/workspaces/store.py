@@ -1,0 +1,59 @@
+"""The rows of workspaces."""
+
+from typing import Final
+
+from sqlalchemy import Column, String, UniqueConstraint, or_, update
+
+from headgate.master.access import Grant
+from headgate.master.api.types import Page, Window, paged
+from headgate.master.domains.workspaces.types import Workspace
+from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.transaction import Transaction, columns_of
+
+WORKSPACES: Final = table(
+    "workspaces",
+    Tenancy.ORGANISATION,
+    id_column("id", is_key=True),
+    Column("name", String(63), nullable=False),
+    time_column("created_at"),
+    version_column(),
+    UniqueConstraint("organisation_id", "name"),
+)
+
+
+async def named(tx: Transaction, key: str, organisations: frozenset[str]) -> list[Workspace]:
+    """Returns the workspaces of these organisations with that id or name."""
+    query = columns_of(WORKSPACES, Workspace).where(
+        WORKSPACES.c.organisation_id.in_(sorted(organisations)),
+        (WORKSPACES.c.id == key) | (WORKSPACES.c.name == key),
+    )
+    return await tx.as_master().all(Workspace, query.limit(2))
+
+
+async def find(tx: Transaction, workspace_id: str) -> Workspace | None:
+    """Returns the workspace of that id in the scope."""
+    return await tx.find(Workspace, WORKSPACES, WORKSPACES.c.id == workspace_id)
+
+
+async def listed(tx: Transaction, grants: tuple[Grant, ...], window: Window) -> Page[Workspace]:
+    """Returns those that the grants reach, by id."""
+    whole = {grant.organisation_id for grant in grants if not grant.workspace_id}
+    single = {grant.workspace_id for grant in grants if grant.workspace_id}
+    query = columns_of(WORKSPACES, Workspace).where(
+        or_(WORKSPACES.c.organisation_id.in_(sorted(whole)), WORKSPACES.c.id.in_(sorted(single)))
+    )
+    return await paged(tx.as_master(), Workspace, query, WORKSPACES.c.id, window)
+
+
+async def insert(tx: Transaction, one: Workspace) -> None:
+    """Adds a workspace; raises TakenError."""
+    await tx.insert(WORKSPACES, **one.model_dump())
+
+
+async def rename(tx: Transaction, current: Workspace, name: str) -> int:
+    """Renames it if it is still that version; returns how many rows changed."""
+    return await tx.change(
+        update(WORKSPACES)
+        .where(WORKSPACES.c.id == current.id, WORKSPACES.c.version == current.version)
+        .values(name=name, version=current.version + 1)
+    )

@@ -1,0 +1,137 @@
+"""The master's process: opens what it stands on, serves, and leaves on a signal."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from headgate.master.application import application
+from headgate.master.domains.sessions.service import setup_token
+from headgate.master.services import Master, assembled
+from headgate.master.settings import Address, Settings
+from headgate.master.store.errors import StartError
+from headgate.master.store.opening import Place, open_database, prepare
+from headgate.master.store.scope import MASTER
+from headgate.master.store.sealing import load_sealer
+
+KEY_FILE: Final = "master.key"
+_BACKLOG = 1_024
+_GRACE_S = 10
+_MOST_CONNECTIONS = 2_000
+
+
+def now_ms() -> int:
+    """Returns the time in milliseconds since 1970 (UTC)."""
+    return time.time_ns() // 1_000_000
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process owns the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals alone."""
+        yield
+
+
+async def run(settings: Settings, version: str) -> None:
+    """Runs a master until SIGTERM or SIGINT; raises StartError."""
+    os.umask(0o077)
+    lock = prepare(settings.directory)
+    try:
+        await _run(settings, version)
+    finally:
+        os.close(lock)
+
+
+async def _run(settings: Settings, version: str) -> None:
+    sealer = load_sealer(settings.directory / KEY_FILE, settings.master_key)
+    listening = _listening(settings.listen)
+    with contextlib.closing(listening):
+        database = await open_database(Place(settings.directory, settings.database_url), now_ms)
+        try:
+            master = assembled(database, sealer, now_ms)
+            await _serve(settings, master, application(master, version), listening)
+        finally:
+            await database.close()
+
+
+async def _serve(
+    settings: Settings, master: Master, app: FastAPI, listening: socket.socket
+) -> None:
+    server = _Server(_config(settings, app))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _leave, server)
+    host, port = listening.getsockname()[:2]
+    await _announce(settings, master, Address(host, port))
+    await server.serve(sockets=[listening])
+
+
+def _leave(server: uvicorn.Server) -> None:
+    server.should_exit = True
+
+
+def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=str(settings.tls.certificate) if settings.tls else None,
+        ssl_keyfile=str(settings.tls.key) if settings.tls else None,
+    )
+    try:
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        raise StartError(
+            f"the certificate and key of the REST port cannot be used: {error}; give a PEM"
+            " certificate and the key that belongs to it"
+        ) from error
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    return config
+
+
+def _listening(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((address.host, address.port))
+        one.listen(_BACKLOG)
+    except OSError as error:
+        one.close()
+        reason = (error.strerror or str(error)).lower()
+        raise StartError(
+            f"{address} cannot be opened: {reason}; choose another one with --listen"
+        ) from error
+    return one
+
+
+async def _announce(settings: Settings, master: Master, address: Address) -> None:
+    """Logs where the master serves; at the first start prints the one-time set-up link."""
+    base = f"{'https' if settings.tls else 'http'}://{address}"
+    structlog.get_logger().info("the master serves", url=base)
+    token = await master.database.write(MASTER, lambda tx: setup_token(tx, master.clock()))
+    if token is not None:
+        # To the terminal, not into the log: it is as good as a password.
+        sys.stdout.write(
+            f"The master has no user yet. This link makes the first administrator, once, within"
+            f" 24 hours:\n  {base}/setup#{token}\n"
+        )
+        sys.stdout.flush()

@@ -1,0 +1,36 @@
+"""What a running master consists of; handlers reach it through their call."""
+
+from dataclasses import dataclass
+
+from headgate.master.domains.sessions.keys import Keys
+from headgate.master.domains.sessions.passwords import Passwords
+from headgate.master.domains.sessions.throttle import Throttle
+from headgate.master.ids import Clock
+from headgate.master.store.database import Database
+from headgate.master.store.sealing import Sealer
+
+
+@dataclass(slots=True)
+class Master:
+    """The parts of a master that live as long as it."""
+
+    database: Database
+    sealer: Sealer
+    clock: Clock
+    keys: Keys
+    passwords: Passwords
+    throttle: Throttle
+
+
+def assembled(
+    database: Database, sealer: Sealer, clock: Clock, passwords: Passwords | None = None
+) -> Master:
+    """Returns a master on an open database."""
+    return Master(
+        database=database,
+        sealer=sealer,
+        clock=clock,
+        keys=Keys(database, sealer, clock),
+        passwords=passwords or Passwords(),
+        throttle=Throttle(clock),
+    )

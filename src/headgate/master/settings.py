@@ -1,0 +1,85 @@
+"""What the `headgate master` command was given, checked."""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from headgate.master.store.errors import StartError
+
+LISTEN: Final = "127.0.0.1:8080"
+_MOST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this host reaches it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        """Returns it as a URL writes it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The certificate of the REST port and its key."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a master runs with."""
+
+    directory: Path
+    database_url: str
+    listen: Address
+    tls: Tls | None
+    master_key: str | None = None
+    """The master's key from the environment; None: a file of the directory."""
+
+
+def address(text: str) -> Address:
+    """Returns the address that `text` names, `host:port`; raises StartError.
+
+    >>> str(address("127.0.0.1:8080")), str(address("[::1]:0"))
+    ('127.0.0.1:8080', '[::1]:0')
+    """
+    host, _, port = text.rpartition(":")
+    try:
+        found = Address(str(ipaddress.ip_address(host.strip("[]"))), int(port))
+    except ValueError:
+        found = None
+    if found is None or not 0 <= found.port <= _MOST_PORT:
+        raise StartError(
+            f'"{text}" is not an address to listen on; write an IP address and a port, such as'
+            f" {LISTEN}"
+        )
+    return found
+
+
+def checked(settings: Settings) -> Settings:
+    """Returns the settings; raises StartError for what would not be safe or cannot work."""
+    if settings.tls is None and not settings.listen.is_loopback:
+        raise StartError(
+            f"{settings.listen} can be reached from other hosts and needs TLS; give --tls-cert"
+            " and --tls-key, or listen on a loopback address"
+        )
+    for file in () if settings.tls is None else (settings.tls.certificate, settings.tls.key):
+        try:
+            file.read_bytes()
+        except OSError as error:
+            raise StartError(
+                f"{file} cannot be read: {error.strerror}; name a readable PEM file"
+            ) from error
+    return settings

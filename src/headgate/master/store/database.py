@@ -1,0 +1,160 @@
+"""The two databases behind one face: transactions that read, and one queue of those that write.
+
+SQLite has one writer task on one connection; all others only read. PostgreSQL takes writers side
+by side. A transaction that began is finished even if its caller has left.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import TypeVar
+
+import asyncpg
+from sqlalchemy import event, exc, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql import ClauseElement
+
+from headgate.master.store.errors import StoreUnavailableError, TakenError, TenancyError
+from headgate.master.store.scope import Scope
+from headgate.master.store.transaction import GATED, Transaction
+
+T = TypeVar("T")
+Work = Callable[[Transaction], Awaitable[T]]
+
+MOST_WAITING = 1_000
+"""Writes that may wait for SQLite's writer; the next ones are refused."""
+
+_TRIES = 5
+_RETRIED = {"40001", "40P01"}
+"""PostgreSQL's serialization failure and deadlock: the transaction did nothing, and may repeat."""
+
+
+class Database:
+    """A database that has been opened and migrated. Belongs to one event loop."""
+
+    def __init__(self, reader: AsyncEngine, writer: AsyncEngine, *, is_sqlite: bool) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.is_sqlite = is_sqlite
+        self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(MOST_WAITING)
+        self._task: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Future[object]] = set()
+        for engine in {reader, writer}:
+            event.listen(engine.sync_engine, "before_execute", _refuse_ungated)
+
+    def start(self) -> None:
+        """Starts the writer task of SQLite."""
+        if self.is_sqlite:
+            self._task = asyncio.create_task(self._write_in_turn(), name="writer")
+
+    async def close(self) -> None:
+        """Finishes the writes that wait, then closes every connection."""
+        if self._task is not None:
+            await self._jobs.join()
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+    @contextlib.asynccontextmanager
+    async def read(self, scope: Scope) -> AsyncIterator[Transaction]:
+        """Gives a transaction that only reads; raises StoreUnavailableError."""
+        with _explained():
+            async with self._reader.connect() as connection:
+                yield Transaction(connection, scope)
+
+    async def ping(self) -> None:
+        """Asks the database for nothing; raises StoreUnavailableError."""
+        with _explained():
+            async with self._reader.connect() as connection:
+                await connection.execute(text("SELECT 1"), execution_options=GATED)
+
+    async def write(self, scope: Scope, work: Work[T]) -> T:
+        """Carries out `work` in one transaction, whole or not at all, and returns its result.
+
+        Once this returns, the change is on disk. Raises StoreUnavailableError and TakenError.
+        """
+        if self.is_sqlite:
+            return await self._queued(scope, work)
+        task: asyncio.Task[T] = asyncio.create_task(self._repeated(scope, work))
+        self._running.add(task)  # type: ignore[arg-type] # only waited for
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _queued(self, scope: Scope, work: Work[T]) -> T:
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def carried_out() -> None:
+            try:
+                done.set_result(await self._once(scope, work))
+            except Exception as error:
+                done.set_exception(error)
+                done.exception()  # its caller may have left
+
+        try:
+            self._jobs.put_nowait(carried_out)
+        except asyncio.QueueFull:
+            raise StoreUnavailableError("too many writes wait for the database") from None
+        return await asyncio.shield(done)
+
+    async def _write_in_turn(self) -> None:
+        while True:
+            carry_out = await self._jobs.get()
+            try:
+                await carry_out()
+            finally:
+                self._jobs.task_done()
+
+    async def _repeated(self, scope: Scope, work: Work[T]) -> T:
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._once(scope, work)
+            except StoreUnavailableError as error:
+                if _sqlstate(error.__cause__) not in _RETRIED:
+                    raise
+        return await self._once(scope, work)
+
+    async def _once(self, scope: Scope, work: Work[T]) -> T:
+        with _explained():
+            async with self._writer.begin() as connection:
+                return await work(Transaction(connection, scope))
+
+
+def _refuse_ungated(
+    _connection: Connection,
+    _clause: ClauseElement,
+    _many: object,
+    _values: object,
+    options: Mapping[str, object],
+) -> None:
+    if not options.get("headgate_gated"):
+        raise TenancyError("a statement reached the database without passing the tenancy gate")
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turns what drivers raise into what callers can act on."""
+    try:
+        yield
+    except exc.IntegrityError as error:
+        raise TakenError(str(error.orig)) from error
+    except (exc.DBAPIError, exc.TimeoutError, OSError, asyncpg.PostgresError) as error:
+        raise StoreUnavailableError(_reason(error)) from error
+    except sqlite3.Error as error:
+        raise StoreUnavailableError(str(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the driver's own words, without the statement and its values."""
+    original = getattr(error, "orig", None)
+    return str(original or error).partition("\n")[0]
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    original = getattr(error, "orig", None)
+    return getattr(original, "sqlstate", None)

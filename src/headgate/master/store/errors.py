@@ -1,0 +1,17 @@
+"""What can go wrong in the database, as its callers see it."""
+
+
+class StoreUnavailableError(Exception):
+    """The database cannot be read or written now; nothing of the transaction was kept."""
+
+
+class TakenError(Exception):
+    """A name or key that must be unique is in use already."""
+
+
+class TenancyError(RuntimeError):
+    """A fault of ours: a statement would have read or changed what its scope does not hold."""
+
+
+class StartError(Exception):
+    """The master cannot start on this database; the message says why and what to do."""

@@ -1,0 +1,84 @@
+"""Brings a database to the schema of this version, after a copy of SQLite's file."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from headgate.master.ids import Clock
+from headgate.master.store.errors import StartError
+
+_SCRIPTS: Final = Path(__file__).parent / "migrations"
+BACKUPS: Final = "backups"
+
+
+def config() -> Config:
+    """Returns alembic's configuration; no file holds it."""
+    found = Config()
+    found.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return found
+
+
+async def migrate(engine: AsyncEngine, file: Path | None, clock: Clock) -> None:
+    """Brings the database to the newest schema; raises StartError if that cannot be.
+
+    `file` is SQLite's, which is copied into `backups/` beside it before any change.
+    """
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_refuse_newer)
+            if not await connection.run_sync(_is_behind):
+                return
+            is_new = await connection.run_sync(_current) is None
+        if file is not None and not is_new:
+            _back_up(file, clock())
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+    except (SQLAlchemyError, OSError, sqlite3.Error) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise StartError(f"the database cannot be opened: {reason}; see DATABASE_URL") from error
+
+
+def _upgrade(connection: Connection) -> None:
+    found = config()
+    found.attributes["connection"] = connection
+    command.upgrade(found, "head")
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _is_behind(connection: Connection) -> bool:
+    return _current(connection) != ScriptDirectory.from_config(config()).get_current_head()
+
+
+def _refuse_newer(connection: Connection) -> None:
+    current = _current(connection)
+    known = {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}
+    if current is not None and current not in known:
+        raise StartError(
+            f"a newer headgate wrote the database (schema {current}); start that version, or"
+            " restore a backup of this one"
+        )
+
+
+def _back_up(file: Path, now_ms: int) -> None:
+    """Copies the file as SQLite does it, so that the copy is whole."""
+    folder = file.parent / BACKUPS
+    folder.mkdir(mode=0o700, exist_ok=True)
+    target = folder / f"before-migration-{now_ms}.db"
+    target.touch(mode=0o600)
+    with (
+        contextlib.closing(sqlite3.connect(file)) as source,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)

@@ -1,0 +1,124 @@
+"""Opens the database that an address names, brings it to this version, and locks its directory."""
+
+import fcntl
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from headgate.master.ids import Clock
+from headgate.master.store.database import Database
+from headgate.master.store.errors import StartError
+from headgate.master.store.migrate import migrate
+
+FILE: Final = "master.db"
+_READERS = 4
+_BUSY_MS = 10_000
+_POSTGRES_POOL = 10
+_CONNECT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the master keeps its data; `url` is empty for SQLite in the directory."""
+
+    directory: Path
+    url: str = ""
+
+
+def prepare(directory: Path) -> int:
+    """Makes the master's directory, for its owner alone, and locks it.
+
+    Returns the descriptor that holds the lock; raises StartError if another master has it.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartError(f"{directory} cannot be used: {error.strerror}; name another") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StartError(
+            f"another master uses {directory}; stop it, or give this one its own --data directory"
+        ) from error
+    return lock
+
+
+async def open_database(place: Place, clock: Clock) -> Database:
+    """Returns the database of the place, migrated and started; raises StartError."""
+    if place.url:
+        engine = _postgres(place.url)
+        await migrate(engine, None, clock)
+        database = Database(engine, engine, is_sqlite=False)
+    else:
+        path = place.directory / FILE
+        path.touch(mode=0o600)
+        writer = _sqlite(path, is_writer=True)
+        await migrate(writer, path, clock)
+        database = Database(_sqlite(path, is_writer=False), writer, is_sqlite=True)
+    database.start()
+    return database
+
+
+def _postgres(text: str) -> AsyncEngine:
+    url = _postgres_url(text)
+    return create_async_engine(
+        url,
+        pool_size=_POSTGRES_POOL,
+        max_overflow=0,
+        pool_timeout=_CONNECT_S,
+        pool_pre_ping=True,
+        connect_args={"timeout": _CONNECT_S},
+        hide_parameters=True,
+    )
+
+
+def _postgres_url(text: str) -> URL:
+    allowed = "write postgresql://USER:PASSWORD@HOST/NAME, or leave it out for SQLite"
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise StartError(f"DATABASE_URL is not an address of a database; {allowed}") from None
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise StartError(f"DATABASE_URL names {url.get_backend_name()}; {allowed}")
+    return url.set(drivername="postgresql+asyncpg")
+
+
+def _sqlite(path: Path, *, is_writer: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=1 if is_writer else _READERS,
+        max_overflow=0,
+        hide_parameters=True,
+    )
+
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver would begin transactions late and leave changes of tables outside.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # What was acknowledged survives a power cut, too.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        if not is_writer:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+
+    event.listen(engine.sync_engine, "connect", configure)
+    event.listen(engine.sync_engine, "begin", begin)
+    return engine

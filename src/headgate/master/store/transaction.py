@@ -1,0 +1,94 @@
+"""A transaction: what a domain does with the database, always within a scope."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import Delete, Table, Update, func, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
+
+from headgate.master.store.errors import TakenError
+from headgate.master.store.scope import MASTER, Query, Scope, bounded, owned
+
+View = TypeVar("View", bound=BaseModel)
+
+GATED = {"headgate_gated": True}
+"""Marks a statement that passed the gate; the engine refuses all others."""
+
+
+class Transaction:
+    """Statements of one transaction; each is bounded to the scope."""
+
+    def __init__(self, connection: AsyncConnection, scope: Scope) -> None:
+        self._connection = connection
+        self.scope = scope
+
+    def within(self, scope: Scope) -> "Transaction":
+        """Returns the same transaction for another scope; for the master's own work only."""
+        return Transaction(self._connection, scope)
+
+    def as_master(self) -> "Transaction":
+        """Returns the same transaction, not bounded to a tenant; for identity and upkeep."""
+        return self.within(MASTER)
+
+    async def all(self, view: type[View], query: Query) -> list[View]:
+        """Returns the rows of a query, as the view."""
+        result = await self._connection.execute(bounded(query, self.scope), execution_options=GATED)
+        return [view.model_validate(dict(row)) for row in result.mappings()]
+
+    async def first(self, view: type[View], query: Query) -> View | None:
+        """Returns the first row of a query, or None."""
+        found = await self.all(view, query.limit(1))
+        return found[0] if found else None
+
+    async def find(
+        self, view: type[View], source: Table, *where: ColumnElement[bool]
+    ) -> View | None:
+        """Returns the first row of the table that fulfils the conditions, or None."""
+        return await self.first(view, columns_of(source, view).where(*where))
+
+    async def count(self, source: Table, *where: ColumnElement[bool]) -> int:
+        """Returns how many rows of the table fulfil the conditions."""
+        query: Query = select(func.count()).select_from(source).where(*where)  # type: ignore[assignment]
+        result = await self._connection.execute(bounded(query, self.scope), execution_options=GATED)
+        value = result.scalar()
+        return value if isinstance(value, int) else 0
+
+    async def texts(self, query: Query) -> list[str]:
+        """Returns the first column of a query's rows, which holds texts."""
+        result = await self._connection.execute(bounded(query, self.scope), execution_options=GATED)
+        return [str(value) for value in result.scalars()]
+
+    async def insert(self, source: Table, **values: object) -> None:
+        """Adds a row; its owner is the scope's. Raises TakenError, and the transaction must end."""
+        statement = insert(source).values(**owned(source, values, self.scope))
+        try:
+            await self._connection.execute(statement, execution_options=GATED)
+        except IntegrityError as error:
+            raise TakenError(source.name) from error
+
+    async def insert_all(self, source: Table, rows: Sequence[dict[str, object]]) -> None:
+        """Adds rows; their owner is the scope's."""
+        if rows:
+            await self._connection.execute(
+                insert(source),
+                [owned(source, row, self.scope) for row in rows],
+                execution_options=GATED,
+            )
+
+    async def change(self, statement: Update | Delete) -> int:
+        """Carries out an update or a removal; returns how many rows it found."""
+        # Two branches, as the gate's types are two.
+        if isinstance(statement, Update):
+            statement = bounded(statement, self.scope)
+        else:
+            statement = bounded(statement, self.scope)
+        result = await self._connection.execute(statement, execution_options=GATED)
+        return int(result.rowcount)
+
+
+def columns_of(source: Table, view: type[BaseModel]) -> Query:
+    """Returns a query of the table's columns that the view names."""
+    return select(*(source.c[name] for name in view.model_fields if name in source.c))

@@ -1,0 +1,160 @@
+"""People and programs prove who they are, on both databases."""
+
+from master_world import PASSWORD, World
+
+from headgate.master.domains.sessions.service import setup_token
+from headgate.master.store.scope import MASTER
+
+
+def test_a_set_up_link_works_once(world: World) -> None:
+
+    token = world.runner.run(world.database.write(MASTER, lambda tx: setup_token(tx, world.now_ms)))
+    body = {"token": token, "name": "ann", "password": PASSWORD}
+    assert world.ask("POST", "/auth/setup", body).status == 200
+    again = world.ask("POST", "/auth/setup", body | {"name": "eve"})
+    assert again.status == 422
+    assert again["path"] == "$.token"
+
+
+def test_a_link_of_the_day_before_is_refused(world: World) -> None:
+
+    token = world.runner.run(world.database.write(MASTER, lambda tx: setup_token(tx, world.now_ms)))
+    world.advance(days=1, ms=1)
+    body = {"token": token, "name": "ann", "password": PASSWORD}
+    assert world.ask("POST", "/auth/setup", body).status == 422
+
+
+def test_a_password_opens_a_session_and_a_wrong_one_does_not(world: World) -> None:
+    world.set_up()
+    right = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})
+    assert world.ask("GET", "/auth/me", token=right["access_token"])["name"] == "ann"
+    wrong = world.ask("POST", "/auth/login", {"name": "ann", "password": "wrong horse battery"})
+    nobody = world.ask("POST", "/auth/login", {"name": "eve", "password": PASSWORD})
+    assert (wrong.status, nobody.status) == (401, 401)
+    assert wrong.text == nobody.text
+
+
+def test_failed_logins_wait_longer_each_time_and_are_audited(world: World) -> None:
+    admin = world.set_up()
+    wrong = {"name": "ann", "password": "wrong horse battery"}
+    statuses = [world.ask("POST", "/auth/login", wrong).status for _ in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
+    world.advance(seconds=1)
+    assert world.ask("POST", "/auth/login", wrong).status == 401
+    held = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})
+    assert held.status == 429
+    assert held.headers["retry-after"] == "2"
+    world.advance(seconds=2)
+    good = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})
+    assert good.status == 200
+    assert world.ask("GET", "/auth/me", token=admin).status == 200
+
+
+def test_an_access_token_is_good_for_a_quarter_of_an_hour(world: World) -> None:
+    token = world.set_up()
+    world.advance(minutes=14)
+    assert world.ask("GET", "/auth/me", token=token).status == 200
+    world.advance(minutes=2)
+    refused = world.ask("GET", "/auth/me", token=token)
+    assert refused.status == 401
+    assert refused.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_changed_token_is_refused(world: World) -> None:
+    head, claims, signature = world.set_up().split(".")
+    for token in (f"{head}.{claims}.", f"{head}.{claims}.{signature[::-1]}", "a.b.c", "x"):
+        assert world.ask("GET", "/auth/me", token=token).status == 401
+
+
+def test_a_refresh_token_used_twice_ends_its_session(world: World) -> None:
+    world.set_up()
+    first = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})
+    old = {"refresh_token": first["refresh_token"]}
+    second = world.ask("POST", "/auth/refresh", old)
+    assert second.status == 200
+    assert world.ask("GET", "/auth/me", token=second["access_token"]).status == 200
+    assert world.ask("POST", "/auth/refresh", old).status == 401
+    assert world.ask("GET", "/auth/me", token=second["access_token"]).status == 401
+    newest = {"refresh_token": second["refresh_token"]}
+    assert world.ask("POST", "/auth/refresh", newest).status == 401
+
+
+def test_logging_out_ends_the_session_at_once(world: World) -> None:
+    token = world.set_up()
+    assert world.ask("POST", "/auth/logout", token=token).status == 204
+    assert world.ask("GET", "/auth/me", token=token).status == 401
+
+
+def test_sessions_outlive_a_restart_and_a_change_of_keys(world: World) -> None:
+    world.set_up()
+    login = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})
+    world.close()
+    world.open()
+    assert world.ask("GET", "/auth/me", token=login["access_token"]).status == 200
+    world.advance(days=8)
+    again = world.ask("POST", "/auth/refresh", {"refresh_token": login["refresh_token"]})
+    assert world.ask("GET", "/auth/me", token=again["access_token"]).status == 200
+    head = [one["access_token"].split(".")[0] for one in (login, again)]
+    assert head[0] != head[1]
+
+
+def test_an_api_token_may_do_what_its_role_and_list_say(world: World) -> None:
+    admin = world.set_up()
+    made = world.ask("POST", "/tokens", {"name": "ci", "role": "viewer"}, admin)
+    secret = made["secret"]
+    assert world.ask("GET", "/workspaces/default", token=secret).status == 200
+    assert world.ask("GET", "/audit", token=secret).status == 403
+    body = {"name": "log", "role": "admin", "permissions": ["audit.read"]}
+    narrow = world.ask("POST", "/tokens", body, admin)["secret"]
+    assert world.ask("GET", "/audit", token=narrow).status == 200
+    assert world.ask("GET", "/workspaces/default", token=narrow).status == 403
+    shown = world.ask("GET", f"/tokens/{made['id']}", token=admin)
+    assert secret not in shown.text + world.ask("GET", "/tokens", token=admin).text
+
+
+def test_a_revoked_or_expired_token_is_refused_and_audited(world: World) -> None:
+    admin = world.set_up()
+    made = world.ask("POST", "/tokens", {"name": "ci", "role": "viewer", "days": 1}, admin)
+    gone = world.ask("POST", "/tokens", {"name": "old", "role": "viewer"}, admin)
+    assert world.ask("DELETE", f"/tokens/{gone['id']}", token=admin).status == 204
+    assert world.ask("GET", "/auth/me", token=gone["secret"]).status == 401
+    newest = world.ask("GET", "/audit?limit=1", token=admin).items[0]
+    assert (newest["actor"], newest["outcome"]) == (gone["id"], "refused")
+    world.advance(days=1)
+    assert world.ask("GET", "/auth/me", token=made["secret"]).status == 401
+
+
+def test_nobody_makes_a_token_that_may_do_more_than_they(world: World) -> None:
+    admin = world.set_up()
+    body = {"name": "a", "role": "admin", "permissions": ["tokens.write", "tokens.read"]}
+    narrow = world.ask("POST", "/tokens", body, admin)["secret"]
+    assert world.ask("POST", "/tokens", {"name": "b", "role": "admin"}, narrow).status == 403
+    lesser = {"name": "c", "role": "viewer", "permissions": ["tokens.read"]}
+    assert world.ask("POST", "/tokens", lesser, narrow).status == 201
+
+
+def test_wrong_tokens_from_an_address_are_throttled(world: World) -> None:
+    world.set_up()
+    wrong = "hgt_wrong"
+    statuses = {world.ask("GET", "/auth/me", token=wrong).status for _ in range(60)}
+    assert statuses == {401, 429}
+
+
+def test_the_last_administrator_stays(world: World) -> None:
+    admin = world.set_up()
+    me = world.ask("GET", "/auth/me", token=admin)["id"]
+    assert world.ask("DELETE", f"/users/{me}", token=admin).status == 409
+    less = world.ask("PUT", f"/users/{me}/role", {"role": "viewer"}, admin)
+    assert less["type"] == "urn:headgate:problem:last-admin"
+    assert world.ask("GET", "/users", token=admin).status == 200
+
+
+def test_secrets_are_not_in_the_database(world: World) -> None:
+    admin = world.set_up()
+    secret = world.ask("POST", "/tokens", {"name": "ci", "role": "viewer"}, admin)["secret"]
+    if not world.url:
+        world.close()
+        raw = b"".join(one.read_bytes() for one in world.directory.glob("master.db*"))
+        world.open()
+        for text in (secret, PASSWORD, '"kty"', '"d":'):
+            assert text.encode() not in raw

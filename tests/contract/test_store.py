@@ -1,0 +1,137 @@
+"""The database itself: its schema, its migrations, and what happens when it is not there."""
+
+import sqlite3
+from pathlib import Path
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from master_world import World
+from postgres import Postgres
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from headgate.master.domains import registry
+from headgate.master.store import migrate
+from headgate.master.store.database import _refuse_ungated
+from headgate.master.store.errors import StartError
+from headgate.master.store.migrate import config
+from headgate.master.store.opening import prepare
+from headgate.master.store.schema import METADATA
+
+
+def test_the_migrations_make_the_tables_that_the_code_declares(world: World) -> None:
+    assert registry.TABLES
+
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), METADATA))
+
+    async def compared() -> list[object]:
+        # Below the gate: only a test may.
+        async with world.database._writer.connect() as connection:
+            for engine in {world.database._writer, world.database._reader}:
+                event.remove(engine.sync_engine, "before_execute", _refuse_ungated)
+            return await connection.run_sync(differences)
+
+    assert world.runner.run(compared()) == []
+
+
+def test_a_database_of_a_newer_version_is_refused(world: World) -> None:
+    _set_schema(world, "9999")
+    with pytest.raises(StartError, match="a newer headgate wrote the database"):
+        world.open()
+    _set_schema(world, _head())
+    world.open()
+
+
+def _head() -> str:
+
+    found = ScriptDirectory.from_config(config()).get_current_head()
+    assert found is not None
+    return found
+
+
+def _set_schema(world: World, revision: str) -> None:
+    world.close()
+    statement = f"UPDATE alembic_version SET version_num = '{revision}'"  # noqa: S608 - ours
+    if not world.url:
+        with sqlite3.connect(world.directory / "master.db") as connection:
+            connection.execute(statement)
+        connection.close()
+        return
+
+    async def run() -> None:
+        connection = await asyncpg.connect(world.url)
+        await connection.execute(statement)
+        await connection.close()
+
+    world.runner.run(run())
+
+
+def test_sqlite_is_copied_before_a_migration(tmp_path: Path) -> None:
+    world = World(tmp_path, "")
+    world.set_up()
+    assert not (tmp_path / "backups").exists()
+    world.close()
+
+    migrate._back_up(tmp_path / "master.db", 7)
+    copy = tmp_path / "backups" / "before-migration-7.db"
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT name FROM users").fetchall() == [("ann",)]
+    connection.close()
+    world.open()
+    world.end()
+
+
+def test_a_directory_has_one_master(tmp_path: Path) -> None:
+    prepare(tmp_path / "data")
+    with pytest.raises(StartError, match="another master uses"):
+        prepare(tmp_path / "data")
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.timeout(240)
+def test_without_its_database_the_master_stays_and_says_so(tmp_path: Path) -> None:
+    """PostgreSQL is killed: 503 while it is away; what was acknowledged is there afterwards."""
+    cluster = Postgres(is_durable=True)
+    world = World(tmp_path, cluster.database())
+    try:
+        admin = world.set_up()
+        path = "/organisations/main/workspaces"
+        assert world.ask("POST", path, {"name": "kept"}, admin).status == 201
+        cluster.kill()
+        for method, where, body in (("POST", path, {"name": "lost"}), ("GET", "/workspaces", None)):
+            away = world.ask(method, where, body, admin)
+            assert (away.status, away.headers["retry-after"]) == (503, "2")
+        cluster.start()
+        names = {one["name"] for one in world.ask("GET", "/workspaces", token=admin).items}
+        assert names == {"default", "kept"}
+        assert world.ask("POST", path, {"name": "after"}, admin).status == 201
+    finally:
+        world.end()
+        cluster.close()
+
+
+def test_a_full_disk_refuses_writes_and_serves_reads(tmp_path: Path) -> None:
+    world = World(tmp_path, "")
+    admin = world.set_up()
+    path = "/organisations/main/workspaces"
+
+    async def limit(pages: int) -> None:
+        async with world.database._writer.connect() as connection:
+            raw = await connection.get_raw_connection()
+            cursor = await raw.driver_connection.execute(f"PRAGMA max_page_count={pages}")  # type: ignore[union-attr]
+            await cursor.close()
+
+    world.runner.run(limit(1))
+    statuses = {
+        world.ask("POST", path, {"name": f"w{number}"}, admin).status for number in range(60)
+    }
+    assert 503 in statuses
+    assert world.ask("GET", "/workspaces", token=admin).status == 200
+    world.runner.run(limit(1 << 30))
+    assert world.ask("POST", path, {"name": "after"}, admin).status == 201
+    world.end()

@@ -1,0 +1,101 @@
+"""A PostgreSQL of our own: Debian's, as its own user, on a Unix socket in a folder of its own."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+import asyncpg
+from peers import unavailable
+from waiting import until
+
+_USER = "postgres"
+
+
+def _programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=str)
+    if not found:
+        unavailable("PostgreSQL is missing: sudo make system-deps")
+    return found[-1].parent
+
+
+class Postgres:
+    """A running cluster; `kill` and `start` are for tests of crashes."""
+
+    def __init__(self, *, is_durable: bool = False) -> None:
+        self._programs = _programs()
+        self.folder = Path(tempfile.mkdtemp(prefix="hg-pg-"))
+        self.is_durable = is_durable
+        self._as: dict[str, int] = {}
+        if os.geteuid() == 0:
+            entry = pwd.getpwnam(_USER)
+            os.chown(self.folder, entry.pw_uid, entry.pw_gid)
+            self._as = {"user": entry.pw_uid, "group": entry.pw_gid}
+        self._data = self.folder / "data"
+        self._run("initdb", "-D", str(self._data), "-U", _USER, "-A", "trust", "-E", "UTF8", "-N")
+        self._server: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(self._programs / program), *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            extra_groups=[] if self._as else None,
+            **self._as,  # type: ignore[call-overload]
+        )
+
+    def start(self) -> None:
+        """Starts the server, and returns once it answers."""
+        quick = [] if self.is_durable else ["-c", "fsync=off", "-c", "synchronous_commit=off"]
+        command = [str(self._programs / "postgres"), "-D", str(self._data)]
+        command += ["-c", "listen_addresses=", "-k", str(self.folder), *quick]
+        command += ["-c", "max_connections=200", "-c", "shared_buffers=16MB"]
+        self._server = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            extra_groups=[] if self._as else None,
+            **self._as,  # type: ignore[call-overload]
+        )
+        until(self._answers, "PostgreSQL answers")
+
+    def _answers(self) -> bool:
+        try:
+            asyncio.run(self._execute("SELECT 1"))
+        except (OSError, asyncpg.PostgresError):
+            return False
+        return True
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(host=str(self.folder), user=_USER, database=_USER)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def database(self) -> str:
+        """Makes an empty database; returns its DATABASE_URL."""
+        name = f"t{uuid.uuid4().hex}"
+        asyncio.run(self._execute(f"CREATE DATABASE {name}"))
+        return f"postgresql://{_USER}@/{name}?host={self.folder}"
+
+    def kill(self) -> None:
+        """Ends the server as a power cut would."""
+        if self._server is not None:
+            # The postmaster's children notice that it is gone and leave.
+            self._server.kill()
+            self._server.wait()
+
+    def close(self) -> None:
+        """Stops the server and removes its files."""
+        if self._server is not None and self._server.poll() is None:
+            self._server.terminate()
+            self._server.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)

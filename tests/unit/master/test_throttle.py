@@ -1,0 +1,53 @@
+"""Failures make the next try wait, within bounds."""
+
+from headgate.master.domains.sessions.throttle import (
+    ADDRESS,
+    FORGOTTEN_AFTER_MS,
+    MOST_KEYS,
+    PAIR,
+    Throttle,
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def test_waits_double_and_end() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    keys = {PAIR: "ann"}
+    waits = []
+    for _ in range(20):
+        waits.append(throttle.wait_ms(keys))
+        clock.now += waits[-1]
+        throttle.failed(keys)
+    assert waits[:8] == [0, 0, 0, 0, 0, 1_000, 2_000, 4_000]
+    assert max(waits) == PAIR.longest_ms
+
+
+def test_failures_are_forgotten_after_success_and_in_time() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    keys = {PAIR: "ann", ADDRESS: "here"}
+    for _ in range(6):
+        throttle.failed(keys)
+    assert throttle.wait_ms(keys)
+    throttle.passed(keys)
+    assert not throttle.wait_ms(keys)
+    for _ in range(5):
+        throttle.failed(keys)
+    clock.now += FORGOTTEN_AFTER_MS + 1
+    throttle.failed(keys)
+    assert not throttle.wait_ms(keys)
+
+
+def test_it_remembers_a_bounded_number_of_keys() -> None:
+    throttle = Throttle(Clock())
+    for number in range(MOST_KEYS + 10):
+        throttle.failed({PAIR: str(number)})
+    assert len(throttle._records) == MOST_KEYS
