@@ -17,6 +17,9 @@ from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import load_sealer
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of tests
+LISTENER = {"address": "127.0.0.1:8000", "default": True}
+ROUTE = {"hosts": ["a.example"], "upstream": "api"}
+UPSTREAM = {"endpoints": ["127.0.0.1:9000"]}
 START_MS = 1_800_000_000_000
 
 

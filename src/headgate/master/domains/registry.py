@@ -5,7 +5,11 @@ from typing import Final
 from headgate.master.api import repeats
 from headgate.master.api.routing import Routes
 from headgate.master.domains.audit.routes import ROUTES as AUDIT
+from headgate.master.domains.drafts.routes import ROUTES as DRAFTS
 from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
+from headgate.master.domains.resources.routes import ROUTES as RESOURCES
+from headgate.master.domains.revisions import store as _revisions
+from headgate.master.domains.secrets.routes import ROUTES as SECRETS
 from headgate.master.domains.sessions.routes import ROUTES as SESSIONS
 from headgate.master.domains.tokens.routes import ROUTES as TOKENS
 from headgate.master.domains.users.routes import ROUTES as USERS
@@ -18,10 +22,13 @@ NOUNS: Final[tuple[Routes, ...]] = (
     WORKSPACES,
     USERS,
     TOKENS,
+    RESOURCES,
+    SECRETS,
+    DRAFTS,
     AUDIT,
 )
 
 TABLES: Final = METADATA.tables
 """Every table: importing the nouns declared them."""
 
-__all__ = ["NOUNS", "TABLES", "repeats"]
+__all__ = ["NOUNS", "TABLES", "_revisions", "repeats"]

@@ -1,0 +1,1 @@
+"""Drafts: changes to resources that are looked at before they are published."""

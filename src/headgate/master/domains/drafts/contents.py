@@ -1,0 +1,64 @@
+"""What a revision would hold: the workspace's resources with changes, and the secrets they name."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from headgate.fleet.manifest import SECRETS, resource_bytes, resource_of, resource_path
+from headgate.master.domains.drafts.types import ObjectDiff
+from headgate.master.domains.resources import store as resources
+from headgate.master.domains.resources.types import Change
+from headgate.master.domains.secrets import service as secrets
+from headgate.master.store.sealing import Sealer
+from headgate.master.store.transaction import Transaction
+
+
+async def gathered(tx: Transaction, changes: list[Change], sealer: Sealer) -> dict[str, bytes]:
+    """Returns contents by path: every resource, and each secret file that one of them names."""
+    found = {row.path: row.spec.encode() for row in await resources.every(tx)}
+    for change in changes:
+        path = resource_path(change.kind, change.name)
+        if change.spec is None:
+            found.pop(path, None)
+        else:
+            found[path] = resource_bytes(change.spec)
+    named = {text for content in found.values() for text in _texts(json.loads(content))}
+    known = await secrets.contents(tx, sealer)
+    return found | {
+        SECRETS + name: content for name, content in known.items() if SECRETS + name in named
+    }
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
+def differences(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[ObjectDiff]:
+    """Returns what differs, by path; of secret files only that they do."""
+    found = []
+    for path in sorted({*before, *after}):
+        old, new = before.get(path), after.get(path)
+        if old == new:
+            continue
+        of = resource_of(path)
+        found.append(
+            ObjectDiff(
+                change="added" if old is None else "removed" if new is None else "changed",
+                path=path,
+                kind=of[0] if of else None,  # type: ignore[arg-type] # resource_of knows no kinds
+                name=of[1] if of else path.removeprefix(SECRETS),
+                keys=_keys(old, new) if of and old is not None and new is not None else [],
+            )
+        )
+    return found
+
+
+def _keys(old: bytes, new: bytes) -> list[str]:
+    before, after = json.loads(old), json.loads(new)
+    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))

@@ -1,0 +1,70 @@
+"""The routes of drafts and previews."""
+
+import asyncio
+
+from headgate.master.access import Permission
+from headgate.master.api.call import Here, Part
+from headgate.master.api.routing import Routes
+from headgate.master.api.types import Page
+from headgate.master.domains.drafts import service, store
+from headgate.master.domains.drafts.contents import differences, gathered
+from headgate.master.domains.drafts.types import (
+    Draft,
+    DraftChanges,
+    NewDraft,
+    Preview,
+    PreviewRequest,
+)
+from headgate.master.domains.resources.validation import verdict
+
+ROUTES = Routes("drafts")
+_ALL = "/workspaces/{workspace}/drafts"
+_ONE = _ALL + "/{draft}"
+
+
+@ROUTES.get(_ALL, Permission.RESOURCES_READ)
+async def list_drafts(call: Here, workspace: str, window: Part) -> Page[Draft]:
+    """Lists the workspace's drafts."""
+    async with call.read() as tx:
+        return await store.listed(tx, window)
+
+
+@ROUTES.post(_ALL, Permission.RESOURCES_WRITE)
+async def create_draft(call: Here, workspace: str, new: NewDraft) -> Draft:
+    """Makes a draft; each of its objects is checked by itself."""
+    return await call.write(lambda tx: service.create(tx, new, call.caller, call.now_ms))
+
+
+@ROUTES.get(_ONE, Permission.RESOURCES_READ)
+async def get_draft(call: Here, workspace: str, draft: str) -> Draft:
+    """Shows a draft."""
+    async with call.read() as tx:
+        return call.shown(await service.find(tx, draft))
+
+
+@ROUTES.put(_ONE, Permission.RESOURCES_WRITE)
+async def put_draft(call: Here, workspace: str, draft: str, new: DraftChanges) -> Draft:
+    """Gives a draft other changes."""
+    return await call.write(
+        lambda tx: service.change(tx, draft, new.changes, call.expected, call.now_ms)
+    )
+
+
+@ROUTES.delete(_ONE, Permission.RESOURCES_WRITE)
+async def delete_draft(call: Here, workspace: str, draft: str) -> None:
+    """Removes a draft."""
+    await call.write(lambda tx: service.remove(tx, draft))
+
+
+@ROUTES.post("/workspaces/{workspace}/preview", Permission.RESOURCES_READ, status=200)
+async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview:
+    """Says what publishing would change, what refuses it, and what is probably a mistake."""
+    sealer = call.master.sealer
+    async with call.read() as tx:
+        changes = service.checked(wanted.changes)
+        if wanted.draft is not None:
+            changes = [*(await service.find(tx, wanted.draft)).changes, *changes]
+        after = await gathered(tx, changes, sealer)
+        before = await gathered(tx, [], sealer)
+    found = await asyncio.to_thread(verdict, after)
+    return Preview(objects=differences(before, after), errors=found.errors, warnings=found.warnings)

@@ -1,0 +1,73 @@
+"""The rules of drafts."""
+
+from headgate.fleet.manifest import resource_path
+from headgate.master.access import Caller
+from headgate.master.api.problems import invalid, not_found, stale, taken
+from headgate.master.domains.drafts import store
+from headgate.master.domains.drafts.types import Draft, NewDraft
+from headgate.master.domains.resources import service as resources
+from headgate.master.domains.resources.types import Change
+from headgate.master.ids import new_id
+from headgate.master.store.errors import TakenError
+from headgate.master.store.transaction import Transaction
+
+
+def checked(changes: list[Change]) -> list[Change]:
+    """Returns the changes; raises ProblemError for a bad object, or one that is there twice."""
+    seen: set[str] = set()
+    for index, change in enumerate(changes):
+        resources.checked(change, f"$.changes[{index}]")
+        path = resource_path(change.kind, change.name)
+        if path in seen:
+            raise invalid(f"$.changes[{index}]", f"{path} is here twice", "write it once")
+        seen.add(path)
+    return changes
+
+
+async def create(tx: Transaction, new: NewDraft, by: Caller, now_ms: int) -> Draft:
+    """Makes a draft."""
+    draft = Draft(
+        id=new_id(now_ms),
+        version=1,
+        name=new.name,
+        changes=checked(new.changes),
+        created_by=by.id,
+        changed_at=now_ms,
+    )
+    try:
+        await store.insert(tx, draft)
+    except TakenError:
+        raise taken("draft", new.name) from None
+    return draft
+
+
+async def find(tx: Transaction, name: str) -> Draft:
+    """Returns a draft; raises ProblemError."""
+    found = await store.find(tx, name)
+    if found is None:
+        raise not_found("draft", name)
+    return found
+
+
+async def change(
+    tx: Transaction, name: str, changes: list[Change], expected: int | None, now_ms: int
+) -> Draft:
+    """Gives a draft other changes."""
+    current = await find(tx, name)
+    if expected not in {None, current.version}:
+        raise stale(current)
+    draft = current.model_copy(
+        update={
+            "changes": checked(changes),
+            "version": current.version + 1,
+            "changed_at": now_ms,
+        }
+    )
+    if not await store.put(tx, draft, current.version):
+        raise stale(current)
+    return draft
+
+
+async def remove(tx: Transaction, name: str) -> None:
+    """Removes a draft."""
+    await store.remove(tx, (await find(tx, name)).id)

@@ -1,0 +1,62 @@
+"""The routes of config resources."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from headgate.fleet.manifest import resource_path
+from headgate.master.access import Permission
+from headgate.master.api.call import Call, Here
+from headgate.master.api.problems import not_found
+from headgate.master.api.routing import Routes
+from headgate.master.api.types import Page, Window
+from headgate.master.domains.resources import service, store
+from headgate.master.domains.resources.types import Change, Kind, NewSpec, Resource
+
+ROUTES = Routes("resources")
+_ONE = "/workspaces/{workspace}/resources/{kind}/{name}"
+
+
+class Filter(Window):
+    """Which resources are asked for."""
+
+    kind: Kind | None = None
+
+
+@ROUTES.get("/workspaces/{workspace}/resources", Permission.RESOURCES_READ)
+async def list_resources(
+    call: Here, workspace: str, window: Annotated[Filter, Query()]
+) -> Page[Resource]:
+    """Lists the objects that the next revision will have, by their path."""
+    async with call.read() as tx:
+        return await store.listed(tx, window.kind, window)
+
+
+@ROUTES.get(_ONE, Permission.RESOURCES_READ)
+async def get_resource(call: Here, workspace: str, kind: Kind, name: str) -> Resource:
+    """Shows an object."""
+    async with call.read() as tx:
+        row = await store.find(tx, resource_path(kind, name))
+    if row is None:
+        raise not_found(kind, name)
+    return call.shown(store.shown(row))
+
+
+@ROUTES.put(_ONE, Permission.RESOURCES_WRITE)
+async def put_resource(call: Here, workspace: str, kind: Kind, name: str, new: NewSpec) -> Resource:
+    """Writes an object whole; an equal one stays as it is. `If-None-Match: *`: only a new one."""
+    change = Change(kind=kind, name=name, spec=new.spec)
+    return await call.write(
+        lambda tx: service.put(tx, change, call.caller, call.now_ms, _expected(call))
+    )
+
+
+@ROUTES.delete(_ONE, Permission.RESOURCES_WRITE)
+async def delete_resource(call: Here, workspace: str, kind: Kind, name: str) -> None:
+    """Removes an object."""
+    change = Change(kind=kind, name=name, spec=None)
+    await call.write(lambda tx: service.remove(tx, change, call.caller, call.now_ms, call.expected))
+
+
+def _expected(call: Call) -> int | None:
+    return 0 if call.must_be_new else call.expected

@@ -1,0 +1,105 @@
+"""The rules of resources."""
+
+from headgate.fleet.manifest import resource_bytes, resource_path
+from headgate.kernel.errors import Invalid
+from headgate.master.access import Caller
+from headgate.master.api.problems import ProblemError, invalid, not_found, stale, taken
+from headgate.master.domains.resources import store
+from headgate.master.domains.resources.types import Change, Resource, Row
+from headgate.master.domains.resources.validation import faults_of
+from headgate.master.ids import new_id
+from headgate.master.store.errors import TakenError
+from headgate.master.store.transaction import Transaction
+
+MOST_BYTES = 256 << 10
+
+
+def checked(change: Change, at: str = "$") -> bytes | None:
+    """Returns the canonical bytes of a change's spec, None for a removal.
+
+    Raises ProblemError with every fault of the object by itself; `at` is the change's JSON path.
+    """
+    if change.spec is None:
+        return None
+    try:
+        content = resource_bytes(change.spec)
+    except Invalid as wrong:
+        raise invalid(f"{at}.spec", wrong.what, wrong.allowed) from None
+    if len(content) > MOST_BYTES:
+        raise invalid(f"{at}.spec", f"{len(content)} bytes are too many", f"at most {MOST_BYTES}")
+    faults = faults_of(change.kind, change.name, change.spec)
+    if faults:
+        found = [one.model_copy(update={"path": one.path.replace("$", at, 1)}) for one in faults]
+        detail = "; ".join(f"{one.path}: {one.detail}" for one in found[:3])
+        raise ProblemError(422, "invalid", detail, errors=found)
+    return content
+
+
+async def write(
+    tx: Transaction, change: Change, by: Caller, now_ms: int, *, expected: int | None = None
+) -> Row | None:
+    """Writes or removes an object; returns its new row.
+
+    `expected` is the version that the change is for, 0 for an object that must not exist yet.
+    """
+    content = checked(change)
+    path = resource_path(change.kind, change.name)
+    current = await store.find(tx, path)
+    if expected == 0 and current is not None:
+        raise taken(change.kind, change.name)
+    if expected and (current is None or current.version != expected):
+        raise _stale(change, current)
+    if content is None:
+        if current is None:
+            raise not_found(change.kind, change.name)
+        if not await store.remove(tx, current):
+            raise _stale(change, current)
+        return None
+    row = Row(
+        id=current.id if current else new_id(now_ms),
+        version=current.version + 1 if current else 1,
+        kind=change.kind,
+        name=change.name,
+        path=path,
+        spec=content.decode(),
+        changed_at=now_ms,
+        changed_by=by.id,
+    )
+    if current is None:
+        try:
+            await store.insert(tx, row)
+        except TakenError:
+            raise taken(change.kind, change.name) from None
+        return row
+    if current.spec == row.spec:
+        return current
+    if not await store.put(tx, row, current):
+        raise _stale(change, current)
+    return row
+
+
+async def exists(tx: Transaction, change: Change) -> bool:
+    """Reports whether the object of a change is there."""
+    return await store.find(tx, resource_path(change.kind, change.name)) is not None
+
+
+def _stale(change: Change, current: Row | None) -> ProblemError:
+    if current is None:
+        return ProblemError(412, "stale", f"{change.kind}.{change.name} was removed meanwhile")
+    return stale(store.shown(current))
+
+
+async def put(
+    tx: Transaction, change: Change, by: Caller, now_ms: int, expected: int | None
+) -> Resource:
+    """Writes an object and returns it; an equal one stays as it is."""
+    row = await write(tx, change, by, now_ms, expected=expected)
+    assert row is not None  # noqa: S101 - the spec is not null
+    return store.shown(row)
+
+
+async def remove(
+    tx: Transaction, change: Change, by: Caller, now_ms: int, expected: int | None
+) -> None:
+    """Removes an object."""
+    await write(tx, change, by, now_ms, expected=expected)

@@ -1,0 +1,67 @@
+"""The rows of resources."""
+
+import json
+from typing import Final
+
+from sqlalchemy import Column, String, Text, UniqueConstraint, delete, update
+
+from headgate.master.api.types import Page, Window, paged
+from headgate.master.domains.resources.types import Resource, Row
+from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.transaction import Transaction, columns_of
+
+RESOURCES: Final = table(
+    "resources",
+    Tenancy.WORKSPACE,
+    id_column("id", is_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("path", String(700), nullable=False),
+    Column("spec", Text, nullable=False),
+    time_column("changed_at"),
+    Column("changed_by", String(64), nullable=False),
+    version_column(),
+    UniqueConstraint("workspace_id", "path"),
+)
+
+
+def shown(row: Row) -> Resource:
+    """Returns the resource of a row."""
+    return Resource.model_validate(row.model_dump() | {"spec": json.loads(row.spec)})
+
+
+async def find(tx: Transaction, path: str) -> Row | None:
+    """Returns the resource at a path."""
+    return await tx.find(Row, RESOURCES, RESOURCES.c.path == path)
+
+
+async def every(tx: Transaction) -> list[Row]:
+    """Returns all resources of the workspace, by path."""
+    return await tx.all(Row, columns_of(RESOURCES, Row).order_by(RESOURCES.c.path))
+
+
+async def listed(tx: Transaction, kind: str | None, window: Window) -> Page[Resource]:
+    """Returns resources, by path; those of one kind if it is given."""
+    query = columns_of(RESOURCES, Row)
+    if kind is not None:
+        query = query.where(RESOURCES.c.kind == kind)
+    page = await paged(tx, Row, query, RESOURCES.c.path, window)
+    return Page[Resource](items=[shown(row) for row in page.items], next=page.next)
+
+
+async def insert(tx: Transaction, row: Row) -> None:
+    """Adds a resource; raises TakenError."""
+    await tx.insert(RESOURCES, **row.model_dump())
+
+
+async def put(tx: Transaction, row: Row, current: Row) -> int:
+    """Writes a resource in place of `current`; returns 0 if that is not there any more."""
+    same = (RESOURCES.c.id == current.id, RESOURCES.c.version == current.version)
+    values = row.model_dump(include={"spec", "version", "changed_at", "changed_by"})
+    return await tx.change(update(RESOURCES).where(*same).values(**values))
+
+
+async def remove(tx: Transaction, current: Row) -> int:
+    """Removes a resource; returns 0 if it is not that version any more."""
+    same = (RESOURCES.c.id == current.id, RESOURCES.c.version == current.version)
+    return await tx.change(delete(RESOURCES).where(*same))

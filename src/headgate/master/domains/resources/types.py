@@ -1,0 +1,54 @@
+"""What a config resource is."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from headgate.master.api.types import Body, Moment, Versioned, View
+
+Kind = Literal[
+    "listeners", "hosts", "routes", "middlewares", "upstreams", "certificates", "tls_policies"
+]
+"""The sections of the config that hold named objects."""
+Spec = Annotated[
+    dict[str, Any], Field(description="The object as the config's documents write it.")
+]
+ObjectName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class NewSpec(Body):
+    """What an object shall be."""
+
+    spec: Spec
+
+
+class Change(Body):
+    """An object to write, or with `spec` null to remove."""
+
+    kind: Kind
+    name: ObjectName
+    spec: Spec | None
+
+
+class Resource(Versioned):
+    """An object of the config."""
+
+    kind: Kind
+    name: str
+    spec: Spec
+    path: str = Field(description="Its place in a revision, and in messages about it.")
+    changed_at: Moment
+    changed_by: str = Field(description="The id of the user or token that wrote it last.")
+
+
+class Row(View):
+    """A resource as the database has it: the spec as canonical JSON."""
+
+    id: str
+    version: int
+    kind: Kind
+    name: str
+    path: str
+    spec: str
+    changed_at: int
+    changed_by: str

@@ -1,0 +1,1 @@
+"""Revisions: what was published to a fleet; numbered, signed, never changed."""

@@ -1,0 +1,154 @@
+"""The rules of revisions: publishing checks a whole config, signs it, and never changes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headgate.fleet.manifest import SECRETS, address, manifest_of, parse
+from headgate.fleet.signing import sign_manifest
+from headgate.kernel.errors import Invalid
+from headgate.master.access import Caller
+from headgate.master.api.problems import ProblemError, invalid, not_found
+from headgate.master.domains.drafts import service as drafts
+from headgate.master.domains.drafts import store as draft_store
+from headgate.master.domains.drafts.contents import gathered
+from headgate.master.domains.resources import service as resources
+from headgate.master.domains.revisions import store
+from headgate.master.domains.revisions.signing import signing_key
+from headgate.master.domains.revisions.types import (
+    Blob,
+    EntryView,
+    Revision,
+    RevisionDetail,
+    SignedManifest,
+)
+from headgate.master.ids import new_id
+from headgate.master.store.errors import TakenError
+from headgate.master.store.sealing import Sealer
+from headgate.master.store.transaction import Transaction
+
+BLOB_CONTEXT = "secret file of a revision"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to publish to which fleet, by whom and why."""
+
+    fleet_id: str
+    author: Caller
+    message: str
+    now_ms: int
+    restores: int | None = None
+
+
+async def publish(
+    tx: Transaction, order: Order, contents: Mapping[str, bytes], sealer: Sealer
+) -> Revision:
+    """Makes the next revision of a fleet of these contents; they were checked before."""
+    last = await store.newest(tx, order.fleet_id)
+    number = last.number + 1 if last else 1
+    try:
+        text = manifest_of(order.fleet_id, number, contents).canonical()
+    except Invalid as wrong:
+        raise invalid("$", wrong.what, wrong.allowed) from None
+    key = await signing_key(tx, sealer, order.now_ms)
+    revision = Revision(
+        id=new_id(order.now_ms),
+        version=1,
+        fleet_id=order.fleet_id,
+        number=number,
+        hash=address(text),
+        author=order.author.id,
+        author_name=order.author.name,
+        message=order.message,
+        created_at=order.now_ms,
+        restores=order.restores,
+    )
+    signed = SignedManifest(
+        id=revision.id,
+        fleet_id=order.fleet_id,
+        number=number,
+        hash=revision.hash,
+        manifest=text,
+        signature=sign_manifest(key, text),
+    )
+    await _keep(tx, contents, sealer, order.now_ms)
+    try:
+        await store.insert(tx, revision, signed)
+    except TakenError:
+        raise ProblemError(
+            409, "taken", "somebody else published to this fleet at the same time; try again"
+        ) from None
+    return revision
+
+
+async def _keep(
+    tx: Transaction, contents: Mapping[str, bytes], sealer: Sealer, now_ms: int
+) -> None:
+    by_hash = {address(content): (path, content) for path, content in contents.items()}
+    known = await store.blobs(tx, by_hash)
+    new = []
+    for sha256, (path, content) in by_hash.items():
+        if sha256 in known:
+            continue
+        sealed = sealer.seal(content, BLOB_CONTEXT) if path.startswith(SECRETS) else None
+        new.append(Blob(sha256=sha256, content=None if sealed else content, sealed=sealed))
+    await store.add_blobs(tx, new, now_ms)
+
+
+def opened(blob: Blob, sealer: Sealer) -> bytes:
+    """Returns the content of a blob."""
+    if blob.sealed is not None:
+        return sealer.open(blob.sealed, BLOB_CONTEXT)
+    return blob.content or b""
+
+
+async def blob(tx: Transaction, sha256: str, sealer: Sealer) -> bytes | None:
+    """Returns a content of the workspace."""
+    found = (await store.blobs(tx, [sha256])).get(sha256)
+    return None if found is None else opened(found, sealer)
+
+
+async def contents_of(tx: Transaction, signed: SignedManifest, sealer: Sealer) -> dict[str, bytes]:
+    """Returns what a revision holds, by path."""
+    entries = parse(signed.manifest).entries
+    found = await store.blobs(tx, [entry.sha256 for entry in entries])
+    return {entry.path: opened(found[entry.sha256], sealer) for entry in entries}
+
+
+async def newest_contents(tx: Transaction, fleet_id: str, sealer: Sealer) -> dict[str, bytes]:
+    """Returns what was published last to a fleet; empty if nothing was."""
+    last = await store.newest(tx, fleet_id)
+    return {} if last is None else await contents_of(tx, last, sealer)
+
+
+async def detail(tx: Transaction, revision_id: str) -> RevisionDetail:
+    """Returns a revision with its entries; raises ProblemError."""
+    revision = await store.find(tx, revision_id)
+    signed = await store.manifest(tx, revision_id)
+    if revision is None or signed is None:
+        raise not_found("revision", revision_id)
+    entries = [
+        EntryView(path=one.path, sha256=one.sha256, size=one.size)
+        for one in parse(signed.manifest).entries
+    ]
+    return RevisionDetail(**revision.model_dump(), entries=entries)
+
+
+async def wanted(
+    tx: Transaction, draft: str | None, sealer: Sealer
+) -> tuple[dict[str, bytes], int]:
+    """Returns what publishing would publish, and the draft's version (0: none)."""
+    if draft is None:
+        return await gathered(tx, [], sealer), 0
+    found = await drafts.find(tx, draft)
+    return await gathered(tx, found.changes, sealer), found.version
+
+
+async def settle(tx: Transaction, draft: str, by: Caller, now_ms: int) -> None:
+    """Makes the changes of a draft part of the resources, and removes it."""
+    found = await drafts.find(tx, draft)
+    for change in found.changes:
+        if change.spec is None and not await resources.exists(tx, change):
+            continue
+        await resources.write(tx, change, by, now_ms)
+    await draft_store.remove(tx, found.id)

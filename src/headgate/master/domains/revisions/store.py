@@ -1,0 +1,116 @@
+"""The rows of revisions, of the contents that they name, and of the keys that sign them."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, LargeBinary, String, Text, UniqueConstraint
+
+from headgate.master.api.types import Page, Window, cursor_of
+from headgate.master.domains.revisions.types import Blob, ManifestKey, Revision, SignedManifest
+from headgate.master.ids import new_id
+from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.transaction import Transaction, columns_of
+
+REVISIONS: Final = table(
+    "revisions",
+    Tenancy.WORKSPACE,
+    id_column("id", is_key=True),
+    id_column("fleet_id", is_indexed=True),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("author", String(64), nullable=False),
+    Column("author_name", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("restores", BigInteger, nullable=True),
+    time_column("created_at"),
+    version_column(),
+    UniqueConstraint("fleet_id", "number"),
+)
+BLOBS: Final = table(
+    "blobs",
+    Tenancy.WORKSPACE,
+    id_column("id", is_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=True),
+    Column("sealed", Text, nullable=True),
+    UniqueConstraint("workspace_id", "sha256"),
+)
+MANIFEST_KEYS: Final = table(
+    "manifest_keys",
+    Tenancy.MASTER,
+    id_column("id", is_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("public", LargeBinary, nullable=False),
+    time_column("created_at"),
+)
+
+_AT_ONCE = 500
+
+
+async def find(tx: Transaction, revision_id: str) -> Revision | None:
+    """Returns a revision."""
+    return await tx.find(Revision, REVISIONS, REVISIONS.c.id == revision_id)
+
+
+async def newest(tx: Transaction, fleet_id: str) -> SignedManifest | None:
+    """Returns what was published last to a fleet."""
+    query = columns_of(REVISIONS, SignedManifest).where(REVISIONS.c.fleet_id == fleet_id)
+    return await tx.first(SignedManifest, query.order_by(REVISIONS.c.number.desc()))
+
+
+async def manifest(tx: Transaction, revision_id: str) -> SignedManifest | None:
+    """Returns the manifest of a revision, as agents get it."""
+    return await tx.find(SignedManifest, REVISIONS, REVISIONS.c.id == revision_id)
+
+
+async def listed(tx: Transaction, fleet_id: str | None, window: Window) -> Page[Revision]:
+    """Returns revisions, the newest first; those of one fleet if it is given."""
+    query = columns_of(REVISIONS, Revision)
+    if fleet_id is not None:
+        query = query.where(REVISIONS.c.fleet_id == fleet_id)
+    if (before := window.after()) is not None:
+        query = query.where(REVISIONS.c.id < before)
+    query = query.order_by(REVISIONS.c.id.desc()).limit(window.limit + 1)
+    found = await tx.all(Revision, query)
+    items = found[: window.limit]
+    more = len(found) > window.limit
+    return Page[Revision](items=items, next=cursor_of(items[-1].id) if more else None)
+
+
+async def insert(tx: Transaction, revision: Revision, signed: SignedManifest) -> None:
+    """Adds a revision; raises TakenError."""
+    values = revision.model_dump() | {
+        "manifest": signed.manifest,
+        "signature": signed.signature,
+    }
+    await tx.insert(REVISIONS, **values)
+
+
+async def blobs(tx: Transaction, hashes: Iterable[str]) -> dict[str, Blob]:
+    """Returns contents of the workspace by hash; those that are there."""
+    wanted = sorted(set(hashes))
+    found: dict[str, Blob] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        query = columns_of(BLOBS, Blob).where(BLOBS.c.sha256.in_(part))
+        found |= {one.sha256: one for one in await tx.all(Blob, query)}
+    return found
+
+
+async def add_blobs(tx: Transaction, new: Iterable[Blob], now_ms: int) -> None:
+    """Adds contents that are not there yet."""
+    rows = [{"id": new_id(now_ms), **one.model_dump()} for one in new]
+    await tx.insert_all(BLOBS, rows)
+
+
+async def manifest_keys(tx: Transaction) -> list[ManifestKey]:
+    """Returns the keys that sign manifests, the newest last."""
+    query = columns_of(MANIFEST_KEYS, ManifestKey).order_by(MANIFEST_KEYS.c.id)
+    return await tx.as_master().all(ManifestKey, query)
+
+
+async def add_manifest_key(tx: Transaction, key: ManifestKey) -> None:
+    """Adds a key."""
+    await tx.as_master().insert(MANIFEST_KEYS, **key.model_dump())

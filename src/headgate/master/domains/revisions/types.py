@@ -1,0 +1,89 @@
+"""What a revision is."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from headgate.master.api.problems import Fault
+from headgate.master.api.types import Body, Moment, Name, Versioned, View
+from headgate.master.domains.drafts.types import ObjectDiff
+
+Message = Annotated[str, Field(max_length=2_000, description="Why; shown in the history.")]
+
+
+class NewRevision(Body):
+    """What to publish: the workspace's resources, with the changes of a draft."""
+
+    fleet: Name
+    message: Message = ""
+    draft: Name | None = Field(
+        default=None, description="Its changes become part of the resources; then it is removed."
+    )
+
+
+class Again(Body):
+    """Why an older revision is published again."""
+
+    message: Message = ""
+
+
+class Revision(Versioned):
+    """A config that was published to a fleet. Nothing changes it."""
+
+    fleet_id: str
+    number: int = Field(description="Grows by one for each revision of a fleet.")
+    hash: str = Field(description="sha256 of its manifest, which the master signs.")
+    author: str = Field(description="The id of the user or token that published it.")
+    author_name: str
+    message: str
+    created_at: Moment
+    restores: int | None = Field(description="The number of the older revision that it repeats.")
+
+
+class Published(Revision):
+    """A new revision, and what it changes."""
+
+    objects: list[ObjectDiff]
+    warnings: list[Fault]
+
+
+class EntryView(View):
+    """One file of a revision."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+class RevisionDetail(Revision):
+    """A revision with what it holds."""
+
+    entries: list[EntryView]
+
+
+class SignedManifest(View):
+    """The manifest of a revision, as agents get it."""
+
+    id: str
+    fleet_id: str
+    number: int
+    hash: str
+    manifest: bytes
+    signature: bytes
+
+
+class Blob(View):
+    """A content of revisions; a secret file's is sealed."""
+
+    sha256: str
+    content: bytes | None
+    sealed: str | None
+
+
+class ManifestKey(View):
+    """A key that signs manifests, sealed."""
+
+    id: str
+    sealed: str
+    public: bytes
+    created_at: int

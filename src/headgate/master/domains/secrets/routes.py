@@ -1,0 +1,50 @@
+"""The routes of secret files."""
+
+from typing import Annotated
+
+from fastapi import Path
+
+from headgate.master.access import Permission
+from headgate.master.api.call import Here, Part
+from headgate.master.api.problems import not_found
+from headgate.master.api.routing import Routes
+from headgate.master.api.types import Page
+from headgate.master.domains.secrets import service, store
+from headgate.master.domains.secrets.types import NewSecret, Secret, SecretName
+
+ROUTES = Routes("secrets")
+_ONE = "/workspaces/{workspace}/secrets/{name}"
+
+
+@ROUTES.get("/workspaces/{workspace}/secrets", Permission.RESOURCES_READ)
+async def list_secrets(call: Here, workspace: str, window: Part) -> Page[Secret]:
+    """Lists secret files, without their contents."""
+    async with call.read() as tx:
+        return await store.listed(tx, window)
+
+
+@ROUTES.get(_ONE, Permission.RESOURCES_READ)
+async def get_secret(call: Here, workspace: str, name: str) -> Secret:
+    """Shows a secret file, without its content."""
+    async with call.read() as tx:
+        found = await store.find(tx, name)
+    if found is None:
+        raise not_found("secret", name)
+    return call.shown(found)
+
+
+@ROUTES.put(_ONE, Permission.RESOURCES_WRITE)
+async def put_secret(
+    call: Here, workspace: str, name: Annotated[SecretName, Path()], new: NewSecret
+) -> Secret:
+    """Writes a secret file; nothing shows its content again."""
+    given = (name, new.content.encode())
+    return await call.write(
+        lambda tx: service.put(tx, given, call.master.sealer, call.caller, call.now_ms)
+    )
+
+
+@ROUTES.delete(_ONE, Permission.RESOURCES_WRITE)
+async def delete_secret(call: Here, workspace: str, name: str) -> None:
+    """Removes a secret file; revisions that have it keep it."""
+    await call.write(lambda tx: service.remove(tx, name))
