@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from headgate.cli import calls, config_commands, master_commands, node_commands
+from headgate.cli.dev.app import app as dev
 from headgate.cli.nginx.app import app as nginx
 from headgate.cli.nginx.hold import hold
 from headgate.cli.output import FAILED, Format, Output, show
@@ -69,3 +70,4 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(nginx)
+app.add_typer(dev)

@@ -31,6 +31,7 @@ class MemoryAgent:
     at: dict[Phase, float] = field(default_factory=dict)
     revision: int = 0
     reports: int = 0
+    is_connected: bool = False
 
 
 class MemoryBook:
@@ -41,10 +42,13 @@ class MemoryBook:
         self.revocations = Revocations()
         self.agents: dict[str, MemoryAgent] = {}
         self.wanted: Desired | None = None
+        self.published_at = 0.0
+        """When the newest revision was published, in monotonic seconds."""
         self._scope = scope
         self._key = Ed25519PrivateKey.generate()
         self._tokens: dict[str, int] = {}
         self._blobs: dict[str, bytes] = {}
+        self._fences: dict[str, int] = {}
         self._fence = time.time_ns() // 1000
 
     @property
@@ -64,6 +68,7 @@ class MemoryBook:
         text = manifest_of(self._scope, revision, files).canonical()
         version = Version(revision, address(text))
         self._blobs = {address(body): body for body in files.values()}
+        self.published_at = time.monotonic()
         self.wanted = Desired(self._scope, version, text, sign_manifest(self._key, text))
         return version
 
@@ -92,13 +97,15 @@ class MemoryBook:
         """See FleetBook."""
         del address
         self.agents[agent_id].hello = hello
+        self.agents[agent_id].is_connected = True
         self._fence = max(self._fence + 1, time.time_ns() // 1000)
+        self._fences[agent_id] = self._fence
         return self._fence
 
     async def left(self, agent_id: str, fence: int) -> None:
         """See FleetBook."""
-        del fence
-        self.agents[agent_id].beat = None
+        if fence == self._fences.get(agent_id):
+            self.agents[agent_id].is_connected = False
 
     async def desired(self, agent_id: str) -> Desired | None:
         """See FleetBook."""

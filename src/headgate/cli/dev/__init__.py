@@ -1,0 +1,1 @@
+"""`headgate dev`: what developers of agents and masters try them with."""

@@ -1,0 +1,130 @@
+"""A master in memory that serves a directory of config to agents: `headgate dev fake-master`."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from headgate.certificates.authority import create, key_pem, new_key, pin
+from headgate.certificates.folder import AuthorityFolder
+from headgate.certificates.rotation import Authorities
+from headgate.fleet.master_session import Terms
+from headgate.master.dev.config_dir import files_of
+from headgate.master.dev.rest import application
+from headgate.master.fleet.grpc_server import FleetServer, ServerTls
+from headgate.master.fleet.hub import Budgets, LiveHub
+from headgate.master.fleet.memory_book import MemoryBook
+
+_FLEET = "dev fleet"
+_MANY = 1_000_000
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where it listens and what it reads. Port 0: any. `authority`: a folder that keeps the
+    authority over restarts."""
+
+    config: Path
+    host: str = "127.0.0.1"
+    rest_port: int = 0
+    grpc_port: int = 0
+    authority: Path | None = None
+
+
+class FakeMaster:
+    """A master that forgets everything when it stops, but for its authority."""
+
+    def __init__(
+        self, places: Places, terms: Terms | None = None, budgets: Budgets | None = None
+    ) -> None:
+        """Reads the config and the authority. Raises Invalid and OSError."""
+        now = dt.datetime.now(dt.UTC)
+        authorities = Authorities((create(_FLEET, now),))
+        if places.authority is not None:
+            authorities = AuthorityFolder(places.authority).load_or_create(_FLEET, now)
+        self.book = MemoryBook(authorities)
+        self.hub = LiveHub(self.book, terms, budgets)
+        self.token = self.book.token(uses=_MANY)
+        self.rest_port = self.grpc_port = 0
+        self._places = places
+        self._key = new_key()
+        names = dict.fromkeys([places.host, "localhost", "127.0.0.1"])
+        self._chain = authorities.issuer.server(self._key.public_key(), names, now)
+        self._server = FleetServer(self.hub, self._tls)
+        self.book.publish(files_of(places.config))
+
+    @property
+    def pin(self) -> str:
+        """What agents must find in the authority's certificate."""
+        return pin(self.book.authorities.issuer.certificate)
+
+    def publish(self, complete: bool = False) -> int:
+        """Reads the config again, makes it the next revision and offers it; `complete`: nobody is
+        sent a difference. Raises Invalid and OSError."""
+        version = self.book.publish(files_of(self._places.config))
+        if complete:
+            self.hub.shelf.by_hash.clear()
+        self.hub.wake(self.book.agents)
+        return version.revision
+
+    async def run(self, ready: "asyncio.Event | None" = None) -> None:
+        """Serves until it is cancelled. Raises OSError for a port that is in use."""
+        places = self._places
+        with self._listening() as listening:
+            self.rest_port = int(listening.getsockname()[1])
+            self.grpc_port = await self._server.start(f"{places.host}:{places.grpc_port}")
+            config = uvicorn.Config(
+                application(self.book, self.publish),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+            config.load()
+            config.ssl = self._context()
+            server = _Server(config)
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            try:
+                if ready is not None:
+                    ready.set()
+                await asyncio.shield(serving)
+            finally:
+                server.should_exit = True
+                await self._server.stop()
+                await serving
+
+    def _tls(self) -> ServerTls:
+        return ServerTls(key_pem(self._key), self._chain, self.book.authorities.pem)
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        with tempfile.TemporaryDirectory() as folder:
+            key, chain = Path(folder) / "key", Path(folder) / "chain"
+            key.write_bytes(key_pem(self._key))
+            chain.write_bytes(self._chain)
+            context.load_cert_chain(chain, key)
+        return context
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[socket.socket]:
+        address = (self._places.host, self._places.rest_port)
+        with socket.create_server(address, backlog=4096) as listening:
+            yield listening
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process owns the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals alone."""
+        yield
