@@ -21,6 +21,7 @@ from headgate.master.dev.rest import application
 from headgate.master.fleet.grpc_server import FleetServer, ServerTls
 from headgate.master.fleet.hub import Budgets, LiveHub
 from headgate.master.fleet.memory_book import MemoryBook
+from headgate.master.fleet.websocket import MAX_MESSAGE
 
 _FLEET = "dev fleet"
 _MANY = 1_000_000
@@ -81,8 +82,10 @@ class FakeMaster:
             self.rest_port = int(listening.getsockname()[1])
             self.grpc_port = await self._server.start(f"{places.host}:{places.grpc_port}")
             config = uvicorn.Config(
-                application(self.book, self.publish),
+                application(self.book, self.hub, self.publish),
                 lifespan="off",
+                ws="websockets-sansio",
+                ws_max_size=MAX_MESSAGE,
                 log_config=None,
                 access_log=False,
                 server_header=False,

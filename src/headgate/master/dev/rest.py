@@ -8,12 +8,14 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from headgate.kernel.errors import Invalid
 from headgate.master.dev.timings import Timings
-from headgate.master.fleet import enrolment
+from headgate.master.fleet import enrolment, websocket
 from headgate.master.fleet.book import EnrolmentRefusedError
+from headgate.master.fleet.hub import LiveHub
 from headgate.master.fleet.memory_book import MemoryBook
 
 Publish = Callable[[bool], int]
@@ -21,7 +23,7 @@ Publish = Callable[[bool], int]
 _Answer = Callable[[Request], Awaitable[Response]]
 
 
-def application(book: MemoryBook, publish: Publish) -> Starlette:
+def application(book: MemoryBook, hub: LiveHub, publish: Publish) -> Starlette:
     """Returns the ASGI application."""
 
     async def authorities(_: Request) -> Response:
@@ -32,9 +34,8 @@ def application(book: MemoryBook, publish: Publish) -> Starlette:
         return _json(await enrolment.enrol(book, await _body(request), client))
 
     async def renew(request: Request) -> Response:
-        trusted = [one.certificate for one in book.authorities.listed]
         answer = await enrolment.renew(
-            book, await _body(request), trusted, lambda: dt.datetime.now(dt.UTC)
+            book, await _body(request), book.trusted(), lambda: dt.datetime.now(dt.UTC)
         )
         return _json(answer)
 
@@ -44,11 +45,15 @@ def application(book: MemoryBook, publish: Publish) -> Starlette:
     async def timings(_: Request) -> Response:
         return _json(asdict(Timings.of(book)))
 
+    async def door(socket: WebSocket) -> None:
+        await websocket.WebSocketDoor(hub, book.trusted)(socket)
+
     return Starlette(
         routes=[
             Route(enrolment.AUTHORITIES_PATH, authorities),
             Route(enrolment.ENROLMENT_PATH, _guarded(enrol), methods=["POST"]),
             Route(enrolment.RENEWAL_PATH, _guarded(renew), methods=["POST"]),
+            WebSocketRoute(websocket.PATH, door),
             Route("/dev/publish", publish_again, methods=["POST"]),
             Route("/dev/timings", timings),
         ]

@@ -5,9 +5,10 @@ import asyncio
 import random
 import time
 from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -60,6 +61,71 @@ class SharedReading:
         return found
 
 
+class Line(Protocol):
+    """A connection that carries whole frames."""
+
+    async def connect(self, within_s: float) -> None:
+        """Connects. Raises OSError."""
+        ...
+
+    async def send(self, frame: bytes) -> None:
+        """Sends one frame. Raises OSError."""
+        ...
+
+    def frames(self) -> AsyncIterator[bytes]:
+        """Yields the master's frames until it ends. Raises OSError."""
+        ...
+
+    async def close(self) -> None:
+        """Ends the connection; may be called more than once."""
+        ...
+
+
+class GrpcLine:
+    """A stream on a connection of its own."""
+
+    def __init__(self, target: str, who: Enrolment) -> None:
+        credentials = grpc.ssl_channel_credentials(
+            who.authorities_pem, who.key_pem, who.certificate_pem
+        )
+        self._channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+        self._call: _Call = None
+
+    async def connect(self, within_s: float) -> None:
+        """See Line."""
+        async with asyncio.timeout(within_s):
+            await _ready(self._channel)
+        self._call = self._channel.stream_stream(_SESSION)()
+
+    async def send(self, frame: bytes) -> None:
+        """See Line."""
+        try:
+            await self._call.write(frame)
+        except (grpc.RpcError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not self._call.cancelled():
+                raise
+            raise ConnectionError(str(error)) from None
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """See Line."""
+        try:
+            while (data := await self._call.read()) is not grpc.aio.EOF:
+                yield data
+        except (grpc.RpcError, asyncio.InvalidStateError) as error:
+            raise ConnectionError(str(error)) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ConnectionError("the connection was dropped") from None
+
+    async def close(self) -> None:
+        """See Line."""
+        if self._call is not None:
+            self._call.cancel()
+        await self._channel.close()
+
+
 class SimulatedAgent:
     """One agent; `run` keeps it connected until it is cancelled."""
 
@@ -70,8 +136,10 @@ class SimulatedAgent:
         *,
         blobs: dict[str, bytes] | None = None,
         read: Read = read_offer,
+        line: Callable[[str, Enrolment], Line] | None = None,
     ) -> None:
-        """`target` is `host:port`; `blobs` may be shared by agents of one process."""
+        """`target` is `host:port`; `blobs` may be shared by agents of one process; `line` makes
+        the connections, by gRPC if it is not given."""
         self.refusal: fr.Fault | None = None
         """What the agent says to every offer, instead of serving it."""
         self.goodbyes: list[str] = []
@@ -87,7 +155,9 @@ class SimulatedAgent:
         self._parts: dict[str, bytes] = {}
         self._events: deque[ev.Event] = deque()
         self._outbox: deque[bytes] = deque()
-        self._call: _Call = None
+        self._new_line = line or GrpcLine
+        self._line: Line | None = None
+        self._dropping: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._dial = asyncio.Event()
@@ -139,8 +209,8 @@ class SimulatedAgent:
 
     def drop(self) -> None:
         """Loses the connection, as a network does."""
-        if self._call is not None:
-            self._call.cancel()
+        if self._line is not None:
+            self._dropping = asyncio.get_running_loop().create_task(self._line.close())
 
     def send_raw(self, data: bytes) -> None:
         """Sends bytes that need not be a frame."""
@@ -190,36 +260,27 @@ class SimulatedAgent:
 
     async def _connection(self) -> str:
         """Returns why the connection ended."""
-        who = self.who
-        credentials = grpc.ssl_channel_credentials(
-            who.authorities_pem, who.key_pem, who.certificate_pem
-        )
         self._outbox.clear()
-        async with grpc.aio.secure_channel(self._target, credentials, options=_OPTIONS) as channel:
-            try:
-                async with asyncio.timeout(_OPEN_S):
-                    await _ready(channel)
-                self._call = channel.stream_stream(_SESSION)()
-                self._is_up = True
-                self.tell(ev.Connected())
-                while (data := await self._call.read()) is not grpc.aio.EOF:
-                    self.tell(ev.Received(codec.decode_master(data)))
-                return "the master ended the stream"
-            except (grpc.RpcError, OSError, Invalid, asyncio.InvalidStateError) as error:
-                return str(error)
-            except asyncio.CancelledError:
-                if self._call is None or not self._call.cancelled() or _is_cancelled():
-                    raise
-                return "the connection was dropped"
-            finally:
-                self._is_up = False
-                self._call = None
+        line = self._line = self._new_line(self._target, self.who)
+        try:
+            await line.connect(_OPEN_S)
+            self._is_up = True
+            self.tell(ev.Connected())
+            async for data in line.frames():
+                self.tell(ev.Received(codec.decode_master(data)))
+            return "the master ended the stream"
+        except (OSError, Invalid) as error:
+            return str(error)
+        finally:
+            self._is_up = False
+            self._line = None
+            await line.close()
 
     async def _send(self) -> None:
         try:
-            with suppress(grpc.RpcError, asyncio.InvalidStateError):
-                while self._outbox and self._call is not None:
-                    await self._call.write(self._outbox.popleft())
+            with suppress(OSError):
+                while self._outbox and self._line is not None:
+                    await self._line.send(self._outbox.popleft())
         finally:
             self._sending = None
 
@@ -242,8 +303,3 @@ async def _ready(channel: _Call) -> None:
             raise ConnectionError("the master cannot be reached, or TLS failed")
         await channel.wait_for_state_change(state)
         state = channel.get_state(try_to_connect=True)
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -50,6 +51,10 @@ class MemoryBook:
         self._blobs: dict[str, bytes] = {}
         self._fences: dict[str, int] = {}
         self._fence = time.time_ns() // 1000
+
+    def trusted(self) -> list[x509.Certificate]:
+        """Whose certificates count."""
+        return [one.certificate for one in self.authorities.listed]
 
     @property
     def wanted_revision(self) -> int:
