@@ -201,7 +201,7 @@ class World:
             self.is_resuming = False
             if not self.tell(events.Resumed()):
                 return
-        if self.rollout.phase == "queued" and not self.tell(events.Begin()):
+        if self.rollout.phase == "queued" and not self.tell(events.Begin(BASE)):
             return
         if self.rng.random() < self.faults.meddle:
             verbs: tuple[events.Verb, ...] = ("pause", "promote", "promote", "abort", "undo")

@@ -32,7 +32,12 @@ class AgentView:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """No other rollout of the fleet is under way: this one may begin."""
+    """No other rollout of the fleet is under way: this one may begin.
+
+    `base` is the revision that the fleet ended its last rollout with; None before the first one.
+    """
+
+    base: int | None
 
 
 @dataclass(frozen=True, slots=True)

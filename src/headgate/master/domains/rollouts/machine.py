@@ -24,6 +24,8 @@ A rollout decides by looks at the whole fleet, not by single messages, so that o
 late or repeated changes nothing. What a command did not bring about is commanded again.
 """
 
+import msgspec
+
 from headgate.master.domains.rollouts import looking, orders, rolling, undoing
 from headgate.master.domains.rollouts.events import (
     Approve,
@@ -62,7 +64,7 @@ def handle(state: Rollout, event: Event, now: float) -> tuple[Rollout, list[Comm
             if state.phase == "rolling":
                 rolling.measured(turn, event)
         case Begin():
-            _begin(turn)
+            _begin(turn, event.base)
         case Resumed():
             _resume(turn, state)
         case Order():
@@ -84,10 +86,12 @@ def _look(turn: Turn, look: Look) -> None:
         undoing.watch(turn)
 
 
-def _begin(turn: Turn) -> None:
+def _begin(turn: Turn, base: int | None) -> None:
     if turn.state.phase != "queued":
         return
-    turn.set(began_at=turn.now)
+    # Another one may have ended since this one was asked for.
+    spec = msgspec.structs.replace(turn.state.spec, base=base)
+    turn.set(began_at=turn.now, spec=spec)
     missing = turn.state.spec.approvals - len(turn.state.approvals)
     turn.enter("waiting", f"{max(missing, 0)} approvals are missing")
     orders.start_if_approved(turn)

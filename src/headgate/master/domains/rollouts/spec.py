@@ -81,7 +81,8 @@ class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rollout as it was asked for.
 
-    `base`: the revision that the fleet ended its last rollout with; None before the first one.
+    `base`: the revision that the fleet ended its last rollout with, known when this one begins;
+    None before the first one.
     Certificates and revocations go to all agents at once and are never undone. `is_now`: all
     agents at once, without soak, gates of traffic, or freezes.
     """

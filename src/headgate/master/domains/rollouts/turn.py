@@ -45,10 +45,12 @@ class Turn:
         self.nodes[agent] = msgspec.structs.replace(self.nodes.get(agent) or Node(), **fields)
 
     def tick(self) -> None:
-        """Moves the rollout's clock: never back, and by 15 s at most, however the day's jumps."""
+        """Moves the rollout's clock. It never goes back, and does not count a step that is longer
+        than a driver takes: the day's clock was set, or nobody looked."""
         last = self._state.ticked_at
-        step = 0.0 if last is None else min(max(self.now - last, 0.0), _MAX_STEP_S)
-        self.set(clock_s=self._state.clock_s + step, ticked_at=self.now)
+        step = 0.0 if last is None else self.now - last
+        counted = step if 0.0 <= step <= _MAX_STEP_S else 0.0
+        self.set(clock_s=self._state.clock_s + counted, ticked_at=self.now)
 
     def note(self, kind: str, text: str) -> None:
         """Adds a line to the timeline."""

@@ -10,7 +10,8 @@ def begin(turn: Turn, why: str) -> None:
     """Stops the rollout and undoes it, if there is something to undo and to go back to."""
     spec = turn.state.spec
     turn.set(reason=why, is_paused=False)
-    if not any(node.is_reached for node in turn.nodes.values()):
+    is_untouched = not any(node.is_reached for node in turn.nodes.values())
+    if is_untouched and turn.state.phase != "succeeded":
         turn.enter("aborted", f"{why}; no agent was reached")
         return
     if spec.base is None:
@@ -25,7 +26,7 @@ def begin(turn: Turn, why: str) -> None:
     back = [
         agent
         for agent, node in turn.nodes.items()
-        if node.is_reached or node.desired not in {None, spec.base}
+        if node.standing != "unreached" or node.desired not in {None, spec.base}
     ]
     for agent in back:
         turn.set_node(agent, standing="undoing", offered_at=turn.now)

@@ -33,7 +33,7 @@ class Fleet:
             f"a{n}": ev.AgentView(f"a{n}", True, 0.0, old, old, old, zone=f"z{n % 2}")
             for n in range(agents)
         }
-        self.tell(ev.Begin())
+        self.tell(ev.Begin(old))
 
     def tell(self, event: ev.Event) -> None:
         self.state, commands = handle(self.state, event, self.now)
@@ -230,6 +230,28 @@ def test_a_rollout_that_succeeded_can_be_undone() -> None:
     fleet.order("undo")
     fleet.look(2)
     assert (fleet.status, fleet.serving(OLD)) == ("undone", 4)
+
+
+def test_agents_that_were_offline_go_back_too_if_the_fleet_is_undone() -> None:
+    fleet = Fleet(_spec())
+    fleet.away = {"a0", "a3"}
+    fleet.look(40)
+    # What the master knows of them lags: they seem to want the old revision still.
+    for name in fleet.away:
+        fleet.views[name] = replace(fleet.views[name], desired=OLD)
+    fleet.order("undo")
+    told = [one.agents for one in fleet.commands if one == ev.Serve(OLD, ("a0", "a1", "a2", "a3"))]
+    assert told
+
+
+def test_a_fleet_without_agents_takes_the_revision_and_gives_it_back() -> None:
+    fleet = Fleet(_spec(), agents=0)
+    fleet.look()
+    assert fleet.status == "succeeded"
+    fleet.order("undo")
+    fleet.look()
+    assert fleet.status == "undone"
+    assert fleet.commands[-1] == ev.Settle(OLD)
 
 
 def test_without_an_earlier_revision_a_failure_alarms() -> None:
