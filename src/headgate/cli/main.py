@@ -5,11 +5,19 @@ from typing import Annotated
 
 import typer
 
-from headgate.cli import calls, config_commands, master_commands, node_commands
+from headgate.cli import (
+    apply_commands,
+    calls,
+    config_commands,
+    master_commands,
+    node_commands,
+    remote_commands,
+)
 from headgate.cli.dev.app import app as dev
 from headgate.cli.nginx.app import app as nginx
 from headgate.cli.nginx.hold import hold
 from headgate.cli.output import FAILED, Format, Output, show
+from headgate.cli.remote.errors import ContextError, MasterError
 from headgate.cli.unanswered import UnansweredError
 
 app = typer.Typer(
@@ -54,7 +62,7 @@ def main() -> None:
     """Runs the command line. Exit codes: 0 success, 1 failure, 2 usage error, 78 bad config."""
     try:
         app()
-    except (calls.NoNodeError, UnansweredError) as error:
+    except (calls.NoNodeError, UnansweredError, ContextError, MasterError) as error:
         sys.stderr.write(f"headgate: {error}\n")
         sys.exit(FAILED)
     except BrokenPipeError:
@@ -65,9 +73,13 @@ for command in (
     *node_commands.COMMANDS,
     *master_commands.COMMANDS,
     *config_commands.COMMANDS,
+    *remote_commands.COMMANDS,
+    *apply_commands.COMMANDS,
     hold,
     version,
 ):
     app.command()(command)
 app.add_typer(nginx)
 app.add_typer(dev)
+for group in remote_commands.APPS:
+    app.add_typer(group)

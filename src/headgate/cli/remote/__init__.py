@@ -1,0 +1,1 @@
+"""What the commands do that talk to a master: contexts, requests, tables."""

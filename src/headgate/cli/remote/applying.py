@@ -1,0 +1,101 @@
+"""Brings the resources of a workspace to what documents say, and back into documents."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote
+
+import msgspec
+
+from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.documents import Key, Spec
+from headgate.cli.remote.kinds import SECTIONS, path_of
+from headgate.cli.remote.output import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A resource to write, or with `spec` None to remove; `version` is what it has now, 0: new."""
+
+    kind: str
+    name: str
+    spec: Spec | None
+    version: int
+
+    @property
+    def word(self) -> str:
+        """What becomes of it."""
+        return "removed" if self.spec is None else "changed" if self.version else "added"
+
+    def body(self) -> dict[str, object]:
+        """Returns it as the API takes it."""
+        return {"kind": self.kind, "name": self.name, "spec": self.spec}
+
+
+def changes(
+    wanted: Mapping[Key, Spec], present: Iterable[Json], owner: str, *, prune: bool
+) -> list[Change]:
+    """Returns what must change, in order; nothing if all is as wanted.
+
+    Only what `owner` wrote last is pruned: an object that somebody else made or edited stays.
+    """
+    there = {(str(one["kind"]), str(one["name"])): one for one in present}
+    found = [
+        Change(kind, name, spec, _version(there.get((kind, name))))
+        for (kind, name), spec in wanted.items()
+        if (kind, name) not in there or _canonical(spec) != _canonical(there[kind, name]["spec"])
+    ]
+    if prune:
+        found += [
+            Change(kind, name, None, _version(one))
+            for (kind, name), one in there.items()
+            if (kind, name) not in wanted and one["changed_by"] == owner
+        ]
+    return sorted(found, key=lambda one: (one.kind, one.name))
+
+
+def present(master: Master) -> list[Json]:
+    """Returns the resources of the workspace."""
+    return list(master.all(path_of(SECTIONS[0], master)))
+
+
+def preview(master: Master, found: Iterable[Change]) -> Json:
+    """Returns what publishing the changes would do, what refuses it, and likely mistakes."""
+    body = {"changes": [one.body() for one in found]}
+    return master.ask("POST", f"/workspaces/{master.workspace}/preview", body)
+
+
+def carry_out(master: Master, found: Iterable[Change]) -> None:
+    """Makes the changes, each against the version that was seen; raises MasterError."""
+    for one in found:
+        name = quote(one.name, safe="")
+        path = f"{path_of(SECTIONS[0], master)}/{one.kind}/{name}"
+        condition = {"if-match": f'"{one.version}"'} if one.version else {"if-none-match": "*"}
+        if one.spec is None:
+            master.ask("DELETE", path, headers=condition)
+        else:
+            master.ask("PUT", path, {"spec": one.spec}, headers=condition)
+
+
+def write_out(resources: Iterable[Json], folder: Path) -> int:
+    """Writes each resource as a document of its own; returns how many. Raises OSError.
+
+    A document of that name is replaced; others in the folder stay.
+    """
+    count = 0
+    for one in resources:
+        kind, name = str(one["kind"]), str(one["name"])
+        file = folder / kind / f"{quote(name, safe='')}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml({kind: {name: one["spec"]}}), encoding="utf-8")
+        count += 1
+    return count
+
+
+def _version(one: Json | None) -> int:
+    return 0 if one is None else cast("int", one["version"])
+
+
+def _canonical(spec: object) -> bytes:
+    return msgspec.json.encode(spec, order="deterministic")

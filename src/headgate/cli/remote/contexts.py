@@ -1,0 +1,113 @@
+"""Keeps the masters that a person has logged in to: one file, which its owner alone can read."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from headgate.cli.remote.errors import ContextError
+
+FILE: Final = "contexts.json"
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One master and who the person is there.
+
+    `authority` is a file of CA certificates, empty for those of the system. An API token has no
+    `refresh_token`.
+    """
+
+    url: str
+    access_token: str
+    refresh_token: str = ""
+    workspace: str = ""
+    authority: str = ""
+
+
+class Contexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every context, and the name of the one that commands use."""
+
+    current: str = ""
+    contexts: dict[str, Context] = {}
+
+    def named(self, name: str = "") -> Context:
+        """Returns a context, or the current one; raises ContextError."""
+        wanted = name or self.current
+        found = self.contexts.get(wanted)
+        if found is not None:
+            return found
+        if not wanted:
+            raise ContextError("there is no context; log in with `headgate login URL`")
+        known = ", ".join(sorted(self.contexts)) or "none"
+        raise ContextError(f'there is no context "{wanted}"; choose one of: {known}')
+
+    def holding(self, name: str, context: Context) -> "Contexts":
+        """Returns the same with one context more, or changed; it becomes the current one."""
+        return Contexts(name, self.contexts | {name: context})
+
+    def changed(self, name: str, context: Context) -> "Contexts":
+        """Returns the same with a context changed; the current one stays."""
+        return Contexts(self.current, self.contexts | {name: context})
+
+    def using(self, name: str) -> "Contexts":
+        """Returns the same with another current context; raises ContextError."""
+        self.named(name)
+        return Contexts(name, self.contexts)
+
+    def without(self, name: str) -> "Contexts":
+        """Returns the same without a context; raises ContextError."""
+        self.named(name)
+        rest = {key: one for key, one in self.contexts.items() if key != name}
+        return Contexts("" if self.current == name else self.current, rest)
+
+
+def place(env: Mapping[str, str]) -> Path:
+    """Returns the file that holds the contexts.
+
+    >>> str(place({"HEADGATE_CONFIG_HOME": "/home/ann/.headgate"}))
+    '/home/ann/.headgate/contexts.json'
+    """
+    own = env.get("HEADGATE_CONFIG_HOME")
+    if own:
+        return Path(own) / FILE
+    home = env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/")) / ".config"
+    return Path(home) / "headgate" / FILE
+
+
+def load(file: Path) -> Contexts:
+    """Returns the contexts; none if the file does not exist. Raises ContextError."""
+    try:
+        if file.stat().st_mode & _OTHERS:
+            raise ContextError(
+                f"{file} holds tokens and others can read it; run `chmod 600 {file}`, and log in "
+                "again if they may have"
+            )
+        return msgspec.json.decode(file.read_bytes(), type=Contexts)
+    except FileNotFoundError:
+        return Contexts()
+    except OSError as error:
+        raise ContextError(f"{file} cannot be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ContextError(f"{file} is broken: {error}; remove it and log in again") from error
+
+
+def save(file: Path, contexts: Contexts) -> None:
+    """Writes the contexts, whole or not at all, readable by their owner alone."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # mkstemp makes the file with mode 0600.
+        descriptor, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=file.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(msgspec.json.format(msgspec.json.encode(contexts), indent=2) + b"\n")
+            Path(name).replace(file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ContextError(f"{file} cannot be written: {error.strerror}") from error

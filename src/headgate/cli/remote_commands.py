@@ -1,0 +1,278 @@
+"""The commands that talk to a master: who a person is there, and what is there."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headgate.cli.remote.output import Output, Shape
+
+if TYPE_CHECKING:
+    from headgate.cli.remote.client import Master
+
+ContextName = Annotated[
+    str,
+    typer.Option(
+        "--context",
+        envvar="HEADGATE_CONTEXT",
+        metavar="NAME",
+        help="The context to use in place of the current one.",
+    ),
+]
+KindName = Annotated[
+    str, typer.Argument(metavar="KIND", help="workspaces, users, tokens or audit.")
+]
+
+
+def login(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The master's address.")],
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The user; asked for without it.")
+    ] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="Read an API token from standard input.")
+    ] = False,
+    context: Annotated[
+        str, typer.Option(metavar="NAME", help="The name of the context that this makes.")
+    ] = "default",
+    workspace: Annotated[
+        str, typer.Option(metavar="NAME", help="The workspace that commands are about.")
+    ] = "",
+    ca: Annotated[
+        str, typer.Option(metavar="FILE", help="CA certificates to trust in place of the system's.")
+    ] = "",
+) -> None:
+    """Log in to a master, and make it the current context.
+
+    The context keeps tokens in a file that you alone can read.
+
+    \b
+    Examples:
+      headgate login http://127.0.0.1:8080 --user ann
+      headgate login https://master.example --token-stdin --context ci < token
+    """
+    from headgate.cli.remote import client, contexts
+
+    file = contexts.place(os.environ)
+    known = contexts.load(file)
+    found = contexts.Context(client.checked_url(url), "", workspace=workspace, authority=ca)
+    if token_stdin:
+        found = contexts.Context(found.url, sys.stdin.readline().strip(), "", workspace, ca)
+    else:
+        name = user or typer.prompt("User", err=True)
+        secret = sys.stdin.readline().rstrip("\n") if password_stdin else _asked()
+        found = client.log_in(found, name, secret)
+    me, found = client.introduced(found)
+    contexts.save(file, known.holding(context, found))
+    sys.stdout.write(f'{me} is logged in to {found.url}; context "{context}"\n')
+
+
+def _asked() -> str:
+    return str(typer.prompt("Password", hide_input=True, err=True))
+
+
+def logout(context: ContextName = "") -> None:
+    """End the session of a context, and forget the context.
+
+    \b
+    Example:
+      headgate logout
+    """
+    from headgate.cli.remote import client, contexts
+    from headgate.cli.remote.errors import MasterError
+
+    file = contexts.place(os.environ)
+    known = contexts.load(file)
+    name = context or known.current
+    found = known.named(name)
+    if found.refresh_token:
+        try:
+            client.Master(found).ask("POST", "/auth/logout")
+        except MasterError as error:
+            # The tokens are forgotten here in any case; they expire by themselves.
+            sys.stderr.write(f"headgate: the session was not ended: {error}\n")
+    contexts.save(file, known.without(name))
+
+
+def get(
+    kind: KindName,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One object.")] = None,
+    context: ContextName = "",
+    output: Output = Shape.TABLE,
+) -> None:
+    """List the objects of a kind, or show one.
+
+    \b
+    Examples:
+      headgate get tokens
+      headgate get routes api --output yaml
+    """
+    from headgate.cli.remote import kinds
+    from headgate.cli.remote.output import show_list
+
+    master = opened(context)
+    found = kinds.kind_named(kind)
+    if name is None:
+        show_list(list(kinds.items(found, master)), found.columns, output)
+    else:
+        show_list([kinds.find(found, name, master)], found.columns, output)
+
+
+def describe(
+    kind: KindName,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The object's name or id.")],
+    context: ContextName = "",
+    output: Output = Shape.YAML,
+) -> None:
+    """Show everything that the master knows of one object.
+
+    \b
+    Example:
+      headgate describe route api
+    """
+    from headgate.cli.remote import kinds
+    from headgate.cli.remote.output import show_object
+
+    master = opened(context)
+    found = kinds.kind_named(kind)
+    one = kinds.find(found, name, master)
+    show_object(master.get(kinds.path_of_one(found, one, master)), output)
+
+
+def delete(
+    kind: KindName,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The object's name or id.")],
+    context: ContextName = "",
+) -> None:
+    """Remove one object, or revoke one token.
+
+    \b
+    Example:
+      headgate delete token ci
+    """
+    from headgate.cli.remote import kinds
+
+    master = opened(context)
+    found = kinds.kind_named(kind)
+    one = kinds.find(found, name, master)
+    version = one.get("version")
+    headers = {"if-match": f'"{version}"'} if version is not None else {}
+    master.ask("DELETE", kinds.path_of_one(found, one, master), headers=headers)
+    sys.stdout.write(f"{found.singular} {name} is removed\n")
+
+
+def audit(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many lines.")] = 50,
+    context: ContextName = "",
+    output: Output = Shape.TABLE,
+) -> None:
+    """List who changed what, the newest first.
+
+    \b
+    Example:
+      headgate audit --limit 10
+    """
+    from headgate.cli.remote import kinds
+    from headgate.cli.remote.output import show_list
+
+    page = opened(context).get("/audit", limit=limit)
+    items = page.get("items")
+    columns = kinds.kind_named("audit").columns
+    show_list(items if isinstance(items, list) else [], columns, output)
+
+
+def opened(context: str = "") -> "Master":
+    """Returns the master of a context; raises ContextError."""
+    from headgate.cli.remote import client, contexts
+
+    known = contexts.load(contexts.place(os.environ))
+    name = context or known.current
+    return client.Master(known.named(name), name=name)
+
+
+contexts_app = typer.Typer(
+    name="context", help="The masters that you are logged in to.", no_args_is_help=True
+)
+
+
+@contexts_app.command("list")
+def list_contexts(output: Output = Shape.TABLE) -> None:
+    """List the contexts, without their tokens."""
+    from headgate.cli.remote import contexts
+    from headgate.cli.remote.output import show_list
+
+    known = contexts.load(contexts.place(os.environ))
+    rows = [
+        {
+            "name": name,
+            "url": one.url,
+            "workspace": one.workspace,
+            "current": name == known.current,
+        }
+        for name, one in sorted(known.contexts.items())
+    ]
+    show_list(rows, ("current", "name", "url", "workspace"), output)
+
+
+@contexts_app.command("use")
+def use_context(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The context.")],
+    workspace: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The workspace that commands are about.")
+    ] = None,
+) -> None:
+    """Make a context the current one."""
+    import msgspec
+
+    from headgate.cli.remote import contexts
+
+    file = contexts.place(os.environ)
+    known = contexts.load(file).using(name)
+    if workspace is not None:
+        changed = msgspec.structs.replace(known.named(name), workspace=workspace)
+        known = known.holding(name, changed)
+    contexts.save(file, known)
+
+
+tokens_app = typer.Typer(
+    name="tokens", help="API tokens: what programs log in with.", no_args_is_help=True
+)
+
+
+@tokens_app.command("list")
+def list_tokens(context: ContextName = "", output: Output = Shape.TABLE) -> None:
+    """List the API tokens, without their secrets."""
+    get("tokens", None, context, output)
+
+
+@tokens_app.command("create")
+def create_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name.")],
+    role: Annotated[str, typer.Option(help="viewer, operator, approver or admin.")] = "viewer",
+    workspace: Annotated[
+        str, typer.Option(metavar="ID", help="The workspace; the whole organisation without.")
+    ] = "",
+    days: Annotated[int, typer.Option(min=1, max=366, help="How long it is good.")] = 90,
+    context: ContextName = "",
+) -> None:
+    """Make an API token, and print its secret once."""
+    body = {"name": name, "role": role, "workspace": workspace, "days": days}
+    made = opened(context).ask("POST", "/tokens", body)
+    sys.stdout.write(f"{made['secret']}\n")
+
+
+@tokens_app.command("revoke")
+def revoke_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name or id.")],
+    context: ContextName = "",
+) -> None:
+    """End an API token at once."""
+    delete("tokens", name, context)
+
+
+COMMANDS = (login, logout, get, describe, delete, audit)
+APPS = (contexts_app, tokens_app)

@@ -1,0 +1,71 @@
+"""A master as a process of its own, and requests to it."""
+
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from waiting import until
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of tests
+
+
+class MasterProcess:
+    """A `headgate master` of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.log = folder / "master.log"
+        command = [sys.executable, "-c", "from headgate.cli.main import main; main()", "master"]
+        command += ["--data", str(folder / "data"), *options]
+        environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        until(
+            lambda: "/setup#" in self.text() or self.process.poll() is not None, "the set-up link"
+        )
+
+    def text(self) -> str:
+        """What it printed."""
+        return self.log.read_text()
+
+    def link(self) -> tuple[str, str]:
+        """The base URL and the token of the set-up link."""
+        found = re.search(r"(https?://\S+)/setup#(\S+)", self.text())
+        assert found is not None, self.text()
+        return found[1], found[2]
+
+    def stop(self) -> int:
+        """Ends it as an operator would; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(45)
+
+
+@contextmanager
+def master(folder: Path, *options: str) -> Iterator[MasterProcess]:
+    one = MasterProcess(folder, *options)
+    try:
+        yield one
+    finally:
+        one.process.kill()
+        one.process.wait()
+
+
+def call(
+    url: str, body: object = None, token: str = "", context: ssl.SSLContext | None = None
+) -> Any:
+    request = urllib.request.Request(url)  # noqa: S310 - a URL of ours
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("content-type", "application/json")
+    if token:
+        request.add_header("authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=45, context=context) as answer:  # noqa: S310
+        return json.load(answer)

@@ -1,0 +1,108 @@
+"""Requests to a master."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from headgate.cli.remote import contexts
+from headgate.cli.remote.client import Master, checked_url
+from headgate.cli.remote.contexts import Context, Contexts
+from headgate.cli.remote.errors import ContextError, MasterError
+
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+def _master(handler: Handler, refresh: str = "", name: str = "") -> Master:
+    context = Context("http://127.0.0.1:1", "old", refresh, "shop")
+    return Master(context, httpx2.MockTransport(handler), name)
+
+
+def test_a_list_is_read_to_its_end() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        cursor = request.url.params.get("cursor")
+        assert request.headers["authorization"] == "Bearer old"
+        return httpx2.Response(
+            200,
+            json={
+                "items": [{"name": f"after {cursor}"}],
+                "next": None if cursor else "c2",
+            },
+        )
+
+    names = [item["name"] for item in _master(handler).all("/tokens")]
+    assert names == ["after None", "after c2"]
+
+
+def test_an_expired_token_is_renewed_once_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGATE_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "contexts.json"
+    contexts.save(file, Contexts().holding("a", Context("http://127.0.0.1:1", "old", "r1")))
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/auth/refresh"):
+            assert json.loads(request.content) == {"refresh_token": "r1"}
+            return httpx2.Response(200, json={"access_token": "new", "refresh_token": "r2"})
+        is_new = request.headers["authorization"] == "Bearer new"
+        return httpx2.Response(200 if is_new else 401, json={"name": "ann"})
+
+    assert _master(handler, "r1", "a").get("/auth/me")["name"] == "ann"
+    kept = contexts.load(file).named("a")
+    assert (kept.access_token, kept.refresh_token) == ("new", "r2")
+
+
+def test_a_repeat_after_a_renewal_has_the_same_idempotency_key() -> None:
+    keys = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/auth/refresh"):
+            return httpx2.Response(200, json={"access_token": "new", "refresh_token": "r2"})
+        keys.append(request.headers["idempotency-key"])
+        return httpx2.Response(401 if len(keys) == 1 else 201, json={})
+
+    _master(handler, "r1").ask("POST", "/tokens", {"name": "x"})
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+
+
+def test_a_problem_says_where_and_what_to_write() -> None:
+    def handler(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(
+            422,
+            json={
+                "title": "Invalid",
+                "detail": "the body is not valid",
+                "errors": [{"path": "$.name", "detail": "too long", "allowed": "write 63 letters"}],
+            },
+        )
+
+    with pytest.raises(MasterError, match=r"\$\.name: too long; write 63 letters") as refused:
+        _master(handler).ask("POST", "/tokens", {})
+    assert refused.value.status == 422
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'"x"'])
+def test_what_is_no_master_is_named_so(body: bytes) -> None:
+    with pytest.raises(MasterError, match="this is not a master"):
+        _master(lambda _request: httpx2.Response(200, content=body)).get("/auth/me")
+
+
+def test_a_master_that_does_not_answer_is_named() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("connection refused", request=request)
+
+    with pytest.raises(MasterError, match=r"127\.0\.0\.1:1 does not answer: connection refused"):
+        _master(handler).get("/auth/me")
+
+
+def test_tokens_never_go_in_the_clear() -> None:
+    assert checked_url("http://localhost:8080") == "http://localhost:8080"
+    assert checked_url("http://[::1]:8080/") == "http://[::1]:8080"
+    assert checked_url("https://m.test") == "https://m.test"
+    for text in ("http://m.test", "ftp://m.test", "m.test", "http://"):
+        with pytest.raises(ContextError):
+            checked_url(text)

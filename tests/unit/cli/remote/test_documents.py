@@ -1,0 +1,56 @@
+"""Documents as resources."""
+
+from pathlib import Path
+
+from headgate.cli.remote.documents import gather
+
+
+def _write(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        file = folder / name.replace("__", "/").replace("_", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+def test_each_object_of_each_document_is_a_resource(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        a_toml='[routes.api]\nhosts = ["a.test"]\nupstream = "api"\n',
+        sub__b_yaml="upstreams:\n  api:\n    endpoints: [127.0.0.1:1]\n",
+        notes_txt="nothing",
+    )
+    found = gather([tmp_path])
+    assert not found.wrong
+    assert {key: one.spec for key, one in found.resources.items()} == {
+        ("routes", "api"): {"hosts": ["a.test"], "upstream": "api"},
+        ("upstreams", "api"): {"endpoints": ["127.0.0.1:1"]},
+    }
+    assert found.resources["upstreams", "api"].file.endswith("sub/b.yaml")
+    assert found.resources["upstreams", "api"].line == 2
+
+
+def test_what_is_written_twice_names_both_places(tmp_path: Path) -> None:
+    _write(tmp_path, a_toml="[routes.api]\n", b_toml="\n[routes.api]\n")
+    (wrong,) = gather([tmp_path]).wrong
+    assert wrong.message.startswith("routes.api is written twice; the first is at")
+    assert wrong.message.endswith("a.toml:1")
+
+
+def test_settings_of_a_node_are_no_resource(tmp_path: Path) -> None:
+    _write(tmp_path, a_toml='[node]\nengine = "nginx"\n', b_toml='include = ["x.toml"]\n')
+    assert {one.message for one in gather([tmp_path]).wrong} == {
+        "`node` is not a resource of a workspace",
+        "`include` is not a resource of a workspace",
+    }
+
+
+def test_a_text_with_a_mistake_says_where(tmp_path: Path) -> None:
+    _write(tmp_path, a_toml="[routes.api\n")
+    (wrong,) = gather([tmp_path]).wrong
+    assert wrong.line == 1
+
+
+def test_hidden_files_are_not_read(tmp_path: Path) -> None:
+    _write(tmp_path, **{"_git__x_toml": "[routes.api\n"})
+    assert (tmp_path / ".git/x.toml").exists()
+    assert not gather([tmp_path]).wrong
