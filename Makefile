@@ -23,6 +23,7 @@ SECONDS_EACH ?= 60
 COUNT ?= 100
 SEED ?=
 AREA ?=
+AGENTS ?=
 
 .PHONY: help
 help: ## This list
@@ -119,6 +120,10 @@ $(BENCH_VENV)/.headgate-installed: $(RUST_SOURCES) requirements.lock $(shell fin
 .PHONY: bench
 bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with the release build; CASE=… ROUNDS=…
 	$(BENCH_VENV)/bin/python benchmarks/run.py --headgate $(BENCH_VENV)/bin/headgate $(if $(CASE),--case '$(CASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)')
+
+.PHONY: scale
+scale: build ## One master and many simulated agents; AGENTS=10000
+	$(BIN)/python benchmarks/scale.py $(if $(AGENTS),--agents '$(AGENTS)')
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for SECONDS_EACH (60) seconds, with cargo-fuzz

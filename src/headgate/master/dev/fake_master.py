@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from headgate.certificates.authority import create, key_pem, new_key, pin
-from headgate.certificates.folder import AuthorityFolder
+from headgate.certificates.authority import create, pin
+from headgate.certificates.folder import AuthorityFolder, write_whole
 from headgate.certificates.rotation import Authorities
 from headgate.fleet.master_session import Terms
 from headgate.master.dev.config_dir import files_of
 from headgate.master.dev.rest import application
-from headgate.master.fleet.grpc_server import FleetServer, ServerTls
+from headgate.master.fleet.grpc_server import FleetServer
 from headgate.master.fleet.hub import Budgets, LiveHub
 from headgate.master.fleet.memory_book import MemoryBook
+from headgate.master.fleet.server_identity import ServerIdentity
 from headgate.master.fleet.websocket import MAX_MESSAGE
 
 _FLEET = "dev fleet"
@@ -30,7 +32,7 @@ _MANY = 1_000_000
 @dataclass(frozen=True)
 class Places:
     """Where it listens and what it reads. Port 0: any. `authority`: a folder that keeps the
-    authority over restarts."""
+    authority over restarts; agents that it certified are known then."""
 
     config: Path
     host: str = "127.0.0.1"
@@ -40,7 +42,8 @@ class Places:
 
 
 class FakeMaster:
-    """A master that forgets everything when it stops, but for its authority."""
+    """A master that forgets everything when it stops, but for its authority and the key of its
+    manifests, if it has a folder for them."""
 
     def __init__(
         self, places: Places, terms: Terms | None = None, budgets: Budgets | None = None
@@ -48,17 +51,21 @@ class FakeMaster:
         """Reads the config and the authority. Raises Invalid and OSError."""
         now = dt.datetime.now(dt.UTC)
         authorities = Authorities((create(_FLEET, now),))
+        key = Ed25519PrivateKey.generate()
         if places.authority is not None:
             authorities = AuthorityFolder(places.authority).load_or_create(_FLEET, now)
-        self.book = MemoryBook(authorities)
+            key = _kept_key(places.authority / "manifests.key")
+        is_kept = places.authority is not None
+        self.book = MemoryBook(authorities, key=key, adopts=is_kept)
         self.hub = LiveHub(self.book, terms, budgets)
         self.token = self.book.token(uses=_MANY)
         self.rest_port = self.grpc_port = 0
         self._places = places
-        self._key = new_key()
-        names = dict.fromkeys([places.host, "localhost", "127.0.0.1"])
-        self._chain = authorities.issuer.server(self._key.public_key(), names, now)
-        self._server = FleetServer(self.hub, self._tls)
+        names = [places.host, "localhost", "127.0.0.1"]
+        self._identity = ServerIdentity(
+            names, lambda: self.book.authorities, lambda: dt.datetime.now(dt.UTC)
+        )
+        self._server = FleetServer(self.hub, self._identity)
         self.book.publish(files_of(places.config))
 
     @property
@@ -104,16 +111,14 @@ class FakeMaster:
                 await self._server.stop()
                 await serving
 
-    def _tls(self) -> ServerTls:
-        return ServerTls(key_pem(self._key), self._chain, self.book.authorities.pem)
-
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         with tempfile.TemporaryDirectory() as folder:
             key, chain = Path(folder) / "key", Path(folder) / "chain"
-            key.write_bytes(key_pem(self._key))
-            chain.write_bytes(self._chain)
+            tls = self._identity()
+            key.write_bytes(tls.key_pem)
+            chain.write_bytes(tls.chain_pem)
             context.load_cert_chain(chain, key)
         return context
 
@@ -122,6 +127,13 @@ class FakeMaster:
         address = (self._places.host, self._places.rest_port)
         with socket.create_server(address, backlog=4096) as listening:
             yield listening
+
+
+def _kept_key(path: Path) -> Ed25519PrivateKey:
+    """Returns the key that signs manifests, the same one after a restart."""
+    if not path.exists():
+        write_whole(path, Ed25519PrivateKey.generate().private_bytes_raw(), 0o600)
+    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
 
 
 class _Server(uvicorn.Server):

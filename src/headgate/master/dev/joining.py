@@ -2,6 +2,7 @@
 
 import http.client
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,6 +15,7 @@ from headgate.master.fleet import enrolment
 
 _TIMEOUT_S = 30.0
 _OK = 200
+_KEPT_S = 2.0
 T = TypeVar("T")
 
 
@@ -28,6 +30,7 @@ class Rest:
         """`address` is `host:port`. Raises OSError, and Invalid if the pin is another
         authority's."""
         self._address = address
+        self._used_at = 0.0
         # Nothing is trusted of this connection but the certificate that the pin is of.
         unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         unverified.check_hostname = False
@@ -75,6 +78,10 @@ class Rest:
         path: str,
         body: bytes | None = None,
     ) -> bytes:
+        now = time.monotonic()
+        if now - self._used_at > _KEPT_S:
+            connection.close()  # the master may be closing it; the request opens another one
+        self._used_at = now
         try:
             connection.request(method, path, body)
             answer = connection.getresponse()
@@ -82,6 +89,7 @@ class Rest:
         except http.client.HTTPException as error:
             connection.close()
             raise JoinError(f"{self._address} does not answer as a master: {error!r}") from None
+        self._used_at = time.monotonic()
         if answer.status != _OK:
             raise JoinError(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
         return text

@@ -52,9 +52,14 @@ class Swarm:
         began = time.monotonic()
         for agent in self.agents:
             agent.drop()
+        await self.until_newer(fences)
+        return time.monotonic() - began
+
+    async def until_newer(self, fences: list[int]) -> None:
+        """Waits until every agent has a session of a newer fence than that here. Raises
+        TimeoutError."""
         pairs = list(zip(self.agents, fences, strict=True))
         await _until(lambda: all(one.is_live and one.session.work.fence > at for one, at in pairs))
-        return time.monotonic() - began
 
 
 def allow_descriptors(count: int) -> None:

@@ -38,7 +38,16 @@ class MemoryAgent:
 class MemoryBook:
     """Everything of one fleet."""
 
-    def __init__(self, authorities: Authorities, scope: str = "fleet") -> None:
+    def __init__(
+        self,
+        authorities: Authorities,
+        scope: str = "fleet",
+        *,
+        key: Ed25519PrivateKey | None = None,
+        adopts: bool = False,
+    ) -> None:
+        """`key` signs manifests; `adopts`: agents are known by a valid certificate alone, as after
+        a restart, which forgets them."""
         self.authorities = authorities
         self.revocations = Revocations()
         self.agents: dict[str, MemoryAgent] = {}
@@ -46,7 +55,8 @@ class MemoryBook:
         self.published_at = 0.0
         """When the newest revision was published, in monotonic seconds."""
         self._scope = scope
-        self._key = Ed25519PrivateKey.generate()
+        self._adopts = adopts
+        self._key = key or Ed25519PrivateKey.generate()
         self._tokens: dict[str, int] = {}
         self._blobs: dict[str, bytes] = {}
         self._fences: dict[str, int] = {}
@@ -96,6 +106,8 @@ class MemoryBook:
         """See FleetBook."""
         if self.revocations.is_revoked(agent_id, certificate_serial):
             return None
+        if self._adopts:
+            self.agents.setdefault(agent_id, MemoryAgent(AgentFacts("", "")))
         return AgentRecord(agent_id, agent_id, self._scope) if agent_id in self.agents else None
 
     async def joined(self, agent_id: str, hello: Hello, address: str) -> int:
