@@ -1,6 +1,6 @@
 """What happens to a master's session with one agent, and what it wants done."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,6 +15,14 @@ from headgate.fleet.frames import (
     Version,
 )
 from headgate.fleet.manifest import Manifest
+
+Changes: TypeAlias = Callable[[str], bytes | None]
+
+
+def nothing_known(base: str) -> bytes | None:
+    """Knows no manifest: everything is sent complete."""
+    del base
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +72,12 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class DesiredIs:
-    """The answer to AskDesired. `listed` is its manifest, read; `bases` finds manifests by hash,
-    against which a difference may be sent."""
+    """The answer to AskDesired. `listed` is its manifest, read; `changes` returns what makes it of
+    the manifest with this hash, None if that is not known any more."""
 
     desired: Desired | None
     listed: Manifest | None
-    bases: Mapping[str, Manifest]
+    changes: Changes = nothing_known
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,10 @@ An offer is a difference if the master knows the manifest that the agent serves 
 not found that wrong; else it is complete.
 """
 
-from collections.abc import Mapping
-
 from headgate.fleet import frames as fr
 from headgate.fleet import manifest as mf
 from headgate.fleet.agent_work import ANSWER_S, BASE, HASH
-from headgate.fleet.master_events import Desired
+from headgate.fleet.master_events import Changes, Desired, nothing_known
 from headgate.fleet.pacing import RETRY_LAST_S, Backoff
 
 
@@ -31,7 +29,7 @@ class Offers:
         self.listed: mf.Manifest | None = None
         self.offered: fr.Offer | None = None
         self._nonce = 0
-        self._bases: Mapping[str, mf.Manifest] = {}
+        self._changes: Changes = nothing_known
         self._refused: fr.Version | None = None
         self._failed: fr.Version | None = None
         self._wants_full = False
@@ -44,9 +42,7 @@ class Offers:
         """Returns when `next` may have an offer without another event."""
         return self._due
 
-    def want(
-        self, desired: Desired | None, listed: mf.Manifest | None, bases: Mapping[str, mf.Manifest]
-    ) -> None:
+    def want(self, desired: Desired | None, listed: mf.Manifest | None, changes: Changes) -> None:
         """Sets what the agent must serve."""
         if desired is None or self.desired is None or desired.version != self.desired.version:
             self._due = None
@@ -54,7 +50,7 @@ class Offers:
             self._wants_full = False
             self._backoff.reset()
             self._answer_s = ANSWER_S
-        self.desired, self.listed, self._bases = desired, listed, bases
+        self.desired, self.listed, self._changes = desired, listed, changes
 
     def reported(self, report: fr.Report, now: float) -> None:
         """Takes what the agent says of a version."""
@@ -123,10 +119,9 @@ class Offers:
     def _offer(self, desired: Desired) -> fr.Offer:
         body, base = desired.manifest, ""
         serving = self.held.serving
-        if serving and self.listed and not self._wants_full and self.held.scope == desired.scope:
-            known = self._bases.get(serving.hash)
-            changes = mf.difference(known, self.listed) if known else body
-            if known and len(changes) < len(body):
+        if serving and not self._wants_full and self.held.scope == desired.scope:
+            changes = self._changes(serving.hash)
+            if changes is not None and len(changes) < len(body):
                 body, base = changes, serving.hash
         return fr.Offer(
             nonce=self._nonce,

@@ -172,7 +172,7 @@ class MasterSession:
         self._is_asking = False
         again = self._ask_again
         self._ask_again = False
-        self.offers.want(event.desired, event.listed, event.bases)
+        self.offers.want(event.desired, event.listed, event.changes)
         return [*self._offer(now), *(self._ask() if again else [])]
 
     def _offer(self, now: float) -> list[ev.Command]:

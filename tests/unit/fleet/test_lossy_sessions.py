@@ -15,6 +15,7 @@ from headgate.fleet import frames as fr
 from headgate.fleet import master_events as me
 from headgate.fleet.agent_session import AgentFacts, AgentSession
 from headgate.fleet.agent_session import State as AgentState
+from headgate.fleet.manifest import difference
 from headgate.fleet.master_session import MasterSession, Terms
 
 TERMS = Terms(chunk_bytes=40)
@@ -71,6 +72,9 @@ class Line:
                 case ae.Apply():
                     self.apply(command)
 
+    def changes(self, base: str) -> bytes | None:
+        return difference(BASES[base], LISTED[self.wanted])
+
     def dial(self) -> None:
         self.connection += 1
         self.under_way = [one for one in self.under_way if self.random.random() < self.faults]
@@ -105,7 +109,7 @@ class Line:
                     self.tell_master(me.Joined(self.fences))
                 case me.AskDesired():
                     wanted = WANTED[self.wanted]
-                    self.tell_master(me.DesiredIs(wanted, LISTED[self.wanted], BASES))
+                    self.tell_master(me.DesiredIs(wanted, LISTED[self.wanted], self.changes))
                 case me.FindBlobs(hashes):
                     self.tell_master(me.Found({one: CONTENT[one] for one in hashes}))
                 case me.HangUp():

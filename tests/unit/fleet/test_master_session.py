@@ -1,6 +1,5 @@
 """The master's side: what it offers when, and what it drops."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import fleet_parts as parts
@@ -8,7 +7,7 @@ import pytest
 
 from headgate.fleet import frames as fr
 from headgate.fleet import master_events as ev
-from headgate.fleet.manifest import Manifest, address
+from headgate.fleet.manifest import Manifest, address, difference
 from headgate.fleet.master_session import MasterSession, State, Terms
 
 TERMS = Terms(chunk_bytes=64)
@@ -22,7 +21,7 @@ class Master:
         self.now = 0.0
         self.wanted: ev.Desired | None = None
         self.listed: Manifest | None = None
-        self.bases: Mapping[str, Manifest] = {}
+        self.changes: dict[str, bytes] = {}
         self.content: dict[str, bytes] = {}
         self.sequence = 0
         self.fence = 0
@@ -43,7 +42,7 @@ class Master:
                     self.fence = 9
                     self.tell(ev.Joined(9))
                 case ev.AskDesired():
-                    self.tell(ev.DesiredIs(self.wanted, self.listed, self.bases))
+                    self.tell(ev.DesiredIs(self.wanted, self.listed, self.changes.get))
                 case ev.FindBlobs(hashes):
                     found = {one: self.content[one] for one in hashes if one in self.content}
                     self.tell(ev.Found(found))
@@ -124,7 +123,8 @@ def test_an_agent_whose_base_is_known_gets_the_difference_until_it_finds_it_wron
     master = Master()
     master.wanted, master.listed = parts.desired(3, count=20), parts.manifest(3, count=20)
     before = parts.desired(2, count=20).version
-    master.bases = {before.hash: parts.manifest(2, count=20)}
+    changes = difference(parts.manifest(2, count=20), master.listed)
+    master.changes = {before.hash: changes}
     master.hello(fr.Held(parts.SCOPE, before, before, before))
     (offer,) = master.offers()
     assert offer.base == before.hash
@@ -202,8 +202,8 @@ def test_changes_during_a_question_are_asked_about_once_after_it() -> None:
     assert ev.AskDesired() in session.handle(ev.Joined(4), 0)
     for _ in range(3):
         assert session.handle(ev.Woken(), 0) == []
-    assert session.handle(ev.DesiredIs(None, None, {}), 0) == [ev.AskDesired()]
-    assert session.handle(ev.DesiredIs(None, None, {}), 0) == []
+    assert session.handle(ev.DesiredIs(None, None), 0) == [ev.AskDesired()]
+    assert session.handle(ev.DesiredIs(None, None), 0) == []
 
 
 def test_blobs_come_in_chunks_of_what_the_manifest_names_only() -> None:

@@ -15,7 +15,6 @@ import structlog
 
 from headgate.fleet import master_events as ev
 from headgate.fleet.frames import AgentFrame, Heartbeat, MasterFrame
-from headgate.fleet.manifest import Manifest
 from headgate.fleet.master_session import MasterSession, State, Terms
 from headgate.fleet.pacing import Random, TokenBucket
 from headgate.master.fleet.book import FleetBook, UnavailableError
@@ -24,6 +23,7 @@ from headgate.master.fleet.shelf import Shelf
 _log = structlog.get_logger()
 _RETRY_S = (1.0, 4.0)
 _MOST_WAITING = 256
+_MOST_UNSENT = 64
 _MS = 1000
 
 
@@ -101,6 +101,9 @@ class LiveSession:
             if isinstance(command, ev.Send | ev.HangUp):
                 self._outbox.append(command)
                 self._run("send", self._send)
+                if len(self._outbox) > _MOST_UNSENT:
+                    self._abandon()
+                    return
             elif isinstance(command, ev.Seen):
                 self._newest_beat = command.beat
                 self._run("seen", self._see)
@@ -123,6 +126,12 @@ class LiveSession:
             if task is not asyncio.current_task():
                 task.cancel()
         self._house.gone(self)
+
+    def _abandon(self) -> None:
+        """The agent takes nothing of what it is sent: it can come back."""
+        _log.warning("agent takes nothing", agent=self.identity)
+        self._carrier.close()
+        self.ended()
 
     def _arm(self) -> None:
         """Sees to it that a Tick comes in time; a timer that is too early looks again."""
@@ -154,9 +163,11 @@ class LiveSession:
             self.ended()
         except Exception as error:  # a fault of the master's costs one session, and is reported
             _log.exception("session failed", agent=self.identity, error=str(error))
+            self._tasks.pop(name, None)
             self.handle(ev.Cut("fault", "the master failed; its log says why", 5.0))
         finally:
-            self._tasks.pop(name, None)
+            if self._tasks.get(name) is asyncio.current_task():
+                del self._tasks[name]
 
     async def _send(self) -> None:
         while self._outbox and not self._is_closed:
@@ -209,13 +220,14 @@ class LiveSession:
                 return await self._house.admit(self, command)
             case ev.AskDesired():
                 desired = await book.desired(self.identity)
-                listed: Manifest | None = None
-                if desired is not None:
-                    listed = self._house.shelf.listed(desired.manifest)
-                return ev.DesiredIs(desired, listed, self._house.shelf.by_hash)
-            case ev.FindBlobs(hashes):
+                if desired is None:
+                    return ev.DesiredIs(None, None)
                 shelf = self._house.shelf
-                found = {one: await shelf.blob(book, self.identity, one) for one in hashes}
+                listed = shelf.listed(desired.manifest)
+                return ev.DesiredIs(desired, listed, shelf.changes_to(desired.manifest))
+            case ev.FindBlobs(hashes):
+                look = self._house.shelf.blob
+                found = {one: await look(book, self.identity, one) for one in hashes}
                 return ev.Found({one: body for one, body in found.items() if body is not None})
             case ev.Record(report):
                 await book.report(self.identity, report)

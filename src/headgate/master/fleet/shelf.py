@@ -2,10 +2,12 @@
 
 from collections import OrderedDict
 
-from headgate.fleet.manifest import Manifest, address, parse
+from headgate.fleet.manifest import Manifest, address, difference, parse
+from headgate.fleet.master_events import Changes
 from headgate.master.fleet.book import FleetBook
 
 _MANIFESTS = 64
+_DIFFERENCES = 64
 _BLOB_BYTES = 64 << 20
 
 
@@ -14,6 +16,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.by_hash: dict[str, Manifest] = {}
+        self._changes: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._by_bytes: OrderedDict[bytes, tuple[str, Manifest]] = OrderedDict()
         self._blobs: OrderedDict[str, bytes] = OrderedDict()
         self._blob_bytes = 0
@@ -30,6 +33,25 @@ class Shelf:
                 self.by_hash.pop(old, None)
         self._by_bytes.move_to_end(text)
         return found[1]
+
+    def changes_to(self, text: bytes) -> Changes:
+        """Returns what finds the difference that leads to this manifest; the same one is made once
+        for all agents."""
+        self.listed(text)
+        target, listed = self._by_bytes[text]
+
+        def changes(base: str) -> bytes | None:
+            known = self.by_hash.get(base)
+            if known is None:
+                return None
+            found = self._changes.get((base, target))
+            if found is None:
+                found = self._changes[base, target] = difference(known, listed)
+                if len(self._changes) > _DIFFERENCES:
+                    self._changes.popitem(last=False)
+            return found
+
+        return changes
 
     async def blob(self, book: FleetBook, agent_id: str, sha256: str) -> bytes | None:
         """Returns a blob that the agent's manifest names, from the book if nobody asked before."""

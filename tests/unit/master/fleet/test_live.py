@@ -1,0 +1,88 @@
+"""A live session without a network: what waits is bounded, and a fault costs one session."""
+
+import asyncio
+
+from live_master import HOST, new_book
+from waiting import until_async
+
+from headgate.certificates.authority import new_csr, new_key
+from headgate.fleet import frames as fr
+from headgate.fleet.manifest import difference, manifest_of
+from headgate.fleet.master_events import Desired
+from headgate.master.fleet.book import AgentFacts
+from headgate.master.fleet.hub import LiveHub
+from headgate.master.fleet.live import LiveSession
+from headgate.master.fleet.memory_book import MemoryBook
+from headgate.master.fleet.shelf import Shelf
+
+
+class Carrier:
+    """Keeps what it was sent; `gate` closed: an agent that takes nothing."""
+
+    def __init__(self) -> None:
+        self.sent: list[fr.MasterBody] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.is_closed = False
+
+    async def send(self, frame: fr.MasterFrame) -> None:
+        await self.gate.wait()
+        self.sent.append(frame.body)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+async def greeted(book: MemoryBook) -> tuple[LiveHub, LiveSession, Carrier]:
+    facts = AgentFacts("host", "0.1")
+    enrolled = await book.enrol(book.token(), new_csr(new_key()), facts, HOST)
+    hub, carrier = LiveHub(book), Carrier()
+    session = LiveSession(hub, carrier, enrolled.agent, HOST)
+    session.received(fr.AgentFrame(0, 1, fr.Hello(enrolled.agent, 1, "0.1")))
+    await until_async(lambda: bool(carrier.sent), "the welcome")
+    return hub, session, carrier
+
+
+def test_an_agent_that_takes_nothing_is_left() -> None:
+    async def scenario() -> None:
+        _, session, carrier = await greeted(new_book())
+        carrier.gate.clear()
+        for sequence in range(2, 70):
+            beat = fr.Heartbeat(fr.Held(), wants_answer=True)
+            session.received(fr.AgentFrame(session.fence, sequence, beat))
+        assert carrier.is_closed
+        assert session.has_ended
+
+    asyncio.run(scenario())
+
+
+class BrokenBook(MemoryBook):
+    async def desired(self, agent_id: str) -> Desired | None:
+        raise KeyError(agent_id)
+
+
+def test_a_fault_of_the_book_ends_one_session_and_says_so() -> None:
+    async def scenario() -> None:
+        book = BrokenBook(new_book().authorities)
+        hub, session, carrier = await greeted(book)
+        await until_async(lambda: session.has_ended, "the end")
+        assert isinstance(carrier.sent[-1], fr.Goodbye)
+        assert carrier.sent[-1].code == "fault"
+        assert hub.connected() == frozenset()
+
+    asyncio.run(scenario())
+
+
+def test_a_difference_is_made_once_and_an_old_base_is_forgotten() -> None:
+    shelf = Shelf()
+    listed = [manifest_of("s", n, {"routes/a.json": b"%d" % n}) for n in range(1, 70)]
+    base, target = listed[0], listed[1]
+    shelf.listed(base.canonical())
+    changes = shelf.changes_to(target.canonical())
+    found = changes(base.hash())
+    assert found == difference(base, target)
+    assert changes(base.hash()) is found
+    assert changes("0" * 64) is None
+    for one in listed[2:]:
+        shelf.listed(one.canonical())
+    assert shelf.changes_to(listed[-1].canonical())(base.hash()) is None
