@@ -15,6 +15,9 @@ from typing import Final, cast
 
 from headgate.node.link import About
 from headgate.node.metrics import own
+from headgate.node.remote.families import families as link_families
+from headgate.node.remote.families import restarts
+from headgate.node.remote.peer import Certificate, LinkStatus, Peer
 from headgate.node.state import Node
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -56,14 +59,25 @@ def page() -> str:
     lines = [TOP.read_text(encoding="utf-8").rstrip("\n"), "", "## The data plane", ""]
     lines += table(GOLDEN.read_text(encoding="utf-8"))
     lines += ["", "## The control process", "", *table(control_page())]
+    lines += ["", "## The control link", "", *table(link_page())]
     return "\n".join(lines) + "\n"
 
 
 def control_page() -> str:
     """Returns the families of a control process that has done nothing yet."""
     pipeline = SimpleNamespace(counts=Counter(), last=None, last_success_at=0.0, served=None)
-    node = cast(Node, SimpleNamespace(pipeline=pipeline, started_at=0.0))
+    node = cast(Node, SimpleNamespace(pipeline=pipeline, started_at=0.0, remote=None))
     return own(node, About(None, [], 1, {}, "running", True), up=True)
+
+
+def link_page() -> str:
+    """Returns the families of a control link between two hosts, which either side has."""
+    certificate = Certificate("", [], 0.0)
+    peer = Peer("", "", 0, "", certificate)
+    link = LinkStatus("dataplane", "", False, 0.0, 0.0, certificate, peer=peer)
+    about = About(None, [], 1, {}, "running", True)
+    ends = link_families(link, {"held": 1})
+    return "".join([*ends, *restarts(about, {"control": "gate"})])
 
 
 def table(text: str) -> Iterator[str]:

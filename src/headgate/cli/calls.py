@@ -95,6 +95,14 @@ def _connected(path: Path) -> socket.socket:
     return connection
 
 
+def _answers(path: Path) -> bool:
+    try:
+        _connected(path).close()
+    except OSError:
+        return False
+    return True
+
+
 def _lines(connection: socket.socket) -> Iterator[bytes]:
     with connection.makefile("rb") as lines:
         yield from lines
@@ -102,6 +110,11 @@ def _lines(connection: socket.socket) -> Iterator[bytes]:
 
 def _no_node(state_dir: Path, error: Exception) -> NoNodeError:
     if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        if _answers(state_dir / "admin.sock"):
+            return NoNodeError(
+                f"the node at {state_dir} is a control plane without a supervisor; "
+                "give this command on the host of its data plane"
+            )
         return NoNodeError(
             f"no node runs at {state_dir}; choose another with --node or --state-dir"
         )

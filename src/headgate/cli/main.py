@@ -11,6 +11,7 @@ from headgate.cli import (
     config_commands,
     master_commands,
     node_commands,
+    plane_commands,
     remote_commands,
 )
 from headgate.cli.dev.app import app as dev
@@ -71,6 +72,7 @@ def main() -> None:
 
 for command in (
     *node_commands.COMMANDS,
+    *plane_commands.COMMANDS,
     *master_commands.COMMANDS,
     *config_commands.COMMANDS,
     *remote_commands.COMMANDS,

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from headgate.cli import calls
+from headgate.cli.link_lines import link_lines, process_lines
 from headgate.cli.nginx_lines import nginx_lines
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import NodeStatus, Problem
@@ -112,14 +113,14 @@ def status_text(node: NodeStatus) -> str:
     """Returns a node's state in some lines."""
     lines = [
         f"{'ready' if node.ready else 'not ready: ' + node.reason}",
-        f"config      {node.config.digest[:12]}  {node.config.objects} objects from "
-        + ", ".join(node.config.sources),
+        _config(node),
     ]
     last = node.config.last_reload
     if last is not None:
         lines.append(f"last reload {last.outcome} ({last.reason})")
         lines += [f"            {diagnostic}" for diagnostic in last.diagnostics]
         lines += [f"            {last.error}"] if last.error else []
+    lines += link_lines(node.link) if node.link is not None else []
     lines += [f"warning     {warning}" for warning in node.config.warnings]
     lines += [f"warning     {warning}" for warning in node.warnings]
     if node.nginx is not None:
@@ -137,8 +138,17 @@ def upstreams_of(node: NodeStatus) -> list[UpstreamStatus]:
     return node.dataplane.upstreams if node.dataplane is not None else []
 
 
+def _config(node: NodeStatus) -> str:
+    digest = node.config.digest[:12]
+    if node.gate is not None:
+        return f"config      {digest}  from the control plane"
+    return f"config      {digest}  {node.config.objects} objects from " + ", ".join(
+        node.config.sources
+    )
+
+
 def _control(node: NodeStatus) -> list[str]:
-    if node.supervisor is None:
+    if node.supervisor is None or node.control is None:
         return []
     count = node.supervisor.restarts.get("control", 0)
     return [f"processes   control {node.control.pid}, restarted {count} times"]
@@ -146,11 +156,9 @@ def _control(node: NodeStatus) -> list[str]:
 
 def _processes(node: NodeStatus) -> list[str]:
     if node.supervisor is None:
-        return []
-    restarts = node.supervisor.restarts
+        return _rights(node)
     return [
-        f"processes   control {node.control.pid}, restarted {restarts.get('control', 0)} times;"
-        f" data plane restarted {restarts.get('dataplane', 0)} times",
+        *process_lines(node, node.supervisor),
         f"listening   {', '.join(node.supervisor.listening) or 'nothing'}",
         *_rights(node),
     ]

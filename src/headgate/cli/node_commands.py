@@ -63,7 +63,7 @@ def run(
     request = runner.RunRequest(
         configs=configs or [],
         workers=workers,
-        admin=None if admin is None else _loopback([one for one in admin if one != "off"]),
+        admin=None if admin is None else loopback([one for one in admin if one != "off"]),
         metrics=metrics or None,
         admin_hosts=admin_host or [],
         log_level=log_level,
@@ -88,7 +88,7 @@ def _become(command: list[str]) -> None:
         raise typer.Exit(BAD_CONFIG) from error
 
 
-def _loopback(addresses: list[str]) -> list[str]:
+def loopback(addresses: list[str]) -> list[str]:
     """Returns the same addresses; an address that is not loopback is refused, as in the config."""
     from headgate.features import syntax
     from headgate.kernel.errors import Invalid

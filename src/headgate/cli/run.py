@@ -27,7 +27,7 @@ _BOOT = (
     "from headgate.supervisor.__main__ import main; sys.exit(main())"
 )
 _PREFIX = "PROXY_"
-_CONTROL_GRACE_S = 3.0
+CONTROL_GRACE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,11 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         "log_level": request.log_level or settings.log_level,
         "control": control,
         "has_data_plane": engine == "native",
-        "control_grace_s": drain_s + _CONTROL_GRACE_S,
+        "control_grace_s": drain_s + CONTROL_GRACE_S,
         "user": settings.user,
         "access_log": settings.access_log,
     }
-    packages = str(Path(headgate.__path__[0]).parent)
-    return [sys.executable, "-I", "-S", "-c", _BOOT, packages, json.dumps(supervisor)]
+    return supervisor_of(supervisor)
 
 
 def _give_up_rights(user: str | None, places: rights.Places, *, is_native: bool) -> None:
@@ -110,6 +109,12 @@ def compile_supervisor(packages: Path) -> None:
     compileall.compile_dir(packages / "headgate" / "supervisor", quiet=2)
 
 
+def supervisor_of(told: Mapping[str, object]) -> list[str]:
+    """Returns the command of a supervisor with these options."""
+    packages = str(Path(headgate.__path__[0]).parent)
+    return [sys.executable, "-I", "-S", "-c", _BOOT, packages, json.dumps(told)]
+
+
 def become(command: list[str]) -> None:
     """Gives up what serving does not need and replaces this process; does not return.
 
@@ -120,6 +125,11 @@ def become(command: list[str]) -> None:
     places = rights.Places(Path(told["state_dir"]), Path(log) if log else None)
     _give_up_rights(told["user"], places, is_native=told["has_data_plane"])
     compile_supervisor(Path(command[-2]))
+    replace_by(command)
+
+
+def replace_by(command: list[str]) -> None:
+    """Replaces this process; does not return. Raises OSError."""
     sys.stdout.flush()
     sys.stderr.flush()
     # For the control process: gRPC logs in a form of its own what we log as events.

@@ -1,4 +1,4 @@
-"""Runs the control process. `headgate run` makes its one argument."""
+"""Runs the control process. `headgate run` or `headgate control` makes its one argument."""
 
 import asyncio
 import contextlib
@@ -8,12 +8,17 @@ import sys
 from pathlib import Path
 
 from headgate.node import capabilities, logs
+from headgate.node.about import version
 from headgate.node.link import LinkError, SupervisorLink
 from headgate.node.options import Options
-from headgate.node.process import ControlProcess
+from headgate.node.process import EXIT_CONFIG, ControlProcess
+from headgate.node.remote.credentials import CredentialsError
+from headgate.node.remote.dial import Dialer
+from headgate.node.remote.link import RemoteLink
 from headgate.node.serving.choice import make_serving
 from headgate.node.source import make_source
 from headgate.node.state import Node
+from headgate.supervisor.statedir import Lock, StateDirError
 
 
 def main() -> int:
@@ -27,21 +32,33 @@ def main() -> int:
         with contextlib.suppress(OSError):
             capabilities.give_up(capabilities.NET_ADMIN)  # for the supervisor alone
     try:
-        return asyncio.run(_run(options))
-    except LinkError as error:
+        # A supervisor has locked the directory already.
+        lock = None if options.remote is None else Lock(options.state_dir)
+        code = asyncio.run(_run(options))
+    except CredentialsError as error:
+        sys.stderr.write(f"headgate: {error}\n")
+        return EXIT_CONFIG
+    except (LinkError, StateDirError) as error:
         sys.stderr.write(f"headgate: {error}\n")
         return 1
+    del lock  # held until here
+    return code
 
 
 async def _run(options: Options) -> int:
-    link = await SupervisorLink.connect(str(Path(options.state_dir) / "supervisor.sock"))
+    state_dir = Path(options.state_dir)
+    link: SupervisorLink | RemoteLink
+    if options.remote is not None:
+        link = RemoteLink(Dialer(options.remote, version()), state_dir)
+    else:
+        link = await SupervisorLink.connect(str(state_dir / "supervisor.sock"))
     serving = make_serving(options, link)
     node = Node(options, make_source(options), link, serving, _lent_door())
     return await ControlProcess(node).run()
 
 
 def _lent_door() -> socket.socket | None:
-    """Returns the admin API's socket; None under an older supervisor, which lends none."""
+    """Returns the admin API's socket; None where no supervisor lends one."""
     number = os.environ.pop("HEADGATE_ADMIN_FD", None)
     if number is None:
         return None

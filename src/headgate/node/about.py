@@ -10,6 +10,7 @@ from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import About
+from headgate.node.remote.peer import LinkStatus
 from headgate.node.results import ReloadResult
 from headgate.node.rights import ProcessRights
 
@@ -26,19 +27,20 @@ class ConfigStatus(msgspec.Struct, frozen=True):
     """What is served and how the last reload ended; `digest` is hex, times are Unix seconds.
 
     `warnings` are about the config that is served, as `headgate check` gives them; they come a
-    moment after it.
+    moment after it. `objects` is null where nobody knows: beside a data plane without a control
+    process.
     """
 
     sources: list[str]
     digest: str
-    objects: int
+    objects: int | None
     last_success_at: float
     last_reload: ReloadResult | None
     warnings: tuple[Diagnostic, ...] = ()
 
 
 class ProcessStatus(msgspec.Struct, frozen=True):
-    """The control process itself."""
+    """The process that answers."""
 
     version: str
     pid: int
@@ -48,12 +50,14 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 class NodeStatus(msgspec.Struct, frozen=True):
     """`GET /status`. `dataplane` is null while it is being replaced, `supervisor` when gone.
 
-    `nginx` is there where that is the engine.
+    `nginx` is there where that is the engine. Where the planes of a node are apart, `link` is the
+    control link; a data plane's side has a `gate` and no `control`, and on the other side
+    `supervisor` and `dataplane` are those of the other host.
     """
 
     ready: bool
     reason: str
-    control: ProcessStatus
+    control: ProcessStatus | None
     config: ConfigStatus
     supervisor: About | None
     dataplane: DataPlaneStatus | None
@@ -62,6 +66,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """What each process may do; where nginx serves, its own are not among them."""
     warnings: list[str] = []
     """What a process may do and need not."""
+    gate: ProcessStatus | None = None
+    link: LinkStatus | None = None
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ LEVELS = {
 }
 
 
-def configure(level: str) -> None:
+def configure(level: str, process: str = "control") -> None:
     """Sets up structlog; `level` is one of LEVELS, anything else counts as `info`.
 
     May be called again: loggers that are bound per call see the new level at once.
@@ -27,7 +27,7 @@ def configure(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _process,
+            _named(process),
             shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(level, logging.INFO)),
@@ -47,8 +47,11 @@ def level_of(text: str | None) -> str:
     return next((word for word in words if word in LEVELS), "info")
 
 
-def _process(
-    _logger: object, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    event["process"] = "control"
-    return event
+def _named(process: str) -> structlog.typing.Processor:
+    def name(
+        _logger: object, _method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        event["process"] = process
+        return event
+
+    return name

@@ -8,6 +8,7 @@ from headgate.node.about import version
 from headgate.node.expiry import DAY_S, expiries
 from headgate.node.exposition import END, family
 from headgate.node.link import About
+from headgate.node.remote.families import families, restarts
 from headgate.node.report import about_supervisor
 from headgate.node.results import Outcome
 from headgate.node.state import Node
@@ -63,15 +64,10 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
     parts += _certificates(node)
     if supervisor is not None:
         parts.append(_hung(supervisor))
-        for name in ("dataplane", "control"):
-            parts.append(
-                family(
-                    f"headgate_{name}_restarts",
-                    "counter",
-                    f"Times the {name} process died and was replaced.",
-                    [({}, supervisor.restarts.get(name, 0))],
-                )
-            )
+        ours = "control" if node.remote is None else "gate"
+        parts += restarts(supervisor, {"dataplane": "dataplane", "control": ours})
+    if node.remote is not None:
+        parts += families(node.remote.about())
     return "".join(parts)
 
 

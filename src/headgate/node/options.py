@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from headgate.node.remote.target import Target
+
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The control process's settings; addresses are `host:port`.
@@ -13,7 +15,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     serves only the Unix socket. `admin_hosts` are names that requests may have as Host, beside
     addresses and `localhost`. `engine` is what the node was started with; `engine_is_forced` says
     that the command line chose it and not the config. `user` is the config's user for a node that
-    root starts.
+    root starts. `remote` is the data plane of a control plane without a supervisor of its own.
     """
 
     state_dir: str
@@ -27,6 +29,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     engine: Literal["native", "nginx"] = "native"
     engine_is_forced: bool = False
     user: str | None = None
+    remote: Target | None = None
 
     def encode(self) -> str:
         """Returns the argument that `decode` understands."""

@@ -97,6 +97,10 @@ class Serving(Protocol):
         """Takes notice of the supervisor's new data plane."""
         ...
 
+    def lost(self) -> None:
+        """Takes notice that no data plane can be reached until the next one is announced."""
+        ...
+
     @property
     def digest(self) -> str:
         """The digest (hex) of the plan that is served, as last heard; empty = unknown."""

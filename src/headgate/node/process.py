@@ -10,7 +10,8 @@ import structlog
 from headgate.kernel.diagnostics import Diagnostic, Severity, render_text
 from headgate.node import logs
 from headgate.node.admin.app import admin_app, metrics_app
-from headgate.node.link import LinkError
+from headgate.node.link import About, LinkError
+from headgate.node.remote.link import RemoteLink
 from headgate.node.report import about_supervisor
 from headgate.node.results import Outcome, ReloadResult
 from headgate.node.state import Node
@@ -28,6 +29,7 @@ class ControlProcess:
         self._node = node
         self._tasks: set[asyncio.Task[None]] = set()
         self._said_ready = False
+        self._was_linked = False
 
     async def run(self) -> int:
         """Runs until told to leave; returns the exit code."""
@@ -38,7 +40,11 @@ class ControlProcess:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, node.leave, 0)
-        node.servers.start(admin_app(node), metrics_app(node), restore=node.was_serving)
+        if node.remote is not None:
+            self._watch_link(node.remote)
+        # While the link is down nothing is served from here; what was open before says so.
+        restore = node.was_serving or node.remote is not None
+        node.servers.start(admin_app(node), metrics_app(node), restore=restore)
         node.pipeline.on_result = self._report
         node.linter.on_found = self._warn
         node.serving.on_event = self._happened
@@ -54,8 +60,11 @@ class ControlProcess:
     async def _begin(self) -> None:
         """Begins with the first run, which decides whether to continue."""
         node = self._node
+        if node.remote is not None:
+            await node.remote.linked()
         result = await node.pipeline.reload("start")
-        if not result.is_ok and not node.was_serving:
+        waits = node.remote is not None and result.outcome is Outcome.FAILED
+        if not result.is_ok and not node.was_serving and not waits:
             sys.stderr.write(render_text(result.diagnostics))
             node.leave(EXIT_CONFIG if result.outcome is Outcome.REFUSED else 1)
             return
@@ -83,6 +92,29 @@ class ControlProcess:
                 node.is_draining = True
                 node.events.add("info", "node.draining", "the node is leaving")
         node.leave(0)  # without the supervisor we end, too
+
+    def _watch_link(self, link: RemoteLink) -> None:
+        """Takes over what is known there whenever the link comes up; the config follows."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._node.pipeline.reload("SIGHUP"))
+        link.on_linked = self._linked
+        link.on_lost = self._lost
+
+    def _linked(self, about: About) -> None:
+        node = self._node
+        is_first = not self._was_linked
+        self._was_linked, self._said_ready = True, False
+        node.is_draining = about.phase != "running"
+        node.was_serving = bool(about.listening) or (node.was_serving and not is_first)
+        node.serving.begin(about)
+        node.events.add("info", "link.up", "the control link is up")
+        if not is_first:
+            # Not only what was served: what changed meanwhile could not be, either.
+            node.pipeline.reload("link")
+
+    def _lost(self, why: str) -> None:
+        self._node.serving.lost()
+        self._node.events.add("error", "link.down", why)
 
     async def _reload_for_systemd(self) -> None:
         await self._node.link.reloading()
@@ -145,6 +177,8 @@ class ControlProcess:
         self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
+        if isinstance(error, LinkError) and self._node.remote is not None:
+            return  # it comes back
         if not isinstance(error, LinkError):  # the end of the supervisor's events says the same
             _log.error("control.failed", exc_info=error)
         self._node.leave(1)

@@ -34,7 +34,7 @@ async def status(node: Node) -> NodeStatus:
     is_ready, reason = node.readiness()
     pipeline = node.pipeline
     supervisor = await about_supervisor(node)
-    processes = _processes(supervisor)
+    processes = _processes(supervisor, node)
     is_native = node.options.engine == "native"
     return NodeStatus(
         ready=is_ready,
@@ -55,11 +55,16 @@ async def status(node: Node) -> NodeStatus:
         warnings=warnings(processes, root_is_meant=node.options.user == "root")
         if is_native
         else [],
+        link=None if node.remote is None else node.remote.about(),
     )
 
 
-def _processes(supervisor: About | None) -> list[ProcessRights]:
-    pids = {"supervisor": os.getppid(), "control": os.getpid()}
+def _processes(supervisor: About | None, node: Node) -> list[ProcessRights]:
+    if node.remote is not None:
+        pids = {"control": os.getpid()}
+        supervisor = None
+    else:
+        pids = {"supervisor": os.getppid(), "control": os.getpid()}
     if supervisor is not None and supervisor.dataplane is not None:
         pids["dataplane"] = supervisor.dataplane.pid
     found = (rights(process, pid) for process, pid in pids.items())

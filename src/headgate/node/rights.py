@@ -20,13 +20,14 @@ _READS: Final = frozenset({"net_bind_service", "dac_read_search", "dac_override"
 _MEANT: Final[dict[str, frozenset[str]]] = {
     "supervisor": _READS | {"net_admin"},
     "control": _READS,
+    "gate": _READS,
     "dataplane": frozenset(),
 }
 _FILTERED: Final = "2"
 
 
 class ProcessRights(msgspec.Struct, frozen=True):
-    """`process`: `supervisor`, `control` or `dataplane`. `capabilities` are those in effect.
+    """`process`: `supervisor`, `control`, `gate` or `dataplane`. `capabilities`: those in effect.
 
     `seccomp`: whether the kernel refuses it system calls that serving does not need.
     """

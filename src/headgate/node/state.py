@@ -11,6 +11,7 @@ from headgate.node.linter import Linter
 from headgate.node.options import Options
 from headgate.node.pipeline import Pipeline
 from headgate.node.ports import Serving, Source
+from headgate.node.remote.link import RemoteLink
 from headgate.node.serving.choice import same_engine
 
 
@@ -21,7 +22,7 @@ class Node:
         self,
         options: Options,
         source: Source,
-        link: SupervisorLink,
+        link: SupervisorLink | RemoteLink,
         serving: Serving,
         door: socket.socket | None = None,
     ) -> None:
@@ -39,10 +40,17 @@ class Node:
         self.was_serving = False
         self.end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
+    @property
+    def remote(self) -> RemoteLink | None:
+        """The link to a data plane elsewhere; None where the supervisor is ours."""
+        return self.link if isinstance(self.link, RemoteLink) else None
+
     def readiness(self) -> tuple[bool, str]:
         """Returns whether new traffic is welcome, and why not."""
         if self.is_draining:
             return False, "draining"
+        if self.remote is not None and (why := self.remote.unready()):
+            return False, why
         if why := self.serving.unready():
             return False, why
         if self.pipeline.served is None and not self.was_serving:

@@ -19,7 +19,7 @@ from headgate.supervisor.children import (
 from headgate.supervisor.driver import Driver
 from headgate.supervisor.listeners import Listeners
 from headgate.supervisor.machine import Machine
-from headgate.supervisor.state import Settings
+from headgate.supervisor.state import FALLBACK_S, Settings
 from headgate.supervisor.statedir import Lock, StateDirError, remembered
 
 
@@ -28,7 +28,7 @@ def main() -> int:
 
     Options: `state_dir`, `workers` (null = by CPU), `log_level`,
     `control` (the command of the control process), `has_data_plane` (false where nginx serves)
-    and `control_grace_s`.
+    `control_grace_s`, and `fallback_s` where it is not as usual.
     """
     options = json.loads(sys.argv[-1])
     has_data_plane: bool = options["has_data_plane"]
@@ -52,6 +52,7 @@ def main() -> int:
         has_data_plane=has_data_plane,
         control_grace_s=options["control_grace_s"],
         run=os.urandom(3).hex(),
+        fallback_s=options.get("fallback_s", FALLBACK_S),
     )
     machine = Machine(settings, os.urandom(32), options.get("workers"))
     driver = Driver(machine, Listeners(machine.state.workers), _data_plane, options["control"])

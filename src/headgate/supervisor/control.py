@@ -48,7 +48,8 @@ def exited(state: State, status: int) -> None:
         state.control_replaced = False
         spawn(state)
         return
-    if status in {EXIT_CONFIG, EXIT_CANNOT} and not state.config_was_applied:
+    is_hopeless = not state.config_was_applied and not _boots_alone(state)
+    if status in {EXIT_CONFIG, EXIT_CANNOT} and is_hopeless:
         # It said why on standard error. There is nothing to serve and nothing to mend it.
         leaving.quit_now(state, EXIT_CONFIG if status == EXIT_CONFIG else 1)
         return
@@ -65,6 +66,11 @@ def exited(state: State, status: int) -> None:
         spawn(state)
     else:
         state.timer("control", delay)
+
+
+def _boots_alone(state: State) -> bool:
+    """Reports whether the last good plan is served whatever the control process does."""
+    return bool(state.settings.last_good) and state.settings.fallback_s <= 0
 
 
 def serve_last_good(state: State) -> None:

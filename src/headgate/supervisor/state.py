@@ -44,6 +44,7 @@ class Settings:
     `has_data_plane` another program serves the traffic (nginx) and the control process drives it.
     `control_grace_s` is what the control process has from SIGTERM to SIGKILL. `run` is unlike that
     of every supervisor before: a data plane that one of them left behind removes its own socket.
+    Without a first config after `fallback_s` the last good plan is served.
     """
 
     state_dir: str
@@ -54,6 +55,7 @@ class Settings:
     has_data_plane: bool = True
     control_grace_s: float = CONTROL_GRACE_S
     run: str = ""
+    fallback_s: float = FALLBACK_S
 
     def grpc_socket(self, generation: int) -> str:
         """Returns the path of a data plane's gRPC socket."""
@@ -148,7 +150,7 @@ class State:
 
     def start_timers(self) -> None:
         """Sets the timers that run from the start."""
-        self.timer("fallback", FALLBACK_S)
+        self.timer("fallback", self.settings.fallback_s)
         self.timer("tickets", PERIOD_S)
         self.timer("watchdog", self.settings.watchdog_s)
 

@@ -21,6 +21,7 @@ class NativeEngine:
         self._version = version
         self._client: DataPlaneClient | None = None
         self._identity: Identity | None = None
+        self._socket = ""
         self._held = ""
         self._known: Plan = Plan()
 
@@ -28,6 +29,11 @@ class NativeEngine:
     def identity(self) -> Identity | None:
         """The data plane we are connected to, as it answered the greeting."""
         return self._identity
+
+    @property
+    def socket(self) -> str:
+        """Where the data plane is that we are connected to; empty while there is none."""
+        return self._socket
 
     @property
     def held_digest(self) -> str:
@@ -51,13 +57,14 @@ class NativeEngine:
         except EngineUnavailableError:
             await client.close()
             raise
-        self._client = client
+        self._client, self._socket = client, grpc_socket
         self._held = self._identity.plan_digest
         return self._identity
 
     async def close(self) -> None:
         """Does nothing to the data plane."""
         client, self._client, self._identity = self._client, None, None
+        self._socket = ""
         if client is not None:
             await client.close()
 

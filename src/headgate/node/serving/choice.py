@@ -9,10 +9,11 @@ from headgate.node.about import version
 from headgate.node.link import SupervisorLink
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Serving
+from headgate.node.remote.link import RemoteLink
 from headgate.node.serving.native import NativeServing
 
 
-def make_serving(options: Options, link: SupervisorLink) -> Serving:
+def make_serving(options: Options, link: SupervisorLink | RemoteLink) -> Serving:
     """Returns the engine that the options name."""
     if options.engine == "nginx":
         # Imported here, so that it costs a native node no memory.
@@ -33,6 +34,9 @@ def same_engine(options: Options) -> Callable[[Candidate], tuple[Diagnostic, ...
         if options.engine_is_forced or wanted == options.engine:
             return ()
         place = candidate.locate("settings", "node", "engine")
+        if options.remote is not None:
+            why = f'a data plane elsewhere has the engine "native", not "{wanted}"'
+            return (said(place, why),)
         why = f'the node runs with engine "{options.engine}"; restart it to run with "{wanted}"'
         return (said(place, why),)
 

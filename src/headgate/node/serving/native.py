@@ -59,6 +59,10 @@ class NativeServing:
         """Sends the next config to this data plane."""
         self.planes.announce(plane)
 
+    def lost(self) -> None:
+        """Notes that no data plane can be reached; the next one is announced."""
+        self.planes.withdraw()
+
     def unready(self) -> str:
         """Returns why nothing can be served now; empty when it can."""
         return "there is no data plane" if self.planes.current is None else ""

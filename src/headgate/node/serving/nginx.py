@@ -118,6 +118,9 @@ class NginxServing:
     def begin(self, about: About) -> None:
         """Does nothing: the supervisor holds nothing for us."""
 
+    def lost(self) -> None:
+        """Does nothing: there is no data plane to lose."""
+
     def announced(self, plane: DataPlane) -> None:
         """Does nothing: there is no data plane beside an nginx."""
 

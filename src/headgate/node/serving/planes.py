@@ -23,6 +23,10 @@ class DataPlanes:
         """The serving data plane, as last announced."""
         return self._announced
 
+    def withdraw(self) -> None:
+        """Forgets the data plane: it cannot be reached until the next one is announced."""
+        self._announced = None
+
     def announce(self, plane: DataPlane | None) -> None:
         """Records the supervisor's data plane."""
         if plane is not None:
@@ -54,7 +58,8 @@ class DataPlanes:
 async def _turn_to(engine: NativeEngine, plane: DataPlane) -> str | None:
     """Connects to a data plane unless connected; returns why it cannot be used, None if it can."""
     identity = engine.identity
-    if identity is None or identity.generation != plane.generation or identity.draining:
+    is_other = engine.socket != plane.grpc_socket  # of another supervisor, or over a new link
+    if identity is None or identity.generation != plane.generation or identity.draining or is_other:
         try:
             identity = await engine.connect(plane.grpc_socket)
         except EngineUnavailableError as error:

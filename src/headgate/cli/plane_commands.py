@@ -1,0 +1,210 @@
+"""The commands that run one plane of a node, the other one being elsewhere."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headgate.cli.node_commands import loopback
+from headgate.cli.output import BAD_CONFIG, complain
+from headgate.cli.places import Configs, NodeName, StateDir, state_dir
+
+if TYPE_CHECKING:
+    from headgate.node.remote.target import Files
+
+Cert = Annotated[
+    Path,
+    typer.Option(
+        envvar="HEADGATE_LINK_CERT",
+        metavar="FILE",
+        help="The certificate of this end of the control link, with its chain, in PEM.",
+        parser=Path,
+    ),
+]
+Key = Annotated[
+    Path,
+    typer.Option(
+        envvar="HEADGATE_LINK_KEY", metavar="FILE", help="The key of --cert.", parser=Path
+    ),
+]
+Authority = Annotated[
+    Path,
+    typer.Option(
+        "--ca",
+        envvar="HEADGATE_LINK_CA",
+        metavar="FILE",
+        help="The CA that signed the certificate of the other end.",
+        parser=Path,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=128, envvar="HEADGATE_WORKERS", help="Number of worker threads."),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ADDRESS", help="A further address that serves metrics and health."),
+]
+AdminHost = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="A Host name to accept at these addresses."),
+]
+LogLevel = Annotated[str | None, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
+
+DataPlaneAddress = Annotated[
+    str,
+    typer.Option(
+        envvar="HEADGATE_DATAPLANE", metavar="HOST:PORT", help="Where `headgate dataplane` listens."
+    ),
+]
+DataPlaneName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The name in the data plane's certificate. [default: the host of --dataplane]",
+    ),
+]
+Admin = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ADDRESS", help="The loopback address of the admin API, or `off`."),
+]
+
+
+def dataplane(
+    cert: Cert,
+    key: Key,
+    ca: Authority,
+    listen: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where the control plane connects to.")
+    ] = "127.0.0.1:9443",
+    control_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name that the control plane's certificate must have. [default: any]",
+        ),
+    ] = None,
+    workers: Workers = None,
+    metrics: Metrics = None,
+    admin_host: AdminHost = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="The user to become, as `node.user`.")
+    ] = None,
+    log_level: LogLevel = None,
+    state: StateDir = None,
+    node: NodeName = None,
+) -> None:
+    """Run the data plane of a node; its control plane connects from elsewhere.
+
+    It needs no config: `headgate control` brings it. It serves the last good one from its start
+    and while no control plane is there, and lets in one control plane at a time.
+
+    \b
+    Example:
+      headgate dataplane --listen 0.0.0.0:9443 --cert dp.pem --key dp.key --ca link-ca.pem
+    """
+    from headgate.cli import planes
+    from headgate.features import syntax
+    from headgate.kernel.errors import Invalid
+
+    try:
+        listen = syntax.listen_address(listen)
+    except Invalid as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="--listen") from None
+    try:
+        checked = [syntax.listen_address(one) for one in metrics or []]
+    except Invalid as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="--metrics") from None
+    request = planes.DataPlaneRequest(
+        listen=listen,
+        files=_files(cert, key, ca, is_server=True),
+        control_names=control_name or [],
+        metrics=checked,
+        admin_hosts=admin_host or [],
+        workers=workers,
+        log_level=log_level,
+        user=user,
+    )
+    _or_say_why(lambda: planes.become_data_plane(request, state_dir(state, node)))
+
+
+def control(
+    cert: Cert,
+    key: Key,
+    ca: Authority,
+    dataplane: DataPlaneAddress,
+    configs: Configs = None,
+    dataplane_name: DataPlaneName = None,
+    workers: Workers = None,
+    admin: Admin = None,
+    metrics: Metrics = None,
+    admin_host: AdminHost = None,
+    log_level: LogLevel = None,
+    watch: Annotated[bool, typer.Option(help="Reload when a file of the config changes.")] = True,
+    state: StateDir = None,
+    node: NodeName = None,
+) -> None:
+    """Run the control plane of a node whose data plane runs elsewhere.
+
+    It reads the config, gives the plan to the data plane, and answers the admin API. When the link
+    comes back after a cut, the data plane gets what changed meanwhile.
+
+    \b
+    Example:
+      headgate control headgate.toml --dataplane edge.example:9443 \\
+        --cert control.pem --key control.key --ca link-ca.pem
+    """
+    from headgate.cli import planes
+    from headgate.cli import run as runner
+    from headgate.kernel.errors import Invalid
+    from headgate.node.options import Options
+
+    if not configs and not runner.has_environment_config(os.environ):
+        raise typer.BadParameter(
+            "give a config file, or set PROXY_UPSTREAM_ADDRS to run without one",
+            param_hint="CONFIG",
+        )
+    its = _files(cert, key, ca, is_server=False)
+    try:
+        remote = planes.target(dataplane, dataplane_name, its)
+    except Invalid as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="--dataplane") from None
+    settings = runner.node_settings(configs or [])
+    if settings is None:
+        raise typer.Exit(BAD_CONFIG)
+    options = Options(
+        state_dir=str(state_dir(state or settings.state_dir, node)),
+        configs=[str(path.absolute()) for path in configs or []],
+        admin=None if admin is None else loopback([one for one in admin if one != "off"]),
+        metrics=metrics or None,
+        admin_hosts=admin_host or [],
+        log_level=log_level,
+        workers=workers,
+        watch=watch,
+        remote=remote,
+    )
+    _or_say_why(lambda: planes.become_control(options, settings))
+
+
+def _files(cert: Path, key: Path, ca: Path, *, is_server: bool) -> "Files":
+    from headgate.cli import planes
+    from headgate.node.remote.credentials import CredentialsError
+
+    try:
+        return planes.files(cert, key, ca, is_server=is_server)
+    except CredentialsError as error:
+        raise complain(str(error), BAD_CONFIG) from error
+
+
+def _or_say_why(become: Callable[[], None]) -> None:
+    from headgate.cli.rights import RightsError
+
+    try:
+        become()
+    except RightsError as error:
+        raise complain(str(error), BAD_CONFIG) from error
+
+
+COMMANDS = (dataplane, control)

@@ -1,0 +1,88 @@
+"""`headgate dataplane` and `headgate control`: the two planes of a node, each on its own."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from headgate.cli import rights
+from headgate.cli.run import CONTROL_GRACE_S, become, replace_by, supervisor_of
+from headgate.compile.settings import NodeSettings
+from headgate.features import syntax
+from headgate.kernel.errors import Invalid
+from headgate.node.gate.options import GateOptions
+from headgate.node.options import Options
+from headgate.node.remote.credentials import Credentials
+from headgate.node.remote.target import Files, Target
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneRequest:
+    """What the command line of `headgate dataplane` asks for."""
+
+    listen: str
+    files: Files
+    control_names: list[str]
+    metrics: list[str]
+    admin_hosts: list[str]
+    workers: int | None
+    log_level: str | None
+    user: str | None
+
+
+def files(cert: Path, key: Path, ca: Path, *, is_server: bool) -> Files:
+    """Returns the files of a control link once they were tried; raises CredentialsError."""
+    found = Files(*(str(path.absolute()) for path in (cert, key, ca)))
+    Credentials(found, is_server=is_server)
+    return found
+
+
+def target(address: str, name: str | None, its: Files) -> Target:
+    """Returns the data plane of a control plane; raises Invalid for what is not an address."""
+    try:
+        checked = syntax.endpoint_address(address)
+    except Invalid:
+        raise Invalid(
+            f'"{address}" is not the address of a data plane', "write HOST:PORT"
+        ) from None
+    return Target(checked, name or checked.rpartition(":")[0].strip("[]"), its)
+
+
+def data_plane_command(request: DataPlaneRequest, state_dir: Path) -> list[str]:
+    """Returns the command of the supervisor of a data plane without a control process."""
+    gate = GateOptions(
+        state_dir=str(state_dir),
+        listen=request.listen,
+        files=request.files,
+        control_names=request.control_names,
+        metrics=request.metrics,
+        admin_hosts=request.admin_hosts,
+        log_level=request.log_level,
+        user=request.user,
+    )
+    return supervisor_of(
+        {
+            "state_dir": str(state_dir),
+            "workers": request.workers,
+            "log_level": request.log_level,
+            "control": [sys.executable, "-P", "-m", "headgate.node.gate", gate.encode()],
+            "has_data_plane": True,
+            "control_grace_s": CONTROL_GRACE_S,
+            "fallback_s": 0.0,  # nobody who could bring a newer plan starts with it
+            "user": request.user,
+            "access_log": None,
+        }
+    )
+
+
+def become_data_plane(request: DataPlaneRequest, state_dir: Path) -> None:
+    """Replaces this process by the supervisor; raises OSError or RightsError."""
+    become(data_plane_command(request, state_dir))
+
+
+def become_control(options: Options, settings: NodeSettings) -> None:
+    """Replaces this process by the control process; raises OSError or RightsError."""
+    rights.give_up(settings.user, rights.Places(Path(options.state_dir)))
+    options = msgspec.structs.replace(options, user=settings.user)
+    replace_by([sys.executable, "-P", "-m", "headgate.node", options.encode()])
