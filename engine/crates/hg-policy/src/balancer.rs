@@ -9,7 +9,7 @@ use crate::random::WeightedRandom;
 use crate::ring_hash::RingHash;
 use crate::round_robin::RoundRobin;
 use crate::validate::validate_with;
-use crate::{KeySource, Load, Problem, Random, Tried};
+use crate::{KeySource, Load, Problem, Random, Sample, Tried};
 use hg_plan::{Balance, Endpoint};
 use std::sync::Arc;
 
@@ -98,15 +98,14 @@ impl Balancer {
         picked.map(|endpoint| endpoint as usize)
     }
 
-    /// Notes that a request for this endpoint ended, `latency_us` after it was sent. `failed` says
-    /// that the endpoint did not answer, or answered as a failing server does.
-    pub fn finished(&mut self, endpoint: usize, now_us: u64, latency_us: u64, failed: bool) {
+    /// Notes that a request for this endpoint ended, and what that says of its latency.
+    pub fn finished(&mut self, endpoint: usize, now_us: u64, sample: Sample) {
         let Some(Some(place)) = self.places.get(endpoint) else {
             return;
         };
         let tier = if place.backup { self.backup.as_mut() } else { Some(&mut self.primary) };
         if let Some(Algorithm::P2c(p2c)) = tier {
-            p2c.finished(place.slot as usize, now_us, latency_us, failed);
+            p2c.finished(place.slot as usize, now_us, sample);
         }
     }
 

@@ -118,7 +118,7 @@ fn wrong_values_and_a_table_too_small_are_refused() {
 #[test]
 fn what_was_learned_survives_a_new_list() {
     let mut old = Balancer::new(&Balance::P2c, &endpoints(&[1, 1, 1])).unwrap();
-    old.finished(2, 1, 1_000, true);
+    old.finished(2, 1, Sample::Failed(1_000));
     let mut bench = Bench::new(&Balance::P2c, &endpoints(&[1, 1]));
     bench.balancer.inherit(&old, |i| [Some(2), None].get(i).copied().flatten());
     assert_eq!(bench.count(100), [0, 100]);

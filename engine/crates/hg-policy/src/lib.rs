@@ -28,7 +28,7 @@ mod validate;
 pub use balancer::Balancer;
 pub use hash::{hash_client, hash_key};
 pub use key::{KeySource, cookie_value};
-pub use load::{Load, Tried};
+pub use load::{Load, Sample, Tried};
 pub use rng::{Random, WyRand};
 pub use shares::Shares;
 pub use validate::{MAX_TABLE_SIZE, Problem, validate};

@@ -10,6 +10,18 @@ pub struct Load<'a> {
     pub usable: &'a [bool],
 }
 
+/// What a request that left its endpoint says of the time that answers of it take, in microseconds
+/// from the choice of the endpoint to the head of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// An answer took so long.
+    Took(u64),
+    /// After so long there was a failure.
+    Failed(u64),
+    /// Nobody waited any longer.
+    AtLeast(u64),
+}
+
 /// Indices below this are kept as bits.
 const BITS: usize = 256;
 /// Number of indices from [`BITS`] on that fit.

@@ -13,7 +13,7 @@
 //! ([`CLEARLY`]); otherwise the noise of equally fast endpoints would even the shares out.
 
 use crate::Random;
-use crate::load::Choice;
+use crate::load::{Choice, Sample};
 use crate::members::Members;
 
 /// Time after which a sample's part in the average has fallen to 1/e; linkerd's default.
@@ -89,12 +89,22 @@ impl P2c {
     }
 
     /// Adds the sample of a finished request.
-    pub(crate) fn finished(&mut self, slot: usize, now_us: u64, latency_us: u64, failed: bool) {
-        let sample = if failed { (latency_us as f64).max(PENALTY_US) } else { latency_us as f64 };
-        match self.latency.get_mut(slot) {
-            Some(Some(latency)) => latency.add(now_us, sample),
-            Some(empty) => *empty = Some(Latency { average_us: sample, updated_us: now_us }),
-            None => {}
+    pub(crate) fn finished(&mut self, slot: usize, now_us: u64, sample: Sample) {
+        let Some(known) = self.latency.get_mut(slot) else { return };
+        let sample_us = match sample {
+            Sample::Took(us) => us as f64,
+            Sample::Failed(us) => (us as f64).max(PENALTY_US),
+            Sample::AtLeast(us) => {
+                let before_us = known.map_or(START_US, |latency| latency.at(now_us));
+                if us as f64 <= before_us {
+                    return;
+                }
+                us as f64
+            }
+        };
+        match known {
+            Some(latency) => latency.add(now_us, sample_us),
+            None => *known = Some(Latency { average_us: sample_us, updated_us: now_us }),
         }
     }
 
@@ -129,7 +139,8 @@ mod tests {
         let mut bench = Bench::seeded(&Balance::P2c, &endpoints(weights), seed);
         for i in 0..weights.len() {
             let (latency_us, failed) = sample(i);
-            bench.balancer.finished(i, bench.now_us, latency_us, failed);
+            let sample = if failed { Sample::Failed(latency_us) } else { Sample::Took(latency_us) };
+            bench.balancer.finished(i, bench.now_us, sample);
         }
         bench
     }
@@ -152,8 +163,25 @@ mod tests {
         let mut bench = fed(&[1, 1], 1, |i| ([100, 5_000][i], i == 0));
         assert_eq!(bench.count(1000), [0, 1000]);
         bench.now_us += 120_000_000;
-        bench.balancer.finished(1, bench.now_us, 5_000, false);
+        bench.balancer.finished(1, bench.now_us, Sample::Took(5_000));
         assert_eq!(bench.count(1000), [1000, 0]);
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_counts_only_if_it_waited_longer_than_others_took() {
+        let mut bench = fed(&[1, 1], 1, |i| ([3_000, 1_000][i], false));
+        bench.balancer.finished(0, bench.now_us, Sample::AtLeast(10));
+        assert_eq!(bench.count(1000), [0, 1000], "giving up early makes nobody fast");
+        bench.balancer.finished(1, bench.now_us, Sample::AtLeast(9_000));
+        assert_eq!(bench.count(1000), [1000, 0], "what took longer than before is slower");
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_first_leaves_the_latency_that_all_start_with() {
+        let mut bench = Bench::seeded(&Balance::P2c, &endpoints(&[1, 1]), 1);
+        bench.balancer.finished(0, bench.now_us, Sample::AtLeast(10));
+        bench.balancer.finished(1, bench.now_us, Sample::Took(20_000));
+        assert_eq!(bench.count(1000), [0, 1000]);
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub(super) mod own {
         TRY_TIMEOUT = 504 "http_response_timeout" "try-timeout" "the upstream did not answer in time";
         FIRST_BYTE_TIMEOUT = 504 "http_response_timeout" "first-byte-timeout" "the upstream did not answer in time";
         STREAM_IDLE = 504 "http_response_timeout" "stream-idle" "nothing moved for too long";
+        DRAIN_DEADLINE = 503 "destination_unavailable" "drain-deadline" "the node ends and waits no longer";
         BODY_TIMEOUT = 408 "http_request_error" "body-timeout" "the request's body did not arrive in time";
         HEAD_TIMEOUT = 408 "http_request_error" "head-timeout" "the request's head did not arrive in time";
         PATH = 400 "http_request_error" "path" "the path is not acceptable";
@@ -122,8 +123,9 @@ impl Worker {
     /// seconds another request makes sense.
     pub(super) fn refuse_for(&mut self, x: ExId, reject: &Reject, retry_after_s: Option<u64>) {
         self.counters.reject(reject.code);
-        // That an endpoint does not speak HTTP/2 is no failure of it.
-        let is_failure = reject.status >= 500 && reject.code != own::NO_GRPC.code;
+        // Neither an endpoint that does not speak HTTP/2 nor the end of the node is a failure of it.
+        let is_ours = [own::NO_GRPC.code, own::DRAIN_DEADLINE.code].contains(&reject.code);
+        let is_failure = reject.status >= 500 && !is_ours;
         let failed = is_failure.then(|| outcome_of(reject, self.exchanges.get(x)));
         self.detach(x, failed, reject.detail);
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {

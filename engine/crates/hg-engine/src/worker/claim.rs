@@ -1,10 +1,11 @@
 //! What a request takes of its upstream's limits and breakers, and how it gives that back.
 
 use super::Worker;
-use super::exchange::ExId;
+use super::exchange::{ExId, TryTimes};
 use crate::breaker::Judged;
 use crate::snapshot::UpstreamEntry;
-use hg_resilience::{Outcome, Permit};
+use hg_policy::Sample;
+use hg_resilience::{Outcome, Permit, Verdict};
 use std::sync::Arc;
 
 /// What a request at an endpoint holds of the upstream.
@@ -20,20 +21,36 @@ pub(crate) struct Claim {
 pub(crate) struct Left {
     pub(crate) outcome: Outcome,
     pub(crate) permit: Option<Permit>,
-    pub(crate) began_us: u64,
-    /// When the first byte of the answer came; 0 = none did.
-    pub(crate) first_byte_us: u64,
+    pub(crate) times: TryTimes,
     pub(crate) now_us: u64,
 }
 
 impl Left {
+    /// Returns how long the answer's head, or the end without one, took. A body takes as long as its
+    /// client likes.
+    fn head_us(&self) -> u64 {
+        let TryTimes { began_us, first_byte_us } = self.times;
+        let head_us = if first_byte_us > 0 { first_byte_us } else { self.now_us };
+        head_us.saturating_sub(began_us)
+    }
+
+    /// Returns what the balancer learns of it.
+    pub(crate) fn sample(&self) -> Sample {
+        let head_us = self.head_us();
+        match self.outcome.verdict() {
+            Verdict::Bad | Verdict::Throttled => Sample::Failed(head_us),
+            // It was given up before its time was known.
+            Verdict::Neutral if self.times.first_byte_us == 0 => Sample::AtLeast(head_us),
+            Verdict::Good | Verdict::Neutral => Sample::Took(head_us),
+        }
+    }
+
     /// Returns what a breaker learns of it.
     pub(crate) fn judged(&self) -> Option<Judged> {
-        let head_us = if self.first_byte_us > 0 { self.first_byte_us } else { self.now_us };
         Some(Judged {
             permit: self.permit?,
             verdict: self.outcome.verdict(),
-            head_ms: head_us.saturating_sub(self.began_us) / 1_000,
+            head_ms: self.head_us() / 1_000,
             now_ms: self.now_us / 1_000,
         })
     }
@@ -52,8 +69,7 @@ impl Worker {
         let left = Left {
             outcome: Outcome::of_status(status),
             permit: Some(permit),
-            began_us: e.dispatch_us,
-            first_byte_us: e.first_byte_us,
+            times: e.times,
             now_us: self.now_us,
         };
         let at = e.endpoint.as_ref().map_or(usize::MAX, |endpoint| endpoint.slot.get());

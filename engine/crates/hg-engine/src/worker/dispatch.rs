@@ -4,7 +4,7 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::claim::Claim;
 use super::conn::{Conn, Session};
-use super::exchange::{ConnectTime, ExId, Exchange, Stage};
+use super::exchange::{ConnectTime, ExId, Exchange, Stage, TryTimes};
 use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
 use super::{KIND_UP, Worker, head, multiplex};
@@ -68,9 +68,8 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
-        e.counted = true;
-        e.claim = claim;
-        e.next_address = 0;
+        (e.counted, e.claim, e.next_address) = (true, claim, 0);
+        e.times = TryTimes { began_us: self.now_us, first_byte_us: 0 };
         if let Some(at) = &mut e.host_at {
             head::set_host(&mut e.head, at, &endpoint.address);
         }

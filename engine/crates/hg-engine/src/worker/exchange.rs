@@ -97,6 +97,14 @@ pub(crate) struct ConnectTime {
     pub(crate) took_us: Option<u64>,
 }
 
+/// When a try began, with the choice of its endpoint, and when the first byte of its answer came; 0
+/// = none did.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct TryTimes {
+    pub(crate) began_us: u64,
+    pub(crate) first_byte_us: u64,
+}
+
 /// When an exchange ends, or goes on another way, unless something happens before.
 pub(crate) struct Deadlines {
     pub(crate) request: Ticks,
@@ -214,9 +222,8 @@ pub(crate) struct Exchange {
     pub(crate) client_ip: std::net::IpAddr,
     pub(crate) log: LogText,
     pub(crate) start_us: u64,
-    pub(crate) dispatch_us: u64,
+    pub(crate) times: TryTimes,
     pub(crate) connect: ConnectTime,
-    pub(crate) first_byte_us: u64,
     pub(crate) queued_us: u64,
     pub(crate) due: Deadlines,
     /// Frames from the upstream, once the exchange is a tunnel.
@@ -270,9 +277,8 @@ impl Default for Exchange {
             client_ip: std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
             log: LogText::default(),
             start_us: 0,
-            dispatch_us: 0,
+            times: TryTimes::default(),
             connect: ConnectTime::default(),
-            first_byte_us: 0,
             queued_us: 0,
             due: Deadlines::default(),
             frames: super::frames::Frames::default(),

@@ -230,13 +230,7 @@ impl Worker {
         let Some(endpoint) = &e.endpoint else { return };
         endpoint.counters.active.sub(1);
         if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
-            let left = Left {
-                outcome,
-                permit: claim.permit,
-                began_us: e.dispatch_us,
-                first_byte_us: e.first_byte_us,
-                now_us,
-            };
+            let left = Left { outcome, permit: claim.permit, times: e.times, now_us };
             u.left(endpoint, &left, &self.shared);
         }
         if let Some(entry) = claim.limits {
@@ -281,7 +275,7 @@ impl Worker {
             bytes_in: e.request.bytes,
             bytes_out: e.response.bytes,
             connect_us: e.connect.took_us,
-            first_byte_us: after(e.first_byte_us),
+            first_byte_us: after(e.times.first_byte_us),
             total_us,
             sent: hg_log::SentRecord { reused: e.on_reused, tries: e.tries.sent },
             reason: if e.reason.is_empty() { "-" } else { e.reason },

@@ -5,7 +5,7 @@
 use super::Worker;
 use super::accept::deadline_after;
 use super::claim::Claim;
-use super::exchange::{ConnectTime, Deadlines, ExId, Exchange, Stage, pair};
+use super::exchange::{ConnectTime, Deadlines, ExId, Exchange, Stage, TryTimes, pair};
 use super::upstreams::EndpointState;
 use crate::counters::{Denied, Hedged};
 use crate::snapshot::UpstreamEntry;
@@ -30,7 +30,7 @@ pub(crate) struct Side {
     next_address: usize,
     on_reused: bool,
     connect: ConnectTime,
-    dispatch_us: u64,
+    times: TryTimes,
     due: Deadlines,
     claim: Claim,
     counted: bool,
@@ -49,7 +49,7 @@ impl Side {
             next_address: 0,
             on_reused: false,
             connect: ConnectTime::default(),
-            dispatch_us: 0,
+            times: TryTimes::default(),
             due: Deadlines::default(),
             claim: Claim::default(),
             counted: false,
@@ -94,7 +94,7 @@ impl Exchange {
         swap(&mut self.next_address, &mut side.next_address);
         swap(&mut self.on_reused, &mut side.on_reused);
         swap(&mut self.connect, &mut side.connect);
-        swap(&mut self.dispatch_us, &mut side.dispatch_us);
+        swap(&mut self.times, &mut side.times);
         swap(&mut self.due, &mut side.due);
         swap(&mut self.claim, &mut side.claim);
         swap(&mut self.counted, &mut side.counted);
@@ -197,7 +197,6 @@ impl Worker {
         e.tries.side = Some(Box::new(Side::later()));
         e.turn();
         e.tries.repeats += 1;
-        e.dispatch_us = now_us;
         e.due.connect = deadline_after(now_us, connect_ms);
         self.upstreams.hedged += 1;
         self.counters.hedge(Hedged::Sent);
@@ -212,8 +211,8 @@ impl Worker {
             return;
         };
         if e.hedge() == Some(HedgePolicy::P95) {
-            let other_us = e.tries.side.as_deref().map_or(e.dispatch_us, |s| s.dispatch_us);
-            let began_us = e.dispatch_us.min(other_us);
+            let other_us = e.tries.side.as_deref().map_or(e.times, |s| s.times).began_us;
+            let began_us = e.times.began_us.min(other_us);
             if let Some(r) = e.snapshot.as_ref().and_then(|s| s.routes.get(e.route? as usize)) {
                 self.upstreams.latencies.add(&r.name, now_us.saturating_sub(began_us));
             }

@@ -1,6 +1,7 @@
 //! How a worker leaves: it hands its sockets to a successor, or it drains.
 
 use super::accept::deadline_after;
+use super::answer::own;
 use super::client::Phase;
 use super::exchange::{ExId, Exchange, Stage, pair};
 use super::up::Up;
@@ -107,11 +108,33 @@ impl Worker {
                 if self.now >= deadline {
                     let all: Vec<usize> = self.clients.iter().map(|(i, _)| i).collect();
                     for ci in all {
-                        self.close_client(ci);
+                        self.end_client(ci);
                     }
                 }
             }
         }
+    }
+
+    /// Closes a client's connection at the deadline; requests without a whole answer get one that
+    /// says why, or break off.
+    fn end_client(&mut self, ci: usize) {
+        let Some(c) = self.clients.get(ci) else { return };
+        let streams = c.http2.as_deref().map(|h| h.streams.values().copied());
+        let all: Vec<_> = streams.into_iter().flatten().chain(c.exchange).collect();
+        for x in all {
+            match self.exchanges.get_mut(x) {
+                Some(e) if e.stage == Stage::Tunnel && !e.stream.is_http2() => {
+                    e.reason = own::DRAIN_DEADLINE.code;
+                    self.counters.reject(own::DRAIN_DEADLINE.code);
+                }
+                Some(e) if !e.is_answer_complete() => {
+                    self.refuse_for(x, &own::DRAIN_DEADLINE, None);
+                }
+                _ => {}
+            }
+        }
+        self.flush_http2(ci);
+        self.close_client(ci);
     }
 
     /// Ends tunnels one after the other, spread over the time that is left.

@@ -427,7 +427,6 @@ impl Worker {
         e.upstream_id = id;
         e.key = key;
         e.middleware_stage = rewritten.stage();
-        e.dispatch_us = now_us;
         e.due.request = deadline_after(now_us, route.terms.timeouts.request_ms);
         e.due.idle = deadline_after(now_us, route.terms.timeouts.stream_idle_ms);
         e.due.connect = deadline_after(now_us, entry.plan.connect_timeout_ms);

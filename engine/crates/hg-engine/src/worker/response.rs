@@ -129,8 +129,8 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return Next::Over;
         };
-        if e.first_byte_us == 0 {
-            e.first_byte_us = self.now_us;
+        if e.times.first_byte_us == 0 {
+            e.times.first_byte_us = self.now_us;
         }
         let Some(limits) = e.entry().map(|u| u.limits) else {
             return Next::Over;
@@ -158,8 +158,8 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return Next::Over;
         };
-        if e.first_byte_us == 0 {
-            e.first_byte_us = self.now_us;
+        if e.times.first_byte_us == 0 {
+            e.times.first_byte_us = self.now_us;
         }
         let Some(limits) = e.entry().map(|u| u.limits) else {
             return Next::Over;

@@ -292,7 +292,7 @@ impl Worker {
         e.response = Relay::default();
         e.interim = (0, 0);
         e.status = 0;
-        e.first_byte_us = 0;
+        e.times.first_byte_us = 0;
         e.link.keep_ms = None;
         e.stage = Stage::Backoff;
         e.due.one_try = Ticks::MAX;
@@ -310,7 +310,6 @@ impl Worker {
         }
         let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
         e.stage = Stage::Connecting;
-        e.dispatch_us = self.now_us;
         e.due.again = Ticks::MAX;
         e.due.connect = deadline_after(self.now_us, connect_ms);
         // Where there is no room, any endpoint may be the next.

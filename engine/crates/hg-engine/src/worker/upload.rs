@@ -297,7 +297,6 @@ impl Worker {
         }
         // The upstream's timeouts begin now.
         e.stage = Stage::Connecting;
-        e.dispatch_us = self.now_us;
         let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
         e.due.connect = deadline_after(self.now_us, connect_ms);
         self.dispatch(x);

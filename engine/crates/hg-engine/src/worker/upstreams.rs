@@ -11,7 +11,7 @@ use crate::shared::Shared;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
 use hg_policy::{Balancer, Load, Random, Tried, WyRand};
-use hg_resilience::{Budget, FULL_WEIGHT, Permit, Verdict};
+use hg_resilience::{Budget, FULL_WEIGHT, Permit};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -244,18 +244,17 @@ impl UpstreamState {
 
     /// Counts a request that [`UpstreamState::pick`] counted as gone from its endpoint.
     pub(crate) fn left(&mut self, endpoint: &EndpointState, left: &Left, shared: &Shared) {
-        let failed = left.outcome.verdict() == Verdict::Bad;
         let i = endpoint.slot.get();
         let Some(a) = self.active.get_mut(i) else {
             // The endpoint is gone, but not the breaker of all.
             return self.judge(shared, i, left);
         };
         *a = a.saturating_sub(1);
-        let latency_us = left.now_us.saturating_sub(left.began_us);
-        self.balancer.finished(i, left.now_us, latency_us, failed);
+        self.balancer.finished(i, left.now_us, left.sample());
         if self.entry.plan.health.outliers.is_some() {
             let now_ms = left.now_us / 1_000;
-            let ended = Ended { outcome: left.outcome, began_ms: left.began_us / 1_000, now_ms };
+            let ended =
+                Ended { outcome: left.outcome, began_ms: left.times.began_us / 1_000, now_ms };
             self.entry.note(shared, i, ended);
         }
         self.judge(shared, i, left);

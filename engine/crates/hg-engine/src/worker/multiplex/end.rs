@@ -198,7 +198,7 @@ impl Worker {
         if e.answered || e.stage != Stage::Waiting {
             return self.truncated(x, why);
         }
-        let is_stale = loss == Loss::Broken && e.on_reused && e.first_byte_us == 0;
+        let is_stale = loss == Loss::Broken && e.on_reused && e.times.first_byte_us == 0;
         let may_repeat = match loss {
             Loss::Unprocessed => s.refused < MOST_REFUSED,
             _ => is_stale && !e.tries.stale && e.method.is_idempotent(),

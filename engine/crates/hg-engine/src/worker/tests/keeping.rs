@@ -169,6 +169,33 @@ fn who_waits_for_a_place_still_has_its_turn_after_a_change_of_the_upstream() {
     assert_eq!(on_worker(&node, waiting), 0);
 }
 
+#[test]
+fn the_time_of_a_try_begins_with_its_endpoint_and_not_in_the_queue() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let up = Upstream::play(move |mut s| {
+        while read_head(&mut s).is_some() {
+            wait.lock().unwrap().recv_timeout(DEADLINE).unwrap();
+            s.write_all(OK).unwrap();
+        }
+    });
+    let node = narrow(up.address, 5, "");
+    let mut first = ask(&node, GET);
+    eventually("the first has the place", || in_flight(&node) == 3);
+    let mut second = ask(&node, GET);
+    let waiting = |w: &mut Worker| w.upstreams.get_mut(0).map_or(0, |u| u.waiting.len());
+    eventually("the second waits", || on_worker(&node, waiting) == 1);
+    let since = on_worker(&node, |w| w.now_us);
+    eventually("time goes by", || on_worker(&node, |w| w.now_us) > since);
+    go.send(()).unwrap();
+    assert_eq!(read_answer(&mut first).1, b"ok");
+    eventually("the second has the place", || on_worker(&node, waiting) == 0);
+    let began = on_worker(&node, |w| w.exchanges.iter_mut().map(|e| e.times.began_us).max());
+    assert!(began > Some(since), "{began:?} > {since}");
+    go.send(()).unwrap();
+    assert_eq!(read_answer(&mut second).1, b"ok");
+}
+
 fn pooled(pool: &str) -> (Upstream, Node) {
     let up = Upstream::answering(OK);
     let json = upstream_json(&[up.address], &format!(r#","pool":{{{pool}}}"#));

@@ -1,6 +1,7 @@
 //! Every timeout of the reference at its edge: nothing ends before it, and something does after it.
 
 use super::*;
+use crate::common::http2::Client as Http2Client;
 
 /// Returns times well before and just after so many milliseconds. The clock that runs beside the
 /// test may use some of the first.
@@ -163,6 +164,14 @@ fn leaving(node: &Node) -> bool {
     on_worker(node, |w| matches!(w.leaving, crate::worker::leave::Leaving::Closing { .. }))
 }
 
+/// Returns why requests were refused, and how many.
+fn rejected(node: &Node) -> Vec<(String, u64)> {
+    let all = node.engine.metrics().rejects.into_iter();
+    // What `barrier` sends has no Host.
+    let all = all.filter(|r| r.count > 0 && r.reason != "host-missing");
+    all.map(|r| (r.reason.to_string(), r.count)).collect()
+}
+
 /// Continues to leave as the worker would so many milliseconds from now; returns how many clients
 /// stay.
 fn go_on_leaving(node: &Node, ms: u64) -> usize {
@@ -225,8 +234,58 @@ fn a_drain_ends_what_is_left_at_its_deadline() {
         eventually("it is leaving", || leaving(&node));
         assert_eq!(go_on_leaving(&node, 40_000), 1, "what is in flight has its time");
         assert_eq!(go_on_leaving(&node, 60_100), 0);
+        let (head, body) = read_answer(&mut s);
+        assert!(
+            head.starts_with("HTTP/1.1 503 ") && head.contains("connection: close\r\n"),
+            "{head}"
+        );
+        assert!(String::from_utf8(body).unwrap().contains("the node ends and waits no longer"));
         assert!(read_all(&mut s).is_empty());
+        assert_eq!(rejected(&node), [("drain-deadline".to_owned(), 1)]);
+        let report = &node.engine.metrics().upstreams[0].endpoints[0];
+        assert_eq!((report.failures, report.active), (0, 0), "nobody blames the endpoint");
     }
+}
+
+#[test]
+fn an_answer_that_a_drain_cuts_short_breaks_off() {
+    let up = Upstream::play(|mut s| {
+        read_head(&mut s);
+        s.write_all(b"HTTP/1.1 200 OK\r\n\r\nsome").unwrap();
+        drop(read_all(&mut s));
+    });
+    let mut node = Node::simple(&up);
+    let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":1,"deadline_ms":60000}}"#;
+    node.apply(&[put(Kind::Settings, "node", drain)]);
+    let mut s = node.connect();
+    s.write_all(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n").unwrap();
+    read_head(&mut s).unwrap();
+    assert_eq!(read_n(&mut s, 4), b"some");
+    node.engine.drain(Box::new(|| ()));
+    eventually("it is leaving", || leaving(&node));
+    assert_eq!(go_on_leaving(&node, 60_100), 0);
+    let ended = s.read(&mut [0]).unwrap_err();
+    assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionReset, "an end would look whole");
+    assert_eq!(rejected(&node), [("drain-deadline".to_owned(), 1)]);
+}
+
+#[test]
+fn streams_that_are_left_at_the_deadline_of_a_drain_learn_why() {
+    let mut node = Node::simple(&silent());
+    let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":1,"deadline_ms":60000}}"#;
+    let listener = node.listener_json(r#","h2c":true"#);
+    node.apply(&[put(Kind::Settings, "node", drain), put(Kind::Listener, "web", listener)]);
+    let mut client = Http2Client::connect(&node);
+    let ids = [(); 2].map(|()| client.open("GET", "/", &[], true));
+    client.flush();
+    eventually("they are under way", || active(&node) == 2);
+    node.engine.drain(Box::new(|| ()));
+    eventually("it is leaving", || leaving(&node));
+    assert_eq!(go_on_leaving(&node, 60_100), 0);
+    for id in ids {
+        assert_eq!(client.answer(id).status, 503);
+    }
+    assert_eq!(rejected(&node), [("drain-deadline".to_owned(), 2)]);
 }
 
 #[test]
