@@ -19,6 +19,7 @@ class Service:
 
     def __init__(self) -> None:
         self.seen: dict[str, str] = {}
+        self.calls = 0
         self.release = threading.Event()
         self.cancelled = threading.Event()
         self._server = grpc.server(ThreadPoolExecutor(16))
@@ -28,6 +29,7 @@ class Service:
             "Out": grpc.unary_stream_rpc_method_handler(self._out),
             "Both": grpc.stream_stream_rpc_method_handler(self._both),
             "Fail": grpc.unary_unary_rpc_method_handler(self._fail),
+            "Twice": grpc.unary_unary_rpc_method_handler(self._twice),
             "Hang": grpc.unary_unary_rpc_method_handler(self._hang),
         }
         generic = grpc.method_handlers_generic_handler("t.S", handlers)
@@ -53,6 +55,12 @@ class Service:
     def _fail(self, _: bytes, context: grpc.ServicerContext) -> bytes:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not like that: 100 %")
         raise AssertionError
+
+    def _twice(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self.calls += 1
+        if self.calls % 2:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "not yet")
+        return request
 
     def _hang(self, _: bytes, context: grpc.ServicerContext) -> bytes:
         context.add_callback(self.cancelled.set)
@@ -173,3 +181,15 @@ def test_a_deadline_of_the_route_or_the_client_ends_the_call(
         error = failure(lambda: hang(b"", timeout=DEADLINE_S))
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert error.details() == "the request took longer than allowed here"
+
+
+def test_a_call_is_tried_again_if_the_route_names_its_code(
+    folder: Path, port: int, service: Service
+) -> None:
+    keys = '[routes.all.retry]\non = "grpc-unavailable"'
+    text = serving(port, service.port) + keys + "\n"
+    with RunningNode(folder, text).until_ready() as node, channel(port) as to:
+        for _ in range(3):
+            assert to.unary_unary("/t.S/Twice")(b"abc", timeout=DEADLINE_S) == b"abc"
+        assert service.calls == 6
+        assert node.metric('headgate_retries_total{reason="status"}') == 3

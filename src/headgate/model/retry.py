@@ -25,7 +25,28 @@ ALWAYS: Final = ("connect-failure", "refused-stream")
 """What is worth a retry whatever `on` says: the endpoint certainly processed nothing."""
 
 _WORDS: Final = (*ALWAYS, "reset", "timeout", "gateway-error", "5xx")
-_ON_ALLOWED: Final = f"write {listed(_WORDS, joined='or')}, or a status from 400 to 599"
+_CODES: Final = (
+    "grpc-cancelled",
+    "grpc-unknown",
+    "grpc-invalid-argument",
+    "grpc-deadline-exceeded",
+    "grpc-not-found",
+    "grpc-already-exists",
+    "grpc-permission-denied",
+    "grpc-resource-exhausted",
+    "grpc-failed-precondition",
+    "grpc-aborted",
+    "grpc-out-of-range",
+    "grpc-unimplemented",
+    "grpc-internal",
+    "grpc-unavailable",
+    "grpc-data-loss",
+    "grpc-unauthenticated",
+)
+_ON_ALLOWED: Final = (
+    f"write {listed(_WORDS, joined='or')}, a status from 400 to 599, or a code of gRPC such as "
+    "grpc-unavailable"
+)
 _STATUS: Final = re.compile(r"[45][0-9][0-9]")
 _METHODS: Final = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "POST", "PATCH")
 _METHODS_ALLOWED: Final = 'write "idempotent", "all", or a list such as ["GET", "POST"]'
@@ -37,9 +58,9 @@ _LONGEST: Final = Duration(300_000)
 
 def _condition(value: object) -> str:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if isinstance(text, str) and (text in _WORDS or _STATUS.fullmatch(text)):
+    if isinstance(text, str) and (text in (*_WORDS, *_CODES) or _STATUS.fullmatch(text)):
         return text
-    near = nearest(text, _WORDS) if isinstance(text, str) else None
+    near = nearest(text, (*_WORDS, *_CODES)) if isinstance(text, str) else None
     allowed = f'write "{near}"' if near else _ON_ALLOWED
     raise Invalid(f"{syntax.described(value)} is no reason to try again", allowed)
 
@@ -85,7 +106,7 @@ Condition = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"enum": list(_WORDS)},
+                {"enum": [*_WORDS, *_CODES]},
                 {"type": "integer", "minimum": 400, "maximum": 599},
                 {"type": "string", "pattern": "^[45][0-9][0-9]$"},
             ]
@@ -214,7 +235,9 @@ class Retry(Checked):
         description="What is tried again. `connect-failure` (no endpoint could be connected to) "
         "and `refused-stream` always are; `reset`: the connection ended, or what came was no "
         "answer; `timeout`: no answer in `timeouts.per_try` or `timeouts.first_byte`; "
-        "`gateway-error`: 502, 503 or 504; `5xx`; or a status from 400 to 599.",
+        "`gateway-error`: 502, 503 or 504; `5xx`; or a status from 400 to 599. Of calls of gRPC, "
+        "answers with a code that stands here are, such as `grpc-unavailable`, whatever `methods` "
+        "says, as long as no message of the answer has come.",
     )
     methods: Methods = Field(
         default="idempotent",

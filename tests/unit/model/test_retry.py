@@ -66,6 +66,11 @@ def test_what_is_always_tried_again_may_be_written_and_changes_nothing() -> None
     assert retry('retry = { on = "503" }') == Retry(on=("503",))
 
 
+def test_codes_of_grpc_are_reasons_to_try_again() -> None:
+    made = retry('retry = { on = ["grpc-unavailable", "grpc-data-loss", "503"] }')
+    assert made == Retry(on=("503", "grpc-data-loss", "grpc-unavailable"))
+
+
 def test_methods_of_a_list_are_sorted_and_distinct() -> None:
     made = retry('retry = { methods = ["POST", "GET", "POST"] }')
     assert made == Retry(methods=OnlyMethods(("GET", "POST")))
@@ -76,6 +81,8 @@ def test_methods_of_a_list_are_sorted_and_distinct() -> None:
     [
         ('on = ["503", "5XX"]', "retry.on[1]", '"5XX" is no reason to try again; write "5xx"'),
         ("on = [302]", "retry.on[0]", '302 is no reason to try again; write "connect-failure"'),
+        ('on = "grpc-unavailible"', "retry.on[0]", 'no reason to try again; write "grpc-unavail'),
+        ('on = "grpc-ok"', "retry.on[0]", '"grpc-ok" is no reason to try again'),
         ("on = [true]", "retry.on[0]", "true is no reason to try again"),
         ("retries = 0", "retry.retries", "0 is out of range"),
         ("retries = 11", "retry.retries", "11 is out of range"),

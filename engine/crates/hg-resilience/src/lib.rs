@@ -47,7 +47,7 @@ pub use outcome::{Outcome, Verdict};
 pub use pace::{Pace, PacePolicy};
 pub use panic::{Panic, PanicPolicy};
 pub use reason::Reason;
-pub use retry::{Attempt, Decision, RetryOn, RetryPolicy, Stop};
+pub use retry::{Attempt, Decision, RetryOn, RetryPolicy, Status, Stop};
 pub use shared::{Change, Epoch, Shared};
 pub use slow_start::SlowStart;
 pub use standing::{Bar, Census, Standing, Takes, View};

@@ -13,7 +13,38 @@ pub struct RetryOn {
     statuses: [u64; 10],
     /// Outcomes by their number.
     outcomes: u16,
+    /// Codes of gRPC, one bit each.
+    codes: u32,
 }
+
+/// The status of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// That of HTTP.
+    Http(u16),
+    /// The `grpc-status` of an answer whose status in HTTP says nothing.
+    Grpc(u32),
+}
+
+/// What codes of gRPC are called behind `grpc-`, from 1 on.
+const CODES: [&str; 16] = [
+    "cancelled",
+    "unknown",
+    "invalid-argument",
+    "deadline-exceeded",
+    "not-found",
+    "already-exists",
+    "permission-denied",
+    "resource-exhausted",
+    "failed-precondition",
+    "aborted",
+    "out-of-range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data-loss",
+    "unauthenticated",
+];
 
 /// Names of outcomes in config, beside statuses.
 const OUTCOMES: &[(&str, &[Outcome])] = &[
@@ -28,19 +59,23 @@ const OUTCOMES: &[(&str, &[Outcome])] = &[
 impl Default for RetryOn {
     fn default() -> Self {
         let outcomes = bit(Outcome::Connect) | bit(Outcome::Refused);
-        Self { statuses: [0; 10], outcomes }
+        Self { statuses: [0; 10], outcomes, codes: 0 }
     }
 }
 
 impl RetryOn {
     /// Adds a condition as config writes it: `connect-failure`, `refused-stream`, `timeout`,
-    /// `reset`, `5xx`, `gateway-error`, or a status from 400 to 599. Returns false for anything
-    /// else.
+    /// `reset`, `5xx`, `gateway-error`, a status from 400 to 599, or a code of gRPC such as
+    /// `grpc-unavailable`. Returns false for anything else.
     #[must_use]
     pub fn add(&mut self, name: &str) -> bool {
         if let Some((_, outcomes)) = OUTCOMES.iter().find(|(n, _)| *n == name) {
             self.outcomes |= outcomes.iter().fold(0, |bits, o| bits | bit(*o));
             return true;
+        }
+        if let Some(code) = name.strip_prefix("grpc-") {
+            let known = (1..).zip(CODES).find(|(_, n)| *n == code);
+            return known.map(|(code, _)| self.codes |= 1 << code).is_some();
         }
         let digits = name.len() == 3 && name.bytes().all(|b| b.is_ascii_digit());
         match name.parse::<u16>() {
@@ -54,13 +89,22 @@ impl RetryOn {
         word.map(|word| *word |= 1 << (status % 64)).is_some()
     }
 
-    /// Reports whether a try that ended so is worth a retry.
-    pub fn covers(&self, outcome: Outcome, status: Option<u16>) -> bool {
-        let has_status = |status: u16| {
-            let word = self.statuses.get(usize::from(status / 64)).copied().unwrap_or(0);
-            word >> (status % 64) & 1 == 1
-        };
-        self.outcomes & bit(outcome) != 0 || status.is_some_and(has_status)
+    /// Reports whether a try that ended so is worth a retry. Of what gRPC says only its codes are.
+    pub fn covers(&self, outcome: Outcome, status: Option<Status>) -> bool {
+        let by_outcome = self.outcomes & bit(outcome) != 0;
+        match status {
+            None => by_outcome,
+            Some(Status::Grpc(code)) => self.codes.checked_shr(code).unwrap_or(0) & 1 == 1,
+            Some(Status::Http(status)) => {
+                let word = self.statuses.get(usize::from(status / 64)).copied().unwrap_or(0);
+                by_outcome || word >> (status % 64) & 1 == 1
+            }
+        }
+    }
+
+    /// Reports whether it has a code of gRPC.
+    pub fn has_codes(&self) -> bool {
+        self.codes != 0
     }
 }
 
@@ -91,7 +135,7 @@ pub struct Attempt {
     /// How it ended.
     pub outcome: Outcome,
     /// The status of its answer, if there was one.
-    pub status: Option<u16>,
+    pub status: Option<Status>,
     /// Tries of this request that began so far, this one and hedges included.
     pub tries: u32,
     /// Whether the request may be sent again although the endpoint may have processed it.
@@ -164,13 +208,15 @@ impl RetryPolicy {
     /// Returns what speaks against any retry of the try.
     fn stops(&self, attempt: &Attempt) -> Option<Stop> {
         let Attempt { outcome, status, .. } = *attempt;
+        // All calls of gRPC are POST; who writes a code says that such a call may be sent again.
+        let repeatable = attempt.repeatable || matches!(status, Some(Status::Grpc(_)));
         let checks = [
             (outcome == Outcome::Cancelled, Stop::NotCovered),
             (!self.on.covers(outcome, status), Stop::NotCovered),
             (attempt.answered, Stop::Answered),
             (!attempt.awaited, Stop::NotAwaited),
             (!attempt.replayable, Stop::NotReplayable),
-            (!attempt.repeatable && !outcome.is_unprocessed(), Stop::NotRepeatable),
+            (!repeatable && !outcome.is_unprocessed(), Stop::NotRepeatable),
             (attempt.tries > self.retries, Stop::Spent),
         ];
         checks.into_iter().find(|(stops, _)| *stops).map(|(_, stop)| stop)

@@ -4,6 +4,7 @@
 mod accept;
 mod answer;
 mod buffers;
+mod calls;
 mod claim;
 mod client;
 mod conn;

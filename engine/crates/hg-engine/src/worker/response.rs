@@ -11,7 +11,6 @@ use crate::counters::Retry;
 use hg_proto::websocket::Accept;
 use hg_proto::write::{self, Persistence};
 use hg_proto::{HeaderSlots, Known, Parse, RespFraming, ResponseHead, Version};
-use hg_resilience::Outcome;
 use std::ops::Range;
 
 /// How long requests that must not be sent twice avoid the idle connections of an endpoint that
@@ -173,7 +172,9 @@ impl Worker {
             }
             return self.pass_interim(x, head, out);
         }
-        if head.status >= 400 && self.discards(x, head, bytes) {
+        e.note_call(head);
+        let may_fail = head.status >= 400 || e.stream.grpc_status.is_some();
+        if may_fail && self.discards(x, head, bytes) {
             return Next::Over;
         }
         self.commit(x);
@@ -224,7 +225,9 @@ impl Worker {
     }
 
     fn write_answer_head(&mut self, x: ExId, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
-        self.trial_answered(x, head.status);
+        if !self.exchanges.get(x).is_some_and(Exchange::is_call) {
+            self.trial_answered(x, head.status);
+        }
         let keeps = self.leaving.keeps_alive();
         // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
         let date = head.fields.get(Known::Date).is_none().then(|| self.date.text());
@@ -321,12 +324,12 @@ impl Worker {
         };
         let flushed = c.has_room(e);
         if e.is_multiplexed() {
-            let outcome = Outcome::of_status(e.status);
+            let outcome = e.outcome();
             self.leave_endpoint(x, self.now_us, outcome);
             self.leave_stream(x, false);
         } else if let Some(ui) = e.up.take() {
             let keep_ms = e.link.keep_ms.filter(|_| !extra && e.request.done);
-            let outcome = Outcome::of_status(e.status);
+            let outcome = e.outcome();
             let idle = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
             self.leave_endpoint(x, self.now_us, outcome);
             match idle.zip(keep_ms) {

@@ -4,6 +4,7 @@
 use super::Worker;
 use super::accept::deadline_after;
 use super::answer::own;
+use super::calls;
 use super::claim::Claim;
 use super::exchange::{ExId, Exchange, Relay, Stage, pair};
 use super::hedge::Side;
@@ -14,11 +15,14 @@ use crate::snapshot::RetryTerms;
 use hg_net::{Clock, Ticks};
 use hg_policy::{Random, Tried, WyRand};
 use hg_proto::{BodyReader, Known, Reject, RespFraming, ResponseHead};
-use hg_resilience::{Attempt, Budget, Decision, Outcome, Stop};
+use hg_resilience::{Attempt, Budget, Decision, Outcome, Status, Stop};
 use std::rc::Rc;
 
 /// Most bytes of a request's body that are kept to be sent again.
 pub(super) const REPLAY_BYTES: u64 = 64 * 1024;
+
+/// The wait of an endpoint that wants no further try.
+pub(super) const NEVER_MS: u64 = u64::MAX;
 
 /// The tries of one request.
 #[derive(Default)]
@@ -57,10 +61,10 @@ impl Budgets {
 
 /// How a try ended that may be followed by another.
 #[derive(Clone, Copy)]
-struct Ended {
-    outcome: Outcome,
-    status: Option<u16>,
-    retry_after_ms: Option<u64>,
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) status: Option<Status>,
+    pub(super) retry_after_ms: Option<u64>,
 }
 
 /// Returns how a try ended that this refusal would be the answer to; nothing if it was none, or if
@@ -191,17 +195,15 @@ impl Worker {
 
     /// Discards an answer whose status the route wants to try again. Reports whether it did.
     pub(super) fn discards(&mut self, x: ExId, head: &ResponseHead<'_, '_>, bytes: &[u8]) -> bool {
-        if self.exchanges.get(x).is_none_or(|e| e.retry().is_none()) {
+        let Some(e) = self.exchanges.get(x).filter(|e| e.retry().is_some()) else {
             return false;
-        }
+        };
+        let mut ended = calls::ended_by(e, head);
         let asked = head.fields.get(Known::RetryAfter);
         let now_s = || hg_net::unix_micros() / 1_000_000;
         let asked_s = asked.and_then(|value| hg_proto::retry_after(value, now_s()));
-        let ended = Ended {
-            outcome: Outcome::of_status(head.status),
-            status: Some(head.status),
-            retry_after_ms: asked_s.map(|s| s.saturating_mul(1_000)),
-        };
+        let asked_ms = asked_s.map(|s| s.saturating_mul(1_000));
+        ended.retry_after_ms = ended.retry_after_ms.or(asked_ms);
         if self.loses_to_other(x, &ended) {
             return true;
         }
@@ -230,9 +232,9 @@ impl Worker {
     }
 
     /// Decides about another try and takes it out of the budget; returns how long to wait before.
-    fn retries(&mut self, x: ExId, ended: &Ended) -> Option<u64> {
+    pub(super) fn retries(&mut self, x: ExId, ended: &Ended) -> Option<u64> {
         let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;
-        let terms = e.retry()?;
+        let terms = e.retry().filter(|_| ended.retry_after_ms != Some(NEVER_MS))?;
         let attempt = Attempt {
             outcome: ended.outcome,
             status: ended.status,
@@ -282,7 +284,7 @@ impl Worker {
     }
 
     /// Waits before the next try; nothing of the last one is left.
-    fn back_off(&mut self, x: ExId, after_ms: u64) {
+    pub(super) fn back_off(&mut self, x: ExId, after_ms: u64) {
         let now_us = self.now_us;
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
@@ -293,6 +295,7 @@ impl Worker {
         e.interim = (0, 0);
         e.status = 0;
         e.times.first_byte_us = 0;
+        e.stream.grpc_status = None;
         e.link.keep_ms = None;
         e.stage = Stage::Backoff;
         e.due.one_try = Ticks::MAX;

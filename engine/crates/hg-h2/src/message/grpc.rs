@@ -25,6 +25,22 @@ pub fn kind(content_type: &[u8]) -> Option<Kind> {
     }
 }
 
+/// Returns the number that a `grpc-status` is; what is none counts as UNKNOWN.
+pub fn code(value: &[u8]) -> u32 {
+    const UNKNOWN: u32 = 2;
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    text.parse().unwrap_or(UNKNOWN)
+}
+
+/// Returns the value of the first of these lines, as HTTP/1 has them, with that name.
+pub fn line<'a>(lines: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    lines.split(|b| *b == b'\n').find_map(|line| {
+        let (start, rest) = line.split_at_checked(name.len())?;
+        let value = rest.strip_prefix(b":").filter(|_| start.eq_ignore_ascii_case(name.as_bytes()));
+        value.map(<[u8]>::trim_ascii)
+    })
+}
+
 /// Returns the `grpc-status` of an answer that the proxy makes itself with this HTTP status.
 pub fn status_of(status: u16) -> u8 {
     match status {
@@ -76,5 +92,24 @@ pub fn timeout_us(value: &[u8]) -> Option<u64> {
         b'u' => Some(count),
         b'n' => Some(count / 1000),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_found_among_lines_and_what_is_no_number_is_unknown() {
+        let lines = b"x-a: 1\r\nGrpc-Status:  14 \r\ngrpc-status: 0\r\n";
+        assert_eq!(line(lines, "grpc-status"), Some(&b"14"[..]));
+        assert_eq!(line(lines, "grpc-statu"), None);
+        assert_eq!(line(b"", "grpc-status"), None);
+        assert_eq!(line(b"grpc-status:\r\n", "grpc-status"), Some(&b""[..]));
+        for (value, is) in
+            [(&b"0"[..], 0), (b"16", 16), (b"", 2), (b"x", 2), (b"-1", 2), (b"\xff", 2)]
+        {
+            assert_eq!(code(value), is, "{value:?}");
+        }
     }
 }

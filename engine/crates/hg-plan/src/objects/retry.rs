@@ -9,7 +9,7 @@ pub struct Retry {
     /// Retries of one request; its first try is none.
     pub retries: u32,
     /// What is worth one besides `connect-failure` and `refused-stream`: `timeout`, `reset`, `5xx`,
-    /// `gateway-error`, or a status from 400 to 599.
+    /// `gateway-error`, a status from 400 to 599, or a code of gRPC such as `grpc-unavailable`.
     pub on: Vec<String>,
     /// Which requests may be sent again although the endpoint may have processed them.
     pub methods: RetryMethods,

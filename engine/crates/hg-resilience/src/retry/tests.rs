@@ -45,12 +45,12 @@ fn what_was_not_processed_is_always_worth_a_retry_and_nothing_else_by_default() 
 #[test]
 fn conditions_are_read_as_config_writes_them() {
     for (name, outcome, status) in [
-        ("503", Outcome::Gateway, Some(503)),
-        ("429", Outcome::Limited, Some(429)),
-        ("404", Outcome::Ok, Some(404)),
-        ("5xx", Outcome::ServerError, Some(500)),
-        ("5xx", Outcome::Gateway, Some(503)),
-        ("gateway-error", Outcome::Gateway, Some(502)),
+        ("503", Outcome::Gateway, Some(Status::Http(503))),
+        ("429", Outcome::Limited, Some(Status::Http(429))),
+        ("404", Outcome::Ok, Some(Status::Http(404))),
+        ("5xx", Outcome::ServerError, Some(Status::Http(500))),
+        ("5xx", Outcome::Gateway, Some(Status::Http(503))),
+        ("gateway-error", Outcome::Gateway, Some(Status::Http(502))),
         ("timeout", Outcome::Timeout, None),
         ("reset", Outcome::Reset, None),
         ("reset", Outcome::Protocol, None),
@@ -59,9 +59,9 @@ fn conditions_are_read_as_config_writes_them() {
         assert_eq!(decide(&policy(&[name]), ended), Ok(0), "{name}");
         assert_eq!(decide(&policy(&[]), ended), Err(Stop::NotCovered), "{name}");
     }
-    let other = Attempt { status: Some(502), ..attempt(Outcome::Gateway) };
+    let other = Attempt { status: Some(Status::Http(502)), ..attempt(Outcome::Gateway) };
     assert_eq!(decide(&policy(&["503"]), other), Err(Stop::NotCovered));
-    let success = Attempt { status: Some(200), ..attempt(Outcome::Ok) };
+    let success = Attempt { status: Some(Status::Http(200)), ..attempt(Outcome::Ok) };
     assert_eq!(decide(&policy(&["5xx", "503"]), success), Err(Stop::NotCovered));
 }
 
@@ -71,16 +71,16 @@ fn what_is_no_condition_is_refused() {
     for name in bad {
         assert!(!RetryOn::default().add(name), "{name}");
     }
-    assert!(!RetryOn::default().covers(Outcome::Ok, Some(u16::MAX)));
+    assert!(!RetryOn::default().covers(Outcome::Ok, Some(Status::Http(u16::MAX))));
 }
 
 #[test]
 fn each_obstacle_stops_alone() {
     let policy = policy(&["503"]);
-    let good = Attempt { status: Some(503), ..attempt(Outcome::Gateway) };
+    let good = Attempt { status: Some(Status::Http(503)), ..attempt(Outcome::Gateway) };
     assert_eq!(decide(&policy, good), Ok(0));
     for (bad, stop) in [
-        (Attempt { status: Some(500), ..good }, Stop::NotCovered),
+        (Attempt { status: Some(Status::Http(500)), ..good }, Stop::NotCovered),
         (Attempt { answered: true, ..good }, Stop::Answered),
         (Attempt { awaited: false, ..good }, Stop::NotAwaited),
         (Attempt { replayable: false, ..good }, Stop::NotReplayable),
@@ -108,8 +108,11 @@ fn what_may_have_been_processed_is_repeated_only_if_it_may_be() {
 #[test]
 fn retry_after_is_waited_for_if_there_is_time() {
     let policy = policy(&["503"]);
-    let asked =
-        Attempt { status: Some(503), retry_after_ms: Some(2_000), ..attempt(Outcome::Gateway) };
+    let asked = Attempt {
+        status: Some(Status::Http(503)),
+        retry_after_ms: Some(2_000),
+        ..attempt(Outcome::Gateway)
+    };
     assert_eq!(decide(&policy, asked), Ok(2_000));
     assert_eq!(decide(&policy, Attempt { left_ms: 2_001, ..asked }), Ok(2_000));
     assert_eq!(decide(&policy, Attempt { left_ms: 2_000, ..asked }), Err(Stop::NoTime));
@@ -136,5 +139,27 @@ proptest! {
             Decision::Stop(Stop::NoBudget) => prop_assert!(asked && !rich),
             Decision::Stop(_) => prop_assert!(!asked),
         }
+    }
+}
+
+#[test]
+fn codes_of_grpc_are_worth_a_retry_whatever_the_method_and_nothing_else_of_grpc_is() {
+    for (code, name) in (1..).zip(CODES) {
+        let name = format!("grpc-{name}");
+        let status = Some(Status::Grpc(code));
+        let ended = Attempt { status, repeatable: false, ..attempt(Outcome::of_grpc(code)) };
+        assert_eq!(decide(&policy(&[&name]), ended), Ok(0), "{name}");
+        for other in ["5xx", "gateway-error", "503", "timeout", "reset"] {
+            assert_eq!(decide(&policy(&[other]), ended), Err(Stop::NotCovered), "{name}: {other}");
+        }
+    }
+    let mut on = RetryOn::default();
+    for wrong in ["grpc-", "grpc-ok", "grpc-14", "unavailable", "grpc-UNAVAILABLE"] {
+        assert!(!on.add(wrong), "{wrong}");
+    }
+    assert!(!on.has_codes());
+    assert!(on.add("grpc-unavailable") && on.has_codes());
+    for code in [0, 13, 15, 17, 31, 32, 14 + 32, u32::MAX] {
+        assert!(!on.covers(Outcome::of_grpc(code), Some(Status::Grpc(code))), "{code}");
     }
 }

@@ -141,8 +141,8 @@ _ROUTES: Final = (
     Parity(
         "routes.NAME.retry.on",
         "differs",
-        "`reset` always counts; `5xx` and statuses other than 403, 404, 429, 500, 502, 503 and 504 "
-        "are refused",
+        "`reset` always counts; `5xx`, codes of gRPC, and statuses other than 403, 404, 429, 500, "
+        "502, 503 and 504 are refused",
     ),
     Parity("routes.NAME.retry.methods", "differs", "a list is refused"),
     *(

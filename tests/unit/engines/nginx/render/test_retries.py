@@ -52,6 +52,7 @@ def test_a_policy_is_what_nginx_passes_to_the_next_endpoint(
     [
         ('on = ["5xx"]', "retry.on"),
         ("on = [501]", "retry.on"),
+        ('on = "grpc-unavailable"', "retry.on"),
         ('methods = ["GET"]', "retry.methods"),
         ('backoff = { max = "1s" }', "retry.backoff"),
         ("budget = { percent = 50 }", "retry.budget"),

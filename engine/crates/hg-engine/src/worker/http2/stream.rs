@@ -25,6 +25,8 @@ pub(crate) struct Stream {
     pub(crate) is_tunnel: bool,
     /// Whether its client expects failures as those of gRPC.
     pub(crate) is_grpc: bool,
+    /// The `grpc-status` in the head of its answer.
+    pub(crate) grpc_status: Option<u32>,
     /// Whether it is in the queue for the next turn.
     pub(crate) queued: bool,
     pub(crate) deadline: Ticks,
@@ -42,6 +44,7 @@ impl Default for Stream {
             is_malformed: false,
             is_tunnel: false,
             is_grpc: false,
+            grpc_status: None,
             queued: false,
             deadline: Ticks::MAX,
             timer_at: Ticks::MAX,

@@ -64,7 +64,11 @@ impl Worker {
         let s = e.up_stream();
         s.came(bytes);
         s.has_ended |= end;
+        let is_message = !end && !bytes.is_empty() && e.is_call();
         self.note_ready(ui, x);
+        if is_message {
+            self.trial_answered(x, 200);
+        }
     }
 
     /// Takes the trailers of an answer, and with them its end.
@@ -74,8 +78,13 @@ impl Worker {
             return;
         };
         incoming.message().write_trailers(&mut e.response.trailers);
-        e.up_stream().has_ended = true;
-        self.note_ready(ui, x);
+        let s = e.up_stream();
+        s.has_ended = true;
+        if s.incoming.len() > RESERVE || !self.discards_call(x) {
+            self.note_ready(ui, x);
+        } else if let Some(e) = self.exchanges.get_mut(x) {
+            e.up_stream().head.clear();
+        }
     }
 
     /// Notes that an exchange has something for its client.
