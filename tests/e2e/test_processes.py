@@ -1,8 +1,11 @@
 """What holds between a node's processes, and towards whoever started it."""
 
+import json
 import os
+import re
 import signal
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -194,6 +197,28 @@ def test_a_request_to_the_admin_api_waits_for_the_next_control_process(
         until(lambda: not alive(control["pid"]), "the end of the control process")
         until(lambda: reloaded(node), "the reload")
         assert get(port) == (200, b"two")
+
+
+def test_events_are_followed_from_one_control_process_to_the_next(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
+        kept = node.command("events").stdout
+        assert re.search(r"(?m)^20\S+ \S+Z info  config.applied: applied \(start\)$", kept), kept
+        command = [*node.program, "events", "--follow", "-o", "json"]
+        command += ["--state-dir", str(node.state)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as follower:
+            assert follower.stdout is not None
+            found = map(json.loads, follower.stdout)
+            first = next(one for one in found if one["kind"] == "config.applied")
+            os.kill(node.status()["control"]["pid"], signal.SIGKILL)  # type: ignore[index]
+            lost = next(one for one in found if one["kind"] == "events.lost")
+            node.write(config(port, two.address))
+            until(lambda: reloaded(node), "the reload")
+            then = next(one for one in found if one["kind"] == "config.applied")
+            assert first["seq"] < lost["seq"] < then["seq"]
+            node.process.terminate()
+            assert follower.wait(DEADLINE_S * 2) == 1, "the node has ended"
 
 
 def reloaded(node: RunningNode) -> bool:

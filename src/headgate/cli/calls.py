@@ -53,7 +53,7 @@ def call(state_dir: Path, method: str, path: str, body: bytes | None = None) -> 
             raise AwayError(f"the control process of the node at {state_dir} is away")
         return answer
     except (OSError, http.client.HTTPException) as error:
-        raise _no_node(state_dir, error) from error
+        raise no_node(state_dir, error) from error
     finally:
         asked.close()
 
@@ -68,7 +68,7 @@ def supervisor(state_dir: Path, op: str) -> dict[str, object]:
                 if isinstance(answer, dict) and answer.get("id") == 1:
                     return answer
     except (OSError, ValueError) as error:
-        raise _no_node(state_dir, error) from error
+        raise no_node(state_dir, error) from error
     raise NoNodeError(f"the node at {state_dir} hung up")
 
 
@@ -108,7 +108,8 @@ def _lines(connection: socket.socket) -> Iterator[bytes]:
         yield from lines
 
 
-def _no_node(state_dir: Path, error: Exception) -> NoNodeError:
+def no_node(state_dir: Path, error: Exception) -> NoNodeError:
+    """Returns the error that says why no node answers."""
     if isinstance(error, FileNotFoundError | ConnectionRefusedError):
         if _answers(state_dir / "admin.sock"):
             return NoNodeError(

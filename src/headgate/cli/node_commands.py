@@ -212,6 +212,37 @@ def status(state: StateDir = None, node: NodeName = None, output: Output = Forma
         raise typer.Exit(FAILED)
 
 
+def events(
+    after: Annotated[
+        int, typer.Option(min=0, metavar="SEQ", help="Show events after the one with this number.")
+    ] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")
+    ] = False,
+    state: StateDir = None,
+    node: NodeName = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Show what happened on a running node: configs, endpoints, breakers, certificates.
+
+    The node keeps the last 256 events. With `--output json` each is an object on a line, with its
+    number as `seq`.
+
+    \b
+    Examples:
+      headgate events
+      headgate events --follow --output json
+    """
+    from headgate.cli import events as shown
+
+    try:
+        for one in shown.events(state_dir(state, node), after, follow=follow):
+            show(one, output, shown.text)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return
+
+
 def top(
     state: StateDir = None,
     node: NodeName = None,
@@ -232,4 +263,4 @@ def top(
     watch(state_dir(state, node), interval)
 
 
-COMMANDS = (run, reload, drain, endpoint, upgrade, status, top)
+COMMANDS = (run, reload, drain, endpoint, upgrade, status, events, top)

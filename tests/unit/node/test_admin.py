@@ -299,7 +299,27 @@ def test_events_come_as_lines_or_as_server_sent_events(play: Callable[[Body], No
         wanted = {"accept": "text/event-stream"}
         reply = await ask(stage.app, "GET", "/events?follow=false", headers=wanted)
         assert reply.headers["content-type"].startswith("text/event-stream")
-        assert reply.body.startswith(b"data: {")
+        assert reply.body.startswith(b"id: %d\ndata: {" % event["seq"])
+
+    play(body)
+
+
+def test_events_go_on_after_a_number(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        for message in ("one", "two", "three"):
+            stage.node.events.add("info", "test", message)
+        first = json.loads((await ask(stage.app, "GET", "/events?follow=false")).body.split()[0])
+        after = f"/events?follow=false&after={first['seq']}"
+        reply = await ask(stage.app, "GET", after)
+        messages = [json.loads(line)["message"] for line in reply.body.splitlines()]
+        assert messages == ["two", "three"]
+        wanted = {"accept": "text/event-stream", "last-event-id": str(first["seq"] + 1)}
+        reply = await ask(stage.app, "GET", "/events?follow=false", headers=wanted)
+        assert reply.body.count(b"data: ") == 1
+        for wrong in ("x", "-1", "", "9" * 19):
+            reply = await ask(stage.app, "GET", f"/events?follow=false&after={wrong}")
+            assert reply.status == 400
+            assert b"is not the number of an event" in reply.body
 
     play(body)
 

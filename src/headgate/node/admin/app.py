@@ -1,5 +1,6 @@
 """Holds the routes of the admin API; other modules build the documents."""
 
+import re
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -13,6 +14,7 @@ from headgate.engines.types import EngineUnavailableError
 from headgate.node import metrics, report
 from headgate.node.about import Done, EndpointOrder, Problem
 from headgate.node.admin.guard import Guard
+from headgate.node.events import Line
 from headgate.node.explain import Explainer, ExplainError
 from headgate.node.exposition import CLASSIC, CONTENT_TYPES, classic, wanted
 from headgate.node.link import LinkError
@@ -162,19 +164,33 @@ class Api:
         """Returns the last events and then new ones, as JSON lines or, on request,
         server-sent events.
 
+        `?after=SEQ`, or the header that a browser sends, goes on after that event;
         `?follow=false` ends after the kept ones.
         """
         sse = "text/event-stream" in request.headers.get("accept", "")
         follow = request.query_params.get("follow", "true") not in {"0", "false", "no"}
+        after = request.query_params.get("after", request.headers.get("last-event-id", "0"))
+        if not re.fullmatch("[0-9]{1,18}", after):
+            return json(Problem(f'"{after}" is not the number of an event; write its `seq`'), 400)
         kind = "text/event-stream" if sse else "application/jsonl"
         headers = {"content-type": kind, "cache-control": "no-store"}
-        return StreamingResponse(self._event_lines(sse=sse, follow=follow), headers=headers)
+        lines = self._event_lines(int(after), follow=follow)
+        return StreamingResponse(_as_sse(lines) if sse else _as_lines(lines), headers=headers)
 
-    async def _event_lines(self, *, sse: bool, follow: bool) -> AsyncIterator[bytes]:
-        before, after = (b"data: ", b"\n\n") if sse else (b"", b"\n")
+    async def _event_lines(self, after: int, *, follow: bool) -> AsyncIterator[Line]:
         if not follow:
-            for line in self._node.events.kept():
-                yield before + line + after
+            for line in self._node.events.kept(after):
+                yield line
             return
-        async for line in self._node.events.follow():
-            yield before + line + after
+        async for line in self._node.events.follow(after):
+            yield line
+
+
+async def _as_lines(events: AsyncIterator[Line]) -> AsyncIterator[bytes]:
+    async for one in events:
+        yield one.json + b"\n"
+
+
+async def _as_sse(events: AsyncIterator[Line]) -> AsyncIterator[bytes]:
+    async for one in events:
+        yield b"id: %d\ndata: %b\n\n" % one
