@@ -2,7 +2,6 @@
 
 import ssl
 import subprocess
-import urllib.error
 import urllib.request
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A master as a process of its own, and requests to it."""
+"""A `headgate master` as a process of its own, and requests to it."""
 
 import json
 import os
@@ -42,6 +42,17 @@ class MasterProcess:
         assert found is not None, self.text()
         return found[1], found[2]
 
+    @property
+    def base(self) -> str:
+        """The URL of the REST port."""
+        return self.link()[0]
+
+    def set_up(self) -> str:
+        """Makes the first administrator, `ann`; returns her access token."""
+        base, token = self.link()
+        body = {"token": token, "name": "ann", "password": PASSWORD}
+        return str(call(f"{base}/api/v1/auth/setup", body)["access_token"])
+
     def stop(self) -> int:
         """Ends it as an operator would; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -50,6 +61,7 @@ class MasterProcess:
 
 @contextmanager
 def master(folder: Path, *options: str) -> Iterator[MasterProcess]:
+    """A master for the block."""
     one = MasterProcess(folder, *options)
     try:
         yield one
@@ -59,13 +71,19 @@ def master(folder: Path, *options: str) -> Iterator[MasterProcess]:
 
 
 def call(
-    url: str, body: object = None, token: str = "", context: ssl.SSLContext | None = None
+    url: str,
+    body: object = None,
+    token: str = "",
+    context: ssl.SSLContext | None = None,
+    method: str | None = None,
 ) -> Any:
-    request = urllib.request.Request(url)  # noqa: S310 - a URL of ours
+    """One request; the JSON of its answer, None for an empty one."""
+    request = urllib.request.Request(url, method=method)  # noqa: S310 - a URL of ours
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("content-type", "application/json")
     if token:
         request.add_header("authorization", f"Bearer {token}")
     with urllib.request.urlopen(request, timeout=45, context=context) as answer:  # noqa: S310
-        return json.load(answer)
+        text = answer.read()
+        return json.loads(text) if text else None

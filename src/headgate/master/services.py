@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from headgate.master.domains.events.feed import Feeds
 from headgate.master.domains.sessions.keys import Keys
 from headgate.master.domains.sessions.passwords import Passwords
 from headgate.master.domains.sessions.throttle import Throttle
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
+from headgate.master.store.leases import Leases, RowLeases
 from headgate.master.store.sealing import Sealer
 
 
@@ -20,6 +22,8 @@ class Master:
     keys: Keys
     passwords: Passwords
     throttle: Throttle
+    feeds: Feeds
+    leases: Leases
 
 
 def assembled(
@@ -33,4 +37,6 @@ def assembled(
         keys=Keys(database, sealer, clock),
         passwords=passwords or Passwords(),
         throttle=Throttle(clock),
+        feeds=Feeds(database),
+        leases=RowLeases(database, clock),
     )

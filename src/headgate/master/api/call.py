@@ -15,6 +15,7 @@ from headgate.master.api import repeats
 from headgate.master.api.problems import invalid
 from headgate.master.api.types import Versioned, Window
 from headgate.master.domains.audit.store import Event, record
+from headgate.master.domains.events import store as events
 from headgate.master.services import Master
 from headgate.master.store.scope import Scope
 from headgate.master.store.transaction import Transaction
@@ -36,6 +37,8 @@ class Call:
     now_ms: int
     action: str
     object: str
+    event: str = ""
+    """The type of the event that a change becomes."""
     status: int = 200
     has_secret: bool = False
     repeat: repeats.Repeat | None = None
@@ -59,6 +62,9 @@ class Call:
                 await repeats.claim(tx, self.repeat, self.status, self.now_ms)
             result = await work(tx)
             await record(tx, self._event(), self.now_ms)
+            if self.event and self.scope.workspace_id:
+                told = (self.event, self.object, self.caller.id)
+                await events.append(tx, *told, self.now_ms)
             etag = _etag_of(result)
             if self.repeat is not None:
                 shown = isinstance(result, BaseModel) and not self.has_secret
@@ -68,6 +74,8 @@ class Call:
 
         result = await self.master.database.write(self.scope if scope is None else scope, whole)
         self.etag = _etag_of(result)
+        if self.scope.workspace_id:
+            self.master.feeds.tell(self.scope.workspace_id)
         return result
 
     def shown(self, one: V) -> V:

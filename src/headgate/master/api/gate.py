@@ -20,7 +20,8 @@ from headgate.master.domains.workspaces import store as workspaces
 from headgate.master.services import Master
 from headgate.master.store.scope import MASTER, Scope
 
-_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_WRITES = {"POST": "created", "PUT": "changed", "PATCH": "changed", "DELETE": "removed"}
+"""Methods that change something, and what the event says then."""
 
 Handler = Callable[[Request], Coroutine[object, object, Response]]
 
@@ -39,6 +40,8 @@ class GatedRoute(APIRoute):
             _refuse_unknown_query(self, request)
             call.status = self.status_code or 200
             call.action = f"{request.method} {self.path}"
+            if request.method in _WRITES:
+                call.event = f"{self.tags[0]}.{_WRITES[request.method]}"
             call.has_secret = bool((self.openapi_extra or {}).get("x-has-secret"))
             call.expected = expected_version(request)
             call.must_be_new = request.headers.get("if-none-match", "").strip() == "*"
@@ -128,7 +131,10 @@ async def _scope(master: Master, connection: HTTPConnection, caller: Caller, pla
     if place is Place.MASTER:
         return MASTER if caller.is_master_admin else Scope()
     if place is Place.WORKSPACE:
-        return await _workspace(master, connection.path_params.get("workspace", ""), caller)
+        named = connection.path_params.get("workspace")
+        return await _workspace(
+            master, named or connection.query_params.get("workspace", ""), caller
+        )
     if place is Place.ORGANISATION:
         named = connection.path_params.get("organisation")
         return await _organisation(

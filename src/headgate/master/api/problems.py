@@ -167,6 +167,11 @@ def _http(_request: Request, error: Exception) -> Response:
 
 def _unavailable(_request: Request, error: Exception) -> Response:
     structlog.get_logger().error("the database is not available", reason=str(error))
+    return unavailable()
+
+
+def unavailable() -> Response:
+    """Returns the document of a request that the database refused."""
     return answer(
         ProblemError(
             503,

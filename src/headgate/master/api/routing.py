@@ -1,5 +1,6 @@
 """Routes as data: each with the permission that it needs."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -81,9 +82,12 @@ class Routes:
 
 def permission_of(route: BaseRoute) -> Permission:
     """Returns what a route needs; raises UndeclaredRouteError if it does not say so."""
-    extra = getattr(route, "openapi_extra", None)
     if isinstance(route, APIWebSocketRoute):
-        extra = getattr(route.endpoint, "openapi_extra", None)
+        # Its module says what it needs, and passes it to the gate itself.
+        declared = getattr(inspect.getmodule(route.endpoint), "PERMISSION", None)
+        if isinstance(declared, Permission):
+            return declared
+    extra = getattr(route, "openapi_extra", None)
     if isinstance(extra, dict) and isinstance(extra.get("x-permission"), str):
         return Permission(extra["x-permission"])
     raise UndeclaredRouteError(f"the route {getattr(route, 'path', route)} declares no permission")

@@ -6,6 +6,7 @@ from headgate.master.api import repeats
 from headgate.master.api.routing import Routes
 from headgate.master.domains.audit.routes import ROUTES as AUDIT
 from headgate.master.domains.drafts.routes import ROUTES as DRAFTS
+from headgate.master.domains.events import store as _events
 from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
 from headgate.master.domains.resources.routes import ROUTES as RESOURCES
 from headgate.master.domains.revisions import store as _revisions
@@ -14,6 +15,7 @@ from headgate.master.domains.sessions.routes import ROUTES as SESSIONS
 from headgate.master.domains.tokens.routes import ROUTES as TOKENS
 from headgate.master.domains.users.routes import ROUTES as USERS
 from headgate.master.domains.workspaces.routes import ROUTES as WORKSPACES
+from headgate.master.store import leases
 from headgate.master.store.schema import METADATA
 
 NOUNS: Final[tuple[Routes, ...]] = (
@@ -31,4 +33,4 @@ NOUNS: Final[tuple[Routes, ...]] = (
 TABLES: Final = METADATA.tables
 """Every table: importing the nouns declared them."""
 
-__all__ = ["NOUNS", "TABLES", "_revisions", "repeats"]
+__all__ = ["NOUNS", "TABLES", "_events", "_revisions", "leases", "repeats"]

@@ -1,0 +1,1 @@
+"""Events: what happened in a workspace, numbered without holes, for those who watch."""

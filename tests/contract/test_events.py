@@ -1,0 +1,78 @@
+"""Events are numbered in the order of commits, and followed without holes; both databases."""
+
+import asyncio
+
+from master_world import ROUTE, World
+from waiting import until_async
+
+from headgate.master.domains.events import store
+from headgate.master.store.scope import Scope
+from headgate.master.store.transaction import Transaction
+
+SCOPE = Scope("o" * 26, "w" * 26)
+
+
+async def append(world: World, name: str) -> None:
+    async def work(tx: Transaction) -> None:
+        await store.append(tx, "tests.made", name, "me", world.now_ms)
+
+    await world.database.write(SCOPE, work)
+    world.master.feeds.tell(SCOPE.workspace_id)
+
+
+def test_a_change_and_its_event_are_one(world: World) -> None:
+    admin = world.set_up()
+    path = "/workspaces/default/resources/routes/api"
+    assert world.ask("PUT", path, {"spec": ROUTE}, admin).status == 200
+    assert world.ask("PUT", path, {"spec": {"no": 1}}, admin).status == 422
+    assert world.ask("DELETE", path, token=admin).status == 204
+    made = world.ask("GET", "/workspaces/default", token=admin)
+    scope = Scope(made["organisation_id"], made["id"])
+
+    async def look() -> list[tuple[int, str, str]]:
+        async with world.database.read(scope) as tx:
+            return [(one.seq, one.type, one.object) for one in await store.after(tx, 0, 10)]
+
+    full = f"/api/v1{path}"
+    assert world.runner.run(look()) == [
+        (1, "resources.changed", full),
+        (2, "resources.removed", full),
+    ]
+
+
+def test_events_of_many_writers_have_no_holes(world: World) -> None:
+    async def run() -> list[int]:
+        await append(world, "first")
+        await asyncio.gather(*(append(world, str(n)) for n in range(20)))
+        async with world.database.read(SCOPE) as tx:
+            return [one.seq for one in await store.after(tx, 0, 100)]
+
+    assert world.runner.run(run()) == list(range(1, 22))
+
+
+def test_a_feed_hands_out_what_is_written_and_says_what_it_has_not(world: World) -> None:
+    async def run() -> None:
+        await append(world, "before")
+        async with world.master.feeds.watched(SCOPE) as feed:
+            assert feed.newest == 1
+            assert feed.following(0) is None
+            await append(world, "after")
+            async with asyncio.timeout(45):
+                await feed.more(1)
+            assert [seq for seq, _ in feed.following(1) or []] == [2]
+            assert feed.following(2) == []
+
+    world.runner.run(run())
+
+
+def test_events_of_another_master_are_found_without_being_told(world: World) -> None:
+    async def run() -> None:
+        async with world.master.feeds.watched(SCOPE) as feed:
+
+            async def work(tx: Transaction) -> None:
+                await store.append(tx, "tests.made", "x", "", world.now_ms)
+
+            await world.database.write(SCOPE, work)
+            await until_async(lambda: feed.newest == 1, "the event")
+
+    world.runner.run(run())

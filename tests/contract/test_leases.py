@@ -1,0 +1,77 @@
+"""What every implementation of leases must do; here rows of both databases."""
+
+import asyncio
+
+import pytest
+from master_world import World
+
+from headgate.master.store.leases import Lease, LostLeaseError, require
+from headgate.master.store.scope import MASTER
+from headgate.master.store.transaction import Transaction
+
+TTL_MS = 10_000
+
+
+def acquire(world: World, holder: str) -> Lease | None:
+    return world.runner.run(world.master.leases.acquire("rollout", holder, TTL_MS))
+
+
+def taken(world: World, holder: str) -> Lease:
+    lease = acquire(world, holder)
+    assert lease is not None
+    return lease
+
+
+def test_one_holder_at_a_time(world: World) -> None:
+    assert taken(world, "a").fence == 1
+    assert acquire(world, "b") is None
+    assert acquire(world, "a") is None
+    assert world.runner.run(world.master.leases.acquire("other", "b", TTL_MS)) is not None
+
+
+def test_a_lease_that_ran_out_goes_to_another_with_a_higher_fence(world: World) -> None:
+    old = taken(world, "a")
+    world.advance(ms=TTL_MS)
+    new = taken(world, "b")
+    assert (new.holder, new.fence) == ("b", old.fence + 1)
+    assert not world.runner.run(world.master.leases.renew(old, TTL_MS))
+    world.runner.run(world.master.leases.release(old))
+    assert acquire(world, "c") is None
+
+
+def test_a_renewed_lease_lasts(world: World) -> None:
+    lease = taken(world, "a")
+    world.advance(ms=TTL_MS - 1)
+    assert world.runner.run(world.master.leases.renew(lease, TTL_MS))
+    world.advance(ms=TTL_MS - 1)
+    assert acquire(world, "b") is None
+
+
+def test_a_lease_given_back_is_free_at_once(world: World) -> None:
+    lease = taken(world, "a")
+    world.runner.run(world.master.leases.release(lease))
+    assert taken(world, "b").fence == lease.fence + 1
+
+
+def test_who_lost_the_lease_writes_nothing(world: World) -> None:
+    old = taken(world, "a")
+
+    async def work(tx: Transaction) -> None:
+        await require(tx, old)
+
+    world.runner.run(world.database.write(MASTER, work))
+    world.advance(ms=TTL_MS)
+    taken(world, "b")
+    with pytest.raises(LostLeaseError):
+        world.runner.run(world.database.write(MASTER, work))
+
+
+def test_of_many_that_ask_at_once_one_gets_it(world: World) -> None:
+    async def together() -> list[Lease | None]:
+        return await asyncio.gather(
+            *(world.master.leases.acquire("rollout", f"m{n}", TTL_MS) for n in range(8))
+        )
+
+    for _ in range(3):
+        assert sum(lease is not None for lease in world.runner.run(together())) == 1
+        world.advance(ms=TTL_MS)
