@@ -3,7 +3,7 @@
 from headgate.supervisor import commands as cmd
 from headgate.supervisor import events as ev
 from headgate.supervisor.machine import Machine
-from headgate.supervisor.state import Settings
+from headgate.supervisor.state import FALLBACK_S, Settings
 
 WEB = "127.0.0.1:8000"
 CONTROL = 7
@@ -13,9 +13,14 @@ class Node:
     """A machine with a clock, and what it asked for since the last look."""
 
     def __init__(
-        self, watchdog_s: float | None = None, last_good: dict[str, int] | None = None
+        self,
+        watchdog_s: float | None = None,
+        last_good: dict[str, int] | None = None,
+        fallback_s: float = FALLBACK_S,
     ) -> None:
-        settings = Settings("/state", [0, 1], 2, watchdog_s=watchdog_s, last_good=last_good)
+        settings = Settings(
+            "/state", [0, 1], 2, watchdog_s=watchdog_s, last_good=last_good, fallback_s=fallback_s
+        )
         self.machine = Machine(settings, bytes(32))
         self.now = 100.0
         self.busy: dict[str, str] = {}

@@ -7,7 +7,7 @@ from supervisor_node import CONTROL, WEB, Node, replies, sent, spawned, without_
 
 from headgate.supervisor import commands as cmd
 from headgate.supervisor import events as ev
-from headgate.supervisor.state import JOB_S, QUIT_GRACE_S
+from headgate.supervisor.state import EXIT_CONFIG, JOB_S, QUIT_GRACE_S
 from headgate.supervisor.tickets import PERIOD_S
 
 
@@ -316,6 +316,23 @@ def test_without_a_control_process_the_last_good_plan_is_served() -> None:
     assert cmd.SendSockets(1, WEB) in commands
     commands = node.plane_says(1, "sockets_ok", address=WEB)
     assert any(isinstance(c, cmd.Notify) and "READY=1" in c.state for c in commands)
+
+
+def test_a_data_plane_on_its_own_serves_its_last_good_plan_at_once() -> None:
+    node = Node(last_good={WEB: 128}, fallback_s=0.0)
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11)
+    assert cmd.OpenSockets((WEB,), 128) in node.after(0.0)
+
+
+@pytest.mark.parametrize(("last_good", "quits"), [({}, True), ({WEB: 128}, False)])
+def test_a_gate_that_cannot_begin_ends_only_a_node_that_serves_nothing(
+    last_good: dict[str, int], quits: bool
+) -> None:
+    node = Node(last_good=last_good, fallback_s=0.0)
+    node.handle(ev.Begin())
+    node.handle(ev.ControlExited(EXIT_CONFIG))
+    assert (node.machine.state.phase == "quitting") is quits
 
 
 def test_drain_lets_the_data_plane_finish_then_ends_the_control_process(node: Node) -> None:

@@ -36,8 +36,15 @@ _log = structlog.get_logger()
 class Door:
     """The TCP port of the control link."""
 
-    def __init__(self, options: GateOptions, listening: socket.socket, version: str) -> None:
-        """Reads the certificate files; raises CredentialsError."""
+    def __init__(
+        self,
+        options: GateOptions,
+        listening: socket.socket,
+        version: str,
+        look_s: float = _LOOK_S,
+    ) -> None:
+        """Reads the certificate files, and again every `look_s`; raises CredentialsError."""
+        self._look_s = look_s
         self.holder = Holder()
         self.refusals = Refusals()
         self.credentials = Credentials(options.files, is_server=True)
@@ -250,7 +257,7 @@ class Door:
     async def _look(self) -> None:
         """Looks now and then for renewed files, and for a control plane that is silent."""
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(self._look_s)
             await self.renew()
             held = self.holder.current
             if held is None:
@@ -275,7 +282,12 @@ class Door:
     def _begin(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("link.connection_broken", exc_info=error)
 
 
 def _current() -> "asyncio.Task[None]":

@@ -147,6 +147,10 @@ class RemoteLink:
                 await self._once()
             except LinkError as error:
                 self._down(str(error))
+            except Exception as error:  # the link must come back whatever the other end says
+                _log.error("link.broken", exc_info=error)
+                where = self._dialer.target.address
+                self._down(f"{where}: what came over the link is not understood; see the log")
             if self._contact != before:
                 pause = _AGAIN_S[0]
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads attempts
@@ -159,8 +163,8 @@ class RemoteLink:
         if self._link is not None:
             self._link, self._since = None, time.time()
             self._linked.clear()
-            self._close_lanes(0)
             self.on_lost(why)
+        self._close_lanes(0)
         self._why = why
 
     async def _once(self) -> None:

@@ -1,0 +1,94 @@
+"""The control plane's end of a control link: it says why it is down, and comes back."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from gate_stage import CONTROL, Stage, stage
+from waiting import until_async
+
+from headgate.node.link import About, LinkError
+from headgate.node.remote.dial import Dialer
+from headgate.node.remote.link import RemoteLink
+from headgate.node.remote.target import Files, Target
+
+ABOUT = {
+    "dataplane": {"generation": 1, "pid": 5, "grpc_socket": "/over/there/dp-ab-1.sock"},
+    "listening": ["127.0.0.1:80"],
+    "workers": 2,
+    "restarts": {},
+    "phase": "running",
+    "config_was_applied": True,
+}
+
+
+def remote(on: Stage, folder: Path) -> RemoteLink:
+    """A link to the door of a stage, not begun yet."""
+    pair = on.authority.issue("ctl", CONTROL)
+    files = Files(str(pair.cert_file), str(pair.key_file), str(on.authority.ca_file))
+    target = Target(f"127.0.0.1:{on.port}", "dp.test", files)
+    return RemoteLink(Dialer(target, "9.9"), folder)
+
+
+def supervisor(line: bytes) -> bytes:
+    """What a supervisor answers."""
+    return json.dumps({"id": json.loads(line)["id"], **ABOUT}).encode() + b"\n"
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """The files of a folder, with their modes."""
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+def test_requests_fail_with_the_reason_until_the_link_is_up(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with stage(tmp_path, supervisor) as on:
+            link = remote(on, tmp_path)
+            came: list[About] = []
+            link.on_linked = came.append
+            with pytest.raises(LinkError, match="no control link"):
+                await link.status()
+            await link.hello()
+            await until_async(lambda: link.unready() == "", "the link")
+            assert (await link.status()).listening == ["127.0.0.1:80"]
+            plane = came[0].dataplane
+            assert plane is not None
+            assert modes(tmp_path)[Path(plane.grpc_socket).name] == 0o600
+            await link.close()
+            assert Path(plane.grpc_socket).name not in modes(tmp_path)
+
+    asyncio.run(play())
+
+
+def test_a_link_that_was_cut_comes_back_with_another_socket(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with stage(tmp_path, supervisor) as on:
+            link = remote(on, tmp_path)
+            came: list[About] = []
+            lost: list[str] = []
+            link.on_linked, link.on_lost = came.append, lost.append
+            await link.hello()
+            await until_async(lambda: len(came) == 1, "the link")
+            on.authority.issue("dp", "dp.test")  # renewed: the door ends the link
+            await until_async(lambda: len(came) == 2, "the link again")
+            assert len(lost) == 1
+            sockets = {one.dataplane.grpc_socket for one in came if one.dataplane is not None}
+            assert len(sockets) == 2
+            assert not link.unready()
+            await link.close()
+
+    asyncio.run(play())
+
+
+def test_answers_that_are_not_understood_do_not_end_the_attempts(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with stage(tmp_path, lambda line: line) as on:
+            link = remote(on, tmp_path)
+            await link.hello()
+            await until_async(lambda: "not understood" in link.unready(), "the reason")
+            seen = on.greeted
+            await until_async(lambda: on.greeted > seen, "another attempt")
+            await link.close()
+
+    asyncio.run(play())
