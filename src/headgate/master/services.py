@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from headgate.master.domains.agents.book import StoreBook
+from headgate.master.domains.enrolment.authority import FleetAuthority
+from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.events.feed import Feeds
 from headgate.master.domains.sessions.keys import Keys
 from headgate.master.domains.sessions.passwords import Passwords
 from headgate.master.domains.sessions.throttle import Throttle
+from headgate.master.fleet.hub import LiveHub
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
 from headgate.master.store.leases import Leases, RowLeases
@@ -24,19 +28,31 @@ class Master:
     throttle: Throttle
     feeds: Feeds
     leases: Leases
+    authority: FleetAuthority
+    book: StoreBook
+    hub: LiveHub
 
 
 def assembled(
     database: Database, sealer: Sealer, clock: Clock, passwords: Passwords | None = None
 ) -> Master:
     """Returns a master on an open database."""
+    throttle = Throttle(clock)
+    authority = FleetAuthority(database, sealer, clock)
+    book = StoreBook(database, clock, authority, Enroller(database, clock, authority, throttle))
+    hub = LiveHub(book)
+    book.cut = hub.cut
+    book.wake = lambda agent: hub.wake([agent])
     return Master(
         database=database,
         sealer=sealer,
         clock=clock,
         keys=Keys(database, sealer, clock),
         passwords=passwords or Passwords(),
-        throttle=Throttle(clock),
         feeds=Feeds(database),
         leases=RowLeases(database, clock),
+        throttle=throttle,
+        authority=authority,
+        book=book,
+        hub=hub,
     )

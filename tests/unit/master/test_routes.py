@@ -53,6 +53,10 @@ def test_only_these_routes_are_open_to_everyone() -> None:
         "/api/v1/auth/setup",
         "/api/v1/auth/login",
         "/api/v1/auth/refresh",
+        # What a node proves there is in the body.
+        "/api/v1/enrolment/authorities",
+        "/api/v1/enrolment",
+        "/api/v1/enrolment/renewal",
     }
 
 

@@ -4,9 +4,13 @@ from typing import Final
 
 from headgate.master.api import repeats
 from headgate.master.api.routing import Routes
+from headgate.master.domains.agents.routes import ROUTES as AGENTS
 from headgate.master.domains.audit.routes import ROUTES as AUDIT
 from headgate.master.domains.drafts.routes import ROUTES as DRAFTS
+from headgate.master.domains.enrolment.routes import ROUTES as ENROLMENT
 from headgate.master.domains.events import store as _events
+from headgate.master.domains.fleets.routes import ROUTES as FLEETS
+from headgate.master.domains.join_tokens.routes import ROUTES as JOIN_TOKENS
 from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
 from headgate.master.domains.resources.routes import ROUTES as RESOURCES
 from headgate.master.domains.revisions import store as _revisions
@@ -27,6 +31,10 @@ NOUNS: Final[tuple[Routes, ...]] = (
     RESOURCES,
     SECRETS,
     DRAFTS,
+    FLEETS,
+    JOIN_TOKENS,
+    AGENTS,
+    ENROLMENT,
     AUDIT,
 )
 

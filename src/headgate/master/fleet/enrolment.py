@@ -70,7 +70,14 @@ async def enrol(book: FleetBook, body: bytes, address: str) -> EnrolledAnswer:
     """Answers an enrolment. Raises Invalid and EnrolmentRefusedError."""
     request = decoded(body, EnrolmentRequest)
     facts = AgentFacts(request.hostname, request.program, request.labels)
-    return _answer(await book.enrol(request.token, request.csr.encode(), facts, address))
+    return await enrol_with(book, request.token, request.csr, facts, address)
+
+
+async def enrol_with(
+    book: FleetBook, token: str, csr: str, facts: AgentFacts, address: str
+) -> EnrolledAnswer:
+    """Answers an enrolment that was read. Raises EnrolmentRefusedError."""
+    return _answer(await book.enrol(token, csr.encode(), facts, address))
 
 
 async def renew(
@@ -81,7 +88,16 @@ async def renew(
 ) -> EnrolledAnswer:
     """Answers a renewal by an agent whose certificate one of `authorities` issued. Raises Invalid
     and EnrolmentRefusedError."""
-    request = decoded(body, RenewalRequest)
+    return await renewed(book, decoded(body, RenewalRequest), authorities, now)
+
+
+async def renewed(
+    book: FleetBook,
+    request: RenewalRequest,
+    authorities: list[x509.Certificate],
+    now: Callable[[], dt.datetime],
+) -> EnrolledAnswer:
+    """Answers a renewal that was read. Raises Invalid and EnrolmentRefusedError."""
     try:
         certificate = x509.load_pem_x509_certificate(request.certificate.encode())
     except ValueError:

@@ -1,0 +1,211 @@
+"""The agents' book on the store: what `headgate.master.fleet` asks of the rest of the master."""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from headgate.fleet.frames import Heartbeat, Held, Hello, Phase, Version
+from headgate.fleet.manifest import parse
+from headgate.fleet.master_events import AgentReport, Desired
+from headgate.master.domains.agents import store
+from headgate.master.domains.agents.types import Engine, Facts, LastError
+from headgate.master.domains.agents.writing import Standings, Writing
+from headgate.master.domains.enrolment.authority import FleetAuthority
+from headgate.master.domains.enrolment.service import Enroller
+from headgate.master.domains.revisions import store as revisions
+from headgate.master.domains.revisions.types import SignedManifest
+from headgate.master.fleet.book import AgentFacts, AgentRecord, Enrolled, UnavailableError
+from headgate.master.ids import Clock
+from headgate.master.store.database import Database
+from headgate.master.store.errors import StoreUnavailableError
+from headgate.master.store.scope import MASTER, Scope
+
+_MANIFESTS: Final = 64
+_LONGEST: Final = 2_000
+
+
+class StoreBook:
+    """A `FleetBook`. Belongs to one event loop."""
+
+    def __init__(
+        self, database: Database, clock: Clock, authority: FleetAuthority, enroller: Enroller
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._authority = authority
+        self._enroller = enroller
+        self._writing = Writing(database, self._stand)
+        self._given: dict[str, str | None] = {}
+        self._manifests: OrderedDict[str, tuple[SignedManifest, frozenset[str]]] = OrderedDict()
+        self.cut: Callable[[str], None] = _nobody
+        """Called for agents that spoke though they were revoked, by another master perhaps."""
+        self.wake: Callable[[str], None] = _nobody
+        """Called for agents that must serve another revision than they were given."""
+
+    async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
+        """See FleetBook."""
+        with _explained():
+            return await self._enroller.enrol(token, csr_pem, facts, address)
+
+    async def renew(self, agent_id: str, csr_pem: bytes) -> Enrolled:
+        """See FleetBook."""
+        with _explained():
+            return await self._enroller.renew(agent_id, csr_pem)
+
+    async def identify(self, agent_id: str, certificate_serial: str) -> AgentRecord | None:
+        """See FleetBook. Certificates are revoked with their agent, never alone."""
+        del certificate_serial
+        row = await self._row(agent_id)
+        if row is None or row.revoked_at is not None:
+            return None
+        return AgentRecord(agent_id, row.name, row.fleet)
+
+    async def joined(self, agent_id: str, hello: Hello, address: str) -> int:
+        """See FleetBook."""
+        now_ms = self._clock()
+        engines = [
+            Engine(
+                name=one.name,
+                engine=one.engine,
+                version=one.version,
+                capabilities=list(one.capabilities),
+            )
+            for one in hello.instances
+        ]
+        facts = Facts(program=hello.program[:64], address=address, engines=engines)
+        values = {
+            "facts": facts.model_dump_json(),
+            "connected_at": now_ms,
+            "seen_at": now_ms,
+            **_held(hello.held),
+        }
+        with _explained():
+            return await self._writing.join(agent_id, values)
+
+    async def left(self, agent_id: str, fence: int) -> None:
+        """See FleetBook."""
+        self._given.pop(agent_id, None)
+        with _explained():
+            await self._writing.end(agent_id, fence)
+
+    async def desired(self, agent_id: str) -> Desired | None:
+        """See FleetBook."""
+        row = await self._row(agent_id)
+        if row is None or row.revoked_at is not None:
+            return None
+        self._given[agent_id] = row.desired_id
+        if row.desired_id is None:
+            return None
+        signed = (await self._manifest(row.desired_id))[0]
+        return Desired(
+            scope=signed.fleet_id,
+            version=Version(signed.number, signed.hash),
+            manifest=signed.manifest,
+            signature=signed.signature,
+            rollout=row.rollout,
+            wave=row.wave,
+        )
+
+    async def blob(self, agent_id: str, sha256: str) -> bytes | None:
+        """See FleetBook."""
+        row = await self._row(agent_id)
+        if row is None or row.revoked_at is not None:
+            return None
+        revision = self._given.get(agent_id, row.desired_id)
+        if revision is None or sha256 not in (await self._manifest(revision))[1]:
+            return None
+        with _explained():
+            async with self._database.read(Scope(row.organisation_id, row.workspace_id)) as tx:
+                found = (await revisions.blobs(tx, [sha256])).get(sha256)
+        return None if found is None else self._authority.opened(found)
+
+    async def report(self, agent_id: str, report: AgentReport) -> None:
+        """See FleetBook."""
+        values: dict[str, object] = _held(report.held) | {"seen_at": self._clock()}
+        if report.phase is Phase.OFFERED:
+            values["offered"] = report.version.revision
+            values["held_scope"] = report.scope
+        values["phase"] = report.phase.name.lower().replace("_", "-")
+        if report.effective_hash:
+            values["effective_hash"] = report.effective_hash[:128]
+        if report.phase.is_final:
+            values["error"] = _error(report)
+        with _explained():
+            await self._writing.keep(agent_id, values)
+
+    async def seen(self, agent_id: str, beat: Heartbeat) -> None:
+        """See FleetBook."""
+        values = _held(beat.held) | {"seen_at": self._clock()}
+        with _explained():
+            await self._writing.keep(agent_id, values, is_urgent=False)
+
+    async def _row(self, agent_id: str) -> store.AgentRow | None:
+        with _explained():
+            async with self._database.read(MASTER) as tx:
+                return await store.find(tx, agent_id)
+
+    async def _manifest(self, revision_id: str) -> tuple[SignedManifest, frozenset[str]]:
+        """Returns a revision's manifest and the hashes that it names; one object for everyone."""
+        found = self._manifests.get(revision_id)
+        if found is None:
+            with _explained():
+                async with self._database.read(MASTER) as tx:
+                    signed = await revisions.manifest(tx, revision_id)
+            if signed is None:
+                raise UnavailableError(f"the revision {revision_id} is not in the database")
+            named = frozenset(entry.sha256 for entry in parse(signed.manifest).entries)
+            found = self._manifests[revision_id] = (signed, named)
+            if len(self._manifests) > _MANIFESTS:
+                self._manifests.popitem(last=False)
+        return found
+
+    def _stand(self, standings: Standings) -> None:
+        for agent_id, one in standings.items():
+            if one.revoked_at is not None:
+                self.cut(agent_id)
+            elif agent_id in self._given and self._given[agent_id] != one.desired_id:
+                self.wake(agent_id)
+
+
+def _nobody(agent_id: str) -> None:
+    del agent_id
+
+
+def _held(held: Held) -> dict[str, object]:
+    values: dict[str, object] = {
+        "acknowledged": _number(held.acknowledged),
+        "applied": _number(held.applied),
+        "serving": _number(held.serving),
+    }
+    if held.scope:
+        values["held_scope"] = held.scope[:128]
+    return values
+
+
+def _number(version: Version | None) -> int | None:
+    return None if version is None else version.revision
+
+
+def _error(report: AgentReport) -> str | None:
+    fault = report.fault
+    if fault is None:
+        return None
+    return LastError(
+        revision=report.version.revision,
+        code=fault.code[:64],
+        text=fault.text[:_LONGEST],
+        is_transient=fault.is_transient,
+        object=fault.object[:_LONGEST],
+        file=fault.file[:_LONGEST],
+        line=fault.line,
+    ).model_dump_json()
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Says it in the port's words if the database is away."""
+    try:
+        yield
+    except StoreUnavailableError as error:
+        raise UnavailableError(str(error)) from error

@@ -1,0 +1,76 @@
+"""The rules of agents."""
+
+import json
+
+from headgate.master.api.problems import invalid, not_found, stale
+from headgate.master.domains.agents import store
+from headgate.master.domains.agents.types import Agent, AgentChange
+from headgate.master.domains.fleets import store as fleets
+from headgate.master.store.transaction import Transaction
+
+
+async def found(tx: Transaction, agent_id: str) -> store.AgentRow:
+    """Returns an agent; raises ProblemError."""
+    row = await store.find(tx, agent_id)
+    if row is None:
+        raise not_found("agent", agent_id)
+    return row
+
+
+async def change(
+    tx: Transaction, agent_id: str, new: AgentChange, expected: int | None, now_ms: int
+) -> Agent:
+    """Moves an agent to another fleet or labels it anew; stale versions are refused with 412."""
+    row = await found(tx, agent_id)
+    values: dict[str, object] = {}
+    if new.labels is not None:
+        values["labels"] = json.dumps(new.labels, sort_keys=True)
+    if new.fleet is not None:
+        values |= await _moved(tx, row, new.fleet)
+    return await _changed(tx, row, values, expected, now_ms)
+
+
+async def revoke(tx: Transaction, agent_id: str, expected: int | None, now_ms: int) -> Agent:
+    """Ends an agent's identity: no certificate of it counts from now on."""
+    row = await found(tx, agent_id)
+    if row.revoked_at is not None:
+        return row.shown(now_ms)
+    return await _changed(tx, row, {"revoked_at": now_ms}, expected, now_ms)
+
+
+async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: int) -> None:
+    """Removes an agent; its certificates count for nothing from now on."""
+    row = await found(tx, agent_id)
+    if expected not in {None, row.version}:
+        raise stale(row.shown(now_ms))
+    await store.remove(tx, agent_id)
+
+
+async def _moved(tx: Transaction, row: store.AgentRow, key: str) -> dict[str, object]:
+    fleet = await fleets.named(tx, key)
+    if fleet is None:
+        raise invalid("$.fleet", "no such fleet here", "write the id or name of a fleet")
+    if fleet.id == row.fleet:
+        return {}
+    await fleets.find(tx, fleet.id, is_locked=True)
+    if await store.count(tx, fleet.id) >= fleet.most_agents:
+        raise invalid("$.fleet", "this fleet is full", "raise its policy `most_agents`")
+    return {
+        "fleet": fleet.id,
+        "desired_id": fleet.revision_id,
+        "desired": fleet.revision,
+        "rollout": "",
+        "wave": 0,
+    }
+
+
+async def _changed(
+    tx: Transaction,
+    row: store.AgentRow,
+    values: dict[str, object],
+    expected: int | None,
+    now_ms: int,
+) -> Agent:
+    if expected not in {None, row.version} or not await store.change(tx, row, values):
+        raise stale(row.shown(now_ms))
+    return (await found(tx, row.id)).shown(now_ms)

@@ -1,0 +1,220 @@
+"""The rows of agents."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import BaseModel
+from sqlalchemy import BigInteger, Column, Integer, String, Text, delete, select, update
+
+from headgate.master.api.types import Page, Window, paged
+from headgate.master.domains.agents.types import Agent, Facts, LastError, Revisions, State
+from headgate.master.domains.fleets import store as fleets
+from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.scope import Query
+from headgate.master.store.transaction import Transaction, columns_of
+
+AGENTS: Final = table(
+    "agents",
+    Tenancy.WORKSPACE,
+    id_column("id", is_key=True),
+    id_column("fleet", is_indexed=True),
+    Column("name", String(255), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    id_column("token", is_indexed=True),
+    Column("key_hash", String(64), nullable=False),
+    time_column("certificate_expires_at"),
+    time_column("created_at"),
+    time_column("revoked_at", is_optional=True),
+    time_column("connected_at", is_optional=True),
+    time_column("seen_at", is_optional=True),
+    Column("fence", BigInteger, nullable=False),
+    id_column("desired_id", is_optional=True),
+    Column("desired", BigInteger, nullable=True),
+    Column("rollout", String(64), nullable=False),
+    Column("wave", Integer, nullable=False),
+    Column("held_scope", String(128), nullable=False),
+    Column("offered", BigInteger, nullable=True),
+    Column("acknowledged", BigInteger, nullable=True),
+    Column("applied", BigInteger, nullable=True),
+    Column("serving", BigInteger, nullable=True),
+    Column("phase", String(16), nullable=False),
+    Column("effective_hash", String(128), nullable=False),
+    Column("error", Text, nullable=True),
+    version_column(),
+)
+AWAY_AFTER_MS: Final = 45_000
+"""How long after its last word an agent counts as connected, if its session was not ended: the
+master that had the session may have died."""
+
+_AT_ONCE: Final = 500
+
+
+class AgentRow(BaseModel):
+    """An agent as it is stored."""
+
+    id: str
+    version: int
+    organisation_id: str
+    workspace_id: str
+    fleet: str
+    name: str
+    labels: str
+    facts: str
+    key_hash: str
+    certificate_expires_at: int
+    created_at: int
+    revoked_at: int | None
+    connected_at: int | None
+    seen_at: int | None
+    fence: int
+    desired_id: str | None
+    desired: int | None
+    rollout: str
+    wave: int
+    held_scope: str
+    offered: int | None
+    acknowledged: int | None
+    applied: int | None
+    serving: int | None
+    phase: str
+    effective_hash: str
+    error: str | None
+
+    def shown(self, now_ms: int) -> Agent:
+        """Returns it as clients see it."""
+        # What it holds of another fleet counts for nothing in this one.
+        is_ours = self.held_scope == self.fleet
+        return Agent(
+            id=self.id,
+            version=self.version,
+            name=self.name,
+            fleet=self.fleet,
+            labels=json.loads(self.labels),
+            state=self._state(now_ms),
+            facts=Facts.model_validate_json(self.facts),
+            revisions=Revisions(
+                desired=self.desired,
+                offered=self.offered if is_ours else None,
+                acknowledged=self.acknowledged if is_ours else None,
+                applied=self.applied if is_ours else None,
+                serving=self.serving if is_ours else None,
+            ),
+            phase=self.phase if is_ours else "",
+            effective_hash=self.effective_hash,
+            error=LastError.model_validate_json(self.error) if self.error and is_ours else None,
+            created_at=self.created_at,
+            seen_at=self.seen_at,
+            certificate_expires_at=self.certificate_expires_at,
+            revoked_at=self.revoked_at,
+        )
+
+    def _state(self, now_ms: int) -> State:
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.seen_at is None:
+            return "new"
+        is_recent = now_ms - self.seen_at < AWAY_AFTER_MS
+        return "connected" if self.connected_at is not None and is_recent else "away"
+
+
+class Standing(BaseModel):
+    """What may change under a session: whether its agent may stay, and what it must serve."""
+
+    id: str
+    fence: int
+    revoked_at: int | None
+    desired_id: str | None
+
+
+async def insert(tx: Transaction, values: dict[str, object]) -> None:
+    """Adds an agent that has said nothing yet."""
+    fresh: dict[str, object] = {
+        "facts": Facts().model_dump_json(),
+        "fence": 0,
+        "rollout": "",
+        "wave": 0,
+        "held_scope": "",
+        "phase": "",
+        "effective_hash": "",
+        "version": 1,
+    }
+    await tx.insert(AGENTS, **fresh | values)
+
+
+async def listed(tx: Transaction, window: Window, fleet_id: str | None, now_ms: int) -> Page[Agent]:
+    """Returns the agents of the scope, or of one fleet, by id."""
+    query = columns_of(AGENTS, AgentRow)
+    if fleet_id is not None:
+        query = query.where(AGENTS.c.fleet == fleet_id)
+    found = await paged(tx, AgentRow, query, AGENTS.c.id, window)
+    return Page[Agent](items=[one.shown(now_ms) for one in found.items], next=found.next)
+
+
+async def find(tx: Transaction, agent_id: str) -> AgentRow | None:
+    """Returns an agent of the scope."""
+    return await tx.find(AgentRow, AGENTS, AGENTS.c.id == agent_id)
+
+
+async def of_key(tx: Transaction, token_id: str, key_hash: str) -> AgentRow | None:
+    """Returns the agent that enrolled with this token and this key."""
+    where = (AGENTS.c.token == token_id, AGENTS.c.key_hash == key_hash)
+    return await tx.find(AgentRow, AGENTS, *where)
+
+
+async def count(tx: Transaction, fleet_id: str) -> int:
+    """Returns how many agents a fleet has, revoked ones included."""
+    return await tx.count(AGENTS, AGENTS.c.fleet == fleet_id)
+
+
+async def change(tx: Transaction, row: AgentRow, values: dict[str, object]) -> int:
+    """Changes an agent if it is still that version; returns how many rows changed."""
+    statement = update(AGENTS).where(AGENTS.c.id == row.id, AGENTS.c.version == row.version)
+    return await tx.change(statement.values(version=row.version + 1, **values))
+
+
+async def remove(tx: Transaction, agent_id: str) -> int:
+    """Removes an agent; returns how many rows that were."""
+    return await tx.change(delete(AGENTS).where(AGENTS.c.id == agent_id))
+
+
+async def said(tx: Transaction, agent_id: str, values: dict[str, object]) -> None:
+    """Keeps what an agent said of itself; its version counts what people change."""
+    await tx.change(update(AGENTS).where(AGENTS.c.id == agent_id).values(values))
+
+
+async def left(tx: Transaction, agent_id: str, fence: int) -> None:
+    """Ends the session with this fence, unless a newer one began."""
+    where = (AGENTS.c.id == agent_id, AGENTS.c.fence == fence)
+    await tx.change(update(AGENTS).where(*where).values(connected_at=None))
+
+
+async def standings(
+    tx: Transaction, agent_ids: Sequence[str], *, is_locked: bool = False
+) -> dict[str, Standing]:
+    """Returns how these agents stand; those that were deleted are missing."""
+    found: list[Standing] = []
+    for start in range(0, len(agent_ids), _AT_ONCE):
+        part = agent_ids[start : start + _AT_ONCE]
+        query = columns_of(AGENTS, Standing).where(AGENTS.c.id.in_(part)).order_by(AGENTS.c.id)
+        found += await tx.all(Standing, query.with_for_update() if is_locked else query)
+    return {one.id: one for one in found}
+
+
+async def set_desired(tx: Transaction, fleet_id: str, revision_id: str) -> list[str]:
+    """Makes a revision what every agent of a fleet must serve, and those that will join it.
+
+    Returns the agents; the caller wakes them once the transaction is on disk.
+    """
+    await fleets.set_desired(tx, fleet_id, revision_id)
+    fleet = await fleets.find(tx, fleet_id)
+    values = {
+        "desired_id": revision_id,
+        "desired": None if fleet is None else fleet.revision,
+        "rollout": "",
+        "wave": 0,
+    }
+    await tx.change(update(AGENTS).where(AGENTS.c.fleet == fleet_id).values(values))
+    query: Query = select(AGENTS.c.id).where(AGENTS.c.fleet == fleet_id)
+    return await tx.texts(query)

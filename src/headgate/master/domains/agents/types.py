@@ -1,0 +1,80 @@
+"""What an agent is to its master."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from headgate.master.api.types import Body, Moment, Versioned, View, Window
+from headgate.master.domains.fleets.types import Labels
+
+State = Literal["new", "connected", "away", "revoked"]
+
+
+class AgentWindow(Window):
+    """Which part of the list of agents is asked for."""
+
+    fleet: str | None = Field(default=None, description="Only those of the fleet (id or name).")
+
+
+class AgentChange(Body):
+    """What to change in an agent; what is left out stays."""
+
+    fleet: str | None = Field(default=None, description="The id or name of another fleet.")
+    labels: Labels | None = None
+
+
+class Engine(View):
+    """An engine that an agent drives."""
+
+    name: str
+    engine: str
+    version: str
+    capabilities: list[str] = Field(description="What its own probes found that it can do.")
+
+
+class Facts(View):
+    """What an agent said of itself."""
+
+    program: str = Field(default="", description="The version of headgate.")
+    address: str = Field(default="", description="From where it connected last.")
+    engines: list[Engine] = Field(default_factory=list)
+
+
+class Revisions(View):
+    """The five revisions of an agent; null: none yet."""
+
+    desired: int | None = Field(description="What it must serve.")
+    offered: int | None = Field(description="What was sent to it last.")
+    acknowledged: int | None = Field(description="What it has taken.")
+    applied: int | None = Field(description="What is in place in its engine.")
+    serving: int | None = Field(description="What is proven to answer requests.")
+
+
+class LastError(View):
+    """Why an agent refused or undid a revision."""
+
+    revision: int
+    code: str
+    text: str
+    is_transient: bool
+    object: str
+    file: str
+    line: int = Field(description="0: unknown.")
+
+
+class Agent(Versioned):
+    """A node that enrolled."""
+
+    name: str = Field(description="Its host name, as it said it.")
+    fleet: str = Field(description="The id of its fleet.")
+    labels: dict[str, str]
+    state: State
+    facts: Facts
+    revisions: Revisions
+    phase: str = Field(description="How far it is with what was offered last; empty: nothing yet.")
+    effective_hash: str = Field(description="The hash of what its engine runs.")
+    error: LastError | None
+    created_at: Moment
+    seen_at: Moment | None
+    certificate_expires_at: Moment
+    revoked_at: Moment | None

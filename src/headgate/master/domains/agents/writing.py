@@ -1,0 +1,114 @@
+"""Writes what agents say: whoever speaks while a transaction is under way shares the next one.
+
+So thousands of agents cost the database a few transactions a second, and what was written is on
+disk when the caller goes on.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from headgate.master.domains.agents import store
+from headgate.master.domains.agents.store import Standing
+from headgate.master.store.database import Database
+from headgate.master.store.scope import MASTER
+from headgate.master.store.transaction import Transaction
+
+BEATS_WAIT_S: Final = 1.0
+"""How long heartbeats wait for others; everything else is written at once."""
+
+Standings = dict[str, Standing]
+
+
+@dataclass
+class _Batch:
+    joins: list[str] = field(default_factory=list)
+    values: dict[str, dict[str, object]] = field(default_factory=dict)
+    ends: list[tuple[str, int]] = field(default_factory=list)
+    urgent: asyncio.Event = field(default_factory=asyncio.Event)
+    done: "asyncio.Future[list[int]]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Writing:
+    """Collects what agents say, and writes it; lives in one loop."""
+
+    def __init__(self, database: Database, stands: Callable[[Standings], None]) -> None:
+        """`stands` is told, after each transaction, how the agents stand that it was about."""
+        self._database = database
+        self._stands = stands
+        self._batch: _Batch | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def join(self, agent_id: str, values: dict[str, object]) -> int:
+        """Begins a session: keeps what the agent says, and returns its fence."""
+        batch = self._open(is_urgent=True)
+        place = len(batch.joins)
+        batch.joins.append(agent_id)
+        batch.values.setdefault(agent_id, {}).update(values)
+        return (await asyncio.shield(batch.done))[place]
+
+    async def keep(
+        self, agent_id: str, values: dict[str, object], *, is_urgent: bool = True
+    ) -> None:
+        """Keeps what an agent says."""
+        batch = self._open(is_urgent=is_urgent)
+        batch.values.setdefault(agent_id, {}).update(values)
+        await asyncio.shield(batch.done)
+
+    async def end(self, agent_id: str, fence: int) -> None:
+        """Ends the session with this fence."""
+        batch = self._open(is_urgent=True)
+        batch.ends.append((agent_id, fence))
+        await asyncio.shield(batch.done)
+
+    def _open(self, *, is_urgent: bool) -> _Batch:
+        if self._batch is None:
+            self._batch = _Batch()
+        if is_urgent:
+            self._batch.urgent.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+        return self._batch
+
+    async def _work(self) -> None:
+        try:
+            while (batch := self._batch) is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEATS_WAIT_S):
+                        await batch.urgent.wait()
+                self._batch = None
+                await self._write(batch)
+        finally:
+            self._task = None
+
+    async def _write(self, batch: _Batch) -> None:
+        try:
+            fences, standings = await self._database.write(MASTER, lambda tx: _written(tx, batch))
+        except Exception as error:  # whoever waits for this batch gets it
+            batch.done.set_exception(error)
+            batch.done.exception()  # they may have left
+            return
+        batch.done.set_result(fences)
+        self._stands(standings)
+
+
+async def _written(tx: Transaction, batch: _Batch) -> tuple[list[int], Standings]:
+    # In one order everywhere, so that two masters do not wait for each other.
+    ids = sorted({*batch.values, *(agent for agent, _ in batch.ends)})
+    standings = await store.standings(tx, ids, is_locked=True)
+    fences: list[int] = []
+    last = {agent: one.fence for agent, one in standings.items()}
+    for agent in batch.joins:
+        last[agent] = last.get(agent, 0) + 1
+        fences.append(last[agent])
+    for agent in sorted(batch.values):
+        if agent in standings:
+            await store.said(tx, agent, batch.values[agent] | {"fence": last[agent]})
+    for agent, fence in batch.ends:
+        await store.left(tx, agent, fence)
+    spoke = {agent: standings[agent] for agent in batch.values if agent in standings}
+    return fences, spoke

@@ -1,0 +1,60 @@
+"""The routes by which nodes become agents, and stay it. What they prove is in the body."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import msgspec
+from starlette.responses import Response
+
+from headgate.kernel.errors import Invalid
+from headgate.master.access import Permission
+from headgate.master.api.call import Here
+from headgate.master.api.problems import ProblemError, invalid
+from headgate.master.api.routing import Routes
+from headgate.master.domains.enrolment.types import EnrolledAgent, Enrolment, Renewal
+from headgate.master.fleet import enrolment
+from headgate.master.fleet.book import AgentFacts, EnrolmentRefusedError, UnavailableError
+from headgate.master.store.errors import StoreUnavailableError
+
+ROUTES = Routes("enrolment")
+T = TypeVar("T")
+
+
+@ROUTES.get("/enrolment/authorities", Permission.PUBLIC)
+async def list_authorities(call: Here) -> Response:
+    """Returns the fleet's authorities in PEM; a node trusts only the one that its token pins."""
+    found = await call.master.authority.authorities()
+    return Response(found.pem, media_type="application/x-pem-file")
+
+
+@ROUTES.post("/enrolment", Permission.PUBLIC, has_secret=True)
+async def enrol(call: Here, new: Enrolment) -> EnrolledAgent:
+    """Makes a node an agent: a join token and a CSR for a certificate."""
+    facts = AgentFacts(new.hostname, new.program, new.labels)
+    return await _answered(
+        enrolment.enrol_with(call.master.book, new.token, new.csr, facts, call.address)
+    )
+
+
+@ROUTES.post("/enrolment/renewal", Permission.PUBLIC, status=200)
+async def renew(call: Here, new: Renewal) -> EnrolledAgent:
+    """Issues the next certificate of an agent whose certificate is still good."""
+    trusted = [one.certificate for one in (await call.master.authority.authorities()).listed]
+    request = enrolment.RenewalRequest(new.certificate, new.csr, new.signature)
+    return await _answered(
+        enrolment.renewed(call.master.book, request, trusted, call.master.authority.now)
+    )
+
+
+async def _answered(work: Awaitable[enrolment.EnrolledAnswer]) -> EnrolledAgent:
+    try:
+        return EnrolledAgent.model_validate(msgspec.to_builtins(await work))
+    except Invalid as error:
+        raise invalid("$", error.what, error.allowed) from None
+    except UnavailableError as error:
+        raise StoreUnavailableError(str(error)) from error
+    except EnrolmentRefusedError as error:
+        if error.code == "throttled":
+            headers = {"retry-after": "5"}
+            raise ProblemError(429, "throttled", str(error), headers=headers) from None
+        raise ProblemError(401, f"enrolment-{error.code}", str(error)) from None

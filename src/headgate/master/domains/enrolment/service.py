@@ -1,0 +1,193 @@
+"""The rules of enrolment: who gets a certificate, for how long, and what is written down of it."""
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from headgate.certificates.authority import csr_key
+from headgate.certificates.rotation import Authorities
+from headgate.kernel.errors import Invalid
+from headgate.master.domains.agents import store as agents
+from headgate.master.domains.audit.store import Event, record
+from headgate.master.domains.enrolment.authority import FleetAuthority
+from headgate.master.domains.fleets import store as fleets
+from headgate.master.domains.join_tokens import service as join_tokens
+from headgate.master.domains.join_tokens import store as tokens
+from headgate.master.domains.join_tokens.store import JoinTokenRow
+from headgate.master.domains.sessions.throttle import ADDRESS, Throttle
+from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
+from headgate.master.ids import Clock, new_id
+from headgate.master.store.database import Database
+from headgate.master.store.scope import MASTER
+from headgate.master.store.transaction import Transaction
+
+_HOUR_MS: Final = 3_600_000
+_MOST_TOKEN: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """An enrolment that was read."""
+
+    secret: str
+    csr_pem: bytes
+    key_hash: str
+    facts: AgentFacts
+    address: str
+    now_ms: int
+    authorities: Authorities
+
+
+class Enroller:
+    """Makes nodes agents."""
+
+    def __init__(
+        self, database: Database, clock: Clock, authority: FleetAuthority, throttle: Throttle
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._authority = authority
+        self._throttle = throttle
+
+    async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
+        """Uses the token and issues a certificate; raises EnrolmentRefusedError."""
+        keys = {ADDRESS: f"join {address}"}
+        if self._throttle.wait_ms(keys):
+            raise EnrolmentRefusedError("throttled", "too many wrong join tokens from here; wait")
+        secret = token.partition(".")[0][:_MOST_TOKEN]
+        now_ms = self._clock()
+        # Before the token counts a use: a wrong request costs none.
+        key_hash = _key_hash(csr_pem)
+        authorities = await self._authority.authorities()
+        request = _Request(secret, csr_pem, key_hash, facts, address, now_ms, authorities)
+        try:
+            return await self._database.write(MASTER, lambda tx: self._enrolled(tx, request))
+        except EnrolmentRefusedError as error:
+            self._throttle.failed(keys)
+            await self._refused(secret, address, error)
+            raise
+
+    async def renew(self, agent_id: str, csr_pem: bytes) -> Enrolled:
+        """Issues an agent's next certificate; raises EnrolmentRefusedError."""
+        key_hash = _key_hash(csr_pem)
+        authorities = await self._authority.authorities()
+        now_ms = self._clock()
+
+        async def work(tx: Transaction) -> Enrolled:
+            row = await agents.find(tx, agent_id)
+            fleet = None if row is None else await fleets.find(tx, row.fleet)
+            if row is None or fleet is None or row.revoked_at is not None:
+                raise EnrolmentRefusedError("revoked", "this agent is unknown or revoked")
+            life = fleet.certificate_hours
+            expires_at = now_ms + life * _HOUR_MS
+            values: dict[str, object] = {
+                "key_hash": key_hash,
+                "certificate_expires_at": expires_at,
+            }
+            await agents.said(tx, agent_id, values)
+            event = Event(
+                row.organisation_id,
+                "an agent renewed its certificate",
+                workspace=row.workspace_id,
+                actor=agent_id,
+                actor_name=row.name,
+            )
+            await record(tx, event, now_ms)
+            return await self._issued(tx, agent_id, csr_pem, life, authorities)
+
+        return await self._database.write(MASTER, work)
+
+    async def _enrolled(self, tx: Transaction, request: _Request) -> Enrolled:
+        token = await join_tokens.held(tx, request.secret)
+        if token is None:
+            raise EnrolmentRefusedError("unknown", "this join token is not known here")
+        refusal = join_tokens.refusal(token, request.address, request.now_ms)
+        if refusal is not None:
+            raise refusal
+        fleet = await fleets.find(tx, token.fleet, is_locked=True)
+        if fleet is None:
+            raise EnrolmentRefusedError("unknown", "this join token is not known here")
+        # The answer to a first request may have been lost: the same key gets the same agent.
+        before = await agents.of_key(tx, token.id, request.key_hash)
+        if before is not None and before.revoked_at is None:
+            agent_id = before.id
+        else:
+            agent_id = await _new_agent(tx, token, fleet, request)
+        life = fleet.certificate_hours
+        return await self._issued(tx, agent_id, request.csr_pem, life, request.authorities)
+
+    async def _issued(
+        self, tx: Transaction, agent_id: str, csr_pem: bytes, hours: int, authorities: Authorities
+    ) -> Enrolled:
+        life = dt.timedelta(hours=hours)
+        certificate = authorities.issuer.client(csr_pem, agent_id, self._authority.now(), life)
+        keys = await self._authority.manifest_keys(tx)
+        return Enrolled(agent_id, certificate, authorities.pem, keys)
+
+    async def _refused(self, secret: str, address: str, error: EnrolmentRefusedError) -> None:
+        """Writes down who was refused; with a token's id, if there is such a token."""
+
+        async def work(tx: Transaction) -> None:
+            token = await join_tokens.held(tx, secret)
+            event = Event(
+                token.organisation_id if token else "",
+                f"an enrolment was refused: {error.code}",
+                object=token.id if token else "",
+                workspace=token.workspace_id if token else "",
+                address=address,
+                outcome="refused",
+            )
+            await record(tx, event, self._clock())
+
+        await self._database.write(MASTER, work)
+
+
+async def _new_agent(
+    tx: Transaction, token: JoinTokenRow, fleet: fleets.FleetRow, request: _Request
+) -> str:
+    if await agents.count(tx, fleet.id) >= fleet.most_agents:
+        raise EnrolmentRefusedError("full", "the fleet has as many agents as its policy allows")
+    if not await tokens.use(tx, token.id, request.now_ms):
+        raise join_tokens.used_up()
+    agent_id = new_id(request.now_ms)
+    # What the token says of its holders counts more than what they say of themselves.
+    labels = {**request.facts.labels, **json.loads(token.labels)}
+    values: dict[str, object] = {
+        "organisation_id": token.organisation_id,
+        "workspace_id": token.workspace_id,
+        "id": agent_id,
+        "fleet": fleet.id,
+        "name": request.facts.hostname[:255],
+        "labels": json.dumps(labels, sort_keys=True),
+        "token": token.id,
+        "key_hash": request.key_hash,
+        "certificate_expires_at": request.now_ms + fleet.certificate_hours * _HOUR_MS,
+        "created_at": request.now_ms,
+        "desired_id": fleet.revision_id,
+        "desired": fleet.revision,
+    }
+    await agents.insert(tx, values)
+    event = Event(
+        token.organisation_id,
+        "a node enrolled",
+        object=token.id,
+        workspace=token.workspace_id,
+        actor=agent_id,
+        actor_name=request.facts.hostname,
+        address=request.address,
+    )
+    await record(tx, event, request.now_ms)
+    return agent_id
+
+
+def _key_hash(csr_pem: bytes) -> str:
+    try:
+        key = csr_key(csr_pem)
+    except Invalid as error:
+        raise EnrolmentRefusedError("csr", str(error)) from None
+    raw = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(raw).hexdigest()

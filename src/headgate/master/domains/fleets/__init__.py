@@ -1,0 +1,1 @@
+"""Fleets: the agents of a workspace that serve the same config."""

@@ -1,0 +1,75 @@
+"""The rules of fleets."""
+
+from headgate.master.api.problems import ProblemError, not_found, stale, taken
+from headgate.master.domains.agents import store as agents
+from headgate.master.domains.fleets import store
+from headgate.master.domains.fleets.types import Fleet, FleetChange, FleetPolicies, NewFleet
+from headgate.master.domains.join_tokens import store as join_tokens
+from headgate.master.ids import new_id
+from headgate.master.store.errors import TakenError
+from headgate.master.store.transaction import Transaction
+
+
+async def create(tx: Transaction, new: NewFleet, now_ms: int) -> Fleet:
+    """Makes a fleet in the scope's workspace."""
+    one = Fleet(
+        id=new_id(now_ms),
+        version=1,
+        name=new.name,
+        labels=new.labels,
+        engine=new.engine,
+        policies=FleetPolicies(**new.policies.model_dump()),
+        revision=None,
+        created_at=now_ms,
+    )
+    try:
+        await store.insert(tx, one)
+    except TakenError:
+        raise taken("fleet", new.name) from None
+    return one
+
+
+async def found(tx: Transaction, key: str) -> store.FleetRow:
+    """Returns the fleet with that id or name; raises ProblemError."""
+    row = await store.named(tx, key)
+    if row is None:
+        raise not_found("fleet", key)
+    return row
+
+
+async def change(tx: Transaction, key: str, new: FleetChange, expected: int | None) -> Fleet:
+    """Changes a fleet; a stale `expected` version is refused with 412."""
+    current = (await found(tx, key)).shown()
+    if expected not in {None, current.version}:
+        raise stale(current)
+    values = {
+        name: getattr(new, name)
+        for name in ("name", "labels", "engine")
+        if getattr(new, name) is not None
+    }
+    if new.policies is not None:
+        values["policies"] = FleetPolicies(**new.policies.model_dump())
+    after = current.model_copy(update={**values, "version": current.version + 1})
+    try:
+        changed = await store.change(tx, after)
+    except TakenError:
+        raise taken("fleet", after.name) from None
+    if not changed:
+        raise stale(current)
+    return after
+
+
+async def remove(tx: Transaction, key: str, expected: int | None) -> None:
+    """Removes a fleet that has no agents; its join tokens end with it."""
+    current = await found(tx, key)
+    if expected not in {None, current.version}:
+        raise stale(current.shown())
+    await store.find(tx, current.id, is_locked=True)  # nobody enrols meanwhile
+    if count := await agents.count(tx, current.id):
+        raise ProblemError(
+            409,
+            "not-empty",
+            f'the fleet "{current.name}" has agents ({count}); move or delete them first',
+        )
+    await join_tokens.remove_all(tx, current.id)
+    await store.remove(tx, current.id)

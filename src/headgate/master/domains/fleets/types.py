@@ -1,0 +1,67 @@
+"""What a fleet is."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from headgate.master.api.types import Body, Moment, Name, Versioned, View
+
+MOST_LABELS = 32
+LabelKey = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$")]
+LabelValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,63}$")]
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    Field(max_length=MOST_LABELS, description="Words to choose by, such as `zone`: `east`."),
+]
+EngineName = Literal["native", "nginx", "any"]
+
+
+class Policies(Body):
+    """What holds for every agent of a fleet."""
+
+    certificate_hours: Annotated[int, Field(ge=1, le=168)] = Field(
+        default=24, description="How long an agent's certificate is good; renewed at two thirds."
+    )
+    most_agents: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=10_000, description="How many agents may be in the fleet; more cannot enrol."
+    )
+
+
+class NewFleet(Body):
+    """A fleet to make."""
+
+    name: Name
+    labels: Labels = Field(default={})
+    engine: EngineName = Field(
+        default="any", description="The engine that its agents must run; `any` for both."
+    )
+    policies: Policies = Policies()
+
+
+class FleetChange(Body):
+    """What to change in a fleet; what is left out stays."""
+
+    name: Name | None = None
+    labels: Labels | None = None
+    engine: EngineName | None = None
+    policies: Policies | None = None
+
+
+class FleetPolicies(View):
+    """The policies of a fleet."""
+
+    certificate_hours: int
+    most_agents: int
+
+
+class Fleet(Versioned):
+    """The agents of a workspace that serve the same config."""
+
+    name: str
+    labels: dict[str, str]
+    engine: EngineName
+    policies: FleetPolicies
+    revision: int | None = Field(
+        description="The revision that its agents must serve; null before the first one."
+    )
+    created_at: Moment

@@ -1,0 +1,1 @@
+"""Join tokens: with one of them a node becomes an agent of a fleet."""

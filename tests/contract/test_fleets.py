@@ -1,0 +1,323 @@
+"""Fleets, join tokens, agents, and the agents' book on both databases."""
+
+import asyncio
+import json
+
+import pytest
+from master_world import PASSWORD, Answer, World
+
+from headgate.certificates.authority import new_csr, new_key
+from headgate.fleet.frames import Fault, Heartbeat, Held, Hello, Instance, Phase, Version
+from headgate.fleet.master_events import AgentReport
+from headgate.master.access import Caller
+from headgate.master.domains.agents.store import set_desired
+from headgate.master.domains.revisions import service as revisions
+from headgate.master.domains.revisions.types import Revision
+from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
+from headgate.master.store.scope import Scope
+from headgate.master.store.sealing import SealError
+from headgate.master.store.transaction import Transaction
+
+_W = "/workspaces/default"
+_HERE = "192.0.2.7"
+
+
+class Fleet:
+    """A fleet `edge` in a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.admin = world.set_up()
+        made = world.ask("POST", f"{_W}/fleets", {"name": "edge"}, self.admin)
+        assert made.status == 201, made.text
+        self.id = made["id"]
+        found = world.ask("GET", _W, token=self.admin)
+        self.scope = Scope(found["organisation_id"], found["id"])
+
+    def token(self, **fields: object) -> str:
+        """A join token."""
+        made = self.world.ask("POST", f"{_W}/join-tokens", {"fleet": "edge", **fields}, self.admin)
+        assert made.status == 201, made.text
+        return made["token"]
+
+    def enrolled(self, token: str, csr: bytes | None = None, address: str = _HERE) -> Enrolled:
+        """A node that enrolled."""
+        facts = AgentFacts("node-1", "1.0", {"zone": "east"})
+        work = self.world.master.book.enrol(token, csr or new_csr(new_key()), facts, address)
+        return self.world.runner.run(work)
+
+    def refusal(self, token: str, address: str = _HERE) -> str:
+        """Why a node may not enrol."""
+        with pytest.raises(EnrolmentRefusedError) as caught:
+            self.enrolled(token, address=address)
+        return caught.value.code
+
+    def agent(self, agent_id: str) -> Answer:
+        """An agent, as REST shows it."""
+        return self.world.ask("GET", f"{_W}/agents/{agent_id}", token=self.admin)
+
+    def published(self, contents: dict[str, bytes]) -> Revision:
+        """A revision that every agent of the fleet must serve."""
+        world = self.world
+
+        async def work(tx: Transaction) -> Revision:
+            order = revisions.Order(self.id, Caller(id="a", name="ann"), "m", world.now_ms)
+            made = await revisions.publish(tx, order, contents, world.master.sealer)
+            await set_desired(tx, self.id, made.id)
+            return made
+
+        return world.runner.run(world.database.write(self.scope, work))
+
+    def joined(self, agent_id: str, held: Held | None = None) -> int:
+        """The fence of a new session."""
+        hello = Hello(agent_id, 1, "1.0", (Instance("main", "native", "1"),), held or Held())
+        return self.world.runner.run(self.world.master.book.joined(agent_id, hello, _HERE))
+
+
+@pytest.fixture
+def fleet(world: World) -> Fleet:
+    return Fleet(world)
+
+
+def test_a_fleet_is_changed_and_removed_when_it_is_empty(fleet: Fleet) -> None:
+    ask, path = fleet.world.ask, f"{_W}/fleets/edge"
+    again = ask("POST", f"{_W}/fleets", {"name": "edge"}, fleet.admin)
+    assert again["type"] == "urn:headgate:problem:taken"
+    changed = ask("PATCH", path, {"labels": {"env": "prod"}}, fleet.admin, if_match='"1"')
+    assert changed.json["labels"] == {"env": "prod"}
+    assert ask("PATCH", path, {"engine": "nginx"}, fleet.admin, if_match='"1"').status == 412
+    agent = fleet.enrolled(fleet.token()).agent
+    assert ask("DELETE", path, token=fleet.admin)["type"] == "urn:headgate:problem:not-empty"
+    assert ask("DELETE", f"{_W}/agents/{agent}", token=fleet.admin).status == 204
+    assert ask("DELETE", path, token=fleet.admin).status == 204
+    assert ask("GET", f"{_W}/join-tokens", token=fleet.admin).items == []
+
+
+def test_bad_fleets_and_tokens_are_refused_with_their_place(fleet: Fleet) -> None:
+    def path(noun: str, body: dict[str, object]) -> str:
+        answer = fleet.world.ask("POST", f"{_W}/{noun}", body, fleet.admin)
+        assert answer.status == 422
+        return answer["path"]
+
+    assert path("fleets", {"name": "x", "policies": {"certificate_hours": 0}}) == (
+        "$.policies.certificate_hours"
+    )
+    assert path("fleets", {"name": "x", "engine": "apache"}) == "$.engine"
+    assert path("join-tokens", {"fleet": "nowhere"}) == "$.fleet"
+    assert path("join-tokens", {"fleet": "edge", "addresses": ["10.0.0.1/8"]}) == "$.addresses"
+
+
+def test_a_node_enrols_and_its_secret_is_nowhere(fleet: Fleet) -> None:
+    token = fleet.token(labels={"env": "prod"})
+    body = {"token": token, "csr": new_csr(new_key()).decode(), "hostname": "node-1"}
+    answer = fleet.world.ask("POST", "/enrolment", body)
+    assert answer.status == 201, answer.text
+    shown = fleet.agent(answer["agent"])
+    assert (shown["state"], shown["name"]) == ("new", "node-1")
+    assert shown.json["labels"] == {"env": "prod"}
+    listed = fleet.world.ask("GET", f"{_W}/join-tokens", token=fleet.admin)
+    assert listed.items[0]["used"] == 1
+    assert token not in listed.text
+    audit = fleet.world.ask("GET", "/audit", token=fleet.admin)
+    assert audit.items[0]["action"] == "a node enrolled"
+
+
+def test_a_token_is_used_as_often_as_it_says_by_many_at_once(fleet: Fleet) -> None:
+    token = fleet.token(uses=3)
+    facts = AgentFacts("n", "1")
+
+    async def one() -> str:
+        try:
+            await fleet.world.master.book.enrol(token, new_csr(new_key()), facts, _HERE)
+        except EnrolmentRefusedError as error:
+            return error.code
+        return "enrolled"
+
+    async def many() -> list[str]:
+        return await asyncio.gather(*(one() for _ in range(12)))
+
+    outcomes = fleet.world.runner.run(many())
+    assert sorted(outcomes) == ["enrolled"] * 3 + ["used-up"] * 9
+
+
+def test_a_lost_answer_costs_no_second_use(fleet: Fleet) -> None:
+    token, csr = fleet.token(), new_csr(new_key())
+    first = fleet.enrolled(token, csr)
+    assert fleet.enrolled(token, csr).agent == first.agent
+    assert fleet.refusal(token) == "used-up"
+
+
+def test_a_token_that_is_not_good_is_refused_and_written_down(fleet: Fleet) -> None:
+    assert fleet.refusal("hgj_" + "a" * 43) == "unknown"
+    near = fleet.token(uses=9, addresses=["10.0.0.0/8", "2001:db8::/32"])
+    assert fleet.refusal(near) == "address"
+    assert fleet.enrolled(near, address="::ffff:10.1.2.3").agent
+    assert fleet.enrolled(near, address="2001:db8::1").agent
+    made = fleet.world.ask("POST", f"{_W}/join-tokens", {"fleet": fleet.id}, fleet.admin)
+    path = f"{_W}/join-tokens/{made['id']}"
+    assert fleet.world.ask("DELETE", path, token=fleet.admin).status == 204
+    assert fleet.refusal(made["token"]) == "revoked"
+    old = fleet.token(hours=1)
+    fleet.world.advance(hours=1)
+    assert fleet.refusal(old) == "expired"
+    fleet.world.ask("POST", "/enrolment", {"token": "x", "csr": "y"})
+    body = {"token": old, "csr": new_csr(new_key()).decode()}
+    assert fleet.world.ask("POST", "/enrolment", body).status == 401
+    token = fleet.world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})
+    audit = fleet.world.ask("GET", "/audit", token=token["access_token"])
+    refused = [one["action"] for one in audit.items if one["outcome"] == "refused"]
+    assert {one.partition(": ")[2] for one in map(str, refused)} == {
+        "address",
+        "revoked",
+        "expired",
+    }
+
+
+def test_guesses_are_throttled_and_others_are_not(fleet: Fleet) -> None:
+    codes = [fleet.refusal("hgj_" + "b" * 43) for _ in range(51)]
+    assert codes == ["unknown"] * 50 + ["throttled"]
+    assert fleet.enrolled(fleet.token(), address="192.0.2.8").agent
+
+
+def test_a_wrong_request_costs_no_use(fleet: Fleet) -> None:
+    token = fleet.token()
+    with pytest.raises(EnrolmentRefusedError):
+        fleet.enrolled(token, b"no csr")
+    assert fleet.enrolled(token).agent
+
+
+def test_a_full_fleet_takes_no_more(fleet: Fleet) -> None:
+    body = {"policies": {"most_agents": 1}}
+    fleet.world.ask("PATCH", f"{_W}/fleets/edge", body, fleet.admin)
+    token = fleet.token(uses=2)
+    assert fleet.enrolled(token).agent
+    assert fleet.refusal(token) == "full"
+
+
+def test_a_revoked_agent_is_nobody_at_once(fleet: Fleet) -> None:
+    book, run = fleet.world.master.book, fleet.world.runner.run
+    agent = fleet.enrolled(fleet.token()).agent
+    found = run(book.identify(agent, "1"))
+    assert found is not None
+    assert found.fleet == fleet.id
+    done = fleet.world.ask("POST", f"{_W}/agents/{agent}/revocation", {}, fleet.admin)
+    assert (done.status, done["state"]) == (200, "revoked")
+    assert run(book.identify(agent, "1")) is None
+    assert run(book.desired(agent)) is None
+    with pytest.raises(EnrolmentRefusedError):
+        run(book.renew(agent, new_csr(new_key())))
+
+
+def test_fences_only_grow_and_an_old_session_ends_nothing(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    book, run = fleet.world.master.book, fleet.world.runner.run
+    first = fleet.joined(agent)
+    fleet.world.close()
+    fleet.world.open()
+    book = fleet.world.master.book
+    second = fleet.joined(agent)
+    assert second > first
+    run(book.left(agent, first))
+    assert fleet.agent(agent)["state"] == "connected"
+    run(book.left(agent, second))
+    assert fleet.agent(agent)["state"] == "away"
+
+
+def test_the_five_revisions_and_the_error_are_kept(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    book, run = fleet.world.master.book, fleet.world.runner.run
+    made = fleet.published({"routes/api.json": b"{}"})
+    version = Version(made.number, made.hash)
+    fleet.joined(agent)
+    wanted = run(book.desired(agent))
+    assert wanted is not None
+    assert (wanted.scope, wanted.version) == (fleet.id, version)
+    run(book.report(agent, AgentReport(fleet.id, version, Phase.OFFERED, Held())))
+    held = Held(fleet.id, acknowledged=version, applied=version)
+    fault = Fault("config", "no such upstream", False, "routes/api", "routes/api.json", 3)
+    run(book.report(agent, AgentReport(fleet.id, version, Phase.REJECTED, held, (), fault)))
+    shown = fleet.agent(agent).json
+    assert shown["revisions"] == {
+        "desired": 1,
+        "offered": 1,
+        "acknowledged": 1,
+        "applied": 1,
+        "serving": None,
+    }
+    assert shown["phase"] == "rejected"
+    error = shown["error"]
+    assert isinstance(error, dict)
+    assert (error["file"], error["line"]) == ("routes/api.json", 3)
+    held = Held(fleet.id, version, version, version)
+    run(book.seen(agent, Heartbeat(held)))
+    run(book.report(agent, AgentReport(fleet.id, version, Phase.SERVING, held)))
+    shown = fleet.agent(agent).json
+    assert shown["revisions"]["serving"] == 1  # type: ignore[index]
+    assert (shown["phase"], shown["error"]) == ("serving", None)
+
+
+def test_an_agent_gets_only_what_its_manifest_names(fleet: Fleet) -> None:
+    book, run = fleet.world.master.book, fleet.world.runner.run
+    agent = fleet.enrolled(fleet.token()).agent
+    fleet.published({"routes/old.json": b"old"})
+    old = json.loads((run(book.desired(agent)) or pytest.fail("none")).manifest)
+    fleet.published({"routes/new.json": b"new", "secrets/key.pem": b"secret"})
+    entries = json.loads((run(book.desired(agent)) or pytest.fail("none")).manifest)["entries"]
+    assert [run(book.blob(agent, one["sha256"])) for one in entries] == [b"new", b"secret"]
+    assert run(book.blob(agent, old["entries"][0]["sha256"])) is None
+    fleet.world.ask("DELETE", f"{_W}/agents/{agent}", token=fleet.admin)
+    assert run(book.blob(agent, entries[0]["sha256"])) is None
+
+
+def test_an_agent_that_moves_serves_what_its_new_fleet_does(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    fleet.published({"routes/a.json": b"a"})
+    fleet.world.ask("POST", f"{_W}/fleets", {"name": "core"}, fleet.admin)
+    moved = fleet.world.ask("PATCH", f"{_W}/agents/{agent}", {"fleet": "core"}, fleet.admin)
+    assert moved.status == 200, moved.text
+    assert moved.json["revisions"]["desired"] is None  # type: ignore[index]
+    assert fleet.world.runner.run(fleet.world.master.book.desired(agent)) is None
+    listed = fleet.world.ask("GET", f"{_W}/agents?fleet=edge", token=fleet.admin)
+    assert listed.items == []
+
+
+def test_a_node_that_joins_later_serves_what_the_fleet_does(fleet: Fleet) -> None:
+    made = fleet.published({"routes/a.json": b"a"})
+    agent = fleet.enrolled(fleet.token()).agent
+    wanted = fleet.world.runner.run(fleet.world.master.book.desired(agent))
+    assert wanted is not None
+    assert wanted.version.revision == made.number
+
+
+def test_revocation_by_another_master_shows_with_the_next_heartbeat(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    fleet.joined(agent)
+    cut: list[str] = []
+    fleet.world.master.book.cut = cut.append
+    fleet.world.ask("POST", f"{_W}/agents/{agent}/revocation", {}, fleet.admin)
+    fleet.world.runner.run(fleet.world.master.book.seen(agent, Heartbeat(Held())))
+    assert cut == [agent]
+
+
+def test_the_authority_stays_and_its_key_is_sealed(fleet: Fleet) -> None:
+    first = fleet.world.ask("GET", "/enrolment/authorities").text
+    fleet.world.close()
+    fleet.world.open()
+    assert fleet.world.ask("GET", "/enrolment/authorities").text == first
+    fleet.world.close()
+    (fleet.world.directory / "master.key").unlink()
+    fleet.world.open()
+    with pytest.raises(SealError, match="cannot be opened"):
+        fleet.world.runner.run(fleet.world.master.authority.authorities())
+
+
+def test_others_see_no_agent_and_viewers_change_none(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    fleet.world.ask("POST", "/organisations", {"name": "other"}, fleet.admin)
+    theirs = fleet.world.invite(fleet.admin, "bob", "admin", query="?organisation=other")
+    assert fleet.world.ask("GET", f"{_W}/agents/{agent}", token=theirs).status == 404
+    viewer = fleet.world.invite(fleet.admin, "eve", "viewer", query="?organisation=main")
+    assert fleet.world.ask("GET", f"{_W}/agents/{agent}", token=viewer).status == 200
+    assert fleet.world.ask("DELETE", f"{_W}/agents/{agent}", token=viewer).status == 403
+    body = {"fleet": "edge"}
+    assert fleet.world.ask("POST", f"{_W}/join-tokens", body, viewer).status == 403
