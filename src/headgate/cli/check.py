@@ -13,6 +13,7 @@ from headgate.compile.lints import Shadows, lints, not_imported
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import refusals, tls_findings
 from headgate.compile.routing import Routing
+from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import (
     Diagnostic,
     Severity,
@@ -30,7 +31,7 @@ BAD_CONFIG: Final = 78
 
 
 def check(
-    paths: Sequence[PurePath],
+    paths: Sequence[PurePath | Given],
     output: Output = "text",
     *,
     shadows: Shadows | None = None,
@@ -47,7 +48,8 @@ def check(
     loaded = read_config(paths, env)
     found = (*loaded.diagnostics, *_refused(loaded), *tls_findings(loaded))
     if not has_errors(found):
-        name = str(paths[0]) if paths else "environment"
+        first = paths[0] if paths else "environment"
+        name = str(first.path if isinstance(first, Given) else first)
         found += (*emptiness(loaded, name), *objections(loaded))
     diagnostics = (*found, *lints(loaded, shadows))
     if output == "json":
@@ -74,6 +76,8 @@ def _summary(loaded: Loaded, diagnostics: Sequence[Diagnostic]) -> str:
     objects = _count(len(loaded.plan.objects), "object")
     missing = len(not_imported(loaded.plan))
     refused = f", {_count(missing, 'route')} not imported" if missing else ""
+    if loaded.quarantined:
+        refused += f", {len(loaded.quarantined)} quarantined"
     return f"ok: {objects}, {warnings}{refused}, plan {loaded.plan.digest.hex()[:12]}"
 
 

@@ -28,6 +28,14 @@ def check(
     engine: Annotated[
         Engine | None, typer.Option(help="The engine to check for, in place of `node.engine`.")
     ] = None,
+    quarantine: Annotated[
+        bool,
+        typer.Option(
+            "--quarantine",
+            help="Judge the files as those of a provider, such as a master: an object with an "
+            "error is quarantined alone.",
+        ),
+    ] = False,
     output: Output = Format.TEXT,
 ) -> None:
     """List every error in a config, and warn about probable mistakes.
@@ -42,10 +50,17 @@ def check(
     """
     from headgate.cli.check import check as judge
     from headgate.compile.routing import shadows
+    from headgate.compile.sources import Given, Trust
 
+    if quarantine and not configs:
+        raise typer.BadParameter("name the files", param_hint="CONFIG")
+
+    given: list[Path | Given] = [*(configs or [])]
+    if quarantine:
+        given = [Given(path, Trust.QUARANTINE) for path in configs or []]
     raise typer.Exit(
         judge(
-            configs or [],
+            given,
             output.value,
             shadows=shadows,
             objections=_objections(engine),

@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 from headgate.cli.unanswered import UnansweredError
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
+from headgate.compile.sources import Given
 from headgate.providers.file.disk import DiskFiles
 from headgate.providers.file.patience import LOAD_S, READ_S, silence, slowness
 
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 
 def read(
-    paths: Sequence[PurePath],
+    paths: Sequence[PurePath | Given],
     env: Mapping[str, str],
     files: DiskFiles | None = None,
     read_s: float = READ_S,

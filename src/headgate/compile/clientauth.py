@@ -95,13 +95,13 @@ class _Guarded:
                 hosts.setdefault(listener, set()).update(route.hosts)
         guarded = {name: name for name in closed}
         for name in {host for of_one in hosts.values() for host in of_one}:
-            owner = _best(name, known)
+            owner = most_specific(name, known)
             if owner in closed:
                 guarded[name] = str(owner)
         self._by: dict[tuple[str, str], list[tuple[str, str]]] = {}
         for listener, of_one in hosts.items():
             for name, owner in sorted(guarded.items()):
-                host = _best(name, of_one)
+                host = most_specific(name, of_one)
                 if host is not None:
                     self._by.setdefault((listener, host), []).append((name, owner))
 
@@ -113,7 +113,7 @@ class _Guarded:
         return dict(sorted(pair for key in keys for pair in self._by.get(key, ())))
 
 
-def _best(name: str, known: Collection[str]) -> str | None:
+def most_specific(name: str, known: Collection[str]) -> str | None:
     """Returns the most specific of these hosts that covers a name."""
     if name in known:
         return name

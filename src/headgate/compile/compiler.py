@@ -10,11 +10,20 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import PurePath
+from typing import Final
 
 from headgate._core import Document
+from headgate.compile.isolation import (
+    Isolated,
+    LoadedPlan,
+    NotIsolableError,
+    good_after,
+    isolate,
+)
 from headgate.compile.loaded import Loaded, Watched
 from headgate.compile.node import NodeUnit, node_unit
 from headgate.compile.origins import TextOrigins
+from headgate.compile.quarantine import LastGood
 from headgate.compile.reads import Reads, unchanged
 from headgate.compile.review import Review
 from headgate.compile.sources import Changed, EntryKey, Given, Source, Sources, Trust
@@ -23,12 +32,14 @@ from headgate.compile.together import crowds, together
 from headgate.compile.toplevel import stray
 from headgate.compile.unit import Context, Unit, unit
 from headgate.kernel.collector import paused
-from headgate.kernel.diagnostics import has_errors
+from headgate.kernel.diagnostics import Diagnostic, Severity, has_errors
 from headgate.model.config import SECTIONS, Section
 from headgate.model.files import Files
 from headgate.model.problems import Problem
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.plan import Plan, PlanEntry
+
+_NOTHING: Final = LastGood()
 
 
 class Compiler:
@@ -45,18 +56,27 @@ class Compiler:
         self._plan = Plan()
 
     def load(
-        self, paths: Sequence[PurePath | Given], files: Files, env: Mapping[str, str]
+        self,
+        paths: Sequence[PurePath | Given],
+        files: Files,
+        env: Mapping[str, str],
+        last: LastGood = _NOTHING,
     ) -> Loaded:
         """Returns what the documents at `paths` say now, with every problem there is.
 
         A directory stands for the documents in it. Without paths the environment alone is the
-        config. Raises nothing for what a user can get wrong.
+        config. Raises nothing for what a user can get wrong. `last`: what was served last, for
+        providers' objects that have errors now.
         """
         with paused():
-            return self._load(paths, files, env)
+            return self._load(paths, files, env, last)
 
     def _load(
-        self, paths: Sequence[PurePath | Given], files: Files, env: Mapping[str, str]
+        self,
+        paths: Sequence[PurePath | Given],
+        files: Files,
+        env: Mapping[str, str],
+        last: LastGood,
     ) -> Loaded:
         changed = self._sources.refresh(paths, files, env)
         reading = self._table.reading.items()
@@ -67,6 +87,8 @@ class Compiler:
             self._node = node = node_unit(self._sources, files, env)
         self._compile(changed, files, env)
         diagnostics = self._review.diagnostics(self._sources, self._table, node, self._stray)
+        if any(source.trust is Trust.QUARANTINE for source in self._sources):
+            return self._isolated(node, diagnostics, last)
         failed = has_errors(diagnostics)
         if not failed:
             self._plan = self._plan.with_changes(self._changes(node))
@@ -78,6 +100,51 @@ class Compiler:
             diagnostics=diagnostics,
             watched=self._watched(node),
             origins=TextOrigins(tuple(self._sources), self._table.written()),
+        )
+
+    def _isolated(
+        self, node: NodeUnit, diagnostics: tuple[Diagnostic, ...], last: LastGood
+    ) -> Loaded:
+        """Returns a load with providers' documents: their broken objects are quarantined."""
+        blamed, more = self._review.blamed, diagnostics
+        isolated: Isolated | None = None
+        if blamed is not None and node.plan is not None:
+            more = tuple(one for one in diagnostics if one.severity is Severity.WARNING)
+            try:
+                isolated = isolate(blamed, self._sources, self._table, last)
+                more = (*more, *isolated.warnings)
+            except NotIsolableError as error:
+                more = (*diagnostics, *error.diagnostics)
+        if isolated is None or node.plan is None:
+            return self._loaded(node, tuple(sorted(more)), None)
+        objects = {**isolated.outcome.objects, node.plan.key: node.plan}
+        self._table.take_changes()
+        self._plan = self._plan.with_changes(_differences(self._plan.objects, objects))
+        return self._loaded(node, tuple(sorted(more)), isolated, last)
+
+    def _loaded(
+        self,
+        node: NodeUnit,
+        diagnostics: tuple[Diagnostic, ...],
+        isolated: Isolated | None,
+        last: LastGood = _NOTHING,
+    ) -> Loaded:
+        origins = TextOrigins(tuple(self._sources), self._table.written())
+        if isolated is None:
+            nothing = frozenset[str]()
+            return Loaded(None, None, {}, nothing, diagnostics, self._watched(node), origins)
+        quarantined = isolated.outcome.quarantined
+        kept = LoadedPlan(self._plan.objects, isolated.blobs, isolated.secrets, quarantined)
+        return Loaded(
+            plan=self._plan,
+            node=node.settings,
+            blobs=isolated.blobs,
+            secrets=isolated.secrets,
+            diagnostics=diagnostics,
+            watched=self._watched(node),
+            origins=origins,
+            quarantined=quarantined,
+            good=good_after(last, kept),
         )
 
     def _compile(self, changed: Changed, files: Files, env: Mapping[str, str]) -> None:
@@ -161,6 +228,18 @@ class Compiler:
         for unit_ in self._table.reading.values():
             files.update(unit_.seen)
         return Watched(frozenset(files), self._sources.globs)
+
+
+def _differences(
+    before: Mapping[ObjectKey, PlanEntry], now: Mapping[ObjectKey, PlanEntry]
+) -> dict[ObjectKey, PlanEntry | None]:
+    """Returns what changes one set of objects into another."""
+    changes: dict[ObjectKey, PlanEntry | None] = {key: None for key in before if key not in now}
+    for key, one in now.items():
+        old = before.get(key)
+        if old is None or old.digest != one.digest:
+            changes[key] = one
+    return changes
 
 
 def _units(

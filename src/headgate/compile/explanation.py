@@ -7,6 +7,7 @@ import msgspec
 
 from headgate._core import normalise_path
 from headgate.compile.loaded import Loaded
+from headgate.compile.quarantine import REASON, STATUS, is_closed
 from headgate.compile.routing import Refusal, Request, Routing
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
@@ -114,7 +115,8 @@ class UpstreamShare(msgspec.Struct, frozen=True):
 class Won(msgspec.Struct, frozen=True):
     """The match that takes the request, why, and what happens then.
 
-    `retry` says what is tried again; empty where only connecting is.
+    `retry` says what is tried again; empty where only connecting is. `quarantined` says why the
+    route is not served as it is written; empty where it is.
     """
 
     route: str
@@ -128,6 +130,7 @@ class Won(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamShare] = []
     retry: str = ""
     retry_place: str = ""
+    quarantined: str = ""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -218,6 +221,9 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
     if route is not None and route.action.not_imported is not None and outcome.kind == "forward":
         detail = f"not-imported: {route.action.not_imported}"
         outcome = Outcome("refuse", status=_UNAVAILABLE, detail=detail)
+    if is_closed_route(plan, won.route):
+        detail = f"{REASON}: the config of this place has an error"
+        outcome = Outcome("refuse", status=STATUS, detail=detail)
     return msgspec.structs.replace(
         won,
         outcome=outcome,
@@ -228,6 +234,12 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         retry=_retried(route.retry) if route and route.retry else "",
         retry_place=locate("route", won.route, "retry") if route and route.retry else "",
     )
+
+
+def is_closed_route(plan: Plan, name: str) -> bool:
+    """Reports whether a route answers 503 because it is quarantined."""
+    found = plan.objects.get(ObjectKey("route", ObjectName(name)))
+    return found is not None and is_closed(found)
 
 
 def _placed(miss: NearMiss, locate: Locate) -> NearMiss:

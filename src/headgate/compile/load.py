@@ -5,10 +5,11 @@ from pathlib import PurePath
 
 from headgate.compile.compiler import Compiler
 from headgate.compile.loaded import Loaded
+from headgate.compile.sources import Given
 from headgate.model.files import Files
 
 
-def load(paths: Sequence[PurePath], files: Files, env: Mapping[str, str]) -> Loaded:
+def load(paths: Sequence[PurePath | Given], files: Files, env: Mapping[str, str]) -> Loaded:
     """Returns what the documents at `paths` say:
     plan, blobs, node settings and every diagnostic.
 

@@ -1,14 +1,15 @@
 """Defines the result of loading a config."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
+from headgate.compile.quarantine import LastGood, Quarantined
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity
 from headgate.kernel.ids import BlobId
-from headgate.plan.kinds import Kind
+from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.plan import Plan
 
 
@@ -59,6 +60,10 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
     watched: Watched
     origins: Origins
+    quarantined: Mapping[ObjectKey, Quarantined] = field(default_factory=dict)
+    """Objects of providers that are not served as they are written."""
+    good: LastGood = field(default_factory=LastGood)
+    """The last good form of each object, once this config is served."""
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

@@ -6,10 +6,10 @@ from headgate.compile.clientauth import served_without
 from headgate.compile.crosscheck import dangling, hedged_over_http2, raw_and_rewritten, taken_twice
 from headgate.compile.node import NodeUnit
 from headgate.compile.resolved import Ref
-from headgate.compile.sources import EntryKey, Source, Sources
+from headgate.compile.sources import EntryKey, Source, Sources, Trust
 from headgate.compile.table import UnitTable
 from headgate.compile.toplevel import meant
-from headgate.kernel.diagnostics import Diagnostic, dotted, has_errors
+from headgate.kernel.diagnostics import Diagnostic, Severity, dotted, has_errors
 from headgate.kernel.nearest import nearest
 from headgate.model.config import SECTIONS, TOP_LEVEL
 from headgate.model.node import DEFAULT_ADMIN
@@ -26,6 +26,9 @@ class Review:
     def __init__(self) -> None:
         self._dangling: dict[EntryKey, list[tuple[Ref, Problem]]] = {}
         self._checked: set[EntryKey] = set()
+        self.blamed: dict[EntryKey, list[Problem]] | None = {}
+        """The errors of the last check by the entry that has them, if a provider wrote each of
+        these; None if some error is not that of such an entry."""
 
     def diagnostics(
         self, sources: Sources, table: UnitTable, node: NodeUnit, stray: Stray
@@ -49,13 +52,15 @@ class Review:
         found += hedged_over_http2(routes, table.view())
         if is_whole:
             found += served_without(table.entries, table.view())
-        out = [*sources.wrong, *_located(sources, table, found)]
-        out += [source.diagnostic(p) for pairs in stray.values() for source, p in pairs]
+        self.blamed = _blamed(sources, table, found)
+        out = [source.diagnostic(p) for pairs in stray.values() for source, p in pairs]
         out += [d for key in sources.shared for d in _twice(sources, key)]
         out += [_twin(sources, *pair) for pair in table.twins()]
         if is_whole and not table.default_listeners() and "listener" not in _meant(stray):
             out += _unserved(sources, table)
-        return tuple(sorted(out))
+        if not is_whole or has_errors(out):
+            self.blamed = None
+        return tuple(sorted([*out, *sources.wrong, *_located(sources, table, found)]))
 
     def _look(self, table: UnitTable) -> None:
         """Checks the references of changed entries; of all entries if a name came or went."""
@@ -97,6 +102,25 @@ def _located(sources: Sources, table: UnitTable, found: Iterable[Problem]) -> It
         source = sources.owner(key) or next(iter(sources), None)
         if source is not None:
             yield source.diagnostic(problem)
+
+
+def _blamed(
+    sources: Sources, table: UnitTable, found: Iterable[Problem]
+) -> dict[EntryKey, list[Problem]] | None:
+    """Returns errors by their entry; None if one is not that of an entry that a provider wrote."""
+    written = table.written()
+    blamed: dict[EntryKey, list[Problem]] = {}
+    for problem in found:
+        if problem.severity is not Severity.ERROR:
+            continue
+        section, name = str(problem.path[0]), str(problem.path[1]) if len(problem.path) > 1 else ""
+        key = (section, written.get((section, name), name))
+        owner = sources.owner(key)
+        is_ours = owner is not None and owner.trust is Trust.QUARANTINE
+        if not is_ours or section not in SECTIONS or key not in table.units:
+            return None
+        blamed.setdefault(key, []).append(problem)
+    return blamed
 
 
 def _meant(stray: Stray) -> dict[Kind, set[str]]:

@@ -30,15 +30,14 @@ def test_resources_are_compiled_as_the_config_of_files_is() -> None:
 
 def test_a_diagnostic_names_the_resource_and_the_path_in_it() -> None:
     loaded = load({("routes", "a/b"): {"respond": {"status": "two hundred"}}})
-    assert loaded.plan is None
-    (one,) = loaded.errors
+    (one,) = loaded.diagnostics
     assert one.file == "routes/a%2Fb.json"
     assert one.path == 'routes."a/b".respond.status'
     assert one.line == 1
 
 
 def test_a_missing_reference_is_found_where_it_stands() -> None:
-    (one,) = load({("routes", "all"): {"upstream": "api"}}).errors
+    (one,) = load({("routes", "all"): {"upstream": "api"}}).diagnostics
     assert (one.file, one.path) == ("routes/all.json", "routes.all.upstream")
 
 
@@ -51,7 +50,7 @@ def test_the_settings_of_the_node_come_from_its_own_file() -> None:
 @pytest.mark.parametrize("path", ["/etc/key.pem", "../etc/key.pem", "secrets/../../etc/key.pem"])
 def test_a_resource_cannot_name_files_of_the_node(path: str) -> None:
     loaded = load({("certificates", "a"): {"cert_file": path, "key_file": "secrets/a.key"}})
-    found = [str(one) for one in loaded.errors]
+    found = [str(one) for one in loaded.diagnostics]
     assert any("is a file of the node" in one for one in found), found
     assert not any("a key of this machine" in one for one in found)
 
@@ -59,15 +58,15 @@ def test_a_resource_cannot_name_files_of_the_node(path: str) -> None:
 def test_a_resource_names_files_of_its_bundle() -> None:
     spec = {"cert_file": "secrets/a.pem", "key_file": "secrets/a.key"}
     loaded = load({("certificates", "a"): spec}, secrets={"a.pem": b"no certificate"})
-    found = [str(one) for one in loaded.errors]
+    found = [str(one) for one in loaded.diagnostics]
     assert any("a.key" in one and "the bundle has no such file" in one for one in found), found
     assert any("a.pem" in one and "certificate" in one for one in found), found
 
 
 def test_a_resource_cannot_read_the_environment_of_the_node() -> None:
     loaded = load({("routes", "all"): {"respond": {"status": 200, "body": "${env:TOKEN}"}}})
-    assert loaded.plan is None
-    found = [str(one) for one in loaded.errors]
+    assert loaded.quarantined
+    found = [str(one) for one in loaded.diagnostics]
     assert any("TOKEN" in one for one in found), found
     assert not any("of this machine" in one for one in found)
 

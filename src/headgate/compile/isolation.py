@@ -1,0 +1,214 @@
+"""Applies the quarantine to a load: finds which objects are broken, and says what became of them.
+
+It also asks the core, which refuses what the model cannot see (patterns, key pairs): an object that
+only the core refuses is broken like any other.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from pydantic import ValidationError
+
+from headgate._core import PlanError, check_tls
+from headgate.compile.quarantine import (
+    Broken,
+    LastGood,
+    NoPlaceError,
+    Outcome,
+    Quarantined,
+    is_closed,
+    quarantine,
+)
+from headgate.compile.routes import route
+from headgate.compile.routing import Routing
+from headgate.compile.sources import EntryKey, Sources
+from headgate.compile.table import UnitTable
+from headgate.compile.unit import Unit
+from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
+from headgate.kernel.ids import BlobId, ObjectName
+from headgate.model.config import SECTION_OF, SECTIONS
+from headgate.model.problems import Problem
+from headgate.model.route import Route as RouteModel
+from headgate.plan.kinds import KINDS, ObjectKey
+from headgate.plan.objects import Route
+from headgate.plan.plan import PlanEntry, plan_of
+
+_PLACE = ("hosts", "listeners", "match", "priority", "middlewares")
+_ROUNDS = 3
+"""Once for the errors of the text, twice for those of the core."""
+
+Blamed = Mapping[EntryKey, Sequence[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """What is served in spite of errors, and the warnings that stand for them."""
+
+    outcome: Outcome
+    blobs: Mapping[BlobId, bytes]
+    secrets: frozenset[str]
+    warnings: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPlan:
+    """What of a load counts for the next one."""
+
+    objects: Mapping[ObjectKey, PlanEntry]
+    blobs: Mapping[BlobId, bytes]
+    secrets: frozenset[str]
+    quarantined: Mapping[ObjectKey, Quarantined]
+
+
+class NotIsolableError(Exception):
+    """The errors cannot be isolated; `diagnostics` are more of them, maybe none."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...] = ()) -> None:
+        super().__init__("refused whole")
+        self.diagnostics = diagnostics
+
+
+def isolate(blamed: Blamed, sources: Sources, table: UnitTable, last: LastGood) -> Isolated:
+    """Returns what to serve of entries of which these have errors; raises NotIsolableError."""
+    isolation = _Isolation(sources, table, last)
+    for key, problems in blamed.items():
+        isolation.blame(key, [one for one in problems if one.severity is Severity.ERROR])
+    return isolation.result()
+
+
+class _Isolation:
+    def __init__(self, sources: Sources, table: UnitTable, last: LastGood) -> None:
+        self._sources = sources
+        self._table = table
+        self._last = last
+        self._broken: dict[ObjectKey, Broken] = {}
+        self._blobs = {**last.blobs, **table.blobs()}
+        self._said: list[tuple[ObjectKey, Diagnostic]] = []
+
+    def blame(self, key: EntryKey, problems: Sequence[Problem]) -> None:
+        unit = self._table.units[key]
+        name = ObjectKey(unit.section.kind, ObjectName(unit.name))
+        source = self._sources.owner(key)
+        for problem in problems:
+            if source is not None:
+                self._said.append((name, source.diagnostic(problem)))
+        first = str(problems[0].message) if problems else "it has an error"
+        self._broken.setdefault(name, Broken(name, first, self._place(key, unit)))
+
+    def result(self) -> Isolated:
+        for _ in range(_ROUNDS):
+            view = self._table.view()
+            good = {key: one for key, one in view.items() if key not in self._broken}
+            try:
+                outcome = quarantine(good, self._broken.values(), self._last)
+            except NoPlaceError as error:
+                raise NotIsolableError(self._homeless(error)) from error
+            found = list(self._refused(outcome))
+            if not found:
+                return self._isolated(outcome)
+            for kind, name, path, message in found:
+                self._blame_core(kind, name, path, message)
+        raise NotIsolableError
+
+    def _isolated(self, outcome: Outcome) -> Isolated:
+        named = {blob for one in outcome.objects.values() for blob in one.blobs}
+        blobs = {name: one for name, one in self._blobs.items() if name in named}
+        secrets = self._table.secrets() | self._last.secrets
+        return Isolated(outcome, blobs, secrets, tuple(self._warnings(outcome)))
+
+    def _refused(self, outcome: Outcome) -> Iterable[tuple[str, str, str, str]]:
+        plan = plan_of(outcome.objects.values())
+        try:
+            Routing(plan)
+        except PlanError as error:
+            return list(error.problems)
+        objects = [(e.key.kind, e.key.name, e.canonical) for e in outcome.objects.values()]
+        errors, _ = check_tls(objects, {str(k): v for k, v in self._blobs.items()})
+        return errors
+
+    def _blame_core(self, kind: str, name: str, path: str, message: str) -> None:
+        """Blames the entry of an object that the core refuses; raises NotIsolableError."""
+        known = next((one for one in KINDS if one == kind), None)
+        entry = self._table.names[known].get(name) if known is not None else None
+        key = ObjectKey(known, ObjectName(name)) if known is not None else None
+        if entry is None or key is None or key in self._broken:
+            raise NotIsolableError(
+                (Diagnostic(file="config", message=f"{kind} {name}: {message}"),)
+            )
+        words = [part for part in path.replace("[", ".").replace("]", "").split(".") if part]
+        parts = tuple(int(part) if part.isdecimal() else part for part in words)
+        self.blame(entry, [Problem((*entry, *parts), message, "")])
+
+    def _place(self, key: EntryKey, unit: Unit) -> Route | None:
+        """Returns where a broken route belongs, as far as its text says it; None if it does not."""
+        if unit.section.kind != "route":
+            return None
+        value = unit.plan.value if unit.plan is not None else None
+        if isinstance(value, Route):
+            return value
+        source = self._sources.owner(key)
+        raw = source.document.entry(*key) if source is not None and source.document else None
+        if not isinstance(raw, dict):
+            return None
+        kept = {name: raw[name] for name in _PLACE if name in raw}
+        try:
+            model = SECTIONS["routes"].validate({**kept, "respond": {"status": 503}})
+        except (ValidationError, ValueError, TypeError):
+            return None
+        if not isinstance(model, RouteModel):
+            return None
+        found = route(model, self._table.default_listeners()).value
+        return found if isinstance(found, Route) else None
+
+    def _homeless(self, error: NoPlaceError) -> tuple[Diagnostic, ...]:
+        place = self._diagnostic(error.key, str(error))
+        allowed = "write its hosts and matches so that they can be read"
+        return (msgspec.structs.replace(place, allowed=allowed, severity=Severity.ERROR),)
+
+    def _warnings(self, outcome: Outcome) -> Iterable[Diagnostic]:
+        said = set()
+        for key, diagnostic in self._said:
+            found = outcome.quarantined.get(key)
+            ends = _served_as(found) if found is not None else ""
+            said.add(key)
+            message = f"{diagnostic.message} ({ends})" if ends else diagnostic.message
+            yield msgspec.structs.replace(diagnostic, message=message, severity=Severity.WARNING)
+        for key, found in outcome.quarantined.items():
+            if key not in said:
+                yield self._diagnostic(key, f"{found.why} ({_served_as(found)})")
+
+    def _diagnostic(self, key: ObjectKey, message: str) -> Diagnostic:
+        section = SECTION_OF[key.kind]
+        written = self._table.names[key.kind].get(key.name, (section, str(key.name)))
+        source = self._sources.owner(written)
+        problem = Problem(written, message, "", "key", severity=Severity.WARNING)
+        if source is not None:
+            return source.diagnostic(problem)
+        return Diagnostic(
+            file="config", path=dotted(written), message=message, severity=Severity.WARNING
+        )
+
+
+def _served_as(found: Quarantined) -> str:
+    forms = {
+        "last good": "quarantined: its last good form is served",
+        "closed": "quarantined: requests for it get 503",
+        "absent": "quarantined: it is not served",
+    }
+    return forms[found.form]
+
+
+def good_after(before: LastGood, served: LoadedPlan) -> LastGood:
+    """Returns the last good forms once a config is served: those of quarantined objects stay."""
+    objects = {
+        key: one
+        for key, one in served.objects.items()
+        if key.kind != "settings" and key not in served.quarantined and not is_closed(one)
+    }
+    kept = {key: one for key, one in before.objects.items() if key in served.quarantined}
+    objects |= kept
+    named = {blob for one in objects.values() for blob in one.blobs}
+    every = {**before.blobs, **served.blobs}
+    blobs = {name: content for name, content in every.items() if name in named}
+    return LastGood(objects, blobs, before.secrets | served.secrets if kept else served.secrets)

@@ -1,0 +1,337 @@
+"""A broken object of a provider: its neighbours serve on, and nothing that it closed opens."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from memory_files import MemoryFiles
+
+from headgate.compile.compiler import Compiler
+from headgate.compile.loaded import Loaded
+from headgate.compile.quarantine import STATUS, LastGood, is_closed
+from headgate.compile.routing import Question, Routing
+from headgate.compile.sources import Given, Trust
+from headgate.fleet.manifest import Json, resource_bytes, resource_path
+from headgate.kernel.diagnostics import Severity
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.objects import Route
+
+Resources = Mapping[tuple[str, str], Json]
+
+BROKEN = {"no-such-key": 1}
+LISTENER: Json = {"address": "127.0.0.1:8000", "default": True}
+BASE: dict[tuple[str, str], Json] = {
+    ("listeners", "web"): LISTENER,
+    ("upstreams", "app"): {"endpoints": ["127.0.0.1:9001"]},
+    ("upstreams", "secret"): {"endpoints": ["127.0.0.1:9002"]},
+    ("middlewares", "guard"): {"respond": {"status": 403}},
+    ("routes", "all"): {"upstream": "app"},
+    ("routes", "admin"): {
+        "match": {"path": {"prefix": "/admin"}},
+        "middlewares": ["guard"],
+        "upstream": "secret",
+    },
+}
+
+
+class Provider:
+    """Loads resources again and again, as a provider's documents; each load that works serves."""
+
+    def __init__(self) -> None:
+        self._compiler = Compiler()
+        self._good = LastGood()
+
+    def load(self, resources: Resources) -> Loaded:
+        """What the resources say, with what was served before."""
+        documents = {
+            resource_path(*key): resource_bytes({key[0]: {key[1]: spec}})
+            for key, spec in resources.items()
+        }
+        files = MemoryFiles(documents)
+        paths = [Given(PurePath(p), Trust.QUARANTINE, PurePath()) for p in sorted(documents)]
+        loaded = self._compiler.load(paths, files, {}, self._good)
+        if loaded.plan is not None:
+            self._good = loaded.good
+        return loaded
+
+
+def answered(loaded: Loaded, url: str) -> str:
+    """Who takes a request: `NAME`, `NAME 503` if it is closed, `nobody`."""
+    assert loaded.plan is not None, [str(one) for one in loaded.diagnostics]
+    routing = Routing(loaded.plan, loaded.secrets, loaded.blobs)
+    found = routing.find(routing.request(Question(url)))
+    if found is None:
+        return "nobody"
+    name = found.route
+    entry = next(e for k, e in loaded.plan.objects.items() if k == ("route", name))
+    return f"{name.partition('#')[0]} {STATUS}" if is_closed(entry) else name
+
+
+def changed(**specs: Json) -> dict[tuple[str, str], Json]:
+    """BASE with these objects in place of its own, `kind__name`; None removes one."""
+    found = dict(BASE)
+    for path, spec in specs.items():
+        section, _, name = path.partition("__")
+        found[section, name] = spec
+        if spec is None:
+            del found[section, name]
+    return found
+
+
+def forms(loaded: Loaded) -> dict[str, str]:
+    return {str(key.name): one.form for key, one in loaded.quarantined.items()}
+
+
+def test_without_an_error_nothing_is_quarantined() -> None:
+    loaded = Provider().load(BASE)
+    assert not loaded.quarantined
+    assert not loaded.diagnostics
+    assert answered(loaded, "http://a.example/admin") == "admin"
+
+
+def test_a_broken_route_serves_its_last_good_form_where_it_was() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    admin = BASE["routes", "admin"]
+    loaded = provider.load(changed(routes__admin={**admin, **BROKEN}))
+    assert forms(loaded) == {"admin": "last good"}
+    assert answered(loaded, "http://a.example/admin") == "admin"
+    (warning,) = loaded.diagnostics
+    assert warning.severity is Severity.WARNING
+    assert warning.file == "routes/admin.json"
+    assert "its last good form is served" in warning.message
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"middlewares": []},
+        {"match": {"path": {"prefix": "/intern"}}},
+        {"hosts": "other.example"},
+        {"priority": 5},
+    ],
+)
+def test_a_broken_route_is_closed_where_it_is_and_was_if_its_place_or_middlewares_changed(
+    other: Json,
+) -> None:
+    provider = Provider()
+    provider.load(BASE)
+    admin = {**BASE["routes", "admin"], **other}
+    loaded = provider.load(changed(routes__admin={**admin, **BROKEN}))
+    assert forms(loaded) == {"admin": "closed"}
+    assert answered(loaded, "http://a.example/admin") == "admin 503"
+    path = "/intern" if "match" in other else "/admin"
+    host = other.get("hosts", "a.example")
+    assert answered(loaded, f"http://{host}{path}") == "admin 503"
+    assert answered(loaded, "http://a.example/") == "all"
+
+
+def test_a_broken_route_that_never_served_is_closed_where_it_is_written() -> None:
+    admin = {**BASE["routes", "admin"], **BROKEN}
+    loaded = Provider().load(changed(routes__admin=admin))
+    assert answered(loaded, "http://a.example/admin/x") == "admin 503"
+    assert answered(loaded, "http://a.example/") == "all"
+
+
+def test_a_route_whose_place_is_unreadable_keeps_the_place_it_had() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    broken = {"match": {"path": {"prefix": 7}}, "upstream": "secret"}
+    loaded = provider.load(changed(routes__admin=broken))
+    assert answered(loaded, "http://a.example/admin") == "admin 503"
+
+
+def test_a_route_that_could_be_anywhere_refuses_the_whole_config() -> None:
+    broken = {"match": {"path": {"prefix": 7}}, "upstream": "secret"}
+    loaded = Provider().load(changed(routes__admin=broken))
+    assert loaded.plan is None
+    assert any("where it belongs is not known" in one.message for one in loaded.errors)
+
+
+def test_a_quarantine_does_not_forget_the_last_good_form() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    admin = BASE["routes", "admin"]
+    provider.load(changed(routes__admin={**admin, "middlewares": [], **BROKEN}))
+    loaded = provider.load(changed(routes__admin={**admin, **BROKEN}))
+    assert forms(loaded) == {"admin": "last good"}
+    assert answered(provider.load(BASE), "http://a.example/admin") == "admin"
+
+
+@pytest.mark.parametrize("spec", [BROKEN, {"respond": {"status": "x"}}, None])
+def test_a_middleware_that_is_broken_or_missing_closes_its_routes(spec: Json) -> None:
+    provider = Provider()
+    provider.load(BASE)
+    loaded = provider.load(changed(middlewares__guard=spec))
+    assert answered(loaded, "http://a.example/admin") == "admin 503"
+    assert answered(loaded, "http://a.example/") == "all"
+
+
+def test_a_broken_upstream_keeps_its_last_good_form() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    loaded = provider.load(changed(upstreams__secret=BROKEN))
+    assert forms(loaded) == {"secret": "last good"}
+    assert answered(loaded, "http://a.example/admin") == "admin"
+
+
+def test_a_broken_upstream_that_never_served_closes_its_routes() -> None:
+    loaded = Provider().load(changed(upstreams__secret=BROKEN))
+    assert forms(loaded) == {"secret": "absent", "admin": "closed"}
+    assert answered(loaded, "http://a.example/admin") == "admin 503"
+    assert answered(loaded, "http://a.example/") == "all"
+
+
+def test_a_missing_upstream_closes_its_routes() -> None:
+    loaded = Provider().load(changed(upstreams__secret=None))
+    assert answered(loaded, "http://a.example/admin") == "admin 503"
+
+
+HOSTED = {
+    **BASE,
+    ("hosts", "a.example"): {"middlewares": ["guard"]},
+    ("routes", "shop"): {
+        "hosts": ["a.example", "b.example"],
+        "match": {"path": {"prefix": "/shop"}},
+        "upstream": "app",
+    },
+}
+
+
+@pytest.mark.parametrize("broken", [("hosts", "a.example"), ("middlewares", "guard")])
+def test_a_broken_host_is_closed_for_every_route_and_no_other_host(
+    broken: tuple[str, str],
+) -> None:
+    provider = Provider()
+    provider.load(HOSTED)
+    loaded = provider.load({**HOSTED, broken: BROKEN})
+    assert answered(loaded, "http://a.example/shop").endswith(" 503")
+    assert answered(loaded, "http://a.example/else").endswith(" 503")
+    assert answered(loaded, "http://b.example/shop") == "shop"
+    assert answered(loaded, "http://c.example/") == "all"
+
+
+def test_a_host_that_is_broken_from_the_start_is_closed_below_a_wildcard_too() -> None:
+    resources = {
+        **BASE,
+        ("hosts", "*.example"): BROKEN,
+        ("routes", "sub"): {"hosts": "x.example", "upstream": "app"},
+    }
+    loaded = Provider().load(resources)
+    assert answered(loaded, "http://x.example/") == "sub 503"
+    assert answered(loaded, "http://y.example/").endswith(" 503")
+    assert answered(loaded, "http://other.test/") == "all"
+
+
+def test_a_broken_listener_keeps_its_last_good_form() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    loaded = provider.load(changed(listeners__web={**LISTENER, **BROKEN}))
+    assert forms(loaded) == {"web": "last good"}
+    assert answered(loaded, "http://a.example/") == "all"
+
+
+def test_a_broken_listener_that_never_opened_leaves_the_others() -> None:
+    other = {"address": "127.0.0.1:8001", "default": True, **BROKEN}
+    loaded = Provider().load(changed(listeners__other=other))
+    assert forms(loaded) == {"other": "absent"}
+    assert answered(loaded, "http://a.example/") == "all"
+
+
+def test_what_only_the_core_refuses_is_quarantined_too() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    admin = {**BASE["routes", "admin"], "match": {"path": {"regex": "/admin/(?:"}}}
+    loaded = provider.load(changed(routes__admin=admin))
+    assert answered(loaded, "http://a.example/admin") == "admin 503"
+    assert answered(loaded, "http://a.example/") == "all"
+
+
+def test_an_error_that_is_of_no_object_refuses_the_whole_config() -> None:
+    resources = {**BASE, ("gadgets", "one"): {}, ("routes", "admin"): BROKEN}
+    loaded = Provider().load(resources)
+    assert loaded.plan is None
+    assert len(loaded.errors) > 1, "every error is said, also those that could be isolated"
+
+
+def test_files_of_people_are_refused_whole() -> None:
+    text = resource_bytes({"listeners": {"web": LISTENER}, "routes": {"all": BROKEN}})
+    loaded = Compiler().load([PurePath("a.json")], MemoryFiles({"a.json": text}), {})
+    assert loaded.plan is None
+    assert not loaded.quarantined
+
+
+# The property: whatever is broken, no request that a route took is answered by another one.
+
+NAMES = ("r0", "r1", "r2", "r3")
+HOSTS = ("*", "*.example", "a.example", "b.a.example")
+PATHS = ("/", "/a", "/a/b", "/c")
+
+route_specs = st.fixed_dictionaries(
+    {
+        "hosts": st.lists(st.sampled_from(HOSTS), min_size=1, max_size=2, unique=True),
+        "match": st.sampled_from(PATHS).map(lambda path: {"path": {"prefix": path}}),
+        "upstream": st.sampled_from(("app", "secret")),
+        "middlewares": st.sampled_from(([], ["guard"], ["other"])),
+    },
+    optional={"priority": st.integers(-1, 1)},
+)
+host_specs = st.dictionaries(
+    st.sampled_from(HOSTS), st.sampled_from(({}, {"middlewares": ["guard"]})), max_size=2
+)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> dict[tuple[str, str], Json]:
+    found = {k: v for k, v in BASE.items() if k[0] != "routes"}
+    found["middlewares", "other"] = {"response_headers": {"set": {"x-other": "1"}}}
+    for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True)):
+        found["routes", name] = draw(route_specs)
+    for name, spec in draw(host_specs).items():
+        found["hosts", name] = spec
+    return found
+
+
+def asked() -> list[str]:
+    hosts = ("a.example", "b.a.example", "c.example", "other.test")
+    return [f"http://{host}{path}/x" for host in hosts for path in ("", "/a", "/a/b", "/c")]
+
+
+def owner(loaded: Loaded, url: str) -> tuple[str, bool]:
+    """The route that takes a request by the name it has in the config, and whether it is closed."""
+    found = answered(loaded, url)
+    return found.removesuffix(f" {STATUS}"), found.endswith(f" {STATUS}")
+
+
+@settings(max_examples=150, deadline=None)
+@given(configs(), st.data())
+def test_no_request_that_a_route_took_is_answered_by_another_route(
+    resources: dict[tuple[str, str], Json], data: st.DataObject
+) -> None:
+    key = data.draw(st.sampled_from(sorted(resources)))
+    spec = data.draw(
+        st.sampled_from([BROKEN, {**resources[key], **BROKEN}, {**resources[key], "match": 7}])
+    )
+    provider = Provider()
+    before = provider.load(resources)
+    assert before.plan is not None, [str(one) for one in before.diagnostics]
+    after = provider.load({**resources, key: spec})
+    if after.plan is None:  # without it no route would have a listener
+        assert key == ("listeners", "web")
+        return
+    for url in asked():
+        name, _ = owner(before, url)
+        now, is_closed_now = owner(after, url)
+        assert now == name or is_closed_now, f"{url}: {name} took it, {now} answers"
+        if is_closed_now or name == "nobody":
+            continue
+        entry = after.plan.objects[ObjectKey("route", now)]  # type: ignore[arg-type]
+        old = before.plan.objects[ObjectKey("route", now)]  # type: ignore[arg-type]
+        route, was = entry.value, old.value
+        assert isinstance(route, Route)
+        assert isinstance(was, Route)
+        assert route.middlewares == was.middlewares
+        guards = {use.use for use in was.middlewares}
+        assert key != ("middlewares", "guard") or "guard" not in guards
