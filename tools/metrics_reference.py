@@ -13,12 +13,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Final, cast
 
+from headgate.compile.quarantine import Quarantined
+from headgate.kernel.ids import ObjectName
+from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.link import About
 from headgate.node.metrics import own
 from headgate.node.remote.families import families as link_families
 from headgate.node.remote.families import restarts
 from headgate.node.remote.peer import Certificate, LinkStatus, Peer
 from headgate.node.state import Node
+from headgate.plan.kinds import ObjectKey
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = "docs/reference/metrics.md"
@@ -64,9 +68,21 @@ def page() -> str:
 
 
 def control_page() -> str:
-    """Returns the families of a control process that has done nothing yet."""
-    pipeline = SimpleNamespace(counts=Counter(), last=None, last_success_at=0.0, served=None)
-    node = cast(Node, SimpleNamespace(pipeline=pipeline, started_at=0.0, remote=None))
+    """Returns the families of an agent's control process that has done nothing yet."""
+    key = ObjectKey("route", ObjectName("api"))
+    served = SimpleNamespace(quarantined={key: Quarantined(key, "closed", "")})
+    pipeline = SimpleNamespace(
+        counts=Counter(),
+        last=None,
+        last_success_at=0.0,
+        served=None,
+        in_service=lambda: served,
+    )
+    revision = RevisionStatus(1, "")
+    master = SimpleNamespace(status=lambda: MasterStatus(url="", serving=revision))
+    node = cast(
+        Node, SimpleNamespace(pipeline=pipeline, started_at=0.0, remote=None, master=master)
+    )
     return own(node, About(None, [], 1, {}, "running", True), up=True)
 
 

@@ -114,9 +114,12 @@ class RunningNode:
         self._starts_nginx = re.search(r'\bstart = "(external|systemd)"', text or "") is None
         self.log = folder / "log"
         configs = [str(self.config)] if text is not None else []
+        self.process = self._start(["run", *configs], *arguments, **env)
+
+    def _start(self, command: list[str], *arguments: str, **env: str) -> "subprocess.Popen[bytes]":
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*self.program, "run", *configs, "--state-dir", str(self.state), *arguments],
+            return subprocess.Popen(
+                [*self.program, *command, "--state-dir", str(self.state), *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | env,

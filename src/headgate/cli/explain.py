@@ -159,6 +159,8 @@ def refusal(found: Explanation) -> str:
 
 def _won(won: Won) -> Iterator[str]:
     yield _row(f"route {won.route}, match {won.match}, host {won.host}", won.place)
+    if won.quarantined:
+        yield f"  quarantined, {won.quarantined}"
     for condition in won.held:
         yield _row(f"  {condition.text}", condition.place)
     if won.middlewares:

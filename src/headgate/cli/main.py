@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from headgate.cli import (
+    agent_commands,
     apply_commands,
     calls,
     config_commands,
@@ -72,6 +73,7 @@ def main() -> None:
 
 for command in (
     *node_commands.COMMANDS,
+    *agent_commands.COMMANDS,
     *plane_commands.COMMANDS,
     *master_commands.COMMANDS,
     *config_commands.COMMANDS,

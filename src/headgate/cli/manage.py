@@ -7,12 +7,18 @@ import msgspec
 
 from headgate.cli import calls
 from headgate.cli.link_lines import link_lines, process_lines
+from headgate.cli.master_lines import master_lines
 from headgate.cli.nginx_lines import nginx_lines
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import NodeStatus, Problem
 from headgate.node.results import Outcome, ReloadResult
 
 _CONTROL_S = 20.0
+_SERVED_AS = {
+    "last good": "its last good form is served",
+    "closed": "requests for it get 503",
+    "absent": "it is not served",
+}
 _LOOK_S = 0.05
 
 
@@ -121,6 +127,11 @@ def status_text(node: NodeStatus) -> str:
         lines += [f"            {diagnostic}" for diagnostic in last.diagnostics]
         lines += [f"            {last.error}"] if last.error else []
     lines += link_lines(node.link) if node.link is not None else []
+    lines += [
+        f"quarantined {one.kind} {one.name}: {_SERVED_AS[one.form]}: {one.why}"
+        for one in node.config.quarantined
+    ]
+    lines += master_lines(node.master) if node.master is not None else []
     lines += [f"warning     {warning}" for warning in node.config.warnings]
     lines += [f"warning     {warning}" for warning in node.warnings]
     if node.nginx is not None:

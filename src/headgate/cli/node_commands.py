@@ -74,10 +74,11 @@ def run(
     if settings is None:
         raise typer.Exit(BAD_CONFIG)
     place = state_dir(state or settings.state_dir, node)
-    _become(runner.supervisor_command(request, settings, place))
+    become(runner.supervisor_command(request, settings, place))
 
 
-def _become(command: list[str]) -> None:
+def become(command: list[str]) -> None:
+    """Makes this process the supervisor; ends with the exit code of a bad config if it may not."""
     from headgate.cli import run as runner
     from headgate.cli.rights import RightsError
 

@@ -42,6 +42,7 @@ class RunRequest:
     log_level: str | None
     watch: bool
     engine: Literal["native", "nginx"] | None = None
+    master: str | None = None
 
 
 def has_environment_config(environment: Mapping[str, str]) -> bool:
@@ -49,10 +50,11 @@ def has_environment_config(environment: Mapping[str, str]) -> bool:
     return any(name.startswith(_PREFIX) for name in environment)
 
 
-def node_settings(configs: list[Path]) -> NodeSettings | None:
+def node_settings(configs: list[Path], *, may_be_empty: bool = False) -> NodeSettings | None:
     """Returns the `[node]` of a config; None after its errors were printed."""
     loaded = read_config([path.absolute() for path in configs], os.environ)
-    empty = emptiness(loaded, str(configs[0]) if configs else "environment")
+    name = str(configs[0]) if configs else "environment"
+    empty = () if may_be_empty else emptiness(loaded, name)
     if loaded.node is None or empty:
         sys.stderr.write(render_text((*loaded.diagnostics, *empty)))
         return None
@@ -75,6 +77,7 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         engine=engine,
         engine_is_forced=request.engine is not None,
         user=settings.user,
+        master=request.master,
     )
     control = [sys.executable, "-P", "-m", "headgate.node", options.encode()]
     supervisor = {

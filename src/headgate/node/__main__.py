@@ -53,7 +53,12 @@ async def _run(options: Options) -> int:
     else:
         link = await SupervisorLink.connect(str(state_dir / "supervisor.sock"))
     serving = make_serving(options, link)
-    node = Node(options, make_source(options), link, serving, _lent_door())
+    if options.master is not None:
+        from headgate.node.agent.setup import agent_node
+
+        node = agent_node(options, link, serving, _lent_door())
+    else:
+        node = Node(options, make_source(options), link, serving, _lent_door())
     return await ControlProcess(node).run()
 
 

@@ -9,6 +9,7 @@ from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.agent.about import MasterStatus
 from headgate.node.link import About
 from headgate.node.remote.peer import LinkStatus
 from headgate.node.results import ReloadResult
@@ -21,6 +22,18 @@ def version() -> str:
         return importlib.metadata.version("headgate")
     except importlib.metadata.PackageNotFoundError:
         return "0.0.0"
+
+
+class QuarantinedObject(msgspec.Struct, frozen=True):
+    """An object of a provider that is not served as it is written.
+
+    `form` says what is served of it: `last good`, `closed` (requests get 503) or `absent`.
+    """
+
+    kind: str
+    name: str
+    form: str
+    why: str
 
 
 class ConfigStatus(msgspec.Struct, frozen=True):
@@ -37,6 +50,7 @@ class ConfigStatus(msgspec.Struct, frozen=True):
     last_success_at: float
     last_reload: ReloadResult | None
     warnings: tuple[Diagnostic, ...] = ()
+    quarantined: list[QuarantinedObject] = []
 
 
 class ProcessStatus(msgspec.Struct, frozen=True):
@@ -68,6 +82,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """What a process may do and need not."""
     gate: ProcessStatus | None = None
     link: LinkStatus | None = None
+    master: MasterStatus | None = None
+    """How an agent stands with its master; null on a node of its own."""
 
 
 class Health(msgspec.Struct, frozen=True):

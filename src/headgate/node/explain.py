@@ -5,12 +5,16 @@ from typing import Final
 
 import msgspec
 
+from headgate.compile.explanation import Explanation
 from headgate.compile.explanation import explain as explained
+from headgate.compile.quarantine import REASON
 from headgate.compile.routing import Question, Routing
 from headgate.compile.veil import veiled
 from headgate.kernel.errors import Invalid
+from headgate.kernel.ids import ObjectName
 from headgate.node.ports import Candidate
 from headgate.node.state import Node
+from headgate.plan.kinds import ObjectKey
 
 _UNKNOWN: Final = (
     "this node has not read the config that is served, so it cannot explain it; "
@@ -50,7 +54,7 @@ class Explainer:
             states = {u.name: {e.address: (e.state, e.why) for e in u.endpoints} for u in upstreams}
         try:
             request = routing.request(question)
-            found = explained(routing, request, served.places, states)
+            found = _noted(explained(routing, request, served.places, states), served)
         except (Invalid, ValueError) as error:
             raise ExplainError(str(error), 400) from error
         return msgspec.json.encode(veiled(found, served.plan, served.secrets))
@@ -62,3 +66,15 @@ class Explainer:
             )
             self._made_of = served
         return self._routing
+
+
+def _noted(found: Explanation, served: Candidate) -> Explanation:
+    """Adds why the route that takes the request is not served as it is written."""
+    if found.won is None:
+        return found
+    name = ObjectName(found.won.route.partition(f"#{REASON}")[0])
+    one = served.quarantined.get(ObjectKey("route", name))
+    if one is None:
+        return found
+    won = msgspec.structs.replace(found.won, quarantined=f"{one.form}: {one.why}")
+    return msgspec.structs.replace(found, won=won)

@@ -3,8 +3,10 @@
 import platform
 import resource
 import time
+from collections import Counter
 
 from headgate.node.about import version
+from headgate.node.agent.families import master_families
 from headgate.node.expiry import DAY_S, expiries
 from headgate.node.exposition import END, family
 from headgate.node.link import About
@@ -61,7 +63,9 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
             unit="seconds",
         ),
     ]
-    parts += _certificates(node)
+    parts += [*_certificates(node), _quarantined(node)]
+    if node.master is not None:
+        parts += master_families(node.master.status())
     if supervisor is not None:
         parts.append(_hung(supervisor))
         ours = "control" if node.remote is None else "gate"
@@ -92,6 +96,15 @@ def _certificates(node: Node) -> list[str]:
             unit="days",
         ),
     ]
+
+
+def _quarantined(node: Node) -> str:
+    served = node.pipeline.in_service()
+    found = served.quarantined.values() if served is not None else ()
+    forms = Counter((one.key.kind, one.form) for one in found)
+    samples = [({"kind": k, "form": form}, count) for (k, form), count in sorted(forms.items())]
+    about = "Objects that are not served as written, by `kind` and by the `form` that is served."
+    return family("headgate_config_quarantined", "gauge", about, samples)
 
 
 def _hung(supervisor: About) -> str:

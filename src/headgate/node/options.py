@@ -16,6 +16,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     addresses and `localhost`. `engine` is what the node was started with; `engine_is_forced` says
     that the command line chose it and not the config. `user` is the config's user for a node that
     root starts. `remote` is the data plane of a control plane without a supervisor of its own.
+    `master` is the address of an agent's master, whose config it serves; `configs` then have the
+    settings of the node alone.
     """
 
     state_dir: str
@@ -30,6 +32,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     engine_is_forced: bool = False
     user: str | None = None
     remote: Target | None = None
+    master: str | None = None
 
     def encode(self) -> str:
         """Returns the argument that `decode` understands."""

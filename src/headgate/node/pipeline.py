@@ -21,7 +21,16 @@ from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.link import LinkError
 from headgate.node.loading import LoadHangsError, Loading
-from headgate.node.ports import Candidate, Objection, Ours, Rejected, Serving, Source, Verdict
+from headgate.node.ports import (
+    Candidate,
+    NothingYetError,
+    Objection,
+    Ours,
+    Rejected,
+    Serving,
+    Source,
+    Verdict,
+)
 from headgate.node.results import Outcome, ReloadResult
 
 RUN_S: Final = 600.0
@@ -66,6 +75,10 @@ class Pipeline:
         self._wish: Wish | None = None
         self._wished = asyncio.Event()
         self.on_result: Callable[[ReloadResult], None] = lambda result: None
+        self.on_validated: Callable[[Candidate], None] = lambda candidate: None
+        """Called with each config that compiled, before anything is changed for it."""
+        self.on_served: Callable[[Candidate], None] = lambda candidate: None
+        """Called with each config that is served now."""
         self.idle = asyncio.Event()
         """Set while no run is under way."""
         self.idle.set()
@@ -191,7 +204,7 @@ class Pipeline:
             return self.served
         try:
             return await self.loading.load()
-        except LoadHangsError as error:
+        except (LoadHangsError, NothingYetError) as error:
             return ReloadResult(outcome=Outcome.FAILED, error=str(error))
 
     async def _outcome(self, found: Candidate | Rejected | ReloadResult) -> ReloadResult:
@@ -205,8 +218,10 @@ class Pipeline:
             return ReloadResult(outcome=Outcome.FAILED, error=str(error))
         diagnostics = (*verdict.errors, *found.warnings)
         if verdict.errors:
-            return ReloadResult(outcome=Outcome.REFUSED, diagnostics=diagnostics)
+            undone = verdict.is_undone
+            return ReloadResult(outcome=Outcome.REFUSED, diagnostics=diagnostics, is_undone=undone)
         self._remember(found)
+        self.on_served(found)
         outcome = Outcome.APPLIED if verdict.changed else Outcome.UNCHANGED
         waited_ms = round(verdict.waited_s * 1000, 3)
         return ReloadResult(outcome=outcome, diagnostics=diagnostics, waited_ms=waited_ms)
@@ -220,6 +235,7 @@ class Pipeline:
             errors = tuple(_objection(candidate, one) for one in wrong)
             if errors:
                 return Verdict(errors)
+            self.on_validated(candidate)
             verdict = await self._serving.serve(candidate)
             if not verdict.errors:
                 self._ours.commit()

@@ -1,19 +1,22 @@
 """Defines what the pipeline needs from its two ends, and what passes between them."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from headgate.compile.explanation import Locate as Places
 from headgate.compile.located import Locate
+from headgate.compile.quarantine import LastGood, Quarantined
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import BlobId
+from headgate.node.agent.about import MasterStatus
 from headgate.node.link import About, DataPlane
-from headgate.plan.kinds import Kind
+from headgate.node.results import ReloadResult
+from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.plan import Plan
 from headgate.providers.file.disk import Reading
 
@@ -29,6 +32,8 @@ class Candidate:
     `blobs` holds the material that the plan names; `warnings` are diagnostics that refuse nothing,
     `locate` and `places` find what the user wrote. `secrets` are texts of the plan that nothing may
     show. `lints` checks every object for probable mistakes; call it only once the config is served.
+    `quarantined` are objects of providers that are not served as written, `good` the last good form
+    of each object once this config is served.
     """
 
     plan: Plan
@@ -39,6 +44,8 @@ class Candidate:
     places: Places = _nowhere
     secrets: frozenset[str] = frozenset()
     lints: Callable[[], tuple[Diagnostic, ...]] = tuple
+    quarantined: Mapping[ObjectKey, Quarantined] = field(default_factory=dict)
+    good: LastGood = field(default_factory=LastGood)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,18 @@ class Rejected:
     diagnostics: tuple[Diagnostic, ...]
 
 
+class NothingYetError(Exception):
+    """There is no config yet; the message says who will send it."""
+
+
 class Source(Protocol):
     """Where the config comes from."""
 
     def load(self) -> Candidate | Rejected:
-        """Reads and compiles the present config. Call it outside the loop, one call at a time."""
+        """Reads and compiles the present config. Call it outside the loop, one call at a time.
+
+        Raises NothingYetError while there is none.
+        """
         ...
 
     def reading(self) -> Reading | None:
@@ -68,16 +82,38 @@ class Source(Protocol):
         ...
 
 
+class MasterSide(Protocol):
+    """A master, for the node that it drives."""
+
+    async def run(self) -> None:
+        """Holds the connection until cancelled; raises MasterRefusesError if there will be none."""
+        ...
+
+    def happened(self, result: ReloadResult) -> None:
+        """Hears of each run of the pipeline."""
+        ...
+
+    def status(self) -> MasterStatus:
+        """Returns how the node stands with its master."""
+        ...
+
+
+class MasterRefusesError(Exception):
+    """The master does not take this node; the message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How serving a config ended: with `errors` it is refused and nothing has changed.
 
     `waited_s`: how long the engine let it wait for other changes, to reload less often.
+    `is_undone`: the engine had gone over to it, and went back.
     """
 
     errors: tuple[Diagnostic, ...] = ()
     changed: bool = False
     waited_s: float = 0.0
+    is_undone: bool = False
 
 
 class Serving(Protocol):

@@ -11,6 +11,7 @@ from headgate.kernel.diagnostics import Diagnostic, Severity, render_text
 from headgate.node import logs
 from headgate.node.admin.app import admin_app, metrics_app
 from headgate.node.link import About, LinkError
+from headgate.node.ports import MasterRefusesError, MasterSide
 from headgate.node.remote.link import RemoteLink
 from headgate.node.report import about_supervisor
 from headgate.node.results import Outcome, ReloadResult
@@ -64,6 +65,7 @@ class ControlProcess:
             await node.remote.linked()
         result = await node.pipeline.reload("start")
         waits = node.remote is not None and result.outcome is Outcome.FAILED
+        waits = waits or node.master is not None
         if not result.is_ok and not node.was_serving and not waits:
             sys.stderr.write(render_text(result.diagnostics))
             node.leave(EXIT_CONFIG if result.outcome is Outcome.REFUSED else 1)
@@ -72,6 +74,8 @@ class ControlProcess:
             self._spawn(task)
         if node.options.watch:
             self._spawn(self._follow_changes())
+        if node.master is not None:
+            self._spawn(self._follow_master(node.master))
 
     # Input from outside.
 
@@ -116,6 +120,15 @@ class ControlProcess:
         self._node.serving.lost()
         self._node.events.add("error", "link.down", why)
 
+    async def _follow_master(self, master: MasterSide) -> None:
+        try:
+            await master.run()
+        except MasterRefusesError as error:
+            node = self._node
+            if node.pipeline.served is None and not node.was_serving:
+                sys.stderr.write(f"headgate: {error}\n")
+                node.leave(EXIT_CONFIG)
+
     async def _reload_for_systemd(self) -> None:
         await self._node.link.reloading()
         result = await self._node.pipeline.reload("SIGHUP")
@@ -151,6 +164,8 @@ class ControlProcess:
             _log.info(name, **fields, objects=result.objects, listening=listening, **took)
         else:
             _log.error(name, **fields, error=result.error or "see the diagnostics")
+        if self._node.master is not None:
+            self._node.master.happened(result)
         if self._node.pipeline.served is not None:
             self._node.linter.look_at(self._node.pipeline.served)
         self._node.events.add(

@@ -13,6 +13,7 @@ from headgate.node.about import (
     NodeStatus,
     PlanObjectDocument,
     ProcessStatus,
+    QuarantinedObject,
     version,
 )
 from headgate.node.link import About, LinkError
@@ -47,6 +48,7 @@ async def status(node: Node) -> NodeStatus:
             warnings=node.linter.found,
             last_success_at=pipeline.last_success_at,
             last_reload=pipeline.last,
+            quarantined=_quarantined(node),
         ),
         supervisor=supervisor,
         dataplane=await node.serving.dataplane(),
@@ -56,7 +58,14 @@ async def status(node: Node) -> NodeStatus:
         if is_native
         else [],
         link=None if node.remote is None else node.remote.about(),
+        master=node.master.status() if node.master is not None else None,
     )
+
+
+def _quarantined(node: Node) -> list[QuarantinedObject]:
+    served = node.pipeline.in_service()
+    found = served.quarantined.values() if served is not None else ()
+    return [QuarantinedObject(q.key.kind, q.key.name, q.form, q.why) for q in found]
 
 
 def _processes(supervisor: About | None, node: Node) -> list[ProcessRights]:

@@ -23,7 +23,8 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `digest` names the plan served afterwards (hex; empty without one). Times are milliseconds:
     `load_ms` reading and compiling, `apply_ms` until every worker served it, of which `waited_ms`
-    the engine waited for other changes. `at` is Unix seconds.
+    the engine waited for other changes. `at` is Unix seconds. `is_undone`: the engine had gone over
+    to a refused config, and went back.
     """
 
     outcome: Outcome
@@ -36,6 +37,7 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     apply_ms: float = 0.0
     waited_ms: float = 0.0
     objects: int = 0
+    is_undone: bool = False
 
     @property
     def is_ok(self) -> bool:

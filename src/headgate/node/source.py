@@ -11,8 +11,11 @@ from headgate.compile.explanation import places
 from headgate.compile.lints import lints
 from headgate.compile.loaded import Loaded, Watched
 from headgate.compile.located import locator, tls_findings
+from headgate.compile.quarantine import LastGood
 from headgate.compile.routing import shadows
+from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import Diagnostic, Severity
+from headgate.model.files import Files
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected, Source
 from headgate.providers.file.disk import DiskFiles, Reading, mark
@@ -43,19 +46,38 @@ class FileSource:
     def load(self) -> Candidate | Rejected:
         """Reads and compiles the present config."""
         self._files = files = DiskFiles()
+        given, through = self._given(files)
         try:
-            loaded = self._compiler.load(self._paths, files, os.environ)
+            loaded = self._compiler.load(given, through, os.environ, self._good())
         except BaseException:
             self._compiler = Compiler()  # its content is unknown now
             raise
-        # A path that is a directory now may be a file again.
-        watched = Watched(loaded.watched.files | frozenset(self._paths), loaded.watched.globs)
+        watched = self._watched(loaded)
         # The state at the read, not the present one: the difference is a change to report.
         seen = ((p, files.marks.get(p) or mark(p)) for p in watched.files | files.found)
         self._known = Known(watched, frozenset(seen), self._known.number + 1)
         empty = emptiness(loaded, self.names()[0])
-        if loaded.plan is None or loaded.node is None or empty:
+        if empty:
             return Rejected((*loaded.diagnostics, *empty))
+        return self._candidate(loaded)
+
+    def _given(self, files: DiskFiles) -> tuple[Sequence[PurePath | Given], Files]:
+        """Returns the documents to read, and what reads them."""
+        return self._paths, files
+
+    def _good(self) -> LastGood:
+        """Returns the last good forms of providers' objects; people's files have none."""
+        return LastGood()
+
+    def _watched(self, loaded: Loaded) -> Watched:
+        """Returns what a change may be seen in."""
+        # A path that is a directory now may be a file again.
+        return Watched(loaded.watched.files | frozenset(self._paths), loaded.watched.globs)
+
+    def _candidate(self, loaded: Loaded) -> Candidate | Rejected:
+        """Returns what a config without errors is served as."""
+        if loaded.plan is None or loaded.node is None:
+            return Rejected(loaded.diagnostics)
         return Candidate(
             plan=loaded.plan,
             node=loaded.node,
@@ -65,6 +87,8 @@ class FileSource:
             places=places(loaded),
             secrets=loaded.secrets,
             lints=partial(_warnings, loaded),
+            quarantined=loaded.quarantined,
+            good=loaded.good,
         )
 
     def reading(self) -> Reading | None:

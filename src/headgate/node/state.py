@@ -10,7 +10,7 @@ from headgate.node.link import SupervisorLink
 from headgate.node.linter import Linter
 from headgate.node.options import Options
 from headgate.node.pipeline import Pipeline
-from headgate.node.ports import Serving, Source
+from headgate.node.ports import MasterSide, Serving, Source
 from headgate.node.remote.link import RemoteLink
 from headgate.node.serving.choice import same_engine
 
@@ -36,6 +36,8 @@ class Node:
         self.servers = AdminServers(options, door)
         self.pipeline = Pipeline(source, serving, self.servers, same_engine(options))
         self.linter = Linter(idle=self.pipeline.idle)
+        self.master: MasterSide | None = None
+        """The master's side of an agent."""
         self.is_draining = False
         self.was_serving = False
         self.end: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -167,7 +167,8 @@ class NginxServing:
                 self._tries.failed(time.monotonic())
             if found.cause.code in _NOT_THE_CONFIG:
                 raise EngineUnavailableError(found.text())
-            return Verdict((_rejected(candidate, found),))
+            is_undone = found.outcome is not None
+            return Verdict((_rejected(candidate, found),), is_undone=is_undone)
         self._tries.succeeded()
         self._listening = {
             address

@@ -32,7 +32,7 @@ class BundleStore:
 
     def __init__(self, folder: Path, verify: Verify) -> None:
         """`folder` is made (0700) when the first bundle comes."""
-        self._folder = folder
+        self.folder = folder
         self._verify = verify
         self.skipped: dict[str, str] = {}
         """Files that could not be used when they were read last, and why."""
@@ -51,6 +51,11 @@ class BundleStore:
             if bundle is not None:
                 yield bundle
 
+    def revisions(self) -> list[int]:
+        """Returns the revisions of the good bundles, the newest first, as their names say."""
+        names = (path.name for path in reversed(self._good_paths()))
+        return [int(name[10:].removesuffix(".tar")) for name in names]
+
     def content(self) -> Mapping[str, bytes]:
         """Returns, by sha256, everything that the bundles here hold: it need not be fetched."""
         found: dict[str, bytes] = {}
@@ -65,8 +70,8 @@ class BundleStore:
         OSError.
         """
         bundle = assembled(raw, signature, content, self._verify)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(self._folder / _STAGED, packed(bundle))
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(self.folder / _STAGED, packed(bundle))
         return bundle
 
     def promote(self, bundle: Bundle) -> None:
@@ -74,7 +79,7 @@ class BundleStore:
 
         The bundle that is the last good one already stays so. Raises OSError.
         """
-        staged = self._folder / _STAGED
+        staged = self.folder / _STAGED
         last = self.last_good()
         if last is not None and last.hash == bundle.hash:
             staged.unlink(missing_ok=True)
@@ -83,13 +88,13 @@ class BundleStore:
             _write(staged, packed(bundle))
         paths = self._good_paths()
         number = int(paths[-1].name[:8]) + 1 if paths else 1
-        staged.rename(self._folder / f"{number:08d}-r{bundle.revision}.tar")
-        _sync_folder(self._folder)
+        staged.rename(self.folder / f"{number:08d}-r{bundle.revision}.tar")
+        _sync_folder(self.folder)
         self._prune()
 
     def discard(self) -> None:
         """Removes the staged bundle, if there is one."""
-        (self._folder / _STAGED).unlink(missing_ok=True)
+        (self.folder / _STAGED).unlink(missing_ok=True)
 
     def _prune(self) -> None:
         """Removes the oldest ones; those that cannot be read do not count as kept."""
@@ -102,7 +107,7 @@ class BundleStore:
 
     def _good_paths(self) -> list[Path]:
         try:
-            found = [path for path in self._folder.iterdir() if _GOOD.fullmatch(path.name)]
+            found = [path for path in self.folder.iterdir() if _GOOD.fullmatch(path.name)]
         except FileNotFoundError:
             return []
         return sorted(found)

@@ -1,0 +1,52 @@
+"""`headgate agent`: checks what it was given before the node starts."""
+
+from pathlib import Path
+
+import typer
+
+from headgate.cli import run
+from headgate.compile.settings import NodeSettings, node_settings
+from headgate.kernel.errors import Invalid
+from headgate.model.node import Node
+from headgate.node.agent.places import has_identity
+from headgate.node.agent.url import MasterUrl, master_url
+
+
+def checked_url(text: str | None) -> MasterUrl:
+    """Returns the master's address; a missing or wrong one is a usage error."""
+    if not text:
+        raise typer.BadParameter(
+            "say where the master is: give --master-url, or set HEADGATE_MASTER_URL",
+            param_hint="--master-url",
+        )
+    try:
+        url = master_url(text)
+    except Invalid as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="--master-url") from None
+    if url.scheme == "wss":
+        raise typer.BadParameter(
+            f"{url} asks for sessions over WebSocket, which this version does not hold; write"
+            " grpcs:// or https://",
+            param_hint="--master-url",
+        )
+    return url
+
+
+def own_settings(configs: list[Path]) -> NodeSettings | None:
+    """Returns the node's own settings, the defaults without a config;
+    None after the errors of a config were printed.
+    """
+    if not configs:
+        return node_settings(Node())
+    return run.node_settings(configs, may_be_empty=True)
+
+
+def require_token(state_dir: Path, token: str | None) -> None:
+    """Ends with a usage error if the node has neither enrolled nor a token to do so."""
+    if token or has_identity(state_dir):
+        return
+    raise typer.BadParameter(
+        f"this node has not enrolled yet ({state_dir} has no identity): give --token, or set"
+        " HEADGATE_AGENT_TOKEN, with a join token of the master",
+        param_hint="--token",
+    )

@@ -1,0 +1,264 @@
+"""An agent: enrols once, holds a session with its master, and says how it stands."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from headgate.fleet import agent_events as ev
+from headgate.fleet import frames as fr
+from headgate.fleet.agent_session import AgentFacts, AgentSession, State
+from headgate.fleet.pacing import Jitter
+from headgate.kernel.diagnostics import has_errors
+from headgate.node.agent.about import MasterStatus, RevisionStatus
+from headgate.node.agent.applying import Applying, fault_of
+from headgate.node.agent.carrier import Carrier
+from headgate.node.agent.driver import Disk, SessionDriver
+from headgate.node.agent.remembered import Remembered
+from headgate.node.agent.source import MasterSource
+from headgate.node.agent.url import MasterUrl
+from headgate.node.events import EventLog
+from headgate.node.pipeline import Pipeline
+from headgate.node.ports import MasterRefusesError
+from headgate.node.results import ReloadResult
+from headgate.providers.master.identity import Identity, IdentityStore
+from headgate.providers.master.incoming import Incoming
+from headgate.providers.master.store import BundleStore
+
+_log = structlog.get_logger()
+_FIGURES_S: Final = 15.0
+_AGAIN_S: Final = 60.0
+
+
+class EnrolmentError(Exception):
+    """The agent could not enrol or renew. `is_final`: another try with this token is useless."""
+
+    def __init__(self, text: str, *, is_final: bool) -> None:
+        super().__init__(text)
+        self.is_final = is_final
+
+
+class Office(Protocol):
+    """Where an agent enrols and renews its certificate."""
+
+    async def enrol(self) -> Identity:
+        """Returns what the master gave for the token; raises EnrolmentError."""
+        ...
+
+    async def renew(self, identity: Identity) -> Identity:
+        """Returns the identity with its next certificate; raises EnrolmentError."""
+        ...
+
+
+Dial = Callable[[Identity], Awaitable[Carrier]]
+Figures = Callable[[], Awaitable[Mapping[str, float]]]
+
+
+class Parts:
+    """What an agent is made of, for one state directory."""
+
+    def __init__(
+        self,
+        url: MasterUrl,
+        identities: IdentityStore,
+        store: BundleStore,
+        incoming: Incoming,
+        source: MasterSource,
+    ) -> None:
+        self.url = url
+        self.identities = identities
+        self.store = store
+        self.incoming = incoming
+        self.source = source
+
+
+class Agent:
+    """The master's side of a node, for as long as its control process lives."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        pipeline: Pipeline,
+        office: Office,
+        dial: Dial,
+        instance: fr.Instance,
+    ) -> None:
+        self._parts = parts
+        self._pipeline = pipeline
+        self._office = office
+        self._dial = dial
+        self._instance = instance
+        self._remembered = Remembered(parts.identities.folder)
+        self._applying = Applying(pipeline, parts.source, parts.store, parts.incoming)
+        self._identity: Identity | None = None
+        self._driver: SessionDriver | None = None
+        self._last_error = ""
+        self.events: EventLog | None = None
+        self.figures: Figures | None = None
+
+    async def run(self) -> None:
+        """Enrols if need be, then holds sessions until cancelled.
+
+        Raises MasterRefusesError if the token is refused.
+        """
+        identity = self._identity = await self._enrolled()
+        session = await asyncio.to_thread(self._session, identity)
+        driver = SessionDriver(
+            session, self._dialled, Disk(self._parts.store, self._parts.incoming), self._applying
+        )
+        driver.on_state = self._told
+        driver.on_handled = self._remember
+        self._driver = driver
+        async with asyncio.TaskGroup() as group:
+            group.create_task(driver.run())
+            group.create_task(self._renewals(driver))
+            group.create_task(self._summaries(driver))
+
+    def happened(self, result: ReloadResult) -> None:
+        """Tells the master of a run that it did not ask for, if that changed what is served."""
+        driver, last = self._driver, self._parts.source.last
+        if driver is None or last is None or self._applying.is_busy:
+            return
+        held = driver.session.work.held
+        version = fr.Version(last.revision, last.hash)
+        if result.is_ok and held.serving != version:
+            driver.post(ev.Noticed(version, fr.Phase.SERVING, effective_hash=result.digest))
+        elif has_errors(result.diagnostics) and held.serving == version and result.is_undone:
+            fault = fault_of(result)
+            driver.post(ev.Noticed(version, fr.Phase.ROLLED_BACK, fault, result.digest))
+
+    def status(self) -> MasterStatus:
+        """Returns how the agent stands with its master."""
+        found = MasterStatus(
+            url=str(self._parts.url),
+            last_error=self._last_error,
+            skipped=dict(self._parts.store.skipped),
+            held=self._parts.store.revisions(),
+        )
+        identity, driver = self._identity, self._driver
+        if identity is None or driver is None:
+            return found
+        held = driver.session.work.held
+        return msgspec.structs.replace(
+            found,
+            agent=identity.agent,
+            scope=held.scope,
+            state=driver.session.state.value,
+            acknowledged=_version(held.acknowledged),
+            applied=_version(held.applied),
+            serving=_version(held.serving),
+            refused=_version(held.refused),
+            last_contact_at=driver.contact.last_at,
+            last_error=self._last_error or driver.contact.last_error,
+            certificate_not_after=identity.not_after,
+            dials=driver.contact.dials,
+        )
+
+    async def _enrolled(self) -> Identity:
+        jitter = Jitter(random.random)
+        while True:
+            found = await asyncio.to_thread(self._parts.identities.identity)
+            if found is not None:
+                return found
+            try:
+                identity = await self._office.enrol()
+            except EnrolmentError as error:
+                if error.is_final:
+                    self._failed("enrolment", error)
+                    raise MasterRefusesError(str(error)) from error
+                self._failed("enrolment", error)
+                await asyncio.sleep(jitter.wait_s())
+                continue
+            await asyncio.to_thread(self._parts.identities.keep, identity)
+            self._last_error = ""
+            self._event("info", "master.enrolled", f"enrolled as agent {identity.agent}")
+            return identity
+
+    def _session(self, identity: Identity) -> AgentSession:
+        facts = AgentFacts(
+            agent=identity.agent,
+            epoch=self._parts.identities.next_epoch(),
+            program=self._instance.version,
+            instances=(self._instance,),
+            keys=identity.keys,
+        )
+        last = self._parts.source.last
+        if last is None:
+            return AgentSession(facts, random.random)
+        version = fr.Version(last.revision, last.hash)
+        serves = self._pipeline.last is not None and self._pipeline.last.is_ok
+        scope = last.manifest.scope
+        held = fr.Held(
+            scope=scope,
+            acknowledged=version,
+            applied=version if serves else None,
+            serving=version if serves else None,
+            refused=self._remembered.refused(scope),
+        )
+        return AgentSession(facts, random.random, held, last.manifest if serves else None)
+
+    async def _dialled(self) -> Carrier:
+        if self._identity is None:
+            raise RuntimeError("a session without identity")
+        return await self._dial(self._identity)
+
+    def _told(self, state: State, why: str) -> None:
+        url = self._parts.url
+        if state is State.LIVE:
+            self._last_error = ""
+            self._event("info", "master.connected", f"connected to {url}")
+        else:
+            self._event("warn", "master.disconnected", f"no connection to {url}: {why}")
+
+    def _remember(self) -> None:
+        """Writes down what was refused for good, so that a restart does not try it again."""
+        if self._driver is not None:
+            held = self._driver.session.work.held
+            self._remembered.remember(held.scope, held.refused)
+
+    async def _renewals(self, driver: SessionDriver) -> None:
+        """Renews the certificate after two thirds of its time."""
+        while True:
+            identity = self._identity
+            if identity is None:
+                return
+            left = identity.renew_at - time.time()
+            if left > 0:
+                await asyncio.sleep(min(left, _AGAIN_S))
+                continue
+            try:
+                fresh = await self._office.renew(identity)
+            except EnrolmentError as error:
+                self._failed("renewal of the certificate", error)
+                await asyncio.sleep(_AGAIN_S * (0.5 + random.random() / 2))  # noqa: S311
+                continue
+            await asyncio.to_thread(self._parts.identities.keep, fresh)
+            self._identity = fresh
+            self._last_error = ""
+            self._event("info", "master.renewed", "the agent's certificate was renewed")
+            driver.post(ev.Redial())
+
+    async def _summaries(self, driver: SessionDriver) -> None:
+        """Gives heartbeats the node's figures."""
+        while True:
+            if self.figures is not None:
+                driver.post(ev.Summary(await self.figures()))
+            await asyncio.sleep(_FIGURES_S)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self._last_error = f"{what}: {error}"
+        self._event("warn", "master.refused", self._last_error)
+
+    def _event(self, level: str, kind: str, message: str) -> None:
+        write = _log.warning if level == "warn" else _log.info
+        write(kind, message=message)
+        if self.events is not None:
+            self.events.add(level, kind, message)
+
+
+def _version(version: fr.Version | None) -> RevisionStatus | None:
+    return None if version is None else RevisionStatus(version.revision, version.hash)

@@ -1,0 +1,82 @@
+"""Puts an agent together: the only place that chooses its parts."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+from headgate.fleet.frames import Instance
+from headgate.fleet.manifest import Manifest
+from headgate.kernel.errors import Invalid
+from headgate.node.about import version
+from headgate.node.agent.agent import Agent, Dial, Parts
+from headgate.node.agent.carrier import Carrier, Credentials, GrpcCarrier
+from headgate.node.agent.office import RestOffice, join_token
+from headgate.node.agent.places import folder
+from headgate.node.agent.source import MasterSource
+from headgate.node.agent.url import MasterUrl, master_url
+from headgate.node.link import SupervisorLink
+from headgate.node.options import Options
+from headgate.node.ports import Serving
+from headgate.node.remote.link import RemoteLink
+from headgate.node.state import Node
+from headgate.providers.master.bundle import Verify, verifier
+from headgate.providers.master.identity import Identity, IdentityError, IdentityStore
+from headgate.providers.master.incoming import Incoming
+from headgate.providers.master.store import BundleStore
+
+_DIAL_S = 20.0
+
+
+def agent_node(
+    options: Options,
+    link: SupervisorLink | RemoteLink,
+    serving: Serving,
+    door: socket.socket | None,
+) -> Node:
+    """Returns a node whose config comes from the master that the options name."""
+    url = master_url(options.master or "")
+    place = folder(Path(options.state_dir))
+    identities = IdentityStore(place)
+    store = BundleStore(place / "bundles", _verify(identities))
+    source = MasterSource([Path(path) for path in options.configs], store, str(url))
+    node = Node(options, source, link, serving, door)
+    parts = Parts(url, identities, store, Incoming(place / "incoming"), source)
+    instance = Instance("default", options.engine, version())
+    office = RestOffice(url, identities, join_token())
+    agent = Agent(parts, node.pipeline, office, _dialler(url, identities), instance)
+    agent.events = node.events
+    node.master = agent
+    node.pipeline.on_served = source.served
+    return node
+
+
+def _verify(identities: IdentityStore) -> Verify:
+    """Returns what accepts the manifests that the keys of this agent's identity signed."""
+
+    def verify(raw: bytes, signature: bytes) -> Manifest:
+        try:
+            identity = identities.identity()
+        except IdentityError as error:
+            raise Invalid(str(error), "enrol again") from error
+        if identity is None:
+            raise Invalid("this node has not enrolled yet", "enrol it first")
+        return verifier(identity.keys)(raw, signature)
+
+    return verify
+
+
+def _dialler(url: MasterUrl, identities: IdentityStore) -> Dial:
+    """Returns what opens a connection to the master with the agent's present certificate."""
+
+    async def dial(identity: Identity) -> Carrier:
+        key = await asyncio.to_thread(identities.key_pem)
+        credentials = Credentials(identity.ca.encode(), key, identity.certificate.encode())
+        carrier = GrpcCarrier(url.grpc, credentials)
+        try:
+            await carrier.connect(_DIAL_S)
+        except BaseException:
+            await carrier.close()
+            raise
+        return carrier
+
+    return dial

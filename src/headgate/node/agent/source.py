@@ -1,0 +1,107 @@
+"""Reads the config of an agent: the master's newest bundle, and the settings of the node itself."""
+
+import os
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from headgate.compile.load import load
+from headgate.compile.loaded import Loaded, Watched
+from headgate.compile.located import locator, said
+from headgate.compile.quarantine import LastGood
+from headgate.compile.sources import Given
+from headgate.kernel.diagnostics import Diagnostic
+from headgate.model.files import Files
+from headgate.node.ports import Candidate, NothingYetError, Rejected
+from headgate.node.source import FileSource
+from headgate.providers.file.disk import DiskFiles
+from headgate.providers.master.bundle import Bundle
+from headgate.providers.master.documents import BundleFiles, documents
+from headgate.providers.master.forms import LastForms
+from headgate.providers.master.store import BundleStore
+
+
+class MasterSource(FileSource):
+    """The bundle that the master offers while it is tried, else the last good one."""
+
+    def __init__(self, own: Sequence[PurePath], store: BundleStore, master: str) -> None:
+        """`own`: documents with the node's settings, may be none; `master`: what people call it."""
+        super().__init__(own)
+        self._own = list(own)
+        self._store = store
+        self._master = master
+        self._offered: Bundle | None = None
+        self._last = store.last_good()
+        self._forms = LastForms(store.folder)
+        self._last_good = self._forms.read()
+
+    @property
+    def last(self) -> Bundle | None:
+        """The last good bundle."""
+        return self._last
+
+    def names(self) -> list[str]:
+        """Returns the master with the revision that counts, and the node's own documents."""
+        bundle = self._offered or self._last
+        what = f"revision {bundle.revision}" if bundle is not None else "no revision yet"
+        return [f"{self._master} ({what})", *map(str, self._own)]
+
+    def offer(self, bundle: Bundle) -> None:
+        """Makes the next loads read this bundle, until `keep` or `withdraw`."""
+        self._offered = bundle
+
+    def withdraw(self) -> None:
+        """Makes the next loads read the last good bundle again."""
+        self._offered = None
+
+    def keep(self, bundle: Bundle) -> None:
+        """Makes a bundle that was served the last good one, on disk too. Raises OSError."""
+        self._last = bundle
+        self._offered = None
+        self._store.promote(bundle)
+
+    def served(self, candidate: Candidate) -> None:
+        """Remembers the last good form of each object, on disk where one is quarantined."""
+        self._last_good = candidate.good
+        self._forms.write(candidate.good, candidate.quarantined)
+
+    def load(self) -> Candidate | Rejected:
+        """Reads and compiles the present config.
+
+        Raises NothingYetError before the first bundle.
+        """
+        if self._own and (wrong := self._own_errors()):
+            return Rejected(wrong)
+        bundle = self._offered or self._last
+        if bundle is not None and not self._own and not documents(bundle):
+            # Without any document the environment would be the config.
+            what, allowed = "the revision is empty", "publish a listener and a route"
+            return Rejected((Diagnostic(file=self.names()[0], message=what, allowed=allowed),))
+        return super().load()
+
+    def _given(self, files: DiskFiles) -> tuple[Sequence[PurePath | Given], Files]:
+        bundle = self._offered or self._last
+        if bundle is None:
+            raise NothingYetError(f"no config came from {self._master} yet")
+        return [*self._own, *documents(bundle)], BundleFiles(bundle, files)
+
+    def _good(self) -> LastGood:
+        return self._last_good
+
+    def _watched(self, loaded: Loaded) -> Watched:
+        """Returns files of this machine only; a bundle does not change."""
+        own = {path for path in loaded.watched.files if path.is_absolute()}
+        return Watched(frozenset(own) | frozenset(self._own), loaded.watched.globs)
+
+    def _own_errors(self) -> tuple[Diagnostic, ...]:
+        """Returns why the node's own documents cannot be used."""
+        loaded = load(self._own, DiskFiles(), os.environ)
+        if loaded.plan is None:
+            return loaded.diagnostics
+        strange = (key for key in loaded.plan.objects if key.kind != "settings")
+        return tuple(_published_elsewhere(loaded, key.kind, key.name) for key in strange)
+
+
+def _published_elsewhere(loaded: Loaded, kind: str, name: str) -> Diagnostic:
+    place = locator(loaded, "config")(kind, name, "")
+    what = "the config of an agent comes from its master, and its own file has [node] alone"
+    return said(place, what, "publish it at the master, or run the node with `headgate run`")
