@@ -113,7 +113,8 @@ def _option(context: typer.Context, option: TyperOption) -> str:
         default = option.opts[0] if default else None
     shown = "" if default is None else f"`{default}`"
     if option.envvar:
-        meaning += f" Without it: the variable `{option.envvar}`."
+        names = [option.envvar] if isinstance(option.envvar, str) else option.envvar
+        meaning += f" Without it: the variable {', else '.join(f'`{name}`' for name in names)}."
     names = record[0].replace("|", "\\|")
     return f"| `{names}` | {shown} | {meaning} |"
 
