@@ -33,6 +33,8 @@ pub(crate) struct BufferPool {
     held: usize,
     /// Bytes of bodies that are collected before the worker asks their upstream.
     pub(crate) collected: usize,
+    /// Bytes of answers that clients over HTTP/2 have not taken.
+    pub(crate) pending: usize,
 }
 
 impl BufferPool {
@@ -205,6 +207,10 @@ impl Pending {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.taken
     }
 
     pub(crate) fn hold(&mut self, bytes: &[u8]) {

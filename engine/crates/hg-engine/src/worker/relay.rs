@@ -222,9 +222,7 @@ impl Worker {
 
     /// Reads once from an answer's body and passes that on. Reports whether there may be more.
     fn read_body(&mut self, x: ExId, ui: usize) -> bool {
-        let limit = self.io.pool.read_limit();
-        let is_http2 = self.exchanges.get(x).is_some_and(|e| e.stream.is_http2());
-        let limit = if is_http2 { limit.min(http2::STREAM_READ) } else { limit };
+        let limit = self.answer_limit(x);
         let Some(up) = self.ups.get_mut(ui) else {
             return false;
         };

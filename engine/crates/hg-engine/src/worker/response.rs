@@ -59,10 +59,11 @@ impl Worker {
             if e.stage != Stage::Waiting || e.up != Some(ui) {
                 return;
             }
+            let limit = self.answer_limit(x);
             let Some(up) = self.ups.get_mut(ui).filter(|u| u.conn.readable) else {
                 return;
             };
-            let limit = self.io.pool.read_limit().min(up.conn.first_read(FIRST_READ));
+            let limit = limit.min(up.conn.first_read(FIRST_READ));
             let is_tls = up.conn.is_tls();
             let mut buffer = self.io.take_for(&up.conn);
             let read = up.conn.read(&mut self.io, &mut buffer, limit);

@@ -267,6 +267,7 @@ impl Worker {
         self.counters.cpu_us.set(hg_net::thread_cpu_micros());
         self.resume_accepting();
         self.end_retired();
+        self.relieve();
         self.go_on_leaving();
     }
 }

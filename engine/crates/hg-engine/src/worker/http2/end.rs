@@ -1,10 +1,11 @@
 //! How streams and sessions end: GOAWAY when the worker leaves or a limit is reached, and what a
 //! peer that breaks the protocol gets.
 
-use super::Http2;
+use super::{FAIR_SHARE, Http2, WORKER_HOLDS};
 use crate::worker::Worker;
+use crate::worker::client::Client;
 use crate::worker::exchange::Exchange;
-use hg_h2::{Close, Code};
+use hg_h2::{Close, Code, Reason};
 
 /// How a stream ends that its peer does not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,7 @@ impl Worker {
             return;
         };
         h.streams.remove(&e.stream.id);
+        h.note_held(&mut self.io.pool, e.stream.held.len(), 0);
         match how {
             // After a whole answer the rest of the request is not wanted (RFC 9113 §8.1).
             StreamEnd::Finished if e.stream.has_ended || e.request.done => {}
@@ -48,6 +50,19 @@ impl Worker {
         let all: Vec<_> = std::mem::take(&mut h.streams).into_values().collect();
         for x in all {
             self.client_gone(x);
+        }
+    }
+
+    /// Closes connections with many stalled streams while the worker holds too much for them.
+    pub(crate) fn relieve(&mut self) {
+        while self.io.pool.pending > WORKER_HOLDS {
+            let held = |c: &Client| c.http2.as_deref().map(|h| h.held);
+            let all = self.clients.iter().filter_map(|(ci, c)| Some((held(c)?, ci)));
+            let Some((_, ci)) = all.max().filter(|(held, _)| *held > FAIR_SHARE) else {
+                return;
+            };
+            let (code, reason) = (Code::ENHANCE_YOUR_CALM, Reason::StalledStreams);
+            self.http2_failed(ci, Close { code, reason });
         }
     }
 

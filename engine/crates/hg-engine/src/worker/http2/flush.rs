@@ -2,9 +2,11 @@
 //! and everything once per turn into the socket.
 
 use super::part::Part;
-use super::{Http2, STALLED_MS, text};
+use super::{
+    CONNECTION_HOLDS, Http2, STALLED_MS, STREAM_READ, STREAM_READ_LEAST, WORKER_HOLDS, text,
+};
 use crate::worker::accept::deadline_after;
-use crate::worker::client::Phase;
+use crate::worker::client::{Client, Phase};
 use crate::worker::exchange::{ExId, Exchange, pair};
 use crate::worker::{Turn, Worker};
 use hg_h2::{Refused, lines_of_text};
@@ -45,8 +47,12 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return false;
         };
-        let ci = e.client;
-        let sent = c.http2.as_deref_mut().is_some_and(|h| send(e, h, head, body).is_ok());
+        let (ci, before) = (e.client, e.stream.held.len());
+        let sent = c.http2.as_deref_mut().is_some_and(|h| {
+            let sent = send(e, h, head, body);
+            h.note_held(&mut self.io.pool, before, e.stream.held.len());
+            sent.is_ok()
+        });
         self.mark_dirty(ci);
         if !sent {
             self.client_gone(x);
@@ -105,6 +111,18 @@ impl Worker {
         {
             self.dirty.clients.push((ci, c.generation));
         }
+    }
+
+    /// Returns how much of an answer may be read at once.
+    pub(crate) fn answer_limit(&self, x: ExId) -> usize {
+        let limit = self.io.pool.read_limit();
+        let Some(e) = self.exchanges.get(x).filter(|e| e.stream.is_http2()) else {
+            return limit;
+        };
+        let held = |c: &Client| c.http2.as_deref().map_or(0, |h| h.held);
+        let is_much = self.clients.get(e.client).is_some_and(|c| held(c) >= CONNECTION_HOLDS);
+        let is_enough = is_much || self.io.pool.pending >= WORKER_HOLDS;
+        limit.min(if is_enough { STREAM_READ_LEAST } else { STREAM_READ })
     }
 
     /// Notes that a client has taken some of what waits for it.
@@ -178,13 +196,16 @@ impl Worker {
                 h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
                 continue;
             };
+            let before = e.stream.held.len();
             let part = Part {
                 id: grant.stream,
                 held: &mut e.stream.held,
                 is_last: e.response.done,
                 trailers: e.response.trailers(),
             };
-            if part.use_grant(&mut h.session, grant.bytes).is_err() {
+            let used = part.use_grant(&mut h.session, grant.bytes);
+            h.note_held(&mut self.io.pool, before, e.stream.held.len());
+            if used.is_err() {
                 h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
                 continue;
             }

@@ -14,6 +14,7 @@ pub(crate) use stream::Stream;
 
 use super::Worker;
 use super::accept::deadline_after;
+use super::buffers::BufferPool;
 use super::client::Phase;
 use super::conn::{Read, Session};
 use super::exchange::ExId;
@@ -30,6 +31,15 @@ use std::ops::Range;
 const READ: usize = 128 * 1024;
 /// Bytes of an answer read at once for a stream; what its client does not take of them is kept.
 pub(crate) const STREAM_READ: usize = 64 * 1024;
+/// What is read at once for a stream whose connection, or whose worker, holds enough already.
+const STREAM_READ_LEAST: usize = 16 * 1024;
+/// Bytes of answers that one connection may hold before its streams get less.
+const CONNECTION_HOLDS: usize = 1024 * 1024;
+/// Bytes of answers that the clients of a worker may hold before connections with many stalled
+/// streams are closed.
+const WORKER_HOLDS: usize = 64 * 1024 * 1024;
+/// Bytes that a connection may hold in any case.
+const FAIR_SHARE: usize = 256 * 1024;
 /// Reads in one turn before other connections have theirs.
 const TURN: usize = 4;
 /// Streams of one connection that may keep upstreams busy at once; others wait.
@@ -45,6 +55,8 @@ pub(crate) struct Http2 {
     pub(super) session: hg_h2::Session,
     /// The exchanges of its open streams.
     pub(super) streams: HashMap<u32, ExId, foldhash::fast::RandomState>,
+    /// Bytes of answers that the session has not taken.
+    held: usize,
     /// Whether it is in the list of those with something to send.
     dirty: bool,
     /// Which streams may go to an upstream.
@@ -58,6 +70,12 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
+    /// Notes that one stream holds more, or less, than before.
+    fn note_held(&mut self, pool: &mut BufferPool, before: usize, after: usize) {
+        self.held = (self.held + after).saturating_sub(before);
+        pool.pending = (pool.pending + after).saturating_sub(before);
+    }
+
     /// Gives back the memory that streams need.
     fn rest(&mut self) {
         self.session.rest();
@@ -130,6 +148,7 @@ impl Worker {
         c.http2 = Some(Box::new(Http2 {
             session: hg_h2::Session::new(Role::Server, limits),
             streams: HashMap::default(),
+            held: 0,
             dirty: false,
             places: Places::new(DISPATCHED, DISPATCHED),
             watch: Watch::new(now_ms),

@@ -1,0 +1,75 @@
+//! What clients over HTTP/2 can make a worker hold that ask for much and take nothing. The test is
+//! alone in its process, because it counts every byte of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use common::http2::Client;
+use common::*;
+use hg_h2::{Limits, Role, Session};
+use hg_plan::Kind;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::io::Write;
+use std::net::TcpStream;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const MIB: usize = 1024 * 1024;
+const BODY: usize = 256 * 1024;
+const STREAMS: usize = 90;
+const CONNECTIONS: usize = 50;
+
+/// Returns the bytes that are allocated now.
+fn held() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated.wrapping_sub(stats.bytes_deallocated)
+}
+
+/// Asks for many answers whose bodies have no room.
+fn stalling(node: &Node) -> Client<TcpStream> {
+    let mut client = Client::connect(node);
+    client.session = Session::new(Role::Client, Limits { stream_window: 0, ..Limits::client() });
+    let ids: Vec<u32> = (0..STREAMS).map(|_| client.open("GET", "/", &[], true)).collect();
+    client.flush();
+    while ids.iter().any(|id| client.answers[id].status == 0) && client.away.is_none() {
+        if !client.read() {
+            break;
+        }
+    }
+    client
+}
+
+#[test]
+fn streams_whose_clients_take_nothing_hold_little() {
+    static PAGE: [u8; BODY] = [b'x'; BODY];
+    let up = Upstream::play(|mut s| {
+        while read_head(&mut s).is_some() {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n");
+            if s.write_all(head.as_bytes()).and_then(|()| s.write_all(&PAGE)).is_err() {
+                return;
+            }
+        }
+    });
+    let mut node = Node::simple(&up);
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
+    assert!(node.get("/").len() > BODY);
+    let before = held();
+    let mut clients = vec![stalling(&node)];
+    let one = held() - before;
+    assert!(one < 4 * MIB, "one connection holds {one} bytes");
+    let mut most = 0;
+    for _ in 1..CONNECTIONS {
+        clients.push(stalling(&node));
+        most = most.max(held() - before);
+    }
+    eventually("connections are closed", || {
+        let all = node.engine.metrics().http2.closed;
+        all.iter().any(|one| one.reason == "stalled-streams" && one.count > 0)
+    });
+    assert!(most < 100 * MIB, "all together held {most} bytes");
+    // Another client is served as before.
+    assert!(node.get("/").len() > BODY);
+}
