@@ -1,5 +1,6 @@
 """gRPC through a node: a client and a server of others, all four kinds of calls."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,10 @@ class Service:
             "Hang": grpc.unary_unary_rpc_method_handler(self._hang),
         }
         generic = grpc.method_handlers_generic_handler("t.S", handlers)
-        self._server.add_generic_rpc_handlers((generic,))
+        self.state = 1
+        check = {"Check": grpc.unary_unary_rpc_method_handler(lambda *_: bytes([8, self.state]))}
+        health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", check)
+        self._server.add_generic_rpc_handlers((generic, health))
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
 
@@ -193,3 +197,24 @@ def test_a_call_is_tried_again_if_the_route_names_its_code(
             assert to.unary_unary("/t.S/Twice")(b"abc", timeout=DEADLINE_S) == b"abc"
         assert service.calls == 6
         assert node.metric('headgate_retries_total{reason="status"}') == 3
+
+
+def test_an_endpoint_is_down_while_its_health_service_says_so(
+    folder: Path, port: int, service: Service
+) -> None:
+    keys = (
+        'health_check = { protocol = "grpc", interval = "300ms", timeout = "300ms", '
+        'fast_interval = "100ms", max_interval = "300ms" }'
+    )
+
+    def why(node: RunningNode) -> str:
+        (one,) = json.loads(node.admin("GET", "/health")[1])["upstreams"][0]["endpoints"]
+        return f"{one['state']}: {one['why']}"
+
+    with RunningNode(folder, serving(port, service.port, keys)).until_ready() as node:
+        until(lambda: why(node).startswith("up"), "the first check")
+        service.state = 2
+        until(lambda: "the service is NOT_SERVING" in why(node), "the end of service")
+        assert why(node).startswith("down")
+        service.state = 1
+        until(lambda: why(node).startswith("up"), "the service")

@@ -163,8 +163,12 @@ def _health_check(model: HealthCheck) -> plan.HealthCheck:
             statuses=model.ranges(),
             body=model.body,
         )
+    grpc = None
+    if model.protocol == "grpc":
+        grpc = plan.GrpcCheck(service=model.service, host=model.host)
     return plan.HealthCheck(
         http=http,
+        grpc=grpc,
         interval_ms=model.interval.ms,
         timeout_ms=model.timeout.ms,
         fast_interval_ms=model.fast_interval.ms,

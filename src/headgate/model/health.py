@@ -1,7 +1,7 @@
 """`health_check` of an upstream: how its endpoints are checked."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import Annotated, Final, Literal, cast
 
 from pydantic import Field, PlainValidator, Strict, ValidationInfo, WithJsonSchema
@@ -29,15 +29,34 @@ from headgate.kernel.units import Duration
 
 _TARGET: Final = re.compile(r"/[!-~]*")
 _TARGET_ALLOWED: Final = 'write a path such as "/health", with a query if it needs one'
+_SERVICE: Final = re.compile(r"[!-~]{0,255}")
+_SERVICE_ALLOWED: Final = 'write the full name of a service, such as "shop.v1.Orders"'
 _STATUS: Final = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
 _STATUS_ALLOWED: Final = 'write a status such as 200, or a range such as "200-399"'
 _VALUE: Final = re.compile(r"[\t -~]*")
-_HTTP_KEYS: Final = ("path", "method", "host", "headers", "statuses", "body")
+_KEYS: Final = ("path", "method", "host", "headers", "statuses", "body", "service")
+_OF_PROTOCOL: Final[Mapping[str, frozenset[str]]] = {
+    "http": frozenset(_KEYS) - {"service"},
+    "grpc": frozenset({"host", "service"}),
+    "tcp": frozenset(),
+}
+_SENDS: Final[Mapping[str, str]] = {
+    "http": "sends a request of HTTP",
+    "grpc": "calls grpc.health.v1.Health",
+    "tcp": "sends no request",
+}
+"""What a check by each protocol does, and which keys say how."""
 
 
 def _target(text: str) -> str:
     if not _TARGET.fullmatch(text):
         raise Invalid(f"{syntax.described(text)} is not a path", _TARGET_ALLOWED)
+    return text
+
+
+def _service(text: str) -> str:
+    if not _SERVICE.fullmatch(text):
+        raise Invalid(f"{syntax.described(text)} is not a service", _SERVICE_ALLOWED)
     return text
 
 
@@ -91,6 +110,11 @@ Authority = Annotated[
 ]
 CheckValue = Annotated[
     str, PlainValidator(_line), WithJsonSchema({"anyOf": [{"type": "string"}, FILE_SCHEMA]})
+]
+ServiceName = Annotated[
+    str,
+    parsed(_service, "a service", _SERVICE_ALLOWED),
+    WithJsonSchema({"type": "string", "pattern": "^[!-~]{0,255}$"}),
 ]
 Count = Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV]
 
@@ -146,10 +170,17 @@ class OutlierDetection(Checked):
 class HealthCheck(Checked):
     """How the endpoints of an upstream are checked, besides the requests that they serve."""
 
-    protocol: Literal["http", "tcp"] = Field(
+    protocol: Literal["http", "tcp", "grpc"] = Field(
         default="http",
-        description="`http` sends a request, `tcp` only opens a connection. With `tls` in the "
-        "upstream, both do the TLS handshake.",
+        description="`http` sends a request, in the version of HTTP that the upstream speaks; "
+        "`grpc` calls the health service of gRPC (grpc.health.v1), which says SERVING where the "
+        "check passes; `tcp` only opens a connection. With `tls` in the upstream, all do the TLS "
+        "handshake.",
+    )
+    service: ServiceName = Field(
+        default="",
+        description="The service that a check by `grpc` asks about; absent = the server as a "
+        "whole.",
     )
     path: CheckPath = Field(default="/", description="The path of the request.")
     method: Method = Field(default="GET", description="The method of the request.")
@@ -201,13 +232,15 @@ class HealthCheck(Checked):
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields errors for keys that do nothing together."""
         given = self.model_fields_set | wrong
-        if self.protocol == "tcp" and "protocol" not in wrong:
-            useless = [key for key in _HTTP_KEYS if key in given]
+        if "protocol" not in wrong:
+            own = _OF_PROTOCOL[self.protocol]
+            useless = [key for key in _KEYS if key in given and key not in own]
             if useless:
+                other = "grpc" if useless == ["service"] else "http"
                 yield Invalid(
-                    f"a check by tcp sends no request, so {listed(useless, joined='and')} does"
-                    " nothing",
-                    'leave it out, or write protocol = "http"',
+                    f"a check by {self.protocol} {_SENDS[self.protocol]}, so "
+                    f"{listed(useless, joined='and')} does nothing",
+                    f'leave it out, or write protocol = "{other}"',
                     at=(useless[0],),
                 )
         if self.timeout.ms > self.interval.ms and not {"timeout", "interval"} & wrong:

@@ -212,9 +212,9 @@ class Upstream(Checked):
                 at=("protocol",),
             )
         check = self.health_check
-        if self.protocol in ("h2", "h2c") and check is not None and check.protocol == "http":
+        if self.protocol == "http1" and check is not None and check.protocol == "grpc":
             yield Invalid(
-                f'a check by http speaks HTTP/1.1, and the endpoints speak "{self.protocol}"',
-                'write protocol = "tcp" in the check',
-                at=("health_check",),
+                "a check by grpc needs HTTP/2, and the endpoints speak HTTP/1.1",
+                'write protocol = "h2", or "h2c" without TLS, in the upstream',
+                at=("health_check", "protocol"),
             )

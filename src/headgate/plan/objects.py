@@ -253,10 +253,18 @@ class HttpCheck(DefaultedNode, frozen=True):
     body: str | None = None
 
 
+class GrpcCheck(DefaultedNode, frozen=True):
+    """A call of gRPC's health service; no service = the server as a whole."""
+
+    service: str = ""
+    host: str | None = None
+
+
 class HealthCheck(DefaultedNode, frozen=True):
-    """How endpoints are checked; without `http`, a connection is enough."""
+    """How endpoints are checked; without `http` and `grpc`, a connection is enough."""
 
     http: HttpCheck | None = None
+    grpc: GrpcCheck | None = None
     interval_ms: int = 5_000
     timeout_ms: int = 2_000
     fast_interval_ms: int = 1_000

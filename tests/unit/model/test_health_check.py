@@ -3,7 +3,7 @@
 import pytest
 from one_upstream import loaded, upstream
 
-from headgate.plan.objects import HealthCheck, HttpCheck, OutlierDetection
+from headgate.plan.objects import GrpcCheck, HealthCheck, HttpCheck, OutlierDetection
 from headgate.plan.redact import redacted
 
 
@@ -36,6 +36,19 @@ def test_every_key_reaches_the_plan() -> None:
     assert upstream("panic_threshold = 55").health.panic_threshold == 55
 
 
+def test_a_check_by_grpc_reaches_the_plan() -> None:
+    rest = 'protocol = "h2c"\nhealth_check = { protocol = "grpc", '
+    made = upstream(rest + 'service = "shop.v1.Orders", host = "a.example" }')
+    grpc = GrpcCheck(service="shop.v1.Orders", host="a.example")
+    assert made.health.check == HealthCheck(grpc=grpc)
+    assert upstream(rest + "}").health.check == HealthCheck(grpc=GrpcCheck())
+
+
+def test_a_check_by_http_is_one_for_every_version_of_http() -> None:
+    made = upstream('protocol = "h2c"\nhealth_check = {}')
+    assert made.health.check == HealthCheck(http=HttpCheck())
+
+
 def test_a_secret_header_is_read_from_its_file_and_never_shown() -> None:
     found = loaded(
         'health_check = { headers = { authorization = { file = "t" } } }', {"t": "s3cret\n"}
@@ -57,7 +70,11 @@ def test_a_secret_header_is_read_from_its_file_and_never_shown() -> None:
         ('{ interval = "1s", timeout = "2s" }', "timeout", "longer than the interval"),
         ('{ method = "HEAD", body = "x" }', "body", "an answer to HEAD has no body"),
         ('{ protocol = "tcp", path = "/" }', "path", "a check by tcp sends no request"),
-        ('{ protocol = "grpc" }', "protocol", ""),
+        ('{ protocol = "grpc" }', "protocol", "a check by grpc needs HTTP/2"),
+        ('{ protocol = "udp" }', "protocol", ""),
+        ('{ protocol = "grpc", path = "/" }', "path", "by grpc calls grpc.health.v1.Health, so"),
+        ('{ service = "a.B" }', "service", 'leave it out, or write protocol = "grpc"'),
+        ('{ protocol = "grpc", service = "a b" }', "service", '"a b" is not a service'),
         ('{ headers = { host = "x" } }', "headers.host", '"host" is not among the headers'),
         ('{ headers = { x = "a\\nb" } }', "headers.x", "is not a header's value"),
         ("{ healthy = 0 }", "healthy", ""),

@@ -64,9 +64,10 @@ def test_the_protocol_reaches_the_plan(rest: str, protocol: str) -> None:
             '`tls`; write "h2", or leave `tls` out',
         ),
         (
-            'protocol = "h2c"\nhealth_check = {}',
-            "a.toml:10:16: upstreams.u.health_check: a check by http speaks HTTP/1.1, and the "
-            'endpoints speak "h2c"; write protocol = "tcp" in the check',
+            'health_check = { protocol = "grpc" }',
+            "a.toml:9:29: upstreams.u.health_check.protocol: a check by grpc needs HTTP/2, and the "
+            'endpoints speak HTTP/1.1; write protocol = "h2", or "h2c" without TLS, in the '
+            "upstream",
         ),
         (
             'protocol = "http2"',

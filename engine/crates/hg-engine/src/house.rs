@@ -3,6 +3,7 @@
 
 mod answer;
 mod attempt;
+mod http2;
 mod watch;
 
 pub(crate) use answer::problems;

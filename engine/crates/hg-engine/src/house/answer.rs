@@ -1,13 +1,13 @@
 //! The request of a check and the verdict on its answer; no sockets here.
 
-use hg_plan::{HealthCheck, HttpCheck};
+use hg_plan::{HealthCheck, HttpCheck, UpstreamProtocol};
 use hg_proto::{BodyReader, HeaderSlots, Limits, Method, Parse, parse_response};
 use hg_resilience::Reason;
 
 /// The first bytes of a body in which a text is looked for.
-const BODY: usize = 64 * 1024;
+pub(super) const BODY: usize = 64 * 1024;
 /// Interim answers before the final one.
-const INTERIM: u32 = 16;
+pub(super) const INTERIM: u32 = 16;
 
 /// Why a check failed: the reason, and what it found, as a clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Failure {
 }
 
 /// Returns what is wrong with a check: the path in the upstream, and the text.
-pub(crate) fn problems(check: &HealthCheck) -> Vec<(String, String)> {
+pub(crate) fn problems(check: &HealthCheck, protocol: UpstreamProtocol) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut add = |path: &str, text: &str| {
         found.push((format!("health.check.{path}"), text.to_owned()));
@@ -31,8 +31,19 @@ pub(crate) fn problems(check: &HealthCheck) -> Vec<(String, String)> {
     if check.interval_ms == 0 || check.timeout_ms == 0 {
         add("interval_ms", "interval and timeout of a check are never 0; write a time");
     }
-    let Some(http) = &check.http else { return found };
     let visible = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
+    if let Some(grpc) = &check.grpc {
+        if check.http.is_some() {
+            add("grpc", "a check sends one request; leave `http` or `grpc` out");
+        }
+        if grpc.host.as_deref().is_some_and(|host| host.is_empty() || !visible(host)) {
+            add("grpc.host", "that is no host; write one such as `a.example`");
+        }
+        if protocol == UpstreamProtocol::Http1 {
+            add("grpc", "gRPC needs HTTP/2; write `h2` or `h2c` as protocol of the upstream");
+        }
+    }
+    let Some(http) = &check.http else { return found };
     if !http.path.starts_with('/') || !visible(&http.path) {
         add("http.path", "the path has no leading `/` or holds a blank; write a path such as `/`");
     }
@@ -155,11 +166,11 @@ impl Answer {
     }
 }
 
-fn without_text() -> Failure {
+pub(super) fn without_text() -> Failure {
     Failure::new(Reason::CheckBody, "the body does not contain the text that is looked for")
 }
 
-fn contains(body: &[u8], text: &[u8]) -> bool {
+pub(super) fn contains(body: &[u8], text: &[u8]) -> bool {
     let end = body.len().min(BODY);
     let body = body.get(..end).unwrap_or_default();
     text.is_empty() || body.windows(text.len()).any(|at| at == text)

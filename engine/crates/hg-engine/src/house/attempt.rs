@@ -1,12 +1,13 @@
 //! One check under way: a connection of its own, TLS if the upstream has it, request and answer.
 
 use super::answer::{self, Answer, Failure};
+use super::http2::{Asks, Http2};
 use crate::snapshot::host_of;
 use hg_net::{Address, Event, Flow};
-use hg_plan::HttpCheck;
+use hg_plan::{GrpcCheck, HttpCheck, UpstreamProtocol};
 use hg_proto::Limits;
 use hg_resilience::Reason;
-use hg_tls::{ClientSession, ClientTls, TlsError};
+use hg_tls::{ClientSession, ClientTls, Offer, TlsError};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -15,11 +16,39 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(super) struct Terms {
     pub(super) http: Option<HttpCheck>,
+    pub(super) grpc: Option<GrpcCheck>,
+    pub(super) protocol: UpstreamProtocol,
     /// The endpoint's address as configured.
     pub(super) address: Arc<str>,
     pub(super) targets: Arc<[Address]>,
     pub(super) tls: Option<Arc<ClientTls>>,
     pub(super) limits: Limits,
+}
+
+impl Terms {
+    /// Returns what a TLS session offers to the endpoint.
+    fn offer(&self) -> Offer {
+        match self.protocol {
+            UpstreamProtocol::H2 => Offer::Http2,
+            UpstreamProtocol::Auto if self.grpc.is_some() => Offer::Http2,
+            UpstreamProtocol::Auto => Offer::Either,
+            UpstreamProtocol::Http1 | UpstreamProtocol::H2c => Offer::Http1,
+        }
+    }
+
+    /// Returns the host of the request where the check names none.
+    fn authority(&self) -> &str {
+        match self.address.starts_with("unix:") {
+            true => "localhost",
+            false => &self.address,
+        }
+    }
+
+    /// Returns what is asked, over HTTP/2 or HTTP/1.
+    fn asks(&self) -> Option<Asks<'_>> {
+        let grpc = self.grpc.as_ref().map(Asks::Grpc);
+        grpc.or_else(|| self.http.as_ref().map(Asks::Http))
+    }
 }
 
 /// Most bytes taken in one read.
@@ -40,6 +69,8 @@ pub(super) struct Attempt {
     /// Bytes to send.
     out: Vec<u8>,
     answer: Answer,
+    /// The connection, where the endpoint speaks HTTP/2.
+    http2: Option<Box<Http2>>,
 }
 
 impl Attempt {
@@ -47,7 +78,7 @@ impl Attempt {
     pub(super) fn connect(target: &Address) -> Result<Self, Failure> {
         let fd = hg_net::connect(target).map_err(|e| not_connected(&e))?;
         let (cipher, out, answer) = (Vec::new(), Vec::new(), Answer::default());
-        Ok(Self { fd, stage: Stage::Connecting, cipher, out, answer })
+        Ok(Self { fd, stage: Stage::Connecting, cipher, out, answer, http2: None })
     }
 
     /// Reports whether the connection is not made yet, so that another target may be tried.
@@ -77,29 +108,56 @@ impl Attempt {
             return self.ask(terms);
         };
         let host = host_of(&terms.address).trim_matches(['[', ']']);
-        let mut session = tls.session(host).map_err(|e| not_secure(&e))?;
+        let session = tls.session_offering(host, terms.offer());
+        let mut session = session.map_err(|e| not_secure(&e))?;
         session.start(&mut self.out).map_err(|e| not_secure(&e))?;
         self.stage = Stage::Handshake(Box::new(session));
         Ok(false)
     }
 
+    /// Reports whether the endpoint speaks HTTP/2 on this connection.
+    fn speaks_http2(&self, terms: &Terms) -> Result<bool, Failure> {
+        let agreed = match &self.stage {
+            Stage::Asking(Some(session)) => session.alpn() == Some(b"h2"),
+            _ => terms.protocol == UpstreamProtocol::H2c,
+        };
+        if !agreed && terms.offer() == Offer::Http2 {
+            let found = "the endpoint did not agree on HTTP/2 in the TLS handshake";
+            return Err(Failure::new(Reason::CheckTls, found));
+        }
+        Ok(agreed)
+    }
+
     /// Queues the request.
     fn ask(&mut self, terms: &Terms) -> Result<bool, Failure> {
-        let Some(http) = &terms.http else {
+        let Some(asks) = terms.asks() else {
             return Ok(true);
         };
-        let authority = match terms.address.starts_with("unix:") {
-            true => "localhost",
-            false => &*terms.address,
+        let http2 = self.speaks_http2(terms)?;
+        let request = match (asks, http2) {
+            (Asks::Http(http), false) => answer::request(http, terms.authority()),
+            _ => {
+                let mut http2 = Http2::ask(asks, terms.authority(), terms)?;
+                let request = http2.take_output();
+                self.http2 = Some(Box::new(http2));
+                request
+            }
         };
-        let request = answer::request(http, authority);
+        self.queue(&request)?;
+        Ok(false)
+    }
+
+    /// Queues bytes.
+    fn queue(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match &mut self.stage {
             Stage::Asking(Some(session)) => {
-                session.send(&request, &mut self.out).map_err(|e| not_secure(&e))?;
+                session.send(bytes, &mut self.out).map_err(|e| not_secure(&e))
             }
-            _ => self.out.extend_from_slice(&request),
+            _ => {
+                self.out.extend_from_slice(bytes);
+                Ok(())
+            }
         }
-        Ok(false)
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
@@ -130,7 +188,7 @@ impl Attempt {
 
     fn at_end(&self) -> Failure {
         match &self.stage {
-            Stage::Asking(_) => self.answer.end(),
+            Stage::Asking(_) => self.http2.as_ref().map_or_else(|| self.answer.end(), |h| h.end()),
             _ => Failure::new(Reason::CheckTls, "the connection closed in the TLS handshake"),
         }
     }
@@ -166,10 +224,20 @@ impl Attempt {
     }
 
     fn answered(&mut self, bytes: &mut [u8], terms: &Terms) -> Result<bool, Failure> {
-        match &terms.http {
-            Some(http) => self.answer.feed(http, &terms.limits, bytes),
-            None => Ok(true),
-        }
+        let Some(http2) = &mut self.http2 else {
+            return match &terms.http {
+                Some(http) => self.answer.feed(http, &terms.limits, bytes),
+                None => Ok(true),
+            };
+        };
+        let Some(asks) = terms.asks() else {
+            return Ok(true);
+        };
+        let passed = http2.feed(asks, bytes)?;
+        let reply = http2.take_output();
+        self.queue(&reply)?;
+        self.flush()?;
+        Ok(passed)
     }
 }
 

@@ -162,6 +162,8 @@ impl Watch {
             policy,
             terms: Terms {
                 http: check.http.clone(),
+                grpc: check.grpc.clone(),
+                protocol: entry.plan.protocol,
                 address: e.address.clone(),
                 targets: e.targets.clone(),
                 tls: entry.tls.clone(),

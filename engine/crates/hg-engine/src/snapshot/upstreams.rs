@@ -58,7 +58,8 @@ pub(super) fn compile(
         message,
     };
     let refused = |problems: Vec<_>| problems.into_iter().map(error).collect::<Vec<_>>();
-    let mut problems = plan.health.check.as_ref().map(house::problems).unwrap_or_default();
+    let check = plan.health.check.as_ref();
+    let mut problems = check.map_or_else(Vec::new, |check| house::problems(check, plan.protocol));
     problems.extend(protocol_problem(plan));
     if !problems.is_empty() {
         return Err(refused(problems));

@@ -38,8 +38,10 @@ impl Default for Health {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthCheck {
-    /// The request to send; absent = a connection that opens is enough.
+    /// The request to send; without one a connection that opens is enough.
     pub http: Option<HttpCheck>,
+    /// The call of gRPC's health service to make, over HTTP/2.
+    pub grpc: Option<GrpcCheck>,
     /// Time between the starts of two checks.
     pub interval_ms: u64,
     /// How long one check may take.
@@ -58,6 +60,7 @@ impl Default for HealthCheck {
     fn default() -> Self {
         Self {
             http: None,
+            grpc: None,
             interval_ms: 5_000,
             timeout_ms: 2_000,
             fast_interval_ms: 1_000,
@@ -66,6 +69,16 @@ impl Default for HealthCheck {
             unhealthy: 3,
         }
     }
+}
+
+/// A call of gRPC's health service (grpc.health.v1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpcCheck {
+    /// The service that is asked about; empty = the server as a whole.
+    pub service: String,
+    /// The authority to send; absent = the endpoint's address.
+    pub host: Option<String>,
 }
 
 /// When an endpoint is ejected for what requests say of it.

@@ -212,10 +212,16 @@ _UPSTREAMS: Final = (
     ),
     Parity("upstreams.NAME.limits.head", "same"),
     Parity("upstreams.NAME.timeouts.connect", "differs", "for each endpoint that is tried"),
+    Parity(
+        "upstreams.NAME.health_check.protocol",
+        "differs",
+        f"{_CHECKS}; `grpc` is refused with the HTTP/2 of the upstream that it needs",
+    ),
+    Parity("upstreams.NAME.health_check.service", "no", "only for a check by `grpc`"),
     *(
         Parity(f"upstreams.NAME.health_check.{key}", "same", _CHECKS)
         for key in (
-            *("protocol", "path", "method", "host", "headers", "statuses", "body"),
+            *("path", "method", "host", "headers", "statuses", "body"),
             *("interval", "timeout", "fast_interval", "max_interval", "healthy", "unhealthy"),
         )
     ),

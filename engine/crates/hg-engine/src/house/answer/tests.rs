@@ -96,7 +96,10 @@ fn a_request_has_the_endpoint_as_host_unless_another_is_given() {
 fn a_check_that_would_break_its_request_is_refused() {
     let refused = |change: fn(&mut HttpCheck)| {
         let check = HealthCheck { http: Some(check(change)), ..HealthCheck::default() };
-        problems(&check).into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+        problems(&check, UpstreamProtocol::Http1)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect::<Vec<_>>()
     };
     assert_eq!(refused(|_| ()), Vec::<String>::new());
     assert_eq!(refused(|c| c.path = "up".into()), ["health.check.http.path"]);
@@ -109,5 +112,5 @@ fn a_check_that_would_break_its_request_is_refused() {
     let header = |c: &mut HttpCheck| c.headers = [("a".into(), "b\r\nc: d".into())].into();
     assert_eq!(refused(header), ["health.check.http.headers"]);
     let never = HealthCheck { interval_ms: 0, ..HealthCheck::default() };
-    assert_eq!(problems(&never).len(), 1);
+    assert_eq!(problems(&never, UpstreamProtocol::Http1).len(), 1);
 }
