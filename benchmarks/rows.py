@@ -110,6 +110,16 @@ def _added(case: str, more: str, less: str, title: str, limits: tuple[float, flo
     return Row(title, "µs more", measure, *limits)
 
 
+def _ratio(case: str, more: str, less: str, title: str, must: float) -> Row:
+    """CPU of one variant over that of another, each within its round."""
+
+    def measure(results: list[Result]) -> Spread | None:
+        ours, base = (table(results, case, one).get(OURS, {}) for one in (more, less))
+        return spread(one["us"] / base[n]["us"] for n, one in ours.items() if n in base)
+
+    return Row(title, "×", measure, must, digits=3)
+
+
 def _value(
     where: tuple[str, str, str],
     title: str,
@@ -152,6 +162,9 @@ ROWS: tuple[Row, ...] = (
     _added("regexes", "1000", "10", "added by 1,000 regexes with a literal prefix", (3, 0.5)),
     _added("regexes", "free-1000", "free-10", "added by 1,000 regexes without one", (3, 0.5)),
     _added("access-log", "on", "off", "added by the access log", (0.8, None)),
+    _ratio(
+        "guarded", "guarded", "bare", "retries, breaker, outliers and checks on, over none", 1.01
+    ),
     _value(("access-log", "on", "dropped"), "access log lines dropped", "lines", 1, 0),
     Row("memory for 10,000 hosts over the base", "MiB", _memory_of_hosts, 20, 5),
     _value(("apply", "plan-full", "ms"), "10,000 hosts: plan → served", "ms", 1, 60, 10),

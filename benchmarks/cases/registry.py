@@ -102,6 +102,13 @@ CASES: tuple[Case, ...] = (
         ("off", Setup()),
         ("on", Setup(access_log=True)),
     ),
+    Traffic(
+        "guarded",
+        "retries, breaker, outlier detection and checks on, nothing failing, against none, 13 B",
+        (Variant("bare", _PLAIN, Load()), Variant("guarded", Setup(guarded=True), Load())),
+        half_load=False,
+        alone=True,
+    ),
     IDLE,
     APPLY,
     RELOADS,

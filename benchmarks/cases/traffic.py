@@ -37,9 +37,13 @@ class Traffic:
     half_load: bool = True
     """Also latencies at half load, of the only variant."""
     rounds: int = _ALL_ROUNDS
+    alone: bool = False
+    """Whether its variants are headgate's own, which no peer has."""
 
     def refuses(self, peer: Peer) -> str:
         """What the peer cannot do of it."""
+        if self.alone and not isinstance(peer, Headgate):
+            return "headgate's variants are compared with each other"
         reasons = (peer.refuses(variant.setup) for variant in self.variants)
         return next((reason for reason in reasons if reason), "")
 

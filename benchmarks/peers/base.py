@@ -31,6 +31,9 @@ class Setup:
     http2: bool = False
     """Clients speak HTTP/2, with TLS by ALPN and without it at once."""
 
+    guarded: bool = False
+    """Retries, a breaker, outlier detection and active checks are on. For headgate alone."""
+
     def pattern(self, index: int) -> str:
         """The host, prefix or regex with this number; a regex matches a path to its end."""
         return {

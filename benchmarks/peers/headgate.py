@@ -29,8 +29,14 @@ timeouts = {{ idle = "600s" }}
 [upstreams.app]
 endpoints = ["127.0.0.1:{backend}"]
 pool = {{ idle_timeout = "600s" }}
-
+{guards}
 """
+_GUARDS = """\
+health_check = { path = "/b/13" }
+outlier_detection = {}
+circuit_breaker = { error_percent = 50, slow_percent = 50 }
+"""
+_RETRY = 'retry = { on = ["reset", "timeout", "5xx"] }'
 _TLS = """
 [listeners.secure]
 address = "127.0.0.1:{port}"
@@ -104,6 +110,7 @@ class Headgate:
             h2c="h2c = true\n" if setup.http2 else "",
             tls=tls,
             backend=place.backend_port,
+            guards=_GUARDS if setup.guarded else "",
         )
         count = 1 if setup.kind == "plain" else setup.count
         return head + "".join(_route(setup, i) for i in range(count))
@@ -205,6 +212,8 @@ def _route(setup: Setup, index: int) -> str:
     if version:
         edit = f'{{ set = {{ x-v = "{version}" }} }}'
         lines.append(f"middlewares = [{{ response_headers = {edit} }}]")
+    if setup.guarded:
+        lines.append(_RETRY)
     if setup.unlike:
         lines.append(_UNLIKE[index % len(_UNLIKE)].format(index + 1))
     return "\n".join(lines) + "\n\n"

@@ -71,6 +71,19 @@ def test_a_verdict_names_the_noise_when_rounds_lie_on_both_sides_of_its_bar(repo
     assert cells[1].endswith("must met, but its rounds lie on both sides of 0.92")
 
 
+def test_what_guards_cost_is_a_ratio_within_each_round(report: Report) -> None:
+    """The machine may be faster in one round than in another; both variants of a round share it."""
+    variants = [{"bare": {"us": us}, "guarded": {"us": us * 1.02}} for us in (10.0, 20.0, 15.0)]
+    results = [
+        {"case": "guarded", "round": n, "peer": "headgate", "commit": "abc", "variants": one}
+        for n, one in enumerate(variants)
+    ]
+    journal = "".join(json.dumps(one) + "\n" for one in results)
+    cells = report.row(journal, "retries, breaker, outliers and checks on, over none")
+    assert any("1.020" in cell for cell in cells), cells
+    assert any("**missed**" in cell for cell in cells), cells
+
+
 def test_a_row_without_results_is_not_measured(report: Report) -> None:
     """No figure is made up."""
     cells = report.row(_journal("h1-13", [{"us": 80.0}]), "WebSocket echo")
