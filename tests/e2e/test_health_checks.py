@@ -164,6 +164,41 @@ def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
         assert f"endpoint {two.address} of upstream app is back: " in node.log.read_text()
 
 
+def test_an_endpoint_that_fails_too_much_is_ejected_without_a_row(
+    folder: Path, port: int, released: tuple[Upstream, Upstream]
+) -> None:
+    _, two = released
+    off = ", ".join(f'consecutive_{one} = "off"' for one in ("5xx", "gateway", "local"))
+    rest = (
+        f'outlier_detection = {{ {off}, failure_requests = 10, ejection = "10m", '
+        'max_ejection = "10m" }\npool = { max_idle = 0 }\n'
+    )
+    with RunningNode(folder, _config(port, released, rest)).until_ready() as node:
+        two.close()
+
+        def is_ejected() -> bool:
+            assert get(port) == (200, b"one")
+            return _states(node) == [("up", True), ("ejected", False)]
+
+        until(is_ejected, "the ejection")
+        told = json.loads(node.admin("GET", "/health")[1])["upstreams"][0]["endpoints"][1]
+        assert told["why"].endswith("too large a part of its answers failed")
+
+
+def test_a_node_without_memory_left_answers_new_requests_with_503(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    text = config(port, one.address, extra='shedding = { memory = "1 MiB" }\n')
+    text += "adaptive_concurrency = { initial = 7 }\n"
+    with RunningNode(folder, text).until_ready() as node:
+        until(lambda: get(port)[0] == 503, "the overload")
+        assert node.metric('headgate_rejects_total{reason="overload-memory"}') > 0
+        assert "node.overload: new requests get 503: " in node.command("events").stdout
+        assert node.metric('headgate_upstream_concurrency_limit{upstream="app"}') > 0
+        node.write(text.replace("1 MiB", "100 GiB"))
+        until(lambda: get(port) == (200, b"one"), "the end of the overload")
+
+
 def test_a_breaker_answers_at_once_for_an_upstream_that_is_gone_and_closes_when_it_is_back(
     folder: Path, port: int, released: tuple[Upstream, Upstream]
 ) -> None:

@@ -28,6 +28,22 @@ class CheckPolicy(Protocol):
     @property
     def unhealthy(self) -> int: ...
 
+class OutlierSharesPolicy(Protocol):
+    """When shares of requests eject an endpoint; that of a plan is one."""
+
+    @property
+    def failure_percent(self) -> int: ...
+    @property
+    def failure_requests(self) -> int: ...
+    @property
+    def success_rate_deviation(self) -> int: ...
+    @property
+    def success_rate_endpoints(self) -> int: ...
+    @property
+    def success_rate_requests(self) -> int: ...
+    @property
+    def window_s(self) -> int: ...
+
 class OutlierPolicy(Protocol):
     """When requests eject an endpoint; that of a plan is one."""
 
@@ -37,6 +53,8 @@ class OutlierPolicy(Protocol):
     def consecutive_gateway(self) -> int: ...
     @property
     def consecutive_local(self) -> int: ...
+    @property
+    def shares(self) -> OutlierSharesPolicy: ...
     @property
     def ejection_ms(self) -> int: ...
     @property
@@ -120,7 +138,7 @@ class EndpointHealth:
         outcome, as `ended` does.
         """
 
-    def ended(self, ended: str, policy: OutlierPolicy) -> str | None:
+    def ended(self, ended: str, policy: OutlierPolicy, now_ms: int) -> str | None:
         """Takes in how a request at it ended; returns the word of the reason to eject it, if that
         came often enough in a row.
         """
@@ -191,6 +209,13 @@ class UpstreamHealth:
         the policy only tells; returns whether its state changed.
 
         `cause`: its place, and the word of the reason. Raises `ValueError`, `IndexError`.
+        """
+
+    def sweep(
+        self, endpoints: Sequence[Member], policy: OutlierPolicy, now_ms: int
+    ) -> list[tuple[int, str]]:
+        """Looks which endpoints fail too much in themselves, or far more than the others, about
+        once a second; returns the place of each and the word of the reason.
         """
 
     def told(

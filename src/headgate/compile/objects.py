@@ -4,6 +4,7 @@ from headgate.compile.pem import certificates, ocsp_response, private_key, revoc
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.kernel.diagnostics import ConfigPath
+from headgate.model.adaptive import AdaptiveConcurrency
 from headgate.model.breaker import CircuitBreaker
 from headgate.model.choice import Middleware
 from headgate.model.health import HealthCheck, OutlierDetection
@@ -114,6 +115,7 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
         queue_timeout_ms=model.timeouts.queue.ms,
         head_bytes=model.limits.head.bytes,
         health=plan.Health(
+            concurrency=_adaptive(model.adaptive_concurrency),
             check=_health_check(model.health_check) if model.health_check else None,
             outliers=_outliers(model.outlier_detection) if model.outlier_detection else None,
             breaker=_breaker(model.circuit_breaker) if model.circuit_breaker else None,
@@ -125,11 +127,25 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
     return out
 
 
+def _adaptive(model: AdaptiveConcurrency | None) -> plan.AdaptiveConcurrency | None:
+    if model is None:
+        return None
+    return plan.AdaptiveConcurrency(initial=model.initial, min=model.min, max=model.max)
+
+
 def _outliers(model: OutlierDetection) -> plan.OutlierDetection:
     return plan.OutlierDetection(
         consecutive_5xx=model.consecutive_5xx,
         consecutive_gateway=model.consecutive_gateway,
         consecutive_local=model.consecutive_local,
+        shares=plan.OutlierShares(
+            failure_percent=model.failure_percent,
+            failure_requests=model.failure_requests,
+            success_rate_deviation=round(model.success_rate_deviation * 1000),
+            success_rate_endpoints=model.success_rate_endpoints,
+            success_rate_requests=model.success_rate_requests,
+            window_s=-(-model.window.ms // 1000),
+        ),
         ejection_ms=model.ejection.ms,
         max_ejection_ms=model.max_ejection.ms,
         max_ejected=model.max_ejected,

@@ -6,7 +6,7 @@ from typing import Literal
 from headgate.compile.resolved import Resolved
 from headgate.kernel.errors import Invalid
 from headgate.model.nginx import Nginx
-from headgate.model.node import AccessLog, Node
+from headgate.model.node import AccessLog, Node, Shedding
 from headgate.plan import settings as plan
 
 
@@ -96,6 +96,7 @@ def settings(model: Node) -> Resolved:
             max_ttl_ms=model.resolver.max_ttl.ms,
             timeout_ms=model.resolver.timeout.ms,
         ),
+        shedding=_shedding(model.shedding) if model.shedding is not None else None,
     )
     return out
 
@@ -143,6 +144,10 @@ def _nginx(model: Nginx) -> NginxSettings:
         probes=tuple(probes),
         imported=model.imported,
     )
+
+
+def _shedding(model: Shedding) -> plan.Shedding:
+    return plan.Shedding(memory_bytes=model.memory.bytes, queued=model.queued, lag_ms=model.lag.ms)
 
 
 def _access_log(model: AccessLog) -> plan.AccessLog:

@@ -14,6 +14,8 @@ from headgate.features.fields import (
     DurationText,
     Flag,
     Method,
+    PercentOrOff,
+    number,
     parsed,
 )
 from headgate.features.values import (
@@ -29,6 +31,15 @@ from headgate.kernel.units import Duration
 
 _TARGET: Final = re.compile(r"/[!-~]*")
 _TARGET_ALLOWED: Final = 'write a path such as "/health", with a query if it needs one'
+_SHORTEST_MS: Final = 1_000
+_LONGEST_MS: Final = 60_000
+_MOST_DEVIATIONS: Final = 10
+_DEVIATION_ALLOWED: Final = f'write a number from 0.1 to {_MOST_DEVIATIONS}, such as 1.9, or "off"'
+_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "failure_percent": ("failure_requests",),
+    "success_rate_deviation": ("success_rate_endpoints", "success_rate_requests"),
+}
+"""Keys of outlier detection that do nothing where another one is off."""
 _SERVICE: Final = re.compile(r"[!-~]{0,255}")
 _SERVICE_ALLOWED: Final = 'write the full name of a service, such as "shop.v1.Orders"'
 _STATUS: Final = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
@@ -58,6 +69,17 @@ def _service(text: str) -> str:
     if not _SERVICE.fullmatch(text):
         raise Invalid(f"{syntax.described(text)} is not a service", _SERVICE_ALLOWED)
     return text
+
+
+def _deviation(value: object) -> float:
+    if value == "off":
+        return 0
+    given = number(value)
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise Invalid(f"{syntax.described(value)} is not a number", _DEVIATION_ALLOWED)
+    if not 0.1 <= given <= _MOST_DEVIATIONS:  # noqa: PLR2004 - the least that is told
+        raise Invalid(f"{given} is out of range", _DEVIATION_ALLOWED)
+    return float(given)
 
 
 def _statuses(value: object) -> str:
@@ -116,6 +138,14 @@ ServiceName = Annotated[
     parsed(_service, "a service", _SERVICE_ALLOWED),
     WithJsonSchema({"type": "string", "pattern": "^[!-~]{0,255}$"}),
 ]
+Requests = Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV]
+Deviation = Annotated[
+    float,
+    PlainValidator(_deviation),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0.1, "maximum": 10}, {"const": "off"}]}
+    ),
+]
 Count = Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV]
 
 
@@ -132,6 +162,32 @@ class OutlierDetection(Checked):
         default=5,
         description="Eject after so many requests in a row that got no answer: no connection, "
         "none in time, a broken one.",
+    )
+    failure_percent: PercentOrOff = Field(
+        default=50,
+        description="Eject once so many percent of the requests in `window` failed; an answer of "
+        "429 counts as failed here. This judges a single endpoint, too.",
+    )
+    failure_requests: Requests = Field(
+        default=20,
+        description="Without so many requests in `window` there is no percentage.",
+    )
+    success_rate_deviation: Deviation = Field(
+        default=1.9,
+        description="Eject once the success rate in `window` is so many standard deviations below "
+        "the mean of the endpoints.",
+    )
+    success_rate_endpoints: Annotated[int, Strict(), Field(ge=2, le=10_000), FROM_ENV] = Field(
+        default=5,
+        description="Without so many endpoints that had enough requests there is no mean.",
+    )
+    success_rate_requests: Requests = Field(
+        default=100, description="So many requests in `window` are enough."
+    )
+    window: DurationText = Field(
+        default=Duration(60_000),
+        description="The time over which percentages and success rates are counted, 1 to 60 "
+        "seconds; a part of a second counts as a whole one.",
     )
     ejection: DurationText = Field(
         default=Duration(30_000),
@@ -154,17 +210,36 @@ class OutlierDetection(Checked):
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields errors for keys that do nothing together."""
-        streaks = ("consecutive_5xx", "consecutive_gateway", "consecutive_local")
-        if not wrong & set(streaks) and not any(getattr(self, key) for key in streaks):
+        ejectors = (
+            *("consecutive_5xx", "consecutive_gateway", "consecutive_local"),
+            *("failure_percent", "success_rate_deviation"),
+        )
+        if not wrong & set(ejectors) and not any(getattr(self, key) for key in ejectors):
             yield Invalid(
-                "nothing ejects an endpoint", f"give a number to one of {listed(streaks)}"
+                "nothing ejects an endpoint", f"give a number to one of {listed(ejectors)}"
             )
+        if not _SHORTEST_MS <= self.window.ms <= _LONGEST_MS and "window" not in wrong:
+            yield Invalid(
+                f'"{self.window}" is not a window', 'write 1 to 60 seconds: "10s"', at=("window",)
+            )
+        yield from self._useless(wrong)
         if self.max_ejection.ms < self.ejection.ms and not {"ejection", "max_ejection"} & wrong:
             yield Invalid(
                 "the longest ejection is shorter than the first",
                 "write a longer `max_ejection` or a shorter `ejection`",
                 at=("max_ejection",) if "max_ejection" in self.model_fields_set else ("ejection",),
             )
+
+    def _useless(self, wrong: Set[str]) -> Iterator[Invalid]:
+        given = self.model_fields_set | wrong
+        for needed, keys in _NEEDS.items():
+            useless = [key for key in keys if key in given]
+            if useless and not getattr(self, needed) and needed not in wrong:
+                yield Invalid(
+                    f"`{useless[0]}` does nothing without `{needed}`",
+                    f"leave it out, or give a number to `{needed}`",
+                    at=(useless[0],),
+                )
 
 
 class HealthCheck(Checked):

@@ -5,6 +5,7 @@ others stay with the control process and the supervisor (`AdminSettings`).
 """
 
 import re
+from collections.abc import Iterator, Set
 from typing import Annotated, Literal, cast
 
 from pydantic import (
@@ -18,19 +19,21 @@ from pydantic import (
 )
 
 from headgate.features import syntax
-from headgate.features.base import OneOf, Options
+from headgate.features.base import Checked, OneOf, Options
 from headgate.features.fields import (
     FROM_ENV,
     CountOrOff,
+    DurationOrOff,
     DurationText,
     EndpointAddress,
     Flag,
     ListenAddress,
+    SizeOrOff,
     number,
 )
 from headgate.features.values import FILE_SCHEMA, Secrets, named_file
 from headgate.kernel.errors import Invalid
-from headgate.kernel.units import Duration
+from headgate.kernel.units import ByteSize, Duration
 from headgate.model.nginx import Nginx
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
 
@@ -129,6 +132,31 @@ class Resolver(Options):
     )
 
 
+class Shedding(Checked):
+    """When new requests are answered with 503 because there is too much to do.
+
+    Those under way are served. The answers have `Retry-After`.
+    """
+
+    memory: SizeOrOff = Field(
+        default=ByteSize(0), description="Resident memory of the data plane, such as `1 GiB`."
+    )
+    queued: CountOrOff = Field(
+        default=1_024,
+        description="Requests that wait for a place at an upstream, counted by each worker.",
+    )
+    lag: DurationOrOff = Field(
+        default=Duration(100),
+        description="How long a turn of a worker's loop takes, smoothed over several turns; what "
+        "comes waits so long.",
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error if nothing is limited."""
+        if not wrong and not self.memory.bytes and not self.queued and not self.lag.ms:
+            yield Invalid("nothing is ever refused", "give `memory`, `queued` or `lag` a limit")
+
+
 def _workers(value: object) -> object:
     value = number(value)
     if value == "auto":
@@ -225,6 +253,11 @@ class Node(Options):
     drain: Drain = Field(default=Drain(), description="How the node drains when it stops.")
     resolver: Resolver = Field(
         default=Resolver(), description="How names of endpoints are resolved."
+    )
+    shedding: Shedding | None = Field(
+        default=None,
+        description="When new requests are answered with 503 because there is too much to do. It "
+        "ends at 80 % of a limit. Absent = never.",
     )
     workers: Workers = Field(
         default=None,

@@ -20,6 +20,7 @@ from headgate.features.fields import (
 )
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
+from headgate.model.adaptive import AdaptiveConcurrency
 from headgate.model.breaker import CircuitBreaker
 from headgate.model.choice import DEFAULT_POLICY, BalancePolicy
 from headgate.model.health import HealthCheck, OutlierDetection
@@ -178,6 +179,11 @@ class Upstream(Checked):
         default=None,
         description="When requests are kept for a while from what fails, even from the last "
         "endpoint; they get 503 at once. Absent = never.",
+    )
+    adaptive_concurrency: AdaptiveConcurrency | None = Field(
+        default=None,
+        description="How many requests at a time the upstream gets, learned from how long its "
+        "answers take; others wait (`limits.queue`). Absent = any number.",
     )
     slow_start: DurationOrOff = Field(
         default=Duration(0),

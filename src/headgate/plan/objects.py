@@ -273,12 +273,27 @@ class HealthCheck(DefaultedNode, frozen=True):
     unhealthy: int = 3
 
 
+class OutlierShares(DefaultedNode, frozen=True):
+    """When endpoints are ejected for shares of their requests; 0 = off.
+
+    `success_rate_deviation` is in thousandths of the standard deviation.
+    """
+
+    failure_percent: int = 50
+    failure_requests: int = 20
+    success_rate_deviation: int = 1_900
+    success_rate_endpoints: int = 5
+    success_rate_requests: int = 100
+    window_s: int = 60
+
+
 class OutlierDetection(DefaultedNode, frozen=True):
     """When endpoints are ejected for what requests say of them; 0 in a row = off."""
 
     consecutive_5xx: int = 5
     consecutive_gateway: int = 5
     consecutive_local: int = 5
+    shares: OutlierShares = OutlierShares()
     ejection_ms: int = 30_000
     max_ejection_ms: int = 300_000
     max_ejected: int = 50
@@ -300,12 +315,21 @@ class CircuitBreaker(DefaultedNode, frozen=True):
     window_s: int = 10
 
 
+class AdaptiveConcurrency(DefaultedNode, frozen=True):
+    """How many requests at a time a worker sends to an upstream, learned from their latency."""
+
+    initial: int = 20
+    min: int = 4
+    max: int = 1_000
+
+
 class Health(DefaultedNode, frozen=True):
     """How the health of endpoints is judged; `panic_threshold` in percent, 0 = off."""
 
     check: HealthCheck | None = None
     outliers: OutlierDetection | None = None
     breaker: CircuitBreaker | None = None
+    concurrency: AdaptiveConcurrency | None = None
     panic_threshold: int = 30
     slow_start_ms: int = 0
     slow_start_floor: int = 10

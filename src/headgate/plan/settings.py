@@ -53,6 +53,14 @@ class Resolver(DefaultedNode, frozen=True):
     timeout_ms: int = 5_000
 
 
+class Shedding(DefaultedNode, frozen=True):
+    """When new requests are refused because there is too much to do; 0 = not for that."""
+
+    memory_bytes: int = 0
+    queued: int = 1_024
+    lag_ms: int = 100
+
+
 class Settings(DefaultedNode, frozen=True):
     """Process-wide settings; one object, named `node`."""
 
@@ -62,3 +70,4 @@ class Settings(DefaultedNode, frozen=True):
     access_log: AccessLog | None = None
     drain: Drain = Drain()
     resolver: Resolver = Resolver()
+    shedding: Shedding | None = None

@@ -3,7 +3,7 @@
 import pytest
 from one_upstream import loaded, upstream
 
-from headgate.plan.objects import GrpcCheck, HealthCheck, HttpCheck, OutlierDetection
+from headgate.plan.objects import GrpcCheck, HealthCheck, HttpCheck, OutlierDetection, OutlierShares
 from headgate.plan.redact import redacted
 
 
@@ -98,17 +98,41 @@ def test_outlier_detection_has_the_cores_defaults_and_every_key() -> None:
     made = upstream(
         'outlier_detection = { consecutive_5xx = "off", consecutive_gateway = 3, '
         'consecutive_local = 4, ejection = "1s", max_ejection = "9s", max_ejected = 100, '
-        "enforce = false }"
+        'enforce = false, failure_percent = 60, failure_requests = 5, window = "9.5s", '
+        "success_rate_deviation = 2, success_rate_endpoints = 3, success_rate_requests = 50 }"
     )
-    assert made.health.outliers == OutlierDetection(0, 3, 4, 1_000, 9_000, 100, False)
+    assert made.health.outliers == OutlierDetection(
+        consecutive_5xx=0,
+        consecutive_gateway=3,
+        consecutive_local=4,
+        shares=OutlierShares(60, 5, 2_000, 3, 50, 10),
+        ejection_ms=1_000,
+        max_ejection_ms=9_000,
+        max_ejected=100,
+        enforce=False,
+    )
 
 
 @pytest.mark.parametrize(
     ("rest", "wrong"),
     [
         (
-            '{ consecutive_5xx = "off", consecutive_gateway = "off", consecutive_local = "off" }',
+            '{ consecutive_5xx = "off", consecutive_gateway = "off", consecutive_local = "off", '
+            'failure_percent = "off", success_rate_deviation = "off" }',
             "outlier_detection: nothing ejects an endpoint",
+        ),
+        ("{ failure_percent = 101 }", "failure_percent: 101 is not a percentage"),
+        ("{ success_rate_deviation = 0 }", "success_rate_deviation: 0 is out of range"),
+        ('{ success_rate_deviation = "two" }', "success_rate_deviation: "),
+        ("{ success_rate_endpoints = 1 }", "success_rate_endpoints: "),
+        ('{ window = "2m" }', 'window: "2m" is not a window; write 1 to 60 seconds'),
+        (
+            '{ failure_percent = "off", failure_requests = 5 }',
+            "failure_requests: `failure_requests` does nothing without `failure_percent`",
+        ),
+        (
+            '{ success_rate_deviation = "off", success_rate_requests = 5 }',
+            "success_rate_requests: `success_rate_requests` does nothing without `success_rate_de",
         ),
         ('{ max_ejection = "1s" }', "max_ejection: the longest ejection is shorter"),
         ('{ ejection = "600s" }', "ejection: the longest ejection is shorter"),

@@ -5,13 +5,14 @@
 use crate::counters::lock;
 use crate::report::EventLevel;
 use crate::shared::Shared;
+use crate::shares::Tally;
 use crate::snapshot::UpstreamEntry;
 use hg_plan::{BreakerScope, CircuitBreaker, Kind};
 use hg_resilience::{
     Breaker, BreakerPolicy, Circuit, Counts, Event, Permit, Reason, Trip, Turn, Verdict, Window,
 };
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A breaker, and what its shares are made of.
 #[derive(Default)]
@@ -20,36 +21,6 @@ pub(crate) struct Guard {
     tally: Tally,
     /// The house thread's; most breakers have none.
     window: Mutex<Option<Box<Window>>>,
-}
-
-/// Requests that ended since the house thread last looked, of all workers. Counted only where a
-/// share opens the breaker, because every request writes here.
-#[derive(Default)]
-#[repr(align(64))]
-struct Tally {
-    good: AtomicU32,
-    failed: AtomicU32,
-    slow: AtomicU32,
-}
-
-impl Tally {
-    fn count(&self, verdict: Verdict, is_slow: bool) {
-        let count = match verdict {
-            Verdict::Good => &self.good,
-            Verdict::Bad | Verdict::Throttled => &self.failed,
-            Verdict::Neutral => return,
-        };
-        count.fetch_add(1, Relaxed);
-        if is_slow {
-            self.slow.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn take(&self) -> Counts {
-        let [good, failed, slow] =
-            [&self.good, &self.failed, &self.slow].map(|count| count.swap(0, Relaxed));
-        Counts { good, failed, slow }
-    }
 }
 
 impl Guard {
@@ -150,7 +121,10 @@ impl UpstreamEntry {
             return;
         };
         if trip(plan).is_some() {
-            guard.tally.count(judged.verdict, judged.head_ms > plan.slow_ms);
+            let mut one = Counts::default();
+            one.note(judged.verdict);
+            one.slow = u32::from(judged.head_ms > plan.slow_ms).min(one.total());
+            guard.tally.add(one);
         }
         let Judged { permit, verdict, now_ms, .. } = judged;
         if let Some(turn) = guard.breaker.report(permit, verdict, now_ms, &policy(plan)) {

@@ -149,6 +149,9 @@ impl Engine {
         self.warn_of_certificates(&before, &update.snapshot);
         inner.log.configure(update.snapshot.settings.access_log.as_ref());
         *lock(&inner.serving) = update.snapshot.clone();
+        let shedding = update.snapshot.settings.shedding.as_ref();
+        inner.shared.memory.limit(shedding.map_or(0, |plan| plan.memory_bytes));
+        inner.shared.house.wake();
         self.swap(&update);
         let swap_us = u64::try_from(compiled.elapsed().as_micros()).unwrap_or(u64::MAX);
         inner.swaps.fetch_add(1, Relaxed);

@@ -211,6 +211,7 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
                 queued: sum(&|c| c.queued.get()),
                 queue_wait_us: sum(&|c| c.queue_wait_us.get()),
                 queue_full: sum(&|c| c.queue_full.get()),
+                concurrency_limit: sum(&|c| c.concurrency.get()),
             }
         })
         .collect();

@@ -4,6 +4,7 @@
 use crate::breaker::Guard;
 use crate::counters::lock;
 use crate::report::HealthReport;
+use crate::shares::Shares;
 use crate::slow_start::is_warm;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use hg_net::Clock;
@@ -29,6 +30,7 @@ pub(crate) struct EndpointHealth {
     /// The clock of its ejections; the house thread's.
     pub(crate) ejection: Mutex<Ejection>,
     guard: OnceLock<Box<Guard>>,
+    shares: OnceLock<Box<Shares>>,
 }
 
 impl EndpointHealth {
@@ -41,6 +43,7 @@ impl EndpointHealth {
             streaks: Streaks::default(),
             ejection: Mutex::default(),
             guard: OnceLock::new(),
+            shares: OnceLock::new(),
         }
     }
 
@@ -52,6 +55,11 @@ impl EndpointHealth {
     /// Reports whether it has had a breaker.
     pub(crate) fn is_guarded(&self) -> bool {
         self.guard.get().is_some()
+    }
+
+    /// Returns what its requests of the last seconds say by number; makes it at the first call.
+    pub(crate) fn shares(&self) -> &Shares {
+        self.shares.get_or_init(Box::default)
     }
 
     /// Counts a check and keeps what it found.

@@ -120,7 +120,8 @@ impl House {
         let (mut events, mut turn_ms) = (Vec::new(), 0);
         while !inner.draining.load(Relaxed) {
             let now_ms = inner.shared.clock.micros() / 1_000;
-            self.poller.wait(self.wait_ms(now_ms), &mut events)?;
+            let wait_ms = self.wait_ms(now_ms, inner.shared.memory.is_limited());
+            self.poller.wait(wait_ms, &mut events)?;
             let now_us = inner.shared.clock.micros();
             let now_ms = now_us / 1_000;
             for event in events.drain(..) {
@@ -135,6 +136,7 @@ impl House {
             self.start_due(now_us);
             if now_ms >= turn_ms {
                 self.watch.turn(now_ms);
+                inner.shared.memory.turn();
                 turn_ms = now_ms + TURN_MS;
             }
         }
@@ -152,11 +154,11 @@ impl House {
     }
 
     /// Returns how long nothing is to be done, unless something happens.
-    fn wait_ms(&self, now_ms: u64) -> Option<u64> {
+    fn wait_ms(&self, now_ms: u64, turns: bool) -> Option<u64> {
         let until = |at: u64| at.saturating_sub(now_ms);
         let due = self.watch.next_ms().map(|at| until(at).max(PACE_MS));
         let deadline = self.running.values().map(|r| until(r.deadline_ms)).min();
-        let turn = self.watch.changes_by_time().then_some(TURN_MS);
+        let turn = (turns || self.watch.changes_by_time()).then_some(TURN_MS);
         [due, deadline, turn].into_iter().flatten().min()
     }
 

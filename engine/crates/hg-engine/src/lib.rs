@@ -22,6 +22,7 @@ mod outliers;
 pub mod report;
 mod retired;
 mod shared;
+mod shares;
 mod slow_start;
 mod snapshot;
 mod thread;

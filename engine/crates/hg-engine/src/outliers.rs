@@ -1,5 +1,5 @@
 //! Outlier detection: what the requests that an endpoint serves say of it. Endpoints that fail too
-//! often in a row are ejected for a while, and then probed by one request.
+//! often in a row, too much in themselves, or far more than the others, are ejected for a while, and then probed by one request.
 
 use crate::breaker;
 use crate::counters::lock;
@@ -9,7 +9,8 @@ use crate::shared::Shared;
 use crate::snapshot::UpstreamEntry;
 use hg_plan::{Kind, OutlierDetection};
 use hg_resilience::{
-    Change, EjectionPolicy, Event, Outcome, Outlier, Reason, StreakPolicy, Takes, Verdict,
+    Change, Counts, EjectionPolicy, Event, Outcome, Outlier, OutlierPolicy, Reason, StreakPolicy,
+    Takes, Verdict,
 };
 
 /// How a request at an endpoint ended, in milliseconds of the process's clock.
@@ -25,6 +26,17 @@ fn streaks(plan: &OutlierDetection) -> StreakPolicy {
         server_error: plan.consecutive_5xx,
         gateway: plan.consecutive_gateway,
         local: plan.consecutive_local,
+    }
+}
+
+fn numbers(plan: &OutlierDetection) -> OutlierPolicy {
+    let shares = &plan.shares;
+    OutlierPolicy {
+        success_rate_endpoints: shares.success_rate_endpoints,
+        success_rate_requests: shares.success_rate_requests,
+        success_rate_deviation: shares.success_rate_deviation,
+        failure_percent: shares.failure_percent,
+        failure_requests: shares.failure_requests,
     }
 }
 
@@ -57,12 +69,14 @@ impl UpstreamEntry {
         }
     }
 
-    /// Takes in how a request at an endpoint ended. Reads only, as long as nothing fails.
-    pub(crate) fn note(&self, shared: &Shared, at: usize, ended: Ended) {
+    /// Takes in how a request at an endpoint ended. Reads only, as long as nothing fails. Reports
+    /// whether the request is one that shares are made of.
+    pub(crate) fn note(&self, shared: &Shared, at: usize, ended: Ended) -> bool {
         let (Some(plan), Some(e)) = (&self.plan.health.outliers, self.endpoints.get(at)) else {
-            return;
+            return false;
         };
         let state = e.health.shared.load();
+        let is_new = state.outlier == Outlier::In && ended.began_ms >= state.changed_ms;
         match state.outlier {
             // Requests from before the probe say nothing of the endpoint as it is now.
             Outlier::Probing if ended.began_ms >= state.changed_ms => {
@@ -74,6 +88,33 @@ impl UpstreamEntry {
                 }
             }
             Outlier::Ejected | Outlier::ProbeDue | Outlier::Probing => {}
+        }
+        is_new && numbers(plan).is_on()
+    }
+
+    /// Ejects endpoints of which the requests of the last seconds say by number that they are
+    /// outliers. The house thread calls this.
+    pub(crate) fn sweep(&self, shared: &Shared, now_ms: u64) {
+        let Some(plan) = &self.plan.health.outliers else {
+            return;
+        };
+        let policy = numbers(plan);
+        if !policy.is_on() {
+            return;
+        }
+        let sum = |health: &EndpointHealth| {
+            let judged = health.shared.load().outlier == Outlier::In;
+            health.shares().sum(judged, now_ms, plan.shares.window_s)
+        };
+        let all: Vec<Counts> = self.endpoints.iter().map(|e| sum(&e.health)).collect();
+        let mut found = Vec::new();
+        hg_resilience::sweep(&all, &policy, |at, reason| found.push((at, reason)));
+        for (at, reason) in found {
+            if let Some(e) = self.endpoints.get(at) {
+                // It needs as many requests again for the next verdict.
+                e.health.shares().clear();
+                self.eject(shared, at, plan, (reason, now_ms));
+            }
         }
     }
 

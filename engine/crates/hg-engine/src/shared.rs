@@ -7,13 +7,49 @@ use crate::report::{EngineEvent, EventLevel};
 use crate::snapshot::ListenerEntry;
 use hg_net::Clock;
 use hg_plan::{Kind, Settings};
+use hg_resilience::is_over;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Events kept while no reader takes them; older ones are dropped.
 const EVENTS: usize = 1024;
+
+/// The memory of the process, and how much it may be.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// 0 = any.
+    limit: AtomicU64,
+    is_high: AtomicBool,
+}
+
+impl Memory {
+    /// Takes over the limit of a plan.
+    pub(crate) fn limit(&self, bytes: u64) {
+        self.limit.store(bytes, Relaxed);
+        if bytes == 0 {
+            self.is_high.store(false, Relaxed);
+        }
+    }
+
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.load(Relaxed) > 0
+    }
+
+    /// Compares the memory with its limit. The house thread calls this, once a second.
+    pub(crate) fn turn(&self) {
+        let limit = self.limit.load(Relaxed);
+        if limit > 0 {
+            let is_high = is_over(self.is_high(), hg_net::resident_bytes(), limit);
+            self.is_high.store(is_high, Relaxed);
+        }
+    }
+
+    pub(crate) fn is_high(&self) -> bool {
+        self.is_high.load(Relaxed)
+    }
+}
 
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
@@ -23,6 +59,8 @@ pub(crate) struct Shared {
     /// Filled only while there is a limit per client.
     clients: Mutex<HashMap<IpAddr, u32>>,
     events: Mutex<VecDeque<EngineEvent>>,
+    /// The memory of the process.
+    pub(crate) memory: Memory,
     /// What the house thread is told.
     pub(crate) house: Inbox,
 }
@@ -35,6 +73,7 @@ impl Shared {
             open: AtomicU32::new(0),
             clients: Mutex::default(),
             events: Mutex::default(),
+            memory: Memory::default(),
             house: Inbox::default(),
         }
     }

@@ -118,3 +118,59 @@ fn an_endpoint_that_hangs_is_ejected_and_one_that_waits_for_slow_clients_is_not(
         assert_eq!(states(&node).contains(&"ejected"), ejects, "{head}");
     }
 }
+
+/// Asks until the state of the last endpoint changes, which fails every second request; the others
+/// answer all.
+fn fail_every_second(node: &Node, endpoints: &[Endpoint]) {
+    let last = endpoints.last().unwrap();
+    for turn in 0.. {
+        last.mode.store(if turn % 2 == 0 { ERRORS } else { OK }, SeqCst);
+        let before = last.requests();
+        while last.requests() == before {
+            node.get("/");
+            if *states(node).last().unwrap() != "up" {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_fails_half_of_its_requests_is_ejected() {
+    let endpoints = [Endpoint::new(), Endpoint::new()];
+    let percent = r#","health":{"outliers":{"shares":{"failure_percent":40},"ejection_ms":600000,"max_ejection_ms":600000}}"#;
+    let node = node(&endpoints, percent);
+    fail_every_second(&node, &endpoints);
+    assert_eq!(states(&node), ["up", "ejected"]);
+    assert_eq!(health(&node)[1].reason, "failure-percentage");
+    assert!(endpoints[1].requests() >= 20, "fewer requests say nothing");
+}
+
+#[test]
+fn an_endpoint_far_below_the_others_is_ejected() {
+    let endpoints: Vec<Endpoint> = (0..5).map(|_| Endpoint::new()).collect();
+    let rate = r#","health":{"outliers":{"shares":{"failure_percent":0,"success_rate_deviation":1500,"success_rate_requests":10},"ejection_ms":600000,"max_ejection_ms":600000}}"#;
+    let node = node(&endpoints, rate);
+    fail_every_second(&node, &endpoints);
+    assert_eq!(states(&node), ["up", "up", "up", "up", "ejected"]);
+    assert_eq!(health(&node)[4].reason, "success-rate");
+}
+
+#[test]
+fn a_share_of_failures_ejects_nobody_where_it_is_off_and_the_last_endpoint_never() {
+    let off = r#","health":{"outliers":{"shares":{"failure_percent":0},"consecutive_5xx":0,"consecutive_gateway":0}}"#;
+    let endpoints = [Endpoint::new(), Endpoint::new()];
+    let node_off = node(&endpoints, off);
+    endpoints[1].mode.store(ERRORS, SeqCst);
+    let alone = [Endpoint::new()];
+    let streaks = r#","health":{"outliers":{"consecutive_5xx":0,"consecutive_gateway":0}}"#;
+    let node_alone = node(&alone, streaks);
+    alone[0].mode.store(ERRORS, SeqCst);
+    while health(&node_alone)[0].reason != "spared-limit" {
+        node_alone.get("/");
+        node_off.get("/");
+    }
+    assert_eq!(states(&node_alone), ["up"]);
+    assert!(endpoints[1].requests() >= 10);
+    assert_eq!((states(&node_off), health(&node_off)[1].reason), (vec!["up", "up"], "added"));
+}

@@ -4,6 +4,7 @@
 mod clock;
 mod confine;
 mod filter;
+mod memory;
 mod pipe;
 mod poller;
 mod socket;
@@ -12,6 +13,7 @@ mod wheel;
 pub use clock::{Clock, Ticks, bind_to_cpu, thread_cpu_micros, unix_micros};
 pub use confine::{deny_system_calls, drop_capabilities};
 pub use filter::{drop_new_connections, take_new_connections};
+pub use memory::resident_bytes;
 pub use pipe::Pipe;
 pub use poller::{Event, Poller, Token, Waker};
 pub use socket::{

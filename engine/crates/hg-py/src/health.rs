@@ -5,9 +5,9 @@ mod breaking;
 
 use breaking::{Breaking, Guard};
 use hg_resilience::{
-    Active, Admin, Bar, Census, Check, CheckPolicy, Circuit, Ejection, EjectionPolicy, Event,
-    FULL_WEIGHT, Outcome, Outlier, Panic, PanicPolicy, Reason, Standing, State, StreakPolicy,
-    Streaks, Takes, Verdict, Why,
+    Active, Admin, Bar, Census, Check, CheckPolicy, Circuit, Counts, Ejection, EjectionPolicy,
+    Event, FULL_WEIGHT, Outcome, Outlier, OutlierPolicy, Panic, PanicPolicy, Reason, Standing,
+    State, StreakPolicy, Streaks, Takes, Verdict, Why, Window,
 };
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -44,12 +44,24 @@ impl From<Policy> for CheckPolicy {
     }
 }
 
+/// When shares of requests eject an endpoint: any Python object with these attributes.
+#[derive(FromPyObject)]
+struct Sharing {
+    failure_percent: u8,
+    failure_requests: u32,
+    success_rate_deviation: u32,
+    success_rate_endpoints: u32,
+    success_rate_requests: u32,
+    window_s: u64,
+}
+
 /// When requests eject an endpoint: any Python object with these attributes.
 #[derive(FromPyObject)]
 struct Ejecting {
     consecutive_5xx: u32,
     consecutive_gateway: u32,
     consecutive_local: u32,
+    shares: Sharing,
     ejection_ms: u64,
     max_ejection_ms: u64,
     max_ejected: u64,
@@ -62,6 +74,16 @@ impl Ejecting {
             server_error: self.consecutive_5xx,
             gateway: self.consecutive_gateway,
             local: self.consecutive_local,
+        }
+    }
+
+    fn numbers(&self) -> OutlierPolicy {
+        OutlierPolicy {
+            success_rate_endpoints: self.shares.success_rate_endpoints,
+            success_rate_requests: self.shares.success_rate_requests,
+            success_rate_deviation: self.shares.success_rate_deviation,
+            failure_percent: self.shares.failure_percent,
+            failure_requests: self.shares.failure_requests,
         }
     }
 
@@ -83,6 +105,8 @@ struct EndpointHealth {
     streaks: Box<Streaks>,
     ejection: Ejection,
     guard: Guard,
+    /// Its requests of the last seconds, while it is not ejected.
+    window: Option<Box<Window>>,
     #[pyo3(get)]
     passed: u64,
     #[pyo3(get)]
@@ -99,7 +123,8 @@ impl EndpointHealth {
     fn new(checked: bool, now_ms: u64) -> Self {
         let state = State::added(checked, now_ms, FULL_WEIGHT);
         let (streaks, ejection, guard, found) = Default::default();
-        Self { state, check: None, streaks, ejection, guard, passed: 0, failed: 0, found }
+        let (window, passed, failed) = (None, 0, 0);
+        Self { state, check: None, streaks, ejection, guard, window, passed, failed, found }
     }
 
     /// Takes over how it is checked, `None` = not at all. Checks that stay as they are keep their
@@ -194,10 +219,20 @@ impl EndpointHealth {
     ///
     /// # Errors
     /// `ValueError` for a word that is no outcome.
-    fn ended(&self, ended: &str, policy: Ejecting) -> PyResult<Option<&'static str>> {
+    fn ended(
+        &mut self,
+        ended: &str,
+        policy: Ejecting,
+        now_ms: u64,
+    ) -> PyResult<Option<&'static str>> {
         let outcome = outcome(ended)?;
         if self.state.outlier != Outlier::In {
             return Ok(None);
+        }
+        if policy.numbers().is_on() {
+            let mut one = Counts::default();
+            one.note(outcome.verdict());
+            self.window.get_or_insert_default().add(now_ms, one);
         }
         Ok(self.streaks.note(outcome, &policy.streaks()).map(Reason::as_str))
     }
@@ -358,6 +393,36 @@ impl UpstreamHealth {
         let before = endpoint.state.reason;
         // A repeated refusal to eject it is no news.
         Ok(endpoint.apply(event, now_ms) && (endpoint.state.reason != before || !endpoint.is_in()))
+    }
+
+    /// Looks which endpoints fail too much in themselves, or far more than the others, about once a
+    /// second. Returns the index of each and the word of the reason; what they did is forgotten.
+    fn sweep(
+        &self,
+        py: Python<'_>,
+        endpoints: Vec<(Py<EndpointHealth>, bool, bool)>,
+        policy: Ejecting,
+        now_ms: u64,
+    ) -> Vec<(usize, &'static str)> {
+        let sum = |endpoint: &Py<EndpointHealth>| {
+            let mut endpoint = endpoint.borrow_mut(py);
+            if !endpoint.is_in() {
+                endpoint.window = None;
+            }
+            endpoint
+                .window
+                .as_mut()
+                .map_or_else(Counts::default, |w| w.sum(now_ms, policy.shares.window_s))
+        };
+        let all: Vec<Counts> = endpoints.iter().map(|(endpoint, ..)| sum(endpoint)).collect();
+        let mut found = Vec::new();
+        hg_resilience::sweep(&all, &policy.numbers(), |at, why| found.push((at, why.as_str())));
+        for (at, _) in &found {
+            if let Some((endpoint, ..)) = endpoints.get(*at) {
+                endpoint.borrow_mut(py).window = None;
+            }
+        }
+        found
     }
 
     /// Returns for each endpoint a word for its state, whether it takes requests, and why.

@@ -1,8 +1,10 @@
 //! What an endpoint did in the last minute, second by second.
 //!
-//! The watching thread takes what the workers counted, every second, and puts it here. Samples expire by themselves, so that an endpoint that took no traffic for a
-//! while is not judged by what was before.
+//! The watching thread takes what the workers counted, every second, and puts it here. Samples expire
+//! by themselves, so that an endpoint that took no traffic for a while is not judged by what was
+//! before.
 
+use crate::Verdict;
 use crate::seconds::Seconds;
 
 /// Seconds that a window remembers.
@@ -25,9 +27,24 @@ impl Counts {
         self.good.saturating_add(self.failed)
     }
 
+    /// Returns the part that succeeded, from 0 to 1; nothing if no request finished.
+    pub(crate) fn success_rate(self) -> Option<f64> {
+        let total = f64::from(self.good) + f64::from(self.failed);
+        (total > 0.0).then(|| f64::from(self.good) / total)
+    }
+
     /// Reports whether at least so many percent of the requests are among `part`.
     pub(crate) fn reaches(self, part: u32, percent: u8) -> bool {
         u64::from(part) * 100 >= u64::from(self.total()) * u64::from(percent)
+    }
+
+    /// Counts one more request.
+    pub fn note(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Good => self.good = self.good.saturating_add(1),
+            Verdict::Bad | Verdict::Throttled => self.failed = self.failed.saturating_add(1),
+            Verdict::Neutral => {}
+        }
     }
 
     fn plus(self, other: Counts) -> Counts {

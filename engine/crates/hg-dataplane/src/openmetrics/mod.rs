@@ -205,6 +205,8 @@ fn upstream_figures(text: &mut Text, upstreams: &[UpstreamReport]) {
     each("headgate_upstream_queued", Counter, help, |u| u.queued);
     let help = "Requests refused because the queue was full.";
     each("headgate_upstream_queue_full", Counter, help, |u| u.queue_full);
+    let help = "Requests at a time that adaptive concurrency allows; 0: any number.";
+    each("headgate_upstream_concurrency_limit", Gauge, help, |u| u.concurrency_limit);
     let help = "Time requests waited for a connection, together.";
     text.family("headgate_upstream_queue_wait_seconds", Counter, "seconds", help);
     for upstream in upstreams {

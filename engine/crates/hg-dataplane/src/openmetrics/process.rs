@@ -19,13 +19,10 @@ pub struct ProcessReport {
 impl ProcessReport {
     /// Reads the figures of this process.
     pub fn now() -> Self {
-        let page = u64::try_from(rustix::param::page_size()).unwrap_or(0);
-        let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let pages = statm.split(' ').nth(1).and_then(|field| field.parse::<u64>().ok());
         let fds = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         Self {
-            resident_bytes: pages.unwrap_or(0) * page,
+            resident_bytes: hg_net::resident_bytes(),
             cpu: cpu(),
             open_fds: u64::try_from(fds).unwrap_or(0),
             max_fds: limit.unwrap_or(u64::MAX),

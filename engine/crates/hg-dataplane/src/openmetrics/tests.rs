@@ -35,6 +35,7 @@ fn upstream() -> UpstreamReport {
         queued: 2,
         queue_wait_us: 1_500_000,
         queue_full: 3,
+        concurrency_limit: 17,
         panic: true,
         breaker_opened: 3,
     }

@@ -254,6 +254,7 @@ impl Watch {
         let mut slots = Vec::new();
         for (slot, w) in self.upstreams.iter().filter(|(_, w)| w.changes_by_time()) {
             w.turn_ejections(&self.shared, now_ms, &mut self.rng);
+            w.entry.sweep(&self.shared, now_ms);
             w.entry.turn_breakers(&self.shared, now_ms);
             w.entry.turn_slow_start(now_ms);
             slots.push(*slot);

@@ -51,6 +51,9 @@ pub(super) mod own {
         FIRST_BYTE_TIMEOUT = 504 "http_response_timeout" "first-byte-timeout" "the upstream did not answer in time";
         STREAM_IDLE = 504 "http_response_timeout" "stream-idle" "nothing moved for too long";
         DRAIN_DEADLINE = 503 "destination_unavailable" "drain-deadline" "the node ends and waits no longer";
+        OVERLOAD_MEMORY = 503 "destination_unavailable" "overload-memory" "the node has too little memory for more requests now";
+        OVERLOAD_QUEUE = 503 "destination_unavailable" "overload-queue" "too many requests wait for an upstream";
+        OVERLOAD_LAG = 503 "destination_unavailable" "overload-lag" "the node has too much to do now";
         BODY_TIMEOUT = 408 "http_request_error" "body-timeout" "the request's body did not arrive in time";
         HEAD_TIMEOUT = 408 "http_request_error" "head-timeout" "the request's head did not arrive in time";
         PATH = 400 "http_request_error" "path" "the path is not acceptable";

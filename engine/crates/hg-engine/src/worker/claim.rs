@@ -28,7 +28,7 @@ pub(crate) struct Left {
 impl Left {
     /// Returns how long the answer's head, or the end without one, took. A body takes as long as its
     /// client likes.
-    fn head_us(&self) -> u64 {
+    pub(crate) fn head_us(&self) -> u64 {
         let TryTimes { began_us, first_byte_us } = self.times;
         let head_us = if first_byte_us > 0 { first_byte_us } else { self.now_us };
         head_us.saturating_sub(began_us)

@@ -2,6 +2,7 @@
 //! path shares nothing with another worker.
 
 mod accept;
+mod adaptive;
 mod answer;
 mod buffers;
 mod calls;
@@ -24,6 +25,7 @@ mod request;
 mod response;
 mod retire;
 mod retry;
+mod shed;
 mod splice;
 mod store;
 mod timers;
@@ -190,8 +192,10 @@ impl Worker {
         loop {
             let timeout = self.timeout();
             let woken = self.poller.wait(timeout, &mut events)?;
+            let mut began_us = None;
             for event in events.drain(..) {
                 self.tick();
+                began_us.get_or_insert(self.now_us);
                 self.on_event(event);
             }
             self.tick();
@@ -202,6 +206,7 @@ impl Worker {
                 self.read_mail();
             }
             self.flush_dirty();
+            self.note_turn(began_us);
             if self.has_left() {
                 self.say_farewell();
                 return Ok(());

@@ -157,6 +157,9 @@ impl Worker {
             self.refuse(x, &own::MISDIRECTED);
             return Step::Over;
         }
+        if self.sheds(x) {
+            return Step::Over;
+        }
         let asked = Asked { head, held, listener, client: client_ip, sent };
         let mut names = std::mem::take(&mut self.scratch.names);
         let step = self.route(x, &asked, &mut names);

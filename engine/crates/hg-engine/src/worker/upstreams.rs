@@ -1,5 +1,6 @@
 //! A worker's state of upstreams and endpoints: keyed by identity, kept over every swap.
 
+use super::adaptive::Adaptive;
 use super::claim::{Claim, Left};
 use super::exchange::ExId;
 use super::hedge::Latencies;
@@ -8,10 +9,11 @@ use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
 use crate::outliers::Ended;
 use crate::shared::Shared;
+use crate::shares::Pending;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
 use hg_policy::{Balancer, Load, Random, Tried, WyRand};
-use hg_resilience::{Budget, FULL_WEIGHT, Permit};
+use hg_resilience::{Budget, FULL_WEIGHT, Permit, Shedder, Verdict};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -82,6 +84,23 @@ pub(crate) struct UpstreamState {
     /// Whether the endpoints have breakers.
     breaks: bool,
     limited: bool,
+    learned: Learned,
+}
+
+/// What a worker learns of an upstream from requests that ended.
+struct Learned {
+    /// What the shares of outlier detection are made of.
+    pending: Pending,
+    /// How many requests there may be at a time.
+    limit: Option<Adaptive>,
+}
+
+impl Learned {
+    fn of(entry: &UpstreamEntry, old: Option<&UpstreamState>, active: &[u32]) -> Self {
+        let known = old.and_then(|old| old.learned.limit.as_ref());
+        let limit = Adaptive::of(entry, known, active.iter().sum());
+        Self { pending: Pending::default(), limit }
+    }
 }
 
 /// What a worker knows of the health of an upstream's endpoints.
@@ -151,6 +170,9 @@ impl UpstreamState {
             *a += 1;
         }
         endpoint.counters.active.add(1);
+        if let Some(limit) = &mut self.learned.limit {
+            limit.begin();
+        }
         if self.limited {
             self.entry.in_use.fetch_add(1, Relaxed);
             if let Some(e) = self.entry.endpoints.get(i) {
@@ -170,6 +192,9 @@ impl UpstreamState {
         shared: &Shared,
     ) -> Result<(usize, Option<Permit>), NoPick> {
         self.follow_health();
+        if self.is_full() {
+            return Err(NoPick::Full);
+        }
         let full = self.limited && self.look_for_room()?;
         let mut spared: Option<(usize, Tried)> = None;
         loop {
@@ -245,6 +270,10 @@ impl UpstreamState {
     /// Counts a request that [`UpstreamState::pick`] counted as gone from its endpoint.
     pub(crate) fn left(&mut self, endpoint: &EndpointState, left: &Left, shared: &Shared) {
         let i = endpoint.slot.get();
+        if let Some(limit) = &mut self.learned.limit {
+            limit.end(left);
+            self.counters.concurrency.set(limit.limit().into());
+        }
         let Some(a) = self.active.get_mut(i) else {
             // The endpoint is gone, but not the breaker of all.
             return self.judge(shared, i, left);
@@ -255,9 +284,23 @@ impl UpstreamState {
             let now_ms = left.now_us / 1_000;
             let ended =
                 Ended { outcome: left.outcome, began_ms: left.times.began_us / 1_000, now_ms };
-            self.entry.note(shared, i, ended);
+            if self.entry.note(shared, i, ended) {
+                self.count(i, left.outcome.verdict(), now_ms);
+            }
         }
         self.judge(shared, i, left);
+    }
+
+    /// Counts how a request ended, and now and then tells the others.
+    fn count(&mut self, i: usize, verdict: Verdict, now_ms: u64) {
+        let Some(counted) = self.learned.pending.note(i, verdict, now_ms) else {
+            return;
+        };
+        for (at, counts) in counted {
+            if let Some(e) = self.entry.endpoints.get(at) {
+                e.health.shares().tally.add(counts);
+            }
+        }
     }
 
     /// Tells the breaker that let a request through how it ended.
@@ -267,11 +310,17 @@ impl UpstreamState {
         }
     }
 
+    /// Reports whether as many requests are under way as answers in time allow.
+    fn is_full(&self) -> bool {
+        self.learned.limit.as_ref().is_some_and(Adaptive::is_full)
+    }
+
     /// Reports whether a waiting request could have a place.
     pub(crate) fn has_room(&mut self) -> bool {
         self.follow_health();
         let below = |count: &AtomicU32, limit: u32| limit == 0 || count.load(Relaxed) < limit;
-        below(&self.entry.in_use, self.entry.plan.max_connections)
+        !self.is_full()
+            && below(&self.entry.in_use, self.entry.plan.max_connections)
             && self
                 .entry
                 .endpoints
@@ -323,6 +372,8 @@ pub(crate) struct Upstreams {
     /// Exchanges with two tries under way.
     pub(crate) hedged: usize,
     last_id: u64,
+    /// What the worker knows of its load.
+    pub(crate) shedder: Shedder,
     /// Slots where clients wait.
     pub(crate) waiting: Vec<usize>,
 }
@@ -335,6 +386,12 @@ impl Upstreams {
     /// Returns the upstream, if its id is still the same.
     pub(crate) fn same(&mut self, slot: usize, id: u64) -> Option<&mut UpstreamState> {
         self.get_mut(slot).filter(|u| u.id == id)
+    }
+
+    /// Returns how many requests wait for a place.
+    pub(crate) fn queued(&self) -> u64 {
+        let waiting = |slot: &usize| Some(self.slots.get(*slot)?.as_ref()?.waiting.len() as u64);
+        self.waiting.iter().filter_map(waiting).sum()
     }
 
     /// Returns the retry budget of an upstream.
@@ -405,10 +462,13 @@ impl Upstreams {
         if let Some(old) = old {
             balancer.inherit(&old.balancer, before);
         }
+        let active: Vec<u32> = (0..endpoints.len()).map(active).collect();
+        let learned = Learned::of(entry, old, &active);
+        counters.concurrency.set(learned.limit.as_ref().map_or(0, |limit| limit.limit().into()));
         let mut state = UpstreamState {
             id: old.map_or(self.last_id + 1, |o| o.id),
             entry: entry.clone(),
-            active: (0..endpoints.len()).map(active).collect(),
+            active,
             usable: vec![true; endpoints.len()],
             seen: Seen::new(endpoints.len()),
             breaks: entry.has_breaker(Some(0)),
@@ -417,6 +477,7 @@ impl Upstreams {
             waiting: old.map(|o| o.waiting.clone()).unwrap_or_default(),
             balancer,
             limited: entry_is_limited(entry),
+            learned,
         };
         self.last_id = self.last_id.max(state.id);
         state.refresh_usable(state.entry.health.epoch.get());

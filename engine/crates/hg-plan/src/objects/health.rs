@@ -13,6 +13,8 @@ pub struct Health {
     pub outliers: Option<OutlierDetection>,
     /// When requests are kept from what fails; absent = never.
     pub breaker: Option<CircuitBreaker>,
+    /// How many requests at a time a worker sends, learned from their latency; absent = any number.
+    pub concurrency: Option<AdaptiveConcurrency>,
     /// Share of usable endpoints in percent below which their health is ignored; 0 = off.
     pub panic_threshold: u8,
     /// How long an endpoint that comes back takes to its full share; 0 = no time.
@@ -27,6 +29,7 @@ impl Default for Health {
             check: None,
             outliers: None,
             breaker: None,
+            concurrency: None,
             panic_threshold: 30,
             slow_start_ms: 0,
             slow_start_floor: 10,
@@ -91,6 +94,8 @@ pub struct OutlierDetection {
     pub consecutive_gateway: u32,
     /// Requests in a row without an answer; 0 = off.
     pub consecutive_local: u32,
+    /// What else ejects, by number.
+    pub shares: OutlierShares,
     /// Length of the first ejection; the n-th in a row takes n times as long.
     pub ejection_ms: u64,
     /// Longest ejection.
@@ -107,11 +112,62 @@ impl Default for OutlierDetection {
             consecutive_5xx: 5,
             consecutive_gateway: 5,
             consecutive_local: 5,
+            shares: OutlierShares::default(),
             ejection_ms: 30_000,
             max_ejection_ms: 300_000,
             max_ejected: 50,
             enforce: true,
         }
+    }
+}
+
+/// When an endpoint is ejected for shares of its requests.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutlierShares {
+    /// Failed requests of the window, in percent; 0 = off.
+    pub failure_percent: u8,
+    /// Requests of the window without which there is no percentage.
+    pub failure_requests: u32,
+    /// Standard deviations by which the success rate is below the mean of the endpoints, in
+    /// thousandths; 0 = off.
+    pub success_rate_deviation: u32,
+    /// Endpoints that a mean is made of, at least.
+    pub success_rate_endpoints: u32,
+    /// Requests of the window that make an endpoint one of them.
+    pub success_rate_requests: u32,
+    /// Length of the window in seconds, at most 60.
+    pub window_s: u64,
+}
+
+impl Default for OutlierShares {
+    fn default() -> Self {
+        Self {
+            failure_percent: 50,
+            failure_requests: 20,
+            success_rate_deviation: 1_900,
+            success_rate_endpoints: 5,
+            success_rate_requests: 100,
+            window_s: 60,
+        }
+    }
+}
+
+/// How many requests at a time a worker sends to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdaptiveConcurrency {
+    /// The number to begin with.
+    pub initial: u32,
+    /// The least.
+    pub min: u32,
+    /// The most.
+    pub max: u32,
+}
+
+impl Default for AdaptiveConcurrency {
+    fn default() -> Self {
+        Self { initial: 20, min: 4, max: 1_000 }
     }
 }
 

@@ -19,6 +19,26 @@ pub struct Settings {
     pub drain: Drain,
     /// How to resolve names.
     pub resolver: Resolver,
+    /// When new requests are refused because there is too much to do; absent = never.
+    pub shedding: Option<Shedding>,
+}
+
+/// When new requests are refused because there is too much to do; 0 = not for that.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shedding {
+    /// Resident memory of the process.
+    pub memory_bytes: u64,
+    /// Requests of one worker that wait for a place at an upstream.
+    pub queued: u64,
+    /// How long a turn of a worker's loop takes, smoothed.
+    pub lag_ms: u64,
+}
+
+impl Default for Shedding {
+    fn default() -> Self {
+        Self { memory_bytes: 0, queued: 1_024, lag_ms: 100 }
+    }
 }
 
 impl Default for Settings {
@@ -30,6 +50,7 @@ impl Default for Settings {
             access_log: None,
             drain: Drain::default(),
             resolver: Resolver::default(),
+            shedding: None,
         }
     }
 }

@@ -228,6 +228,7 @@ class HealthTable:
                 # Each has to be asked: the answer moves its clock.
                 moved = [one.health.turn(policy, now, self._chance()) for one in group.members]
                 changed |= any(moved)
+                changed |= self._sweep(group, policy, now)
             if group.plan.health.breaker is not None:
                 changed |= any([self._break(one, group, None, now) for one in group.members])
             if policy is not None or group.health.is_in_panic:
@@ -274,12 +275,8 @@ class HealthTable:
     def _ended(self, group: Group, at: int, policy: OutlierDetection, ended: Ended) -> bool:
         health, now = group.members[at].health, self._clock()
         if health.is_in:
-            why = health.ended(ended.outcome, policy)
-            if why is None or not group.health.eject(group.cores, (at, why), policy, now):
-                return False
-            what = "is not ejected" if health.is_in else "is ejected"
-            self._event("warn", "endpoint.outlier", group.members[at], what)
-            return not health.is_in
+            why = health.ended(ended.outcome, policy, now)
+            return why is not None and self._eject(group, (at, why), policy, now)
         # Requests from before it came back say nothing of it as it is now.
         if ended.began_ms < health.changed_ms:
             return False
@@ -288,6 +285,22 @@ class HealthTable:
             level, what = ("info", "is back") if is_back else ("warn", "is ejected")
             self._event(level, "endpoint.outlier", group.members[at], what)
         return is_back is not None
+
+    def _sweep(self, group: Group, policy: OutlierDetection, now: int) -> bool:
+        """Ejects what fails too often by number; returns whether that changed anything."""
+        found = group.health.sweep(group.cores, policy, now)
+        return any([self._eject(group, one, policy, now) for one in found])
+
+    def _eject(
+        self, group: Group, cause: tuple[int, str], policy: OutlierDetection, now: int
+    ) -> bool:
+        """Ejects an endpoint if it may be; returns whether it was."""
+        if not group.health.eject(group.cores, cause, policy, now):
+            return False
+        member = group.members[cause[0]]
+        what = "is not ejected" if member.health.is_in else "is ejected"
+        self._event("warn", "endpoint.outlier", member, what)
+        return not member.health.is_in
 
     def _event(self, level: str, kind: str, member: Member, what: str) -> None:
         said = f"endpoint {member.target} of upstream {member.upstream} {what}: "

@@ -147,10 +147,12 @@ def maps(ctx: Context) -> list[Node]:
 
 def limits(ctx: Context) -> tuple[list[Node], list[Node]]:
     """Returns the node's limits: declarations for `http`, and directives for every server."""
+    about = ctx.findings.of("settings", "node")
+    if ctx.settings.shedding is not None:
+        about.refuse("shedding", "nginx refuses no requests for what it has to do")
     most = ctx.settings.max_connections_per_client
     if not most:
         return [], []
-    about = ctx.findings.of("settings", "node")
     about.note(
         "limits.connections_per_client",
         "nginx counts connections with a request in flight, and each request of HTTP/2",

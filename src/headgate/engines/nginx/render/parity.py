@@ -43,6 +43,7 @@ _NODE: Final = (
         "connections with a request in flight are counted, and each request of HTTP/2; above the "
         "limit requests get 503",
     ),
+    *(Parity(f"node.shedding.{key}", "no", "refused") for key in ("memory", "queued", "lag")),
     Parity(
         "node.drain.delay", "no", "nginx closes its listeners as soon as it gets the signal to stop"
     ),
@@ -228,8 +229,10 @@ _UPSTREAMS: Final = (
     *(
         Parity(f"upstreams.NAME.outlier_detection.{key}", "differs", _OUTLIERS)
         for key in (
-            *("consecutive_5xx", "consecutive_gateway", "consecutive_local", "ejection"),
-            *("max_ejection", "max_ejected", "enforce"),
+            *("consecutive_5xx", "consecutive_gateway", "consecutive_local", "failure_percent"),
+            *("failure_requests", "success_rate_deviation", "success_rate_endpoints"),
+            *("success_rate_requests", "window", "ejection", "max_ejection", "max_ejected"),
+            "enforce",
         )
     ),
     *(
@@ -248,6 +251,10 @@ _UPSTREAMS: Final = (
         "upstreams.NAME.circuit_breaker.per",
         "differs",
         "`upstream` is refused: nginx has no breaker of all endpoints together",
+    ),
+    *(
+        Parity(f"upstreams.NAME.adaptive_concurrency.{key}", "no", "refused")
+        for key in ("initial", "min", "max")
     ),
     Parity("upstreams.NAME.slow_start", "no", "refused"),
     Parity("upstreams.NAME.slow_start_floor", "no", "`slow_start` is refused"),

@@ -80,6 +80,8 @@ def _check(upstream: Upstream, about: About, ctx: Context) -> None:
         about.refuse("limits.queue", "nginx has no queue")
     if upstream.queue_timeout_ms != _DEFAULT.queue_timeout_ms:
         about.refuse("timeouts.queue", "nginx has no queue")
+    if upstream.health.concurrency is not None:
+        about.refuse("adaptive_concurrency", "nginx learns no limit from latency")
     if upstream.health.slow_start_ms:
         about.refuse("slow_start", "nginx gives an endpoint that comes back its whole share")
     if upstream.protocol != _DEFAULT.protocol:

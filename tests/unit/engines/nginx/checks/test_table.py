@@ -11,6 +11,7 @@ from headgate.plan.objects import (
     Health,
     HealthCheck,
     OutlierDetection,
+    OutlierShares,
     Upstream,
 )
 from headgate.plan.plan import Plan, entry, plan_of
@@ -194,6 +195,8 @@ def test_an_endpoint_without_weight_is_told_and_in_no_list() -> None:
     assert one.table.told()["app"][1][TWO].why == "takes no traffic: its weight is 0"
 
 
+SHARE = "too large a part of its answers failed"
+NO_SHARE = OutlierDetection(shares=OutlierShares(failure_percent=0))
 OUTLIERS = OutlierDetection(consecutive_local=2, ejection_ms=1_000, max_ejection_ms=4_000)
 
 
@@ -272,6 +275,33 @@ def test_neither_the_last_endpoint_is_ejected_nor_more_than_allowed() -> None:
     dry.end(TWO, "connect")
     assert dry.out == set()
     assert "does not enforce" in dry.told[-1]
+
+
+def test_half_of_many_requests_that_fail_eject() -> None:
+    one = Requests()
+    one.serve(ejecting(ONE, TWO))
+    one.end(TWO, *["ok", "5xx"] * 9)
+    assert not one.table.turn()
+    one.end(TWO, "limited", "ok")
+    assert one.table.turn()
+    assert one.out == {TWO}
+    assert one.told[-1].endswith(f"endpoint {TWO} of upstream app is ejected: {SHARE}")
+    off = Requests()
+    off.serve(ejecting(ONE, TWO, policy=NO_SHARE))
+    off.end(TWO, *["ok", "5xx"] * 20)
+    assert not off.table.turn()
+
+
+def test_one_far_below_the_others_is_ejected() -> None:
+    one = Requests()
+    addresses = [f"10.0.0.{n}:80" for n in range(1, 11)]
+    one.serve(ejecting(*addresses, policy=NO_SHARE))
+    for at in addresses:
+        bad = 20 if at == addresses[3] else 0
+        one.end(at, *["ok", "5xx"] * bad, *["ok"] * (100 - 2 * bad))
+    assert one.table.turn()
+    assert one.out == {addresses[3]}
+    assert one.told[-1].endswith("its success rate was far below that of the other endpoints")
 
 
 def test_without_outlier_detection_nothing_stays_ejected() -> None:

@@ -1,0 +1,36 @@
+"""`adaptive_concurrency` of an upstream: how many requests it gets at a time."""
+
+from collections.abc import Iterator, Set
+from typing import Annotated
+
+from pydantic import Field, Strict
+
+from headgate.features.base import Checked
+from headgate.features.fields import FROM_ENV
+from headgate.kernel.errors import Invalid
+
+Number = Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV]
+
+
+class AdaptiveConcurrency(Checked):
+    """How many requests at a time each worker sends to an upstream.
+
+    The number shrinks while answers take longer than in the long run, and grows while they do not
+    and it is used (Gradient2). Requests above it wait in the queue of the upstream.
+    """
+
+    initial: Number = Field(default=20, description="The number of a worker to begin with.")
+    min: Number = Field(
+        default=4,
+        description="The least number of a worker; each endpoint has at least one of them.",
+    )
+    max: Number = Field(default=1_000, description="The largest number of a worker.")
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error for numbers that are not in order."""
+        if not wrong and not self.min <= self.initial <= self.max:
+            yield Invalid(
+                f"{self.initial} is not between {self.min} and {self.max}",
+                "write `initial` from `min` to `max`",
+                at=("initial",) if "initial" in self.model_fields_set else (),
+            )

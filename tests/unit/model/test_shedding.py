@@ -1,0 +1,59 @@
+"""`node.shedding`: what it becomes in the plan, and what is refused with its place."""
+
+from pathlib import PurePath
+
+import pytest
+from memory_files import MemoryFiles
+
+from headgate.compile.load import load
+from headgate.compile.loaded import Loaded
+from headgate.kernel.ids import ObjectName
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.settings import Settings, Shedding
+
+BASE = """
+[listeners.web]
+address = "127.0.0.1:8000"
+default = true
+[routes.all]
+respond = { status = 204 }
+[node]
+"""
+
+
+def loaded(rest: str) -> Loaded:
+    return load([PurePath("a.toml")], MemoryFiles({"a.toml": BASE + rest}), {})
+
+
+def shedding(rest: str) -> Shedding | None:
+    found = loaded(rest)
+    assert found.plan is not None, [str(one) for one in found.errors]
+    value = found.plan.objects[ObjectKey("settings", ObjectName("node"))].value
+    assert isinstance(value, Settings)
+    return value.shedding
+
+
+def test_it_is_off_unless_it_is_written() -> None:
+    assert shedding("") is None
+    assert shedding("shedding = {}") == Shedding()
+
+
+def test_every_key_reaches_the_plan() -> None:
+    made = shedding('shedding = { memory = "1 GiB", queued = "off", lag = "50ms" }')
+    assert made == Shedding(memory_bytes=1 << 30, queued=0, lag_ms=50)
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "wrong"),
+    [
+        ('{ queued = "off", lag = "off" }', "shedding", "nothing is ever refused; give `memory`"),
+        ('{ memory = "much" }', "shedding.memory", '"much" is not a size'),
+        ("{ queued = 0 }", "shedding.queued", ""),
+        ("{ lag = 5 }", "shedding.lag", "5 is not a duration"),
+        ('{ cpu = "90%" }', "shedding.cpu", "the key is unknown"),
+    ],
+)
+def test_a_wrong_limit_is_one_error_at_its_place(written: str, path: str, wrong: str) -> None:
+    (error,) = loaded(f"shedding = {written}").errors
+    assert f"node.{path}: " in str(error)
+    assert wrong in str(error)
