@@ -125,7 +125,7 @@ def test_a_config_reaches_nothing_of_the_masters_host(world: World) -> None:
     spec = {"cert_file": "/etc/passwd", "key_file": "secrets/web.key"}
     changes = [change("certificates", "web", spec)]
     seen = world.ask("POST", f"{W}/preview", {"changes": changes}, admin).text
-    assert "which a published config cannot read" in seen
+    assert "cannot be read: no such file below `secrets/`" in seen
     assert "root:" not in seen
     assert put(world, admin, "upstreams/api", {"endpoints": ["${env:HOME}:80"]}).status == 422
 

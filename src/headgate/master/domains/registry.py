@@ -13,7 +13,7 @@ from headgate.master.domains.fleets.routes import ROUTES as FLEETS
 from headgate.master.domains.join_tokens.routes import ROUTES as JOIN_TOKENS
 from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
 from headgate.master.domains.resources.routes import ROUTES as RESOURCES
-from headgate.master.domains.revisions import store as _revisions
+from headgate.master.domains.revisions.routes import ROUTES as REVISIONS
 from headgate.master.domains.secrets.routes import ROUTES as SECRETS
 from headgate.master.domains.sessions.routes import ROUTES as SESSIONS
 from headgate.master.domains.tokens.routes import ROUTES as TOKENS
@@ -31,6 +31,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     RESOURCES,
     SECRETS,
     DRAFTS,
+    REVISIONS,
     FLEETS,
     JOIN_TOKENS,
     AGENTS,
@@ -41,4 +42,4 @@ NOUNS: Final[tuple[Routes, ...]] = (
 TABLES: Final = METADATA.tables
 """Every table: importing the nouns declared them."""
 
-__all__ = ["NOUNS", "TABLES", "_events", "_revisions", "leases", "repeats"]
+__all__ = ["NOUNS", "TABLES", "_events", "leases", "repeats"]

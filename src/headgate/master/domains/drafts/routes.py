@@ -15,7 +15,9 @@ from headgate.master.domains.drafts.types import (
     Preview,
     PreviewRequest,
 )
+from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.resources.validation import verdict
+from headgate.master.domains.revisions import service as revisions
 
 ROUTES = Routes("drafts")
 _ALL = "/workspaces/{workspace}/drafts"
@@ -65,6 +67,10 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
         if wanted.draft is not None:
             changes = [*(await service.find(tx, wanted.draft)).changes, *changes]
         after = await gathered(tx, changes, sealer)
-        before = await gathered(tx, [], sealer)
+        if wanted.fleet is None:
+            before = await gathered(tx, [], sealer)
+        else:
+            fleet = await fleets.found(tx, wanted.fleet)
+            before = await revisions.newest_contents(tx, fleet.id, sealer)
     found = await asyncio.to_thread(verdict, after)
     return Preview(objects=differences(before, after), errors=found.errors, warnings=found.warnings)

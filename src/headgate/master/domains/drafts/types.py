@@ -49,6 +49,11 @@ class PreviewRequest(Body):
 
     draft: Name | None = None
     changes: list[Change] = Field(default=[], max_length=10_000)
+    fleet: str | None = Field(
+        default=None,
+        description="Compare with what was published last to this fleet; null: with the"
+        " workspace's resources.",
+    )
 
 
 class ObjectDiff(View):

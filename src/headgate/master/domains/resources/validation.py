@@ -55,9 +55,12 @@ def faults_of(kind: str, name: str, spec: object) -> list[Fault]:
 
 
 def verdict(contents: Contents) -> Verdict:
-    """Returns what the compiler and its lints say of a whole config; costs a compilation."""
+    """Returns what the compiler and its lints say of a whole config; costs a compilation.
+
+    People wrote it, so any error refuses it; agents put broken objects in quarantine instead.
+    """
     given = [
-        Given(PurePath(path), Trust.QUARANTINE, PurePath())
+        Given(PurePath(path), Trust.REFUSE_WHOLE, PurePath())
         for path in sorted(contents)
         if resource_of(path) is not None
     ]

@@ -14,7 +14,7 @@ Message = Annotated[str, Field(max_length=2_000, description="Why; shown in the 
 class NewRevision(Body):
     """What to publish: the workspace's resources, with the changes of a draft."""
 
-    fleet: Name
+    fleet: str = Field(description="The fleet's name or id.")
     message: Message = ""
     draft: Name | None = Field(
         default=None, description="Its changes become part of the resources; then it is removed."

@@ -1,0 +1,129 @@
+"""The routes of revisions: publishing, history, and publishing an older one again."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Query
+
+from headgate.master.access import Permission
+from headgate.master.api.call import Here
+from headgate.master.api.problems import Fault, ProblemError, not_found
+from headgate.master.api.routing import Routes
+from headgate.master.api.types import Page, Window
+from headgate.master.domains.agents import store as agents
+from headgate.master.domains.drafts.contents import differences
+from headgate.master.domains.fleets import service as fleets
+from headgate.master.domains.resources.validation import verdict
+from headgate.master.domains.revisions import service, store
+from headgate.master.domains.revisions.types import (
+    Again,
+    NewRevision,
+    Published,
+    Revision,
+    RevisionDetail,
+)
+from headgate.master.store.transaction import Transaction
+
+ROUTES = Routes("revisions")
+_ALL = "/workspaces/{workspace}/revisions"
+
+
+class Filter(Window):
+    """Which revisions are asked for."""
+
+    fleet: str | None = None
+
+
+@ROUTES.get(_ALL, Permission.REVISIONS_READ)
+async def list_revisions(
+    call: Here, workspace: str, window: Annotated[Filter, Query()]
+) -> Page[Revision]:
+    """Lists what was published, the newest first."""
+    async with call.read() as tx:
+        fleet = None if window.fleet is None else (await fleets.found(tx, window.fleet)).id
+        return await store.listed(tx, fleet, window)
+
+
+@ROUTES.post(_ALL, Permission.REVISIONS_PUBLISH)
+async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Published:
+    """Publishes the workspace's resources, with a draft's changes, to a fleet.
+
+    A config with an error is refused, with every error. What was checked is what is published.
+    """
+    sealer = call.master.sealer
+    async with call.read() as tx:
+        fleet = await fleets.found(tx, new.fleet)
+        contents, version = await service.wanted(tx, new.draft, sealer)
+        before = await service.newest_contents(tx, fleet.id, sealer)
+    warnings = await _checked(contents)
+    order = service.Order(fleet.id, call.caller, new.message, call.now_ms)
+
+    async def work(tx: Transaction) -> Published:
+        if await service.wanted(tx, new.draft, sealer) != (contents, version):
+            raise ProblemError(
+                409, "changed", "the resources changed while they were checked; try again"
+            )
+        if new.draft is not None:
+            await service.settle(tx, new.draft, call.caller, call.now_ms)
+        revision = await service.publish(tx, order, contents, sealer)
+        aimed.extend(await agents.set_desired(tx, fleet.id, revision.id))
+        return _published(revision, before, contents, warnings)
+
+    aimed: list[str] = []
+    published = await call.write(work)
+    call.master.hub.wake(aimed)
+    return published
+
+
+@ROUTES.get(_ALL + "/{revision}", Permission.REVISIONS_READ)
+async def get_revision(call: Here, workspace: str, revision: str) -> RevisionDetail:
+    """Shows a revision, with the files that it holds."""
+    async with call.read() as tx:
+        return call.shown(await service.detail(tx, revision))
+
+
+@ROUTES.post(_ALL + "/{revision}/publish", Permission.REVISIONS_PUBLISH)
+async def publish_again(call: Here, workspace: str, revision: str, new: Again) -> Published:
+    """Rolls back: publishes the content of an older revision as the next one of its fleet.
+
+    The workspace's resources stay as they are.
+    """
+    sealer = call.master.sealer
+    async with call.read() as tx:
+        signed = await store.manifest(tx, revision)
+        if signed is None:
+            raise not_found("revision", revision)
+        contents = await service.contents_of(tx, signed, sealer)
+        before = await service.newest_contents(tx, signed.fleet_id, sealer)
+    warnings = await _checked(contents)
+    order = service.Order(signed.fleet_id, call.caller, new.message, call.now_ms, signed.number)
+
+    async def work(tx: Transaction) -> Published:
+        made = await service.publish(tx, order, contents, sealer)
+        aimed.extend(await agents.set_desired(tx, signed.fleet_id, made.id))
+        return _published(made, before, contents, warnings)
+
+    aimed: list[str] = []
+    published = await call.write(work)
+    call.master.hub.wake(aimed)
+    return published
+
+
+async def _checked(contents: Mapping[str, bytes]) -> list[Fault]:
+    """Returns the warnings of a config; raises ProblemError with every error."""
+    found = await asyncio.to_thread(verdict, contents)
+    if found.errors:
+        detail = f"the config has {len(found.errors)} errors, see `errors`; nothing was published"
+        raise ProblemError(422, "invalid", detail, errors=found.errors)
+    return found.warnings
+
+
+def _published(
+    revision: Revision,
+    before: Mapping[str, bytes],
+    after: Mapping[str, bytes],
+    warnings: list[Fault],
+) -> Published:
+    objects = differences(before, after)
+    return Published(**revision.model_dump(), objects=objects, warnings=warnings)
