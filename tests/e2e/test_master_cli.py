@@ -143,6 +143,23 @@ def test_only_what_the_same_person_wrote_is_pruned(person: Person, tmp_path: Pat
     assert "theirs" in person.run("get", "upstreams")
 
 
+def test_freezes_begin_and_end(person: Person) -> None:
+    person.log_in()
+    person.run("freeze", "start", "--hours", "72", "--reason", "the sale")
+    (freeze,) = json.loads(person.run("freeze", "list", "-o", "json"))
+    assert (freeze["reason"], freeze["fleet"]) == ("the sale", "")
+    person.run("freeze", "end", freeze["id"])
+    assert json.loads(person.run("freeze", "list", "-o", "json")) == []
+    assert "no fleet" in person.run("freeze", "start", "--reason", "x", "--fleet", "none", code=1)
+
+
+def test_a_rollout_needs_a_fleet_and_a_revision(person: Person) -> None:
+    person.log_in()
+    assert "there is no rollout" in person.run("rollout", "status", code=1)
+    assert 'there is no fleet "edge"' in person.run("rollout", "start", "edge", "1", code=1)
+    assert person.run("agents").splitlines() == ["NAME   ID   STATE   LABELS   REVISIONS"]
+
+
 def test_a_logout_ends_the_session_and_forgets_it(person: Person) -> None:
     person.log_in()
     kept = (person.home / "contexts.json").read_text()

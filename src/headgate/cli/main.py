@@ -14,6 +14,7 @@ from headgate.cli import (
     node_commands,
     plane_commands,
     remote_commands,
+    rollout_commands,
 )
 from headgate.cli.dev.app import app as dev
 from headgate.cli.nginx.app import app as nginx
@@ -85,5 +86,5 @@ for command in (
     app.command()(command)
 app.add_typer(nginx)
 app.add_typer(dev)
-for group in remote_commands.APPS:
+for group in (*remote_commands.APPS, *rollout_commands.APPS):
     app.add_typer(group)

@@ -165,6 +165,16 @@ def delete(
     sys.stdout.write(f"{found.singular} {name} is removed\n")
 
 
+def agents(context: ContextName = "", output: Output = Shape.TABLE) -> None:
+    """List the agents of the workspace, with what each is proven to serve.
+
+    \b
+    Example:
+      headgate agents --output json
+    """
+    get("agents", None, context, output)
+
+
 def audit(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many lines.")] = 50,
     context: ContextName = "",
@@ -274,5 +284,5 @@ def revoke_token(
     delete("tokens", name, context)
 
 
-COMMANDS = (login, logout, get, describe, delete, audit)
+COMMANDS = (login, logout, get, describe, delete, agents, audit)
 APPS = (contexts_app, tokens_app)

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import structlog
@@ -16,6 +17,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from headgate.master.application import application
+from headgate.master.domains.rollouts.driver import Driver
+from headgate.master.domains.rollouts.driver import World as Driven
 from headgate.master.domains.sessions.service import setup_token
 from headgate.master.services import Master, assembled
 from headgate.master.settings import Address, Settings
@@ -75,7 +78,29 @@ async def _serve(
         loop.add_signal_handler(number, _leave, server)
     host, port = listening.getsockname()[:2]
     await _announce(settings, master, Address(host, port))
-    await server.serve(sockets=[listening])
+    async with _driven(master):
+        await server.serve(sockets=[listening])
+
+
+@contextlib.asynccontextmanager
+async def _driven(master: Master) -> AsyncIterator[None]:
+    """Drives the rollouts of the database, whenever no other master does."""
+    world = Driven(
+        database=master.database,
+        leases=master.leases,
+        hub=master.hub,
+        feeds=master.feeds,
+        figures=master.figures,
+        clock=master.clock,
+    )
+    holder = f"{socket.gethostname()[:30]}/{os.getpid()}/{secrets.token_hex(4)}"
+    task = asyncio.create_task(Driver(world, holder).run(), name="rollouts")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _leave(server: uvicorn.Server) -> None:

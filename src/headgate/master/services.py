@@ -6,6 +6,7 @@ from headgate.master.domains.agents.book import StoreBook
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.events.feed import Feeds
+from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.sessions.keys import Keys
 from headgate.master.domains.sessions.passwords import Passwords
 from headgate.master.domains.sessions.throttle import Throttle
@@ -31,6 +32,7 @@ class Master:
     authority: FleetAuthority
     book: StoreBook
     hub: LiveHub
+    figures: Figures
 
 
 def assembled(
@@ -41,7 +43,9 @@ def assembled(
     authority = FleetAuthority(database, sealer, clock)
     book = StoreBook(database, clock, authority, Enroller(database, clock, authority, throttle))
     hub = LiveHub(book)
+    figures = Figures()
     book.cut = hub.cut
+    book.measured = lambda agent, found: figures.add(agent, clock() / 1000, found)
     book.wake = lambda agent: hub.wake([agent])
     return Master(
         database=database,
@@ -55,4 +59,5 @@ def assembled(
         authority=authority,
         book=book,
         hub=hub,
+        figures=figures,
     )

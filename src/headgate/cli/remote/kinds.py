@@ -30,6 +30,19 @@ KINDS: Final = (
     Kind("workspaces", "/workspaces", ("name", "id", "created_at"), "workspace"),
     Kind("users", "/users", ("name", "id", "grants", "is_disabled"), "user"),
     Kind("tokens", "/tokens", ("name", "id", "role", "workspace", "expires_at"), "token"),
+    Kind("fleets", "/workspaces/{workspace}/fleets", ("name", "id", "engine", "revision"), "fleet"),
+    Kind(
+        "agents",
+        "/workspaces/{workspace}/agents",
+        ("name", "id", "state", "labels", "revisions"),
+        "agent",
+    ),
+    Kind(
+        "rollouts",
+        "/workspaces/{workspace}/rollouts",
+        ("id", "revision", "status", "created_by", "created_at"),
+        "rollout",
+    ),
     Kind("audit", "/audit", ("at", "actor_name", "action", "object", "outcome"), "audit"),
 )
 _CONFIG: Final = {

@@ -14,6 +14,7 @@ from headgate.master.domains.join_tokens.routes import ROUTES as JOIN_TOKENS
 from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
 from headgate.master.domains.resources.routes import ROUTES as RESOURCES
 from headgate.master.domains.revisions.routes import ROUTES as REVISIONS
+from headgate.master.domains.rollouts.routes import ROUTES as ROLLOUTS
 from headgate.master.domains.secrets.routes import ROUTES as SECRETS
 from headgate.master.domains.sessions.routes import ROUTES as SESSIONS
 from headgate.master.domains.tokens.routes import ROUTES as TOKENS
@@ -35,6 +36,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     FLEETS,
     JOIN_TOKENS,
     AGENTS,
+    ROLLOUTS,
     ENROLMENT,
     AUDIT,
 )

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from headgate.fleet.frames import Heartbeat, Held, Hello, Phase, Version
@@ -42,6 +42,8 @@ class StoreBook:
         """Called for agents that spoke though they were revoked, by another master perhaps."""
         self.wake: Callable[[str], None] = _nobody
         """Called for agents that must serve another revision than they were given."""
+        self.measured: Callable[[str, Mapping[str, float]], None] = _unmeasured
+        """Called with the figures of a heartbeat."""
 
     async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
         """See FleetBook."""
@@ -136,6 +138,8 @@ class StoreBook:
 
     async def seen(self, agent_id: str, beat: Heartbeat) -> None:
         """See FleetBook."""
+        if beat.figures:
+            self.measured(agent_id, beat.figures)
         values = _held(beat.held) | {"seen_at": self._clock()}
         with _explained():
             await self._writing.keep(agent_id, values, is_urgent=False)
@@ -170,6 +174,10 @@ class StoreBook:
 
 def _nobody(agent_id: str) -> None:
     del agent_id
+
+
+def _unmeasured(agent_id: str, figures: Mapping[str, float]) -> None:
+    del agent_id, figures
 
 
 def _held(held: Held) -> dict[str, object]:

@@ -23,6 +23,7 @@ from headgate.master.domains.revisions.types import (
     Revision,
     RevisionDetail,
 )
+from headgate.master.domains.rollouts import store as rollouts
 from headgate.master.store.transaction import Transaction
 
 ROUTES = Routes("revisions")
@@ -66,8 +67,13 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
             )
         if new.draft is not None:
             await service.settle(tx, new.draft, call.caller, call.now_ms)
+        if new.is_served and await rollouts.open_ones(tx, fleet.id):
+            raise ProblemError(
+                409, "conflict", "a rollout is under way in the fleet; publish with is_served false"
+            )
         revision = await service.publish(tx, order, contents, sealer)
-        aimed.extend(await agents.set_desired(tx, fleet.id, revision.id))
+        if new.is_served:
+            aimed.extend(await agents.set_desired(tx, fleet.id, revision.id))
         return _published(revision, before, contents, warnings)
 
     aimed: list[str] = []

@@ -19,6 +19,10 @@ class NewRevision(Body):
     draft: Name | None = Field(
         default=None, description="Its changes become part of the resources; then it is removed."
     )
+    is_served: bool = Field(
+        default=True,
+        description="Every agent must serve it at once; false: it waits for a rollout.",
+    )
 
 
 class Again(Body):

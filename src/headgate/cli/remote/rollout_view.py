@@ -1,0 +1,111 @@
+"""Shows a rollout to a person: its waves, where its agents stand, its timeline."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final, cast
+
+from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.errors import MasterError
+from headgate.cli.remote.output import table
+
+ENDED: Final = frozenset({"succeeded", "undone", "aborted", "superseded", "failed"})
+_INTERVAL_S: Final = 1.0
+_NAMED: Final = 20
+
+
+def path_of(master: Master, rollout: str = "") -> str:
+    """Returns where a rollout is, or the list of them; raises MasterError without a workspace."""
+    if not master.workspace:
+        raise MasterError("choose a workspace with `headgate context use NAME --workspace NAME`")
+    base = f"/workspaces/{master.workspace}/rollouts"
+    return f"{base}/{rollout}" if rollout else base
+
+
+def chosen(master: Master, rollout: str | None) -> str:
+    """Returns the id of the rollout, or of the newest one; raises MasterError if there is none."""
+    if rollout is not None:
+        return rollout
+    newest = ""
+    for one in master.all(path_of(master)):
+        newest = str(one["id"])
+    if not newest:
+        raise MasterError("there is no rollout; begin one with `headgate rollout start`")
+    return newest
+
+
+def text(detail: Json) -> str:
+    """Returns what a person needs to know of a rollout."""
+    state = f"{detail['status']}: {detail['hold'] or detail['reason']}".rstrip(": ")
+    head = f"rollout {detail['id']}: revision {detail['revision']}, {state}\n"
+    return "\n".join((head, _waves(detail), _agents(detail), _timeline(detail)))
+
+
+def watch(master: Master, rollout: str) -> Json:
+    """Shows a rollout until it has ended, anew each second on a terminal; elsewhere the lines of
+    its timeline as they come. Returns its end."""
+    if not sys.stdout.isatty():
+        return _follow(master, rollout)
+    from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
+    from rich.text import Text  # noqa: PLC0415
+
+    with Live(Text(""), auto_refresh=False) as live:
+        while True:
+            detail = master.get(path_of(master, rollout))
+            live.update(Text(text(detail)), refresh=True)
+            if detail["status"] in ENDED:
+                return detail
+            time.sleep(_INTERVAL_S)
+
+
+def _follow(master: Master, rollout: str) -> Json:
+    shown = 0
+    while True:
+        detail = master.get(path_of(master, rollout))
+        entries = _list(detail, "timeline")
+        sys.stdout.write("".join(map(_entry, entries[shown:])))
+        sys.stdout.flush()
+        shown = len(entries)
+        if detail["status"] in ENDED:
+            return detail
+        time.sleep(_INTERVAL_S)
+
+
+def _waves(detail: Json) -> str:
+    rows = [
+        {
+            "wave": f"{number} ({wave['name']})",
+            "agents": len(_list(wave, "members")),
+            "began": wave["began_at"],
+            "passed": wave["passed_at"],
+            "gates": wave["how"] or wave["outcome"],
+        }
+        for number, wave in enumerate(_list(detail, "waves"), start=1)
+    ]
+    return table(rows, ("wave", "agents", "began", "passed", "gates"))
+
+
+def _agents(detail: Json) -> str:
+    agents = _list(detail, "agents")
+    counts = Counter(str(one["standing"]) for one in agents)
+    away = sum(not one["is_online"] for one in agents)
+    words = ", ".join(f"{count} {standing}" for standing, count in sorted(counts.items()))
+    lines = [f"{len(agents)} agents: {words or 'none'}; {away} offline\n"]
+    failed = [one for one in agents if one["error"]]
+    lines += [f"  {one['agent']}: {one['error']}\n" for one in failed[:_NAMED]]
+    if len(failed) > _NAMED:
+        lines.append(f"  and {len(failed) - _NAMED} more\n")
+    return "".join(lines)
+
+
+def _timeline(detail: Json) -> str:
+    return "".join(map(_entry, _list(detail, "timeline")))
+
+
+def _entry(one: Mapping[str, object]) -> str:
+    return f"{one['at']}  {one['text']}\n"
+
+
+def _list(one: Mapping[str, object], name: str) -> list[Json]:
+    return cast("list[Json]", one.get(name) or [])

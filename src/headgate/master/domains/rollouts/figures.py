@@ -1,0 +1,88 @@
+"""Keeps what agents measured over the last hour, and sums it up for gates. Pure.
+
+Agents send counters that only grow (`requests`, `errors`, `probes`, `probes_failed`) and values of
+the moment (`latency_p99_ms`, `draining`). A counter that falls shows that its node began anew.
+"""
+
+import itertools
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from headgate.master.domains.rollouts.gates import Sample
+
+KEPT_S: Final = 3900.0
+_APART_S: Final = 5.0
+_COUNTERS: Final = ("requests", "errors", "probes", "probes_failed")
+
+
+class _Point(NamedTuple):
+    at: float
+    counters: tuple[float, ...]
+    latency_ms: float
+    draining: float
+
+
+class Figures:
+    """What every agent measured, for a little more than an hour; at most one point each 5 s."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, deque[_Point]] = {}
+
+    def add(self, agent: str, at: float, figures: Mapping[str, float]) -> None:
+        """Keeps what an agent sent; a point that is older than its last one is dropped."""
+        points = self._points.setdefault(agent, deque())
+        if points and not at - points[-1].at >= _APART_S:
+            if at >= points[-1].at - KEPT_S:
+                return
+            # The clock was set back: what was kept lies in the future.
+            points.clear()
+        counters = tuple(max(figures.get(name, 0.0), 0.0) for name in _COUNTERS)
+        latency = figures.get("latency_p99_ms", 0.0)
+        points.append(_Point(at, counters, latency, figures.get("draining", 0.0)))
+        while points[0].at < at - KEPT_S:
+            points.popleft()
+
+    def forget(self, agent: str) -> None:
+        """Drops an agent that is gone."""
+        self._points.pop(agent, None)
+
+    def sample(self, agents: Iterable[str], since: float, until: float) -> Sample:
+        """Returns what the agents measured between two times; agents without points do not
+        count. A window begins with the last point before it."""
+        total = [0.0] * len(_COUNTERS)
+        weight = weighted = draining = 0.0
+        oldest, count = until, 0
+        for agent in agents:
+            window = self._window(agent, since, until)
+            if not window:
+                continue
+            count += 1
+            oldest = min(oldest, window[-1].at)
+            draining = max(draining, *(point.draining for point in window))
+            for before, after in itertools.pairwise(window):
+                grown = [_grown(a, b) for a, b in zip(before.counters, after.counters, strict=True)]
+                total = [one + more for one, more in zip(total, grown, strict=True)]
+                weight += grown[0]
+                weighted += grown[0] * after.latency_ms
+        return Sample(
+            agents=count,
+            seconds=max(until - since, 0.0),
+            oldest_at=oldest,
+            requests=int(total[0]),
+            errors=int(total[1]),
+            latency_ms=weighted / weight if weight else None,
+            draining=int(draining),
+            probes=int(total[2]),
+            probes_failed=int(total[3]),
+        )
+
+    def _window(self, agent: str, since: float, until: float) -> list[_Point]:
+        points = [point for point in self._points.get(agent, ()) if point.at <= until]
+        first = max(bisect_left(points, since, key=lambda point: point.at) - 1, 0)
+        return points[first:] if points and points[-1].at >= since else []
+
+
+def _grown(before: float, after: float) -> float:
+    return after - before if after >= before else after

@@ -1,0 +1,158 @@
+"""Makes rollouts and moves them: an event and the rows that follow from it are one transaction."""
+
+from dataclasses import dataclass
+
+from headgate.kernel.errors import Invalid
+from headgate.master.access import Caller, Permission
+from headgate.master.api.problems import ProblemError, invalid, not_found
+from headgate.master.domains.fleets import store as fleets
+from headgate.master.domains.rollouts import machine, store
+from headgate.master.domains.rollouts import state as states
+from headgate.master.domains.rollouts.events import (
+    Approve,
+    Command,
+    Event,
+    Order,
+    Serve,
+    Settle,
+    Supersede,
+)
+from headgate.master.domains.rollouts.spec import Gates, Pace, Spec, parse_waves
+from headgate.master.domains.rollouts.store import RolloutRow
+from headgate.master.domains.rollouts.types import Freeze, NewFreeze, NewRollout, Ordered
+from headgate.master.ids import new_id
+from headgate.master.store.transaction import Transaction
+
+_WAITS = frozenset({"queued", "waiting"})
+
+
+class MovedError(Exception):
+    """Another master, or a request, stored a newer state of the rollout; nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What became of a rollout by one event."""
+
+    row: RolloutRow
+    state: states.Rollout
+    commands: list[Command]
+
+
+async def create(tx: Transaction, new: NewRollout, caller: Caller, now_ms: int) -> RolloutRow:
+    """Makes a rollout that begins when its fleet has no other one under way, and takes the place
+    of those of the fleet that have not begun; raises ProblemError."""
+    if new.is_now and not caller.may(Permission.ROLLOUTS_APPROVE, tx.scope):
+        raise ProblemError(403, "forbidden", "`is_now` needs the permission rollouts.approve")
+    fleet = await _fleet(tx, new.fleet)
+    if await store.revision_id(tx, fleet, new.revision) is None:
+        raise invalid(
+            "$.revision", f"there is no revision {new.revision}", "write a revision's number"
+        )
+    for row in await store.open_ones(tx, fleet):
+        if new.supersede or row.phase in _WAITS:
+            await _told(tx, row, Supersede(new.revision, caller.name), now_ms)
+    rollout = machine.create(_spec(new, new_id(now_ms), fleet, caller), now_ms / 1000)
+    await store.insert(tx, rollout, caller.name, now_ms)
+    return await found(tx, rollout.spec.rollout)
+
+
+async def order(
+    tx: Transaction, rollout: str, ordered: Ordered, caller: Caller, now_ms: int
+) -> RolloutRow:
+    """Has a rollout do what a person orders; raises ProblemError."""
+    row = await found(tx, rollout)
+    if ordered.verb == "undo" and row.phase == "succeeded":
+        newest = await store.newest(tx, row.fleet)
+        if newest is not None and newest.id != row.id:
+            raise ProblemError(
+                409, "conflict", f"rollout {newest.id} is newer; undo that one, or begin another"
+            )
+    return (await _told(tx, row, Order(ordered.verb, caller.name), now_ms)).row
+
+
+async def approve(tx: Transaction, rollout: str, caller: Caller, now_ms: int) -> RolloutRow:
+    """Counts a person's approval; raises ProblemError."""
+    return (await _told(tx, await found(tx, rollout), Approve(caller.name), now_ms)).row
+
+
+async def found(tx: Transaction, rollout: str) -> RolloutRow:
+    """Returns a rollout of the scope; raises ProblemError."""
+    row = await store.find(tx, rollout)
+    if row is None:
+        raise not_found("rollout", rollout)
+    return row
+
+
+async def tell(
+    tx: Transaction, row: RolloutRow, before: states.Rollout, event: Event, now_ms: int
+) -> Moved:
+    """Has a rollout handle an event, and stores what follows; raises Invalid, MovedError."""
+    after, commands = machine.handle(before, event, now_ms / 1000)
+    return await keep(tx, row, Moved(row, after, commands))
+
+
+async def keep(tx: Transaction, row: RolloutRow, moved: Moved) -> Moved:
+    """Stores a state and the rows that its commands ask for; raises MovedError."""
+    if not await store.save(tx, row, moved.state):
+        raise MovedError(row.id)
+    for command in moved.commands:
+        match command:
+            case Serve(revision, agents):
+                await store.serve(tx, row, agents, revision, moved.state.wave)
+            case Settle(revision):
+                await store.settle(tx, row.fleet, revision)
+    return Moved(await found(tx, row.id), moved.state, moved.commands)
+
+
+async def freeze(tx: Transaction, new: NewFreeze, by: str, now_ms: int) -> Freeze:
+    """Makes a freeze; raises ProblemError."""
+    fleet = await _fleet(tx, new.fleet) if new.fleet else ""
+    begins_at = now_ms + new.begins_in_s * 1000
+    one = Freeze(
+        id=new_id(now_ms),
+        version=1,
+        fleet=fleet,
+        begins_at=begins_at,
+        ends_at=begins_at + new.seconds * 1000,
+        reason=new.reason,
+        created_by=by,
+    )
+    await store.add_freeze(tx, one)
+    return one
+
+
+async def _fleet(tx: Transaction, key: str) -> str:
+    found = await fleets.named(tx, key)
+    if found is None:
+        raise invalid("$.fleet", f'there is no fleet "{key}"', "write a fleet's name or id")
+    return found.id
+
+
+async def _told(tx: Transaction, row: RolloutRow, event: Event, now_ms: int) -> Moved:
+    try:
+        return await tell(tx, row, row.decoded(), event, now_ms)
+    except Invalid as wrong:
+        raise ProblemError(409, "conflict", str(wrong)) from wrong
+    except MovedError:
+        raise ProblemError(409, "conflict", "the rollout moved on meanwhile; look again") from None
+
+
+def _spec(new: NewRollout, rollout: str, fleet: str, caller: Caller) -> Spec:
+    try:
+        waves = parse_waves(new.waves)
+    except Invalid as wrong:
+        raise invalid("$.waves", wrong.what, wrong.allowed) from wrong
+    return Spec(
+        rollout=rollout,
+        fleet=fleet,
+        revision=new.revision,
+        base=None,
+        author=caller.name,
+        kind=new.kind,
+        waves=waves,
+        gates=Gates(**new.gates.model_dump()),
+        pace=Pace(max_unavailable=new.max_unavailable, soak_s=new.soak_s, apply_s=new.apply_s),
+        approvals=new.approvals,
+        is_now=new.is_now,
+    )

@@ -1,0 +1,213 @@
+"""The rows of rollouts, freezes and what agents must serve."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import BaseModel
+from sqlalchemy import BigInteger, Column, String, Text, delete, update
+
+from headgate.master.api.types import Page, Window, paged
+from headgate.master.domains.agents.store import AGENTS, AgentRow
+from headgate.master.domains.agents.types import Agent, LastError
+from headgate.master.domains.fleets import store as fleets
+from headgate.master.domains.revisions.store import REVISIONS
+from headgate.master.domains.rollouts import state as states
+from headgate.master.domains.rollouts.events import AgentView
+from headgate.master.domains.rollouts.types import Freeze
+from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.scope import Scope
+from headgate.master.store.transaction import Transaction, columns_of
+
+ROLLOUTS: Final = table(
+    "rollouts",
+    Tenancy.WORKSPACE,
+    id_column("id", is_key=True),
+    id_column("fleet", is_indexed=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("phase", String(16), nullable=False, index=True),
+    Column("created_by", String(200), nullable=False),
+    time_column("created_at"),
+    Column("state", Text, nullable=False),
+    version_column(),
+)
+FREEZES: Final = table(
+    "freezes",
+    Tenancy.WORKSPACE,
+    id_column("id", is_key=True),
+    Column("fleet", String(26), nullable=False),
+    time_column("begins_at"),
+    time_column("ends_at"),
+    Column("reason", String(500), nullable=False),
+    Column("created_by", String(200), nullable=False),
+    version_column(),
+)
+_AT_ONCE: Final = 500
+
+
+class RolloutRow(BaseModel):
+    """A rollout as it is stored; `state` is the JSON of its state."""
+
+    id: str
+    version: int
+    organisation_id: str
+    workspace_id: str
+    fleet: str
+    revision: int
+    phase: str
+    created_by: str
+    created_at: int
+    state: str
+
+    @property
+    def scope(self) -> Scope:
+        """The workspace that it belongs to."""
+        return Scope(self.organisation_id, self.workspace_id)
+
+    def decoded(self) -> states.Rollout:
+        """Returns its state; raises Invalid for one that this version cannot read."""
+        return states.decode(self.state.encode())
+
+
+class _Id(BaseModel):
+    id: str
+
+
+async def insert(tx: Transaction, one: states.Rollout, created_by: str, now_ms: int) -> None:
+    """Adds a rollout."""
+    await tx.insert(
+        ROLLOUTS,
+        id=one.spec.rollout,
+        fleet=one.spec.fleet,
+        revision=one.spec.revision,
+        phase=one.phase,
+        created_by=created_by,
+        created_at=now_ms,
+        state=states.encode(one).decode(),
+        version=1,
+    )
+
+
+async def find(tx: Transaction, rollout: str) -> RolloutRow | None:
+    """Returns a rollout of the scope."""
+    return await tx.find(RolloutRow, ROLLOUTS, ROLLOUTS.c.id == rollout)
+
+
+async def listed(tx: Transaction, window: Window) -> Page[RolloutRow]:
+    """Returns the rollouts of the scope, by id: the oldest first."""
+    return await paged(tx, RolloutRow, columns_of(ROLLOUTS, RolloutRow), ROLLOUTS.c.id, window)
+
+
+async def open_ones(tx: Transaction, fleet: str | None = None) -> list[RolloutRow]:
+    """Returns the rollouts that have not ended, the oldest first."""
+    query = columns_of(ROLLOUTS, RolloutRow).where(ROLLOUTS.c.phase.not_in(sorted(states.ENDED)))
+    if fleet is not None:
+        query = query.where(ROLLOUTS.c.fleet == fleet)
+    return await tx.all(RolloutRow, query.order_by(ROLLOUTS.c.id))
+
+
+async def newest(tx: Transaction, fleet: str) -> RolloutRow | None:
+    """Returns the fleet's rollout that was made last."""
+    query = columns_of(ROLLOUTS, RolloutRow).where(ROLLOUTS.c.fleet == fleet)
+    return await tx.first(RolloutRow, query.order_by(ROLLOUTS.c.id.desc()))
+
+
+async def save(tx: Transaction, row: RolloutRow, one: states.Rollout) -> bool:
+    """Stores a new state in place of the row's; False if another one was stored since."""
+    found = await tx.change(
+        update(ROLLOUTS)
+        .where(ROLLOUTS.c.id == row.id, ROLLOUTS.c.version == row.version)
+        .values(phase=one.phase, state=states.encode(one).decode(), version=row.version + 1)
+    )
+    return found == 1
+
+
+async def serve(
+    tx: Transaction, row: RolloutRow, told: Sequence[str], revision: int, wave: int
+) -> None:
+    """Makes a revision what these agents must serve."""
+    values = {
+        "desired_id": await revision_id(tx, row.fleet, revision),
+        "desired": revision,
+        "rollout": row.id,
+        "wave": wave + 1,
+    }
+    for start in range(0, len(told), _AT_ONCE):
+        part = told[start : start + _AT_ONCE]
+        where = (AGENTS.c.fleet == row.fleet, AGENTS.c.id.in_(part))
+        await tx.change(update(AGENTS).where(*where).values(**values))
+
+
+async def settle(tx: Transaction, fleet: str, revision: int) -> None:
+    """Makes a revision what agents serve that join the fleet."""
+    found = await revision_id(tx, fleet, revision)
+    if found is not None:
+        await fleets.set_desired(tx, fleet, found)
+
+
+async def settled(tx: Transaction, fleet: str) -> int | None:
+    """Returns what the fleet ended its last rollout with; None before the first one."""
+    found = await fleets.find(tx, fleet)
+    return None if found is None else found.revision
+
+
+async def revision_id(tx: Transaction, fleet: str, number: int) -> str | None:
+    """Returns the id of a fleet's revision; None if there is none with that number."""
+    where = (REVISIONS.c.fleet_id == fleet, REVISIONS.c.number == number)
+    found = await tx.find(_Id, REVISIONS, *where)
+    return None if found is None else found.id
+
+
+async def agents_of(tx: Transaction, fleet: str, now_ms: int) -> list[AgentView]:
+    """Returns what is known of the agents of a fleet; those that were revoked do not count."""
+    query = columns_of(AGENTS, AgentRow).where(
+        AGENTS.c.fleet == fleet, AGENTS.c.revoked_at.is_(None)
+    )
+    return [_view(row.shown(now_ms)) for row in await tx.all(AgentRow, query)]
+
+
+def _view(agent: Agent) -> AgentView:
+    error = agent.error
+    # What is transient is tried again by the stream; the rollout's own deadline ends it.
+    is_refusal = error is not None and not error.is_transient
+    seen_at = (agent.seen_at or 0) / 1000
+    return AgentView(
+        agent=agent.id,
+        is_connected=agent.state == "connected",
+        seen_at=seen_at,
+        desired=agent.revisions.desired,
+        serving=agent.revisions.serving,
+        acknowledged=agent.revisions.acknowledged,
+        refused=error.revision if error is not None and is_refusal else None,
+        refused_at=seen_at,
+        error=_words(error) if error is not None else "",
+        labels=tuple(agent.labels.items()),
+        zone=agent.labels.get("zone", ""),
+    )
+
+
+def _words(error: LastError) -> str:
+    place = f" ({error.object})" if error.object else ""
+    return f"{error.text}{place}"
+
+
+async def add_freeze(tx: Transaction, one: Freeze) -> None:
+    """Adds a freeze."""
+    await tx.insert(FREEZES, **one.model_dump())
+
+
+async def freezes(tx: Transaction, window: Window) -> Page[Freeze]:
+    """Returns the freezes of the scope, by id."""
+    return await paged(tx, Freeze, columns_of(FREEZES, Freeze), FREEZES.c.id, window)
+
+
+async def freezes_at(tx: Transaction, now_ms: int) -> list[Freeze]:
+    """Returns the freezes of the scope that hold now."""
+    query = columns_of(FREEZES, Freeze).where(
+        FREEZES.c.begins_at <= now_ms, FREEZES.c.ends_at > now_ms
+    )
+    return await tx.all(Freeze, query)
+
+
+async def end_freeze(tx: Transaction, freeze: str) -> bool:
+    """Removes a freeze; False if there is none."""
+    return await tx.change(delete(FREEZES).where(FREEZES.c.id == freeze)) == 1

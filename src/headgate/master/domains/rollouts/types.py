@@ -1,0 +1,133 @@
+"""What rollouts and freezes are for the API."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from headgate.master.api.types import Body, Moment, Versioned, View
+
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_Seconds = Annotated[float, Field(ge=0.0, le=7 * 86_400.0)]
+
+
+class GateLimits(Body):
+    """The limits that a wave is judged by, beside agents that it has not reached."""
+
+    min_requests: int = Field(
+        default=50, ge=0, description="Fewer decide nothing; 0 lets a fleet without traffic pass."
+    )
+    errors_over_control: _Share = Field(default=0.01, description="More of all requests fail.")
+    latency_times_control: float = Field(default=1.5, ge=1.0, description="Of the 99th percentile.")
+    latency_over_control_ms: float = Field(default=50.0, ge=0.0)
+    traffic_of_control: _Share = Field(default=0.5, description="Less traffic is a failure.")
+    failed_applies: int = Field(default=0, ge=0, description="How many agents may refuse it.")
+    draining_generations: int = Field(default=3, ge=0)
+    probes_over_control: _Share = Field(default=0.0)
+
+
+class NewRollout(Body):
+    """A rollout to begin."""
+
+    fleet: str = Field(min_length=1, max_length=63, description="The fleet's name or id.")
+    revision: int = Field(ge=1, description="The number of the revision.")
+    kind: Literal["config", "certificates", "revocation"] = Field(
+        default="config", description="All but `config` reach every agent at once, never undone."
+    )
+    waves: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=50)] = Field(
+        default=["1", "10%", "50%", "rest"],
+        description="A number of agents, a share, `label:NAME=VALUE`, `zone:NAME` or `rest`.",
+    )
+    soak_s: _Seconds = 300.0
+    apply_s: Annotated[float, Field(ge=1.0, le=86_400.0)] = 300.0
+    max_unavailable: int = Field(default=0, ge=0, description="Agents at once; 0 is no limit.")
+    gates: GateLimits = GateLimits()
+    approvals: int = Field(default=0, ge=0, le=10)
+    is_now: bool = Field(
+        default=False,
+        description="All agents at once, without soak and in spite of freezes; for approvers.",
+    )
+    supersede: bool = Field(
+        default=False, description="Stop the rollout under way in place of waiting for it."
+    )
+
+
+class Ordered(Body):
+    """What is to become of a rollout."""
+
+    verb: Literal["pause", "promote", "abort", "undo"]
+
+
+class WaveView(View):
+    """One wave."""
+
+    name: str
+    members: list[str]
+    began_at: Moment | None
+    passed_at: Moment | None
+    how: str
+    outcome: Literal["pass", "fail", "inconclusive", ""]
+    findings: list[str]
+
+
+class StandingView(View):
+    """Where one agent stands."""
+
+    agent: str
+    standing: str
+    wave: int | None
+    desired: int | None
+    serving: int | None
+    is_online: bool
+    error: str
+
+
+class EntryView(View):
+    """One line of the timeline."""
+
+    at: Moment
+    kind: str
+    text: str
+
+
+class RolloutView(Versioned):
+    """A rollout, without its agents."""
+
+    fleet: str
+    revision: int
+    base: int | None = Field(description="What the fleet goes back to if it is undone.")
+    kind: str
+    status: str
+    reason: str
+    hold: str = Field(description="Why it holds; empty if it does not.")
+    created_by: str
+    created_at: Moment
+    ended_at: Moment | None
+    approvals: list[str]
+    approvals_needed: int
+
+
+class RolloutDetail(RolloutView):
+    """A rollout with its waves, the standing of every agent, and its timeline."""
+
+    waves: list[WaveView]
+    agents: list[StandingView]
+    timeline: list[EntryView]
+
+
+class NewFreeze(Body):
+    """A time in which no wave begins."""
+
+    fleet: str = Field(default="", max_length=63, description="Empty for every fleet.")
+    seconds: int = Field(ge=60, le=366 * 86_400, description="How long, from its beginning.")
+    begins_in_s: int = Field(default=0, ge=0, le=366 * 86_400)
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class Freeze(Versioned):
+    """A time in which no wave begins; `fleet` is empty for every fleet."""
+
+    fleet: str
+    begins_at: Moment
+    ends_at: Moment
+    reason: str
+    created_by: str

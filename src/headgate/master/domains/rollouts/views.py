@@ -1,0 +1,79 @@
+"""Shows rollouts as the API does. Pure."""
+
+from headgate.master.domains.rollouts import state as states
+from headgate.master.domains.rollouts.store import RolloutRow
+from headgate.master.domains.rollouts.types import (
+    EntryView,
+    RolloutDetail,
+    RolloutView,
+    StandingView,
+    WaveView,
+)
+
+
+def brief(row: RolloutRow) -> RolloutView:
+    """Returns a rollout without its agents."""
+    return RolloutView.model_validate(_common(row, row.decoded()))
+
+
+def detailed(row: RolloutRow, state: states.Rollout | None = None) -> RolloutDetail:
+    """Returns a rollout with the standing of every agent: of the row, or of a newer state."""
+    shown = state or row.decoded()
+    return RolloutDetail.model_validate(
+        _common(row, shown)
+        | {
+            "waves": [_wave(one) for one in shown.waves],
+            "agents": [_standing(name, node) for name, node in sorted(shown.nodes.items())],
+            "timeline": [
+                EntryView(at=_ms(one.at) or 0, kind=one.kind, text=one.text)
+                for one in shown.timeline
+            ],
+        }
+    )
+
+
+def _common(row: RolloutRow, state: states.Rollout) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "version": row.version,
+        "fleet": row.fleet,
+        "revision": state.spec.revision,
+        "base": state.spec.base,
+        "kind": state.spec.kind,
+        "status": states.status(state),
+        "reason": state.reason,
+        "hold": state.hold.reason if state.hold else "",
+        "created_by": row.created_by,
+        "created_at": row.created_at,
+        "ended_at": _ms(state.ended_at),
+        "approvals": [one.by for one in state.approvals],
+        "approvals_needed": state.spec.approvals,
+    }
+
+
+def _wave(one: states.WaveRecord) -> WaveView:
+    return WaveView(
+        name=one.name,
+        members=list(one.members),
+        began_at=_ms(one.began_at),
+        passed_at=_ms(one.passed_at),
+        how=one.how,
+        outcome=one.verdict.outcome if one.verdict else "",
+        findings=[finding.text for finding in one.verdict.findings] if one.verdict else [],
+    )
+
+
+def _standing(name: str, node: states.Node) -> StandingView:
+    return StandingView(
+        agent=name,
+        standing=node.standing,
+        wave=None if node.wave is None else node.wave + 1,
+        desired=node.desired,
+        serving=node.serving,
+        is_online=node.is_online,
+        error=node.error,
+    )
+
+
+def _ms(at: float | None) -> int | None:
+    return None if at is None else int(at * 1000)

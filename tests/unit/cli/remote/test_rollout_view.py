@@ -1,0 +1,65 @@
+"""A rollout as people see it."""
+
+import httpx2
+import pytest
+
+from headgate.cli.remote import rollout_view
+from headgate.cli.remote.client import Master
+from headgate.cli.remote.contexts import Context
+from headgate.cli.remote.errors import MasterError
+
+_DETAIL = {
+    "id": "r1", "revision": 8, "status": "holding", "hold": "too little traffic", "reason": "",
+    "waves": [
+        {"name": "1", "members": ["a"], "began_at": "10:00", "passed_at": "10:05",
+         "how": "its gates passed", "outcome": "pass"},
+        {"name": "rest", "members": [], "began_at": None, "passed_at": None, "how": "",
+         "outcome": ""},
+    ],
+    "agents": [
+        {"agent": "a", "standing": "serving", "is_online": True, "error": ""},
+        {"agent": "b", "standing": "failed", "is_online": False, "error": "no such file"},
+    ],
+    "timeline": [{"at": "10:00", "kind": "wave", "text": "wave 1 (1) begins with 1 agents"}],
+}  # fmt: skip
+
+
+def test_it_says_what_it_waits_for_and_where_agents_stand() -> None:
+    text = rollout_view.text(_DETAIL)
+    assert text.startswith("rollout r1: revision 8, holding: too little traffic\n")
+    assert "1 (1)      1        10:00   10:05    its gates passed\n" in text
+    assert "2 (rest)   0        -       -        -\n" in text
+    assert "2 agents: 1 failed, 1 serving; 1 offline\n  b: no such file\n" in text
+    assert text.endswith("10:00  wave 1 (1) begins with 1 agents\n")
+
+
+def test_without_a_terminal_each_line_of_the_timeline_comes_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("headgate.cli.remote.rollout_view.time.sleep", lambda _seconds: None)
+    entries = [{"at": str(n), "kind": "wave", "text": f"line {n}"} for n in range(3)]
+    answers = [
+        _DETAIL | {"timeline": entries[:count], "status": status}
+        for count, status in ((1, "rolling"), (1, "rolling"), (3, "undone"))
+    ]
+
+    def handler(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json=answers.pop(0))
+
+    context = Context("http://127.0.0.1:1", "t", workspace="shop")
+    master = Master(context, httpx2.MockTransport(handler))
+    assert rollout_view.watch(master, "r1")["status"] == "undone"
+    assert capsys.readouterr().out == "0  line 0\n1  line 1\n2  line 2\n"
+
+
+def test_the_newest_rollout_is_meant_unless_one_is_named() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        assert request.url.path == "/api/v1/workspaces/shop/rollouts"
+        return httpx2.Response(200, json={"items": [{"id": "r1"}, {"id": "r2"}], "next": None})
+
+    context = Context("http://127.0.0.1:1", "t", workspace="shop")
+    master = Master(context, httpx2.MockTransport(handler))
+    assert rollout_view.chosen(master, None) == "r2"
+    assert rollout_view.chosen(master, "r1") == "r1"
+    with pytest.raises(MasterError, match="choose a workspace"):
+        rollout_view.path_of(Master(Context("http://127.0.0.1:1", "t")))

@@ -1,0 +1,66 @@
+"""What agents measured, over a window."""
+
+import pytest
+
+from headgate.master.domains.rollouts.figures import KEPT_S, Figures
+
+
+def _add(figures: Figures, agent: str, at: float, requests: float, **more: float) -> None:
+    figures.add(agent, at, {"requests": requests} | more)
+
+
+def test_a_window_counts_what_grew_in_it() -> None:
+    figures = Figures()
+    for step in range(10):
+        _add(figures, "a", 100.0 + 10 * step, 1000.0 * step, errors=10.0 * step, latency_p99_ms=7.0)
+    sample = figures.sample(["a", "unknown"], 150.0, 190.0)
+    assert (sample.agents, sample.seconds, sample.oldest_at) == (1, 40.0, 190.0)
+    # The last point before the window is where it begins.
+    assert (sample.requests, sample.errors, sample.latency_ms) == (5000, 50, 7.0)
+
+
+def test_a_node_that_began_anew_counts_from_nothing() -> None:
+    figures = Figures()
+    for at, requests in ((0.0, 500.0), (10.0, 600.0), (20.0, 30.0)):
+        _add(figures, "a", at, requests)
+    assert figures.sample(["a"], 0.0, 20.0).requests == 130
+
+
+def test_latency_is_weighted_by_requests_and_draining_is_the_most() -> None:
+    figures = Figures()
+    for agent, rate, latency, draining in (("a", 300.0, 10.0, 1.0), ("b", 100.0, 50.0, 4.0)):
+        for step in range(3):
+            _add(
+                figures, agent, 10.0 * step, rate * step, latency_p99_ms=latency, draining=draining
+            )
+    sample = figures.sample(["a", "b"], 0.0, 20.0)
+    assert sample.latency_ms == pytest.approx(20.0)
+    assert sample.draining == 4
+
+
+def test_an_agent_that_fell_silent_before_the_window_gives_no_data() -> None:
+    figures = Figures()
+    _add(figures, "a", 0.0, 1.0)
+    assert figures.sample(["a"], 60.0, 120.0).agents == 0
+
+
+def test_only_the_last_hour_is_kept_and_repeats_are_dropped() -> None:
+    figures = Figures()
+    for at in range(0, 8000, 5):
+        _add(figures, "a", float(at), float(at))
+        _add(figures, "a", float(at) + 1.0, float(at))
+    assert figures.sample(["a"], 0.0, 8000.0).requests <= KEPT_S
+
+
+def test_a_clock_that_was_set_back_far_begins_anew() -> None:
+    figures = Figures()
+    _add(figures, "a", 100_000.0, 50.0)
+    _add(figures, "a", 10.0, 60.0)
+    assert figures.sample(["a"], 0.0, 20.0).agents == 1
+
+
+def test_who_is_forgotten_has_no_data() -> None:
+    figures = Figures()
+    _add(figures, "a", 10.0, 60.0)
+    figures.forget("a")
+    assert figures.sample(["a"], 0.0, 20.0).agents == 0
