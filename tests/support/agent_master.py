@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -182,11 +182,20 @@ drain = { delay = "50ms", idle_grace = "100ms", deadline = "60s" }
 """
 
 
+class Reachable(Protocol):
+    """What has the address of a master."""
+
+    @property
+    def url(self) -> str:
+        """As an agent is given it."""
+        ...
+
+
 class RunningAgent(RunningNode):
     """`headgate agent` as a process."""
 
     def __init__(
-        self, folder: Path, master: AgentMaster, token: str | None, *arguments: str, own: str = OWN
+        self, folder: Path, master: "Reachable", token: str | None, *arguments: str, own: str = OWN
     ) -> None:
         """`own`: the node's own settings."""
         self._master_url = master.url

@@ -23,12 +23,6 @@ def checked_url(text: str | None) -> MasterUrl:
         url = master_url(text)
     except Invalid as wrong:
         raise typer.BadParameter(str(wrong), param_hint="--master-url") from None
-    if url.scheme == "wss":
-        raise typer.BadParameter(
-            f"{url} asks for sessions over WebSocket, which this version does not hold; write"
-            " grpcs:// or https://",
-            param_hint="--master-url",
-        )
     return url
 
 

@@ -19,13 +19,8 @@ from headgate.fleet.master_session import Terms
 from headgate.master.dev.fake_master import FakeMaster, Places
 from headgate.master.dev.simulated import Enrolment, GrpcLine, SimulatedAgent
 from headgate.master.fleet.book import AgentFacts
-from headgate.providers.master.fallback import Fallback
-from headgate.providers.master.websocket import (
-    SESSION_PATH,
-    LinkError,
-    Signer,
-    WebSocketCarrier,
-)
+from headgate.providers.master.fallback import Fallback, LinkError
+from headgate.providers.master.websocket import SESSION_PATH, Signer, WebSocketCarrier
 
 
 @asynccontextmanager
@@ -163,24 +158,22 @@ def test_websocket_is_taken_where_grpc_cannot_pass(tmp_path: Path) -> None:
         async with serving(tmp_path) as master:
             who = await enrolled(master)
 
-            async def grpc() -> GrpcLine | WebSocketCarrier:
+            async def grpc(who: Enrolment) -> GrpcLine | WebSocketCarrier:
                 # The REST port: it answers with TLS, and speaks no gRPC.
                 line = GrpcLine(f"127.0.0.1:{master.rest_port}", who)
                 try:
                     await line.connect(10)
-                except TimeoutError:
-                    raise ConnectionError("no gRPC") from None
-                except ConnectionError:
+                except OSError as error:
                     await line.close()
-                    raise
+                    raise LinkError(str(error)) from None
                 return line
 
-            async def websocket() -> GrpcLine | WebSocketCarrier:
+            async def websocket(who: Enrolment) -> GrpcLine | WebSocketCarrier:
                 line = carrier(f"127.0.0.1:{master.rest_port}", who)
                 await line.connect(30)
                 return line
 
-            link = await Fallback([grpc, websocket])()
+            link = await Fallback([grpc, websocket])(who)
             assert isinstance(link, WebSocketCarrier)
             await link.close()
 

@@ -9,6 +9,7 @@ import grpc
 from grpc import aio
 
 from headgate.fleet.codec import MAX_FRAME
+from headgate.providers.master.fallback import LinkError
 
 METHOD: Final = "/headgate.v1.Fleet/Session"
 _OPTIONS: Final = (
@@ -21,8 +22,8 @@ _OPTIONS: Final = (
 )
 
 
-class CarrierError(Exception):
-    """The connection could not be made, or ended; the message says why."""
+CarrierError = LinkError
+"""The connection could not be made, or ended; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,11 @@ class MasterUrl:
         """Host and port of the sessions over gRPC."""
         return f"{bracketed(self.host)}:{self.grpc_port}"
 
+    @property
+    def rest(self) -> str:
+        """Host and port of the REST API, and of the sessions over WebSocket."""
+        return f"{bracketed(self.host)}:{self.rest_port}"
+
 
 def bracketed(host: str) -> str:
     """Returns a host as it stands before a port.

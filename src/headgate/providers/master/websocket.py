@@ -19,13 +19,10 @@ from headgate.fleet import codec
 from headgate.fleet import frames as fr
 from headgate.fleet.signing import sign_challenge
 from headgate.kernel.errors import Invalid
+from headgate.providers.master.fallback import LinkError
 
 SESSION_PATH = "/api/v1/fleet/session"
 _PING_S = 30.0
-
-
-class LinkError(ConnectionError):
-    """The connection could not be made, or ended; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,23 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from headgate.providers.master.fallback import Fallback
+from headgate.providers.master.fallback import Fallback, LinkError
 
 
 class Ways:
     def __init__(self) -> None:
         self.open = {"grpc": False, "websocket": True}
         self.tried: list[str] = []
-        self.dial: Fallback[str] = Fallback(
+        self.dial: Fallback[str, str] = Fallback(
             [self.way("grpc"), self.way("websocket")], again_after=3
         )
 
-    def way(self, name: str) -> Callable[[], Awaitable[str]]:
-        async def dial() -> str:
+    def way(self, name: str) -> Callable[[str], Awaitable[str]]:
+        async def dial(who: str) -> str:
+            assert who == "agent-1"
             self.tried.append(name)
             if not self.open[name]:
-                raise ConnectionError(f"{name} cannot pass")
+                raise LinkError(f"{name} cannot pass")
             return name
 
         return dial
@@ -32,7 +33,7 @@ class Ways:
         return list(self.tried)
 
     async def once(self) -> str:
-        return await self.dial()
+        return await self.dial("agent-1")
 
 
 def test_another_way_is_taken_and_kept_for_a_while() -> None:
@@ -47,5 +48,5 @@ def test_another_way_is_taken_and_kept_for_a_while() -> None:
 def test_what_every_way_said_is_told() -> None:
     ways = Ways()
     ways.open["websocket"] = False
-    with pytest.raises(ConnectionError, match="grpc cannot pass; websocket cannot pass"):
+    with pytest.raises(LinkError, match="grpc cannot pass; websocket cannot pass"):
         ways.tries()
