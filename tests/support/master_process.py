@@ -24,7 +24,7 @@ class MasterProcess:
     def __init__(self, folder: Path, *options: str) -> None:
         self.log = folder / "master.log"
         command = [sys.executable, "-c", "from headgate.cli.main import main; main()", "master"]
-        command += ["--data", str(folder / "data"), *options]
+        command += ["--data", str(folder / "data"), "--agents-listen", "127.0.0.1:0", *options]
         environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
@@ -41,6 +41,12 @@ class MasterProcess:
         found = re.search(r"(https?://\S+)/setup#(\S+)", self.text())
         assert found is not None, self.text()
         return found[1], found[2]
+
+    def agents_port(self) -> int:
+        """Where agents connect."""
+        found = re.search(r"address\W+127\.0\.0\.1:(\d+)", self.text())
+        assert found is not None, self.text()
+        return int(found[1])
 
     @property
     def base(self) -> str:

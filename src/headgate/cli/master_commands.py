@@ -40,6 +40,29 @@ TlsCert = Annotated[
     typer.Option(metavar="FILE", help="The certificate of the REST API, with its chain."),
 ]
 TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="The key of the certificate.")]
+FleetTls = Annotated[
+    bool,
+    typer.Option(
+        "--fleet-tls",
+        help="Serve the REST API with a certificate of the fleet's own CA; join tokens pin it.",
+    ),
+]
+AgentsListen = Annotated[
+    str,
+    typer.Option(
+        envvar="HEADGATE_MASTER_AGENTS_LISTEN",
+        metavar="ADDRESS",
+        help="Where agents connect (gRPC, with TLS of both sides), or `off`.",
+    ),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="A host name or address by which agents reach this master; may be repeated.",
+    ),
+]
 LogLevel = Annotated[str, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
 
 
@@ -49,6 +72,9 @@ def master(
     database_url: DatabaseUrl = "",
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    fleet_tls: FleetTls = False,
+    agents_listen: AgentsListen = "127.0.0.1:8443",
+    name: Names = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Run a master: the REST API by which people manage fleets of nodes.
@@ -60,7 +86,8 @@ def master(
     Examples:
       headgate master
       DATABASE_URL=postgresql:///headgate headgate master --data /srv/headgate
-      headgate master --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
+      headgate master --listen 0.0.0.0:8080 --tls-cert chain.pem --tls-key key.pem
+      headgate master --listen 0.0.0.0:8080 --agents-listen 0.0.0.0:8443 --fleet-tls --name HOST
     """
     import asyncio
 
@@ -82,6 +109,9 @@ def master(
                 listen=address(listen),
                 tls=Tls(tls_cert, tls_key) if tls_cert and tls_key else None,
                 master_key=os.environ.pop(VARIABLE, None),
+                agents_listen=None if agents_listen == "off" else address(agents_listen),
+                names=tuple(name or ()),
+                has_fleet_tls=fleet_tls,
             )
         )
         asyncio.run(run(settings, version()))

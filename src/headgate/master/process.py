@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from headgate.master.agents_port import MasterCertificate, names_of, open_port
 from headgate.master.application import application
 from headgate.master.domains.rollouts.driver import Driver
 from headgate.master.domains.rollouts.driver import World as Driven
@@ -72,14 +73,29 @@ async def _run(settings: Settings, version: str) -> None:
 async def _serve(
     settings: Settings, master: Master, app: FastAPI, listening: socket.socket
 ) -> None:
-    server = _Server(_config(settings, app))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _leave, server)
-    host, port = listening.getsockname()[:2]
-    await _announce(settings, master, Address(host, port))
-    async with _driven(master):
-        await server.serve(sockets=[listening])
+    places = [one for one in (settings.listen, settings.agents_listen) if one is not None]
+    authorities = await master.authority.authorities()
+    certificate = MasterCertificate(authorities, names_of(places, settings.names))
+    master.authority.shows_in_rest = settings.has_fleet_tls
+    config = _config(settings, app)
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.has_fleet_tls:
+            config.ssl = _context(certificate)
+            keeping = asyncio.create_task(certificate.keep_in(config.ssl))
+            stack.callback(keeping.cancel)
+        if settings.agents_listen is not None:
+            agents = await open_port(master.hub, certificate, settings.agents_listen)
+            stack.push_async_callback(agents.stop)
+            where = str(Address(settings.agents_listen.host, agents.port))
+            structlog.get_logger().info("the master listens for agents", address=where)
+        server = _Server(config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _leave, server)
+        host, port = listening.getsockname()[:2]
+        await _announce(settings, master, Address(host, port))
+        async with _driven(master):
+            await server.serve(sockets=[listening])
 
 
 @contextlib.asynccontextmanager
@@ -101,6 +117,13 @@ async def _driven(master: Master) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _context(certificate: MasterCertificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    certificate.load_into(context)
+    return context
 
 
 def _leave(server: uvicorn.Server) -> None:
@@ -150,7 +173,7 @@ def _listening(address: Address) -> socket.socket:
 
 async def _announce(settings: Settings, master: Master, address: Address) -> None:
     """Logs where the master serves; at the first start prints the one-time set-up link."""
-    base = f"{'https' if settings.tls else 'http'}://{address}"
+    base = f"{'https' if settings.has_tls else 'http'}://{address}"
     structlog.get_logger().info("the master serves", url=base)
     token = await master.database.write(MASTER, lambda tx: setup_token(tx, master.clock()))
     if token is not None:

@@ -8,6 +8,7 @@ from typing import Final
 from headgate.master.store.errors import StartError
 
 LISTEN: Final = "127.0.0.1:8080"
+AGENTS_LISTEN: Final = "127.0.0.1:8443"
 _MOST_PORT = 65_535
 
 
@@ -47,6 +48,17 @@ class Settings:
     tls: Tls | None
     master_key: str | None = None
     """The master's key from the environment; None: a file of the directory."""
+    agents_listen: Address | None = None
+    """Where agents' gRPC streams come in; None: nowhere."""
+    names: tuple[str, ...] = ()
+    """Host names and addresses by which agents reach the master."""
+    has_fleet_tls: bool = False
+    """Whether the REST port shows a certificate of the fleet's CA."""
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the REST port speaks TLS."""
+        return self.tls is not None or self.has_fleet_tls
 
 
 def address(text: str) -> Address:
@@ -70,10 +82,15 @@ def address(text: str) -> Address:
 
 def checked(settings: Settings) -> Settings:
     """Returns the settings; raises StartError for what would not be safe or cannot work."""
-    if settings.tls is None and not settings.listen.is_loopback:
+    if settings.tls is not None and settings.has_fleet_tls:
+        raise StartError(
+            "the REST port shows one certificate only; give --fleet-tls, or --tls-cert and"
+            " --tls-key"
+        )
+    if not settings.has_tls and not settings.listen.is_loopback:
         raise StartError(
             f"{settings.listen} can be reached from other hosts and needs TLS; give --tls-cert"
-            " and --tls-key, or listen on a loopback address"
+            " and --tls-key, or --fleet-tls, or listen on a loopback address"
         )
     for file in () if settings.tls is None else (settings.tls.certificate, settings.tls.key):
         try:

@@ -51,6 +51,8 @@ class FleetServer:
         self._tls = tls
         self._last: ServerTls | None = None
         self._server: grpc.aio.Server | None = None
+        self.port = 0
+        """Where it listens, once it does."""
 
     async def start(self, address: str) -> int:
         """Listens at `address` and returns the port. Raises OSError if that is in use."""
@@ -67,7 +69,8 @@ class FleetServer:
         except RuntimeError as error:
             raise OSError(f"{address}: {error}") from None
         await self._server.start()
-        return int(port)
+        self.port = int(port)
+        return self.port
 
     async def stop(self, grace_s: float = 1.0) -> None:
         """Tells the agents to leave, and stops."""

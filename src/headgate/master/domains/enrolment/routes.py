@@ -27,7 +27,7 @@ async def list_authorities(call: Here) -> Response:
     return Response(found.pem, media_type="application/x-pem-file")
 
 
-@ROUTES.post("/enrolment", Permission.PUBLIC, has_secret=True)
+@ROUTES.post("/enrolment", Permission.PUBLIC, status=200, has_secret=True)
 async def enrol(call: Here, new: Enrolment) -> EnrolledAgent:
     """Makes a node an agent: a join token and a CSR for a certificate."""
     facts = AgentFacts(new.hostname, new.program, new.labels)

@@ -1,0 +1,81 @@
+"""What agents see of a master's process: its certificate of the fleet's CA, and the gRPC port."""
+
+import asyncio
+import datetime as dt
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from headgate.certificates.authority import key_pem, new_key
+from headgate.certificates.identity import renew_at
+from headgate.certificates.rotation import Authorities
+from headgate.master.fleet.grpc_server import FleetServer, ServerTls
+from headgate.master.fleet.hub import LiveHub
+from headgate.master.settings import Address
+from headgate.master.store.errors import StartError
+
+_LOOK_S: Final = 3_600.0
+
+
+class MasterCertificate:
+    """The master's own certificate; renewed at two thirds of its life. Any thread may ask."""
+
+    def __init__(self, authorities: Authorities, names: Iterable[str]) -> None:
+        self._authorities = authorities
+        self._names = tuple(dict.fromkeys(names))
+        self._lock = threading.Lock()
+        self._tls, self._renew_at = self._issued()
+
+    def tls(self) -> ServerTls:
+        """Returns what a handshake needs now."""
+        with self._lock:
+            if dt.datetime.now(dt.UTC) >= self._renew_at:
+                self._tls, self._renew_at = self._issued()
+            return self._tls
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Makes a context show the certificate from its next handshake on."""
+        tls = self.tls()
+        with tempfile.TemporaryDirectory() as folder:  # for its owner alone
+            key, chain = Path(folder) / "key", Path(folder) / "chain"
+            key.write_bytes(tls.key_pem)
+            chain.write_bytes(tls.chain_pem)
+            context.load_cert_chain(chain, key)
+
+    async def keep_in(self, context: ssl.SSLContext) -> None:
+        """Has a context show the renewed ones too, until it is cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self.load_into(context)
+
+    def _issued(self) -> tuple[ServerTls, dt.datetime]:
+        key = new_key()
+        now = dt.datetime.now(dt.UTC)
+        chain = self._authorities.issuer.server(key.public_key(), self._names, now)
+        leaf = x509.load_pem_x509_certificate(chain)
+        return ServerTls(key_pem(key), chain, self._authorities.pem), renew_at(leaf)
+
+
+def names_of(listen: Iterable[Address], given: Iterable[str]) -> list[str]:
+    """Returns the names and addresses that the certificate is for: those that were given, and
+    those by which this host is reached anyway."""
+    own = [one.host for one in listen if one.host not in {"0.0.0.0", "::"}]  # noqa: S104 - excluded
+    return list(dict.fromkeys([*given, *own, socket.gethostname(), "localhost", "127.0.0.1"]))
+
+
+async def open_port(hub: LiveHub, certificate: MasterCertificate, address: Address) -> FleetServer:
+    """Returns the agents' server, which listens; raises StartError."""
+    server = FleetServer(hub, certificate.tls)
+    try:
+        await server.start(str(address))
+    except OSError as error:
+        raise StartError(
+            f"{address} cannot be opened for agents; choose another one with --agents-listen"
+        ) from error
+    return server
