@@ -9,8 +9,10 @@ from headgate.master.access import Permission
 from headgate.master.api import problems
 from headgate.master.api.gate import GatedRoute
 from headgate.master.api.routing import PREFIX, Operation, check
+from headgate.master.domains.enrolment.stream import session
 from headgate.master.domains.events.stream import events
 from headgate.master.domains.registry import NOUNS
+from headgate.master.fleet.websocket import PATH as SESSION_PATH
 from headgate.master.services import Master
 from headgate.master.setup_page import setup_page
 
@@ -44,6 +46,7 @@ def application(master: Master | None, version: str) -> FastAPI:
     _add(app, Operation("GET", "/openapi.json", Permission.PUBLIC, _page, 200, False), "about")
     _add(app, Operation("GET", "/health", Permission.PUBLIC, _health, 200, False), "about")
     app.add_api_websocket_route(f"{PREFIX}/events", events)
+    app.add_api_websocket_route(SESSION_PATH, session)
     app.add_api_route(
         "/setup",
         setup_page,

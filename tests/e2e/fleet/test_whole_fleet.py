@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import pytest
 from agent_master import OWN
 from master_process import MasterProcess, call, master
 from running_node import RunningNode, Upstream, get
@@ -57,8 +58,9 @@ def put(person: Operator, port: int, upstream: str) -> None:
         person.ask(f"{W}/resources/{path}", {"spec": spec}, "PUT")
 
 
+@pytest.mark.parametrize("scheme", ["grpcs", "wss"])
 def test_what_is_published_serves_and_a_revoked_agent_is_cut_off(
-    folder: Path, port: int, one: Upstream, two: Upstream
+    folder: Path, port: int, one: Upstream, two: Upstream, scheme: str
 ) -> None:
     (folder / "m").mkdir()
     with master(folder / "m", "--listen", "127.0.0.1:0", "--fleet-tls") as running:
@@ -67,8 +69,11 @@ def test_what_is_published_serves_and_a_revoked_agent_is_cut_off(
         token = person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"]
         assert ".sha256:" in token
         rest, grpc = person.base.rpartition(":")[2], running.agents_port()
-        url = f"grpcs://127.0.0.1:{grpc}?rest={rest}"
-        with Node(folder, url, token) as node:
+        urls = {
+            "grpcs": f"grpcs://127.0.0.1:{grpc}?rest={rest}",
+            "wss": f"wss://127.0.0.1:{rest}",
+        }
+        with Node(folder, urls[scheme], token) as node:
             until(lambda: person.agent().get("state") == "connected", "a connected agent")
             put(person, port, one.address)
             made = person.ask(f"{W}/revisions", {"fleet": "edge"})
