@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from headgate.cli import calls, manage
-from headgate.cli.samples import Samples, parse
 from headgate.engines.types import EndpointStatus
 from headgate.node.about import NodeStatus
+from headgate.node.samples import Samples, parse
 
 
 @dataclass(frozen=True, slots=True)

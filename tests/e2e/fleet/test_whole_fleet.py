@@ -90,3 +90,33 @@ def test_what_is_published_serves_and_a_revoked_agent_is_cut_off(
             assert (shown["state"], shown["revisions"]["serving"]) == ("revoked", 1)
             assert get(port)[1] == b"one"
         assert running.stop() == 0
+
+
+def test_a_rollout_goes_on_by_what_the_nodes_themselves_measure(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    (folder / "m").mkdir()
+    with master(folder / "m", "--listen", "127.0.0.1:0", "--fleet-tls") as running:
+        person = Operator(running)
+        person.ask(f"{W}/fleets", {"name": "edge"})
+        token = person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"]
+        rest, grpc = person.base.rpartition(":")[2], running.agents_port()
+        with Node(folder, f"grpcs://127.0.0.1:{grpc}?rest={rest}", token):
+            put(person, port, one.address)
+            first = person.ask(f"{W}/revisions", {"fleet": "edge"})["number"]
+            until(lambda: serving(person) == first, "the first revision is serving")
+            put(person, port, two.address)
+            made = {"fleet": "edge", "is_served": False}
+            second = person.ask(f"{W}/revisions", made)["number"]
+            wanted = {"fleet": "edge", "revision": second, "waves": ["rest"], "soak_s": 1}
+            rollout = person.ask(f"{W}/rollouts", {**wanted, "gates": {"min_requests": 0}})
+            path = f"{W}/rollouts/{rollout['id']}"
+            until(lambda: person.ask(path)["status"] == "succeeded", "the rollout has succeeded")
+            assert serving(person) == second
+            assert get(port)[1] == b"two"
+
+
+def serving(person: Operator) -> int | None:
+    """The revision that the agent proved to serve."""
+    found: int | None = person.agent().get("revisions", {}).get("serving")
+    return found

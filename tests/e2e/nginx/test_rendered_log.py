@@ -8,13 +8,13 @@ from running_node import Upstream, get
 from waiting import until
 
 from headgate.cli.nginx.rendering import written
-from headgate.cli.samples import Samples, parse
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.apply.results import Applied
 from headgate.engines.nginx.drive.setup import setup
 from headgate.engines.nginx.instance import NginxInstance
 from headgate.engines.nginx.observe.observer import AccessLog, Observer, Sources
 from headgate.node.exposition import text
+from headgate.node.samples import Samples, parse
 
 _CONFIG = """
 [listeners.web]

@@ -14,13 +14,13 @@ from scripted_source import ScriptedSource
 from starlette.applications import Starlette
 from tls_authority import Authority
 
-from headgate.cli.samples import parse
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.node.admin.app import admin_app, metrics_app
 from headgate.node.link import DataPlane, SupervisorLink
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected
+from headgate.node.samples import parse
 from headgate.node.serving.choice import make_serving
 from headgate.node.state import Node
 from headgate.plan.digest import blob_id

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.cli.samples import parse
 from headgate.node.exposition import family
+from headgate.node.samples import parse
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b"]), st.text()), st.floats(0, 1e12))

@@ -3,11 +3,11 @@
 import pytest
 from rich.console import Console
 
-from headgate.cli.samples import parse
 from headgate.cli.top import Look, draw, plain
 from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
+from headgate.node.samples import parse
 
 
 def look(at: float, requests: int, error: str = "") -> Look:

@@ -12,6 +12,7 @@ from headgate.kernel.errors import Invalid
 from headgate.node.about import version
 from headgate.node.agent.agent import Agent, Dial, Parts
 from headgate.node.agent.carrier import Carrier, Credentials, GrpcCarrier
+from headgate.node.agent.figures import Measured
 from headgate.node.agent.office import RestOffice, join_token
 from headgate.node.agent.places import folder
 from headgate.node.agent.source import MasterSource
@@ -50,6 +51,7 @@ def agent_node(
     office = RestOffice(url, identities, join_token())
     agent = Agent(parts, node.pipeline, office, _dialler(url, identities), instance)
     agent.events = node.events
+    agent.figures = Measured(serving)
     node.master = agent
     node.pipeline.on_served = source.served
     return node

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from headgate.cli.samples import parse
 from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.observe import families
 from headgate.engines.nginx.observe.error_log import ErrorWatch, Kind
@@ -16,6 +15,7 @@ from headgate.engines.nginx.observe.processes import DrainTimes, InstanceFigures
 from headgate.engines.nginx.observe.status import RunningGeneration, StubStatus
 from headgate.engines.nginx.observe.traffic import Traffic
 from headgate.node.exposition import text
+from headgate.node.samples import parse
 
 _GOLDEN = (
     Path(__file__).parents[5] / "engine/crates/hg-dataplane/src/openmetrics/golden.txt"

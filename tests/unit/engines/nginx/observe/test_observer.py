@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from headgate.cli.samples import Samples, parse
 from headgate.engines.nginx.observe.log_format import COMBINED, LogFormat
 from headgate.engines.nginx.observe.observer import AccessLog, Observer, Sources
 from headgate.node.exposition import text
+from headgate.node.samples import Samples, parse
 
 _JSON = '{"route":"api","method":"GET","status":"200","total_s":"0.001"}\n'
 _COMBINED = '::1 - - [x] "GET / HTTP/1.1" 404 1 "-" "-"\n'

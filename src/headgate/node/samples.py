@@ -1,4 +1,4 @@
-"""Reads an OpenMetrics page as far as `headgate top` needs it. Pure."""
+"""Reads an OpenMetrics page as far as `headgate top` and heartbeats need it. Pure."""
 
 import re
 from dataclasses import dataclass
