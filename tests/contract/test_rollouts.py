@@ -212,6 +212,11 @@ def test_publishing_does_not_run_over_a_rollout(fleet: Fleet) -> None:
     assert refused.status == 409, refused.text
     made = fleet.world.ask("POST", path, {"fleet": "edge", "is_served": False}, fleet.token)
     assert made.status == 201, made.text
+    listed = fleet.world.ask("GET", path, token=fleet.token).items
+    oldest = next(one["id"] for one in listed if one["number"] == 1)
+    refused = fleet.world.ask("POST", f"{path}/{oldest}/publish", {}, fleet.token)
+    assert refused.status == 409, refused.text
+    fleet.live(5)
     assert fleet.serving() == ["1", "1", "1", "2"]
 
 

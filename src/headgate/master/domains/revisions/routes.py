@@ -67,10 +67,8 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
             )
         if new.draft is not None:
             await service.settle(tx, new.draft, call.caller, call.now_ms)
-        if new.is_served and await rollouts.open_ones(tx, fleet.id):
-            raise ProblemError(
-                409, "conflict", "a rollout is under way in the fleet; publish with is_served false"
-            )
+        if new.is_served:
+            await _require_no_rollout(tx, fleet.id, "publish with is_served false")
         revision = await service.publish(tx, order, contents, sealer)
         if new.is_served:
             aimed.extend(await agents.set_desired(tx, fleet.id, revision.id))
@@ -106,6 +104,7 @@ async def publish_again(call: Here, workspace: str, revision: str, new: Again) -
     order = service.Order(signed.fleet_id, call.caller, new.message, call.now_ms, signed.number)
 
     async def work(tx: Transaction) -> Published:
+        await _require_no_rollout(tx, signed.fleet_id, "abort or undo it first")
         made = await service.publish(tx, order, contents, sealer)
         aimed.extend(await agents.set_desired(tx, signed.fleet_id, made.id))
         return _published(made, before, contents, warnings)
@@ -114,6 +113,12 @@ async def publish_again(call: Here, workspace: str, revision: str, new: Again) -
     published = await call.write(work)
     call.master.hub.wake(aimed)
     return published
+
+
+async def _require_no_rollout(tx: Transaction, fleet_id: str, advice: str) -> None:
+    """Raises ProblemError while a rollout decides what the fleet's agents serve."""
+    if await rollouts.open_ones(tx, fleet_id):
+        raise ProblemError(409, "conflict", f"a rollout is under way in the fleet; {advice}")
 
 
 async def _checked(contents: Mapping[str, bytes]) -> list[Fault]:
