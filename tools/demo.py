@@ -5,9 +5,7 @@ API and 9201 to 9203 for the upstreams. Ctrl-C ends everything.
 """
 
 import asyncio
-import functools
 import os
-import re
 import signal
 import socket
 import sys
@@ -15,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from headgate.cli import calls
+from headgate.cli.up import upstreams
 from headgate.supervisor import holder
 from headgate.supervisor.statedir import StateDirError, check_length
 
@@ -22,37 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "examples" / "quickstart.toml"
 PORT = 8000
 ADMIN = 9090
-UPSTREAMS = {"one": 9101, "two": 9102, "three": 9103}
+UPSTREAMS = (9101, 9102, 9103)
 UP_S = 20.0
 STEP = 100
 MAX_PORT = 65_535
-MAX_HEAD = 64 * 1024
 
 
 class DemoError(Exception):
     """The demo cannot continue; the message says why and what to do."""
-
-
-async def answer(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Serves one connection of an upstream: each answer has its name and what it received."""
-    try:
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            length = re.search(r"(?im)^content-length: *(\d+)", head)
-            await reader.readexactly(int(length[1]) if length else 0)
-            line, _, headers = head.rstrip().partition("\r\n")
-            shown = headers.replace("\r\n", "\n  ")
-            body = f"upstream {name}\n{line}\n  {shown}\n".encode()
-            writer.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-upstream: %s\r\n"
-                b"content-length: %d\r\n\r\n" % (name.encode(), len(body))
-            )
-            writer.write(body)
-            await writer.drain()
-    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass  # the proxy hung up, or sent what the demo does not need
-    finally:
-        writer.close()
 
 
 def holder_of(port: int) -> str | None:
@@ -69,7 +45,7 @@ def holder_of(port: int) -> str | None:
 
 def ports(offset: int) -> list[int]:
     """Returns every port of the demo."""
-    return [one + offset for one in (PORT, ADMIN, *UPSTREAMS.values())]
+    return [one + offset for one in (PORT, ADMIN, *UPSTREAMS)]
 
 
 def check_ports(offset: int) -> None:
@@ -89,7 +65,7 @@ def config_for(offset: int, folder: Path) -> Path:
     if offset == 0:
         return CONFIG
     text = CONFIG.read_text()
-    for port in (PORT, *UPSTREAMS.values()):
+    for port in (PORT, *UPSTREAMS):
         text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{port + offset}")
     copy = folder / CONFIG.name
     copy.write_text(text)
@@ -140,15 +116,7 @@ async def run(offset: int) -> int:
     """Runs the demo until interrupted; returns the exit code."""
     check_ports(offset)
     folder = state_folder()
-    servers = [
-        await asyncio.start_server(
-            functools.partial(answer, name),
-            "127.0.0.1",
-            port + offset,
-            limit=MAX_HEAD,
-        )
-        for name, port in UPSTREAMS.items()
-    ]
+    servers = await upstreams.serve(port + offset for port in UPSTREAMS)
     arguments = ["run", str(config_for(offset, folder)), "--state-dir", str(folder)]
     arguments += ["--admin", f"127.0.0.1:{ADMIN + offset}", "--log-level", "warn"]
     program = Path(sys.executable).with_name("headgate")

@@ -15,6 +15,7 @@ from headgate.cli import (
     plane_commands,
     remote_commands,
     rollout_commands,
+    up_commands,
 )
 from headgate.cli.dev.app import app as dev
 from headgate.cli.nginx.app import app as nginx
@@ -77,6 +78,7 @@ for command in (
     *agent_commands.COMMANDS,
     *plane_commands.COMMANDS,
     *master_commands.COMMANDS,
+    *up_commands.COMMANDS,
     *config_commands.COMMANDS,
     *remote_commands.COMMANDS,
     *apply_commands.COMMANDS,

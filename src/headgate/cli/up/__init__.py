@@ -1,0 +1,1 @@
+"""`headgate up`: a master, an agent and demo upstreams on one machine."""

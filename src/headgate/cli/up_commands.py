@@ -1,0 +1,67 @@
+"""The command that tries a whole fleet on one machine."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate.cli.output import FAILED, complain
+
+Proxy = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Where the node serves the demo upstreams.")
+]
+Listen = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Where the master's REST API listens.")
+]
+Agents = Annotated[str, typer.Option(metavar="ADDRESS", help="Where agents connect.")]
+Admin = Annotated[str, typer.Option(metavar="ADDRESS", help="The node's admin API.")]
+UpstreamPort = Annotated[
+    int,
+    typer.Option(min=1, max=65_533, help="The first of the three ports of the demo upstreams."),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where everything is kept; remove it to begin anew."),
+]
+
+
+def up(
+    proxy: Proxy = "127.0.0.1:8000",
+    listen: Listen = "127.0.0.1:8080",
+    agents_listen: Agents = "127.0.0.1:8443",
+    admin: Admin = "127.0.0.1:9090",
+    upstream_port: UpstreamPort = 9101,
+    data: Data = None,
+) -> None:
+    """Try a fleet here: a master on SQLite, an agent with our own engine, three upstreams.
+
+    The first start sets the master up, publishes a config, waits until the agent serves it,
+    and prints a link that makes you the administrator. The command's own access is the context
+    `up` of `headgate agents`, `apply` and the others.
+
+    \b
+    Examples:
+      headgate up
+      headgate up --proxy 127.0.0.1:8100 --data /tmp/fleet
+    """
+    import asyncio
+
+    from headgate.cli.up.children import UpError
+    from headgate.cli.up.running import Places, run
+
+    folder = (data or _directory()).absolute()
+    places = Places(folder, proxy, listen, agents_listen, admin, upstream_port)
+    try:
+        code = asyncio.run(run(places))
+    except UpError as error:
+        raise complain(str(error), FAILED) from error
+    raise typer.Exit(code)
+
+
+def _directory() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    return Path(state) / "headgate-up"
+
+
+COMMANDS = (up,)
