@@ -3,14 +3,13 @@ change is one rename. Keys have mode 0600, and are encrypted if there is a passp
 
 import datetime as dt
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from headgate.certificates.authority import Authority, create, key_pem, load
 from headgate.certificates.authority import pin as pin_of
 from headgate.certificates.rotation import Authorities
 from headgate.kernel.errors import Invalid
+from headgate.kernel.files import replace_file
 
 _INDEX = "authorities.json"
 _KEY_MODE, _FOLDER_MODE = 0o600, 0o700
@@ -65,26 +64,7 @@ class AuthorityFolder:
         return load((self._folder / f"{stem}.pem").read_bytes(), key.read_bytes(), self._passphrase)
 
     def _write(self, name: str, content: bytes, mode: int) -> None:
-        write_whole(self._folder / name, content, mode)
-
-
-def write_whole(path: Path, content: bytes, mode: int) -> None:
-    """Replaces a file at once and durably; with this mode from its first byte on. Raises
-    OSError."""
-    new = path.with_name(f".{path.name}.new")
-    with suppress(FileNotFoundError):
-        new.unlink()
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    new.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        replace_file(self._folder / name, content, mode)
 
 
 def _stem(authority: Authority) -> str:

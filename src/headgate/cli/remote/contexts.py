@@ -1,8 +1,6 @@
 """Keeps the masters that a person has logged in to: one file, which its owner alone can read."""
 
-import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -10,6 +8,7 @@ from typing import Final
 import msgspec
 
 from headgate.cli.remote.errors import ContextError
+from headgate.kernel.files import replace_file
 
 FILE: Final = "contexts.json"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -100,14 +99,7 @@ def save(file: Path, contexts: Contexts) -> None:
     """Writes the contexts, whole or not at all, readable by their owner alone."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # mkstemp makes the file with mode 0600.
-        descriptor, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(msgspec.json.format(msgspec.json.encode(contexts), indent=2) + b"\n")
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        content = msgspec.json.format(msgspec.json.encode(contexts), indent=2) + b"\n"
+        replace_file(file, content)
     except OSError as error:
         raise ContextError(f"{file} cannot be written: {error.strerror}") from error

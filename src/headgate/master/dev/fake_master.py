@@ -14,9 +14,10 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from headgate.certificates.authority import create, pin
-from headgate.certificates.folder import AuthorityFolder, write_whole
+from headgate.certificates.folder import AuthorityFolder
 from headgate.certificates.rotation import Authorities
 from headgate.fleet.master_session import Terms
+from headgate.kernel.files import replace_file
 from headgate.master.dev.config_dir import files_of
 from headgate.master.dev.rest import application
 from headgate.master.fleet.grpc_server import FleetServer
@@ -132,7 +133,7 @@ class FakeMaster:
 def _kept_key(path: Path) -> Ed25519PrivateKey:
     """Returns the key that signs manifests, the same one after a restart."""
     if not path.exists():
-        write_whole(path, Ed25519PrivateKey.generate().private_bytes_raw(), 0o600)
+        replace_file(path, Ed25519PrivateKey.generate().private_bytes_raw())
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
 
 

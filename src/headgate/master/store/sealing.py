@@ -8,7 +8,6 @@ import base64
 import binascii
 import hashlib
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from headgate.kernel.files import replace_file
 from headgate.master.store.errors import StartError
 
 VARIABLE: Final = "HEADGATE_MASTER_KEY"
@@ -84,13 +84,7 @@ def load_sealer(file: Path, given: str | None) -> Sealer:
 def new_key_file(file: Path, older: str = "") -> None:
     """Writes a new key before the older ones; whole or not at all."""
     new = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-    draft = file.with_name(f"{file.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(f"{new}\n{older}")
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)
+    replace_file(file, f"{new}\n{older}".encode())
 
 
 def _keys(text: str, where: str) -> list[bytes]:

@@ -5,12 +5,12 @@ served, and then gets the next number. What cannot be verified is skipped with i
 used. Keys may be in a bundle, so only the node's user may read one.
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from headgate.kernel.files import replace_file, sync_folder
 from headgate.providers.master.bundle import (
     Bundle,
     DamagedBundleError,
@@ -24,7 +24,6 @@ KEPT: Final = 3
 """How many good bundles before the last one are kept."""
 _GOOD: Final = re.compile(r"(\d{8})-r\d+\.tar")
 _STAGED: Final = "staged.tar"
-_UNFINISHED: Final = ".new"
 
 
 class BundleStore:
@@ -71,7 +70,7 @@ class BundleStore:
         """
         bundle = assembled(raw, signature, content, self._verify)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(self.folder / _STAGED, packed(bundle))
+        replace_file(self.folder / _STAGED, packed(bundle))
         return bundle
 
     def promote(self, bundle: Bundle) -> None:
@@ -85,11 +84,11 @@ class BundleStore:
             staged.unlink(missing_ok=True)
             return
         if not staged.exists():
-            _write(staged, packed(bundle))
+            replace_file(staged, packed(bundle))
         paths = self._good_paths()
         number = int(paths[-1].name[:8]) + 1 if paths else 1
         staged.rename(self.folder / f"{number:08d}-r{bundle.revision}.tar")
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         self._prune()
 
     def discard(self) -> None:
@@ -131,24 +130,4 @@ def write_private(path: Path, data: bytes) -> None:
     Raises OSError.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(path, data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + _UNFINISHED)
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - from a descriptor with its mode
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(path, data)

@@ -1,10 +1,11 @@
 """Keeps the orders of operators on disk, as JSON, so that they hold over restarts."""
 
-import os
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+
+from headgate.kernel.files import replace_file
 
 FILE: Final = "orders.json"
 WORDS: Final = ("ready", "drain", "maintenance")
@@ -41,9 +42,4 @@ class KeptOrders:
             {"upstream": upstream, "endpoint": endpoint, "state": state}
             for (upstream, endpoint), state in orders.items()
         ]
-        fresh = self._path.with_name(f".{FILE}.{os.getpid()}")
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(every)))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        replace_file(self._path, msgspec.json.format(msgspec.json.encode(every)))

@@ -7,7 +7,6 @@ any of them finds its upstreams. Endpoints of an unproven release count for its 
 that every release begins with its own.
 """
 
-import os
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from headgate.engines.nginx.endpoints.table import NAMES, BadTableError, Table, decode, encode
-from headgate.engines.nginx.releases.links import sync_folder
 from headgate.engines.nginx.releases.names import RELEASES
+from headgate.kernel.files import replace_file
 
 FILE: Final = "endpoints"
 _HEAD: Final = re.compile(rb"key ([0-9a-f]{32})\n")
@@ -58,19 +57,7 @@ class KeptFile:
 
     def write(self, kept: Kept) -> None:
         """Replaces it durably. Raises OSError and leaves it as it was."""
-        fresh = self._root / f".{FILE}.{os.getpid()}"
-        fresh.unlink(missing_ok=True)
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(_encoded(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
-        sync_folder(self._root)
+        replace_file(self._path, _encoded(kept))
 
     def needed(self) -> set[str]:
         """Returns the upstreams that the releases on disk name."""
