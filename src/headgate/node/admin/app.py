@@ -14,9 +14,9 @@ from headgate.engines.types import EngineUnavailableError
 from headgate.node import metrics, report
 from headgate.node.about import Done, EndpointOrder, Problem
 from headgate.node.admin.guard import Guard
+from headgate.node.admin.monitoring import Monitoring, json
 from headgate.node.events import Line
 from headgate.node.explain import Explainer, ExplainError
-from headgate.node.exposition import CLASSIC, CONTENT_TYPES, classic, wanted
 from headgate.node.link import LinkError
 from headgate.node.results import Outcome, ReloadResult
 from headgate.node.state import Node
@@ -28,11 +28,6 @@ _STATUS = {
     Outcome.REFUSED: 422,
     Outcome.FAILED: 503,
 }
-
-
-def json(document: msgspec.Struct, status: int = 200) -> Response:
-    """Returns an answer with a JSON document."""
-    return Response(msgspec.json.encode(document), status, media_type="application/json")
 
 
 def admin_app(node: Node) -> Starlette:
@@ -71,25 +66,12 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-class Api:
+class Api(Monitoring):
     """The handlers."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._explainer = Explainer(node)
-
-    def open_routes(self) -> list[Route]:
-        """Returns the routes that monitoring needs; they change nothing."""
-        return [
-            Route("/live", self.live),
-            Route("/ready", self.ready),
-            Route("/health", self.health),
-            Route("/metrics", self.metrics),
-        ]
-
-    async def live(self, _request: Request) -> Response:
-        """Answers while this process runs."""
-        return PlainTextResponse("ok\n")
 
     async def ready(self, _request: Request) -> Response:
         """Returns 200 while new traffic is welcome; 503 with the reason otherwise."""
@@ -101,12 +83,9 @@ class Api:
         document = await report.health(self._node)
         return json(document, 503 if document.status == "down" else 200)
 
-    async def metrics(self, request: Request) -> Response:
-        """Returns the metrics page, in the format that the client accepts."""
-        page = await metrics.page(self._node)
-        form = wanted(", ".join(request.headers.getlist("accept")))
-        headers = {"content-type": CONTENT_TYPES[form], "vary": "accept"}
-        return Response(classic(page) if form == CLASSIC else page, headers=headers)
+    async def page(self) -> bytes:
+        """Returns the metrics page in OpenMetrics text."""
+        return await metrics.page(self._node)
 
     async def status(self, _request: Request) -> Response:
         """Returns the processes, the served plan, and the result of the last reload."""

@@ -5,7 +5,6 @@ import os
 import platform
 import time
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -23,7 +22,8 @@ from headgate.node.about import (
     version,
 )
 from headgate.node.admin.guard import Guard
-from headgate.node.exposition import CLASSIC, CONTENT_TYPES, END, classic, family, wanted
+from headgate.node.admin.monitoring import Monitoring, json
+from headgate.node.exposition import END, family
 from headgate.node.gate.process import Gate, pids
 from headgate.node.link import LinkError
 from headgate.node.remote.families import families, restarts
@@ -58,28 +58,11 @@ def metrics_app(gate: Gate) -> Starlette:
     )
 
 
-def _json(document: msgspec.Struct, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), status, media_type="application/json")
-
-
-class Api:
+class Api(Monitoring):
     """The handlers; paths and documents are those of every node."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-
-    def open_routes(self) -> list[Route]:
-        """Returns the routes that monitoring needs; they change nothing."""
-        return [
-            Route("/live", self.live),
-            Route("/ready", self.ready),
-            Route("/health", self.health),
-            Route("/metrics", self.metrics),
-        ]
-
-    async def live(self, _request: Request) -> Response:
-        """Answers while this process runs."""
-        return PlainTextResponse("ok\n")
 
     async def ready(self, _request: Request) -> Response:
         """Returns 200 while the data plane serves, also without a control plane."""
@@ -90,34 +73,27 @@ class Api:
         """Returns every endpoint's state; 503 only without a data plane."""
         plane = (await self._status()).dataplane
         if plane is None:
-            return _json(Health("down", []), 503)
+            return json(Health("down", []), 503)
         states = {one.state for upstream in plane.upstreams for one in upstream.endpoints}
-        return _json(Health("ok" if states <= {"up"} else "degraded", plane.upstreams))
-
-    async def metrics(self, request: Request) -> Response:
-        """Returns the metrics page, in the format that the client accepts."""
-        page = await self._page()
-        form = wanted(", ".join(request.headers.getlist("accept")))
-        headers = {"content-type": CONTENT_TYPES[form], "vary": "accept"}
-        return Response(classic(page) if form == CLASSIC else page, headers=headers)
+        return json(Health("ok" if states <= {"up"} else "degraded", plane.upstreams))
 
     async def status(self, _request: Request) -> Response:
         """Returns the processes of this side, the link, and what is known of the other side."""
-        return _json(await self._status())
+        return json(await self._status())
 
     async def reload(self, _request: Request) -> Response:
         """Refuses: the config is not here."""
         digest = (await self._status()).config.digest
         result = ReloadResult(outcome=Outcome.FAILED, error=_NO_CONFIG, digest=digest)
-        return _json(result, 409)
+        return json(result, 409)
 
     async def drain(self, _request: Request) -> Response:
         """Drains the node and ends it."""
         try:
             await self._gate.link.drain()
         except LinkError as error:
-            return _json(Problem(str(error)), 503)
-        return _json(Done(), 202)
+            return json(Problem(str(error)), 503)
+        return json(Done(), 202)
 
     async def _status(self) -> NodeStatus:
         gate = self._gate
@@ -154,7 +130,8 @@ class Api:
             link=gate.door.about(),
         )
 
-    async def _page(self) -> bytes:
+    async def page(self) -> bytes:
+        """Returns the metrics page in OpenMetrics text."""
         gate = self._gate
         traffic: bytes | None = None
         with contextlib.suppress(EngineUnavailableError):
