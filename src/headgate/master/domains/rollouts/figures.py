@@ -32,7 +32,8 @@ class Figures:
 
     def add(self, agent: str, at: float, figures: Mapping[str, float]) -> None:
         """Keeps what an agent sent; a point that is older than its last one is dropped."""
-        points = self._points.setdefault(agent, deque())
+        # Who was heard of last stands last.
+        points = self._points[agent] = self._points.pop(agent, deque())
         if points and not at - points[-1].at >= _APART_S:
             if at >= points[-1].at - KEPT_S:
                 return
@@ -43,10 +44,15 @@ class Figures:
         points.append(_Point(at, counters, latency, figures.get("draining", 0.0)))
         while points[0].at < at - KEPT_S:
             points.popleft()
+        self._drop_silent(at)
 
-    def forget(self, agent: str) -> None:
-        """Drops an agent that is gone."""
-        self._points.pop(agent, None)
+    def _drop_silent(self, at: float) -> None:
+        """Drops agents that were not heard of for so long that nothing of theirs counts."""
+        silent = itertools.takewhile(
+            lambda one: self._points[one][-1].at < at - KEPT_S, self._points
+        )
+        for agent in list(silent):
+            del self._points[agent]
 
     def sample(self, agents: Iterable[str], since: float, until: float) -> Sample:
         """Returns what the agents measured between two times; agents without points do not

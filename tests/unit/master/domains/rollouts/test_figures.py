@@ -59,8 +59,9 @@ def test_a_clock_that_was_set_back_far_begins_anew() -> None:
     assert figures.sample(["a"], 0.0, 20.0).agents == 1
 
 
-def test_who_is_forgotten_has_no_data() -> None:
+def test_agents_that_are_gone_are_forgotten() -> None:
     figures = Figures()
-    _add(figures, "a", 10.0, 60.0)
-    figures.forget("a")
-    assert figures.sample(["a"], 0.0, 20.0).agents == 0
+    _add(figures, "gone", 0.0, 1.0)
+    _add(figures, "here", 10.0, 1.0)
+    _add(figures, "here", KEPT_S + 5.0, 2.0)
+    assert figures.sample(["gone", "here"], 0.0, KEPT_S + 5.0).agents == 1
