@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import grpc
-from grpc import aio
+from grpc import ChannelConnectivity, aio
 
 from headgate.fleet.codec import MAX_FRAME
 from headgate.providers.master.fallback import LinkError
@@ -64,12 +64,14 @@ class GrpcCarrier:
         self._call: aio.StreamStreamCall[bytes, bytes] | None = None
 
     async def connect(self, within_s: float) -> None:
-        """Connects and opens the call; raises CarrierError."""
+        """Connects and opens the call; raises CarrierError as soon as one attempt has failed."""
         try:
             async with asyncio.timeout(within_s):
-                await self._channel.channel_ready()
+                is_ready = await self._is_ready()
         except TimeoutError:
-            raise CarrierError(await self._why_not()) from None
+            is_ready = False
+        if not is_ready:
+            raise CarrierError(await self._why_not())
         self._call = self._channel.stream_stream(METHOD)()
 
     async def send(self, frame: bytes) -> None:
@@ -99,6 +101,17 @@ class GrpcCarrier:
         if self._call is not None:
             self._call.cancel()
         await self._channel.close()
+
+    async def _is_ready(self) -> bool:
+        """Waits for the first attempt; says whether it made a connection. The channel would try
+        again by itself, and keep another way to the master waiting for as long."""
+        while True:
+            state = self._channel.get_state(try_to_connect=True)
+            if state is ChannelConnectivity.READY:
+                return True
+            if state in (ChannelConnectivity.TRANSIENT_FAILURE, ChannelConnectivity.SHUTDOWN):
+                return False
+            await self._channel.wait_for_state_change(state)
 
     async def _why_not(self) -> str:
         """Returns why no connection could be made, as gRPC says it of a call."""

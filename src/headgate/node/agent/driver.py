@@ -150,7 +150,8 @@ class SessionDriver:
             why = str(group_error.exceptions[0])
         finally:
             if carrier is not None:
-                with contextlib.suppress(Exception):
+                # A connection that is broken already may not be closed well; that is no fault.
+                with contextlib.suppress(CarrierError, OSError):
                     await carrier.close()
         say(ev.Disconnected(why))
 
@@ -175,8 +176,11 @@ class SessionDriver:
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("master.task_broken", exc_info=error)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        _log.error("master.task_broken", exc_info=error)
+        if task is self._link:
+            self.post(ev.Disconnected(f"the connection broke by a fault of the agent's: {error}"))
 
 
 class Disk:

@@ -1,0 +1,77 @@
+"""The driver of an agent's session: what it does when a connection breaks in an odd way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+from structlog.testing import capture_logs
+from waiting import until_async
+
+from headgate.fleet.agent_session import AgentFacts, AgentSession
+from headgate.kernel.errors import Invalid
+from headgate.node.agent.applying import Applying
+from headgate.node.agent.driver import Disk, SessionDriver
+from headgate.providers.master.fallback import LinkError
+from headgate.providers.master.incoming import Incoming
+from headgate.providers.master.store import BundleStore
+
+
+class OddCarrier:
+    """Ends at once by `ends`; its close raises `breaks`."""
+
+    def __init__(self, ends: Exception, breaks: Exception) -> None:
+        self._ends = ends
+        self._breaks = breaks
+
+    async def send(self, frame: bytes) -> None:
+        del frame
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        raise self._ends
+        yield b""
+
+    async def close(self) -> None:
+        raise self._breaks
+
+
+def driver(folder: Path, carrier: OddCarrier) -> SessionDriver:
+    """A driver that dials again at once and always gets this carrier."""
+
+    def verify(raw: bytes, signature: bytes) -> object:
+        raise Invalid("nothing", "nothing")
+
+    async def dial() -> OddCarrier:
+        return carrier
+
+    session = AgentSession(AgentFacts("one", 1, "0.1"), lambda: 0.0)
+    disk = Disk(BundleStore(folder / "b", verify), Incoming(folder / "i"))  # type: ignore[arg-type]
+    return SessionDriver(session, dial, disk, cast(Applying, None))
+
+
+def logged(folder: Path, carrier: OddCarrier) -> list[str]:
+    """What is logged until the second dial."""
+
+    async def scenario() -> None:
+        running = driver(folder, carrier)
+        task = asyncio.create_task(running.run())
+        try:
+            await until_async(lambda: running.contact.dials > 1, "the next dial")
+        finally:
+            task.cancel()
+
+    with capture_logs() as lines:
+        asyncio.run(scenario())
+    return [f"{one['event']}: {one.get('exc_info', '')}" for one in lines]
+
+
+def test_a_connection_that_cannot_be_closed_well_is_dialled_again(tmp_path: Path) -> None:
+    for breaks in (LinkError("gone"), OSError("gone")):
+        assert logged(tmp_path, OddCarrier(LinkError("cut"), breaks)) == []
+
+
+def test_a_fault_of_a_carrier_is_logged_and_the_master_is_dialled_again(tmp_path: Path) -> None:
+    lines = logged(tmp_path, OddCarrier(LinkError("cut"), ValueError("a fault of ours")))
+    assert "master.task_broken: a fault of ours" in lines
+    lines = logged(tmp_path, OddCarrier(ValueError("another fault"), LinkError("gone")))
+    assert any("another fault" in line or "unhandled errors" in line for line in lines)
