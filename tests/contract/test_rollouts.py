@@ -1,6 +1,7 @@
 """Rollouts on a real store: REST, the driver under its lease, the rows that agents serve by."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from master_world import Answer, World
@@ -11,9 +12,11 @@ from headgate.master.domains.agents import store as agents
 from headgate.master.domains.events.store import EVENTS
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.revisions import service as revisions
+from headgate.master.domains.rollouts import machine
 from headgate.master.domains.rollouts.driver import Driver
 from headgate.master.domains.rollouts.driver import World as Driven
 from headgate.master.domains.rollouts.figures import Figures
+from headgate.master.domains.rollouts.store import ROLLOUTS
 from headgate.master.store.leases import RowLeases
 from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
@@ -119,10 +122,10 @@ class Fleet:
             figures = {"requests": self.served[name], "errors": self.failed[name]}
             self.figures.add(name, now / 1000, figures | {"latency_p99_ms": 5.0})
 
-    async def events(self) -> int:
-        """How many events tell of rollouts that moved."""
+    async def events_of(self, kind: str) -> int:
+        """How many events of a kind there are."""
         async with self.world.database.read(self.scope) as tx:
-            return await tx.count(EVENTS, EVENTS.c.type == "rollouts.changed")
+            return await tx.count(EVENTS, EVENTS.c.type == kind)
 
     def serving(self) -> list[str]:
         page = self.world.ask("GET", "/workspaces/default/agents", token=self.token)
@@ -152,7 +155,7 @@ def test_a_revision_reaches_a_fleet_in_waves(fleet: Fleet) -> None:
     assert set(fleet.names) <= fleet.hub.woken
     found = fleet.world.ask("GET", "/workspaces/default/fleets/edge", token=fleet.token)
     assert found["revision"] == "2"
-    assert fleet.world.runner.run(fleet.events()) >= 5
+    assert fleet.world.runner.run(fleet.events_of("rollouts.changed")) >= 5
 
 
 def test_a_revision_that_fails_requests_is_undone_by_itself(fleet: Fleet) -> None:
@@ -291,3 +294,70 @@ def test_only_approvers_may_reach_every_agent_at_once(fleet: Fleet) -> None:
     assert fleet.world.ask("POST", _BASE, body, fleet.token).status == 201
     fleet.live(15)
     assert fleet.serving() == ["2"] * 4
+
+
+@pytest.fixture
+def unreadable(fleet: Fleet) -> str:
+    """A rollout of another fleet, older than the next one, whose state no master can read."""
+    made = fleet.world.ask("POST", "/workspaces/default/fleets", {"name": "other"}, fleet.token)
+
+    async def publish(tx: Transaction) -> None:
+        order = revisions.Order(made["id"], Caller(id="u", name="ann"), "", fleet.world.now_ms)
+        contents = {"upstreams/api.json": b'{"endpoints":["127.0.0.1:1"]}'}
+        await revisions.publish(tx.within(fleet.scope), order, contents, fleet.world.master.sealer)
+
+    fleet.world.runner.run(fleet.world.database.write(MASTER, publish))
+    rollout = fleet.begin(1, fleet="other")
+    damage = update(ROLLOUTS).where(ROLLOUTS.c.id == rollout).values(state='{"version":99}')
+    fleet.world.runner.run(fleet.world.database.write(MASTER, lambda tx: tx.change(damage)))
+    return rollout
+
+
+def test_a_rollout_that_cannot_be_read_keeps_no_other_from_going_on(
+    fleet: Fleet, unreadable: str
+) -> None:
+    rollout = fleet.begin(2)
+
+    fleet.live(300)
+
+    assert fleet.shown(rollout)["status"] == "succeeded", fleet.shown(rollout).text
+    shown = fleet.shown(unreadable)
+    assert (shown.status, shown["status"]) == (200, "unreadable")
+    assert "the stored rollout has version 99" in shown["reason"]
+    listed = fleet.world.ask("GET", _BASE, token=fleet.token)
+    assert [one["status"] for one in listed.items if one["id"] == unreadable] == ["unreadable"]
+    told = fleet.world.runner.run(fleet.events_of("rollouts.stuck"))
+    assert told == 1
+
+
+def test_a_rollout_that_cannot_be_read_takes_no_order_but_gives_way(
+    fleet: Fleet, unreadable: str
+) -> None:
+    refused = fleet.order(unreadable, "pause")
+    assert refused.status == 409
+    assert "`supersede`" in refused["detail"]
+
+    following = fleet.begin(1, fleet="other", supersede=True)
+    fleet.live(30)
+
+    assert fleet.shown(unreadable)["status"] == "superseded"
+    assert fleet.shown(following)["status"] == "succeeded", fleet.shown(following).text
+
+
+def test_a_fault_while_one_rollout_is_driven_does_not_end_the_driver(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = fleet.begin(2)
+    whole, broken = machine.handle, [True]
+
+    def handle(*given: Any) -> Any:
+        if broken:
+            raise ZeroDivisionError
+        return whole(*given)
+
+    monkeypatch.setattr(machine, "handle", handle)
+    fleet.live(10)
+    broken.clear()
+    fleet.live(300)
+
+    assert fleet.shown(rollout)["status"] == "succeeded", fleet.shown(rollout).text

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+import structlog
 from cryptography import x509
 
 from headgate.certificates.authority import key_pem, new_key
@@ -21,6 +22,7 @@ from headgate.master.settings import Address
 from headgate.master.store.errors import StartError
 
 _LOOK_S: Final = 3_600.0
+_log = structlog.get_logger()
 
 
 class MasterCertificate:
@@ -52,7 +54,10 @@ class MasterCertificate:
         """Has a context show the renewed ones too, until it is cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            self.load_into(context)
+            try:
+                self.load_into(context)
+            except OSError as error:  # the one that it has is good for longer than a full disk
+                _log.error("the REST port's certificate cannot be renewed", error=str(error))
 
     def _issued(self) -> tuple[ServerTls, dt.datetime]:
         key = new_key()

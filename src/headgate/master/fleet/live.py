@@ -97,7 +97,13 @@ class LiveSession:
         """Passes an event to the machine and begins what it commands."""
         if self._is_closed:
             return
-        for command in self._machine.handle(event, time.monotonic()):
+        try:
+            commands = self._machine.handle(event, time.monotonic())
+        except Exception as error:  # a timer or the hub called: their other sessions go on
+            _log.exception("session failed", agent=self.identity, error=str(error))
+            self._leave()
+            return
+        for command in commands:
             if isinstance(command, ev.Send | ev.HangUp):
                 self._outbox.append(command)
                 self._run("send", self._send)
@@ -130,6 +136,9 @@ class LiveSession:
     def _abandon(self) -> None:
         """The agent takes nothing of what it is sent: it can come back."""
         _log.warning("agent takes nothing", agent=self.identity)
+        self._leave()
+
+    def _leave(self) -> None:
         self._carrier.close()
         self.ended()
 

@@ -1,14 +1,18 @@
 """A live session without a network: what waits is bounded, and a fault costs one session."""
 
 import asyncio
+import functools
 
+import pytest
 from live_master import HOST, new_book
 from waiting import until_async
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.fleet import frames as fr
+from headgate.fleet import master_events as ev
 from headgate.fleet.manifest import difference, manifest_of
 from headgate.fleet.master_events import Desired
+from headgate.fleet.master_session import MasterSession
 from headgate.master.fleet.book import AgentFacts
 from headgate.master.fleet.hub import LiveHub
 from headgate.master.fleet.live import LiveSession
@@ -52,6 +56,39 @@ def test_an_agent_that_takes_nothing_is_left() -> None:
             session.received(fr.AgentFrame(session.fence, sequence, beat))
         assert carrier.is_closed
         assert session.has_ended
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_of_one_session_costs_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        book = new_book()
+        hub, broken, carrier = await greeted(book)
+        facts = AgentFacts("host2", "0.1")
+        enrolled = await book.enrol(book.token(), new_csr(new_key()), facts, HOST)
+        other = LiveSession(hub, Carrier(), enrolled.agent, HOST)
+        other.received(fr.AgentFrame(0, 1, fr.Hello(enrolled.agent, 1, "0.1")))
+        await until_async(lambda: other.is_live, "the other welcome")
+        woken: list[MasterSession] = []
+        whole = MasterSession.handle
+
+        def handle(machine: MasterSession, event: ev.Event, now: float) -> list[ev.Command]:
+            if isinstance(event, ev.Woken):
+                woken.append(machine)
+                if machine is woken[0]:
+                    raise ZeroDivisionError
+            return whole(machine, event, now)
+
+        def is_woken(times: int) -> bool:
+            return sum(one is not woken[0] for one in woken) == times
+
+        monkeypatch.setattr(MasterSession, "handle", handle)
+        for turn in (1, 2):
+            hub.wake([broken.identity, other.identity])
+            await until_async(functools.partial(is_woken, turn), "a wake of the other one")
+        assert carrier.is_closed
+        assert broken.has_ended
+        assert hub.connected() == {other.identity}
 
     asyncio.run(scenario())
 

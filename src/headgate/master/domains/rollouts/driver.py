@@ -76,6 +76,7 @@ class Driver:
         self._lease: Lease | None = None
         self._held: dict[str, _Held] = {}
         self._known: set[str] = set()
+        self._stuck: dict[str, str] = {}
 
     async def run(self) -> None:
         """Drives until it is cancelled."""
@@ -86,6 +87,9 @@ class Driver:
                 # Agents keep what they serve; what was not stored is decided again.
                 self._held.clear()
                 _log.warning("rollouts wait for the database", error=str(error))
+            except Exception:  # whoever drives must not end: nothing else looks at rollouts
+                self._held.clear()
+                _log.exception("a look at the rollouts failed; the next one follows")
             await asyncio.sleep(_INTERVAL_S)
 
     async def tick(self) -> None:
@@ -102,15 +106,35 @@ class Driver:
                 first[row.fleet] = row
         under_way = {row.id for row in first.values()}
         self._held = {key: one for key, one in self._held.items() if key in under_way}
+        self._stuck = {key: one for key, one in self._stuck.items() if key in under_way}
         for row in first.values():
             try:
                 await self._drive(row)
+                self._stuck.pop(row.id, None)
             except LostLeaseError:
                 self._lease = None
                 return
             except MovedError:
                 # A person gave an order meanwhile: the next look begins with what it made.
                 self._held.pop(row.id, None)
+            except (StoreUnavailableError, TakenError):
+                raise
+            except Exception as error:  # one rollout's fault must not keep the others waiting
+                self._held.pop(row.id, None)
+                await self._tell_stuck(row, error)
+
+    async def _tell_stuck(self, row: RolloutRow, error: Exception) -> None:
+        """Logs why a rollout does not go on, and makes it an event; once for each reason."""
+        reason = str(error) or type(error).__name__
+        if self._stuck.get(row.id) == reason:
+            return
+        _log.error("a rollout does not go on", rollout=row.id, reason=reason, exc_info=error)
+        now_ms = self._world.clock()
+        await self._world.database.write(
+            row.scope, lambda tx: events.append(tx, "rollouts.stuck", row.id, "", now_ms)
+        )
+        self._world.feeds.tell(row.workspace_id)
+        self._stuck[row.id] = reason
 
     async def _leads(self) -> bool:
         leases = self._world.leases

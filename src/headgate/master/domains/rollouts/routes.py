@@ -1,5 +1,6 @@
 """The routes of rollouts and freezes."""
 
+from headgate.kernel.errors import Invalid
 from headgate.master.access import Permission
 from headgate.master.api.call import Here, Part
 from headgate.master.api.problems import not_found
@@ -46,7 +47,10 @@ async def get_rollout(call: Here, workspace: str, rollout: str) -> RolloutDetail
     async with call.read() as tx:
         row = await service.found(tx, rollout)
         newest = await store.newest(tx, row.fleet)
-        state = row.decoded()
+        try:
+            state = row.decoded()
+        except Invalid as error:
+            return call.shown(views.unreadable(row, error))
         if state.has_ended and newest is not None and newest.id == row.id:
             # No driver looks at it any more; agents that were away may have come back.
             look = await look_at(tx, row.fleet, call.now_ms)

@@ -50,8 +50,12 @@ async def create(tx: Transaction, new: NewRollout, caller: Caller, now_ms: int) 
             "$.revision", f"there is no revision {new.revision}", "write a revision's number"
         )
     for row in await store.open_ones(tx, fleet):
-        if new.supersede or row.phase in _WAITS:
+        if not (new.supersede or row.phase in _WAITS):
+            continue
+        if _is_readable(row):
             await _told(tx, row, Supersede(new.revision, caller.name), now_ms)
+        elif not await store.end_unread(tx, row, "superseded"):
+            raise _moved_on()
     rollout = machine.create(_spec(new, new_id(now_ms), fleet, caller), now_ms / 1000)
     await store.insert(tx, rollout, caller.name, now_ms)
     return await found(tx, rollout.spec.rollout)
@@ -129,13 +133,32 @@ async def _fleet(tx: Transaction, key: str) -> str:
     return found.id
 
 
+def _moved_on() -> ProblemError:
+    return ProblemError(409, "conflict", "the rollout moved on meanwhile; look again")
+
+
+def _is_readable(row: RolloutRow) -> bool:
+    try:
+        row.decoded()
+    except Invalid:
+        return False
+    return True
+
+
 async def _told(tx: Transaction, row: RolloutRow, event: Event, now_ms: int) -> Moved:
+    if not _is_readable(row):
+        raise ProblemError(
+            409,
+            "conflict",
+            "the stored state of this rollout cannot be read; run a master that knows it, or"
+            " begin another rollout with `supersede`",
+        )
     try:
         return await tell(tx, row, row.decoded(), event, now_ms)
     except Invalid as wrong:
         raise ProblemError(409, "conflict", str(wrong)) from wrong
     except MovedError:
-        raise ProblemError(409, "conflict", "the rollout moved on meanwhile; look again") from None
+        raise _moved_on() from None
 
 
 def _spec(new: NewRollout, rollout: str, fleet: str, caller: Caller) -> Spec:

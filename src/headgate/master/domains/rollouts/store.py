@@ -121,6 +121,16 @@ async def save(tx: Transaction, row: RolloutRow, one: states.Rollout) -> bool:
     return found == 1
 
 
+async def end_unread(tx: Transaction, row: RolloutRow, phase: str) -> bool:
+    """Ends a rollout whose state stays as it is; False if another state was stored since."""
+    found = await tx.change(
+        update(ROLLOUTS)
+        .where(ROLLOUTS.c.id == row.id, ROLLOUTS.c.version == row.version)
+        .values(phase=phase, version=row.version + 1)
+    )
+    return found == 1
+
+
 async def serve(
     tx: Transaction, row: RolloutRow, told: Sequence[str], revision: int, wave: int
 ) -> None:

@@ -96,7 +96,10 @@ class RolloutView(Versioned):
     revision: int
     base: int | None = Field(description="What the fleet goes back to if it is undone.")
     kind: str
-    status: str
+    status: str = Field(
+        description="What it does now. `unreadable`: this master cannot read its state; a newer"
+        " rollout takes its place."
+    )
     reason: str
     hold: str = Field(description="Why it holds; empty if it does not.")
     created_by: str

@@ -1,5 +1,6 @@
 """Shows rollouts as the API does. Pure."""
 
+from headgate.kernel.errors import Invalid
 from headgate.master.domains.rollouts import state as states
 from headgate.master.domains.rollouts.store import RolloutRow
 from headgate.master.domains.rollouts.types import (
@@ -12,13 +13,22 @@ from headgate.master.domains.rollouts.types import (
 
 
 def brief(row: RolloutRow) -> RolloutView:
-    """Returns a rollout without its agents."""
-    return RolloutView.model_validate(_common(row, row.decoded()))
+    """Returns a rollout without its agents; one that cannot be read says so."""
+    try:
+        return RolloutView.model_validate(_common(row, row.decoded()))
+    except Invalid as error:
+        return RolloutView.model_validate(_unreadable(row, error))
 
 
-def detailed(row: RolloutRow, state: states.Rollout | None = None) -> RolloutDetail:
-    """Returns a rollout with the standing of every agent: of the row, or of a newer state."""
-    shown = state or row.decoded()
+def unreadable(row: RolloutRow, error: Invalid) -> RolloutDetail:
+    """Returns what the row itself tells of a rollout whose state cannot be read."""
+    return RolloutDetail.model_validate(
+        _unreadable(row, error) | {"waves": [], "agents": [], "timeline": []}
+    )
+
+
+def detailed(row: RolloutRow, shown: states.Rollout) -> RolloutDetail:
+    """Returns a rollout with the standing of every agent."""
     return RolloutDetail.model_validate(
         _common(row, shown)
         | {
@@ -32,19 +42,37 @@ def detailed(row: RolloutRow, state: states.Rollout | None = None) -> RolloutDet
     )
 
 
-def _common(row: RolloutRow, state: states.Rollout) -> dict[str, object]:
+def _unreadable(row: RolloutRow, error: Invalid) -> dict[str, object]:
+    return _of_row(row) | {
+        "base": None,
+        "kind": "",
+        "status": row.phase if row.phase in states.ENDED else "unreadable",
+        "reason": str(error),
+        "hold": "",
+        "ended_at": None,
+        "approvals": [],
+        "approvals_needed": 0,
+    }
+
+
+def _of_row(row: RolloutRow) -> dict[str, object]:
     return {
         "id": row.id,
         "version": row.version,
         "fleet": row.fleet,
-        "revision": state.spec.revision,
+        "revision": row.revision,
+        "created_by": row.created_by,
+        "created_at": row.created_at,
+    }
+
+
+def _common(row: RolloutRow, state: states.Rollout) -> dict[str, object]:
+    return _of_row(row) | {
         "base": state.spec.base,
         "kind": state.spec.kind,
         "status": states.status(state),
         "reason": state.reason,
         "hold": state.hold.reason if state.hold else "",
-        "created_by": row.created_by,
-        "created_at": row.created_at,
         "ended_at": _ms(state.ended_at),
         "approvals": [one.by for one in state.approvals],
         "approvals_needed": state.spec.approvals,
