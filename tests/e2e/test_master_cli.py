@@ -107,7 +107,7 @@ def test_documents_become_resources_and_documents_again(person: Person, tmp_path
     assert person.run("apply", "-f", str(config)) == "everything is as the documents say\n"
     assert "upstream: api\n" in person.run("describe", "route", "api")
     exported = tmp_path / "exported"
-    person.run("export", str(exported))
+    assert person.run("export", str(exported)) == f"3 documents are in {exported}\n"
     assert person.run("apply", "-f", str(exported)) == "everything is as the documents say\n"
     (config / "site.toml").write_text(_ROUTES.replace("9001", "9002"))
     assert person.run("apply", "-f", str(config)) == "changed  upstreams/api\n"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headgate.cli.explain import explain
+from headgate.cli.explain import explain, refusal
+from headgate.compile.explanation import Explanation
 from headgate.compile.routing import Question
 
 CONFIG = """
@@ -92,3 +93,9 @@ def test_the_policy_of_retries_is_told_with_its_place(tmp_path: Path) -> None:
         "a second try beside the first after the route's p95  "
     )
     assert lines[0].endswith("c.toml:9:1")
+
+
+def test_a_refused_request_is_told_with_its_status_or_without_an_answer() -> None:
+    assert refusal(Explanation(refused="TLS alert")) == "no answer: TLS alert"
+    found = Explanation(refused="a space in the path", refused_status=400)
+    assert refusal(found) == "refused with 400: a space in the path"
