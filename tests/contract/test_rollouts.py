@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from master_world import Answer, World
+from master_world import PASSWORD, Answer, World
 from sqlalchemy import update
 
+from headgate.master import upkeep
 from headgate.master.access import Caller
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.events.store import EVENTS
@@ -361,3 +362,19 @@ def test_a_fault_while_one_rollout_is_driven_does_not_end_the_driver(
     fleet.live(300)
 
     assert fleet.shown(rollout)["status"] == "succeeded", fleet.shown(rollout).text
+
+
+def test_old_rollouts_are_forgotten_but_not_the_newest_of_a_fleet(fleet: Fleet) -> None:
+    world = fleet.world
+    second = fleet.begin(2, waves=["rest"], soak_s=0, gates={"min_requests": 0})
+    fleet.live(60)
+    assert fleet.shown(second)["status"] == "succeeded"
+    world.advance(hours=24 * 401)
+    token = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})["access_token"]
+
+    leases = RowLeases(world.database, lambda: world.now_ms)
+    kept = upkeep.World(world.database, leases, lambda: world.now_ms, "one")
+    assert world.runner.run(upkeep.Upkeep(kept, upkeep.rules(400)).once())
+
+    listed = world.ask("GET", _BASE, token=token)
+    assert [one["id"] for one in listed.items] == [second]

@@ -63,6 +63,16 @@ Names = Annotated[
         help="A host name or address by which agents reach this master; may be repeated.",
     ),
 ]
+AuditDays = Annotated[
+    int,
+    typer.Option(
+        envvar="HEADGATE_MASTER_AUDIT_DAYS",
+        metavar="DAYS",
+        min=1,
+        max=36_500,
+        help="How long lines of the audit log are kept.",
+    ),
+]
 LogLevel = Annotated[str, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
 
 
@@ -75,6 +85,7 @@ def master(
     fleet_tls: FleetTls = False,
     agents_listen: AgentsListen = "127.0.0.1:8443",
     name: Names = None,
+    audit_days: AuditDays = 400,
     log_level: LogLevel = "info",
 ) -> None:
     """Run a master: the REST API by which people manage fleets of nodes.
@@ -112,6 +123,7 @@ def master(
                 agents_listen=None if agents_listen == "off" else address(agents_listen),
                 names=tuple(name or ()),
                 has_fleet_tls=fleet_tls,
+                audit_days=audit_days,
             )
         )
         asyncio.run(run(settings, version()))

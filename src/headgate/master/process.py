@@ -27,6 +27,8 @@ from headgate.master.store.errors import StartError
 from headgate.master.store.opening import Place, open_database, prepare
 from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import load_sealer
+from headgate.master.upkeep import Upkeep, rules
+from headgate.master.upkeep import World as Kept
 
 KEY_FILE: Final = "master.key"
 _BACKLOG = 1_024
@@ -94,13 +96,13 @@ async def _serve(
             loop.add_signal_handler(number, _leave, server)
         host, port = listening.getsockname()[:2]
         await _announce(settings, master, Address(host, port))
-        async with _driven(master):
+        async with _working(master, settings):
             await server.serve(sockets=[listening])
 
 
 @contextlib.asynccontextmanager
-async def _driven(master: Master) -> AsyncIterator[None]:
-    """Drives the rollouts of the database, whenever no other master does."""
+async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
+    """Drives the rollouts of the database and keeps it small, whenever no other master does."""
     world = Driven(
         database=master.database,
         leases=master.leases,
@@ -110,13 +112,17 @@ async def _driven(master: Master) -> AsyncIterator[None]:
         clock=master.clock,
     )
     holder = f"{socket.gethostname()[:30]}/{os.getpid()}/{secrets.token_hex(4)}"
-    task = asyncio.create_task(Driver(world, holder).run(), name="rollouts")
+    kept = Kept(master.database, master.leases, master.clock, holder)
+    tasks = [
+        asyncio.create_task(Driver(world, holder).run(), name="rollouts"),
+        asyncio.create_task(Upkeep(kept, rules(settings.audit_days)).run(), name="upkeep"),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 def _context(certificate: MasterCertificate) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ from headgate.master.store.errors import StartError
 
 LISTEN: Final = "127.0.0.1:8080"
 AGENTS_LISTEN: Final = "127.0.0.1:8443"
+AUDIT_DAYS: Final = 400
 _MOST_PORT = 65_535
 
 
@@ -54,6 +55,8 @@ class Settings:
     """Host names and addresses by which agents reach the master."""
     has_fleet_tls: bool = False
     """Whether the REST port shows a certificate of the fleet's CA."""
+    audit_days: int = AUDIT_DAYS
+    """How long lines of the audit log are kept."""
 
     @property
     def has_tls(self) -> bool:

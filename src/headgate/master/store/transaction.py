@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Delete, Table, Update, func, insert, select
+from sqlalchemy import Delete, Table, Update, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
@@ -87,6 +87,13 @@ class Transaction:
             statement = bounded(statement, self.scope)
         result = await self._connection.execute(statement, execution_options=GATED)
         return int(result.rowcount)
+
+    async def forget(self, source: Table, *where: ColumnElement[bool], most: int) -> int:
+        """Removes at most so many rows that fulfil the conditions, for upkeep; returns how many."""
+        key = source.primary_key.columns[0]
+        return await self.as_master().change(
+            delete(source).where(key.in_(select(key).where(*where).limit(most)))
+        )
 
 
 def columns_of(source: Table, view: type[BaseModel]) -> Query:

@@ -57,3 +57,8 @@ async def listed(tx: Transaction, window: Window) -> Page[AuditEntry]:
     items = found[: window.limit]
     more = len(found) > window.limit
     return Page[AuditEntry](items=items, next=cursor_of(items[-1].id) if more else None)
+
+
+async def forget(tx: Transaction, before_ms: int, most: int) -> int:
+    """Removes lines from before that time."""
+    return await tx.forget(AUDIT, AUDIT.c.at < before_ms, most=most)

@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 from pydantic import BaseModel
-from sqlalchemy import Column, Integer, String, Text, UniqueConstraint, delete, update
+from sqlalchemy import Column, Integer, String, Text, UniqueConstraint, delete, or_, update
 
 from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.join_tokens.types import JoinToken
@@ -111,3 +111,9 @@ async def revoke(tx: Transaction, token_id: str, now_ms: int) -> int:
 async def remove_all(tx: Transaction, fleet_id: str) -> int:
     """Removes the join tokens of a fleet; returns how many that were."""
     return await tx.change(delete(JOIN_TOKENS).where(JOIN_TOKENS.c.fleet == fleet_id))
+
+
+async def forget(tx: Transaction, before_ms: int, most: int) -> int:
+    """Removes tokens that expired or were revoked before that time."""
+    over = or_(JOIN_TOKENS.c.expires_at < before_ms, JOIN_TOKENS.c.revoked_at < before_ms)
+    return await tx.forget(JOIN_TOKENS, over, most=most)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Column, String, Text, delete, update
+from sqlalchemy import BigInteger, Column, String, Text, delete, func, select, update
 
 from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.agents.store import AGENTS, AgentRow
@@ -221,3 +221,16 @@ async def freezes_at(tx: Transaction, now_ms: int) -> list[Freeze]:
 async def end_freeze(tx: Transaction, freeze: str) -> bool:
     """Removes a freeze; False if there is none."""
     return await tx.change(delete(FREEZES).where(FREEZES.c.id == freeze)) == 1
+
+
+async def forget(tx: Transaction, before_ms: int, most: int) -> int:
+    """Removes rollouts that ended and began before that time, but not the newest of a fleet, and
+    freezes that ended before it."""
+    newest = select(func.max(ROLLOUTS.c.id)).group_by(ROLLOUTS.c.fleet)
+    old = (
+        ROLLOUTS.c.created_at < before_ms,
+        ROLLOUTS.c.phase.in_(sorted(states.ENDED)),
+        ROLLOUTS.c.id.not_in(newest),
+    )
+    rollouts = await tx.forget(ROLLOUTS, *old, most=most)
+    return max(rollouts, await tx.forget(FREEZES, FREEZES.c.ends_at < before_ms, most=most))

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Column, String, Text, UniqueConstraint, delete, update
+from sqlalchemy import Column, String, Text, UniqueConstraint, delete, or_, select, update
 
 from headgate.master.domains.sessions.types import Link, RefreshToken, Session, SigningKey
 from headgate.master.ids import new_id
@@ -128,3 +128,14 @@ async def add_signing_key(tx: Transaction, key_id: str, sealed: str, now_ms: int
 async def forget_signing_keys(tx: Transaction, before_ms: int) -> None:
     """Removes keys that verify nothing any more."""
     await tx.as_master().change(delete(SIGNING_KEYS).where(SIGNING_KEYS.c.created_at < before_ms))
+
+
+async def forget(tx: Transaction, before_ms: int, most: int) -> int:
+    """Removes sessions that ended before that time, with their refresh tokens, and old links."""
+    over = or_(SESSIONS.c.ended_at < before_ms, SESSIONS.c.expires_at < before_ms)
+    theirs = REFRESH_TOKENS.c.session_id.in_(select(SESSIONS.c.id).where(over))
+    tokens = await tx.forget(REFRESH_TOKENS, theirs, most=most)
+    if tokens == most:
+        return tokens  # a session goes after all of its tokens
+    sessions = await tx.forget(SESSIONS, over, most=most)
+    return max(tokens, sessions, await tx.forget(LINKS, LINKS.c.expires_at < before_ms, most=most))

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Column, SmallInteger, String, Text, UniqueConstraint, update
+from sqlalchemy import Column, SmallInteger, String, Text, UniqueConstraint, or_, update
 
 from headgate.master.access import Role
 from headgate.master.api.types import Page, Window, paged
@@ -57,3 +57,9 @@ async def revoke(tx: Transaction, token_id: str, now_ms: int) -> int:
     """Ends a token; returns how many that changed."""
     statement = update(TOKENS).where(TOKENS.c.id == token_id, TOKENS.c.revoked_at.is_(None))
     return await tx.change(statement.values(revoked_at=now_ms, version=TOKENS.c.version + 1))
+
+
+async def forget(tx: Transaction, before_ms: int, most: int) -> int:
+    """Removes tokens that expired or were revoked before that time."""
+    over = or_(TOKENS.c.expires_at < before_ms, TOKENS.c.revoked_at < before_ms)
+    return await tx.forget(TOKENS, over, most=most)
