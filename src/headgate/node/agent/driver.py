@@ -111,7 +111,6 @@ class SessionDriver:
                 self._hang_up()
                 self.contact.dials += 1
                 self._out = asyncio.Queue()
-                self._number += 1
                 self._link = self._spawn(self._connect(self._out, self._number))
             case ev.Send(frame):
                 self._out.put_nowait(encode_agent(frame))
@@ -126,6 +125,7 @@ class SessionDriver:
                 self._spawn(self._applying.apply(command, self.post))
 
     def _hang_up(self) -> None:
+        self._number += 1  # its end, which it may have told already, says less than the reason
         if self._link is not None:
             self._link.cancel()
             self._link = None

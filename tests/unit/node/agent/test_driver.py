@@ -8,6 +8,8 @@ from typing import cast
 from structlog.testing import capture_logs
 from waiting import until_async
 
+from headgate.fleet import agent_events as ev
+from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession
 from headgate.kernel.errors import Invalid
 from headgate.node.agent.applying import Applying
@@ -75,3 +77,31 @@ def test_a_fault_of_a_carrier_is_logged_and_the_master_is_dialled_again(tmp_path
     assert "master.task_broken: a fault of ours" in lines
     lines = logged(tmp_path, OddCarrier(ValueError("another fault"), LinkError("gone")))
     assert any("another fault" in line or "unhandled errors" in line for line in lines)
+
+
+class SilentCarrier(OddCarrier):
+    """Stays open and says nothing."""
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+
+def test_why_the_master_hung_up_is_told_although_the_connection_ends_too(tmp_path: Path) -> None:
+    async def scenario() -> str:
+        running = driver(tmp_path, SilentCarrier(LinkError("unused"), LinkError("gone")))
+        handled: list[None] = []
+        running.on_handled = lambda: handled.append(None)
+        task = asyncio.create_task(running.run())
+        try:
+            await until_async(lambda: len(handled) == 2, "the start and the connection")
+            goodbye = fr.Goodbye("revoked", "this agent was revoked", 60.0)
+            running.post(ev.Received(fr.MasterFrame(0, 1, goodbye)))
+            running.post(ev.Disconnected("the master ended the session"))
+            running.post(ev.Tick())
+            await until_async(lambda: len(handled) >= 4, "what came")
+            return running.contact.last_error
+        finally:
+            task.cancel()
+
+    assert asyncio.run(scenario()) == "revoked: this agent was revoked"
