@@ -51,6 +51,7 @@ class Compiler:
         self._review = Review()
         self._stray: dict[EntryKey, list[tuple[Source, Problem]]] = {}
         self._defaults: tuple[str, ...] = ()
+        self._listener_addresses: Mapping[str, tuple[str, ...]] = {}
         self._context: Context | None = None
         self._node: NodeUnit | None = None
         self._plan = Plan()
@@ -85,6 +86,7 @@ class Compiler:
         # A file's mode counts, too, so it checks a node that reads files each time.
         if node is None or node.seen or any(section == "node" for section, _ in changed):
             self._node = node = node_unit(self._sources, files, env)
+        changed |= self._listeners_moved(node)
         self._compile(changed, files, env)
         diagnostics = self._review.diagnostics(self._sources, self._table, node, self._stray)
         if any(source.trust is Trust.QUARANTINE for source in self._sources):
@@ -183,6 +185,14 @@ class Compiler:
         self._context = None
         return self._table.taking_defaults()
 
+    def _listeners_moved(self, node: NodeUnit) -> Changed:
+        """Returns the listeners that this node opens elsewhere than before."""
+        before = self._listener_addresses
+        now = self._listener_addresses = node.settings.listener_addresses if node.settings else {}
+        known = self._table.names["listener"]
+        names = (name for name in {**before, **now} if before.get(name) != now.get(name))
+        return {known[name]: None for name in names if name in known}
+
     def _context_of(self, source: Source, files: Files, env: Mapping[str, str]) -> Context:
         context = self._context
         if context is None or context.source is not source or context.reads.is_used:
@@ -190,7 +200,9 @@ class Compiler:
             reads = Reads(files, source.directory, is_confined=is_confined)
             mine: Mapping[str, str] = {} if is_confined else env
             variables = mine if source.uses_environment else None
-            context = self._context = Context(source, reads, variables, self._defaults)
+            context = self._context = Context(
+                source, reads, variables, self._defaults, self._listener_addresses
+            )
         return context
 
     def _check_stray(self, key: EntryKey) -> None:

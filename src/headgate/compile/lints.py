@@ -10,7 +10,7 @@ from headgate.compile.loaded import Loaded
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity, dotted
 from headgate.kernel.ids import ObjectName
 from headgate.model.config import SECTION_OF
-from headgate.plan.kinds import KINDS, Kind
+from headgate.plan.kinds import KINDS, SETTINGS_NAME, Kind
 from headgate.plan.objects import Host, Listener, ListenerTls, Route
 from headgate.plan.plan import Plan, PlanEntry
 
@@ -53,6 +53,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     found += _not_applied(loaded, objects)
     found += _suspect_patterns(loaded, objects)
     found += _not_imported(loaded, plan)
+    found += _nowhere(loaded, objects)
     if shadows is not None:
         found += [_shadowed(loaded, shadow) for shadow in shadows(list(plan.objects.values()))]
     return tuple(sorted(found))
@@ -166,6 +167,24 @@ def _not_applied(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
         allowed='write `mode = "full"` or `mode = "guest"`, or remove them',
         severity=Severity.WARNING,
     )
+
+
+def _nowhere(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    """Yields a warning about each address for a listener that does not exist."""
+    known = {entry.key.name for entry in objects["listener"]}
+    for name in sorted(loaded.node.listener_addresses if loaded.node is not None else ()):
+        if name in known:
+            continue
+        place = loaded.place("settings", SETTINGS_NAME, "listener_addresses", name)
+        yield Diagnostic(
+            file=place.file if place else "",
+            line=place.line if place else 0,
+            column=place.column if place else 0,
+            path=dotted(("node", "listener_addresses", name)),
+            message=f'there is no listener "{name}" to open here',
+            allowed="write the name of a listener, or remove it",
+            severity=Severity.WARNING,
+        )
 
 
 def _without_certificate(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:

@@ -16,11 +16,13 @@ from headgate.plan import objects as plan
 from headgate.plan.middleware import MiddlewareUse
 
 
-def listener(model: Listener) -> Resolved:
-    """Returns a listener; refers to its policy and default certificate."""
+def listener(model: Listener, here: tuple[str, ...] = ()) -> Resolved:
+    """Returns a listener; refers to its policy and default certificate. `here`: its addresses on
+    this node, if the node has other ones.
+    """
     out = Resolved()
     out.value = plan.Listener(
-        addresses=tuple(dict.fromkeys(model.address)),
+        addresses=here or tuple(dict.fromkeys(model.address)),
         protocol=model.protocol,
         tls=_listener_tls(model.tls, out) if model.tls else None,
         client_ip=plan.ClientIp(

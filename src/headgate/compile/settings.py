@@ -1,5 +1,6 @@
 """Splits `[node]` into the plan's settings and what stays with the node's own processes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,6 +74,8 @@ class NodeSettings:
     """The access log's path, where that is a file."""
     allow_empty: bool = False
     """Whether the config allows that there is no route."""
+    listener_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The addresses of listeners on this node, in place of those that they have."""
 
 
 def settings(model: Node) -> Resolved:
@@ -114,6 +117,9 @@ def node_settings(model: Node) -> NodeSettings:
         drain_s=model.drain.deadline.ms / 1000,
         admin_token=model.admin_token,
         allow_empty=model.allow_empty,
+        listener_addresses={
+            name: tuple(dict.fromkeys(here)) for name, here in model.listener_addresses.items()
+        },
         user=model.user,
         access_log=model.access_log.sink.path
         if model.access_log is not None and model.access_log.sink is not None

@@ -64,10 +64,11 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     env: Mapping[str, str] | None
     """None if the document has no reference to the environment."""
     default_listeners: Sequence[str]
+    listener_addresses: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Where this node opens listeners, in place of their own addresses."""
 
 
 _COMPILE: Final[dict[type[object], Callable[..., Resolved]]] = {
-    Listener: lambda model, _: objects.listener(model),
     Host: lambda model, _: objects.host(model),
     Route: lambda model, context: route(model, context.default_listeners),
     Upstream: lambda model, context: objects.upstream(model, context.reads),
@@ -150,6 +151,8 @@ def _compiled(
 ) -> Unit:
     if isinstance(model, Middleware):
         out = objects.middleware(model)
+    elif isinstance(model, Listener):
+        out = objects.listener(model, context.listener_addresses.get(name, ()))
     else:
         out = _COMPILE[type(model)](model, context)
     found: tuple[Problem, ...] = ()

@@ -293,6 +293,14 @@ class Node(Options):
         description="Further addresses that serve only `/metrics`, `/live`, `/ready` and "
         "`/health`.",
     )
+    listener_addresses: dict[
+        str,
+        Annotated[list[ListenAddress], Field(min_length=1), ONE_OR_MORE, OR_ITEM],
+    ] = Field(
+        default_factory=dict,
+        description="Where this node opens listeners, by their names, in place of their `address`: "
+        "for nodes that share a config and have addresses of their own.",
+    )
     allow_empty: Flag = Field(
         default=False,
         description="Accept a config without a route. It is refused by default, because files "

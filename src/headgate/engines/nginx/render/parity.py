@@ -63,6 +63,7 @@ _NODE: Final = (
     Parity("node.user", "no", "`node.nginx.user` is that of nginx's workers"),
     Parity("node.admin", "same", "the node's own"),
     Parity("node.admin_token.file", "same", "the node's own"),
+    Parity("node.listener_addresses", "same"),
     Parity("node.allow_empty", "same", "the node's own"),
     Parity("node.metrics", "same", "the node's own"),
     Parity("node.state_dir", "same", "the node's own"),
