@@ -56,15 +56,17 @@ class Figures:
 
     def sample(self, agents: Iterable[str], since: float, until: float) -> Sample:
         """Returns what the agents measured between two times; agents without points do not
-        count. A window begins with the last point before it."""
+        count. A window begins with the last point before it, and an agent's data end with its last
+        point: each covers its own time, and rates count that."""
         total = [0.0] * len(_COUNTERS)
-        weight = weighted = draining = 0.0
+        weight = weighted = draining = covered_s = 0.0
         oldest, count = until, 0
         for agent in agents:
             window = self._window(agent, since, until)
             if not window:
                 continue
             count += 1
+            covered_s += window[-1].at - window[0].at
             oldest = min(oldest, window[-1].at)
             draining = max(draining, *(point.draining for point in window))
             for before, after in itertools.pairwise(window):
@@ -74,7 +76,7 @@ class Figures:
                 weighted += grown[0] * after.latency_ms
         return Sample(
             agents=count,
-            seconds=max(until - since, 0.0),
+            seconds=covered_s / count if count else 0.0,
             oldest_at=oldest,
             requests=int(total[0]),
             errors=int(total[1]),

@@ -12,7 +12,8 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 class Sample(msgspec.Struct, frozen=True):
     """What a set of agents measured over one window.
 
-    `agents` is how many of them gave data, `oldest_at` the time of the data that is oldest among
+    `agents` is how many of them gave data, `seconds` the time that these data cover, on average;
+    `oldest_at` the time of the data that is oldest among
     them. `latency_ms` is the 99th percentile, None without requests. `draining` is the largest
     number of generations that drain on one agent.
     """

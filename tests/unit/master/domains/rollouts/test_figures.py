@@ -3,6 +3,8 @@
 import pytest
 
 from headgate.master.domains.rollouts.figures import KEPT_S, Figures
+from headgate.master.domains.rollouts.gates import judge
+from headgate.master.domains.rollouts.spec import Gates
 
 
 def _add(figures: Figures, agent: str, at: float, requests: float, **more: float) -> None:
@@ -14,9 +16,27 @@ def test_a_window_counts_what_grew_in_it() -> None:
     for step in range(10):
         _add(figures, "a", 100.0 + 10 * step, 1000.0 * step, errors=10.0 * step, latency_p99_ms=7.0)
     sample = figures.sample(["a", "unknown"], 150.0, 190.0)
-    assert (sample.agents, sample.seconds, sample.oldest_at) == (1, 40.0, 190.0)
+    assert (sample.agents, sample.seconds, sample.oldest_at) == (1, 50.0, 190.0)
     # The last point before the window is where it begins.
     assert (sample.requests, sample.errors, sample.latency_ms) == (5000, 50, 7.0)
+
+
+@pytest.mark.parametrize("until", [float(one) for one in range(46, 76)])
+def test_agents_with_the_same_traffic_have_the_same_rate_whenever_they_report(until: float) -> None:
+    figures = Figures()
+    for step in range(5):
+        _add(figures, "a", 15.0 * step, 150.0 * step)
+        _add(figures, "b", 14.0 + 15.0 * step, 150.0 * step)
+    one, two = (figures.sample([agent], until - 22.0, until) for agent in ("a", "b"))
+    assert one.per_agent_second == two.per_agent_second == 10.0
+    assert judge(one, two, Gates(min_requests=1), until).outcome == "pass"
+
+
+def test_a_fleet_that_is_younger_than_the_window_has_the_rate_of_its_life() -> None:
+    figures = Figures()
+    for step in range(3):
+        _add(figures, "a", 3600.0 + 15.0 * step, 150.0 * step)
+    assert figures.sample(["a"], 30.0, 3630.0).per_agent_second == 10.0
 
 
 def test_a_node_that_began_anew_counts_from_nothing() -> None:
