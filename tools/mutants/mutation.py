@@ -129,7 +129,11 @@ def _in_place_of(node: ast.AST) -> Iterator[tuple[Place, str]]:
             yield node, str(not value)
         case ast.Constant(value=0 | 1 as value):
             yield node, str(value + 1)
-        case ast.Return(value=ast.expr() as result) if ast.unparse(result) != "None":
+        case ast.Return(value=ast.Constant(value="")):
+            yield node, 'return "mutant"'  # None would be as false as it is
+        case ast.Return(value=ast.Constant(value=None | False | True | 0 | 1)):
+            return  # the constant itself is altered
+        case ast.Return(value=ast.expr()):
             yield node, "return None"
         case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise() | ast.Delete():
             yield node, "pass"

@@ -77,7 +77,6 @@ class ErrorLog:
         """Marks where the log is now, or takes up an older mark (of the node before a crash)."""
         self._path = path
         self._why = ""
-        self._gone = ""
         self._lines: list[str] = []
         self._before: _File | None = None
         self._now: _File | None = None
@@ -108,9 +107,9 @@ class ErrorLog:
         """Returns what this master (None: any process) logged of the reload since the mark."""
         self._drain(self._before)
         self._drain(self._now)
-        self._follow()
+        gone = self._follow()
         found = tuple(line for text in self._lines if (line := _judge(text, master)) is not None)
-        why = self._why or self._gone
+        why = self._why or gone
         return LogSeen(found, not why, why)
 
     def _drain(self, file: _File | None) -> None:
@@ -125,29 +124,28 @@ class ErrorLog:
         if file.was_cut:
             self._why = "it was cut"
 
-    def _follow(self) -> None:
+    def _follow(self) -> str:
         """Continues with the file that has the name now, once it is another one.
 
-        Between the removal of a log and the master's opening of the next it is unknown.
+        Between the removal of a log and the master's opening of the next it is unknown: then this
+        returns why.
         """
-        self._gone = ""
         try:
             inode = Path(self._path).stat().st_ino
             if self._now is not None and inode == self._now.inode:
-                return
+                return ""
             fresh = _File(self._path, at_end=False)
         except FileNotFoundError:
-            self._gone = f"{self._path} was removed"
-            return
+            return f"{self._path} was removed"
         except OSError as error:
-            self._gone = f"{self._path}: {error.strerror}"
-            return
+            return f"{self._path}: {error.strerror}"
         if self._before is not None:
             self._drain(self._before)
             self._before.close()
         self._before, self._now = self._now, fresh
         self._drain(self._before)  # up to the moment that the new one was there
         self._drain(self._now)
+        return ""
 
 
 def _judge(text: str, master: int | None) -> LogLine | None:

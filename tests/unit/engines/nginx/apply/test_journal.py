@@ -137,3 +137,10 @@ def test_only_a_long_journal_without_an_open_apply_is_shortened(journal: Journal
     assert journal.records() == (end,)
     assert journal.highest_generation() == 7
     journal.compact()
+
+
+def test_the_highest_generation_is_that_of_any_record(journal: Journal) -> None:
+    assert journal.highest_generation() == 0
+    for apply in (3, 7, 5):
+        journal.append(Record(apply, "fetch", at=1.0))
+    assert journal.highest_generation() == 7
