@@ -129,12 +129,8 @@ def _in_place_of(node: ast.AST) -> Iterator[tuple[Place, str]]:
             yield node, str(not value)
         case ast.Constant(value=0 | 1 as value):
             yield node, str(value + 1)
-        case ast.Return(value=ast.Constant(value="")):
-            yield node, 'return "mutant"'  # None would be as false as it is
-        case ast.Return(value=ast.Constant(value=None | False | True | 0 | 1)):
-            return  # the constant itself is altered
-        case ast.Return(value=ast.expr()):
-            yield node, "return None"
+        case ast.Return(value=ast.expr() as result):
+            yield from ((node, text) for text in _other_results(result))
         case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise() | ast.Delete():
             yield node, "pass"
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
@@ -143,6 +139,15 @@ def _in_place_of(node: ast.AST) -> Iterator[tuple[Place, str]]:
             yield node, "continue"
         case ast.Continue():
             yield node, "break"
+
+
+def _other_results(result: ast.expr) -> list[str]:
+    match result:
+        case ast.Constant(value=""):
+            return ['return "mutant"']  # None would be as false as it is
+        case ast.Constant(value=None | False | True | 0 | 1):
+            return []  # the constant itself is altered
+    return ["return None"]
 
 
 def _negated(node: ast.AST) -> Iterator[tuple[Place, str]]:
