@@ -108,8 +108,8 @@ def hosts(conf: Conf, resolve: Resolve) -> Iterator[Finding]:
         if one.around[-1:] == (b"upstream",) and one.args and "resolve" not in one.args:
             _ask(asked, one.args[0], one)
     for one in conf.all(*_PASSES):
-        target = one.args[0].partition("://")[2] if one.args and "://" in one.args[0] else ""
-        target = target or (one.args[0] if one.args else "")
+        written = one.args[0] if one.args else ""
+        target = written.partition("://")[2] or written  # a scheme stands before it or not
         host = target.partition("/")[0]
         if "$" not in target and host not in groups:
             _ask(asked, host, one)

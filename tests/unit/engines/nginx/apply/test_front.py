@@ -73,6 +73,7 @@ def test_the_latest_of_many_is_applied_and_the_others_hear_of_it() -> None:
         assert applier.digests == ["one", "4"]
         assert [isinstance(one, Applied) for one in results] == [False] * 4 + [True]
         assert all(one.cause.code == "superseded" for one in results[:4])  # type: ignore[union-attr]
+        assert all(one.cause.is_transient for one in results[:4])  # type: ignore[union-attr]
 
     front = run(story)  # type: ignore[arg-type]
     assert (front.figures.applied, front.figures.superseded) == (2, 4)
