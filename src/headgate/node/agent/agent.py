@@ -101,10 +101,19 @@ class Agent:
         self.figures: Figures | None = None
 
     async def run(self) -> None:
-        """Enrols if need be, then holds sessions until cancelled.
+        """Enrols if need be, then holds sessions until cancelled. A disk that takes nothing is
+        tried again; meanwhile the node serves what it has.
 
         Raises MasterRefusesError if the token is refused.
         """
+        while True:
+            try:
+                await self._holding()
+            except* OSError as group:
+                self._failed("the disk", group.exceptions[0])
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _holding(self) -> None:
         identity = self._identity = await self._enrolled()
         session = await asyncio.to_thread(self._session, identity)
         driver = SessionDriver(
@@ -232,11 +241,11 @@ class Agent:
                 continue
             try:
                 fresh = await self._office.renew(identity)
-            except EnrolmentError as error:
+                await asyncio.to_thread(self._parts.identities.keep, fresh)
+            except (EnrolmentError, OSError) as error:
                 self._failed("renewal of the certificate", error)
                 await asyncio.sleep(_AGAIN_S * (0.5 + random.random() / 2))  # noqa: S311
                 continue
-            await asyncio.to_thread(self._parts.identities.keep, fresh)
             self._identity = fresh
             self._last_error = ""
             self._event("info", "master.renewed", "the agent's certificate was renewed")
@@ -249,7 +258,7 @@ class Agent:
                 driver.post(ev.Summary(await self.figures()))
             await asyncio.sleep(_FIGURES_S)
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: BaseException) -> None:
         self._last_error = f"{what}: {error}"
         self._event("warn", "master.refused", self._last_error)
 

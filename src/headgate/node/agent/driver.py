@@ -165,6 +165,10 @@ class SessionDriver:
                 self.contact.last_error = f"the disk: {error.strerror or error}"
                 _log.error("master.disk", error=self.contact.last_error)
                 continue
+            except Exception as error:  # nobody else does the next piece
+                self.contact.last_error = f"a fault of the agent's: {error}"
+                _log.exception("master.disk", error=self.contact.last_error)
+                continue
             if event is not None:
                 self.post(event)
 

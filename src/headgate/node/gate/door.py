@@ -258,7 +258,10 @@ class Door:
         """Looks now and then for renewed files, and for a control plane that is silent."""
         while True:
             await asyncio.sleep(self._look_s)
-            await self.renew()
+            try:
+                await self.renew()
+            except Exception:  # who is silent must be found out all the same
+                _log.exception("link.certificates_refused")
             held = self.holder.current
             if held is None:
                 continue

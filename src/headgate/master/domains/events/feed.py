@@ -52,6 +52,8 @@ class Feed:
                 await self._look()
             except StoreUnavailableError as error:
                 structlog.get_logger().warning("events wait for the database", reason=str(error))
+            except Exception:  # people watch; the next look may do better
+                structlog.get_logger().exception("a look for events failed")
 
     async def _look(self) -> None:
         while True:

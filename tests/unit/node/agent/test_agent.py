@@ -1,0 +1,137 @@
+"""An agent whose disk takes nothing goes on, says so, and comes back by itself."""
+
+import asyncio
+import datetime as dt
+import errno
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from waiting import until_async
+
+from headgate.certificates.authority import new_key
+from headgate.fleet import frames as fr
+from headgate.kernel.errors import Invalid
+from headgate.node.agent import agent as module
+from headgate.node.agent.agent import Agent, Parts
+from headgate.node.agent.carrier import Carrier
+from headgate.node.agent.source import MasterSource
+from headgate.node.agent.url import MasterUrl
+from headgate.node.pipeline import Pipeline
+from headgate.providers.master.fallback import LinkError
+from headgate.providers.master.identity import Identity, IdentityStore
+from headgate.providers.master.incoming import Incoming
+from headgate.providers.master.store import BundleStore
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def identity(hours: tuple[int, int]) -> Identity:
+    """An identity whose certificate is good between these hours from now."""
+    key, now = new_key(), dt.datetime.now(dt.UTC)
+    name = x509.Name([])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + dt.timedelta(hours=hours[0]))
+        .not_valid_after(now + dt.timedelta(hours=hours[1]))
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM).decode()
+    return Identity("agent-1", "master", pem, "", ())
+
+
+class Office:
+    """Gives certificates that are good for a day."""
+
+    renewed = 0
+
+    async def enrol(self) -> Identity:
+        raise AssertionError("it is enrolled")
+
+    async def renew(self, identity_: Identity) -> Identity:
+        del identity_
+        self.renewed += 1
+        return identity((0, 24))
+
+
+def agent(folder: Path, office: Office) -> Agent:
+    """An agent whose master does not answer."""
+
+    def verify(raw: bytes, signature: bytes) -> object:
+        raise Invalid("nothing", "nothing")
+
+    async def dial(_: Identity) -> Carrier:
+        raise LinkError("nobody is there")
+
+    store = BundleStore(folder / "bundles", verify)  # type: ignore[arg-type]
+    url = MasterUrl("grpcs", "master.example")
+    source = MasterSource([], store, str(url))
+    parts = Parts(url, IdentityStore(folder), store, Incoming(folder / "incoming"), source)
+    return Agent(parts, cast(Pipeline, None), office, dial, fr.Instance("native", "native", "1"))
+
+
+async def running(one: Agent, story: Callable[[], object]) -> None:
+    task = asyncio.create_task(one.run())
+    try:
+        await until_async(lambda: task.done() or bool(story()), "the story")
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+
+
+def test_a_renewed_certificate_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    IdentityStore(tmp_path).keep(identity((-20, 4)))
+    keep, office = IdentityStore.keep, Office()
+
+    def kept(store: IdentityStore, what: Identity) -> None:
+        if office.renewed < 3:
+            raise FULL
+        keep(store, what)
+
+    monkeypatch.setattr(IdentityStore, "keep", kept)
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    errors: set[str] = set()
+    one = agent(tmp_path, office)
+
+    def is_renewed() -> bool:
+        errors.add(one.status().last_error)
+        return one.status().certificate_not_after > time.time() + 20 * 3600
+
+    asyncio.run(running(one, is_renewed))
+
+    assert f"renewal of the certificate: {FULL}" in errors
+    assert office.renewed == 3
+    found = IdentityStore(tmp_path).identity()
+    assert found is not None
+    assert found.not_after == one.status().certificate_not_after
+
+
+def test_a_disk_that_takes_nothing_at_the_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    IdentityStore(tmp_path).keep(identity((0, 24)))
+    next_epoch, failures = IdentityStore.next_epoch, [FULL, FULL]
+
+    def counted(store: IdentityStore) -> int:
+        if failures:
+            raise failures.pop()
+        return next_epoch(store)
+
+    monkeypatch.setattr(IdentityStore, "next_epoch", counted)
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    one = agent(tmp_path, Office())
+
+    asyncio.run(running(one, lambda: one.status().dials > 0))
+
+    assert not failures
