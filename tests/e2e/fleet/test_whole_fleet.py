@@ -1,39 +1,14 @@
 """A master and an agent as processes: from a join token to a config that serves, and revocation."""
 
-import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_master import OWN
-from master_process import MasterProcess, call, master
+from master_operator import Operator, W, put
+from master_process import master
 from running_node import RunningNode, Upstream, get
 from waiting import until
-
-W = "/api/v1/workspaces/default"
-
-
-class Operator:
-    """Somebody who uses the REST API over the fleet's TLS."""
-
-    def __init__(self, one: MasterProcess) -> None:
-        self.base, token = one.link()
-        # Before anything is trusted: the authority, as a node gets it.
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.context.check_hostname = False
-        self.context.verify_mode = ssl.CERT_NONE
-        body = {"token": token, "name": "ann", "password": "correct horse battery"}
-        self.token = str(self.ask("/api/v1/auth/setup", body)["access_token"])
-
-    def ask(self, path: str, body: object = None, method: str | None = None) -> Any:
-        """One request."""
-        token = getattr(self, "token", "")
-        return call(f"{self.base}{path}", body, token, self.context, method)
-
-    def agent(self) -> dict[str, Any]:
-        """The only agent; empty before it enrolled."""
-        items = self.ask(f"{W}/agents")["items"]
-        return dict(items[0]) if items else {}
 
 
 class Node(RunningNode):
@@ -46,16 +21,6 @@ class Node(RunningNode):
     def _start(self, command: list[str], *arguments: str, **env: str) -> Any:
         own = ["--config", str(self.config)]
         return super()._start(["agent", "--master-url", self._url, *own], *arguments, **env)
-
-
-def put(person: Operator, port: int, upstream: str) -> None:
-    """Makes the resources of a config."""
-    for path, spec in (
-        ("listeners/web", {"address": f"127.0.0.1:{port}", "default": True}),
-        ("routes/all", {"upstream": "app"}),
-        ("upstreams/app", {"endpoints": [upstream]}),
-    ):
-        person.ask(f"{W}/resources/{path}", {"spec": spec}, "PUT")
 
 
 @pytest.mark.parametrize("scheme", ["grpcs", "wss"])

@@ -1,0 +1,194 @@
+"""`deploy/install.sh`: what it writes, whom it lets read it, and that what it installs runs."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from foreign_nginx import ForeignNginx
+from master_operator import Operator, W, put
+from master_process import master
+from peers import peer, unavailable
+from stand_in_wheel import ROOT, write_wheel
+from waiting import until
+
+from headgate.cli import calls
+
+pytestmark = pytest.mark.timeout(900)  # an environment is made and pip runs in it
+
+SCRIPT = ROOT / "deploy" / "install.sh"
+SECRET = "s3cret-of-a-join-token"  # noqa: S105 - of tests
+GIVEN = {"HEADGATE_MASTER_URL": "https://master.example", "HEADGATE_AGENT_TOKEN": SECRET}
+
+
+@pytest.fixture
+def wheel(folder: Path) -> Path:
+    """A wheel of this checkout."""
+    return write_wheel(folder)
+
+
+def install(
+    folder: Path, *arguments: str, env: Mapping[str, str] = GIVEN
+) -> "subprocess.CompletedProcess[str]":
+    """Installs below `folder/r`."""
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
+    command = ["/bin/sh", str(SCRIPT), "--root", str(folder / "r"), "--python", sys.executable]
+    return subprocess.run(
+        [*command, *arguments],
+        env={**ours, **env, "PIP_NO_INDEX": "1", "UV_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def test_it_is_clean_shell() -> None:
+    done = subprocess.run(
+        [peer("shellcheck"), SCRIPT], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_token_is_in_one_file_that_its_owner_alone_reads(folder: Path, wheel: Path) -> None:
+    done = install(folder, "--engine", "native", str(wheel))
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = folder / "r/etc/headgate/agent.env"
+    assert kept.stat().st_mode & 0o7777 == 0o600
+    assert kept.read_text() == "".join(f"{key}={value}\n" for key, value in GIVEN.items())
+    settings = (folder / "r/etc").rglob("*")
+    assert [one for one in settings if one.is_file() and SECRET in one.read_text()] == [kept]
+    assert SECRET not in done.stdout + done.stderr
+    assert (folder / "r/etc/headgate/node.toml").read_text() == '[node]\nengine = "native"\n'
+    said = subprocess.run(
+        [folder / "r/opt/headgate/bin/headgate", "version"], capture_output=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+
+
+def test_another_run_keeps_settings_and_needs_no_token(folder: Path, wheel: Path) -> None:
+    assert install(folder, "--engine", "native", str(wheel)).returncode == 0
+    settings = folder / "r/etc/headgate"
+    (settings / "node.toml").write_text("[node]\n")
+    done = install(folder, "--engine", "native", str(wheel), env={})
+    assert done.returncode == 0, done.stderr
+    assert (settings / "node.toml").read_text() == "[node]\n"
+    assert SECRET in (settings / "agent.env").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "said"),
+    [
+        (["WHEEL"], {}, "set HEADGATE_MASTER_URL"),
+        (["WHEEL"], {"HEADGATE_MASTER_URL": "https://a"}, "set HEADGATE_AGENT_TOKEN"),
+        ([], GIVEN, "no wheel is named"),
+        (["nothing.whl"], GIVEN, "nothing.whl is not a file"),
+        (["--engine", "haproxy", "WHEEL"], GIVEN, "write native or nginx"),
+        (["--fast", "WHEEL"], GIVEN, "unknown option --fast"),
+        (["WHEEL", "--engine"], GIVEN, "--engine takes a value"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_written(
+    folder: Path, wheel: Path, arguments: list[str], env: Mapping[str, str], said: str
+) -> None:
+    words = [str(wheel) if one == "WHEEL" else one for one in arguments]
+    done = install(folder, *words, env=env)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert not (folder / "r").exists()
+
+
+def test_systemd_understands_the_unit(folder: Path, wheel: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        unavailable("systemd-analyze is missing")
+    assert install(folder, "--engine", "nginx", str(wheel)).returncode == 0
+    units = folder / "r/etc/systemd/system"
+    assert (units / "headgate-agent.service.d/nginx.conf").exists()
+    done = subprocess.run(
+        [analyze, "verify", str(units / "headgate-agent.service")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{units}:"},
+        check=False,
+    )
+    said = [line for line in done.stderr.splitlines() if "headgate-agent" in line]
+    absent = "/opt/headgate/bin/headgate is not executable"
+    assert [line for line in said if absent not in line] == []
+
+
+def started_by_the_unit(folder: Path) -> list[str]:
+    """The command of the installed unit, below the folder."""
+    text = (folder / "r/etc/systemd/system/headgate-agent.service").read_text()
+    found = re.search(r"(?m)^ExecStart=(.*)$", text)
+    assert found is not None
+    return [f"{folder}/r{word}" if word.startswith("/") else word for word in shlex.split(found[1])]
+
+
+@contextmanager
+def agent(folder: Path) -> Iterator[Path]:
+    """What systemd would start, with the unit's file of variables; gives the state directory."""
+    state = folder / "s"
+    kept = (folder / "r/etc/headgate/agent.env").read_text().splitlines()
+    env = {**os.environ, **dict(line.split("=", 1) for line in kept)}
+    with (folder / "agent.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*started_by_the_unit(folder), "--state-dir", str(state)],
+            env=env,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield state
+    finally:
+        process.terminate()
+        process.send_signal(signal.SIGINT)
+        process.wait(45)
+        sys.stdout.write((folder / "agent.log").read_text())  # shown when the test fails
+
+
+def test_what_is_installed_adopts_the_nginx_of_the_host(folder: Path, wheel: Path) -> None:
+    binary = peer("nginx")
+    folder.chmod(0o755)
+    (folder / "m").mkdir()
+    settings = folder / "r/etc/headgate"
+    settings.mkdir(parents=True)
+    with (
+        master(folder / "m", "--listen", "127.0.0.1:0", "--fleet-tls") as running,
+        ForeignNginx(folder, binary) as theirs,
+    ):
+        person = Operator(running)
+        person.ask(f"{W}/fleets", {"name": "edge"})
+        put(person, 80, "127.0.0.1:9")
+        person.ask(f"{W}/revisions", {"fleet": "edge"})
+        url = f"{person.base}?grpc={running.agents_port()}"
+        token = person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"]
+        # A machine of tests has several; a host with one needs no `conf`.
+        (settings / "node.toml").write_text(
+            f'[node]\nengine = "nginx"\nadmin = "off"\n[node.nginx]\nmode = "observe"\n'
+            f'start = "external"\nconf = "{theirs.conf}"\n'
+        )
+        env = {"HEADGATE_MASTER_URL": url, "HEADGATE_AGENT_TOKEN": token}
+        done = install(folder, "--engine", "nginx", str(wheel), env=env)
+        assert done.returncode == 0, done.stderr
+        with agent(folder) as state:
+            until(lambda: adopted(state) == theirs.master, "the nginx is adopted", deadline_s=120)
+            until(lambda: person.agent().get("state") == "connected", "a connected agent")
+            (engine,) = person.agent()["facts"]["engines"]
+            assert engine["engine"] == "nginx"
+
+
+def adopted(state: Path) -> int:
+    """The pid of the nginx that a node watches; 0 while there is none."""
+    try:
+        status = json.loads(calls.call(state, "GET", "/status").body)
+    except calls.NoNodeError:
+        return 0
+    return int((status.get("nginx") or {}).get("pid") or 0)
