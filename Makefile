@@ -61,6 +61,10 @@ $(EXTENSION): $(RUST_SOURCES)
 run: build ## A node with three demo upstreams; PORT=8000 is where it listens
 	@PORT='$(PORT)' $(BIN)/python tools/demo.py
 
+.PHONY: example-fleet
+example-fleet: build ## A canary rollout that hurts and is undone, on three nodes; takes two minutes
+	$(BIN)/python examples/fleet/run.py
+
 .PHONY: test
 # Twice as many processes as the smallest machine has cores: most tests wait for processes to start.
 test: build ## Rust tests, then Python tests
