@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
 from master_world import ROUTE, World
 from waiting import until_async
 
 from headgate.master.domains.events import store
+from headgate.master.domains.events.types import WorkspaceEvent
 from headgate.master.store.scope import Scope
 from headgate.master.store.transaction import Transaction
 
@@ -74,5 +76,26 @@ def test_events_of_another_master_are_found_without_being_told(world: World) -> 
 
             await world.database.write(SCOPE, work)
             await until_async(lambda: feed.newest == 1, "the event")
+
+    world.runner.run(run())
+
+
+def test_a_look_that_fails_is_not_the_last_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, faults = store.after, [ValueError("a row of a newer master")]
+
+    async def after(tx: Transaction, seq: int, most: int) -> list[WorkspaceEvent]:
+        if faults:
+            raise faults.pop()
+        return await whole(tx, seq, most)
+
+    async def run() -> None:
+        async with world.master.feeds.watched(SCOPE) as feed:
+            monkeypatch.setattr(store, "after", after)
+            await append(world, "one")
+            await until_async(lambda: not faults, "a look that fails")
+            await append(world, "two")
+            await until_async(lambda: feed.newest == 2, "both events")
 
     world.runner.run(run())

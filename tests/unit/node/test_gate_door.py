@@ -11,6 +11,7 @@ from waiting import DEADLINE_S, until_async
 
 from headgate.node.gate.holder import SILENCE_S
 from headgate.node.remote import greeting
+from headgate.node.remote.credentials import Credentials
 from headgate.node.remote.greeting import Hello
 
 
@@ -132,5 +133,24 @@ def test_a_control_plane_whose_certificate_has_ended_is_let_go(tmp_path: Path) -
             held.peer = msgspec.structs.replace(held.peer, certificate=ended)
             await until_async(lambda: not on.door.about().connected, "the end of the link")
             assert "expired" in on.door.about().error
+
+    asyncio.run(play())
+
+
+def test_who_is_silent_is_found_out_though_certificates_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renewed(_: Credentials) -> bool:
+        raise ValueError("a fault of ours")
+
+    async def play() -> None:
+        async with stage(tmp_path) as on:
+            monkeypatch.setattr(Credentials, "renewed", renewed)
+            await on.greet()
+            held = on.door.holder.current
+            assert held is not None
+            held.heard -= SILENCE_S
+            await until_async(lambda: not on.door.about().connected, "the end of the link")
+            assert "said nothing" in on.door.about().error
 
     asyncio.run(play())
