@@ -24,6 +24,7 @@ GENERATORS = (
     Generator("Rust messages of plan.proto", ("tools/gen_proto_rust.sh",)),
     Generator("JSON Schema and reference", (sys.executable, "tools/reference.py")),
     Generator("The command line", (sys.executable, "tools/cli_reference.py")),
+    Generator("The REST API", (sys.executable, "tools/openapi_reference.py")),
     Generator("Metrics", (sys.executable, "tools/metrics_reference.py")),
     Generator("What nginx does differently", (sys.executable, "tools/nginx_parity.py")),
 )

@@ -28,9 +28,15 @@ class MasterProcess:
         environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        until(
-            lambda: "/setup#" in self.text() or self.process.poll() is not None, "the set-up link"
-        )
+        try:
+            until(
+                lambda: "/setup#" in self.text() or self.process.poll() is not None,
+                "the set-up link",
+            )
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def text(self) -> str:
         """What it printed."""

@@ -1,5 +1,8 @@
 """The REST application: the routes of every noun behind the gate."""
 
+import inspect
+from http import HTTPStatus
+
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
@@ -8,11 +11,13 @@ from starlette.responses import JSONResponse, Response
 from headgate.master.access import Permission
 from headgate.master.api import problems
 from headgate.master.api.gate import GatedRoute
-from headgate.master.api.routing import PREFIX, Operation, check
+from headgate.master.api.routing import PREFIX, Endpoint, Operation, check
 from headgate.master.domains.enrolment.stream import session
 from headgate.master.domains.events.stream import events
 from headgate.master.domains.registry import NOUNS
 from headgate.master.fleet.websocket import PATH as SESSION_PATH
+from headgate.master.reference_page import PATH as REFERENCE_PATH
+from headgate.master.reference_page import reference_page
 from headgate.master.services import Master
 from headgate.master.setup_page import setup_page
 
@@ -47,12 +52,13 @@ def application(master: Master | None, version: str) -> FastAPI:
     _add(app, Operation("GET", "/health", Permission.PUBLIC, _health, 200, False), "about")
     app.add_api_websocket_route(f"{PREFIX}/events", events)
     app.add_api_websocket_route(SESSION_PATH, session)
-    app.add_api_route(
-        "/setup",
-        setup_page,
-        include_in_schema=False,
-        openapi_extra={"x-permission": Permission.PUBLIC.value},
-    )
+    for path, page in (("/setup", setup_page), (REFERENCE_PATH, reference_page)):
+        app.add_api_route(
+            path,
+            page,
+            include_in_schema=False,
+            openapi_extra={"x-permission": Permission.PUBLIC.value},
+        )
     problems.install(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     check(app)
@@ -74,15 +80,24 @@ def _add(app: FastAPI, operation: Operation, noun: str) -> None:
         operation_id=getattr(operation.endpoint, "__name__", "").strip("_"),
         openapi_extra=extra,
         responses=problems.documented(),
+        response_description=HTTPStatus(operation.status).phrase,
+        response_class=_answers_with(operation.endpoint),
     )
 
 
-async def _page(request: Request) -> Response:
+def _answers_with(endpoint: Endpoint) -> type[Response]:
+    """Returns the kind of answer that an endpoint says it returns; JSON for objects."""
+    found = inspect.signature(endpoint).return_annotation
+    is_own = isinstance(found, type) and issubclass(found, Response) and found.media_type
+    return found if is_own else JSONResponse
+
+
+async def _page(request: Request) -> JSONResponse:
     """Returns this page."""
     return JSONResponse(request.app.openapi())
 
 
-async def _health(request: Request) -> Response:
+async def _health(request: Request) -> JSONResponse:
     """Answers 200 while the master can read its database."""
     master: Master = request.app.state.master
     await master.database.ping()
@@ -102,5 +117,6 @@ def document(app: FastAPI) -> dict[str, object]:
     problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
+    components["responses"] = problems.shared(page)
     app.openapi_schema = page
     return page

@@ -48,6 +48,7 @@ def test_only_these_routes_are_open_to_everyone() -> None:
     }
     assert found == {
         "/setup",
+        "/docs",
         "/api/v1/health",
         "/api/v1/openapi.json",
         "/api/v1/auth/setup",

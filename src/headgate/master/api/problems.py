@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI
@@ -193,7 +193,7 @@ def _unexpected(_request: Request, error: Exception) -> Response:
     )
 
 
-EVERY: Final = (401, 403, 404, 409, 412, 413, 422, 429, 503)
+EVERY: Final = (400, 401, 403, 404, 409, 412, 413, 422, 429, 503)
 """Statuses of problems that any route may answer with, for the OpenAPI page."""
 
 
@@ -204,3 +204,17 @@ def documented() -> dict[int | str, dict[str, object]]:
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
         for status in EVERY
     }
+
+
+def shared(page: dict[str, Any]) -> dict[str, object]:
+    """Names the problem answers once in an OpenAPI page, and refers to them from its routes."""
+    named: dict[str, object] = {}
+    for path in page["paths"].values():
+        for operation in path.values():
+            for status, found in operation["responses"].items():
+                if MEDIA_TYPE in found.get("content", {}):
+                    named[f"Problem{status}"] = found
+                    operation["responses"][status] = {
+                        "$ref": f"#/components/responses/Problem{status}"
+                    }
+    return named

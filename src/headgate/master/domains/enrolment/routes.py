@@ -20,11 +20,16 @@ ROUTES = Routes("enrolment")
 T = TypeVar("T")
 
 
+class PemResponse(Response):
+    """Certificates as text."""
+
+    media_type = "application/x-pem-file"
+
+
 @ROUTES.get("/enrolment/authorities", Permission.PUBLIC)
-async def list_authorities(call: Here) -> Response:
+async def list_authorities(call: Here) -> PemResponse:
     """Returns the fleet's authorities in PEM; a node trusts only the one that its token pins."""
-    found = await call.master.authority.authorities()
-    return Response(found.pem, media_type="application/x-pem-file")
+    return PemResponse((await call.master.authority.authorities()).pem)
 
 
 @ROUTES.post("/enrolment", Permission.PUBLIC, status=200, has_secret=True)
