@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from headgate.compile.lint_grpc import hopeless
 from headgate.compile.lint_patterns import patterns
 from headgate.compile.loaded import Loaded
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity, dotted
@@ -52,6 +53,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     found = [*_unused_upstreams(loaded, objects), *_without_certificate(loaded, objects)]
     found += _not_applied(loaded, objects)
     found += _suspect_patterns(loaded, objects)
+    found += _grpc_over_http1(loaded, objects)
     found += _not_imported(loaded, plan)
     found += _nowhere(loaded, objects)
     if shadows is not None:
@@ -126,6 +128,15 @@ def _suspect_patterns(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]
         for at, text, *words in patterns(entry):
             what, allowed = words if text not in loaded.secrets else _VEILED
             yield _warning(loaded, "route", entry.key.name, what, allowed, at)
+
+
+def _grpc_over_http1(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    for one in hopeless(objects["route"], objects["upstream"]):
+        message = (
+            f'calls of gRPC are refused with 501: endpoints of "{one.upstream}" speak HTTP/1.1'
+        )
+        allowed = f'write `protocol` "h2c", "h2" or "auto" in [upstreams.{one.upstream}]'
+        yield _warning(loaded, "route", one.route, message, allowed, one.at)
 
 
 def not_imported(plan: Plan) -> list[str]:
