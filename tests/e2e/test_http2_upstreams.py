@@ -1,5 +1,6 @@
 """Endpoints of others that speak HTTP/2, behind a node from its start to its end."""
 
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -96,6 +97,10 @@ def test_an_endpoint_with_tls_agrees_by_alpn(folder: Path, port: int, protocol: 
     ):
         assert curl(f"http://127.0.0.1:{port}/") == "hello"
         assert node.metric("headgate_http2_upstream_streams_opened_total") == 1
+        health = json.loads(node.admin("GET", "/health")[1])
+        assert health["upstreams"][0]["protocol"] == protocol
+        status = json.loads(node.admin("GET", "/status")[1])
+        assert status["dataplane"]["upstreams"][0]["protocol"] == protocol
 
 
 def test_many_requests_of_both_versions_share_few_connections(folder: Path, port: int) -> None:

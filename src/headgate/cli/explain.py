@@ -178,7 +178,8 @@ def _won(won: Won) -> Iterator[str]:
         host = f", Host {share.host}" if share.host else ""
         if share.host == "endpoint":
             host = ", Host of the endpoint"
-        yield _row(f"upstream {share.name} ({share.balance}{weight}){host}", share.place)
+        told = ", ".join(filter(None, (share.balance, share.protocol)))
+        yield _row(f"upstream {share.name} ({told}{weight}){host}", share.place)
         for endpoint in share.endpoints:
             state = f"  {endpoint.state}" if endpoint.state else ""
             backup = "  backup" if endpoint.backup else ""

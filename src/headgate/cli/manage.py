@@ -207,7 +207,8 @@ def _upstreams(upstreams: list[UpstreamStatus]) -> list[str]:
     lines = []
     for upstream in upstreams:
         panic = "  panic: too few endpoints are usable" if upstream.panic else ""
-        lines.append(f"upstream    {upstream.name}{panic}")
+        protocol = f" ({upstream.protocol})" if upstream.protocol else ""
+        lines.append(f"upstream    {upstream.name}{protocol}{panic}")
         for one in upstream.endpoints:
             lines.append(
                 f"            {one.address}{_found(one)}  {one.state}  {one.requests} requests,"

@@ -101,7 +101,8 @@ class UpstreamShare(msgspec.Struct, frozen=True):
     """An upstream that may get the request; `weight` is its share of a split, else 1.
 
     `host` is the Host that its endpoints get by its `host_header`: a name, `endpoint` for the
-    address of each, empty where that of the outcome, or else the client's, is forwarded.
+    address of each, empty where that of the outcome, or else the client's, is forwarded. `protocol`
+    is what they are spoken to in.
     """
 
     name: str
@@ -110,6 +111,7 @@ class UpstreamShare(msgspec.Struct, frozen=True):
     endpoints: list[EndpointState]
     place: str
     host: str = ""
+    protocol: str = ""
 
 
 class Won(msgspec.Struct, frozen=True):
@@ -295,6 +297,7 @@ def _shares(
             ],
             place=locate("upstream", part.upstream, ""),
             host=_host(upstream) if upstream else "",
+            protocol=upstream.protocol if upstream else "",
         )
 
 

@@ -47,9 +47,11 @@ class EndpointStatus(msgspec.Struct, frozen=True):
 class UpstreamStatus(msgspec.Struct, frozen=True):
     """One upstream with its endpoints in the order of the config.
 
-    `panic`: too few are usable, so that those that look bad get requests, too.
+    `panic`: too few are usable, so that those that look bad get requests, too. `protocol`: the
+    config's word for what its endpoints speak; empty where this process has not read the config.
     """
 
     name: str
     endpoints: list[EndpointStatus]
     panic: bool = False
+    protocol: str = ""

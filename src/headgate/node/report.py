@@ -6,6 +6,10 @@ import time
 
 import msgspec
 
+from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.nginx.common.status import NginxStatus
+from headgate.engines.types import UpstreamStatus
+from headgate.kernel.ids import ObjectName
 from headgate.node.about import (
     ConfigDocument,
     ConfigStatus,
@@ -19,6 +23,8 @@ from headgate.node.about import (
 from headgate.node.link import About, LinkError
 from headgate.node.rights import ProcessRights, rights, warnings
 from headgate.node.state import Node
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.objects import Upstream
 from headgate.plan.redact import redacted
 
 
@@ -51,8 +57,8 @@ async def status(node: Node) -> NodeStatus:
             quarantined=_quarantined(node),
         ),
         supervisor=supervisor,
-        dataplane=await node.serving.dataplane(),
-        nginx=await node.serving.nginx(),
+        dataplane=_plane(node, await node.serving.dataplane()),
+        nginx=_nginx(node, await node.serving.nginx()),
         processes=processes,
         warnings=warnings(processes, root_is_meant=node.options.user == "root")
         if is_native
@@ -87,7 +93,33 @@ async def health(node: Node) -> Health:
         return Health("down", [])
     endpoints = [one for upstream in upstreams for one in upstream.endpoints]
     word = "ok" if all(one.state == "up" for one in endpoints) else "degraded"
-    return Health(word, upstreams)
+    return Health(word, _with_protocols(node, upstreams))
+
+
+def _plane(node: Node, told: DataPlaneStatus | None) -> DataPlaneStatus | None:
+    if told is None:
+        return None
+    return msgspec.structs.replace(told, upstreams=_with_protocols(node, told.upstreams))
+
+
+def _nginx(node: Node, told: NginxStatus | None) -> NginxStatus | None:
+    if told is None:
+        return None
+    return msgspec.structs.replace(told, upstreams=_with_protocols(node, told.upstreams))
+
+
+def _with_protocols(node: Node, upstreams: list[UpstreamStatus]) -> list[UpstreamStatus]:
+    """Adds what the endpoints speak, as the config that is served says."""
+    served = node.pipeline.in_service()
+    if served is None:
+        return upstreams
+    found = []
+    for one in upstreams:
+        entry = served.plan.objects.get(ObjectKey("upstream", ObjectName(one.name)))
+        value = entry.value if entry is not None else None
+        protocol = value.protocol if isinstance(value, Upstream) else ""
+        found.append(msgspec.structs.replace(one, protocol=protocol))
+    return found
 
 
 def config(node: Node) -> ConfigDocument | None:

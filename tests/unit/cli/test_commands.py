@@ -132,7 +132,7 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     found = ["10.0.0.1:80", "10.0.0.2:80"]
     named = EndpointStatus("pool.test:80", found, "up", 0, 0, 9, 0, "")
     down = EndpointStatus("127.0.0.1:7", [], "down", 0, 0, 1, 0, "", False, "takes no traffic: …")
-    upstreams = [UpstreamStatus("app", [endpoint, named, down], panic=True)]
+    upstreams = [UpstreamStatus("app", [endpoint, named, down], panic=True, protocol="h2c")]
     plane = DataPlaneStatus("ab", 3, 1.0, False, [], [], upstreams)
     wrong = Diagnostic(file="a.toml", line=1, column=1, message="no")
     refused = ReloadResult(outcome=Outcome.REFUSED, reason="request", diagnostics=(wrong,))
@@ -150,7 +150,7 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     assert "data plane restarted 1 times" in text
     assert "127.0.0.1:9  unresolved  7 requests, 2 failures  no such name" in text
     assert "127.0.0.1:7  down  1 requests, 0 failures\n              takes no traffic: …" in text
-    assert "upstream    app  panic: too few endpoints are usable" in text
+    assert "upstream    app (h2c)  panic: too few endpoints are usable" in text
     assert "pool.test:80 (10.0.0.1:80, 10.0.0.2:80)  up  9 requests" in text
 
 

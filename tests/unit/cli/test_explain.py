@@ -45,6 +45,7 @@ host_header = "api.internal:81"
 
 [upstreams.own]
 endpoints = ["127.0.0.1:9000", "unix:/run/own.sock"]
+protocol = "h2c"
 host_header = "endpoint"
 """
 
@@ -67,10 +68,10 @@ def test_a_changed_host_is_told(tmp_path: Path, host: str, sent: str) -> None:
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        ("a.example", "upstream kept (round_robin)  "),
-        ("c.example", "upstream given (round_robin), Host api.internal:81  "),
-        ("d.example", "upstream given (round_robin)  "),
-        ("e.example", "upstream own (round_robin), Host of the endpoint  "),
+        ("a.example", "upstream kept (round_robin, http1)  "),
+        ("c.example", "upstream given (round_robin, http1), Host api.internal:81  "),
+        ("d.example", "upstream given (round_robin, http1)  "),
+        ("e.example", "upstream own (round_robin, h2c), Host of the endpoint  "),
     ],
 )
 def test_the_host_that_an_upstream_gives_is_told(tmp_path: Path, host: str, said: str) -> None:

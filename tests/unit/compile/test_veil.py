@@ -81,7 +81,7 @@ def test_the_plan_is_shown_without_them() -> None:
         ("http://b.example:8000/answer", {}, "answered with 200"),
         ("http://b.example:8000/moved", {}, "location: (secret)"),
         ("http://b.example:8000/cut/x", {}, "forwarded as (secret)"),
-        ("http://b.example:8000/named", {}, "(round_robin), Host (secret)"),
+        ("http://b.example:8000/named", {}, "(round_robin, http1), Host (secret)"),
     ],
 )
 def test_an_explanation_says_the_rest_without_them(
