@@ -111,11 +111,8 @@ def _connect(address: str, *, proxied: bool = False) -> socket.socket:
 
 
 def _tls(link: socket.socket, name: str) -> ssl.SSLSocket:
-    try:
+    with link:  # the TLS socket takes it over, or it is closed
         return _context().wrap_socket(link, server_hostname=name)
-    except (OSError, ValueError):
-        link.close()
-        raise
 
 
 @cache
