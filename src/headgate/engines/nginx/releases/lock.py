@@ -29,8 +29,7 @@ def locked(root: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
             raise BusyError(f"process {holder} applies to {root} just now") from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        os.ftruncate(fd, os.pwrite(fd, b"%d\n" % os.getpid(), 0))
         yield
     finally:
         os.close(fd)

@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 from waiting import DEADLINE_S
 
 from headgate.engines.nginx.apply.causes import Finding
-from headgate.engines.nginx.apply.front import Front, Wish
+from headgate.engines.nginx.apply.front import Figures, Front, Wish
 from headgate.engines.nginx.apply.results import Applied, Rejected, Result
 from headgate.engines.nginx.apply.schedule import Pace
 from headgate.engines.nginx.common.types import Generation, Rendered
@@ -133,6 +134,10 @@ def test_a_long_wait_is_told_once() -> None:
         async with asyncio.timeout(DEADLINE_S):
             await is_told.wait()
         assert 2 < front.waits_s() <= told[0]
+        with pytest.MonkeyPatch.context() as patch:
+            later = time.monotonic() + 3600  # it is due, and does not run yet
+            patch.setattr(time, "monotonic", lambda: later)
+            assert front.waits_s() == 0.0
         waiting.append(asyncio.create_task(front.apply(wish("three"))))
         assert isinstance(await waiting[0], Rejected)
         working.cancel()
@@ -160,3 +165,22 @@ def test_what_an_apply_waited_is_told_and_then_nothing_waits() -> None:
     waited_s, waits_s = asyncio.run(main())
     assert 0.2 <= waited_s < DEADLINE_S
     assert waits_s == 0.0
+
+
+def test_nginx_is_degraded_until_something_is_proven_to_serve() -> None:
+    cause = Finding("syntax", "no")
+    served = ReleaseName(1, "0" * 12)
+    figures = Figures()
+    seen = []
+    for result in (
+        Rejected(2, "test", cause),
+        Rejected(3, "verify", cause, is_degraded=True),
+        Rejected(4, "test", cause),
+        Rejected(5, "verify", cause, serving=served),
+        Rejected(6, "test", cause),
+        Rejected(7, "verify", cause, is_degraded=True),
+        Applied(8, served, 0.1, 0.2),
+    ):
+        figures.count(result)
+        seen.append(figures.degraded)
+    assert seen == [False, True, True, False, False, True, False]
