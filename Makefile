@@ -58,8 +58,12 @@ $(EXTENSION): $(RUST_SOURCES)
 	@mv build/extension $@
 
 .PHONY: run
-run: build ## A node with three demo upstreams; PORT=8000 is where it listens
-	@PORT='$(PORT)' $(BIN)/python tools/demo.py
+run: build ## A fleet here: a master, a node, three demo upstreams; PORT=8000 is where the node listens
+	@PORT='$(PORT)' $(BIN)/python tools/demo.py fleet
+
+.PHONY: run-node
+run-node: build ## A node alone, with three demo upstreams; PORT=8000 is where it listens
+	@PORT='$(PORT)' $(BIN)/python tools/demo.py node
 
 .PHONY: example-fleet
 example-fleet: build ## A canary rollout that hurts and is undone, on three nodes; takes two minutes

@@ -1,7 +1,9 @@
-"""Runs `make run`: a node on examples/quickstart.toml with the three upstreams it names.
+"""Runs `make run`, a fleet of one node (`headgate up`), and `make run-node`, a node alone on
+examples/quickstart.toml with the three upstreams it names.
 
-`PORT` moves every port of the demo together: PORT=8100 is 8100 for the proxy, 9190 for the admin
-API and 9201 to 9203 for the upstreams. Ctrl-C ends everything.
+`PORT` moves every port of a demo together: PORT=8100 is 8100 for the proxy, 9190 for the admin
+API, 9201 to 9203 for the upstreams, 8180 for the master and 8543 for its agents. Ctrl-C ends
+everything.
 """
 
 import asyncio
@@ -10,10 +12,13 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from headgate.cli import calls
 from headgate.cli.up import upstreams
+from headgate.cli.up_commands import directory
 from headgate.supervisor import holder
 from headgate.supervisor.statedir import StateDirError, check_length
 
@@ -22,6 +27,11 @@ CONFIG = ROOT / "examples" / "quickstart.toml"
 PORT = 8000
 ADMIN = 9090
 UPSTREAMS = (9101, 9102, 9103)
+MASTER = 8080
+AGENTS = 8443
+NODE_PORTS = (PORT, ADMIN, *UPSTREAMS)
+FLEET_PORTS = (*NODE_PORTS, MASTER, AGENTS)
+FLEET_OPTIONS = {"proxy": PORT, "listen": MASTER, "agents-listen": AGENTS, "admin": ADMIN}
 UP_S = 20.0
 STEP = 100
 MAX_PORT = 65_535
@@ -43,21 +53,17 @@ def holder_of(port: int) -> str | None:
     return None
 
 
-def ports(offset: int) -> list[int]:
-    """Returns every port of the demo."""
-    return [one + offset for one in (PORT, ADMIN, *UPSTREAMS)]
-
-
-def check_ports(offset: int) -> None:
+def check_ports(wanted: Sequence[int], offset: int, target: str) -> None:
     """Raises DemoError when a port is held, naming the holder and a PORT that would do."""
-    for port in ports(offset):
-        held = holder_of(port)
+    for port in wanted:
+        held = holder_of(port + offset)
         if held is None:
             continue
         free = offset + STEP
-        while any(holder_of(one) for one in ports(free)):
+        while any(holder_of(one + free) for one in wanted):
             free += STEP
-        raise DemoError(f"port {port} is held by {held}; try: make run PORT={PORT + free}")
+        what = f"port {port + offset} is held by {held}"
+        raise DemoError(f"{what}; try: make {target} PORT={PORT + free}")
 
 
 def config_for(offset: int, folder: Path) -> Path:
@@ -112,9 +118,21 @@ headgate serves on http://127.0.0.1:{proxy} (Ctrl-C ends it). Three things to tr
 """
 
 
-async def run(offset: int) -> int:
-    """Runs the demo until interrupted; returns the exit code."""
-    check_ports(offset)
+def fleet(offset: int) -> NoReturn:
+    """Becomes `headgate up`; what it keeps is apart for each PORT."""
+    check_ports(FLEET_PORTS, offset, "run")
+    arguments = [f"--{name}=127.0.0.1:{port + offset}" for name, port in FLEET_OPTIONS.items()]
+    arguments.append(f"--upstream-port={UPSTREAMS[0] + offset}")
+    if offset:
+        folder = directory()
+        arguments.append(f"--data={folder.with_name(f'{folder.name}-{PORT + offset}')}")
+    program = Path(sys.executable).with_name("headgate")
+    os.execv(program, [str(program), "up", *arguments])  # noqa: S606 - there is no shell
+
+
+async def node_alone(offset: int) -> int:
+    """Runs the node alone until interrupted; returns the exit code."""
+    check_ports(NODE_PORTS, offset, "run-node")
     folder = state_folder()
     servers = await upstreams.serve(port + offset for port in UPSTREAMS)
     arguments = ["run", str(config_for(offset, folder)), "--state-dir", str(folder)]
@@ -143,18 +161,23 @@ async def run(offset: int) -> int:
             server.close()
 
 
-def main() -> int:
-    """Reads PORT and runs; returns the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Reads PORT and runs the demo that is named, `fleet` or `node`; returns the exit code."""
+    if list(arguments) not in (["fleet"], ["node"]):
+        sys.stderr.write("demo: say which one: fleet or node\n")
+        return 2
     text = os.environ.get("PORT") or str(PORT)
-    if not text.isdecimal() or not PORT <= int(text) <= MAX_PORT - max(ports(0)) + PORT:
+    if not text.isdecimal() or not PORT <= int(text) <= MAX_PORT - max(FLEET_PORTS) + PORT:
         sys.stderr.write(f"demo: PORT={text} is not possible; choose from {PORT} up\n")
         return 2
     try:
-        return asyncio.run(run(int(text) - PORT))
+        if list(arguments) == ["fleet"]:
+            fleet(int(text) - PORT)
+        return asyncio.run(node_alone(int(text) - PORT))
     except DemoError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -37,12 +37,17 @@ WRONG = {
     "other output": ("```console\n$ echo one\ntwo\n```\n", "one\ninstead of\ntwo"),
     "more output": ("```console\n$ echo one; echo two\none\n```\n", "instead of"),
     "an end too early": ("<!-- run until: false -->\n```sh\nexit 3\n```\n", "it ended with 3"),
+    "a block that takes too long": (
+        "<!-- run within: 1 -->\n```sh\nexec tail -f /dev/null\n```\n",
+        "longer than 1 s",
+    ),
     "a setup that fails": ("<!-- run setup: false -->\n```sh\ntrue\n```\n", "exit code 1"),
 }
 UNREADABLE = {
     "an unknown mark": ("<!-- run on: monday -->\n```sh\n```\n", "unknown mark 'on'"),
     "a mark before text": ("<!-- run exit: 1 -->\ntext\n", "a mark stands before text"),
     "a mark at the end": ("<!-- run exit: 1 -->\n", "ends after a mark"),
+    "a time that is no number": ("<!-- run within: soon -->\n```sh\n```\n", "write seconds"),
     "an open block": ("```sh\ntrue\n", "line 1: the block has no end"),
     "a block that nothing runs": ("```toml\na = 1\n```\n", "nothing runs 'toml'"),
     "a reason among marks": (

@@ -5,6 +5,7 @@ A comment right before a fence says how the block is run; no reader of the page 
     <!-- run file: NAME -->      the block becomes this file of the scratch directory
     <!-- run until: COMMAND -->  the block keeps running; the next one starts once COMMAND succeeds
     <!-- run exit: CODE -->      the block ends with this exit code instead of 0
+    <!-- run within: SECONDS --> the block may take so long
     <!-- run in: checkout -->    the block runs at the top of the checkout
     <!-- run not: REASON -->     the block cannot run in a test, and why
     <!-- run setup: COMMAND -->  COMMAND runs before the block
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 SCRIPTS: Final = frozenset({"sh", "console"})
-KEYS: Final = frozenset({"file", "until", "exit", "in", "not", "setup", "ends"})
+KEYS: Final = frozenset({"file", "until", "exit", "within", "in", "not", "setup", "ends"})
 
 _FENCE: Final = re.compile(r"( *)(```+)([\w-]*)\s*")
 _MARK: Final = re.compile(r" *<!-- run ([a-z]+): (.*?) -->\s*")
@@ -90,6 +91,8 @@ def _check(block: Block) -> None:
             f"line {block.line}: nothing runs {block.language or 'this'!r};"
             " add <!-- run file: NAME --> or <!-- run not: REASON -->"
         )
+    if not marks.get("within", "1").isdecimal():
+        raise PageError(f"line {block.line}: 'within' is no number; write seconds")
     for key, only in (("in", "checkout"), ("ends", "all")):
         if marks.get(key, only) != only:
             raise PageError(f"line {block.line}: {key!r} is {only!r}; remove it or write that")

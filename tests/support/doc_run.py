@@ -50,6 +50,8 @@ class Runner:
             **{key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")},
             "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/sbin:{os.environ['PATH']}",
             "HEADGATE_STATE_DIR": str(scratch / "state"),
+            "HEADGATE_CONFIG_HOME": str(scratch / "contexts"),
+            "XDG_STATE_HOME": str(scratch / "xdg"),
             "COLUMNS": "80",
         }
 
@@ -57,28 +59,29 @@ class Runner:
         """Does what the page says; raises BlockError when something else comes out."""
         if "not" in block.marks:
             return
+        deadline_s = float(block.marks.get("within", DEADLINE_S))
         if "ends" in block.marks:
             end_children()
         if setup := block.marks.get("setup"):
-            self._script(setup, 0, self._scratch)
+            self._script(setup, 0, self._scratch, deadline_s)
         if name := block.marks.get("file"):
             path = self._scratch / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
         elif block.language == "sh":
-            self._sh(block)
+            self._sh(block, deadline_s)
         elif block.language == "console":
             for command, expected in commands(block.text):
                 self._compare(command, expected)
 
-    def _sh(self, block: Block) -> None:
+    def _sh(self, block: Block, deadline_s: float) -> None:
         folder = ROOT if block.marks.get("in") == "checkout" else self._scratch
         until = block.marks.get("until")
         if until is None:
-            self._script(block.text, int(block.marks.get("exit", "0")), folder)
+            self._script(block.text, int(block.marks.get("exit", "0")), folder, deadline_s)
             return
         process, output = self._start(block.text, folder)
-        end = time.monotonic() + DEADLINE_S
+        end = time.monotonic() + deadline_s
         while self._start(until, folder)[0].wait() != 0:
             if process.poll() is not None:
                 raise BlockError(f"it ended with {process.returncode}\n{said(output)}")
@@ -86,12 +89,12 @@ class Runner:
                 raise BlockError(f"{until!r} does not succeed\n{said(output)}")
             time.sleep(0.02)
 
-    def _script(self, text: str, code: int, folder: Path) -> str:
+    def _script(self, text: str, code: int, folder: Path, deadline_s: float = DEADLINE_S) -> str:
         process, output = self._start(text, folder)
         try:
-            got = process.wait(DEADLINE_S)
+            got = process.wait(deadline_s)
         except subprocess.TimeoutExpired:
-            raise BlockError(f"it runs longer than {DEADLINE_S:g} s\n{said(output)}") from None
+            raise BlockError(f"it runs longer than {deadline_s:g} s\n{said(output)}") from None
         if got != code:
             raise BlockError(f"exit code {got}, not {code}\n{said(output)}")
         return said(output)

@@ -50,7 +50,7 @@ def up(
     from headgate.cli.up.children import UpError
     from headgate.cli.up.running import Places, run
 
-    folder = (data or _directory()).absolute()
+    folder = (data or directory()).absolute()
     places = Places(folder, proxy, listen, agents_listen, admin, upstream_port)
     try:
         code = asyncio.run(run(places))
@@ -59,7 +59,8 @@ def up(
     raise typer.Exit(code)
 
 
-def _directory() -> Path:
+def directory() -> Path:
+    """Returns where everything is kept without `--data`."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
     return Path(state) / "headgate-up"
 

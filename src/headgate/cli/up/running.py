@@ -152,6 +152,7 @@ This link makes you its administrator, once:
         if link
         else ""
     )
+    program = _program()
     return f"""
 A fleet of one node serves on http://{places.proxy} (Ctrl-C ends it).
 Its master is {places.url}; its CA is in {places.folder / "ca.pem"}.
@@ -159,11 +160,21 @@ Its master is {places.url}; its CA is in {places.folder / "ca.pem"}.
 Things to try, in another terminal:
 
   curl -i http://{places.proxy}/
-  headgate --help
-  headgate agents --context {first.CONTEXT}
-  headgate export --context {first.CONTEXT}
+  {program} agents --context {first.CONTEXT}
+  {program} explain GET http://{places.proxy}/ --state-dir {places.node}
+  {program} export config/ --context {first.CONTEXT}
 
 """
+
+
+def _program() -> str:
+    """Returns how this program was called, as the same directory calls it."""
+    called = sys.argv[0] if "/" in sys.argv[0] else ""
+    if Path(called).name != "headgate":
+        return "headgate"
+    with contextlib.suppress(ValueError):
+        return str(Path(called).relative_to(Path.cwd()))
+    return called
 
 
 def _tell(text: str) -> None:
