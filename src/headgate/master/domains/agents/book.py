@@ -23,6 +23,9 @@ from headgate.master.store.scope import MASTER, Scope
 
 _MANIFESTS: Final = 64
 _LONGEST: Final = 2_000
+_WORD: Final = 64
+_WORDS: Final = 512
+_INSTANCES: Final = 32
 
 
 class StoreBook:
@@ -68,12 +71,12 @@ class StoreBook:
         now_ms = self._clock()
         engines = [
             Engine(
-                name=one.name,
-                engine=one.engine,
-                version=one.version,
-                capabilities=list(one.capabilities),
+                name=one.name[:_WORD],
+                engine=one.engine[:_WORD],
+                version=one.version[:_WORD],
+                capabilities=[word[:_WORD] for word in one.capabilities[:_WORDS]],
             )
-            for one in hello.instances
+            for one in hello.instances[:_INSTANCES]
         ]
         facts = Facts(program=hello.program[:64], address=address, engines=engines)
         values = {

@@ -168,6 +168,14 @@ async def count(tx: Transaction, fleet_id: str) -> int:
     return await tx.count(AGENTS, AGENTS.c.fleet == fleet_id)
 
 
+async def facts_of(tx: Transaction, fleet_id: str) -> list[Facts]:
+    """Returns what the agents of a fleet said of themselves; of revoked ones nothing."""
+    query: Query = select(AGENTS.c.facts).where(
+        AGENTS.c.fleet == fleet_id, AGENTS.c.revoked_at.is_(None)
+    )
+    return [Facts.model_validate_json(text) for text in await tx.texts(query)]
+
+
 async def change(tx: Transaction, row: AgentRow, values: dict[str, object]) -> int:
     """Changes an agent if it is still that version; returns how many rows changed."""
     statement = update(AGENTS).where(AGENTS.c.id == row.id, AGENTS.c.version == row.version)

@@ -8,6 +8,8 @@ from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.drafts import service, store
 from headgate.master.domains.drafts.contents import differences, gathered
+from headgate.master.domains.drafts.preview import MOST_FLEETS, affected
+from headgate.master.domains.drafts.preview import preview as worked_out
 from headgate.master.domains.drafts.types import (
     Draft,
     DraftChanges,
@@ -16,7 +18,7 @@ from headgate.master.domains.drafts.types import (
     PreviewRequest,
 )
 from headgate.master.domains.fleets import service as fleets
-from headgate.master.domains.resources.validation import verdict
+from headgate.master.domains.fleets import store as fleet_rows
 from headgate.master.domains.revisions import service as revisions
 
 ROUTES = Routes("drafts")
@@ -60,17 +62,22 @@ async def delete_draft(call: Here, workspace: str, draft: str) -> None:
 
 @ROUTES.post("/workspaces/{workspace}/preview", Permission.RESOURCES_READ, status=200)
 async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview:
-    """Says what publishing would change, what refuses it, and what is probably a mistake."""
+    """Says what publishing would change, what refuses it, and what is probably a mistake.
+
+    For each fleet it says what its engines cannot do, by what its agents reported, whether they
+    reload, and which requests would go elsewhere.
+    """
     sealer = call.master.sealer
     async with call.read() as tx:
         changes = service.checked(wanted.changes)
         if wanted.draft is not None:
             changes = [*(await service.find(tx, wanted.draft)).changes, *changes]
         after = await gathered(tx, changes, sealer)
-        if wanted.fleet is None:
+        fleet = None if wanted.fleet is None else await fleets.found(tx, wanted.fleet)
+        if fleet is None:
             before = await gathered(tx, [], sealer)
         else:
-            fleet = await fleets.found(tx, wanted.fleet)
             before = await revisions.newest_contents(tx, fleet.id, sealer)
-    found = await asyncio.to_thread(verdict, after)
-    return Preview(objects=differences(before, after), errors=found.errors, warnings=found.warnings)
+        rows = [fleet] if fleet is not None else await fleet_rows.some(tx, MOST_FLEETS)
+        touched = [await affected(tx, row, after, sealer) for row in rows]
+    return await asyncio.to_thread(worked_out, differences(before, after), after, touched)

@@ -66,9 +66,70 @@ class ObjectDiff(View):
     keys: list[str] = Field(description="The top-level keys that differ, of a changed object.")
 
 
+class Inability(View):
+    """What an engine cannot do: it would refuse the whole revision."""
+
+    object: str = Field(description="The path of the object in the revision.")
+    path: str = Field(description="The JSON path in the object.")
+    detail: str = Field(description="What is missing.")
+    allowed: str = Field(description="What to do.")
+
+
+class EngineEffect(View):
+    """What publishing would do to the engines of a fleet that can do the same."""
+
+    engine: str
+    version: str
+    agents: int = Field(description="How many agents have such an engine.")
+    is_known: bool = Field(
+        description="Whether they reported what they can do; if not, only serving it can tell."
+    )
+    refuses: list[Inability]
+    notes: list[str] = Field(description="What works otherwise there.")
+    change: Literal["none", "in-place", "reload", "unknown"] = Field(
+        description="How they would take the config over."
+    )
+
+
+class MovedRequest(View):
+    """A request that would go elsewhere."""
+
+    method: str
+    url: str
+    listener: str
+    before: str
+    after: str
+
+
+class RequestsEffect(View):
+    """Which requests would go elsewhere."""
+
+    source: Literal["made", "seen"] = Field(
+        description="`seen`: requests that nodes had lately; `made`: none are known, these are made"
+        " out of the routes before and after."
+    )
+    asked: int = Field(description="How many requests were tried.")
+    moved: list[MovedRequest] = Field(description="At most 100.")
+    more: int = Field(description="How many more would go elsewhere.")
+
+
+class FleetEffect(View):
+    """What publishing would do to a fleet."""
+
+    fleet: str = Field(description="The fleet's name.")
+    revision: int | None = Field(description="What was published to it last.")
+    objects: list[ObjectDiff]
+    unheard: int = Field(description="How many agents have not said which engine they run.")
+    engines: list[EngineEffect]
+    requests: RequestsEffect
+
+
 class Preview(View):
     """What publishing would do."""
 
     objects: list[ObjectDiff]
     errors: list[Fault] = Field(description="What refuses it.")
     warnings: list[Fault] = Field(description="Lints: valid, but probably mistakes.")
+    fleets: list[FleetEffect] = Field(
+        description="Per fleet, of the one that is named or of up to 20; empty with errors."
+    )

@@ -73,6 +73,12 @@ async def listed(tx: Transaction, window: Window) -> Page[Fleet]:
     return Page[Fleet](items=[one.shown() for one in found.items], next=found.next)
 
 
+async def some(tx: Transaction, most: int) -> list[FleetRow]:
+    """Returns the fleets of the scope, by name, this many at most."""
+    query = columns_of(FLEETS, FleetRow).order_by(FLEETS.c.name).limit(most)
+    return await tx.all(FleetRow, query)
+
+
 async def named(tx: Transaction, key: str) -> FleetRow | None:
     """Returns the fleet of the scope with that id or name."""
     where = (FLEETS.c.id == key) | (FLEETS.c.name == key)

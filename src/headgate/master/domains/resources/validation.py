@@ -11,9 +11,13 @@ from pathlib import PurePath
 
 from pydantic import ValidationError
 
+from headgate._core import PlanError
 from headgate.compile.compiler import Compiler
 from headgate.compile.lints import lints
+from headgate.compile.loaded import Loaded
+from headgate.compile.located import refusals, tls_findings
 from headgate.compile.reads import Reads
+from headgate.compile.routing import Routing, shadows
 from headgate.compile.sources import Given, Trust
 from headgate.fleet.manifest import SECRETS, resource_of, resource_path
 from headgate.kernel.diagnostics import Diagnostic, Severity
@@ -22,6 +26,7 @@ from headgate.master.api.problems import Fault, json_path
 from headgate.model.config import SECTIONS
 from headgate.model.nulls import nulls
 from headgate.model.problems import Problem, problems
+from headgate.plan.plan import Plan
 
 Contents = Mapping[str, bytes]
 """What a revision holds: canonical specs and secret files, by path."""
@@ -59,18 +64,36 @@ def verdict(contents: Contents) -> Verdict:
 
     People wrote it, so any error refuses it; agents put broken objects in quarantine instead.
     """
+    return judged(loaded_from(contents))
+
+
+def loaded_from(contents: Contents) -> Loaded:
+    """Returns a compiled config; costs a compilation."""
     given = [
         Given(PurePath(path), Trust.REFUSE_WHOLE, PurePath())
         for path in sorted(contents)
         if resource_of(path) is not None
     ]
-    loaded = Compiler().load(given, _Contents(contents), {})
-    found: Sequence[Diagnostic] = loaded.diagnostics
+    return Compiler().load(given, _Contents(contents), {})
+
+
+def judged(loaded: Loaded) -> Verdict:
+    """Returns what is wrong with a compiled config: what every node would say of it, too."""
+    found: Sequence[Diagnostic] = (*loaded.diagnostics, *_refused(loaded), *tls_findings(loaded))
     errors = [one for one in found if one.severity is Severity.ERROR]
     warnings = [one for one in found if one.severity is not Severity.ERROR]
     if not errors:
-        warnings += lints(loaded)
+        warnings += lints(loaded, shadows)
     return Verdict([_fault(one) for one in errors], [_fault(one) for one in warnings])
+
+
+def _refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
+    """Returns what only the core finds wrong with routes, hosts and middlewares."""
+    try:
+        Routing(loaded.plan or Plan())
+    except PlanError as error:
+        return refusals(loaded, error)
+    return ()
 
 
 def _fault(one: Diagnostic) -> Fault:
@@ -112,4 +135,12 @@ class _Contents:
         return False
 
 
-__all__ = ["Contents", "Verdict", "faults_of", "resource_path", "verdict"]
+__all__ = [
+    "Contents",
+    "Verdict",
+    "faults_of",
+    "judged",
+    "loaded_from",
+    "resource_path",
+    "verdict",
+]

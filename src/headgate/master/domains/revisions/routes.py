@@ -13,6 +13,8 @@ from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page, Window
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.drafts.contents import differences
+from headgate.master.domains.drafts.effects import refusals
+from headgate.master.domains.drafts.preview import Affected, affected, engine_effects
 from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.resources.validation import verdict
 from headgate.master.domains.revisions import service, store
@@ -56,8 +58,10 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
     async with call.read() as tx:
         fleet = await fleets.found(tx, new.fleet)
         contents, version = await service.wanted(tx, new.draft, sealer)
-        before = await service.newest_contents(tx, fleet.id, sealer)
+        fate = await affected(tx, fleet, contents, sealer)
+    before = fate.before
     warnings = await _checked(contents)
+    await _require_able(fate)
     order = service.Order(fleet.id, call.caller, new.message, call.now_ms)
 
     async def work(tx: Transaction) -> Published:
@@ -119,6 +123,25 @@ async def _require_no_rollout(tx: Transaction, fleet_id: str, advice: str) -> No
     """Raises ProblemError while a rollout decides what the fleet's agents serve."""
     if await rollouts.open_ones(tx, fleet_id):
         raise ProblemError(409, "conflict", f"a rollout is under way in the fleet; {advice}")
+
+
+async def _require_able(fate: Affected) -> None:
+    """Raises ProblemError with all that an engine of the fleet would refuse the revision for."""
+    if all(one.engine == "native" for one in fate.engines):
+        return  # it can do what the program can
+    found = refusals(await asyncio.to_thread(engine_effects, fate))
+    if found:
+        faults = [
+            Fault(path=f"{one.object}: {one.path}", detail=one.detail, allowed=one.allowed)
+            for one in found
+        ]
+        raise ProblemError(
+            422,
+            "engine-refuses",
+            "an engine of the fleet would refuse the whole revision, see `errors`; nothing was"
+            " published",
+            errors=faults,
+        )
 
 
 async def _checked(contents: Mapping[str, bytes]) -> list[Fault]:

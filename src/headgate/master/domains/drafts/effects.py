@@ -1,0 +1,153 @@
+"""What a config would do to the engines of a fleet, by what these reported that they can do. Pure.
+
+The renderer that an agent runs is asked here with the agent's own answers, so that what is said
+beforehand is what it would say.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from headgate._core import PlanError
+from headgate.compile.asked import MOST, made, moved
+from headgate.compile.loaded import Loaded
+from headgate.compile.located import locator
+from headgate.compile.routing import Routing
+from headgate.engines.nginx.common.types import (
+    CannotExpress,
+    Capabilities,
+    Generation,
+    Mode,
+    Rendered,
+    Target,
+)
+from headgate.engines.nginx.render import render
+from headgate.kernel.diagnostics import dotted
+from headgate.master.domains.agents.types import Engine
+from headgate.master.domains.drafts.types import (
+    EngineEffect,
+    Inability,
+    MovedRequest,
+    RequestsEffect,
+)
+from headgate.model.config import SECTION_OF
+from headgate.plan.plan import Plan
+
+_MOST_SHOWN: Final = 100
+_ROOT: Final = "/var/lib/headgate/nginx"
+_MODES: Final[dict[str, Mode]] = {"mode=full": "full", "mode=guest": "guest"}
+_CHANGE: Final = 'change it, or move the fleet to the engine "native"'
+
+
+class Kind(NamedTuple):
+    """Agents whose engines can do the same."""
+
+    engine: str
+    version: str
+    capabilities: tuple[str, ...]
+
+
+def kinds(engines: Iterable[Engine]) -> dict[Kind, int]:
+    """Returns the kinds of engines, and how many there are of each."""
+    found: dict[Kind, int] = {}
+    for one in engines:
+        kind = Kind(one.engine, one.version, tuple(sorted(one.capabilities)))
+        found[kind] = found.get(kind, 0) + 1
+    return found
+
+
+def engine_effect(kind: Kind, agents: int, before: Loaded, after: Loaded) -> EngineEffect:
+    """Returns what publishing would do to engines of a kind; `after` has no errors."""
+    made_of = EngineEffect(
+        engine=kind.engine,
+        version=kind.version,
+        agents=agents,
+        is_known=True,
+        refuses=[],
+        notes=[],
+        change="none" if _is_same(before.plan, after.plan) else "in-place",
+    )
+    if kind.engine != "nginx":
+        return made_of
+    target = _target(kind)
+    if target is None or after.plan is None:
+        return made_of.model_copy(update={"is_known": False, "change": "unknown"})
+    new = render(after.plan, after.blobs, target)
+    if not isinstance(new, Rendered):
+        refuses = [_inability(after, one) for one in new]
+        return made_of.model_copy(update={"refuses": refuses, "change": "unknown"})
+    old = None if before.plan is None else render(before.plan, before.blobs, target)
+    is_reload = not isinstance(old, Rendered) or old.files != new.files
+    change = "reload" if is_reload else made_of.change
+    return made_of.model_copy(update={"notes": list(new.notes), "change": change})
+
+
+def requests_effect(before: Loaded, after: Loaded) -> RequestsEffect:
+    """Returns which requests would go elsewhere: those that the routes before and after are for."""
+    try:
+        old, new = Routing(before.plan or Plan()), Routing(after.plan or Plan())
+    except PlanError:
+        return RequestsEffect(source="made", asked=0, moved=[], more=0)
+    asked = {one.url + one.method + str(one.headers): one for one in made(old.plan)}
+    for one in made(new.plan):
+        if len(asked) < MOST:
+            asked.setdefault(one.url + one.method + str(one.headers), one)
+    # A request of an old route whose listener is gone is refused by name; that is where it goes.
+    found = moved(old, new, asked.values())
+    return RequestsEffect(
+        source="made",
+        asked=len(asked),
+        moved=[
+            MovedRequest(
+                method=one.question.method,
+                url=one.question.url,
+                listener=one.question.listener or "",
+                before=one.before,
+                after=one.after,
+            )
+            for one in found[:_MOST_SHOWN]
+        ],
+        more=max(0, len(found) - _MOST_SHOWN),
+    )
+
+
+def _is_same(before: Plan | None, after: Plan | None) -> bool:
+    return before is not None and after is not None and before.digest == after.digest
+
+
+def _target(kind: Kind) -> Target | None:
+    """Returns what to render for; None where the agent has not said what its nginx accepts."""
+    words = frozenset(kind.capabilities)
+    mode = next((_MODES[word] for word in words if word in _MODES), None)
+    if mode is None or "imported" in words:
+        return None
+    return Target(
+        capabilities=Capabilities("", "", kind.version, words),
+        mode=mode,
+        generation=Generation(1),
+        root=_ROOT,
+        pid_path=f"{_ROOT}/run/nginx.pid",
+        status_socket=f"{_ROOT}/run/status.sock",
+        access_log=f"{_ROOT}/logs/access.log",
+        error_log=f"{_ROOT}/logs/error.log",
+        system_roots="/etc/ssl/certs/ca-certificates.crt" if "system-roots" in words else None,
+        endpoints="lua" if "endpoints=lua" in words else "reload",
+    )
+
+
+def _inability(loaded: Loaded, one: CannotExpress) -> Inability:
+    place = locator(loaded, "config")(one.kind, one.name, one.path)
+    section = next((name for kind, name in SECTION_OF.items() if kind == one.kind), "node")
+    prefix = dotted((section, one.name))
+    rest = place.path.removeprefix(prefix) if place.path.startswith(prefix) else f".{one.path}"
+    return Inability(
+        object=place.file,
+        path="$" + rest if rest.strip(".") else "$",
+        detail=one.message,
+        allowed=_CHANGE,
+    )
+
+
+def refusals(effects: Sequence[EngineEffect]) -> list[Inability]:
+    """Returns what any engine would refuse the whole revision for, each once."""
+    found = {(one.object, one.path, one.detail): one for each in effects for one in each.refuses}
+    return [found[key] for key in sorted(found)]
