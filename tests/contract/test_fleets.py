@@ -5,16 +5,18 @@ import json
 
 import pytest
 from master_world import PASSWORD, Answer, World
+from sqlalchemy import update
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.fleet.frames import Fault, Heartbeat, Held, Hello, Instance, Phase, Version
 from headgate.fleet.master_events import AgentReport
+from headgate.fleet.signing import offer_content, offer_is_bound
 from headgate.master.access import Caller
-from headgate.master.domains.agents.store import set_desired
+from headgate.master.domains.agents.store import AGENTS, set_desired
 from headgate.master.domains.revisions import service as revisions
 from headgate.master.domains.revisions.types import Revision
 from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
-from headgate.master.store.scope import Scope
+from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.sealing import SealError
 from headgate.master.store.transaction import Transaction
 
@@ -221,6 +223,30 @@ def test_fences_only_grow_and_an_old_session_ends_nothing(fleet: Fleet) -> None:
     assert fleet.agent(agent)["state"] == "connected"
     run(book.left(agent, second))
     assert fleet.agent(agent)["state"] == "away"
+
+
+def test_an_older_database_that_was_restored_is_not_behind_the_agents(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    first = fleet.joined(agent)
+
+    async def restore(tx: Transaction) -> int:
+        return await tx.change(update(AGENTS).where(AGENTS.c.id == agent).values(fence=0))
+
+    world = fleet.world
+    assert world.runner.run(world.database.write(MASTER, restore)) == 1
+    world.advance(minutes=1)
+    assert fleet.joined(agent) > first
+
+
+def test_offers_are_bound_by_a_key_that_agents_know(fleet: Fleet) -> None:
+    enrolled = fleet.enrolled(fleet.token())
+    fleet.published({"routes/api.json": b"{}"})
+    wanted = fleet.world.runner.run(fleet.world.master.book.desired(enrolled.agent))
+    assert wanted is not None
+    content = offer_content(enrolled.agent, 7, 1, wanted.version.hash)
+    assert offer_is_bound(enrolled.manifest_keys, content, wanted.bind(content))
+    other = offer_content(enrolled.agent, 6, 1, wanted.version.hash)
+    assert not offer_is_bound(enrolled.manifest_keys, other, wanted.bind(content))
 
 
 def test_the_five_revisions_and_the_error_are_kept(fleet: Fleet) -> None:

@@ -32,7 +32,7 @@ def desired(revision: int, *, count: int = 3, key: Ed25519PrivateKey = KEY) -> D
     """The same as what an agent must serve."""
     text = manifest(revision, count=count).canonical()
     version = fr.Version(revision, address(text))
-    return Desired(SCOPE, version, text, sign_manifest(key, text))
+    return Desired(SCOPE, version, text, sign_manifest(key, text), key.sign)
 
 
 def version(revision: int) -> fr.Version:

@@ -68,15 +68,17 @@ class AgentSession:
         random: Random,
         held: fr.Held | None = None,
         serving: Manifest | None = None,
+        bound: int = 0,
     ) -> None:
-        """`held` and `serving`: what the agent found on disk when it started."""
+        """`held`, `serving` and `bound` (see `Work.bound`): what the agent found on disk when it
+        started."""
         self.state = State.WAITING
-        self.work = Work(facts.keys, held or fr.Held(), serving)
+        self.work = Work(facts.agent, facts.keys, held or fr.Held(), serving, bound)
         self._facts = facts
         self._jitter = Jitter(random)
         self._random = random
         self._fence = 0
-        self._newest_fence = 0
+        self._newest_fence = bound
         self._sent = 0
         self._seen = 0
         self._due: float | None = None

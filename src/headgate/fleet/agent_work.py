@@ -20,12 +20,16 @@ from typing import TypeAlias
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.fleet import manifest as mf
-from headgate.fleet.signing import manifest_is_signed
+from headgate.fleet.signing import manifest_is_signed, offer_content, offer_is_bound
 from headgate.kernel.errors import Invalid
 
 ANSWER_S = 15.0
 _WANTS = 64
 _TRIES = 3
+_UNBOUND = (
+    "the master did not make this offer for this session; look for a proxy that repeats older"
+    " ones, or upgrade the master"
+)
 BASE, HASH = "base", "hash"
 """Codes of faults after which the master sends the complete manifest."""
 
@@ -67,11 +71,19 @@ class Work:
     """The offers of one agent."""
 
     def __init__(
-        self, keys: Sequence[bytes], held: fr.Held, serving: mf.Manifest | None = None
+        self,
+        agent: str,
+        keys: Sequence[bytes],
+        held: fr.Held,
+        serving: mf.Manifest | None = None,
+        bound: int = 0,
     ) -> None:
         """`keys`: raw Ed25519 public keys of the master; `serving`: the manifest of
         `held.serving`, against which the master may send differences."""
+        self._agent = agent
         self._keys = tuple(keys)
+        self.bound = bound
+        """The fence of the newest session in which a bound offer came; 0: none ever did."""
         self._held = held
         self._base: Base | None = (serving.hash(), serving) if serving else None
         self.read: Read = read_offer
@@ -98,6 +110,9 @@ class Work:
         if order <= self._newest:
             return []
         self._newest = order
+        if not self._is_bound(offer):
+            self.last_fault = fr.Fault("binding", _UNBOUND, True)
+            return [self._report(offer, fr.Phase.REJECTED, fault=self.last_fault)]
         if offer.version == self._held.refused and not self._is_at(offer):
             fault = self.last_fault or fr.Fault("refused", "this node refused it before")
             return [self._report(offer, fr.Phase.REJECTED, fault=fault)]
@@ -205,6 +220,18 @@ class Work:
         if job is None or job.ask_again is None or now < job.ask_again:
             return []
         return self._go_on(job, now)
+
+    def _is_bound(self, offer: fr.Offer) -> bool:
+        """Says whether the master meant this offer for this agent and session. TLS may end before
+        the master, and who stands there could send an older revision again, signature and all.
+        Only before the first bound offer may one come that is not bound, from an older master."""
+        if not offer.binding:
+            return not self.bound
+        content = offer_content(self._agent, self.fence, offer.nonce, offer.version.hash)
+        if not offer_is_bound(self._keys, content, offer.binding):
+            return False
+        self.bound = self.fence
+        return True
 
     def _accepted(self, offer: fr.Offer, manifest: mf.Manifest, now: float) -> list[Step]:
         if offer.scope != self._held.scope:

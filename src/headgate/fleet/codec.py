@@ -253,6 +253,7 @@ def _offer(offer: fr.Offer) -> _Message:
         rollout=offer.rollout,
         wave=offer.wave,
         within_ms=round(offer.within_s * _MS),
+        binding=offer.binding,
     )
 
 
@@ -267,6 +268,7 @@ def _read_offer(message: _Message) -> fr.Offer:
         rollout=message.rollout,
         wave=message.wave,
         within_s=message.within_ms / _MS,
+        binding=message.binding,
     )
 
 

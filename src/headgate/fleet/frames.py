@@ -157,7 +157,8 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A revision to serve. `base` "": `manifest` is complete, else changes to that manifest."""
+    """A revision to serve. `base` "": `manifest` is complete, else changes to that manifest.
+    `binding` binds it to the agent, the session and the nonce; older masters leave it empty."""
 
     nonce: int
     scope: str
@@ -168,6 +169,7 @@ class Offer:
     rollout: str = ""
     wave: int = 0
     within_s: float = 0.0
+    binding: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

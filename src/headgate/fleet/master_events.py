@@ -15,6 +15,7 @@ from headgate.fleet.frames import (
     Version,
 )
 from headgate.fleet.manifest import Manifest
+from headgate.fleet.signing import Bind
 
 Changes: TypeAlias = Callable[[str], bytes | None]
 
@@ -29,12 +30,13 @@ def nothing_known(base: str) -> bytes | None:
 class Desired:
     """What an agent must serve. `manifest` is canonical, `signature` is of it; one object of bytes
     for all agents that want the same costs least. `within_s`: applying begins within that time, or
-    not at all; 0: no limit."""
+    not at all; 0: no limit. `bind` signs its offers, each one for one agent and session."""
 
     scope: str
     version: Version
     manifest: bytes
     signature: bytes
+    bind: Bind
     rollout: str = ""
     wave: int = 0
     within_s: float = 0.0

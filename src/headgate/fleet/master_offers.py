@@ -18,6 +18,7 @@ from headgate.fleet import manifest as mf
 from headgate.fleet.agent_work import ANSWER_S, BASE, HASH
 from headgate.fleet.master_events import Changes, Desired, nothing_known
 from headgate.fleet.pacing import RETRY_LAST_S, Backoff
+from headgate.fleet.signing import offer_content
 
 
 class Offers:
@@ -25,6 +26,8 @@ class Offers:
 
     def __init__(self) -> None:
         self.held = fr.Held()
+        self.agent = ""
+        self.fence = 0
         self.desired: Desired | None = None
         self.listed: mf.Manifest | None = None
         self.offered: fr.Offer | None = None
@@ -123,6 +126,7 @@ class Offers:
             changes = self._changes(serving.hash)
             if changes is not None and len(changes) < len(body):
                 body, base = changes, serving.hash
+        content = offer_content(self.agent, self.fence, self._nonce, desired.version.hash)
         return fr.Offer(
             nonce=self._nonce,
             scope=desired.scope,
@@ -133,4 +137,5 @@ class Offers:
             rollout=desired.rollout,
             wave=desired.wave,
             within_s=desired.within_s,
+            binding=desired.bind(content),
         )

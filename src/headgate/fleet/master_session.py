@@ -149,11 +149,12 @@ class MasterSession:
         self._seen = sequence
         self._due = now + _GREETING_S
         self.offers.held = body.held
+        self.offers.agent = body.agent
         return [ev.Join(body)]
 
     def _joined(self, fence: int, now: float) -> list[ev.Command]:
         self.state = State.LIVE
-        self.fence = fence
+        self.fence = self.offers.fence = fence
         self._due = now + self._terms.heartbeat_s * _SILENT_INTERVALS
         self._ends = now + self._age_s
         terms = self._terms

@@ -1,6 +1,8 @@
-"""Signatures of manifests (Ed25519) and of an agent's answers to challenges. Holds no key."""
+"""Signatures of manifests and offers (Ed25519) and of an agent's answers to challenges. Holds no
+key."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -10,8 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 # What is signed begins with its purpose, so that no signature can stand for another thing.
 _MANIFEST = b"headgate manifest 1\0"
+_OFFER = b"headgate offer 1\0"
 _HELLO = b"headgate hello 1\0"
 CHALLENGE_BYTES = 32
+_NUMBER_BYTES = 8
+
+Bind: TypeAlias = Callable[[bytes], bytes]
+"""Returns the signature of what `offer_content` returned, by a key of manifests."""
 
 
 def sign_manifest(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
@@ -21,13 +28,18 @@ def sign_manifest(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
 
 def manifest_is_signed(keys: Iterable[bytes], manifest: bytes, signature: bytes) -> bool:
     """Says whether one of `keys`, raw public keys of 32 bytes, signed these canonical bytes."""
-    for raw in keys:
-        try:
-            Ed25519PublicKey.from_public_bytes(raw).verify(signature, _MANIFEST + manifest)
-        except InvalidSignature:
-            continue
-        return True
-    return False
+    return _is_signed(keys, _MANIFEST + manifest, signature)
+
+
+def offer_content(agent: str, fence: int, nonce: int, manifest_hash: str) -> bytes:
+    """Returns what the binding of an offer signs: it counts for one agent, in one session, once."""
+    numbers = b"".join(one.to_bytes(_NUMBER_BYTES, "big") for one in (fence, nonce))
+    return _OFFER + numbers + agent.encode() + b"\0" + manifest_hash.encode()
+
+
+def offer_is_bound(keys: Iterable[bytes], content: bytes, binding: bytes) -> bool:
+    """Says whether one of `keys`, those of manifests, bound this content of an offer."""
+    return _is_signed(keys, content, binding)
 
 
 def sign_challenge(key: EllipticCurvePrivateKey, agent: str, challenge: bytes) -> bytes:
@@ -42,6 +54,16 @@ def challenge_is_answered(key: EcPublicKey, agent: str, challenge: bytes, signat
     except InvalidSignature:
         return False
     return True
+
+
+def _is_signed(keys: Iterable[bytes], content: bytes, signature: bytes) -> bool:
+    for raw in keys:
+        try:
+            Ed25519PublicKey.from_public_bytes(raw).verify(signature, content)
+        except InvalidSignature:
+            continue
+        return True
+    return False
 
 
 def _answer(agent: str, challenge: bytes) -> bytes:

@@ -169,7 +169,7 @@ class Beat(_message.Message):
     def __init__(self) -> None: ...
 
 class Offer(_message.Message):
-    __slots__ = ("nonce", "scope", "version", "base", "manifest", "signature", "rollout", "wave", "within_ms")
+    __slots__ = ("nonce", "scope", "version", "base", "manifest", "signature", "rollout", "wave", "within_ms", "binding")
     NONCE_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +179,7 @@ class Offer(_message.Message):
     ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     WAVE_FIELD_NUMBER: _ClassVar[int]
     WITHIN_MS_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
     nonce: int
     scope: str
     version: Version
@@ -188,7 +189,8 @@ class Offer(_message.Message):
     rollout: str
     wave: int
     within_ms: int
-    def __init__(self, nonce: _Optional[int] = ..., scope: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., base: _Optional[str] = ..., manifest: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., rollout: _Optional[str] = ..., wave: _Optional[int] = ..., within_ms: _Optional[int] = ...) -> None: ...
+    binding: bytes
+    def __init__(self, nonce: _Optional[int] = ..., scope: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., base: _Optional[str] = ..., manifest: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., rollout: _Optional[str] = ..., wave: _Optional[int] = ..., within_ms: _Optional[int] = ..., binding: _Optional[bytes] = ...) -> None: ...
 
 class Fetch(_message.Message):
     __slots__ = ("wants",)

@@ -84,7 +84,8 @@ class MemoryBook:
         version = Version(revision, address(text))
         self._blobs = {address(body): body for body in files.values()}
         self.published_at = time.monotonic()
-        self.wanted = Desired(self._scope, version, text, sign_manifest(self._key, text))
+        signature = sign_manifest(self._key, text)
+        self.wanted = Desired(self._scope, version, text, signature, self._key.sign)
         return version
 
     async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:

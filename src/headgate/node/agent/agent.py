@@ -195,9 +195,10 @@ class Agent:
             instances=(self._instance,),
             keys=identity.keys,
         )
+        bound = self._remembered.bound(identity.agent)
         last = self._parts.source.last
         if last is None:
-            return AgentSession(facts, random.random)
+            return AgentSession(facts, random.random, bound=bound)
         version = fr.Version(last.revision, last.hash)
         serves = self._pipeline.last is not None and self._pipeline.last.is_ok
         scope = last.manifest.scope
@@ -208,7 +209,8 @@ class Agent:
             serving=version if serves else None,
             refused=self._remembered.refused(scope),
         )
-        return AgentSession(facts, random.random, held, last.manifest if serves else None)
+        manifest = last.manifest if serves else None
+        return AgentSession(facts, random.random, held, manifest, bound)
 
     async def _dialled(self) -> Carrier:
         if self._identity is None:
@@ -224,10 +226,12 @@ class Agent:
             self._event("warn", "master.disconnected", f"no connection to {url}: {why}")
 
     def _remember(self) -> None:
-        """Writes down what was refused for good, so that a restart does not try it again."""
-        if self._driver is not None:
-            held = self._driver.session.work.held
-            self._remembered.remember(held.scope, held.refused)
+        """Writes down what was refused for good, so that a restart does not try it again, and the
+        newest session, so that nobody can repeat an older one after a restart."""
+        if self._driver is not None and self._identity is not None:
+            work = self._driver.session.work
+            self._remembered.remember(work.held.scope, work.held.refused)
+            self._remembered.remember_bound(self._identity.agent, work.bound)
 
     async def _renewals(self, driver: SessionDriver) -> None:
         """Renews the certificate after two thirds of its time."""

@@ -3,11 +3,12 @@
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from headgate.fleet.frames import Heartbeat, Held, Hello, Phase, Version
 from headgate.fleet.manifest import parse
 from headgate.fleet.master_events import AgentReport, Desired
+from headgate.fleet.signing import Bind
 from headgate.master.domains.agents import store
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
@@ -28,6 +29,9 @@ _WORDS: Final = 512
 _INSTANCES: Final = 32
 
 
+_Listed: TypeAlias = tuple[SignedManifest, frozenset[str], Bind]
+
+
 class StoreBook:
     """A `FleetBook`. Belongs to one event loop."""
 
@@ -38,9 +42,9 @@ class StoreBook:
         self._clock = clock
         self._authority = authority
         self._enroller = enroller
-        self._writing = Writing(database, self._stand)
+        self._writing = Writing(database, clock, self._stand)
         self._given: dict[str, str | None] = {}
-        self._manifests: OrderedDict[str, tuple[SignedManifest, frozenset[str]]] = OrderedDict()
+        self._manifests: OrderedDict[str, _Listed] = OrderedDict()
         self.cut: Callable[[str], None] = _nobody
         """Called for agents that spoke though they were revoked, by another master perhaps."""
         self.wake: Callable[[str], None] = _nobody
@@ -102,12 +106,13 @@ class StoreBook:
         self._given[agent_id] = row.desired_id
         if row.desired_id is None:
             return None
-        signed = (await self._manifest(row.desired_id))[0]
+        signed, _, bind = await self._manifest(row.desired_id)
         return Desired(
             scope=signed.fleet_id,
             version=Version(signed.number, signed.hash),
             manifest=signed.manifest,
             signature=signed.signature,
+            bind=bind,
             rollout=row.rollout,
             wave=row.wave,
         )
@@ -152,17 +157,19 @@ class StoreBook:
             async with self._database.read(MASTER) as tx:
                 return await store.find(tx, agent_id)
 
-    async def _manifest(self, revision_id: str) -> tuple[SignedManifest, frozenset[str]]:
-        """Returns a revision's manifest and the hashes that it names; one object for everyone."""
+    async def _manifest(self, revision_id: str) -> _Listed:
+        """Returns a revision's manifest, the hashes that it names, and what binds its offers; one
+        object for everyone."""
         found = self._manifests.get(revision_id)
         if found is None:
             with _explained():
                 async with self._database.read(MASTER) as tx:
                     signed = await revisions.manifest(tx, revision_id)
+                    bind = await self._authority.bind(tx)
             if signed is None:
                 raise UnavailableError(f"the revision {revision_id} is not in the database")
             named = frozenset(entry.sha256 for entry in parse(signed.manifest).entries)
-            found = self._manifests[revision_id] = (signed, named)
+            found = self._manifests[revision_id] = (signed, named, bind)
             if len(self._manifests) > _MANIFESTS:
                 self._manifests.popitem(last=False)
         return found

@@ -12,6 +12,7 @@ from typing import Final
 
 from headgate.master.domains.agents import store
 from headgate.master.domains.agents.store import Standing
+from headgate.master.ids import Clock
 from headgate.master.store.database import Database
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
@@ -36,9 +37,12 @@ class _Batch:
 class Writing:
     """Collects what agents say, and writes it; lives in one loop."""
 
-    def __init__(self, database: Database, stands: Callable[[Standings], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, stands: Callable[[Standings], None]
+    ) -> None:
         """`stands` is told, after each transaction, how the agents stand that it was about."""
         self._database = database
+        self._clock = clock
         self._stands = stands
         self._batch: _Batch | None = None
         self._task: asyncio.Task[None] | None = None
@@ -87,7 +91,9 @@ class Writing:
 
     async def _write(self, batch: _Batch) -> None:
         try:
-            fences, standings = await self._database.write(MASTER, lambda tx: _written(tx, batch))
+            fences, standings = await self._database.write(
+                MASTER, lambda tx: _written(tx, batch, self._clock())
+            )
         except Exception as error:  # whoever waits for this batch gets it
             batch.done.set_exception(error)
             batch.done.exception()  # they may have left
@@ -96,14 +102,15 @@ class Writing:
         self._stands(standings)
 
 
-async def _written(tx: Transaction, batch: _Batch) -> tuple[list[int], Standings]:
+async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> tuple[list[int], Standings]:
     # In one order everywhere, so that two masters do not wait for each other.
     ids = sorted({*batch.values, *(agent for agent, _ in batch.ends)})
     standings = await store.standings(tx, ids, is_locked=True)
     fences: list[int] = []
     last = {agent: one.fence for agent, one in standings.items()}
     for agent in batch.joins:
-        last[agent] = last.get(agent, 0) + 1
+        # Agents remember fences: after a restore of an older database theirs would be ahead.
+        last[agent] = max(last.get(agent, 0) + 1, now_ms)
         fences.append(last[agent])
     for agent in sorted(batch.values):
         if agent in standings:

@@ -6,10 +6,11 @@ from typing import Final
 
 from headgate.certificates.authority import create, key_pem, load, pin
 from headgate.certificates.rotation import Authorities
+from headgate.fleet.signing import Bind
 from headgate.master.domains.enrolment import store
 from headgate.master.domains.enrolment.store import AuthorityRow
 from headgate.master.domains.revisions.service import opened
-from headgate.master.domains.revisions.signing import public_keys
+from headgate.master.domains.revisions.signing import public_keys, signing_key
 from headgate.master.domains.revisions.types import Blob
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
@@ -54,6 +55,10 @@ class FleetAuthority:
     async def manifest_keys(self, tx: Transaction) -> tuple[bytes, ...]:
         """Returns the raw public keys that sign manifests; `tx` must write."""
         return await public_keys(tx, self._sealer, self._clock())
+
+    async def bind(self, tx: Transaction) -> Bind:
+        """Returns what binds offers to agents and sessions; a revision has been signed before."""
+        return (await signing_key(tx, self._sealer, self._clock())).sign
 
     def opened(self, blob: Blob) -> bytes:
         """Returns a content of revisions."""

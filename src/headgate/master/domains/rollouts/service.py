@@ -175,7 +175,12 @@ def _spec(new: NewRollout, rollout: str, fleet: str, caller: Caller) -> Spec:
         kind=new.kind,
         waves=waves,
         gates=Gates(**new.gates.model_dump()),
-        pace=Pace(max_unavailable=new.max_unavailable, soak_s=new.soak_s, apply_s=new.apply_s),
+        pace=Pace(
+            max_unavailable=new.max_unavailable,
+            soak_s=new.soak_s,
+            apply_s=new.apply_s,
+            settle_s=new.settle_s,
+        ),
         approvals=new.approvals,
         is_now=new.is_now,
     )

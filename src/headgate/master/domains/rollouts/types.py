@@ -39,6 +39,10 @@ class NewRollout(Body):
     )
     soak_s: _Seconds = 300.0
     apply_s: Annotated[float, Field(ge=1.0, le=86_400.0)] = 300.0
+    settle_s: Annotated[float, Field(ge=0.0, le=3_600.0)] = Field(
+        default=60.0,
+        description="How long a master that takes it over waits for agents to come back.",
+    )
     max_unavailable: int = Field(default=0, ge=0, description="Agents at once; 0 is no limit.")
     gates: GateLimits = GateLimits()
     approvals: int = Field(default=0, ge=0, le=10)
