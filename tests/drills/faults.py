@@ -28,22 +28,6 @@ from drill_parts import ROOT
 from fault_lab import Lab, Seen, SkippedError
 
 DOCUMENT = ROOT / "docs" / "internals" / "fault-matrix.md"
-INTRODUCTION = """\
-# Fault matrix
-
-What a node does when something goes wrong, each row tried against a real node by
-`python tests/drills/faults.py` (the numbers are those of the matrix it was planned by; rows about
-features that do not exist yet are missing). The last columns are when it ran last, and what it saw.
-
-Nothing in the product can be told to panic: row 12 makes a worker's wait for events fail, by the
-kernel's tracer, which takes the same way. A panic itself is in the engine's own tests
-(`engine/crates/hg-engine/src/thread/tests.rs`). Row 15 runs the node without the right to override
-permissions. Row 3 shows what nginx loses in the same place, where there is one. Row 36 goes from
-the wheel in `dist/`, if `make wheel` has made one, to the code as it is, and back.
-
-| row | fault | must | result | seen |
-|---|---|---|---|---|
-"""
 
 
 @dataclass(frozen=True)
@@ -167,21 +151,22 @@ def run(number: int) -> tuple[str, str]:
 
 
 def write(results: dict[int, tuple[str, str]]) -> None:
-    """Puts results into the document."""
-    known: dict[int, str] = {}
-    if DOCUMENT.exists():
-        for line in DOCUMENT.read_text().splitlines():
-            found = re.match(r"\| (\d+) \|", line)
-            if found:
-                known[int(found[1])] = line
-    for number, (result, text) in results.items():
-        row = ROWS[number]
+    """Puts results into the rows that the document has for them; the rest of it stays."""
+    lines = DOCUMENT.read_text().splitlines()
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    missing = set(results)
+    for at, line in enumerate(lines):
+        found = re.match(r"\| (\d+) \|", line)
+        number = int(found[1]) if found else 0
+        if number not in missing:
+            continue
+        missing.remove(number)
+        row, (result, text) = ROWS[number], results[number]
         told = re.sub(r"/tmp/hg-[^/\s]+", "…", text).replace("|", "\\|").replace("\n", " ")
-        day = time.strftime("%Y-%m-%d", time.gmtime())
-        known[number] = f"| {number} | {row.fault} | {row.must} | {result}, {day} | {told} |"
-    DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
-    lines = "\n".join(known[number] for number in sorted(known))
-    DOCUMENT.write_text(f"{INTRODUCTION}{lines}\n")
+        lines[at] = f"| {number} | {row.fault} | {row.must} | {result}, {day} | {told} |"
+    DOCUMENT.write_text("\n".join(lines) + "\n")
+    if missing:
+        sys.exit(f"{DOCUMENT} has no row {min(missing)}; add a line for it")
 
 
 def main() -> int:
