@@ -26,7 +26,7 @@ from headgate.fleet.manifest import Json, resource_bytes, resource_path
 from headgate.kernel.errors import Invalid
 from headgate.master.fleet import enrolment
 from headgate.master.fleet.book import EnrolmentRefusedError
-from headgate.master.fleet.memory_book import MemoryAgent
+from headgate.master.fleet.memory_book import MemoryAgent, MemoryBook
 
 T = TypeVar("T")
 Resources = Mapping[tuple[str, str], Json]
@@ -35,8 +35,8 @@ Resources = Mapping[tuple[str, str], Json]
 class AgentMaster:
     """A master that may be stopped and started again; use as a context manager."""
 
-    def __init__(self) -> None:
-        self.book = new_book()
+    def __init__(self, book: MemoryBook | None = None) -> None:
+        self.book = book or new_book()
         self.live = LiveMaster(self.book, port=free_port())
         self.rest_port = free_port()
         self._loop = asyncio.new_event_loop()
