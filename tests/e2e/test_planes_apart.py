@@ -1,5 +1,7 @@
 """The two planes as processes of their own on one host: who is let in, and what each side says."""
 
+import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 from running_node import HEADGATE, get
 from tls_authority import Authority
 from two_planes import CONTROL, DATA_PLANE, Plane, Planes, two_planes
-from waiting import until
+from waiting import DEADLINE_S, until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -128,6 +130,40 @@ def test_mistakes_on_the_command_line_end_it_with_words(planes: Planes, folder: 
     planes.config.with_name("nginx.toml").write_text('[node]\nengine = "nginx"\n')
     done = headgate("drain", "--state-dir", str(planes.control.state))
     assert done.returncode == 1 and "control plane without a supervisor" in done.stderr
+
+
+def test_systemd_is_told_when_a_control_plane_serves_reloads_and_leaves(
+    planes: Planes, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(folder / "notify")
+    place = f"127.0.0.1:{planes.link_port}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(DEADLINE_S)
+        with monkeypatch.context() as only:
+            only.setenv("NOTIFY_SOCKET", path)
+            only.setenv("WATCHDOG_USEC", "10000000")
+            planes.control.start(*planes.control_arguments())
+        assert manager.recv(300).decode() == f"STATUS=waits for the data plane at {place}"
+        assert manager.recv(300) == b"WATCHDOG=1"
+        planes.data.start(*planes.data_arguments())
+
+        def following() -> str:
+            """What it says next, beside that it lives."""
+            while (said := manager.recv(300)) == b"WATCHDOG=1":
+                pass
+            return said.decode()
+
+        assert following() == f"READY=1\nSTATUS=serving through {place}"
+        assert get(planes.port) == (200, b"one")
+        planes.control.process.send_signal(signal.SIGHUP)
+        assert following().startswith("RELOADING=1\nMONOTONIC_USEC=")
+        assert following() == "READY=1\nSTATUS=last reload: unchanged"
+        planes.data.process.kill()
+        assert following().startswith(f"STATUS=waits for the data plane at {place}: ")
+        planes.control.process.send_signal(signal.SIGTERM)
+        assert following() == "STOPPING=1"
+        assert planes.control.process.wait(DEADLINE_S) == 0
 
 
 def command(name: str, plane: Plane) -> "subprocess.CompletedProcess[str]":

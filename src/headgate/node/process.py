@@ -16,6 +16,7 @@ from headgate.node.remote.link import RemoteLink
 from headgate.node.report import about_supervisor
 from headgate.node.results import Outcome, ReloadResult
 from headgate.node.state import Node
+from headgate.node.systemd import Systemd
 
 EXIT_CONFIG = 78
 _GRACE_S = 2.0
@@ -31,6 +32,8 @@ class ControlProcess:
         self._tasks: set[asyncio.Task[None]] = set()
         self._said_ready = False
         self._was_linked = False
+        self._systemd: Systemd | None = None
+        """Where no supervisor of this host tells systemd."""
 
     async def run(self) -> int:
         """Runs until told to leave; returns the exit code."""
@@ -99,8 +102,11 @@ class ControlProcess:
 
     def _watch_link(self, link: RemoteLink) -> None:
         """Takes over what is known there whenever the link comes up; the config follows."""
+        systemd = self._systemd = Systemd(link.about().address)
+        systemd.waits()
+        self._spawn(systemd.beat())
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._node.pipeline.reload("SIGHUP"))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload_alone(systemd)))
         link.on_linked = self._linked
         link.on_lost = self._lost
 
@@ -116,7 +122,13 @@ class ControlProcess:
             # Not only what was served: what changed meanwhile could not be, either.
             node.pipeline.reload("link")
 
+    async def _reload_alone(self, systemd: Systemd) -> None:
+        systemd.reloading()
+        systemd.reloaded(await self._node.pipeline.reload("SIGHUP"))
+
     def _lost(self, why: str) -> None:
+        if self._systemd is not None:
+            self._systemd.waits(why)
         self._node.serving.lost()
         self._node.events.add("error", "link.down", why)
 
@@ -151,6 +163,8 @@ class ControlProcess:
             # Not always the run at the start: an earlier config may serve without it.
             self._said_ready = True
             self._spawn(self._node.link.control_ready())
+            if self._systemd is not None:
+                self._systemd.ready()
         # Print why a first config is refused, for whoever started us.
         is_first = self._node.pipeline.served is None and not self._node.was_serving
         for one in () if is_first and not result.is_ok else result.diagnostics:
@@ -199,6 +213,8 @@ class ControlProcess:
         self._node.leave(1)
 
     async def _close(self) -> None:
+        if self._systemd is not None:
+            self._systemd.leaves()
         about = await about_supervisor(self._node)
         ends = about is not None and about.phase != "running"
         await self._node.servers.close()
