@@ -9,13 +9,12 @@ use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
 use crate::worker::{Done, Mailbox, Message};
 use hg_log::AccessLog;
-use hg_net::{Address, Poller};
+use hg_net::{Address, Fd, Poller};
 use hg_plan::{Change, Kind, ObjectError, Plan};
 use hg_tls::Ticketer;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -60,7 +59,7 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     pub(crate) shared: Arc<Shared>,
     pub(crate) workers: Vec<WorkerHandle>,
-    pub(crate) sockets: Mutex<BTreeMap<SocketAddr, Vec<Arc<OwnedFd>>>>,
+    pub(crate) sockets: Mutex<BTreeMap<SocketAddr, Vec<Arc<Fd>>>>,
     pub(crate) names: Mutex<HashMap<Arc<str>, Resolved>>,
     pub(crate) serving: Mutex<Arc<Snapshot>>,
     pub(crate) started: Instant,
@@ -206,12 +205,12 @@ impl Engine {
 
     /// Takes over the listening sockets of an address. The index is the worker's; if there are more
     /// sockets than workers, each worker adopts several.
-    pub fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>) {
+    pub fn add_sockets(&self, address: &str, sockets: Vec<Fd>) {
         let Ok(address) = address.parse::<SocketAddr>() else {
             let message = format!("`{address}` is not an address and port");
             return self.inner.shared.event(EventLevel::Error, "listener.failed", message);
         };
-        let sockets: Vec<Arc<OwnedFd>> = sockets.into_iter().map(Arc::new).collect();
+        let sockets: Vec<Arc<Fd>> = sockets.into_iter().map(Arc::new).collect();
         for (fd, worker) in sockets.iter().zip(self.inner.workers.iter().cycle()) {
             worker.mailbox.send(Message::Socket { address, fd: fd.clone() });
         }

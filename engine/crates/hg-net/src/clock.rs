@@ -44,6 +44,12 @@ pub fn unix_micros() -> u64 {
         .map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// Returns a number to seed a generator with: another one at each time and for each `owner`. Not a
+/// secret.
+pub fn seed<T>(owner: &T) -> u64 {
+    unix_micros() ^ (std::ptr::from_ref(owner) as u64).rotate_left(32)
+}
+
 /// Returns the CPU time of the calling thread, microseconds.
 pub fn thread_cpu_micros() -> u64 {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

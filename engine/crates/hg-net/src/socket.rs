@@ -12,6 +12,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A socket that is closed when this is dropped.
+pub type Fd = OwnedFd;
+
 /// The target of a stream socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {

@@ -3,13 +3,12 @@
 use super::answer::{self, Answer, Failure};
 use super::http2::{Asks, Http2};
 use crate::snapshot::host_of;
-use hg_net::{Address, Event, Flow};
+use hg_net::{Address, Event, Fd, Flow};
 use hg_plan::{GrpcCheck, HttpCheck, UpstreamProtocol};
 use hg_proto::Limits;
 use hg_resilience::Reason;
 use hg_tls::{ClientSession, ClientTls, Offer, TlsError};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// What a check needs to know of its endpoint.
@@ -62,7 +61,7 @@ enum Stage {
 }
 
 pub(super) struct Attempt {
-    pub(super) fd: OwnedFd,
+    pub(super) fd: Fd,
     stage: Stage,
     /// Ciphertext that is not a whole record yet.
     cipher: Vec<u8>,

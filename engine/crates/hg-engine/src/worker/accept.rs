@@ -7,14 +7,13 @@ use super::retire::Retired;
 use super::{KIND_LISTENER, Worker};
 use crate::counters::{ListenerCounters, Refused};
 use crate::report::EventLevel;
-use hg_net::{Clock, Ticks, Token};
+use hg_net::{Clock, Fd, Ticks, Token};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A listening socket.
 pub(crate) struct Acceptor {
-    pub(super) fd: Arc<OwnedFd>,
+    pub(super) fd: Arc<Fd>,
     pub(super) generation: u32,
     pub(crate) address: SocketAddr,
     /// The listener it belongs to in the plan served now, if any.
@@ -44,7 +43,7 @@ const ACCEPT_BATCH: usize = 64;
 const ACCEPT_REST_MS: u64 = 100;
 
 impl Worker {
-    pub(super) fn add_socket(&mut self, address: SocketAddr, fd: Arc<OwnedFd>) {
+    pub(super) fn add_socket(&mut self, address: SocketAddr, fd: Arc<Fd>) {
         // A socket that came while this worker was made is in its mail as well.
         if self.listeners.iter().any(|(_, a)| Arc::ptr_eq(&a.fd, &fd)) {
             return;
@@ -141,7 +140,7 @@ impl Worker {
 
     fn accepted(
         &mut self,
-        fd: OwnedFd,
+        fd: Fd,
         peer: SocketAddr,
         (listener, counters): (u16, Arc<ListenerCounters>),
         pinned: Option<Held>,

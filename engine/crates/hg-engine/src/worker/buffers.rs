@@ -2,10 +2,9 @@
 //! connection whose peer is slow keeps the buffer its bytes are in (nothing is copied) while the
 //! worker takes another.
 
-use hg_net::{Flow, Pipe};
+use hg_net::{AsFd, Flow, Pipe};
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsFd;
 
 /// Room kept before what is read, for a chunk header.
 pub(crate) const RESERVE: usize = 32;

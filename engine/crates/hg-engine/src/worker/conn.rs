@@ -3,11 +3,10 @@
 
 use super::buffers::{BufferPool, Out, READ_MAX, RESERVE, TAIL};
 use hg_middleware::ClientCertificate;
-use hg_net::{Flow, Pipe};
+use hg_net::{Fd, Flow, Pipe};
 use hg_tls::{ClientSession, HandshakeKind, PeerCertificate, ServerSession, TlsError};
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// The scratch space that all connections of a worker share.
@@ -133,7 +132,7 @@ pub(crate) enum Read {
 }
 
 pub(crate) struct Conn {
-    pub(crate) fd: OwnedFd,
+    pub(crate) fd: Fd,
     pub(crate) out: Out,
     pub(crate) tls: Option<Box<Tls>>,
     /// Whether the socket may hold bytes (or an end) that were not read.
@@ -150,7 +149,7 @@ pub(crate) fn of_peer(peer: &PeerCertificate) -> ClientCertificate<'_> {
 }
 
 impl Conn {
-    pub(crate) fn new(fd: OwnedFd) -> Self {
+    pub(crate) fn new(fd: Fd) -> Self {
         Self {
             fd,
             out: Out::default(),

@@ -3,10 +3,9 @@
 use super::Worker;
 use crate::counters::lock;
 use crate::snapshot::Snapshot;
-use hg_net::Waker;
+use hg_net::{Fd, Waker};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -15,7 +14,7 @@ pub(crate) enum Message {
     /// Serve this from now on; `upstreams` are the slots that changed.
     Swap { snapshot: Arc<Snapshot>, upstreams: Arc<[usize]>, done: mpsc::Sender<()> },
     /// A listening socket of this worker.
-    Socket { address: SocketAddr, fd: Arc<OwnedFd> },
+    Socket { address: SocketAddr, fd: Arc<Fd> },
     /// Accept what waits in the socket's queue, then close the socket.
     CloseListener { address: SocketAddr, done: Arc<Done> },
     /// A successor has the sockets: release them and finish what is in flight.
@@ -52,7 +51,7 @@ impl Drop for Done {
 /// What a worker starts with.
 pub(crate) struct Prime {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) sockets: Vec<(SocketAddr, Arc<OwnedFd>)>,
+    pub(crate) sockets: Vec<(SocketAddr, Arc<Fd>)>,
 }
 
 /// A worker's inbox.

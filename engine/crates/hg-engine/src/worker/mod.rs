@@ -18,6 +18,7 @@ mod hedge;
 mod http2;
 mod input;
 mod leave;
+mod left_over;
 mod mail;
 mod multiplex;
 mod relay;
@@ -143,7 +144,7 @@ impl Worker {
         log: LogWriter,
     ) -> io::Result<Self> {
         let clock = shared.clock;
-        let seed = hg_net::unix_micros() ^ (Arc::as_ptr(&counters) as u64).rotate_left(32);
+        let seed = hg_net::seed(&*counters);
         let now_us = clock.micros();
         let mut worker = Self {
             shared,

@@ -1,0 +1,25 @@
+//! What a worker that has left still holds: nothing, or there is a leak. For the simulator.
+
+use super::Worker;
+use super::up::UpPhase;
+
+impl Worker {
+    /// Names what should be gone.
+    #[allow(dead_code, reason = "the simulator, which compiles these sources too, calls it")]
+    pub(crate) fn left_over(&self) -> Vec<String> {
+        let busy = self.ups.iter().filter(|(_, up)| up.phase != UpPhase::Idle).count();
+        let counts = [
+            ("clients", self.clients.len()),
+            ("listeners", self.listeners.len()),
+            ("exchanges", self.exchanges.ids(|_| true).len()),
+            ("connections to endpoints in use", busy),
+            ("turns", self.queue.len()),
+            ("waiting upstreams", self.upstreams.waiting.len()),
+            ("hedged exchanges", self.upstreams.hedged),
+            ("bytes of collected bodies", self.io.pool.collected),
+            ("bytes of pending answers", self.io.pool.pending),
+        ];
+        let left = counts.into_iter().filter(|(_, n)| *n > 0);
+        left.map(|(what, n)| format!("{n} {what}")).collect()
+    }
+}

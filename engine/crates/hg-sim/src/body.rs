@@ -1,0 +1,29 @@
+//! Bodies whose content follows from the request to which they belong.
+
+/// Which way a body goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Up,
+    Down,
+}
+
+/// Returns the byte at a place of a body.
+fn byte(id: usize, way: Way, at: usize) -> u8 {
+    let salt = id.wrapping_mul(0x9e37_79b1) ^ if way == Way::Up { 0x55 } else { 0 };
+    let mixed = (at / 7).wrapping_mul(31).wrapping_add(at).wrapping_add(salt);
+    (mixed ^ (salt >> 9)) as u8
+}
+
+/// Returns the whole body.
+pub(crate) fn content(id: usize, way: Way, len: usize) -> Vec<u8> {
+    (0..len).map(|at| byte(id, way, at)).collect()
+}
+
+/// Says where a body differs from what it should be.
+pub(crate) fn difference(id: usize, way: Way, len: usize, got: &[u8]) -> Option<String> {
+    let wrong = got.iter().enumerate().position(|(at, b)| *b != byte(id, way, at));
+    if let Some(at) = wrong {
+        return Some(format!("byte {at} of {} is wrong", got.len()));
+    }
+    (got.len() != len).then(|| format!("{} bytes instead of {len}", got.len()))
+}

@@ -1,0 +1,44 @@
+//! The simulator: the real worker, compiled a second time over a virtual kernel, and clients and
+//! endpoints that treat it well or badly as a seed says. A run is a function of its seed.
+//!
+//! Every run checks what must always hold: each request has one answer or a failure that its client
+//! sees, bodies are exact, nothing is sent twice that must not be, nothing is left over, and the
+//! worker never turns without need.
+
+mod body;
+mod client;
+mod endpoint;
+mod http1;
+mod ledger;
+mod run;
+mod scenario;
+mod world;
+
+pub use run::{Report, replay, run};
+
+#[allow(dead_code, unused_imports, reason = "the simulator needs a part of the engine")]
+#[path = "../../hg-engine/src"]
+mod source {
+    pub(crate) mod breaker;
+    pub(crate) mod counters;
+    pub(crate) mod engine;
+    pub(crate) mod gather;
+    pub(crate) mod health;
+    pub(crate) mod house;
+    pub(crate) mod orders;
+    pub(crate) mod outliers;
+    pub(crate) mod report;
+    pub(crate) mod retired;
+    pub(crate) mod shared;
+    pub(crate) mod shares;
+    pub(crate) mod slow_start;
+    pub(crate) mod snapshot;
+    pub(crate) mod thread;
+    pub(crate) mod worker;
+}
+
+// The engine's sources name their modules from the root of their crate.
+use source::{
+    breaker, counters, engine, health, house, outliers, report, retired, shared, shares,
+    slow_start, snapshot, thread, worker,
+};

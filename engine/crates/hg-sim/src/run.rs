@@ -1,0 +1,184 @@
+//! One run: sets the stage, lets the worker serve until it leaves, and checks what is left.
+
+use crate::counters::WorkerCounters;
+use crate::ledger::{Ledger, Outcome};
+use crate::scenario::{Deed, Scenario, put};
+use crate::shared::Shared;
+use crate::snapshot::{Builder, ClientSource, ListenerEntry};
+use crate::worker::{Mailbox, Message, Prime, Worker};
+use crate::world::{Deeds, LISTENER_PORT, World};
+use hg_log::AccessLog;
+use hg_net::{Fd, Figures, Poller};
+use hg_plan::{Change, Kind, ObjectError, Plan, Settings};
+use hg_tls::Ticketer;
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock, mpsc};
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What the kernel counted; its hash names the whole run.
+    pub figures: Figures,
+    /// Requests made.
+    pub requests: usize,
+    /// Requests answered by an endpoint.
+    pub served: usize,
+    /// Virtual time, microseconds.
+    pub virtual_us: u64,
+}
+
+/// Plays the run of a seed.
+///
+/// # Errors
+/// What was wrong, with what it takes to see it again.
+pub fn run(seed: u64) -> Result<Report, String> {
+    let (result, _) = play(seed, false);
+    result.map_err(|e| format!("seed {seed}: {e}; to see it: HEADGATE_SIM_SEED={seed}"))
+}
+
+/// Plays the run of a seed and returns all that happened.
+pub fn replay(seed: u64) -> (Result<Report, String>, Vec<String>) {
+    play(seed, true)
+}
+
+fn play(seed: u64, traced: bool) -> (Result<Report, String>, Vec<String>) {
+    let scenario = Rc::new(Scenario::new(seed));
+    hg_net::begin(seed, scenario.weather.clone(), traced);
+    hg_net::trace(|| format!("{scenario:#?}"));
+    let result = serve(&scenario).map_err(|e| e.to_string());
+    (result, hg_net::end())
+}
+
+/// The access log, which writes nothing, and what makes session tickets: the same for all runs.
+fn lasting() -> io::Result<&'static (AccessLog, Arc<Ticketer>)> {
+    static LASTING: OnceLock<Result<(AccessLog, Arc<Ticketer>), String>> = OnceLock::new();
+    let make = || {
+        let log = AccessLog::start(None, 1).map_err(|e| e.to_string())?;
+        Ok((log, Ticketer::new(&["11".repeat(32)])?))
+    };
+    LASTING.get_or_init(make).as_ref().map_err(|e| io::Error::other(e.clone()))
+}
+
+/// The plan and what compiles it.
+struct Plans {
+    plan: Plan,
+    builder: Builder,
+}
+
+impl Plans {
+    fn apply(&mut self, changes: &[Change]) -> io::Result<crate::snapshot::Update> {
+        let refused = |errors: Vec<ObjectError>| io::Error::other(format!("{errors:?}"));
+        self.plan.apply(changes).map_err(refused)?;
+        self.builder.apply(&self.plan, changes, &|_| None).map_err(refused)
+    }
+}
+
+fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
+    let (log, ticketer) = lasting()?;
+    let shared = Arc::new(Shared::new(1));
+    let counters = Arc::new(WorkerCounters::default());
+    let poller = Poller::new()?;
+    let mailbox = Arc::new(Mailbox::new(poller.waker()));
+    let builder = Builder::new(ticketer.clone(), shared.clock);
+    let mut plans = Plans { plan: Plan::default(), builder };
+    let update = plans.apply(&[
+        put(Kind::Settings, "node", &scenario.settings),
+        put(Kind::Listener, "web", &scenario.listener),
+        put(Kind::Upstream, "u", &scenario.upstream),
+        put(Kind::Route, "r", &scenario.route),
+    ])?;
+    let address = SocketAddr::from(([10, 0, 0, 1], LISTENER_PORT));
+    let socket: Arc<Fd> = Arc::new(hg_net::listen(address));
+    let ledger = Rc::new(RefCell::new(scenario.ledger()));
+    let mut worker =
+        Worker::new(shared.clone(), mailbox.clone(), counters.clone(), poller, log.writer())?;
+    worker.prime(Prime { snapshot: update.snapshot, sockets: vec![(address, socket)] });
+    let plans = Rc::new(RefCell::new(plans));
+    let deeds = deeds(plans.clone(), mailbox.clone());
+    let mut world = World::new(scenario.clone(), ledger.clone(), mailbox, deeds);
+    world.begin()?;
+    hg_net::play(Box::new(world));
+    worker.run()?;
+    let left = worker.left_over();
+    if !left.is_empty() {
+        return Err(io::Error::other(format!("left over: {}", left.join(", "))));
+    }
+    drop(worker);
+    check_counters(&counters)?;
+    check_limits(&shared, &plans.borrow().builder)?;
+    let poller = Poller::new()?;
+    while ledger.borrow().is_open() {
+        poller.wait(Some(1_000), &mut Vec::new())?;
+    }
+    let report = report(&ledger.borrow());
+    if report.figures.open > 0 {
+        return Err(io::Error::other(format!("{} descriptors are open", report.figures.open)));
+    }
+    Ok(report)
+}
+
+/// Returns what carries out a change of plan.
+fn deeds(plans: Rc<RefCell<Plans>>, mailbox: Arc<Mailbox>) -> Deeds {
+    Box::new(move |deed| {
+        let Deed::Apply(upstream) = deed else { return Ok(()) };
+        let update = plans.borrow_mut().apply(&[put(Kind::Upstream, "u", upstream)])?;
+        hg_net::trace(|| "a new plan".to_owned());
+        let (snapshot, upstreams) = (update.snapshot, update.upstreams);
+        mailbox.send(Message::Swap { snapshot, upstreams, done: mpsc::channel().0 });
+        Ok(())
+    })
+}
+
+/// Checks that the limits of connections have all their places again.
+fn check_limits(shared: &Shared, builder: &Builder) -> io::Result<()> {
+    let snapshot = builder.current();
+    let settings = Settings { max_connections: 1, ..Settings::default() };
+    let Some(listener) = snapshot.listeners.iter().flatten().next() else {
+        return Err(io::Error::other("no listener"));
+    };
+    let mut plan = listener.plan.clone();
+    plan.max_connections = 1;
+    let listener = ListenerEntry {
+        name: listener.name.clone(),
+        plan,
+        addresses: Vec::new(),
+        limits: listener.limits,
+        client: ClientSource { trusted: Vec::new(), source: listener.client.source },
+        open: listener.open.clone(),
+        tls: None,
+    };
+    let refused = shared.admit(&settings, &listener, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let taken = snapshot.upstreams.iter().flatten().map(|u| u.in_use.load(Relaxed)).sum::<u32>();
+    match refused {
+        Some(why) => Err(io::Error::other(format!("a limit of connections is taken: {why:?}"))),
+        None if taken > 0 => {
+            Err(io::Error::other(format!("{taken} places of upstreams are taken")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_counters(counters: &WorkerCounters) -> io::Result<()> {
+    let mut left = vec![("connections", counters.connections.get())];
+    left.push(("tunnels", counters.tunnels.active.get()));
+    for (_, u) in counters.upstreams() {
+        left.push(("waiting", u.waiting.get()));
+        for port in 8001..8004 {
+            let address = crate::world::address_of(port).to_string();
+            let active = u.known_endpoint(&address).map_or(0, |e| e.active.get());
+            left.push(("active at an endpoint", active));
+        }
+    }
+    left.retain(|(_, n)| *n > 0);
+    if left.is_empty() { Ok(()) } else { Err(io::Error::other(format!("still counted: {left:?}"))) }
+}
+
+fn report(ledger: &Ledger) -> Report {
+    let served = ledger.entries.iter().filter(|e| e.outcome == Some(Outcome::Served)).count();
+    let (requests, virtual_us) = (ledger.entries.len(), hg_net::now_us());
+    Report { figures: hg_net::figures(), requests, served, virtual_us }
+}

@@ -1,0 +1,281 @@
+//! What a seed decides before a run: the weather, the plan, who comes and what they do.
+
+use crate::client::Manner;
+use crate::endpoint::Habits;
+use crate::ledger::{Act, Entry, Frame, Ledger, Spec};
+use crate::world::{LISTENER_PORT, address_of};
+use hg_net::{Remote, Rng, Weather};
+use hg_plan::{Change, Kind};
+use std::collections::VecDeque;
+
+/// Something that happens at a set time.
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    /// The worker drains.
+    Drain,
+    /// A remote behaves so from now on.
+    Remote(u16, Remote),
+    /// A new plan: its upstream changes.
+    Apply(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) calm: bool,
+    pub(crate) weather: Weather,
+    pub(crate) listener: String,
+    pub(crate) upstream: String,
+    pub(crate) route: String,
+    pub(crate) settings: String,
+    pub(crate) repeats_any: bool,
+    /// Ports of the endpoints.
+    pub(crate) endpoints: Vec<(u16, Habits)>,
+    pub(crate) clients: Vec<(Manner, VecDeque<usize>)>,
+    pub(crate) specs: Vec<Spec>,
+    /// Times in microseconds, and what happens then.
+    pub(crate) deeds: Vec<(u64, Deed)>,
+}
+
+/// Returns a change that puts an object.
+pub(crate) fn put(kind: Kind, name: &str, json: &str) -> Change {
+    Change { kind, name: name.into(), bytes: Some(json.as_bytes().to_vec()) }
+}
+
+impl Scenario {
+    pub(crate) fn new(seed: u64) -> Self {
+        let rng = &mut Rng::new(seed);
+        let calm = rng.chance(350);
+        let count = rng.between(1, 3);
+        let ports: Vec<u16> = (0..count).map(|i| 8001 + i as u16).collect();
+        let idle_us = if calm || rng.chance(500) { 0 } else { rng.below(2_000_000) + 1 };
+        let endpoints = ports
+            .iter()
+            .map(|p| {
+                let (dribble, sips) = (pace(rng), pace(rng));
+                (*p, Habits { dribble, sips, idle_us })
+            })
+            .collect();
+        let weather = weather(rng, calm);
+        let mut specs = Vec::new();
+        let clients = (0..rng.between(1, 5))
+            .map(|_| client(rng, calm, weather.buffer * 100, &mut specs))
+            .collect();
+        let (route, repeats_any) = route(rng, calm);
+        Self {
+            seed,
+            calm,
+            weather,
+            listener: listener(rng, calm),
+            upstream: upstream(rng, calm, &ports),
+            route,
+            settings: settings(rng),
+            repeats_any,
+            endpoints,
+            clients,
+            specs,
+            deeds: deeds(rng, calm, &ports),
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        let entry = |spec: &Spec| Entry { spec: spec.clone(), arrivals: 0, outcome: None };
+        Ledger {
+            entries: self.specs.iter().map(entry).collect(),
+            calm: self.calm,
+            repeats_any: self.repeats_any,
+        }
+    }
+}
+
+/// Returns how many bytes go at once, and the longest pause between.
+fn pace(rng: &mut Rng) -> (u64, u64) {
+    let most = match rng.below(4) {
+        0 => rng.between(8, 64),
+        1 => rng.between(64, 4096),
+        _ => 1 << 20,
+    };
+    let pause = if rng.chance(600) { 0 } else { rng.size(if most < 64 { 300 } else { 30_000 }) };
+    (most, pause)
+}
+
+fn weather(rng: &mut Rng, calm: bool) -> Weather {
+    let rough =
+        |rng: &mut Rng, most: u64| if calm || rng.chance(500) { 0 } else { rng.below(most) };
+    Weather {
+        latency_us: rng.size(60_000) + 1,
+        piece: rng.size(20_000) + 1,
+        buffer: rng.size(300_000) + if rng.chance(100) { 64 } else { 4096 },
+        short_writes: if rng.chance(500) { rng.below(300) } else { 0 },
+        blocked_writes: if rng.chance(500) { rng.below(300) } else { 0 },
+        resets: rough(rng, 400),
+        no_descriptors: rough(rng, 60),
+        late: if rng.chance(300) { rng.below(20) } else { 0 },
+    }
+}
+
+fn client(
+    rng: &mut Rng,
+    calm: bool,
+    largest: u64,
+    specs: &mut Vec<Spec>,
+) -> (Manner, VecDeque<usize>) {
+    let manner = Manner {
+        depth: if rng.chance(600) { 1 } else { usize::try_from(rng.between(2, 5)).unwrap_or(2) },
+        dribble: pace(rng),
+        sips: pace(rng),
+        rest_us: if rng.chance(700) {
+            0
+        } else {
+            rng.below(if calm { 1_000_000 } else { 9_000_000 })
+        },
+        is_old: rng.chance(60),
+        half_closes: rng.chance(100) && !calm,
+        leaves: if calm || rng.chance(600) { 0 } else { rng.below(600) },
+    };
+    let begin = specs.len();
+    specs.extend((0..rng.between(1, 8)).map(|_| spec(rng, calm, largest)));
+    (manner, (begin..specs.len()).collect())
+}
+
+/// Draws a request. `largest` bounds the bodies, so that small buffers do not take them for ever.
+fn spec(rng: &mut Rng, calm: bool, largest: u64) -> Spec {
+    let method = rng.pick(&["GET", "GET", "GET", "POST", "PUT", "HEAD"]).unwrap_or("GET");
+    let most = if rng.chance(30) { 1_500_000 } else { 40_000 };
+    let up_frame = if rng.chance(500) { Frame::Length } else { Frame::Chunked };
+    let up =
+        (method == "POST" || method == "PUT").then(|| (size(rng, most.min(largest)), up_frame));
+    let down_frame = match rng.below(10) {
+        0..5 => Frame::Length,
+        5..9 => Frame::Chunked,
+        _ => Frame::Close,
+    };
+    let most = if rng.chance(30) { 4_500_000 } else { 60_000 };
+    let down = (size(rng, most.min(largest)), down_frame);
+    let reset = rng.chance(500);
+    let act = match rng.below(if calm { 12 } else { 24 }) {
+        0..8 => Act::Answer,
+        8 | 9 => Act::Interim,
+        10 | 11 => Act::Last,
+        12 | 13 => Act::Early,
+        14 | 15 => Act::EarlyClose,
+        16..19 => Act::Cut(size(rng, 100_000), reset),
+        19 => Act::Hang,
+        20 => Act::Garbage,
+        21 => Act::Busy,
+        _ => Act::Answer,
+    };
+    let waits_for_continue = up.is_some() && rng.chance(200);
+    let think_us = if rng.chance(500) { 0 } else { rng.size(800_000) };
+    Spec { method, up, waits_for_continue, down, act, think_us }
+}
+
+fn size(rng: &mut Rng, most: u64) -> usize {
+    usize::try_from(rng.size(most)).unwrap_or(0)
+}
+
+fn listener(rng: &mut Rng, calm: bool) -> String {
+    let (requests, idle) = match calm {
+        true => (1000, 60_000),
+        false => (rng.between(1, 20), rng.between(200, 20_000)),
+    };
+    let head = if calm { 60_000 } else { rng.between(500, 20_000) };
+    format!(
+        r#"{{"addresses":["10.0.0.1:{LISTENER_PORT}"],"protocol":"http",
+            "keepalive_requests":{requests},"idle_timeout_ms":{idle},"head_timeout_ms":{head}}}"#
+    )
+}
+
+fn upstream(rng: &mut Rng, calm: bool, ports: &[u16]) -> String {
+    let endpoints: Vec<String> =
+        ports.iter().map(|p| format!(r#"{{"address":"{}"}}"#, address_of(*p))).collect();
+    let limited = rng.chance(300);
+    let (most, queue) = match (limited, calm) {
+        (false, _) => (0, 10),
+        (true, true) => (rng.between(1, 3), 100),
+        (true, false) => (rng.between(1, 3), rng.between(0, 4)),
+    };
+    let wait = if calm { 600_000 } else { rng.between(100, 6_000) };
+    let connect = if calm { 60_000 } else { rng.between(300, 6_000) };
+    let (idle, pool_ms) = (rng.below(6), rng.between(50, 60_000));
+    format!(
+        r#"{{"endpoints":[{}],"max_connections":{most},"queue":{queue},"queue_timeout_ms":{wait},
+            "connect_timeout_ms":{connect},
+            "pool":{{"max_idle":{idle},"idle_timeout_ms":{pool_ms}}}}}"#,
+        endpoints.join(",")
+    )
+}
+
+fn route(rng: &mut Rng, calm: bool) -> (String, bool) {
+    let mut t = |least: u64, most: u64| if calm { 600_000 } else { rng.between(least, most) };
+    let limits = (t(2_000, 90_000), t(1_000, 60_000), t(500, 20_000), t(1_000, 30_000));
+    let rate = if calm { 0 } else { rng.size(2_000) };
+    let (whole, body, first, idle) = limits;
+    let timeouts = format!(
+        r#"{{"request_ms":{whole},"body_ms":{body},"body_rate":{rate},"first_byte_ms":{first},
+            "stream_idle_ms":{idle}}}"#
+    );
+    let buffer = if rng.chance(250) { rng.size(100_000) } else { 0 };
+    let (retry, repeats_any) = if rng.chance(500) { retry(rng) } else { (String::new(), false) };
+    let json = format!(
+        r#"{{"action":{{"upstream":"u"}},"hosts":["*"],"listeners":["web"],
+            "body_buffer_bytes":{buffer},"timeouts":{timeouts}{retry}}}"#
+    );
+    (json, repeats_any)
+}
+
+fn retry(rng: &mut Rng) -> (String, bool) {
+    let on = rng.pick(&[
+        r#""timeout""#,
+        r#""reset""#,
+        r#""503""#,
+        r#""timeout","reset","5xx","gateway-error""#,
+    ]);
+    let any = rng.chance(200);
+    let methods = if any { r#","methods":"all""# } else { "" };
+    let hedge = match rng.chance(200) {
+        true => format!(r#","hedge":{{"after_ms":{}}}"#, rng.between(1, 2_000)),
+        false => String::new(),
+    };
+    let (retries, base) = (rng.between(1, 4), rng.between(1, 2_000));
+    let json = format!(
+        r#","retry":{{"retries":{retries},"on":[{}]{methods}{hedge},
+            "backoff":{{"base_ms":{base},"max_ms":{base}}},
+            "budget":{{"percent":100,"per_second":100}}}}"#,
+        on.unwrap_or_default()
+    );
+    (json, any)
+}
+
+fn settings(rng: &mut Rng) -> String {
+    format!(
+        r#"{{"drain":{{"delay_ms":{},"idle_grace_ms":{},"deadline_ms":{}}}}}"#,
+        rng.size(3_000),
+        rng.size(3_000),
+        rng.between(1, 60_000)
+    )
+}
+
+fn deeds(rng: &mut Rng, calm: bool, ports: &[u16]) -> Vec<(u64, Deed)> {
+    let mut deeds = Vec::new();
+    if rng.chance(400) {
+        for _ in 0..rng.between(1, 3) {
+            let at = rng.size(20_000_000);
+            deeds.push((at, Deed::Apply(upstream(rng, calm, ports))));
+        }
+    }
+    if calm {
+        return deeds;
+    }
+    if rng.chance(250) {
+        deeds.push((rng.size(20_000_000), Deed::Drain));
+    }
+    for port in ports {
+        let how = rng.pick(&[Remote::Refuses, Remote::Silent, Remote::Unreachable]);
+        let Some(how) = how.filter(|_| rng.chance(400)) else { continue };
+        let from = rng.size(10_000_000);
+        deeds.push((from, Deed::Remote(*port, how)));
+        deeds.push((from + rng.size(20_000_000), Deed::Remote(*port, Remote::Up)));
+    }
+    deeds
+}
