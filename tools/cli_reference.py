@@ -44,18 +44,21 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def commands(command: object, name: str) -> Iterator[tuple[str, TyperCommand]]:
-    """Yields every command with its full name, those of groups after the others."""
+def commands(command: object, name: str) -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+    """Yields every command with its full name, those of groups after the others; a group is a
+    command, too, if it does something by itself."""
     if isinstance(command, TyperCommand):
         yield name, command
     if not isinstance(command, TyperGroup):
         return
+    if command.invoke_without_command:
+        yield name, command
     below = sorted(command.commands.items(), key=lambda item: isinstance(item[1], TyperGroup))
     for word, one in below:
         yield from commands(one, f"{name} {word}")
 
 
-def chapter(name: str, command: TyperCommand) -> Iterator[str]:
+def chapter(name: str, command: TyperCommand | TyperGroup) -> Iterator[str]:
     """Yields usage, description, examples and options of one command."""
     context = typer.Context(command, info_name=name)
     yield "```text"

@@ -76,7 +76,7 @@ def test_sqlite_is_copied_before_a_migration(tmp_path: Path) -> None:
     assert not (tmp_path / "backups").exists()
     world.close()
 
-    migrate._back_up(tmp_path / "master.db", 7)
+    migrate.back_up(tmp_path / "master.db", 7)
     copy = tmp_path / "backups" / "before-migration-7.db"
     assert copy.stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(copy) as connection:

@@ -21,7 +21,8 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of tests
 class MasterProcess:
     """A `headgate master` of its own."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, says: str = "/setup#") -> None:
+        """`says`: what it prints once it is ready; a master with users prints no link."""
         self.log = folder / "master.log"
         command = [sys.executable, "-c", "from headgate.cli.main import main; main()", "master"]
         command += ["--data", str(folder / "data"), "--agents-listen", "127.0.0.1:0", *options]
@@ -30,8 +31,8 @@ class MasterProcess:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             until(
-                lambda: "/setup#" in self.text() or self.process.poll() is not None,
-                "the set-up link",
+                lambda: says in self.text() or self.process.poll() is not None,
+                f"a master says {says}",
             )
         except BaseException:
             self.process.kill()
@@ -72,9 +73,11 @@ class MasterProcess:
 
 
 @contextmanager
-def master(folder: Path, *options: str) -> Iterator[MasterProcess]:
+def master(
+    folder: Path, *options: str, says: str = "/setup#"
+) -> Iterator[MasterProcess]:
     """A master for the block."""
-    one = MasterProcess(folder, *options)
+    one = MasterProcess(folder, *options, says=says)
     try:
         yield one
     finally:

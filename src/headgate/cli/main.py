@@ -77,7 +77,6 @@ for command in (
     *node_commands.COMMANDS,
     *agent_commands.COMMANDS,
     *plane_commands.COMMANDS,
-    *master_commands.COMMANDS,
     *up_commands.COMMANDS,
     *config_commands.COMMANDS,
     *remote_commands.COMMANDS,
@@ -88,5 +87,5 @@ for command in (
     app.command()(command)
 app.add_typer(nginx)
 app.add_typer(dev)
-for group in (*remote_commands.APPS, *rollout_commands.APPS):
+for group in (*master_commands.APPS, *remote_commands.APPS, *rollout_commands.APPS):
     app.add_typer(group)

@@ -1,4 +1,4 @@
-"""The command that runs a master."""
+"""The command that runs a master, and those that back it up and restore it."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
+from headgate.cli.backup_commands import backup, restore
+from headgate.cli.master_options import Data, DatabaseUrl, directory
 from headgate.cli.output import BAD_CONFIG, complain
-
-_ROOT_DIRECTORY = Path("/var/lib/headgate-master")
-
 
 Listen = Annotated[
     str,
@@ -17,22 +16,6 @@ Listen = Annotated[
         envvar="HEADGATE_MASTER_LISTEN",
         metavar="ADDRESS",
         help="Where the REST API listens; any address but loopback needs TLS.",
-    ),
-]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="HEADGATE_MASTER_DATA",
-        metavar="DIR",
-        help="The master's directory: database, key, backups.",
-    ),
-]
-DatabaseUrl = Annotated[
-    str,
-    typer.Option(
-        envvar="DATABASE_URL",
-        metavar="URL",
-        help="A PostgreSQL database in place of SQLite in the directory.",
     ),
 ]
 TlsCert = Annotated[
@@ -76,7 +59,12 @@ AuditDays = Annotated[
 LogLevel = Annotated[str, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
 
 
+app = typer.Typer(name="master", invoke_without_command=True)
+
+
+@app.callback()
 def master(
+    context: typer.Context,
     listen: Listen = "127.0.0.1:8080",
     data: Data = None,
     database_url: DatabaseUrl = "",
@@ -109,13 +97,16 @@ def master(
     from headgate.node.about import version
     from headgate.node.logs import configure
 
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
+        return
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("give both or neither", param_hint="--tls-cert, --tls-key")
     configure(log_level)
     try:
         settings = checked(
             Settings(
-                directory=(data or _directory()).absolute(),
+                directory=directory(data),
                 database_url=database_url,
                 listen=address(listen),
                 tls=Tls(tls_cert, tls_key) if tls_cert and tls_key else None,
@@ -131,12 +122,18 @@ def master(
         raise complain(str(error), BAD_CONFIG) from error
 
 
-def _directory() -> Path:
-    """Returns where a master keeps its data unless it is told."""
-    if os.geteuid() == 0:
-        return _ROOT_DIRECTORY
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    return Path(state) / "headgate-master"
+def _refuse_options(context: typer.Context) -> None:
+    """Refuses options of the master before a command: they would be ignored."""
+    for one in context.command.params:
+        source = context.get_parameter_source(one.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"this is an option of the master; write those of `{context.invoked_subcommand}`"
+                " after it",
+                param_hint=one.opts[0],
+            )
 
 
-COMMANDS = (master,)
+app.command("backup")(backup)
+app.command("restore")(restore)
+APPS = (app,)

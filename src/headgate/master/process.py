@@ -10,7 +10,6 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Final
 
 import structlog
 import uvicorn
@@ -26,11 +25,10 @@ from headgate.master.settings import Address, Settings
 from headgate.master.store.errors import StartError
 from headgate.master.store.opening import Place, open_database, prepare
 from headgate.master.store.scope import MASTER
-from headgate.master.store.sealing import load_sealer
+from headgate.master.store.sealing import KEY_FILE, load_sealer
 from headgate.master.upkeep import Upkeep, rules
 from headgate.master.upkeep import World as Kept
 
-KEY_FILE: Final = "master.key"
 _BACKLOG = 1_024
 _GRACE_S = 10
 _MOST_CONNECTIONS = 2_000

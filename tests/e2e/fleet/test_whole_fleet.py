@@ -1,26 +1,13 @@
 """A master and an agent as processes: from a join token to a config that serves, and revocation."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from agent_master import OWN
+from fleet_node import Node, serving
 from master_operator import Operator, W, put
 from master_process import master
-from running_node import RunningNode, Upstream, get
+from running_node import Upstream, get
 from waiting import until
-
-
-class Node(RunningNode):
-    """`headgate agent` of a master."""
-
-    def __init__(self, folder: Path, url: str, token: str) -> None:
-        self._url = url
-        super().__init__(folder, OWN, "--engine", "native", HEADGATE_AGENT_TOKEN=token)
-
-    def _start(self, command: list[str], *arguments: str, **env: str) -> Any:
-        own = ["--config", str(self.config)]
-        return super()._start(["agent", "--master-url", self._url, *own], *arguments, **env)
 
 
 @pytest.mark.parametrize("scheme", ["grpcs", "wss"])
@@ -79,9 +66,3 @@ def test_a_rollout_goes_on_by_what_the_nodes_themselves_measure(
             until(lambda: person.ask(path)["status"] == "succeeded", "the rollout has succeeded")
             assert serving(person) == second
             assert get(port)[1] == b"two"
-
-
-def serving(person: Operator) -> int | None:
-    """The revision that the agent proved to serve."""
-    found: int | None = person.agent().get("revisions", {}).get("serving")
-    return found

@@ -108,12 +108,12 @@ def test_every_table_says_whose_rows_it_holds() -> None:
 
 
 def test_only_the_store_executes_statements() -> None:
-    """`execute` and connections stay in the store; widening to the master stays where identity
-    is decided."""
+    """`execute` and connections stay in the store, and with backups, which are of all tenants;
+    widening to the master stays where identity is decided."""
     for path in SOURCES.rglob("*.py"):
         place = path.relative_to(SOURCES).as_posix()
         source = path.read_text()
-        if place.startswith("store/"):
+        if place.startswith(("store/", "backup/")):
             continue
         assert not re.search(r"\.execute\(|sqlalchemy\.ext|exec_driver_sql|\btext\(", source), place
 

@@ -18,6 +18,8 @@ from headgate.master.store.errors import StartError
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 BACKUPS: Final = "backups"
+VERSIONS: Final = "alembic_version"
+"""The table that names the schema."""
 
 
 def config() -> Config:
@@ -37,48 +39,56 @@ async def migrate(engine: AsyncEngine, file: Path | None, clock: Clock) -> None:
             await connection.run_sync(_refuse_newer)
             if not await connection.run_sync(_is_behind):
                 return
-            is_new = await connection.run_sync(_current) is None
+            is_new = await connection.run_sync(schema_of) is None
         if file is not None and not is_new:
-            _back_up(file, clock())
+            back_up(file, clock())
         async with engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(upgrade)
     except (SQLAlchemyError, OSError, sqlite3.Error) as error:
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
         raise StartError(f"the database cannot be opened: {reason}; see DATABASE_URL") from error
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, schema: str = "head") -> None:
+    """Brings a database to a schema, within the connection's transaction."""
     found = config()
     found.attributes["connection"] = connection
-    command.upgrade(found, "head")
+    command.upgrade(found, schema)
 
 
-def _current(connection: Connection) -> str | None:
+def known_schemas() -> frozenset[str]:
+    """Returns the schemas that this version knows."""
+    scripts = ScriptDirectory.from_config(config())
+    return frozenset(one.revision for one in scripts.walk_revisions())
+
+
+def schema_of(connection: Connection) -> str | None:
+    """Returns the schema of a database; None for one that is empty."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def _is_behind(connection: Connection) -> bool:
-    return _current(connection) != ScriptDirectory.from_config(config()).get_current_head()
+    return schema_of(connection) != ScriptDirectory.from_config(config()).get_current_head()
 
 
 def _refuse_newer(connection: Connection) -> None:
-    current = _current(connection)
-    known = {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}
-    if current is not None and current not in known:
+    current = schema_of(connection)
+    if current is not None and current not in known_schemas():
         raise StartError(
             f"a newer headgate wrote the database (schema {current}); start that version, or"
             " restore a backup of this one"
         )
 
 
-def _back_up(file: Path, now_ms: int) -> None:
-    """Copies the file as SQLite does it, so that the copy is whole."""
+def back_up(file: Path, now_ms: int, before: str = "migration") -> Path:
+    """Copies the file as SQLite does it, so that the copy is whole; returns the copy."""
     folder = file.parent / BACKUPS
     folder.mkdir(mode=0o700, exist_ok=True)
-    target = folder / f"before-migration-{now_ms}.db"
+    target = folder / f"before-{before}-{now_ms}.db"
     target.touch(mode=0o600)
     with (
         contextlib.closing(sqlite3.connect(file)) as source,
         contextlib.closing(sqlite3.connect(target)) as copy,
     ):
         source.backup(copy)
+    return target

@@ -57,20 +57,21 @@ def prepare(directory: Path) -> int:
 async def open_database(place: Place, clock: Clock) -> Database:
     """Returns the database of the place, migrated and started; raises StartError."""
     if place.url:
-        engine = _postgres(place.url)
+        engine = postgres(place.url)
         await migrate(engine, None, clock)
         database = Database(engine, engine, is_sqlite=False)
     else:
         path = place.directory / FILE
         path.touch(mode=0o600)
-        writer = _sqlite(path, is_writer=True)
+        writer = sqlite(path, is_writer=True)
         await migrate(writer, path, clock)
-        database = Database(_sqlite(path, is_writer=False), writer, is_sqlite=True)
+        database = Database(sqlite(path, is_writer=False), writer, is_sqlite=True)
     database.start()
     return database
 
 
-def _postgres(text: str) -> AsyncEngine:
+def postgres(text: str) -> AsyncEngine:
+    """Returns the engine of a PostgreSQL database; raises StartError for a wrong address."""
     url = _postgres_url(text)
     return create_async_engine(
         url,
@@ -94,7 +95,8 @@ def _postgres_url(text: str) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
-def _sqlite(path: Path, *, is_writer: bool) -> AsyncEngine:
+def sqlite(path: Path, *, is_writer: bool) -> AsyncEngine:
+    """Returns the engine of a file: with one connection that writes, or with some that read."""
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         poolclass=AsyncAdaptedQueuePool,

@@ -19,6 +19,7 @@ from headgate.kernel.files import replace_file
 from headgate.master.store.errors import StartError
 
 VARIABLE: Final = "HEADGATE_MASTER_KEY"
+KEY_FILE: Final = "master.key"
 KEY_BYTES: Final = 32
 _NONCE_BYTES = 12
 _ALLOWED = "write 32 bytes in base64, one key a line, the newest first"
@@ -55,6 +56,13 @@ class Sealer:
         except (KeyError, ValueError, InvalidTag, binascii.Error) as error:
             raise SealError(f"{context} cannot be opened with the master's keys") from error
 
+    def has_key_of(self, sealed: str) -> bool:
+        """Says whether the key is here that the secret is sealed under."""
+        try:
+            return json.loads(sealed)["key"] in self._keys
+        except (KeyError, ValueError, TypeError):
+            return False
+
     def rewrapped(self, sealed: str, context: str) -> str:
         """Returns the same secret under the first key; raises SealError."""
         try:
@@ -79,6 +87,11 @@ def load_sealer(file: Path, given: str | None) -> Sealer:
         return Sealer(_keys(file.read_text(), str(file)))
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"{file} cannot be read: {error}; {_ALLOWED}") from error
+
+
+def sealer_of(text: str, where: str) -> Sealer:
+    """Returns the sealer of the keys in a text, one a line; raises StartError."""
+    return Sealer(_keys(text, where))
 
 
 def new_key_file(file: Path, older: str = "") -> None:
