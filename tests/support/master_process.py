@@ -73,9 +73,7 @@ class MasterProcess:
 
 
 @contextmanager
-def master(
-    folder: Path, *options: str, says: str = "/setup#"
-) -> Iterator[MasterProcess]:
+def master(folder: Path, *options: str, says: str = "/setup#") -> Iterator[MasterProcess]:
     """A master for the block."""
     one = MasterProcess(folder, *options, says=says)
     try:

@@ -15,6 +15,7 @@ from headgate.cli import (
     plane_commands,
     remote_commands,
     rollout_commands,
+    rotate_commands,
     up_commands,
 )
 from headgate.cli.dev.app import app as dev
@@ -87,5 +88,10 @@ for command in (
     app.command()(command)
 app.add_typer(nginx)
 app.add_typer(dev)
-for group in (*master_commands.APPS, *remote_commands.APPS, *rollout_commands.APPS):
+for group in (
+    *master_commands.APPS,
+    *remote_commands.APPS,
+    *rollout_commands.APPS,
+    *rotate_commands.APPS,
+):
     app.add_typer(group)

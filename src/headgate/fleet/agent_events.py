@@ -129,6 +129,13 @@ class HangUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Renew:
+    """Renew the agent's certificate at a random moment of this time."""
+
+    within_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class FindMissing:
     """Say with Missing which blobs of the manifest are not on disk."""
 
@@ -157,4 +164,4 @@ class Apply:
     offer: Offer
 
 
-Command: TypeAlias = Dial | Send | HangUp | FindMissing | Store | Apply
+Command: TypeAlias = Dial | Send | HangUp | Renew | FindMissing | Store | Apply

@@ -9,6 +9,7 @@ commands`. Pure; `agent_work` decides about offers.
 | greeting  | Welcome of another one    | waiting   | HangUp                                    |
 | live      | Offer, Chunks, Beat       | live      | what `agent_work` says                    |
 | live      | an interval passes        | live      | Heartbeat                                 |
+| live      | Beat that wants it        | live      | Renew                                     |
 | dialling, | 30 s pass                 | waiting   | HangUp                                    |
 | greeting  |                           |           |                                           |
 | live      | 4 intervals of silence    | waiting   | HangUp                                    |
@@ -90,6 +91,11 @@ class AgentSession:
         self._figures: ev.Summary = ev.Summary()
         self.clock_ms = 0
         """The wall clock, for Hello and Heartbeat; the driver sets it."""
+        self.identity: fr.Identity | None = None
+        """What Hello and Heartbeat say of the agent's certificate; its owner sets it."""
+        self.inventory: fr.Inventory | None = None
+        """The certificates that the node serves with; its owner sets it."""
+        self._told_inventory: fr.Inventory | None = None
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
@@ -161,6 +167,7 @@ class AgentSession:
             held=self.work.held,
             last_fault=self.work.last_fault,
             clock_ms=self.clock_ms,
+            identity=self.identity,
         )
         return [self._frame(hello)]
 
@@ -172,6 +179,9 @@ class AgentSession:
         if not is_parting and not self._is_new(frame):
             return []
         self._heard = now
+        return self._told(body, now)
+
+    def _told(self, body: fr.MasterBody, now: float) -> list[ev.Command]:
         match body:
             case fr.Offer():
                 return self._say(self.work.offered(body, now))
@@ -179,6 +189,8 @@ class AgentSession:
                 return self._say(self.work.chunks(body, now))
             case fr.Goodbye():
                 return self._left(body, now)
+            case fr.Beat(within_s) if within_s > 0:
+                return [ev.Renew(within_s)]
         return []
 
     def _is_new(self, frame: fr.MasterFrame) -> bool:
@@ -222,6 +234,7 @@ class AgentSession:
         self.state = state
         self._fence = self._sent = self._seen = 0
         self._next_beat = self._live_since = None
+        self._told_inventory = None
 
     def _tick(self, now: float) -> list[ev.Command]:
         if self._due is not None and now >= self._due:
@@ -244,7 +257,16 @@ class AgentSession:
             wants_answer=now - self._heard >= self._interval_s * _ASK_INTERVALS,
             clock_ms=self.clock_ms,
             figures=self._figures.figures,
+            identity=self.identity,
+            inventory=self._news(),
         )
+
+    def _news(self) -> fr.Inventory | None:
+        """Returns the inventory, once in a session for each change."""
+        if self.inventory == self._told_inventory:
+            return None
+        self._told_inventory = self.inventory
+        return self.inventory
 
     def _say(self, steps: Iterable[Step]) -> list[ev.Command]:
         commands: list[ev.Command] = []

@@ -12,6 +12,10 @@ from headgate.kernel.errors import Invalid
 
 MAX_FRAME = 8 << 20
 _MS = 1000
+_AUTHORITIES, _PIN, _SERIAL, _NAME = 8, 80, 64, 255
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+MOST_CERTIFICATES, MOST_NAMES = 200, 50
+"""What an agent says at most of the certificates of its node."""
 _Message: TypeAlias = Any  # protobuf's own types say no more
 
 
@@ -55,6 +59,7 @@ def encode_master(frame: fr.MasterFrame) -> bytes:
     elif isinstance(body, fr.Challenge):
         message.challenge.nonce = body.nonce
     else:
+        message.beat.renew_within_ms = round(body.renew_within_s * _MS)
         message.beat.SetInParent()
     return bytes(message.SerializeToString())
 
@@ -164,7 +169,22 @@ def _hello_message(hello: fr.Hello) -> _Message:
         last_fault=_fault_message(hello.last_fault),
         clock_ms=hello.clock_ms,
         proof=proof,
+        identity=_identity_message(hello.identity),
     )
+
+
+def _identity_message(identity: fr.Identity | None) -> _Message:
+    if identity is None:
+        return None
+    return pb.Identity(authorities=identity.authorities, certificate=identity.certificate)
+
+
+def _identity(message: _Message) -> fr.Identity | None:
+    if not message.HasField("identity"):
+        return None
+    found = message.identity
+    authorities = tuple(one[:_PIN] for one in found.authorities[:_AUTHORITIES])
+    return fr.Identity(authorities, found.certificate[:_SERIAL])
 
 
 def _read_hello(message: _Message) -> fr.Hello:
@@ -183,6 +203,7 @@ def _read_hello(message: _Message) -> fr.Hello:
         last_fault=_fault(message, "last_fault"),
         clock_ms=message.clock_ms,
         proof=proof,
+        identity=_identity(message),
         oldest_protocol=message.oldest_protocol,
         newest_protocol=message.newest_protocol,
     )
@@ -194,6 +215,8 @@ def _heartbeat(beat: fr.Heartbeat) -> _Message:
         wants_answer=beat.wants_answer,
         clock_ms=beat.clock_ms,
         figures=beat.figures,
+        identity=_identity_message(beat.identity),
+        inventory=_inventory_message(beat.inventory),
     )
 
 
@@ -203,7 +226,41 @@ def _read_heartbeat(message: _Message) -> fr.Heartbeat:
         wants_answer=message.wants_answer,
         clock_ms=message.clock_ms,
         figures=dict(message.figures),
+        identity=_identity(message),
+        inventory=_inventory(message),
     )
+
+
+def _inventory_message(inventory: fr.Inventory | None) -> _Message:
+    if inventory is None:
+        return None
+    listed = [
+        pb.SeenCertificate(
+            name=one.name,
+            names=one.names,
+            issuer=one.issuer,
+            fingerprint=one.fingerprint,
+            not_after_ms=one.not_after_ms,
+        )
+        for one in inventory.certificates
+    ]
+    return pb.Inventory(total=inventory.total, certificates=listed)
+
+
+def _inventory(message: _Message) -> fr.Inventory | None:
+    if not message.HasField("inventory"):
+        return None
+    listed = tuple(
+        fr.SeenCertificate(
+            name=one.name[:_NAME],
+            names=tuple(name[:_NAME] for name in one.names[:MOST_NAMES]),
+            issuer=one.issuer[:_NAME],
+            fingerprint=one.fingerprint[:_SERIAL],
+            not_after_ms=min(one.not_after_ms, _LATEST_MS),
+        )
+        for one in message.inventory.certificates[:MOST_CERTIFICATES]
+    )
+    return fr.Inventory(message.inventory.total, listed)
 
 
 def _read_fetch(message: _Message) -> fr.Fetch:
@@ -295,7 +352,7 @@ _AGENT: dict[str, Callable[[_Message], fr.AgentBody]] = {
 _MASTER: dict[str, Callable[[_Message], fr.MasterBody]] = {
     "challenge": lambda message: fr.Challenge(message.nonce),
     "welcome": _read_welcome,
-    "beat": lambda message: fr.Beat(),
+    "beat": lambda message: fr.Beat(message.renew_within_ms / _MS),
     "offer": _read_offer,
     "chunks": _read_chunks,
     "goodbye": _read_goodbye,

@@ -79,6 +79,14 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom an agent trusts as a master (pins of CAs), and the serial number of its certificate."""
+
+    authorities: tuple[str, ...]
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """The agent's first word."""
 
@@ -90,8 +98,29 @@ class Hello:
     last_fault: Fault | None = None
     clock_ms: int = 0
     proof: Proof | None = None
+    identity: Identity | None = None
+    """None: an agent of a version that does not say it."""
     oldest_protocol: int = OLDEST_PROTOCOL
     newest_protocol: int = NEWEST_PROTOCOL
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCertificate:
+    """A certificate that a node serves with. `name`: of the object of its config."""
+
+    name: str
+    names: tuple[str, ...]
+    issuer: str
+    fingerprint: str
+    not_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The certificates that a node serves with; of `total` the first ones are listed."""
+
+    total: int = 0
+    certificates: tuple[SeenCertificate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +131,9 @@ class Heartbeat:
     wants_answer: bool = False
     clock_ms: int = 0
     figures: Mapping[str, float] = field(default_factory=dict)
+    identity: Identity | None = None
+    inventory: Inventory | None = None
+    """None: as it was said before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +184,10 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The answer to a heartbeat that wants one."""
+    """The answer to a heartbeat that wants one, or a wish: the agent's certificate is to be renewed
+    within this time; 0: it is good as it is."""
+
+    renew_within_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

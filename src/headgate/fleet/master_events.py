@@ -95,6 +95,14 @@ class Woken:
 
 
 @dataclass(frozen=True, slots=True)
+class Outdated:
+    """The agent's certificate, or whom it trusts, is not what it should be; it is to renew within
+    this time."""
+
+    renew_within_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """End the session and say why."""
 
@@ -108,7 +116,7 @@ class Tick:
     """`deadline()` has come."""
 
 
-Event: TypeAlias = Received | Joined | DesiredIs | Found | Woken | Cut | Tick
+Event: TypeAlias = Received | Joined | DesiredIs | Found | Woken | Outdated | Cut | Tick
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@
 | live     | DesiredIs                    | live    | Offer, Record (offered)                      |
 | live     | Report                       | live    | Record; Offer                                |
 | live     | Heartbeat                    | live    | Seen; Beat if wanted; Offer                  |
+| live     | Outdated                     | live    | Beat with the wish to renew                  |
 | live     | Fetch                        | live    | FindBlobs                                    |
 | live     | Found                        | live    | Chunks                                       |
 | live     | 4 intervals of silence       | closed  | Goodbye, HangUp                              |
@@ -98,6 +99,8 @@ class MasterSession:
                 return self._desired(event, now)
             case ev.Found(blobs):
                 return self._found(blobs)
+            case ev.Outdated(within_s):
+                return [self._frame(fr.Beat(within_s))]
             case _:
                 return self._ask()
 

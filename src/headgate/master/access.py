@@ -37,6 +37,8 @@ class Permission(StrEnum):
 
     PUBLIC = "public"
     SELF = "self"
+    MASTER_READ = "master.read"
+    MASTER_OPERATE = "master.operate"
     ORGANISATIONS_CREATE = "organisations.create"
     ORGANISATIONS_READ = "organisations.read"
     ORGANISATIONS_WRITE = "organisations.write"
@@ -73,6 +75,8 @@ class Rule(NamedTuple):
 RULES: Final = {
     Permission.PUBLIC: Rule(Place.ANYWHERE),
     Permission.SELF: Rule(Place.SELF),
+    Permission.MASTER_READ: Rule(Place.MASTER, Role.ADMIN),
+    Permission.MASTER_OPERATE: Rule(Place.MASTER, Role.ADMIN),
     Permission.ORGANISATIONS_CREATE: Rule(Place.MASTER, Role.ADMIN),
     Permission.ORGANISATIONS_READ: Rule(Place.ORGANISATION),
     Permission.ORGANISATIONS_WRITE: Rule(Place.ORGANISATION, Role.ADMIN),

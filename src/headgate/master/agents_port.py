@@ -5,66 +5,54 @@ import datetime as dt
 import socket
 import ssl
 import tempfile
-import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 import structlog
-from cryptography import x509
 
-from headgate.certificates.authority import key_pem, new_key
-from headgate.certificates.identity import renew_at
 from headgate.certificates.rotation import Authorities
 from headgate.master.fleet.grpc_server import FleetServer, ServerTls
 from headgate.master.fleet.hub import LiveHub
+from headgate.master.fleet.server_identity import ServerIdentity
 from headgate.master.settings import Address
 from headgate.master.store.errors import StartError
 
-_LOOK_S: Final = 3_600.0
+_LOOK_S: Final = 1.0
+_AGAIN_S: Final = 60.0
 _log = structlog.get_logger()
 
 
 class MasterCertificate:
-    """The master's own certificate; renewed at two thirds of its life. Any thread may ask."""
+    """The master's own certificate: renewed at two thirds of its life, and as soon as another
+    authority issues. Any thread may ask."""
 
-    def __init__(self, authorities: Authorities, names: Iterable[str]) -> None:
-        self._authorities = authorities
-        self._names = tuple(dict.fromkeys(names))
-        self._lock = threading.Lock()
-        self._tls, self._renew_at = self._issued()
-
-    def tls(self) -> ServerTls:
+    def __init__(self, authorities: Callable[[], Authorities], names: Iterable[str]) -> None:
+        self.tls = ServerIdentity(names, authorities, lambda: dt.datetime.now(dt.UTC))
         """Returns what a handshake needs now."""
-        with self._lock:
-            if dt.datetime.now(dt.UTC) >= self._renew_at:
-                self._tls, self._renew_at = self._issued()
-            return self._tls
 
-    def load_into(self, context: ssl.SSLContext) -> None:
-        """Makes a context show the certificate from its next handshake on."""
+    def load_into(self, context: ssl.SSLContext) -> ServerTls:
+        """Makes a context show the certificate from its next handshake on; returns it."""
         tls = self.tls()
         with tempfile.TemporaryDirectory() as folder:  # for its owner alone
             key, chain = Path(folder) / "key", Path(folder) / "chain"
             key.write_bytes(tls.key_pem)
             chain.write_bytes(tls.chain_pem)
             context.load_cert_chain(chain, key)
+        return tls
 
     async def keep_in(self, context: ssl.SSLContext) -> None:
-        """Has a context show the renewed ones too, until it is cancelled."""
+        """Has a context show the next ones too, until it is cancelled."""
+        shown = self.tls()
         while True:
             await asyncio.sleep(_LOOK_S)
+            if self.tls() == shown:
+                continue
             try:
-                self.load_into(context)
+                shown = self.load_into(context)
             except OSError as error:  # the one that it has is good for longer than a full disk
                 _log.error("the REST port's certificate cannot be renewed", error=str(error))
-
-    def _issued(self) -> tuple[ServerTls, dt.datetime]:
-        key = new_key()
-        now = dt.datetime.now(dt.UTC)
-        chain = self._authorities.issuer.server(key.public_key(), self._names, now)
-        leaf = x509.load_pem_x509_certificate(chain)
-        return ServerTls(key_pem(key), chain, self._authorities.pem), renew_at(leaf)
+                await asyncio.sleep(_AGAIN_S)
 
 
 def names_of(listen: Iterable[Address], given: Iterable[str]) -> list[str]:

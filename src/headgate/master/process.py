@@ -74,11 +74,14 @@ async def _serve(
     settings: Settings, master: Master, app: FastAPI, listening: socket.socket
 ) -> None:
     places = [one for one in (settings.listen, settings.agents_listen) if one is not None]
-    authorities = await master.authority.authorities()
-    certificate = MasterCertificate(authorities, names_of(places, settings.names))
+    await master.authority.authorities()
+    names = names_of(places, settings.names)
+    certificate = MasterCertificate(lambda: master.authority.current, names)
     master.authority.shows_in_rest = settings.has_fleet_tls
     config = _config(settings, app)
     async with contextlib.AsyncExitStack() as stack:
+        following = asyncio.create_task(master.authority.follow())
+        stack.callback(following.cancel)
         if settings.has_fleet_tls:
             config.ssl = _context(certificate)
             keeping = asyncio.create_task(certificate.keep_in(config.ssl))

@@ -1,6 +1,7 @@
 """What a running master consists of; handlers reach it through their call."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from headgate.master.domains.agents.book import StoreBook
 from headgate.master.domains.enrolment.authority import FleetAuthority
@@ -9,6 +10,7 @@ from headgate.master.domains.events.feed import Feeds
 from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.sessions.keys import Keys
 from headgate.master.domains.sessions.passwords import Passwords
+from headgate.master.domains.sessions.shared import SharedThrottle
 from headgate.master.domains.sessions.throttle import Throttle
 from headgate.master.fleet.hub import LiveHub
 from headgate.master.ids import Clock
@@ -27,25 +29,30 @@ class Master:
     keys: Keys
     passwords: Passwords
     throttle: Throttle
+    logins: SharedThrottle
     feeds: Feeds
     leases: Leases
     authority: FleetAuthority
     book: StoreBook
     hub: LiveHub
     figures: Figures
+    key_file: Path | None = None
+    """Where the master's key is; None: it came from the environment."""
 
 
 def assembled(
     database: Database, sealer: Sealer, clock: Clock, passwords: Passwords | None = None
 ) -> Master:
     """Returns a master on an open database."""
-    throttle = Throttle(clock)
+    logins = SharedThrottle(database, clock)
     authority = FleetAuthority(database, sealer, clock)
-    book = StoreBook(database, clock, authority, Enroller(database, clock, authority, throttle))
+    book = StoreBook(database, clock, authority, Enroller(database, clock, authority, logins))
     hub = LiveHub(book)
     figures = Figures()
     book.cut = hub.cut
     book.measured = lambda agent, found: figures.add(agent, clock() / 1000, found)
+    book.cut_certificates = hub.cut_certificates
+    book.outdated = hub.renew
     book.wake = lambda agent: hub.wake([agent])
     return Master(
         database=database,
@@ -55,9 +62,11 @@ def assembled(
         passwords=passwords or Passwords(),
         feeds=Feeds(database),
         leases=RowLeases(database, clock),
-        throttle=throttle,
+        throttle=Throttle(clock),
+        logins=logins,
         authority=authority,
         book=book,
         hub=hub,
         figures=figures,
+        key_file=sealer.file,
     )

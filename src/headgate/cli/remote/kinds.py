@@ -38,6 +38,12 @@ KINDS: Final = (
         "agent",
     ),
     Kind(
+        "served-certificates",
+        "/workspaces/{workspace}/certificates",
+        ("name", "names", "issuer", "expires_at", "agent"),
+        "served-certificate",
+    ),
+    Kind(
         "rollouts",
         "/workspaces/{workspace}/rollouts",
         ("id", "revision", "status", "created_by", "created_at"),

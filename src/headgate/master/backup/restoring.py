@@ -20,6 +20,7 @@ from headgate.master.backup.envelope import records
 from headgate.master.backup.records import FORMAT, End, Head, Record, Rows, decoded
 from headgate.master.backup.writing import tables
 from headgate.master.domains import registry
+from headgate.master.domains.rollouts.driver import LEASE
 from headgate.master.store.errors import StartError
 from headgate.master.store.migrate import VERSIONS, known_schemas, upgrade
 from headgate.master.store.sealing import VARIABLE, Sealer
@@ -90,7 +91,7 @@ def require_unused(connection: Connection, now_ms: int) -> None:
     """Raises StartError if a master runs on the database: the lease of its rollouts is held."""
     for one in tables(connection):
         if one.name == _HELD_BY:
-            until = connection.execute(select(func.max(one.c.until_at))).scalar()
+            until = connection.execute(select(one.c.until_at).where(one.c.name == LEASE)).scalar()
             if until is not None and until > now_ms:
                 raise StartError(
                     "a master uses this database; stop every master, wait 15 seconds, and try again"

@@ -6,6 +6,7 @@ from headgate.master.api import repeats
 from headgate.master.api.routing import Routes
 from headgate.master.domains.agents.routes import ROUTES as AGENTS
 from headgate.master.domains.audit.routes import ROUTES as AUDIT
+from headgate.master.domains.certificates.routes import ROUTES as CERTIFICATES
 from headgate.master.domains.drafts.routes import ROUTES as DRAFTS
 from headgate.master.domains.enrolment.routes import ROUTES as ENROLMENT
 from headgate.master.domains.events import store as _events
@@ -15,6 +16,7 @@ from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
 from headgate.master.domains.resources.routes import ROUTES as RESOURCES
 from headgate.master.domains.revisions.routes import ROUTES as REVISIONS
 from headgate.master.domains.rollouts.routes import ROUTES as ROLLOUTS
+from headgate.master.domains.rotation.routes import ROUTES as ROTATION
 from headgate.master.domains.secrets.routes import ROUTES as SECRETS
 from headgate.master.domains.sessions.routes import ROUTES as SESSIONS
 from headgate.master.domains.tokens.routes import ROUTES as TOKENS
@@ -37,8 +39,10 @@ NOUNS: Final[tuple[Routes, ...]] = (
     JOIN_TOKENS,
     AGENTS,
     ROLLOUTS,
+    CERTIFICATES,
     ENROLMENT,
     AUDIT,
+    ROTATION,
 )
 
 TABLES: Final = METADATA.tables

@@ -1,6 +1,7 @@
 """The port between the agents' streams and what a master knows: who an agent is, what it must
 serve, how far it is."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -43,7 +44,8 @@ class AgentRecord:
 
 class EnrolmentRefusedError(Exception):
     """The token or the request is not accepted. `code` is a word for programs: unknown, expired,
-    used-up, revoked, address, csr; the text says no more than its holder may know."""
+    used-up, revoked, address, csr, live, approval; the text says no more than its holder may
+    know."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -66,6 +68,14 @@ class FleetBook(Protocol):
     async def renew(self, agent_id: str, csr_pem: bytes) -> Enrolled:
         """Issues the next certificate of an agent that has proven to be `agent_id`.
         Raises EnrolmentRefusedError.
+        """
+        ...
+
+    async def rejoin(
+        self, agent_id: str, csr_pem: bytes, address: str, expired: dt.datetime
+    ) -> Enrolled:
+        """The same for an agent whose certificate ended at `expired`, and that has proven to have
+        its key. Raises EnrolmentRefusedError.
         """
         ...
 

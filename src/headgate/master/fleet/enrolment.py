@@ -96,13 +96,18 @@ async def renewed(
     request: RenewalRequest,
     authorities: list[x509.Certificate],
     now: Callable[[], dt.datetime],
+    address: str = "",
 ) -> EnrolledAnswer:
-    """Answers a renewal that was read. Raises Invalid and EnrolmentRefusedError."""
+    """Answers a renewal that was read, by a caller at `address`. An agent whose certificate has
+    expired proves itself by its key alone, and the book decides. Raises Invalid and
+    EnrolmentRefusedError."""
     try:
         certificate = x509.load_pem_x509_certificate(request.certificate.encode())
     except ValueError:
         raise Invalid("`certificate` is none", "send PEM") from None
-    agent = agent_of_certificate(certificate, authorities, now())
+    expired = certificate.not_valid_after_utc
+    is_late = now() > expired
+    agent = agent_of_certificate(certificate, authorities, expired if is_late else now())
     key = certificate.public_key()
     if agent is None or not isinstance(key, ec.EllipticCurvePublicKey):
         raise EnrolmentRefusedError("certificate", "the certificate is not valid here; enrol anew")
@@ -110,6 +115,8 @@ async def renewed(
         raise EnrolmentRefusedError("signature", "the certificate's key did not sign this CSR")
     if await book.identify(agent, serial_of(certificate)) is None:
         raise EnrolmentRefusedError("revoked", "this agent or its certificate was revoked")
+    if is_late:
+        return _answer(await book.rejoin(agent, request.csr.encode(), address, expired))
     return _answer(await book.renew(agent, request.csr.encode()))
 
 

@@ -16,6 +16,8 @@ from headgate.master.fleet.live import LiveSession
 from headgate.master.fleet.shelf import Shelf
 
 _WAKE_AT_ONCE = 200
+_RENEWALS_PER_S = 100
+_WISH_AGAIN_S = 60.0
 
 
 class Hub(Protocol):
@@ -83,6 +85,22 @@ class LiveHub:
         """See Hub."""
         if session := self._sessions.get(agent_id):
             session.handle(ev.Cut("revoked", "this agent was revoked", 60.0))
+
+    def cut_certificates(self, agent_id: str, serials: frozenset[str]) -> None:
+        """Ends the agent's session now if it began with one of these certificates."""
+        session = self._sessions.get(agent_id)
+        if session is not None and session.serial in serials:
+            session.handle(ev.Cut("revoked", "this certificate was revoked", 60.0))
+
+    def renew(self, agent_id: str) -> None:
+        """Asks the agent to renew its certificate; once in a while, and not all at once."""
+        session = self._sessions.get(agent_id)
+        now = time.monotonic()
+        if session is None or now < session.next_wish:
+            return
+        within_s = max(1.0, len(self._sessions) / _RENEWALS_PER_S)
+        session.next_wish = now + within_s + _WISH_AGAIN_S
+        session.handle(ev.Outdated(within_s))
 
     async def admit(self, session: LiveSession, join: ev.Join) -> ev.Event:
         """Returns Joined with the fence; Cut for who is unknown, revoked or too early."""

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -25,6 +26,13 @@ _RETRY_S = (1.0, 4.0)
 _MOST_WAITING = 256
 _MOST_UNSENT = 64
 _MS = 1000
+
+
+def _newest(before: Heartbeat | None, beat: Heartbeat) -> Heartbeat:
+    """Returns the newer heartbeat, with what only the one before it said."""
+    if before is None or before.inventory is None or beat.inventory is not None:
+        return beat
+    return replace(beat, inventory=before.inventory)
 
 
 class Carrier(Protocol):
@@ -66,6 +74,8 @@ class LiveSession:
         self.address = address
         self.serial = ""
         self.fence = 0
+        self.next_wish = 0.0
+        """When the agent may be asked again to renew (monotonic seconds)."""
         self._house = house
         self._carrier = carrier
         self._machine = MasterSession(house.terms, house.random, time.monotonic())
@@ -111,7 +121,7 @@ class LiveSession:
                     self._abandon()
                     return
             elif isinstance(command, ev.Seen):
-                self._newest_beat = command.beat
+                self._newest_beat = _newest(self._newest_beat, command.beat)
                 self._run("seen", self._see)
             else:
                 self._calls.append(command)

@@ -103,6 +103,13 @@ class MemoryBook:
         """See FleetBook."""
         return self._issued(agent_id, csr_pem)
 
+    async def rejoin(
+        self, agent_id: str, csr_pem: bytes, address: str, expired: dt.datetime
+    ) -> Enrolled:
+        """See FleetBook. This one takes nobody back."""
+        del agent_id, csr_pem, address
+        raise EnrolmentRefusedError("certificate", f"the certificate expired at {expired}")
+
     async def identify(self, agent_id: str, certificate_serial: str) -> AgentRecord | None:
         """See FleetBook."""
         if self.revocations.is_revoked(agent_id, certificate_serial):

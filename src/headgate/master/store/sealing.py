@@ -6,6 +6,7 @@ data keys again, and leaves what they encrypt.
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import secrets
@@ -32,7 +33,18 @@ class SealError(Exception):
 class Sealer:
     """Seals with the first key, opens with any."""
 
-    def __init__(self, keys: list[bytes]) -> None:
+    def __init__(self, keys: list[bytes], file: Path | None = None) -> None:
+        """`file`: where the keys are from; it is read again for a key that is new there."""
+        self.file = file
+        self.adopt(keys)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the keys, in their order."""
+        return tuple(self._keys)
+
+    def adopt(self, keys: list[bytes]) -> None:
+        """Takes other keys, the first of which seals from now on."""
         self._keys = {_name(key): key for key in keys}
         self._first = _name(keys[0])
 
@@ -51,7 +63,7 @@ class Sealer:
         """Returns the secret; raises SealError."""
         try:
             parts = json.loads(sealed)
-            data_key = _decrypted(self._keys[parts["key"]], parts["wrapped"], context)
+            data_key = _decrypted(self._key(parts["key"]), parts["wrapped"], context)
             return _decrypted(data_key, parts["sealed"], context)
         except (KeyError, ValueError, InvalidTag, binascii.Error) as error:
             raise SealError(f"{context} cannot be opened with the master's keys") from error
@@ -59,19 +71,28 @@ class Sealer:
     def has_key_of(self, sealed: str) -> bool:
         """Says whether the key is here that the secret is sealed under."""
         try:
-            return json.loads(sealed)["key"] in self._keys
-        except (KeyError, ValueError, TypeError):
+            return bool(self._key(key_name_of(sealed)))
+        except KeyError:
             return False
 
     def rewrapped(self, sealed: str, context: str) -> str:
         """Returns the same secret under the first key; raises SealError."""
         try:
             parts = json.loads(sealed)
-            data_key = _decrypted(self._keys[parts["key"]], parts["wrapped"], context)
+            data_key = _decrypted(self._key(parts["key"]), parts["wrapped"], context)
         except (KeyError, ValueError, InvalidTag, binascii.Error) as error:
             raise SealError(f"{context} cannot be opened with the master's keys") from error
         wrapped = _encrypted(self._keys[self._first], data_key, context)
         return json.dumps(parts | {"key": self._first, "wrapped": wrapped})
+
+    def _key(self, name: str) -> bytes:
+        """Returns a key, which another process may have put into the file; raises KeyError."""
+        if name not in self._keys and self.file is not None:
+            with contextlib.suppress(StartError):
+                fresh = {_name(key): key for key in read_keys(self.file)}
+                # Those that are here stay, with their first one: it seals until a rotation.
+                self._keys = self._keys | fresh
+        return self._keys[name]
 
 
 def load_sealer(file: Path, given: str | None) -> Sealer:
@@ -84,9 +105,25 @@ def load_sealer(file: Path, given: str | None) -> Sealer:
     try:
         if not file.exists():
             new_key_file(file)
-        return Sealer(_keys(file.read_text(), str(file)))
+    except OSError as error:
+        raise StartError(f"{file} cannot be written: {error}; {_ALLOWED}") from error
+    return Sealer(read_keys(file), file)
+
+
+def read_keys(file: Path) -> list[bytes]:
+    """Returns the keys of a file, the newest first; raises StartError."""
+    try:
+        return _keys(file.read_text(), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"{file} cannot be read: {error}; {_ALLOWED}") from error
+
+
+def key_name_of(sealed: str) -> str:
+    """Returns the name of the key that a secret is sealed under; empty for what is no secret."""
+    try:
+        return str(json.loads(sealed)["key"])
+    except (KeyError, ValueError, TypeError):
+        return ""
 
 
 def sealer_of(text: str, where: str) -> Sealer:
@@ -98,6 +135,11 @@ def new_key_file(file: Path, older: str = "") -> None:
     """Writes a new key before the older ones; whole or not at all."""
     new = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
     replace_file(file, f"{new}\n{older}".encode())
+
+
+def forget_older_keys(file: Path) -> None:
+    """Leaves the first key alone in the file; whole or not at all."""
+    replace_file(file, f"{file.read_text().split()[0]}\n".encode())
 
 
 def _keys(text: str, where: str) -> list[bytes]:

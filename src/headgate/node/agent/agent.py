@@ -1,6 +1,7 @@
 """An agent: enrols once, holds a session with its master, and says how it stands."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +19,9 @@ from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.agent.applying import Applying, fault_of
 from headgate.node.agent.carrier import Carrier
 from headgate.node.agent.driver import Disk, SessionDriver
+from headgate.node.agent.inventory import inventory_of
 from headgate.node.agent.remembered import Remembered
+from headgate.node.agent.saying import said_of
 from headgate.node.agent.source import MasterSource
 from headgate.node.agent.url import MasterUrl
 from headgate.node.events import EventLog
@@ -97,6 +100,9 @@ class Agent:
         self._identity: Identity | None = None
         self._driver: SessionDriver | None = None
         self._last_error = ""
+        self._renew_at = 0.0
+        """When the master wants the certificate renewed (Unix seconds); 0: at its own time."""
+        self._wanted = asyncio.Event()
         self.events: EventLog | None = None
         self.figures: Figures | None = None
 
@@ -121,6 +127,8 @@ class Agent:
         )
         driver.on_state = self._told
         driver.on_handled = self._remember
+        driver.on_renew = self._renew_within
+        session.identity = said_of(identity)
         self._driver = driver
         async with asyncio.TaskGroup() as group:
             group.create_task(driver.run())
@@ -234,14 +242,17 @@ class Agent:
             self._remembered.remember_bound(self._identity.agent, work.bound)
 
     async def _renewals(self, driver: SessionDriver) -> None:
-        """Renews the certificate after two thirds of its time."""
+        """Renews the certificate after two thirds of its time, or when the master wants it."""
         while True:
             identity = self._identity
             if identity is None:
                 return
-            left = identity.renew_at - time.time()
+            left = min(identity.renew_at, self._renew_at or identity.renew_at) - time.time()
             if left > 0:
-                await asyncio.sleep(min(left, _AGAIN_S))
+                self._wanted.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, _AGAIN_S)):
+                        await self._wanted.wait()
                 continue
             try:
                 fresh = await self._office.renew(identity)
@@ -251,13 +262,24 @@ class Agent:
                 await asyncio.sleep(_AGAIN_S * (0.5 + random.random() / 2))  # noqa: S311
                 continue
             self._identity = fresh
+            self._renew_at = 0.0
+            driver.session.identity = said_of(fresh)
             self._last_error = ""
             self._event("info", "master.renewed", "the agent's certificate was renewed")
             driver.post(ev.Redial())
 
+    def _renew_within(self, within_s: float) -> None:
+        """Takes the master's wish; one that waits already is not put off."""
+        if not self._renew_at:
+            # A whole fleet is asked at once, and does not come at once.
+            self._renew_at = time.time() + random.random() * within_s  # noqa: S311
+            self._wanted.set()
+
     async def _summaries(self, driver: SessionDriver) -> None:
-        """Gives heartbeats the node's figures."""
+        """Gives heartbeats the node's figures, and the certificates that it serves with."""
         while True:
+            served = self._pipeline.served
+            driver.session.inventory = await asyncio.to_thread(inventory_of, served)
             if self.figures is not None:
                 driver.post(ev.Summary(await self.figures()))
             await asyncio.sleep(_FIGURES_S)

@@ -51,6 +51,8 @@ class SessionDriver:
         """Called when the session becomes live, and when it no longer is, with the reason."""
         self.on_handled: Callable[[], None] = lambda: None
         """Called after each event."""
+        self.on_renew: Callable[[float], None] = lambda within_s: None
+        """Called when the master wants the certificate renewed within so many seconds."""
         self._dial = dial
         self._disk = disk
         self._applying = applying
@@ -117,6 +119,8 @@ class SessionDriver:
             case ev.HangUp(why):
                 self.contact.last_error = why
                 self._hang_up()
+            case ev.Renew(within_s):
+                self.on_renew(within_s)
             case ev.FindMissing():
                 self._disk_work.put_nowait(lambda: self._disk.find_missing(command))
             case ev.Store():

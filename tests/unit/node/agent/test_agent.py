@@ -6,6 +6,7 @@ import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -76,7 +77,8 @@ def agent(folder: Path, office: Office) -> Agent:
     url = MasterUrl("grpcs", "master.example")
     source = MasterSource([], store, str(url))
     parts = Parts(url, IdentityStore(folder), store, Incoming(folder / "incoming"), source)
-    return Agent(parts, cast(Pipeline, None), office, dial, fr.Instance("native", "native", "1"))
+    pipeline = cast(Pipeline, SimpleNamespace(served=None))
+    return Agent(parts, pipeline, office, dial, fr.Instance("native", "native", "1"))
 
 
 async def running(one: Agent, story: Callable[[], object]) -> None:

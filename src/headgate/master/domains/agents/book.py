@@ -1,17 +1,19 @@
 """The agents' book on the store: what `headgate.master.fleet` asks of the rest of the master."""
 
 import contextlib
+import datetime as dt
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from headgate.fleet.frames import Heartbeat, Held, Hello, Phase, Version
+from headgate.fleet.frames import Heartbeat, Held, Hello, Identity, Inventory, Phase, Version
 from headgate.fleet.manifest import parse
 from headgate.fleet.master_events import AgentReport, Desired
 from headgate.fleet.signing import Bind
 from headgate.master.domains.agents import store
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
+from headgate.master.domains.certificates import store as certificates
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.revisions import store as revisions
@@ -44,11 +46,16 @@ class StoreBook:
         self._enroller = enroller
         self._writing = Writing(database, clock, self._stand)
         self._given: dict[str, str | None] = {}
+        self._identities: dict[str, Identity | None] = {}
         self._manifests: OrderedDict[str, _Listed] = OrderedDict()
         self.cut: Callable[[str], None] = _nobody
         """Called for agents that spoke though they were revoked, by another master perhaps."""
         self.wake: Callable[[str], None] = _nobody
         """Called for agents that must serve another revision than they were given."""
+        self.cut_certificates: Callable[[str, frozenset[str]], None] = _none_of_them
+        """Called for agents of whose certificates some were revoked."""
+        self.outdated: Callable[[str], None] = _nobody
+        """Called for agents that are to renew, since the fleet's authorities changed."""
         self.measured: Callable[[str, Mapping[str, float]], None] = _unmeasured
         """Called with the figures of a heartbeat."""
 
@@ -62,11 +69,19 @@ class StoreBook:
         with _explained():
             return await self._enroller.renew(agent_id, csr_pem)
 
+    async def rejoin(
+        self, agent_id: str, csr_pem: bytes, address: str, expired: dt.datetime
+    ) -> Enrolled:
+        """See FleetBook."""
+        with _explained():
+            return await self._enroller.rejoin(agent_id, csr_pem, address, expired)
+
     async def identify(self, agent_id: str, certificate_serial: str) -> AgentRecord | None:
-        """See FleetBook. Certificates are revoked with their agent, never alone."""
-        del certificate_serial
+        """See FleetBook."""
         row = await self._row(agent_id)
         if row is None or row.revoked_at is not None:
+            return None
+        if certificate_serial in (row.revoked_serials or "").split():
             return None
         return AgentRecord(agent_id, row.name, row.fleet)
 
@@ -88,13 +103,16 @@ class StoreBook:
             "connected_at": now_ms,
             "seen_at": now_ms,
             **_held(hello.held),
+            **_said(hello.identity),
         }
+        self._identities[agent_id] = hello.identity
         with _explained():
             return await self._writing.join(agent_id, values)
 
     async def left(self, agent_id: str, fence: int) -> None:
         """See FleetBook."""
         self._given.pop(agent_id, None)
+        self._identities.pop(agent_id, None)
         with _explained():
             await self._writing.end(agent_id, fence)
 
@@ -149,8 +167,22 @@ class StoreBook:
         if beat.figures:
             self.measured(agent_id, beat.figures)
         values = _held(beat.held) | {"seen_at": self._clock()}
+        if beat.identity is not None and beat.identity != self._identities.get(agent_id):
+            self._identities[agent_id] = beat.identity
+            values |= _said(beat.identity)
         with _explained():
+            if beat.inventory is not None:
+                await self._keep_inventory(agent_id, beat.inventory)
             await self._writing.keep(agent_id, values, is_urgent=False)
+
+    async def _keep_inventory(self, agent_id: str, inventory: Inventory) -> None:
+        row = await self._row(agent_id)
+        if row is None:
+            return
+        scope, now_ms = Scope(row.organisation_id, row.workspace_id), self._clock()
+        await self._database.write(
+            scope, lambda tx: certificates.replace(tx, agent_id, inventory, now_ms)
+        )
 
     async def _row(self, agent_id: str) -> store.AgentRow | None:
         with _explained():
@@ -174,16 +206,34 @@ class StoreBook:
                 self._manifests.popitem(last=False)
         return found
 
+    def _is_outdated(self, one: store.Standing) -> bool:
+        """Says whether an agent is to renew for a rotation; one that cannot is not asked."""
+        authority = self._authority
+        return (
+            authority.is_rotating
+            and one.trusts is not None
+            and one.lacks(authority.pins, authority.issuing)
+        )
+
     def _stand(self, standings: Standings) -> None:
         for agent_id, one in standings.items():
             if one.revoked_at is not None:
                 self.cut(agent_id)
-            elif agent_id in self._given and self._given[agent_id] != one.desired_id:
+                continue
+            if one.revoked_serials:
+                self.cut_certificates(agent_id, frozenset(one.revoked_serials.split()))
+            if self._is_outdated(one):
+                self.outdated(agent_id)
+            if agent_id in self._given and self._given[agent_id] != one.desired_id:
                 self.wake(agent_id)
 
 
 def _nobody(agent_id: str) -> None:
     del agent_id
+
+
+def _none_of_them(agent_id: str, serials: frozenset[str]) -> None:
+    del agent_id, serials
 
 
 def _unmeasured(agent_id: str, figures: Mapping[str, float]) -> None:
@@ -199,6 +249,15 @@ def _held(held: Held) -> dict[str, object]:
     if held.scope:
         values["held_scope"] = held.scope[:128]
     return values
+
+
+def _said(identity: Identity | None) -> dict[str, object]:
+    if identity is None:
+        return {"trusts": None, "held_certificate": None}
+    return {
+        "trusts": " ".join(identity.authorities),
+        "held_certificate": identity.certificate,
+    }
 
 
 def _number(version: Version | None) -> int | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Path, Query
 
 from headgate.master.access import Permission
 from headgate.master.api.call import Here
@@ -13,6 +13,10 @@ from headgate.master.domains.agents.types import Agent, AgentChange, AgentWindow
 from headgate.master.domains.fleets import service as fleets
 
 ROUTES = Routes("agents")
+Serial = Annotated[
+    str,
+    Path(pattern="^[0-9a-f]{1,64}$", description="The serial number, in lower-case hex."),
+]
 
 
 @ROUTES.get("/workspaces/{workspace}/agents", Permission.AGENTS_READ)
@@ -48,6 +52,26 @@ async def revoke_agent(call: Here, workspace: str, agent: str) -> Agent:
     done = await call.write(lambda tx: service.revoke(tx, agent, call.expected, call.now_ms))
     call.master.hub.cut(agent)
     return done
+
+
+@ROUTES.post(
+    "/workspaces/{workspace}/agents/{agent}/certificates/{serial}/revocation",
+    Permission.AGENTS_WRITE,
+    status=200,
+)
+async def revoke_certificate(call: Here, workspace: str, agent: str, serial: Serial) -> Agent:
+    """Ends one certificate of an agent, and the stream that began with it, at once."""
+    done = await call.write(
+        lambda tx: service.revoke_certificate(tx, agent, serial, call.expected, call.now_ms)
+    )
+    call.master.hub.cut_certificates(agent, frozenset({serial}))
+    return done
+
+
+@ROUTES.post("/workspaces/{workspace}/agents/{agent}/approval", Permission.AGENTS_WRITE, status=200)
+async def approve_agent(call: Here, workspace: str, agent: str) -> Agent:
+    """Lets an agent come back within a day by the key of a certificate that expired long ago."""
+    return await call.write(lambda tx: service.approve(tx, agent, call.expected, call.now_ms))
 
 
 @ROUTES.delete("/workspaces/{workspace}/agents/{agent}", Permission.AGENTS_WRITE)

@@ -1,12 +1,17 @@
 """The rules of agents."""
 
 import json
+from typing import Final
 
-from headgate.master.api.problems import invalid, not_found, stale
+from headgate.master.api.problems import ProblemError, invalid, not_found, stale
 from headgate.master.domains.agents import store
 from headgate.master.domains.agents.types import Agent, AgentChange
+from headgate.master.domains.certificates import store as certificates
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.store.transaction import Transaction
+
+MOST_SERIALS: Final = 100
+APPROVED_MS: Final = 86_400_000
 
 
 async def found(tx: Transaction, agent_id: str) -> store.AgentRow:
@@ -38,12 +43,39 @@ async def revoke(tx: Transaction, agent_id: str, expected: int | None, now_ms: i
     return await _changed(tx, row, {"revoked_at": now_ms}, expected, now_ms)
 
 
+async def revoke_certificate(
+    tx: Transaction, agent_id: str, serial: str, expected: int | None, now_ms: int
+) -> Agent:
+    """Ends one certificate of an agent; others that it has or gets stay good."""
+    row = await found(tx, agent_id)
+    serials = (row.revoked_serials or "").split()
+    if serial in serials:
+        return row.shown(now_ms)
+    if len(serials) >= MOST_SERIALS:
+        raise ProblemError(
+            409,
+            "too-many",
+            f"{MOST_SERIALS} certificates of this agent are revoked; revoke the agent itself",
+        )
+    values: dict[str, object] = {"revoked_serials": " ".join([*serials, serial])}
+    return await _changed(tx, row, values, expected, now_ms)
+
+
+async def approve(tx: Transaction, agent_id: str, expected: int | None, now_ms: int) -> Agent:
+    """Lets an agent come back by its old key within a day, however long it was away."""
+    row = await found(tx, agent_id)
+    if row.revoked_at is not None:
+        raise ProblemError(409, "revoked", "this agent is revoked; its node enrols anew")
+    return await _changed(tx, row, {"approved_until": now_ms + APPROVED_MS}, expected, now_ms)
+
+
 async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: int) -> None:
     """Removes an agent; its certificates count for nothing from now on."""
     row = await found(tx, agent_id)
     if expected not in {None, row.version}:
         raise stale(row.shown(now_ms))
     await store.remove(tx, agent_id)
+    await certificates.remove_all(tx, agent_id)
 
 
 async def _moved(tx: Transaction, row: store.AgentRow, key: str) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The rows of agents."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel
@@ -25,6 +25,13 @@ AGENTS: Final = table(
     id_column("token", is_indexed=True),
     Column("key_hash", String(64), nullable=False),
     time_column("certificate_expires_at"),
+    Column("certificate_serial", String(64), nullable=True),
+    Column("certificate_issuer", String(80), nullable=True),
+    Column("held_certificate", String(64), nullable=True),
+    Column("trusts", Text, nullable=True),
+    Column("revoked_serials", Text, nullable=True),
+    time_column("approved_until", is_optional=True),
+    Column("addresses", Text, nullable=True),
     time_column("created_at"),
     time_column("revoked_at", is_optional=True),
     time_column("connected_at", is_optional=True),
@@ -64,6 +71,19 @@ class AgentRow(BaseModel):
     facts: str
     key_hash: str
     certificate_expires_at: int
+    certificate_serial: str | None
+    """Of the certificate that was issued last."""
+    certificate_issuer: str | None
+    """The pin of the authority that issued it."""
+    held_certificate: str | None
+    """The serial number that the agent says its certificate has."""
+    trusts: str | None
+    """The pins of the authorities that the agent says it trusts; None: it says nothing."""
+    revoked_serials: str | None
+    approved_until: int | None
+    """Until when it may come back although its certificate has expired for too long."""
+    addresses: str | None
+    """From which networks it may come back, as its join token said; None: it is not known."""
     created_at: int
     revoked_at: int | None
     connected_at: int | None
@@ -107,6 +127,7 @@ class AgentRow(BaseModel):
             created_at=self.created_at,
             seen_at=self.seen_at,
             certificate_expires_at=self.certificate_expires_at,
+            certificate_serial=self.certificate_serial,
             revoked_at=self.revoked_at,
         )
 
@@ -120,12 +141,32 @@ class AgentRow(BaseModel):
 
 
 class Standing(BaseModel):
-    """What may change under a session: whether its agent may stay, and what it must serve."""
+    """What may change under a session: whether its agent may stay, what it must serve, and whether
+    its certificate is as it should be."""
 
     id: str
     fence: int
     revoked_at: int | None
     desired_id: str | None
+    certificate_serial: str | None
+    certificate_issuer: str | None
+    held_certificate: str | None
+    trusts: str | None
+    revoked_serials: str | None
+
+    def having(self, said: Mapping[str, object]) -> "Standing":
+        """Returns the same with what the agent says of its identity now."""
+        names = ("held_certificate", "trusts")
+        return self.model_copy(update={name: said[name] for name in names if name in said})
+
+    def lacks(self, pins: frozenset[str], issuing: str) -> bool:
+        """Says whether the agent does not trust all of these authorities yet, or has not the
+        certificate that was issued to it last, by the one that issues."""
+        if not pins <= frozenset((self.trusts or "").split()):
+            return True
+        return self.certificate_issuer != issuing or (
+            self.held_certificate != self.certificate_serial
+        )
 
 
 async def insert(tx: Transaction, values: dict[str, object]) -> None:

@@ -77,4 +77,7 @@ class Agent(Versioned):
     created_at: Moment
     seen_at: Moment | None
     certificate_expires_at: Moment
+    certificate_serial: str | None = Field(
+        description="Of the certificate that was issued last, in lower-case hex."
+    )
     revoked_at: Moment | None

@@ -117,5 +117,9 @@ async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> tuple[list[in
             await store.said(tx, agent, batch.values[agent] | {"fence": last[agent]})
     for agent, fence in batch.ends:
         await store.left(tx, agent, fence)
-    spoke = {agent: standings[agent] for agent in batch.values if agent in standings}
+    spoke = {
+        agent: standings[agent].having(said)
+        for agent, said in batch.values.items()
+        if agent in standings
+    }
     return fences, spoke

@@ -1,6 +1,8 @@
 """The fleet's certificate authority: made once, sealed in the database, shared by all masters."""
 
+import asyncio
 import datetime as dt
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -14,14 +16,14 @@ from headgate.master.domains.revisions.signing import public_keys, signing_key
 from headgate.master.domains.revisions.types import Blob
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
-from headgate.master.store.errors import TakenError
+from headgate.master.store.errors import StoreUnavailableError, TakenError
 from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import Sealer
 from headgate.master.store.transaction import Transaction
 
 CONTEXT: Final = "key of a certificate authority"
-# One id, so that of two masters that start at once only one makes it.
-_FIRST: Final = "ca-0001"
+FOLLOWED_S: Final = 2.0
+"""How soon a master knows what another one did."""
 _NAME: Final = "headgate fleet"
 
 
@@ -33,6 +35,11 @@ class FleetAuthority:
         self._sealer = sealer
         self._clock = clock
         self._authorities: Authorities | None = None
+        self._rows: tuple[tuple[str, bool], ...] = ()
+        self.pins: frozenset[str] = frozenset()
+        """Of every authority that is trusted."""
+        self.issuing = ""
+        """The pin of the one that issues."""
         self.shows_in_rest = False
         """Whether the REST API shows a certificate of it: then join tokens carry its pin."""
 
@@ -42,9 +49,63 @@ class FleetAuthority:
 
     async def authorities(self) -> Authorities:
         """Returns the authorities; the first call of the first master makes one."""
+        return self._authorities or await self.refresh()
+
+    @property
+    def current(self) -> Authorities:
+        """The authorities as they were read last; handshakes ask, from any thread."""
         if self._authorities is None:
-            self._authorities = await self._loaded()
+            raise RuntimeError("the authorities were not read yet")
         return self._authorities
+
+    @property
+    def is_rotating(self) -> bool:
+        """Whether one authority takes over from another."""
+        return self._authorities is not None and self._authorities.stage != "steady"
+
+    async def refresh(self) -> Authorities:
+        """Reads the authorities again, which any master on the database may have changed."""
+        async with self._database.read(MASTER) as tx:
+            rows = await store.listed(tx)
+        if not rows:
+            with suppress(TakenError):  # another master was quicker
+                await self._database.write(MASTER, self._make)
+            async with self._database.read(MASTER) as tx:
+                rows = await store.listed(tx)
+        seen = tuple((row.id, row.is_issuing) for row in rows)
+        if self._authorities is None or seen != self._rows:
+            found = self.read(rows)
+            self._rows = seen
+            self.pins = frozenset(pin(one.certificate) for one in found.listed)
+            self.issuing = pin(found.issuer.certificate)
+            self._authorities = found
+        return self._authorities
+
+    async def follow(self) -> None:
+        """Keeps up with what other masters on the database do, until it is cancelled."""
+        while True:
+            await asyncio.sleep(FOLLOWED_S)
+            with suppress(StoreUnavailableError):
+                await self.refresh()
+
+    def read(self, rows: Sequence[AuthorityRow]) -> Authorities:
+        """Returns the authorities of their rows."""
+        listed = tuple(
+            load(row.certificate.encode(), self._sealer.open(row.sealed, CONTEXT)) for row in rows
+        )
+        return Authorities(listed, max(n for n, row in enumerate(rows) if row.is_issuing))
+
+    def made(self, number: int, *, is_issuing: bool) -> AuthorityRow:
+        """Returns the row of a new authority, the `number`th of this master."""
+        one = create(_NAME, self.now())
+        return AuthorityRow(
+            # Two masters that make the same one at once make it once.
+            id=f"ca-{number:04d}",
+            certificate=one.pem.decode(),
+            sealed=self._sealer.seal(key_pem(one.key), CONTEXT),
+            is_issuing=is_issuing,
+            created_at=self._clock(),
+        )
 
     async def pin(self) -> str:
         """Returns what join tokens carry; empty if the REST API shows another certificate."""
@@ -64,26 +125,5 @@ class FleetAuthority:
         """Returns a content of revisions."""
         return opened(blob, self._sealer)
 
-    async def _loaded(self) -> Authorities:
-        async with self._database.read(MASTER) as tx:
-            rows = await store.listed(tx)
-        if not rows:
-            with suppress(TakenError):  # another master was quicker
-                await self._database.write(MASTER, self._make)
-            async with self._database.read(MASTER) as tx:
-                rows = await store.listed(tx)
-        listed = tuple(
-            load(row.certificate.encode(), self._sealer.open(row.sealed, CONTEXT)) for row in rows
-        )
-        return Authorities(listed, max(n for n, row in enumerate(rows) if row.is_issuing))
-
     async def _make(self, tx: Transaction) -> None:
-        one = create(_NAME, self.now())
-        row = AuthorityRow(
-            id=_FIRST,
-            certificate=one.pem.decode(),
-            sealed=self._sealer.seal(key_pem(one.key), CONTEXT),
-            is_issuing=True,
-            created_at=self._clock(),
-        )
-        await store.insert(tx, row)
+        await store.insert(tx, self.made(1, is_issuing=True))

@@ -43,11 +43,14 @@ async def enrol(call: Here, new: Enrolment) -> EnrolledAgent:
 
 @ROUTES.post("/enrolment/renewal", Permission.PUBLIC, status=200)
 async def renew(call: Here, new: Renewal) -> EnrolledAgent:
-    """Issues the next certificate of an agent whose certificate is still good."""
+    """Issues the next certificate of an agent, whose certificate is good or has expired for at most
+    30 days."""
     trusted = [one.certificate for one in (await call.master.authority.authorities()).listed]
     request = enrolment.RenewalRequest(new.certificate, new.csr, new.signature)
     return await _answered(
-        enrolment.renewed(call.master.book, request, trusted, call.master.authority.now)
+        enrolment.renewed(
+            call.master.book, request, trusted, call.master.authority.now, call.address
+        )
     )
 
 

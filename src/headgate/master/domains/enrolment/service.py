@@ -6,9 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from headgate.certificates.authority import csr_key
+from headgate.certificates.authority import csr_key, pin
+from headgate.certificates.identity import serial_of
 from headgate.certificates.rotation import Authorities
 from headgate.kernel.errors import Invalid
 from headgate.master.domains.agents import store as agents
@@ -18,13 +20,16 @@ from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.join_tokens import service as join_tokens
 from headgate.master.domains.join_tokens import store as tokens
 from headgate.master.domains.join_tokens.store import JoinTokenRow
-from headgate.master.domains.sessions.throttle import ADDRESS, Throttle
+from headgate.master.domains.sessions.shared import SharedThrottle
+from headgate.master.domains.sessions.throttle import ADDRESS
 from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
 from headgate.master.ids import Clock, new_id
 from headgate.master.store.database import Database
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
 
+REJOINS_FOR: Final = dt.timedelta(days=30)
+"""How long after its certificate expired an agent comes back without anybody's approval."""
 _HOUR_MS: Final = 3_600_000
 _MOST_TOKEN: Final = 512
 
@@ -46,7 +51,7 @@ class Enroller:
     """Makes nodes agents."""
 
     def __init__(
-        self, database: Database, clock: Clock, authority: FleetAuthority, throttle: Throttle
+        self, database: Database, clock: Clock, authority: FleetAuthority, throttle: SharedThrottle
     ) -> None:
         self._database = database
         self._clock = clock
@@ -56,7 +61,7 @@ class Enroller:
     async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
         """Uses the token and issues a certificate; raises EnrolmentRefusedError."""
         keys = {ADDRESS: f"join {address}"}
-        if self._throttle.wait_ms(keys):
+        if await self._throttle.wait_ms(keys):
             raise EnrolmentRefusedError("throttled", "too many wrong join tokens from here; wait")
         secret = token.partition(".")[0][:_MOST_TOKEN]
         now_ms = self._clock()
@@ -67,7 +72,7 @@ class Enroller:
         try:
             return await self._database.write(MASTER, lambda tx: self._enrolled(tx, request))
         except EnrolmentRefusedError as error:
-            self._throttle.failed(keys)
+            await self._throttle.failed(keys)
             await self._refused(secret, address, error)
             raise
 
@@ -89,17 +94,55 @@ class Enroller:
                 "certificate_expires_at": expires_at,
             }
             await agents.said(tx, agent_id, values)
-            event = Event(
-                row.organisation_id,
-                "an agent renewed its certificate",
-                workspace=row.workspace_id,
-                actor=agent_id,
-                actor_name=row.name,
-            )
-            await record(tx, event, now_ms)
+            await record(tx, _renewal(row, "an agent renewed its certificate"), now_ms)
             return await self._issued(tx, agent_id, csr_pem, life, authorities)
 
         return await self._database.write(MASTER, work)
+
+    async def rejoin(
+        self, agent_id: str, csr_pem: bytes, address: str, expired: dt.datetime
+    ) -> Enrolled:
+        """Issues a certificate to an agent that was off when its last one expired, and that has
+        proven to have its key; raises EnrolmentRefusedError."""
+        key_hash = _key_hash(csr_pem)
+        authorities = await self._authority.authorities()
+        now_ms = self._clock()
+
+        async def work(tx: Transaction) -> Enrolled:
+            row = await agents.find(tx, agent_id)
+            fleet = None if row is None else await fleets.find(tx, row.fleet)
+            if row is None or fleet is None or row.revoked_at is not None:
+                raise EnrolmentRefusedError("revoked", "this agent is unknown or revoked")
+            why = late(row, address, expired, self._authority.now())
+            if why is not None:
+                raise why
+            life = fleet.certificate_hours
+            values: dict[str, object] = {
+                "key_hash": key_hash,
+                "certificate_expires_at": now_ms + life * _HOUR_MS,
+                "approved_until": None,
+            }
+            await agents.said(tx, agent_id, values)
+            event = _renewal(row, "an agent came back by its old key", address)
+            await record(tx, event, now_ms)
+            return await self._issued(tx, agent_id, csr_pem, life, authorities)
+
+        try:
+            return await self._database.write(MASTER, work)
+        except EnrolmentRefusedError as error:
+            await self._late(agent_id, address, error)
+            raise
+
+    async def _late(self, agent_id: str, address: str, error: EnrolmentRefusedError) -> None:
+        """Writes down who may not come back, and why."""
+
+        async def work(tx: Transaction) -> None:
+            row = await agents.find(tx, agent_id)
+            if row is not None:
+                what = f"an agent may not come back by its old key: {error.code}"
+                await record(tx, _renewal(row, what, address, "refused"), self._clock())
+
+        await self._database.write(MASTER, work)
 
     async def _enrolled(self, tx: Transaction, request: _Request) -> Enrolled:
         token = await join_tokens.held(tx, request.secret)
@@ -125,6 +168,11 @@ class Enroller:
     ) -> Enrolled:
         life = dt.timedelta(hours=hours)
         certificate = authorities.issuer.client(csr_pem, agent_id, self._authority.now(), life)
+        values: dict[str, object] = {
+            "certificate_serial": serial_of(x509.load_pem_x509_certificate(certificate)),
+            "certificate_issuer": pin(authorities.issuer.certificate),
+        }
+        await agents.said(tx, agent_id, values)
         keys = await self._authority.manifest_keys(tx)
         return Enrolled(agent_id, certificate, authorities.pem, keys)
 
@@ -164,6 +212,7 @@ async def _new_agent(
         "name": request.facts.hostname[:255],
         "labels": json.dumps(labels, sort_keys=True),
         "token": token.id,
+        "addresses": token.addresses,
         "key_hash": request.key_hash,
         "certificate_expires_at": request.now_ms + fleet.certificate_hours * _HOUR_MS,
         "created_at": request.now_ms,
@@ -182,6 +231,38 @@ async def _new_agent(
     )
     await record(tx, event, request.now_ms)
     return agent_id
+
+
+def late(
+    row: agents.AgentRow, address: str, expired: dt.datetime, now: dt.datetime
+) -> EnrolmentRefusedError | None:
+    """Returns why an agent may not come back by the key of a certificate that has expired; None: it
+    may."""
+    now_ms = int(now.timestamp() * 1_000)
+    if row.shown(now_ms).state == "connected":
+        return EnrolmentRefusedError("live", "this agent is connected; two nodes have one identity")
+    if row.approved_until is not None and now_ms < row.approved_until:
+        return None
+    allowed = "ask an administrator to approve the agent, or enrol anew with a join token"
+    if now - expired > REJOINS_FOR:
+        text = f"the certificate expired more than {REJOINS_FOR.days} days ago; {allowed}"
+        return EnrolmentRefusedError("approval", text)
+    if row.addresses is None or not join_tokens.is_allowed(row.addresses, address):
+        text = f"this agent may not come back from {address}; {allowed}"
+        return EnrolmentRefusedError("approval", text)
+    return None
+
+
+def _renewal(row: agents.AgentRow, what: str, address: str = "", outcome: str = "done") -> Event:
+    return Event(
+        row.organisation_id,
+        what,
+        workspace=row.workspace_id,
+        actor=row.id,
+        actor_name=row.name,
+        address=address,
+        outcome=outcome,
+    )
 
 
 def _key_hash(csr_pem: bytes) -> str:

@@ -14,5 +14,7 @@ PERMISSION: Final = Permission.PUBLIC
 async def session(websocket: WebSocket) -> None:
     """Serves one agent until either side leaves."""
     master: Master = websocket.app.state.master
-    trusted = [one.certificate for one in (await master.authority.authorities()).listed]
-    await WebSocketDoor(master.hub, lambda: trusted)(websocket)
+    await master.authority.authorities()
+    await WebSocketDoor(
+        master.hub, lambda: [one.certificate for one in master.authority.current.listed]
+    )(websocket)

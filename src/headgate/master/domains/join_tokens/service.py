@@ -61,12 +61,17 @@ def refusal(token: store.JoinTokenRow, address: str, now_ms: int) -> EnrolmentRe
         return EnrolmentRefusedError("revoked", "this join token was revoked; ask for another one")
     if now_ms >= token.expires_at:
         return EnrolmentRefusedError("expired", "this join token has expired; ask for another one")
-    networks = [ipaddress.ip_network(one) for one in token.addresses.split()]
-    if networks and not any(_is_in(address, network) for network in networks):
+    if not is_allowed(token.addresses, address):
         return EnrolmentRefusedError(
             "address", f"this join token may not be used from {address}; ask for one for this node"
         )
     return None
+
+
+def is_allowed(addresses: str, address: str) -> bool:
+    """Says whether one of the networks that a token names has the address; it may name none."""
+    networks = [ipaddress.ip_network(one) for one in addresses.split()]
+    return not networks or any(_is_in(address, network) for network in networks)
 
 
 def used_up() -> EnrolmentRefusedError:

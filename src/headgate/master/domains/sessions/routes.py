@@ -26,14 +26,14 @@ ROUTES = Routes("auth")
 async def set_up(call: Here, new: Setup) -> Tokens:
     """Uses a set-up link: makes the first administrator, or gives an invited user a password."""
     keys = {ADDRESS: f"setup {call.address}"}
-    _refuse_early(call, keys)
+    await _refuse_early(call, keys)
     password_hash = await call.master.passwords.hashed(new.password)
     try:
         opened = await call.write(
             lambda tx: service.set_up(tx, new, password_hash, call.now_ms), scope=MASTER
         )
     except ProblemError:
-        call.master.throttle.failed(keys)
+        await call.master.logins.failed(keys)
         raise
     return await _tokens(call, opened)
 
@@ -46,12 +46,12 @@ async def log_in(call: Here, given: Login) -> Tokens:
         ADDRESS: f"login {call.address}",
         NAME: f"login {given.name}",
     }
-    _refuse_early(call, keys)
+    await _refuse_early(call, keys)
     async with call.master.database.read(MASTER) as tx:
         account = await users.account_named(tx, given.name)
     password_hash = None if account is None or account.is_disabled else account.password_hash
     if not await call.master.passwords.is_right(given.password, password_hash) or account is None:
-        call.master.throttle.failed(keys)
+        await call.master.logins.failed(keys)
         event = Event(
             "",
             "a login failed",
@@ -62,7 +62,7 @@ async def log_in(call: Here, given: Login) -> Tokens:
         )
         await call.master.database.write(MASTER, lambda tx: record(tx, event, call.now_ms))
         raise service.refused()
-    call.master.throttle.passed(keys)
+    await call.master.logins.passed(keys)
     opened = await call.write(
         lambda tx: service.open_session(tx, account.id, call.now_ms), scope=MASTER
     )
@@ -73,12 +73,12 @@ async def log_in(call: Here, given: Login) -> Tokens:
 async def refresh(call: Here, given: Refresh) -> Tokens:
     """Exchanges a refresh token for new tokens. Using one twice ends the session."""
     keys = {ADDRESS: f"refresh {call.address}"}
-    _refuse_early(call, keys)
+    await _refuse_early(call, keys)
     opened = await call.master.database.write(
         MASTER, lambda tx: service.refresh(tx, given.refresh_token, call.address, call.now_ms)
     )
     if opened is None:
-        call.master.throttle.failed(keys)
+        await call.master.logins.failed(keys)
         raise service.refused()
     return await _tokens(call, opened)
 
@@ -114,8 +114,8 @@ async def who_am_i(call: Here) -> Me:
     )
 
 
-def _refuse_early(call: Here, keys: dict[Limit, str]) -> None:
-    wait_ms = call.master.throttle.wait_ms(keys)
+async def _refuse_early(call: Here, keys: dict[Limit, str]) -> None:
+    wait_ms = await call.master.logins.wait_ms(keys)
     if wait_ms:
         raise ProblemError(
             429,

@@ -1,4 +1,8 @@
-"""How long who failed must wait before the next try. In memory, bounded; the clock is given."""
+"""How long who failed must wait before the next try. In memory, bounded; the clock is given.
+
+API tokens are throttled here, in each master by itself: they are long, and nobody guesses one.
+What people choose is throttled for all masters together (`shared`).
+"""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -33,6 +37,15 @@ class _Record:
     last_ms: int
 
 
+def wait_of(limit: Limit, failures: int, last_ms: int, now_ms: int) -> int:
+    """Returns how long the next try must wait after so many failures; 0 if it may come now."""
+    if failures < limit.free:
+        return 0
+    doublings = min(failures - limit.free, _MOST_DOUBLINGS)
+    until = last_ms + min(_FIRST_WAIT_MS << doublings, limit.longest_ms)
+    return max(0, until - now_ms)
+
+
 class Throttle:
     """Counts failures by key."""
 
@@ -46,11 +59,9 @@ class Throttle:
 
     def _wait_ms(self, limit: Limit, key: str) -> int:
         record = self._records.get((limit, key))
-        if record is None or record.failures < limit.free:
+        if record is None:
             return 0
-        doublings = min(record.failures - limit.free, _MOST_DOUBLINGS)
-        until = record.last_ms + min(_FIRST_WAIT_MS << doublings, limit.longest_ms)
-        return max(0, until - self._clock())
+        return wait_of(limit, record.failures, record.last_ms, self._clock())
 
     def failed(self, keys: dict[Limit, str]) -> None:
         """Counts a failure for each key."""

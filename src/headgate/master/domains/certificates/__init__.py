@@ -1,0 +1,1 @@
+"""The certificates that nodes serve with, as they say it."""

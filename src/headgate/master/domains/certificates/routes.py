@@ -1,0 +1,24 @@
+"""The routes of certificates that nodes serve with."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from headgate.master.access import Permission
+from headgate.master.api.call import Here
+from headgate.master.api.routing import Routes
+from headgate.master.api.types import Page
+from headgate.master.domains.certificates import store
+from headgate.master.domains.certificates.types import CertificateWindow, ServedCertificate
+
+ROUTES = Routes("certificates")
+
+
+@ROUTES.get("/workspaces/{workspace}/certificates", Permission.AGENTS_READ)
+async def list_certificates(
+    call: Here, workspace: str, window: Annotated[CertificateWindow, Query()]
+) -> Page[ServedCertificate]:
+    """Lists every certificate that a node of the workspace serves with, those that end first
+    first."""
+    async with call.read() as tx:
+        return await store.listed(tx, window, call.now_ms)

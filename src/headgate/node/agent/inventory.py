@@ -1,0 +1,66 @@
+"""The certificates that a node serves with, as its master lists them. Never reads a key."""
+
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+
+from headgate.fleet.codec import MOST_CERTIFICATES, MOST_NAMES
+from headgate.fleet.frames import Inventory, SeenCertificate
+from headgate.node.ports import Candidate
+from headgate.plan.objects import Certificate
+
+_MS = 1000
+_MOST_BYTES = 256 << 10
+"""A master takes frames of 1 MiB at most."""
+
+
+def inventory_of(served: Candidate | None) -> Inventory | None:
+    """Returns the certificates of the config that is served, those that end first first; None
+    while nothing is served."""
+    if served is None:
+        return None
+    found: list[SeenCertificate] = []
+    for key, one in served.plan.objects.items():
+        if key.kind != "certificate" or not isinstance(one.value, Certificate):
+            continue
+        pem = served.blobs.get(one.value.cert)
+        seen = _seen(str(key.name), pem) if pem is not None else None
+        if seen is not None:
+            found.append(seen)
+    found.sort(key=lambda seen: (seen.not_after_ms, seen.name))
+    left, listed = _MOST_BYTES, []
+    for seen in found[:MOST_CERTIFICATES]:
+        left -= len(seen.issuer) + len(seen.name) + sum(map(len, seen.names))
+        if left < 0:
+            break
+        listed.append(seen)
+    return Inventory(len(found), tuple(listed))
+
+
+@lru_cache(maxsize=10_000)
+def _seen(name: str, pem: bytes) -> SeenCertificate | None:
+    try:
+        chain = x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        return None
+    leaf = chain[0]
+    ends = min(one.not_valid_after_utc.timestamp() for one in chain)
+    return SeenCertificate(
+        name=name,
+        names=_names(leaf)[:MOST_NAMES],
+        issuer=leaf.issuer.rfc4514_string(),
+        fingerprint=leaf.fingerprint(SHA256()).hex(),
+        not_after_ms=int(ends * _MS),
+    )
+
+
+def _names(leaf: x509.Certificate) -> tuple[str, ...]:
+    try:
+        listed = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        common = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return tuple(str(one.value) for one in common)
+    addresses = (str(one) for one in listed.get_values_for_type(x509.IPAddress))
+    return (*listed.get_values_for_type(x509.DNSName), *addresses)

@@ -1,0 +1,46 @@
+"""What an agent says of the certificates that its node serves with."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from tls_authority import Authority
+
+from headgate.kernel.ids import ObjectName
+from headgate.node.agent.inventory import inventory_of
+from headgate.node.ports import Candidate
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.objects import Certificate
+
+
+def served(pems: dict[str, bytes]) -> Candidate:
+    """A config that serves with these certificates."""
+    objects = {
+        ObjectKey("certificate", ObjectName(name)): SimpleNamespace(
+            value=Certificate(cert=name, key="k")  # type: ignore[arg-type]
+        )
+        for name in pems
+    }
+    return cast("Candidate", SimpleNamespace(plan=SimpleNamespace(objects=objects), blobs=pems))
+
+
+def test_a_certificate_is_listed_with_its_names_and_its_end(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).issue("one", "a.example", "b.example")
+    found = inventory_of(served({"web": pair.cert_file.read_bytes(), "broken": b"no pem"}))
+    assert found is not None
+    assert found.total == 1
+    (one,) = found.certificates
+    assert (one.name, one.names) == ("web", ("a.example", "b.example"))
+    assert len(one.fingerprint) == 64
+    assert one.not_after_ms > 1_700_000_000_000
+    assert inventory_of(None) is None
+
+
+def test_what_is_listed_is_bounded(tmp_path: Path) -> None:
+    names = [f"{'n' * 60}{number}.{'d' * 60}.example" for number in range(50)]
+    pem = Authority(tmp_path).issue("one", "a.example", *names).cert_file.read_bytes()
+    found = inventory_of(served({f"c{number:03d}": pem for number in range(300)}))
+    assert found is not None
+    assert found.total == 300
+    assert 0 < len(found.certificates) < 200
+    assert sum(len(name) for one in found.certificates for name in one.names) <= 256 << 10
