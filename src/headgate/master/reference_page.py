@@ -19,11 +19,11 @@ _HEADERS: Final = {
 
 
 @cache
-def text() -> str:
+def html() -> str:
     """Returns the page."""
     return (files("headgate.master") / "reference_page.html").read_text(encoding="utf-8")
 
 
 async def reference_page(_request: Request) -> Response:
     """Shows the reference of the REST API."""
-    return HTMLResponse(text(), headers=_HEADERS)
+    return HTMLResponse(html(), headers=_HEADERS)
