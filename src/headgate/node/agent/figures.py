@@ -2,6 +2,7 @@
 failed, how long answers took, what its checks found."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -55,11 +56,13 @@ class Measured:
         self._before = Samples(())
 
     async def __call__(self) -> dict[str, float]:
-        """Returns the figures; none while nothing serves."""
+        """Returns the figures, with `measured_s`, when they were taken by a clock of this process:
+        heartbeats come more often than looks and repeat the last one. None while nothing serves.
+        """
         page = await self._serving.metrics()
         upstreams = await self._serving.upstreams()
         if page is None or upstreams is None:
             return {}
         now = await asyncio.to_thread(looked, page)
         before, self._before = self._before, now
-        return figures(now, before, upstreams)
+        return figures(now, before, upstreams) | {"measured_s": time.monotonic()}

@@ -71,3 +71,4 @@ def test_nothing_is_said_while_nothing_serves() -> None:
     nothing, found = asyncio.run(looks())
     assert nothing == {}
     assert found["requests"] == 100
+    assert found["measured_s"] > 0

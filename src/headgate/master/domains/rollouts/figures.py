@@ -1,7 +1,8 @@
 """Keeps what agents measured over the last hour, and sums it up for gates. Pure.
 
-Agents send counters that only grow (`requests`, `errors`, `probes`, `probes_failed`) and values of
-the moment (`latency_p99_ms`, `draining`). A counter that falls shows that its node began anew.
+Agents send counters that only grow (`requests`, `errors`, `probes`, `probes_failed`), values of
+the moment (`latency_p99_ms`, `draining`), and when they measured (`measured_s`). A counter that
+falls shows that its node began anew.
 """
 
 import itertools
@@ -19,6 +20,7 @@ _COUNTERS: Final = ("requests", "errors", "probes", "probes_failed")
 
 class _Point(NamedTuple):
     at: float
+    measured_s: float
     counters: tuple[float, ...]
     latency_ms: float
     draining: float
@@ -34,6 +36,10 @@ class Figures:
         """Keeps what an agent sent; a point that is older than its last one is dropped."""
         # Who was heard of last stands last.
         points = self._points[agent] = self._points.pop(agent, deque())
+        # An agent that does not say when it measured did so just now.
+        measured_s = figures.get("measured_s", at)
+        if points and points[-1].measured_s == measured_s:
+            return  # a heartbeat that repeats what was measured before is nothing new
         if points and not at - points[-1].at >= _APART_S:
             if at >= points[-1].at - KEPT_S:
                 return
@@ -41,7 +47,8 @@ class Figures:
             points.clear()
         counters = tuple(max(figures.get(name, 0.0), 0.0) for name in _COUNTERS)
         latency = figures.get("latency_p99_ms", 0.0)
-        points.append(_Point(at, counters, latency, figures.get("draining", 0.0)))
+        draining = figures.get("draining", 0.0)
+        points.append(_Point(at, measured_s, counters, latency, draining))
         while points[0].at < at - KEPT_S:
             points.popleft()
         self._drop_silent(at)
@@ -66,12 +73,12 @@ class Figures:
             if not window:
                 continue
             count += 1
-            covered_s += window[-1].at - window[0].at
             oldest = min(oldest, window[-1].at)
             draining = max(draining, *(point.draining for point in window))
             for before, after in itertools.pairwise(window):
                 grown = [_grown(a, b) for a, b in zip(before.counters, after.counters, strict=True)]
                 total = [one + more for one, more in zip(total, grown, strict=True)]
+                covered_s += _passed(before, after)
                 weight += grown[0]
                 weighted += grown[0] * after.latency_ms
         return Sample(
@@ -90,6 +97,11 @@ class Figures:
         points = [point for point in self._points.get(agent, ()) if point.at <= until]
         first = max(bisect_left(points, since, key=lambda point: point.at) - 1, 0)
         return points[first:] if points and points[-1].at >= since else []
+
+
+def _passed(before: _Point, after: _Point) -> float:
+    passed = after.measured_s - before.measured_s
+    return passed if passed > 0.0 else after.at - before.at  # its clock began anew
 
 
 def _grown(before: float, after: float) -> float:

@@ -32,6 +32,22 @@ def test_agents_with_the_same_traffic_have_the_same_rate_whenever_they_report(un
     assert judge(one, two, Gates(min_requests=1), until).outcome == "pass"
 
 
+@pytest.mark.parametrize("until", [float(one) for one in range(61, 92)])
+def test_heartbeats_that_repeat_what_was_measured_are_no_time_without_traffic(until: float) -> None:
+    figures = Figures()
+    for at in range(0, 120, 10):
+        for agent, shift in (("a", 0.0), ("b", 7.0)):
+            measured_s = 15.0 * ((at + shift) // 15)
+            _add(figures, agent, float(at), 10.0 * measured_s, measured_s=measured_s)
+    for agent in ("a", "b"):
+        sample = figures.sample([agent], until - 10.0, until)
+        assert sample.agents == 0 or sample.per_agent_second in {0.0, 10.0}
+        assert sample.requests == 10.0 * sample.seconds
+    one, two = (figures.sample([agent], until - 30.0, until) for agent in ("a", "b"))
+    assert one.per_agent_second == two.per_agent_second == 10.0
+    assert judge(one, two, Gates(min_requests=1), until).outcome == "pass"
+
+
 def test_a_fleet_that_is_younger_than_the_window_has_the_rate_of_its_life() -> None:
     figures = Figures()
     for step in range(3):
