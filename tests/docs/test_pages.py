@@ -1,4 +1,5 @@
-"""Every code block of the README, the how-tos and the admin API's page does what its page says."""
+"""Every code block of the README, the tutorials, the how-tos and two reference pages does what its
+page says."""
 
 import subprocess
 from collections.abc import Callable
@@ -11,11 +12,13 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs" / "howto").glob("*.md")),
+    *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
     ROOT / "docs" / "reference" / "admin-api.md",
+    ROOT / "docs" / "reference" / "agent.md",
 ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_of_a_page_does_what_it_says(
     page: Path, run_page: "Callable[[Path], subprocess.CompletedProcess[str]]"
