@@ -49,6 +49,14 @@ def test_files_come_and_go() -> None:
     assert "-x;" in text
 
 
+def test_what_follows_a_hidden_or_unchanged_file_is_shown() -> None:
+    names, _ = _shown(
+        _files(a=b"x\n", b_key=_KEY, c=b"x\n", d=b"x\n"),
+        _files(a=b"x\n", b_key=_OTHER, c=b"y\n", d=b"y\n"),
+    )
+    assert names == ["b_key changed, content (not shown)", "c changed", "d changed"]
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -2,7 +2,6 @@
 that commands work without the node.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from headgate.engines.nginx.apply.checks import Checks, Limits
 from headgate.engines.nginx.apply.results import PhaseChanged
 from headgate.engines.nginx.instance import NginxInstance, Place
 from headgate.engines.nginx.releases.store import Store
+from headgate.kernel.files import replace_file
 
 INSTANCE = "instance.json"
+_MODE = 0o644
 
 
 class Here(msgspec.Struct, frozen=True):
@@ -46,9 +47,8 @@ class NotHereError(Exception):
 
 def remember(root: Path, here: Here) -> None:
     """Stores how to reach the instance; the node does so when it starts. Raises OSError."""
-    fresh = root / f".{INSTANCE}.{os.getpid()}"
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(here, enc_hook=_encode)))
-    fresh.replace(root / INSTANCE)
+    content = msgspec.json.format(msgspec.json.encode(here, enc_hook=_encode))
+    replace_file(root / INSTANCE, content, _MODE)
 
 
 def recall(root: Path) -> Here:

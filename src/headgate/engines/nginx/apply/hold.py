@@ -3,17 +3,17 @@
 A hold stops heals and applies, works without a master and expires by itself.
 """
 
-import contextlib
-import os
 import time
 from pathlib import Path
 
 import msgspec
 
 from headgate.engines.nginx.releases.links import sync_folder
+from headgate.kernel.files import replace_file
 
 HOLD = "hold.json"
 _MINUTE_S = 60
+_MODE = 0o644
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -60,18 +60,7 @@ def set_hold(root: Path, seconds: float, reason: str, by: str = "") -> Hold:
     now = time.time()
     hold = Hold(until=now + seconds, reason=reason, since=now, by=by)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = root / f".{HOLD}.{os.getpid()}"
-    try:
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(hold) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(root / HOLD)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise
-    sync_folder(root)
+    replace_file(root / HOLD, msgspec.json.encode(hold) + b"\n", _MODE)
     return hold
 
 

@@ -7,6 +7,7 @@ import pytest
 from headgate.engines.nginx.apply.hold import (
     HOLD,
     BadHoldError,
+    Hold,
     read_hold,
     release_hold,
     set_hold,
@@ -36,3 +37,15 @@ def test_what_cannot_be_read_is_no_permission(tmp_path: Path) -> None:
     (tmp_path / HOLD).write_text("{")
     with pytest.raises(BadHoldError, match="release the hold"):
         read_hold(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "by", "said"),
+    [
+        (600.0, "ann", "held for 10 min by ann: night fix"),
+        (59.0, "", "held for 59 s: night fix"),
+        (-5.0, "", "held for 0 s: night fix"),
+    ],
+)
+def test_a_hold_says_for_how_long_why_and_who(left_s: float, by: str, said: str) -> None:
+    assert Hold(until=1000.0 + left_s, reason="night fix", since=0.0, by=by).text(1000.0) == said
