@@ -138,7 +138,8 @@ def test_a_key_that_does_not_fit_its_certificate_is_refused_here(
     seen = world.ask("POST", f"{W}/preview", {"changes": changes}, admin)
     errors: Any = seen.json["errors"]
     assert [one["path"].partition(":")[0] for one in errors] == ["certificates/web.json"]
-    assert seen.json["fleets"] == []
+    fleets: Any = seen.json["fleets"]
+    assert [(one["errors"], one["engines"]) for one in fleets] == [(errors, [])]
     put = world.ask("PUT", f"{W}/resources/certificates/web", {"spec": pair}, admin)
     assert put.status == 200, put.text
     assert world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin).status == 422

@@ -12,20 +12,44 @@ from headgate.master.store.sealing import Sealer
 from headgate.master.store.transaction import Transaction
 
 
-async def gathered(tx: Transaction, changes: list[Change], sealer: Sealer) -> dict[str, bytes]:
-    """Returns contents by path: every resource, and each secret file that one of them names."""
-    found = {row.path: row.spec.encode() for row in await resources.every(tx)}
+async def gathered(
+    tx: Transaction,
+    changes: list[Change],
+    sealer: Sealer,
+    labels: Mapping[str, str] | None = None,
+) -> dict[str, bytes]:
+    """Returns contents by path: every resource, and each secret file that one of them names.
+
+    With the `labels` of a fleet, only the resources that go to it.
+    """
+    rows = await resources.every(tx)
+    found = {row.path: row.spec.encode() for row in rows}
+    wants: dict[str, Mapping[str, str]] = {row.path: json.loads(row.fleets) for row in rows}
     for change in changes:
         path = resource_path(change.kind, change.name)
         if change.spec is None:
             found.pop(path, None)
-        else:
-            found[path] = resource_bytes(change.spec)
+            continue
+        found[path] = resource_bytes(change.spec)
+        wants[path] = wants.get(path, {}) if change.fleets is None else change.fleets
+    if labels is not None:
+        found = {path: one for path, one in found.items() if chooses(wants[path], labels)}
     named = {text for content in found.values() for text in _texts(json.loads(content))}
     known = await secrets.contents(tx, sealer)
     return found | {
         SECRETS + name: content for name, content in known.items() if SECRETS + name in named
     }
+
+
+def chooses(wanted: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Reports whether an object goes to a fleet with these labels.
+
+    >>> chooses({"env": "prod"}, {"env": "prod", "zone": "a"}), chooses({}, {})
+    (True, True)
+    >>> chooses({"env": "prod"}, {"zone": "a"})
+    False
+    """
+    return all(labels.get(key) == value for key, value in wanted.items())
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -72,12 +72,13 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
         changes = service.checked(wanted.changes)
         if wanted.draft is not None:
             changes = [*(await service.find(tx, wanted.draft)).changes, *changes]
-        after = await gathered(tx, changes, sealer)
         fleet = None if wanted.fleet is None else await fleets.found(tx, wanted.fleet)
         if fleet is None:
             before = await gathered(tx, [], sealer)
+            after = await gathered(tx, changes, sealer)
         else:
             before = await revisions.newest_contents(tx, fleet.id, sealer)
+            after = await gathered(tx, changes, sealer, fleet.shown().labels)
         rows = [fleet] if fleet is not None else await fleet_rows.some(tx, MOST_FLEETS)
-        touched = [await affected(tx, row, after, sealer) for row in rows]
+        touched = [await affected(tx, row, changes, sealer) for row in rows]
     return await asyncio.to_thread(worked_out, differences(before, after), after, touched)

@@ -119,6 +119,10 @@ class FleetEffect(View):
     fleet: str = Field(description="The fleet's name.")
     revision: int | None = Field(description="What was published to it last.")
     objects: list[ObjectDiff]
+    left_out: list[str] = Field(
+        description="The paths of objects whose labels choose other fleets."
+    )
+    errors: list[Fault] = Field(description="What refuses what the fleet would get.")
     unheard: int = Field(description="How many agents have not said which engine they run.")
     engines: list[EngineEffect]
     requests: RequestsEffect
@@ -131,5 +135,5 @@ class Preview(View):
     errors: list[Fault] = Field(description="What refuses it.")
     warnings: list[Fault] = Field(description="Lints: valid, but probably mistakes.")
     fleets: list[FleetEffect] = Field(
-        description="Per fleet, of the one that is named or of up to 20; empty with errors."
+        description="The fleet that is named, or up to 20 of the workspace."
     )

@@ -45,7 +45,7 @@ async def get_resource(call: Here, workspace: str, kind: Kind, name: str) -> Res
 @ROUTES.put(_ONE, Permission.RESOURCES_WRITE)
 async def put_resource(call: Here, workspace: str, kind: Kind, name: str, new: NewSpec) -> Resource:
     """Writes an object whole; an equal one stays as it is. `If-None-Match: *`: only a new one."""
-    change = Change(kind=kind, name=name, spec=new.spec)
+    change = Change(kind=kind, name=name, spec=new.spec, fleets=new.fleets)
     return await call.write(
         lambda tx: service.put(tx, change, call.caller, call.now_ms, _expected(call))
     )

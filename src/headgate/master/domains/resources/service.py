@@ -1,5 +1,8 @@
 """The rules of resources."""
 
+import json
+from collections.abc import Mapping
+
 from headgate.fleet.manifest import resource_bytes, resource_path
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller
@@ -62,6 +65,7 @@ async def write(
         name=change.name,
         path=path,
         spec=content.decode(),
+        fleets=current.fleets if current and change.fleets is None else selector(change.fleets),
         changed_at=now_ms,
         changed_by=by.id,
     )
@@ -71,11 +75,16 @@ async def write(
         except TakenError:
             raise taken(change.kind, change.name) from None
         return row
-    if current.spec == row.spec:
+    if (current.spec, current.fleets) == (row.spec, row.fleets):
         return current
     if not await store.put(tx, row, current):
         raise _stale(change, current)
     return row
+
+
+def selector(labels: Mapping[str, str] | None) -> str:
+    """Returns the labels that choose an object's fleets, as the database has them."""
+    return json.dumps(labels or {}, sort_keys=True)
 
 
 async def exists(tx: Transaction, change: Change) -> bool:

@@ -18,6 +18,7 @@ RESOURCES: Final = table(
     Column("name", String(200), nullable=False),
     Column("path", String(700), nullable=False),
     Column("spec", Text, nullable=False),
+    Column("fleets", Text, nullable=False),
     time_column("changed_at"),
     Column("changed_by", String(64), nullable=False),
     version_column(),
@@ -27,7 +28,8 @@ RESOURCES: Final = table(
 
 def shown(row: Row) -> Resource:
     """Returns the resource of a row."""
-    return Resource.model_validate(row.model_dump() | {"spec": json.loads(row.spec)})
+    read = {"spec": json.loads(row.spec), "fleets": json.loads(row.fleets)}
+    return Resource.model_validate(row.model_dump() | read)
 
 
 async def find(tx: Transaction, path: str) -> Row | None:
@@ -57,7 +59,7 @@ async def insert(tx: Transaction, row: Row) -> None:
 async def put(tx: Transaction, row: Row, current: Row) -> int:
     """Writes a resource in place of `current`; returns 0 if that is not there any more."""
     same = (RESOURCES.c.id == current.id, RESOURCES.c.version == current.version)
-    values = row.model_dump(include={"spec", "version", "changed_at", "changed_by"})
+    values = row.model_dump(include={"spec", "fleets", "version", "changed_at", "changed_by"})
     return await tx.change(update(RESOURCES).where(*same).values(**values))
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from headgate.master.api.types import Body, Moment, Versioned, View
+from headgate.master.domains.fleets.types import Labels
 
 Kind = Literal[
     "listeners", "hosts", "routes", "middlewares", "upstreams", "certificates", "tls_policies"
@@ -16,10 +17,15 @@ Spec = Annotated[
 ObjectName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+_FLEETS = "It goes to fleets that have all of these labels; with none, to every fleet."
+_LEFT_OUT = " Left out: as it was, and every fleet for a new object."
+
+
 class NewSpec(Body):
     """What an object shall be."""
 
     spec: Spec
+    fleets: Labels | None = Field(default=None, description=_FLEETS + _LEFT_OUT)
 
 
 class Change(Body):
@@ -28,6 +34,7 @@ class Change(Body):
     kind: Kind
     name: ObjectName
     spec: Spec | None
+    fleets: Labels | None = Field(default=None, description=_FLEETS + _LEFT_OUT)
 
 
 class Resource(Versioned):
@@ -37,6 +44,7 @@ class Resource(Versioned):
     name: str
     spec: Spec
     path: str = Field(description="Its place in a revision, and in messages about it.")
+    fleets: dict[str, str] = Field(description=_FLEETS)
     changed_at: Moment
     changed_by: str = Field(description="The id of the user or token that wrote it last.")
 
@@ -50,5 +58,6 @@ class Row(View):
     name: str
     path: str
     spec: str
+    fleets: str
     changed_at: int
     changed_by: str

@@ -12,6 +12,7 @@ from headgate.master.api.problems import Fault, ProblemError, not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page, Window
 from headgate.master.domains.agents import store as agents
+from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts.contents import differences
 from headgate.master.domains.drafts.effects import refusals
 from headgate.master.domains.drafts.preview import Affected, affected, engine_effects
@@ -57,15 +58,18 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
     sealer = call.master.sealer
     async with call.read() as tx:
         fleet = await fleets.found(tx, new.fleet)
-        contents, version = await service.wanted(tx, new.draft, sealer)
-        fate = await affected(tx, fleet, contents, sealer)
+        labels = fleet.shown().labels
+        contents, version = await service.wanted(tx, new.draft, sealer, labels)
+        changes = [] if new.draft is None else (await drafts.find(tx, new.draft)).changes
+        fate = await affected(tx, fleet, changes, sealer)
     before = fate.before
     warnings = await _checked(contents)
     await _require_able(fate)
     order = service.Order(fleet.id, call.caller, new.message, call.now_ms)
 
     async def work(tx: Transaction) -> Published:
-        if await service.wanted(tx, new.draft, sealer) != (contents, version):
+        again = (await fleets.found(tx, fleet.id)).shown().labels
+        if await service.wanted(tx, new.draft, sealer, again) != (contents, version):
             raise ProblemError(
                 409, "changed", "the resources changed while they were checked; try again"
             )

@@ -135,13 +135,13 @@ async def detail(tx: Transaction, revision_id: str) -> RevisionDetail:
 
 
 async def wanted(
-    tx: Transaction, draft: str | None, sealer: Sealer
+    tx: Transaction, draft: str | None, sealer: Sealer, labels: Mapping[str, str]
 ) -> tuple[dict[str, bytes], int]:
-    """Returns what publishing would publish, and the draft's version (0: none)."""
+    """Returns what publishing would publish to a fleet, and the draft's version (0: none)."""
     if draft is None:
-        return await gathered(tx, [], sealer), 0
+        return await gathered(tx, [], sealer, labels), 0
     found = await drafts.find(tx, draft)
-    return await gathered(tx, found.changes, sealer), found.version
+    return await gathered(tx, found.changes, sealer, labels), found.version
 
 
 async def settle(tx: Transaction, draft: str, by: Caller, now_ms: int) -> None:
