@@ -44,6 +44,8 @@ class Permission(StrEnum):
     ORGANISATIONS_WRITE = "organisations.write"
     WORKSPACES_READ = "workspaces.read"
     WORKSPACES_WRITE = "workspaces.write"
+    QUOTAS_READ = "quotas.read"
+    QUOTAS_WRITE = "quotas.write"
     USERS_READ = "users.read"
     USERS_WRITE = "users.write"
     TOKENS_READ = "tokens.read"
@@ -82,6 +84,8 @@ RULES: Final = {
     Permission.ORGANISATIONS_WRITE: Rule(Place.ORGANISATION, Role.ADMIN),
     Permission.WORKSPACES_READ: Rule(Place.WORKSPACE),
     Permission.WORKSPACES_WRITE: Rule(Place.ORGANISATION, Role.ADMIN),
+    Permission.QUOTAS_READ: Rule(Place.WORKSPACE),
+    Permission.QUOTAS_WRITE: Rule(Place.ORGANISATION, Role.ADMIN),
     Permission.USERS_READ: Rule(Place.ORGANISATION, Role.ADMIN),
     Permission.USERS_WRITE: Rule(Place.ORGANISATION, Role.ADMIN),
     Permission.TOKENS_READ: Rule(Place.ORGANISATION, Role.ADMIN),

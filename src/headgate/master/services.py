@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from headgate.master.api.rates import Rates
 from headgate.master.domains.agents.book import StoreBook
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
@@ -36,6 +37,7 @@ class Master:
     book: StoreBook
     hub: LiveHub
     figures: Figures
+    rates: Rates
     key_file: Path | None = None
     """Where the master's key is; None: it came from the environment."""
 
@@ -69,4 +71,5 @@ def assembled(
         hub=hub,
         figures=figures,
         key_file=sealer.file,
+        rates=Rates(clock),
     )

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from headgate.master.access import RULES, Caller, Permission, Place
 from headgate.master.api import repeats
 from headgate.master.api.call import Call, expected_version
-from headgate.master.api.problems import ProblemError, invalid, not_found
+from headgate.master.api.problems import Fault, ProblemError, invalid, not_found
 from headgate.master.api.routing import permission_of
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.organisations import store as organisations
@@ -146,13 +146,34 @@ async def _scope(master: Master, connection: HTTPConnection, caller: Caller, pla
 async def _workspace(master: Master, key: str, caller: Caller) -> Scope:
     async with master.database.read(MASTER) as tx:
         found = await workspaces.named(tx, key, caller.organisations)
+        allowed = {one.id: (await tx.quotas.limits(one.id)).requests_per_minute for one in found}
     scopes = [Scope(one.organisation_id, one.id) for one in found]
     mine = [scope for scope in scopes if caller.role_in(scope) is not None]
     if not mine:
         raise not_found("workspace", key)
     if len(mine) > 1:
         raise invalid("workspace", f'two workspaces are called "{key}"', "write its id")
+    _refuse_too_many(master, mine[0].workspace_id, allowed[mine[0].workspace_id])
     return mine[0]
+
+
+def _refuse_too_many(master: Master, workspace_id: str, per_minute: int) -> None:
+    wait_ms = master.rates.wait_ms(workspace_id, per_minute)
+    if wait_ms:
+        raise ProblemError(
+            429,
+            "quota",
+            f"the workspace may make {per_minute} requests a minute; wait, or ask an administrator"
+            " of the organisation for more",
+            errors=[
+                Fault(
+                    path="requests_per_minute",
+                    detail="the quota is used up",
+                    allowed=f"at most {per_minute}",
+                )
+            ],
+            headers={"retry-after": str(-(-wait_ms // 1_000))},
+        )
 
 
 async def _organisation(master: Master, key: str | None, caller: Caller) -> Scope:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headgate.master.store.errors import StoreUnavailableError, TakenError
+from headgate.master.store.errors import QuotaError, StoreUnavailableError, TakenError
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:headgate:problem:"
@@ -113,6 +113,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_exception_handler(TakenError, _taken)
+    app.add_exception_handler(QuotaError, _over_quota)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -184,6 +185,14 @@ def unavailable() -> Response:
 
 def _taken(_request: Request, _error: Exception) -> Response:
     return answer(ProblemError(409, "taken", "an object of that name exists; choose another name"))
+
+
+def _over_quota(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, QuotaError)  # noqa: S101 - what it is installed for
+    detail = f"the workspace has as many {error.name} as it may have"
+    ask = "remove some, or ask an administrator of the organisation for more"
+    fault = Fault(path=error.name, detail=detail, allowed=f"at most {error.most}")
+    return answer(ProblemError(403, "quota", f"{detail} ({error.most}); {ask}", errors=[fault]))
 
 
 def _unexpected(_request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from headgate.master.domains.events import store as _events
 from headgate.master.domains.fleets.routes import ROUTES as FLEETS
 from headgate.master.domains.join_tokens.routes import ROUTES as JOIN_TOKENS
 from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
+from headgate.master.domains.quotas.routes import ROUTES as QUOTAS
 from headgate.master.domains.resources.routes import ROUTES as RESOURCES
 from headgate.master.domains.revisions.routes import ROUTES as REVISIONS
 from headgate.master.domains.rollouts.routes import ROUTES as ROLLOUTS
@@ -29,6 +30,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     SESSIONS,
     ORGANISATIONS,
     WORKSPACES,
+    QUOTAS,
     USERS,
     TOKENS,
     RESOURCES,

@@ -9,6 +9,15 @@ class TakenError(Exception):
     """A name or key that must be unique is in use already."""
 
 
+class QuotaError(Exception):
+    """A workspace has as many of something as it may have; nothing was added."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(f"{name}: at most {most}")
+        self.name = name
+        self.most = most
+
+
 class TenancyError(RuntimeError):
     """A fault of ours: a statement would have read or changed what its scope does not hold."""
 

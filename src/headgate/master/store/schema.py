@@ -1,7 +1,7 @@
 """What every table has: whose rows it holds, and the columns that all share."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import BigInteger, Column, MetaData, String, Table
 from sqlalchemy.schema import SchemaItem
@@ -31,14 +31,29 @@ class Tenancy(StrEnum):
     """A workspace's: each row has its id and that of the organisation."""
 
 
-def table(name: str, tenancy: Tenancy, *columns: SchemaItem) -> Table:
+class Counted(NamedTuple):
+    """Rows that count against a quota of their workspace.
+
+    `only` are the values of those that count, `ended` is the column that is set once one does not
+    count any more.
+    """
+
+    name: str
+    workspace: str = "workspace_id"
+    only: tuple[tuple[str, str], ...] = ()
+    ended: str | None = None
+
+
+def table(
+    name: str, tenancy: Tenancy, *columns: SchemaItem, counted: Counted | None = None
+) -> Table:
     """Returns a table whose rows belong to a tenant, with the columns that say to whom."""
     owner: list[Column[str]] = []
     if tenancy is not Tenancy.MASTER:
         owner.append(id_column("organisation_id", is_indexed=True))
     if tenancy is Tenancy.WORKSPACE:
         owner.append(id_column("workspace_id", is_indexed=True))
-    return Table(name, METADATA, *owner, *columns, info={"tenancy": tenancy})
+    return Table(name, METADATA, *owner, *columns, info={"tenancy": tenancy, "counted": counted})
 
 
 def tenancy_of(one: Table) -> Tenancy:

@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
-from headgate.master.store.errors import TakenError
+from headgate.master.store.errors import TakenError, TenancyError
+from headgate.master.store.quotas import Desk
 from headgate.master.store.scope import MASTER, Query, Scope, bounded, owned
 
 View = TypeVar("View", bound=BaseModel)
@@ -24,6 +25,7 @@ class Transaction:
     def __init__(self, connection: AsyncConnection, scope: Scope) -> None:
         self._connection = connection
         self.scope = scope
+        self.quotas = Desk(connection, scope)
 
     def within(self, scope: Scope) -> "Transaction":
         """Returns the same transaction for another scope; for the master's own work only."""
@@ -62,8 +64,13 @@ class Transaction:
         return [str(value) for value in result.scalars()]
 
     async def insert(self, source: Table, **values: object) -> None:
-        """Adds a row; its owner is the scope's. Raises TakenError, and the transaction must end."""
-        statement = insert(source).values(**owned(source, values, self.scope))
+        """Adds a row; its owner is the scope's.
+
+        Raises TakenError, or QuotaError; then the transaction must end.
+        """
+        row = owned(source, values, self.scope)
+        await self.quotas.require_room(source, row)
+        statement = insert(source).values(**row)
         try:
             await self._connection.execute(statement, execution_options=GATED)
         except IntegrityError as error:
@@ -71,6 +78,8 @@ class Transaction:
 
     async def insert_all(self, source: Table, rows: Sequence[dict[str, object]]) -> None:
         """Adds rows; their owner is the scope's."""
+        if source.info.get("counted"):
+            raise TenancyError(f"rows of {source.name} have a quota; add them one by one")
         if rows:
             await self._connection.execute(
                 insert(source),

@@ -5,12 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Column, Integer, String, Text, delete, select, update
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Text, delete, select, update
 
 from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.agents.types import Agent, Facts, LastError, Revisions, State
 from headgate.master.domains.fleets import store as fleets
-from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.schema import (
+    Counted,
+    Tenancy,
+    id_column,
+    table,
+    time_column,
+    version_column,
+)
 from headgate.master.store.scope import Query
 from headgate.master.store.transaction import Transaction, columns_of
 
@@ -50,6 +57,8 @@ AGENTS: Final = table(
     Column("effective_hash", String(128), nullable=False),
     Column("error", Text, nullable=True),
     version_column(),
+    Index("ix_agents_workspace_id_id", "workspace_id", "id"),
+    counted=Counted("agents", ended="revoked_at"),
 )
 AWAY_AFTER_MS: Final = 45_000
 """How long after its last word an agent counts as connected, if its session was not ended: the
@@ -207,6 +216,14 @@ async def of_key(tx: Transaction, token_id: str, key_hash: str) -> AgentRow | No
 async def count(tx: Transaction, fleet_id: str) -> int:
     """Returns how many agents a fleet has, revoked ones included."""
     return await tx.count(AGENTS, AGENTS.c.fleet == fleet_id)
+
+
+async def desired_ids(tx: Transaction, fleet_id: str) -> list[str]:
+    """Returns the ids of the revisions that agents of a fleet must serve, each once."""
+    query: Query = select(AGENTS.c.desired_id).where(
+        AGENTS.c.fleet == fleet_id, AGENTS.c.desired_id.is_not(None)
+    )
+    return await tx.texts(query.distinct())
 
 
 async def facts_of(tx: Transaction, fleet_id: str) -> list[Facts]:

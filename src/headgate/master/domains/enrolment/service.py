@@ -25,6 +25,7 @@ from headgate.master.domains.sessions.throttle import ADDRESS
 from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
 from headgate.master.ids import Clock, new_id
 from headgate.master.store.database import Database
+from headgate.master.store.errors import QuotaError
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
 
@@ -219,7 +220,11 @@ async def _new_agent(
         "desired_id": fleet.revision_id,
         "desired": fleet.revision,
     }
-    await agents.insert(tx, values)
+    try:
+        await agents.insert(tx, values)
+    except QuotaError:
+        what = "the workspace has as many agents as its quota allows"
+        raise EnrolmentRefusedError("full", what) from None
     event = Event(
         token.organisation_id,
         "a node enrolled",

@@ -9,7 +9,14 @@ from sqlalchemy import BigInteger, Column, Integer, String, Text, UniqueConstrai
 from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.fleets.types import EngineName, Fleet, FleetPolicies
 from headgate.master.domains.revisions import store as revisions
-from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.schema import (
+    Counted,
+    Tenancy,
+    id_column,
+    table,
+    time_column,
+    version_column,
+)
 from headgate.master.store.transaction import Transaction, columns_of
 
 FLEETS: Final = table(
@@ -26,6 +33,7 @@ FLEETS: Final = table(
     time_column("created_at"),
     version_column(),
     UniqueConstraint("workspace_id", "name"),
+    counted=Counted("fleets"),
 )
 
 

@@ -3,11 +3,18 @@
 import json
 from typing import Final
 
-from sqlalchemy import Column, String, Text, UniqueConstraint, delete, update
+from sqlalchemy import Column, Index, String, Text, UniqueConstraint, delete, update
 
 from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.resources.types import Resource, Row
-from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.schema import (
+    Counted,
+    Tenancy,
+    id_column,
+    table,
+    time_column,
+    version_column,
+)
 from headgate.master.store.transaction import Transaction, columns_of
 
 RESOURCES: Final = table(
@@ -23,6 +30,8 @@ RESOURCES: Final = table(
     Column("changed_by", String(64), nullable=False),
     version_column(),
     UniqueConstraint("workspace_id", "path"),
+    Index("ix_resources_workspace_id_kind_path", "workspace_id", "kind", "path"),
+    counted=Counted("routes", only=(("kind", "routes"),)),
 )
 
 

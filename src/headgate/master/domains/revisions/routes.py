@@ -19,6 +19,7 @@ from headgate.master.domains.drafts.preview import Affected, affected, engine_ef
 from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.resources.validation import verdict
 from headgate.master.domains.revisions import service, store
+from headgate.master.domains.revisions.keeping import prune
 from headgate.master.domains.revisions.types import (
     Again,
     NewRevision,
@@ -80,6 +81,7 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
         revision = await service.publish(tx, order, contents, sealer)
         if new.is_served:
             aimed.extend(await agents.set_desired(tx, fleet.id, revision.id))
+        await prune(tx, fleet.id)
         return _published(revision, before, contents, warnings)
 
     aimed: list[str] = []
@@ -115,6 +117,7 @@ async def publish_again(call: Here, workspace: str, revision: str, new: Again) -
         await _require_no_rollout(tx, signed.fleet_id, "abort or undo it first")
         made = await service.publish(tx, order, contents, sealer)
         aimed.extend(await agents.set_desired(tx, signed.fleet_id, made.id))
+        await prune(tx, signed.fleet_id)
         return _published(made, before, contents, warnings)
 
     aimed: list[str] = []

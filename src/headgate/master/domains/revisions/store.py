@@ -3,12 +3,22 @@
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    delete,
+    select,
+)
 
 from headgate.master.api.types import Page, Window, cursor_of
 from headgate.master.domains.revisions.types import Blob, ManifestKey, Revision, SignedManifest
 from headgate.master.ids import new_id
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.scope import Query
 from headgate.master.store.transaction import Transaction, columns_of
 
 REVISIONS: Final = table(
@@ -86,6 +96,19 @@ async def insert(tx: Transaction, revision: Revision, signed: SignedManifest) ->
         "signature": signed.signature,
     }
     await tx.insert(REVISIONS, **values)
+
+
+async def beyond(tx: Transaction, fleet_id: str, most: int) -> list[str]:
+    """Returns the ids of a fleet's revisions that are older than its newest `most`; a part."""
+    query: Query = select(REVISIONS.c.id).where(REVISIONS.c.fleet_id == fleet_id)
+    query = query.order_by(REVISIONS.c.number.desc()).offset(most).limit(_AT_ONCE)
+    return await tx.texts(query)
+
+
+async def remove(tx: Transaction, revision_ids: list[str]) -> None:
+    """Removes revisions; their contents stay, as others may have them too."""
+    if revision_ids:
+        await tx.change(delete(REVISIONS).where(REVISIONS.c.id.in_(revision_ids)))
 
 
 async def blobs(tx: Transaction, hashes: Iterable[str]) -> dict[str, Blob]:

@@ -7,7 +7,14 @@ from sqlalchemy import Column, SmallInteger, String, Text, UniqueConstraint, or_
 from headgate.master.access import Role
 from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.tokens.types import ApiToken, HeldToken
-from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.schema import (
+    Counted,
+    Tenancy,
+    id_column,
+    table,
+    time_column,
+    version_column,
+)
 from headgate.master.store.transaction import Transaction, columns_of
 
 TOKENS: Final = table(
@@ -26,6 +33,7 @@ TOKENS: Final = table(
     version_column(),
     UniqueConstraint("digest"),
     UniqueConstraint("organisation_id", "name"),
+    counted=Counted("tokens", workspace="workspace", ended="revoked_at"),
 )
 
 

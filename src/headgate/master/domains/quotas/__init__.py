@@ -1,0 +1,1 @@
+"""How much each workspace may have."""

@@ -1,0 +1,23 @@
+"""Which revisions are kept: the newest of each fleet, and older ones that something wants."""
+
+from headgate.master.domains.agents import store as agents
+from headgate.master.domains.fleets import store as fleets
+from headgate.master.domains.revisions import store
+from headgate.master.domains.rollouts import store as rollouts
+from headgate.master.store.transaction import Transaction
+
+
+async def prune(tx: Transaction, fleet_id: str) -> None:
+    """Removes the revisions of a fleet beyond the quota, unless an agent must serve one of them.
+
+    While a rollout is under way all of them stay: it may go back to any.
+    """
+    if await rollouts.open_ones(tx, fleet_id):
+        return
+    most = (await tx.quotas.limits(tx.scope.workspace_id)).revisions
+    old = await store.beyond(tx, fleet_id, most)
+    if not old:
+        return
+    fleet = await fleets.find(tx, fleet_id)
+    needed = {*await agents.desired_ids(tx, fleet_id), fleet.revision_id if fleet else None}
+    await store.remove(tx, [one for one in old if one not in needed])

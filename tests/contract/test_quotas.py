@@ -1,0 +1,151 @@
+"""How much a workspace may have, and what who wants more is told; both databases."""
+
+from typing import Any
+
+import pytest
+from master_world import LISTENER, ROUTE, UPSTREAM, Answer, World
+
+from headgate.certificates.authority import new_csr, new_key
+from headgate.master.fleet.book import AgentFacts, EnrolmentRefusedError
+
+W = "/workspaces/default"
+
+
+class Room:
+    """A workspace and its administrator."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.admin = world.set_up()
+        self.id = world.ask("GET", W, token=self.admin)["id"]
+
+    def allow(self, **limits: int) -> Answer:
+        path = f"/organisations/main/workspaces/{self.id}/quotas"
+        return self.world.ask("PATCH", path, limits, self.admin)
+
+    def put(self, path: str, spec: object) -> Answer:
+        return self.world.ask("PUT", f"{W}/resources/{path}", {"spec": spec}, self.admin)
+
+    def post(self, path: str, body: object) -> Answer:
+        return self.world.ask("POST", path, body, self.admin)
+
+
+@pytest.fixture
+def room(world: World) -> Room:
+    return Room(world)
+
+
+def refused(answer: Answer, name: str, most: int) -> None:
+    assert (answer.status, answer["type"]) == (403, "urn:headgate:problem:quota"), answer.text
+    errors: Any = answer.json["errors"]
+    assert [(one["path"], one["allowed"]) for one in errors] == [(name, f"at most {most}")]
+
+
+def test_quotas_are_shown_with_what_is_used(room: Room) -> None:
+    room.post(f"{W}/fleets", {"name": "edge"})
+    room.put("routes/a", ROUTE)
+    assert room.allow(fleets=3).status == 200
+    shown: Any = room.world.ask("GET", f"{W}/quotas", token=room.admin).json
+    assert (shown["limits"]["fleets"], shown["version"]) == (3, 1)
+    assert shown["limits"]["routes"] > 1_000
+    assert shown["used"] == {"routes": 1, "fleets": 1, "agents": 0, "tokens": 0}
+
+
+def test_more_routes_than_allowed_are_refused_and_other_objects_are_not(room: Room) -> None:
+    room.allow(routes=1)
+    assert room.put("routes/a", ROUTE).status == 200
+    refused(room.put("routes/b", ROUTE), "routes", 1)
+    assert room.put("routes/a", ROUTE | {"hosts": ["b.example"]}).status == 200
+    assert room.put("upstreams/api", UPSTREAM).status == 200
+    room.world.ask("DELETE", f"{W}/resources/routes/a", token=room.admin)
+    assert room.put("routes/b", ROUTE).status == 200
+
+
+def test_a_draft_brings_no_more_routes_than_allowed(room: Room) -> None:
+    room.post(f"{W}/fleets", {"name": "edge"})
+    for path, spec in (("listeners/web", LISTENER), ("upstreams/api", UPSTREAM)):
+        room.put(path, spec)
+    changes = [
+        {"kind": "routes", "name": name, "spec": ROUTE | {"hosts": [f"{name}.example"]}}
+        for name in ("a", "b")
+    ]
+    room.post(f"{W}/drafts", {"name": "two", "changes": changes})
+    room.allow(routes=1)
+    refused(room.post(f"{W}/revisions", {"fleet": "edge", "draft": "two"}), "routes", 1)
+    assert room.world.ask("GET", f"{W}/resources?kind=routes", token=room.admin).items == []
+    room.allow(routes=2)
+    assert room.post(f"{W}/revisions", {"fleet": "edge", "draft": "two"}).status == 201
+
+
+def test_more_fleets_and_tokens_than_allowed_are_refused(room: Room) -> None:
+    room.allow(fleets=1, tokens=1)
+    assert room.post(f"{W}/fleets", {"name": "one"}).status == 201
+    refused(room.post(f"{W}/fleets", {"name": "two"}), "fleets", 1)
+    body = {"role": "viewer", "workspace": room.id}
+    made = room.post("/tokens", body | {"name": "one"})
+    assert made.status == 201, made.text
+    refused(room.post("/tokens", body | {"name": "two"}), "tokens", 1)
+    assert room.post("/tokens", {"name": "wide", "role": "viewer"}).status == 201
+    room.world.ask("DELETE", f"/tokens/{made['id']}", token=room.admin)
+    assert room.post("/tokens", body | {"name": "three"}).status == 201
+
+
+def test_a_node_beyond_the_quota_cannot_enrol(room: Room) -> None:
+    room.post(f"{W}/fleets", {"name": "edge"})
+    token = room.post(f"{W}/join-tokens", {"fleet": "edge", "uses": 5})["token"]
+    room.allow(agents=1)
+    world, facts = room.world, AgentFacts("node", "1.0", {})
+
+    def enrol() -> str:
+        work = world.master.book.enrol(token, new_csr(new_key()), facts, "192.0.2.7")
+        return world.runner.run(work).agent
+
+    first = enrol()
+    with pytest.raises(EnrolmentRefusedError) as caught:
+        enrol()
+    assert caught.value.code == "full"
+    room.post(f"{W}/agents/{first}/revocation", None)
+    assert enrol() != first
+
+
+def test_only_the_newest_revisions_are_kept(room: Room) -> None:
+    room.post(f"{W}/fleets", {"name": "edge"})
+    for path, spec in (
+        ("listeners/web", LISTENER),
+        ("upstreams/api", UPSTREAM),
+        ("routes/api", ROUTE),
+    ):
+        room.put(path, spec)
+    room.allow(revisions=2)
+    for _ in range(4):
+        assert room.post(f"{W}/revisions", {"fleet": "edge"}).status == 201
+    kept = room.world.ask("GET", f"{W}/revisions", token=room.admin).items
+    assert [one["number"] for one in kept] == [4, 3]
+
+
+def test_too_many_requests_wait(room: Room) -> None:
+    room.allow(requests_per_minute=60)
+    ask = room.world.ask
+    assert {ask("GET", W, token=room.admin).status for _ in range(60)} == {200}
+    late = ask("GET", W, token=room.admin)
+    assert (late.status, late["type"]) == (429, "urn:headgate:problem:quota")
+    assert late.headers["retry-after"] == "1"
+    assert "at most 60" in late.text
+    # What is not the workspace's goes on, its quotas included.
+    assert room.allow(requests_per_minute=120).status == 200
+    room.world.advance(seconds=1)
+    assert ask("GET", W, token=room.admin).status == 200
+
+
+def test_only_an_administrator_of_the_organisation_sets_quotas(room: Room) -> None:
+    operator = room.world.invite(room.admin, "oli", "operator")
+    path = f"/organisations/main/workspaces/{room.id}/quotas"
+    assert room.world.ask("PATCH", path, {"fleets": 9}, operator).status == 403
+    assert room.world.ask("GET", f"{W}/quotas", token=operator).status == 200
+    assert room.allow(fleets=-1).status == 422
+    assert room.allow(cats=1).status == 422
+    nowhere = "/organisations/main/workspaces/x/quotas"
+    assert room.world.ask("PATCH", nowhere, {"fleets": 9}, room.admin).status == 404
+    room.allow(fleets=2)
+    stale = room.world.ask("PATCH", path, {"fleets": 3}, room.admin, if_match='"7"')
+    assert (stale.status, stale.json["current"]["version"]) == (412, 1)  # type: ignore[index]
