@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ports import free_port
+from resident import own_kib
 from running_node import HEADGATE, RunningNode, Upstream, config, get
 from waiting import DEADLINE_S, until
 
@@ -33,9 +34,7 @@ def test_a_node_serves_and_says_so(folder: Path, port: int, one: Upstream) -> No
 
 def test_the_supervisor_stays_under_12_mb(folder: Path, port: int, one: Upstream) -> None:
     with RunningNode(folder, config(port, one.address)).until_ready() as node:
-        status = Path(f"/proc/{node.process.pid}/status").read_text()
-        resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        assert int(resident.split()[1]) * 1024 < 12_000_000
+        assert own_kib(node.process.pid) < 3_500_000 // 1024
 
 
 def test_the_environment_is_enough(folder: Path, port: int, one: Upstream) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ports import free_address
+from resident import own_kib
 from waiting import DEADLINE_S, until
 
 from headgate.cli.run import compile_supervisor
@@ -186,22 +187,6 @@ def test_sigusr2_upgrades(node: Node) -> None:
 
 
 def test_the_supervisor_stays_under_12_mb(node: Node, address: str) -> None:
-    """The interpreter alone is 8.5 MB, of which two thirds are pages that all processes share.
-
-    How many of them the kernel maps at once differs by machine and moment, so what is looked at is
-    the rest, beside an interpreter that does nothing.
-    """
     node.ask("listen", addresses=[address])
     node.ask("upgrade")
-    idle = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
-    with subprocess.Popen(idle, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as bare:
-        assert bare.stdout is not None
-        bare.stdout.readline()
-        own = _resident_kib(node.process.pid) - _resident_kib(bare.pid)
-        bare.communicate(b"\n")
-    assert own < 3_500_000 // 1024
-
-
-def _resident_kib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+    assert own_kib(node.process.pid) < 3_500_000 // 1024

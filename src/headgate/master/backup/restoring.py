@@ -134,6 +134,8 @@ def _filled(connection: Connection, by_name: dict[str, Table], rest: Iterator[Re
         if isinstance(record, End):
             if record.counts != counts:
                 raise StartError("the backup does not have the rows that its end says")
+            if next(rest, None) is not None:  # reads to the mark that nothing was cut off
+                raise StartError("the backup goes on behind its end; use another one")
             return record
         if not isinstance(record, Rows) or record.table not in by_name:
             raise StartError("the backup has a table that its schema has not")
