@@ -346,3 +346,14 @@ def test_the_last_success_is_the_last_config_that_was_found_and_served(
         assert stage.pipeline.last_success_at == again.at > first.at
 
     play(body)
+
+
+def test_a_valid_config_is_told_before_it_is_served(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        told: list[tuple[Candidate, bool]] = []
+        pipeline = stage.pipeline
+        pipeline.on_validated = lambda one: told.append((one, pipeline.served is None))
+        assert (await pipeline.reload("start")).outcome is not Outcome.REFUSED
+        assert told == [(pipeline.served, True)]
+
+    play(body)

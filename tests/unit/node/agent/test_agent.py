@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from structlog.testing import capture_logs
 from waiting import until_async
 
 from headgate.certificates.authority import new_key
@@ -103,16 +104,16 @@ def test_a_renewed_certificate_that_cannot_be_written_ends_nothing(
 
     monkeypatch.setattr(IdentityStore, "keep", kept)
     monkeypatch.setattr(module, "_AGAIN_S", 0.0)
-    errors: set[str] = set()
     one = agent(tmp_path, office)
 
     def is_renewed() -> bool:
-        errors.add(one.status().last_error)
         return one.status().certificate_not_after > time.time() + 20 * 3600
 
-    asyncio.run(running(one, is_renewed))
+    with capture_logs() as lines:
+        asyncio.run(running(one, is_renewed))
 
-    assert f"renewal of the certificate: {FULL}" in errors
+    told = [line["message"] for line in lines if line["event"] == "master.refused"]
+    assert told == [f"renewal of the certificate: {FULL}"] * 2
     assert office.renewed == 3
     found = IdentityStore(tmp_path).identity()
     assert found is not None
