@@ -1,16 +1,20 @@
 """Rotation of the master's key and of the fleet's authority; both databases."""
 
+import asyncio
+
 import pytest
 from cryptography import x509
 from master_world import PASSWORD, Answer, World
 from said_agent import Agent, W
+from waiting import until_async
 
 from headgate.certificates.identity import agent_of
 from headgate.master.domains import registry
 from headgate.master.domains.audit.store import AUDIT
+from headgate.master.domains.enrolment import authority, store
 from headgate.master.domains.rotation.keys import SEALED
 from headgate.master.store.scope import MASTER
-from headgate.master.store.sealing import new_key_file
+from headgate.master.store.sealing import SealError, new_key_file
 from headgate.master.store.transaction import Transaction
 
 
@@ -177,3 +181,25 @@ def test_people_of_a_workspace_may_not_rotate(world: World, admin: str) -> None:
     ):
         assert world.ask(method, path, None, other).status == 403
     assert step(world, other, "announce").status == 403
+
+
+def test_authorities_that_cannot_be_read_are_looked_at_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, looks = store.listed, []
+
+    async def listed(tx: Transaction) -> list[store.AuthorityRow]:
+        looks.append(tx)
+        if len(looks) == 1:
+            raise SealError("it is sealed by a key that is not here yet")
+        return await whole(tx)
+
+    async def play() -> None:
+        following = asyncio.create_task(world.master.authority.follow())
+        await until_async(lambda: following.done() or len(looks) > 1, "another look")
+        assert not following.done()
+        following.cancel()
+
+    monkeypatch.setattr(store, "listed", listed)
+    monkeypatch.setattr(authority, "FOLLOWED_S", 0.0)
+    world.runner.run(play())

@@ -73,9 +73,10 @@ fn an_endpoint_that_is_added_gets_little_with_every_balancer() {
         for i in 0..400 {
             assert!(node.get(&format!("/{i}")).starts_with("HTTP/1.1 200 "));
         }
-        // About 20 of its 200.
+        // About 20 of its 200. `p2c` goes by the times that it measures: where the machine made the
+        // first answer slow, that one is all.
         let requests = endpoints[1].requests();
-        assert!((2..=70).contains(&requests), "{balance}: {requests}");
+        assert!((1..=70).contains(&requests), "{balance}: {requests}");
         assert_eq!(endpoints[0].requests() + requests, 400);
     }
 }

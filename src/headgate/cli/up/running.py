@@ -97,8 +97,11 @@ async def _master(places: Places) -> Child:
 
 async def _link_of(places: Places, master: Child) -> str:
     """Returns the token of the master's set-up link. Raises UpError if it has a user already."""
-    with contextlib.suppress(UpError):
+    try:
         await master.until(lambda: first.setup_token(master.said()) != "", "the link", _LINK_S)
+    except UpError:
+        if master.process.returncode is not None:
+            raise  # it has ended, and says why
     token = first.setup_token(master.said())
     if not token:
         raise UpError(

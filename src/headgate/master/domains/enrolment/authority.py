@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+import structlog
+
 from headgate.certificates.authority import create, key_pem, load, pin
 from headgate.certificates.rotation import Authorities
 from headgate.fleet.signing import Bind
@@ -25,6 +27,7 @@ CONTEXT: Final = "key of a certificate authority"
 FOLLOWED_S: Final = 2.0
 """How soon a master knows what another one did."""
 _NAME: Final = "headgate fleet"
+_log = structlog.get_logger()
 
 
 class FleetAuthority:
@@ -85,8 +88,12 @@ class FleetAuthority:
         """Keeps up with what other masters on the database do, until it is cancelled."""
         while True:
             await asyncio.sleep(FOLLOWED_S)
-            with suppress(StoreUnavailableError):
+            try:
                 await self.refresh()
+            except StoreUnavailableError as error:
+                _log.warning("the fleet's authorities wait for the database", reason=str(error))
+            except Exception:  # such as one under a key that this master lacks: it may get it yet
+                _log.exception("the fleet's authorities cannot be read")
 
     def read(self, rows: Sequence[AuthorityRow]) -> Authorities:
         """Returns the authorities of their rows."""

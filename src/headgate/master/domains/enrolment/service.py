@@ -84,11 +84,7 @@ class Enroller:
         now_ms = self._clock()
 
         async def work(tx: Transaction) -> Enrolled:
-            row = await agents.find(tx, agent_id)
-            fleet = None if row is None else await fleets.find(tx, row.fleet)
-            if row is None or fleet is None or row.revoked_at is not None:
-                raise EnrolmentRefusedError("revoked", "this agent is unknown or revoked")
-            life = fleet.certificate_hours
+            row, life = await _good(tx, agent_id)
             expires_at = now_ms + life * _HOUR_MS
             values: dict[str, object] = {
                 "key_hash": key_hash,
@@ -110,14 +106,10 @@ class Enroller:
         now_ms = self._clock()
 
         async def work(tx: Transaction) -> Enrolled:
-            row = await agents.find(tx, agent_id)
-            fleet = None if row is None else await fleets.find(tx, row.fleet)
-            if row is None or fleet is None or row.revoked_at is not None:
-                raise EnrolmentRefusedError("revoked", "this agent is unknown or revoked")
+            row, life = await _good(tx, agent_id)
             why = late(row, address, expired, self._authority.now())
             if why is not None:
                 raise why
-            life = fleet.certificate_hours
             values: dict[str, object] = {
                 "key_hash": key_hash,
                 "certificate_expires_at": now_ms + life * _HOUR_MS,
@@ -193,6 +185,16 @@ class Enroller:
             await record(tx, event, self._clock())
 
         await self._database.write(MASTER, work)
+
+
+async def _good(tx: Transaction, agent_id: str) -> tuple[agents.AgentRow, int]:
+    """Returns an agent and how many hours its certificates are good; raises
+    EnrolmentRefusedError for one that is unknown or revoked."""
+    row = await agents.find(tx, agent_id)
+    fleet = None if row is None else await fleets.find(tx, row.fleet)
+    if row is None or fleet is None or row.revoked_at is not None:
+        raise EnrolmentRefusedError("revoked", "this agent is unknown or revoked")
+    return row, fleet.certificate_hours
 
 
 async def _new_agent(
