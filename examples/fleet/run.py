@@ -23,7 +23,7 @@ from timeline import Timeline
 
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.errors import MasterError
-from headgate.cli.remote.rollout_view import ENDED
+from headgate.cli.remote.waiting import ENDED
 from headgate.cli.up import first
 from headgate.cli.up.children import Child, UpError
 

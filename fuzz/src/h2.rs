@@ -3,7 +3,7 @@
 use super::cuts;
 use hg_h2::{
     After, Arrival, Asked, BlockLimits, Decoder, Encoder, Event, Incoming, Limits, Message,
-    PREFACE, RequestLine, Role, Sensitivity, Session, Size, Text, lines_of,
+    NeverIndexed, PREFACE, RequestLine, Role, Sensitivity, Session, Size, Text, lines_of,
 };
 use hg_proto::{Admission, HeaderSlots, Lines, Parse, RequestHead, Scheme, parse_request, write};
 
@@ -57,6 +57,7 @@ fn play(role: Role, pieces: &[&[u8]]) -> Outcome {
                 path: "/",
                 query: None,
                 websocket: false,
+                never: NeverIndexed::NONE,
             };
             session.send_request(&line, [], method != "POST").expect("a new connection");
         }
@@ -219,6 +220,7 @@ pub fn h2_forward(data: &[u8]) {
         path: head.path,
         query: head.query,
         websocket: false,
+        never: NeverIndexed::NONE,
     };
     let end = head.framing.is_empty();
     client.send_request(&line, lines_of(&head.fields), end).expect("a new connection");

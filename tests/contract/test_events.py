@@ -7,7 +7,7 @@ from master_world import ROUTE, World
 from waiting import until_async
 
 from headgate.master.domains.events import store
-from headgate.master.domains.events.types import WorkspaceEvent
+from headgate.master.domains.events.types import News, WorkspaceEvent
 from headgate.master.store.scope import Scope
 from headgate.master.store.transaction import Transaction
 
@@ -99,3 +99,57 @@ def test_a_look_that_fails_is_not_the_last_one(
             await until_async(lambda: feed.newest == 2, "both events")
 
     world.runner.run(run())
+
+
+def test_events_are_listed_by_number_type_and_object(world: World) -> None:
+    admin = world.set_up()
+    made = world.ask("GET", "/workspaces/default", token=admin)
+    scope = Scope(made["organisation_id"], made["id"])
+    news = [News(type=f"tests.{'even' if n % 2 == 0 else 'odd'}", object=str(n)) for n in range(9)]
+    news.append(News(type="others", object="1", detail={"fault": {"line": 3}}))
+
+    async def work(tx: Transaction) -> None:
+        await store.append_all(tx, news, world.now_ms)
+
+    world.runner.run(world.database.write(scope, work))
+
+    def seqs(query: str) -> list[object]:
+        answer = world.ask("GET", f"/workspaces/default/events?{query}", token=admin)
+        assert answer.status == 200, answer.text
+        return [one["seq"] for one in answer.items]
+
+    assert seqs("after=7") == [8, 9, 10]
+    assert seqs("type=tests.even") == [1, 3, 5, 7, 9]
+    assert seqs("type=tests&object=1") == [2]
+    assert seqs("type=test") == []
+    assert seqs("order=newest&limit=2") == [10, 9]
+    page = world.ask("GET", "/workspaces/default/events?order=newest&limit=4", token=admin).json
+    assert page["newest"] == 10
+    assert seqs(f"order=newest&limit=4&cursor={page['next']}") == [6, 5, 4, 3]
+    page = world.ask("GET", "/workspaces/default/events?limit=9", token=admin).json
+    (last,) = world.ask(
+        "GET", f"/workspaces/default/events?cursor={page['next']}", token=admin
+    ).items
+    assert last["detail"] == {"fault": {"line": 3}}
+    for query in ("cursor=eA==", "after=-1", "order=best", "what=1"):
+        refused = world.ask("GET", f"/workspaces/default/events?{query}", token=admin)
+        assert refused.status == 422
+
+
+def test_what_is_not_kept_any_more_shows_as_a_gap(world: World) -> None:
+    admin = world.set_up()
+    made = world.ask("GET", "/workspaces/default", token=admin)
+    scope = Scope(made["organisation_id"], made["id"])
+
+    news = [News(type="tests.made", object="x")] * 501
+
+    async def fill() -> None:
+        for _ in range(21):
+            await world.database.write(scope, lambda tx: store.append_all(tx, news, 1))
+
+    world.runner.run(fill())
+    page = world.ask("GET", "/workspaces/default/events?after=5&limit=1", token=admin).json
+    assert page["newest"] == 21 * 501
+    assert page["gap"] == {"from": 6, "to": 521}
+    assert page["items"][0]["seq"] == 522  # type: ignore[index]
+    assert world.ask("GET", "/workspaces/default/events?limit=1", token=admin).json["gap"] is None

@@ -8,10 +8,21 @@ from master_world import PASSWORD, Answer, World
 from sqlalchemy import update
 
 from headgate.certificates.authority import new_csr, new_key
-from headgate.fleet.frames import Fault, Heartbeat, Held, Hello, Instance, Phase, Version
+from headgate.fleet.frames import (
+    Fault,
+    Heartbeat,
+    Held,
+    Hello,
+    Instance,
+    Notice,
+    Notices,
+    Phase,
+    Version,
+)
 from headgate.fleet.master_events import AgentReport
 from headgate.fleet.signing import offer_content, offer_is_bound
 from headgate.master.access import Caller
+from headgate.master.domains.agents.losing import Losing
 from headgate.master.domains.agents.store import AGENTS, set_desired
 from headgate.master.domains.revisions import service as revisions
 from headgate.master.domains.revisions.types import Revision
@@ -69,6 +80,12 @@ class Fleet:
             return made
 
         return world.runner.run(world.database.write(self.scope, work))
+
+    def events(self, type_: str = "agents") -> list[dict[str, object]]:
+        """The events of agents, the oldest first; those of people's changes are left out."""
+        found = self.world.ask("GET", f"{_W}/events?type={type_}&limit=1000", token=self.admin)
+        assert found.status == 200, found.text
+        return [one for one in found.items if not one["actor"]]
 
     def joined(self, agent_id: str, held: Held | None = None) -> int:
         """The fence of a new session."""
@@ -347,3 +364,86 @@ def test_others_see_no_agent_and_viewers_change_none(fleet: Fleet) -> None:
     assert fleet.world.ask("DELETE", f"{_W}/agents/{agent}", token=viewer).status == 403
     body = {"fleet": "edge"}
     assert fleet.world.ask("POST", f"{_W}/join-tokens", body, viewer).status == 403
+
+
+def test_what_an_agent_reports_becomes_events(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    book, run = fleet.world.master.book, fleet.world.runner.run
+    made = fleet.published({"routes/api.json": b"{}"})
+    version, held = Version(made.number, made.hash), Held(fleet.id)
+    fleet.joined(agent)
+    fleet.joined(agent)
+    fault = Fault("config", "no such upstream", False, "routes/api", "routes/api.json", 3)
+    run(book.report(agent, AgentReport(fleet.id, version, Phase.OFFERED, held)))
+    run(book.report(agent, AgentReport(fleet.id, version, Phase.RECEIVED, held)))
+    run(book.report(agent, AgentReport(fleet.id, version, Phase.REJECTED, held, ("w",), fault)))
+    drift = Notice("warn", "nginx.drift", "", "disk drift: nginx.conf edited", 7, 2)
+    run(book.noticed(agent, Notices((drift,), 3)))
+    found = fleet.events()
+    assert [(one["type"], one["object"]) for one in found] == [
+        ("agents.connected", agent),
+        ("agents.received", agent),
+        ("agents.rejected", agent),
+        ("agents.nginx.drift", agent),
+        ("agents.dropped", agent),
+    ]
+    details = [one["detail"] for one in found]
+    assert details[2] == {
+        "agent": "node-1",
+        "fleet": fleet.id,
+        "revision": 1,
+        "warnings": ["w"],
+        "fault": {
+            "code": "config",
+            "text": "no such upstream",
+            "is_transient": False,
+            "object": "routes/api",
+            "file": "routes/api.json",
+            "line": 3,
+        },
+    }
+    assert isinstance(details[3], dict)
+    assert details[3]["text"] == "disk drift: nginx.conf edited"
+    assert details[3]["count"] == 2
+
+
+def test_an_agent_that_stays_away_is_lost_once_and_one_that_comes_back_is_not(
+    fleet: Fleet,
+) -> None:
+    world, book = fleet.world, fleet.world.master.book
+    token = fleet.token(uses=3)
+    gone, back, silent = (fleet.enrolled(token).agent for _ in range(3))
+    losing = Losing(world.database, world.master.feeds, lambda: world.now_ms)
+    fences = [fleet.joined(one) for one in (gone, back, silent)]
+    for agent, fence in zip((gone, back), fences, strict=False):
+        world.runner.run(book.left(agent, fence))
+    world.advance(seconds=10)
+    fleet.joined(back)
+    world.advance(seconds=10)
+    world.runner.run(losing.look())
+    assert [one["object"] for one in fleet.events("agents.lost")] == [gone]
+    world.advance(seconds=40)
+    world.runner.run(book.seen(back, Heartbeat(Held())))
+    world.runner.run(losing.look())
+    world.runner.run(losing.look())
+    assert [one["object"] for one in fleet.events("agents.lost")] == [gone, silent]
+    fleet.joined(gone)
+    assert [one["object"] for one in fleet.events("agents.connected")] == [gone, back, silent, gone]
+
+
+def test_many_agents_that_say_the_same_at_once_are_one_event(fleet: Fleet) -> None:
+    token = fleet.token(uses=20)
+    agents = [fleet.enrolled(token).agent for _ in range(20)]
+    made = fleet.published({"routes/api.json": b"{}"})
+    report = AgentReport(fleet.id, Version(made.number, made.hash), Phase.SERVING, Held(fleet.id))
+    book = fleet.world.master.book
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(book.report(agent, report) for agent in agents))
+
+    fleet.world.runner.run(all_at_once())
+    (told,) = fleet.events("agents.serving")
+    assert (told["object"], told["detail"]) == (
+        fleet.id,
+        {"agents": 20, "named": ["node-1"] * 10, "fleet": fleet.id, "revision": 1},
+    )

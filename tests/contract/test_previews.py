@@ -8,7 +8,7 @@ from master_world import LISTENER, ROUTE, UPSTREAM, World
 from tls_authority import Authority
 
 from headgate.certificates.authority import new_csr, new_key
-from headgate.fleet.frames import Held, Hello, Instance
+from headgate.fleet.frames import Heartbeat, Held, Hello, Instance
 from headgate.master.fleet.book import AgentFacts
 
 W = "/workspaces/default"
@@ -34,7 +34,7 @@ def admin(world: World) -> str:
     return token
 
 
-def joined(world: World, admin: str, instance: Instance | None) -> None:
+def joined(world: World, admin: str, instance: Instance | None) -> str:
     """An agent of the fleet that says this of its engine; None: it has said nothing yet."""
     token = world.ask("POST", f"{W}/join-tokens", {"fleet": "edge"}, admin)["token"]
     book = world.master.book
@@ -43,6 +43,7 @@ def joined(world: World, admin: str, instance: Instance | None) -> None:
     if instance is not None:
         hello = Hello(agent, 1, "1.0", (instance,), Held())
         world.runner.run(book.joined(agent, hello, "192.0.2.7"))
+    return agent
 
 
 def preview(world: World, admin: str, *changes: object) -> Any:
@@ -81,6 +82,25 @@ def test_it_says_what_an_nginx_of_the_fleet_cannot_do_and_publishing_refuses_it(
     assert world.ask("GET", f"{W}/revisions", token=admin).items == []
     world.ask("PUT", f"{W}/resources/routes/api", {"spec": ROUTE}, admin)
     assert world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin).status == 201
+
+
+def test_it_says_so_once_an_agent_has_asked_its_nginx(world: World, admin: str) -> None:
+    agent = joined(world, admin, Instance("default", "nginx", ""))
+    slow = change("routes", "api", ROUTE | SLOW)
+    (before,) = preview(world, admin, slow)["engines"]
+    assert (before["is_known"], before["refuses"]) == (False, [])
+    words = (*NGINX, "module=http_lua", *(f"w{number}" for number in range(2_000)))
+    said = Heartbeat(Held(), instances=(Instance("default", "nginx", "nginx/1.22.1", words),))
+    world.runner.run(world.master.book.seen(agent, said))
+    world.runner.run(world.master.book.seen(agent, Heartbeat(Held())))
+    (after,) = preview(world, admin, slow)["engines"]
+    assert (after["version"], after["is_known"]) == ("nginx/1.22.1", True)
+    assert [one["path"] for one in after["refuses"]] == ["$.timeouts.request"]
+    shown: Any = world.ask("GET", f"{W}/agents/{agent}", token=admin).json["facts"]
+    assert (shown["program"], shown["address"]) == ("1.0", "192.0.2.7")
+    (engine,) = shown["engines"]
+    assert "module=http_lua" in engine["capabilities"]
+    assert len(engine["capabilities"]) == 512
 
 
 def test_it_says_whether_each_engine_reloads(world: World, admin: str) -> None:

@@ -71,10 +71,12 @@ class Endpoint:
 
     def revive(self) -> None:
         """Starts it again on its port."""
-        self._process = subprocess.Popen(
-            [str(compiled(BACKEND)), str(self.port)], stderr=subprocess.DEVNULL
-        )
+        self._process = subprocess.Popen(self.command(), stderr=subprocess.DEVNULL)
         until(self.is_up, "an endpoint")
+
+    def command(self) -> list[str]:
+        """What it runs."""
+        return [str(compiled(BACKEND)), str(self.port)]
 
     def stop(self) -> None:
         """Half-open: it accepts and never answers."""

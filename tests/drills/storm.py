@@ -6,7 +6,8 @@ Reloads the config ten times a second, kills and revives an endpoint four times,
 process with SIGKILL and runs `headgate upgrade` twice, while a keep-alive client asks as fast as it
 is answered. Every failure is classified with its time. Allowed: 502, 503, 504 and cut answers of
 requests in flight while an endpoint died; nothing else, and no reset at all. Prints Markdown; the
-exit code is 1 when something else failed, or when a reload or an upgrade did.
+exit code is 1 when something else failed, or when a reload or an upgrade did. `storm_grpc.py` is
+the same with gRPC.
 """
 
 import argparse
@@ -42,13 +43,14 @@ drain = {{ delay = "50ms", idle_grace = "500ms", deadline = "10s" }}
 address = "127.0.0.1:{port}"
 protocol = "http"
 default = true
-
+{listener}
 [routes.all]
 upstream = "app"
 middlewares = [{{ response_headers = {{ set = {{ x-turn = "{turn}" }} }} }}]
 
 [upstreams.app]
 endpoints = [{endpoints}]
+{upstream}
 """
 
 
@@ -76,19 +78,32 @@ class Story:
 class Storm:
     """One run with a number of workers."""
 
+    listener = upstream = ""
+    """Further keys of these in the config."""
+
     def __init__(self, folder: Path, seconds: float, workers: int) -> None:
         self.folder = folder
         self.seconds = seconds
         self.workers = workers
         self.port = free_port()
-        self.endpoints = [Endpoint() for _ in range(3)]
+        self.endpoints = [self.endpoint() for _ in range(3)]
         self.story = Story()
         self.stop = threading.Event()
+
+    def endpoint(self) -> Endpoint:
+        """An upstream process."""
+        return Endpoint()
+
+    def client(self) -> list[str]:
+        """The command of the client, which says of every failure when and what it was."""
+        program = str(compiled(CLIENT))
+        return [program, str(CONNECTIONS), f"{self.seconds:g}", "127.0.0.1", str(self.port)]
 
     def config(self, turn: int) -> str:
         """The config; each turn differs from the one before."""
         endpoints = ", ".join(f'"{one.address}"' for one in self.endpoints)
-        return CONFIG.format(port=self.port, turn=turn, endpoints=endpoints)
+        keys = {"listener": self.listener, "upstream": self.upstream}
+        return CONFIG.format(port=self.port, turn=turn, endpoints=endpoints, **keys)
 
     def run(self) -> int:
         """Runs; the number of violations."""
@@ -101,10 +116,7 @@ class Storm:
                 one.kill()
 
     def _during(self, node: RunningNode) -> int:
-        command = [str(compiled(CLIENT)), str(CONNECTIONS), f"{self.seconds:g}"]
-        with subprocess.Popen(
-            [*command, "127.0.0.1", str(self.port)], stdout=subprocess.PIPE, text=True
-        ) as client:
+        with subprocess.Popen(self.client(), stdout=subprocess.PIPE, text=True) as client:
             reloading = threading.Thread(target=self._reload, args=(node,))
             acting = [
                 threading.Thread(target=work, args=(node,))
@@ -174,13 +186,18 @@ class Storm:
 
 
 Failure = dict[str, float | str]
+TOLD = {
+    "status": {502, 503, 504},
+    # UNAVAILABLE; a stream that has begun is reset, of which clients make INTERNAL.
+    "call": {14},
+    "stream": {13, 14},
+}
+"""Statuses, by the kind of a failure, that say that an endpoint died."""
 
 
 def is_allowed(failure: Failure, kills: list[float]) -> bool:
     """Whether it was in flight on an endpoint that died, and told the client so."""
-    told = failure["kind"] == "short" or (
-        failure["kind"] == "status" and failure["status"] in {502, 503, 504}
-    )
+    told = failure["kind"] == "short" or failure["status"] in TOLD.get(str(failure["kind"]), ())
     at = float(failure["at"])
     return told and any(kill - 0.05 <= at <= kill + IN_FLIGHT_S for kill in kills)
 
@@ -237,16 +254,16 @@ def report(storm: Storm, text: str, restarts: float) -> int:
     )
 
 
-def main() -> int:
+def main(kind: type[Storm] = Storm, text: str | None = __doc__) -> int:
     """Reads the arguments and runs; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=text)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", default="1,2", help="numbers, separated by commas")
     given = parser.parse_args()
     violations = 0
     for workers in str(given.workers).split(","):
         with tempfile.TemporaryDirectory(prefix="hg-", ignore_cleanup_errors=True) as folder:
-            violations += Storm(Path(folder), given.seconds, int(workers)).run()
+            violations += kind(Path(folder), given.seconds, int(workers)).run()
     sys.stdout.write(f"\n{'FAIL' if violations else 'PASS'}: {violations} violations\n")
     return 1 if violations else 0
 

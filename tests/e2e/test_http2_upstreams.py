@@ -99,6 +99,12 @@ def test_an_endpoint_with_tls_agrees_by_alpn(folder: Path, port: int, protocol: 
         assert node.metric("headgate_http2_upstream_streams_opened_total") == 1
         health = json.loads(node.admin("GET", "/health")[1])
         assert health["upstreams"][0]["protocol"] == protocol
+        assert health["upstreams"][0]["endpoints"][0]["negotiated"] == "h2"
+        assert "1 requests, 0 failures, agreed on h2" in node.command("status").stdout
+        asked = node.command("explain", "GET", "http://a.example/").stdout
+        assert "up  agreed on h2" in asked
+        backend = f'backend="app/127.0.0.1:{upstream}",protocol="h2"'
+        assert node.metric(f"headgate_backend_negotiated_total{{{backend}}}") == 1
         status = json.loads(node.admin("GET", "/status")[1])
         assert status["dataplane"]["upstreams"][0]["protocol"] == protocol
 

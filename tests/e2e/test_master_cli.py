@@ -1,43 +1,13 @@
 """The commands of people, with a real master."""
 
 import json
-import os
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from at_terminal import Person
 from master_process import PASSWORD, call, master
-
-
-class Person:
-    """Somebody at a terminal, with a home of their own."""
-
-    def __init__(self, home: Path, url: str) -> None:
-        self.home = home
-        self.url = url
-
-    def run(self, *words: str, stdin: str = "", code: int = 0) -> str:
-        """Runs a command; returns its output, with its errors if it failed."""
-        command = [sys.executable, "-c", "from headgate.cli.main import main; main()", *words]
-        done = subprocess.run(
-            command,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=90,
-            env=os.environ | {"HEADGATE_CONFIG_HOME": str(self.home)},
-        )
-        assert done.returncode == code, (words, done.stdout, done.stderr)
-        return done.stderr if code else done.stdout
-
-    def log_in(self, password: str = PASSWORD, code: int = 0) -> str:
-        """Logs ann in."""
-        words = ("login", self.url, "--user", "ann", "--password-stdin")
-        return self.run(*words, stdin=f"{password}\n", code=code)
 
 
 @pytest.fixture(scope="module")

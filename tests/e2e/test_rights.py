@@ -111,7 +111,10 @@ def test_root_may_become_another_user_and_loses_nothing_by_it(
         assert node.command("upgrade").returncode == 0
         assert node.command("drain").returncode == 0
     # And back: what belongs to the other user is root's again.
-    with RunningNode(open_folder, config(port, one.address, extra='user = "root"')).until_ready():
+    text = config(port, one.address, extra='user = "root"')
+    with RunningNode(open_folder, text).until_ready() as node:
+        # A node that starts serves its last good config until the new one is read.
+        assert node.admin("POST", "/reload")[0] == 200
         assert get(port) == (200, b"one")
 
 

@@ -31,13 +31,20 @@ class _Server(ThreadingHTTPServer):
 class Upstream:
     """An HTTP/1.1 server that answers with its name; `/slow` waits until `release` is set."""
 
-    def __init__(self, name: str, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         """`port` 0 = one of its own; `tls` = what it speaks TLS with."""
+        self.host = host
         self.name = name
         self.release = threading.Event()
         self.waiting = threading.Event()
         self.port = port or free_port()
-        self._server = _Server(("127.0.0.1", self.port), self._handler())
+        self._server = _Server((host, self.port), self._handler())
         if tls is not None:
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -47,7 +54,7 @@ class Upstream:
     @property
     def address(self) -> str:
         """Where it listens."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def close(self) -> None:
         """Stops it."""
@@ -70,6 +77,10 @@ class Upstream:
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                self.do_GET()
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

@@ -7,18 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headgate.cli import rollout_options as options
 from headgate.cli.output import BAD_CONFIG
 from headgate.cli.remote.output import Output, Shape
-from headgate.cli.remote_commands import ContextName, opened
+from headgate.cli.remote_commands import ContextName, FleetArgument, opened
 
 if TYPE_CHECKING:
+    from headgate.cli.remote.client import Master
     from headgate.cli.remote.documents import Gathered
+    from headgate.cli.remote.publishing import Published
+    from headgate.cli.remote.waiting import Patience
 
 Files = Annotated[
     list[Path],
     typer.Option(
         "--file", "-f", metavar="PATH", parser=Path, help="A document, or a directory of them."
     ),
+]
+FleetOption = Annotated[
+    str, typer.Option("--fleet", metavar="NAME", help="Publish to this fleet, too, in waves.")
+]
+Message = Annotated[
+    str, typer.Option("--message", "-m", metavar="TEXT", help="Why; shown in the history.")
 ]
 
 
@@ -31,25 +41,37 @@ def apply(
         bool,
         typer.Option("--prune", help="Remove what you wrote last and the documents lack."),
     ] = False,
+    fleet: FleetOption = "",
+    message: Message = "",
+    waves: options.Waves = options.DEFAULT_WAVES,
+    soak: options.Soak = options.DEFAULT_SOAK_S,
+    min_requests: options.MinRequests = options.DEFAULT_MIN_REQUESTS,
+    wait: options.Wait = False,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
+    hold_timeout: options.HoldTimeout = options.DEFAULT_HOLD_S,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Bring the resources of a workspace to what documents say.
+    """Bring the resources of a workspace to what documents say, and with --fleet a fleet to them.
 
     Doing it twice changes nothing. With --prune, objects that the documents lack are removed, if
     nobody but you has written them since. If the whole config would not be valid, nothing changes,
     and the exit code is 78.
 
+    With --fleet the resources become a revision and a rollout begins, unless the fleet has them.
+    With --wait it is followed to its end; the exit codes are those of `headgate publish`. With
+    --wait alone the workspace's only fleet is meant.
+
     \b
     Examples:
       headgate apply -f config/ --preview
-      headgate apply -f config/ --prune
+      headgate apply -f config/ --prune --fleet edge --wait
     """
-    from headgate.cli.remote import applying
-    from headgate.cli.remote.output import show_object
+    from headgate.cli.remote import applying, publishing
 
     gathered = _gathered(file)
     master = opened(context)
+    target = publishing.chosen_fleet(master, fleet) if fleet or wait else None
     owner = str(master.get("/auth/me")["id"])
     wanted = {key: one.spec for key, one in gathered.resources.items()}
     found = applying.changes(wanted, applying.present(master), owner, prune=prune)
@@ -59,14 +81,107 @@ def apply(
         raise typer.Exit(BAD_CONFIG)
     if not preview:
         applying.carry_out(master, found)
-    done = [{"change": one.word, "kind": one.kind, "name": one.name} for one in found]
-    if output is not Shape.TABLE:
-        show_object({"changes": done, "is_preview": preview}, output)
+    done: list[Mapping[str, object]] = [
+        {"change": one.word, "kind": one.kind, "name": one.name} for one in found
+    ]
+    shown: dict[str, object] = {"changes": done, "is_preview": preview}
+    if output is Shape.TABLE:
+        _list(done)
+    if target is None or preview:
+        _show(shown, output)
         return
+    terms = publishing.Terms(waves, soak, min_requests)
+    published = publishing.publish(master, target, message, terms)
+    patience = options.patience(timeout, hold_timeout) if wait else None
+    _bring(master, published, patience, shown, output)
+
+
+def publish(
+    fleet: FleetArgument,
+    message: Message = "",
+    draft: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Publish the changes of this draft, too.")
+    ] = None,
+    only: Annotated[
+        bool, typer.Option("--no-rollout", help="Make the revision; no agent serves it yet.")
+    ] = False,
+    waves: options.Waves = options.DEFAULT_WAVES,
+    soak: options.Soak = options.DEFAULT_SOAK_S,
+    min_requests: options.MinRequests = options.DEFAULT_MIN_REQUESTS,
+    wait: options.Wait = False,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
+    hold_timeout: options.HoldTimeout = options.DEFAULT_HOLD_S,
+    context: ContextName = "",
+    output: Output = Shape.TABLE,
+) -> None:
+    """Make a revision of the workspace's resources, and bring it to a fleet in waves.
+
+    With --wait the exit code is 0 if every agent serves it, 3 if the rollout was undone, aborted or
+    superseded, 4 if it holds and waits for a person, 5 if the time is over, and 6 if it succeeded
+    but an agent, such as one that is offline, does not serve it.
+
+    \b
+    Examples:
+      headgate publish edge -m "new upstream" --wait
+      headgate publish edge --waves label:tier=canary,rest --soak 60
+    """
+    from headgate.cli.remote import publishing
+
+    master = opened(context)
+    target = publishing.chosen_fleet(master, fleet)
+    number = publishing.new_revision(master, target, message, draft)
+    rollout = ""
+    if not only:
+        terms = publishing.Terms(waves, soak, min_requests)
+        rollout = publishing.begin(master, str(target["id"]), number, terms)
+    published = publishing.Published(target, number, rollout, is_new=True)
+    patience = options.patience(timeout, hold_timeout) if wait and not only else None
+    _bring(master, published, patience, {}, output)
+
+
+def _bring(
+    master: "Master",
+    published: "Published",
+    patience: "Patience | None",
+    shown: dict[str, object],
+    output: Shape,
+) -> None:
+    """Says which revision goes to the fleet; with patience, follows it to its end."""
+    from headgate.cli.remote import publishing, rollout_view
+
+    name, number, rollout = published.fleet["name"], published.revision, published.rollout
+    shown |= {"fleet": name, "revision": number, "rollout": rollout or None}
+    if output is Shape.TABLE:
+        word = "is made" if published.is_new else "is there already"
+        brings = f"; rollout {rollout} brings it" if rollout else ""
+        sys.stdout.write(f"revision {number} of fleet {name} {word}{brings}\n")
+    if patience is None:
+        _show(shown, output)
+        return
+    if not rollout:
+        end = publishing.await_serving(master, published, patience)
+    elif output is Shape.TABLE:
+        end = rollout_view.watch(master, rollout, patience)
+    else:
+        end = rollout_view.followed(master, rollout, patience)
+    _show(shown | {"end": end.code.name.lower(), "text": end.text}, output)
+    if output is Shape.TABLE or end.code:
+        raise options.leave(end)
+
+
+def _list(done: Sequence[Mapping[str, object]]) -> None:
     for one in done:
         sys.stdout.write(f"{one['change']:8} {one['kind']}/{one['name']}\n")
     if not done:
         sys.stdout.write("everything is as the documents say\n")
+
+
+def _show(shown: Mapping[str, object], output: Shape) -> None:
+    """Prints the whole answer where a program reads it."""
+    from headgate.cli.remote.output import show_object
+
+    if output is not Shape.TABLE:
+        show_object(shown, output)
 
 
 def export(
@@ -117,4 +232,4 @@ def _tell(faults: object, word: str) -> bool:
     return bool(listed)
 
 
-COMMANDS = (apply, export)
+COMMANDS = (apply, publish, export)

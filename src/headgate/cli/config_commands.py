@@ -22,6 +22,23 @@ ConfigOption = Annotated[
     ),
 ]
 
+ComparedFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        parser=Path,
+        help="Documents to compare with what a master has.",
+    ),
+]
+MasterContext = Annotated[
+    str,
+    typer.Option(
+        "--context", envvar="HEADGATE_CONTEXT", metavar="NAME", help="The master's context."
+    ),
+]
+
 
 def check(
     configs: Configs = None,
@@ -145,11 +162,13 @@ def test(
 
 def diff(
     old: Annotated[
-        Path, typer.Argument(help="A config file or directory.", metavar="OLD", parser=Path)
-    ],
+        Path | None,
+        typer.Argument(help="A config file or directory.", metavar="OLD", parser=Path),
+    ] = None,
     new: Annotated[
-        Path, typer.Argument(help="Another config file or directory.", metavar="NEW", parser=Path)
-    ],
+        Path | None,
+        typer.Argument(help="Another config file or directory.", metavar="NEW", parser=Path),
+    ] = None,
     requests: Annotated[
         Path | None,
         typer.Option(help="An access log; show which of its requests would take another route."),
@@ -158,14 +177,38 @@ def diff(
         str | None,
         typer.Option(metavar="URL", help="Scheme and host for log lines that have none."),
     ] = None,
+    file: ComparedFiles = None,
+    fleet: Annotated[
+        str, typer.Option(metavar="NAME", help="Compare with a revision of this fleet.")
+    ] = "",
+    revision: Annotated[
+        str, typer.Option(metavar="NUMBER", help="Which one: a number, `served` or `newest`.")
+    ] = "served",
+    context: MasterContext = "",
     output: Output = Format.TEXT,
 ) -> None:
     """Show which objects differ between two configs, and which logged requests change route.
 
+    With -f or --fleet one side is what a master has: documents are compared with the resources of
+    the workspace, or with a revision of a fleet; --fleet alone compares the workspace's resources
+    with it. What only the master has is shown as removed.
+
     \b
-    Example:
+    Examples:
       headgate diff old.toml new.toml --requests access.log
+      headgate diff -f config/
+      headgate diff -f config/ --fleet edge --revision newest
     """
+    if file or fleet:
+        if old is not None or requests is not None:
+            raise typer.BadParameter("name files, or use -f and --fleet; not both")
+        from headgate.cli.remote import comparing
+        from headgate.cli.remote_commands import opened
+
+        asked = comparing.Asked(file or [], fleet, revision)
+        raise typer.Exit(comparing.diff(opened(context), asked, output.value))
+    if old is None or new is None:
+        raise typer.BadParameter("name two configs, or compare with a master: -f PATH, --fleet")
     from headgate.cli.diff import Log
     from headgate.cli.diff import diff as differ
 

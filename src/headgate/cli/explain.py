@@ -183,7 +183,8 @@ def _won(won: Won) -> Iterator[str]:
         for endpoint in share.endpoints:
             state = f"  {endpoint.state}" if endpoint.state else ""
             backup = "  backup" if endpoint.backup else ""
-            yield f"  {endpoint.address}  weight {endpoint.weight}{backup}{state}"
+            agreed = f"  agreed on {endpoint.negotiated}" if endpoint.negotiated else ""
+            yield f"  {endpoint.address}  weight {endpoint.weight}{backup}{state}{agreed}"
             if endpoint.why:
                 yield f"    {endpoint.why}"
 

@@ -9,13 +9,16 @@ from headgate.cli import (
     agent_commands,
     apply_commands,
     calls,
+    completion_commands,
     config_commands,
+    create_commands,
     master_commands,
     node_commands,
     plane_commands,
     remote_commands,
     rollout_commands,
     rotate_commands,
+    token_commands,
     up_commands,
 )
 from headgate.cli.dev.app import app as dev
@@ -64,7 +67,8 @@ def version(output: Output = Format.TEXT) -> None:
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 0 success, 1 failure, 2 usage error, 78 bad config."""
+    """Runs the command line. Exit codes: 0 success, 1 failure, 2 usage error, 78 bad config; 3 to 6
+    are the ends of a rollout that was waited for."""
     try:
         app()
     except (calls.NoNodeError, UnansweredError, ContextError, MasterError) as error:
@@ -82,6 +86,7 @@ for command in (
     *config_commands.COMMANDS,
     *remote_commands.COMMANDS,
     *apply_commands.COMMANDS,
+    *completion_commands.COMMANDS,
     hold,
     version,
 ):
@@ -91,6 +96,8 @@ app.add_typer(dev)
 for group in (
     *master_commands.APPS,
     *remote_commands.APPS,
+    *create_commands.APPS,
+    *token_commands.APPS,
     *rollout_commands.APPS,
     *rotate_commands.APPS,
 ):

@@ -20,6 +20,8 @@ _SERVED_AS = {
     "absent": "it is not served",
 }
 _LOOK_S = 0.05
+_WHOLE = 100
+"""An endpoint takes this percentage of its weight, unless its agent asks for another."""
 
 
 def reload(state_dir: Path) -> ReloadResult:
@@ -203,6 +205,16 @@ def _found(endpoint: EndpointStatus) -> str:
     return f" ({', '.join(endpoint.resolved)})"
 
 
+def _differs(endpoint: EndpointStatus) -> bool:
+    """Reports whether an endpoint takes anything but its usual share."""
+    return endpoint.state != "up" or not endpoint.takes or endpoint.agent_percent != _WHOLE
+
+
+def _agreed(endpoint: EndpointStatus) -> str:
+    """Returns what TLS handshakes with an endpoint agreed on, if it may speak HTTP/2."""
+    return f", agreed on {endpoint.negotiated}" if endpoint.negotiated else ""
+
+
 def _upstreams(upstreams: list[UpstreamStatus]) -> list[str]:
     lines = []
     for upstream in upstreams:
@@ -212,8 +224,8 @@ def _upstreams(upstreams: list[UpstreamStatus]) -> list[str]:
         for one in upstream.endpoints:
             lines.append(
                 f"            {one.address}{_found(one)}  {one.state}  {one.requests} requests,"
-                f" {one.failures} failures{'  ' + one.error if one.error else ''}"
+                f" {one.failures} failures{_agreed(one)}{'  ' + one.error if one.error else ''}"
             )
-            if one.why and (one.state != "up" or not one.takes):
+            if one.why and _differs(one):
                 lines.append(f"              {one.why}")
     return lines

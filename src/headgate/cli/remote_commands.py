@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headgate.cli import offers
 from headgate.cli.remote.output import Output, Shape
 
 if TYPE_CHECKING:
@@ -18,10 +19,21 @@ ContextName = Annotated[
         envvar="HEADGATE_CONTEXT",
         metavar="NAME",
         help="The context to use in place of the current one.",
+        autocompletion=offers.contexts,
     ),
 ]
 KindName = Annotated[
-    str, typer.Argument(metavar="KIND", help="workspaces, users, tokens or audit.")
+    str,
+    typer.Argument(
+        metavar="KIND",
+        help="Such as fleets, agents, revisions, rollouts, tokens, or a section of the config, "
+        "such as routes.",
+        autocompletion=offers.kinds,
+    ),
+]
+FleetArgument = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's name or id.")]
+FleetName = Annotated[
+    str, typer.Option("--fleet", metavar="NAME", help="Only those of this fleet.")
 ]
 
 
@@ -101,6 +113,7 @@ def logout(context: ContextName = "") -> None:
 def get(
     kind: KindName,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One object.")] = None,
+    fleet: FleetName = "",
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
@@ -109,6 +122,7 @@ def get(
     \b
     Examples:
       headgate get tokens
+      headgate get revisions --fleet edge
       headgate get routes api --output yaml
     """
     from headgate.cli.remote import kinds
@@ -117,30 +131,34 @@ def get(
     master = opened(context)
     found = kinds.kind_named(kind)
     if name is None:
-        show_list(list(kinds.items(found, master)), found.columns, output)
+        show_list(list(kinds.items(found, master, fleet)), found.columns, output)
     else:
-        show_list([kinds.find(found, name, master)], found.columns, output)
+        show_list([kinds.find(found, name, master, fleet)], found.columns, output)
 
 
 def describe(
     kind: KindName,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The object's name or id.")],
+    fleet: FleetName = "",
     context: ContextName = "",
     output: Output = Shape.YAML,
 ) -> None:
     """Show everything that the master knows of one object.
 
     \b
-    Example:
+    Examples:
       headgate describe route api
+      headgate describe revision 12 --fleet edge
     """
     from headgate.cli.remote import kinds
     from headgate.cli.remote.output import show_object
 
     master = opened(context)
     found = kinds.kind_named(kind)
-    one = kinds.find(found, name, master)
-    show_object(master.get(kinds.path_of_one(found, one, master)), output)
+    one = kinds.find(found, name, master, fleet)
+    if not found.is_only_listed:
+        one = master.get(kinds.path_of_one(found, one, master))
+    show_object(one, output)
 
 
 def delete(
@@ -158,6 +176,7 @@ def delete(
 
     master = opened(context)
     found = kinds.kind_named(kind)
+    kinds.removable(found)
     one = kinds.find(found, name, master)
     version = one.get("version")
     headers = {"if-match": f'"{version}"'} if version is not None else {}
@@ -165,14 +184,14 @@ def delete(
     sys.stdout.write(f"{found.singular} {name} is removed\n")
 
 
-def agents(context: ContextName = "", output: Output = Shape.TABLE) -> None:
+def agents(fleet: FleetName = "", context: ContextName = "", output: Output = Shape.TABLE) -> None:
     """List the agents of the workspace, with what each is proven to serve.
 
     \b
     Example:
       headgate agents --output json
     """
-    get("agents", None, context, output)
+    get("agents", None, fleet, context, output)
 
 
 def audit(
@@ -211,7 +230,12 @@ contexts_app = typer.Typer(
 
 @contexts_app.command("list")
 def list_contexts(output: Output = Shape.TABLE) -> None:
-    """List the contexts, without their tokens."""
+    """List the contexts, without their tokens.
+
+    \b
+    Example:
+      headgate context list
+    """
     from headgate.cli.remote import contexts
     from headgate.cli.remote.output import show_list
 
@@ -235,7 +259,12 @@ def use_context(
         str | None, typer.Option(metavar="NAME", help="The workspace that commands are about.")
     ] = None,
 ) -> None:
-    """Make a context the current one."""
+    """Make a context the current one.
+
+    \b
+    Example:
+      headgate context use ci --workspace shop
+    """
     import msgspec
 
     from headgate.cli.remote import contexts
@@ -248,41 +277,5 @@ def use_context(
     contexts.save(file, known)
 
 
-tokens_app = typer.Typer(
-    name="tokens", help="API tokens: what programs log in with.", no_args_is_help=True
-)
-
-
-@tokens_app.command("list")
-def list_tokens(context: ContextName = "", output: Output = Shape.TABLE) -> None:
-    """List the API tokens, without their secrets."""
-    get("tokens", None, context, output)
-
-
-@tokens_app.command("create")
-def create_token(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name.")],
-    role: Annotated[str, typer.Option(help="viewer, operator, approver or admin.")] = "viewer",
-    workspace: Annotated[
-        str, typer.Option(metavar="ID", help="The workspace; the whole organisation without.")
-    ] = "",
-    days: Annotated[int, typer.Option(min=1, max=366, help="How long it is good.")] = 90,
-    context: ContextName = "",
-) -> None:
-    """Make an API token, and print its secret once."""
-    body = {"name": name, "role": role, "workspace": workspace, "days": days}
-    made = opened(context).ask("POST", "/tokens", body)
-    sys.stdout.write(f"{made['secret']}\n")
-
-
-@tokens_app.command("revoke")
-def revoke_token(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name or id.")],
-    context: ContextName = "",
-) -> None:
-    """End an API token at once."""
-    delete("tokens", name, context)
-
-
 COMMANDS = (login, logout, get, describe, delete, agents, audit)
-APPS = (contexts_app, tokens_app)
+APPS = (contexts_app,)

@@ -1,13 +1,17 @@
 """The commands of rollouts and freezes."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headgate.cli.output import FAILED
+from headgate.cli import rollout_options as options
 from headgate.cli.remote.output import Output, Shape
-from headgate.cli.remote_commands import ContextName, opened
+from headgate.cli.remote_commands import ContextName, FleetArgument, opened
+
+if TYPE_CHECKING:
+    from headgate.cli.remote.client import Master
+    from headgate.cli.remote.waiting import Patience
 
 rollout_app = typer.Typer(
     name="rollout", help="Bring revisions to fleets in waves, and back.", no_args_is_help=True
@@ -16,23 +20,18 @@ freeze_app = typer.Typer(name="freeze", help="Times in which no wave begins.", n
 _Rollout = Annotated[
     str | None, typer.Argument(metavar="[ROLLOUT]", help="Its id; the newest one without.")
 ]
-_Fleet = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's name or id.")]
 
 
 @rollout_app.command("start")
 def start(
-    fleet: _Fleet,
+    fleet: FleetArgument,
     revision: Annotated[int, typer.Argument(metavar="REVISION", help="The revision's number.")],
-    waves: Annotated[
-        str, typer.Option(metavar="WAVES", help="Counts, shares, label:NAME=VALUE, zone:NAME.")
-    ] = "1,10%,50%,rest",
-    soak: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="For each wave.")] = 300,
+    waves: options.Waves = options.DEFAULT_WAVES,
+    soak: options.Soak = options.DEFAULT_SOAK_S,
     max_unavailable: Annotated[
         int, typer.Option(metavar="N", min=0, help="Agents at once; 0 is no limit.")
     ] = 0,
-    min_requests: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Fewer decide nothing; 0: no traffic is fine.")
-    ] = 50,
+    min_requests: options.MinRequests = options.DEFAULT_MIN_REQUESTS,
     approvals: Annotated[int, typer.Option(metavar="N", min=0, help="By others.")] = 0,
     now: Annotated[
         bool, typer.Option("--now", help="All agents at once, in spite of freezes.")
@@ -40,37 +39,40 @@ def start(
     supersede: Annotated[
         bool, typer.Option("--supersede", help="Stop the rollout under way.")
     ] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Show it until it has ended.")] = False,
+    wait: options.Wait = False,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
+    hold_timeout: options.HoldTimeout = options.DEFAULT_HOLD_S,
     context: ContextName = "",
+    output: Output = Shape.TABLE,
 ) -> None:
     """Begin to bring a revision to a fleet.
 
-    It waits for the rollout that is under way in the fleet. With --wait the exit code is 1 unless
-    it succeeds.
+    It waits for the rollout that is under way in the fleet. An older revision is rolled out like a
+    new one. With --wait the exit code says how it ended: see `headgate publish`.
 
     \b
     Examples:
       headgate rollout start edge 12 --wait
       headgate rollout start edge 12 --waves label:tier=canary,20%,rest --soak 600
     """
-    from headgate.cli.remote import rollout_view
+    from headgate.cli.remote import publishing, rollout_view
 
-    master = opened(context)
-    body = {
-        "fleet": fleet,
-        "revision": revision,
-        "waves": [wave.strip() for wave in waves.split(",")],
-        "soak_s": soak,
+    more = {
         "max_unavailable": max_unavailable,
-        "gates": {"min_requests": min_requests},
         "approvals": approvals,
         "is_now": now,
         "supersede": supersede,
     }
-    made = str(master.ask("POST", rollout_view.path_of(master), body)["id"])
+    master = opened(context)
+    terms = publishing.Terms(waves, soak, min_requests, more)
+    made = publishing.begin(master, fleet, revision, terms)
+    patience = options.patience(timeout, hold_timeout)
+    if output is not Shape.TABLE:
+        _show(master, made, output, patience if wait else None)
+        return
     sys.stdout.write(f"rollout {made} is made\n")
     if wait:
-        _end_with(str(rollout_view.watch(master, made)["status"]))
+        raise options.leave(rollout_view.watch(master, made, patience))
 
 
 @rollout_app.command("status")
@@ -85,71 +87,115 @@ def status(
     """Show a rollout: its waves, where each agent stands, its timeline.
 
     \b
-    Example:
+    Examples:
       headgate rollout status --watch
+      headgate rollout status 01M3K9… --output json
     """
+    from headgate.cli.remote import rollout_view
+    from headgate.cli.remote.waiting import Patience
+
+    master = opened(context)
+    chosen = rollout_view.chosen(master, rollout)
+    if watch and output is Shape.TABLE:
+        raise options.leave(rollout_view.watch(master, chosen, Patience()))
+    _show(master, chosen, output, Patience() if watch else None)
+
+
+@rollout_app.command("pause")
+def pause(
+    rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE
+) -> None:
+    """Let no further wave begin; gates still undo what does harm.
+
+    \b
+    Example:
+      headgate rollout pause 01M3K9…
+    """
+    _order("pause", rollout, context, output)
+
+
+@rollout_app.command("promote")
+def promote(
+    rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE
+) -> None:
+    """Let a paused rollout go on, or end the wave that soaks or holds as passed.
+
+    \b
+    Example:
+      headgate rollout promote 01M3K9…
+    """
+    _order("promote", rollout, context, output)
+
+
+@rollout_app.command("abort")
+def abort(
+    rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE
+) -> None:
+    """Stop a rollout, and undo the waves already done.
+
+    \b
+    Example:
+      headgate rollout abort 01M3K9…
+    """
+    _order("abort", rollout, context, output)
+
+
+@rollout_app.command("undo")
+def undo(rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE) -> None:
+    """Take a rollout back, also one that succeeded.
+
+    \b
+    Example:
+      headgate rollout undo 01M3K9…
+    """
+    _order("undo", rollout, context, output)
+
+
+@rollout_app.command("approve")
+def approve(
+    rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE
+) -> None:
+    """Approve a rollout of somebody else that waits for it.
+
+    \b
+    Example:
+      headgate rollout approve 01M3K9…
+    """
+    _told("approvals", None, rollout, context, output)
+
+
+def _order(verb: str, rollout: str | None, context: str, output: Shape) -> None:
+    _told("orders", {"verb": verb}, rollout, context, output)
+
+
+def _told(what: str, body: object, rollout: str | None, context: str, output: Shape) -> None:
     from headgate.cli.remote import rollout_view
     from headgate.cli.remote.output import show_object
 
     master = opened(context)
-    chosen = rollout_view.chosen(master, rollout)
-    if watch:
-        _end_with(str(rollout_view.watch(master, chosen)["status"]))
-        return
-    detail = master.get(rollout_view.path_of(master, chosen))
+    path = rollout_view.path_of(master, rollout_view.chosen(master, rollout))
+    done = master.ask("POST", f"{path}/{what}", body)
+    if output is Shape.TABLE:
+        sys.stdout.write(f"rollout {done['id']} is {done['status']}\n")
+    else:
+        show_object(done, output)
+
+
+def _show(master: "Master", rollout: str, output: Shape, patience: "Patience | None") -> None:
+    """Prints a rollout; with patience, once it has ended, and leaves with the code of its end."""
+    from headgate.cli.remote import rollout_view
+    from headgate.cli.remote.output import show_object
+
+    end = None
+    if patience is not None:
+        end = rollout_view.followed(master, rollout, patience)
+    detail = master.get(rollout_view.path_of(master, rollout))
     if output is Shape.TABLE:
         sys.stdout.write(rollout_view.text(detail))
     else:
         show_object(detail, output)
-
-
-@rollout_app.command("pause")
-def pause(rollout: _Rollout = None, context: ContextName = "") -> None:
-    """Let no further wave begin; gates still undo what does harm."""
-    _order("pause", rollout, context)
-
-
-@rollout_app.command("promote")
-def promote(rollout: _Rollout = None, context: ContextName = "") -> None:
-    """Let a paused rollout go on, or end the wave that soaks or holds as passed."""
-    _order("promote", rollout, context)
-
-
-@rollout_app.command("abort")
-def abort(rollout: _Rollout = None, context: ContextName = "") -> None:
-    """Stop a rollout, and undo the waves already done."""
-    _order("abort", rollout, context)
-
-
-@rollout_app.command("undo")
-def undo(rollout: _Rollout = None, context: ContextName = "") -> None:
-    """Take a rollout back, also one that succeeded."""
-    _order("undo", rollout, context)
-
-
-@rollout_app.command("approve")
-def approve(rollout: _Rollout = None, context: ContextName = "") -> None:
-    """Approve a rollout of somebody else that waits for it."""
-    from headgate.cli.remote import rollout_view
-
-    master = opened(context)
-    path = rollout_view.path_of(master, rollout_view.chosen(master, rollout))
-    done = master.ask("POST", f"{path}/approvals")
-    sys.stdout.write(f"rollout {done['id']} is {done['status']}\n")
-
-
-def _order(verb: str, rollout: str | None, context: str) -> None:
-    from headgate.cli.remote import rollout_view
-
-    master = opened(context)
-    path = rollout_view.path_of(master, rollout_view.chosen(master, rollout))
-    done = master.ask("POST", f"{path}/orders", {"verb": verb})
-    sys.stdout.write(f"rollout {done['id']} is {done['status']}\n")
-
-
-def _end_with(ended: str) -> None:
-    if ended != "succeeded":
-        raise typer.Exit(FAILED)
+    if end is not None and end.code:
+        raise options.leave(end)
 
 
 @freeze_app.command("start")
@@ -158,6 +204,7 @@ def start_freeze(
     hours: Annotated[float, typer.Option(metavar="HOURS", min=0.02, help="For how long.")] = 24,
     fleet: Annotated[str, typer.Option(metavar="NAME", help="One fleet; all without.")] = "",
     context: ContextName = "",
+    output: Output = Shape.TABLE,
 ) -> None:
     """Let no wave begin from now on; what is under way may still be undone.
 
@@ -168,12 +215,22 @@ def start_freeze(
     body = {"fleet": fleet, "seconds": int(hours * 3600), "reason": reason}
     master = opened(context)
     made = master.ask("POST", f"/workspaces/{master.workspace}/freezes", body)
-    sys.stdout.write(f"freeze {made['id']} holds until {made['ends_at']}\n")
+    if output is Shape.TABLE:
+        sys.stdout.write(f"freeze {made['id']} holds until {made['ends_at']}\n")
+    else:
+        from headgate.cli.remote.output import show_object
+
+        show_object(made, output)
 
 
 @freeze_app.command("list")
 def list_freezes(context: ContextName = "", output: Output = Shape.TABLE) -> None:
-    """List the freezes."""
+    """List the freezes.
+
+    \b
+    Example:
+      headgate freeze list
+    """
     from headgate.cli.remote.output import show_list
 
     master = opened(context)
@@ -186,7 +243,12 @@ def end_freeze(
     freeze: Annotated[str, typer.Argument(metavar="FREEZE", help="Its id.")],
     context: ContextName = "",
 ) -> None:
-    """End a freeze at once."""
+    """End a freeze at once.
+
+    \b
+    Example:
+      headgate freeze end 01M3K9…
+    """
     master = opened(context)
     master.ask("DELETE", f"/workspaces/{master.workspace}/freezes/{freeze}")
     sys.stdout.write(f"freeze {freeze} is over\n")

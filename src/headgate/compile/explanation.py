@@ -1,7 +1,7 @@
 """Documents why a request goes where it goes, for `headgate explain` and `POST /explain`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,9 +28,18 @@ T = TypeVar("T")
 Locate = Callable[[Kind, str, str], str]
 """(kind, name, path of keys in the object) → its `file:line:column`, empty without one."""
 
-States = Mapping[str, Mapping[str, tuple[str, str]]]
-"""Upstream → address of an endpoint → its state (`up`, `down` …) and why it gets requests or does
-not, as a data plane reports them."""
+
+class Known(NamedTuple):
+    """What a data plane reports of an endpoint: its state (`up`, `down` …), why it gets requests or
+    does not, and what TLS handshakes with it agreed on."""
+
+    state: str
+    why: str
+    negotiated: str = ""
+
+
+States = Mapping[str, Mapping[str, Known]]
+"""Upstream → address of an endpoint → what is known of it."""
 
 _UNAVAILABLE = 503
 _KINDS = ("rewrite", "redirect", "request_headers", "response_headers", "respond")
@@ -88,13 +97,15 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class EndpointState(msgspec.Struct, frozen=True):
-    """One endpoint; `state` is None without a data plane to ask. `why`: why it gets requests."""
+    """One endpoint; `state` is None without a data plane to ask. `why`: why it gets requests.
+    `negotiated`: the protocol that TLS handshakes agreed on."""
 
     address: str
     weight: int
     backup: bool
     state: str | None = None
     why: str = ""
+    negotiated: str = ""
 
 
 class UpstreamShare(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.adaptive import AdaptiveConcurrency
+from headgate.model.agent import AgentCheck
 from headgate.model.breaker import CircuitBreaker
 from headgate.model.choice import Middleware
 from headgate.model.health import HealthCheck, OutlierDetection
@@ -119,6 +120,7 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
         health=plan.Health(
             concurrency=_adaptive(model.adaptive_concurrency),
             check=_health_check(model.health_check) if model.health_check else None,
+            agent=_agent(model.agent_check),
             outliers=_outliers(model.outlier_detection) if model.outlier_detection else None,
             breaker=_breaker(model.circuit_breaker) if model.circuit_breaker else None,
             panic_threshold=model.panic_threshold,
@@ -133,6 +135,17 @@ def _adaptive(model: AdaptiveConcurrency | None) -> plan.AdaptiveConcurrency | N
     if model is None:
         return None
     return plan.AdaptiveConcurrency(initial=model.initial, min=model.min, max=model.max)
+
+
+def _agent(model: AgentCheck | None) -> plan.AgentCheck | None:
+    if model is None:
+        return None
+    return plan.AgentCheck(
+        port=model.port,
+        send=model.send,
+        interval_ms=model.interval.ms,
+        timeout_ms=model.timeout.ms,
+    )
 
 
 def _outliers(model: OutlierDetection) -> plan.OutlierDetection:

@@ -25,7 +25,9 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     addresses of a name differ); `error`: the last reason a request failed there.
 
     `takes` says whether it gets new requests, `why` says the reason in a sentence. `reason` is the
-    word for the last change of its state, `changed_at` its time (Unix seconds).
+    word for the last change of its state, `changed_at` its time (Unix seconds). `negotiated` is
+    what TLS handshakes agreed on (`h2`, `http/1.1`, or both), where the upstream may speak HTTP/2;
+    `agent_percent` the part of its weight that its agent asks for.
     """
 
     address: str
@@ -42,6 +44,8 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     changed_at: float = 0.0
     checks_passed: int = 0
     checks_failed: int = 0
+    negotiated: str = ""
+    agent_percent: int = 100
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True):

@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from headgate.fleet.frames import AgentFrame, Fault, MasterFrame, Offer, Phase, Version, Want
+from headgate.fleet.frames import (
+    AgentFrame,
+    Fault,
+    Instance,
+    MasterFrame,
+    Notice,
+    Offer,
+    Phase,
+    Version,
+    Want,
+)
 from headgate.fleet.manifest import Manifest
 
 
@@ -79,6 +89,20 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """What was found out of the engines that the agent drives."""
+
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """The node noticed something that its master is to know."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
 class Redial:
     """End this connection and make a new one, with a renewed certificate for instance."""
 
@@ -103,6 +127,8 @@ Event: TypeAlias = (
     | Progress
     | Noticed
     | Summary
+    | Described
+    | Happened
     | Redial
     | Stop
     | Tick

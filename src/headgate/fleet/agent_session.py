@@ -7,8 +7,11 @@ commands`. Pure; `agent_work` decides about offers.
 | dialling  | Connected                 | greeting  | Hello                                     |
 | greeting  | Welcome of a newer fence  | live      | reports that waited; Fetch again          |
 | greeting  | Welcome of another one    | waiting   | HangUp                                    |
+| greeting  | Welcome of a protocol     | waiting   | HangUp; at least a minute                 |
+|           | that the agent lacks      |           |                                           |
 | live      | Offer, Chunks, Beat       | live      | what `agent_work` says                    |
 | live      | an interval passes        | live      | Heartbeat                                 |
+| live      | Described, with news      | live      | Heartbeat                                 |
 | live      | Beat that wants it        | live      | Renew                                     |
 | dialling, | 30 s pass                 | waiting   | HangUp                                    |
 | greeting  |                           |           |                                           |
@@ -16,6 +19,7 @@ commands`. Pure; `agent_work` decides about offers.
 | greeting, | Goodbye                   | waiting   | HangUp; at least as long as it says       |
 | live      |                           |           |                                           |
 | any       | Disconnected              | waiting   | full jitter, 1 s to 60 s                  |
+| live      | Happened                  | live      | Notices, at most once a second            |
 | any       | Stop                      | stopped   | HangUp                                    |
 
 Frames of another fence, or of a sequence that was already seen, are dropped.
@@ -30,6 +34,7 @@ from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.fleet.agent_work import Step, Work
 from headgate.fleet.manifest import Manifest
+from headgate.fleet.notices import Outbox
 from headgate.fleet.pacing import Jitter, Random
 
 GREETING_S = 30.0
@@ -37,6 +42,7 @@ _SILENT_INTERVALS = 4
 _ASK_INTERVALS = 2
 _LASTED_S = 30.0
 _UNSENT = 32
+_UPGRADE_S = 60.0
 
 
 class State(Enum):
@@ -58,6 +64,8 @@ class AgentFacts:
     program: str
     instances: tuple[fr.Instance, ...] = ()
     keys: Sequence[bytes] = ()
+    oldest_protocol: int = fr.OLDEST_PROTOCOL
+    newest_protocol: int = fr.NEWEST_PROTOCOL
 
 
 class AgentSession:
@@ -89,6 +97,8 @@ class AgentSession:
         self._live_since: float | None = None
         self._unsent: deque[fr.Report] = deque(maxlen=_UNSENT)
         self._figures: ev.Summary = ev.Summary()
+        self._notices = Outbox()
+        self._protocol = 0
         self.clock_ms = 0
         """The wall clock, for Hello and Heartbeat; the driver sets it."""
         self.identity: fr.Identity | None = None
@@ -96,6 +106,7 @@ class AgentSession:
         self.inventory: fr.Inventory | None = None
         """The certificates that the node serves with; its owner sets it."""
         self._told_inventory: fr.Inventory | None = None
+        self._instances = self._told_instances = facts.instances
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
@@ -108,9 +119,8 @@ class AgentSession:
                 return self._tick(now)
             case ev.Missing() | ev.Stored() | ev.Progress() | ev.Noticed():
                 return self._say(self._worked(event, now))
-            case ev.Summary():
-                self._figures = event
-                return []
+            case ev.Summary() | ev.Described() | ev.Happened():
+                return self._informed(event, now)
             case _:
                 return self._link(event, now)
 
@@ -119,6 +129,7 @@ class AgentSession:
         times = [self._due, self._next_beat]
         if self.state is State.LIVE:
             times.append(self.work.deadline())
+            times.append(self._notices.deadline() if self._may_tell else None)
         return min((at for at in times if at is not None), default=None)
 
     def _link(self, event: ev.Event, now: float) -> list[ev.Command]:
@@ -151,6 +162,21 @@ class AgentSession:
             case _:
                 return self.work.noticed(event)
 
+    def _informed(
+        self, event: ev.Summary | ev.Described | ev.Happened, now: float
+    ) -> list[ev.Command]:
+        """Keeps what heartbeats say; what is new of the engines is said at once."""
+        if isinstance(event, ev.Summary):
+            self._figures = event
+            return []
+        if isinstance(event, ev.Happened):
+            self._notices.add(event.notice)
+            return self._tell(now)
+        self._instances = event.instances
+        if self.state is not State.LIVE or self._instances == self._told_instances:
+            return []
+        return [self._frame(self._beat(now))]
+
     def _dial(self, now: float) -> list[ev.Command]:
         self._reset(State.DIALLING)
         self._due = now + GREETING_S
@@ -159,11 +185,14 @@ class AgentSession:
     def _greet(self, now: float) -> list[ev.Command]:
         self.state = State.GREETING
         self._due = now + GREETING_S
+        self._told_instances = self._instances
         hello = fr.Hello(
             agent=self._facts.agent,
             epoch=self._facts.epoch,
             program=self._facts.program,
-            instances=self._facts.instances,
+            oldest_protocol=self._facts.oldest_protocol,
+            newest_protocol=self._facts.newest_protocol,
+            instances=self._instances,
             held=self.work.held,
             last_fault=self.work.last_fault,
             clock_ms=self.clock_ms,
@@ -205,17 +234,25 @@ class AgentSession:
     def _welcomed(self, frame: fr.MasterFrame, welcome: fr.Welcome, now: float) -> list[ev.Command]:
         if frame.fence <= self._newest_fence:
             return self._hang_up("the master is behind: its fence is not newer", now)
+        facts = self._facts
+        if not facts.oldest_protocol <= welcome.protocol <= facts.newest_protocol:
+            why = (
+                f"the master speaks protocol {welcome.protocol}, this agent "
+                f"{facts.oldest_protocol} to {facts.newest_protocol}; upgrade the older one"
+            )
+            return self._hang_up(why, now, at_least_s=_UPGRADE_S)
         self.state = State.LIVE
         self._fence = self._newest_fence = self.work.fence = frame.fence
         self._seen = frame.sequence
         self._heard = self._live_since = now
         self._interval_s = max(welcome.heartbeat_s, 0.05)
         self._due = None
+        self._protocol = welcome.protocol
         # The beats of a fleet that came back at once are spread over an interval.
         self._next_beat = now + self._interval_s * self._random()
         waiting = [replace(report, nonce=0) for report in self._unsent]
         self._unsent.clear()
-        return self._say([*waiting, *self.work.resumed(now)])
+        return [*self._say([*waiting, *self.work.resumed(now)]), *self._tell(now)]
 
     def _left(self, body: fr.Goodbye, now: float) -> list[ev.Command]:
         return self._hang_up(f"{body.code}: {body.text}", now, at_least_s=body.retry_after_s)
@@ -245,11 +282,19 @@ class AgentSession:
             return []
         if now - self._heard >= self._interval_s * _SILENT_INTERVALS:
             return self._hang_up("the master is silent", now)
-        commands = self._say(self.work.tick(now))
+        commands = [*self._say(self.work.tick(now)), *self._tell(now)]
         if self._next_beat is not None and now >= self._next_beat:
             self._next_beat = now + self._interval_s
             commands.append(self._frame(self._beat(now)))
         return commands
+
+    @property
+    def _may_tell(self) -> bool:
+        return self.state is State.LIVE and self._protocol >= fr.NOTICES_PROTOCOL
+
+    def _tell(self, now: float) -> list[ev.Command]:
+        notices = self._notices.take(now) if self._may_tell else None
+        return [] if notices is None else [self._frame(notices)]
 
     def _beat(self, now: float) -> fr.Heartbeat:
         return fr.Heartbeat(
@@ -259,6 +304,7 @@ class AgentSession:
             figures=self._figures.figures,
             identity=self.identity,
             inventory=self._news(),
+            instances=self._newly_found(),
         )
 
     def _news(self) -> fr.Inventory | None:
@@ -267,6 +313,13 @@ class AgentSession:
             return None
         self._told_inventory = self.inventory
         return self.inventory
+
+    def _newly_found(self) -> tuple[fr.Instance, ...]:
+        """Returns the engines, if this session has not said them as they are."""
+        if self._instances == self._told_instances:
+            return ()
+        self._told_instances = self._instances
+        return self._instances
 
     def _say(self, steps: Iterable[Step]) -> list[ev.Command]:
         commands: list[ev.Command] = []

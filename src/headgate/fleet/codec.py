@@ -30,6 +30,8 @@ def encode_agent(frame: fr.AgentFrame) -> bytes:
     elif isinstance(body, fr.Fetch):
         wants = [pb.Want(sha256=want.sha256, offset=want.offset) for want in body.wants]
         message.fetch.CopyFrom(pb.Fetch(wants=wants))
+    elif isinstance(body, fr.Notices):
+        message.notices.CopyFrom(_notices(body))
     else:
         message.hello.CopyFrom(_hello_message(body))
     return bytes(message.SerializeToString())
@@ -148,12 +150,6 @@ def _fault_message(fault: fr.Fault | None) -> _Message:
 
 
 def _hello_message(hello: fr.Hello) -> _Message:
-    instances = [
-        pb.Instance(
-            name=one.name, engine=one.engine, version=one.version, capabilities=one.capabilities
-        )
-        for one in hello.instances
-    ]
     proof = None
     if hello.proof is not None:
         of = hello.proof
@@ -164,12 +160,28 @@ def _hello_message(hello: fr.Hello) -> _Message:
         program=hello.program,
         oldest_protocol=hello.oldest_protocol,
         newest_protocol=hello.newest_protocol,
-        instances=instances,
+        instances=_instance_messages(hello.instances),
         held=_held_message(hello.held),
         last_fault=_fault_message(hello.last_fault),
         clock_ms=hello.clock_ms,
         proof=proof,
         identity=_identity_message(hello.identity),
+    )
+
+
+def _instance_messages(instances: tuple[fr.Instance, ...]) -> list[_Message]:
+    return [
+        pb.Instance(
+            name=one.name, engine=one.engine, version=one.version, capabilities=one.capabilities
+        )
+        for one in instances
+    ]
+
+
+def _instances(message: _Message) -> tuple[fr.Instance, ...]:
+    return tuple(
+        fr.Instance(one.name, one.engine, one.version, tuple(one.capabilities))
+        for one in message.instances
     )
 
 
@@ -195,10 +207,7 @@ def _read_hello(message: _Message) -> fr.Hello:
         agent=message.agent,
         epoch=message.epoch,
         program=message.program,
-        instances=tuple(
-            fr.Instance(one.name, one.engine, one.version, tuple(one.capabilities))
-            for one in message.instances
-        ),
+        instances=_instances(message),
         held=_held(message.held),
         last_fault=_fault(message, "last_fault"),
         clock_ms=message.clock_ms,
@@ -217,6 +226,7 @@ def _heartbeat(beat: fr.Heartbeat) -> _Message:
         figures=beat.figures,
         identity=_identity_message(beat.identity),
         inventory=_inventory_message(beat.inventory),
+        instances=_instance_messages(beat.instances),
     )
 
 
@@ -228,6 +238,7 @@ def _read_heartbeat(message: _Message) -> fr.Heartbeat:
         figures=dict(message.figures),
         identity=_identity(message),
         inventory=_inventory(message),
+        instances=_instances(message),
     )
 
 
@@ -299,6 +310,29 @@ def _read_report(message: _Message) -> fr.Report:
     )
 
 
+def _notices(body: fr.Notices) -> _Message:
+    notices = [
+        pb.Notice(
+            level=one.level,
+            kind=one.kind,
+            object=one.object,
+            text=one.text,
+            at_ms=one.at_ms,
+            count=one.count,
+        )
+        for one in body.notices
+    ]
+    return pb.Notices(notices=notices, dropped=body.dropped)
+
+
+def _read_notices(message: _Message) -> fr.Notices:
+    read = (
+        fr.Notice(one.level, one.kind, one.object, one.text, one.at_ms, one.count)
+        for one in message.notices
+    )
+    return fr.Notices(tuple(read), message.dropped)
+
+
 def _offer(offer: fr.Offer) -> _Message:
     return pb.Offer(
         nonce=offer.nonce,
@@ -348,6 +382,7 @@ _AGENT: dict[str, Callable[[_Message], fr.AgentBody]] = {
     "heartbeat": _read_heartbeat,
     "fetch": _read_fetch,
     "report": _read_report,
+    "notices": _read_notices,
 }
 _MASTER: dict[str, Callable[[_Message], fr.MasterBody]] = {
     "challenge": lambda message: fr.Challenge(message.nonce),

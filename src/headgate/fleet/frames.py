@@ -7,7 +7,9 @@ from enum import Enum
 from typing import TypeAlias
 
 OLDEST_PROTOCOL = 1
-NEWEST_PROTOCOL = 1
+NEWEST_PROTOCOL = 2
+NOTICES_PROTOCOL = 2
+"""The oldest protocol in which agents tell what they noticed."""
 
 
 class Phase(Enum):
@@ -134,6 +136,8 @@ class Heartbeat:
     identity: Identity | None = None
     inventory: Inventory | None = None
     """None: as it was said before."""
+    instances: tuple[Instance, ...] = ()
+    """Empty: as they were said before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,26 @@ class Report:
     warnings: tuple[str, ...] = ()
     fault: Fault | None = None
     effective_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that an agent noticed by itself. `count`: how many like it this one stands for."""
+
+    level: str
+    kind: str
+    object: str
+    text: str
+    at_ms: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """What happened at an agent; `dropped` older ones were never told."""
+
+    notices: tuple[Notice, ...]
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +258,7 @@ class Goodbye:
     retry_after_s: float = 0.0
 
 
-AgentBody: TypeAlias = Hello | Heartbeat | Fetch | Report
+AgentBody: TypeAlias = Hello | Heartbeat | Fetch | Report | Notices
 MasterBody: TypeAlias = Challenge | Welcome | Beat | Offer | Chunks | Goodbye
 
 

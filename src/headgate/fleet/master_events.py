@@ -11,6 +11,7 @@ from headgate.fleet.frames import (
     Held,
     Hello,
     MasterFrame,
+    Notices,
     Phase,
     Version,
 )
@@ -154,6 +155,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """The agent noticed something by itself."""
+
+    notices: Notices
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """The agent is there."""
 
@@ -167,4 +175,4 @@ class HangUp:
     why: str
 
 
-Command: TypeAlias = Send | Join | AskDesired | FindBlobs | Record | Seen | HangUp
+Command: TypeAlias = Send | Join | AskDesired | FindBlobs | Record | Tell | Seen | HangUp

@@ -12,6 +12,7 @@
 | live     | Report                       | live    | Record; Offer                                |
 | live     | Heartbeat                    | live    | Seen; Beat if wanted; Offer                  |
 | live     | Outdated                     | live    | Beat with the wish to renew                  |
+| live     | Notices                      | live    | Tell, as many as its budget allows           |
 | live     | Fetch                        | live    | FindBlobs                                    |
 | live     | Found                        | live    | Chunks                                       |
 | live     | 4 intervals of silence       | closed  | Goodbye, HangUp                              |
@@ -28,11 +29,12 @@ from enum import Enum
 from headgate.fleet import frames as fr
 from headgate.fleet import master_events as ev
 from headgate.fleet.master_offers import Offers
-from headgate.fleet.pacing import Random, age_s
+from headgate.fleet.pacing import Random, TokenBucket, age_s
 
 _GREETING_S = 10.0
 _SILENT_INTERVALS = 4
 _WANTS = 64
+_NOTICES_PER_S, _NOTICES_AT_ONCE = 5.0, 100.0
 
 
 class State(Enum):
@@ -74,6 +76,8 @@ class MasterSession:
         self._following: fr.Fetch | None = None
         self._is_asking = False
         self._ask_again = False
+        self._notices_left = TokenBucket(_NOTICES_PER_S, _NOTICES_AT_ONCE)
+        self._notices_dropped = 0
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
@@ -116,6 +120,9 @@ class MasterSession:
         if not self._is_new(frame):
             return []
         self._due = now + self._terms.heartbeat_s * _SILENT_INTERVALS
+        return self._heard(body, now)
+
+    def _heard(self, body: fr.AgentBody, now: float) -> list[ev.Command]:
         match body:
             case fr.Heartbeat():
                 self.offers.beaten(body.held, now)
@@ -125,7 +132,16 @@ class MasterSession:
                 return self._reported(body, now)
             case fr.Fetch():
                 return self._fetch(body)
+            case fr.Notices():
+                return self._noticed(body, now)
         return []
+
+    def _noticed(self, body: fr.Notices, now: float) -> list[ev.Command]:
+        """Takes what the agent's budget allows; the rest is counted with the next ones."""
+        taken = [one for one in body.notices if not self._notices_left.take(1, now)]
+        dropped = self._notices_dropped + body.dropped + len(body.notices) - len(taken)
+        self._notices_dropped = 0 if taken else dropped
+        return [ev.Tell(fr.Notices(tuple(taken), dropped))] if taken else []
 
     def _is_new(self, frame: fr.AgentFrame) -> bool:
         """Says whether the frame is of this session and comes after those before it."""

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from headgate.master.agents_port import MasterCertificate, names_of, open_port
 from headgate.master.application import application
+from headgate.master.domains.agents.losing import Losing
 from headgate.master.domains.rollouts.driver import Driver
 from headgate.master.domains.rollouts.driver import World as Driven
 from headgate.master.domains.sessions.service import setup_token
@@ -103,7 +104,8 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
-    """Drives the rollouts of the database and keeps it small, whenever no other master does."""
+    """Drives the rollouts of the database and keeps it small, whenever no other master does, and
+    tells of agents that are gone."""
     world = Driven(
         database=master.database,
         leases=master.leases,
@@ -114,9 +116,11 @@ async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
     )
     holder = f"{socket.gethostname()[:30]}/{os.getpid()}/{secrets.token_hex(4)}"
     kept = Kept(master.database, master.leases, master.clock, holder)
+    losing = Losing(master.database, master.feeds, master.clock)
     tasks = [
         asyncio.create_task(Driver(world, holder).run(), name="rollouts"),
         asyncio.create_task(Upkeep(kept, rules(settings.audit_days)).run(), name="upkeep"),
+        asyncio.create_task(losing.run(), name="lost agents"),
     ]
     try:
         yield

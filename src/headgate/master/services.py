@@ -55,6 +55,8 @@ def assembled(
     book.measured = lambda agent, found: figures.add(agent, clock() / 1000, found)
     book.cut_certificates = hub.cut_certificates
     book.outdated = hub.renew
+    feeds = Feeds(database)
+    book.tells(feeds.tell)
     book.wake = lambda agent: hub.wake([agent])
     return Master(
         database=database,
@@ -62,7 +64,7 @@ def assembled(
         clock=clock,
         keys=Keys(database, sealer, clock),
         passwords=passwords or Passwords(),
-        feeds=Feeds(database),
+        feeds=feeds,
         leases=RowLeases(database, clock),
         throttle=Throttle(clock),
         logins=logins,

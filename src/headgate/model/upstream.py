@@ -21,6 +21,7 @@ from headgate.features.fields import (
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.adaptive import AdaptiveConcurrency
+from headgate.model.agent import AgentCheck
 from headgate.model.breaker import CircuitBreaker
 from headgate.model.choice import DEFAULT_POLICY, BalancePolicy
 from headgate.model.health import HealthCheck, OutlierDetection
@@ -170,6 +171,12 @@ class Upstream(Checked):
         description="How the endpoints are checked; an endpoint that fails gets no requests. "
         "Absent = not at all.",
     )
+    agent_check: AgentCheck | None = Field(
+        default=None,
+        description="What the endpoints say of themselves: that they are down, or for maintenance, "
+        "or take only a part of their weight. It counts besides `health_check`. Absent = they are "
+        "not asked.",
+    )
     outlier_detection: OutlierDetection | None = Field(
         default=None,
         description="When an endpoint that fails its requests is ejected for a while. Absent = "
@@ -202,7 +209,8 @@ class Upstream(Checked):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Yields errors for a protocol that the other keys do not allow."""
+        """Yields errors for a protocol or an agent that the other keys do not allow."""
+        yield from self._unreachable_agents(wrong)
         if "protocol" in wrong:
             return
         if self.protocol in ("h2", "auto") and self.tls is None and "tls" not in wrong:
@@ -224,3 +232,14 @@ class Upstream(Checked):
                 'write protocol = "h2", or "h2c" without TLS, in the upstream',
                 at=("health_check", "protocol"),
             )
+
+    def _unreachable_agents(self, wrong: Set[str]) -> Iterator[Invalid]:
+        if self.agent_check is None or {"agent_check", "endpoints"} & wrong:
+            return
+        for index, endpoint in enumerate(self.endpoints):
+            if endpoint.address.startswith("unix:"):
+                yield Invalid(
+                    f'"{endpoint.address}" has no port, and `agent_check` asks a port of its host',
+                    "leave `agent_check` out, or write an address with a host",
+                    at=("endpoints", index),
+                )

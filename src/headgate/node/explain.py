@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 
-from headgate.compile.explanation import Explanation
+from headgate.compile.explanation import Explanation, Known
 from headgate.compile.explanation import explain as explained
 from headgate.compile.quarantine import REASON
 from headgate.compile.routing import Question, Routing
 from headgate.compile.veil import veiled
+from headgate.engines.types import EndpointStatus
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import ObjectName
 from headgate.node.ports import Candidate
@@ -51,7 +52,7 @@ class Explainer:
         upstreams = await self._node.serving.upstreams()
         states = None
         if upstreams is not None:
-            states = {u.name: {e.address: (e.state, e.why) for e in u.endpoints} for u in upstreams}
+            states = {u.name: {e.address: _known(e) for e in u.endpoints} for u in upstreams}
         try:
             request = routing.request(question)
             found = _noted(explained(routing, request, served.places, states), served)
@@ -66,6 +67,10 @@ class Explainer:
             )
             self._made_of = served
         return self._routing
+
+
+def _known(one: EndpointStatus) -> Known:
+    return Known(one.state, one.why, one.negotiated)
 
 
 def _noted(found: Explanation, served: Candidate) -> Explanation:

@@ -1,11 +1,11 @@
 """Reads the source in a thread of its own, and abandons the thread when it hangs."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
+from headgate.node.aside import aside
 from headgate.node.ports import Candidate, Rejected, Source
 from headgate.providers.file.patience import LOAD_S, READ_S, silence, slowness
 
@@ -38,7 +38,7 @@ class Loading:
             if not self._hanging.done():
                 raise LoadHangsError(self._why(time.monotonic(), always=True))
         started = time.monotonic()
-        reading = self._begin()
+        reading = aside(self._source.load, "load")
         while not reading.done():
             await asyncio.wait([reading], timeout=min(_LOOK_S, self._read_s / 4))
             if not reading.done() and (why := self._why(started)):
@@ -46,36 +46,6 @@ class Loading:
                 reading.add_done_callback(self._ended)
                 raise LoadHangsError(why)
         return reading.result()
-
-    def _begin(self) -> "asyncio.Future[Found]":
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[Found] = loop.create_future()
-
-        def settle(result: Found | None, error: Exception | None) -> None:
-            if found.cancelled():
-                return
-            if error is not None:
-                found.set_exception(error)
-            elif result is not None:
-                found.set_result(result)
-
-        def run() -> None:
-            result: Found | None = None
-            error: Exception | None = None
-            try:
-                result = self._source.load()
-            except Exception as wrong:
-                error = wrong
-            except BaseException as wrong:  # a panic of the core must not end us
-                error = RuntimeError(f"{type(wrong).__name__}: {wrong}")
-            try:
-                loop.call_soon_threadsafe(settle, result, error)
-            except RuntimeError:
-                return  # the loop has ended, and no caller waits
-
-        # Not in the loop's own pool, whose threads the loop waits for at its end.
-        threading.Thread(target=run, name="load", daemon=True).start()
-        return found
 
     def _why(self, started: float, *, always: bool = False) -> str:
         """Returns the file that the load waits for, if it has waited long enough; else empty."""

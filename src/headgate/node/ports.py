@@ -116,6 +116,13 @@ class Verdict:
     is_undone: bool = False
 
 
+class Able(NamedTuple):
+    """What an engine calls its version, and the words for what it can do."""
+
+    version: str
+    words: tuple[str, ...] = ()
+
+
 class Serving(Protocol):
     """An engine, with everything it needs to serve a whole config."""
 
@@ -179,6 +186,12 @@ class Serving(Protocol):
 
     async def nginx(self) -> NginxStatus | None:
         """Returns how our driven nginx is; None without one."""
+        ...
+
+    async def able(self, settings: NodeSettings) -> Able | None:
+        """Returns what the engine can do where it runs with these settings; None: it cannot be
+        asked. The first answer may take long.
+        """
         ...
 
     async def metrics(self) -> bytes | None:

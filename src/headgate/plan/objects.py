@@ -273,6 +273,15 @@ class HealthCheck(DefaultedNode, frozen=True):
     unhealthy: int = 3
 
 
+class AgentCheck(DefaultedNode, frozen=True):
+    """How the agents of endpoints are asked; an empty `send` = they speak first."""
+
+    port: int
+    send: str = ""
+    interval_ms: int = 2_000
+    timeout_ms: int = 1_000
+
+
 class OutlierShares(DefaultedNode, frozen=True):
     """When endpoints are ejected for shares of their requests; 0 = off.
 
@@ -327,6 +336,7 @@ class Health(DefaultedNode, frozen=True):
     """How the health of endpoints is judged; `panic_threshold` in percent, 0 = off."""
 
     check: HealthCheck | None = None
+    agent: AgentCheck | None = None
     outliers: OutlierDetection | None = None
     breaker: CircuitBreaker | None = None
     concurrency: AdaptiveConcurrency | None = None

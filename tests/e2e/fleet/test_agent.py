@@ -210,3 +210,30 @@ def test_without_a_master_a_new_node_waits_and_says_so(folder: Path, port: int) 
             until(lambda: node.admin_status("/live") == 200, "the admin API answers")
             until(lambda: "does not answer" in node.command("status").stdout, "the reason")
             assert node.admin_status("/ready") == 503
+
+
+@pytest.mark.parametrize("engine", ["native", "nginx"])
+def test_the_master_is_told_what_checks_of_endpoints_found(
+    folder: Path, port: int, one: Upstream, engine: str
+) -> None:
+    with (
+        dead_port() as dead,
+        AgentMaster() as master,
+        RunningAgent(folder, master, master.token(), "--engine", engine),
+    ):
+        specs = config(port, one.address)
+        check = {"interval": "1s", "timeout": "900ms", "unhealthy": 1}
+        endpoints = [one.address, f"127.0.0.1:{dead}"]
+        specs["upstreams", "app"] = {"endpoints": endpoints, "health_check": check}
+        master.until(master.publish(specs), Phase.SERVING)
+
+        def found() -> list[str]:
+            told = list(master.agent().notices)
+            return [
+                one.text
+                for one in told
+                if (one.kind, one.object, one.level) == ("endpoint.health", "upstream app", "warn")
+            ]
+
+        until(lambda: bool(found()), "the master is told")
+        assert f"endpoint 127.0.0.1:{dead} of upstream app is down" in found()[0]

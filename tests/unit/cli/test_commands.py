@@ -130,7 +130,9 @@ def test_a_reload_that_waited_for_its_turn_says_how_long() -> None:
 def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     endpoint = EndpointStatus("127.0.0.1:9", [], "unresolved", 0, 0, 7, 2, "no such name")
     found = ["10.0.0.1:80", "10.0.0.2:80"]
-    named = EndpointStatus("pool.test:80", found, "up", 0, 0, 9, 0, "")
+    named = EndpointStatus(
+        "pool.test:80", found, "up", 0, 0, 9, 0, "", why="…", negotiated="h2", agent_percent=50
+    )
     down = EndpointStatus("127.0.0.1:7", [], "down", 0, 0, 1, 0, "", False, "takes no traffic: …")
     upstreams = [UpstreamStatus("app", [endpoint, named, down], panic=True, protocol="h2c")]
     plane = DataPlaneStatus("ab", 3, 1.0, False, [], [], upstreams)
@@ -151,7 +153,10 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     assert "127.0.0.1:9  unresolved  7 requests, 2 failures  no such name" in text
     assert "127.0.0.1:7  down  1 requests, 0 failures\n              takes no traffic: …" in text
     assert "upstream    app (h2c)  panic: too few endpoints are usable" in text
-    assert "pool.test:80 (10.0.0.1:80, 10.0.0.2:80)  up  9 requests" in text
+    assert (
+        "pool.test:80 (10.0.0.1:80, 10.0.0.2:80)  up  9 requests, 0 failures, agreed on h2\n   "
+        in text
+    )
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9090", "[::]:9090", "localhost:9090", "9090"])

@@ -50,12 +50,12 @@ class Agent:
         frame = fr.MasterFrame(self.fence if fence is None else fence, self.sequence, body)
         self.tell(ev.Received(frame))
 
-    def go_live(self, fence: int = 1) -> None:
+    def go_live(self, fence: int = 1, protocol: int = 1) -> None:
         if self.session.state is State.WAITING:
             self.tell(ev.Start())
         self.tell(ev.Connected())
         self.fence, self.sequence = fence, 0
-        self.hear(fr.Welcome(1, 10.0, 1 << 18))
+        self.hear(fr.Welcome(protocol, 10.0, 1 << 18))
         assert self.session.state is State.LIVE
 
     def progress(self, *phases: fr.Phase, fault: fr.Fault | None = None) -> None:
@@ -189,6 +189,25 @@ def test_a_master_whose_fence_is_not_newer_is_left() -> None:
     agent.hear(fr.Welcome(1, 10.0, 1 << 18))
     assert agent.session.state is State.WAITING
     assert isinstance(agent.commands[-1], ev.HangUp)
+
+
+@pytest.mark.parametrize("protocol", [fr.OLDEST_PROTOCOL - 1, fr.NEWEST_PROTOCOL + 1])
+def test_a_master_that_speaks_a_protocol_which_the_agent_lacks_is_left(protocol: int) -> None:
+    agent = Agent()
+    agent.tell(ev.Start())
+    agent.tell(ev.Connected())
+    agent.fence = 1
+    agent.hear(fr.Welcome(protocol, 10.0, 1 << 18))
+    left = agent.commands[-1]
+    assert isinstance(left, ev.HangUp)
+    assert left.why == (
+        f"the master speaks protocol {protocol}, this agent {fr.OLDEST_PROTOCOL} to "
+        f"{fr.NEWEST_PROTOCOL}; upgrade the older one"
+    )
+    assert agent.session.state is State.WAITING
+    due = agent.session.deadline()
+    assert due is not None
+    assert due >= 60.0, "it does not come back at once: nothing changes until an upgrade"
 
 
 def test_a_permanent_refusal_is_answered_again_without_an_apply() -> None:
@@ -355,3 +374,94 @@ def test_an_agent_that_starts_with_a_bundle_says_so_and_takes_differences() -> N
     agent.hear(parts.offer(1, 1))
     assert agent.phases() == [(fr.Phase.SERVING, 1)]
     assert replace(agent.session.work.held, is_busy=False).acknowledged == one
+
+
+def told(agent: Agent) -> list[tuple[fr.Instance, ...]]:
+    """What the agent said of its engines since the last look, and what it left out."""
+    return [one.instances for one in agent.take() if isinstance(one, fr.Hello | fr.Heartbeat)]
+
+
+def test_what_an_engine_can_do_is_said_once_it_is_known_and_by_each_session() -> None:
+    able = (fr.Instance("default", "nginx", "nginx/1.26", ("gzip", "mode=full")),)
+    agent = Agent()
+    agent.go_live()
+    assert told(agent) == [()], "a session does not wait for it"
+    agent.tell(ev.Described(able))
+    assert told(agent) == [able], "nor for the next heartbeat"
+    agent.tell(ev.Described(able))
+    assert told(agent) == []
+    due = agent.session.deadline()
+    assert due is not None
+    agent.now = due
+    agent.tell(ev.Tick())
+    assert told(agent) == [()], "once is enough"
+    agent.tell(ev.Redial())
+    agent.go_live(2)
+    assert told(agent) == [able]
+
+
+def test_what_is_found_between_the_greeting_and_the_welcome_is_said_by_a_heartbeat() -> None:
+    able = (fr.Instance("default", "nginx", "nginx/1.26", ("gzip",)),)
+    agent = Agent()
+    agent.tell(ev.Start())
+    agent.tell(ev.Connected())
+    agent.tell(ev.Described(able))
+    agent.fence, agent.sequence = 1, 0
+    agent.hear(fr.Welcome(1, 10.0, 1 << 18))
+    due = agent.session.deadline()
+    assert due is not None
+    agent.now = due
+    agent.tell(ev.Tick())
+    assert told(agent) == [(), able]
+
+
+def down(name: str, text: str = "is down") -> ev.Happened:
+    return ev.Happened(fr.Notice("warn", "endpoint.health", f"upstream {name}", text))
+
+
+def notices(agent: Agent) -> list[tuple[str, str, int]]:
+    """What was told since the last call."""
+    said = [one for body in agent.take() if isinstance(body, fr.Notices) for one in body.notices]
+    return [(one.object, one.text, one.count) for one in said]
+
+
+def test_what_happened_is_told_at_most_once_a_second_and_like_ones_as_one() -> None:
+    agent = Agent()
+    agent.tell(down("app"))
+    agent.go_live(protocol=2)
+    assert notices(agent) == [("upstream app", "is down", 1)]
+    agent.tell(down("app"))
+    agent.tell(down("app", "is up"))
+    agent.tell(down("two"))
+    agent.tell(down("app"))
+    assert notices(agent) == []
+    agent.now = agent.session.deadline() or 0.0
+    agent.tell(ev.Tick())
+    assert notices(agent) == [
+        ("upstream app", "is up", 1),
+        ("upstream two", "is down", 1),
+        ("upstream app", "is down", 2),
+    ], "what one endpoint does hides nothing of another"
+    agent.now += 5
+    agent.tell(ev.Tick())
+    assert notices(agent) == []
+
+
+def test_a_master_of_the_protocol_before_is_told_nothing_that_it_does_not_know() -> None:
+    agent = Agent()
+    agent.go_live(protocol=1)
+    agent.tell(down("app"))
+    agent.now = 2.0
+    agent.tell(ev.Tick())
+    assert notices(agent) == []
+    assert (agent.session.deadline() or 0.0) > 2.0
+
+
+def test_what_could_not_be_told_is_bounded_and_counted() -> None:
+    agent = Agent()
+    for number in range(100):
+        agent.tell(down(str(number)))
+    agent.go_live(protocol=2)
+    (told,) = (one for one in agent.take() if isinstance(one, fr.Notices))
+    assert (len(told.notices), told.dropped) == (64, 36)
+    assert told.notices[-1].object == "upstream 99"

@@ -1,11 +1,15 @@
 """Frames survive their bytes; bytes that are no frame are refused."""
 
+from collections.abc import Callable
+
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.fleet import codec
 from headgate.fleet import frames as fr
+from headgate.fleet.generated import fleet_pb2 as pb
 from headgate.kernel.errors import Invalid
 
 V1, V2 = fr.Version(1, "a" * 64), fr.Version(2, "b" * 64)
@@ -24,6 +28,8 @@ AGENT = [
     ),
     fr.Hello("a", 1, "0.1"),
     fr.Heartbeat(HELD, True, 7, {"requests": 2.5}),
+    fr.Heartbeat(HELD, instances=(fr.Instance("edge", "nginx", "1.27", ("http3", "mode=full")),)),
+    fr.Notices((fr.Notice("warn", "nginx.drift", "", "edited", 9, 3),), 4),
     fr.Fetch((fr.Want("c" * 64, 9), fr.Want("d" * 64))),
     *(
         fr.Report(4, "s", V2, phase, HELD, ("slow",), FAULT, "digest")
@@ -51,6 +57,45 @@ def test_a_frame_of_an_agent_survives(body: fr.AgentBody) -> None:
 def test_a_frame_of_a_master_survives(body: fr.MasterBody) -> None:
     frame = fr.MasterFrame(1 << 60, 7, body)
     assert codec.decode_master(codec.encode_master(frame)) == frame
+
+
+_LATER = b"\xfa\x3f\x03new"
+"""Field 1023, three bytes: one that this version does not know."""
+
+
+def _with_later_fields(message: Message) -> bytes:
+    """The message as a newer version may send it: each message in it has a field more."""
+    for field, value in message.ListFields():
+        if field.type != field.TYPE_MESSAGE or field.message_type.GetOptions().map_entry:
+            continue
+        for one in [value] if isinstance(value, Message) else value:
+            one.ParseFromString(_with_later_fields(one))
+    return bytes(message.SerializeToString()) + _LATER
+
+
+@pytest.mark.parametrize("body", AGENT)
+def test_a_field_that_a_newer_agent_adds_is_ignored(body: fr.AgentBody) -> None:
+    frame = fr.AgentFrame(1, 7, body)
+    newer = _with_later_fields(pb.AgentFrame.FromString(codec.encode_agent(frame)))
+    assert newer.count(_LATER) > 1
+    assert codec.decode_agent(newer) == frame
+
+
+@pytest.mark.parametrize("body", MASTER)
+def test_a_field_that_a_newer_master_adds_is_ignored(body: fr.MasterBody) -> None:
+    frame = fr.MasterFrame(1, 7, body)
+    newer = _with_later_fields(pb.MasterFrame.FromString(codec.encode_master(frame)))
+    assert newer.count(_LATER) > 1
+    assert codec.decode_master(newer) == frame
+
+
+@pytest.mark.parametrize("decode", [codec.decode_agent, codec.decode_master])
+def test_a_kind_of_frame_that_is_unknown_is_refused(
+    decode: Callable[[bytes], fr.AgentFrame | fr.MasterFrame],
+) -> None:
+    # Who speaks the agreed protocol sends none of a newer one.
+    with pytest.raises(Invalid, match="says nothing that this"):
+        decode(b"\x08\x01" + _LATER)
 
 
 @given(st.binary(max_size=200))

@@ -254,7 +254,7 @@ def test_reports_carry_their_rollout() -> None:
     assert (record.report.rollout, record.report.wave) == ("r1", 2)
 
 
-@pytest.mark.parametrize(("oldest", "newest"), [(2, 3), (0, 0)])
+@pytest.mark.parametrize(("oldest", "newest"), [(3, 4), (0, 0)])
 def test_an_unknown_protocol_is_told_what_both_speak(oldest: int, newest: int) -> None:
     master = Master()
     master.hear(fr.Hello("a", 1, "9", oldest_protocol=oldest, newest_protocol=newest))
@@ -266,9 +266,24 @@ def test_an_unknown_protocol_is_told_what_both_speak(oldest: int, newest: int) -
 
 def test_an_agent_that_is_one_version_newer_speaks_ours() -> None:
     master = Master()
-    master.hear(fr.Hello("a", 1, "9", oldest_protocol=1, newest_protocol=2))
+    master.hear(fr.Hello("a", 1, "9", oldest_protocol=1, newest_protocol=3))
     assert isinstance(master.said[0], fr.Welcome)
-    assert master.said[0].protocol == 1
+    assert master.said[0].protocol == 2
+
+
+def test_what_an_agent_noticed_is_passed_on_within_its_budget() -> None:
+    master = Master()
+    master.hello()
+    many = tuple(fr.Notice("warn", "endpoint.health", f"upstream {n}", "down") for n in range(150))
+    master.hear(fr.Notices(many, dropped=2))
+    told = [one for one in master.commands if isinstance(one, ev.Tell)]
+    assert [(len(one.notices.notices), one.notices.dropped) for one in told] == [(100, 52)]
+    master.hear(fr.Notices(many[:3]))
+    assert len([one for one in master.commands if isinstance(one, ev.Tell)]) == 1
+    master.now = 10.0
+    master.hear(fr.Notices(many[:1]))
+    last = [one for one in master.commands if isinstance(one, ev.Tell)][-1]
+    assert (last.notices.notices, last.notices.dropped) == (many[:1], 3)
 
 
 def test_silence_age_and_cut_end_a_session() -> None:

@@ -357,3 +357,20 @@ def test_a_valid_config_is_told_before_it_is_served(play: Callable[[Body], None]
         assert told == [(pipeline.served, True)]
 
     play(body)
+
+
+def test_a_config_that_serves_is_told_and_one_that_does_not_is_not(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        told: list[Candidate] = []
+        pipeline = stage.pipeline
+        pipeline.on_served = told.append
+        stage.service.refuse = "app"
+        assert (await pipeline.reload("start")).outcome is Outcome.REFUSED
+        assert told == []
+        stage.service.refuse = ""
+        assert (await pipeline.reload("request")).outcome is Outcome.APPLIED
+        assert told == [pipeline.served]
+
+    play(body)

@@ -9,7 +9,7 @@ from routed_config import CONFIG, asked, loaded, routing
 
 from headgate.cli.explain import explain, question, text
 from headgate.compile import explanation
-from headgate.compile.explanation import Explanation, States
+from headgate.compile.explanation import Explanation, Known, States
 from headgate.compile.routing import Question
 from headgate.kernel.errors import Invalid
 
@@ -22,7 +22,7 @@ def explained(question: Question, states: States | None = None) -> Explanation:
 
 
 def test_the_winner_comes_with_its_conditions_middlewares_and_upstream() -> None:
-    states = {"api": {"127.0.0.1:9001": ("up", ""), "127.0.0.1:9002": ("unresolved", "")}}
+    states = {"api": {"127.0.0.1:9001": Known("up", ""), "127.0.0.1:9002": Known("unresolved", "")}}
     found = explained(asked("http://api.example.com/v1/x?y=1", x_tenant="a"), states)
     won = found.won
     assert won is not None

@@ -90,5 +90,7 @@ fn endpoint(endpoint: EndpointReport) -> proto::EndpointStatus {
         why: health.why,
         checks_passed: health.checks_passed,
         checks_failed: health.checks_failed,
+        negotiated: endpoint.negotiated.now.into(),
+        agent_percent: health.agent.map_or(100, |agent| agent.percent.into()),
     }
 }

@@ -160,6 +160,7 @@ pub(crate) struct EndpointCounters {
     pub(crate) connects: Counter,
     pub(crate) connect_failures: Counter,
     pub(crate) reuses: Counter,
+    pub(crate) negotiated: crate::negotiated::Negotiated,
     pub(crate) last_error: Mutex<String>,
 }
 

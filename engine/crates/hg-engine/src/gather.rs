@@ -5,9 +5,11 @@ use crate::counters::{
     WorkerCounters, lock,
 };
 use crate::engine::{Engine, Inner};
+use crate::negotiated::Negotiated;
 use crate::report::{
     EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport, Http2Metrics,
-    ListenerReport, ReasonCount, RequestCount, RetryMetrics, UpstreamReport, WorkerReport,
+    ListenerReport, NegotiatedReport, ReasonCount, RequestCount, RetryMetrics, UpstreamReport,
+    WorkerReport,
 };
 use crate::snapshot::{EndpointEntry, Snapshot};
 use hg_proto::METHOD_NAMES;
@@ -254,7 +256,6 @@ fn endpoint(
     }
     EndpointReport {
         address: entry.address.to_string(),
-        is_resolved: !resolved.is_empty(),
         resolved: resolved.iter().map(ToString::to_string).collect(),
         active: sum(&|c| c.active.get()),
         idle: sum(&|c| c.idle.get()),
@@ -263,6 +264,11 @@ fn endpoint(
         connects: sum(&|c| c.connects.get()),
         connect_failures: sum(&|c| c.connect_failures.get()),
         reuses: sum(&|c| c.reuses.get()),
+        negotiated: NegotiatedReport {
+            now: Negotiated::word(all.iter().map(|c| &c.negotiated)),
+            h2: sum(&|c| c.negotiated.h2.get()),
+            http1: sum(&|c| c.negotiated.http1.get()),
+        },
         last_error: error,
         health,
     }

@@ -1,16 +1,17 @@
 //! What is known about the health of endpoints: shared by workers, which read it, and the house
 //! thread, which writes it when it changes. Keyed by identity, so it survives every swap.
 
+use crate::agents::AgentHealth;
 use crate::breaker::Guard;
 use crate::counters::lock;
-use crate::report::HealthReport;
+use crate::report::{AgentReport, HealthReport};
 use crate::shares::Shares;
 use crate::slow_start::is_warm;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use hg_net::Clock;
 use hg_resilience::{
-    Active, Admin, Bar, Census, Circuit, Ejection, Epoch, Event, FULL_WEIGHT, Outlier, Panic,
-    Shared, Standing, State, Streaks, Takes, View, Why,
+    Active, Admin, Agent, Bar, Census, Circuit, Ejection, Epoch, Event, FULL_WEIGHT, Outlier,
+    Panic, Shared, Standing, State, Streaks, Takes, View, Why,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,6 +26,8 @@ pub(crate) struct EndpointHealth {
     pub(crate) failed: AtomicU64,
     /// What the last check that failed found; empty after one that passed.
     found: Mutex<String>,
+    /// What its agent said.
+    pub(crate) agent: AgentHealth,
     /// Failures in a row, of all workers.
     pub(crate) streaks: Streaks,
     /// The clock of its ejections; the house thread's.
@@ -40,6 +43,7 @@ impl EndpointHealth {
             passed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             found: Mutex::default(),
+            agent: AgentHealth::default(),
             streaks: Streaks::default(),
             ejection: Mutex::default(),
             guard: OnceLock::new(),
@@ -202,10 +206,12 @@ impl UpstreamEntry {
     pub(crate) fn concerns_checks(&self) -> bool {
         let untouched = |e: &EndpointEntry| {
             let state = e.health.shared.load();
-            state.active == Active::Unchecked && state.outlier == Outlier::In
+            state.active == Active::Unchecked
+                && state.outlier == Outlier::In
+                && state.agent == Agent::Ready
         };
         let health = &self.plan.health;
-        let judged = health.check.is_some() || health.outliers.is_some();
+        let judged = health.check.is_some() || health.agent.is_some() || health.outliers.is_some();
         judged
             || health.breaker.is_some()
             || health.slow_start_ms > 0
@@ -279,6 +285,7 @@ impl UpstreamEntry {
             report.why.push_str(&format!("{join}{who}{why}"));
             report.checks_passed += e.health.passed.load(Relaxed);
             report.checks_failed += e.health.failed.load(Relaxed);
+            self.add_agent(e, &mut report);
         }
         report
     }
@@ -297,7 +304,7 @@ impl UpstreamEntry {
             Standing::Out(Bar::Maintenance) => "maintenance",
             Standing::Out(Bar::Ejected) => "ejected",
             Standing::Probe | Standing::Out(Bar::Probing) => "probing",
-            Standing::Out(Bar::Down) => "down",
+            Standing::Out(Bar::Down | Bar::Reported) => "down",
             Standing::Out(Bar::Breaker) => "breaker-open",
             Standing::Trial => "breaker-half-open",
             Standing::Usable => "up",
@@ -323,15 +330,37 @@ impl UpstreamEntry {
         {
             return (word, takes, text);
         }
-        let mut why = match e.backup {
-            true => format!("{why}; it is a backup: only while no other endpoint is usable"),
-            false => why.to_string(),
-        };
+        (word, state.takes(view) != Takes::No, format!("{why}{}", self.clauses(e, state)))
+    }
+
+    /// Returns what else is to be said of an endpoint, as further clauses.
+    fn clauses(&self, e: &EndpointEntry, state: State) -> String {
+        let mut clauses = String::new();
+        if e.backup {
+            clauses.push_str("; it is a backup: only while no other endpoint is usable");
+        }
         let found = e.health.found();
         if state.active == Active::Down && !found.is_empty() {
-            why.push_str(&format!("; the last check found: {found}"));
+            clauses.push_str(&format!("; the last check found: {found}"));
         }
-        (word, state.takes(view) != Takes::No, why)
+        if self.plan.health.agent.is_some() {
+            clauses.push_str(&e.health.agent.clauses());
+        }
+        clauses
+    }
+
+    /// Adds what the agent of an endpoint did to the report; of several the least weight.
+    fn add_agent(&self, e: &EndpointEntry, report: &mut HealthReport) {
+        if self.plan.health.agent.is_none() {
+            return;
+        }
+        let percent = e.health.agent.said().percent();
+        let known = report.agent.unwrap_or(AgentReport { percent, answers: 0, failures: 0 });
+        report.agent = Some(AgentReport {
+            percent: known.percent.min(percent),
+            answers: known.answers + e.health.agent.answers.load(Relaxed),
+            failures: known.failures + e.health.agent.failures.load(Relaxed),
+        });
     }
 
     /// Returns the same for an endpoint that takes requests by itself, if the breaker of its

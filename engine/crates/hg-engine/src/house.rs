@@ -1,7 +1,9 @@
 //! The house thread: checks the endpoints of all upstreams, for all workers. It has a poller of its
 //! own and connections of its own, so that checks neither take a worker's time nor a pool's place.
 
+mod agents;
 mod answer;
+mod asked;
 mod attempt;
 mod http2;
 mod watch;
@@ -13,7 +15,7 @@ use crate::engine::Inner;
 use crate::report::EventLevel;
 use crate::snapshot::{Snapshot, UpstreamEntry};
 use answer::Failure;
-use attempt::Attempt;
+use attempt::{Attempt, Passed};
 use hg_net::{Event, Poller, Token, Waker};
 use hg_resilience::{Pace, PacePolicy, Reason};
 use std::collections::HashMap;
@@ -27,6 +29,8 @@ const STACK: usize = 512 * 1024;
 /// How long a check waits that the pace holds back, and how often panic is looked at.
 const PACE_MS: u64 = 10;
 const TURN_MS: u64 = 1_000;
+/// How often the memory is compared with its limit: within a turn it may grow by a lot.
+const MEMORY_MS: u64 = 100;
 
 /// What changed: a slot and what it holds now.
 type Moved = (usize, Option<Arc<UpstreamEntry>>);
@@ -117,7 +121,7 @@ impl House {
     }
 
     fn run(mut self, inner: &Inner) -> io::Result<()> {
-        let (mut events, mut turn_ms) = (Vec::new(), 0);
+        let (mut events, mut turn_ms, mut memory_ms) = (Vec::new(), 0, 0);
         while !inner.draining.load(Relaxed) {
             let now_ms = inner.shared.clock.micros() / 1_000;
             let wait_ms = self.wait_ms(now_ms, inner.shared.memory.is_limited());
@@ -136,8 +140,11 @@ impl House {
             self.start_due(now_us);
             if now_ms >= turn_ms {
                 self.watch.turn(now_ms);
-                inner.shared.memory.turn();
                 turn_ms = now_ms + TURN_MS;
+            }
+            if now_ms >= memory_ms {
+                inner.shared.memory.turn();
+                memory_ms = now_ms + MEMORY_MS;
             }
         }
         Ok(())
@@ -154,12 +161,13 @@ impl House {
     }
 
     /// Returns how long nothing is to be done, unless something happens.
-    fn wait_ms(&self, now_ms: u64, turns: bool) -> Option<u64> {
+    fn wait_ms(&self, now_ms: u64, has_limit: bool) -> Option<u64> {
         let until = |at: u64| at.saturating_sub(now_ms);
         let due = self.watch.next_ms().map(|at| until(at).max(PACE_MS));
         let deadline = self.running.values().map(|r| until(r.deadline_ms)).min();
-        let turn = (turns || self.watch.changes_by_time()).then_some(TURN_MS);
-        [due, deadline, turn].into_iter().flatten().min()
+        let turn = self.watch.changes_by_time().then_some(TURN_MS);
+        let memory = has_limit.then_some(MEMORY_MS);
+        [due, deadline, turn, memory].into_iter().flatten().min()
     }
 
     fn start_due(&mut self, now_us: u64) {
@@ -217,7 +225,7 @@ impl House {
         let was_connecting = r.attempt.is_connecting();
         let result = match r.attempt.on_event(event, &r.due.terms) {
             Ok(false) => return,
-            Ok(true) => Ok(()),
+            Ok(true) => Ok(r.attempt.passed()),
             Err(failure) => Err(failure),
         };
         let Some(r) = self.running.remove(&id) else { return };
@@ -245,7 +253,7 @@ impl House {
         }
     }
 
-    fn end(&mut self, id: usize, result: Result<(), Failure>, times: (u64, u64)) {
+    fn end(&mut self, id: usize, result: Result<Passed, Failure>, times: (u64, u64)) {
         self.pace.end();
         self.watch.result(id, result, times);
     }

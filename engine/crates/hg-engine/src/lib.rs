@@ -7,6 +7,7 @@
 #[cfg(test)]
 extern crate self as hg_engine;
 
+mod agents;
 mod breaker;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -17,6 +18,7 @@ mod engine;
 mod gather;
 mod health;
 mod house;
+mod negotiated;
 mod orders;
 mod outliers;
 pub mod report;

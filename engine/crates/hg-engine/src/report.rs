@@ -293,8 +293,6 @@ pub struct EndpointReport {
     pub address: String,
     /// What its name resolves to; itself for a literal address, empty for a Unix socket.
     pub resolved: Vec<String>,
-    /// Whether it has an address to connect to.
-    pub is_resolved: bool,
     /// Connections in use now.
     pub active: u64,
     /// Connections idle in the pools now.
@@ -309,10 +307,31 @@ pub struct EndpointReport {
     pub connect_failures: u64,
     /// Requests that took an idle connection.
     pub reuses: u64,
+    /// What TLS handshakes with it agreed on.
+    pub negotiated: NegotiatedReport,
     /// Why it last failed or did not resolve; empty if it never did.
     pub last_error: String,
     /// What is known about its health.
     pub health: HealthReport,
+}
+
+impl EndpointReport {
+    /// Reports whether it has an address to connect to.
+    pub fn is_resolved(&self) -> bool {
+        !self.resolved.is_empty()
+    }
+}
+
+/// What TLS handshakes with an endpoint agreed on (ALPN), where its upstream may speak HTTP/2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NegotiatedReport {
+    /// What is used now: `h2`, `http/1.1`, `h2 and http/1.1` if workers differ; empty before the first
+    /// handshake, and where nothing is negotiated.
+    pub now: &'static str,
+    /// Handshakes that agreed on HTTP/2.
+    pub h2: u64,
+    /// Handshakes that did not.
+    pub http1: u64,
 }
 
 /// The health of one endpoint; of all its addresses if it is a name.
@@ -333,4 +352,17 @@ pub struct HealthReport {
     pub checks_passed: u64,
     /// Checks that failed.
     pub checks_failed: u64,
+    /// What its agent did, if agents are asked.
+    pub agent: Option<AgentReport>,
+}
+
+/// What the agent of one endpoint did; of all its addresses if it is a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentReport {
+    /// The part of its weight that it asks for, in percent; of several addresses the least.
+    pub percent: u16,
+    /// Questions that it answered.
+    pub answers: u64,
+    /// Questions that it did not answer, or not in the protocol.
+    pub failures: u64,
 }

@@ -37,13 +37,21 @@ impl Memory {
         self.limit.load(Relaxed) > 0
     }
 
-    /// Compares the memory with its limit. The house thread calls this, once a second.
+    /// Compares the memory with its limit. The house thread calls this, ten times a second.
     pub(crate) fn turn(&self) {
         let limit = self.limit.load(Relaxed);
-        if limit > 0 {
-            let is_high = is_over(self.is_high(), hg_net::resident_bytes(), limit);
-            self.is_high.store(is_high, Relaxed);
+        if limit == 0 {
+            return;
         }
+        let is_above = || is_over(self.is_high(), hg_net::resident_bytes(), limit);
+        let mut is_high = is_above();
+        if is_high {
+            // The allocator keeps what was freed until its threads free more. Workers that refuse
+            // requests do not, so that the overload would never end.
+            hg_net::give_memory_back();
+            is_high = is_above();
+        }
+        self.is_high.store(is_high, Relaxed);
     }
 
     pub(crate) fn is_high(&self) -> bool {

@@ -75,6 +75,30 @@ fn an_endpoint_that_refuses_every_stream_is_not_asked_forever() {
 }
 
 #[test]
+fn what_an_endpoint_refuses_goes_to_another_at_once() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let bad = Upstream::play(move |s| {
+        let mut peer = Peer::over(s);
+        while let Some(id) = peer.next() {
+            tell.lock().unwrap().send(id).unwrap();
+            peer.reset(id, Code::REFUSED_STREAM);
+        }
+    });
+    let good = serving(|_| b"good".to_vec());
+    let node = Node::start(&upstream_json(&[bad.address, good.address], H2C), "", 1);
+    for _ in 0..8 {
+        assert_eq!(read_answer(&mut ask(&node, &get("/"))).1, b"good");
+    }
+    // Each of them asked it once at most.
+    let asked = told.try_iter().count();
+    assert!((1..=8).contains(&asked), "{asked}");
+    let retries = node.engine.metrics().retries.sent;
+    let again = retries.iter().find(|r| r.reason == "refused_stream").map_or(0, |r| r.count);
+    assert_eq!(again, asked as u64);
+}
+
+#[test]
 fn after_a_goaway_running_streams_end_and_others_go_elsewhere() {
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);

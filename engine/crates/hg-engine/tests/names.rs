@@ -200,7 +200,7 @@ fn status_shows_the_name_once_with_every_address() {
     assert_eq!(shown, [NAME, "other.test:80", &ups[0].address.to_string()]);
     let told: Vec<String> = addresses(&ups).iter().map(ToString::to_string).collect();
     assert_eq!(endpoints[0].resolved, told);
-    assert_eq!(endpoints.iter().map(|e| e.is_resolved).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(endpoints.iter().map(|e| e.is_resolved()).collect::<Vec<_>>(), [true, false, true]);
     assert_eq!(endpoints.iter().map(|e| e.requests).sum::<u64>(), 12);
     assert_eq!(endpoints[0].requests, 9);
     node.engine.set_addresses(NAME, Err("no answer".into()));

@@ -7,7 +7,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing)]
 
 use hg_h2::{
-    After, Arrival, Event, Incoming, Limits, Line, RequestLine, Role, Sensitivity, Session,
+    After, Arrival, Event, Incoming, Limits, Line, NeverIndexed, RequestLine, Role, Sensitivity,
+    Session,
 };
 use hg_proto::{Admission, Known, Lines, Scheme, write};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -59,6 +60,7 @@ fn open(client: &mut Session, fields: &'static [(&str, &str)]) {
         path: "/catalogue/page/3",
         query: Some("sort=price"),
         websocket: false,
+        never: NeverIndexed::NONE,
     };
     client.send_request(&line, lines(fields), true).unwrap();
 }

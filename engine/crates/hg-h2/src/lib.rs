@@ -40,7 +40,9 @@ pub use event::{After, By, Event, Grant, Refused};
 pub use fault::faults;
 pub use frame::{HEADER_BYTES, Header, Kind};
 pub use limits::{Limits, Role};
-pub use message::{Arrival, Asked, Incoming, Message, RequestLine, grpc, lines_of, lines_of_text};
+pub use message::{
+    Arrival, Asked, Incoming, Message, NeverIndexed, RequestLine, grpc, lines_of, lines_of_text,
+};
 pub use places::{Place, Places};
 pub use priority::Priority;
 pub use session::{Line, PREFACE, Session, Waiting};

@@ -4,6 +4,7 @@
 pub mod grpc;
 mod head;
 mod lines;
+mod never;
 mod read;
 
 use crate::fault::Fault;
@@ -14,6 +15,7 @@ pub use head::{Arrival, Asked};
 use hg_proto::{Known, Scheme};
 pub use lines::{RequestLine, lines_of, lines_of_text};
 pub(crate) use lines::{is_kept, is_kept_trailer};
+pub use never::NeverIndexed;
 
 /// Which kind of block it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +160,14 @@ impl<'a> Message<'a> {
                 && field.known != Known::Host
                 && (!is_trailers || is_kept_trailer(field.name))
         })
+    }
+
+    /// Adds the names of the fields, pseudo fields included, that must not enter a table.
+    pub fn note_never_indexed(&self, never: &mut NeverIndexed) {
+        if self.text.has_never_indexed() {
+            let found = self.text.iter().filter(|field| field.never_indexed);
+            found.for_each(|field| never.add(field.name));
+        }
     }
 
     /// Appends trailers as lines of HTTP/1, each with its CRLF.

@@ -93,7 +93,8 @@ struct Windows {
 ///
 /// ```
 /// use hg_h2::{
-///     After, Arrival, Asked, Event, Incoming, Limits, RequestLine, Role, Session, lines_of_text,
+///     After, Arrival, Asked, Event, Incoming, Limits, NeverIndexed, RequestLine, Role, Session,
+///     lines_of_text,
 /// };
 /// use hg_proto::{Admission, Lines, Scheme};
 ///
@@ -109,8 +110,9 @@ struct Windows {
 ///     path: "/",
 ///     query: None,
 ///     websocket: false,
+///     never: NeverIndexed::NONE,
 /// };
-/// let sent = client.send_request(&line, lines_of_text(b"Accept: */*\r\n"), true).unwrap();
+/// let sent = client.send_request(&line, lines_of_text(b"Accept: */*\r\n", line.never), true).unwrap();
 ///
 /// // Towards a client: bytes in, events out; the output is flushed once per turn.
 /// let (input, mut at) = (client.output().to_vec(), 0);
@@ -121,7 +123,7 @@ struct Windows {
 ///     let head = incoming.message().request(&mut lines, &arrival).unwrap();
 ///     assert_eq!((head.host, head.path), ("a.example", "/"));
 ///     let text = b"Content-Type: text/plain\r\nConnection: close\r\n\r\n";
-///     server.send_response(stream, 200, lines_of_text(text), false).unwrap();
+///     server.send_response(stream, 200, lines_of_text(text, NeverIndexed::NONE), false).unwrap();
 ///     server.want(stream);
 ///     while let Some(grant) = server.grant() {
 ///         server.data(grant.stream, b"hello", After::End).unwrap();

@@ -108,6 +108,8 @@ pub struct Field<'a> {
 pub struct Text {
     bytes: Vec<u8>,
     fields: Vec<Placed>,
+    /// Whether one of them must not enter a table.
+    never_indexed: bool,
 }
 
 impl Text {
@@ -124,6 +126,12 @@ impl Text {
     /// Reports whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
+    }
+
+    /// Reports whether a field must not enter a table.
+    #[inline]
+    pub(crate) fn has_never_indexed(&self) -> bool {
+        self.never_indexed
     }
 
     /// Returns all fields in order, pseudo fields included.
@@ -177,6 +185,7 @@ impl Text {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
+        self.never_indexed = false;
     }
 
     /// Makes one field of all with this name, their values joined with `; `; it has the place of the
@@ -240,12 +249,14 @@ impl Text {
     /// Makes a field of octets that were appended: the name up to `middle`, then the value.
     #[inline]
     pub(crate) fn place(&mut self, start: usize, middle: usize, mark: Mark, never_indexed: bool) {
+        self.never_indexed |= never_indexed;
         let (name_len, value_len) = ((middle - start) as u32, (self.bytes.len() - middle) as u32);
         self.fields.push(Placed { at: start as u32, name_len, value_len, mark, never_indexed });
     }
 
     #[inline]
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8], mark: Mark, never_indexed: bool) {
+        self.never_indexed |= never_indexed;
         let at = self.bytes.len() as u32;
         let name = if mark.common.is_none() { name } else { &[] };
         self.bytes.extend_from_slice(name);

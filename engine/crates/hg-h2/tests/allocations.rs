@@ -2,7 +2,9 @@
 
 #![allow(clippy::expect_used)]
 
-use hg_h2::{After, Arrival, Event, Incoming, Limits, RequestLine, Role, Sensitivity, Session};
+use hg_h2::{
+    After, Arrival, Event, Incoming, Limits, NeverIndexed, RequestLine, Role, Sensitivity, Session,
+};
 use hg_proto::{Admission, Lines, Scheme};
 
 const REQUEST: &[(&str, &str)] = &[
@@ -43,6 +45,7 @@ fn exchange(client: &mut Session, server: &mut Session, room: &mut (Vec<u8>, Inc
         path: "/index",
         query: Some("x=1"),
         websocket: false,
+        never: NeverIndexed::NONE,
     };
     client.send_request(&line, lines(REQUEST), true).expect("an open connection");
     carry(client, server, room, |server, event, incoming| {

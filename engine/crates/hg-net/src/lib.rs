@@ -1,5 +1,5 @@
 //! Sockets, poller, clock and timer wheel of a worker. The only crate that may contain `unsafe`
-//! (one call in `filter`, one in `confine`). Does not know HTTP.
+//! (one call each in `filter`, `confine` and `memory`). Does not know HTTP.
 
 mod clock;
 mod confine;
@@ -13,7 +13,7 @@ mod wheel;
 pub use clock::{Clock, Ticks, bind_to_cpu, seed, thread_cpu_micros, unix_micros};
 pub use confine::{deny_system_calls, drop_capabilities};
 pub use filter::{drop_new_connections, take_new_connections};
-pub use memory::resident_bytes;
+pub use memory::{give_memory_back, resident_bytes};
 pub use pipe::Pipe;
 pub use poller::{Event, Poller, Token, Waker};
 pub use socket::{

@@ -1,6 +1,14 @@
-//! The memory of this process.
+//! The memory of this process. Contains one of the crate's three `unsafe` calls, because the
+//! allocator's crate has no safe wrapper for it.
 
+// Links the allocator: the declaration below has no other owner.
+use libmimalloc_sys as _;
 use std::fs;
+
+#[allow(unsafe_code)]
+unsafe extern "C" {
+    fn mi_collect(force: bool);
+}
 
 /// Returns the resident memory of this process in bytes; 0 if the kernel does not tell.
 pub fn resident_bytes() -> u64 {
@@ -8,6 +16,14 @@ pub fn resident_bytes() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|field| field.parse::<u64>().ok());
     pages.unwrap_or(0).saturating_mul(page)
+}
+
+/// Gives memory that was freed back to the kernel. The allocator keeps it otherwise until some
+/// thread frees more. Does nothing in a process whose allocator is another one.
+#[allow(unsafe_code)]
+pub fn give_memory_back() {
+    // SAFETY: it takes no pointer, any thread may call it at any time, and memory in use stays.
+    unsafe { mi_collect(true) }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::maglev::Maglev;
 use crate::members::Members;
 use crate::p2c::P2c;
 use crate::random::WeightedRandom;
-use crate::ring_hash::RingHash;
+use crate::ring_hash::{Nodes, RingHash};
 use crate::round_robin::RoundRobin;
 use crate::validate::validate_with;
 use crate::{KeySource, Load, Problem, Random, Sample, Tried};
@@ -49,6 +49,19 @@ impl Balancer {
     /// # Errors
     /// Returns what [`crate::validate`] finds, and a Maglev table smaller than the list.
     pub fn new(policy: &Balance, endpoints: &[Endpoint]) -> Result<Self, Vec<Problem>> {
+        Self::in_parts(policy, endpoints, 1)
+    }
+
+    /// Makes the same of finer weights, a `unit` of which is a weight of 1: a ring has the points of
+    /// the weights that they stand for.
+    ///
+    /// # Errors
+    /// Returns what [`Self::new`] does.
+    pub fn in_parts(
+        policy: &Balance,
+        endpoints: &[Endpoint],
+        unit: u32,
+    ) -> Result<Self, Vec<Problem>> {
         let problems = validate_with(policy, endpoints);
         if !problems.is_empty() {
             return Err(problems);
@@ -68,8 +81,8 @@ impl Balancer {
                 }
             }
         }
-        let backup = (!backup.is_empty()).then(|| Algorithm::new(policy, backup, endpoints));
-        let primary = Algorithm::new(policy, primary, endpoints);
+        let backup = (!backup.is_empty()).then(|| Algorithm::new(policy, backup, endpoints, unit));
+        let primary = Algorithm::new(policy, primary, endpoints, unit);
         Ok(Self { primary, backup, key, places: places.into() })
     }
 
@@ -127,14 +140,15 @@ impl Balancer {
 }
 
 impl Algorithm {
-    fn new(policy: &Balance, members: Members, endpoints: &[Endpoint]) -> Self {
+    fn new(policy: &Balance, members: Members, endpoints: &[Endpoint], unit: u32) -> Self {
         match policy {
             Balance::RoundRobin => Self::RoundRobin(RoundRobin::new(members)),
             Balance::LeastConn => Self::LeastConn(LeastConn::new(members)),
             Balance::Random => Self::Random(WeightedRandom::new(members)),
             Balance::P2c => Self::P2c(P2c::new(members)),
             Balance::RingHash { virtual_nodes, load_bound, .. } => {
-                Self::RingHash(RingHash::new(members, endpoints, *virtual_nodes, *load_bound))
+                let nodes = Nodes { virtual_nodes: *virtual_nodes, unit };
+                Self::RingHash(RingHash::new(members, endpoints, nodes, *load_bound))
             }
             Balance::Maglev { table_size, .. } => {
                 Self::Maglev(Maglev::new(members, endpoints, *table_size))

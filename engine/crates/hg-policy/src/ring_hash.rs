@@ -27,6 +27,22 @@ struct Point {
     slot: u32,
 }
 
+/// How many points a weight gets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nodes {
+    /// Points of a weight of 1.
+    pub(crate) virtual_nodes: u32,
+    /// What a weight of 1 is written as.
+    pub(crate) unit: u32,
+}
+
+impl Nodes {
+    /// Returns the points of a weight.
+    fn of(self, weight: u64) -> u64 {
+        weight.saturating_mul(self.virtual_nodes.into()).div_ceil(self.unit.max(1).into())
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct RingHash {
     members: Members,
@@ -47,10 +63,10 @@ impl RingHash {
     pub(crate) fn new(
         members: Members,
         endpoints: &[Endpoint],
-        virtual_nodes: u32,
+        nodes: Nodes,
         load_bound: u32,
     ) -> Self {
-        let ring = build(&members, endpoints, virtual_nodes);
+        let ring = build(&members, endpoints, nodes);
         Self { members, ring, load_bound }
     }
 
@@ -117,12 +133,12 @@ pub(crate) fn identities(members: &Members, endpoints: &[Endpoint]) -> Vec<u64> 
     members.as_slice().iter().map(&mut identity).collect()
 }
 
-fn build(members: &Members, endpoints: &[Endpoint], virtual_nodes: u32) -> Arc<[Point]> {
-    let wanted = members.total().saturating_mul(virtual_nodes.into()).max(1);
+fn build(members: &Members, endpoints: &[Endpoint], nodes: Nodes) -> Arc<[Point]> {
+    let wanted = nodes.of(members.total()).max(1);
     let mut points = Vec::with_capacity(wanted.min(MAX_POINTS) as usize);
     let slots = (0u32..).zip(members.as_slice()).zip(identities(members, endpoints));
     for ((slot, member), identity) in slots {
-        let mut count = u64::from(member.weight) * u64::from(virtual_nodes);
+        let mut count = nodes.of(member.weight.into());
         if wanted > MAX_POINTS {
             let part = u128::from(count) * u128::from(MAX_POINTS) / u128::from(wanted);
             count = (part as u64).max(1);
@@ -138,7 +154,7 @@ fn build(members: &Members, endpoints: &[Endpoint], virtual_nodes: u32) -> Arc<[
 #[cfg(test)]
 mod tests {
     use crate::testing::{Bench, endpoints};
-    use crate::{Random, WyRand};
+    use crate::{Balancer, Random, WyRand};
     use hg_plan::Balance;
     use proptest::prelude::*;
 
@@ -172,6 +188,38 @@ mod tests {
         let mut bench = Bench::new(&ring(10_000, 0), &endpoints(&[3_000_000, 1_000_000]));
         let counts = bench.count_keys(10_000);
         assert!((7_000..8_000).contains(&counts[0]), "{counts:?}");
+    }
+
+    #[test]
+    fn finer_weights_make_the_ring_that_they_stand_for() {
+        for nodes in [1, 7, 100, 160] {
+            let mut whole = Bench::new(&ring(nodes, 0), &endpoints(&[1, 2, 3]));
+            let mut fine = Bench::new(&ring(nodes, 0), &endpoints(&[1, 2, 3]));
+            fine.balancer =
+                Balancer::in_parts(&ring(nodes, 0), &endpoints(&[100, 200, 300]), 100).unwrap();
+            let mut rng = WyRand::new(5);
+            for _ in 0..2_000 {
+                let key = rng.next_u64();
+                assert_eq!(whole.pick_key(key), fine.pick_key(key), "{nodes}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_smaller_part_of_a_weight_moves_only_the_keys_that_it_gives_up() {
+        let mut before = Bench::new(&ring(160, 0), &endpoints(&[1; 5]));
+        let mut after = Bench::new(&ring(160, 0), &endpoints(&[1; 5]));
+        let parts = endpoints(&[100, 100, 33, 100, 100]);
+        after.balancer = Balancer::in_parts(&ring(160, 0), &parts, 100).unwrap();
+        let mut rng = WyRand::new(5);
+        let mut moved = 0;
+        for _ in 0..10_000 {
+            let key = rng.next_u64();
+            let (was, is) = (before.pick_key(key), after.pick_key(key));
+            assert!(was == is || was == Some(2), "{was:?} {is:?}");
+            moved += u32::from(was != is);
+        }
+        assert!((900..1_800).contains(&moved), "{moved}");
     }
 
     #[test]

@@ -481,7 +481,7 @@ fn word(state: State) -> &'static str {
         Standing::Out(Bar::Maintenance) => "maintenance",
         Standing::Out(Bar::Ejected) => "ejected",
         Standing::Probe | Standing::Out(Bar::Probing) => "probing",
-        Standing::Out(Bar::Down) => "down",
+        Standing::Out(Bar::Down | Bar::Reported) => "down",
         Standing::Out(Bar::Breaker) => "breaker-open",
         Standing::Trial => "breaker-half-open",
         Standing::Usable => "up",

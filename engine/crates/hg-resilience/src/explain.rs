@@ -89,6 +89,7 @@ impl Why {
             if self.state.operator == self.state.admin() { "the operator" } else { "its agent" };
         match self.state.standing() {
             Standing::Out(Bar::Maintenance) => write!(f, "{who} set maintenance"),
+            Standing::Out(Bar::Reported) => write!(f, "its agent reports that it is down"),
             Standing::Out(Bar::Drain) => write!(f, "{who} drains it"),
             Standing::Out(Bar::Breaker) => write!(f, "its breaker is open"),
             Standing::Out(Bar::Down) => write!(f, "its checks fail"),
@@ -120,7 +121,7 @@ impl Display for Span {
 mod tests {
     use super::*;
     use crate::state::tests::every_state;
-    use crate::{Active, Admin, Circuit, Outlier};
+    use crate::{Active, Agent, Circuit, Outlier};
 
     const CENSUS: Census =
         Census { usable: 1, unknown: 0, unhealthy: 3, broken: 0, ordered_out: 0 };
@@ -141,7 +142,6 @@ mod tests {
         let ejected = State { outlier: Outlier::Ejected, ..state(Reason::Consecutive5xx) };
         let down = State { active: Active::Down, ..state(Reason::CheckTimeout) };
         let open = State { circuit: Circuit::Open, ..state(Reason::BreakerFailures) };
-        let drain = State { agent: Admin::Drain, ..state(Reason::AgentDrain) };
         let cold = State { weight: 350, ..state(Reason::ProbePassed) };
         for (state, panic, text) in [
             (
@@ -164,12 +164,6 @@ mod tests {
                 change 12 s ago: its breaker opened after too many failures in a row",
             ),
             (
-                drain,
-                true,
-                "takes no traffic: its agent drains it; last change 12 s ago: its agent \
-                asked to drain it",
-            ),
-            (
                 cold,
                 false,
                 "takes 35 % of its share of traffic: it starts slowly; last change 12 s \
@@ -184,6 +178,18 @@ mod tests {
         ] {
             assert_eq!(why(state, panic), text);
         }
+    }
+
+    #[test]
+    fn sentences_say_what_an_agent_wants() {
+        let drain = State { agent: Agent::Drain, ..state(Reason::AgentDrain) };
+        let reported = State { agent: Agent::Down, ..state(Reason::AgentDown) };
+        let told = "takes no traffic: its agent drains it; last change 12 s ago: its agent asked \
+                    to drain it";
+        assert_eq!(why(drain, true), told);
+        let told = "takes no traffic: its agent reports that it is down; last change 12 s ago: \
+                    its agent reported that it is down";
+        assert_eq!(why(reported, true), told);
     }
 
     #[test]

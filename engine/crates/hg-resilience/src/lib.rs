@@ -12,6 +12,7 @@
 //! succeeds only reads. [`Check`], [`Ejection`], [`Window`] and [`Panic`] belong to the thread that
 //! watches the endpoints, [`Budget`] and [`Quantile`] to a worker.
 
+mod agent;
 mod backoff;
 mod breaker;
 mod budget;
@@ -38,6 +39,7 @@ mod streaks;
 mod trip;
 mod window;
 
+pub use agent::{Report, Said};
 pub use backoff::Backoff;
 pub use breaker::{Breaker, BreakerPolicy, Permit, Turn};
 pub use budget::{Budget, BudgetPolicy};
@@ -57,7 +59,7 @@ pub use shared::{Change, Epoch, Shared};
 pub use shedding::{Overload, Shedder, SheddingPolicy, is_over};
 pub use slow_start::SlowStart;
 pub use standing::{Bar, Census, Standing, Takes, View};
-pub use state::{Active, Admin, Circuit, FULL_WEIGHT, Outlier, State};
+pub use state::{Active, Admin, Agent, Circuit, FULL_WEIGHT, Outlier, State};
 pub use streaks::{StreakPolicy, Streaks};
 pub use trip::Trip;
 pub use window::{Counts, Window};

@@ -4,15 +4,15 @@
 //! to); an event that has no row for the present state changes nothing. Operator and agent set
 //! their part directly. The parts change independently; [`State::standing`] joins them.
 
-use crate::{Active, Admin, Circuit, FULL_WEIGHT, Outlier, Reason, Standing, State};
+use crate::{Active, Admin, Agent, Circuit, FULL_WEIGHT, Outlier, Reason, Standing, State};
 
 /// What happens to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// An operator ordered this.
     Operator(Admin),
-    /// The endpoint's agent asked for this.
-    Agent(Admin),
+    /// The endpoint's agent reported this.
+    Agent(Agent),
     /// The config added checks.
     ChecksOn,
     /// The config removed the checks.
@@ -140,9 +140,10 @@ impl Event {
             Event::Operator(Admin::Ready) => Reason::OperatorReady,
             Event::Operator(Admin::Drain) => Reason::OperatorDrain,
             Event::Operator(Admin::Maintenance) => Reason::OperatorMaintenance,
-            Event::Agent(Admin::Ready) => Reason::AgentReady,
-            Event::Agent(Admin::Drain) => Reason::AgentDrain,
-            Event::Agent(Admin::Maintenance) => Reason::AgentMaintenance,
+            Event::Agent(Agent::Ready) => Reason::AgentReady,
+            Event::Agent(Agent::Drain) => Reason::AgentDrain,
+            Event::Agent(Agent::Down) => Reason::AgentDown,
+            Event::Agent(Agent::Maintenance) => Reason::AgentMaintenance,
             Event::ChecksOn => Reason::ChecksOn,
             Event::ChecksOff => Reason::ChecksOff,
             Event::CheckPassed => Reason::CheckPassed,
@@ -191,7 +192,7 @@ impl State {
         let mut next = self;
         match event {
             Event::Operator(admin) if admin != self.operator => next.operator = admin,
-            Event::Agent(admin) if admin != self.agent => next.agent = admin,
+            Event::Agent(agent) if agent != self.agent => next.agent = agent,
             // A verdict that is known already says nothing new about an ejection either.
             Event::CheckPassed if active.is_none() => return None,
             _ if active.is_some() || outlier.is_some() || circuit.is_some() => {}

@@ -65,6 +65,7 @@ reasons! {
     OperatorMaintenance, "operator-maintenance", "an operator set it to maintenance";
     AgentReady, "agent-ready", "its agent reported that it is ready";
     AgentDrain, "agent-drain", "its agent asked to drain it";
+    AgentDown, "agent-down", "its agent reported that it is down";
     AgentMaintenance, "agent-maintenance", "its agent asked for maintenance";
 }
 

@@ -1,6 +1,6 @@
 //! What a state means for traffic, alone and among the other endpoints of an upstream.
 
-use crate::{Active, Admin, Circuit, Outlier, State};
+use crate::{Active, Admin, Agent, Circuit, Outlier, State};
 
 /// What the state of an endpoint means for traffic, before the others are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +22,8 @@ pub enum Standing {
 pub enum Bar {
     /// Operator or agent ordered maintenance.
     Maintenance,
+    /// Its agent reported that it is down.
+    Reported,
     /// Operator or agent ordered a drain.
     Drain,
     /// Its breaker is open.
@@ -36,7 +38,8 @@ pub enum Bar {
 
 impl Bar {
     /// Reports whether panic overrides it. Panic distrusts what was concluded about health; it
-    /// never overrides an order, nor a breaker, which is there to stop traffic to what fails.
+    /// never overrides an order or what an agent reported, nor a breaker, which is there to stop
+    /// traffic to what fails.
     pub fn yields_to_panic(self) -> bool {
         matches!(self, Bar::Down | Bar::Ejected | Bar::Probing)
     }
@@ -72,6 +75,7 @@ impl State {
     pub fn standing(self) -> Standing {
         match (self.admin(), self.circuit, self.active, self.outlier) {
             (Admin::Maintenance, ..) => Standing::Out(Bar::Maintenance),
+            _ if self.agent == Agent::Down => Standing::Out(Bar::Reported),
             (Admin::Drain, ..) => Standing::Out(Bar::Drain),
             (_, Circuit::Open, ..) => Standing::Out(Bar::Breaker),
             (_, _, Active::Down, _) => Standing::Out(Bar::Down),
@@ -103,10 +107,10 @@ impl State {
     /// Reports whether the endpoint takes a request of a session that belongs to it: what it takes
     /// anyway, and more while it drains.
     pub fn keeps_session(self, view: View) -> bool {
-        let undrained = State { operator: Admin::Ready, agent: Admin::Ready, ..self };
-        match self.admin() {
-            Admin::Maintenance => false,
-            Admin::Ready | Admin::Drain => undrained.takes(view) == Takes::Yes,
+        let undrained = State { operator: Admin::Ready, agent: Agent::Ready, ..self };
+        match (self.admin(), self.agent) {
+            (Admin::Maintenance, _) | (_, Agent::Down) => false,
+            (Admin::Ready | Admin::Drain, _) => undrained.takes(view) == Takes::Yes,
         }
     }
 }
@@ -135,7 +139,9 @@ impl Census {
                 Standing::Usable => &mut census.usable,
                 Standing::Unknown => &mut census.unknown,
                 Standing::Trial | Standing::Out(Bar::Breaker) => &mut census.broken,
-                Standing::Out(Bar::Maintenance | Bar::Drain) => &mut census.ordered_out,
+                Standing::Out(Bar::Maintenance | Bar::Reported | Bar::Drain) => {
+                    &mut census.ordered_out
+                }
                 Standing::Probe | Standing::Out(Bar::Down | Bar::Ejected | Bar::Probing) => {
                     &mut census.unhealthy
                 }
@@ -172,11 +178,12 @@ mod tests {
     ];
 
     #[test]
-    fn an_order_or_an_open_breaker_stops_traffic_even_in_panic() {
+    fn an_order_an_agent_or_an_open_breaker_stops_traffic_even_in_panic() {
         for state in every_state() {
             for view in VIEWS {
                 let takes = state.takes(view);
-                if state.admin() != Admin::Ready || state.circuit == Circuit::Open {
+                let ordered = state.admin() != Admin::Ready || state.agent == Agent::Down;
+                if ordered || state.circuit == Circuit::Open {
                     assert_eq!(takes, Takes::No, "{state:?} {view:?}");
                 } else if view.panic {
                     assert_ne!(takes, Takes::No, "{state:?} {view:?}");
@@ -219,7 +226,8 @@ mod tests {
         let drains = State { operator: Admin::Drain, ..up };
         assert!(up.keeps_session(calm) && drains.keeps_session(calm));
         assert_eq!(drains.takes(calm), Takes::No);
-        assert!(!State { agent: Admin::Maintenance, ..drains }.keeps_session(calm));
+        assert!(!State { agent: Agent::Maintenance, ..drains }.keeps_session(calm));
+        assert!(!State { agent: Agent::Down, ..drains }.keeps_session(calm));
         assert!(!State { active: Active::Down, ..drains }.keeps_session(calm));
     }
 
@@ -229,6 +237,6 @@ mod tests {
         let census = Census::of(all.iter().copied());
         let sum = census.judged() + census.unknown + census.broken + census.ordered_out;
         assert_eq!(sum as usize, all.len());
-        assert_eq!(census.ordered_out, 8 * 48);
+        assert_eq!(census.ordered_out, 11 * 48);
     }
 }

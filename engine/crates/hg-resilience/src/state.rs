@@ -16,6 +16,30 @@ pub enum Admin {
     Maintenance,
 }
 
+/// What an endpoint's agent reported; the later in this order, the stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Agent {
+    /// It may take traffic.
+    Ready,
+    /// No new requests, except those of sessions that belong to it.
+    Drain,
+    /// It does not work.
+    Down,
+    /// No request at all.
+    Maintenance,
+}
+
+impl Agent {
+    /// Returns the order that it amounts to; a report that it is down is none.
+    pub fn admin(self) -> Admin {
+        match self {
+            Agent::Ready | Agent::Down => Admin::Ready,
+            Agent::Drain => Admin::Drain,
+            Agent::Maintenance => Admin::Maintenance,
+        }
+    }
+}
+
 /// What active checks say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Active {
@@ -58,8 +82,8 @@ pub enum Circuit {
 pub struct State {
     /// What the operator ordered.
     pub operator: Admin,
-    /// What the endpoint's agent asked for; only the agent undoes it.
-    pub agent: Admin,
+    /// What the endpoint's agent reported; only the agent undoes it.
+    pub agent: Agent,
     /// What active checks say.
     pub active: Active,
     /// What outlier detection says.
@@ -91,7 +115,7 @@ impl State {
     pub fn added(checked: bool, now_ms: u64, start_weight: u16) -> State {
         State {
             operator: Admin::Ready,
-            agent: Admin::Ready,
+            agent: Agent::Ready,
             active: if checked { Active::Unknown } else { Active::Unchecked },
             outlier: Outlier::In,
             circuit: Circuit::Closed,
@@ -103,7 +127,7 @@ impl State {
 
     /// Returns the stronger of what operator and agent want.
     pub fn admin(self) -> Admin {
-        self.operator.max(self.agent)
+        self.operator.max(self.agent.admin())
     }
 
     /// Returns the state as a word.
@@ -123,7 +147,12 @@ impl State {
         let reason = (word >> REASON & 0x3f) as usize;
         State {
             operator: admin(word),
-            agent: admin(word >> AGENT),
+            agent: match word >> AGENT & 3 {
+                0 => Agent::Ready,
+                1 => Agent::Drain,
+                2 => Agent::Down,
+                _ => Agent::Maintenance,
+            },
             active: match word >> ACTIVE & 3 {
                 0 => Active::Unchecked,
                 1 => Active::Unknown,
@@ -166,15 +195,16 @@ pub(crate) mod tests {
     use super::*;
 
     const ADMINS: [Admin; 3] = [Admin::Ready, Admin::Drain, Admin::Maintenance];
+    const AGENTS: [Agent; 4] = [Agent::Ready, Agent::Drain, Agent::Down, Agent::Maintenance];
     const ACTIVES: [Active; 4] = [Active::Unchecked, Active::Unknown, Active::Up, Active::Down];
     const OUTLIERS: [Outlier; 4] =
         [Outlier::In, Outlier::Ejected, Outlier::ProbeDue, Outlier::Probing];
     const CIRCUITS: [Circuit; 3] = [Circuit::Closed, Circuit::Open, Circuit::HalfOpen];
 
-    /// Returns every state: 432, all changed at 1,000 ms.
+    /// Returns every state: 576, all changed at 1,000 ms.
     pub(crate) fn every_state() -> Vec<State> {
         let mut all = Vec::new();
-        for (operator, agent) in ADMINS.iter().flat_map(|o| ADMINS.map(|a| (*o, a))) {
+        for (operator, agent) in ADMINS.iter().flat_map(|o| AGENTS.map(|a| (*o, a))) {
             for (active, outlier) in ACTIVES.iter().flat_map(|a| OUTLIERS.map(|o| (*a, o))) {
                 for circuit in CIRCUITS {
                     let base = State::added(true, 1_000, FULL_WEIGHT);

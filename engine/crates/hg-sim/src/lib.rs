@@ -19,12 +19,14 @@ pub use run::{Report, replay, run};
 #[allow(dead_code, unused_imports, reason = "the simulator needs a part of the engine")]
 #[path = "../../hg-engine/src"]
 mod source {
+    pub(crate) mod agents;
     pub(crate) mod breaker;
     pub(crate) mod counters;
     pub(crate) mod engine;
     pub(crate) mod gather;
     pub(crate) mod health;
     pub(crate) mod house;
+    pub(crate) mod negotiated;
     pub(crate) mod orders;
     pub(crate) mod outliers;
     pub(crate) mod report;
@@ -39,6 +41,6 @@ mod source {
 
 // The engine's sources name their modules from the root of their crate.
 use source::{
-    breaker, counters, engine, health, house, outliers, report, retired, shared, shares,
-    slow_start, snapshot, thread, worker,
+    agents, breaker, counters, engine, health, house, negotiated, outliers, report, retired,
+    shared, shares, slow_start, snapshot, thread, worker,
 };

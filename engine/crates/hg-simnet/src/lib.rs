@@ -18,7 +18,9 @@ pub use calls::{
     AsFd, Fd, accept, close_with_reset, connect, drop_new_connections, is_readable_or_closed, read,
     shutdown_write, take_error, take_new_connections, tune_listener, write, write_parts,
 };
-pub use clock::{Clock, bind_to_cpu, resident_bytes, seed, thread_cpu_micros, unix_micros};
+pub use clock::{
+    Clock, bind_to_cpu, give_memory_back, resident_bytes, seed, thread_cpu_micros, unix_micros,
+};
 pub use kernel::{Figures, Remote, Weather};
 pub use peers::{
     Happening, Peers, Received, abort, begin, close, dial, end, figures, finish, listen, now_us,

@@ -42,7 +42,11 @@ class Master:
 
     @property
     def workspace(self) -> str:
-        """The workspace that commands are about."""
+        """The workspace that commands are about; raises MasterError if none was chosen."""
+        if not self._context.workspace:
+            raise MasterError(
+                "choose a workspace with `headgate context use NAME --workspace NAME`"
+            )
         return self._context.workspace
 
     def get(self, path: str, **query: str | int) -> Json:

@@ -15,7 +15,9 @@ class Kind:
     """One kind of object; `path` may name `{workspace}`.
 
     `key` is the field that names one in its path; `section` is the only section of the config that
-    the list shall have.
+    the list shall have. `has_fleet`: the list can be that of one fleet. `is_lasting`:
+    nobody removes one. `way`: the command to use in place of removing one. `is_only_listed`: the
+    list says all there is to say of one.
     """
 
     name: str
@@ -24,10 +26,27 @@ class Kind:
     singular: str
     key: str = "id"
     section: str = ""
+    has_fleet: bool = False
+    is_lasting: bool = False
+    way: str = ""
+    is_only_listed: bool = False
 
 
 KINDS: Final = (
-    Kind("workspaces", "/workspaces", ("name", "id", "created_at"), "workspace"),
+    Kind(
+        "organisations",
+        "/organisations",
+        ("name", "id", "created_at"),
+        "organisation",
+        is_lasting=True,
+    ),
+    Kind(
+        "workspaces",
+        "/workspaces",
+        ("name", "id", "created_at"),
+        "workspace",
+        is_lasting=True,
+    ),
     Kind("users", "/users", ("name", "id", "grants", "is_disabled"), "user"),
     Kind("tokens", "/tokens", ("name", "id", "role", "workspace", "expires_at"), "token"),
     Kind("fleets", "/workspaces/{workspace}/fleets", ("name", "id", "engine", "revision"), "fleet"),
@@ -36,6 +55,43 @@ KINDS: Final = (
         "/workspaces/{workspace}/agents",
         ("name", "id", "state", "labels", "revisions"),
         "agent",
+        has_fleet=True,
+    ),
+    Kind(
+        "join-tokens",
+        "/workspaces/{workspace}/join-tokens",
+        ("id", "fleet", "used", "uses", "expires_at", "revoked_at"),
+        "join-token",
+    ),
+    Kind(
+        "secrets",
+        "/workspaces/{workspace}/secrets",
+        ("name", "changed_at"),
+        "secret",
+        "name",
+    ),
+    Kind("drafts", "/workspaces/{workspace}/drafts", ("name", "changed_at"), "draft", "name"),
+    Kind(
+        "revisions",
+        "/workspaces/{workspace}/revisions",
+        ("number", "fleet_id", "author_name", "created_at", "restores", "message"),
+        "revision",
+        has_fleet=True,
+        is_lasting=True,
+    ),
+    Kind(
+        "templates",
+        "/workspaces/{workspace}/templates",
+        ("name", "version", "changed_at"),
+        "template",
+        "name",
+    ),
+    Kind(
+        "virtual-hosts",
+        "/workspaces/{workspace}/virtual-hosts",
+        ("name", "template", "values", "fleets", "objects"),
+        "virtual-host",
+        "name",
     ),
     Kind(
         "served-certificates",
@@ -48,8 +104,32 @@ KINDS: Final = (
         "/workspaces/{workspace}/rollouts",
         ("id", "revision", "status", "created_by", "created_at"),
         "rollout",
+        way="rollout abort",
     ),
-    Kind("audit", "/audit", ("at", "actor_name", "action", "object", "outcome"), "audit"),
+    Kind(
+        "freezes",
+        "/workspaces/{workspace}/freezes",
+        ("id", "fleet", "begins_at", "ends_at", "reason"),
+        "freeze",
+        is_only_listed=True,
+    ),
+    Kind(
+        "audit",
+        "/audit",
+        ("at", "actor_name", "action", "object", "outcome"),
+        "audit",
+        is_lasting=True,
+        is_only_listed=True,
+    ),
+    Kind(
+        "events",
+        "/workspaces/{workspace}/events",
+        ("seq", "at", "type", "object", "detail"),
+        "event",
+        "seq",
+        is_lasting=True,
+        is_only_listed=True,
+    ),
 )
 _CONFIG: Final = {
     "listeners": "listener",
@@ -69,11 +149,16 @@ _ALL: Final = (*KINDS, *SECTIONS)
 _BY_NAME: Final = {name: kind for kind in _ALL for name in (kind.name, kind.singular)}
 
 
+def names() -> list[str]:
+    """Returns what every kind is called."""
+    return [kind.name for kind in _ALL]
+
+
 def kind_named(name: str) -> Kind:
     """Returns the kind; raises MasterError for an unknown one."""
     if name in _BY_NAME:
         return _BY_NAME[name]
-    known = [kind.name for kind in _ALL]
+    known = names()
     close = nearest(name, known)
     meant = f'did you mean "{close}"?' if close else f"choose one of {listed(known)}"
     raise MasterError(f'there is no kind "{name}"; {meant}')
@@ -83,19 +168,17 @@ def path_of(kind: Kind, master: Master) -> str:
     """Returns where the kind's list is; raises MasterError if it needs a workspace."""
     if "{workspace}" not in kind.path:
         return kind.path
-    if not master.workspace:
-        raise MasterError(
-            f"{kind.name} belong to a workspace; choose one with "
-            "`headgate context use NAME --workspace NAME`"
-        )
     return kind.path.format(workspace=master.workspace)
 
 
-def items(kind: Kind, master: Master) -> Iterator[Json]:
-    """Yields every object of the kind."""
-    if kind.section:
-        return master.all(path_of(kind, master), kind=kind.section)
-    return master.all(path_of(kind, master))
+def items(kind: Kind, master: Master, fleet: str = "") -> Iterator[Json]:
+    """Yields every object of the kind, with `fleet` those of one fleet; raises MasterError."""
+    query = {"kind": kind.section} if kind.section else {}
+    if fleet and not kind.has_fleet:
+        raise MasterError(f"{kind.name} have no fleet; leave --fleet out")
+    if fleet:
+        query["fleet"] = fleet
+    return master.all(path_of(kind, master), **query)
 
 
 def path_of_one(kind: Kind, one: Json, master: Master) -> str:
@@ -105,9 +188,26 @@ def path_of_one(kind: Kind, one: Json, master: Master) -> str:
     return f"{path_of(kind, master)}{section}/{key}"
 
 
-def find(kind: Kind, name: str, master: Master) -> Json:
-    """Returns the object with that name or id; raises MasterError."""
-    for item in items(kind, master):
-        if name in {str(item.get("name")), str(item.get("id")), str(item.get("number"))}:
+def find(kind: Kind, name: str, master: Master, fleet: str = "") -> Json:
+    """Returns the object with that id, name or number; raises MasterError if there is none, or
+    more than one of that name."""
+    named = []
+    for item in items(kind, master, fleet):
+        if name == str(item.get("id")):
             return item
-    raise MasterError(f'there is no {kind.singular} "{name}"; see `headgate get {kind.name}`')
+        if name in {str(item.get("name")), str(item.get("number"))}:
+            named.append(item)
+    if len(named) == 1:
+        return named[0]
+    if not named:
+        raise MasterError(f'there is no {kind.singular} "{name}"; see `headgate get {kind.name}`')
+    ids = ", ".join(str(item.get("id")) for item in named)
+    raise MasterError(f'there are several {kind.name} "{name}"; name one by its id: {ids}')
+
+
+def removable(kind: Kind) -> None:
+    """Raises MasterError for a kind of which nobody removes an object."""
+    if kind.way:
+        raise MasterError(f"a {kind.singular} is not removed; see `headgate {kind.way} --help`")
+    if kind.is_lasting:
+        raise MasterError(f"{kind.name} are never removed")

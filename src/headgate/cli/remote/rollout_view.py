@@ -3,22 +3,22 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.output import table
+from headgate.cli.remote.waiting import Code, End, Patience
 
-ENDED: Final = frozenset({"succeeded", "undone", "aborted", "superseded", "failed"})
 _INTERVAL_S: Final = 1.0
+_AWAY: Final = frozenset({0, 502, 503, 504})
+_AWAY_S: Final = 120.0
 _NAMED: Final = 20
 
 
 def path_of(master: Master, rollout: str = "") -> str:
     """Returns where a rollout is, or the list of them; raises MasterError without a workspace."""
-    if not master.workspace:
-        raise MasterError("choose a workspace with `headgate context use NAME --workspace NAME`")
     base = f"/workspaces/{master.workspace}/rollouts"
     return f"{base}/{rollout}" if rollout else base
 
@@ -42,33 +42,59 @@ def text(detail: Json) -> str:
     return "\n".join((head, _waves(detail), _agents(detail), _timeline(detail)))
 
 
-def watch(master: Master, rollout: str) -> Json:
-    """Shows a rollout until it has ended, anew each second on a terminal; elsewhere the lines of
-    its timeline as they come. Returns its end."""
+def watch(master: Master, rollout: str, patience: Patience) -> End:
+    """Shows a rollout until the patience ends: anew each second on a terminal; elsewhere the lines
+    of its timeline as they come. A master that is away for a while is waited for."""
     if not sys.stdout.isatty():
-        return _follow(master, rollout)
+        return followed(master, rollout, patience, _Lines())
     from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
     from rich.text import Text  # noqa: PLC0415
 
     with Live(Text(""), auto_refresh=False) as live:
-        while True:
-            detail = master.get(path_of(master, rollout))
-            live.update(Text(text(detail)), refresh=True)
-            if detail["status"] in ENDED:
-                return detail
-            time.sleep(_INTERVAL_S)
+        return followed(
+            master, rollout, patience, lambda one: live.update(Text(text(one)), refresh=True)
+        )
 
 
-def _follow(master: Master, rollout: str) -> Json:
-    shown = 0
-    while True:
-        detail = master.get(path_of(master, rollout))
+class _Lines:
+    """Prints the lines of a timeline that were not printed yet."""
+
+    def __init__(self) -> None:
+        self._shown: list[Json] = []
+
+    def __call__(self, detail: Json) -> None:
         entries = _list(detail, "timeline")
-        sys.stdout.write("".join(map(_entry, entries[shown:])))
+        # A long timeline loses lines from its middle: what is new follows the last line shown.
+        known = next((i + 1 for i in reversed(range(len(entries))) if entries[i] in self._shown), 0)
+        sys.stdout.write("".join(map(_entry, entries[known:])))
         sys.stdout.flush()
-        shown = len(entries)
-        if detail["status"] in ENDED:
-            return detail
+        self._shown = entries
+
+
+def followed(
+    master: Master,
+    rollout: str,
+    patience: Patience,
+    show: Callable[[Json], None] = lambda _detail: None,
+) -> End:
+    """Gives each state of a rollout to `show` until the patience ends; raises MasterError."""
+    away_since: float | None = None
+    while True:
+        now = time.monotonic()
+        try:
+            detail = master.get(path_of(master, rollout))
+        except MasterError as error:
+            away_since = now if away_since is None else away_since
+            if error.status not in _AWAY or now - away_since > _AWAY_S:
+                raise
+            if patience.is_over(now):
+                return End(Code.LATE, f"{error}; follow rollout {rollout} when it is back")
+        else:
+            away_since = None
+            show(detail)
+            end = patience.end(detail, now)
+            if end is not None:
+                return end
         time.sleep(_INTERVAL_S)
 
 

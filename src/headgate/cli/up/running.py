@@ -13,7 +13,8 @@ from headgate.cli.remote.client import Master
 from headgate.cli.up import first, upstreams
 from headgate.cli.up.children import Child, UpError, start
 
-_START_S: Final = 30.0
+# A program that ended is told at once; a small or busy host only needs more time.
+_START_S: Final = 120.0
 _LINK_S: Final = 5.0
 _MARK: Final = "set-up"
 _OK: Final = 200

@@ -189,4 +189,6 @@ def _endpoint(one: pb.EndpointStatus) -> EndpointStatus:
         changed_at=one.changed_unix_ms / 1000,
         checks_passed=one.checks_passed,
         checks_failed=one.checks_failed,
+        negotiated=one.negotiated,
+        agent_percent=one.agent_percent,
     )

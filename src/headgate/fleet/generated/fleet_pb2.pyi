@@ -8,20 +8,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentFrame(_message.Message):
-    __slots__ = ("fence", "sequence", "hello", "heartbeat", "fetch", "report")
+    __slots__ = ("fence", "sequence", "hello", "heartbeat", "fetch", "report", "notices")
     FENCE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     FETCH_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
     fence: int
     sequence: int
     hello: Hello
     heartbeat: Heartbeat
     fetch: Fetch
     report: Report
-    def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+    notices: Notices
+    def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., notices: _Optional[_Union[Notices, _Mapping]] = ...) -> None: ...
 
 class MasterFrame(_message.Message):
     __slots__ = ("fence", "sequence", "challenge", "welcome", "beat", "offer", "chunks", "goodbye")
@@ -156,7 +158,7 @@ class Welcome(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., clock_ms: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("held", "wants_answer", "clock_ms", "figures", "identity", "inventory")
+    __slots__ = ("held", "wants_answer", "clock_ms", "figures", "identity", "inventory", "instances")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -170,13 +172,15 @@ class Heartbeat(_message.Message):
     FIGURES_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
     held: Held
     wants_answer: bool
     clock_ms: int
     figures: _containers.ScalarMap[str, float]
     identity: Identity
     inventory: Inventory
-    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ...) -> None: ...
+    instances: _containers.RepeatedCompositeFieldContainer[Instance]
+    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ...) -> None: ...
 
 class Inventory(_message.Message):
     __slots__ = ("total", "certificates")
@@ -299,6 +303,30 @@ class Report(_message.Message):
     effective_hash: str
     held: Held
     def __init__(self, nonce: _Optional[int] = ..., scope: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., phase: _Optional[_Union[Report.Phase, str]] = ..., warnings: _Optional[_Iterable[str]] = ..., fault: _Optional[_Union[Fault, _Mapping]] = ..., effective_hash: _Optional[str] = ..., held: _Optional[_Union[Held, _Mapping]] = ...) -> None: ...
+
+class Notices(_message.Message):
+    __slots__ = ("notices", "dropped")
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    notices: _containers.RepeatedCompositeFieldContainer[Notice]
+    dropped: int
+    def __init__(self, notices: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ..., dropped: _Optional[int] = ...) -> None: ...
+
+class Notice(_message.Message):
+    __slots__ = ("level", "kind", "object", "text", "at_ms", "count")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    kind: str
+    object: str
+    text: str
+    at_ms: int
+    count: int
+    def __init__(self, level: _Optional[str] = ..., kind: _Optional[str] = ..., object: _Optional[str] = ..., text: _Optional[str] = ..., at_ms: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ("code", "text", "retry_after_ms")

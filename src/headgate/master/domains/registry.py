@@ -9,7 +9,7 @@ from headgate.master.domains.audit.routes import ROUTES as AUDIT
 from headgate.master.domains.certificates.routes import ROUTES as CERTIFICATES
 from headgate.master.domains.drafts.routes import ROUTES as DRAFTS
 from headgate.master.domains.enrolment.routes import ROUTES as ENROLMENT
-from headgate.master.domains.events import store as _events
+from headgate.master.domains.events.routes import ROUTES as EVENTS
 from headgate.master.domains.fleets.routes import ROUTES as FLEETS
 from headgate.master.domains.join_tokens.routes import ROUTES as JOIN_TOKENS
 from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
@@ -20,6 +20,7 @@ from headgate.master.domains.rollouts.routes import ROUTES as ROLLOUTS
 from headgate.master.domains.rotation.routes import ROUTES as ROTATION
 from headgate.master.domains.secrets.routes import ROUTES as SECRETS
 from headgate.master.domains.sessions.routes import ROUTES as SESSIONS
+from headgate.master.domains.templates.routes import ROUTES as TEMPLATES
 from headgate.master.domains.tokens.routes import ROUTES as TOKENS
 from headgate.master.domains.users.routes import ROUTES as USERS
 from headgate.master.domains.workspaces.routes import ROUTES as WORKSPACES
@@ -36,6 +37,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     RESOURCES,
     SECRETS,
     DRAFTS,
+    TEMPLATES,
     REVISIONS,
     FLEETS,
     JOIN_TOKENS,
@@ -43,6 +45,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     ROLLOUTS,
     CERTIFICATES,
     ENROLMENT,
+    EVENTS,
     AUDIT,
     ROTATION,
 )
@@ -50,4 +53,4 @@ NOUNS: Final[tuple[Routes, ...]] = (
 TABLES: Final = METADATA.tables
 """Every table: importing the nouns declared them."""
 
-__all__ = ["NOUNS", "TABLES", "_events", "leases", "repeats"]
+__all__ = ["NOUNS", "TABLES", "leases", "repeats"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from headgate.fleet.frames import Heartbeat, Hello
+from headgate.fleet.frames import Heartbeat, Hello, Notices
 from headgate.fleet.master_events import AgentReport, Desired
 
 
@@ -104,6 +104,10 @@ class FleetBook(Protocol):
 
     async def report(self, agent_id: str, report: AgentReport) -> None:
         """Keeps how far the agent is; OFFERED too, which the stream says of itself."""
+        ...
+
+    async def noticed(self, agent_id: str, notices: Notices) -> None:
+        """Tells whoever watches what the agent noticed by itself."""
         ...
 
     async def seen(self, agent_id: str, beat: Heartbeat) -> None:

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -30,9 +29,13 @@ _MS = 1000
 
 def _newest(before: Heartbeat | None, beat: Heartbeat) -> Heartbeat:
     """Returns the newer heartbeat, with what only the one before it said."""
-    if before is None or before.inventory is None or beat.inventory is not None:
+    if before is None:
         return beat
-    return replace(beat, inventory=before.inventory)
+    return replace(
+        beat,
+        inventory=beat.inventory or before.inventory,
+        instances=beat.instances or before.instances,
+    )
 
 
 class Carrier(Protocol):
@@ -226,11 +229,16 @@ class LiveSession:
         return None
 
     async def _see(self) -> None:
-        """Tells the book of the newest heartbeat; while the store is away, of none."""
+        """Tells the book of the newest heartbeat; while the store is away, of none, but then of
+        what an agent says only once."""
         while (beat := self._newest_beat) is not None:
             self._newest_beat = None
-            with suppress(UnavailableError):
+            try:
                 await self._house.book.seen(self.identity, beat)
+            except UnavailableError:
+                newer = self._newest_beat
+                self._newest_beat = beat if newer is None else _newest(beat, newer)
+                return
 
     async def _answer(self, command: ev.Command) -> ev.Event | None:
         book = self._house.book
@@ -250,4 +258,6 @@ class LiveSession:
                 return ev.Found({one: body for one, body in found.items() if body is not None})
             case ev.Record(report):
                 await book.report(self.identity, report)
+            case ev.Tell(notices):
+                await book.noticed(self.identity, notices)
         return None

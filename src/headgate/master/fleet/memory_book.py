@@ -4,6 +4,7 @@ authorities that it is given."""
 import datetime as dt
 import secrets
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from headgate.certificates.rotation import Authorities, Revocations
-from headgate.fleet.frames import Heartbeat, Hello, Phase, Version
+from headgate.fleet.frames import Heartbeat, Hello, Notice, Notices, Phase, Version
 from headgate.fleet.manifest import address, manifest_of
 from headgate.fleet.master_events import AgentReport, Desired
 from headgate.fleet.signing import sign_manifest
@@ -30,6 +31,7 @@ class MemoryAgent:
     beat: Heartbeat | None = None
     report: AgentReport | None = None
     at: dict[Phase, float] = field(default_factory=dict)
+    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=256))
     revision: int = 0
     reports: int = 0
     is_connected: bool = False
@@ -148,6 +150,10 @@ class MemoryBook:
         if report.version.revision != agent.revision:
             agent.revision, agent.at = report.version.revision, {}
         agent.at.setdefault(report.phase, time.monotonic())
+
+    async def noticed(self, agent_id: str, notices: Notices) -> None:
+        """See FleetBook."""
+        self.agents[agent_id].notices.extend(notices.notices)
 
     async def seen(self, agent_id: str, beat: Heartbeat) -> None:
         """See FleetBook."""

@@ -15,11 +15,13 @@ from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession, State
 from headgate.fleet.pacing import Jitter
 from headgate.kernel.diagnostics import has_errors
+from headgate.node.about import version as own_version
 from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.agent.applying import Applying, fault_of
 from headgate.node.agent.carrier import Carrier
 from headgate.node.agent.driver import Disk, SessionDriver
 from headgate.node.agent.inventory import inventory_of
+from headgate.node.agent.noticing import noticed
 from headgate.node.agent.remembered import Remembered
 from headgate.node.agent.saying import said_of
 from headgate.node.agent.source import MasterSource
@@ -35,6 +37,8 @@ from headgate.providers.master.store import BundleStore
 _log = structlog.get_logger()
 _FIGURES_S: Final = 15.0
 _AGAIN_S: Final = 60.0
+_DESCRIBED_S: Final = 60.0
+"""How often to look whether the engine can do something else: its binary was replaced."""
 
 
 class EnrolmentError(Exception):
@@ -59,6 +63,8 @@ class Office(Protocol):
 
 Dial = Callable[[Identity], Awaitable[Carrier]]
 Figures = Callable[[], Awaitable[Mapping[str, float]]]
+Describe = Callable[[], Awaitable[fr.Instance | None]]
+"""Says which engine the node drives and what it can do; None: it cannot be asked now."""
 
 
 class Parts:
@@ -105,6 +111,7 @@ class Agent:
         self._wanted = asyncio.Event()
         self.events: EventLog | None = None
         self.figures: Figures | None = None
+        self.describe: Describe | None = None
 
     async def run(self) -> None:
         """Enrols if need be, then holds sessions until cancelled. A disk that takes nothing is
@@ -134,6 +141,8 @@ class Agent:
             group.create_task(driver.run())
             group.create_task(self._renewals(driver))
             group.create_task(self._summaries(driver))
+            group.create_task(self._descriptions(driver))
+            group.create_task(self._notices(driver))
 
     def happened(self, result: ReloadResult) -> None:
         """Tells the master of a run that it did not ask for, if that changed what is served."""
@@ -199,7 +208,7 @@ class Agent:
         facts = AgentFacts(
             agent=identity.agent,
             epoch=self._parts.identities.next_epoch(),
-            program=self._instance.version,
+            program=own_version(),
             instances=(self._instance,),
             keys=identity.keys,
         )
@@ -283,6 +292,23 @@ class Agent:
             if self.figures is not None:
                 driver.post(ev.Summary(await self.figures()))
             await asyncio.sleep(_FIGURES_S)
+
+    async def _descriptions(self, driver: SessionDriver) -> None:
+        """Tells what the engine can do once that is known, and when it changes. The session does
+        not wait for it: an nginx is asked for many seconds on a busy host."""
+        while self.describe is not None:
+            found = await self.describe()
+            if found is not None and found != self._instance:
+                self._instance = found
+                driver.post(ev.Described((found,)))
+            await asyncio.sleep(_DESCRIBED_S)
+
+    async def _notices(self, driver: SessionDriver) -> None:
+        """Tells the master what the node noticed."""
+        if self.events is None:
+            return
+        async for notice in noticed(self.events):
+            driver.post(ev.Happened(notice))
 
     def _failed(self, what: str, error: BaseException) -> None:
         self._last_error = f"{what}: {error}"

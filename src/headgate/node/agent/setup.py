@@ -10,7 +10,7 @@ from headgate.fleet.frames import Instance
 from headgate.fleet.manifest import Manifest
 from headgate.kernel.errors import Invalid
 from headgate.node.about import version
-from headgate.node.agent.agent import Agent, Dial, Parts
+from headgate.node.agent.agent import Agent, Describe, Dial, Parts
 from headgate.node.agent.carrier import Carrier, Credentials, GrpcCarrier
 from headgate.node.agent.figures import Measured
 from headgate.node.agent.office import RestOffice, join_token
@@ -47,14 +47,27 @@ def agent_node(
     source = MasterSource([Path(path) for path in options.configs], store, str(url))
     node = Node(options, source, link, serving, door)
     parts = Parts(url, identities, store, Incoming(place / "incoming"), source)
-    instance = Instance("default", options.engine, version())
+    # Of an nginx nothing is known before it was asked.
+    first = Instance("default", options.engine, version() if options.engine == "native" else "")
     office = RestOffice(url, identities, join_token())
-    agent = Agent(parts, node.pipeline, office, _dialler(url, identities), instance)
+    agent = Agent(parts, node.pipeline, office, _dialler(url, identities), first)
     agent.events = node.events
     agent.figures = Measured(serving)
+    agent.describe = _describer(source, serving, options.engine)
     node.master = agent
     node.pipeline.on_served = source.served
     return node
+
+
+def _describer(source: MasterSource, serving: Serving, engine: str) -> Describe:
+    """Returns what asks the engine of this node what it can do."""
+
+    async def describe() -> Instance | None:
+        settings = await asyncio.to_thread(source.own_settings)
+        able = None if settings is None else await serving.able(settings)
+        return None if able is None else Instance("default", engine, able.version, able.words)
+
+    return describe
 
 
 def _verify(identities: IdentityStore) -> Verify:

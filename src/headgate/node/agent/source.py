@@ -8,6 +8,7 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded, Watched
 from headgate.compile.located import locator, said
 from headgate.compile.quarantine import LastGood
+from headgate.compile.settings import NodeSettings
 from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.model.files import Files
@@ -44,6 +45,10 @@ class MasterSource(FileSource):
         bundle = self._offered or self._last
         what = f"revision {bundle.revision}" if bundle is not None else "no revision yet"
         return [f"{self._master} ({what})", *map(str, self._own)]
+
+    def own_settings(self) -> NodeSettings | None:
+        """Returns what the node's own documents say of it; None if they have errors."""
+        return load(self._own, DiskFiles(), os.environ).node
 
     def offer(self, bundle: Bundle) -> None:
         """Makes the next loads read this bundle, until `keep` or `withdraw`."""

@@ -13,8 +13,9 @@ from headgate.engines.native.types import Applied, DataPlaneStatus, Refused
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import EngineUnavailableError, ObjectError, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.about import version
 from headgate.node.link import About, AddressError, BusyError, DataPlane
-from headgate.node.ports import Candidate, Sockets, Verdict
+from headgate.node.ports import Able, Candidate, Sockets, Verdict
 from headgate.node.serving.planes import DataPlanes
 from headgate.plan.objects import Listener
 from headgate.plan.plan import Plan
@@ -113,6 +114,10 @@ class NativeServing:
     async def nginx(self) -> NginxStatus | None:
         """Returns None: there is no nginx."""
         return None
+
+    async def able(self, settings: NodeSettings) -> Able | None:
+        """Returns the version of the program, which the engine is a part of."""
+        return Able(version())
 
     async def metrics(self) -> bytes | None:
         """Returns the data plane's families; None while it is being replaced."""

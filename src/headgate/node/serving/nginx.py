@@ -15,6 +15,7 @@ from headgate.engines.nginx.apply.results import Rejected
 from headgate.engines.nginx.capabilities import NotProbedError
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.common.types import CannotExpress, RightMissingError
+from headgate.engines.nginx.drive.able import probed_before, words
 from headgate.engines.nginx.drive.engine import NginxEngine, Served
 from headgate.engines.nginx.drive.fixed import fixed_changes
 from headgate.engines.nginx.drive.unable import CannotDriveError
@@ -29,9 +30,10 @@ from headgate.engines.nginx.upkeep.keeper import Keeper
 from headgate.engines.nginx.watch.watcher import Watcher
 from headgate.engines.types import EngineUnavailableError, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.aside import aside
 from headgate.node.exposition import text
 from headgate.node.link import About, DataPlane
-from headgate.node.ports import Candidate, Verdict
+from headgate.node.ports import Able, Candidate, Verdict
 from headgate.plan.objects import Listener
 
 _RETRY_S = 0.2
@@ -209,6 +211,22 @@ class NginxServing:
         """Returns how the nginx is; None before the first config."""
         watch = self._watch
         return None if watch is None else await asyncio.to_thread(watch.status)
+
+    async def able(self, settings: NodeSettings) -> Able | None:
+        """Returns what the nginx accepts, as its own `-t` said, and how it is driven; before the
+        first config by the settings alone.
+        """
+        engine = self._engine
+        own = settings.nginx if engine is None else engine.settings
+        try:
+            found = (
+                await aside(lambda: probed_before(self._root, own), "probe")
+                if engine is None
+                else await engine.capabilities()
+            )
+        except (CannotDriveError, *_UNABLE_NOW):
+            return None
+        return None if found is None else Able(found.version, words(found, own))
 
     async def metrics(self) -> bytes | None:
         """Returns the observation of nginx; None while it is down."""

@@ -7,6 +7,7 @@ from headgate.cli.remote import rollout_view
 from headgate.cli.remote.client import Master
 from headgate.cli.remote.contexts import Context
 from headgate.cli.remote.errors import MasterError
+from headgate.cli.remote.waiting import Code, Patience
 
 _DETAIL = {
     "id": "r1", "revision": 8, "status": "holding", "hold": "too little traffic", "reason": "",
@@ -48,7 +49,7 @@ def test_without_a_terminal_each_line_of_the_timeline_comes_once(
 
     context = Context("http://127.0.0.1:1", "t", workspace="shop")
     master = Master(context, httpx2.MockTransport(handler))
-    assert rollout_view.watch(master, "r1")["status"] == "undone"
+    assert rollout_view.watch(master, "r1", Patience()).code is Code.UNDONE
     assert capsys.readouterr().out == "0  line 0\n1  line 1\n2  line 2\n"
 
 
@@ -63,3 +64,26 @@ def test_the_newest_rollout_is_meant_unless_one_is_named() -> None:
     assert rollout_view.chosen(master, "r1") == "r1"
     with pytest.raises(MasterError, match="choose a workspace"):
         rollout_view.path_of(Master(Context("http://127.0.0.1:1", "t")))
+
+
+def test_a_master_that_is_away_for_a_while_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headgate.cli.remote.rollout_view.time.sleep", lambda _seconds: None)
+    answers: list[httpx2.Response | httpx2.ConnectError] = [
+        httpx2.Response(200, json=_DETAIL | {"status": "rolling"}),
+        httpx2.Response(503, json={"detail": "the database is away"}),
+        httpx2.ConnectError("refused"),
+        httpx2.Response(200, json=_DETAIL | {"status": "undone"}),
+    ]
+
+    def handler(_request: httpx2.Request) -> httpx2.Response:
+        answer = answers.pop(0)
+        if isinstance(answer, httpx2.ConnectError):
+            raise answer
+        return answer
+
+    context = Context("http://127.0.0.1:1", "t", workspace="shop")
+    master = Master(context, httpx2.MockTransport(handler))
+    assert rollout_view.followed(master, "r1", Patience()).code is Code.UNDONE
+    answers.append(httpx2.Response(404, json={"detail": "there is no rollout r1"}))
+    with pytest.raises(MasterError, match="no rollout"):
+        rollout_view.followed(master, "r1", Patience())

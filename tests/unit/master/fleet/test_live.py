@@ -13,7 +13,7 @@ from headgate.fleet import master_events as ev
 from headgate.fleet.manifest import difference, manifest_of
 from headgate.fleet.master_events import Desired
 from headgate.fleet.master_session import MasterSession
-from headgate.master.fleet.book import AgentFacts
+from headgate.master.fleet.book import AgentFacts, UnavailableError
 from headgate.master.fleet.hub import LiveHub
 from headgate.master.fleet.live import LiveSession
 from headgate.master.fleet.memory_book import MemoryBook
@@ -123,3 +123,32 @@ def test_a_difference_is_made_once_and_an_old_base_is_forgotten() -> None:
     for one in listed[2:]:
         shelf.listed(one.canonical())
     assert shelf.changes_to(listed[-1].canonical())(base.hash()) is None
+
+
+def test_what_an_agent_says_only_once_outlasts_a_store_that_is_away() -> None:
+    said = (fr.Instance("default", "nginx", "1.26", ("gzip",)),)
+    inventory = fr.Inventory(0, ())
+
+    async def scenario() -> None:
+        book = new_book()
+        _, session, _ = await greeted(book)
+        seen: list[fr.Heartbeat] = []
+        asked = 0
+
+        async def away(agent_id: str, beat: fr.Heartbeat) -> None:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                raise UnavailableError("the disk is full")
+            seen.append(beat)
+
+        book.seen = away  # type: ignore[method-assign]
+        first = fr.Heartbeat(fr.Held(), instances=said, inventory=inventory)
+        session.received(fr.AgentFrame(session.fence, 2, first))
+        await until_async(lambda: asked == 1, "the first try")
+        session.received(fr.AgentFrame(session.fence, 3, fr.Heartbeat(fr.Held(), clock_ms=7)))
+        await until_async(lambda: bool(seen), "the next heartbeat")
+        (kept,) = seen
+        assert (kept.clock_ms, kept.instances, kept.inventory) == (7, said, inventory)
+
+    asyncio.run(scenario())

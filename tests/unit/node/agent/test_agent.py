@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from waiting import until_async
 
 from headgate.certificates.authority import new_key
+from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.kernel.errors import Invalid
 from headgate.node.agent import agent as module
@@ -79,7 +80,7 @@ def agent(folder: Path, office: Office) -> Agent:
     source = MasterSource([], store, str(url))
     parts = Parts(url, IdentityStore(folder), store, Incoming(folder / "incoming"), source)
     pipeline = cast(Pipeline, SimpleNamespace(served=None))
-    return Agent(parts, pipeline, office, dial, fr.Instance("native", "native", "1"))
+    return Agent(parts, pipeline, office, dial, fr.Instance("default", "nginx", ""))
 
 
 async def running(one: Agent, story: Callable[[], object]) -> None:
@@ -138,3 +139,27 @@ def test_a_disk_that_takes_nothing_at_the_start_is_tried_again(
     asyncio.run(running(one, lambda: one.status().dials > 0))
 
     assert not failures
+
+
+def test_it_dials_while_its_engine_is_asked_and_tells_the_answer(tmp_path: Path) -> None:
+    IdentityStore(tmp_path).keep(identity((0, 24)))
+    one = agent(tmp_path, Office())
+    asked, answer = asyncio.Event(), asyncio.Event()
+    able = fr.Instance("default", "nginx", "nginx/1.26", ("gzip",))
+    posted: list[ev.Event] = []
+
+    async def describe() -> fr.Instance:
+        asked.set()
+        await answer.wait()
+        return able
+
+    def dialled() -> bool:
+        if asked.is_set() and one.status().dials > 0 and not posted:
+            driver = one._driver
+            assert driver is not None
+            driver.post = posted.append  # type: ignore[method-assign,assignment]
+            answer.set()
+        return ev.Described((able,)) in posted
+
+    one.describe = describe
+    asyncio.run(running(one, dialled))

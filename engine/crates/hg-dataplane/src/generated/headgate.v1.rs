@@ -235,6 +235,10 @@ pub struct EndpointStatus {
     pub checks_passed: u64,
     #[prost(uint64, tag = "14")]
     pub checks_failed: u64,
+    #[prost(string, tag = "15")]
+    pub negotiated: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "16")]
+    pub agent_percent: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MetricsRequest {}

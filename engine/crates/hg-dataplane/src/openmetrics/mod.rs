@@ -174,7 +174,7 @@ fn endpoints(text: &mut Text, upstreams: &[UpstreamReport]) {
     let help = "Requests that took an idle connection.";
     each("headgate_backend_reuses", Counter, help, |e| e.reuses);
     let help = "1 when there is an address to connect to.";
-    each("headgate_backend_resolved", Gauge, help, |e| u64::from(e.is_resolved));
+    each("headgate_backend_resolved", Gauge, help, |e| u64::from(e.is_resolved()));
     let help = "1 when the endpoint gets new requests.";
     each("headgate_backend_takes_traffic", Gauge, help, |e| u64::from(e.health.takes));
     let help = "1 when the endpoint is up, whether or not it gets requests.";
@@ -185,6 +185,47 @@ fn endpoints(text: &mut Text, upstreams: &[UpstreamReport]) {
     each("headgate_backend_checks_failed", Counter, "Health checks that failed.", |e| {
         e.health.checks_failed
     });
+    agents(text, upstreams);
+    negotiated(text, upstreams);
+}
+
+/// Writes what TLS handshakes with endpoints agreed on, where there were any that may agree on HTTP/2.
+fn negotiated(text: &mut Text, upstreams: &[UpstreamReport]) {
+    let help =
+        "TLS handshakes with an endpoint that may speak HTTP/2, by what they agreed on (ALPN).";
+    text.family("headgate_backend_negotiated", Type::Counter, "", help);
+    for upstream in upstreams {
+        for endpoint in &upstream.endpoints {
+            let backend = format!("{}/{}", upstream.name, endpoint.address);
+            let agreed = endpoint.negotiated;
+            for (protocol, count) in [("h2", agreed.h2), ("http/1.1", agreed.http1)] {
+                if count > 0 {
+                    text.int(&[("backend", &backend), ("protocol", protocol)], count);
+                }
+            }
+        }
+    }
+}
+
+/// Writes what agents of endpoints did, where they are asked.
+fn agents(text: &mut Text, upstreams: &[UpstreamReport]) {
+    use Type::{Counter, Gauge};
+    let mut each = |name, kind, help: &str, value: fn(&hg_engine::AgentReport) -> u64| {
+        text.family(name, kind, "", help);
+        for upstream in upstreams {
+            for endpoint in &upstream.endpoints {
+                let Some(agent) = &endpoint.health.agent else { continue };
+                let backend = format!("{}/{}", upstream.name, endpoint.address);
+                text.int(&[("backend", &backend)], value(agent));
+            }
+        }
+    };
+    let help = "The part of its weight that an endpoint's agent asks for, in percent.";
+    each("headgate_backend_agent_weight_percent", Gauge, help, |a| a.percent.into());
+    let help = "Questions that an endpoint's agent answered.";
+    each("headgate_backend_agent_answers", Counter, help, |a| a.answers);
+    let help = "Questions that an endpoint's agent did not answer, or not in the protocol.";
+    each("headgate_backend_agent_failures", Counter, help, |a| a.failures);
 }
 
 fn upstream_figures(text: &mut Text, upstreams: &[UpstreamReport]) {

@@ -2,19 +2,21 @@
 
 use super::*;
 use hg_engine::{
-    EndpointReport, HandshakeCount, HealthReport, Histogram, Http2Metrics, ListenerReport,
-    OpenCount, RequestCount, RetryMetrics,
+    AgentReport, EndpointReport, HandshakeCount, HealthReport, Histogram, Http2Metrics,
+    ListenerReport, NegotiatedReport, OpenCount, RequestCount, RetryMetrics,
 };
 
 fn health(takes: bool) -> HealthReport {
     let state = if takes { "up" } else { "unresolved" };
-    HealthReport { state, takes, checks_passed: 8, checks_failed: 9, ..HealthReport::default() }
+    let agent = takes.then_some(AgentReport { percent: 75, answers: 10, failures: 11 });
+    let (checks_passed, checks_failed) = (8, 9);
+    HealthReport { state, takes, checks_passed, checks_failed, agent, ..HealthReport::default() }
 }
 
 fn endpoint(address: &str, is_resolved: bool) -> EndpointReport {
     EndpointReport {
         address: address.into(),
-        is_resolved,
+        resolved: if is_resolved { vec![address.into()] } else { Vec::new() },
         active: 1,
         idle: 2,
         requests: 3,
@@ -22,6 +24,7 @@ fn endpoint(address: &str, is_resolved: bool) -> EndpointReport {
         connects: 5,
         connect_failures: 6,
         reuses: 7,
+        negotiated: NegotiatedReport { now: "h2", h2: u64::from(is_resolved) * 12, http1: 0 },
         health: health(is_resolved),
         ..EndpointReport::default()
     }

@@ -1,12 +1,13 @@
 //! One check under way: a connection of its own, TLS if the upstream has it, request and answer.
 
+use super::agents;
 use super::answer::{self, Answer, Failure};
 use super::http2::{Asks, Http2};
 use crate::snapshot::host_of;
 use hg_net::{Address, Event, Fd, Flow};
 use hg_plan::{GrpcCheck, HttpCheck, UpstreamProtocol};
 use hg_proto::Limits;
-use hg_resilience::Reason;
+use hg_resilience::{Reason, Report};
 use hg_tls::{ClientSession, ClientTls, Offer, TlsError};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 pub(super) struct Terms {
     pub(super) http: Option<HttpCheck>,
     pub(super) grpc: Option<GrpcCheck>,
+    /// What an agent is sent, if this is one.
+    pub(super) agent: Option<Arc<str>>,
     pub(super) protocol: UpstreamProtocol,
     /// The endpoint's address as configured.
     pub(super) address: Arc<str>,
@@ -53,6 +56,14 @@ impl Terms {
 /// Most bytes taken in one read.
 const READ: usize = 16 * 1024;
 
+/// What came of an attempt that did not fail.
+pub(super) enum Passed {
+    /// The check passed.
+    Check,
+    /// An agent said this.
+    Agent(Report),
+}
+
 /// The state of a check's connection.
 enum Stage {
     Connecting,
@@ -70,19 +81,28 @@ pub(super) struct Attempt {
     answer: Answer,
     /// The connection, where the endpoint speaks HTTP/2.
     http2: Option<Box<Http2>>,
+    /// What an agent has answered so far.
+    line: Vec<u8>,
+    report: Option<Report>,
 }
 
 impl Attempt {
     /// Begins to connect to one of the targets.
     pub(super) fn connect(target: &Address) -> Result<Self, Failure> {
         let fd = hg_net::connect(target).map_err(|e| not_connected(&e))?;
-        let (cipher, out, answer) = (Vec::new(), Vec::new(), Answer::default());
-        Ok(Self { fd, stage: Stage::Connecting, cipher, out, answer, http2: None })
+        let (cipher, out, line, answer) = Default::default();
+        let (stage, http2, report) = (Stage::Connecting, None, None);
+        Ok(Self { fd, stage, cipher, out, answer, http2, line, report })
     }
 
     /// Reports whether the connection is not made yet, so that another target may be tried.
     pub(super) fn is_connecting(&self) -> bool {
         matches!(self.stage, Stage::Connecting)
+    }
+
+    /// Returns what came of it, after it passed.
+    pub(super) fn passed(&mut self) -> Passed {
+        self.report.take().map_or(Passed::Check, Passed::Agent)
     }
 
     /// Goes on after an event; returns whether the check has passed.
@@ -129,6 +149,10 @@ impl Attempt {
 
     /// Queues the request.
     fn ask(&mut self, terms: &Terms) -> Result<bool, Failure> {
+        if let Some(send) = &terms.agent {
+            self.queue(send.as_bytes())?;
+            return Ok(false);
+        }
         let Some(asks) = terms.asks() else {
             return Ok(true);
         };
@@ -176,6 +200,7 @@ impl Attempt {
             let n = match hg_net::read(&self.fd, &mut buffer).map_err(|e| lost(&e))? {
                 Flow::Bytes(n) => n,
                 Flow::Blocked => return Ok(false),
+                Flow::End if terms.agent.is_some() => return self.heard(&[], true),
                 Flow::End => return Err(self.at_end()),
             };
             let bytes = buffer.get_mut(..n).unwrap_or_default();
@@ -222,7 +247,17 @@ impl Attempt {
         if received.peer_closed { Err(self.at_end()) } else { Ok(false) }
     }
 
+    /// Takes more of an agent's answer; returns whether it is whole.
+    fn heard(&mut self, bytes: &[u8], is_whole: bool) -> Result<bool, Failure> {
+        self.line.extend_from_slice(bytes);
+        self.report = agents::read(&self.line, is_whole).transpose()?;
+        Ok(self.report.is_some())
+    }
+
     fn answered(&mut self, bytes: &mut [u8], terms: &Terms) -> Result<bool, Failure> {
+        if terms.agent.is_some() {
+            return self.heard(bytes, false);
+        }
         let Some(http2) = &mut self.http2 else {
             return match &terms.http {
                 Some(http) => self.answer.feed(http, &terms.limits, bytes),

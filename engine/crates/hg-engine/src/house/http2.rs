@@ -4,7 +4,8 @@
 use super::answer::{BODY, Failure, INTERIM, contains, without_text};
 use super::attempt::Terms;
 use hg_h2::{
-    After, By, Close, Event, Incoming, Limits, RequestLine, Role, Sensitivity, Session, grpc,
+    After, By, Close, Event, Incoming, Limits, NeverIndexed, RequestLine, Role, Sensitivity,
+    Session, grpc,
 };
 use hg_plan::{GrpcCheck, HttpCheck};
 use hg_proto::Scheme;
@@ -172,7 +173,8 @@ fn send_http(
     };
     let authority = http.host.as_deref().unwrap_or(authority);
     let method = &*http.method;
-    let line = RequestLine { method, scheme, authority, path, query, websocket: false };
+    let (websocket, never) = (false, NeverIndexed::NONE);
+    let line = RequestLine { method, scheme, authority, path, query, websocket, never };
     let has_agent = http.headers.keys().any(|name| name.eq_ignore_ascii_case("user-agent"));
     let agent = (!has_agent).then_some(("user-agent", "headgate-check"));
     let given = http.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -188,7 +190,8 @@ fn send_grpc(
 ) -> Option<u32> {
     let authority = call.host.as_deref().unwrap_or(authority);
     let (method, path, query, websocket) = ("POST", HEALTH, None, false);
-    let line = RequestLine { method, scheme, authority, path, query, websocket };
+    let never = NeverIndexed::NONE;
+    let line = RequestLine { method, scheme, authority, path, query, websocket, never };
     let lines = [
         ("content-type", "application/grpc"),
         ("te", "trailers"),

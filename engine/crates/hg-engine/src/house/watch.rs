@@ -2,19 +2,21 @@
 //! same address, TLS and check share one check, whatever upstreams they belong to; a check that a
 //! reload does not change keeps its clock and its verdict.
 
+use super::agents::hear;
 use super::answer::Failure;
-use super::attempt::Terms;
+use super::asked::Asked;
+use super::attempt::{Passed, Terms};
 use crate::counters::lock;
-use crate::health::EndpointHealth;
 use crate::outliers::ejections;
 use crate::report::EventLevel;
 use crate::shared::Shared;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use hg_net::Address;
-use hg_plan::{HealthCheck, Kind};
+use hg_plan::Kind;
 use hg_policy::{Random as _, WyRand};
 use hg_resilience::{
-    Active, Check, CheckPolicy, Event, FULL_WEIGHT, Panic, PanicPolicy, Reason, Takes,
+    Active, Agent, Check, CheckPolicy, Event, FULL_WEIGHT, Panic, PanicPolicy, Reason, Report,
+    Takes,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// What makes two checks the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    check: HealthCheck,
+    asked: Asked,
     address: Arc<str>,
     targets: Arc<[Address]>,
     /// What distinguishes the TLS of upstreams.
@@ -43,13 +45,15 @@ struct Checked {
     due_ms: Option<u64>,
     /// The last failure, which stays known while the endpoint is down.
     reason: Reason,
+    /// The last answer of an agent.
+    report: Option<Report>,
 }
 
 /// An upstream whose endpoints are checked.
 struct Watched {
     entry: Arc<UpstreamEntry>,
-    /// The check of each endpoint; none while its name does not resolve.
-    checks: Vec<Option<usize>>,
+    /// The checks of its endpoints, and their agents; none while a name does not resolve.
+    checks: Vec<usize>,
     panic: Panic,
 }
 
@@ -97,7 +101,8 @@ impl Watch {
             settle(&entry, now_ms);
             let health = &entry.plan.health;
             let judged = health.outliers.is_some() || health.breaker.is_some();
-            if judged || health.check.is_some() || health.slow_start_ms > 0 {
+            let asked = health.check.is_some() || health.agent.is_some();
+            if judged || asked || health.slow_start_ms > 0 {
                 self.watch(slot, entry, now_ms);
             }
         } else if let Some(old) = &old {
@@ -107,7 +112,7 @@ impl Watch {
         if let Some(w) = self.upstreams.get_mut(&slot) {
             w.panic = panic;
         }
-        for id in old.into_iter().flat_map(|o| o.checks).flatten() {
+        for id in old.into_iter().flat_map(|o| o.checks) {
             if self.release(id, slot) {
                 released.push(id);
             }
@@ -117,23 +122,26 @@ impl Watch {
     }
 
     fn watch(&mut self, slot: usize, entry: Arc<UpstreamEntry>, now_ms: u64) {
-        let check = entry.plan.health.check.clone();
+        let health = &entry.plan.health;
         let mut checks = Vec::with_capacity(entry.endpoints.len());
         for (at, e) in entry.endpoints.iter().enumerate() {
-            let check = check.as_ref().filter(|_| !e.targets.is_empty());
+            let check = health.check.as_ref().filter(|_| !e.targets.is_empty());
             let event = if check.is_some() { Event::ChecksOn } else { Event::ChecksOff };
             if e.health.shared.apply(event, now_ms, FULL_WEIGHT).is_some() {
                 entry.health.epoch.advance();
             }
-            let id = check.map(|check| self.acquire(&entry, e, check, now_ms));
-            if let Some(c) = id.and_then(|id| self.checks.get_mut(id)) {
-                c.users.push((slot, at));
-                if let Some(event) = c.verdict() {
-                    apply(&self.shared, &entry, at, event, now_ms);
+            let check = check.cloned().map(Asked::Check);
+            let agent = health.agent.clone().filter(|_| !e.targets.is_empty()).map(Asked::Agent);
+            for asked in check.into_iter().chain(agent) {
+                let id = self.acquire(&entry, e, asked, now_ms);
+                if let Some(c) = self.checks.get_mut(id) {
+                    c.users.push((slot, at));
+                    c.tell_known(&self.shared, &entry, at, now_ms);
                 }
+                checks.push(id);
             }
-            checks.push(id);
         }
+        entry.reweigh();
         self.upstreams.insert(slot, Watched { entry, checks, panic: Panic::default() });
     }
 
@@ -142,11 +150,11 @@ impl Watch {
         &mut self,
         entry: &UpstreamEntry,
         e: &EndpointEntry,
-        check: &HealthCheck,
+        asked: Asked,
         now_ms: u64,
     ) -> usize {
         let key = Key {
-            check: check.clone(),
+            asked,
             address: e.address.clone(),
             targets: e.targets.clone(),
             setup: e.pool.setup.clone(),
@@ -154,24 +162,17 @@ impl Watch {
         if let Some(&id) = self.by_key.get(&key) {
             return id;
         }
-        let policy = policy(check);
-        let state = Check::new(&policy, known(&e.health), now_ms, self.rng.next_u64());
+        let (policy, known) = (key.asked.policy(), key.asked.known(&e.health));
+        let state = Check::new(&policy, known, now_ms, self.rng.next_u64());
         let id = self.checks.insert(Checked {
             key: key.clone(),
             check: state,
             policy,
-            terms: Terms {
-                http: check.http.clone(),
-                grpc: check.grpc.clone(),
-                protocol: entry.plan.protocol,
-                address: e.address.clone(),
-                targets: e.targets.clone(),
-                tls: entry.tls.clone(),
-                limits: entry.limits,
-            },
-            timeout_ms: check.timeout_ms,
+            terms: key.asked.terms(entry, e),
+            timeout_ms: key.asked.timeout_ms(),
             users: Vec::new(),
             due_ms: None,
+            report: None,
             reason: e.health.shared.load().reason,
         });
         self.by_key.insert(key, id);
@@ -223,7 +224,13 @@ impl Watch {
     }
 
     /// Takes in the result of a check that began at `began_ms`.
-    pub(super) fn result(&mut self, id: usize, result: Result<(), Failure>, times: (u64, u64)) {
+    pub(super) fn result(&mut self, id: usize, result: Result<Passed, Failure>, times: (u64, u64)) {
+        let result = match result {
+            Ok(Passed::Agent(report)) => return self.heard(id, Ok(report), times),
+            Err(failure) if self.is_agent(id) => return self.heard(id, Err(failure), times),
+            Ok(Passed::Check) => Ok(()),
+            Err(failure) => Err(failure),
+        };
         let (began_ms, now_ms) = times;
         let random = self.rng.next_u64();
         let Some(c) = self.checks.get_mut(id) else {
@@ -248,6 +255,30 @@ impl Watch {
         self.plan(id);
     }
 
+    fn is_agent(&self, id: usize) -> bool {
+        self.checks.get(id).is_some_and(|c| matches!(c.key.asked, Asked::Agent(_)))
+    }
+
+    /// Takes in what an agent answered, or why it did not.
+    fn heard(&mut self, id: usize, answer: Result<Report, Failure>, times: (u64, u64)) {
+        let (began_ms, now_ms) = times;
+        let random = self.rng.next_u64();
+        let Some(c) = self.checks.get_mut(id) else {
+            return;
+        };
+        // An agent that does not answer is asked as often as one that does.
+        let _ = c.check.result(Ok(()), &c.policy, began_ms, random);
+        for (slot, at) in &c.users {
+            if let Some(w) = self.upstreams.get(slot) {
+                hear(&self.shared, &w.entry, *at, &answer, now_ms);
+            }
+        }
+        c.report = answer.ok().or(c.report.take());
+        let users: Vec<usize> = c.users.iter().map(|(slot, _)| *slot).collect();
+        users.into_iter().for_each(|slot| self.turn_panic(slot, now_ms));
+        self.plan(id);
+    }
+
     /// Looks again at every upstream where time alone changes something: an ejection or a panic
     /// ends, a breaker half opens, an endpoint starts slowly.
     pub(super) fn turn(&mut self, now_ms: u64) {
@@ -257,6 +288,7 @@ impl Watch {
             w.entry.sweep(&self.shared, now_ms);
             w.entry.turn_breakers(&self.shared, now_ms);
             w.entry.turn_slow_start(now_ms);
+            w.entry.reweigh();
             slots.push(*slot);
         }
         slots.into_iter().for_each(|slot| self.turn_panic(slot, now_ms));
@@ -303,7 +335,8 @@ impl Watched {
         let health = &self.entry.plan.health;
         let judged = health.outliers.is_some() || health.breaker.is_some();
         // An order may end at any time, and its endpoint then starts slowly.
-        self.panic.is_on() || judged || health.slow_start_ms > 0
+        let weighed = health.agent.is_some();
+        self.panic.is_on() || judged || weighed || health.slow_start_ms > 0
     }
 
     /// Ends ejections whose time is over, and probes without a result.
@@ -323,8 +356,23 @@ impl Watched {
 }
 
 impl Checked {
+    /// Brings a new endpoint to what is known already.
+    fn tell_known(&self, shared: &Shared, entry: &UpstreamEntry, at: usize, now_ms: u64) {
+        let heard = |e: &EndpointEntry| e.health.agent.has_spoken();
+        if let Some(report) = &self.report {
+            if !entry.endpoints.get(at).is_some_and(heard) {
+                hear(shared, entry, at, &Ok(report.clone()), now_ms);
+            }
+        } else if let Some(event) = self.verdict() {
+            apply(shared, entry, at, event, now_ms);
+        }
+    }
+
     /// Returns the event that brings a new endpoint to what the check has concluded already.
     fn verdict(&self) -> Option<Event> {
+        if matches!(self.key.asked, Asked::Agent(_)) {
+            return None;
+        }
         Some(match self.check.is_up()? {
             true => Event::CheckPassed,
             false => Event::CheckFailed(self.reason),
@@ -369,31 +417,15 @@ fn settle(entry: &UpstreamEntry, now_ms: u64) {
         let apply = |event| e.health.shared.apply(event, now_ms, FULL_WEIGHT).is_some();
         moved |= !checked && apply(Event::ChecksOff);
         moved |= !ejects && apply(Event::OutliersOff);
+        if entry.plan.health.agent.is_none() {
+            e.health.agent.forget();
+            moved |= apply(Event::Agent(Agent::Ready));
+        }
     }
     moved |= entry.settle_breakers(now_ms);
     entry.turn_slow_start(now_ms);
     if moved {
         entry.health.epoch.advance();
-    }
-}
-
-/// Returns what earlier checks concluded of an endpoint.
-fn known(health: &EndpointHealth) -> Option<bool> {
-    match health.shared.load().active {
-        Active::Up => Some(true),
-        Active::Down => Some(false),
-        Active::Unknown | Active::Unchecked => None,
-    }
-}
-
-fn policy(check: &HealthCheck) -> CheckPolicy {
-    CheckPolicy {
-        interval_ms: check.interval_ms,
-        fast_ms: check.fast_interval_ms,
-        max_down_ms: check.max_interval_ms,
-        healthy: check.healthy,
-        unhealthy: check.unhealthy,
-        ..CheckPolicy::default()
     }
 }
 

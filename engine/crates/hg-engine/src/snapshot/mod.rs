@@ -14,6 +14,7 @@ mod upstreams;
 pub(crate) use build::{Builder, Update};
 pub(crate) use retry::RetryTerms;
 
+use crate::agents::Weighed;
 use crate::health::{EndpointHealth, UpstreamHealth};
 use hg_middleware::Chain;
 use hg_net::Address;
@@ -105,6 +106,8 @@ pub(crate) struct UpstreamEntry {
     pub(crate) endpoints: Vec<EndpointEntry>,
     /// Every worker clones it; the clones share its tables.
     pub(crate) balancer: Balancer,
+    /// The weights that agents ask for.
+    pub(crate) weighed: Option<Box<Weighed>>,
     pub(crate) key: Option<KeySource>,
     pub(crate) host_header: HostHeader,
     pub(crate) plan: hg_plan::Upstream,

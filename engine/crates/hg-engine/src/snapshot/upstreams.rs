@@ -1,8 +1,9 @@
 //! Compiles upstreams from plan to entry.
 
 use super::{EndpointEntry, PoolKey, UpstreamEntry};
+use crate::agents::Weighed;
 use crate::health::HealthTable;
-use crate::{house, slow_start};
+use crate::{agents, house, slow_start};
 use hg_net::Address;
 use hg_plan::{Balance, Endpoint, Kind, ObjectError, UpstreamProtocol};
 use hg_policy::{Balancer, KeySource};
@@ -61,17 +62,26 @@ pub(super) fn compile(
     let check = plan.health.check.as_ref();
     let mut problems = check.map_or_else(Vec::new, |check| house::problems(check, plan.protocol));
     problems.extend(protocol_problem(plan));
+    let agent = plan.health.agent.as_ref();
+    problems.extend(agent.into_iter().flat_map(|agent| agents::problems(agent, &plan.endpoints)));
     if !problems.is_empty() {
         return Err(refused(problems));
     }
     let setup = setup(plan, tls.as_deref());
     let (endpoints, balanced) = expand(name, plan, &setup, around).map_err(refused)?;
-    let balancer = Balancer::new(&plan.balance, &balanced).map_err(refused)?;
+    let (balancer, weighed) = match &plan.health.agent {
+        None => (Balancer::new(&plan.balance, &balanced).map_err(refused)?, None),
+        Some(_) => {
+            let weighed = Weighed::new(&plan.balance, balanced, &endpoints).map_err(refused)?;
+            (weighed.balancer(), Some(Box::new(weighed)))
+        }
+    };
     let key: Option<KeySource> = balancer.needs_key().cloned();
     Ok(UpstreamEntry {
         name: name.clone(),
         endpoints,
         balancer,
+        weighed,
         key,
         host_header: plan.host_header.clone(),
         limits: hg_proto::Limits {

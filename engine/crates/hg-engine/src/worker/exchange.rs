@@ -8,6 +8,7 @@ use super::multiplex::Link;
 use super::store::{Id, Recycle, Store};
 use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
+use hg_h2::NeverIndexed;
 use hg_middleware::{ClientCertificate, RequestView};
 use hg_net::Ticks;
 use hg_proto::{Admission, BodyReader, HeaderSlots, Limits, Method, Parse, Version};
@@ -31,9 +32,17 @@ pub(crate) struct Relay {
     pub(crate) told: bool,
     /// Trailers that came over HTTP/2, as lines of HTTP/1.
     pub(crate) trailers: Vec<u8>,
+    /// Which fields of its head and its trailers no table of HTTP/2 may hold.
+    pub(crate) never: NeverIndexed,
 }
 
 impl Relay {
+    /// Becomes one half of a tunnel, whose handshake may not be out yet.
+    pub(crate) fn tunnel(&mut self) {
+        let never = std::mem::take(&mut self.never);
+        *self = Relay { reader: BodyReader::UntilClose, done: false, never, ..Relay::default() };
+    }
+
     /// Returns the trailers that end the message, as lines of HTTP/1.
     pub(crate) fn trailers(&self) -> &[u8] {
         if self.trailers.is_empty() { self.reader.trailers() } else { &self.trailers }
@@ -50,6 +59,7 @@ impl Default for Relay {
             ends: false,
             told: false,
             trailers: Vec::new(),
+            never: NeverIndexed::default(),
         }
     }
 }

@@ -26,6 +26,7 @@ mod request;
 mod response;
 mod retire;
 mod retry;
+mod seen;
 mod shed;
 mod splice;
 mod store;

@@ -311,9 +311,17 @@ impl Worker {
         if !c.awaits_answer() {
             return self.client_gone(x);
         }
+        e.due.again = Ticks::MAX;
+        self.choose_again(x);
+    }
+
+    /// Picks an endpoint for a request that has left its last one: another, if one is usable.
+    pub(crate) fn choose_again(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
         let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
         e.stage = Stage::Connecting;
-        e.due.again = Ticks::MAX;
         e.due.connect = deadline_after(self.now_us, connect_ms);
         // Where there is no room, any endpoint may be the next.
         if !e.mark_tried() {

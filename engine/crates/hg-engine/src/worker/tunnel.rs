@@ -3,9 +3,8 @@
 use super::Worker;
 use super::client::Phase;
 use super::conn::Read;
-use super::exchange::{ExId, Relay, Stage, pair};
+use super::exchange::{ExId, Stage, pair};
 use hg_net::Ticks;
-use hg_proto::BodyReader;
 use std::ops::Range;
 
 /// Reads of each side in one turn before other connections have theirs.
@@ -31,8 +30,8 @@ impl Worker {
         }
         e.answered = true;
         e.close_after = true;
-        e.request = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
-        e.response = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
+        e.request.tunnel();
+        e.response.tunnel();
         e.response.bytes = early.len() as u64;
         e.frames.feed(buffer.get(early.clone()).unwrap_or_default());
         e.stage = Stage::Tunnel;
@@ -59,8 +58,8 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
-        e.request = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
-        e.response = Relay { reader: BodyReader::UntilClose, done: false, ..Relay::default() };
+        e.request.tunnel();
+        e.response.tunnel();
         e.close_after = true;
         e.stage = Stage::Answering;
         // Nothing but silence limits how long it stays, and how much passes.

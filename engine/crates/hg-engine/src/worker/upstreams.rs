@@ -5,6 +5,7 @@ use super::claim::{Claim, Left};
 use super::exchange::ExId;
 use super::hedge::Latencies;
 use super::retry::Budgets;
+use super::seen::{STALE, Seen};
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
 use crate::outliers::Ended;
@@ -12,16 +13,14 @@ use crate::shared::Shared;
 use crate::shares::Pending;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
-use hg_policy::{Balancer, Load, Random, Tried, WyRand};
-use hg_resilience::{Budget, FULL_WEIGHT, Permit, Shedder, Verdict};
+use hg_policy::{Balancer, Load, Tried, WyRand};
+use hg_resilience::{Budget, Permit, Shedder, Verdict};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// An epoch that is never reached: the next pick looks at the health of the endpoints again.
-const STALE: u64 = u64::MAX;
 /// Marks an endpoint that left its upstream.
 pub(crate) const GONE: usize = usize::MAX;
 
@@ -100,38 +99,6 @@ impl Learned {
         let known = old.and_then(|old| old.learned.limit.as_ref());
         let limit = Adaptive::of(entry, known, active.iter().sum());
         Self { pending: Pending::default(), limit }
-    }
-}
-
-/// What a worker knows of the health of an upstream's endpoints.
-struct Seen {
-    /// Which endpoints take requests.
-    takes: Vec<bool>,
-    /// Whether one of them takes only some, so that a request has to ask.
-    probes: bool,
-    /// The share of its requests that each takes, in thousandths.
-    weights: Vec<u16>,
-    /// Whether one of them does not take its whole share.
-    warming: bool,
-    /// When it looked.
-    epoch: u64,
-}
-
-impl Seen {
-    fn new(endpoints: usize) -> Self {
-        Self {
-            takes: vec![true; endpoints],
-            probes: false,
-            weights: vec![FULL_WEIGHT; endpoints],
-            warming: false,
-            epoch: 0,
-        }
-    }
-
-    /// Draws whether an endpoint that starts slowly leaves a request to another one.
-    fn spares(&self, i: usize, rng: &mut WyRand) -> bool {
-        let weight = self.weights.get(i).copied().unwrap_or(FULL_WEIGHT);
-        weight < FULL_WEIGHT && rng.below(FULL_WEIGHT.into()) >= u64::from(weight)
     }
 }
 
@@ -346,6 +313,10 @@ impl UpstreamState {
             *takes &= !e.targets.is_empty();
         }
         self.usable.copy_from_slice(&self.seen.takes);
+        if let Some((version, mut balancer)) = self.entry.weighed_since(self.seen.weighed) {
+            balancer.inherit(&self.balancer, Some);
+            (self.balancer, self.seen.weighed) = (balancer, version);
+        }
         self.seen.epoch = epoch;
     }
 }

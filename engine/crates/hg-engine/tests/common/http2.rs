@@ -4,7 +4,9 @@
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use super::{DEADLINE, Node};
-use hg_h2::{After, Code, Event, Incoming, Limits, RequestLine, Role, Sensitivity, Session};
+use hg_h2::{
+    After, Code, Event, Incoming, Limits, NeverIndexed, RequestLine, Role, Sensitivity, Session,
+};
 use hg_proto::Scheme;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -16,6 +18,8 @@ pub struct Answer {
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub trailers: Vec<(String, String)>,
+    /// Names of fields that came as never indexed.
+    pub never: Vec<String>,
     /// Statuses of interim heads.
     pub interim: Vec<u16>,
     pub ended: bool,
@@ -84,7 +88,8 @@ impl<S: Read + Write> Client<S> {
     pub fn open(&mut self, method: &str, target: &str, fields: &[(&str, &str)], end: bool) -> u32 {
         let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
         let (scheme, authority) = (Scheme::Http, "a.example");
-        let line = RequestLine { method, scheme, authority, path, query, websocket: false };
+        let never = NeverIndexed::NONE;
+        let line = RequestLine { method, scheme, authority, path, query, websocket: false, never };
         self.ask(&line, fields, end)
     }
 
@@ -102,7 +107,8 @@ impl<S: Read + Write> Client<S> {
         }
         let (scheme, authority) = (Scheme::Http, "a.example");
         let method = "CONNECT";
-        let line = RequestLine { method, scheme, authority, path, query: None, websocket: true };
+        let (query, never, websocket) = (None, NeverIndexed::NONE, true);
+        let line = RequestLine { method, scheme, authority, path, query, websocket, never };
         let id = self.ask(&line, fields, end);
         self.flush();
         while self.answers[&id].status == 0 && self.answers[&id].reset.is_none() {
@@ -120,7 +126,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     fn ask(&mut self, line: &RequestLine<'_>, fields: &[(&str, &str)], end: bool) -> u32 {
-        let lines = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), Sensitivity::Normal));
+        let lines = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), sensitivity(n)));
         let id = self.session.send_request(line, lines, end).unwrap();
         self.answers.insert(id, Answer::default());
         id
@@ -216,6 +222,7 @@ impl<S: Read + Write> Client<S> {
                 assert_eq!(answer.status, 0, "two heads");
                 answer.status = message.status();
                 answer.fields = message.fields().map(text).collect();
+                answer.never = never(&message);
                 answer.ended = end;
             }
             Event::Data { stream, range, end } => {
@@ -229,7 +236,9 @@ impl<S: Read + Write> Client<S> {
             }
             Event::Trailers { stream } => {
                 let answer = self.answers.get_mut(&stream).unwrap();
-                answer.trailers = self.incoming.message().fields().map(text).collect();
+                let message = self.incoming.message();
+                answer.trailers = message.fields().map(text).collect();
+                answer.never.extend(never(&message));
                 answer.ended = true;
             }
             Event::Reset { stream, code, .. } => {
@@ -240,6 +249,16 @@ impl<S: Read + Write> Client<S> {
             _ => {}
         }
     }
+}
+
+/// Returns how a test's field is sent: never indexed if its name says so.
+pub fn sensitivity(name: &str) -> Sensitivity {
+    if name.starts_with("secret-") { Sensitivity::Secret } else { Sensitivity::Normal }
+}
+
+/// Returns the names of the fields that came as never indexed.
+pub fn never(message: &hg_h2::Message<'_>) -> Vec<String> {
+    message.fields().filter(|f| f.never_indexed).map(|f| text(f).0).collect()
 }
 
 fn text(field: hg_h2::Field<'_>) -> (String, String) {

@@ -3,8 +3,9 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+use super::http2::{never, sensitivity};
 use super::{Node, Upstream, put, upstream_json};
-use hg_h2::{After, Code, Event, Incoming, Limits, Role, Sensitivity, Session};
+use hg_h2::{After, Code, Event, Incoming, Limits, Role, Session};
 use hg_plan::Kind;
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
@@ -19,6 +20,8 @@ pub struct Request {
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub trailers: Vec<(String, String)>,
+    /// Names of fields that came as never indexed.
+    pub never: Vec<String>,
     pub ended: bool,
     pub reset: Option<Code>,
 }
@@ -96,6 +99,7 @@ impl<S: Read + Write> Peer<S> {
                     path: string(message.path()),
                     authority: string(message.authority()),
                     fields: message.fields().map(text).collect(),
+                    never: never(&message),
                     ended: end,
                     ..Request::default()
                 };
@@ -113,7 +117,9 @@ impl<S: Read + Write> Peer<S> {
             }
             Event::Trailers { stream } => {
                 let request = self.requests.get_mut(&stream).unwrap();
-                request.trailers = self.incoming.message().fields().map(text).collect();
+                let message = self.incoming.message();
+                request.trailers = message.fields().map(text).collect();
+                request.never.extend(never(&message));
                 request.ended = true;
             }
             Event::Reset { stream, code, .. } => {
@@ -146,7 +152,7 @@ impl<S: Read + Write> Peer<S> {
 
     /// Sends the head of an answer.
     pub fn head(&mut self, id: u32, status: u16, fields: &[(&str, &str)], end: bool) {
-        let lines = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), Sensitivity::Normal));
+        let lines = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), sensitivity(n)));
         // The stream may be gone.
         let _ = self.session.send_response(id, status, lines, end);
         self.flush();
@@ -171,7 +177,7 @@ impl<S: Read + Write> Peer<S> {
     }
 
     pub fn trailers(&mut self, id: u32, fields: &[(&str, &str)]) {
-        let lines = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), Sensitivity::Normal));
+        let lines = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), sensitivity(n)));
         let _ = self.session.send_trailers(id, lines);
         self.flush();
     }

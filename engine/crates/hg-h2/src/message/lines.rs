@@ -1,6 +1,7 @@
 //! Lines of a neutral head on their way into a block.
 
 use crate::encode::Sensitivity;
+use crate::message::NeverIndexed;
 use crate::session::Line;
 use hg_proto::{Fields, Known, Scheme};
 
@@ -19,6 +20,8 @@ pub struct RequestLine<'a> {
     pub query: Option<&'a str>,
     /// Whether it opens a WebSocket.
     pub websocket: bool,
+    /// Which fields must not enter a table; [`lines_of_text`] gets the same.
+    pub never: &'a NeverIndexed,
 }
 
 /// Returns the end-to-end lines of a head, without Host and with Content-Length.
@@ -30,13 +33,13 @@ pub fn lines_of<'f>(fields: &Fields<'f, 'f>) -> impl Iterator<Item = Line<'f>> {
 }
 
 /// Returns the lines of text that we wrote for HTTP/1: `name: value`, each with its CRLF, up to the
-/// end or an empty line.
-pub fn lines_of_text(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
+/// end or an empty line. Those that `never` names must not enter a table.
+pub fn lines_of_text<'t>(text: &'t [u8], never: &NeverIndexed) -> impl Iterator<Item = Line<'t>> {
     text.split_inclusive(|b| *b == b'\n').map_while(|line| {
         let line = line.strip_suffix(b"\r\n")?;
         let colon = line.iter().position(|b| *b == b':')?;
         let (name, rest) = line.split_at_checked(colon)?;
-        Some((name, rest.strip_prefix(b":")?.trim_ascii(), Sensitivity::Normal))
+        Some((name, rest.strip_prefix(b":")?.trim_ascii(), never.sensitivity(name)))
     })
 }
 

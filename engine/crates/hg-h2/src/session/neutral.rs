@@ -126,12 +126,13 @@ fn pseudo(encoder: &mut Encoder, head: &RequestLine<'_>, scratch: &mut Vec<u8>, 
         encoder.field(b":protocol", b"websocket", normal, out);
     }
     encoder.indexed(if head.scheme == Scheme::Http { 6 } else { 7 }, out);
-    encoder.field(b":authority", head.authority.as_bytes(), normal, out);
+    let secret = head.never.sensitivity(b":authority");
+    encoder.field(b":authority", head.authority.as_bytes(), secret, out);
     scratch.clear();
     write::target_part(scratch, head.path);
     if let Some(query) = head.query {
         scratch.push(b'?');
         write::target_part(scratch, query);
     }
-    encoder.field(b":path", scratch, normal, out);
+    encoder.field(b":path", scratch, head.never.sensitivity(b":path"), out);
 }

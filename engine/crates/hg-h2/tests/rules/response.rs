@@ -1,7 +1,7 @@
 //! Rules 34 to 41: the response comes back.
 
 use super::*;
-use hg_h2::{After, By, Decoder, RequestLine, faults, grpc, lines_of, lines_of_text};
+use hg_h2::{After, By, Decoder, NeverIndexed, RequestLine, faults, grpc, lines_of, lines_of_text};
 use hg_proto::{RespFraming, Scheme};
 
 /// A client that sent one request.
@@ -14,6 +14,7 @@ fn asked(method: &str) -> Hand {
         path: "/",
         query: None,
         websocket: false,
+        never: NeverIndexed::NONE,
     };
     assert_eq!(hand.session.send_request(&line, lines(&[]), true), Ok(1));
     hand.output();
@@ -122,7 +123,7 @@ fn rule_37_the_answer_is_framed_for_http1() {
 fn answered(status: u16, text: &[u8]) -> Vec<String> {
     let mut hand = Hand::server();
     hand.head(1, GET, true);
-    hand.session.send_response(1, status, lines_of_text(text), false).unwrap();
+    hand.session.send_response(1, status, lines_of_text(text, NeverIndexed::NONE), false).unwrap();
     decoded(&hand.output(), &mut Decoder::new(4096))
 }
 
@@ -166,6 +167,7 @@ fn rule_39_a_reset_says_whether_the_request_may_be_sent_again() {
         path: "/",
         query: None,
         websocket: false,
+        never: NeverIndexed::NONE,
     };
     hand.session.send_request(&line, lines(&[]), false).unwrap();
     assert!(matches!(
@@ -208,7 +210,7 @@ fn rule_40_our_own_failures_answer_grpc_in_trailers_only_form() {
     grpc::write_refusal(&mut text, 503, "no endpoint: 100 % down\n");
     let mut hand = Hand::server();
     hand.head(1, POST, true);
-    hand.session.send_response(1, 200, lines_of_text(&text), true).unwrap();
+    hand.session.send_response(1, 200, lines_of_text(&text, NeverIndexed::NONE), true).unwrap();
     let output = hand.output();
     assert_eq!(frames(&output)[0].1, END_HEADERS | END_STREAM);
     assert_eq!(

@@ -1,7 +1,9 @@
 //! Rules 19 to 33: the request goes to an upstream.
 
 use super::*;
-use hg_h2::{After, By, Decoder, Refused, RequestLine, grpc, lines_of, lines_of_text};
+use hg_h2::{
+    After, By, Decoder, NeverIndexed, Refused, RequestLine, grpc, lines_of, lines_of_text,
+};
 use hg_proto::{HeaderSlots, Parse, Scheme, parse_request, websocket};
 use proptest::prelude::*;
 
@@ -12,6 +14,7 @@ const LINE: RequestLine<'_> = RequestLine {
     path: "/",
     query: None,
     websocket: false,
+    never: NeverIndexed::NONE,
 };
 
 /// Sends an HTTP/1 head to an HTTP/2 upstream; returns the lines that it gets.
@@ -30,6 +33,7 @@ fn forwarded(text: &str) -> Vec<String> {
         path: head.path,
         query: head.query,
         websocket: head.connection.upgrade_websocket,
+        never: NeverIndexed::NONE,
     };
     let te: &[(&str, &str)] = if head.connection.te_trailers { &[("te", "trailers")] } else { &[] };
     let mut hand = Hand::client();
@@ -150,7 +154,7 @@ fn rule_25_a_websocket_becomes_an_upgrade_and_back() {
     // 101 from the upstream opens the stream, without what the handshake has only in HTTP/1.
     let answer = b"Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n\
                    Sec-WebSocket-Protocol: chat\r\n\r\nignored";
-    hand.session.send_response(1, 101, lines_of_text(answer), false).unwrap();
+    hand.session.send_response(1, 101, lines_of_text(answer, NeverIndexed::NONE), false).unwrap();
     let got = decoded(&hand.output(), &mut Decoder::new(4096));
     assert_eq!(got, [":status: 200", "sec-websocket-protocol: chat"]);
     // Bytes pass both ways; the end of one is that of a half.
@@ -231,7 +235,7 @@ fn rule_30_chunks_become_data_and_trailers_end_the_stream() {
     hand.session.send_request(&LINE, lines(&[]), false).unwrap();
     assert_eq!(hand.session.data(1, b"abc", After::Later), Ok(3));
     let trailers = b"X-Sum: 1\r\nContent-Length: 3\r\nX_Real_IP: 1\r\n";
-    hand.session.send_trailers(1, lines_of_text(trailers)).unwrap();
+    hand.session.send_trailers(1, lines_of_text(trailers, NeverIndexed::NONE)).unwrap();
     let sent = frames(&hand.output());
     let kinds: Vec<_> = sent.iter().map(|f| (f.0, f.1)).collect();
     assert_eq!(kinds, [(1, END_HEADERS), (0, 0), (1, END_HEADERS | END_STREAM)]);
@@ -288,4 +292,47 @@ fn rule_33_secrets_are_never_indexed() {
     client.session.send_request(&LINE, lines_of(&head.fields), true).unwrap();
     let got = decoded(&client.output(), &mut Decoder::new(4096));
     assert_eq!(got[4..], ["x-key: v (never indexed)"]);
+}
+
+#[test]
+fn rule_33_secrets_stay_so_though_they_pass_as_text() {
+    let mut hand = Hand::server();
+    // Path, authority and a field are never indexed; `x-open` is, and the cookie is in two lines.
+    let mut block = hand.block(&GET[..2]);
+    block.extend(b"\x14\x04/a?b\x11\x01a\x10\x05x-key\x01v\x40\x06x-open\x011");
+    block.extend(b"\x10\x06cookie\x03a=1");
+    block.extend(hand.block(&[("cookie", "b=0123456789012345678901234567890")]));
+    hand.feed(&frame(1, END_HEADERS, 1, &block));
+    let mut never = NeverIndexed::default();
+    hand.incoming.message().note_never_indexed(&mut never);
+    hand.feed(&frame(1, END_HEADERS | END_STREAM, 1, b"\x10\x05x-end\x011"));
+    hand.incoming.message().note_never_indexed(&mut never);
+
+    let text = b"cookie: a=1; b=0123456789012345678901234567890\r\nX-Key: v\r\nx-open: 1\r\n";
+    let mut client = Hand::client();
+    let line = RequestLine { path: "/a", query: Some("b"), never: &never, ..LINE };
+    client.session.send_request(&line, lines_of_text(text, &never), false).unwrap();
+    let mut decoder = Decoder::new(4096);
+    assert_eq!(
+        decoded(&client.output(), &mut decoder),
+        [
+            ":method: GET",
+            ":scheme: http",
+            ":authority: a.example (never indexed)",
+            ":path: /a?b (never indexed)",
+            "cookie: a=1; b=0123456789012345678901234567890 (never indexed)",
+            "x-key: v (never indexed)",
+            "x-open: 1",
+        ]
+    );
+    client.session.send_trailers(1, lines_of_text(b"x-end: 1\r\nx-sum: 2\r\n", &never)).unwrap();
+    let got = decoded(&client.output(), &mut decoder);
+    assert_eq!(got, ["x-end: 1 (never indexed)", "x-sum: 2"]);
+
+    let mut server = Hand::server();
+    server.head(1, GET, true);
+    let answer = b"x-key: w\r\nx-open: 1\r\n\r\n";
+    server.session.send_response(1, 200, lines_of_text(answer, &never), true).unwrap();
+    let got = decoded(&server.output(), &mut Decoder::new(4096));
+    assert_eq!(got, [":status: 200", "x-key: w (never indexed)", "x-open: 1"]);
 }

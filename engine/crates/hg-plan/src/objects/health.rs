@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct Health {
     /// How the endpoints are checked; absent = not at all.
     pub check: Option<HealthCheck>,
+    /// What tells how they are themselves, besides the checks; absent = nothing.
+    pub agent: Option<AgentCheck>,
     /// When endpoints are ejected for what requests say of them; absent = never.
     pub outliers: Option<OutlierDetection>,
     /// When requests are kept from what fails; absent = never.
@@ -27,6 +29,7 @@ impl Default for Health {
     fn default() -> Self {
         Self {
             check: None,
+            agent: None,
             outliers: None,
             breaker: None,
             concurrency: None,
@@ -71,6 +74,33 @@ impl Default for HealthCheck {
             healthy: 2,
             unhealthy: 3,
         }
+    }
+}
+
+/// How the agents of an upstream's endpoints are asked, in the protocol of HAProxy's `agent-check`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentCheck {
+    /// The port of an agent, at the address of its endpoint.
+    pub port: u16,
+    /// What it is sent first; empty = nothing.
+    #[serde(default)]
+    pub send: String,
+    /// Time between the starts of two questions.
+    #[serde(default = "AgentCheck::interval_ms")]
+    pub interval_ms: u64,
+    /// How long one may take.
+    #[serde(default = "AgentCheck::timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+impl AgentCheck {
+    fn interval_ms() -> u64 {
+        2_000
+    }
+
+    fn timeout_ms() -> u64 {
+        1_000
     }
 }
 

@@ -6,8 +6,9 @@ const START: u16 = 100;
 
 fn every_event() -> Vec<Event> {
     let admins = [Admin::Ready, Admin::Drain, Admin::Maintenance];
-    let mut all: Vec<_> =
-        admins.into_iter().flat_map(|a| [Event::Operator(a), Event::Agent(a)]).collect();
+    let agents = [Agent::Ready, Agent::Drain, Agent::Down, Agent::Maintenance];
+    let mut all: Vec<_> = admins.into_iter().map(Event::Operator).collect();
+    all.extend(agents.map(Event::Agent));
     all.extend([
         Event::ChecksOn,
         Event::ChecksOff,
@@ -36,7 +37,7 @@ fn every_step() -> Vec<(State, Event, Option<State>)> {
     pairs.map(|(s, e)| (s, e, s.step(e, NOW, START))).collect()
 }
 
-fn parts(s: State) -> (Admin, Admin, Active, Outlier, Circuit) {
+fn parts(s: State) -> (Admin, Agent, Active, Outlier, Circuit) {
     (s.operator, s.agent, s.active, s.outlier, s.circuit)
 }
 
@@ -148,13 +149,13 @@ fn warming_changes_the_weight_alone_and_never_lowers_it() {
 
 #[test]
 fn an_agent_undoes_only_its_own_order() {
-    let drained = State { agent: Admin::Drain, ..every_state()[0] };
+    let drained = State { agent: Agent::Drain, ..every_state()[0] };
     let ready = drained.step(Event::Operator(Admin::Ready), NOW, START);
     assert_eq!(ready, None, "the operator was ready already");
     let both = drained.step(Event::Operator(Admin::Maintenance), NOW, START).unwrap();
     let back = both.step(Event::Operator(Admin::Ready), NOW, START).unwrap();
     assert_eq!(back.admin(), Admin::Drain);
-    assert_eq!(back.step(Event::Agent(Admin::Ready), NOW, START).unwrap().admin(), Admin::Ready);
+    assert_eq!(back.step(Event::Agent(Agent::Ready), NOW, START).unwrap().admin(), Admin::Ready);
 }
 
 #[test]

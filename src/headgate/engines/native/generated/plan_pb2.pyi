@@ -188,7 +188,7 @@ class UpstreamStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[EndpointStatus, _Mapping]]] = ..., panic: _Optional[bool] = ...) -> None: ...
 
 class EndpointStatus(_message.Message):
-    __slots__ = ("address", "resolved", "state", "active", "idle", "requests", "failures", "error", "takes", "reason", "changed_unix_ms", "why", "checks_passed", "checks_failed")
+    __slots__ = ("address", "resolved", "state", "active", "idle", "requests", "failures", "error", "takes", "reason", "changed_unix_ms", "why", "checks_passed", "checks_failed", "negotiated", "agent_percent")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     RESOLVED_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +203,8 @@ class EndpointStatus(_message.Message):
     WHY_FIELD_NUMBER: _ClassVar[int]
     CHECKS_PASSED_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FAILED_FIELD_NUMBER: _ClassVar[int]
+    NEGOTIATED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_PERCENT_FIELD_NUMBER: _ClassVar[int]
     address: str
     resolved: _containers.RepeatedScalarFieldContainer[str]
     state: str
@@ -217,7 +219,9 @@ class EndpointStatus(_message.Message):
     why: str
     checks_passed: int
     checks_failed: int
-    def __init__(self, address: _Optional[str] = ..., resolved: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., active: _Optional[int] = ..., idle: _Optional[int] = ..., requests: _Optional[int] = ..., failures: _Optional[int] = ..., error: _Optional[str] = ..., takes: _Optional[bool] = ..., reason: _Optional[str] = ..., changed_unix_ms: _Optional[int] = ..., why: _Optional[str] = ..., checks_passed: _Optional[int] = ..., checks_failed: _Optional[int] = ...) -> None: ...
+    negotiated: str
+    agent_percent: int
+    def __init__(self, address: _Optional[str] = ..., resolved: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., active: _Optional[int] = ..., idle: _Optional[int] = ..., requests: _Optional[int] = ..., failures: _Optional[int] = ..., error: _Optional[str] = ..., takes: _Optional[bool] = ..., reason: _Optional[str] = ..., changed_unix_ms: _Optional[int] = ..., why: _Optional[str] = ..., checks_passed: _Optional[int] = ..., checks_failed: _Optional[int] = ..., negotiated: _Optional[str] = ..., agent_percent: _Optional[int] = ...) -> None: ...
 
 class MetricsRequest(_message.Message):
     __slots__ = ()

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,8 @@ from headgate.engines.nginx.capabilities.snippets import SNIPPETS
 from headgate.engines.nginx.common.types import Capabilities
 from headgate.engines.nginx.instance import modules
 from headgate.engines.nginx.instance.modules import Module
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -25,8 +28,14 @@ def probe(binary: Binary, folder: Path | None = None) -> Probed:
     """Returns what the binary accepts, from an earlier probe's file in `folder` if there is one.
 
     Raises NotProbedError, RightMissingError, OSError when the binary cannot be run or read. An
-    unreadable or unwritable file costs only the time to ask again.
+    unreadable or unwritable file costs only the time to ask again. Whoever asks meanwhile waits and
+    reads that file.
     """
+    with _ONE_AT_A_TIME:
+        return _probe(binary, folder)
+
+
+def _probe(binary: Binary, folder: Path | None) -> Probed:
     build = binary.build()
     key = _key(binary, build)
     file = folder / f"capabilities-{key[:32]}.json" if folder else None

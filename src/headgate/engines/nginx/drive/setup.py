@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.apply.checks import Limits
 from headgate.engines.nginx.apply.evidence import Probe
@@ -45,14 +47,7 @@ def setup(root: Path, settings: NginxSettings) -> Setup:
 
     Makes the folders that nginx writes in. Raises CannotDriveError, OSError.
     """
-    here, user = _guest(root, settings) if settings.mode == "guest" else _full(root, settings)
-    place = here.place
-    if settings.start == "systemd":
-        place = replace(place, unit=DEFAULT_UNIT)
-    elif settings.start == "external":
-        place = replace(place, is_sidecar=True)
-    if settings.pid is not None:
-        place = replace(place, pid_path=settings.pid)
+    here, user = _found_here(root, settings)
     limits = Limits(settings.max_draining, here.settings.limits.folders)
     applied = replace(here.settings, limits=limits, soak_s=settings.soak_s)
     make_folders(root, user)
@@ -63,7 +58,25 @@ def setup(root: Path, settings: NginxSettings) -> Setup:
     )
     group = pwd.getpwnam(user).pw_gid if user is not None else None
     starts = settings.start == "own"
-    return Setup(Here(place, applied, group, starts), user, pace, starts)
+    return Setup(Here(here.place, applied, group, starts), user, pace, starts)
+
+
+def place_of(root: Path, settings: NginxSettings) -> Place:
+    """Returns where the nginx of these settings is, and makes nothing; raises as `setup`."""
+    return _found_here(root, settings)[0].place
+
+
+def _found_here(root: Path, settings: NginxSettings) -> tuple[Here, str | None]:
+    """Returns the instance, and the user of its workers."""
+    here, user = _guest(root, settings) if settings.mode == "guest" else _full(root, settings)
+    place = here.place
+    if settings.start == "systemd":
+        place = replace(place, unit=DEFAULT_UNIT)
+    elif settings.start == "external":
+        place = replace(place, is_sidecar=True)
+    if settings.pid is not None:
+        place = replace(place, pid_path=settings.pid)
+    return msgspec.structs.replace(here, place=place), user
 
 
 def _full(root: Path, settings: NginxSettings) -> tuple[Here, str | None]:

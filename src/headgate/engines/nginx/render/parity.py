@@ -257,6 +257,10 @@ _UPSTREAMS: Final = (
         Parity(f"upstreams.NAME.adaptive_concurrency.{key}", "no", "refused")
         for key in ("initial", "min", "max")
     ),
+    *(
+        Parity(f"upstreams.NAME.agent_check.{key}", "no", "refused")
+        for key in ("port", "send", "interval", "timeout")
+    ),
     Parity("upstreams.NAME.slow_start", "no", "refused"),
     Parity("upstreams.NAME.slow_start_floor", "no", "`slow_start` is refused"),
     Parity("upstreams.NAME.panic_threshold", "same", "the node's own"),

@@ -82,6 +82,8 @@ def _check(upstream: Upstream, about: About, ctx: Context) -> None:
         about.refuse("timeouts.queue", "nginx has no queue")
     if upstream.health.concurrency is not None:
         about.refuse("adaptive_concurrency", "nginx learns no limit from latency")
+    if upstream.health.agent is not None:
+        about.refuse("agent_check", "nginx gives an endpoint no other weight without a reload")
     if upstream.health.slow_start_ms:
         about.refuse("slow_start", "nginx gives an endpoint that comes back its whole share")
     if upstream.protocol != _DEFAULT.protocol:

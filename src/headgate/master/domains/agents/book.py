@@ -6,7 +6,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from headgate.fleet.frames import Heartbeat, Held, Hello, Identity, Inventory, Phase, Version
+from headgate.fleet.frames import (
+    Heartbeat,
+    Held,
+    Hello,
+    Identity,
+    Instance,
+    Inventory,
+    Notices,
+    Phase,
+    Version,
+)
 from headgate.fleet.manifest import parse
 from headgate.fleet.master_events import AgentReport, Desired
 from headgate.fleet.signing import Bind
@@ -59,6 +69,10 @@ class StoreBook:
         self.measured: Callable[[str, Mapping[str, float]], None] = _unmeasured
         """Called with the figures of a heartbeat."""
 
+    def tells(self, told: Callable[[str], None]) -> None:
+        """`told` is called with the id of each workspace in which events were written."""
+        self._writing.told = told
+
     async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
         """See FleetBook."""
         with _explained():
@@ -88,16 +102,8 @@ class StoreBook:
     async def joined(self, agent_id: str, hello: Hello, address: str) -> int:
         """See FleetBook."""
         now_ms = self._clock()
-        engines = [
-            Engine(
-                name=one.name[:_WORD],
-                engine=one.engine[:_WORD],
-                version=one.version[:_WORD],
-                capabilities=[word[:_WORD] for word in one.capabilities[:_WORDS]],
-            )
-            for one in hello.instances[:_INSTANCES]
-        ]
-        facts = Facts(program=hello.program[:64], address=address, engines=engines)
+        engines = _engines(hello.instances)
+        facts = Facts(program=hello.program[:_WORD], address=address, engines=engines)
         values = {
             "facts": facts.model_dump_json(),
             "connected_at": now_ms,
@@ -159,8 +165,14 @@ class StoreBook:
             values["effective_hash"] = report.effective_hash[:128]
         if report.phase.is_final:
             values["error"] = _error(report)
+        told = None if report.phase is Phase.OFFERED else report
         with _explained():
-            await self._writing.keep(agent_id, values)
+            await self._writing.report(agent_id, values, told)
+
+    async def noticed(self, agent_id: str, notices: Notices) -> None:
+        """See FleetBook."""
+        with _explained():
+            await self._writing.notice(agent_id, notices)
 
     async def seen(self, agent_id: str, beat: Heartbeat) -> None:
         """See FleetBook."""
@@ -170,10 +182,20 @@ class StoreBook:
         if beat.identity is not None and beat.identity != self._identities.get(agent_id):
             self._identities[agent_id] = beat.identity
             values |= _said(beat.identity)
+        if beat.instances:
+            values |= await self._described(agent_id, beat.instances)
         with _explained():
             if beat.inventory is not None:
                 await self._keep_inventory(agent_id, beat.inventory)
             await self._writing.keep(agent_id, values, is_urgent=False)
+
+    async def _described(self, agent_id: str, instances: tuple[Instance, ...]) -> dict[str, object]:
+        row = await self._row(agent_id)
+        if row is None:
+            return {}
+        facts = Facts.model_validate_json(row.facts)
+        known = facts.model_copy(update={"engines": _engines(instances)})
+        return {"facts": known.model_dump_json()}
 
     async def _keep_inventory(self, agent_id: str, inventory: Inventory) -> None:
         row = await self._row(agent_id)
@@ -238,6 +260,18 @@ def _none_of_them(agent_id: str, serials: frozenset[str]) -> None:
 
 def _unmeasured(agent_id: str, figures: Mapping[str, float]) -> None:
     del agent_id, figures
+
+
+def _engines(instances: tuple[Instance, ...]) -> list[Engine]:
+    return [
+        Engine(
+            name=one.name[:_WORD],
+            engine=one.engine[:_WORD],
+            version=one.version[:_WORD],
+            capabilities=[word[:_WORD] for word in one.capabilities[:_WORDS]],
+        )
+        for one in instances[:_INSTANCES]
+    ]
 
 
 def _held(held: Held) -> dict[str, object]:

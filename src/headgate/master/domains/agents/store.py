@@ -56,6 +56,7 @@ AGENTS: Final = table(
     Column("phase", String(16), nullable=False),
     Column("effective_hash", String(128), nullable=False),
     Column("error", Text, nullable=True),
+    Column("told", String(16), nullable=False),
     version_column(),
     Index("ix_agents_workspace_id_id", "workspace_id", "id"),
     counted=Counted("agents", ended="revoked_at"),
@@ -63,6 +64,11 @@ AGENTS: Final = table(
 AWAY_AFTER_MS: Final = 45_000
 """How long after its last word an agent counts as connected, if its session was not ended: the
 master that had the session may have died."""
+
+LEFT_AFTER_MS: Final = 15_000
+"""How long after its last word an agent whose session ended counts as lost: most come back at
+once, for sessions are renewed every half hour."""
+CONNECTED, LOST = "connected", "lost"
 
 _AT_ONCE: Final = 500
 
@@ -150,10 +156,18 @@ class AgentRow(BaseModel):
 
 
 class Standing(BaseModel):
-    """What may change under a session: whether its agent may stay, what it must serve, and whether
-    its certificate is as it should be."""
+    """What may change under a session: whether its agent may stay, what it must serve, whose it
+    is, and whether its certificate is as it should be. `told`: whether the last event about its
+    session was `connected` or `lost`."""
 
     id: str
+    organisation_id: str
+    workspace_id: str
+    fleet: str
+    name: str
+    told: str
+    connected_at: int | None
+    seen_at: int | None
     fence: int
     revoked_at: int | None
     desired_id: str | None
@@ -177,6 +191,13 @@ class Standing(BaseModel):
             self.held_certificate != self.certificate_serial
         )
 
+    def is_silent(self, now_ms: int) -> bool:
+        """Whether it is gone though the last event about it was that it connected."""
+        if self.told != CONNECTED or self.seen_at is None or self.revoked_at is not None:
+            return False
+        patience = AWAY_AFTER_MS if self.connected_at is not None else LEFT_AFTER_MS
+        return self.seen_at < now_ms - patience
+
 
 async def insert(tx: Transaction, values: dict[str, object]) -> None:
     """Adds an agent that has said nothing yet."""
@@ -188,6 +209,7 @@ async def insert(tx: Transaction, values: dict[str, object]) -> None:
         "held_scope": "",
         "phase": "",
         "effective_hash": "",
+        "told": "",
         "version": 1,
     }
     await tx.insert(AGENTS, **fresh | values)
@@ -254,6 +276,18 @@ async def left(tx: Transaction, agent_id: str, fence: int) -> None:
     """Ends the session with this fence, unless a newer one began."""
     where = (AGENTS.c.id == agent_id, AGENTS.c.fence == fence)
     await tx.change(update(AGENTS).where(*where).values(connected_at=None))
+
+
+async def silent(tx: Transaction, now_ms: int) -> list[str]:
+    """Returns agents that are gone though the last event about them was that they connected."""
+    ended = AGENTS.c.connected_at.is_(None) & (AGENTS.c.seen_at < now_ms - LEFT_AFTER_MS)
+    where = (
+        AGENTS.c.told == CONNECTED,
+        AGENTS.c.revoked_at.is_(None),
+        ended | (AGENTS.c.seen_at < now_ms - AWAY_AFTER_MS),
+    )
+    query: Query = select(AGENTS.c.id).where(*where)
+    return await tx.texts(query.order_by(AGENTS.c.id).limit(_AT_ONCE))
 
 
 async def standings(

@@ -5,16 +5,21 @@ disk when the caller goes on.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
-from headgate.master.domains.agents import store
-from headgate.master.domains.agents.store import Standing
+from headgate.fleet.frames import Notices
+from headgate.fleet.master_events import AgentReport
+from headgate.master.domains.agents import store, telling
+from headgate.master.domains.agents.store import CONNECTED, Standing
+from headgate.master.domains.agents.telling import Said
+from headgate.master.domains.events import store as events
+from headgate.master.domains.events.types import News
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
-from headgate.master.store.scope import MASTER
+from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
 
 BEATS_WAIT_S: Final = 1.0
@@ -28,6 +33,7 @@ class _Batch:
     joins: list[str] = field(default_factory=list)
     values: dict[str, dict[str, object]] = field(default_factory=dict)
     ends: list[tuple[str, int]] = field(default_factory=list)
+    said: Said = field(default_factory=Said)
     urgent: asyncio.Event = field(default_factory=asyncio.Event)
     done: "asyncio.Future[list[int]]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -41,6 +47,8 @@ class Writing:
         self, database: Database, clock: Clock, stands: Callable[[Standings], None]
     ) -> None:
         """`stands` is told, after each transaction, how the agents stand that it was about."""
+        self.told: Callable[[str], None] = _nobody
+        """Called with the id of each workspace in which events were written."""
         self._database = database
         self._clock = clock
         self._stands = stands
@@ -61,6 +69,25 @@ class Writing:
         """Keeps what an agent says."""
         batch = self._open(is_urgent=is_urgent)
         batch.values.setdefault(agent_id, {}).update(values)
+        await asyncio.shield(batch.done)
+
+    async def report(
+        self, agent_id: str, values: dict[str, object], report: AgentReport | None
+    ) -> None:
+        """Keeps how far an agent is, and tells those who watch of the report."""
+        batch = self._open(is_urgent=True)
+        batch.values.setdefault(agent_id, {}).update(values)
+        if report is not None:
+            batch.said.add(agent_id, report)
+        await asyncio.shield(batch.done)
+
+    async def notice(self, agent_id: str, notices: Notices) -> None:
+        """Tells those who watch what an agent noticed."""
+        batch = self._open(is_urgent=True)
+        batch.values.setdefault(agent_id, {}).update(seen_at=self._clock())
+        batch.said.notices += [(agent_id, one) for one in notices.notices]
+        dropped = batch.said.dropped
+        dropped[agent_id] = dropped.get(agent_id, 0) + notices.dropped
         await asyncio.shield(batch.done)
 
     async def end(self, agent_id: str, fence: int) -> None:
@@ -90,31 +117,41 @@ class Writing:
             self._task = None
 
     async def _write(self, batch: _Batch) -> None:
+        now_ms = self._clock()
         try:
-            fences, standings = await self._database.write(
-                MASTER, lambda tx: _written(tx, batch, self._clock())
-            )
+            written = await self._database.write(MASTER, lambda tx: _written(tx, batch, now_ms))
         except Exception as error:  # whoever waits for this batch gets it
             batch.done.set_exception(error)
             batch.done.exception()  # they may have left
             return
-        batch.done.set_result(fences)
-        self._stands(standings)
+        batch.done.set_result(written.fences)
+        self._stands(written.standings)
+        for workspace_id in written.workspaces:
+            self.told(workspace_id)
 
 
-async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> tuple[list[int], Standings]:
+class _Written(NamedTuple):
+    fences: list[int]
+    standings: Standings
+    workspaces: list[str]
+
+
+async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> _Written:
     # In one order everywhere, so that two masters do not wait for each other.
     ids = sorted({*batch.values, *(agent for agent, _ in batch.ends)})
     standings = await store.standings(tx, ids, is_locked=True)
     fences: list[int] = []
     last = {agent: one.fence for agent, one in standings.items()}
+    told = {agent: one.told for agent, one in standings.items()}
     for agent in batch.joins:
         # Agents remember fences: after a restore of an older database theirs would be ahead.
         last[agent] = max(last.get(agent, 0) + 1, now_ms)
+        told[agent] = CONNECTED
         fences.append(last[agent])
     for agent in sorted(batch.values):
         if agent in standings:
-            await store.said(tx, agent, batch.values[agent] | {"fence": last[agent]})
+            row = {"fence": last[agent], "told": told[agent]}
+            await store.said(tx, agent, batch.values[agent] | row)
     for agent, fence in batch.ends:
         await store.left(tx, agent, fence)
     spoke = {
@@ -122,4 +159,18 @@ async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> tuple[list[in
         for agent, said in batch.values.items()
         if agent in standings
     }
-    return fences, spoke
+    news = telling.news_of(spoke, batch.joins, batch.said)
+    return _Written(fences, spoke, await tell(tx, news, now_ms))
+
+
+async def tell(
+    tx: Transaction, news: Mapping[tuple[str, str], list[News]], now_ms: int
+) -> list[str]:
+    """Adds events, by organisation and workspace; returns the ids of the workspaces."""
+    for owner in sorted(news):
+        await events.append_all(tx.within(Scope(*owner)), news[owner], now_ms)
+    return [workspace_id for _, workspace_id in news]
+
+
+def _nobody(workspace_id: str) -> None:
+    del workspace_id

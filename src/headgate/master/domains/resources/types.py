@@ -14,7 +14,8 @@ Kind = Literal[
 Spec = Annotated[
     dict[str, Any], Field(description="The object as the config's documents write it.")
 ]
-ObjectName = Annotated[str, Field(min_length=1, max_length=200)]
+MOST_OF_A_NAME = 200
+ObjectName = Annotated[str, Field(min_length=1, max_length=MOST_OF_A_NAME)]
 
 
 _FLEETS = "It goes to fleets that have all of these labels; with none, to every fleet."

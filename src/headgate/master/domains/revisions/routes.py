@@ -25,6 +25,7 @@ from headgate.master.domains.revisions.types import (
     NewRevision,
     Published,
     Revision,
+    RevisionConfig,
     RevisionDetail,
 )
 from headgate.master.domains.rollouts import store as rollouts
@@ -95,6 +96,13 @@ async def get_revision(call: Here, workspace: str, revision: str) -> RevisionDet
     """Shows a revision, with the files that it holds."""
     async with call.read() as tx:
         return call.shown(await service.detail(tx, revision))
+
+
+@ROUTES.get(_ALL + "/{revision}/config", Permission.REVISIONS_READ)
+async def get_revision_config(call: Here, workspace: str, revision: str) -> RevisionConfig:
+    """Shows the objects of a revision's config; of secret files nothing."""
+    async with call.read() as tx:
+        return await service.config(tx, revision)
 
 
 @ROUTES.post(_ALL + "/{revision}/publish", Permission.REVISIONS_PUBLISH)

@@ -1,9 +1,10 @@
 """The rules of revisions: publishing checks a whole config, signs it, and never changes it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headgate.fleet.manifest import SECRETS, address, manifest_of, parse
+from headgate.fleet.manifest import SECRETS, address, manifest_of, parse, resource_of
 from headgate.fleet.signing import sign_manifest
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller
@@ -17,7 +18,9 @@ from headgate.master.domains.revisions.signing import signing_key
 from headgate.master.domains.revisions.types import (
     Blob,
     EntryView,
+    HeldResource,
     Revision,
+    RevisionConfig,
     RevisionDetail,
     SignedManifest,
 )
@@ -132,6 +135,28 @@ async def detail(tx: Transaction, revision_id: str) -> RevisionDetail:
         for one in parse(signed.manifest).entries
     ]
     return RevisionDetail(**revision.model_dump(), entries=entries)
+
+
+async def config(tx: Transaction, revision_id: str) -> RevisionConfig:
+    """Returns the objects of a revision; no secret is opened. Raises ProblemError."""
+    signed = await store.manifest(tx, revision_id)
+    if signed is None:
+        raise not_found("revision", revision_id)
+    entries = {entry.path: entry.sha256 for entry in parse(signed.manifest).entries}
+    named = {path: of for path in entries if (of := resource_of(path)) is not None}
+    found = await store.blobs(tx, [entries[path] for path in named])
+    return RevisionConfig(
+        id=signed.id,
+        number=signed.number,
+        resources=[
+            HeldResource(
+                kind=kind,  # type: ignore[arg-type] # resource_of knows no kinds
+                name=name,
+                spec=json.loads(found[entries[path]].content or b"{}"),
+            )
+            for path, (kind, name) in named.items()
+        ],
+    )
 
 
 async def wanted(

@@ -7,6 +7,7 @@ from pydantic import Field
 from headgate.master.api.problems import Fault
 from headgate.master.api.types import Body, Moment, Name, Versioned, View
 from headgate.master.domains.drafts.types import ObjectDiff
+from headgate.master.domains.resources.types import Kind
 
 Message = Annotated[str, Field(max_length=2_000, description="Why; shown in the history.")]
 
@@ -63,6 +64,22 @@ class RevisionDetail(Revision):
     """A revision with what it holds."""
 
     entries: list[EntryView]
+
+
+class HeldResource(View):
+    """One object of a revision's config."""
+
+    kind: Kind
+    name: str
+    spec: dict[str, object]
+
+
+class RevisionConfig(View):
+    """The config of a revision, without its secret files."""
+
+    id: str
+    number: int
+    resources: list[HeldResource]
 
 
 class SignedManifest(View):

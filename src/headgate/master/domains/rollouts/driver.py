@@ -213,9 +213,11 @@ class Driver:
         if self._lease is None:
             raise LostLeaseError(LEASE)
         await require(tx, self._lease)
+        kept = await service.keep(tx, row, moved)
+        # Agents first, then events: in the order of those who write what agents say.
         if moved.state.timeline != row.decoded().timeline:
             await events.append(tx, "rollouts.changed", row.id, "", self._world.clock())
-        return await service.keep(tx, row, moved)
+        return kept
 
 
 async def look_at(tx: Transaction, fleet: str, now_ms: int) -> Look:

@@ -93,8 +93,10 @@ def _begin(turn: Turn, base: int | None) -> None:
     spec = msgspec.structs.replace(turn.state.spec, base=base)
     turn.set(began_at=turn.now, spec=spec)
     missing = turn.state.spec.approvals - len(turn.state.approvals)
-    turn.enter("waiting", f"{max(missing, 0)} approvals are missing")
-    orders.start_if_approved(turn)
+    if missing > 0:
+        turn.enter("waiting", f"approvals that are missing: {missing}")
+    else:
+        orders.start(turn)
 
 
 def _resume(turn: Turn, before: Rollout) -> None:

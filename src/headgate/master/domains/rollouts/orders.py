@@ -25,14 +25,14 @@ def approve(turn: Turn, event: Approve) -> None:
         return
     turn.set(approvals=(*state.approvals, Approval(event.by, turn.now)))
     turn.note("approval", f"{event.by} approved")
-    start_if_approved(turn)
-
-
-def start_if_approved(turn: Turn) -> None:
-    """Begins a rollout that waits, once it has its approvals."""
     state = turn.state
     if state.phase == "waiting" and len(state.approvals) >= state.spec.approvals:
-        turn.enter("rolling", f"revision {state.spec.revision} rolls out")
+        start(turn)
+
+
+def start(turn: Turn) -> None:
+    """Begins a rollout that has its approvals."""
+    turn.enter("rolling", f"revision {turn.state.spec.revision} rolls out")
 
 
 def supersede(turn: Turn, event: Supersede) -> None:

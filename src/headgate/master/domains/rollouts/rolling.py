@@ -38,7 +38,8 @@ def measured(turn: Turn, event: Measured) -> None:
     if abs(turn.now - event.at) > pace.stale_s or state.clock_s - event.clock_s > pace.stale_s:
         return
     is_over = event.clock_s - wave.soak_clock >= pace.soak_s
-    if not event.sample.agents or abs(event.at - event.sample.oldest_at) > pace.stale_s:
+    age_s = abs(event.at - event.sample.oldest_at)
+    if not event.sample.agents or age_s > pace.stale_s:
         if is_over:
             turn.hold("there is no fresh data from the agents of the wave")
         return
@@ -48,9 +49,19 @@ def measured(turn: Turn, event: Measured) -> None:
         undoing.begin(turn, f"wave {state.wave + 1} ({wave.name}) failed: {verdict.reason}")
     elif is_over and verdict.outcome == "inconclusive":
         turn.hold(verdict.reason)
-    elif is_over and not state.is_paused and _is_applied(turn) and _has_proof(turn):
+    elif not state.is_paused and _is_covered(turn, event, age_s):
         turn.go_on()
         close(turn, "its gates passed")
+
+
+def _is_covered(turn: Turn, event: Measured, age_s: float) -> bool:
+    """Whether the agents of the wave serve, and sent data after the whole of the soak: fresh data
+    may still end before the failures of the last seconds, or of a short soak, began."""
+    wave = turn.state.open_wave
+    if wave is None or wave.soak_clock is None:
+        return False
+    measured_s = event.clock_s - age_s - wave.soak_clock
+    return measured_s >= turn.state.spec.pace.soak_s and _is_applied(turn) and _has_proof(turn)
 
 
 def close(turn: Turn, how: str) -> None:

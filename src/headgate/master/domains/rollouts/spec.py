@@ -65,9 +65,10 @@ class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How fast a rollout goes, in seconds of the rollout's own clock.
 
     `max_unavailable` agents at once may have been offered the revision without serving it; 0 is
-    no limit. `apply_s`: how long a connected agent may take. `stale_s`: data of an agent that is
-    older does not count. `settle_s`: how long a driver that has just begun waits for agents to
-    connect again before it goes on. `hold_alarm_s`: when a hold raises an alarm.
+    no limit. `soak_s`: a wave passes by data that its agents sent after that. `apply_s`: how long
+    a connected agent may take. `stale_s`: data of an agent that is older does not count.
+    `settle_s`: how long a driver that has just begun waits for agents to connect again before it
+    goes on. `hold_alarm_s`: when a hold raises an alarm.
     """
 
     max_unavailable: int = 0

@@ -148,7 +148,7 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         "match = [{ headers = { x_a = { present = true } } }]\n"
         '[upstreams.u]\nbalance = "random"\nlimits = { connections = 5, queue = 7 }\n'
         "health_check = {}\noutlier_detection = {}\npanic_threshold = 50\n"
-        'slow_start = "30s"\n'
+        'slow_start = "30s"\nagent_check = { port = 9000 }\n'
         'circuit_breaker = { per = "upstream" }\n'
         'endpoints = ["127.0.0.1:1", { address = "127.0.0.1:2", backup = true }]\n'
     )
@@ -158,6 +158,7 @@ def test_what_cannot_be_expressed_names_the_field(tmp_path: Path) -> None:
         ("listener", "web", "client_ip.header"),
         ("route", "r", "match[0].headers.x_a"),
         ("route", "r", "timeouts.request"),
+        ("upstream", "u", "agent_check"),
         ("upstream", "u", "circuit_breaker.per"),
         ("upstream", "u", "endpoints[1].backup"),
         ("upstream", "u", "limits.connections"),

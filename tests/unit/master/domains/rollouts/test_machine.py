@@ -27,6 +27,8 @@ class Fleet:
         self.away: set[str] = set()
         self.stuck: set[str] = set()
         self.sample = GOOD
+        self.measured_at: float | None = None
+        """When the agents of a wave measured last; None: just now."""
         self.commands: list[ev.Command] = []
         old = spec.base
         self.views = {
@@ -43,7 +45,8 @@ class Fleet:
                 for agent in command.agents:
                     self._offer(agent, command.revision)
             if isinstance(command, ev.Measure):
-                sample = msgspec.structs.replace(self.sample, oldest_at=self.now)
+                at = self.now if self.measured_at is None else self.measured_at
+                sample = msgspec.structs.replace(self.sample, oldest_at=at)
                 self.tell(ev.Measured(command.wave, command.clock_s, self.now, sample, sample))
 
     def _offer(self, agent: str, revision: int) -> None:
@@ -104,6 +107,17 @@ def test_a_good_revision_goes_from_wave_to_wave() -> None:
     assert fleet.serving(NEW) == 4
     assert ev.Settle(NEW) in fleet.commands
     assert [len(wave.members) for wave in fleet.state.waves] == [1, 1, 2]
+
+
+def test_a_wave_passes_by_data_of_its_whole_soak() -> None:
+    fleet = Fleet(_spec())
+    fleet.look()
+    fleet.measured_at = fleet.now + 1.0
+    fleet.look(8)
+    assert fleet.serving(NEW) == 1, "fresh data, of the first second of the soak"
+    fleet.measured_at = fleet.now
+    fleet.look(2)
+    assert fleet.serving(NEW) == 2
 
 
 def test_an_agent_that_refuses_undoes_the_waves_before() -> None:
@@ -211,6 +225,17 @@ def test_approvals_of_others_come_before_the_first_wave() -> None:
     fleet.tell(ev.Approve("cyd"))
     fleet.look()
     assert fleet.serving(NEW) == 1
+
+
+@pytest.mark.parametrize(
+    ("approvals", "kinds"), [(0, ["queued", "rolling"]), (1, ["queued", "waiting"])]
+)
+def test_only_a_rollout_that_lacks_approvals_says_that_it_waits(
+    approvals: int, kinds: list[str]
+) -> None:
+    rollout = create(_spec(approvals=approvals), 0.0)
+    begun, _ = handle(rollout, ev.Begin(OLD), 1.0)
+    assert [one.kind for one in begun.timeline] == kinds
 
 
 def test_certificates_go_to_all_at_once_and_are_never_undone() -> None:

@@ -57,7 +57,7 @@ impl World {
         let due = self.watch.take_due(self.now_ms).unwrap();
         let address = due.terms.address.to_string();
         let failure = Failure::new(Reason::CheckStatus, "the status is 500");
-        let result = if ok(&address) { Ok(()) } else { Err(failure) };
+        let result = if ok(&address) { Ok(Passed::Check) } else { Err(failure) };
         self.watch.result(due.id, result, (self.now_ms, self.now_ms));
         address
     }

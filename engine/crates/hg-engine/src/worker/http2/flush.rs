@@ -9,7 +9,7 @@ use crate::worker::accept::deadline_after;
 use crate::worker::client::{Client, Phase};
 use crate::worker::exchange::{ExId, Exchange, pair};
 use crate::worker::{Turn, Worker};
-use hg_h2::{Refused, lines_of_text};
+use hg_h2::{NeverIndexed, Refused, lines_of_text};
 use hg_net::Ticks;
 use hg_proto::respond::CONTINUE;
 
@@ -27,18 +27,25 @@ fn send(e: &mut Exchange, h: &mut Http2, head: &[u8], body: &[u8]) -> Result<(),
     let trailers = e.response.trailers();
     if !head.is_empty() {
         let end = e.response.done && body.is_empty() && trailers.is_empty();
-        send_head(h, id, head, end)?;
+        send_head(h, (id, head), &e.response.never, end)?;
         if end {
             return Ok(());
         }
     }
-    let part = Part { id, held: &mut e.stream.held, is_last: e.response.done, trailers };
+    let (is_last, never) = (e.response.done, &e.response.never);
+    let part = Part { id, held: &mut e.stream.held, is_last, trailers, never };
     part.put(&mut h.session, body)
 }
 
 /// Sends a head, final or interim, that was written as HTTP/1 text.
-fn send_head(h: &mut Http2, id: u32, head: &[u8], end: bool) -> Result<(), Refused> {
-    h.session.send_response(id, text::status(head), lines_of_text(text::lines(head)), end)
+fn send_head(
+    h: &mut Http2,
+    (id, head): (u32, &[u8]),
+    never: &NeverIndexed,
+    end: bool,
+) -> Result<(), Refused> {
+    let lines = lines_of_text(text::lines(head), never);
+    h.session.send_response(id, text::status(head), lines, end)
 }
 
 impl Worker {
@@ -202,6 +209,7 @@ impl Worker {
                 held: &mut e.stream.held,
                 is_last: e.response.done,
                 trailers: e.response.trailers(),
+                never: &e.response.never,
             };
             let used = part.use_grant(&mut h.session, grant.bytes);
             h.note_held(&mut self.io.pool, before, e.stream.held.len());
@@ -238,8 +246,9 @@ impl Worker {
             return false;
         };
         let ci = e.client;
-        let sent =
-            c.http2.as_deref_mut().is_some_and(|h| send_head(h, e.stream.id, head, false).is_ok());
+        let (head, never) = ((e.stream.id, head), &e.response.never);
+        let h = c.http2.as_deref_mut();
+        let sent = h.is_some_and(|h| send_head(h, head, never, false).is_ok());
         self.mark_dirty(ci);
         if !sent {
             self.client_gone(x);

@@ -2,7 +2,7 @@
 //! for windows and turns, and how it ends.
 
 use crate::worker::buffers::Pending;
-use hg_h2::{After, Refused, Session, lines_of_text};
+use hg_h2::{After, NeverIndexed, Refused, Session, lines_of_text};
 
 /// With so much to send already, body bytes wait for their stream's turn.
 const DIRECT: usize = 64 * 1024;
@@ -15,12 +15,14 @@ pub(crate) struct Part<'a> {
     pub(crate) is_last: bool,
     /// Lines of HTTP/1 that end the message.
     pub(crate) trailers: &'a [u8],
+    /// Which of them no table may hold.
+    pub(crate) never: &'a NeverIndexed,
 }
 
 impl Part<'_> {
     /// Gives the session the next bytes; what it does not take is held.
     pub(crate) fn put(self, session: &mut Session, body: &[u8]) -> Result<(), Refused> {
-        let Self { id, held, is_last, trailers } = self;
+        let Self { id, held, is_last, trailers, never } = self;
         let mut rest = body;
         // An end without bytes takes no room.
         let is_direct = body.is_empty() || session.output().len() < DIRECT;
@@ -30,7 +32,7 @@ impl Part<'_> {
             let taken = if body.is_empty() && !ends { 0 } else { session.data(id, body, after)? };
             rest = body.get(taken..).unwrap_or_default();
             if rest.is_empty() && is_last && !trailers.is_empty() {
-                return session.send_trailers(id, lines_of_text(trailers));
+                return session.send_trailers(id, lines_of_text(trailers, never));
             }
         }
         if !rest.is_empty() {
@@ -42,7 +44,7 @@ impl Part<'_> {
 
     /// Gives the session as many of the bytes held as it granted.
     pub(crate) fn use_grant(self, session: &mut Session, most: usize) -> Result<(), Refused> {
-        let Self { id, held, is_last, trailers } = self;
+        let Self { id, held, is_last, trailers, never } = self;
         let bytes = held.bytes();
         let n = most.min(bytes.len());
         let is_whole = n == bytes.len();
@@ -55,7 +57,7 @@ impl Part<'_> {
         held.took(taken);
         if is_last && !trailers.is_empty() && held.is_empty() {
             // A stream that is over by now was cut off, and its exchange ends with that event.
-            let _ = session.send_trailers(id, lines_of_text(trailers));
+            let _ = session.send_trailers(id, lines_of_text(trailers, never));
         }
         Ok(())
     }

@@ -118,6 +118,9 @@ impl Worker {
         }
         let sent = Sent { bytes: &[], admission };
         self.note_kind(x, &head, end);
+        if let Some(e) = self.exchanges.get_mut(x) {
+            incoming.message().note_never_indexed(&mut e.request.never);
+        }
         if let Step::Forward = self.begin(x, &head, &held, listener, sent) {
             self.limit_grpc(x, &head);
             self.start_stream(x, wait_ms);
@@ -257,6 +260,7 @@ impl Worker {
         let x = streams.and_then(|s| s.get(&stream)).copied();
         if let Some(e) = x.and_then(|x| self.exchanges.get_mut(x)).filter(|e| !e.request.done) {
             incoming.message().write_trailers(&mut e.request.trailers);
+            incoming.message().note_never_indexed(&mut e.request.never);
         }
         self.on_stream_data(ci, stream, &[], true);
     }

@@ -23,9 +23,10 @@ impl Worker {
         let Some(x) = self.exchange_at(ui, stream) else {
             return;
         };
-        let Some(e) = self.exchanges.get(x) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
+        incoming.message().note_never_indexed(&mut e.response.never);
         let mut lines = Lines::new();
         let (is_head, websocket) = (e.method == Method::Head, e.upgrade.is_some());
         let asked = Asked { is_head, websocket, end };
@@ -78,6 +79,7 @@ impl Worker {
             return;
         };
         incoming.message().write_trailers(&mut e.response.trailers);
+        incoming.message().note_never_indexed(&mut e.response.never);
         let s = e.up_stream();
         s.has_ended = true;
         if s.incoming.len() > RESERVE || !self.discards_call(x) {

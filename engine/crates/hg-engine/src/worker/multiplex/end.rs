@@ -8,6 +8,7 @@ use crate::worker::answer::own;
 use crate::worker::exchange::{ExId, Stage};
 use hg_h2::{Code, Due};
 use hg_net::{Clock, Ticks};
+use hg_resilience::Outcome;
 
 /// How often a request is sent again after an endpoint has said that it did not process it.
 const MOST_REFUSED: u8 = 3;
@@ -17,8 +18,11 @@ const PROBE: [u8; 8] = *b"hg-probe";
 /// Why a stream ended before its answer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// The endpoint says that it processed nothing: the request may be sent again.
+    /// The endpoint ends the connection and says that it processed nothing: the request may be
+    /// sent again.
     Unprocessed,
+    /// The endpoint refused the stream: the request may be sent again, better to another one.
+    Refused,
     /// The endpoint ended the stream.
     Reset,
     /// The endpoint broke the rules of HTTP/2.
@@ -200,7 +204,7 @@ impl Worker {
         }
         let is_stale = loss == Loss::Broken && e.on_reused && e.times.first_byte_us == 0;
         let may_repeat = match loss {
-            Loss::Unprocessed => s.refused < MOST_REFUSED,
+            Loss::Unprocessed | Loss::Refused => s.refused < MOST_REFUSED,
             _ => is_stale && !e.tries.stale && e.method.is_idempotent(),
         };
         if !may_repeat || !e.replayable {
@@ -208,20 +212,30 @@ impl Worker {
                 p.remember(why);
             }
             let reject = match loss {
-                Loss::Unprocessed => own::REFUSED,
+                Loss::Unprocessed | Loss::Refused => own::REFUSED,
                 Loss::Protocol => own::PROTOCOL,
                 Loss::Reset | Loss::Broken => own::LOST,
             };
             return self.refuse(x, &reject);
         }
-        if loss == Loss::Unprocessed {
+        if matches!(loss, Loss::Unprocessed | Loss::Refused) {
             s.refused += 1;
             self.counters.retry(Retry::RefusedStream);
         } else {
             e.tries.stale = true;
             self.counters.retry(Retry::StaleConnection);
         }
+        if loss == Loss::Refused {
+            return self.ask_another(x);
+        }
         self.join(x);
+    }
+
+    /// Sends a request that its endpoint refused to another one, or to the same if no other is
+    /// usable. No budget pays for that: the endpoint did nothing.
+    fn ask_another(&mut self, x: ExId) {
+        self.leave_endpoint(x, self.now_us, Outcome::Refused);
+        self.choose_again(x);
     }
 
     /// Sets a connection's deadline by what it waits for.

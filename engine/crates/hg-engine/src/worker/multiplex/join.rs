@@ -142,7 +142,13 @@ impl Worker {
     /// Begins to use a connection that was just made for an upstream that may speak HTTP/2. Returns
     /// false if it is to be used for HTTP/1.
     pub(crate) fn connected_shared(&mut self, x: ExId, ui: usize) -> bool {
-        match self.speaks_http2(x, ui) {
+        let http2 = self.speaks_http2(x, ui);
+        if !self.needs_http1(x)
+            && let Some(up) = self.ups.get(ui).filter(|up| up.conn.is_tls())
+        {
+            up.endpoint.counters.negotiated.count(http2 == Some(true));
+        }
+        match http2 {
             Some(true) => self.share(x, ui),
             Some(false) if self.needs_http1(x) => return false,
             Some(false) => {

@@ -164,7 +164,7 @@ impl Worker {
             Event::Reset { stream, code, by } => {
                 let (loss, why) = match by {
                     By::Peer if code.is_unprocessed() => {
-                        (Loss::Unprocessed, "the endpoint refused the stream".to_owned())
+                        (Loss::Refused, "the endpoint refused the stream".to_owned())
                     }
                     By::Peer => {
                         (Loss::Reset, format!("the endpoint reset the stream with code {}", code.0))

@@ -9,7 +9,7 @@ use crate::worker::exchange::{ConnectTime, ExId, Exchange, Stage, pair};
 use crate::worker::http2::Part;
 use crate::worker::multiplex::end::Loss;
 use crate::worker::relay::frame;
-use hg_h2::{Code, Refused, RequestLine, lines_of_text};
+use hg_h2::{Code, NeverIndexed, Refused, RequestLine, lines_of_text};
 use hg_net::Ticks;
 use hg_proto::{BodyReader, ChunkedDecoder, Scheme};
 use std::ops::Range;
@@ -22,7 +22,7 @@ struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// Takes apart what [`crate::worker::head::write_upstream_head`] wrote.
-    fn of(head: &'a [u8], scheme: Scheme, websocket: bool) -> Option<Self> {
+    fn of(head: &'a [u8], scheme: Scheme, of: (bool, &'a NeverIndexed)) -> Option<Self> {
         let end = head.iter().position(|b| *b == b'\n')?;
         let (first, lines) = head.split_at_checked(end + 1)?;
         let first = std::str::from_utf8(first).ok()?.strip_suffix(" HTTP/1.1\r\n")?;
@@ -34,7 +34,8 @@ impl<'a> Text<'a> {
         let end = lines.iter().position(|b| *b == b'\r')?;
         let host = std::str::from_utf8(lines.get(..end)?).ok()?;
         let authority = host.strip_prefix("host: ")?;
-        let line = RequestLine { method, scheme, authority, path, query, websocket };
+        let (websocket, never) = of;
+        let line = RequestLine { method, scheme, authority, path, query, websocket, never };
         Some(Self { line, lines })
     }
 }
@@ -59,12 +60,13 @@ fn kept_body(e: &Exchange) -> Vec<u8> {
 fn open(e: &mut Exchange, h: &mut Shared, scheme: Scheme) -> Result<(), Refused> {
     let body = kept_body(e);
     let websocket = e.upgrade.is_some();
-    let Some(text) = Text::of(&e.head, scheme, websocket) else {
+    let never = &e.request.never;
+    let Some(text) = Text::of(&e.head, scheme, (websocket, never)) else {
         return Err(Refused::State);
     };
     let is_whole = e.request.done && body.is_empty() && e.request.trailers().is_empty();
     let end = is_whole && !websocket;
-    let id = h.session.send_request(&text.line, lines_of_text(text.lines), end)?;
+    let id = h.session.send_request(&text.line, lines_of_text(text.lines, never), end)?;
     let s = e.link.stream.get_or_insert_default();
     (s.id, s.has_ended) = (id, false);
     if is_whole { Ok(()) } else { put(e, h, &body) }
@@ -77,7 +79,8 @@ fn put(e: &mut Exchange, h: &mut Shared, body: &[u8]) -> Result<(), Refused> {
 }
 
 fn part<'a>(s: &'a mut UpStream, request: &'a crate::worker::exchange::Relay) -> Part<'a> {
-    Part { id: s.id, held: &mut s.held, is_last: request.done, trailers: request.trailers() }
+    let (is_last, trailers, never) = (request.done, request.trailers(), &request.never);
+    Part { id: s.id, held: &mut s.held, is_last, trailers, never }
 }
 
 impl Worker {
@@ -130,6 +133,9 @@ impl Worker {
             up.endpoint.counters.idle.sub(1);
         }
         endpoint.counters.requests.add(1);
+        if up.conn.is_tls() {
+            endpoint.counters.negotiated.use_now(true);
+        }
         if reused {
             endpoint.counters.reuses.add(1);
             e.connect = ConnectTime::default();

@@ -1,0 +1,42 @@
+//! What a worker has seen of the health of an upstream's endpoints.
+
+use hg_policy::{Random as _, WyRand};
+use hg_resilience::FULL_WEIGHT;
+
+/// An epoch that is never reached: the next pick looks at the health of the endpoints again.
+pub(super) const STALE: u64 = u64::MAX;
+
+/// What a worker knows of the health of an upstream's endpoints.
+pub(super) struct Seen {
+    /// Which endpoints take requests.
+    pub(super) takes: Vec<bool>,
+    /// Whether one of them takes only some, so that a request has to ask.
+    pub(super) probes: bool,
+    /// The share of its requests that each takes, in thousandths.
+    pub(super) weights: Vec<u16>,
+    /// Whether one of them does not take its whole share.
+    pub(super) warming: bool,
+    /// When it looked.
+    pub(super) epoch: u64,
+    /// Which weights of agents the balancer has.
+    pub(super) weighed: u64,
+}
+
+impl Seen {
+    pub(super) fn new(endpoints: usize) -> Self {
+        Self {
+            takes: vec![true; endpoints],
+            probes: false,
+            weights: vec![FULL_WEIGHT; endpoints],
+            warming: false,
+            epoch: 0,
+            weighed: 0,
+        }
+    }
+
+    /// Draws whether an endpoint that starts slowly leaves a request to another one.
+    pub(super) fn spares(&self, i: usize, rng: &mut WyRand) -> bool {
+        let weight = self.weights.get(i).copied().unwrap_or(FULL_WEIGHT);
+        weight < FULL_WEIGHT && rng.below(FULL_WEIGHT.into()) >= u64::from(weight)
+    }
+}

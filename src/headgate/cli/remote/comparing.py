@@ -1,0 +1,126 @@
+"""Compares documents, or a workspace's resources, with what a master holds."""
+
+import difflib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+import msgspec
+
+from headgate.cli.output import BAD_CONFIG, OK, complain
+from headgate.cli.remote import applying
+from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.documents import Key, Spec, gather
+from headgate.cli.remote.errors import MasterError
+from headgate.cli.remote.kinds import find, items, kind_named
+from headgate.cli.remote.output import yaml
+from headgate.kernel.diagnostics import render_text
+
+_MARKS: Final = {"added": "+", "removed": "-", "changed": "~"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to compare: documents (none: the workspace's resources) with a fleet's revision (no
+    fleet: the workspace's resources)."""
+
+    files: list[Path]
+    fleet: str
+    revision: str
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One object that differs; `before` is what the master has."""
+
+    change: str
+    kind: str
+    name: str
+    keys: list[str]
+    before: Spec | None
+    after: Spec | None
+
+
+def diff(master: Master, asked: Asked, output: str) -> int:
+    """Writes what differs; returns the exit code. Raises MasterError."""
+    after = None
+    if asked.files:
+        try:
+            gathered = gather(asked.files)
+        except OSError as error:
+            raise complain(
+                f"{error.filename} cannot be read: {error.strerror}", BAD_CONFIG
+            ) from error
+        if gathered.wrong:
+            sys.stderr.write(render_text(gathered.wrong))
+            return BAD_CONFIG
+        after = {key: one.spec for key, one in gathered.resources.items()}
+    before = _revision(master, asked) if asked.fleet else _specs(applying.present(master))
+    if after is None:
+        after = _specs(applying.present(master))
+    found = list(differences(before, after))
+    if output == "json":
+        sys.stdout.write(msgspec.json.encode({"objects": found}).decode() + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in text(found))
+    return OK
+
+
+def differences(before: Mapping[Key, Spec], after: Mapping[Key, Spec]) -> Iterator[Difference]:
+    """Yields the objects that differ, by kind and name."""
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        if old is not None and new is not None and _canonical(old) == _canonical(new):
+            continue
+        change = "added" if old is None else "removed" if new is None else "changed"
+        yield Difference(change, *key, _keys(old, new), old, new)
+
+
+def text(found: list[Difference]) -> Iterator[str]:
+    """Yields a line for each object, and below a changed one the lines of YAML that differ."""
+    for one in found:
+        keys = f": {', '.join(one.keys)}" if one.keys else ""
+        yield f"{_MARKS[one.change]} {one.kind}/{one.name}{keys}"
+        if one.before is not None and one.after is not None:
+            lines = difflib.ndiff(yaml(one.before).splitlines(), yaml(one.after).splitlines())
+            yield from (f"    {line}" for line in lines if line[:1] in {"+", "-"})
+    if not found:
+        yield "no object differs"
+
+
+def _revision(master: Master, asked: Asked) -> dict[Key, Spec]:
+    fleet = find(kind_named("fleet"), asked.fleet, master)
+    number = _number(master, fleet, asked.revision)
+    one = find(kind_named("revision"), number, master, str(fleet["id"]))
+    held = master.get(f"/workspaces/{master.workspace}/revisions/{one['id']}/config")
+    return _specs(cast("list[Json]", held["resources"]))
+
+
+def _number(master: Master, fleet: Json, revision: str) -> str:
+    if revision == "newest":
+        newest = next(items(kind_named("revision"), master, str(fleet["id"])), None)
+        if newest is None:
+            raise MasterError(f"nothing was published to fleet {fleet['name']} yet")
+        return str(newest["number"])
+    if revision != "served":
+        return revision
+    if fleet["revision"] is None:
+        raise MasterError(
+            f"fleet {fleet['name']} serves no revision yet; compare with --revision newest"
+        )
+    return str(fleet["revision"])
+
+
+def _specs(resources: list[Json]) -> dict[Key, Spec]:
+    return {(str(one["kind"]), str(one["name"])): cast("Spec", one["spec"]) for one in resources}
+
+
+def _keys(old: Spec | None, new: Spec | None) -> list[str]:
+    if old is None or new is None:
+        return []
+    return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+
+
+def _canonical(spec: Spec) -> bytes:
+    return msgspec.json.encode(spec, order="deterministic")

@@ -1,0 +1,49 @@
+"""The options of commands that begin a rollout or wait for one."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from headgate.cli.remote.waiting import End, Patience
+
+Waves = Annotated[
+    str, typer.Option(metavar="WAVES", help="Counts, shares, label:NAME=VALUE, zone:NAME.")
+]
+Soak = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="For each wave.")]
+MinRequests = Annotated[
+    int, typer.Option(metavar="N", min=0, help="Fewer decide nothing; 0: no traffic is fine.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout to its end.")]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0, help="Wait no longer; 0 is no limit.", show_default=True
+    ),
+]
+HoldTimeout = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", min=0, help="Wait no longer for a person to end a hold."),
+]
+DEFAULT_WAVES = "1,10%,50%,rest"
+DEFAULT_SOAK_S = 300.0
+DEFAULT_MIN_REQUESTS = 50
+DEFAULT_TIMEOUT_S = 3600.0
+DEFAULT_HOLD_S = 30.0
+
+
+def patience(timeout_s: float, hold_s: float) -> "Patience":
+    """Returns how long `--wait` waits."""
+    from headgate.cli.remote.waiting import Patience  # noqa: PLC0415 - `--help` stays quick
+
+    return Patience(timeout_s, hold_s)
+
+
+def leave(end: "End") -> typer.Exit:
+    """Says how the waiting ended; raise the result to exit with its code."""
+    if end.code:
+        sys.stderr.write(f"headgate: {end.text}\n")
+    else:
+        sys.stdout.write(f"{end.text}\n")
+    return typer.Exit(int(end.code))

@@ -1,0 +1,135 @@
+"""The commands of secrets that let programs and nodes in: API tokens and join tokens."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from headgate.cli.remote.output import Output, Shape
+from headgate.cli.remote_commands import ContextName, FleetArgument, opened
+
+tokens_app = typer.Typer(
+    name="tokens",
+    help="API tokens, which programs log in with, and join tokens, which nodes enrol with.",
+    no_args_is_help=True,
+)
+Label = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="May be repeated."),
+]
+
+
+@tokens_app.command("list")
+def list_tokens(
+    join: Annotated[bool, typer.Option("--join", help="The join tokens of the workspace.")] = False,
+    context: ContextName = "",
+    output: Output = Shape.TABLE,
+) -> None:
+    """List the API tokens, or the join tokens, without their secrets.
+
+    \b
+    Examples:
+      headgate tokens list
+      headgate tokens list --join --output json
+    """
+    from headgate.cli.remote import kinds
+    from headgate.cli.remote.output import show_list
+
+    kind = kinds.kind_named("join-tokens" if join else "tokens")
+    show_list(list(kinds.items(kind, opened(context))), kind.columns, output)
+
+
+@tokens_app.command("create")
+def create_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name.")],
+    role: Annotated[str, typer.Option(help="viewer, operator, approver or admin.")] = "viewer",
+    workspace: Annotated[
+        str, typer.Option(metavar="ID", help="The workspace; the whole organisation without.")
+    ] = "",
+    days: Annotated[int, typer.Option(min=1, max=366, help="How long it is good.")] = 90,
+    context: ContextName = "",
+    output: Output = Shape.TABLE,
+) -> None:
+    """Make an API token, and print its secret once.
+
+    \b
+    Example:
+      headgate tokens create ci --role operator --days 30 > token
+    """
+    body = {"name": name, "role": role, "workspace": workspace, "days": days}
+    _show_once(opened(context).ask("POST", "/tokens", body), "secret", output)
+
+
+@tokens_app.command("join")
+def create_join_token(
+    fleet: FleetArgument,
+    uses: Annotated[int, typer.Option(min=1, help="How many nodes may enrol with it.")] = 1,
+    hours: Annotated[int, typer.Option(min=1, help="How long it is good.")] = 24,
+    label: Label = None,
+    address: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR", help="From where it may be used; may be repeated."),
+    ] = None,
+    context: ContextName = "",
+    output: Output = Shape.TABLE,
+) -> None:
+    """Make a token with which nodes join a fleet, and print it once.
+
+    \b
+    Examples:
+      headgate tokens join edge
+      headgate tokens join edge --uses 20 --hours 2 --label zone=east
+    """
+    body = {
+        "fleet": fleet,
+        "uses": uses,
+        "hours": hours,
+        "labels": labels(label or []),
+        "addresses": address or [],
+    }
+    master = opened(context)
+    made = master.ask("POST", f"/workspaces/{master.workspace}/join-tokens", body)
+    _show_once(made, "token", output)
+
+
+@tokens_app.command("revoke")
+def revoke_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name or id.")],
+    join: Annotated[bool, typer.Option("--join", help="It is a join token.")] = False,
+    context: ContextName = "",
+) -> None:
+    """End a token at once. Agents that enrolled with a join token stay.
+
+    \b
+    Examples:
+      headgate tokens revoke ci
+      headgate tokens revoke --join 01M3K9…
+    """
+    from headgate.cli.remote_commands import delete
+
+    delete("join-token" if join else "token", name, context)
+
+
+def labels(texts: list[str]) -> dict[str, str]:
+    """Returns labels as the API takes them; one without `=` is a usage error."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f'"{text}" is not a label; write NAME=VALUE')
+        found[name] = value
+    return found
+
+
+def _show_once(made: Mapping[str, object], secret: str, output: Shape) -> None:
+    """Prints the secret alone, or with `--output` everything."""
+    from headgate.cli.remote.output import show_object
+
+    if output is Shape.TABLE:
+        sys.stdout.write(f"{made[secret]}\n")
+    else:
+        show_object(made, output)
+
+
+APPS = (tokens_app,)

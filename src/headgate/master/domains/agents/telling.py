@@ -1,0 +1,142 @@
+"""What is told of agents as events of their workspace: each alone, or many that say the same as
+one. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import JsonValue
+
+from headgate.fleet.frames import Fault, Notice
+from headgate.fleet.master_events import AgentReport
+from headgate.master.domains.agents.store import CONNECTED, LOST, Standing
+from headgate.master.domains.events.types import News
+
+ALONE: Final = 3
+"""So many agents of a fleet that say the same at once have an event each."""
+_MOST: Final = 40
+_NAMED: Final = 10
+_LONGEST: Final = 1_000
+_WARNINGS: Final = 5
+
+Detail = dict[str, JsonValue]
+
+
+@dataclass
+class Said:
+    """What agents said since events were written last."""
+
+    reports: dict[tuple[str, int], AgentReport] = field(default_factory=dict)
+    """The newest one of each agent and revision."""
+    notices: list[tuple[str, Notice]] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    """How many notices nobody was told of, by agent."""
+
+    def add(self, agent_id: str, report: AgentReport) -> None:
+        """Keeps a report."""
+        self.reports[agent_id, report.version.revision] = report
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    agent: Standing
+    kind: str
+    detail: Detail
+
+
+def news_of(
+    standings: Mapping[str, Standing], joined: Iterable[str], said: Said
+) -> dict[tuple[str, str], list[News]]:
+    """Returns the events by organisation and workspace; agents without a standing are gone."""
+    lines: list[_Line] = []
+    for agent_id in dict.fromkeys(joined):
+        agent = standings.get(agent_id)
+        if agent is not None and agent.told != CONNECTED:
+            lines.append(_Line(agent, f"agents.{CONNECTED}", {}))
+    for (agent_id, _), report in said.reports.items():
+        if agent_id in standings:
+            lines.append(_reported(standings[agent_id], report))
+    for agent_id, notice in said.notices:
+        if agent_id in standings:
+            lines.append(_noticed(standings[agent_id], notice))
+    for agent_id, count in said.dropped.items():
+        if agent_id in standings and count:
+            lines.append(_Line(standings[agent_id], "agents.dropped", {"count": count}))
+    return _merged(lines)
+
+
+def lost(standings: Iterable[Standing]) -> dict[tuple[str, str], list[News]]:
+    """Returns the events of agents that are gone, by organisation and workspace."""
+    return _merged([_Line(one, f"agents.{LOST}", {}) for one in standings])
+
+
+def _reported(agent: Standing, report: AgentReport) -> _Line:
+    detail: Detail = {"revision": report.version.revision}
+    if report.fault is not None:
+        detail["fault"] = _fault(report.fault)
+    if report.warnings:
+        detail["warnings"] = [text[:_LONGEST] for text in report.warnings[:_WARNINGS]]
+    if report.rollout:
+        detail |= {"rollout": report.rollout, "wave": report.wave}
+    return _Line(agent, f"agents.{report.phase.name.lower().replace('_', '-')}", detail)
+
+
+def _fault(fault: Fault) -> Detail:
+    return {
+        "code": fault.code[:64],
+        "text": fault.text[:_LONGEST],
+        "is_transient": fault.is_transient,
+        "object": fault.object[:_LONGEST],
+        "file": fault.file[:_LONGEST],
+        "line": fault.line,
+    }
+
+
+def _noticed(agent: Standing, notice: Notice) -> _Line:
+    word = notice.kind[:48].encode("ascii", "replace").decode()
+    detail: Detail = {
+        "level": notice.level[:16],
+        "about": notice.object[:_LONGEST],
+        "text": notice.text[:_LONGEST],
+        "count": notice.count,
+        "noticed_at_ms": notice.at_ms,
+    }
+    return _Line(agent, f"agents.{word}", detail)
+
+
+def _merged(lines: list[_Line]) -> dict[tuple[str, str], list[News]]:
+    groups: dict[tuple[str, ...], list[_Line]] = {}
+    for one in lines:
+        groups.setdefault(_sameness(one), []).append(one)
+    found: dict[tuple[str, str], list[News]] = {}
+    for group in groups.values():
+        agent = group[0].agent
+        events = found.setdefault((agent.organisation_id, agent.workspace_id), [])
+        events += [_one(line) for line in group] if len(group) <= ALONE else [_many(group)]
+    return {key: _bounded(events) for key, events in found.items()}
+
+
+def _sameness(line: _Line) -> tuple[str, ...]:
+    """What lines have in common that become one event: all but who says it, and when."""
+    same = {key: value for key, value in line.detail.items() if key != "noticed_at_ms"}
+    agent = line.agent
+    return (agent.organisation_id, agent.workspace_id, agent.fleet, line.kind, repr(same))
+
+
+def _one(line: _Line) -> News:
+    about: Detail = {"agent": line.agent.name, "fleet": line.agent.fleet}
+    return News(type=line.kind, object=line.agent.id, detail=about | line.detail)
+
+
+def _many(lines: list[_Line]) -> News:
+    names: list[JsonValue] = [line.agent.name for line in lines[:_NAMED]]
+    about: Detail = {"agents": len(lines), "named": names, "fleet": lines[0].agent.fleet}
+    return News(type=lines[0].kind, object=lines[0].agent.fleet, detail=about | lines[0].detail)
+
+
+def _bounded(events: list[News]) -> list[News]:
+    """Returns at most so many events; the last one says how many more there were."""
+    if len(events) <= _MOST:
+        return events
+    more: Detail = {"count": len(events) - _MOST + 1}
+    return [*events[: _MOST - 1], News(type="agents.more", object="", detail=more)]

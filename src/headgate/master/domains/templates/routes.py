@@ -1,0 +1,84 @@
+"""The routes of templates and virtual hosts."""
+
+from headgate.master.access import Permission
+from headgate.master.api.call import Call, Here, Part
+from headgate.master.api.problems import not_found
+from headgate.master.api.routing import Routes
+from headgate.master.api.types import Name, Page
+from headgate.master.domains.templates import service, store
+from headgate.master.domains.templates.types import (
+    NewTemplate,
+    NewVirtualHost,
+    PutTemplate,
+    Template,
+    VirtualHost,
+)
+
+ROUTES = Routes("templates")
+_ALL = "/workspaces/{workspace}/templates"
+_HOSTS = "/workspaces/{workspace}/virtual-hosts"
+
+
+@ROUTES.get(_ALL, Permission.RESOURCES_READ)
+async def list_templates(call: Here, workspace: str, window: Part) -> Page[Template]:
+    """Lists the workspace's templates."""
+    async with call.read() as tx:
+        return await store.listed(tx, window)
+
+
+@ROUTES.get(_ALL + "/{template}", Permission.RESOURCES_READ)
+async def get_template(call: Here, workspace: str, template: str) -> Template:
+    """Shows a template."""
+    async with call.read() as tx:
+        row = await store.find(tx, template)
+    if row is None:
+        raise not_found("template", template)
+    return call.shown(store.shown(row))
+
+
+@ROUTES.put(_ALL + "/{template}", Permission.RESOURCES_WRITE)
+async def put_template(call: Here, workspace: str, template: Name, new: NewTemplate) -> PutTemplate:
+    """Writes a template. What its virtual hosts would become is a draft; it is never published
+    by itself."""
+    return await call.write(lambda tx: service.put(tx, new, _writing(call, template)))
+
+
+@ROUTES.delete(_ALL + "/{template}", Permission.RESOURCES_WRITE)
+async def delete_template(call: Here, workspace: str, template: str) -> None:
+    """Removes a template that no virtual host is made of."""
+    await call.write(lambda tx: service.remove(tx, template, call.expected))
+
+
+@ROUTES.get(_HOSTS, Permission.RESOURCES_READ)
+async def list_virtual_hosts(call: Here, workspace: str, window: Part) -> Page[VirtualHost]:
+    """Lists the workspace's virtual hosts."""
+    async with call.read() as tx:
+        return await store.listed_hosts(tx, window)
+
+
+@ROUTES.get(_HOSTS + "/{host}", Permission.RESOURCES_READ)
+async def get_virtual_host(call: Here, workspace: str, host: str) -> VirtualHost:
+    """Shows a virtual host."""
+    async with call.read() as tx:
+        row = await store.find_host(tx, host)
+    if row is None:
+        raise not_found("virtual host", host)
+    return call.shown(store.shown_host(row))
+
+
+@ROUTES.put(_HOSTS + "/{host}", Permission.RESOURCES_WRITE)
+async def put_virtual_host(
+    call: Here, workspace: str, host: Name, new: NewVirtualHost
+) -> VirtualHost:
+    """Makes a virtual host of a template, or makes it anew: writes its resources."""
+    return await call.write(lambda tx: service.put_host(tx, new, _writing(call, host)))
+
+
+@ROUTES.delete(_HOSTS + "/{host}", Permission.RESOURCES_WRITE)
+async def delete_virtual_host(call: Here, workspace: str, host: str) -> None:
+    """Removes a virtual host with its resources."""
+    await call.write(lambda tx: service.remove_host(tx, _writing(call, host)))
+
+
+def _writing(call: Call, name: str) -> service.Writing:
+    return service.Writing(name, call.caller, call.now_ms, call.expected)

@@ -1,0 +1,213 @@
+"""The rules of templates and virtual hosts."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headgate.fleet.manifest import resource_bytes, resource_of, resource_path
+from headgate.master.access import Caller
+from headgate.master.api.problems import ProblemError, invalid, not_found, stale, taken
+from headgate.master.domains.drafts import service as drafts
+from headgate.master.domains.drafts import store as draft_store
+from headgate.master.domains.drafts.types import NewDraft
+from headgate.master.domains.resources import service as resources
+from headgate.master.domains.resources import store as resource_store
+from headgate.master.domains.resources.types import Change
+from headgate.master.domains.templates import store
+from headgate.master.domains.templates.rendering import check, rendered, values_of
+from headgate.master.domains.templates.types import (
+    NewTemplate,
+    NewVirtualHost,
+    PutTemplate,
+    TemplateRow,
+    VirtualHost,
+    VirtualHostRow,
+)
+from headgate.master.ids import new_id
+from headgate.master.store.errors import TakenError
+from headgate.master.store.transaction import Transaction
+
+_MOST_CHANGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Who writes what is named, when, and for which version of it (None: any)."""
+
+    name: str
+    by: Caller
+    now_ms: int
+    expected: int | None
+
+
+async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplate:
+    """Writes a template; what its virtual hosts would become is a draft, and nothing else."""
+    check(new)
+    current = await store.find(tx, writing.name)
+    if writing.expected is not None and (current is None or current.version != writing.expected):
+        raise not_found("template", writing.name) if current is None else _stale(current)
+    row = TemplateRow(
+        id=current.id if current else new_id(writing.now_ms),
+        version=current.version + 1 if current else 1,
+        name=writing.name,
+        body=new.model_dump_json(),
+        changed_at=writing.now_ms,
+    )
+    if current is None:
+        try:
+            await store.insert(tx, row)
+        except TakenError:
+            raise taken("template", writing.name) from None
+        return PutTemplate(**store.shown(row).model_dump(), draft=None)
+    if not await store.put(tx, row):
+        raise _stale(current)
+    draft = await _taken_along(tx, new, row, writing)
+    return PutTemplate(**store.shown(row).model_dump(), draft=draft)
+
+
+async def remove(tx: Transaction, name: str, expected: int | None) -> None:
+    """Removes a template that no virtual host is made of."""
+    row = await store.find(tx, name)
+    if row is None:
+        raise not_found("template", name)
+    made = await store.hosts(tx, name)
+    if made:
+        raise ProblemError(
+            409,
+            "not-empty",
+            f'virtual hosts are made of "{name}" ({len(made)}); remove them first',
+        )
+    if expected not in {None, row.version} or not await store.remove(tx, row):
+        raise _stale(row)
+
+
+async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> VirtualHost:
+    """Writes a virtual host with its resources; those that it has no more are removed."""
+    template = await store.find(tx, new.template)
+    if template is None:
+        raise not_found("template", new.template)
+    current = await store.find_host(tx, writing.name)
+    if writing.expected is not None and (current is None or current.version != writing.expected):
+        raise _stale_host(writing.name, current)
+    changes = _made(store.body_of(template), new, "$.values")
+    before: list[str] = json.loads(current.objects) if current else []
+    await _require_free(tx, changes, before)
+    for change in [*changes, *_gone(before, changes)]:
+        if change.spec is not None or await resources.exists(tx, change):
+            await resources.write(tx, change, writing.by, writing.now_ms)
+    row = VirtualHostRow(
+        id=current.id if current else new_id(writing.now_ms),
+        version=current.version + 1 if current else 1,
+        name=writing.name,
+        template=new.template,
+        given=json.dumps(new.values, sort_keys=True),
+        fleets=resources.selector(new.fleets),
+        objects=json.dumps(sorted(map(_path, changes))),
+        changed_at=writing.now_ms,
+    )
+    try:
+        if current is None:
+            await store.insert_host(tx, row)
+        elif not await store.put_host(tx, row):
+            raise _stale_host(writing.name, current)
+    except TakenError:
+        raise taken("virtual host", writing.name) from None
+    return store.shown_host(row)
+
+
+async def remove_host(tx: Transaction, writing: Writing) -> None:
+    """Removes a virtual host with its resources."""
+    row = await store.find_host(tx, writing.name)
+    if row is None:
+        raise not_found("virtual host", writing.name)
+    if writing.expected not in {None, row.version}:
+        raise _stale_host(writing.name, row)
+    for change in _gone(json.loads(row.objects), []):
+        if await resources.exists(tx, change):
+            await resources.write(tx, change, writing.by, writing.now_ms)
+    if not await store.remove_host(tx, row):
+        raise _stale_host(writing.name, row)
+
+
+async def _taken_along(
+    tx: Transaction, new: NewTemplate, template: TemplateRow, writing: Writing
+) -> str | None:
+    """Makes the draft with what a template's virtual hosts become; returns its name."""
+    there = {row.path: row.spec.encode() for row in await resource_store.every(tx)}
+    changes: list[Change] = []
+    for host in await store.hosts(tx, template.name):
+        said = NewVirtualHost(
+            template=host.template,
+            values=json.loads(host.given),
+            fleets=json.loads(host.fleets),
+        )
+        made = _made(new, said, f"virtual host {host.name}: $.values")
+        before: list[str] = json.loads(host.objects)
+        await _require_free(tx, made, before)
+        changes += [one for one in made if resource_bytes(one.spec) != there.get(_path(one))]
+        changes += [one for one in _gone(before, made) if _path(one) in there]
+        linked = sorted({*before, *map(_path, made)})
+        after = host.model_copy(
+            update={
+                "objects": json.dumps(linked),
+                "version": host.version + 1,
+                "changed_at": writing.now_ms,
+            }
+        )
+        if not await store.put_host(tx, after):
+            raise _stale_host(host.name, host)
+    return await _drafted(tx, f"template-{template.name}"[:63].rstrip("-"), changes, writing)
+
+
+async def _drafted(
+    tx: Transaction, name: str, changes: list[Change], writing: Writing
+) -> str | None:
+    before = await draft_store.find(tx, name)
+    if before is not None:
+        await draft_store.remove(tx, before.id)
+    if not changes:
+        return None
+    if len(changes) > _MOST_CHANGES:
+        raise invalid("$", f"{len(changes)} objects change at once", f"at most {_MOST_CHANGES}")
+    await drafts.create(tx, NewDraft(name=name, changes=changes), writing.by, writing.now_ms)
+    return name
+
+
+def _made(template: NewTemplate, host: NewVirtualHost, at: str) -> list[Change]:
+    """Returns the objects of a virtual host; raises ProblemError for one that is wrong."""
+    changes = rendered(template, values_of(template, host.values, at), host.fleets)
+    seen: set[str] = set()
+    for index, change in enumerate(changes):
+        resources.checked(change, f"$.objects[{index}]")
+        if _path(change) in seen:
+            raise invalid(f"$.objects[{index}].name", f"{_path(change)} is here twice")
+        seen.add(_path(change))
+    return changes
+
+
+async def _require_free(tx: Transaction, changes: Iterable[Change], own: list[str]) -> None:
+    """Raises ProblemError if an object is there already and not of this virtual host."""
+    for change in changes:
+        if _path(change) not in own and await resources.exists(tx, change):
+            raise taken(change.kind, change.name)
+
+
+def _gone(before: Iterable[str], changes: Iterable[Change]) -> list[Change]:
+    """Returns the removals of what was there before and is not any more."""
+    kept = set(map(_path, changes))
+    found = (resource_of(path) for path in before if path not in kept)
+    return [Change(kind=of[0], name=of[1], spec=None) for of in found if of]  # type: ignore[arg-type]
+
+
+def _path(change: Change) -> str:
+    return resource_path(change.kind, change.name)
+
+
+def _stale(row: TemplateRow) -> ProblemError:
+    return stale(store.shown(row))
+
+
+def _stale_host(name: str, row: VirtualHostRow | None) -> ProblemError:
+    if row is None:
+        return not_found("virtual host", name)
+    return stale(store.shown_host(row))

@@ -1,0 +1,110 @@
+"""What a template is, and a virtual host that is made of it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr
+
+from headgate.master.api.types import Body, Moment, Name, Versioned, View
+from headgate.master.domains.fleets.types import Labels
+from headgate.master.domains.resources.types import Kind, ObjectName, Spec
+
+ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Value = StrictBool | StrictInt | StrictStr
+Values = Annotated[dict[ParameterName, Value], Field(max_length=50)]
+
+
+class Parameter(Body):
+    """What a template lets its virtual hosts choose."""
+
+    type: Literal["string", "integer", "boolean", "enum", "host", "upstream"] = Field(
+        description="`host` is a host name, `upstream` the name of an upstream."
+    )
+    description: str = Field(default="", max_length=500)
+    default: Value | None = Field(default=None, description="Null: every virtual host gives one.")
+    values: list[Annotated[str, Field(max_length=200)]] = Field(
+        default=[], max_length=100, description="What an `enum` may be."
+    )
+    minimum: int = Field(default=0, description="Of an `integer`.")
+    maximum: int = Field(default=1_000_000_000, description="Of an `integer`.")
+    longest: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=200, description="How many characters a `string` may have."
+    )
+
+
+class TemplateObject(Body):
+    """An object that each virtual host gets; texts of `name` and `spec` may have `{{ name }}`."""
+
+    kind: Kind
+    name: ObjectName
+    spec: Spec
+
+
+class NewTemplate(Body):
+    """What a template shall be."""
+
+    parameters: dict[ParameterName, Parameter] = Field(default={}, max_length=50)
+    objects: list[TemplateObject] = Field(min_length=1, max_length=50)
+
+
+class Template(Versioned):
+    """Objects with parameters, of which virtual hosts are made."""
+
+    name: str
+    parameters: dict[str, Parameter]
+    objects: list[TemplateObject]
+    changed_at: Moment
+
+
+class PutTemplate(Template):
+    """A template that was written, and the draft that takes its virtual hosts along."""
+
+    draft: str | None = Field(
+        description="The draft with what the template's virtual hosts would become; null: nothing"
+        " of them changes. Until it is published they stay as they are."
+    )
+
+
+class NewVirtualHost(Body):
+    """What a virtual host shall be."""
+
+    template: Name
+    values: Values = Field(default={})
+    fleets: Labels = Field(
+        default={},
+        description="Its objects go to fleets that have all of these labels; with none, to every"
+        " fleet.",
+    )
+
+
+class VirtualHost(Versioned):
+    """Config resources that are made of a template, and stay linked to it."""
+
+    name: str
+    template: str
+    values: dict[str, Value]
+    fleets: dict[str, str]
+    objects: list[str] = Field(description="The paths of its resources.")
+    changed_at: Moment
+
+
+class TemplateRow(View):
+    """A template as the database has it."""
+
+    id: str
+    version: int
+    name: str
+    body: str
+    changed_at: int
+
+
+class VirtualHostRow(View):
+    """A virtual host as the database has it."""
+
+    id: str
+    version: int
+    name: str
+    template: str
+    given: str
+    fleets: str
+    objects: str
+    changed_at: int

@@ -1,0 +1,73 @@
+"""When a command that waits for a rollout ends, and with which code."""
+
+import pytest
+
+from headgate.cli.remote.waiting import Code, Patience
+
+_AGENTS = [{"agent": "a", "serving": 8}, {"agent": "b", "serving": 8}]
+_ROLLOUT: dict[str, object] = {
+    "id": "r1",
+    "revision": 8,
+    "base": 7,
+    "status": "rolling",
+    "hold": "",
+    "reason": "",
+    "agents": _AGENTS,
+}
+
+
+def test_it_ends_with_0_only_where_every_agent_serves() -> None:
+    end = Patience().end(_ROLLOUT | {"status": "succeeded"}, 0.0)
+    assert end is not None
+    assert (end.code, end.text) == (Code.SERVING, "revision 8 is serving on all 2 agents")
+    away = [*_AGENTS, {"agent": "c", "serving": 7}]
+    end = Patience().end(_ROLLOUT | {"status": "succeeded", "agents": away}, 0.0)
+    assert end is not None
+    assert end.code is Code.PARTLY
+    assert "not on c; see why with `headgate describe agent ID`" in end.text
+
+
+@pytest.mark.parametrize("status", ["undone", "aborted", "failed", "superseded"])
+def test_what_did_not_stay_has_a_code_of_its_own(status: str) -> None:
+    end = Patience().end(_ROLLOUT | {"status": status, "reason": "wave 1 failed"}, 0.0)
+    assert end is not None
+    assert end.code is Code.UNDONE
+    assert "wave 1 failed; " in end.text
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("holding", "rollout promote r1"),
+        ("paused", "rollout promote r1"),
+        ("frozen", "freeze list"),
+        ("waiting", "rollout approve r1"),
+    ],
+)
+def test_a_hold_ends_the_waiting_when_it_lasts(status: str, advice: str) -> None:
+    patience = Patience(hold_s=30)
+    held = _ROLLOUT | {"status": status}
+    assert patience.end(held, 0.0) is None
+    assert patience.end(_ROLLOUT, 20.0) is None
+    assert patience.end(held, 25.0) is None
+    assert patience.end(held, 54.0) is None
+    end = patience.end(held, 55.0)
+    assert end is not None
+    assert end.code is Code.HELD
+    assert advice in end.text
+
+
+def test_without_a_limit_a_hold_is_watched_on() -> None:
+    patience = Patience()
+    assert patience.end(_ROLLOUT | {"status": "holding"}, 0.0) is None
+    assert patience.end(_ROLLOUT | {"status": "holding"}, 1e9) is None
+
+
+def test_the_time_is_over_from_the_first_look_on() -> None:
+    patience = Patience(timeout_s=10)
+    assert patience.end(_ROLLOUT, 100.0) is None
+    assert patience.end(_ROLLOUT, 109.0) is None
+    end = patience.end(_ROLLOUT, 110.0)
+    assert end is not None
+    assert end.code is Code.LATE
+    assert "headgate rollout status r1 --watch" in end.text
