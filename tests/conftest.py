@@ -1,5 +1,9 @@
 """What holds for every test: property tests count examples, not seconds; a busy machine is no
-failure; the longest tests begin first."""
+failure; the longest tests begin first; a test leaves the process as it found it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,3 +18,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts tests that ask for more time than usual before the others: at the end of a run, all
     but one of its processes would wait for them."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+def _process() -> dict[str, object]:
+    """What all tests of a process share, and a test could leave changed for the next one."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST")}
+    return {"umask": oct(umask), "folder": str(Path.cwd()), "environment": environment}
+
+
+@pytest.fixture(autouse=True)
+def process_stays_as_it_was() -> Iterator[None]:
+    """Fails the test that changes the process, not one that happens to run after it."""
+    before = _process()
+    yield
+    assert _process() == before

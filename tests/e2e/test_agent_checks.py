@@ -80,10 +80,14 @@ def test_an_endpoint_goes_and_comes_as_its_agent_says_and_everything_tells_why(
         again = EndpointAgent("127.0.0.2", agent.port, hears=b"how\n")
         until(lambda: _states(node) == ["up", "up"], "the return")
         again.close()
-        events = node.command("events").stdout
         told = f"endpoint.agent: the agent of endpoint {two.address} of upstream app"
-        assert f"{told} said: down#disk is full" in events
-        assert f"{told} does not answer: " in events
+        wanted = {f"{told} said: down#disk is full", f"{told} does not answer: "}
+
+        def are_told() -> bool:
+            events = node.command("events").stdout
+            return all(text in events for text in wanted)
+
+        until(are_told, "the events")
 
 
 def test_an_endpoint_takes_the_part_of_its_weight_that_its_agent_asks_for(

@@ -193,7 +193,8 @@ def test_a_node_without_memory_left_answers_new_requests_with_503(
     with RunningNode(folder, text).until_ready() as node:
         until(lambda: get(port)[0] == 503, "the overload")
         assert node.metric('headgate_rejects_total{reason="overload-memory"}') > 0
-        assert "node.overload: new requests get 503: " in node.command("events").stdout
+        told = "node.overload: new requests get 503: "
+        until(lambda: told in node.command("events").stdout, "the event")
         assert node.metric('headgate_upstream_concurrency_limit{upstream="app"}') > 0
         node.write(text.replace("1 MiB", "100 GiB"))
         until(lambda: get(port) == (200, b"one"), "the end of the overload")

@@ -1,6 +1,8 @@
 """Writes small files so that a crash leaves the old content or the new one, never a part."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -35,3 +37,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Makes what is created meanwhile its owner's alone, in the whole process (umask(2))."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)

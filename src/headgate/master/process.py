@@ -15,6 +15,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from headgate.kernel.files import private_files
 from headgate.master.agents_port import MasterCertificate, names_of, open_port
 from headgate.master.application import application
 from headgate.master.domains.agents.losing import Losing
@@ -51,12 +52,12 @@ class _Server(uvicorn.Server):
 
 async def run(settings: Settings, version: str) -> None:
     """Runs a master until SIGTERM or SIGINT; raises StartError."""
-    os.umask(0o077)
-    lock = prepare(settings.directory)
-    try:
-        await _run(settings, version)
-    finally:
-        os.close(lock)
+    with private_files():
+        lock = prepare(settings.directory)
+        try:
+            await _run(settings, version)
+        finally:
+            os.close(lock)
 
 
 async def _run(settings: Settings, version: str) -> None:

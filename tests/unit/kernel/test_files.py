@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate.kernel.files import replace_file
+from headgate.kernel.files import private_files, replace_file
 
 
 def test_a_file_gets_its_content_and_mode_and_nothing_stays_beside_it(tmp_path: Path) -> None:
@@ -44,3 +44,15 @@ def test_a_new_name_is_made_durable_too(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "fsync", noted)
     replace_file(tmp_path / "key", b"new")
     assert synced == [False, True]
+
+
+def test_files_are_private_only_within(tmp_path: Path) -> None:
+    def made(name: str) -> int:
+        (tmp_path / name).touch()
+        return (tmp_path / name).stat().st_mode & 0o777
+
+    mode = made("before")
+    with pytest.raises(OSError, match="full"), private_files():
+        assert made("within") == 0o600
+        raise OSError("full")
+    assert made("after") == mode != 0o600

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from headgate.kernel.files import replace_file, sync_folder
+from headgate.kernel.files import private_files, replace_file, sync_folder
 from headgate.master.backup.records import End
 from headgate.master.backup.restoring import Order, head_of, is_empty, not_empty, restore
 from headgate.master.backup.writing import back_up
@@ -54,21 +54,21 @@ async def restore_master(
     subject: Subject, file: Path, passphrase: bytes, *, is_replacing: bool
 ) -> End:
     """Makes a master of a backup; no other may run there. Raises StartError."""
-    os.umask(0o077)
     try:
         head = head_of(file, passphrase)
     except OSError as error:
         raise StartError(f"{file} cannot be read: {error.strerror}; name a backup") from error
     order = Order(file, passphrase, is_replacing, subject.clock())
-    lock = prepare(subject.place.directory)
-    try:
-        keys = _keys(subject, head.master_key)
-        sealer = _sealer(subject, keys)
-        if subject.place.url:
-            return await _into_postgres(subject, order, sealer, keys)
-        return await _into_sqlite(subject, order, sealer, keys)
-    finally:
-        os.close(lock)
+    with private_files():
+        lock = prepare(subject.place.directory)
+        try:
+            keys = _keys(subject, head.master_key)
+            sealer = _sealer(subject, keys)
+            if subject.place.url:
+                return await _into_postgres(subject, order, sealer, keys)
+            return await _into_sqlite(subject, order, sealer, keys)
+        finally:
+            os.close(lock)
 
 
 async def _into_postgres(subject: Subject, order: Order, sealer: Sealer, keys: str) -> End:
