@@ -27,6 +27,7 @@ from headgate.cli.nginx.hold import hold
 from headgate.cli.output import FAILED, Format, Output, show
 from headgate.cli.remote.errors import ContextError, MasterError
 from headgate.cli.unanswered import UnansweredError
+from headgate.kernel import collector
 
 app = typer.Typer(
     name="headgate",
@@ -69,6 +70,7 @@ def version(output: Output = Format.TEXT) -> None:
 def main() -> None:
     """Runs the command line. Exit codes: 0 success, 1 failure, 2 usage error, 78 bad config; 3 to 6
     are the ends of a rollout that was waited for."""
+    collector.relax()  # before commands import what they need
     try:
         app()
     except (calls.NoNodeError, UnansweredError, ContextError, MasterError) as error:

@@ -1,9 +1,13 @@
-"""Pauses the cyclic collector while code makes many objects that form no cycles."""
+"""Has the cyclic collector look less often, or not at all, while code makes many objects that
+form no cycles."""
 
 import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+_NEW_OBJECTS: Final = 10_000
 
 
 class _Pauses:
@@ -45,3 +49,12 @@ def paused() -> Iterator[None]:
         yield
     finally:
         _pauses.end()
+
+
+def relax() -> None:
+    """Has the collector look after every 10,000 new objects of this process in place of 700.
+
+    Modules and schemas are made once and stay. Looking at them again and again while a process
+    starts was a fifth of a master's CPU time until it served. See gc.set_threshold.
+    """
+    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])

@@ -7,13 +7,15 @@ from contextlib import ExitStack
 
 import pytest
 
-from headgate.kernel.collector import paused
+from headgate.kernel.collector import paused, relax
 
 
 @pytest.fixture(autouse=True)
 def _enabled() -> Iterator[None]:
     gc.enable()
+    before = gc.get_threshold()
     yield
+    gc.set_threshold(*before)
     gc.enable()
 
 
@@ -40,3 +42,15 @@ def test_who_has_it_off_keeps_it_off() -> None:
     with paused(), paused():
         pass
     assert not gc.isenabled()
+
+
+def test_a_relaxed_collector_still_frees_cycles() -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    relax()
+    before = gc.get_stats()[0]["collected"]
+    for _ in range(25_000):
+        Cycle()
+    assert gc.get_stats()[0]["collected"] > before
