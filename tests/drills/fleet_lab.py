@@ -223,12 +223,18 @@ class Node(RunningNode):
 
     def restart(self, history: History, by: signal.Signals = signal.SIGKILL) -> None:
         """Ends the whole node, which costs what it does meanwhile, and starts it again."""
+        before = self.control()
         begun = time.monotonic()
         self.process.send_signal(by)
         self.process.wait()
         self._end_nginx()
         self.process = self._start(["run", str(self.config)], *self._arguments)
-        until(self._is_ready, f"{self.name} is ready", deadline_s=PATIENCE_S)
+
+        def is_ready() -> bool:
+            # The former control process answers for a moment after its supervisor was killed.
+            return self.control() not in {0, before} and self._is_ready()
+
+        until(is_ready, f"{self.name} is ready", deadline_s=PATIENCE_S)
         ended = time.monotonic()
         history.down += [Down(self.name, one, begun, ended) for one in _ENDPOINTS]
 

@@ -87,7 +87,8 @@ def both(documents: list[Mapping[str, Mapping[str, object]]], suffix: str) -> No
             assert crowd.plan.objects == alone.plan.objects
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.timeout(400)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.lists(route, min_size=1, max_size=4), min_size=1, max_size=3),
     st.sampled_from(sorted(WRITERS)),

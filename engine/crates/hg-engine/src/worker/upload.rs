@@ -203,8 +203,15 @@ impl Worker {
             self.refuse(x, &own::BODY_TOO_LARGE);
             return None;
         }
+        // Framing may overwrite what follows the body: the next request, if the client did not wait.
+        let next = range.start + fed.consumed;
+        let after = match e.request.chunked {
+            true => buffer.get(next..range.end).unwrap_or_default().to_vec(),
+            false => Vec::new(),
+        };
         let framed = super::relay::frame(&mut e.request, buffer, range.start, &fed);
         e.head.extend_from_slice(buffer.get(framed).unwrap_or_default());
+        super::relay::put(buffer, next, &after);
         // Larger bodies cannot be sent again, but they pass on all the same.
         e.replayable = match e.retry() {
             Some(_) => e.request.bytes <= super::retry::REPLAY_BYTES,
@@ -212,7 +219,7 @@ impl Worker {
         };
         e.body_came(fed.data_len, self.now_us);
         self.counters.bytes_received.add(fed.data_len as u64);
-        Some(range.start + fed.consumed)
+        Some(next)
     }
 
     /// Waits for the rest of a small body if its route asks for that. Returns false if it does not.
