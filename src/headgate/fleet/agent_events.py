@@ -9,6 +9,7 @@ from headgate.fleet.frames import (
     AgentFrame,
     Fault,
     Instance,
+    Latency,
     MasterFrame,
     Notice,
     Offer,
@@ -83,9 +84,10 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The node's figures for the heartbeats to come."""
+    """The node's figures for the heartbeats to come, looked at just now."""
 
     figures: Mapping[str, float] = field(default_factory=dict)
+    latency: Latency | None = None
 
 
 @dataclass(frozen=True, slots=True)

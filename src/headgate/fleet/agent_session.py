@@ -97,6 +97,7 @@ class AgentSession:
         self._live_since: float | None = None
         self._unsent: deque[fr.Report] = deque(maxlen=_UNSENT)
         self._figures: ev.Summary = ev.Summary()
+        self._looked_at: float | None = None
         self._notices = Outbox()
         self._protocol = 0
         self.clock_ms = 0
@@ -167,7 +168,7 @@ class AgentSession:
     ) -> list[ev.Command]:
         """Keeps what heartbeats say; what is new of the engines is said at once."""
         if isinstance(event, ev.Summary):
-            self._figures = event
+            self._figures, self._looked_at = event, now
             return []
         if isinstance(event, ev.Happened):
             self._notices.add(event.notice)
@@ -305,7 +306,13 @@ class AgentSession:
             identity=self.identity,
             inventory=self._news(),
             instances=self._newly_found(),
+            latency=self._figures.latency,
+            figures_age_ms=self._age_ms(now),
         )
+
+    def _age_ms(self, now: float) -> int:
+        """Returns how long ago the figures were looked at; 0 means that it is not said."""
+        return 0 if self._looked_at is None else max(1, round((now - self._looked_at) * 1000))
 
     def _news(self) -> fr.Inventory | None:
         """Returns the inventory, once in a session for each change."""

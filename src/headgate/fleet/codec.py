@@ -1,6 +1,7 @@
 """Frames as bytes: the messages of proto/headgate/v1/fleet.proto. Never trusts what it decodes:
 whatever is no frame raises Invalid."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -14,6 +15,8 @@ MAX_FRAME = 8 << 20
 _MS = 1000
 _AUTHORITIES, _PIN, _SERIAL, _NAME = 8, 80, 64, 255
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+_OLDEST_MS = (1 << 32) - 1
+_BUCKETS = 64
 MOST_CERTIFICATES, MOST_NAMES = 200, 50
 """What an agent says at most of the certificates of its node."""
 _Message: TypeAlias = Any  # protobuf's own types say no more
@@ -227,6 +230,8 @@ def _heartbeat(beat: fr.Heartbeat) -> _Message:
         identity=_identity_message(beat.identity),
         inventory=_inventory_message(beat.inventory),
         instances=_instance_messages(beat.instances),
+        latency=_latency_message(beat.latency),
+        figures_age_ms=min(beat.figures_age_ms, _OLDEST_MS),
     )
 
 
@@ -239,7 +244,24 @@ def _read_heartbeat(message: _Message) -> fr.Heartbeat:
         identity=_identity(message),
         inventory=_inventory(message),
         instances=_instances(message),
+        latency=_latency(message),
+        figures_age_ms=message.figures_age_ms,
     )
+
+
+def _latency_message(latency: fr.Latency | None) -> _Message:
+    if latency is None:
+        return None
+    return pb.Latency(bounds_s=latency.bounds_s, counts=latency.counts)
+
+
+def _latency(message: _Message) -> fr.Latency | None:
+    """Returns the buckets; None for what are none: a heartbeat counts for more than its figures."""
+    bounds, counts = tuple(message.latency.bounds_s), tuple(message.latency.counts)
+    is_rising = all(before < after for before, after in itertools.pairwise((0.0, *bounds)))
+    if not bounds or len(bounds) > _BUCKETS or len(counts) != len(bounds) + 1 or not is_rising:
+        return None
+    return fr.Latency(bounds, counts)
 
 
 def _inventory_message(inventory: fr.Inventory | None) -> _Message:

@@ -126,6 +126,15 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """How long answers took since the engine began: how many took longer than the bound before
+    and at most this one (seconds, rising). `counts` has one more, for what is above every bound."""
+
+    bounds_s: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The agent is there, and this is what it has."""
 
@@ -138,6 +147,10 @@ class Heartbeat:
     """None: as it was said before."""
     instances: tuple[Instance, ...] = ()
     """Empty: as they were said before."""
+    latency: Latency | None = None
+    """None: the engine did not say it, or the agent is of a version that does not."""
+    figures_age_ms: int = 0
+    """How long ago `figures` and `latency` were looked at; 0: not said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from headgate.kernel.files import private_files
 from headgate.master.agents_port import MasterCertificate, names_of, open_port
 from headgate.master.application import application
 from headgate.master.domains.agents.losing import Losing
+from headgate.master.domains.metrics.thinner import Thinner
 from headgate.master.domains.rollouts.driver import Driver
 from headgate.master.domains.rollouts.driver import World as Driven
 from headgate.master.domains.sessions.service import setup_token
@@ -105,8 +106,8 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
-    """Drives the rollouts of the database and keeps it small, whenever no other master does, and
-    tells of agents that are gone."""
+    """Drives the rollouts of the database and keeps it small, whenever no other master does, tells
+    of agents that are gone, and keeps what nodes say of their traffic."""
     world = Driven(
         database=master.database,
         leases=master.leases,
@@ -117,11 +118,14 @@ async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
     )
     holder = f"{socket.gethostname()[:30]}/{os.getpid()}/{secrets.token_hex(4)}"
     kept = Kept(master.database, master.leases, master.clock, holder)
+    thinner = Thinner(kept)
     losing = Losing(master.database, master.feeds, master.clock)
     tasks = [
         asyncio.create_task(Driver(world, holder).run(), name="rollouts"),
         asyncio.create_task(Upkeep(kept, rules(settings.audit_days)).run(), name="upkeep"),
         asyncio.create_task(losing.run(), name="lost agents"),
+        asyncio.create_task(master.recorder.run(), name="fleet metrics"),
+        asyncio.create_task(thinner.run(), name="older fleet metrics"),
     ]
     try:
         yield

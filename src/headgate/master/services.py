@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from headgate.fleet.frames import Heartbeat
 from headgate.master.api.rates import Rates
 from headgate.master.domains.agents.book import StoreBook
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.events.feed import Feeds
+from headgate.master.domains.metrics.recorder import Recorder
 from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.sessions.keys import Keys
 from headgate.master.domains.sessions.passwords import Passwords
@@ -37,6 +39,7 @@ class Master:
     book: StoreBook
     hub: LiveHub
     figures: Figures
+    recorder: Recorder
     rates: Rates
     key_file: Path | None = None
     """Where the master's key is; None: it came from the environment."""
@@ -51,8 +54,14 @@ def assembled(
     book = StoreBook(database, clock, authority, Enroller(database, clock, authority, logins))
     hub = LiveHub(book)
     figures = Figures()
+    recorder = Recorder(database, clock)
+
+    def measured(agent: str, beat: Heartbeat) -> None:
+        figures.add(agent, clock() / 1000, beat.figures)
+        recorder.add(agent, beat)
+
     book.cut = hub.cut
-    book.measured = lambda agent, found: figures.add(agent, clock() / 1000, found)
+    book.measured = measured
     book.cut_certificates = hub.cut_certificates
     book.outdated = hub.renew
     feeds = Feeds(database)
@@ -72,6 +81,7 @@ def assembled(
         book=book,
         hub=hub,
         figures=figures,
+        recorder=recorder,
         key_file=sealer.file,
         rates=Rates(clock),
     )

@@ -109,7 +109,7 @@ def test_the_config_says_what_the_command_line_does_not(tmp_path: Path) -> None:
 def test_every_command_has_help_with_an_example() -> None:
     for command in entry.app.registered_commands:
         assert command.callback is not None
-        name = command.callback.__name__
+        name = command.name or command.callback.__name__.replace("_", "-")
         shown = CliRunner().invoke(entry.app, [name, "--help"])
         assert shown.exit_code == 0
         assert "Example" in shown.output, name

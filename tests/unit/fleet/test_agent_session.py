@@ -465,3 +465,16 @@ def test_what_could_not_be_told_is_bounded_and_counted() -> None:
     (told,) = (one for one in agent.take() if isinstance(one, fr.Notices))
     assert (len(told.notices), told.dropped) == (64, 36)
     assert told.notices[-1].object == "upstream 99"
+
+
+def test_a_heartbeat_says_how_old_its_figures_are() -> None:
+    agent = Agent()
+    agent.go_live()
+    latency = fr.Latency((0.1,), (3, 0))
+    agent.now = 20.0
+    agent.tell(ev.Tick())
+    agent.tell(ev.Summary({"requests": 3.0}, latency))
+    agent.now = 32.5
+    agent.tell(ev.Tick())
+    beats = [body for body in agent.take() if isinstance(body, fr.Heartbeat)]
+    assert [(beat.latency, beat.figures_age_ms) for beat in beats] == [(None, 0), (latency, 12_500)]

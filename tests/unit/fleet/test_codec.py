@@ -28,6 +28,7 @@ AGENT = [
     ),
     fr.Hello("a", 1, "0.1"),
     fr.Heartbeat(HELD, True, 7, {"requests": 2.5}),
+    fr.Heartbeat(HELD, latency=fr.Latency((0.1, 1.0), (3, 1 << 60, 0)), figures_age_ms=9),
     fr.Heartbeat(HELD, instances=(fr.Instance("edge", "nginx", "1.27", ("http3", "mode=full")),)),
     fr.Notices((fr.Notice("warn", "nginx.drift", "", "edited", 9, 3),), 4),
     fr.Fetch((fr.Want("c" * 64, 9), fr.Want("d" * 64))),
@@ -116,3 +117,22 @@ def test_a_report_without_a_phase_is_refused() -> None:
     frame = fr.AgentFrame(1, 1, fr.Report(4, "s", V2, fr.Phase.OFFERED, HELD))
     with pytest.raises(Invalid, match="phase"):
         codec.decode_agent(codec.encode_agent(frame))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "counts"),
+    [
+        ((0.1,), (1,)),
+        ((), (1,)),
+        ((0.2, 0.1), (1, 2, 3)),
+        ((-1.0,), (1, 2)),
+        ((float("nan"),), (1, 2)),
+        (tuple(range(1, 66)), (0,) * 66),
+    ],
+)
+def test_buckets_that_are_none_leave_the_heartbeat(
+    bounds: tuple[float, ...], counts: tuple[int, ...]
+) -> None:
+    beat = fr.Heartbeat(HELD, clock_ms=3, latency=fr.Latency(bounds, counts))
+    found = codec.decode_agent(codec.encode_agent(fr.AgentFrame(1, 1, beat))).body
+    assert found == fr.Heartbeat(HELD, clock_ms=3)

@@ -158,7 +158,7 @@ class Welcome(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., clock_ms: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("held", "wants_answer", "clock_ms", "figures", "identity", "inventory", "instances")
+    __slots__ = ("held", "wants_answer", "clock_ms", "figures", "identity", "inventory", "instances", "latency", "figures_age_ms")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -173,6 +173,8 @@ class Heartbeat(_message.Message):
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     held: Held
     wants_answer: bool
     clock_ms: int
@@ -180,7 +182,17 @@ class Heartbeat(_message.Message):
     identity: Identity
     inventory: Inventory
     instances: _containers.RepeatedCompositeFieldContainer[Instance]
-    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ...) -> None: ...
+    latency: Latency
+    figures_age_ms: int
+    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., latency: _Optional[_Union[Latency, _Mapping]] = ..., figures_age_ms: _Optional[int] = ...) -> None: ...
+
+class Latency(_message.Message):
+    __slots__ = ("bounds_s", "counts")
+    BOUNDS_S_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    bounds_s: _containers.RepeatedScalarFieldContainer[float]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, bounds_s: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Inventory(_message.Message):
     __slots__ = ("total", "certificates")

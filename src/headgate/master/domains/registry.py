@@ -12,6 +12,9 @@ from headgate.master.domains.enrolment.routes import ROUTES as ENROLMENT
 from headgate.master.domains.events.routes import ROUTES as EVENTS
 from headgate.master.domains.fleets.routes import ROUTES as FLEETS
 from headgate.master.domains.join_tokens.routes import ROUTES as JOIN_TOKENS
+from headgate.master.domains.metrics.routes import ROUTES as METRICS
+from headgate.master.domains.metrics.store import COUNTERS
+from headgate.master.domains.metrics.store import METRICS as FLEET_METRICS
 from headgate.master.domains.organisations.routes import ROUTES as ORGANISATIONS
 from headgate.master.domains.quotas.routes import ROUTES as QUOTAS
 from headgate.master.domains.resources.routes import ROUTES as RESOURCES
@@ -40,6 +43,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     TEMPLATES,
     REVISIONS,
     FLEETS,
+    METRICS,
     JOIN_TOKENS,
     AGENTS,
     ROLLOUTS,
@@ -53,4 +57,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
 TABLES: Final = METADATA.tables
 """Every table: importing the nouns declared them."""
 
-__all__ = ["NOUNS", "TABLES", "leases", "repeats"]
+PASSING: Final = frozenset({FLEET_METRICS.name, COUNTERS.name})
+"""Tables that backups leave out: what they hold ends within a day, and nodes say it again."""
+
+__all__ = ["NOUNS", "PASSING", "TABLES", "leases", "repeats"]

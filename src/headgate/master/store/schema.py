@@ -45,14 +45,21 @@ class Counted(NamedTuple):
 
 
 def table(
-    name: str, tenancy: Tenancy, *columns: SchemaItem, counted: Counted | None = None
+    name: str,
+    tenancy: Tenancy,
+    *columns: SchemaItem,
+    counted: Counted | None = None,
+    is_by_owner: bool = True,
 ) -> Table:
-    """Returns a table whose rows belong to a tenant, with the columns that say to whom."""
+    """Returns a table whose rows belong to a tenant, with the columns that say to whom.
+
+    `is_by_owner`: these have an index each; without, queries must name what another index has.
+    """
     owner: list[Column[str]] = []
     if tenancy is not Tenancy.MASTER:
-        owner.append(id_column("organisation_id", is_indexed=True))
+        owner.append(id_column("organisation_id", is_indexed=is_by_owner))
     if tenancy is Tenancy.WORKSPACE:
-        owner.append(id_column("workspace_id", is_indexed=True))
+        owner.append(id_column("workspace_id", is_indexed=is_by_owner))
     return Table(name, METADATA, *owner, *columns, info={"tenancy": tenancy, "counted": counted})
 
 

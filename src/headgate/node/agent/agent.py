@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -62,7 +62,7 @@ class Office(Protocol):
 
 
 Dial = Callable[[Identity], Awaitable[Carrier]]
-Figures = Callable[[], Awaitable[Mapping[str, float]]]
+Figures = Callable[[], Awaitable[ev.Summary]]
 Describe = Callable[[], Awaitable[fr.Instance | None]]
 """Says which engine the node drives and what it can do; None: it cannot be asked now."""
 
@@ -286,12 +286,15 @@ class Agent:
 
     async def _summaries(self, driver: SessionDriver) -> None:
         """Gives heartbeats the node's figures, and the certificates that it serves with."""
+        following = time.monotonic()
         while True:
             served = self._pipeline.served
             driver.session.inventory = await asyncio.to_thread(inventory_of, served)
             if self.figures is not None:
-                driver.post(ev.Summary(await self.figures()))
-            await asyncio.sleep(_FIGURES_S)
+                driver.post(await self.figures())
+            # The time of a look is part of its interval: the master keeps one look for each.
+            following = max(following + _FIGURES_S, time.monotonic())
+            await asyncio.sleep(following - time.monotonic())
 
     async def _descriptions(self, driver: SessionDriver) -> None:
         """Tells what the engine can do once that is known, and when it changes. The session does

@@ -3,6 +3,8 @@
 import asyncio
 
 from headgate.engines.types import EndpointStatus, UpstreamStatus
+from headgate.fleet.agent_events import Summary
+from headgate.fleet.frames import Latency
 from headgate.node.agent.figures import Measured, figures, looked
 from headgate.node.samples import Samples
 
@@ -17,13 +19,14 @@ http_request_duration_seconds_bucket{le="0.1"} 100
 http_request_duration_seconds_bucket{le="+Inf"} 100
 proxy_active_connections 3
 headgate_nginx_draining_generations 2
+headgate_dataplane_uptime_seconds 12.5
 # EOF
 """
 
 
 def checked(passed: int, failed: int) -> UpstreamStatus:
     one = EndpointStatus(
-        "127.0.0.1:9", [], "up", 0, 0, 0, 0, "", checks_passed=passed, checks_failed=failed
+        "127.0.0.1:9", [], "up", 0, 0, 0, 2, "", checks_passed=passed, checks_failed=failed
     )
     return UpstreamStatus("api", [one])
 
@@ -33,6 +36,9 @@ def test_requests_errors_checks_and_latency_are_summed_up() -> None:
     assert found == {
         "requests": 100,
         "errors": 6,
+        "errors_4xx": 4,
+        "endpoint_failures": 4,
+        "connections": 3,
         "probes": 10,
         "probes_failed": 1,
         "draining": 2,
@@ -63,12 +69,22 @@ def test_nothing_is_said_while_nothing_serves() -> None:
     engine = Engine()
     measured = Measured(engine)  # type: ignore[arg-type]
 
-    async def looks() -> tuple[dict[str, float], dict[str, float]]:
+    async def looks() -> tuple[Summary, Summary]:
         nothing = await measured()
         engine.page = PAGE
         return nothing, await measured()
 
     nothing, found = asyncio.run(looks())
-    assert nothing == {}
-    assert found["requests"] == 100
-    assert found["measured_s"] > 0
+    assert nothing == Summary()
+    assert found.figures["requests"] == 100
+    assert found.figures["measured_s"] > 0
+    assert found.figures["uptime_s"] == 12.5
+    assert found.latency == Latency((0.01, 0.1), (98, 2, 0))
+
+
+def test_an_engine_without_an_uptime_counts_since_the_agent_does() -> None:
+    engine = Engine()
+    engine.page = b"http_requests_total 1\n"
+    found = asyncio.run(Measured(engine)())  # type: ignore[arg-type]
+    assert 0 <= found.figures["uptime_s"] < 60
+    assert found.latency is None

@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from headgate.fleet.frames import (
@@ -66,8 +66,8 @@ class StoreBook:
         """Called for agents of whose certificates some were revoked."""
         self.outdated: Callable[[str], None] = _nobody
         """Called for agents that are to renew, since the fleet's authorities changed."""
-        self.measured: Callable[[str, Mapping[str, float]], None] = _unmeasured
-        """Called with the figures of a heartbeat."""
+        self.measured: Callable[[str, Heartbeat], None] = _unmeasured
+        """Called with the heartbeats that have figures."""
 
     def tells(self, told: Callable[[str], None]) -> None:
         """`told` is called with the id of each workspace in which events were written."""
@@ -177,7 +177,7 @@ class StoreBook:
     async def seen(self, agent_id: str, beat: Heartbeat) -> None:
         """See FleetBook."""
         if beat.figures:
-            self.measured(agent_id, beat.figures)
+            self.measured(agent_id, beat)
         values = _held(beat.held) | {"seen_at": self._clock()}
         if beat.identity is not None and beat.identity != self._identities.get(agent_id):
             self._identities[agent_id] = beat.identity
@@ -258,8 +258,8 @@ def _none_of_them(agent_id: str, serials: frozenset[str]) -> None:
     del agent_id, serials
 
 
-def _unmeasured(agent_id: str, figures: Mapping[str, float]) -> None:
-    del agent_id, figures
+def _unmeasured(agent_id: str, beat: Heartbeat) -> None:
+    del agent_id, beat
 
 
 def _engines(instances: tuple[Instance, ...]) -> list[Engine]:

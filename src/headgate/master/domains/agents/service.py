@@ -8,6 +8,7 @@ from headgate.master.domains.agents import store
 from headgate.master.domains.agents.types import Agent, AgentChange
 from headgate.master.domains.certificates import store as certificates
 from headgate.master.domains.fleets import store as fleets
+from headgate.master.domains.metrics import store as metrics
 from headgate.master.store.transaction import Transaction
 
 MOST_SERIALS: Final = 100
@@ -76,6 +77,7 @@ async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: i
         raise stale(row.shown(now_ms))
     await store.remove(tx, agent_id)
     await certificates.remove_all(tx, agent_id)
+    await metrics.remove_node(tx, row.fleet, agent_id)
 
 
 async def _moved(tx: Transaction, row: store.AgentRow, key: str) -> dict[str, object]:

@@ -5,6 +5,7 @@ from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import store
 from headgate.master.domains.fleets.types import Fleet, FleetChange, FleetPolicies, NewFleet
 from headgate.master.domains.join_tokens import store as join_tokens
+from headgate.master.domains.metrics import store as metrics
 from headgate.master.ids import new_id
 from headgate.master.store.errors import TakenError
 from headgate.master.store.transaction import Transaction
@@ -72,4 +73,5 @@ async def remove(tx: Transaction, key: str, expected: int | None) -> None:
             f'the fleet "{current.name}" has agents ({count}); move or delete them first',
         )
     await join_tokens.remove_all(tx, current.id)
+    await metrics.remove_fleet(tx, current.id)
     await store.remove(tx, current.id)

@@ -1,0 +1,1 @@
+"""What the nodes of a fleet served: figures of 15 s, of a minute and of five, for a day."""
