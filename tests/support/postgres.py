@@ -86,6 +86,11 @@ class Postgres:
         asyncio.run(self._execute(f"CREATE DATABASE {name}"))
         return f"postgresql://{_USER}@/{name}?host={self.folder}"
 
+    def drop(self, url: str) -> None:
+        """Removes a database that `database` made, whoever is still connected to it."""
+        name = url.partition("@/")[2].partition("?")[0]
+        asyncio.run(self._execute(f"DROP DATABASE {name} WITH (FORCE)"))
+
     def kill(self) -> None:
         """Ends the server as a power cut would."""
         if self._server is not None:
