@@ -30,7 +30,7 @@ from headgate.providers.master.store import BundleStore
 from headgate.providers.master.websocket import Signer, WebSocketCarrier
 
 _DIAL_S = 12.0
-"""Two ways fit into what the session gives a dial (`agent_session.GREETING_S`)."""
+"""One way may take so long; two fit into a dial of a session (`agent_session.GREETING_S`)."""
 
 
 def agent_node(
