@@ -9,7 +9,7 @@ from pathlib import Path
 from waiting import DEADLINE_S
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RESET, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 END_STREAM, END_HEADERS = 0x1, 0x4
 STREAM = 1
 _LONGEST = 126
@@ -31,17 +31,17 @@ def ask(port: int, name: str, ca_file: Path, fields: list[tuple[str, str]]) -> b
         context.wrap_socket(plain, server_hostname=name) as link,
     ):
         assert link.selected_alpn_protocol() == "h2"
-        request = _frame(HEADERS, END_STREAM | END_HEADERS, STREAM, block)
-        link.sendall(PREFACE + _frame(SETTINGS, 0, 0, b"") + request)
+        request = frame(HEADERS, END_STREAM | END_HEADERS, STREAM, block)
+        link.sendall(PREFACE + frame(SETTINGS, 0, 0, b"") + request)
         return _answered(link)
 
 
 def _answered(link: ssl.SSLSocket) -> bytes:
     body = b""
     while True:
-        head = _exactly(link, 9)
+        head = exactly(link, 9)
         length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
-        payload = _exactly(link, length)
+        payload = exactly(link, length)
         if kind == GOAWAY or (kind == RESET and head[8] == STREAM):
             raise EndedError(f"error code {int.from_bytes(payload[-4:])}")
         if kind == DATA:
@@ -50,7 +50,8 @@ def _answered(link: ssl.SSLSocket) -> bytes:
             return body
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """The bytes of a frame."""
     return len(payload).to_bytes(3) + struct.pack(">BBL", kind, flags, stream) + payload
 
 
@@ -61,7 +62,8 @@ def _literal(field: tuple[str, str]) -> bytes:
     return b"\0" + b"".join(bytes([len(text)]) + text for text in texts)
 
 
-def _exactly(link: ssl.SSLSocket, count: int) -> bytes:
+def exactly(link: socket.socket, count: int) -> bytes:
+    """So many bytes of a connection. Raises EndedError if it ends before."""
     got = b""
     while len(got) < count:
         more = link.recv(count - len(got))

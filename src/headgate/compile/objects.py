@@ -1,5 +1,6 @@
 """Compiles listeners, hosts, upstreams, middlewares, certificates and policies into plan nodes."""
 
+from headgate.compile.http2 import http2
 from headgate.compile.pem import certificates, ocsp_response, private_key, revocations
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
@@ -32,6 +33,7 @@ def listener(model: Listener, here: tuple[str, ...] = ()) -> Resolved:
         ),
         underscores_in_headers=model.underscores_in_headers,
         h2c=model.h2c,
+        http2=http2(model.http2),
         backlog=model.backlog,
         max_connections=model.limits.connections,
         head_bytes=model.limits.head.bytes,

@@ -46,7 +46,7 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _AUTH: ("auth", "authentication", "basic_auth", "forward_auth", "auth_request", "jwt", "oidc",
             "ldap", "api_key"),
     _RATES: ("rate", "rate_limit", "rate_limits", "ratelimit", "limit_req", "throttle"),
-    _H2: ("http2", "h2", "grpc", "grpcs", "grpc_routes"),
+    _H2: ("h2", "grpc", "grpcs", "grpc_routes"),
     _H3: ("http3", "h3", "quic"),
     _LAYER4: ("tcp", "udp", "stream", "tcp_routes", "udp_routes", "tls_routes", "passthrough"),
     _ACME: ("acme", "letsencrypt", "lets_encrypt", "cert_resolver", "certificate_resolver"),

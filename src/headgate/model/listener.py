@@ -17,6 +17,7 @@ from headgate.features.fields import (
     SizeText,
 )
 from headgate.kernel.units import ByteSize, Duration
+from headgate.model.http2 import Http2
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
 
@@ -111,6 +112,11 @@ class Listener(Options):
         default=False,
         description="Also serve HTTP/2 without TLS, on connections that begin with its preface "
         "(prior knowledge), as gRPC clients use it. With TLS, `tls_policies.NAME.alpn` decides.",
+    )
+    http2: Http2 = Field(
+        default=Http2(),
+        description="Limits on each connection over HTTP/2 (docs/reference/http2.md). A change "
+        "holds for connections that begin after it.",
     )
     underscores_in_headers: Flag = Field(
         default=False,

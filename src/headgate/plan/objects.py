@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from headgate.kernel.ids import BlobId
+from headgate.plan.http2 import Http2
 from headgate.plan.middleware import MiddlewareUse, Redirect, Respond
 from headgate.plan.node import DefaultedNode, PlanNode
 
@@ -41,6 +42,7 @@ class Listener(DefaultedNode, frozen=True):
     client_ip: ClientIp = ClientIp()
     underscores_in_headers: bool = False
     h2c: bool = False
+    http2: Http2 = Http2()
     backlog: int = 4096
     max_connections: int = 0
     head_bytes: int = 32 * 1024

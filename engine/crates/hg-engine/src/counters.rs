@@ -2,6 +2,21 @@
 //! atomics do; the request path has no locked instruction. The counters are keyed by identity, so
 //! they survive swaps and the replacement of a worker.
 
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name { $($variant,)* }
+        impl $name {
+            pub(crate) const ALL: &'static [($name, &'static str)] = &[$(($name::$variant, $word),)*];
+        }
+    };
+}
+
+mod http2;
+
+pub(crate) use http2::{Bound, Http2Counters};
+
 use crate::report::{Histogram, LATENCY_BOUNDS_US, OpenCount};
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use std::collections::HashMap;
@@ -171,17 +186,6 @@ pub(crate) struct ListenerCounters {
     pub(crate) accepted: Counter,
 }
 
-macro_rules! reasons {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum $name { $($variant,)* }
-        impl $name {
-            pub(crate) const ALL: &'static [($name, &'static str)] = &[$(($name::$variant, $word),)*];
-        }
-    };
-}
-
 reasons! {
     /// Why a connection was closed on accept.
     Refused { Process = "process", Listener = "listener", Client = "client", AcceptError = "accept_error", }
@@ -246,47 +250,6 @@ impl OpenCounter {
     pub(crate) fn add_to(&self, total: &mut OpenCount) {
         total.active += self.active.get();
         total.total += self.total.get();
-    }
-}
-
-/// What HTTP/2 connections do.
-#[derive(Debug, Default)]
-pub(crate) struct Http2Counters {
-    pub(crate) connections: OpenCounter,
-    /// Writes to sockets.
-    pub(crate) sends: Counter,
-    /// Connections that we ended because of what the client did.
-    ended: Mutex<Vec<(&'static str, u64)>>,
-    /// Those to endpoints.
-    pub(crate) upstream: UpstreamHttp2Counters,
-}
-
-/// What HTTP/2 connections to endpoints do.
-#[derive(Debug, Default)]
-pub(crate) struct UpstreamHttp2Counters {
-    pub(crate) connections: OpenCounter,
-    pub(crate) streams: OpenCounter,
-    /// Connections that we ended because of what the endpoint did.
-    ended: Mutex<Vec<(&'static str, u64)>>,
-}
-
-impl UpstreamHttp2Counters {
-    pub(crate) fn end(&self, reason: hg_h2::Reason) {
-        bump(&mut lock(&self.ended), reason.as_str());
-    }
-
-    pub(crate) fn ended(&self) -> Vec<(&'static str, u64)> {
-        lock(&self.ended).clone()
-    }
-}
-
-impl Http2Counters {
-    pub(crate) fn end(&self, reason: hg_h2::Reason) {
-        bump(&mut lock(&self.ended), reason.as_str());
-    }
-
-    pub(crate) fn ended(&self) -> Vec<(&'static str, u64)> {
-        lock(&self.ended).clone()
     }
 }
 

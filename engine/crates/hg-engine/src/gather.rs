@@ -1,8 +1,8 @@
 //! Reports: sums the workers' counters on demand.
 
 use crate::counters::{
-    Counter, Denied, EndpointCounters, Hedged, Refused, Retry, Timeout, UpstreamCounters, Withheld,
-    WorkerCounters, lock,
+    Bound, Counter, Denied, EndpointCounters, Hedged, Refused, Retry, Timeout, UpstreamCounters,
+    Withheld, WorkerCounters, lock,
 };
 use crate::engine::{Engine, Inner};
 use crate::negotiated::Negotiated;
@@ -125,6 +125,7 @@ fn http2(inner: &Inner) -> Http2Metrics {
             *lost.entry(reason).or_default() += n;
         }
     }
+    m.limited = reasons(inner, Bound::ALL, |c, w| c.http2.bounds.get(w as usize));
     m.closed = by_reason(ended);
     m.upstream_closed = by_reason(lost);
     m

@@ -35,6 +35,11 @@ pub enum Event {
         /// What is wrong.
         fault: &'static Reject,
     },
+    /// The peer opened a stream although it has as many as it may; the session reset it.
+    Refused {
+        /// The stream.
+        stream: u32,
+    },
     /// Body bytes came. The owner gives their credit back by [`crate::Session::credit`].
     Data {
         /// The stream.

@@ -1,32 +1,16 @@
 //! Budgets that bound what a peer may cost: integers, refilled by the clock that is passed in.
 
 use crate::close::{Close, Reason};
-use crate::limits::Role;
+use crate::limits::Budgets;
 
 /// The window of the budgets that count per time.
 const WINDOW_MS: u64 = 10_000;
-/// SETTINGS, PING and other cheap frames in one window.
-const FRAMES: u32 = 100;
 /// PRIORITY and PRIORITY_UPDATE that each stream adds to its window's budget.
 const PRIORITY_PER_STREAM: u32 = 16;
-/// Resets that a connection may cause before its new streams wait; as many again close it.
-const RESETS: i32 = 100;
-/// How long a new stream waits when the resets are used up.
-const WAIT_MS: u16 = 100;
-/// DATA frames below [`SMALL_BYTES`] in a second.
-const SMALL_DATA: i32 = 256;
-/// The same once a stream carries messages, of gRPC or WebSocket: they are small by nature.
-const SMALL_MESSAGES: i32 = 8192;
-/// The same from an endpoint: on its connection it answers many clients.
-const SMALL_SHARED: i32 = 1 << 20;
+/// DATA frames below this size are small.
 const SMALL_BYTES: usize = 256;
-/// Empty DATA frames in a row.
-const EMPTY_DATA: u32 = 10;
-
-/// Points of work that all kinds share; a kind's own budget is smaller.
-const WORK: u32 = 2000;
-/// Points that come back in a second.
-const WORK_PER_S: u32 = 100;
+/// In so many seconds all the work comes back.
+const WORK_S: u32 = 20;
 /// What a stream costs that ended before its answer.
 const RESET_WORK: u32 = 5;
 /// What an empty DATA frame costs.
@@ -53,24 +37,26 @@ impl Cheap {
     }
 }
 
+/// What came in one window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     settings: u32,
     ping: u32,
     priority: u32,
     other: u32,
+    /// Streams opened.
+    opened: u32,
+    /// DATA frames that we sent.
+    sent: u32,
 }
 
-/// The budgets of one connection.
+/// What is left of the budgets of one connection.
 #[derive(Debug)]
 pub(crate) struct Flood {
+    budgets: Budgets,
     began_ms: u64,
     counts: Counts,
-    /// Streams opened in the window.
-    opened: u32,
-    /// DATA frames that we sent in the window.
-    sent: u32,
-    /// What is left of the resets; `None` if they are not counted (towards an endpoint).
+    /// What is left of the resets; `None` if they are not counted.
     resets: Option<i32>,
     small_data: i32,
     /// What `small_data` returns to.
@@ -86,22 +72,25 @@ pub(crate) struct Flood {
     warned: bool,
 }
 
+/// Returns a budget that may become negative.
+fn signed(budget: u32) -> i32 {
+    i32::try_from(budget).unwrap_or(i32::MAX)
+}
+
 impl Flood {
-    /// Makes full budgets. An endpoint may cut streams off and send small frames as it likes.
-    pub(crate) fn new(role: Role) -> Self {
-        let is_server = role == Role::Server;
-        let most_small = if is_server { SMALL_DATA } else { SMALL_SHARED };
+    /// Makes full budgets.
+    pub(crate) fn new(budgets: Budgets) -> Self {
+        let most_small = signed(budgets.small_data);
         Self {
+            budgets,
             began_ms: 0,
             counts: Counts::default(),
-            opened: 0,
-            sent: 0,
-            resets: is_server.then_some(RESETS),
+            resets: (budgets.resets > 0).then_some(signed(budgets.resets)),
             small_data: most_small,
             most_small,
             empty_data: 0,
-            updates: 5,
-            work: WORK,
+            updates: budgets.window_updates,
+            work: budgets.work,
             refilled_ms: 0,
             warned: false,
         }
@@ -119,23 +108,23 @@ impl Flood {
         if seconds > 0 {
             self.refilled_ms = now_ms;
             self.small_data = self.most_small;
-            let more = WORK_PER_S.saturating_mul(u32::try_from(seconds).unwrap_or(u32::MAX));
-            self.work = self.work.saturating_add(more).min(WORK);
+            let each = (self.budgets.work / WORK_S).max(1);
+            let more = each.saturating_mul(u32::try_from(seconds).unwrap_or(u32::MAX));
+            self.work = self.work.saturating_add(more).min(self.budgets.work);
         }
     }
 
     /// Allows many small DATA frames, because a stream carries messages.
     pub(crate) fn allow_messages(&mut self) {
-        if self.most_small == SMALL_DATA {
-            self.most_small = SMALL_MESSAGES;
-            self.small_data += SMALL_MESSAGES - SMALL_DATA;
-        }
+        let most = signed(self.budgets.small_messages).max(self.most_small);
+        self.small_data += most - self.most_small;
+        self.most_small = most;
     }
 
     /// Charges the work that all kinds share.
     fn work(&mut self, points: u32) -> Result<(), Close> {
         self.work = self.work.checked_sub(points).ok_or(Close::calm(Reason::Work))?;
-        self.warned |= self.work < WORK / 4;
+        self.warned |= self.work < self.budgets.work / 4;
         Ok(())
     }
 
@@ -143,26 +132,23 @@ impl Flood {
     pub(crate) fn cheap(&mut self, kind: Cheap, now_ms: u64) -> Result<(), Close> {
         if now_ms.saturating_sub(self.began_ms) >= WINDOW_MS {
             self.began_ms = now_ms;
-            (self.counts, self.opened, self.sent) = (Counts::default(), 0, 0);
+            self.counts = Counts::default();
         }
-        let (count, most, reason) = match kind {
-            Cheap::Settings => (&mut self.counts.settings, FRAMES, Reason::SettingsFlood),
+        let (counts, budgets) = (&mut self.counts, &self.budgets);
+        let (count, budget, more, reason) = match kind {
+            Cheap::Settings => (&mut counts.settings, budgets.settings, 0, Reason::SettingsFlood),
             // Some clients measure the path with a PING for each DATA frame.
-            Cheap::Ping => {
-                (&mut self.counts.ping, FRAMES.saturating_add(self.sent), Reason::PingFlood)
-            }
+            Cheap::Ping => (&mut counts.ping, budgets.pings, counts.sent, Reason::PingFlood),
             Cheap::Priority => {
-                let streams = PRIORITY_PER_STREAM.saturating_mul(self.opened);
-                let most = FRAMES.saturating_add(streams);
-                (&mut self.counts.priority, most, Reason::PriorityFlood)
+                let streams = PRIORITY_PER_STREAM.saturating_mul(counts.opened);
+                (&mut counts.priority, budgets.priorities, streams, Reason::PriorityFlood)
             }
             // A reset may cross the end of each stream.
-            Cheap::Other => {
-                (&mut self.counts.other, FRAMES.saturating_add(self.opened), Reason::FrameFlood)
-            }
+            Cheap::Other => (&mut counts.other, budgets.others, counts.opened, Reason::FrameFlood),
         };
+        let most = budget.saturating_add(more);
         *count += 1;
-        self.warned |= *count >= most / 4 * 3;
+        self.warned |= *count >= most - most / 4;
         if *count > most {
             return Err(Close::calm(reason));
         }
@@ -171,18 +157,19 @@ impl Flood {
 
     /// Counts a stream that the peer opens; returns how long it waits before it is served.
     pub(crate) fn open(&mut self) -> u16 {
-        self.opened = self.opened.saturating_add(1);
+        self.counts.opened = self.counts.opened.saturating_add(1);
         self.updates = self.updates.saturating_add(2);
-        if self.resets.is_some_and(|left| left <= 0) { WAIT_MS } else { 0 }
+        if self.resets.is_some_and(|left| left <= 0) { self.budgets.reset_wait_ms } else { 0 }
     }
 
     /// Charges a stream that ended before its answer was whole, by the peer's reset or by what the
     /// peer did.
     pub(crate) fn reset(&mut self) -> Result<(), Close> {
         let Some(left) = &mut self.resets else { return Ok(()) };
+        let most = signed(self.budgets.resets);
         *left -= 1;
-        self.warned |= *left <= -RESETS / 2;
-        if *left <= -RESETS {
+        self.warned |= *left <= -(most / 2);
+        if *left <= -most {
             return Err(Close::calm(Reason::ResetFlood));
         }
         self.work(RESET_WORK)
@@ -196,7 +183,7 @@ impl Flood {
     /// Counts a stream that ended cleanly.
     pub(crate) fn clean_end(&mut self) {
         if let Some(left) = &mut self.resets {
-            *left = (*left + 1).min(RESETS);
+            *left = (*left + 1).min(signed(self.budgets.resets));
         }
     }
 
@@ -213,7 +200,9 @@ impl Flood {
         self.small_data -= 1;
         self.warned |= self.small_data < self.most_small / 4;
         match () {
-            () if self.empty_data > EMPTY_DATA => Err(Close::calm(Reason::EmptyDataFlood)),
+            () if self.empty_data > self.budgets.empty_data => {
+                Err(Close::calm(Reason::EmptyDataFlood))
+            }
             () if self.small_data < 0 => Err(Close::calm(Reason::SmallDataFlood)),
             () if content == 0 => self.work(EMPTY_WORK),
             () => Ok(()),
@@ -229,7 +218,7 @@ impl Flood {
 
     /// Counts a DATA frame that we sent.
     pub(crate) fn sent_data(&mut self) {
-        self.sent = self.sent.saturating_add(1);
+        self.counts.sent = self.counts.sent.saturating_add(1);
         self.updates = self.updates.saturating_add(20);
         self.small_data = (self.small_data + 1).min(self.most_small);
     }

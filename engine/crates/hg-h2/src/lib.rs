@@ -39,7 +39,7 @@ pub use encode::{Encoder, Sensitivity};
 pub use event::{After, By, Event, Grant, Refused};
 pub use fault::faults;
 pub use frame::{HEADER_BYTES, Header, Kind};
-pub use limits::{Limits, Role};
+pub use limits::{Budgets, Limits, Role};
 pub use message::{
     Arrival, Asked, Incoming, Message, NeverIndexed, RequestLine, grpc, lines_of, lines_of_text,
 };

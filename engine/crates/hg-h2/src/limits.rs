@@ -34,6 +34,61 @@ pub struct Limits {
     pub output_frames: u32,
     /// Whether a server accepts extended CONNECT (RFC 8441).
     pub extended_connect: bool,
+    /// What cheap frames and streams that come to nothing may cost.
+    pub budgets: Budgets,
+}
+
+/// How much of what costs its sender little a peer may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// Streams that end before their answer beyond those that end well, before new ones wait; as
+    /// many again close the connection. 0 = they are not counted.
+    pub resets: u32,
+    /// How long a new stream waits when the resets are used up.
+    pub reset_wait_ms: u16,
+    /// SETTINGS in 10 s.
+    pub settings: u32,
+    /// PINGs in 10 s beyond the DATA frames that we sent.
+    pub pings: u32,
+    /// PRIORITY and PRIORITY_UPDATE in 10 s beyond 16 for each stream.
+    pub priorities: u32,
+    /// Frames of unknown types or for streams that are over in 10 s, beyond one for each stream.
+    pub others: u32,
+    /// DATA frames of less than 256 bytes in a second, beyond the DATA frames that we sent.
+    pub small_data: u32,
+    /// The same once a stream carries messages, of gRPC or WebSocket: they are small by nature.
+    pub small_messages: u32,
+    /// Empty DATA frames in a row.
+    pub empty_data: u32,
+    /// WINDOW_UPDATE frames beyond two for each stream and twenty for each DATA frame that we sent.
+    pub window_updates: u32,
+    /// Points that all cheap frames together may cost; a twentieth comes back in a second.
+    pub work: u32,
+}
+
+impl Budgets {
+    /// Returns the budgets of clients.
+    pub fn server() -> Self {
+        Self {
+            resets: 100,
+            reset_wait_ms: 100,
+            settings: 100,
+            pings: 100,
+            priorities: 100,
+            others: 100,
+            small_data: 256,
+            small_messages: 8192,
+            empty_data: 10,
+            window_updates: 5,
+            work: 2000,
+        }
+    }
+
+    /// Returns the budgets of endpoints. One may cut streams off, and send small frames, as it
+    /// likes: on its connection it answers many clients.
+    pub fn client() -> Self {
+        Self { resets: 0, small_data: 1 << 20, small_messages: 1 << 20, ..Self::server() }
+    }
 }
 
 impl Limits {
@@ -50,11 +105,17 @@ impl Limits {
             output_bytes: 256 * 1024,
             output_frames: 1000,
             extended_connect: true,
+            budgets: Budgets::server(),
         }
     }
 
     /// Returns the limits of a session towards an endpoint.
     pub fn client() -> Self {
-        Self { connection_window: 4 * 1024 * 1024, extended_connect: false, ..Self::server() }
+        Self {
+            connection_window: 4 * 1024 * 1024,
+            extended_connect: false,
+            budgets: Budgets::client(),
+            ..Self::server()
+        }
     }
 }

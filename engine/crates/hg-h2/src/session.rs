@@ -186,7 +186,7 @@ impl Session {
                 recv: RecvWindow::new(FIRST_WINDOW),
                 spare: limits.connection_window,
             },
-            flood: Flood::new(role),
+            flood: Flood::new(limits.budgets),
             sched: Sched::default(),
             out: Output::default(),
             away: Away::default(),

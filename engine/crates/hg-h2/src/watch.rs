@@ -19,6 +19,10 @@ pub struct Times {
     pub drain_ms: u64,
     /// Without a stream.
     pub idle_ms: u64,
+    /// Without a byte of the peer, before it gets a PING.
+    pub keepalive_ms: u64,
+    /// For anything of the peer after that PING.
+    pub pong_ms: u64,
 }
 
 impl Default for Times {
@@ -30,6 +34,8 @@ impl Default for Times {
             write_ms: 30_000,
             drain_ms: 1000,
             idle_ms: 60_000,
+            keepalive_ms: 0,
+            pong_ms: 20_000,
         }
     }
 }
@@ -43,6 +49,8 @@ pub enum Due {
     Finish,
     /// [`Session::shutdown`]: the connection is idle.
     Shutdown,
+    /// [`Session::ping`], then [`Watch::asked`]: nothing came for long.
+    Ping,
     /// [`Session::abort`] with this, then close once the output is sent or cannot be.
     Abort(Close),
 }
@@ -56,6 +64,10 @@ pub struct Watch {
     blocked_ms: Option<u64>,
     draining_ms: Option<u64>,
     idle_ms: Option<u64>,
+    /// When the peer said something last.
+    heard_ms: u64,
+    /// When it was asked for anything, and has said nothing since.
+    asked_ms: Option<u64>,
 }
 
 impl Watch {
@@ -67,7 +79,20 @@ impl Watch {
             blocked_ms: None,
             draining_ms: None,
             idle_ms: None,
+            heard_ms: now_ms,
+            asked_ms: None,
         }
+    }
+
+    /// Notes that bytes of the peer came.
+    #[inline]
+    pub fn heard(&mut self, now_ms: u64) {
+        (self.heard_ms, self.asked_ms) = (now_ms, None);
+    }
+
+    /// Notes that the peer got a PING because nothing came of it.
+    pub fn asked(&mut self, now_ms: u64) {
+        self.asked_ms = Some(now_ms);
     }
 
     /// Looks at the session at the end of a turn; `wrote` says that the peer took some of the
@@ -86,7 +111,7 @@ impl Watch {
     }
 
     /// Returns every limit that runs: when it ends and what is due then.
-    fn limits(&self, times: &Times) -> [Option<(u64, Due)>; 4] {
+    fn limits(&self, times: &Times) -> [Option<(u64, Due)>; 5] {
         let abort = |code, reason| Due::Abort(Close { code, reason });
         let (limit, due) = match self.waiting {
             Waiting::Greeting => {
@@ -99,6 +124,10 @@ impl Watch {
             Waiting::Nothing => (0, Due::Nothing),
         };
         let write = abort(Code::NO_ERROR, Reason::WriteTimeout);
+        let (silent, silence_ms, over) = match self.asked_ms.filter(|_| times.keepalive_ms > 0) {
+            Some(asked) => (asked, times.pong_ms, abort(Code::NO_ERROR, Reason::PingTimeout)),
+            None => (self.heard_ms, times.keepalive_ms, Due::Ping),
+        };
         let at = |since: Option<u64>, limit: u64, due: Due| {
             since.filter(|_| limit > 0).map(|since| (since.saturating_add(limit), due))
         };
@@ -107,6 +136,7 @@ impl Watch {
             at(self.blocked_ms, times.write_ms, write),
             at(self.draining_ms, times.drain_ms, Due::Finish),
             at(self.idle_ms, times.idle_ms, Due::Shutdown),
+            at(Some(silent), silence_ms, over),
         ]
     }
 
@@ -202,5 +232,29 @@ mod tests {
         session.finish();
         watch.turn(&session, true, 1500);
         assert_eq!(watch.due(&times, 2000), Due::Nothing);
+    }
+
+    #[test]
+    fn a_silent_peer_is_asked_and_then_given_up() {
+        let times = Times { keepalive_ms: 1000, pong_ms: 200, ..Times::default() };
+        let mut session = Session::new(Role::Server, Limits::server());
+        feed(&mut session, &[&PREFACE[..], &SETTINGS, &ACK].concat());
+        let sent = session.output().len();
+        session.sent(sent);
+        let mut watch = Watch::new(0);
+        watch.turn(&session, true, 0);
+        watch.heard(500);
+        assert_eq!((watch.due(&times, 1499), watch.due(&times, 1500)), (Due::Nothing, Due::Ping));
+        watch.asked(1500);
+        assert_eq!(
+            (watch.due(&times, 1699), watch.deadline_ms(&times)),
+            (Due::Nothing, Some(1700))
+        );
+        let over = Close { code: Code::NO_ERROR, reason: Reason::PingTimeout };
+        assert_eq!(watch.due(&times, 1700), Due::Abort(over));
+        watch.heard(1650);
+        assert_eq!((watch.due(&times, 1700), watch.due(&times, 2650)), (Due::Nothing, Due::Ping));
+        let off = Times { keepalive_ms: 0, ..times };
+        assert_eq!(watch.due(&off, 9000), Due::Nothing);
     }
 }

@@ -104,6 +104,8 @@ fn connections(text: &mut Text, engine: &EngineMetrics) {
     text.int(&[], engine.http2.connections.total);
     let help = "Writes to the sockets of HTTP/2 connections; each carries all frames of one turn.";
     text.family("headgate_http2_sends", Counter, "", help).int(&[], engine.http2.sends);
+    let help = "How often a limit of HTTP/2 held a client back, by the limit.";
+    reasons(text, "headgate_http2_limited", "limit", help, &engine.http2.limited);
     let help = "HTTP/2 connections that we ended because of what the client did.";
     reasons(text, "headgate_http2_closed", "reason", help, &engine.http2.closed);
     http2_upstream(text, &engine.http2);

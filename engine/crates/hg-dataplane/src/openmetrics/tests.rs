@@ -103,6 +103,7 @@ fn http2() -> Http2Metrics {
     Http2Metrics {
         connections: OpenCount { active: 3, total: 30 },
         sends: 300,
+        limited: vec![ReasonCount { reason: "streams", count: 7 }],
         closed: vec![ReasonCount { reason: "ping-flood", count: 2 }],
         upstream_connections: OpenCount { active: 4, total: 40 },
         upstream_streams: OpenCount { active: 5, total: 50 },

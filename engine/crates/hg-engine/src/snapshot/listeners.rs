@@ -1,6 +1,6 @@
 //! Compiles listeners from plan to entry.
 
-use super::{ClientSource, ListenerEntry};
+use super::{ClientSource, Http2Terms, ListenerEntry};
 use hg_plan::{Kind, ObjectError};
 use hg_proto::client::Source;
 use std::net::{IpAddr, SocketAddr};
@@ -50,16 +50,22 @@ pub(super) fn compile(
     if !errors.is_empty() {
         return Err(errors);
     }
+    let limits = limits(plan);
     Ok(ListenerEntry {
         name: name.clone(),
         addresses,
-        limits: hg_proto::Limits {
-            head_bytes: plan.head_bytes as usize,
-            header_count: (plan.header_count as usize).min(hg_proto::MAX_HEADERS),
-        },
+        http2: Http2Terms::of(plan, &limits),
+        limits,
         client: ClientSource { trusted, source: source.unwrap_or_default() },
         plan: plan.clone(),
         open,
         tls,
     })
+}
+
+fn limits(plan: &hg_plan::Listener) -> hg_proto::Limits {
+    hg_proto::Limits {
+        head_bytes: plan.head_bytes as usize,
+        header_count: (plan.header_count as usize).min(hg_proto::MAX_HEADERS),
+    }
 }

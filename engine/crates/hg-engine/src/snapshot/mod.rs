@@ -3,6 +3,7 @@
 //! object touches only its own.
 
 mod build;
+mod http2;
 mod listeners;
 mod retry;
 mod routes;
@@ -12,6 +13,7 @@ mod tests;
 mod upstreams;
 
 pub(crate) use build::{Builder, Update};
+pub(crate) use http2::{Bounds, Http2Terms};
 pub(crate) use retry::RetryTerms;
 
 use crate::agents::Weighed;
@@ -45,6 +47,7 @@ pub(crate) struct ListenerEntry {
     pub(crate) plan: hg_plan::Listener,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) limits: hg_proto::Limits,
+    pub(crate) http2: Http2Terms,
     pub(crate) client: ClientSource,
     /// Connections open on all workers.
     pub(crate) open: Arc<AtomicU32>,

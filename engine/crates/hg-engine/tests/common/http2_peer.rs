@@ -128,7 +128,7 @@ impl<S: Read + Write> Peer<S> {
             }
             Event::Malformed { fault, .. } => panic!("the proxy sent {}", fault.code),
             Event::GoAway { .. } => self.goaway = true,
-            Event::Settings | Event::SettingsAcked | Event::Pong(_) => {}
+            Event::Settings | Event::SettingsAcked | Event::Pong(_) | Event::Refused { .. } => {}
         }
     }
 

@@ -157,7 +157,8 @@ impl Session {
             return Ok(None);
         }
         if self.streams.len() >= self.limits.streams as usize {
-            return self.stream_error(id, Code::REFUSED_STREAM, None);
+            self.stream_error(id, Code::REFUSED_STREAM, None)?;
+            return Ok(Some(Event::Refused { stream: id }));
         }
         if self.away.is_worn_out() {
             self.shutdown();

@@ -1,5 +1,6 @@
 //! Listeners.
 
+use super::Http2;
 use super::defaults::{backlog, head_bytes, header_count, keepalive_requests, ms_10000, ms_60000};
 use serde::Deserialize;
 
@@ -23,6 +24,9 @@ pub struct Listener {
     /// Serve HTTP/2 on connections that begin with its preface (prior knowledge); only without TLS.
     #[serde(default)]
     pub h2c: bool,
+    /// What bounds each connection over HTTP/2.
+    #[serde(default)]
+    pub http2: Http2,
     /// Accept backlog.
     #[serde(default = "backlog")]
     pub backlog: u32,

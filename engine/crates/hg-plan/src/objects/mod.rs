@@ -3,6 +3,7 @@
 
 mod defaults;
 mod health;
+mod http2;
 mod kind;
 mod listener;
 mod middleware;
@@ -13,6 +14,7 @@ mod tls;
 mod upstream;
 
 pub use health::*;
+pub use http2::*;
 pub use kind::Kind;
 pub use listener::*;
 pub use middleware::*;

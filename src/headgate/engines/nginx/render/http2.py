@@ -11,16 +11,28 @@ from typing import Final, Literal
 from headgate.engines.nginx.render import tls
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.tlsnames import BUILT_IN, Offer
+from headgate.features.nginx import About
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Word, directive
-from headgate.plan.objects import TlsPolicy
+from headgate.plan.http2 import Http2
+from headgate.plan.objects import Listener, TlsPolicy
 
 _H2: Final = "h2"
 _ALPN: Final = (_H2, "http/1.1")
 """What nginx offers where HTTP/2 is on, in its order; also what a policy without ALPN means."""
 
-_STREAMS: Final = 128
-"""Open streams of a connection, as in the native engine."""
+_OURS: Final = Http2()
+_KEYS: Final = (
+    ("dispatched", "dispatched"),
+    ("bodies", "bodies"),
+    ("header_list_bytes", "header_list"),
+    ("continuations", "continuations"),
+    ("windows", "windows"),
+    ("output", "output"),
+    ("budgets", "budgets"),
+    ("timeouts", "timeouts"),
+)
+"""What nginx has no directive for, in the plan and in the config."""
 
 
 def protocols(policy: TlsPolicy) -> tuple[str, ...]:
@@ -85,9 +97,25 @@ def directives(ctx: Context, listeners: Sequence[str], *, is_default: bool) -> l
 
 def base(ctx: Context) -> list[Node]:
     """Returns the limits of every connection; the other ones are those of HTTP/1.1."""
-    if not _words(ctx):
+    return _streams(_OURS) if _words(ctx) else []
+
+
+def settings(ctx: Context, listener: Listener) -> list[Node]:
+    """Returns what differs from `base` in a server of a listener."""
+    if not _words(ctx) or listener.http2.streams == _OURS.streams:
         return []
-    return [directive("http2_max_concurrent_streams", Word(str(_STREAMS)))]
+    return _streams(listener.http2)
+
+
+def _streams(limits: Http2) -> list[Node]:
+    return [directive("http2_max_concurrent_streams", Word(str(limits.streams)))]
+
+
+def check(listener: Listener, about: About) -> None:
+    """Refuses limits of HTTP/2 that nginx does not have."""
+    for field, key in _KEYS:
+        if getattr(listener.http2, field) != getattr(_OURS, field):
+            about.refuse(f"http2.{key}", "nginx has a rule of its own for it; leave it out")
 
 
 def is_offered(ctx: Context, name: str) -> bool:

@@ -64,7 +64,7 @@ def settings(ctx: Context, listener: Listener) -> list[Node]:
     nodes = forwarded.real_ip(listener) + _settings(listener, changed)
     if listener.header_count != _OURS.header_count and ctx.has("max_headers"):
         nodes.append(directive("max_headers", Word(str(listener.header_count))))
-    return nodes
+    return nodes + http2.settings(ctx, listener)
 
 
 def _every_field() -> set[str]:
@@ -112,6 +112,7 @@ def check(ctx: Context) -> None:
             )
         if listener.h2c and listener.tls is None and (why := http2.why_no_h2c(ctx)):
             about.refuse("h2c", why)
+        http2.check(listener, about)
         if listener.handshake_timeout_ms not in (
             _OURS.handshake_timeout_ms,
             listener.head_timeout_ms,

@@ -106,6 +106,24 @@ _LISTENERS: Final = (
         "differs",
         "refused before nginx 1.25.1, which would serve nothing but HTTP/2 there",
     ),
+    Parity(
+        "listeners.NAME.http2.streams",
+        "differs",
+        "`http2_max_concurrent_streams`; an nginx without HTTP/2 needs none",
+    ),
+    *(
+        Parity(f"listeners.NAME.http2.{key}", "no", "anything but the default is refused")
+        for key in (
+            *("dispatched", "bodies", "header_list", "continuations"),
+            *("windows.initial", "windows.max", "windows.connection"),
+            *("output.frames", "output.control_frames", "output.answers"),
+            *("budgets.resets", "budgets.reset_wait", "budgets.settings", "budgets.pings"),
+            *("budgets.priorities", "budgets.other_frames", "budgets.small_data"),
+            *("budgets.small_messages", "budgets.empty_data", "budgets.window_updates"),
+            *("budgets.work", "timeouts.settings", "timeouts.idle", "timeouts.write"),
+            *("timeouts.drain", "timeouts.ping_after", "timeouts.ping"),
+        )
+    ),
     Parity("listeners.NAME.backlog", "same"),
     Parity("listeners.NAME.tcp_keepalive", "same", "in whole seconds"),
 )

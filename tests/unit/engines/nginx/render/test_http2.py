@@ -258,3 +258,39 @@ def test_h2c_is_served_beside_http1_or_refused(folder: Path, echo: EchoUpstream)
     with real.nginx:
         assert curl("--http2-prior-knowledge", url)[-1] == "2 200"
         assert curl(url)[-1] == "1.1 200"
+
+
+LIMITS = "[listeners.secure.http2]\n"
+
+
+def test_streams_of_a_listener_are_its_servers(tmp_path: Path) -> None:
+    line = "http2_max_concurrent_streams 32;"
+    for accepted in (OLD, NEW):
+        text, _ = Case(tmp_path, more=LIMITS + "streams = 32\n").on(accepted)
+        (plain, *secure) = re.split(r"^server {$", text, flags=re.M)[1:]
+        held = [line in one for one in (plain, *secure)]
+        assert held == ["ssl" in one.partition(";")[0] for one in (plain, *secure)], text
+        assert line not in Case(tmp_path).on(accepted)[0]
+    assert "http2" not in Case(tmp_path, more=LIMITS + "streams = 32\n").on(NONE)[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("dispatched = 10", "dispatched"),
+        ("bodies = 10", "bodies"),
+        ('header_list = "64KiB"', "header_list"),
+        ("continuations = 2", "continuations"),
+        ('windows = { initial = "32KiB" }', "windows"),
+        ("output = { control_frames = 10 }", "output"),
+        ("budgets = { pings = 10 }", "budgets"),
+        ('timeouts = { ping_after = "10s" }', "timeouts"),
+    ],
+)
+def test_limits_that_nginx_does_not_have_are_refused(
+    tmp_path: Path, written: str, path: str
+) -> None:
+    refused = Case(tmp_path, more=LIMITS + written + "\n").refused(NEW)
+    assert refused == {
+        f"listener secure: http2.{path}": "nginx has a rule of its own for it; leave it out"
+    }

@@ -2,11 +2,9 @@
 //! and everything once per turn into the socket.
 
 use super::part::Part;
-use super::{
-    CONNECTION_HOLDS, Http2, STALLED_MS, STREAM_READ, STREAM_READ_LEAST, WORKER_HOLDS, text,
-};
-use crate::worker::accept::deadline_after;
-use crate::worker::client::{Client, Phase};
+use super::{Http2, STREAM_READ, STREAM_READ_LEAST, WORKER_HOLDS, text};
+use crate::counters::Bound;
+use crate::worker::client::Phase;
 use crate::worker::exchange::{ExId, Exchange, pair};
 use crate::worker::{Turn, Worker};
 use hg_h2::{NeverIndexed, Refused, lines_of_text};
@@ -126,17 +124,22 @@ impl Worker {
         let Some(e) = self.exchanges.get(x).filter(|e| e.stream.is_http2()) else {
             return limit;
         };
-        let held = |c: &Client| c.http2.as_deref().map_or(0, |h| h.held);
-        let is_much = self.clients.get(e.client).is_some_and(|c| held(c) >= CONNECTION_HOLDS);
-        let is_enough = is_much || self.io.pool.pending >= WORKER_HOLDS;
-        limit.min(if is_enough { STREAM_READ_LEAST } else { STREAM_READ })
+        let is_much = |h: &Http2| h.held >= h.bounds.answers;
+        let h = self.clients.get(e.client).and_then(|c| c.http2.as_deref());
+        let bound = match h.is_some_and(is_much) {
+            true => Bound::Answers,
+            false if self.io.pool.pending >= WORKER_HOLDS => Bound::Worker,
+            false => return limit.min(STREAM_READ),
+        };
+        self.counters.http2.bound(bound);
+        limit.min(STREAM_READ_LEAST)
     }
 
     /// Notes that a client has taken some of what waits for it.
     pub(crate) fn note_http2_progress(&mut self, ci: usize) {
-        let stalled_at = deadline_after(self.now_us, STALLED_MS);
+        let now_us = self.now_us;
         if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
-            h.stalled_at = stalled_at;
+            h.stalled_at = h.bounds.stalled_at(now_us);
             self.rearm_http2(ci, true);
         }
     }
@@ -160,7 +163,7 @@ impl Worker {
 
     /// Sends as much as the client takes now.
     pub(crate) fn flush_http2(&mut self, ci: usize) {
-        let stalled_at = deadline_after(self.now_us, STALLED_MS);
+        let now_us = self.now_us;
         loop {
             self.grant(ci);
             let Some(c) = self.clients.get_mut(ci).filter(|c| c.phase == Phase::Http2) else {
@@ -183,7 +186,8 @@ impl Worker {
                 return self.connection_lost(ci);
             }
             h.session.sent(n);
-            h.stalled_at = if c.conn.out.is_empty() { Ticks::MAX } else { stalled_at };
+            let is_taken = c.conn.out.is_empty();
+            h.stalled_at = if is_taken { Ticks::MAX } else { h.bounds.stalled_at(now_us) };
         }
         self.go_on_http2(ci);
     }

@@ -18,12 +18,10 @@ use super::buffers::BufferPool;
 use super::client::Phase;
 use super::conn::{Read, Session};
 use super::exchange::ExId;
-use crate::counters::Timeout;
-use crate::snapshot::ListenerEntry;
+use crate::counters::{Bound, Timeout};
+use crate::snapshot::{Bounds, Http2Terms};
 use hashbrown::HashMap;
-use hg_h2::{
-    BlockLimits, Due, Event, Incoming, Limits, PREFACE, Places, Reason, Role, Times, Watch,
-};
+use hg_h2::{Due, Event, Incoming, PREFACE, Places, Reason, Role, Times, Watch};
 use hg_net::{Clock, Ticks};
 use std::ops::Range;
 
@@ -33,8 +31,6 @@ const READ: usize = 128 * 1024;
 pub(crate) const STREAM_READ: usize = 64 * 1024;
 /// What is read at once for a stream whose connection, or whose worker, holds enough already.
 const STREAM_READ_LEAST: usize = 16 * 1024;
-/// Bytes of answers that one connection may hold before its streams get less.
-const CONNECTION_HOLDS: usize = 1024 * 1024;
 /// Bytes of answers that the clients of a worker may hold before connections with many stalled
 /// streams are closed.
 const WORKER_HOLDS: usize = 64 * 1024 * 1024;
@@ -42,11 +38,8 @@ const WORKER_HOLDS: usize = 64 * 1024 * 1024;
 const FAIR_SHARE: usize = 256 * 1024;
 /// Reads in one turn before other connections have theirs.
 const TURN: usize = 4;
-/// Streams of one connection that may keep upstreams busy at once; others wait.
-const DISPATCHED: usize = 100;
-/// How long a client may take nothing of what waits for it.
-const STALLED_MS: u64 = 30_000;
-
+/// The PING for a client of which nothing came for long.
+const ALIVE: [u8; 8] = *b"hg-alive";
 /// How long a connection has no stream before it gives back the memory that streams need.
 const REST_MS: u64 = 2_000;
 
@@ -63,6 +56,7 @@ pub(crate) struct Http2 {
     places: Places,
     watch: Watch,
     times: Times,
+    bounds: Bounds,
     /// When a client that takes nothing is given up; the far future while nothing waits for it.
     stalled_at: Ticks,
     /// When its memory is given back; the far future while it has streams, 0 once that is done.
@@ -80,7 +74,7 @@ impl Http2 {
     fn rest(&mut self) {
         self.session.rest();
         self.streams = HashMap::default();
-        self.places = Places::new(DISPATCHED, DISPATCHED);
+        self.places = self.bounds.places();
         self.rest_at = 0;
     }
 }
@@ -105,24 +99,14 @@ impl Opening {
     }
 }
 
-fn limits(listener: &ListenerEntry) -> Limits {
-    let head_bytes = listener.limits.head_bytes;
-    Limits {
-        block_bytes: head_bytes,
-        head: BlockLimits { fields: listener.limits.header_count, bytes: head_bytes },
-        ..Limits::server()
+impl Bounds {
+    fn places(&self) -> Places {
+        Places::new(self.dispatched, self.bodies)
     }
-}
 
-fn times(listener: &ListenerEntry) -> Times {
-    Times {
-        greeting_ms: listener.plan.head_timeout_ms,
-        head_ms: listener.plan.head_timeout_ms,
-        settings_ms: listener.plan.head_timeout_ms,
-        idle_ms: listener.plan.idle_timeout_ms,
-        // What waits for the client is in the connection's buffer: see `stalled_at`.
-        write_ms: 0,
-        ..Times::default()
+    /// Returns when a client is given up that takes nothing from now on.
+    fn stalled_at(&self, now_us: u64) -> Ticks {
+        deadline_after(now_us, self.write_ms)
     }
 }
 
@@ -137,7 +121,7 @@ impl Worker {
 
     /// Serves HTTP/2 on a connection from now on.
     pub(super) fn start_http2(&mut self, ci: usize) {
-        let Some((limits, times)) = self.listener(ci).map(|l| (limits(l), times(l))) else {
+        let Some(Http2Terms { limits, times, bounds }) = self.listener(ci).map(|l| l.http2) else {
             return;
         };
         let now_ms = self.now_us / 1000;
@@ -150,9 +134,10 @@ impl Worker {
             streams: HashMap::default(),
             held: 0,
             dirty: false,
-            places: Places::new(DISPATCHED, DISPATCHED),
+            places: bounds.places(),
             watch: Watch::new(now_ms),
             times,
+            bounds,
             stalled_at: Ticks::MAX,
             rest_at: Ticks::MAX,
         }));
@@ -171,9 +156,11 @@ impl Worker {
             let Some(c) = self.clients.get_mut(ci) else {
                 return;
             };
-            let may_read = c.http2.as_deref().is_some_and(|h| h.session.may_read());
-            if !c.conn.readable || !may_read {
+            if !c.conn.readable {
                 return;
+            }
+            if !c.http2.as_deref().is_some_and(|h| h.session.may_read()) {
+                return self.counters.http2.bound(Bound::Output);
             }
             let is_tls = c.conn.is_tls();
             let mut buffer = self.io.take_for(&c.conn);
@@ -228,6 +215,9 @@ impl Worker {
         let generation = self.clients.get(ci).map(|c| c.generation);
         let now_ms = self.now_us / 1000;
         let mut at = 0;
+        if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
+            h.watch.heard(now_ms);
+        }
         loop {
             let c = self.clients.get_mut(ci).filter(|c| Some(c.generation) == generation);
             let Some(h) = c.and_then(|c| c.http2.as_deref_mut()) else {
@@ -250,6 +240,7 @@ impl Worker {
                 // Nothing comes back if the request was answered.
                 let _ = self.on_stream_head(ci, (stream, end, wait_ms), incoming);
             }
+            Event::Refused { .. } => self.counters.http2.bound(Bound::Streams),
             Event::Malformed { stream, fault } => self.on_malformed(ci, stream, fault),
             Event::Data { stream, range, end } => {
                 self.on_stream_data(ci, stream, bytes.get(range).unwrap_or_default(), end);
@@ -314,12 +305,18 @@ impl Worker {
         match h.watch.due(&h.times, now_ms) {
             Due::Nothing => {}
             Due::Finish => h.session.finish(),
+            Due::Ping => {
+                h.session.ping(ALIVE);
+                h.watch.asked(now_ms);
+            }
             Due::Shutdown => {
                 self.counters.timeout(Timeout::Idle);
                 h.session.finish();
             }
             Due::Abort(close) => {
-                self.counters.timeout(Timeout::Head);
+                if close.reason != Reason::PingTimeout {
+                    self.counters.timeout(Timeout::Head);
+                }
                 return self.http2_failed(ci, close);
             }
         }

@@ -1,5 +1,6 @@
 //! A stream's request: its head, and the bytes of its body on their way to the upstream.
 
+use crate::counters::Bound;
 use crate::worker::Worker;
 use crate::worker::accept::deadline_after;
 use crate::worker::buffers::{Pending, RESERVE};
@@ -198,6 +199,12 @@ impl Worker {
         match h.places.ask(e.stream.id, !e.request.done, wait_ms, now_ms) {
             Place::Now => self.go_upstream(x),
             Place::Later => {
+                let has_place = h.places.taken() < h.bounds.dispatched;
+                self.counters.http2.bound(match has_place {
+                    _ if wait_ms > 0 => Bound::Resets,
+                    true => Bound::Bodies,
+                    false => Bound::Dispatched,
+                });
                 let queue_ms = e.entry().map_or(0, |u| u.plan.queue_timeout_ms);
                 e.stage = Stage::Queued;
                 e.due.connect = deadline_after(self.now_us, queue_ms);
@@ -300,6 +307,18 @@ impl Worker {
         }
         self.relay_request(x, ui, &mut input, RESERVE..RESERVE + bytes);
         self.credit(ci, stream, bytes);
+        self.leave_body(x, ci, stream);
+    }
+
+    /// Frees the place of a body that is whole, where bodies have fewer places than streams. Who
+    /// waits for it goes on with the connection's next deadline, which is now.
+    fn leave_body(&mut self, x: ExId, ci: usize, stream: u32) {
+        let is_whole = self.exchanges.get(x).is_some_and(|e| e.request.done);
+        let h = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut());
+        if let Some(h) = h.filter(|h| is_whole && h.bounds.bodies < h.bounds.dispatched) {
+            h.places.body_ended(stream);
+            self.rearm_http2(ci, false);
+        }
     }
 
     /// Collects what has come of a stream's body.

@@ -268,7 +268,8 @@ impl Worker {
             return self.lose_shared(ui, Loss::Broken, "the endpoint did not answer a PING");
         }
         match h.watch.due(&h.times, now_ms) {
-            Due::Nothing => self.rearm_shared(ui, false),
+            // An endpoint gets a PING in doubt only: see `probed_until`.
+            Due::Nothing | Due::Ping => self.rearm_shared(ui, false),
             Due::Finish | Due::Shutdown => self.retire_shared(ui),
             Due::Abort(close) => {
                 h.session.abort(close.code, close.reason);

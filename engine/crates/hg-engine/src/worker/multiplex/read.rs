@@ -182,7 +182,7 @@ impl Worker {
             Event::Settings => self.take_late(ui),
             Event::SettingsAcked | Event::Pong(_) => {}
             // An endpoint opens no stream.
-            Event::Malformed { .. } => {}
+            Event::Malformed { .. } | Event::Refused { .. } => {}
         }
     }
 }

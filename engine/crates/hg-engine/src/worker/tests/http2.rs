@@ -88,3 +88,110 @@ fn requests_that_come_with_the_preface_are_all_served() {
         assert_eq!(client.answer(id).body, b"ok");
     }
 }
+
+/// Starts a node with these limits of HTTP/2, and a client whose connection is open.
+fn limited(http2: &str) -> (Node, Http2Client<TcpStream>) {
+    let mut node = serving(&Upstream::answering(OK));
+    let rest = format!(r#","h2c":true,"idle_timeout_ms":600000,"http2":{http2}"#);
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(&rest))]);
+    let mut client = Http2Client::connect(&node);
+    assert_eq!(client.get("/").status, 200);
+    (node, client)
+}
+
+fn ended(node: &Node, reason: &str) -> u64 {
+    let all = node.engine.metrics().http2.closed;
+    all.iter().find(|r| r.reason == reason).map_or(0, |r| r.count)
+}
+
+#[test]
+fn a_connection_without_a_stream_has_its_own_idle_time() {
+    let (node, _client) = limited(r#"{"timeouts":{"idle_ms":100000}}"#);
+    pass(&node, 80_000);
+    assert_eq!((clients(&node), timeouts(&node, "idle")), (1, 0));
+    pass(&node, 100_050);
+    eventually("it is over", || clients(&node) == 0);
+    assert_eq!(timeouts(&node, "idle"), 1);
+}
+
+#[test]
+fn what_waits_for_a_client_has_its_time() {
+    let mut node = serving(&Upstream::play(|mut s| {
+        read_head(&mut s);
+        write!(s, "HTTP/1.1 200 OK\r\nContent-Length: 30000000\r\n\r\n").unwrap();
+        let _ = s.write_all(&vec![b'x'; 30_000_000]);
+    }));
+    let rest = r#","h2c":true,"http2":{"timeouts":{"write_ms":100000}}"#;
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(rest))]);
+    let mut client = Http2Client::connect(&node);
+    client.widen(64 * 1024 * 1024);
+    client.open("GET", "/", &[], true);
+    client.flush();
+    eventually("the socket takes no more", || {
+        on_worker(&node, |w| w.clients.iter().any(|(_, c)| !c.conn.out.is_empty()))
+    });
+    pass(&node, 80_000);
+    assert_eq!((clients(&node), ended(&node, "write-timeout")), (1, 0));
+    pass(&node, 100_050);
+    assert_eq!((clients(&node), ended(&node, "write-timeout")), (0, 1));
+}
+
+#[test]
+fn a_greeting_has_its_time() {
+    for (sent, reason) in [
+        (&hg_h2::PREFACE[..], "greeting-timeout"),
+        (&[&hg_h2::PREFACE[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat()[..], "settings-timeout"),
+    ] {
+        let (node, client) = limited(r#"{"timeouts":{"settings_ms":100000}}"#);
+        drop(client);
+        eventually("the first is gone", || clients(&node) == 0);
+        let mut s = node.connect();
+        s.write_all(sent).unwrap();
+        eventually("it speaks HTTP/2", || {
+            on_worker(&node, |w| w.clients.iter().any(|(_, c)| c.phase == super::Phase::Http2))
+        });
+        pass(&node, 80_000);
+        assert_eq!(ended(&node, reason), 0);
+        pass(&node, 100_050);
+        assert_eq!(ended(&node, reason), 1, "{reason}");
+    }
+}
+
+#[test]
+fn a_silent_client_gets_a_ping_and_is_given_up() {
+    let (node, mut client) = limited(r#"{"timeouts":{"ping_after_ms":100000,"ping_ms":50000}}"#);
+    pass(&node, 80_000);
+    assert_eq!(clients(&node), 1);
+    pass(&node, 100_050);
+    let silent = |node: &Node| {
+        on_worker(node, |w| {
+            let due = |c: &crate::worker::client::Client| c.deadline;
+            w.clients.iter().map(|(_, c)| due(c)).min()
+        })
+    };
+    let asked = silent(&node);
+    // What it answers sets the time back.
+    assert!(client.read_flushed());
+    eventually("the answer has come", || silent(&node) != asked);
+    assert_eq!((clients(&node), ended(&node, "ping-timeout")), (1, 0));
+    pass(&node, 100_050);
+    // `pass` puts the clock back: the PING went out in the future, and so does its deadline.
+    pass(&node, 151_000);
+    assert_eq!((clients(&node), ended(&node, "ping-timeout")), (0, 1));
+    assert_eq!(timeouts(&node, "head"), 0);
+}
+
+#[test]
+fn a_client_has_its_time_to_read_that_the_connection_ends() {
+    let (node, mut client) = limited(r#"{"timeouts":{"drain_ms":100000}}"#);
+    on_worker(&node, |w| {
+        let all: Vec<usize> = w.clients.iter().map(|(ci, _)| ci).collect();
+        all.into_iter().for_each(|ci| w.announce_http2(ci));
+        w.flush_dirty();
+    });
+    pass(&node, 80_000);
+    assert_eq!(clients(&node), 1);
+    pass(&node, 100_050);
+    client.until_closed();
+    eventually("it is over", || clients(&node) == 0);
+}

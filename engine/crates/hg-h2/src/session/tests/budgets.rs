@@ -99,7 +99,7 @@ fn the_limit_of_streams_holds_for_cut_ones_until_their_work_is_gone() {
         assert_eq!(server.head(id, GET, true).unwrap().len(), 1);
     }
     server.feed(&frame(3, 0, 1, &[0, 0, 0, 8])).unwrap();
-    assert_eq!(server.head(257, GET, true), Ok(vec![]));
+    assert_eq!(server.head(257, GET, true), Ok(vec![Event::Refused { stream: 257 }]));
     assert_eq!(server.resets(), [(257, Code::REFUSED_STREAM)]);
     server.session.release(1);
     assert_eq!(server.head(259, GET, true), Ok(vec![head(259, true)]));

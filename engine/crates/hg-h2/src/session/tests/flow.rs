@@ -204,3 +204,20 @@ fn the_window_of_a_stream_grows_while_its_bytes_are_taken_and_the_connection_has
     server.session.reset(1, Code::CANCEL);
     assert_eq!(use_up(&mut server, 3, window, 1), 256 * K, "what it had is there again");
 }
+
+#[test]
+fn a_session_stops_to_read_at_its_own_limits_of_output() {
+    for limits in [
+        Limits { output_frames: 10, ..Limits::server() },
+        Limits { output_bytes: 10 * 17, ..Limits::server() },
+    ] {
+        let mut hand = Hand::new(Role::Server, limits);
+        let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[7; 8]].concat();
+        hand.feed(&ping.repeat(10)).unwrap();
+        assert!(hand.session.may_read());
+        hand.feed(&ping).unwrap();
+        assert!(!hand.session.may_read());
+        hand.written();
+        assert!(hand.session.may_read());
+    }
+}

@@ -1,0 +1,61 @@
+//! What one worker counts of HTTP/2.
+
+use super::{Counter, OpenCounter, bump, lock};
+use std::sync::Mutex;
+
+reasons! {
+    /// Which limit of HTTP/2 held a client back, without an end of its connection.
+    Bound {
+        Streams = "streams", Dispatched = "dispatched", Bodies = "bodies", Resets = "resets",
+        Output = "output", Answers = "answers", Worker = "worker",
+    }
+}
+
+/// What HTTP/2 connections do.
+#[derive(Debug, Default)]
+pub(crate) struct Http2Counters {
+    pub(crate) connections: OpenCounter,
+    /// Writes to sockets.
+    pub(crate) sends: Counter,
+    /// How often a limit held a client back.
+    pub(crate) bounds: [Counter; Bound::ALL.len()],
+    /// Connections that we ended because of what the client did.
+    ended: Mutex<Vec<(&'static str, u64)>>,
+    /// Those to endpoints.
+    pub(crate) upstream: UpstreamHttp2Counters,
+}
+
+/// What HTTP/2 connections to endpoints do.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamHttp2Counters {
+    pub(crate) connections: OpenCounter,
+    pub(crate) streams: OpenCounter,
+    /// Connections that we ended because of what the endpoint did.
+    ended: Mutex<Vec<(&'static str, u64)>>,
+}
+
+impl UpstreamHttp2Counters {
+    pub(crate) fn end(&self, reason: hg_h2::Reason) {
+        bump(&mut lock(&self.ended), reason.as_str());
+    }
+
+    pub(crate) fn ended(&self) -> Vec<(&'static str, u64)> {
+        lock(&self.ended).clone()
+    }
+}
+
+impl Http2Counters {
+    pub(crate) fn bound(&self, which: Bound) {
+        if let Some(c) = self.bounds.get(which as usize) {
+            c.add(1);
+        }
+    }
+
+    pub(crate) fn end(&self, reason: hg_h2::Reason) {
+        bump(&mut lock(&self.ended), reason.as_str());
+    }
+
+    pub(crate) fn ended(&self) -> Vec<(&'static str, u64)> {
+        lock(&self.ended).clone()
+    }
+}

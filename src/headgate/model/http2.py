@@ -1,0 +1,250 @@
+"""`http2` of a listener: what bounds each connection of a client over HTTP/2."""
+
+from collections.abc import Iterator, Set
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, Strict, WithJsonSchema
+
+from headgate.features.base import Checked, Options
+from headgate.features.fields import (
+    FROM_ENV,
+    DurationOrOff,
+    DurationText,
+    SizeText,
+    count_or_off,
+)
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import ByteSize, Duration
+
+_MOST_STREAMS: Final = 10_000
+_KIB: Final = 1 << 10
+_MIB: Final = 1 << 20
+
+
+def _size(least: int, most: int) -> AfterValidator:
+    """Holds a size between two, in bytes."""
+
+    def within(value: ByteSize) -> ByteSize:
+        if not least <= value.bytes <= most:
+            raise Invalid(
+                f'"{value}" is out of range',
+                f'write a size from "{ByteSize(least)}" to "{ByteSize(most)}"',
+            )
+        return value
+
+    return AfterValidator(within)
+
+
+def _time(least_ms: int, most_ms: int) -> AfterValidator:
+    """Holds a duration that is not off between two, in milliseconds."""
+
+    def within(value: Duration) -> Duration:
+        if value.ms and not least_ms <= value.ms <= most_ms:
+            raise Invalid(
+                f'"{value}" is out of range',
+                f'write a duration from "{Duration(least_ms)}" to "{Duration(most_ms)}"',
+            )
+        return value
+
+    return AfterValidator(within)
+
+
+Streams = Annotated[int, Strict(), Field(ge=1, le=_MOST_STREAMS), FROM_ENV]
+StreamsOrOff = Annotated[
+    int,
+    count_or_off(_MOST_STREAMS),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": _MOST_STREAMS}, {"const": "off"}]}
+    ),
+]
+Frames = Annotated[int, Strict(), Field(ge=10, le=1_000_000), FROM_ENV]
+ListSize = Annotated[SizeText, _size(_KIB, 16 * _MIB)]
+StreamWindow = Annotated[SizeText, _size(16 * _KIB, 64 * _MIB)]
+ConnectionWindow = Annotated[SizeText, _size(64 * _KIB, 1024 * _MIB)]
+Held = Annotated[SizeText, _size(64 * _KIB, 1024 * _MIB)]
+Wait = Annotated[DurationText, _time(1, 60_000)]
+Patience = Annotated[DurationText, _time(100, 3_600_000)]
+PatienceOrOff = Annotated[DurationOrOff, _time(1_000, 86_400_000)]
+
+
+class Http2Windows(Checked):
+    """How much a client may send before it is taken; sizes."""
+
+    initial: StreamWindow = Field(
+        default=ByteSize(64 * _KIB),
+        description="The window of a new stream, 16KiB to 64MiB: so much of a request's body waits "
+        "here at most while its upstream takes nothing.",
+    )
+    max: StreamWindow = Field(
+        default=ByteSize(_MIB),
+        description="What that window may grow to while the upstream takes everything, `initial` "
+        "to 64MiB; absent = 1MiB, or `initial` if that is larger.",
+    )
+    connection: ConnectionWindow = Field(
+        default=ByteSize(_MIB),
+        description="The window of the connection, and what the windows of its streams may grow by "
+        "together, `initial` to 1GiB, at least 64KiB; absent = 1MiB, or `initial` if that is "
+        "larger.",
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields errors for bounds that are smaller than the window of a new stream."""
+        for key, value in (("max", self.max), ("connection", self.connection)):
+            is_written = key in self.model_fields_set
+            if is_written and value < self.initial and "initial" not in wrong:
+                yield Invalid(
+                    f'"{value}" is smaller than `initial`',
+                    f'write at least "{self.initial}"',
+                    at=(key,),
+                )
+
+
+class Http2Output(Options):
+    """How much may wait for a client that takes little."""
+
+    frames: Held = Field(
+        default=ByteSize(256 * _KIB),
+        description="Bytes of frames that wait for the client, 64KiB to 1GiB; beyond it nothing "
+        "more is read of the client.",
+    )
+    control_frames: Frames = Field(
+        default=1000,
+        description="Frames that only answer frames of the client, such as acknowledgements, and "
+        "wait for it; beyond it nothing more is read of the client.",
+    )
+    answers: Held = Field(
+        default=ByteSize(_MIB),
+        description="Bytes of answers that the streams of a connection hold together, 64KiB to "
+        "1GiB; beyond it each stream holds 16KiB instead of 64KiB.",
+    )
+
+
+class Http2Budgets(Checked):
+    """How much of what costs a client little it may send; numbers of frames or streams."""
+
+    resets: Frames = Field(
+        default=100,
+        description="Streams that end before their answer is whole, beyond those that end well; "
+        "then new streams wait, and after as many again the connection ends (`reset-flood`).",
+    )
+    reset_wait: Wait = Field(
+        default=Duration(100),
+        description="How long new streams wait once `resets` is used up, at most 1 minute.",
+    )
+    settings: Frames = Field(default=100, description="SETTINGS in 10 s (`settings-flood`).")
+    pings: Frames = Field(
+        default=100,
+        description="PINGs in 10 s, beyond one for each DATA frame sent (`ping-flood`).",
+    )
+    priorities: Frames = Field(
+        default=100,
+        description="PRIORITY and PRIORITY_UPDATE in 10 s, beyond 16 for each stream "
+        "(`priority-flood`).",
+    )
+    other_frames: Frames = Field(
+        default=100,
+        description="Frames of unknown types and for streams that are over in 10 s, beyond one for "
+        "each stream (`frame-flood`).",
+    )
+    small_data: Frames = Field(
+        default=256,
+        description="DATA frames of less than 256 bytes in a second, beyond the DATA frames sent "
+        "(`small-data-flood`).",
+    )
+    small_messages: Frames = Field(
+        default=8192,
+        description="The same on connections with gRPC or WebSockets, whose messages are small.",
+    )
+    empty_data: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] = Field(
+        default=10, description="Empty DATA frames in a row (`empty-data-flood`)."
+    )
+    window_updates: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] = Field(
+        default=5,
+        description="WINDOW_UPDATEs beyond 2 for each stream and 20 for each DATA frame sent "
+        "(`window-update-flood`).",
+    )
+    work: Annotated[int, Strict(), Field(ge=100, le=10_000_000), FROM_ENV] = Field(
+        default=2000,
+        description="Points that frames of all these kinds cost together (`work`): SETTINGS and "
+        "early ends 5, PING and empty DATA 2, others 1. A twentieth comes back in a second.",
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error for connections with messages that get less than others."""
+        if self.small_messages < self.small_data and not {"small_data", "small_messages"} & wrong:
+            yield Invalid(
+                f"{self.small_messages} is less than `small_data`",
+                f"write at least {self.small_data}",
+                at=("small_messages",),
+            )
+
+
+class Http2Timeouts(Options):
+    """How long a client may take over HTTP/2."""
+
+    settings: Patience | None = Field(
+        default=None,
+        description="For the preface, the first SETTINGS, and the acknowledgement of ours, 100ms "
+        "to 1h; absent = `timeouts.head` of the listener.",
+    )
+    idle: Patience | None = Field(
+        default=None,
+        description="How long a connection may stay without a stream, 100ms to 1h; absent = "
+        "`timeouts.idle` of the listener.",
+    )
+    write: Patience = Field(
+        default=Duration(30_000),
+        description="How long a client may take nothing of what waits for it, 100ms to 1h.",
+    )
+    drain: Patience = Field(
+        default=Duration(1_000),
+        description="How long a client gets to read that the connection ends, before the last "
+        "stream that is served is named, 100ms to 1h.",
+    )
+    ping_after: PatienceOrOff = Field(
+        default=Duration(0),
+        description="After so long without a byte of the client it gets a PING, 1s to 24h: "
+        "connections of clients that are gone end although their streams would stay open.",
+    )
+    ping: Patience = Field(
+        default=Duration(20_000),
+        description="How long anything of the client may take after that PING, 100ms to 1h.",
+    )
+
+
+class Http2(Options):
+    """What each connection of a client over HTTP/2 may take."""
+
+    streams: Streams = Field(
+        default=128, description="Streams open at once; further ones get REFUSED_STREAM."
+    )
+    dispatched: Streams = Field(
+        default=100,
+        description="Streams that keep an upstream busy at once; others wait, at most "
+        "`timeouts.queue` of the upstream.",
+    )
+    bodies: StreamsOrOff = Field(
+        default=0,
+        description="Streams among those whose request has a body that is still coming; others "
+        "wait. gRPC streams have one for as long as they live.",
+    )
+    header_list: ListSize | None = Field(
+        default=None,
+        description="Names and values of a request head, with 32 bytes for each field, 1KiB to "
+        "16MiB; absent = `limits.head` of the listener.",
+    )
+    continuations: Annotated[int, Strict(), Field(ge=1, le=1000), FROM_ENV] = Field(
+        default=8, description="CONTINUATION frames of one head."
+    )
+    windows: Http2Windows = Field(
+        default=Http2Windows(), description="How much a client may send before it is taken."
+    )
+    output: Http2Output = Field(
+        default=Http2Output(), description="How much may wait for a client that takes little."
+    )
+    budgets: Http2Budgets = Field(
+        default=Http2Budgets(), description="How much of what costs a client little it may send."
+    )
+    timeouts: Http2Timeouts = Field(
+        default=Http2Timeouts(), description="How long a client may take over HTTP/2."
+    )
