@@ -54,6 +54,7 @@ class Fleet:
         self.names = [f"agent{number}".ljust(26, "0") for number in range(4)]
         self.errors_of: dict[str, float] = {}
         self.refusing = ""
+        self.quarantining = ""
         self.hub = SilentHub()
         self.figures = Figures()
         self.served = dict.fromkeys(self.names, 0.0)
@@ -113,6 +114,10 @@ class Fleet:
                 values["error"] = error + '"object":"upstreams/api.json","file":"","line":0}'
             else:
                 values |= {"serving": row.desired, "applied": row.desired, "error": None}
+            if row.desired == 2 and name == self.quarantining:
+                error = '{"revision":2,"code":"quarantined","text":"serving with 1 quarantined",'
+                error += '"is_transient":false,"object":"upstreams/api","file":"","line":0}'
+                values["error"] = error
             now = self.world.now_ms
             where = agents.AGENTS.c.id == name
             await tx.change(
@@ -178,6 +183,18 @@ def test_a_refusal_names_the_agent_and_the_object(fleet: Fleet) -> None:
     done = fleet.shown(rollout)
     assert done["status"] == "undone"
     assert "no such file (upstreams/api.json)" in done["reason"]
+
+
+def test_what_serves_in_part_is_undone_unless_the_rollout_accepts_it(fleet: Fleet) -> None:
+    fleet.quarantining = fleet.names[0]
+    one = fleet.begin(2)
+    fleet.live(120)
+    shown = fleet.shown(one)
+    assert shown["status"] == "undone"
+    assert "serving with 1 quarantined (upstreams/api)" in str(shown["reason"])
+    other = fleet.begin(2, gates={"min_requests": 10, "quarantine": "accept"})
+    fleet.live(240)
+    assert fleet.shown(other)["status"] == "succeeded"
 
 
 def test_the_next_driver_goes_on_where_the_last_one_died(fleet: Fleet) -> None:

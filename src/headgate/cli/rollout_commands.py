@@ -32,6 +32,7 @@ def start(
         int, typer.Option(metavar="N", min=0, help="Agents at once; 0 is no limit.")
     ] = 0,
     min_requests: options.MinRequests = options.DEFAULT_MIN_REQUESTS,
+    quarantine: options.Quarantine = "refuse",
     approvals: Annotated[int, typer.Option(metavar="N", min=0, help="By others.")] = 0,
     now: Annotated[
         bool, typer.Option("--now", help="All agents at once, in spite of freezes.")
@@ -64,7 +65,7 @@ def start(
         "supersede": supersede,
     }
     master = opened(context)
-    terms = publishing.Terms(waves, soak, min_requests, more)
+    terms = publishing.Terms(waves, soak, min_requests, more, {"quarantine": quarantine})
     made = publishing.begin(master, fleet, revision, terms)
     patience = options.patience(timeout, hold_timeout)
     if output is not Shape.TABLE:

@@ -1,7 +1,7 @@
 """The options of commands that begin a rollout or wait for one."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,10 @@ Waves = Annotated[
 Soak = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="For each wave.")]
 MinRequests = Annotated[
     int, typer.Option(metavar="N", min=0, help="Fewer decide nothing; 0: no traffic is fine.")
+]
+Quarantine = Annotated[
+    Literal["refuse", "accept"],
+    typer.Option(help="Of an agent that serves it without some of its objects."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout to its end.")]
 Timeout = Annotated[

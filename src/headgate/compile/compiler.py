@@ -5,12 +5,12 @@ results only save work. One edited object costs that object and the buckets of t
 falls into; a new or removed name costs one look at every reference.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import PurePath
-from typing import Final
+from typing import Final, NamedTuple
 
 from headgate._core import Document
 from headgate.compile.isolation import (
@@ -23,7 +23,7 @@ from headgate.compile.isolation import (
 from headgate.compile.loaded import Loaded, Watched
 from headgate.compile.node import NodeUnit, node_unit
 from headgate.compile.origins import TextOrigins
-from headgate.compile.quarantine import LastGood
+from headgate.compile.quarantine import LastGood, Refusal
 from headgate.compile.reads import Reads, unchanged
 from headgate.compile.review import Review
 from headgate.compile.sources import Changed, EntryKey, Given, Source, Sources, Trust
@@ -40,6 +40,13 @@ from headgate.plan.kinds import ObjectKey
 from headgate.plan.plan import Plan, PlanEntry
 
 _NOTHING: Final = LastGood()
+
+
+class _Past(NamedTuple):
+    """What became of earlier configs: what was served last, and what an engine refused."""
+
+    last: LastGood
+    refused: Collection[Refusal]
 
 
 class Compiler:
@@ -62,22 +69,23 @@ class Compiler:
         files: Files,
         env: Mapping[str, str],
         last: LastGood = _NOTHING,
+        refused: Collection[Refusal] = (),
     ) -> Loaded:
         """Returns what the documents at `paths` say now, with every problem there is.
 
         A directory stands for the documents in it. Without paths the environment alone is the
         config. Raises nothing for what a user can get wrong. `last`: what was served last, for
-        providers' objects that have errors now.
+        providers' objects that have errors now; `refused`: those that an engine refused.
         """
         with paused():
-            return self._load(paths, files, env, last)
+            return self._load(paths, files, env, _Past(last, refused))
 
     def _load(
         self,
         paths: Sequence[PurePath | Given],
         files: Files,
         env: Mapping[str, str],
-        last: LastGood,
+        past: _Past,
     ) -> Loaded:
         changed = self._sources.refresh(paths, files, env)
         reading = self._table.reading.items()
@@ -90,7 +98,7 @@ class Compiler:
         self._compile(changed, files, env)
         diagnostics = self._review.diagnostics(self._sources, self._table, node, self._stray)
         if any(source.trust is Trust.QUARANTINE for source in self._sources):
-            return self._isolated(node, diagnostics, last)
+            return self._isolated(node, diagnostics, past)
         failed = has_errors(diagnostics)
         if not failed:
             self._plan = self._plan.with_changes(self._changes(node))
@@ -104,16 +112,14 @@ class Compiler:
             origins=TextOrigins(tuple(self._sources), self._table.written()),
         )
 
-    def _isolated(
-        self, node: NodeUnit, diagnostics: tuple[Diagnostic, ...], last: LastGood
-    ) -> Loaded:
+    def _isolated(self, node: NodeUnit, diagnostics: tuple[Diagnostic, ...], past: _Past) -> Loaded:
         """Returns a load with providers' documents: their broken objects are quarantined."""
         blamed, more = self._review.blamed, diagnostics
         isolated: Isolated | None = None
         if blamed is not None and node.plan is not None:
             more = tuple(one for one in diagnostics if one.severity is Severity.WARNING)
             try:
-                isolated = isolate(blamed, self._sources, self._table, last)
+                isolated = isolate(blamed, self._sources, self._table, *past)
                 more = (*more, *isolated.warnings)
             except NotIsolableError as error:
                 more = (*diagnostics, *error.diagnostics)
@@ -122,7 +128,7 @@ class Compiler:
         objects = {**isolated.outcome.objects, node.plan.key: node.plan}
         self._table.take_changes()
         self._plan = self._plan.with_changes(_differences(self._plan.objects, objects))
-        return self._loaded(node, tuple(sorted(more)), isolated, last)
+        return self._loaded(node, tuple(sorted(more)), isolated, past.last)
 
     def _loaded(
         self,

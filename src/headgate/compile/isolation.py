@@ -1,11 +1,11 @@
 """Applies the quarantine to a load: finds which objects are broken, and says what became of them.
 
 It also asks the core, which refuses what the model cannot see (patterns, key pairs): an object that
-only the core refuses is broken like any other.
+only the core refuses is broken like any other. So is one that an engine refused.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from headgate.compile.quarantine import (
     NoPlaceError,
     Outcome,
     Quarantined,
+    Refusal,
     is_closed,
     quarantine,
 )
@@ -69,12 +70,31 @@ class NotIsolableError(Exception):
         self.diagnostics = diagnostics
 
 
-def isolate(blamed: Blamed, sources: Sources, table: UnitTable, last: LastGood) -> Isolated:
-    """Returns what to serve of entries of which these have errors; raises NotIsolableError."""
-    isolation = _Isolation(sources, table, last)
+def isolate(
+    blamed: Blamed,
+    sources: Sources,
+    table: UnitTable,
+    last: LastGood,
+    refused: Iterable[Refusal] = (),
+) -> Isolated:
+    """Returns what to serve of entries of which these have errors, and of objects that an engine
+    refused; raises NotIsolableError.
+    """
+    isolation = _Isolation(sources, table, _usable(last, refused))
     for key, problems in blamed.items():
         isolation.blame(key, [one for one in problems if one.severity is Severity.ERROR])
+    for one in refused:
+        isolation.blame_refused(one)
     return isolation.result()
+
+
+def _usable(last: LastGood, refused: Iterable[Refusal]) -> LastGood:
+    """Returns the last good forms without those that an engine refuses now."""
+    gone = {one.key for one in refused if one.is_last_refused}
+    if not gone:
+        return last
+    kept = {key: one for key, one in last.objects.items() if key not in gone}
+    return replace(last, objects=kept)
 
 
 class _Isolation:
@@ -95,6 +115,11 @@ class _Isolation:
                 self._said.append((name, source.diagnostic(problem)))
         first = str(problems[0].message) if problems else "it has an error"
         self._broken.setdefault(name, Broken(name, first, self._place(key, unit)))
+
+    def blame_refused(self, one: Refusal) -> None:
+        """Blames the entry of an object that an engine refused; raises NotIsolableError."""
+        if one.key not in self._broken:
+            self._blame_core(one.key.kind, one.key.name, one.path, one.why)
 
     def result(self) -> Isolated:
         for _ in range(_ROUNDS):

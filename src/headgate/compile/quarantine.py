@@ -61,6 +61,17 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """An object that compiled and that an engine refuses. `path`: of the field at fault in the
+    plan's object, may be empty. `is_last_refused`: its last good form, too."""
+
+    key: ObjectKey
+    why: str
+    path: str = ""
+    is_last_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """An object that is not served as it is written, and why."""
 

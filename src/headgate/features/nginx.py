@@ -4,8 +4,9 @@ A feature's `nginx.py` translates its plan node to nginx's words. It never build
 nodes of `headgate.nginxtext.writer`, and what must stand in `http` goes into `Shared`.
 """
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
@@ -105,6 +106,9 @@ class Guard:
         return True
 
 
+NO_OBJECT: Final = "of no single object"
+"""The comment above a block that no single object needs."""
+
 Entry = tuple[Arg, Arg | Argument]
 _HOSTNAMES: Final = (writer.directive("hostnames"),)
 DEFAULT: Final = Word("default")
@@ -120,12 +124,26 @@ _HALVES: Final = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8
 
 
 class Shared:
-    """Blocks of `http` that several servers use: each content once, under a name made of it."""
+    """Blocks of `http` that several servers use: each content once, under a name made of it.
+
+    A comment above each names the object that it was made for first, to whom nginx's words about
+    it then lead.
+    """
 
     def __init__(self) -> None:
         self._names: dict[bytes, Var] = {}
+        self._owner = NO_OBJECT
         self.nodes: list[Node] = []
         self.claims: set[str] = set()
+
+    @contextlib.contextmanager
+    def owned(self, by: str) -> Iterator[None]:
+        """Has new blocks belong to an object: `route shop`."""
+        before, self._owner = self._owner, by
+        try:
+            yield
+        finally:
+            self._owner = before
 
     def request_header(self, name: str) -> Var | None:
         """Returns the variable of a request's header;
@@ -185,7 +203,8 @@ class Shared:
         if variable is None:
             digest = sha256(content).hexdigest()[:10]
             variable = self._names[content] = Var(f"hg_{_slug(hint)}_{digest}")
-            self.nodes.append(writer.directive(kind, *source, variable, children=lines))
+            block = writer.directive(kind, *source, variable, children=lines)
+            self.nodes += (writer.comment(self._owner), block)
         return variable
 
 

@@ -32,6 +32,8 @@ _UNBOUND = (
 )
 BASE, HASH = "base", "hash"
 """Codes of faults after which the master sends the complete manifest."""
+QUARANTINED = "quarantined"
+"""The code of the fault of a revision that serves without some of its objects."""
 
 Base: TypeAlias = tuple[str, mf.Manifest]
 """The manifest that an agent serves, with its hash."""
@@ -99,6 +101,12 @@ class Work:
     def held(self) -> fr.Held:
         """What the agent has, and whether it is at work."""
         return replace(self._held, is_busy=self.current is not None)
+
+    @property
+    def quarantine(self) -> fr.Fault | None:
+        """What the agent said last of objects that it serves in quarantine; None: of none."""
+        fault = self.last_fault
+        return fault if fault is not None and fault.code == QUARANTINED else None
 
     def deadline(self) -> float | None:
         """Returns when `tick` is due."""
@@ -195,7 +203,7 @@ class Work:
             self._held = replace(self._held, applied=version, serving=version)
         elif self._held.serving == version:
             self._held = replace(self._held, serving=None)
-        if event.fault:
+        if event.fault or event.phase is fr.Phase.SERVING:
             self.last_fault = event.fault
         return [
             fr.Report(

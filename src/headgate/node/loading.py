@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from headgate.node.aside import aside
-from headgate.node.ports import Candidate, Rejected, Source
+from headgate.node.ports import Candidate, Rejected, Source, Verdict
 from headgate.providers.file.patience import LOAD_S, READ_S, silence, slowness
 
 _AGAIN_S: Final = 1.0
@@ -32,13 +32,22 @@ class Loading:
 
     async def load(self) -> Found:
         """Returns the present config. Raises LoadHangsError, and the errors of the source."""
+        return await self._done(self._source.load)
+
+    async def isolate(self, candidate: Candidate, verdict: Verdict) -> Found:
+        """Returns the config without what the engine refused of it, if that can be; raises as
+        `load`.
+        """
+        return await self._done(lambda: self._source.isolate(candidate, verdict))
+
+    async def _done(self, work: Callable[[], Found]) -> Found:
         if self._hanging is not None:
             # A later caller waits less than the first one.
             await asyncio.wait([self._hanging], timeout=_AGAIN_S)
             if not self._hanging.done():
                 raise LoadHangsError(self._why(time.monotonic(), always=True))
         started = time.monotonic()
-        reading = aside(self._source.load, "load")
+        reading = aside(work, "load")
         while not reading.done():
             await asyncio.wait([reading], timeout=min(_LOOK_S, self._read_s / 4))
             if not reading.done() and (why := self._why(started)):

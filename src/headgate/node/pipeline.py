@@ -19,6 +19,7 @@ import structlog
 from headgate.compile.located import said
 from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.isolating import serve_the_rest
 from headgate.node.link import LinkError
 from headgate.node.loading import LoadHangsError, Loading
 from headgate.node.ports import (
@@ -159,8 +160,6 @@ class Pipeline:
             self._try_again()
             result = ReloadResult(outcome=Outcome.FAILED, error=why, reason=reason)
             return msgspec.structs.replace(result, at=time.time(), digest=self._serving.digest)
-        if result.is_ok:
-            self._again_s = _AGAIN_S[0]
         return result
 
     def _try_again(self) -> None:
@@ -213,15 +212,20 @@ class Pipeline:
         if isinstance(found, Rejected):
             return ReloadResult(outcome=Outcome.REFUSED, diagnostics=found.diagnostics)
         try:
-            verdict = await self._serve(found)
-        except (EngineUnavailableError, LinkError) as error:
+            tried = await serve_the_rest(found, self._serve, self.loading.isolate)
+        except (EngineUnavailableError, LinkError, LoadHangsError) as error:
             return ReloadResult(outcome=Outcome.FAILED, error=str(error))
+        found, verdict = tried.candidate, tried.verdict
         diagnostics = (*verdict.errors, *found.warnings)
         if verdict.errors:
             undone = verdict.is_undone
             return ReloadResult(outcome=Outcome.REFUSED, diagnostics=diagnostics, is_undone=undone)
         self._remember(found)
         self.on_served(found)
+        if tried.is_passing:
+            self._try_again()
+        else:
+            self._again_s = _AGAIN_S[0]
         outcome = Outcome.APPLIED if verdict.changed else Outcome.UNCHANGED
         waited_ms = round(verdict.waited_s * 1000, 3)
         return ReloadResult(outcome=outcome, diagnostics=diagnostics, waited_ms=waited_ms)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from headgate.compile.explanation import Locate as Places
 from headgate.compile.located import Locate
-from headgate.compile.quarantine import LastGood, Quarantined
+from headgate.compile.quarantine import LastGood, Quarantined, Refusal
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.nginx.common.status import NginxStatus
@@ -69,6 +69,12 @@ class Source(Protocol):
         """
         ...
 
+    def isolate(self, candidate: Candidate, verdict: "Verdict") -> Candidate | Rejected:
+        """Returns the config that `candidate` is of, with what the engine refused in quarantine;
+        rejected where people wrote it, or that does not help. Call it as `load`.
+        """
+        ...
+
     def reading(self) -> Reading | None:
         """Returns the file that `load` waits for now, if any; call it from another thread."""
         ...
@@ -107,13 +113,16 @@ class Verdict:
     """How serving a config ended: with `errors` it is refused and nothing has changed.
 
     `waited_s`: how long the engine let it wait for other changes, to reload less often.
-    `is_undone`: the engine had gone over to it, and went back.
+    `is_undone`: the engine had gone over to it, and went back. `refused` are the objects that the
+    errors are about; empty if one is about none. `is_passing`: the cause is outside of the config.
     """
 
     errors: tuple[Diagnostic, ...] = ()
     changed: bool = False
     waited_s: float = 0.0
     is_undone: bool = False
+    refused: tuple[Refusal, ...] = ()
+    is_passing: bool = False
 
 
 class Able(NamedTuple):

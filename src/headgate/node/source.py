@@ -1,7 +1,7 @@
 """Reads a node's config: files, or the environment alone."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -11,13 +11,13 @@ from headgate.compile.explanation import places
 from headgate.compile.lints import lints
 from headgate.compile.loaded import Loaded, Watched
 from headgate.compile.located import locator, tls_findings
-from headgate.compile.quarantine import LastGood
+from headgate.compile.quarantine import LastGood, Refusal
 from headgate.compile.routing import shadows
 from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.model.files import Files
 from headgate.node.options import Options
-from headgate.node.ports import Candidate, Rejected, Source
+from headgate.node.ports import Candidate, Rejected, Source, Verdict
 from headgate.providers.file.disk import DiskFiles, Reading, mark
 from headgate.providers.file.watch import PACE, Known, Pace, changes
 
@@ -48,7 +48,7 @@ class FileSource:
         self._files = files = DiskFiles()
         given, through = self._given(files)
         try:
-            loaded = self._compiler.load(given, through, os.environ, self._good())
+            loaded = self._compiler.load(given, through, os.environ, self._good(), self._refusals())
         except BaseException:
             self._compiler = Compiler()  # its content is unknown now
             raise
@@ -68,6 +68,15 @@ class FileSource:
     def _good(self) -> LastGood:
         """Returns the last good forms of providers' objects; people's files have none."""
         return LastGood()
+
+    def _refusals(self) -> Collection[Refusal]:
+        """Returns the providers' objects that the engine refused."""
+        return ()
+
+    def isolate(self, candidate: Candidate, verdict: Verdict) -> Candidate | Rejected:
+        """Rejects it: people wrote it, so it is served whole or not at all."""
+        del candidate
+        return Rejected(verdict.errors)
 
     def _watched(self, loaded: Loaded) -> Watched:
         """Returns what a change may be seen in."""

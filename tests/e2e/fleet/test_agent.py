@@ -171,20 +171,6 @@ def test_secrets_come_with_the_config_and_only_the_node_may_read_them(
         assert b"sha256:" not in token, "the token is not on the command line"
 
 
-def test_a_port_that_is_taken_refuses_the_revision_and_names_the_listener(
-    folder: Path, port: int, one: Upstream
-) -> None:
-    with AgentMaster() as master, RunningAgent(folder, master, master.token()):
-        master.until(master.publish(config(port, one.address)), Phase.SERVING)
-        taken = config(port, one.address)
-        taken["listeners", "more"] = {"address": one.address}
-        agent = master.until(master.publish(taken), Phase.REJECTED)
-        assert agent.report is not None
-        assert agent.report.fault is not None
-        assert agent.report.fault.object == "listeners/more"
-        assert get(port) == (200, b"one")
-
-
 def test_a_token_that_the_master_does_not_know_ends_the_node_with_a_reason(folder: Path) -> None:
     with AgentMaster() as master:
         token = master.token()

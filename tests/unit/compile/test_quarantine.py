@@ -10,12 +10,13 @@ from memory_files import MemoryFiles
 
 from headgate.compile.compiler import Compiler
 from headgate.compile.loaded import Loaded
-from headgate.compile.quarantine import STATUS, LastGood, is_closed
+from headgate.compile.quarantine import STATUS, LastGood, Refusal, is_closed
 from headgate.compile.routing import Question, Routing
 from headgate.compile.sources import Given, Trust
 from headgate.fleet.manifest import Json, resource_bytes, resource_path
 from headgate.kernel.diagnostics import Severity
-from headgate.plan.kinds import ObjectKey
+from headgate.kernel.ids import ObjectName
+from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.objects import Route
 
 Resources = Mapping[tuple[str, str], Json]
@@ -43,15 +44,15 @@ class Provider:
         self._compiler = Compiler()
         self._good = LastGood()
 
-    def load(self, resources: Resources) -> Loaded:
-        """What the resources say, with what was served before."""
+    def load(self, resources: Resources, *refused: Refusal) -> Loaded:
+        """What the resources say, with what was served before; `refused` by an engine."""
         documents = {
             resource_path(*key): resource_bytes({key[0]: {key[1]: spec}})
             for key, spec in resources.items()
         }
         files = MemoryFiles(documents)
         paths = [Given(PurePath(p), Trust.QUARANTINE, PurePath()) for p in sorted(documents)]
-        loaded = self._compiler.load(paths, files, {}, self._good)
+        loaded = self._compiler.load(paths, files, {}, self._good, refused)
         if loaded.plan is not None:
             self._good = loaded.good
         return loaded
@@ -335,3 +336,41 @@ def test_no_request_that_a_route_took_is_answered_by_another_route(
         assert route.middlewares == was.middlewares
         guards = {use.use for use in was.middlewares}
         assert key != ("middlewares", "guard") or "guard" not in guards
+
+
+def refusal(kind: Kind, name: str, *, is_last_refused: bool = False) -> Refusal:
+    """What nginx says of an object that has no error for us."""
+    key = ObjectKey(kind, ObjectName(name))
+    return Refusal(key, "nginx does not know it", is_last_refused=is_last_refused)
+
+
+def test_what_an_engine_refuses_is_quarantined_like_an_error_of_the_text() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    later = changed(upstreams__secret={"endpoints": ["127.0.0.1:9003"]})
+    loaded = provider.load(later, refusal("upstream", "secret"))
+    assert forms(loaded) == {"secret": "last good"}
+    (warning,) = loaded.diagnostics
+    assert (warning.file, warning.severity) == ("upstreams/secret.json", Severity.WARNING)
+    assert "nginx does not know it" in warning.message
+    assert "its last good form is served" in warning.message
+    assert forms(provider.load(later)) == {}
+
+
+def test_a_last_good_form_that_an_engine_refuses_is_not_served_and_not_forgotten() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    admin: Json = {**BASE["routes", "admin"], "upstream": "app"}
+    later = changed(routes__admin=admin)
+    loaded = provider.load(later, refusal("route", "admin", is_last_refused=True))
+    assert forms(loaded) == {"admin": "closed"}
+    assert answered(loaded, "http://a.example/admin") == "admin 503"
+    assert forms(provider.load(later, refusal("route", "admin"))) == {"admin": "last good"}
+
+
+def test_what_an_engine_refuses_of_no_object_refuses_the_whole_config() -> None:
+    provider = Provider()
+    provider.load(BASE)
+    loaded = provider.load(BASE, refusal("route", "admin#quarantined"))
+    assert loaded.plan is None
+    assert "nginx does not know it" in loaded.errors[0].message

@@ -11,6 +11,7 @@ from headgate.features.match.path.nginx import literal_prefix
 from headgate.features.match.query.encoded import encoded_regex, encoded_text
 from headgate.features.nginx import Findings, Scope, Shared, quoted, template, unnamed
 from headgate.features.nginx_chain import Edits, Headers
+from headgate.nginxtext.tree import Comment, Directive
 from headgate.nginxtext.writer import Literal, MapKey, Var, Word
 
 SCOPE = Scope(route="r", upstream="u", endpoint=None, shared=Shared())
@@ -94,7 +95,17 @@ def test_equal_maps_are_one_and_their_names_follow_their_content() -> None:
     assert shared.map("x", Var("uri"), entries, Word("0")) == first
     assert other.map("x", Var("uri"), entries, Word("0")) == first
     assert shared.map("x", Var("uri"), entries, Literal("")) != first
-    assert len(shared.nodes) == 2
+    assert sum(isinstance(node, Directive) for node in shared.nodes) == 2
+
+
+def test_a_map_says_for_which_object_it_was_made_first() -> None:
+    shared, entries = Shared(), ((MapKey("a"), Word("1")),)
+    with shared.owned("route shop"):
+        shared.map("x", Var("uri"), entries, Word("0"))
+    shared.map("x", Var("uri"), entries, Word("0"))
+    shared.map("y", Var("uri"), entries, Word("2"))
+    said = [node.text for node in shared.nodes if isinstance(node, Comment)]
+    assert said == [b"# route shop", b"# of no single object"]
 
 
 def test_a_template_becomes_text_and_variables() -> None:

@@ -35,6 +35,9 @@ class StalledSource:
         self._reading = None
         return GOOD
 
+    def isolate(self, candidate: Candidate, verdict: Verdict) -> Candidate | Rejected:
+        return Rejected(verdict.errors)
+
     def reading(self) -> Reading | None:
         return self._reading
 

@@ -10,11 +10,14 @@ import pytest
 from scripted_source import ScriptedSource
 from waiting import DEADLINE_S, until_async
 
+from headgate.compile.quarantine import Refusal
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import Diagnostic
+from headgate.kernel.ids import ObjectName
 from headgate.node.pipeline import Pipeline
 from headgate.node.ports import Candidate, Objection, Rejected, Verdict
 from headgate.node.results import Outcome, ReloadResult
+from headgate.plan.kinds import ObjectKey
 from headgate.plan.objects import Listener
 from headgate.plan.plan import entry, plan_of
 
@@ -28,7 +31,7 @@ def candidate(port: int) -> Candidate:
     return Candidate(plan, SETTINGS, {}, (), lambda *_: NO)
 
 
-A = candidate(1)
+A, B = candidate(1), candidate(2)
 
 
 @dataclass
@@ -39,6 +42,7 @@ class FakeServing:
     is_broken: bool = False
     held: asyncio.Event | None = None
     waited_s: float = 0.0
+    refusals: list[Verdict] = field(default_factory=list)
     settled: list[NodeSettings] = field(default_factory=list)
 
     async def serve(self, candidate: Candidate) -> Verdict:
@@ -46,6 +50,8 @@ class FakeServing:
             await self.held.wait()
         if self.is_broken:
             raise RuntimeError("a fault of ours")
+        if self.refusals:
+            return self.refusals.pop(0)
         digest = candidate.plan.digest.hex()
         changed, self.digest = digest != self.digest, digest
         return Verdict(changed=changed, waited_s=self.waited_s)
@@ -281,5 +287,54 @@ def test_a_reload_and_a_data_plane_at_once_are_a_reload(play: Callable[[Body], N
         result = await stage.pipeline.resync()
         assert stage.pipeline.served is other
         assert result.reason == "file, data plane"
+
+    play(body)
+
+
+def refusal(*, is_passing: bool) -> Verdict:
+    """What an engine says of the listener of a config."""
+    key = ObjectKey("listener", ObjectName("web"))
+    return Verdict((NO,), refused=(Refusal(key, "no"),), is_passing=is_passing)
+
+
+def test_the_rest_of_a_config_serves_without_what_the_engine_refuses(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        stage.serving.refusals = [refusal(is_passing=False)]
+        stage.source.rest = [B]
+        result = await stage.served(A)
+        assert result.outcome is Outcome.APPLIED
+        assert stage.pipeline.served is B
+        assert stage.source.refused == [[ObjectKey("listener", ObjectName("web"))]]
+        assert not stage.pauses
+
+    play(body)
+
+
+def test_a_config_of_people_is_refused_whole(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        stage.serving.refusals = [refusal(is_passing=False)]
+        result = await stage.served(A)
+        assert result.outcome is Outcome.REFUSED
+        assert result.diagnostics == (NO,)
+
+    play(body)
+
+
+def test_what_was_left_out_for_a_cause_that_may_pass_is_tried_less_and_less_often(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        for _ in range(2):
+            stage.serving.refusals = [refusal(is_passing=True)]
+            stage.source.rest = [B]
+            assert (await stage.served(A)).is_ok
+        assert stage.pauses == [5.0, 10.0]
+        assert (await stage.served(A)).is_ok
+        stage.serving.refusals = [refusal(is_passing=True)]
+        stage.source.rest = [B]
+        await stage.served(A)
+        assert stage.pauses == [5.0, 10.0, 5.0]
 
     play(body)

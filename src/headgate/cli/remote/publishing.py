@@ -16,12 +16,14 @@ _INTERVAL_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a rollout goes through its fleet; `more` are further fields of the request."""
+    """How a rollout goes through its fleet; `more` are further fields of the request, `gates` of
+    its gates."""
 
     waves: str
     soak_s: float
     min_requests: int
     more: Mapping[str, object] = field(default_factory=dict)
+    gates: Mapping[str, object] = field(default_factory=dict)
 
     def body(self, fleet: str, revision: int) -> dict[str, object]:
         """Returns the request that begins it."""
@@ -30,7 +32,7 @@ class Terms:
             "revision": revision,
             "waves": [wave.strip() for wave in self.waves.split(",")],
             "soak_s": self.soak_s,
-            "gates": {"min_requests": self.min_requests},
+            "gates": {"min_requests": self.min_requests, **self.gates},
             **self.more,
         }
 

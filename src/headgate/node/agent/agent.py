@@ -17,7 +17,7 @@ from headgate.fleet.pacing import Jitter
 from headgate.kernel.diagnostics import has_errors
 from headgate.node.about import version as own_version
 from headgate.node.agent.about import MasterStatus, RevisionStatus
-from headgate.node.agent.applying import Applying, fault_of
+from headgate.node.agent.applying import Applying, fault_of, quarantine_fault
 from headgate.node.agent.carrier import Carrier
 from headgate.node.agent.driver import Disk, SessionDriver
 from headgate.node.agent.inventory import inventory_of
@@ -151,8 +151,10 @@ class Agent:
             return
         held = driver.session.work.held
         version = fr.Version(last.revision, last.hash)
-        if result.is_ok and held.serving != version:
-            driver.post(ev.Noticed(version, fr.Phase.SERVING, effective_hash=result.digest))
+        if result.is_ok:
+            fault = quarantine_fault(self._pipeline.served, result)
+            if held.serving != version or fault != driver.session.work.quarantine:
+                driver.post(ev.Noticed(version, fr.Phase.SERVING, fault, result.digest))
         elif has_errors(result.diagnostics) and held.serving == version and result.is_undone:
             fault = fault_of(result)
             driver.post(ev.Noticed(version, fr.Phase.ROLLED_BACK, fault, result.digest))

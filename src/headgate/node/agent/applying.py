@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from headgate.fleet.agent_events import Apply, Progress
+from headgate.fleet.agent_work import QUARANTINED
 from headgate.fleet.frames import Fault, Phase
 from headgate.fleet.manifest import resource_of
 from headgate.kernel.diagnostics import Diagnostic, Severity
@@ -16,8 +17,6 @@ from headgate.providers.master.bundle import Bundle, DamagedBundleError
 from headgate.providers.master.incoming import Incoming
 from headgate.providers.master.store import BundleStore
 
-QUARANTINED: Final = "quarantined"
-"""The code of the fault of a revision that serves without some of its objects."""
 _MOST_WARNINGS: Final = 50
 
 
@@ -65,7 +64,7 @@ class Applying:
         if result.is_ok:
             warnings = (*_texts(result.diagnostics), *await self._kept(bundle))
             said(Progress(job, Phase.APPLIED, effective_hash=result.digest))
-            fault = self._quarantine_fault(result)
+            fault = quarantine_fault(self._pipeline.served, result)
             said(Progress(job, Phase.SERVING, warnings, fault, effective_hash=result.digest))
             return
         self._source.withdraw()
@@ -80,20 +79,6 @@ class Applying:
         content = {**self._store.content(), **self._incoming.content(entries)}
         return self._store.stage(raw, command.offer.signature, content)
 
-    def _quarantine_fault(self, result: ReloadResult) -> Fault | None:
-        """Returns the first of the objects that are not served as written, for a revision that
-        serves all the same; None if all are.
-        """
-        served = self._pipeline.served
-        if served is None or not served.quarantined:
-            return None
-        count = len(served.quarantined)
-        said = (one for one in result.diagnostics if "quarantined" in one.message)
-        first = next(said, Diagnostic(file="", message=f"{count} objects are quarantined"))
-        return Fault(
-            QUARANTINED, str(first), object=_object(first), file=first.file, line=first.line
-        )
-
     async def _kept(self, bundle: Bundle) -> tuple[str, ...]:
         """Makes a bundle that serves the last good one; returns what went wrong with that."""
         try:
@@ -103,6 +88,23 @@ class Applying:
             why = error.strerror or str(error)
             return (f"the bundle is not kept ({why}); a restart serves the revision before",)
         return ()
+
+
+def quarantine_fault(served: Candidate | None, result: ReloadResult) -> Fault | None:
+    """Returns how many objects are not served as written, with the first of them, for a revision
+    that serves all the same; None if all are.
+    """
+    if served is None or not served.quarantined:
+        return None
+    said = (one for one in result.diagnostics if "quarantined" in one.message)
+    first = next(said, Diagnostic(file="", message="see the node's status"))
+    return Fault(
+        QUARANTINED,
+        f"serving with {len(served.quarantined)} quarantined: {first}",
+        object=_object(first),
+        file=first.file,
+        line=first.line,
+    )
 
 
 def fault_of(result: ReloadResult) -> Fault:

@@ -1,18 +1,19 @@
 """Reads the config of an agent: the master's newest bundle, and the settings of the node itself."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePath
 
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded, Watched
 from headgate.compile.located import locator, said
-from headgate.compile.quarantine import LastGood
+from headgate.compile.quarantine import LastGood, Refusal
 from headgate.compile.settings import NodeSettings
 from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.model.files import Files
-from headgate.node.ports import Candidate, NothingYetError, Rejected
+from headgate.node.agent.refused import Refused
+from headgate.node.ports import Candidate, NothingYetError, Rejected, Verdict
 from headgate.node.source import FileSource
 from headgate.providers.file.disk import DiskFiles
 from headgate.providers.master.bundle import Bundle
@@ -32,6 +33,9 @@ class MasterSource(FileSource):
         self._master = master
         self._offered: Bundle | None = None
         self._last = store.last_good()
+        self._refused = Refused()
+        self._before = self._refused
+        """What was refused of the last good bundle, while another one is offered."""
         self._forms = LastForms(store.folder)
         self._last_good = self._forms.read()
 
@@ -52,10 +56,14 @@ class MasterSource(FileSource):
 
     def offer(self, bundle: Bundle) -> None:
         """Makes the next loads read this bundle, until `keep` or `withdraw`."""
+        if self._offered is None:
+            self._before = self._refused
+        self._refused = Refused()
         self._offered = bundle
 
     def withdraw(self) -> None:
         """Makes the next loads read the last good bundle again."""
+        self._refused = self._before
         self._offered = None
 
     def keep(self, bundle: Bundle) -> None:
@@ -74,6 +82,7 @@ class MasterSource(FileSource):
 
         Raises NothingYetError before the first bundle.
         """
+        self._refused.begin()
         if self._own and (wrong := self._own_errors()):
             return Rejected(wrong)
         bundle = self._offered or self._last
@@ -82,6 +91,19 @@ class MasterSource(FileSource):
             what, allowed = "the revision is empty", "publish a listener and a route"
             return Rejected((Diagnostic(file=self.names()[0], message=what, allowed=allowed),))
         return super().load()
+
+    def isolate(self, candidate: Candidate, verdict: Verdict) -> Candidate | Rejected:
+        """Returns the same bundle with what the engine refused in quarantine, if that can be."""
+        before = self._refused.copy()
+        found: Candidate | Rejected = Rejected(verdict.errors)
+        if self._refused.add(candidate, verdict):
+            found = super().load()
+        if isinstance(found, Rejected):
+            self._refused = before
+        return found
+
+    def _refusals(self) -> Collection[Refusal]:
+        return self._refused.listed()
 
     def _given(self, files: DiskFiles) -> tuple[Sequence[PurePath | Given], Files]:
         bundle = self._offered or self._last

@@ -17,6 +17,7 @@ from headgate.node.about import version
 from headgate.node.link import About, AddressError, BusyError, DataPlane
 from headgate.node.ports import Able, Candidate, Sockets, Verdict
 from headgate.node.serving.planes import DataPlanes
+from headgate.node.serving.refusals import refusals
 from headgate.plan.objects import Listener
 from headgate.plan.plan import Plan
 
@@ -80,12 +81,14 @@ class NativeServing:
             try:
                 await self._sockets.listen(new, backlog)
             except BusyError as busy:
-                return Verdict(_busy(candidate, busy.errors))
+                return _busy(candidate, busy.errors)
             self._listening.update(new)
         outcome = await self._apply(candidate)
         if isinstance(outcome, Refused):
             await self._release(new)
-            return Verdict(tuple(_refused(candidate, error) for error in outcome.errors))
+            errors = tuple(_refused(candidate, error) for error in outcome.errors)
+            named = ((one.kind, one.name, one.path, one.message) for one in outcome.errors)
+            return Verdict(errors, refused=refusals(candidate, named))
         await self._release([address for address in self._listening if address not in wanted])
         return Verdict(changed=outcome.changed)
 
@@ -181,14 +184,16 @@ def _addresses(plan: Plan) -> Iterator[tuple[str, Listener, str]]:
                 yield key.name, listener, address
 
 
-def _busy(candidate: Candidate, errors: tuple[AddressError, ...]) -> tuple[Diagnostic, ...]:
+def _busy(candidate: Candidate, errors: tuple[AddressError, ...]) -> Verdict:
     names = {address: name for name, _, address in _addresses(candidate.plan)}
-    found = []
+    found, named = [], []
     for error in errors:
         held = f" (held by {error.holder})" if error.holder else ""
-        place = candidate.locate("listener", names.get(error.address, ""), "address")
-        found.append(said(place, f"cannot listen on {error.address}: {error.error}{held}"))
-    return tuple(found)
+        name = names.get(error.address, "")
+        why = f"cannot listen on {error.address}: {error.error}{held}"
+        found.append(said(candidate.locate("listener", name, "address"), why))
+        named.append(("listener", name, "address", why))
+    return Verdict(tuple(found), refused=refusals(candidate, named), is_passing=True)
 
 
 def _refused(candidate: Candidate, error: ObjectError) -> Diagnostic:

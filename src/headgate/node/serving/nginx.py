@@ -34,6 +34,7 @@ from headgate.node.aside import aside
 from headgate.node.exposition import text
 from headgate.node.link import About, DataPlane
 from headgate.node.ports import Able, Candidate, Verdict
+from headgate.node.serving.refusals import refusals
 from headgate.plan.objects import Listener
 
 _RETRY_S = 0.2
@@ -161,7 +162,8 @@ class NginxServing:
         if self._keeper is not None:
             self._keeper.configured()
         if isinstance(found, list):
-            return Verdict(tuple(_cannot(candidate, one) for one in found))
+            refused = refusals(candidate, ((o.kind, o.name, o.path, _unable(o)) for o in found))
+            return Verdict(tuple(_cannot(candidate, one) for one in found), refused=refused)
         if isinstance(found, Rejected):
             # Somebody may mend a foreign nginx.conf without our notice.
             is_others = settings.mode == "guest" and found.step == "signal"
@@ -169,8 +171,7 @@ class NginxServing:
                 self._tries.failed(time.monotonic())
             if found.cause.code in _NOT_THE_CONFIG:
                 raise EngineUnavailableError(found.text())
-            is_undone = found.outcome is not None
-            return Verdict((_rejected(candidate, found),), is_undone=is_undone)
+            return _refusal(candidate, found)
         self._tries.succeeded()
         self._listening = {
             address
@@ -370,12 +371,45 @@ class NginxServing:
 
 def _cannot(candidate: Candidate, error: CannotExpress) -> Diagnostic:
     place = candidate.locate(error.kind, error.name, error.path)
-    return said(place, f"{error.message} (engine nginx)")
+    return said(place, _unable(error))
+
+
+def _unable(error: CannotExpress) -> str:
+    return f"{error.message} (engine nginx)"
+
+
+def _refusal(candidate: Candidate, result: Rejected) -> Verdict:
+    """Returns the verdict of a release that does not serve, with the object at fault if nginx's
+    words lead to one.
+    """
+    kind, _, name = _object(candidate, result).partition(" ")
+    return Verdict(
+        (_rejected(candidate, result),),
+        is_undone=result.outcome is not None,
+        # Without a proven release there is nothing to serve the rest beside.
+        refused=()
+        if result.is_degraded
+        else refusals(candidate, [(kind, name, "", result.text())]),
+        is_passing=result.is_transient,
+    )
+
+
+def _object(candidate: Candidate, result: Rejected) -> str:
+    """Returns the object at fault as comments name it: `route shop`; empty if it is not known."""
+    cause = result.cause
+    if cause.object or cause.code != "port_held":
+        return cause.object
+    said = [one.text for one in (cause, *result.findings) if one.code == cause.code]
+    for key, entry in candidate.plan.objects.items():
+        addresses = entry.value.addresses if isinstance(entry.value, Listener) else ()
+        if any(f"{address} " in text for address in addresses for text in said):
+            return f"listener {key.name}"
+    return ""
 
 
 def _rejected(candidate: Candidate, result: Rejected) -> Diagnostic:
     """Returns the cause, at the object that its block was rendered from."""
-    kind, _, name = result.cause.object.partition(" ")
+    kind, _, name = _object(candidate, result).partition(" ")
     known = kind in ("route", "upstream", "host", "listener", "certificate", "middleware")
     place = candidate.locate(kind, name, "") if known else candidate.locate("settings", "node", "")
     return said(place, result.text())

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from headgate.features.nginx import NO_OBJECT
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -52,6 +54,7 @@ _PREFIX = re.compile(
     r"^(?:nginx: |[0-9/]+ [0-9:]+ )?\[(?:emerg|alert|crit|warn|error)\] (?:[0-9]+#[0-9]+: )?"
 )
 _COMMENT = re.compile(r"\s*# ((?:route|upstream|host|listener|certificate|middleware) [^\s,]+)")
+_NOBODY = f"# {NO_OBJECT}"
 _UNFRUITFUL = frozenset({"address_missing", "no_space", "port_held", "unresolvable"})
 """Causes outside of the config: the same release may be accepted later."""
 
@@ -88,6 +91,8 @@ def object_at(text: str, line: int) -> str:
     `route shop`; empty without one.
     """
     for above in reversed(text.split("\n")[:line]):
+        if above.startswith(_NOBODY):
+            return ""
         found = _COMMENT.match(above)
         if found is not None:
             return found[1]

@@ -69,7 +69,8 @@ class Bodies:
         key = (one.route, matched)
         if key not in self._made:
             self._made[key] = Body(names.NO_ROUTE, ())  # if it is refused
-            with self.ctx.findings.of("route", one.route).guarded(""):
+            about = self.ctx.findings.of("route", one.route)
+            with about.guarded(""), self.ctx.shared.owned(f"route {one.route}"):
                 self._made[key] = self._body(one.route, route, matched)
         return self._made[key]
 
@@ -178,7 +179,8 @@ class Bodies:
             about = self.ctx.findings.of(kind, owner or name, f"middlewares[{index}]")
             if used.use is not None:
                 about = self.ctx.findings.of("middleware", used.use)
-            add_middleware(self._named(used), chain, about)
+            with self.ctx.shared.owned(f"{about.kind} {about.name}"):
+                add_middleware(self._named(used), chain, about)
         about = self.ctx.findings.of("route", name, "action")
         if chain.answer is None and route.action.respond is not None:
             add_respond(route.action.respond, chain, about.at("respond"))

@@ -149,7 +149,8 @@ def _picked(
             picked = place
             continue
         about = ctx.findings.of("route", one.route, f"match[{one.index}]")
-        held = conditions(one.match, ctx.shared, about)
-        source: Arg = held[0] if len(held) == 1 else Template(held)
-        picked = ctx.shared.map("pick", source, ((MapKey("1" * len(held)), place),), picked)
+        with ctx.shared.owned(f"route {one.route}"):
+            held = conditions(one.match, ctx.shared, about)
+            source: Arg = held[0] if len(held) == 1 else Template(held)
+            picked = ctx.shared.map("pick", source, ((MapKey("1" * len(held)), place),), picked)
     return picked

@@ -14,7 +14,7 @@ class AgentView:
 
     `seen_at` is when its newest data came, by the master's clock; `acknowledged` the revision
     that it took up last; `refused` the one that it refused or rolled back last, at `refused_at`,
-    because of `error`.
+    because of `error`. `quarantined`: why it serves its revision without some of its objects.
     """
 
     agent: str
@@ -28,6 +28,7 @@ class AgentView:
     error: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     zone: str = ""
+    quarantined: str = ""
 
 
 @dataclass(frozen=True, slots=True)

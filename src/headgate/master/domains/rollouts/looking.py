@@ -67,6 +67,8 @@ def _moved(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[str
 
 def _forward(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[str, object]:
     spec = turn.state.spec
+    if view.serving == spec.revision and view.quarantined and spec.gates.quarantine == "refuse":
+        return {"standing": "failed", "error": view.quarantined}
     if view.serving == spec.revision:
         return {"standing": "serving", "error": "", "waited_s": 0.0}
     if node.standing == "failed":

@@ -48,7 +48,8 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Shares are from 0 to 1. `min_requests`: fewer than this on the wave and on the control decide
     nothing; 0 lets a fleet without traffic pass. `failed_applies`: how many agents of the rollout
-    may refuse the revision.
+    may refuse the revision. `quarantine`: whether an agent that serves the revision without some of
+    its objects counts as one that refused it.
     """
 
     min_requests: int = 50
@@ -59,6 +60,7 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failed_applies: int = 0
     draining_generations: int = 3
     probes_over_control: float = 0.0
+    quarantine: Literal["refuse", "accept"] = "refuse"
 
 
 class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, String, Text, delete, func, select, update
 
+from headgate.fleet.agent_work import QUARANTINED
 from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.agents.store import AGENTS, AgentRow
 from headgate.master.domains.agents.types import Agent, LastError
@@ -178,7 +179,8 @@ async def agents_of(tx: Transaction, fleet: str, now_ms: int) -> list[AgentView]
 def _view(agent: Agent) -> AgentView:
     error = agent.error
     # What is transient is tried again by the stream; the rollout's own deadline ends it.
-    is_refusal = error is not None and not error.is_transient
+    is_quarantine = error is not None and error.code == QUARANTINED
+    is_refusal = error is not None and not error.is_transient and not is_quarantine
     seen_at = (agent.seen_at or 0) / 1000
     return AgentView(
         agent=agent.id,
@@ -192,6 +194,9 @@ def _view(agent: Agent) -> AgentView:
         error=_words(error) if error is not None else "",
         labels=tuple(agent.labels.items()),
         zone=agent.labels.get("zone", ""),
+        quarantined=_words(error)
+        if error is not None and is_quarantine and error.revision == agent.revisions.serving
+        else "",
     )
 
 

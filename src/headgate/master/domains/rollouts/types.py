@@ -23,6 +23,10 @@ class GateLimits(Body):
     failed_applies: int = Field(default=0, ge=0, description="How many agents may refuse it.")
     draining_generations: int = Field(default=3, ge=0)
     probes_over_control: _Share = Field(default=0.0)
+    quarantine: Literal["refuse", "accept"] = Field(
+        default="refuse",
+        description="Whether an agent that serves it without some of its objects has refused it.",
+    )
 
 
 class NewRollout(Body):

@@ -73,3 +73,11 @@ def test_the_object_is_that_of_the_comment_above(line: int, about: str) -> None:
 
 def test_without_a_comment_there_is_no_object() -> None:
     assert object_at("server {\n}", 2) == ""
+
+
+def test_a_block_of_no_single_object_belongs_to_none_above_it() -> None:
+    text = (
+        "# route shop\nmap $a $b {\n    x 1;\n}\n\n# of no single object\nmap $c $d {\n    y 1;\n"
+    )
+    assert object_at(text, 3) == "route shop"
+    assert object_at(text, 8) == ""

@@ -24,6 +24,7 @@ class Fleet:
         self.now = 100.0
         self.frozen = ""
         self.refusing: set[str] = set()
+        self.quarantining: set[str] = set()
         self.away: set[str] = set()
         self.stuck: set[str] = set()
         self.sample = GOOD
@@ -56,7 +57,8 @@ class Fleet:
             if agent in self.refusing and revision == NEW:
                 view = replace(view, refused=revision, refused_at=self.now, error="no such file")
             else:
-                view = replace(view, serving=revision)
+                why = "nginx refuses routes/new" if agent in self.quarantining else ""
+                view = replace(view, serving=revision, quarantined=why)
         self.views[agent] = view
 
     def look(self, times: int = 1, step_s: float = 5.0) -> None:
@@ -366,3 +368,21 @@ def test_a_state_of_another_version_is_refused() -> None:
         decode(data)
     with pytest.raises(Invalid, match="is broken"):
         decode(data[:-9])
+
+
+def test_an_agent_that_serves_a_part_of_the_revision_refused_it_if_the_rollout_says_so() -> None:
+    fleet = Fleet(_spec())
+    fleet.quarantining = {"a0"}
+    fleet.look(2)
+    assert fleet.status in {"undoing", "undone"}
+    assert fleet.state.reason == "a0 did not apply revision 2: nginx refuses routes/new"
+    fleet.look(10)
+    assert fleet.status == "undone"
+    assert fleet.serving(OLD) == 4
+
+
+def test_an_agent_that_serves_a_part_of_the_revision_serves_it_if_the_rollout_says_so() -> None:
+    fleet = Fleet(_spec(gates=Gates(quarantine="accept")))
+    fleet.quarantining = {"a0", "a1", "a2", "a3"}
+    fleet.look(40)
+    assert fleet.status == "succeeded"
