@@ -48,7 +48,7 @@ pub(super) fn frame(
     range
 }
 
-fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) {
+pub(super) fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) {
     if let Some(place) = buffer.get_mut(at..at + bytes.len()) {
         place.copy_from_slice(bytes);
     }
