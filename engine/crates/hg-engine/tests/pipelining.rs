@@ -21,7 +21,7 @@ fn say_the_path(mut s: TcpStream) {
         let lower = head.to_ascii_lowercase();
         if lower.contains("transfer-encoding: chunked") {
             let mut body = Vec::new();
-            while !body.ends_with(b"0\r\n\r\n") {
+            while !body.ends_with(b"\r\n\r\n") {
                 body.extend(read_n(&mut s, 1));
             }
         } else if let Some(n) = lower.lines().find_map(|l| l.strip_prefix("content-length: ")) {
@@ -195,4 +195,22 @@ fn what_a_client_says_before_its_tls_ends_is_answered_and_then_the_connection_en
     }
     let end = s.read(&mut [0]).map_err(|e| e.kind());
     assert!(matches!(end, Ok(0) | Err(ErrorKind::UnexpectedEof)), "{end:?}");
+}
+
+/// Trailers take more room once they are written anew; what follows them is another request.
+#[test]
+fn trailers_never_overwrite_the_request_behind_them() {
+    let node = node(&Upstream::play(say_the_path));
+    let mut client = node.connect();
+    let trailers: String = (0..20).map(|i| format!("x-{i}:v\r\n")).collect();
+    let (mut sent, host) = (String::new(), "Host: a.example\r\n");
+    sent.push_str(&format!("POST /1 HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n\r\n"));
+    sent.push_str(&format!("3\r\nabc\r\n0\r\n{trailers}\r\n"));
+    sent.push_str(&format!("GET /2 HTTP/1.1\r\n{host}\r\n"));
+    client.write_all(sent.as_bytes()).unwrap();
+    for path in ["/1", "/2"] {
+        let head = read_head(&mut client).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert_eq!(read_n(&mut client, path.len()), path.as_bytes());
+    }
 }
