@@ -3,12 +3,14 @@
 
 mod common;
 
-use common::{Node, Upstream, eventually, read_answer, read_head, upstream_json};
+use common::http2_peer::{H2C, ask, get, serving};
+use common::{Node, Upstream, eventually, put, read_answer, read_head, upstream_json};
 use hg_engine::{EndpointReport, ReasonCount};
+use hg_plan::Kind;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -205,4 +207,34 @@ fn a_route_hedges_after_its_own_p95() {
     endpoints[0].delay_ms.store(FOREVER, SeqCst);
     until_asked(&node, &endpoints[0]);
     assert!(hedges(&node).1 >= 1);
+}
+
+/// Whether a request may have two tries follows from the plan under which it came.
+#[test]
+fn a_request_over_http2_stays_alone_though_its_upstream_changes_to_http1() {
+    let (asked, arrived) = mpsc::channel();
+    let (answer, waits) = mpsc::channel::<()>();
+    let (asked, waits) = (Mutex::new(asked), Arc::new(Mutex::new(waits)));
+    let asked = Arc::new(asked);
+    let endpoints: Vec<Upstream> = (0..2)
+        .map(|_| {
+            let (asked, waits) = (asked.clone(), waits.clone());
+            serving(move |_| {
+                asked.lock().unwrap().send(()).unwrap();
+                // Longer than the delay after which a second try would begin.
+                let _ = waits.lock().unwrap().recv_timeout(Duration::from_millis(600));
+                b"ok".to_vec()
+            })
+        })
+        .collect();
+    let addresses: Vec<SocketAddr> = endpoints.iter().map(|e| e.address).collect();
+    let hedged = r#","retry":{"hedge":{"after_ms":200}}"#;
+    let mut node = Node::start(&upstream_json(&addresses, H2C), hedged, 1);
+    let mut client = ask(&node, &get("/"));
+    arrived.recv().unwrap();
+    node.apply(&[put(Kind::Upstream, "u", upstream_json(&addresses, ""))]);
+    assert_eq!(read_answer(&mut client).1, b"ok");
+    assert_eq!(hedges(&node), (0, 0));
+    eventually("no stream is left", || node.engine.metrics().http2.upstream_streams.active == 0);
+    drop(answer);
 }

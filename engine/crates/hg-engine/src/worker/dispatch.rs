@@ -10,7 +10,6 @@ use super::upstreams::{EndpointState, NoPick};
 use super::{KIND_UP, Worker, head, multiplex};
 use crate::counters::Retry;
 use hg_net::{Address, Event, Ticks, Token};
-use hg_plan::UpstreamProtocol;
 use hg_proto::Reject;
 use hg_resilience::Outcome;
 use std::rc::Rc;
@@ -28,7 +27,7 @@ impl Worker {
         let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
             return self.refuse(x, &own::NO_UPSTREAM);
         };
-        if e.stream.is_grpc && u.entry.plan.protocol == UpstreamProtocol::Http1 {
+        if e.stream.is_grpc && !e.may_multiplex() {
             return self.refuse(x, &own::NO_GRPC);
         }
         match e.pick(u, (self.now_us, &mut self.rng), &self.shared) {
@@ -78,8 +77,7 @@ impl Worker {
         let left = e.due.connect.saturating_sub(self.now);
         e.due.endpoint = self.now.saturating_add(left / shares);
         e.endpoint = Some(endpoint.clone());
-        let u = self.upstreams.same(e.upstream, e.upstream_id);
-        if u.is_some_and(|u| u.entry.plan.protocol != UpstreamProtocol::Http1) {
+        if e.may_multiplex() {
             return self.join(x);
         }
         match self.take_idle(x, &endpoint) {
@@ -339,7 +337,7 @@ impl Worker {
         };
         let others: Vec<usize> = e.attempts.drain(..).filter(|a| *a != ui).collect();
         e.connect.took_us = Some(self.now_us.saturating_sub(e.connect.began_us));
-        let is_shared = e.entry().is_some_and(|u| u.plan.protocol != UpstreamProtocol::Http1);
+        let is_shared = e.may_multiplex();
         for other in others {
             self.drop_up(other);
         }

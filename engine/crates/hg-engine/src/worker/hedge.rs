@@ -10,7 +10,6 @@ use super::upstreams::EndpointState;
 use crate::counters::{Denied, Hedged};
 use crate::snapshot::UpstreamEntry;
 use hg_net::{Clock, Ticks};
-use hg_plan::UpstreamProtocol;
 use hg_resilience::{Hedge, HedgePolicy, Outcome, Quantile};
 use std::collections::HashMap;
 use std::mem::swap;
@@ -179,7 +178,7 @@ impl Worker {
             tries: e.tries.repeats.saturating_add(1),
         };
         // A request has one place on connections that carry many.
-        let is_alone = u.entry.plan.protocol == UpstreamProtocol::Http1;
+        let is_alone = !e.may_multiplex();
         let waits = e.stage == Stage::Waiting && e.request.done && e.upgrade.is_none() && is_alone;
         if !waits || !asked.may_start() || !e.mark_tried() {
             return None;

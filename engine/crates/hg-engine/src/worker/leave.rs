@@ -176,10 +176,14 @@ impl Worker {
         let is_shared = |up: &Up| up.http2.is_some();
         let all: Vec<usize> =
             self.ups.iter().filter(|(_, up)| is_shared(up)).map(|(ui, _)| ui).collect();
-        for ui in all {
-            self.retire_shared(ui);
+        for ui in &all {
+            self.retire_shared(*ui);
         }
         self.flush_dirty();
+        // What an endpoint does not take by now is lost.
+        for ui in all {
+            self.close_shared(ui);
+        }
     }
 
     pub(super) fn has_left(&self) -> bool {

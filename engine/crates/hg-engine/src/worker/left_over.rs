@@ -13,7 +13,6 @@ impl Worker {
             ("listeners", self.listeners.len()),
             ("exchanges", self.exchanges.ids(|_| true).len()),
             ("connections to endpoints in use", busy),
-            ("turns", self.queue.len()),
             ("waiting upstreams", self.upstreams.waiting.len()),
             ("hedged exchanges", self.upstreams.hedged),
             ("bytes of collected bodies", self.io.pool.collected),

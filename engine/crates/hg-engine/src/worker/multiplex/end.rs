@@ -104,14 +104,17 @@ impl Worker {
     }
 
     /// Closes a connection that nothing uses any more.
-    pub(super) fn close_shared(&mut self, ui: usize) {
+    pub(crate) fn close_shared(&mut self, ui: usize) {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
         if let Some(pool) = self.pools.get(up.pool) {
             pool.shared.retain(|one| *one != ui);
         }
-        if up.http2.take().is_some_and(|h| h.noted.idle) {
+        let Some(h) = up.http2.take() else {
+            return;
+        };
+        if h.noted.idle {
             up.endpoint.counters.idle.sub(1);
         }
         self.counters.http2.upstream.connections.closed();

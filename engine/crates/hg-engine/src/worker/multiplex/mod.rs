@@ -17,6 +17,7 @@ use super::up::Up;
 use hashbrown::HashMap;
 use hg_h2::{Limits, Role, Session, Times, Watch};
 use hg_net::Ticks;
+use hg_plan::UpstreamProtocol;
 
 /// Streams of one connection as long as its endpoint has not said how many it takes.
 const FIRST_STREAMS: usize = 100;
@@ -169,6 +170,12 @@ impl Exchange {
     /// Reports whether it has a stream of a connection that it shares with others.
     pub(crate) fn is_multiplexed(&self) -> bool {
         self.link.stream.as_deref().is_some_and(|s| s.id != 0)
+    }
+
+    /// Reports whether its endpoint may speak HTTP/2. That is the plan's under which the request came:
+    /// each of its tries goes by the same one, whatever a reload says.
+    pub(crate) fn may_multiplex(&self) -> bool {
+        self.entry().is_some_and(|u| u.plan.protocol != UpstreamProtocol::Http1)
     }
 
     /// Reports whether its connection takes more of the request's body now.
