@@ -27,3 +27,9 @@ pub(crate) fn difference(id: usize, way: Way, len: usize, got: &[u8]) -> Option<
     }
     (got.len() != len).then(|| format!("{} bytes instead of {len}", got.len()))
 }
+
+/// Returns the trailers that follow a body.
+pub(crate) fn trailers(id: usize, way: Way) -> Vec<(String, String)> {
+    let direction = if way == Way::Up { "up" } else { "down" };
+    vec![("x-sum".to_owned(), format!("{id}-{direction}"))]
+}

@@ -1,6 +1,6 @@
 //! A client over HTTP/1: sends its requests, pipelined or not, and checks what it gets.
 
-use crate::body::{Way, content};
+use crate::body::{Way, content, trailers};
 use crate::http1::{Reader, Step, chunked};
 use crate::ledger::{Frame, Ledger, Outcome, wrong};
 use crate::world::{Actor, Cx, Stir};
@@ -110,7 +110,7 @@ impl Client {
     }
 
     fn write_request(&mut self, id: usize, cx: &mut Cx<'_>) -> io::Result<()> {
-        let spec = cx.ledger.spec(id)?.clone();
+        let spec = cx.ledger.asked(id, self.manner.is_old)?.clone();
         let version = if self.manner.is_old { "1.0" } else { "1.1" };
         let mut head = format!("{} /r/{id} HTTP/{version}\r\nHost: sim.example\r\n", spec.method);
         let mut body = Vec::new();
@@ -118,7 +118,8 @@ impl Client {
             body = content(id, Way::Up, len);
             if frame == Frame::Chunked && !self.manner.is_old {
                 head.push_str("Transfer-Encoding: chunked\r\n");
-                body = chunked(&body, cx.rng);
+                let sum = if spec.up_trailers { trailers(id, Way::Up) } else { Vec::new() };
+                body = chunked(&body, &sum, cx.rng);
             } else {
                 let _ = write!(head, "Content-Length: {len}\r\n");
             }

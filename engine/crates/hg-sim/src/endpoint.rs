@@ -1,6 +1,6 @@
 //! An endpoint's side of a connection over HTTP/1.
 
-use crate::body::{Way, content};
+use crate::body::{Way, content, trailers};
 use crate::http1::{Message, Reader, Step, chunked};
 use crate::ledger::{Act, Frame, Spec, wrong};
 use crate::world::{Actor, Cx, Stir};
@@ -47,11 +47,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(socket: usize, habits: Habits) -> Self {
+    pub(crate) fn new(socket: usize, habits: Habits, input: Vec<u8>) -> Self {
         Self {
             socket: Some(socket),
             habits,
-            reader: Reader::default(),
+            reader: Reader::new(input),
             out: Vec::new(),
             after: After::Stay,
             thinks: None,
@@ -162,7 +162,9 @@ impl Session {
         let body = content(id, Way::Down, spec.answer_len());
         match frame {
             Frame::Chunked if spec.method != "HEAD" => {
-                self.out.extend_from_slice(&chunked(&body, cx.rng));
+                let has_sum = spec.has_down_trailers();
+                let sum = if has_sum { trailers(id, Way::Down) } else { Vec::new() };
+                self.out.extend_from_slice(&chunked(&body, &sum, cx.rng));
             }
             _ => self.out.extend_from_slice(&body),
         }
@@ -220,7 +222,10 @@ impl Session {
 impl Actor for Session {
     fn on(&mut self, cx: &mut Cx<'_>, what: Stir) -> io::Result<()> {
         match what {
-            Stir::Begin | Stir::Connected => self.pull(cx),
+            Stir::Begin | Stir::Connected => {
+                self.read(cx)?;
+                self.pull(cx)
+            }
             Stir::Readable | Stir::Timer(PULL) => self.pull(cx),
             Stir::Writable | Stir::Timer(PUSH) => self.push(cx),
             Stir::Timer(ANSWER) => {

@@ -6,6 +6,7 @@ pub(crate) struct Message {
     pub(crate) first: String,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 impl Message {
@@ -17,9 +18,24 @@ impl Message {
         self.field(name).is_some_and(|v| v.to_ascii_lowercase().contains(word))
     }
 
+    /// Takes a line of trailers; returns what follows, nothing if it is nonsense.
+    fn take_trailer(&mut self, line: &str) -> Option<Framing> {
+        if line.is_empty() {
+            return Some(Framing::Length(0));
+        }
+        let (name, value) = line.split_once(':')?;
+        self.trailers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        Some(Framing::Trailers)
+    }
+
     /// Returns the status of an answer; 0 if there is none.
     pub(crate) fn status(&self) -> u16 {
         self.first.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0)
+    }
+
+    /// Reports whether trailers could come with it.
+    pub(crate) fn carries_trailers(&self) -> bool {
+        self.first.contains("HTTP/2") || self.has("transfer-encoding", "chunked")
     }
 
     /// Returns the number of the request to which this belongs.
@@ -58,6 +74,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// Makes a reader of a connection whose first bytes have come.
+    pub(crate) fn new(input: Vec<u8>) -> Self {
+        Self { input, ..Self::default() }
+    }
+
     /// Reports whether a message has begun.
     pub(crate) fn is_amid(&self) -> bool {
         self.current.is_some() || self.at < self.input.len()
@@ -101,7 +122,7 @@ impl Reader {
         let first = lines.next().unwrap_or_default().to_owned();
         let fields = lines.filter_map(|l| l.split_once(':'));
         let fields = fields.map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned())).collect();
-        let message = Message { first, fields, body: Vec::new() };
+        let message = Message { first, fields, ..Message::default() };
         match framing(&message, bare) {
             Ok(framing) => {
                 self.current = Some((message.clone(), framing));
@@ -161,9 +182,10 @@ impl Reader {
                 },
                 Framing::Trailers => {
                     let Some(line) = self.line() else { break };
-                    if line.is_empty() {
-                        framing = Framing::Length(0);
-                    }
+                    framing = match message.take_trailer(&line) {
+                        Some(next) => next,
+                        None => return Step::Bad(format!("trailer {line:?}")),
+                    };
                 }
             }
         }
@@ -190,8 +212,12 @@ fn framing(message: &Message, bare: bool) -> Result<Framing, String> {
     }
 }
 
-/// Returns a body in chunks of random sizes.
-pub(crate) fn chunked(body: &[u8], rng: &mut hg_net::Rng) -> Vec<u8> {
+/// Returns a body in chunks of random sizes, with its trailers.
+pub(crate) fn chunked(
+    body: &[u8],
+    trailers: &[(String, String)],
+    rng: &mut hg_net::Rng,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + 64);
     let mut rest = body;
     while !rest.is_empty() {
@@ -203,6 +229,10 @@ pub(crate) fn chunked(body: &[u8], rng: &mut hg_net::Rng) -> Vec<u8> {
         out.extend_from_slice(b"\r\n");
         rest = left;
     }
-    out.extend_from_slice(b"0\r\n\r\n");
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers {
+        out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
     out
 }

@@ -1,6 +1,6 @@
 //! What each request is, and what becomes of it on both sides.
 
-use crate::body::{Way, difference};
+use crate::body::{Way, difference, trailers};
 use crate::http1::Message;
 use std::io;
 
@@ -40,6 +40,9 @@ pub(crate) enum Act {
 pub(crate) struct Spec {
     pub(crate) method: &'static str,
     pub(crate) up: Option<(usize, Frame)>,
+    /// Whether trailers follow a body in chunks.
+    pub(crate) up_trailers: bool,
+    pub(crate) down_trailers: bool,
     pub(crate) waits_for_continue: bool,
     pub(crate) down: (usize, Frame),
     pub(crate) act: Act,
@@ -50,6 +53,11 @@ pub(crate) struct Spec {
 impl Spec {
     pub(crate) fn is_idempotent(&self) -> bool {
         self.method != "POST"
+    }
+
+    /// Reports whether the answer has trailers.
+    pub(crate) fn has_down_trailers(&self) -> bool {
+        self.down_trailers && self.down.1 == Frame::Chunked && self.method != "HEAD"
     }
 
     /// Returns the length of the answer's body on the wire.
@@ -73,8 +81,14 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) spec: Spec,
-    /// How often its head has reached an endpoint.
+    /// Whether its client waits for an answer.
+    pub(crate) asked: bool,
+    /// Whether its client sends trailers.
+    pub(crate) sends_trailers: bool,
+    /// How often its head has reached an endpoint that did not say otherwise.
     pub(crate) arrivals: u32,
+    /// How often an endpoint said that it did nothing with it.
+    pub(crate) refusals: u32,
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -93,6 +107,16 @@ pub(crate) fn wrong<T>(what: String) -> io::Result<T> {
     Err(io::Error::other(what))
 }
 
+/// Checks that trailers have come if they were sent and could be passed on, and no others.
+fn check_trailers(id: usize, way: Way, sent: bool, message: &Message) -> io::Result<()> {
+    let (got, expected) = (&message.trailers, trailers(id, way));
+    let is_right = match (sent, message.carries_trailers()) {
+        (true, true) => *got == expected,
+        _ => got.is_empty(),
+    };
+    if is_right { Ok(()) } else { wrong(format!("request {id}, {way:?}: the trailers {got:?}")) }
+}
+
 impl Ledger {
     pub(crate) fn spec(&self, id: usize) -> io::Result<&Spec> {
         match self.entries.get(id) {
@@ -101,12 +125,60 @@ impl Ledger {
         }
     }
 
+    fn entry(&mut self, id: usize) -> io::Result<&mut Entry> {
+        match self.entries.get_mut(id) {
+            Some(e) => Ok(e),
+            None => wrong(format!("request {id} does not exist")),
+        }
+    }
+
+    /// Notes that a client sends a request; `old` clients send no trailers.
+    pub(crate) fn asked(&mut self, id: usize, old: bool) -> io::Result<&Spec> {
+        let e = self.entry(id)?;
+        let chunked = e.spec.up.is_some_and(|(_, frame)| frame == Frame::Chunked);
+        (e.asked, e.sends_trailers) = (true, e.spec.up_trailers && chunked && !old);
+        Ok(&e.spec)
+    }
+
+    /// Notes that the worker said that a request has reached nobody.
+    pub(crate) fn unprocessed(&mut self, id: usize) -> io::Result<()> {
+        let e = self.entry(id)?;
+        e.asked = false;
+        if e.arrivals > 0 {
+            return wrong(format!("request {id} was refused after {} arrivals", e.arrivals));
+        }
+        Ok(())
+    }
+
+    /// Notes that an endpoint did nothing with a request whose head it got.
+    pub(crate) fn turned_away(&mut self, id: usize) -> io::Result<()> {
+        self.entry(id)?.refusals += 1;
+        Ok(())
+    }
+
+    /// Notes that an endpoint did nothing with a request that has arrived.
+    pub(crate) fn turned_back(&mut self, id: usize) -> io::Result<()> {
+        let e = self.entry(id)?;
+        e.arrivals = e.arrivals.saturating_sub(1);
+        e.refusals += 1;
+        Ok(())
+    }
+
+    /// Reports whether an endpoint that wants to may refuse a request: in calm weather only as often
+    /// as the worker has to ask others.
+    pub(crate) fn may_refuse(&mut self, id: usize, wants: bool) -> io::Result<bool> {
+        let calm = self.calm;
+        let e = self.entry(id)?;
+        Ok(wants && (!calm || (e.refusals < 2 && e.spec.up.is_none())))
+    }
+
     /// Notes that a request's head has reached an endpoint.
     pub(crate) fn arrived(&mut self, id: usize) -> io::Result<()> {
         let any = self.repeats_any;
-        let Some(e) = self.entries.get_mut(id) else {
-            return wrong(format!("request {id} does not exist"));
-        };
+        let e = self.entry(id)?;
+        if !e.asked {
+            return wrong(format!("request {id} arrived although nobody waits for it"));
+        }
         e.arrivals += 1;
         if e.arrivals > 1 && !e.spec.is_idempotent() && !any {
             return wrong(format!("request {id} ({}) was sent twice", e.spec.method));
@@ -118,10 +190,11 @@ impl Ledger {
     pub(crate) fn check_request(&self, id: usize, message: &Message) -> io::Result<()> {
         let spec = self.spec(id)?;
         let len = spec.up.map_or(0, |(len, _)| len);
-        match difference(id, Way::Up, len, &message.body) {
-            Some(why) => wrong(format!("the endpoint got request {id} wrong: {why}")),
-            None => Ok(()),
+        if let Some(why) = difference(id, Way::Up, len, &message.body) {
+            return wrong(format!("the endpoint got request {id} wrong: {why}"));
         }
+        let sent = self.entries.get(id).is_some_and(|e| e.sends_trailers);
+        check_trailers(id, Way::Up, sent, message)
     }
 
     /// Checks a whole answer that the client of a request got, and notes its outcome.
@@ -137,7 +210,10 @@ impl Ledger {
         match difference(id, Way::Down, spec.answer_len(), &message.body) {
             _ if status == 503 => self.note(id, Outcome::Refused(status)),
             Some(why) => wrong(format!("request {id} got a wrong answer: {why}")),
-            None => self.note(id, Outcome::Served),
+            None => {
+                check_trailers(id, Way::Down, spec.has_down_trailers(), message)?;
+                self.note(id, Outcome::Served)
+            }
         }
     }
 
@@ -149,9 +225,7 @@ impl Ledger {
     /// Notes how a request ended.
     pub(crate) fn note(&mut self, id: usize, outcome: Outcome) -> io::Result<()> {
         let calm = self.calm;
-        let Some(e) = self.entries.get_mut(id) else {
-            return wrong(format!("request {id} does not exist"));
-        };
+        let e = self.entry(id)?;
         hg_net::trace(|| format!("request {id} ends: {outcome:?}"));
         if let Some(before) = e.outcome.replace(outcome) {
             return wrong(format!("request {id} ends twice: {before:?}, {outcome:?}"));

@@ -9,9 +9,11 @@ mod body;
 mod client;
 mod endpoint;
 mod http1;
+mod http2;
 mod ledger;
 mod run;
 mod scenario;
+mod speaker;
 mod world;
 
 pub use run::{Report, replay, run};

@@ -109,6 +109,7 @@ fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
     }
     drop(worker);
     check_counters(&counters)?;
+    check_sums(&counters, &ledger.borrow())?;
     check_limits(&shared, &plans.borrow().builder)?;
     let poller = Poller::new()?;
     while ledger.borrow().is_open() {
@@ -147,6 +148,7 @@ fn check_limits(shared: &Shared, builder: &Builder) -> io::Result<()> {
         plan,
         addresses: Vec::new(),
         limits: listener.limits,
+        http2: listener.http2,
         client: ClientSource { trusted: Vec::new(), source: listener.client.source },
         open: listener.open.clone(),
         tls: None,
@@ -165,6 +167,10 @@ fn check_limits(shared: &Shared, builder: &Builder) -> io::Result<()> {
 fn check_counters(counters: &WorkerCounters) -> io::Result<()> {
     let mut left = vec![("connections", counters.connections.get())];
     left.push(("tunnels", counters.tunnels.active.get()));
+    left.push(("connections of HTTP/2", counters.http2.connections.active.get()));
+    let upstream = &counters.http2.upstream;
+    left.push(("connections of HTTP/2 to endpoints", upstream.connections.active.get()));
+    left.push(("streams to endpoints", upstream.streams.active.get()));
     for (_, u) in counters.upstreams() {
         left.push(("waiting", u.waiting.get()));
         for port in 8001..8004 {
@@ -175,6 +181,21 @@ fn check_counters(counters: &WorkerCounters) -> io::Result<()> {
     }
     left.retain(|(_, n)| *n > 0);
     if left.is_empty() { Ok(()) } else { Err(io::Error::other(format!("still counted: {left:?}"))) }
+}
+
+/// Checks that requests are counted once, whatever became of them.
+fn check_sums(counters: &WorkerCounters, ledger: &Ledger) -> io::Result<()> {
+    let sum = |all: Vec<(u8, u16, u64)>| all.into_iter().map(|(_, _, n)| n).sum::<u64>();
+    let upstreams = counters.upstreams().into_iter().map(|(_, u)| sum(u.requests.entries()));
+    let by_status = sum(counters.own.entries()) + upstreams.sum::<u64>();
+    let all = counters.requests.get();
+    let has_answer = |o: Option<Outcome>| matches!(o, Some(Outcome::Served | Outcome::Refused(_)));
+    let answers = ledger.entries.iter().filter(|e| has_answer(e.outcome)).count() as u64;
+    if by_status != all || all < answers || (ledger.calm && all != answers) {
+        let what = format!("{all} requests, {by_status} by status, {answers} had an answer");
+        return Err(io::Error::other(what));
+    }
+    Ok(())
 }
 
 fn report(ledger: &Ledger) -> Report {

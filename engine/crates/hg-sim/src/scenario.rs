@@ -2,6 +2,7 @@
 
 use crate::client::Manner;
 use crate::endpoint::Habits;
+use crate::http2::Ways;
 use crate::ledger::{Act, Entry, Frame, Ledger, Spec};
 use crate::world::{LISTENER_PORT, address_of};
 use hg_net::{Remote, Rng, Weather};
@@ -19,6 +20,16 @@ pub(crate) enum Deed {
     Apply(String),
 }
 
+/// A client.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) manner: Manner,
+    /// How it speaks HTTP/2, if it does.
+    pub(crate) http2: Option<Ways>,
+    /// Its requests.
+    pub(crate) ids: VecDeque<usize>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
@@ -30,8 +41,8 @@ pub(crate) struct Scenario {
     pub(crate) settings: String,
     pub(crate) repeats_any: bool,
     /// Ports of the endpoints.
-    pub(crate) endpoints: Vec<(u16, Habits)>,
-    pub(crate) clients: Vec<(Manner, VecDeque<usize>)>,
+    pub(crate) endpoints: Vec<(u16, (Habits, Ways))>,
+    pub(crate) clients: Vec<Caller>,
     pub(crate) specs: Vec<Spec>,
     /// Times in microseconds, and what happens then.
     pub(crate) deeds: Vec<(u64, Deed)>,
@@ -49,18 +60,18 @@ impl Scenario {
         let count = rng.between(1, 3);
         let ports: Vec<u16> = (0..count).map(|i| 8001 + i as u16).collect();
         let idle_us = if calm || rng.chance(500) { 0 } else { rng.below(2_000_000) + 1 };
+        let weather = weather(rng, calm);
         let endpoints = ports
             .iter()
             .map(|p| {
                 let (dribble, sips) = (pace(rng), pace(rng));
-                (*p, Habits { dribble, sips, idle_us })
+                let ways = Ways::draw(rng, calm, weather.buffer);
+                (*p, (Habits { dribble, sips, idle_us }, ways))
             })
             .collect();
-        let weather = weather(rng, calm);
         let mut specs = Vec::new();
-        let clients = (0..rng.between(1, 5))
-            .map(|_| client(rng, calm, weather.buffer * 100, &mut specs))
-            .collect();
+        let clients =
+            (0..rng.between(1, 5)).map(|_| client(rng, calm, weather.buffer, &mut specs)).collect();
         let (route, repeats_any) = route(rng, calm);
         Self {
             seed,
@@ -79,7 +90,14 @@ impl Scenario {
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        let entry = |spec: &Spec| Entry { spec: spec.clone(), arrivals: 0, outcome: None };
+        let entry = |spec: &Spec| Entry {
+            spec: spec.clone(),
+            asked: false,
+            sends_trailers: false,
+            arrivals: 0,
+            refusals: 0,
+            outcome: None,
+        };
         Ledger {
             entries: self.specs.iter().map(entry).collect(),
             calm: self.calm,
@@ -114,14 +132,16 @@ fn weather(rng: &mut Rng, calm: bool) -> Weather {
     }
 }
 
-fn client(
-    rng: &mut Rng,
-    calm: bool,
-    largest: u64,
-    specs: &mut Vec<Spec>,
-) -> (Manner, VecDeque<usize>) {
+fn client(rng: &mut Rng, calm: bool, buffer: u64, specs: &mut Vec<Spec>) -> Caller {
+    let largest = buffer * 100;
+    let http2 = rng.chance(500).then(|| Ways::draw(rng, calm, buffer));
+    let most = if http2.is_some() { 12 } else { 5 };
     let manner = Manner {
-        depth: if rng.chance(600) { 1 } else { usize::try_from(rng.between(2, 5)).unwrap_or(2) },
+        depth: if rng.chance(if http2.is_some() { 200 } else { 600 }) {
+            1
+        } else {
+            usize::try_from(rng.between(2, most)).unwrap_or(2)
+        },
         dribble: pace(rng),
         sips: pace(rng),
         rest_us: if rng.chance(700) {
@@ -135,7 +155,7 @@ fn client(
     };
     let begin = specs.len();
     specs.extend((0..rng.between(1, 8)).map(|_| spec(rng, calm, largest)));
-    (manner, (begin..specs.len()).collect())
+    Caller { manner, http2, ids: (begin..specs.len()).collect() }
 }
 
 /// Draws a request. `largest` bounds the bodies, so that small buffers do not take them for ever.
@@ -167,7 +187,8 @@ fn spec(rng: &mut Rng, calm: bool, largest: u64) -> Spec {
     };
     let waits_for_continue = up.is_some() && rng.chance(200);
     let think_us = if rng.chance(500) { 0 } else { rng.size(800_000) };
-    Spec { method, up, waits_for_continue, down, act, think_us }
+    let (up_trailers, down_trailers) = (rng.chance(300), rng.chance(300));
+    Spec { method, up, up_trailers, down_trailers, waits_for_continue, down, act, think_us }
 }
 
 fn size(rng: &mut Rng, most: u64) -> usize {
@@ -181,7 +202,7 @@ fn listener(rng: &mut Rng, calm: bool) -> String {
     };
     let head = if calm { 60_000 } else { rng.between(500, 20_000) };
     format!(
-        r#"{{"addresses":["10.0.0.1:{LISTENER_PORT}"],"protocol":"http",
+        r#"{{"addresses":["10.0.0.1:{LISTENER_PORT}"],"protocol":"http","h2c":true,
             "keepalive_requests":{requests},"idle_timeout_ms":{idle},"head_timeout_ms":{head}}}"#
     )
 }
@@ -198,8 +219,9 @@ fn upstream(rng: &mut Rng, calm: bool, ports: &[u16]) -> String {
     let wait = if calm { 600_000 } else { rng.between(100, 6_000) };
     let connect = if calm { 60_000 } else { rng.between(300, 6_000) };
     let (idle, pool_ms) = (rng.below(6), rng.between(50, 60_000));
+    let protocol = if rng.chance(500) { "h2c" } else { "http1" };
     format!(
-        r#"{{"endpoints":[{}],"max_connections":{most},"queue":{queue},"queue_timeout_ms":{wait},
+        r#"{{"endpoints":[{}],"protocol":"{protocol}","max_connections":{most},"queue":{queue},"queue_timeout_ms":{wait},
             "connect_timeout_ms":{connect},
             "pool":{{"max_idle":{idle},"idle_timeout_ms":{pool_ms}}}}}"#,
         endpoints.join(",")

@@ -1,9 +1,10 @@
 //! Everyone around the worker: hands on what happens, and ends the run.
 
 use crate::client::Client;
-use crate::endpoint::Session;
+use crate::http2;
 use crate::ledger::{Ledger, wrong};
-use crate::scenario::{Deed, Scenario};
+use crate::scenario::{Caller, Deed, Scenario};
+use crate::speaker::Speaker;
 use crate::worker::{Done, Mailbox, Message};
 use hg_net::{Happening, Peers, Remote, Rng};
 use std::cell::RefCell;
@@ -121,11 +122,10 @@ impl World {
         for (i, deed) in scenario.deeds.iter().enumerate() {
             hg_net::timer(deed.0, DEED | i as u64);
         }
-        for (i, (manner, ids)) in scenario.clients.iter().enumerate() {
+        for (i, caller) in scenario.clients.iter().enumerate() {
             let ip = Ipv4Addr::from(0x0a01_0000 + u32::try_from(i).unwrap_or(0));
-            let client = Client::new(ip, LISTENER_PORT, manner.clone(), ids.clone());
             let me = self.actors.len();
-            self.actors.push(Some(Box::new(client)));
+            self.actors.push(Some(actor(ip, caller.clone())));
             self.stir(me, Stir::Begin)?;
         }
         hg_net::timer(CLIENTS_US, OVERDUE);
@@ -163,7 +163,7 @@ impl World {
         let Some((_, habits)) = habits else {
             return wrong(format!("the worker connected to port {port}"));
         };
-        let session = Session::new(socket, habits.clone());
+        let session = Speaker::new(socket, habits.clone());
         let me = self.actors.len();
         self.actors.push(Some(Box::new(session)));
         if self.owners.len() <= socket {
@@ -218,6 +218,15 @@ impl World {
         };
         let states: Vec<String> = self.actors.iter().flatten().map(|a| a.state()).collect();
         wrong(format!("{what}: {}", states.join("; ")))
+    }
+}
+
+/// Makes a client.
+fn actor(ip: Ipv4Addr, caller: Caller) -> Box<dyn Actor> {
+    let Caller { manner, http2, ids } = caller;
+    match http2 {
+        None => Box::new(Client::new(ip, LISTENER_PORT, manner, ids)),
+        Some(ways) => Box::new(http2::Client::new((ip, LISTENER_PORT), manner, ways, ids)),
     }
 }
 

@@ -21,7 +21,7 @@ fn what_must_always_hold_holds_for_every_seed() {
         return;
     }
     let first = number("HEADGATE_SIM_FIRST").unwrap_or(1);
-    let count = number("HEADGATE_SIM_SEEDS").unwrap_or(300);
+    let count = number("HEADGATE_SIM_SEEDS").unwrap_or(2000);
     let (mut wrong, mut requests, mut served) = (Vec::new(), 0, 0);
     for seed in first..first + count {
         match hg_sim::run(seed) {

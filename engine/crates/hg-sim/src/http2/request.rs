@@ -1,0 +1,67 @@
+//! How a client over HTTP/2 sends a request.
+
+use super::fields::Fields;
+use super::link::Link;
+use crate::body::{Way, content, trailers};
+use crate::http1::Message;
+use crate::ledger::Frame;
+use crate::world::Cx;
+use std::io;
+
+/// The timer that ends the wait for `100 Continue`.
+pub(super) const GO_ON: u8 = 3;
+/// How long a client waits for it.
+const CONTINUE_US: u64 = 1_000_000;
+
+/// Sends a request on a new stream.
+pub(super) fn request(link: &mut Link, id: usize, cx: &mut Cx<'_>) -> io::Result<()> {
+    let spec = cx.ledger.asked(id, false)?.clone();
+    let stream = if link.last == 0 { 1 } else { link.last + 2 };
+    link.last = stream;
+    let mut s = link.new_stream();
+    let mut fields: Fields = vec![
+        (":method".to_owned(), spec.method.to_owned()),
+        (":scheme".to_owned(), "http".to_owned()),
+        (":path".to_owned(), format!("/r/{id}")),
+        (":authority".to_owned(), "sim.example".to_owned()),
+    ];
+    if let Some((len, up)) = spec.up {
+        s.send.bytes = content(id, Way::Up, len);
+        if up == Frame::Length {
+            fields.push(("content-length".to_owned(), len.to_string()));
+        } else if spec.up_trailers {
+            s.send.trailers = Some(trailers(id, Way::Up));
+        }
+    }
+    if cx.rng.chance(100) {
+        fields.push(("x-fill".to_owned(), "f".repeat(cx.rng.size(3000) as usize)));
+    }
+    if cx.rng.chance(200) {
+        fields.push(("priority".to_owned(), format!("u={}", cx.rng.below(8))));
+    }
+    s.id = id;
+    s.send.held = spec.waits_for_continue && s.send.left() > 0;
+    if s.send.held {
+        fields.push(("expect".to_owned(), "100-continue".to_owned()));
+        cx.timer(GO_ON, CONTINUE_US);
+    }
+    let empty = spec.up.is_none() || (s.send.left() == 0 && s.send.trailers.is_none());
+    s.send.done = empty && (spec.up.is_none() || cx.rng.chance(500));
+    link.head(stream, &fields, s.send.done, cx.rng);
+    if cx.rng.chance(link.ways.cuts) {
+        let n = cx.rng.size(100_000) as usize;
+        s.patience = Some(n);
+        if n == 0 {
+            link.flow.spent.push(stream);
+        }
+    }
+    link.streams.insert(stream, s);
+    Ok(())
+}
+
+/// Makes a message of an answer's head.
+pub(super) fn answer(fields: Fields) -> Message {
+    let status = fields.iter().find(|(n, _)| n == ":status").map(|(_, v)| v.as_str());
+    let first = format!("HTTP/2 {}", status.unwrap_or_default());
+    Message { first, fields, ..Message::default() }
+}
