@@ -1,7 +1,8 @@
-"""Writes docs/reference/metrics.md from the metrics page's own text.
+"""Writes docs/reference/metrics.md and master-metrics.md from the metrics pages' own text.
 
-The data plane's families are those of its golden page, the control process's those that it makes.
-With `--check` it writes nothing, names the page on stderr when it differs and exits with 1.
+The families of the data plane and of the master are those of their golden pages, the control
+process's those that it makes. With `--check` it writes nothing, names the pages on stderr that
+differ and exits with 1.
 """
 
 import re
@@ -28,6 +29,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = "docs/reference/metrics.md"
 TOP: Final = ROOT / "tools" / "metrics_reference.md"
 """The text before the page's tables."""
+MASTER_PAGE: Final = "docs/reference/master-metrics.md"
+MASTER_TOP: Final = ROOT / "tools" / "master_metrics_reference.md"
+MASTER_GOLDEN: Final = ROOT / "tests/golden/master/metrics.txt"
 GOLDEN: Final = ROOT / "engine/crates/hg-dataplane/src/openmetrics/golden.txt"
 
 _META: Final = re.compile(r"# (HELP|TYPE) (\S+) (.*)")
@@ -46,16 +50,24 @@ class Family:
 
 
 def main() -> int:
-    """Writes the page; with `--check` only says whether it differs."""
-    path = ROOT / PAGE
-    text = page()
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return 0
-    if "--check" in sys.argv[1:]:
-        sys.stderr.write(f"metrics_reference: {PAGE} is out of step\n")
-        return 1
-    path.write_text(text, encoding="utf-8")
-    return 0
+    """Writes the pages; with `--check` only says which differ."""
+    stale = 0
+    for name, text in ((PAGE, page()), (MASTER_PAGE, master_page())):
+        path = ROOT / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if "--check" in sys.argv[1:]:
+            sys.stderr.write(f"metrics_reference: {name} is out of step\n")
+            stale = 1
+            continue
+        path.write_text(text, encoding="utf-8")
+    return stale
+
+
+def master_page() -> str:
+    """Returns the whole page of a master's metrics."""
+    top = MASTER_TOP.read_text(encoding="utf-8").rstrip("\n")
+    return "\n".join([top, "", *table(MASTER_GOLDEN.read_text(encoding="utf-8"))]) + "\n"
 
 
 def page() -> str:

@@ -56,6 +56,15 @@ AuditDays = Annotated[
         help="How long lines of the audit log are kept.",
     ),
 ]
+MetricsListen = Annotated[
+    str,
+    typer.Option(
+        envvar="HEADGATE_MASTER_METRICS_LISTEN",
+        metavar="ADDRESS",
+        help="Where GET /metrics is answered, such as 127.0.0.1:9092; any address but loopback "
+        "needs TLS.",
+    ),
+]
 LogLevel = Annotated[str, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
 
 
@@ -74,6 +83,7 @@ def master(
     agents_listen: AgentsListen = "127.0.0.1:8443",
     name: Names = None,
     audit_days: AuditDays = 400,
+    metrics_listen: MetricsListen = "off",
     log_level: LogLevel = "info",
 ) -> None:
     """Run a master: the REST API by which people manage fleets of nodes.
@@ -115,6 +125,7 @@ def master(
                 names=tuple(name or ()),
                 has_fleet_tls=fleet_tls,
                 audit_days=audit_days,
+                metrics_listen=None if metrics_listen == "off" else address(metrics_listen),
             )
         )
         asyncio.run(run(settings, version()))

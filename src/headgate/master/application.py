@@ -20,6 +20,7 @@ from headgate.master.reference_page import PATH as REFERENCE_PATH
 from headgate.master.reference_page import reference_page
 from headgate.master.services import Master
 from headgate.master.setup_page import setup_page
+from headgate.master.telemetry.rest import Counting, RestCounts
 
 MOST_BODY = 1 << 20
 _ABOUT = (
@@ -44,6 +45,7 @@ def application(master: Master | None, version: str) -> FastAPI:
         max_body_size=MOST_BODY,
     )
     app.state.master = master
+    app.add_middleware(Counting, counts=master.rest if master is not None else RestCounts())
     app.router.route_class = GatedRoute
     for noun in NOUNS:
         for operation in noun.operations:

@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple
 
 import structlog
 import uvicorn
@@ -29,12 +30,14 @@ from headgate.master.store.errors import StartError
 from headgate.master.store.opening import Place, open_database, prepare
 from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import KEY_FILE, load_sealer
+from headgate.master.telemetry.port import Metrics, metrics_application
 from headgate.master.upkeep import Upkeep, rules
 from headgate.master.upkeep import World as Kept
 
 _BACKLOG = 1_024
 _GRACE_S = 10
 _MOST_CONNECTIONS = 2_000
+_MOST_SCRAPES = 20
 
 
 def now_ms() -> int:
@@ -63,19 +66,31 @@ async def run(settings: Settings, version: str) -> None:
 
 async def _run(settings: Settings, version: str) -> None:
     sealer = load_sealer(settings.directory / KEY_FILE, settings.master_key)
-    listening = _listening(settings.listen)
-    with contextlib.closing(listening):
+    with contextlib.ExitStack() as sockets:
+        listening = sockets.enter_context(contextlib.closing(_listening(settings.listen)))
+        metrics = settings.metrics_listen
+        measuring = None
+        if metrics is not None:
+            opened = _listening(metrics, "--metrics-listen")
+            measuring = sockets.enter_context(contextlib.closing(opened))
         database = await open_database(Place(settings.directory, settings.database_url), now_ms)
         try:
             master = assembled(database, sealer, now_ms)
-            await _serve(settings, master, application(master, version), listening)
+            ports = _Ports(listening, measuring, version)
+            await _serve(settings, master, application(master, version), ports)
         finally:
             await database.close()
 
 
-async def _serve(
-    settings: Settings, master: Master, app: FastAPI, listening: socket.socket
-) -> None:
+class _Ports(NamedTuple):
+    """The open sockets of the REST API and of the metrics, and the version that they tell."""
+
+    rest: socket.socket
+    metrics: socket.socket | None
+    version: str
+
+
+async def _serve(settings: Settings, master: Master, app: FastAPI, ports: _Ports) -> None:
     places = [one for one in (settings.listen, settings.agents_listen) if one is not None]
     await master.authority.authorities()
     names = names_of(places, settings.names)
@@ -98,10 +113,41 @@ async def _serve(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _leave, server)
-        host, port = listening.getsockname()[:2]
+        host, port = ports.rest.getsockname()[:2]
+        await stack.enter_async_context(_measuring(master, config, ports))
         await _announce(settings, master, Address(host, port))
         async with _working(master, settings):
-            await server.serve(sockets=[listening])
+            await server.serve(sockets=[ports.rest])
+
+
+@contextlib.asynccontextmanager
+async def _measuring(master: Master, rest: uvicorn.Config, ports: _Ports) -> AsyncIterator[None]:
+    """Serves the master's metrics for the block; with the REST port's TLS where others reach it."""
+    if ports.metrics is None:
+        yield
+        return
+    config = uvicorn.Config(
+        metrics_application(Metrics(master, ports.version)),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST_SCRAPES,
+        timeout_graceful_shutdown=1,
+    )
+    config.load()
+    address = Address(*ports.metrics.getsockname()[:2])
+    config.ssl = None if address.is_loopback else rest.ssl
+    server = _Server(config)
+    scheme = "https" if config.ssl else "http"
+    structlog.get_logger().info("metrics are served", url=f"{scheme}://{address}/metrics")
+    serving = asyncio.create_task(server.serve(sockets=[ports.metrics]), name="metrics")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.wait([serving])
 
 
 @contextlib.asynccontextmanager
@@ -171,7 +217,7 @@ def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
     return config
 
 
-def _listening(address: Address) -> socket.socket:
+def _listening(address: Address, option: str = "--listen") -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     one = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -182,7 +228,7 @@ def _listening(address: Address) -> socket.socket:
         one.close()
         reason = (error.strerror or str(error)).lower()
         raise StartError(
-            f"{address} cannot be opened: {reason}; choose another one with --listen"
+            f"{address} cannot be opened: {reason}; choose another one with {option}"
         ) from error
     return one
 

@@ -1,6 +1,6 @@
 """What a running master consists of; handlers reach it through their call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headgate.fleet.frames import Heartbeat
@@ -20,6 +20,7 @@ from headgate.master.ids import Clock
 from headgate.master.store.database import Database
 from headgate.master.store.leases import Leases, RowLeases
 from headgate.master.store.sealing import Sealer
+from headgate.master.telemetry.rest import RestCounts
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Master:
     figures: Figures
     recorder: Recorder
     rates: Rates
+    rest: RestCounts = field(default_factory=RestCounts)
     key_file: Path | None = None
     """Where the master's key is; None: it came from the environment."""
 

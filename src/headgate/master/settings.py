@@ -57,6 +57,8 @@ class Settings:
     """Whether the REST port shows a certificate of the fleet's CA."""
     audit_days: int = AUDIT_DAYS
     """How long lines of the audit log are kept."""
+    metrics_listen: Address | None = None
+    """Where the master's own metrics are served; None: nowhere."""
 
     @property
     def has_tls(self) -> bool:
@@ -94,6 +96,13 @@ def checked(settings: Settings) -> Settings:
         raise StartError(
             f"{settings.listen} can be reached from other hosts and needs TLS; give --tls-cert"
             " and --tls-key, or --fleet-tls, or listen on a loopback address"
+        )
+    metrics = settings.metrics_listen
+    if metrics is not None and not metrics.is_loopback and not settings.has_tls:
+        raise StartError(
+            f"{metrics} can be reached from other hosts, and the metrics need TLS there; give"
+            " --tls-cert and --tls-key, or --fleet-tls, or let --metrics-listen name a loopback"
+            " address"
         )
     for file in () if settings.tls is None else (settings.tls.certificate, settings.tls.key):
         try:

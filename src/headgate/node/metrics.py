@@ -5,10 +5,10 @@ import resource
 import time
 from collections import Counter
 
+from headgate.kernel.openmetrics import END, family
 from headgate.node.about import version
 from headgate.node.agent.families import master_families
 from headgate.node.expiry import DAY_S, expiries
-from headgate.node.exposition import END, family
 from headgate.node.link import About
 from headgate.node.remote.families import families, restarts
 from headgate.node.report import about_supervisor

@@ -1,13 +1,15 @@
 """A master and an agent as processes: the figures of the REST API are the requests that were sent,
 whatever process is replaced meanwhile."""
 
+import re
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fleet_node import Node, serving
 from master_operator import Operator, W, put
-from master_process import master
+from master_process import MasterProcess, master
 from running_node import Upstream, get
 from waiting import until
 
@@ -27,12 +29,21 @@ def total(person: Operator, name: str = "requests") -> int:
     return sum(point[name] or 0 for point in points(person))
 
 
+def scraped(running: MasterProcess) -> str:
+    """The master's own metrics."""
+    found = re.search(r"http://127\.0\.0\.1:\d+/metrics", running.text())
+    assert found is not None, running.text()
+    with urllib.request.urlopen(found[0], timeout=45) as answer:  # noqa: S310 - a URL of ours
+        return str(answer.read().decode())
+
+
 @pytest.mark.timeout(300)
 def test_the_figures_of_a_fleet_are_the_requests_that_were_sent(
     folder: Path, port: int, one: Upstream
 ) -> None:
     (folder / "m").mkdir()
-    with master(folder / "m", "--listen", "127.0.0.1:0", "--fleet-tls") as running:
+    options = ("--listen", "127.0.0.1:0", "--fleet-tls", "--metrics-listen", "127.0.0.1:0")
+    with master(folder / "m", *options) as running:
         person = Operator(running)
         person.ask(f"{W}/fleets", {"name": "edge"})
         token = person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"]
@@ -43,6 +54,14 @@ def test_the_figures_of_a_fleet_are_the_requests_that_were_sent(
             person.ask(f"{W}/resources/routes/gone", {"spec": spec}, "PUT")
             made = person.ask(f"{W}/revisions", {"fleet": "edge"})["number"]
             until(lambda: serving(person) == made, "it is serving")
+            page = scraped(running)
+            for line in (
+                'headgate_agent_sessions{transport="grpc"} 1',
+                "headgate_publish_serving_seconds_count 1",
+                "headgate_offer_serving_seconds_count 1",
+                'organisation="main",workspace="default",fleet="edge",state="connected"} 1',
+            ):
+                assert line in page, line
             for _ in range(40):
                 assert get(port)[0] == 200
             for _ in range(7):

@@ -1,5 +1,6 @@
 """What the master refuses to start with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,12 @@ def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     tls = Tls(tmp_path / "missing.pem", tmp_path / "key.pem")
     with pytest.raises(StartError, match=r"missing\.pem cannot be read"):
         checked(settings("0.0.0.0:1", tls))
+
+
+def test_metrics_that_others_reach_need_tls(tmp_path: Path) -> None:
+    for text in ("127.0.0.1:9092", "[::1]:0"):
+        assert checked(replace(settings("127.0.0.1:0"), metrics_listen=address(text)))
+    wide = replace(settings("127.0.0.1:0"), metrics_listen=address("0.0.0.0:9092"))
+    with pytest.raises(StartError, match=r"0\.0\.0\.0:9092 .* need TLS"):
+        checked(wide)
+    assert checked(replace(wide, has_fleet_tls=True))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.node.exposition import family
+from headgate.kernel.openmetrics import family
 from headgate.node.samples import parse
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -80,6 +81,11 @@ class LiveHub:
     def connected(self) -> frozenset[str]:
         """See Hub."""
         return frozenset(self._sessions)
+
+    def by_transport(self) -> dict[str, int]:
+        """Returns how many sessions there are by what carries them."""
+        counts = Counter(session.transport for session in self._sessions.values())
+        return {name: counts[name] for name in ("grpc", "websocket")}
 
     def cut(self, agent_id: str) -> None:
         """See Hub."""

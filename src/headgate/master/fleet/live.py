@@ -76,6 +76,8 @@ class LiveSession:
         self.identity = identity
         self.address = address
         self.serial = ""
+        self.transport = "grpc"
+        """`grpc` or `websocket`."""
         self.fence = 0
         self.next_wish = 0.0
         """When the agent may be asked again to renew (monotonic seconds)."""

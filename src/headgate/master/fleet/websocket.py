@@ -54,6 +54,7 @@ class WebSocketDoor:
             address = websocket.client.host if websocket.client else ""
             session = LiveSession(self._hub, carrier, identity, address)
             session.serial = serial_of(certificate)
+            session.transport = "websocket"
             session.received(hello)
             while not carrier.is_closed:
                 session.received(await _received(websocket))

@@ -7,6 +7,8 @@ by side. A transaction that began is finished even if its caller has left.
 import asyncio
 import contextlib
 import sqlite3
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TypeVar
 
@@ -16,7 +18,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql import ClauseElement
 
-from headgate.master.store.errors import StoreUnavailableError, TakenError, TenancyError
+from headgate.kernel.durations import Durations
+from headgate.master.store.errors import (
+    QueueFullError,
+    StoreUnavailableError,
+    TakenError,
+    TenancyError,
+)
 from headgate.master.store.scope import Scope
 from headgate.master.store.transaction import GATED, Transaction
 
@@ -31,6 +39,32 @@ _RETRIED = {"40001", "40P01"}
 """PostgreSQL's serialization failure and deadlock: the transaction did nothing, and may repeat."""
 
 
+class Writes:
+    """What became of transactions that write, with the time that each took, waiting included."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter(done=0, undone=0, failed=0, refused=0)
+        self.durations = Durations()
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Counts one."""
+        began = time.monotonic()
+        try:
+            yield
+        except QueueFullError:
+            self.outcomes["refused"] += 1
+            raise
+        except (StoreUnavailableError, TenancyError):
+            self.outcomes["failed"] += 1
+            raise
+        except Exception:  # what the work itself raised, such as a conflict: nothing is wrong
+            self.outcomes["undone"] += 1
+            raise
+        self.outcomes["done"] += 1
+        self.durations.record(time.monotonic() - began)
+
+
 class Database:
     """A database that has been opened and migrated. Belongs to one event loop."""
 
@@ -41,6 +75,7 @@ class Database:
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(MOST_WAITING)
         self._task: asyncio.Task[None] | None = None
         self._running: set[asyncio.Future[object]] = set()
+        self.writes = Writes()
         for engine in {reader, writer}:
             event.listen(engine.sync_engine, "before_execute", _refuse_ungated)
 
@@ -79,6 +114,15 @@ class Database:
 
         Once this returns, the change is on disk. Raises StoreUnavailableError and TakenError.
         """
+        with self.writes.counted():
+            return await self._carried(scope, work)
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait or are under way."""
+        return self._jobs.qsize() + len(self._running)
+
+    async def _carried(self, scope: Scope, work: Work[T]) -> T:
         if self.is_sqlite:
             return await self._queued(scope, work)
         task: asyncio.Task[T] = asyncio.create_task(self._repeated(scope, work))
@@ -99,7 +143,7 @@ class Database:
         try:
             self._jobs.put_nowait(carried_out)
         except asyncio.QueueFull:
-            raise StoreUnavailableError("too many writes wait for the database") from None
+            raise QueueFullError("too many writes wait for the database") from None
         return await asyncio.shield(done)
 
     async def _write_in_turn(self) -> None:

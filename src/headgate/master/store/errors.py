@@ -5,6 +5,10 @@ class StoreUnavailableError(Exception):
     """The database cannot be read or written now; nothing of the transaction was kept."""
 
 
+class QueueFullError(StoreUnavailableError):
+    """So many writes wait that no more are taken."""
+
+
 class TakenError(Exception):
     """A name or key that must be unique is in use already."""
 

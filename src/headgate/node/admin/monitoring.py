@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from headgate.node.exposition import CLASSIC, CONTENT_TYPES, classic, wanted
+from headgate.kernel.openmetrics import CLASSIC, CONTENT_TYPES, classic, wanted
 
 
 def json(document: msgspec.Struct, status: int = 200) -> Response:

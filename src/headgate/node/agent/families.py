@@ -1,7 +1,7 @@
 """Makes an agent's metric families about its master. Pure."""
 
+from headgate.kernel.openmetrics import family
 from headgate.node.agent.about import MasterStatus
-from headgate.node.exposition import family
 
 
 def master_families(status: MasterStatus) -> list[str]:

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from headgate.engines.types import EngineUnavailableError
+from headgate.kernel.openmetrics import END, family
 from headgate.node.about import (
     ConfigStatus,
     Done,
@@ -23,7 +24,6 @@ from headgate.node.about import (
 )
 from headgate.node.admin.guard import Guard
 from headgate.node.admin.monitoring import Monitoring, json
-from headgate.node.exposition import END, family
 from headgate.node.gate.process import Gate, pids
 from headgate.node.link import LinkError
 from headgate.node.remote.families import families, restarts

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from headgate.node.exposition import family
+from headgate.kernel.openmetrics import family
 from headgate.node.link import About
 from headgate.node.remote.peer import LinkStatus
 

@@ -21,6 +21,7 @@ from headgate.fleet.manifest import parse
 from headgate.fleet.master_events import AgentReport, Desired
 from headgate.fleet.signing import Bind
 from headgate.master.domains.agents import store
+from headgate.master.domains.agents.arriving import Arrivals
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
 from headgate.master.domains.certificates import store as certificates
@@ -58,6 +59,8 @@ class StoreBook:
         self._given: dict[str, str | None] = {}
         self._identities: dict[str, Identity | None] = {}
         self._manifests: OrderedDict[str, _Listed] = OrderedDict()
+        self.arrivals = Arrivals()
+        """How long revisions take until agents serve them."""
         self.cut: Callable[[str], None] = _nobody
         """Called for agents that spoke though they were revoked, by another master perhaps."""
         self.wake: Callable[[str], None] = _nobody
@@ -118,6 +121,7 @@ class StoreBook:
     async def left(self, agent_id: str, fence: int) -> None:
         """See FleetBook."""
         self._given.pop(agent_id, None)
+        self.arrivals.left(agent_id)
         self._identities.pop(agent_id, None)
         with _explained():
             await self._writing.end(agent_id, fence)
@@ -166,8 +170,16 @@ class StoreBook:
         if report.phase.is_final:
             values["error"] = _error(report)
         told = None if report.phase is Phase.OFFERED else report
+        self._arrived(agent_id, report)
         with _explained():
             await self._writing.report(agent_id, values, told)
+
+    def _arrived(self, agent_id: str, report: AgentReport) -> None:
+        given = self._manifests.get(self._given.get(agent_id) or "")
+        is_given = given is not None and given[0].number == report.version.revision
+        published_at = given[0].created_at if given is not None and is_given else None
+        told = (report.phase, report.version.revision, published_at)
+        self.arrivals.said(agent_id, *told, self._clock())
 
     async def noticed(self, agent_id: str, notices: Notices) -> None:
         """See FleetBook."""

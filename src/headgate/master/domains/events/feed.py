@@ -90,6 +90,11 @@ class Feeds:
         self._database = database
         self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
 
+    @property
+    def watchers(self) -> int:
+        """How many clients watch events."""
+        return sum(feed.watchers for feed, _ in self._feeds.values())
+
     def tell(self, workspace_id: str) -> None:
         """Something was written in a workspace."""
         if workspace_id in self._feeds:

@@ -46,6 +46,11 @@ class Recorder:
         self._clock = clock
         self._waiting: dict[str, Counters] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many nodes have figures that are not written yet."""
+        return len(self._waiting)
+
     def add(self, agent: str, beat: Heartbeat) -> None:
         """Takes a heartbeat; returns at once."""
         said = counters_of(beat, self._clock())

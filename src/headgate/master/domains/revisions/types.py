@@ -91,6 +91,7 @@ class SignedManifest(View):
     hash: str
     manifest: bytes
     signature: bytes
+    created_at: int = 0
 
 
 class Blob(View):

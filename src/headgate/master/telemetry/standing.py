@@ -1,0 +1,180 @@
+"""How a master's fleets stand, as its database says: what a metrics page shows, bounded."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from pydantic import BaseModel
+from sqlalchemy import case, func, select
+
+from headgate.certificates.authority import pin
+from headgate.certificates.rotation import Authorities
+from headgate.master.domains.agents.store import AGENTS, AWAY_AFTER_MS
+from headgate.master.domains.certificates.store import SERVED
+from headgate.master.domains.events.store import COUNTERS
+from headgate.master.domains.fleets.store import FLEETS
+from headgate.master.domains.organisations.store import ORGANISATIONS
+from headgate.master.domains.rollouts.store import ROLLOUTS
+from headgate.master.domains.workspaces.store import WORKSPACES
+from headgate.master.store.scope import Query
+from headgate.master.store.transaction import Transaction
+
+MOST_FLEETS: Final = 1_000
+"""Fleets with series of their own; the others are one, `(other)`."""
+MOST_CERTIFICATES: Final = 200
+"""Certificates that are shown: those that end first."""
+STATES: Final = ("new", "connected", "away", "revoked")
+OTHER: Final = "(other)"
+
+
+class FleetName(NamedTuple):
+    """A fleet, by names that people gave."""
+
+    organisation: str
+    workspace: str
+    fleet: str
+
+
+NO_FLEET: Final = FleetName(OTHER, OTHER, OTHER)
+
+
+class SeenCertificate(NamedTuple):
+    """A certificate that a node serves with; `ends_at` is in seconds since 1970."""
+
+    fleet: FleetName
+    agent: str
+    certificate: str
+    ends_at: float
+
+
+class SeenAuthority(NamedTuple):
+    """A certificate authority of the fleet."""
+
+    pin: str
+    is_issuing: bool
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the database says."""
+
+    agents: dict[tuple[FleetName, str], int]
+    """By fleet and state."""
+    rollouts: dict[str, int]
+    """By phase."""
+    events: int
+    served_certificates: int
+    certificates: tuple[SeenCertificate, ...]
+    """Those that end first."""
+
+
+class _Fleet(BaseModel):
+    id: str
+    fleet: str
+    workspace: str
+    organisation: str
+
+
+class _Agents(BaseModel):
+    fleet: str
+    state: str
+    count: int
+
+
+class _Rollouts(BaseModel):
+    phase: str
+    count: int
+
+
+class _Events(BaseModel):
+    newest: int | None
+
+
+class _Served(BaseModel):
+    agent: str
+    node: str
+    fleet: str
+    name: str
+    expires_at: int
+
+
+async def look(tx: Transaction, now_ms: int) -> Standing:
+    """Returns how everything stands, in a transaction of the master's own."""
+    names = await _fleets(tx)
+    found: Counter[tuple[FleetName, str]] = Counter()
+    for name in names.values():
+        found.update({(name, state): 0 for state in STATES})
+    for row in await tx.all(_Agents, _agents(now_ms)):
+        found[names.get(row.fleet, NO_FLEET), row.state] += row.count
+    phases: Query = select(ROLLOUTS.c.phase, func.count().label("count"))
+    events: Query = select(func.sum(COUNTERS.c.newest).label("newest"))
+    told = await tx.first(_Events, events)
+    return Standing(
+        agents=dict(found),
+        rollouts={
+            r.phase: r.count for r in await tx.all(_Rollouts, phases.group_by(ROLLOUTS.c.phase))
+        },
+        events=(told.newest if told else None) or 0,
+        served_certificates=await tx.count(SERVED),
+        certificates=await _certificates(tx, names),
+    )
+
+
+async def _fleets(tx: Transaction) -> dict[str, FleetName]:
+    query: Query = select(
+        FLEETS.c.id,
+        FLEETS.c.name.label("fleet"),
+        WORKSPACES.c.name.label("workspace"),
+        ORGANISATIONS.c.name.label("organisation"),
+    )
+    query = query.where(
+        FLEETS.c.workspace_id == WORKSPACES.c.id, FLEETS.c.organisation_id == ORGANISATIONS.c.id
+    )
+    found = await tx.all(_Fleet, query.order_by(FLEETS.c.id).limit(MOST_FLEETS))
+    return {one.id: FleetName(one.organisation, one.workspace, one.fleet) for one in found}
+
+
+def _agents(now_ms: int) -> Query:
+    """Returns the query for agents by state, the words of `AgentRow.shown`."""
+    is_here = AGENTS.c.connected_at.is_not(None) & (AGENTS.c.seen_at > now_ms - AWAY_AFTER_MS)
+    state = case(
+        (AGENTS.c.revoked_at.is_not(None), "revoked"),
+        (AGENTS.c.seen_at.is_(None), "new"),
+        (is_here, "connected"),
+        else_="away",
+    ).label("state")
+    query: Query = select(AGENTS.c.fleet, state, func.count().label("count"))
+    return query.group_by(AGENTS.c.fleet, state)
+
+
+async def _certificates(
+    tx: Transaction, names: dict[str, FleetName]
+) -> tuple[SeenCertificate, ...]:
+    query: Query = select(
+        SERVED.c.agent,
+        AGENTS.c.name.label("node"),
+        AGENTS.c.fleet,
+        SERVED.c.name,
+        SERVED.c.expires_at,
+    )
+    query = query.where(SERVED.c.agent == AGENTS.c.id).order_by(SERVED.c.id)
+    found: dict[tuple[str, str], SeenCertificate] = {}
+    for row in await tx.all(_Served, query.limit(MOST_CERTIFICATES)):
+        # An agent that says a name twice has one series, of the certificate that ends first.
+        name = names.get(row.fleet, NO_FLEET)
+        one = SeenCertificate(name, row.agent, row.name, row.expires_at / 1_000)
+        found.setdefault((row.agent, row.name), one)
+    return tuple(found.values())
+
+
+def authorities(known: Authorities) -> tuple[SeenAuthority, ...]:
+    """Returns the fleet's authorities, the oldest first."""
+    return tuple(
+        SeenAuthority(
+            pin(one.certificate),
+            one is known.issuer,
+            one.certificate.not_valid_after_utc.timestamp(),
+        )
+        for one in known.listed
+    )

@@ -1,0 +1,116 @@
+"""What a master's metrics say of its database; both of them."""
+
+import asyncio
+import re
+
+import pytest
+from asgi import ask
+from master_world import World
+from said_agent import Agent, W
+
+from headgate.fleet.frames import Heartbeat, Held, Inventory, SeenCertificate
+from headgate.master.store.errors import StoreUnavailableError
+from headgate.master.telemetry import standing
+from headgate.master.telemetry.port import Metrics, metrics_application
+
+DAY_MS = 86_400_000
+
+
+def scrape(world: World, accept: str = "") -> str:
+    """The page, as a scraper gets it."""
+    app = metrics_application(Metrics(world.master, "0.1"))
+    reply = world.runner.run(ask(app, "GET", "/metrics", b"", {"accept": accept}))
+    assert reply.status == 200, reply.body
+    return reply.body.decode()
+
+
+def values(page: str, name: str) -> dict[str, float]:
+    """The samples of a name by their labels."""
+    found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", page, re.MULTILINE)
+    return {labels: float(value) for labels, value in found}
+
+
+def test_fleets_sessions_requests_and_certificates_are_shown(world: World) -> None:
+    admin = world.set_up()
+    world.ask("POST", f"{W}/fleets", {"name": "edge"}, admin)
+    world.runner.run(world.master.authority.authorities())
+    agent = Agent(world, admin)
+    ends = world.now_ms + 10 * DAY_MS
+    seen = SeenCertificate("site", ("site.example",), "CN=ca", "ab" * 32, ends)
+    beat = Heartbeat(Held(), inventory=Inventory(1, (seen,)))
+    world.runner.run(world.master.book.seen(agent.id, beat))
+    world.ask("POST", "/auth/login", {"name": "ann", "password": "wrong words here"})
+    world.ask("GET", "/nowhere")
+    page = scrape(world)
+
+    fleet = 'organisation="main",workspace="default",fleet="edge"'
+    assert values(page, "headgate_agents") == {
+        f'{fleet},state="new"': 0,
+        f'{fleet},state="connected"': 1,
+        f'{fleet},state="away"': 0,
+        f'{fleet},state="revoked"': 0,
+    }
+    labels = f'{fleet},agent="{agent.id}",certificate="site"'
+    assert values(page, "headgate_served_certificate_expiry_days") == {labels: 10}
+    assert values(page, "headgate_served_certificates") == {"": 1}
+    (days,) = values(page, "headgate_fleet_authority_expiry_days").values()
+    assert days > 365
+    logins = values(page, "headgate_logins_total")
+    assert logins == {'result="passed"': 0, 'result="refused"': 1, 'result="throttled"': 0}
+    requests = values(page, "headgate_rest_requests_total")
+    assert requests['method="POST",route="/api/v1/workspaces/{workspace}/fleets",status="201"'] == 1
+    assert requests['method="GET",route="(none)",status="404"'] == 1
+    assert values(page, "headgate_events_total")[""] >= 2
+    assert values(page, "headgate_master_database_writes_total")['outcome="done"'] > 5
+    assert values(page, "headgate_master_database_write_seconds_count")[""] > 5
+    assert "# TYPE headgate_events_total counter" in scrape(world, "text/plain")
+
+    world.advance(minutes=2)
+    assert values(scrape(world), "headgate_agents")[f'{fleet},state="away"'] == 1
+
+
+def test_series_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = world.set_up()
+    world.runner.run(world.master.authority.authorities())
+    for name in ("edge", "core", "far"):
+        world.ask("POST", f"{W}/fleets", {"name": name}, admin)
+    agent = Agent(world, admin)
+    monkeypatch.setattr(standing, "MOST_FLEETS", 0)
+    monkeypatch.setattr(standing, "MOST_CERTIFICATES", 2)
+    said = tuple(
+        SeenCertificate(f"c{n}", (), "", "ab" * 32, world.now_ms + n * DAY_MS) for n in range(5)
+    )
+    beat = Heartbeat(Held(), inventory=Inventory(5, said))
+    world.runner.run(world.master.book.seen(agent.id, beat))
+    page = scrape(world)
+    other = 'organisation="(other)",workspace="(other)",fleet="(other)"'
+    assert values(page, "headgate_agents") == {f'{other},state="connected"': 1}
+    shown = values(page, "headgate_served_certificate_expiry_days")
+    assert sorted(shown.values()) == [0, 1]
+    assert values(page, "headgate_served_certificates") == {"": 5}
+
+
+def test_scrapes_at_once_look_once_and_one_without_a_database_still_answers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.set_up()
+    world.runner.run(world.master.authority.authorities())
+    looks = 0
+
+    async def away(*_: object) -> None:
+        nonlocal looks
+        looks += 1
+        raise StoreUnavailableError("the database is away")
+
+    monkeypatch.setattr(standing, "look", away)
+    metrics = Metrics(world.master, "0.1")
+
+    async def both() -> list[bytes]:
+        return list(await asyncio.gather(metrics.page(), metrics.page()))
+
+    one, two = world.runner.run(both())
+    assert looks == 1
+    for page in (one, two):
+        assert b"headgate_master_database_up{" in page
+        assert b"} 0\n" in page
+        assert b"headgate_agents{" not in page
