@@ -4,6 +4,7 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::client::Phase;
 use super::exchange::{ExId, Exchange, Stage, pair};
+use super::http2::in_order;
 use super::up::Up;
 use super::upstreams::release_limits;
 use super::{Done, Worker};
@@ -119,9 +120,8 @@ impl Worker {
     /// says why, or break off.
     fn end_client(&mut self, ci: usize) {
         let Some(c) = self.clients.get(ci) else { return };
-        let streams = c.http2.as_deref().map(|h| h.streams.values().copied());
-        let all: Vec<_> = streams.into_iter().flatten().chain(c.exchange).collect();
-        for x in all {
+        let streams = c.http2.as_deref().map(|h| in_order(&h.streams)).unwrap_or_default();
+        for x in streams.into_iter().map(|(_, x)| x).chain(c.exchange) {
             match self.exchanges.get_mut(x) {
                 Some(e) if e.stage == Stage::Tunnel && !e.stream.is_http2() => {
                     e.reason = own::DRAIN_DEADLINE.code;

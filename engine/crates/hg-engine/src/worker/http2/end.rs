@@ -1,7 +1,7 @@
 //! How streams and sessions end: GOAWAY when the worker leaves or a limit is reached, and what a
 //! peer that breaks the protocol gets.
 
-use super::{FAIR_SHARE, Http2, WORKER_HOLDS};
+use super::{FAIR_SHARE, Http2, WORKER_HOLDS, in_order};
 use crate::worker::Worker;
 use crate::worker::client::Client;
 use crate::worker::exchange::Exchange;
@@ -47,8 +47,7 @@ impl Worker {
         let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
             return;
         };
-        let all: Vec<_> = std::mem::take(&mut h.streams).into_values().collect();
-        for x in all {
+        for (_, x) in in_order(&std::mem::take(&mut h.streams)) {
             self.client_gone(x);
         }
     }

@@ -79,6 +79,13 @@ impl Http2 {
     }
 }
 
+/// Returns the exchanges of streams in the order in which these were opened.
+pub(crate) fn in_order<S>(streams: &HashMap<u32, ExId, S>) -> Vec<(u32, ExId)> {
+    let mut all: Vec<(u32, ExId)> = streams.iter().map(|(id, x)| (*id, *x)).collect();
+    all.sort_unstable_by_key(|(id, _)| *id);
+    all
+}
+
 /// How the first bytes of a connection relate to HTTP/2's preface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opening {

@@ -6,6 +6,7 @@ use crate::worker::Worker;
 use crate::worker::accept::deadline_after;
 use crate::worker::answer::own;
 use crate::worker::exchange::{ExId, Stage};
+use crate::worker::http2::in_order;
 use hg_h2::{Code, Due};
 use hg_net::{Clock, Ticks};
 use hg_resilience::Outcome;
@@ -129,12 +130,12 @@ impl Worker {
         let Some(h) = up.http2.as_deref_mut() else {
             return;
         };
-        let all: Vec<ExId> = std::mem::take(&mut h.streams).into_values().collect();
+        let all = in_order(&std::mem::take(&mut h.streams));
         let late = std::mem::take(&mut h.late);
         // Its last words tell the endpoint what it did wrong; it may be gone.
         let _ = up.conn.send(&mut self.io, h.session.output(), &mut Vec::new(), 0..0);
         self.close_shared(ui);
-        for x in all {
+        for (_, x) in all {
             self.counters.http2.upstream.streams.closed();
             self.on_stream_lost(x, loss, why);
         }
@@ -170,8 +171,8 @@ impl Worker {
         let Some(h) = up.http2.as_deref_mut() else {
             return;
         };
-        let above: Vec<(u32, ExId)> =
-            h.streams.iter().filter(|(id, _)| **id > last).map(|(id, x)| (*id, *x)).collect();
+        let mut above = in_order(&h.streams);
+        above.retain(|(id, _)| *id > last);
         for (id, _) in &above {
             h.streams.remove(id);
             h.session.reset(*id, Code::CANCEL);
