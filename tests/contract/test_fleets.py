@@ -87,9 +87,23 @@ class Fleet:
         assert found.status == 200, found.text
         return [one for one in found.items if not one["actor"]]
 
-    def joined(self, agent_id: str, held: Held | None = None) -> int:
+    def joined(
+        self,
+        agent_id: str,
+        held: Held | None = None,
+        fault: Fault | None = None,
+        fault_of: Version | None = None,
+    ) -> int:
         """The fence of a new session."""
-        hello = Hello(agent_id, 1, "1.0", (Instance("main", "native", "1"),), held or Held())
+        hello = Hello(
+            agent_id,
+            1,
+            "1.0",
+            (Instance("main", "native", "1"),),
+            held or Held(),
+            fault,
+            fault_of=fault_of,
+        )
         return self.world.runner.run(self.world.master.book.joined(agent_id, hello, _HERE))
 
 
@@ -297,6 +311,27 @@ def test_the_five_revisions_and_the_error_are_kept(fleet: Fleet) -> None:
     shown = fleet.agent(agent).json
     assert shown["revisions"]["serving"] == 1  # type: ignore[index]
     assert (shown["phase"], shown["error"]) == ("serving", None)
+
+
+def test_what_an_agent_refused_is_known_though_its_report_was_lost(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    made = fleet.published({"routes/api.json": b"{}"})
+    version = Version(made.number, made.hash)
+    held = Held(fleet.id, acknowledged=version, refused=version)
+    fault = Fault("config", "no such upstream", False, "routes/api", "routes/api.json", 3)
+    fleet.joined(agent, held, fault, version)
+    error = fleet.agent(agent).json["error"]
+    assert isinstance(error, dict)
+    assert (error["revision"], error["text"]) == (made.number, "no such upstream")
+    fleet.joined(agent, held)
+    assert fleet.agent(agent).json["error"] == error, "what a hello does not say stays"
+    older = Fault("config", "an older agent", False)
+    fleet.joined(agent, held, older)
+    found = fleet.agent(agent).json["error"]
+    assert isinstance(found, dict)
+    assert (found["revision"], found["text"]) == (made.number, "an older agent")
+    fleet.joined(agent, Held(fleet.id), Fault("disk", "full", True))
+    assert fleet.agent(agent).json["error"] == found, "of which revision that was is not known"
 
 
 def test_an_agent_gets_only_what_its_manifest_names(fleet: Fleet) -> None:

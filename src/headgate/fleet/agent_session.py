@@ -196,6 +196,7 @@ class AgentSession:
             instances=self._instances,
             held=self.work.held,
             last_fault=self.work.last_fault,
+            fault_of=self.work.fault_of,
             clock_ms=self.clock_ms,
             identity=self.identity,
         )

@@ -95,6 +95,10 @@ class Work:
         self.current: Job | None = None
         self.mailbox: Job | None = None
         self.last_fault: fr.Fault | None = None
+        self.fault_of: fr.Version | None = None
+        """The revision that `last_fault` is about."""
+        self.refused_for: fr.Fault | None = None
+        """Why `held.refused` was refused; None: not known."""
         self.fence = 0
 
     @property
@@ -108,6 +112,13 @@ class Work:
         fault = self.last_fault
         return fault if fault is not None and fault.code == QUARANTINED else None
 
+    def recall(self, fault: fr.Fault | None, of: fr.Version | None) -> None:
+        """Takes what an earlier process of the agent said last, for the next Hello."""
+        if fault is not None and of is not None:
+            self._failed(fault, of)
+            if of == self._held.refused:
+                self.refused_for = fault
+
     def deadline(self) -> float | None:
         """Returns when `tick` is due."""
         return self.current.ask_again if self.current else None
@@ -119,10 +130,10 @@ class Work:
             return []
         self._newest = order
         if not self._is_bound(offer):
-            self.last_fault = fr.Fault("binding", _UNBOUND, True)
+            self._failed(fr.Fault("binding", _UNBOUND, True), offer.version)
             return [self._report(offer, fr.Phase.REJECTED, fault=self.last_fault)]
         if offer.version == self._held.refused and not self._is_at(offer):
-            fault = self.last_fault or fr.Fault("refused", "this node refused it before")
+            fault = self.refused_for or fr.Fault("refused", "this node refused it before")
             return [self._report(offer, fr.Phase.REJECTED, fault=fault)]
         if self.current and self._same(self.current, offer):
             self.mailbox = None
@@ -130,7 +141,7 @@ class Work:
         try:
             manifest = self.read(self._keys, self._base, offer)
         except RefusedError as refused:
-            self.last_fault = refused.fault
+            self._failed(refused.fault, offer.version)
             return [self._report(offer, fr.Phase.REJECTED, fault=refused.fault)]
         return self._accepted(offer, manifest, now)
 
@@ -204,7 +215,7 @@ class Work:
         elif self._held.serving == version:
             self._held = replace(self._held, serving=None)
         if event.fault or event.phase is fr.Phase.SERVING:
-            self.last_fault = event.fault
+            self._failed(event.fault, version)
         return [
             fr.Report(
                 nonce=0,
@@ -228,6 +239,9 @@ class Work:
         if job is None or job.ask_again is None or now < job.ask_again:
             return []
         return self._go_on(job, now)
+
+    def _failed(self, fault: fr.Fault | None, version: fr.Version) -> None:
+        self.last_fault, self.fault_of = fault, version if fault else None
 
     def _is_bound(self, offer: fr.Offer) -> bool:
         """Says whether the master meant this offer for this agent and session. TLS may end before
@@ -301,7 +315,8 @@ class Work:
                 self._held = replace(self._held, applied=self._held.serving)
                 if fault and not fault.is_transient:
                     self._held = replace(self._held, refused=version)
-        self.last_fault = fault
+                    self.refused_for = fault
+        self._failed(fault, version)
         steps: list[Step] = [self._report(job.offer, phase, fault, event, job)]
         following = self.current
         if following is None:

@@ -169,6 +169,7 @@ def _hello_message(hello: fr.Hello) -> _Message:
         clock_ms=hello.clock_ms,
         proof=proof,
         identity=_identity_message(hello.identity),
+        fault_of=_version_message(hello.fault_of),
     )
 
 
@@ -218,6 +219,7 @@ def _read_hello(message: _Message) -> fr.Hello:
         identity=_identity(message),
         oldest_protocol=message.oldest_protocol,
         newest_protocol=message.newest_protocol,
+        fault_of=_version(message.fault_of) if message.HasField("fault_of") else None,
     )
 
 

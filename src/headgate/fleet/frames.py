@@ -104,6 +104,8 @@ class Hello:
     """None: an agent of a version that does not say it."""
     oldest_protocol: int = OLDEST_PROTOCOL
     newest_protocol: int = NEWEST_PROTOCOL
+    fault_of: Version | None = None
+    """The revision that `last_fault` is about; None: an agent of a version that does not say it."""
 
 
 @dataclass(frozen=True, slots=True)

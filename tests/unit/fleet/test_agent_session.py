@@ -225,6 +225,24 @@ def test_a_permanent_refusal_is_answered_again_without_an_apply() -> None:
     assert len(agent.applied) == 1
 
 
+def test_a_hello_says_what_was_refused_and_why() -> None:
+    agent = live()
+    agent.disk.whole |= parts.blobs(1)
+    agent.hear(parts.offer(1, 1))
+    fault = fr.Fault("compile", "no upstream", object="routes/r0")
+    agent.progress(fr.Phase.REJECTED, fault=fault)
+    agent.tell(ev.Disconnected("the master died"))
+    agent.take()
+    agent.tell(ev.Tick())
+    agent.now += 60
+    agent.tell(ev.Tick())
+    agent.tell(ev.Connected())
+    (hello,) = agent.take()
+    assert isinstance(hello, fr.Hello)
+    assert (hello.last_fault, hello.fault_of) == (fault, parts.version(1))
+    assert hello.held.refused == parts.version(1)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -25,6 +25,7 @@ AGENT = [
         last_fault=FAULT,
         clock_ms=5,
         proof=fr.Proof(b"pem", b"signature"),
+        fault_of=V2,
     ),
     fr.Hello("a", 1, "0.1"),
     fr.Heartbeat(HELD, True, 7, {"requests": 2.5}),

@@ -98,7 +98,7 @@ class Fault(_message.Message):
     def __init__(self, code: _Optional[str] = ..., transient: _Optional[bool] = ..., object: _Optional[str] = ..., file: _Optional[str] = ..., line: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof", "identity")
+    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof", "identity", "fault_of")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,7 @@ class Hello(_message.Message):
     CLOCK_MS_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    FAULT_OF_FIELD_NUMBER: _ClassVar[int]
     agent: str
     epoch: int
     program: str
@@ -121,7 +122,8 @@ class Hello(_message.Message):
     clock_ms: int
     proof: Proof
     identity: Identity
-    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ...) -> None: ...
+    fault_of: Version
+    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., fault_of: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
 
 class Identity(_message.Message):
     __slots__ = ("authorities", "certificate")

@@ -229,7 +229,12 @@ class Agent:
             refused=self._remembered.refused(scope),
         )
         manifest = last.manifest if serves else None
-        return AgentSession(facts, random.random, held, manifest, bound)
+        session = AgentSession(facts, random.random, held, manifest, bound)
+        session.work.recall(self._remembered.refused_for(scope), held.refused)
+        if serves and self._pipeline.last is not None:
+            fault = quarantine_fault(self._pipeline.served, self._pipeline.last)
+            session.work.recall(fault, version)
+        return session
 
     async def _dialled(self) -> Carrier:
         if self._identity is None:
@@ -249,7 +254,8 @@ class Agent:
         newest session, so that nobody can repeat an older one after a restart."""
         if self._driver is not None and self._identity is not None:
             work = self._driver.session.work
-            self._remembered.remember(work.held.scope, work.held.refused)
+            held = work.held
+            self._remembered.remember(held.scope, held.refused, work.refused_for)
             self._remembered.remember_bound(self._identity.agent, work.bound)
 
     async def _renewals(self, driver: SessionDriver) -> None:

@@ -1,12 +1,12 @@
-"""Remembers over restarts which revision this node refused for good, and the newest session in
-which its master bound an offer."""
+"""Remembers over restarts which revision this node refused for good and why, and the newest session
+in which its master bound an offer."""
 
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from headgate.fleet.frames import Version
+from headgate.fleet.frames import Fault, Version
 from headgate.providers.master.store import write_private
 
 _FILE: Final = "refused.json"
@@ -17,6 +17,7 @@ class _Refused(msgspec.Struct):
     scope: str
     revision: int
     hash: str
+    fault: Fault | None = None
 
 
 class _Bound(msgspec.Struct):
@@ -30,30 +31,39 @@ class Remembered:
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
         self._bound_path = folder / _BOUND
-        self._known: tuple[str, Version | None] | None = None
+        self._known: tuple[str, Version | None, Fault | None] | None = None
         self._bound: tuple[str, int] | None = None
 
     def refused(self, scope: str) -> Version | None:
         """Returns the revision of this scope that was refused last; None without one."""
+        found = self._read(scope)
+        return None if found is None else Version(found.revision, found.hash)
+
+    def refused_for(self, scope: str) -> Fault | None:
+        """Returns why it was refused; None where that is not known."""
+        found = self._read(scope)
+        return None if found is None else found.fault
+
+    def _read(self, scope: str) -> _Refused | None:
         try:
             found = msgspec.json.decode(self._path.read_bytes(), type=_Refused)
         except (OSError, msgspec.MsgspecError):
             return None
-        return Version(found.revision, found.hash) if found.scope == scope else None
+        return found if found.scope == scope else None
 
-    def remember(self, scope: str, refused: Version | None) -> None:
+    def remember(self, scope: str, refused: Version | None, fault: Fault | None = None) -> None:
         """Writes it if it changed; a full disk costs only another try after a restart."""
-        if self._known == (scope, refused):
+        if self._known == (scope, refused, fault):
             return
         try:
             if refused is None:
                 self._path.unlink(missing_ok=True)
             else:
-                content = msgspec.json.encode(_Refused(scope, refused.revision, refused.hash))
-                write_private(self._path, content)
+                kept = _Refused(scope, refused.revision, refused.hash, fault)
+                write_private(self._path, msgspec.json.encode(kept))
         except OSError:
             return
-        self._known = (scope, refused)
+        self._known = (scope, refused, fault)
 
     def bound(self, agent: str) -> int:
         """Returns the fence below which nothing counts for this agent; 0 without one."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from headgate.fleet.frames import Fault, Version
 from headgate.node.agent.remembered import Remembered
 
 
@@ -13,3 +14,20 @@ def test_the_newest_bound_session_of_this_agent_is_remembered(tmp_path: Path) ->
     assert Remembered(tmp_path).bound("one") == 7
     assert Remembered(tmp_path).bound("two") == 0
     assert (tmp_path / "bound.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_was_refused_is_remembered_with_its_reason(tmp_path: Path) -> None:
+    first, version = Remembered(tmp_path), Version(5, "a" * 64)
+    fault = Fault("config", "no such upstream", False, "routes/api", "routes/api.json", 3)
+    first.remember("edge", version, fault)
+    again = Remembered(tmp_path)
+    assert (again.refused("edge"), again.refused_for("edge")) == (version, fault)
+    assert (again.refused("other"), again.refused_for("other")) == (None, None)
+    first.remember("edge", None)
+    assert (again.refused("edge"), again.refused_for("edge")) == (None, None)
+
+
+def test_a_refusal_that_an_older_version_wrote_has_no_reason(tmp_path: Path) -> None:
+    (tmp_path / "refused.json").write_text('{"scope":"edge","revision":5,"hash":"aa"}')
+    found = Remembered(tmp_path)
+    assert (found.refused("edge"), found.refused_for("edge")) == (Version(5, "aa"), None)

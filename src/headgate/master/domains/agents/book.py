@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from headgate.fleet.frames import (
+    Fault,
     Heartbeat,
     Held,
     Hello,
@@ -113,6 +114,7 @@ class StoreBook:
             "seen_at": now_ms,
             **_held(hello.held),
             **_said(hello.identity),
+            **_told(hello),
         }
         self._identities[agent_id] = hello.identity
         with _explained():
@@ -168,7 +170,8 @@ class StoreBook:
         if report.effective_hash:
             values["effective_hash"] = report.effective_hash[:128]
         if report.phase.is_final:
-            values["error"] = _error(report)
+            fault = report.fault
+            values["error"] = None if fault is None else _error(fault, report.version)
         told = None if report.phase is Phase.OFFERED else report
         self._arrived(agent_id, report)
         with _explained():
@@ -310,12 +313,18 @@ def _number(version: Version | None) -> int | None:
     return None if version is None else version.revision
 
 
-def _error(report: AgentReport) -> str | None:
-    fault = report.fault
-    if fault is None:
-        return None
+def _told(hello: Hello) -> dict[str, object]:
+    """Returns the fault that an agent that comes back tells of: the master that got the report may
+    have died before it was stored."""
+    fault, of = hello.last_fault, hello.fault_of
+    if fault is not None and of is None and not fault.is_transient:
+        of = hello.held.refused  # an older agent does not say of which revision
+    return {} if fault is None or of is None else {"error": _error(fault, of)}
+
+
+def _error(fault: Fault, of: Version) -> str:
     return LastError(
-        revision=report.version.revision,
+        revision=of.revision,
         code=fault.code[:64],
         text=fault.text[:_LONGEST],
         is_transient=fault.is_transient,

@@ -1,0 +1,50 @@
+"""What an agent that began anew knows of what an earlier process of it refused."""
+
+from dataclasses import replace
+
+import fleet_parts as parts
+
+from headgate.fleet import agent_events as ev
+from headgate.fleet import frames as fr
+from headgate.fleet.agent_session import AgentFacts, AgentSession
+from headgate.fleet.agent_work import QUARANTINED, Work
+
+FAULT = fr.Fault("compile", "no upstream", object="routes/r0")
+ONE = parts.version(1)
+
+
+def test_a_hello_says_what_an_earlier_process_refused() -> None:
+    facts = AgentFacts("agent-1", 4, "0.1", keys=(parts.PUBLIC_KEY,))
+    session = AgentSession(facts, lambda: 0.5, fr.Held(parts.SCOPE, refused=ONE))
+    session.work.recall(FAULT, ONE)
+    session.handle(ev.Start(), 0.0)
+    (sent,) = session.handle(ev.Connected(), 0.0)
+    assert isinstance(sent, ev.Send)
+    hello = sent.frame.body
+    assert isinstance(hello, fr.Hello)
+    assert (hello.last_fault, hello.fault_of) == (FAULT, ONE)
+
+
+def test_what_is_offered_again_is_refused_with_the_reason_of_an_earlier_process() -> None:
+    work = Work("agent-1", (parts.PUBLIC_KEY,), fr.Held(parts.SCOPE, refused=ONE))
+    work.recall(FAULT, ONE)
+    work.recall(replace(FAULT, code=QUARANTINED), parts.version(2))
+    (report,) = work.offered(parts.offer(1, 1), 0.0)
+    assert isinstance(report, fr.Report)
+    assert (report.phase, report.fault) == (fr.Phase.REJECTED, FAULT)
+
+
+def test_an_unknown_reason_says_nothing() -> None:
+    work = Work("agent-1", (parts.PUBLIC_KEY,), fr.Held(parts.SCOPE, refused=ONE))
+    work.recall(None, ONE)
+    work.recall(FAULT, None)
+    assert (work.last_fault, work.fault_of) == (None, None)
+
+
+def test_a_quarantine_that_ended_is_no_fault_any_more() -> None:
+    work = Work("agent-1", (parts.PUBLIC_KEY,), fr.Held(parts.SCOPE, serving=ONE))
+    quarantine = replace(FAULT, code=QUARANTINED)
+    work.noticed(ev.Noticed(ONE, fr.Phase.SERVING, quarantine))
+    assert (work.quarantine, work.fault_of) == (quarantine, ONE)
+    work.noticed(ev.Noticed(ONE, fr.Phase.SERVING))
+    assert (work.quarantine, work.fault_of) == (None, None)
