@@ -12,6 +12,8 @@ from running_node import RunningNode, Upstream, config, get
 from tls_authority import Authority
 from waiting import until
 
+from headgate.node.samples import parse
+
 NODE = """
 [node]
 engine = "nginx"
@@ -157,7 +159,10 @@ def test_certificates_are_shown_with_what_is_wrong_with_them(
         assert [one["names"] for one in found] == [["soon.example"]]
         assert "expires_soon" in str(found[0]["problems"])
         assert "expires_soon" in node.command("status").stdout
-        assert f'{{path="{pair.cert_file}"}} 1' in node.admin("GET", "/metrics")[1].decode()
+        page = node.admin("GET", "/metrics")[1].decode()
+        assert f'{{path="{pair.cert_file}"}} 1' in page
+        days = parse(page).total("headgate_nginx_certificate_expiry_days")
+        assert 4 < days < 6
 
 
 def test_a_heal_is_refused_in_a_config(folder: Path, theirs: ForeignNginx) -> None:

@@ -16,6 +16,7 @@ from headgate.plan.objects import Upstream
 from headgate.plan.plan import Plan
 
 _NONE = Backend()
+_DAY_S: Final = 86_400.0
 _UNTOLD: Final = ToldUpstream(False, {})
 
 
@@ -31,13 +32,16 @@ def reloaded(count: int) -> Family:
     return counter("headgate_nginx_foreign_reloads", about, [({}, count)])
 
 
-def certificates(found: Sequence[CertificateStatus]) -> Iterator[Family]:
-    """Yields the families of a watched nginx's certificates:
-    when they end, what is wrong with them.
+def certificates(found: Sequence[CertificateStatus], now_s: float) -> Iterator[Family]:
+    """Yields the families of a watched nginx's certificates: when they end, in how many days from
+    `now_s` (Unix time), what is wrong with them.
     """
     ends = [({"path": one.path}, one.not_after) for one in found if one.not_after]
     name = "headgate_nginx_certificate_not_after_timestamp_seconds"
     yield gauge(name, "When a certificate on disk ends, Unix time.", ends)
+    days = [(labels, round((until - now_s) / _DAY_S, 3)) for labels, until in ends]
+    about = "Days until then; negative afterwards."
+    yield gauge("headgate_nginx_certificate_expiry_days", about, days)
     problems = [({"path": one.path}, len(one.problems)) for one in found]
     about = "What is wrong with a certificate: its end, its key, what is served instead."
     yield gauge("headgate_nginx_certificate_problems", about, problems)

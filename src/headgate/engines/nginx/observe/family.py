@@ -55,4 +55,4 @@ def _buckets(labels: Labels, one: Histogram) -> Iterator[Sample]:
 
 
 def _unit(name: str) -> str:
-    return next((unit for unit in ("seconds", "bytes") if name.endswith(f"_{unit}")), "")
+    return next((unit for unit in ("seconds", "bytes", "days") if name.endswith(f"_{unit}")), "")

@@ -6,6 +6,7 @@ The files on disk may differ from what runs until somebody reloads it; that is t
 import asyncio
 import dataclasses
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -111,7 +112,7 @@ class Watcher:
             restarted(self._life.restarts),
             reloaded(self._reloaded),
             drifting(finding is not None and finding.is_drift),
-            *certificates(self._certificates),
+            *certificates(self._certificates, time.time()),
         ]
 
     def upstreams(self) -> list[UpstreamStatus]:
