@@ -185,6 +185,40 @@ def test_an_endpoint_that_fails_too_much_is_ejected_without_a_row(
         assert told["why"].endswith("too large a part of its answers failed")
 
 
+def test_verdicts_that_are_not_enforced_are_told_and_counted(
+    folder: Path, port: int, released: tuple[Upstream, Upstream]
+) -> None:
+    _, two = released
+    rest = (
+        'outlier_detection = {{ consecutive_local = 3, enforce = {}, ejection = "10m", '
+        'max_ejection = "10m" }}\npool = {{ max_idle = 0 }}\n'
+    )
+
+    def counted(outcome: str) -> float:
+        labels = f'upstream="app",outcome="{outcome}"'
+        return node.metric(f"headgate_upstream_outliers_total{{{labels}}}")
+
+    def is_spared() -> bool:
+        assert get(port) == (200, b"one")
+        return counted("dry_run") > 1
+
+    def is_ejected() -> bool:
+        assert get(port) == (200, b"one")
+        return _states(node)[1] == ("ejected", False)
+
+    with RunningNode(folder, _config(port, released, rest.format(0))).until_ready() as node:
+        two.close()
+        until(is_spared, "two verdicts")
+        told = json.loads(node.admin("GET", "/health")[1])["upstreams"][0]["endpoints"][1]
+        assert (told["state"], told["takes"]) == ("up", True)
+        assert str(told["why"]).startswith("takes traffic although it looked bad")
+        spared = f"endpoint {two.address} of upstream app is not ejected: "
+        assert node.command("events").stdout.count(spared) == 1
+        node.write(_config(port, released, rest.format(50)))
+        until(is_ejected, "a verdict that counts")
+        assert counted("ejected") == 1
+
+
 def test_a_node_without_memory_left_answers_new_requests_with_503(
     folder: Path, port: int, one: Upstream
 ) -> None:

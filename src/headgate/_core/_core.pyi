@@ -62,7 +62,7 @@ class OutlierPolicy(Protocol):
     @property
     def max_ejected(self) -> int: ...
     @property
-    def enforce(self) -> bool: ...
+    def enforce_percent(self) -> int: ...
 
 class BreakerPolicy(Protocol):
     """When a breaker opens and closes; that of a plan is one."""
@@ -203,12 +203,13 @@ class UpstreamHealth:
         endpoints: Sequence[Member],
         cause: tuple[int, str],
         policy: OutlierPolicy,
-        now_ms: int,
+        when: tuple[int, int],
     ) -> bool:
         """Ejects an endpoint, unless it is the last usable one, too many are ejected already, or
-        the policy only tells; returns whether its state changed.
+        the policy does not enforce this verdict; returns whether its state changed.
 
-        `cause`: its place, and the word of the reason. Raises `ValueError`, `IndexError`.
+        `cause`: its place, and the word of the reason. `when`: monotonic milliseconds, and 64
+        random bits by which the verdicts are drawn. Raises `ValueError`, `IndexError`.
         """
 
     def sweep(

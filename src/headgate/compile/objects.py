@@ -166,7 +166,7 @@ def _outliers(model: OutlierDetection) -> plan.OutlierDetection:
         ejection_ms=model.ejection.ms,
         max_ejection_ms=model.max_ejection.ms,
         max_ejected=model.max_ejected,
-        enforce=model.enforce,
+        enforce_percent=model.enforce,
     )
 
 

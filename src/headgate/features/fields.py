@@ -91,7 +91,8 @@ def number(value: object) -> object:
     return value
 
 
-def _truth(value: object) -> object:
+def truth(value: object) -> object:
+    """Returns a truth value from the environment; any other value unchanged."""
     if type(value) is EnvText:
         return {"true": True, "false": False}.get(value, value)
     return value
@@ -129,7 +130,7 @@ def _percent_or_off(value: object) -> object:
 FROM_ENV: Final = BeforeValidator(number)
 """After the bounds of a strict int: lets the environment's text be a number."""
 
-Flag = Annotated[bool, Strict(), BeforeValidator(_truth)]
+Flag = Annotated[bool, Strict(), BeforeValidator(truth)]
 CountOrOff = Annotated[
     int,
     count_or_off(syntax.MAX_COUNT),

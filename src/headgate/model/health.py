@@ -12,11 +12,11 @@ from headgate.features.fields import (
     FROM_ENV,
     CountOrOff,
     DurationText,
-    Flag,
     Method,
     PercentOrOff,
     number,
     parsed,
+    truth,
 )
 from headgate.features.values import (
     DISTINCT_HEADERS,
@@ -34,6 +34,7 @@ _TARGET_ALLOWED: Final = 'write a path such as "/health", with a query if it nee
 _SHORTEST_MS: Final = 1_000
 _LONGEST_MS: Final = 60_000
 _MOST_DEVIATIONS: Final = 10
+_ALL: Final = 100
 _DEVIATION_ALLOWED: Final = f'write a number from 0.1 to {_MOST_DEVIATIONS}, such as 1.9, or "off"'
 _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "failure_percent": ("failure_requests",),
@@ -108,6 +109,19 @@ def _line(value: object, info: ValidationInfo) -> str:
     return text
 
 
+def _enforced(value: object) -> int:
+    """Returns a percentage; a truth value is all or nothing."""
+    given = number(truth(value))
+    if isinstance(given, bool):
+        return _ALL if given else 0
+    if isinstance(given, int) and 0 <= given <= _ALL:
+        return given
+    raise Invalid(
+        f"{syntax.described(value)} is not a share",
+        f"write true, false, or a percentage from 0 to {_ALL}",
+    )
+
+
 CheckPath = Annotated[
     str,
     parsed(_target, "a path", _TARGET_ALLOWED),
@@ -144,6 +158,13 @@ Deviation = Annotated[
     PlainValidator(_deviation),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "minimum": 0.1, "maximum": 10}, {"const": "off"}]}
+    ),
+]
+Enforced = Annotated[
+    int,
+    PlainValidator(_enforced),
+    WithJsonSchema(
+        {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": 100}]}
     ),
 ]
 Count = Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV]
@@ -202,10 +223,11 @@ class OutlierDetection(Checked):
         description="The most endpoints, in percent, that are ejected at a time. The last usable "
         "one never is.",
     )
-    enforce: Flag = Field(
-        default=True,
-        description="Whether endpoints are ejected. `false` only tells, in the log and in "
-        "`/health`, which ones would be.",
+    enforce: Enforced = Field(
+        default=100,
+        description="Whether endpoints are ejected, or in how many percent of the cases. `false`, "
+        "which is 0, only tells in events, metrics and `/health` which ones would be; `true` is "
+        "100. With 1 to 99, which of the cases count is drawn by chance.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

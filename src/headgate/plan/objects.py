@@ -308,7 +308,7 @@ class OutlierDetection(DefaultedNode, frozen=True):
     ejection_ms: int = 30_000
     max_ejection_ms: int = 300_000
     max_ejected: int = 50
-    enforce: bool = True
+    enforce_percent: int = 100
 
 
 class CircuitBreaker(DefaultedNode, frozen=True):

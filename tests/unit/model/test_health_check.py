@@ -109,7 +109,7 @@ def test_outlier_detection_has_the_cores_defaults_and_every_key() -> None:
         ejection_ms=1_000,
         max_ejection_ms=9_000,
         max_ejected=100,
-        enforce=False,
+        enforce_percent=0,
     )
 
 
@@ -164,3 +164,18 @@ def test_slow_start_reaches_the_plan_and_is_off_without_a_key() -> None:
 def test_a_wrong_slow_start_is_refused(rest: str, wrong: str) -> None:
     (error,) = loaded(rest).errors
     assert wrong in str(error)
+
+
+@pytest.mark.parametrize(
+    ("written", "percent"), [("true", 100), ("false", 0), ("0", 0), ("25", 25), ("100", 100)]
+)
+def test_outlier_detection_enforces_all_nothing_or_a_share(written: str, percent: int) -> None:
+    made = upstream(f"outlier_detection = {{ enforce = {written} }}").health.outliers
+    assert made == OutlierDetection(enforce_percent=percent)
+
+
+@pytest.mark.parametrize("written", ["101", "-1", '"half"', "0.5", '"50%"'])
+def test_a_share_that_is_none_is_refused_with_its_place(written: str) -> None:
+    (error,) = loaded(f"outlier_detection = {{ enforce = {written} }}").errors
+    assert "upstreams.u.outlier_detection.enforce: " in str(error)
+    assert "is not a share; write true, false, or a percentage from 0 to 100" in str(error)

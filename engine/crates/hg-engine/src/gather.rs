@@ -210,6 +210,7 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
                     .collect(),
                 panic: u.health.panic.load(Relaxed),
                 breaker_opened: u.health.opened.load(Relaxed),
+                outliers: u.health.verdicts.counts(),
                 waiting: sum(&|c| c.waiting.get()),
                 queued: sum(&|c| c.queued.get()),
                 queue_wait_us: sum(&|c| c.queue_wait_us.get()),

@@ -4,6 +4,7 @@
 use crate::agents::AgentHealth;
 use crate::breaker::Guard;
 use crate::counters::lock;
+use crate::outliers::Verdicts;
 use crate::report::{AgentReport, HealthReport};
 use crate::shares::Shares;
 use crate::slow_start::is_warm;
@@ -91,6 +92,8 @@ pub(crate) struct UpstreamHealth {
     pub(crate) ejecting: Mutex<()>,
     /// How often a breaker opened, of the upstream or of its endpoints.
     pub(crate) opened: AtomicU64,
+    /// What became of endpoints that looked like outliers.
+    pub(crate) verdicts: Verdicts,
     guard: OnceLock<Box<Guard>>,
 }
 

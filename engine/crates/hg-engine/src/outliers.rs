@@ -4,14 +4,40 @@
 use crate::breaker;
 use crate::counters::lock;
 use crate::health::EndpointHealth;
-use crate::report::EventLevel;
+use crate::report::{EventLevel, ReasonCount};
 use crate::shared::Shared;
 use crate::snapshot::UpstreamEntry;
 use hg_plan::{Kind, OutlierDetection};
 use hg_resilience::{
-    Change, Counts, EjectionPolicy, Event, Outcome, Outlier, OutlierPolicy, Reason, StreakPolicy,
-    Takes, Verdict,
+    Bench, Change, Counts, EjectionPolicy, EnforcePolicy, Event, Outcome, Outlier, OutlierPolicy,
+    Reason, StreakPolicy, Takes, Verdict,
 };
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// How often an endpoint looked like an outlier, by what became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts {
+    ejected: AtomicU64,
+    dry_run: AtomicU64,
+    limit: AtomicU64,
+}
+
+impl Verdicts {
+    fn count(&self, event: Event) {
+        let count = match event {
+            Event::Spare(Reason::SparedDryRun) => &self.dry_run,
+            Event::Spare(_) => &self.limit,
+            _ => &self.ejected,
+        };
+        count.fetch_add(1, Relaxed);
+    }
+
+    /// Returns the word for each outcome, and how often it was.
+    pub(crate) fn counts(&self) -> Vec<ReasonCount> {
+        let of = |reason, count: &AtomicU64| ReasonCount { reason, count: count.load(Relaxed) };
+        vec![of("ejected", &self.ejected), of("dry_run", &self.dry_run), of("limit", &self.limit)]
+    }
+}
 
 /// How a request at an endpoint ended, in milliseconds of the process's clock.
 #[derive(Clone, Copy, Debug)]
@@ -127,23 +153,23 @@ impl UpstreamEntry {
         self.change(shared, at, event, ended.now_ms);
     }
 
-    /// Ejects an endpoint, unless too many are ejected already or it is the last usable one. One
-    /// worker after the other does this, so that two do not eject the last two.
+    /// Ejects an endpoint, unless too many are ejected already, it is the last usable one, or the
+    /// verdict is one of those that are not enforced. One worker after the other does this, so that
+    /// two do not eject the last two.
     fn eject(&self, shared: &Shared, at: usize, plan: &OutlierDetection, why: (Reason, u64)) {
         let (reason, now_ms) = why;
         let _one = lock(&self.health.ejecting);
         let standings = self.standings();
         let usable = standings.first.usable + standings.backup.usable;
         let out = |h: &EndpointHealth| h.shared.load().outlier != Outlier::In;
-        let ejected = self.endpoints.iter().filter(|e| out(&e.health)).count() as u64;
-        let limit = self.endpoints.len() as u64 * u64::from(plan.max_ejected) / 100;
-        let event = if !plan.enforce {
-            Event::Spare(Reason::SparedDryRun)
-        } else if ejected >= limit || usable <= 1 {
-            Event::Spare(Reason::SparedLimit)
-        } else {
-            Event::Eject(reason)
+        let ejected = self.endpoints.iter().filter(|e| out(&e.health)).count();
+        let bench = Bench { endpoints: self.endpoints.len(), ejected, usable };
+        let policy = EnforcePolicy {
+            max_ejected_percent: plan.max_ejected,
+            enforce_percent: plan.enforce_percent,
         };
+        let event = policy.event(reason, bench, shared.draw());
+        self.health.verdicts.count(event);
         self.change(shared, at, event, now_ms);
     }
 

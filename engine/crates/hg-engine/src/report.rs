@@ -287,6 +287,9 @@ pub struct UpstreamReport {
     pub panic: bool,
     /// How often a breaker opened: that of the upstream, or those of its endpoints.
     pub breaker_opened: u64,
+    /// How often an endpoint looked like an outlier, by what became of it: `ejected`, `dry_run`
+    /// (not enforced), `limit` (the last usable one, or too many were out).
+    pub outliers: Vec<ReasonCount>,
 }
 
 /// The state of one endpoint.

@@ -7,6 +7,7 @@ use crate::report::{EngineEvent, EventLevel};
 use crate::snapshot::ListenerEntry;
 use hg_net::Clock;
 use hg_plan::{Kind, Settings};
+use hg_policy::{Random as _, WyRand};
 use hg_resilience::is_over;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     /// Filled only while there is a limit per client.
     clients: Mutex<HashMap<IpAddr, u32>>,
     events: Mutex<VecDeque<EngineEvent>>,
+    /// Decides which verdicts of outlier detection are enforced; one is drawn for each verdict.
+    draws: Mutex<WyRand>,
     /// The memory of the process.
     pub(crate) memory: Memory,
     /// What the house thread is told.
@@ -75,7 +78,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(workers: usize) -> Self {
+        Self::seeded(workers, hg_net::seed(&workers))
+    }
+
+    /// Does the same with a seed of the caller: equal seeds draw equal numbers.
+    pub(crate) fn seeded(workers: usize, seed: u64) -> Self {
         Self {
+            draws: Mutex::new(WyRand::new(seed)),
             clock: Clock::default(),
             workers: u32::try_from(workers).unwrap_or(u32::MAX).max(1),
             open: AtomicU32::new(0),
@@ -84,6 +93,11 @@ impl Shared {
             memory: Memory::default(),
             house: Inbox::default(),
         }
+    }
+
+    /// Returns the next 64 random bits.
+    pub(crate) fn draw(&self) -> u64 {
+        lock(&self.draws).next_u64()
     }
 
     /// Counts a new connection, or returns the limit that refuses it.

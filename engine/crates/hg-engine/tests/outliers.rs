@@ -71,7 +71,7 @@ fn a_success_between_failures_keeps_an_endpoint_in() {
 
 #[test]
 fn the_last_endpoint_is_never_ejected_and_a_dry_run_only_tells() {
-    let dry = r#","health":{"outliers":{"enforce":false}}"#;
+    let dry = r#","health":{"outliers":{"enforce_percent":0}}"#;
     for (count, rest, reason) in [(1, EJECT, "spared-limit"), (2, dry, "spared-dry-run")] {
         let endpoints: Vec<_> = (0..count).map(|_| Endpoint::new()).collect();
         let node = node(&endpoints, rest);
@@ -173,4 +173,45 @@ fn a_share_of_failures_ejects_nobody_where_it_is_off_and_the_last_endpoint_never
     assert_eq!(states(&node_alone), ["up"]);
     assert!(endpoints[1].requests() >= 10);
     assert_eq!((states(&node_off), health(&node_off)[1].reason), (vec!["up", "up"], "added"));
+}
+
+/// Returns how often an endpoint looked like an outlier, by what became of it.
+fn verdicts(node: &Node, outcome: &str) -> u64 {
+    let upstreams = node.engine.metrics().upstreams;
+    let all = upstreams.iter().flat_map(|u| &u.outliers);
+    all.filter(|one| one.reason == outcome).map(|one| one.count).sum()
+}
+
+#[test]
+fn a_share_of_the_verdicts_is_enforced_and_all_are_counted() {
+    let share = r#","health":{"outliers":{"enforce_percent":50,"ejection_ms":600000,"max_ejection_ms":600000}}"#;
+    let endpoints = [Endpoint::new(), Endpoint::new()];
+    let node = node(&endpoints, share);
+    endpoints[0].mode.store(ERRORS, SeqCst);
+    // The chance that all of so many verdicts are spared is 2^-200.
+    for _ in 0..2_000 {
+        if states(&node)[0] == "ejected" {
+            break;
+        }
+        node.get("/");
+    }
+    assert_eq!(states(&node), ["ejected", "up"]);
+    assert_eq!(verdicts(&node, "ejected"), 1);
+    let spared = verdicts(&node, "dry_run");
+    let events: Vec<String> = node.engine.take_events().into_iter().map(|e| e.message).collect();
+    let told = events.iter().filter(|text| text.contains("is not ejected")).count();
+    assert_eq!(told, usize::from(spared > 0), "it is told once: {events:?}");
+}
+
+#[test]
+fn a_dry_run_counts_what_it_would_eject() {
+    let dry = r#","health":{"outliers":{"enforce_percent":0}}"#;
+    let endpoints = [Endpoint::new(), Endpoint::new()];
+    let node = node(&endpoints, dry);
+    endpoints[0].mode.store(ERRORS, SeqCst);
+    while verdicts(&node, "dry_run") < 3 {
+        node.get("/");
+    }
+    assert_eq!((verdicts(&node, "ejected"), verdicts(&node, "limit")), (0, 0));
+    assert_eq!(states(&node), ["up", "up"]);
 }

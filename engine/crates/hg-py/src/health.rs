@@ -5,9 +5,9 @@ mod breaking;
 
 use breaking::{Breaking, Guard};
 use hg_resilience::{
-    Active, Admin, Bar, Census, Check, CheckPolicy, Circuit, Counts, Ejection, EjectionPolicy,
-    Event, FULL_WEIGHT, Outcome, Outlier, OutlierPolicy, Panic, PanicPolicy, Reason, Standing,
-    State, StreakPolicy, Streaks, Takes, Verdict, Why, Window,
+    Active, Admin, Bar, Bench, Census, Check, CheckPolicy, Circuit, Counts, Ejection,
+    EjectionPolicy, EnforcePolicy, Event, FULL_WEIGHT, Outcome, Outlier, OutlierPolicy, Panic,
+    PanicPolicy, Reason, Standing, State, StreakPolicy, Streaks, Takes, Verdict, Why, Window,
 };
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -64,8 +64,8 @@ struct Ejecting {
     shares: Sharing,
     ejection_ms: u64,
     max_ejection_ms: u64,
-    max_ejected: u64,
-    enforce: bool,
+    max_ejected: u8,
+    enforce_percent: u8,
 }
 
 impl Ejecting {
@@ -357,7 +357,8 @@ impl UpstreamHealth {
     }
 
     /// Ejects an endpoint for a reason, unless it is the last usable one, too many are ejected
-    /// already, or the policy only tells. Returns whether its state changed.
+    /// already, or the policy does not enforce this verdict. `when`: milliseconds of the clock, and
+    /// 64 random bits by which verdicts are drawn. Returns whether its state changed.
     ///
     /// # Errors
     /// `ValueError` for a word that is no reason, `IndexError` for an endpoint that is not there.
@@ -367,25 +368,22 @@ impl UpstreamHealth {
         endpoints: Vec<(Py<EndpointHealth>, bool, bool)>,
         cause: (usize, String),
         policy: Ejecting,
-        now_ms: u64,
+        when: (u64, u64),
     ) -> PyResult<bool> {
-        let (at, why) = cause;
+        let ((at, why), (now_ms, random)) = (cause, when);
         let states: Vec<_> = endpoints
             .iter()
             .map(|(endpoint, _, has_weight)| (endpoint.borrow(py).state, *has_weight))
             .collect();
         let those = states.iter().filter(|(_, has_weight)| *has_weight).map(|(state, _)| *state);
         let usable = Census::of(those).usable;
-        let ejected =
-            states.iter().filter(|(state, _)| state.outlier != Outlier::In).count() as u64;
-        let limit = (states.len() as u64).saturating_mul(policy.max_ejected) / 100;
-        let event = if !policy.enforce {
-            Event::Spare(Reason::SparedDryRun)
-        } else if ejected >= limit || usable <= 1 {
-            Event::Spare(Reason::SparedLimit)
-        } else {
-            Event::Eject(reason(&why)?)
+        let ejected = states.iter().filter(|(state, _)| state.outlier != Outlier::In).count();
+        let bench = Bench { endpoints: states.len(), ejected, usable };
+        let enforced = EnforcePolicy {
+            max_ejected_percent: policy.max_ejected,
+            enforce_percent: policy.enforce_percent,
         };
+        let event = enforced.event(reason(&why)?, bench, random);
         let Some((endpoint, ..)) = endpoints.get(at) else {
             return Err(PyIndexError::new_err(at));
         };

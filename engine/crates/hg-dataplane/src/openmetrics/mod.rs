@@ -250,6 +250,13 @@ fn upstream_figures(text: &mut Text, upstreams: &[UpstreamReport]) {
     each("headgate_upstream_queue_full", Counter, help, |u| u.queue_full);
     let help = "Requests at a time that adaptive concurrency allows; 0: any number.";
     each("headgate_upstream_concurrency_limit", Gauge, help, |u| u.concurrency_limit);
+    let help = "How often an endpoint looked like an outlier, by what became of it.";
+    text.family("headgate_upstream_outliers", Counter, "", help);
+    for upstream in upstreams {
+        for one in &upstream.outliers {
+            text.int(&[("upstream", &upstream.name), ("outcome", one.reason)], one.count);
+        }
+    }
     let help = "Time requests waited for a connection, together.";
     text.family("headgate_upstream_queue_wait_seconds", Counter, "seconds", help);
     for upstream in upstreams {

@@ -41,6 +41,7 @@ fn upstream() -> UpstreamReport {
         concurrency_limit: 17,
         panic: true,
         breaker_opened: 3,
+        outliers: vec![ReasonCount { reason: "dry_run", count: 6 }],
     }
 }
 

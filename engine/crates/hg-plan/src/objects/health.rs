@@ -132,8 +132,9 @@ pub struct OutlierDetection {
     pub max_ejection_ms: u64,
     /// Most endpoints ejected at a time, in percent.
     pub max_ejected: u8,
-    /// Whether endpoints are ejected; otherwise only events tell.
-    pub enforce: bool,
+    /// Of so many percent of the verdicts endpoints are ejected; of the others only events and
+    /// metrics tell.
+    pub enforce_percent: u8,
 }
 
 impl Default for OutlierDetection {
@@ -146,7 +147,7 @@ impl Default for OutlierDetection {
             ejection_ms: 30_000,
             max_ejection_ms: 300_000,
             max_ejected: 50,
-            enforce: true,
+            enforce_percent: 100,
         }
     }
 }

@@ -7,6 +7,7 @@ The machine of an endpoint, the panic threshold and the sentences are the data p
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from headgate._core import EndpointHealth, UpstreamHealth
@@ -27,6 +28,10 @@ _BREAKER: Final = {
     "half-open": ("info", "gets a few requests"),
     "closed": ("info", "gets requests again"),
 }
+
+_SPARED: Final = {"spared-dry-run": "dry_run", "spared-limit": "limit"}
+OUTCOMES: Final = ("ejected", "dry_run", "limit")
+"""What becomes of an endpoint that looks like an outlier."""
 
 Tell = Callable[[str, str, str, dict[str, str]], None]
 
@@ -77,13 +82,14 @@ class Told(NamedTuple):
 
 
 class ToldUpstream(NamedTuple):
-    """What is told of an upstream: whether it is in panic, its endpoints by their address, and how
-    often a breaker of them opened.
+    """What is told of an upstream: whether it is in panic, its endpoints by their address, how
+    often a breaker of them opened, and what became of those that looked like outliers.
     """
 
     panic: bool
     endpoints: Mapping[str, Told]
     opened: int = 0
+    outliers: Mapping[str, int] = MappingProxyType(dict.fromkeys(OUTCOMES, 0))
 
 
 Healths = Mapping[str, ToldUpstream]
@@ -105,6 +111,7 @@ class HealthTable:
         self._groups: dict[str, Group] = {}
         self._busy: set[EndpointHealth] = set()
         self._opened: Counter[str] = Counter()
+        self._outliers: Counter[tuple[str, str]] = Counter()
 
     def out(self, plan: Plan, addresses: Addresses) -> Out:
         """Returns the addresses that a plan would begin without; changes nothing."""
@@ -295,9 +302,11 @@ class HealthTable:
         self, group: Group, cause: tuple[int, str], policy: OutlierDetection, now: int
     ) -> bool:
         """Ejects an endpoint if it may be; returns whether it was."""
-        if not group.health.eject(group.cores, cause, policy, now):
-            return False
+        is_news = group.health.eject(group.cores, cause, policy, (now, self._chance()))
         member = group.members[cause[0]]
+        self._outliers[member.upstream, _outcome(member.health)] += 1
+        if not is_news:
+            return False
         what = "is not ejected" if member.health.is_in else "is ejected"
         self._event("warn", "endpoint.outlier", member, what)
         return not member.health.is_in
@@ -339,7 +348,10 @@ class HealthTable:
         now = self._clock()
         return {
             name: ToldUpstream(
-                group.health.is_in_panic, dict(_told(group, now)), self._opened[name]
+                group.health.is_in_panic,
+                dict(_told(group, now)),
+                self._opened[name],
+                {one: self._outliers[name, one] for one in OUTCOMES},
             )
             for name, group in self._groups.items()
         }
@@ -391,6 +403,11 @@ def _targets(address: str, addresses: Addresses) -> Iterable[str]:
     if address.startswith("unix:"):
         return (address,)
     return [f"{one}:{port}" for one in addresses.get(host, ())] or (address,)
+
+
+def _outcome(health: EndpointHealth) -> str:
+    """Returns what became of an endpoint that looked like an outlier."""
+    return _SPARED.get(health.reason[0], "limit") if health.is_in else "ejected"
 
 
 def _told(group: Group, now: int) -> Iterator[tuple[str, Told]]:

@@ -95,6 +95,15 @@ def of_health(health: Healths) -> Iterator[Family]:
         "How often a circuit breaker opened, of the upstream or of its endpoints.",
         [({"upstream": name}, one.opened) for name, one in sorted(health.items())],
     )
+    yield counter(
+        "headgate_upstream_outliers",
+        "How often an endpoint looked like an outlier, by what became of it.",
+        [
+            ({"upstream": name, "outcome": outcome}, count)
+            for name, one in sorted(health.items())
+            for outcome, count in one.outliers.items()
+        ],
+    )
     yield gauge(
         "headgate_backend_takes_traffic",
         "1 when the endpoint gets new requests.",

@@ -271,10 +271,12 @@ def test_neither_the_last_endpoint_is_ejected_nor_more_than_allowed() -> None:
         one.end(at, "connect", "connect")
     assert one.out == {TWO}, "a third of three is below half"
     dry = Requests()
-    dry.serve(ejecting(ONE, TWO, policy=OutlierDetection(consecutive_local=1, enforce=False)))
+    dry.serve(ejecting(ONE, TWO, policy=OutlierDetection(consecutive_local=1, enforce_percent=0)))
     dry.end(TWO, "connect")
     assert dry.out == set()
     assert "does not enforce" in dry.told[-1]
+    dry.end(TWO, "connect")
+    assert dry.table.told()["app"].outliers == {"ejected": 0, "dry_run": 2, "limit": 0}
 
 
 def test_half_of_many_requests_that_fail_eject() -> None:

@@ -1,7 +1,8 @@
 use super::*;
+use crate::outliers::Ended;
 use crate::snapshot::{Builder, Snapshot};
 use hg_plan::{Change, Plan};
-use hg_resilience::Census;
+use hg_resilience::{Census, FULL_WEIGHT, Outcome, Outlier};
 
 /// Snapshots, and a watch that follows them, without sockets.
 struct World {
@@ -257,4 +258,34 @@ fn a_name_without_addresses_is_not_checked_and_a_new_address_waits() {
         .map(|i| update.snapshot.upstreams[0].as_ref().unwrap().health_report(i..i + 1, 0).state)
         .collect();
     assert_eq!(states, ["unknown", "unknown", "up"]);
+}
+
+#[test]
+fn equal_seeds_enforce_the_same_verdicts() {
+    let rest =
+        r#""health":{"outliers":{"enforce_percent":30,"consecutive_5xx":1,"max_ejected":100}}"#;
+    let drawn = |seed: u64| {
+        let mut world = World::new();
+        world.shared = Arc::new(Shared::seeded(1, seed));
+        let json = upstream(&endpoints(2), rest);
+        let snapshot = world.serve("u", Some(json));
+        let entry = entry(&snapshot, "u");
+        let ended = |began_ms| Ended { outcome: Outcome::ServerError, began_ms, now_ms: began_ms };
+        let mut drawn = Vec::new();
+        for turn in 0..60_u64 {
+            let now_ms = 2_000 + turn * 10;
+            entry.note(&world.shared, 0, ended(now_ms));
+            let is_out = entry.endpoints[0].health.shared.load().outlier != Outlier::In;
+            drawn.push(is_out);
+            if is_out {
+                entry.endpoints[0].health.shared.apply(Event::OutliersOff, now_ms + 1, FULL_WEIGHT);
+            }
+        }
+        drawn
+    };
+    let (one, two) = (drawn(1), drawn(2));
+    assert_eq!(one, drawn(1));
+    assert_ne!(one, two);
+    let ejected = one.iter().filter(|out| **out).count();
+    assert!((5..35).contains(&ejected), "{ejected} of 60");
 }
