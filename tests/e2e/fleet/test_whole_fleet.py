@@ -66,3 +66,5 @@ def test_a_rollout_goes_on_by_what_the_nodes_themselves_measure(
             until(lambda: person.ask(path)["status"] == "succeeded", "the rollout has succeeded")
             assert serving(person) == second
             assert get(port)[1] == b"two"
+            detail = person.ask(path)
+            assert 0.0 <= detail["serving_p50_s"] <= detail["serving_p99_s"] < 60.0

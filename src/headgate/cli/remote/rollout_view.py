@@ -38,8 +38,15 @@ def chosen(master: Master, rollout: str | None) -> str:
 def text(detail: Json) -> str:
     """Returns what a person needs to know of a rollout."""
     state = f"{detail['status']}: {detail['hold'] or detail['reason']}".rstrip(": ")
-    head = f"rollout {detail['id']}: revision {detail['revision']}, {state}\n"
+    head = f"rollout {detail['id']}: revision {detail['revision']}, {state}\n{_serving(detail)}"
     return "\n".join((head, _waves(detail), _agents(detail), _timeline(detail)))
+
+
+def _serving(detail: Json) -> str:
+    half, most = detail.get("serving_p50_s"), detail.get("serving_p99_s")
+    if half is None or most is None:
+        return ""
+    return f"served after the offer: {half} s by half of the agents, {most} s by 99 in 100\n"
 
 
 def watch(master: Master, rollout: str, patience: Patience) -> End:

@@ -34,6 +34,12 @@ def test_it_says_what_it_waits_for_and_where_agents_stand() -> None:
     assert text.endswith("10:00  wave 1 (1) begins with 1 agents\n")
 
 
+def test_it_says_how_soon_agents_served() -> None:
+    assert "served after" not in rollout_view.text(_DETAIL)
+    text = rollout_view.text(_DETAIL | {"serving_p50_s": 0.8, "serving_p99_s": 2.5})
+    assert "\nserved after the offer: 0.8 s by half of the agents, 2.5 s by 99 in 100\n" in text
+
+
 def test_without_a_terminal_each_line_of_the_timeline_comes_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

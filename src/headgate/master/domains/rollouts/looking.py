@@ -70,7 +70,11 @@ def _forward(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[s
     if view.serving == spec.revision and view.quarantined and spec.gates.quarantine == "refuse":
         return {"standing": "failed", "error": view.quarantined}
     if view.serving == spec.revision:
-        return {"standing": "serving", "error": "", "waited_s": 0.0}
+        served: dict[str, object] = {"standing": "serving", "error": "", "waited_s": 0.0}
+        if node.served_at < node.offered_at:
+            # Its last word is the proof, or came soon after; clocks may have been set back.
+            served["served_at"] = max(view.seen_at, node.offered_at)
+        return served
     if node.standing == "failed":
         return {}
     relapses = node.relapses + (node.standing == "serving")

@@ -32,8 +32,9 @@ class Node(msgspec.Struct, frozen=True):
 
     `desired` and `serving` are revisions, None where unknown; `wave` is the index of the wave
     that offered the revision. `waited_s` is how long it was connected without serving the
-    revision, `relapses` how often it served it and went back. `is_online`: it is connected and its
-    data is fresh.
+    revision, `relapses` how often it served it and went back. `served_at` is when it first served
+    the revision after the offer of `offered_at`; earlier than that: not yet. `is_online`: it is
+    connected and its data is fresh.
     """
 
     standing: Standing = "unreached"
@@ -42,6 +43,7 @@ class Node(msgspec.Struct, frozen=True):
     serving: int | None = None
     is_online: bool = False
     offered_at: float = 0.0
+    served_at: float = 0.0
     waited_s: float = 0.0
     relapses: int = 0
     error: str = ""

@@ -120,6 +120,11 @@ class RolloutView(Versioned):
 class RolloutDetail(RolloutView):
     """A rollout with its waves, the standing of every agent, and its timeline."""
 
+    serving_p50_s: float | None = Field(
+        description="Half of the agents served the revision so soon after it was offered to them;"
+        " null before the first one does."
+    )
+    serving_p99_s: float | None = Field(description="The same of 99 in 100.")
     waves: list[WaveView]
     agents: list[StandingView]
     timeline: list[EntryView]

@@ -1,5 +1,8 @@
 """Shows rollouts as the API does. Pure."""
 
+import math
+from collections.abc import Sequence
+
 from headgate.kernel.errors import Invalid
 from headgate.master.domains.rollouts import state as states
 from headgate.master.domains.rollouts.store import RolloutRow
@@ -23,15 +26,24 @@ def brief(row: RolloutRow) -> RolloutView:
 def unreadable(row: RolloutRow, error: Invalid) -> RolloutDetail:
     """Returns what the row itself tells of a rollout whose state cannot be read."""
     return RolloutDetail.model_validate(
-        _unreadable(row, error) | {"waves": [], "agents": [], "timeline": []}
+        _unreadable(row, error)
+        | {"serving_p50_s": None, "serving_p99_s": None}
+        | {"waves": [], "agents": [], "timeline": []}
     )
 
 
 def detailed(row: RolloutRow, shown: states.Rollout) -> RolloutDetail:
     """Returns a rollout with the standing of every agent."""
+    took = sorted(
+        node.served_at - node.offered_at
+        for node in shown.nodes.values()
+        if node.served_at >= node.offered_at > 0.0
+    )
     return RolloutDetail.model_validate(
         _common(row, shown)
         | {
+            "serving_p50_s": _quantile(took, 0.5),
+            "serving_p99_s": _quantile(took, 0.99),
             "waves": [_wave(one) for one in shown.waves],
             "agents": [_standing(name, node) for name, node in sorted(shown.nodes.items())],
             "timeline": [
@@ -40,6 +52,11 @@ def detailed(row: RolloutRow, shown: states.Rollout) -> RolloutDetail:
             ],
         }
     )
+
+
+def _quantile(rising: Sequence[float], q: float) -> float | None:
+    """Returns the smallest value that a share `q` of all does not exceed; None of none."""
+    return round(rising[max(math.ceil(q * len(rising)), 1) - 1], 3) if rising else None
 
 
 def _unreadable(row: RolloutRow, error: Invalid) -> dict[str, object]:

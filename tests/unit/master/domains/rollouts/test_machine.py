@@ -111,6 +111,30 @@ def test_a_good_revision_goes_from_wave_to_wave() -> None:
     assert [len(wave.members) for wave in fleet.state.waves] == [1, 1, 2]
 
 
+def test_how_soon_an_agent_served_counts_from_its_offer_and_once() -> None:
+    fleet = Fleet(_spec())
+    fleet.look(40)
+    assert fleet.status == "succeeded"
+    nodes = fleet.state.nodes.values()
+    assert {node.served_at - node.offered_at for node in nodes} == {5.0}
+    # Looks that come later, and an agent that wavers, leave it.
+    before = {name: node.served_at for name, node in fleet.state.nodes.items()}
+    fleet.views["a0"] = replace(fleet.views["a0"], serving=OLD)
+    fleet.look()
+    fleet.views["a0"] = replace(fleet.views["a0"], serving=NEW)
+    fleet.look(3)
+    assert {name: node.served_at for name, node in fleet.state.nodes.items()} == before
+
+
+def test_an_agent_that_does_not_serve_has_no_time_of_serving() -> None:
+    fleet = Fleet(_spec())
+    fleet.stuck = {"a0", "a1", "a2", "a3"}
+    fleet.look(3)
+    offered = [node for node in fleet.state.nodes.values() if node.is_reached]
+    assert offered
+    assert all(node.served_at < node.offered_at for node in offered)
+
+
 def test_a_wave_passes_by_data_of_its_whole_soak() -> None:
     fleet = Fleet(_spec())
     fleet.look()
