@@ -40,7 +40,7 @@ impl SendWindow {
 pub(crate) struct RecvWindow {
     /// The size that the window returns to.
     size: u32,
-    /// What the peer may still send.
+    /// What the peer may still send; below 0 after it took over a smaller initial window.
     left: i64,
     /// Credit that the peer was not told of yet.
     owed: u32,
@@ -79,7 +79,8 @@ impl RecvWindow {
     /// They are more than the window.
     #[inline]
     pub(crate) fn receive(&mut self, bytes: u32) -> Result<(), Overflow> {
-        if i64::from(bytes) > self.left {
+        // An end without bytes needs no window.
+        if bytes > 0 && i64::from(bytes) > self.left {
             return Err(Overflow);
         }
         self.left -= i64::from(bytes);
@@ -102,6 +103,14 @@ impl RecvWindow {
         self.grown += more;
         self.owed += more;
         Some(self.announce())
+    }
+
+    /// Makes the window smaller, as the peer has done by itself. Returns the increment to announce if
+    /// what it is owed is half of the window now.
+    pub(crate) fn shrink(&mut self, less: u32) -> Option<u32> {
+        self.size = self.size.saturating_sub(less);
+        self.left -= i64::from(less);
+        (self.owed > 0 && self.owed >= self.size / 2).then(|| self.announce())
     }
 
     fn announce(&mut self) -> u32 {

@@ -349,8 +349,10 @@ impl Session {
     }
 
     fn stream(&self, id: u32, recv: Half, send: Half) -> Stream {
-        // Until it has acknowledged our SETTINGS the peer may use the initial window.
-        let least = if self.settings.acked { 0 } else { FIRST_WINDOW };
+        // Until it has acknowledged our SETTINGS a client may use the initial window. An endpoint reads
+        // them before any request.
+        let is_settled = self.settings.acked || self.role == Role::Client;
+        let least = if is_settled { 0 } else { FIRST_WINDOW };
         Stream {
             id,
             recv,

@@ -201,9 +201,25 @@ fn listener(rng: &mut Rng, calm: bool) -> String {
         false => (rng.between(1, 20), rng.between(200, 20_000)),
     };
     let head = if calm { 60_000 } else { rng.between(500, 20_000) };
+    let http2 = if rng.chance(500) { http2(rng) } else { String::new() };
     format!(
         r#"{{"addresses":["10.0.0.1:{LISTENER_PORT}"],"protocol":"http","h2c":true,
-            "keepalive_requests":{requests},"idle_timeout_ms":{idle},"head_timeout_ms":{head}}}"#
+            "keepalive_requests":{requests},"idle_timeout_ms":{idle},"head_timeout_ms":{head}{http2}}}"#
+    )
+}
+
+/// Returns what few connections over HTTP/2 have to be content with.
+fn http2(rng: &mut Rng) -> String {
+    let (streams, dispatched) = (rng.between(1, 12), rng.between(1, 8));
+    let bodies = rng.below(dispatched + 1);
+    let (window, connection) = (rng.between(16_384, 65_536), rng.between(65_536, 200_000));
+    let (answers, frames) = (rng.between(16_384, 300_000), rng.between(16_384, 100_000));
+    format!(
+        r#","http2":{{"streams":{streams},"dispatched":{dispatched},"bodies":{bodies},
+            "windows":{{"stream_bytes":{window},"most_stream_bytes":{},
+                        "connection_bytes":{connection}}},
+            "output":{{"answers_bytes":{answers},"frames_bytes":{frames}}}}}"#,
+        window * rng.between(1, 4)
     )
 }
 

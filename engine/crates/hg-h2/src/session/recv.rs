@@ -1,6 +1,6 @@
 //! All frames but those of header blocks, as they come in.
 
-use super::{Phase, Session};
+use super::{FIRST_WINDOW, Phase, Session};
 use crate::close::{Close, Code, Reason};
 use crate::event::{By, Event};
 use crate::fault::{Fault, faults};
@@ -107,6 +107,9 @@ impl Session {
         self.flood.cheap(Cheap::Settings, now_ms)?;
         if header.has(ACK) {
             let first = !std::mem::replace(&mut self.settings.acked, true);
+            if first {
+                self.shrink_windows();
+            }
             return Ok(first.then_some(Event::SettingsAcked));
         }
         let before = self.settings.peer.initial_window_size;
@@ -120,6 +123,22 @@ impl Session {
     }
 
     /// Applies a change of the initial window to all streams (RFC 9113 §6.9.2).
+    /// Takes our smaller initial window as that of streams that are older than the peer's
+    /// acknowledgement: so it does, too (RFC 9113 §6.9.2).
+    fn shrink_windows(&mut self) {
+        let less = FIRST_WINDOW.saturating_sub(self.settings.local.initial_window_size);
+        if less == 0 || self.role == Role::Client {
+            return;
+        }
+        let out = &mut self.out;
+        self.streams.each(|_, stream| {
+            let more = stream.recv_window.shrink(less);
+            if let Some(more) = more.filter(|_| !stream.gone && stream.recv != Half::Ended) {
+                out.window_update(stream.id, more);
+            }
+        });
+    }
+
     fn shift_windows(&mut self, change: i64) -> Result<(), Close> {
         if change == 0 {
             return Ok(());

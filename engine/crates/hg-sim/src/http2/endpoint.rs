@@ -234,8 +234,11 @@ impl Session {
         }
         self.refuse_the_rest(cx)?;
         let is_over = self.away_is_known && self.link.streams.is_empty();
-        if (self.closes || is_over) && self.link.wire.out.is_empty() {
-            self.link.wire.close(false);
+        match self.link.wire.socket.filter(|_| self.link.wire.out.is_empty()) {
+            Some(_) if self.closes => self.link.wire.close(false),
+            // The worker closes; what it still sends would turn a close of ours into a reset.
+            Some(socket) if is_over => hg_net::finish(socket),
+            _ => {}
         }
         Ok(())
     }

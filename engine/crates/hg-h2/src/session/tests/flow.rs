@@ -221,3 +221,59 @@ fn a_session_stops_to_read_at_its_own_limits_of_output() {
         assert!(hand.session.may_read());
     }
 }
+
+/// A client may send before it has read our SETTINGS; once it has, its window is the smaller one.
+#[test]
+fn a_stream_that_is_older_than_a_smaller_window_gets_credit_by_that_window() {
+    for sent in [3_u32, 4] {
+        let limits = Limits { stream_window: 20_000, ..Limits::server() };
+        let mut server = Hand::raw(Role::Server, limits);
+        server.feed(PREFACE).unwrap();
+        server.feed(&frame(4, 0, 0, &[])).unwrap();
+        server.head(1, POST, false).unwrap();
+        server.written();
+        let mut window = 65_535_i64;
+        let updates = |server: &mut Hand| -> i64 {
+            let all = server.written().into_iter().filter(|f| (f.0, f.2) == (8, 1));
+            all.map(|f| i64::from(u32::from_be_bytes(f.3.try_into().unwrap()))).sum()
+        };
+        for _ in 0..sent {
+            let n = window.min(16_384);
+            let end = data(1, usize::try_from(n).unwrap(), false);
+            assert_eq!(server.feed(&frame(0, 0, 1, &vec![0; n as usize])), Ok(vec![end]));
+            server.session.credit(1, n as u32);
+            window += updates(&mut server) - n;
+        }
+        server.feed(&frame(4, 1, 0, &[])).unwrap();
+        window += updates(&mut server) - (65_535 - 20_000);
+        assert!(window > 20_000 / 2 - 1, "everything was taken, and the window is {window}");
+        assert_eq!(server.session.held(1), 0);
+    }
+}
+
+#[test]
+fn what_an_endpoint_may_send_follows_from_our_settings_from_the_start() {
+    let limits = Limits { stream_window: 20_000, ..Limits::client() };
+    let mut client = Hand::raw(Role::Client, limits);
+    let id = client.session.open(lines(GET), true, false).unwrap();
+    client.feed(&frame(4, 0, 0, &[])).unwrap();
+    client.head(id, OK, false).unwrap();
+    client.feed(&frame(0, 0, id, &[0; 15_000])).unwrap();
+    client.written();
+    client.session.credit(id, 15_000);
+    assert!(client.written().iter().any(|f| (f.0, f.2) == (8, id)), "it has used more than half");
+}
+
+#[test]
+fn the_end_of_a_body_needs_no_window() {
+    let limits = Limits { stream_window: 20_000, ..Limits::server() };
+    let mut server = Hand::raw(Role::Server, limits);
+    server.feed(PREFACE).unwrap();
+    server.feed(&frame(4, 0, 0, &[])).unwrap();
+    server.head(1, POST, false).unwrap();
+    for _ in 0..2 {
+        server.feed(&frame(0, 0, 1, &[0; 16_384])).unwrap();
+    }
+    server.feed(&frame(4, 1, 0, &[])).unwrap();
+    assert_eq!(server.feed(&frame(0, END_STREAM, 1, &[])), Ok(vec![data(1, 0, true)]));
+}
