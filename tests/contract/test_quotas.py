@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
-from master_world import LISTENER, ROUTE, UPSTREAM, Answer, World
+from master_world import LISTENER, PASSWORD, ROUTE, UPSTREAM, Answer, World
 
 from headgate.certificates.authority import new_csr, new_key
+from headgate.master.domains.revisions.store import BLOBS
+from headgate.master.domains.revisions.sweeping import sweep
 from headgate.master.fleet.book import AgentFacts, EnrolmentRefusedError
+from headgate.master.store.scope import MASTER
 
 W = "/workspaces/default"
 
@@ -121,6 +124,43 @@ def test_only_the_newest_revisions_are_kept(room: Room) -> None:
         assert room.post(f"{W}/revisions", {"fleet": "edge"}).status == 201
     kept = room.world.ask("GET", f"{W}/revisions", token=room.admin).items
     assert [one["number"] for one in kept] == [4, 3]
+
+
+def test_contents_that_no_revision_names_are_removed_after_a_day(room: Room) -> None:
+    world, run = room.world, room.world.runner.run
+    for fleet in ("edge", "other"):
+        room.post(f"{W}/fleets", {"name": fleet})
+    for path, spec in (("listeners/web", LISTENER), ("routes/api", ROUTE)):
+        room.put(path, spec)
+    room.allow(revisions=2)
+
+    def published(port: int, *fleets: str) -> None:
+        room.put("upstreams/api", {"endpoints": [f"127.0.0.1:{port}"]})
+        for fleet in fleets:
+            made = room.post(f"{W}/revisions", {"fleet": fleet})
+            assert made.status == 201, made.text
+
+    async def count() -> int:
+        async with world.database.read(MASTER) as tx:
+            return await tx.count(BLOBS)
+
+    published(1, "edge", "other")
+    for port in (2, 3, 4):
+        published(port, "edge")
+    assert run(count()) == 2 + 4
+    assert run(sweep(world.database, world.now_ms)) == 0, "they are new"
+    world.advance(hours=25)
+    login = {"name": "ann", "password": PASSWORD}
+    room.admin = room.world.ask("POST", "/auth/login", login)["access_token"]
+    published(5, "edge")
+    assert run(sweep(world.database, world.now_ms)) == 2, "1 is the other fleet's, 4 and 5 are kept"
+    assert run(count()) == 2 + 3
+    assert run(sweep(world.database, world.now_ms)) == 0
+    published(2, "edge")
+    assert run(count()) == 2 + 4, "what was removed is stored again"
+    for one in world.ask("GET", f"{W}/revisions", token=room.admin).items:
+        shown = world.ask("GET", f"{W}/revisions/{one['id']}/config", token=room.admin)
+        assert shown.status == 200, shown.text
 
 
 def test_too_many_requests_wait(room: Room) -> None:

@@ -109,6 +109,25 @@ def test_a_change_of_a_template_is_a_draft_and_nothing_else(room: Room) -> None:
     assert room.template(changed(priority=7)).json["draft"] is None
 
 
+def test_what_a_draft_would_have_made_and_nobody_published_is_forgotten(room: Room) -> None:
+    room.host("a")
+    for name in ("shop", "web"):
+        renamed = json.loads(json.dumps(SITE))
+        renamed["objects"][0]["name"] = f"{name}-{{{{ host }}}}"
+        assert room.template(renamed).json["draft"] == "template-site"
+    shown = room.ask("GET", "virtual-hosts/a").json
+    assert shown["objects"] == ["routes/site-a.example.json", "routes/web-a.example.json"]
+    draft: Any = room.ask("GET", "drafts/template-site").json
+    assert [(one["name"], one["spec"] is None) for one in draft["changes"]] == [
+        ("web-a.example", False),
+        ("site-a.example", True),
+    ]
+    spec = {"hosts": ["shop.example"], "upstream": "api"}
+    assert room.ask("PUT", "resources/routes/shop-a.example", {"spec": spec}).status == 200
+    assert room.ask("DELETE", "virtual-hosts/a").status == 204
+    assert room.ask("GET", "resources/routes/shop-a.example").status == 200, "it is another's"
+
+
 def test_one_template_serves_fleets_with_values_of_their_own(room: Room) -> None:
     for env, upstream in (("prod", "api"), ("test", "other")):
         room.ask("POST", "fleets", {"name": env, "labels": {"env": env}})

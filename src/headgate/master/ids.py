@@ -28,6 +28,15 @@ def new_id(now_ms: int) -> str:
     if number >> _RANDOM_BITS == _Order.last >> _RANDOM_BITS:
         number = _Order.last + 1 + secrets.randbits(_STEP_BITS)
     _Order.last = number
+    return _written(number)
+
+
+def oldest_id(at_ms: int) -> str:
+    """Returns what sorts before every id that is made at that time or later."""
+    return _written(at_ms << _RANDOM_BITS)
+
+
+def _written(number: int) -> str:
     letters = []
     for _ in range(_CHARACTERS):
         letters.append(_ALPHABET[number & 31])

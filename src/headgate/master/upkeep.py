@@ -12,6 +12,7 @@ import structlog
 
 from headgate.master.domains.audit import store as audit
 from headgate.master.domains.join_tokens import store as join_tokens
+from headgate.master.domains.revisions.sweeping import sweep
 from headgate.master.domains.rollouts import store as rollouts
 from headgate.master.domains.sessions import store as sessions
 from headgate.master.domains.tokens import store as tokens
@@ -73,6 +74,7 @@ class Upkeep:
     def __init__(self, world: World, what: tuple[Rule, ...]) -> None:
         self._world = world
         self._rules = what
+        self._swept_at: int | None = None
 
     async def run(self) -> None:
         """Works until it is cancelled."""
@@ -94,9 +96,20 @@ class Upkeep:
         try:
             for rule in self._rules:
                 await self._apply(rule)
+            await self._sweep()
         finally:
             await self._world.leases.release(lease)
         return True
+
+    async def _sweep(self) -> None:
+        """Removes contents of no revision, once a day: it reads every manifest."""
+        now_ms = self._world.clock()
+        if self._swept_at is not None and 0 <= now_ms - self._swept_at < _DAY_MS:
+            return
+        removed = await sweep(self._world.database, now_ms)
+        self._swept_at = now_ms
+        if removed:
+            _log.info("contents of no revision were removed", rows=removed)
 
     async def _apply(self, rule: Rule) -> None:
         before_ms = self._world.clock() - rule.days * _DAY_MS

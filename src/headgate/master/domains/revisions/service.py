@@ -88,7 +88,7 @@ async def _keep(
     tx: Transaction, contents: Mapping[str, bytes], sealer: Sealer, now_ms: int
 ) -> None:
     by_hash = {address(content): (path, content) for path, content in contents.items()}
-    known = await store.blobs(tx, by_hash)
+    known = await store.blobs(tx, by_hash, is_locked=True)
     new = []
     for sha256, (path, content) in by_hash.items():
         if sha256 in known:

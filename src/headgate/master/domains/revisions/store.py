@@ -106,19 +106,24 @@ async def beyond(tx: Transaction, fleet_id: str, most: int) -> list[str]:
 
 
 async def remove(tx: Transaction, revision_ids: list[str]) -> None:
-    """Removes revisions; their contents stay, as others may have them too."""
+    """Removes revisions; their contents stay until `sweeping` finds that no other has them."""
     if revision_ids:
         await tx.change(delete(REVISIONS).where(REVISIONS.c.id.in_(revision_ids)))
 
 
-async def blobs(tx: Transaction, hashes: Iterable[str]) -> dict[str, Blob]:
-    """Returns contents of the workspace by hash; those that are there."""
+async def blobs(
+    tx: Transaction, hashes: Iterable[str], *, is_locked: bool = False
+) -> dict[str, Blob]:
+    """Returns contents of the workspace by hash; those that are there. `is_locked`: nobody else
+    removes them before this transaction ends."""
     wanted = sorted(set(hashes))
     found: dict[str, Blob] = {}
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
-        query = columns_of(BLOBS, Blob).where(BLOBS.c.sha256.in_(part))
-        found |= {one.sha256: one for one in await tx.all(Blob, query)}
+        # In one order everywhere, so that two masters do not wait for each other.
+        query = columns_of(BLOBS, Blob).where(BLOBS.c.sha256.in_(part)).order_by(BLOBS.c.sha256)
+        rows = await tx.all(Blob, query.with_for_update() if is_locked else query)
+        found |= {one.sha256: one for one in rows}
     return found
 
 

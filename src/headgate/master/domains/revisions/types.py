@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from headgate.master.api.problems import Fault
 from headgate.master.api.types import Body, Moment, Name, Versioned, View
@@ -109,3 +109,17 @@ class ManifestKey(View):
     sealed: str
     public: bytes
     created_at: int
+
+
+class Named(BaseModel):
+    """What a revision names."""
+
+    id: str
+    manifest: bytes
+
+
+class Owner(BaseModel):
+    """The workspace of a row."""
+
+    organisation_id: str
+    workspace_id: str

@@ -146,7 +146,8 @@ async def _taken_along(
         await _require_free(tx, made, before)
         changes += [one for one in made if resource_bytes(one.spec) != there.get(_path(one))]
         changes += [one for one in _gone(before, made) if _path(one) in there]
-        linked = sorted({*before, *map(_path, made)})
+        # What an earlier draft would have made and nobody published is nowhere.
+        linked = sorted({*(path for path in before if path in there), *map(_path, made)})
         after = host.model_copy(
             update={
                 "objects": json.dumps(linked),
