@@ -21,6 +21,8 @@ error_log {folder}/error.log;
 events {{ }}
 http {{
     access_log off;
+    map_hash_max_size 1024;
+    map_hash_bucket_size 128;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;

@@ -45,6 +45,9 @@ _WORDS: Final = frozenset({b"off", b"stderr"})
 _OURS: Final = frozenset({b"pid", b"daemon", b"master_process"})
 """Top-level directives about the start of nginx, which is ours."""
 
+_BEFORE_MAPS: Final = frozenset({b"map_hash_max_size", b"map_hash_bucket_size"})
+"""Directives of `http` that nginx takes for repeated ones behind a `map`, and we add some."""
+
 _NOBODY: Final = "taken.invalid"
 """A name for a server whose names all belong to earlier servers:
 without a name it would get requests without a host.
@@ -82,7 +85,9 @@ def released(tree: Tree, frame: Frame) -> list[Node]:
         if is_first and isinstance(node, Directive) and node.name == b"http":
             is_first = False
             inside = _without_taken_names(node.children or ())
-            out.append(replace(node, children=(*writer.around(node), *inside)))
+            first = [one for one in inside if _name(one) in _BEFORE_MAPS]
+            rest = [one for one in inside if _name(one) not in _BEFORE_MAPS]
+            out.append(replace(node, children=(*first, *writer.around(node), *rest)))
         else:
             out.append(node)
     return out
