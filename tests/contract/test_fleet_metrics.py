@@ -15,7 +15,7 @@ from sqlalchemy import delete
 
 from headgate.fleet.frames import Heartbeat, Held, Latency
 from headgate.fleet.latency import BOUNDS_S, BUCKETS
-from headgate.master.domains.metrics import recorder, thinner
+from headgate.master.domains.metrics import recorder, store, thinner
 from headgate.master.domains.metrics.recorder import Recorder
 from headgate.master.domains.metrics.store import COUNTERS, METRICS
 from headgate.master.domains.metrics.thinner import Thinner
@@ -207,6 +207,37 @@ def test_nothing_is_lost_or_counted_twice_over_masters_and_engines(
 
     world.runner.run(both())
     assert sum(point["requests"] for point in points(world, admin)) == 120
+
+
+def test_a_master_does_not_undo_what_another_one_added_meanwhile(
+    world: World, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = (Node(world, admin) for _ in range(3))
+    other = Recorder(world.database, lambda: world.now_ms)
+    world.advance(seconds=15)
+    one.serve(10)
+    flush(world)  # the row of the fleet is there, to which the others add
+    two.serve(3)
+    world.master.book.measured = other.add
+    three.serve(5)
+    remove = store.remove
+
+    async def both() -> None:
+        adding: list[asyncio.Task[None]] = []
+
+        async def late(tx: Transaction, rows: list[store.SlotRow]) -> None:
+            if not adding:
+                # The first one has read the row and goes on once the second one is done, or waits.
+                adding.append(asyncio.create_task(other.flush()))
+                await asyncio.wait(adding, timeout=0.5)
+            await remove(tx, rows)
+
+        monkeypatch.setattr(store, "remove", late)
+        await world.master.recorder.flush()
+        await asyncio.gather(*adding)
+
+    world.runner.run(both())
+    assert sum(point["requests"] for point in points(world, admin)) == 18
 
 
 def test_what_could_not_be_written_is_written_later(

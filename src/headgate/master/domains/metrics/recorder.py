@@ -109,7 +109,7 @@ async def _written(tx: Transaction, said: Mapping[str, Counters]) -> None:
                 owner = Owner(scope, standing.fleet, node)
                 tallies.setdefault((node, slot), (owner, []))[1].append(tally)
     await _add(tx, tallies)
-    await store.keep_counters(tx, newer)
+    await store.keep_counters(tx, newer, known)
 
 
 async def _add(tx: Transaction, tallies: Tallies) -> None:

@@ -10,8 +10,8 @@ from headgate.master.domains.metrics.growth import Slot
 from headgate.master.domains.metrics.types import MetricsPoint, MetricsWindow
 from headgate.master.store.transaction import Transaction
 
-_NODES: Final = 20
-"""Nodes that are read at once; each has some hundred rows."""
+_NODES: Final = 4
+"""Nodes that are read at once; each has some hundred rows, and others wait for the loop."""
 
 
 async def page(

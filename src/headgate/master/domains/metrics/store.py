@@ -132,13 +132,17 @@ async def counters(tx: Transaction, agents: Sequence[str]) -> dict[str, Counters
             endpoint_failures=row.endpoint_failures,
             latency=_counts(row.latency),
         )
-        for row in await tx.all(_CountersRow, query.with_for_update())
+        for row in await tx.all(_CountersRow, query.order_by(COUNTERS.c.agent).with_for_update())
     }
 
 
-async def keep_counters(tx: Transaction, said: Mapping[str, Counters]) -> None:
-    """Keeps what agents said, in place of what they said before."""
-    await tx.change(delete(COUNTERS).where(COUNTERS.c.agent.in_(said)))
+async def keep_counters(
+    tx: Transaction, said: Mapping[str, Counters], known: Iterable[str]
+) -> None:
+    """Keeps what agents said, in place of what those said before that are `known`; raises
+    TakenError if another master just kept what one said first."""
+    replaced = sorted({*known} & {*said})
+    await tx.change(delete(COUNTERS).where(COUNTERS.c.agent.in_(replaced)))
     rows: list[dict[str, object]] = [
         {
             "agent": agent,
@@ -155,14 +159,16 @@ async def keep_counters(tx: Transaction, said: Mapping[str, Counters]) -> None:
 
 
 async def of_slots(tx: Transaction, nodes: Sequence[str], slots: Iterable[Slot]) -> list[SlotRow]:
-    """Returns the rows that there are of these nodes in these slots."""
+    """Returns the rows that there are of these nodes in these slots; locked, for who read them
+    replaces them, and must not remove what another master made of them meanwhile."""
     times: dict[int, list[int]] = {}
     for slot in slots:
         times.setdefault(slot.length, []).append(slot.at)
     found: list[SlotRow] = []
     for length, ats in times.items():
         where = (METRICS.c.length == length, METRICS.c.at.in_(ats), METRICS.c.node.in_(nodes))
-        found += await tx.all(SlotRow, columns_of(METRICS, SlotRow).where(*where))
+        query = columns_of(METRICS, SlotRow).where(*where).order_by(METRICS.c.at, METRICS.c.node)
+        found += await tx.all(SlotRow, query.with_for_update())
     return found
 
 
