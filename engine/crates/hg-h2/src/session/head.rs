@@ -129,6 +129,13 @@ impl Session {
         self.stream_error(id, Code::PROTOCOL_ERROR, None)
     }
 
+    /// Refuses a stream above the limit.
+    #[cold]
+    fn one_too_many(&mut self, id: u32) -> Result<Option<Event>, Close> {
+        self.stream_error(id, Code::REFUSED_STREAM, None)?;
+        Ok(Some(Event::Refused { stream: id }))
+    }
+
     /// Handles a block for a stream that is not there: a new one, or one that is over.
     fn without_stream(
         &mut self,
@@ -157,8 +164,7 @@ impl Session {
             return Ok(None);
         }
         if self.streams.len() >= self.limits.streams as usize {
-            self.stream_error(id, Code::REFUSED_STREAM, None)?;
-            return Ok(Some(Event::Refused { stream: id }));
+            return self.one_too_many(id);
         }
         if self.away.is_worn_out() {
             self.shutdown();
