@@ -31,6 +31,10 @@ from headgate.model.tls import Certificate, TlsPolicy
 from headgate.model.upstream import Upstream
 from headgate.plan.plan import PlanEntry, entry
 
+# One context serves the next unit, too: what that one reads must not become this one's.
+_UNSEEN: Final[Mapping[PurePath, BlobId | None]] = MappingProxyType({})
+_NO_BLOBS: Final[Mapping[BlobId, bytes]] = MappingProxyType({})
+
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
     """The result for one entry. `plan` is None if the entry has an error."""
@@ -115,7 +119,7 @@ def _wrong(
         name,
         refs=written_refs(section.kind, value),
         problems=found,
-        seen=context.reads.seen,
+        seen=context.reads.seen or _UNSEEN,
         addresses=written_addresses(section.kind, value),
         is_default_listener=_may_be_default(section, value),
         takes_default_listeners=section.kind == "route" and _takes_defaults(value),
@@ -169,8 +173,8 @@ def _compiled(
         plan,
         tuple(out.refs),
         found,
-        context.reads.seen,
-        context.reads.blobs,
+        context.reads.seen or _UNSEEN,
+        context.reads.blobs or _NO_BLOBS,
         tuple(context.reads.secrets),
         is_default_listener=type(model) is Listener and model.default,
         takes_default_listeners=type(model) is Route and model.listeners is None,

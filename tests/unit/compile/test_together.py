@@ -105,6 +105,17 @@ def test_together_and_one_by_one_give_the_same(
     both(documents, suffix)
 
 
+def test_a_file_is_watched_for_the_entry_that_names_it_alone() -> None:
+    """Not for those before it, which would keep it watched when it is gone."""
+    edits = {"request_headers": {"set": {"x-v": {"file": "secret.txt"}}}}
+    plain: dict[str, object] = {"upstream": "app"}
+    kept = Compiler()
+    before = load(kept, config({"a": plain, "b": plain | {"middlewares": [edits]}}), "toml")
+    assert PurePath("secret.txt") in before.watched.files
+    after = load(kept, config({"a": plain, "b": plain}), "toml")
+    assert after.watched.files == {PurePath("main.toml")}
+
+
 def numbered(count: int, **more: object) -> dict[str, Mapping[str, object]]:
     return config(
         {f"r{i}": {"hosts": [f"h{i}.example"], "upstream": "app", **more} for i in range(count)}
