@@ -14,6 +14,7 @@ use hg_tls::Ticketer;
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock, mpsc};
@@ -49,7 +50,11 @@ fn play(seed: u64, traced: bool) -> (Result<Report, String>, Vec<String>) {
     let scenario = Rc::new(Scenario::new(seed));
     hg_net::begin(seed, scenario.weather.clone(), traced);
     hg_net::trace(|| format!("{scenario:#?}"));
-    let result = serve(&scenario).map_err(|e| e.to_string());
+    let served = catch_unwind(AssertUnwindSafe(|| serve(&scenario)));
+    let result = match served {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the worker panicked; what it said stands above".to_owned()),
+    };
     (result, hg_net::end())
 }
 

@@ -137,7 +137,7 @@ fn client(rng: &mut Rng, calm: bool, buffer: u64, specs: &mut Vec<Spec>) -> Call
     let http2 = rng.chance(500).then(|| Ways::draw(rng, calm, buffer));
     let most = if http2.is_some() { 12 } else { 5 };
     let manner = Manner {
-        depth: if rng.chance(if http2.is_some() { 200 } else { 600 }) {
+        depth: if rng.chance(if http2.is_some() { 200 } else { 400 }) {
             1
         } else {
             usize::try_from(rng.between(2, most)).unwrap_or(2)
@@ -187,7 +187,7 @@ fn spec(rng: &mut Rng, calm: bool, largest: u64) -> Spec {
     };
     let waits_for_continue = up.is_some() && rng.chance(200);
     let think_us = if rng.chance(500) { 0 } else { rng.size(800_000) };
-    let (up_trailers, down_trailers) = (rng.chance(300), rng.chance(300));
+    let (up_trailers, down_trailers) = (rng.chance(400), rng.chance(400));
     Spec { method, up, up_trailers, down_trailers, waits_for_continue, down, act, think_us }
 }
 
@@ -253,7 +253,7 @@ fn route(rng: &mut Rng, calm: bool) -> (String, bool) {
         r#"{{"request_ms":{whole},"body_ms":{body},"body_rate":{rate},"first_byte_ms":{first},
             "stream_idle_ms":{idle}}}"#
     );
-    let buffer = if rng.chance(250) { rng.size(100_000) } else { 0 };
+    let buffer = if rng.chance(400) { rng.size(100_000) } else { 0 };
     let (retry, repeats_any) = if rng.chance(500) { retry(rng) } else { (String::new(), false) };
     let json = format!(
         r#"{{"action":{{"upstream":"u"}},"hosts":["*"],"listeners":["web"],

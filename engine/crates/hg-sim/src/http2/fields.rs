@@ -102,6 +102,9 @@ fn string(out: &mut Vec<u8>, text: &str) {
 #[derive(Debug)]
 pub(crate) struct Reader {
     decoder: Decoder,
+    /// What the worker's table may hold, and what it has to be made smaller to first.
+    table: usize,
+    least: Option<usize>,
     text: Text,
 }
 
@@ -109,10 +112,40 @@ impl Reader {
     /// Makes a reader whose table may have as many bytes as its owner will ever announce.
     pub(crate) fn new(most: u32) -> Self {
         let most = usize::try_from(most).unwrap_or(TABLE).max(TABLE);
-        Self { decoder: Decoder::new(most), text: Text::new() }
+        Self { decoder: Decoder::new(most), table: TABLE, least: None, text: Text::new() }
+    }
+
+    /// Notes the size that the worker's table may have. If it is smaller, the next block begins with
+    /// the change (RFC 7541 §4.2).
+    pub(crate) fn shrink(&mut self, table: u32) {
+        // The worker may stay at the first size where it may have more.
+        let table = usize::try_from(table).unwrap_or(TABLE).min(TABLE);
+        if table < self.table {
+            self.least = Some(self.least.map_or(table, |least| least.min(table)));
+        }
+        self.table = table;
+    }
+
+    /// Checks that a block begins with the change of the table's size that is due.
+    fn changes_size(&mut self, block: &[u8]) -> bool {
+        let Some(least) = self.least.take() else { return true };
+        let Some((first, rest)) = block.split_first().filter(|(b, _)| *b & 0xe0 == 0x20) else {
+            return false;
+        };
+        let mut size = usize::from(first & 0x1f);
+        for (at, b) in rest.iter().take(4).enumerate().take_while(|_| first & 0x1f == 0x1f) {
+            size += usize::from(b & 0x7f) << (7 * at);
+            if b & 0x80 == 0 {
+                break;
+            }
+        }
+        size <= least
     }
 
     pub(crate) fn block(&mut self, block: &[u8]) -> Result<Fields, String> {
+        if !self.changes_size(block) {
+            return Err("it does not make the table smaller".to_owned());
+        }
         let limits = BlockLimits { fields: 1000, bytes: 1 << 20 };
         let read = self.decoder.block(block, &mut self.text, limits);
         read.map_err(|close| close.reason.text().to_owned())?;

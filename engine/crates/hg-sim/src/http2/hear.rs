@@ -145,7 +145,8 @@ impl Link {
 
     fn on_settings(&mut self, f: &Frame) -> io::Result<()> {
         if f.has(frame::END) {
-            let change = self.mine.acked()?;
+            let (change, table) = self.mine.acked()?;
+            self.blocks.reader.shrink(table);
             self.streams.values_mut().for_each(|s| s.recv_window += change);
             return Ok(());
         }

@@ -4,7 +4,7 @@ use super::fields::{Fields, Reader, Writer};
 use super::frame::{self, put, put_number};
 use super::settings::{Mine, Offer, Theirs};
 use super::stream::Stream;
-use super::ways::Ways;
+use super::ways::{ALWAYS, Ways};
 use super::wire::{Pace, Wire};
 use crate::world::Cx;
 use hg_net::Rng;
@@ -196,7 +196,8 @@ impl Link {
         let room = s.send_window.min(self.flow.send).clamp(0, self.theirs.frame as i64) as usize;
         let most = left.min(room).min(s.patience.unwrap_or(usize::MAX));
         // Small frames are for the end of a body: the worker bounds them.
-        let n = usize::try_from(rng.between(300, 16_384)).unwrap_or(300).min(most);
+        let largest = if self.ways.pads == ALWAYS { 400 } else { 16_384 };
+        let n = usize::try_from(rng.between(300, largest)).unwrap_or(300).min(most);
         let whole = n == left;
         let ends = whole && s.send.trailers.is_none() && s.patience != Some(n);
         let ends = ends && !(n > 0 && rng.chance(200));

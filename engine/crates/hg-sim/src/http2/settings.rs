@@ -55,14 +55,15 @@ impl Mine {
         self.window() - before
     }
 
-    /// Takes an acknowledgement; returns by how much the windows of streams change.
-    pub(crate) fn acked(&mut self) -> io::Result<i64> {
+    /// Takes an acknowledgement; returns by how much the windows of streams change, and the table's
+    /// size that the worker has to obey from the next header block on.
+    pub(crate) fn acked(&mut self) -> io::Result<(i64, u32)> {
         let before = self.window();
         let Some(offer) = self.offered.take() else {
             return wrong("an acknowledgement of SETTINGS that nobody sent".to_owned());
         };
         self.in_force = offer;
-        Ok(self.window() - before)
+        Ok((self.window() - before, offer.table))
     }
 
     fn most(&self, of: impl Fn(&Offer) -> u32) -> u32 {

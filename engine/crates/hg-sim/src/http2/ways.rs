@@ -22,6 +22,9 @@ pub(crate) struct Ways {
     pub(crate) away_us: u64,
 }
 
+/// Every frame is padded, and small.
+pub(super) const ALWAYS: u64 = 1000;
+
 impl Ways {
     /// Draws them. Windows are so large that the bodies of this network pass in a while: those grow
     /// with its buffers.
@@ -40,7 +43,7 @@ impl Ways {
         Self {
             offer,
             credit_us: some(rng, 60_000),
-            pads: some(rng, 300),
+            pads: if rng.chance(150) { ALWAYS } else { some(rng, 300) },
             cuts,
             change_us: some(rng, 3_000_000),
             refuses: if rng.chance(700) { 0 } else { rng.below(300) },

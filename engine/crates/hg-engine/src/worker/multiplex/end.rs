@@ -75,6 +75,7 @@ impl Worker {
         let Some(h) = up.http2.as_deref_mut().filter(|h| h.streams.is_empty()) else {
             return;
         };
+        debug_assert_eq!(h.session.streams(), 0, "streams without an exchange");
         if h.session.is_ending() {
             // The flush at the end of the turn closes it.
             return;
