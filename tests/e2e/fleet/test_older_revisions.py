@@ -13,9 +13,7 @@ from waiting import until
 
 from headgate.fleet.frames import Phase
 
-# The few requests of this test are no traffic to compare waves by.
-_GATES = {"min_requests": 0, "traffic_of_control": 0}
-_AT_ONCE = {"fleet": "edge", "waves": ["rest"], "soak_s": 0, "gates": _GATES}
+_AT_ONCE = {"fleet": "edge", "waves": ["rest"], "soak_s": 0, "gates": {"min_requests": 0}}
 
 
 def roll_out(person: Operator, revision: int) -> str:

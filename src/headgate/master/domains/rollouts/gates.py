@@ -1,12 +1,16 @@
 """Judges a wave by what its agents and its control measured over the same minutes. Pure."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from headgate.master.domains.rollouts.spec import Gates
 
 Outcome = Literal["pass", "fail", "inconclusive"]
+
+_NO_CHANCE: Final = 20
+"""Of so many likely requests, more than half stay away by chance once in 200 times (Poisson); of
+four of them, once in 11."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -90,7 +94,7 @@ def _traffic(wave: Sample, control: Sample, gates: Gates) -> Finding:
     text = (
         f"the wave served {wave.requests} requests, its control makes {expected:.0f} of them likely"
     )
-    if expected >= max(gates.min_requests, 1):
+    if expected >= max(gates.min_requests, _NO_CHANCE):
         is_low = wave.requests + 0.5 < gates.traffic_of_control * expected
         return Finding("traffic", "fail" if is_low else "pass", text)
     is_enough = wave.requests >= gates.min_requests

@@ -19,7 +19,10 @@ class GateLimits(Body):
     errors_over_control: _Share = Field(default=0.01, description="More of all requests fail.")
     latency_times_control: float = Field(default=1.5, ge=1.0, description="Of the 99th percentile.")
     latency_over_control_ms: float = Field(default=50.0, ge=0.0)
-    traffic_of_control: _Share = Field(default=0.5, description="Less traffic is a failure.")
+    traffic_of_control: _Share = Field(
+        default=0.5,
+        description="Less traffic is a failure, if the control makes at least 20 requests likely.",
+    )
     failed_applies: int = Field(default=0, ge=0, description="How many agents may refuse it.")
     draining_generations: int = Field(default=3, ge=0)
     probes_over_control: _Share = Field(default=0.0)

@@ -61,3 +61,8 @@ def test_traffic_is_compared_for_each_agent() -> None:
 
 def test_a_fleet_without_traffic_passes_if_no_requests_are_asked_for() -> None:
     assert judge(_sample(0), _sample(0), Gates(min_requests=0), 1.0).outcome == "pass"
+
+
+@pytest.mark.parametrize(("likely", "outcome"), [(4, "pass"), (19, "pass"), (20, "fail")])
+def test_a_few_requests_that_stay_away_are_chance(likely: int, outcome: Outcome) -> None:
+    assert judge(_sample(0), _sample(likely), Gates(min_requests=0), 1.0).outcome == outcome
