@@ -139,6 +139,9 @@ pub(crate) struct Conn {
     pub(crate) readable: bool,
     /// Whether an event said that the peer has ended its half; a read will find the end.
     pub(crate) read_closed: bool,
+    /// Whether a write found that the peer has reset the connection. The socket forgets it then, and
+    /// reads find an end.
+    was_reset: bool,
     /// Whether the last message had a large body; the next one is then expected to have one.
     pub(crate) brings_much: bool,
 }
@@ -156,6 +159,7 @@ impl Conn {
             tls: None,
             readable: true,
             read_closed: false,
+            was_reset: false,
             brings_much: false,
         }
     }
@@ -236,7 +240,7 @@ impl Conn {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let want = space.len();
-        match hg_net::read(&self.fd, space)? {
+        match unless_reset(hg_net::read(&self.fd, space)?, self.was_reset)? {
             Flow::Bytes(n) => {
                 // A short read has emptied the socket: the next event will tell of more (epoll(7),
                 // Q9). After an announced end one more read is due.
@@ -252,6 +256,11 @@ impl Conn {
                 Ok(Read::End)
             }
         }
+    }
+
+    /// Returns what a write returned, and remembers a reset.
+    fn wrote<T>(&mut self, written: io::Result<T>) -> io::Result<T> {
+        written.inspect_err(|e| self.was_reset |= e.kind() == io::ErrorKind::ConnectionReset)
     }
 
     fn read_tls(&mut self, io: &mut Io, plain: &mut Vec<u8>) -> io::Result<Read> {
@@ -276,7 +285,7 @@ impl Conn {
         if self.readable {
             let space = io.cipher.get_mut(had..READ_MAX).unwrap_or_default();
             let want = space.len();
-            let flow = hg_net::read(&self.fd, space)?;
+            let flow = unless_reset(hg_net::read(&self.fd, space)?, self.was_reset)?;
             let n = if let Flow::Bytes(n) = flow { n } else { 0 };
             self.readable = n == want || (n > 0 && self.read_closed);
             filled += n;
@@ -345,11 +354,11 @@ impl Conn {
             return Ok(());
         }
         let flow = match (head.is_empty(), body.is_empty()) {
-            (true, _) => hg_net::write(&self.fd, body)?,
-            (_, true) => hg_net::write(&self.fd, head)?,
-            _ => hg_net::write_parts(&self.fd, &[IoSlice::new(head), IoSlice::new(body)])?,
+            (true, _) => hg_net::write(&self.fd, body),
+            (_, true) => hg_net::write(&self.fd, head),
+            _ => hg_net::write_parts(&self.fd, &[IoSlice::new(head), IoSlice::new(body)]),
         };
-        let written = if let Flow::Bytes(n) = flow { n } else { 0 };
+        let written = if let Flow::Bytes(n) = self.wrote(flow)? { n } else { 0 };
         if written == total {
             return Ok(());
         }
@@ -373,7 +382,8 @@ impl Conn {
 
     /// Sends what a pipe holds as [`Conn::send`] does, on a plain connection whose `out` is empty.
     pub(crate) fn send_pipe(&mut self, io: &mut Io, mut pipe: Box<Pipe>) -> io::Result<()> {
-        pipe.drain(&self.fd)?;
+        let drained = pipe.drain(&self.fd);
+        self.wrote(drained)?;
         self.out.keep_pipe(pipe, &mut io.pool);
         Ok(())
     }
@@ -392,7 +402,8 @@ impl Conn {
             self.out.push(&io.sealed);
             return Ok(());
         }
-        let written = match hg_net::write(&self.fd, &io.sealed)? {
+        let flow = hg_net::write(&self.fd, &io.sealed);
+        let written = match self.wrote(flow)? {
             Flow::Bytes(n) => n,
             _ => 0,
         };
@@ -412,7 +423,8 @@ impl Conn {
     /// Writes what was kept; reports whether all of it is written.
     pub(crate) fn flush(&mut self, io: &mut Io) -> io::Result<bool> {
         while !self.out.is_empty() {
-            if !matches!(self.out.write(&self.fd, &mut io.pool)?, Flow::Bytes(_)) {
+            let flow = self.out.write(&self.fd, &mut io.pool);
+            if !matches!(self.wrote(flow)?, Flow::Bytes(_)) {
                 return Ok(false);
             }
         }
@@ -430,6 +442,14 @@ impl Conn {
     }
 }
 
+/// Returns what a read found, but for an end that is none: a write found a reset.
+fn unless_reset(flow: Flow, was_reset: bool) -> io::Result<Flow> {
+    match flow {
+        Flow::End if was_reset => Err(io::ErrorKind::ConnectionReset.into()),
+        _ => Ok(flow),
+    }
+}
+
 /// Bytes read at once for a head alone; most heads are smaller.
 const LONE_HEAD: usize = 4 * 1024;
 /// With at least this many bytes left `send` takes the buffer over, with fewer it copies them.
@@ -441,3 +461,6 @@ pub(crate) fn make_room(buffer: &mut Vec<u8>, end: usize) {
         buffer.resize(end + TAIL, 0);
     }
 }
+
+#[cfg(test)]
+mod tests;
