@@ -47,6 +47,15 @@ def test_nginx_starts_with_what_was_verified(store: Store, step: Step) -> None:
     assert guard(store.root).current == found.current, "twice is once"
 
 
+def test_a_link_that_is_right_is_left_alone(store: Store) -> None:
+    """Where nothing may be written, as on a read-only file system, nothing has to be."""
+    store.link("current", stage(store, 1))
+    before = (store.root / "current").lstat()
+    assert guard(store.root).is_safe
+    after = (store.root / "current").lstat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+
+
 def test_what_it_undid_is_closed_and_a_commit_is_left_to_the_node(store: Store) -> None:
     crash_at(store, "verify")
     guard(store.root)
