@@ -137,6 +137,22 @@ def test_a_listener_whose_port_is_held_is_absent_until_the_port_is_free(
         until(is_told, "the master hears that all of it serves")
 
 
+@pytest.mark.parametrize("engine", ["native", "nginx"])
+def test_a_listener_on_an_address_of_another_host_is_absent_alone(
+    folder: Path, port: int, one: Upstream, two: Upstream, engine: str
+) -> None:
+    with (
+        AgentMaster() as master,
+        RunningAgent(folder, master, master.token(), "--engine", engine),
+    ):
+        master.until(master.publish(config(port, one.address)), Phase.SERVING)
+        more = config(port, two.address)
+        more["listeners", "more"] = {"address": f"192.0.2.1:{free_port()}", "default": True}
+        fault = fault_of(master, master.publish(more), Phase.SERVING)
+        assert fault.object == "listeners/more"
+        until(lambda: get(port) == (200, b"two"), "the rest of the revision serves")
+
+
 def _answers(port: int) -> tuple[int, bytes] | None:
     try:
         return get(port)

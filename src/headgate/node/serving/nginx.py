@@ -37,6 +37,8 @@ from headgate.node.ports import Able, Candidate, Verdict
 from headgate.node.serving.refusals import refusals
 from headgate.plan.objects import Listener
 
+_OF_A_LISTENER = frozenset({"port_held", "port_forbidden", "address_missing"})
+"""Causes whose words name the address of a listener."""
 _RETRY_S = 0.2
 _NAMES_S = 30.0
 """How often the names of endpoints are resolved again."""
@@ -397,7 +399,7 @@ def _refusal(candidate: Candidate, result: Rejected) -> Verdict:
 def _object(candidate: Candidate, result: Rejected) -> str:
     """Returns the object at fault as comments name it: `route shop`; empty if it is not known."""
     cause = result.cause
-    if cause.object or cause.code != "port_held":
+    if cause.object or cause.code not in _OF_A_LISTENER:
         return cause.object
     said = [one.text for one in (cause, *result.findings) if one.code == cause.code]
     for key, entry in candidate.plan.objects.items():
