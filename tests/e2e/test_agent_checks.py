@@ -81,13 +81,8 @@ def test_an_endpoint_goes_and_comes_as_its_agent_says_and_everything_tells_why(
         until(lambda: _states(node) == ["up", "up"], "the return")
         again.close()
         told = f"endpoint.agent: the agent of endpoint {two.address} of upstream app"
-        wanted = {f"{told} said: down#disk is full", f"{told} does not answer: "}
-
-        def are_told() -> bool:
-            events = node.command("events").stdout
-            return all(text in events for text in wanted)
-
-        until(are_told, "the events")
+        node.until_told(f"{told} said: down#disk is full")
+        node.until_told(f"{told} does not answer: ")
 
 
 def test_an_endpoint_takes_the_part_of_its_weight_that_its_agent_asks_for(

@@ -75,9 +75,8 @@ def test_an_endpoint_that_hangs_or_dies_gets_no_requests_until_it_is_back(
         until(lambda: _states(node) == [("up", True), ("up", True)], "the states")
         assert _served(port) == {b"one", b"two"}
         again.close()
-        log = node.log.read_text()
-        assert f"endpoint {two.address} of upstream app is down: " in log
-        assert f"endpoint {two.address} of upstream app is up: its checks passed" in log
+        about = f"endpoint {two.address} of upstream app is "
+        node.until_logged(f"{about}down: ", f"{about}up: its checks passed")
 
 
 def test_the_last_endpoint_is_used_though_it_looks_bad_and_everything_says_why(
@@ -161,7 +160,7 @@ def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
         until(lambda: get(port) == (200, b"two"), "the probe")
         assert _states(node) == [("up", True), ("up", True)]
         again.close()
-        assert f"endpoint {two.address} of upstream app is back: " in node.log.read_text()
+        node.until_logged(f"endpoint {two.address} of upstream app is back: ")
 
 
 def test_an_endpoint_that_fails_too_much_is_ejected_without_a_row(
@@ -213,7 +212,7 @@ def test_verdicts_that_are_not_enforced_are_told_and_counted(
         assert (told["state"], told["takes"]) == ("up", True)
         assert str(told["why"]).startswith("takes traffic although it looked bad")
         spared = f"endpoint {two.address} of upstream app is not ejected: "
-        assert node.command("events").stdout.count(spared) == 1
+        assert node.until_told(spared).count(spared) == 1
         node.write(_config(port, released, rest.format(50)))
         until(is_ejected, "a verdict that counts")
         assert counted("ejected") == 1
@@ -227,8 +226,7 @@ def test_a_node_without_memory_left_answers_new_requests_with_503(
     with RunningNode(folder, text).until_ready() as node:
         until(lambda: get(port)[0] == 503, "the overload")
         assert node.metric('headgate_rejects_total{reason="overload-memory"}') > 0
-        told = "node.overload: new requests get 503: "
-        until(lambda: told in node.command("events").stdout, "the event")
+        node.until_told("node.overload: new requests get 503: ")
         assert node.metric('headgate_upstream_concurrency_limit{upstream="app"}') > 0
         node.write(text.replace("1 MiB", "100 GiB"))
         until(lambda: get(port) == (200, b"one"), "the end of the overload")
@@ -253,6 +251,4 @@ def test_a_breaker_answers_at_once_for_an_upstream_that_is_gone_and_closes_when_
         assert 'headgate_upstream_breaker_opened_total{upstream="app"} ' in page
         assert 'reason="breaker-open"' in page
         again.close()
-        assert f"endpoint {one.address} of upstream app gets requests again: " in (
-            node.log.read_text()
-        )
+        node.until_logged(f"endpoint {one.address} of upstream app gets requests again: ")

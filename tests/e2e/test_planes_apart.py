@@ -106,7 +106,8 @@ def test_who_has_no_right_certificate_stays_out_and_is_told_why(
     ):
         with Plane(folder, f"c-{stem}").start(*planes.control_arguments(stem)) as stranger:
             until(lambda: words in str(stranger.link().get("error")), words)  # noqa: B023
-        assert f'"reason": "{kind}"' in planes.data.log.read_text()
+        reason = f'"reason": "{kind}"'
+        until(lambda: reason in planes.data.log.read_text(), reason)  # noqa: B023
     arguments = planes.control_arguments()
     arguments[arguments.index(DATA_PLANE)] = "elsewhere.test"
     with Plane(folder, "c-name").start(*arguments) as stranger:

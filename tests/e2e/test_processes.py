@@ -33,7 +33,7 @@ def test_the_last_good_plan_is_served_when_no_control_process_comes_up(
     with RunningNode(folder, text, PYTHONPATH=str(broken)) as node:
         until(lambda: answers(port), "the last good plan")
         assert get(port) == (200, b"one")
-        assert "serving_last_good_plan" in node.log.read_text()
+        node.until_logged("serving_last_good_plan")
 
 
 def answers(port: int) -> bool:
@@ -181,9 +181,8 @@ def test_a_data_plane_that_hangs_is_found_and_replaced(
         until(lambda: node.data_plane()[0] > generation, "the next data plane")
         assert get(port) == (200, b"one")
         assert node.metric("headgate_dataplane_hung_total") == 1
-        events = node.admin("GET", "/events?follow=false")[1].decode()
-        assert '"kind":"dataplane.hung"' in events
-        assert '"dataplane_hung"' in node.log.read_text()
+        node.until_told("dataplane.hung")
+        node.until_logged('"dataplane_hung"')
 
 
 def test_a_request_to_the_admin_api_waits_for_the_next_control_process(
@@ -203,8 +202,8 @@ def test_events_are_followed_from_one_control_process_to_the_next(
     folder: Path, port: int, one: Upstream, two: Upstream
 ) -> None:
     with RunningNode(folder, config(port, one.address), "--no-watch").until_ready() as node:
-        kept = node.command("events").stdout
-        assert re.search(r"(?m)^20\S+ \S+Z info  config.applied: applied \(start\)$", kept), kept
+        told = re.compile(r"(?m)^20\S+ \S+Z info  config.applied: applied \(start\)$")
+        until(lambda: told.search(node.command("events").stdout) is not None, "the event")
         command = [*node.program, "events", "--follow", "-o", "json"]
         command += ["--state-dir", str(node.state)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as follower:

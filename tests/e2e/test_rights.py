@@ -137,7 +137,7 @@ def test_a_user_who_cannot_serve_is_refused_by_name(folder: Path, port: int, one
 def test_a_node_that_stays_root_says_so(folder: Path, port: int, one: Upstream) -> None:
     warning = 'the node runs as root: create a system user "headgate", or write node.user'
     with RunningNode(folder, config(port, one.address)).until_ready() as node:
-        assert "headgate: warning: the node runs as root" in node.log.read_text()
+        node.until_logged("headgate: warning: the node runs as root")
         assert warning in node.command("status").stdout
     meant = config(port, one.address, extra='user = "root"')
     with RunningNode(folder, meant).until_ready() as node:

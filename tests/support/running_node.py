@@ -223,6 +223,23 @@ class RunningNode:
             check=False,
         )
 
+    def until_logged(self, *texts: str) -> None:
+        """Waits until all of these stand in the log: it tells of a change after the change."""
+        for text in texts:
+            until(lambda: text in self.log.read_text(errors="replace"), f"{text!r} in the log")  # noqa: B023
+
+    def until_told(self, text: str) -> str:
+        """What `headgate events` shows once this is in it: events, too, follow their cause."""
+        shown = ""
+
+        def is_told() -> bool:
+            nonlocal shown
+            shown = self.command("events").stdout
+            return text in shown
+
+        until(is_told, f"{text!r} in the events")
+        return shown
+
     def data_plane(self) -> tuple[int, int]:
         """(generation, pid) of the data plane that serves."""
         about = calls.supervisor(self.state, "status")

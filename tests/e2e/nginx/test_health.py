@@ -95,9 +95,8 @@ def test_an_endpoint_that_hangs_or_dies_gets_no_requests_until_it_is_back(
         again.release.set()
         _until_served(port, {b"one", b"two"})
         again.close()
-        log = node.log.read_text()
-        assert f"endpoint {two.address} of upstream app is down: " in log
-        assert f"endpoint {two.address} of upstream app is up: its checks passed" in log
+        about = f"endpoint {two.address} of upstream app is "
+        node.until_logged(f"{about}down: ", f"{about}up: its checks passed")
 
 
 def test_the_last_endpoint_is_used_though_it_looks_bad_and_everything_says_why(
@@ -193,10 +192,9 @@ def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
         until(lambda: get(port) == (200, b"two"), "the probe")
         until(lambda: get(port)[0] == 200 and _states(node)[1] == ("up", True), "its return")
         again.close()
-        log = node.log.read_text()
-        said = f"endpoint {two.address} of upstream app is ejected: "
-        assert said + "too many requests in a row got no answer from it" in log
-        assert f"endpoint {two.address} of upstream app is back: " in log
+        about = f"endpoint {two.address} of upstream app is "
+        said = "ejected: too many requests in a row got no answer from it"
+        node.until_logged(about + said, f"{about}back: ")
 
 
 def test_a_breaker_keeps_requests_from_an_endpoint_that_fails(
@@ -220,9 +218,8 @@ def test_a_breaker_keeps_requests_from_an_endpoint_that_fails(
         until(lambda: get(port) == (200, b"two"), "the try")
         until(lambda: get(port)[0] == 200 and _states(node)[1] == ("up", True), "its return")
         again.close()
-        log = node.log.read_text()
         said = f"endpoint {two.address} of upstream app gets no requests: "
-        assert said + "its breaker opened after too many failures in a row" in log
+        node.until_logged(said + "its breaker opened after too many failures in a row")
 
 
 def test_a_control_process_that_starts_anew_keeps_out_who_failed(
