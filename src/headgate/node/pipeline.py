@@ -218,8 +218,12 @@ class Pipeline:
         found, verdict = tried.candidate, tried.verdict
         diagnostics = (*verdict.errors, *found.warnings)
         if verdict.errors:
-            undone = verdict.is_undone
-            return ReloadResult(outcome=Outcome.REFUSED, diagnostics=diagnostics, is_undone=undone)
+            return ReloadResult(
+                outcome=Outcome.REFUSED,
+                diagnostics=diagnostics,
+                is_undone=verdict.is_undone,
+                is_passing=verdict.is_passing,
+            )
         self._remember(found)
         self.on_served(found)
         if tried.is_passing:

@@ -24,7 +24,8 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     `digest` names the plan served afterwards (hex; empty without one). Times are milliseconds:
     `load_ms` reading and compiling, `apply_ms` until every worker served it, of which `waited_ms`
     the engine waited for other changes. `at` is Unix seconds. `is_undone`: the engine had gone over
-    to a refused config, and went back.
+    to a refused config, and went back. `is_passing`: a refusal has a cause outside of it,
+    so that another try may serve it.
     """
 
     outcome: Outcome
@@ -38,6 +39,7 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     waited_ms: float = 0.0
     objects: int = 0
     is_undone: bool = False
+    is_passing: bool = False
 
     @property
     def is_ok(self) -> bool:

@@ -15,6 +15,7 @@ from headgate.compile.settings import NodeSettings
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.agent.applying import fault_of
 from headgate.node.link import AddressError, BusyError, DataPlane
 from headgate.node.pipeline import Pipeline
 from headgate.node.ports import Candidate, Objection, Rejected, Verdict
@@ -326,6 +327,22 @@ def test_what_was_prepared_is_given_up_when_the_engine_goes_away(
         result = await stage.pipeline.reload("start")
         assert (result.outcome, result.error) == (Outcome.FAILED, "gone")
         assert (stage.ours.committed, stage.ours.abandoned) == (0, 1)
+
+    play(body)
+
+
+def test_a_refusal_for_a_cause_that_may_pass_says_so(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        for is_passing in (True, False):
+            verdict = Verdict((Diagnostic(file="", message="no memory"),), is_passing=is_passing)
+
+            async def refused(_candidate: Candidate, verdict: Verdict = verdict) -> Verdict:
+                return verdict
+
+            stage.serving.serve = refused  # type: ignore[assignment,method-assign]
+            result = await stage.pipeline.reload("start")
+            assert (result.outcome, result.is_passing) == (Outcome.REFUSED, is_passing)
+            assert fault_of(result).is_transient is is_passing, "the master tries it again"
 
     play(body)
 

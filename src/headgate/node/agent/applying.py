@@ -109,7 +109,7 @@ def quarantine_fault(served: Candidate | None, result: ReloadResult) -> Fault | 
 
 def fault_of(result: ReloadResult) -> Fault:
     """Returns why a run did not serve what it found: its first error, with the object."""
-    is_transient = result.outcome is Outcome.FAILED
+    is_transient = result.is_passing or result.outcome is Outcome.FAILED
     errors = [one for one in result.diagnostics if one.severity is Severity.ERROR]
     if not errors:
         return Fault("engine", result.error or "the config was not served", is_transient)
