@@ -38,15 +38,16 @@ def found(root: Path, patterns: list[str]) -> list[Mutant]:
 
 
 def concerned(root: Path, file: str, further: list[str]) -> list[str]:
-    """Returns the unit tests that name a file's module, then the further ones."""
+    """Returns the unit test that mirrors a file, those that name its module, then the further."""
     module = ".".join(Path(file).with_suffix("").parts[1:])
     package, _, name = module.rpartition(".")
-    naming = []
+    mirror = Path("tests", "unit", *Path(file).parts[2:-1], f"test_{name}.py")
+    naming = [str(mirror)] if (root / mirror).exists() else []
     for path in sorted((root / "tests" / "unit").rglob("test_*.py")):
         text = path.read_text()
         if f"{module} " in text or f"from {package} import {name}\n" in text:
             naming.append(str(path.relative_to(root)))
-    return [*naming, *(test for test in further if test not in naming)]
+    return list(dict.fromkeys([*naming, *further]))
 
 
 class Overlay:

@@ -129,6 +129,16 @@ def test_a_fault_that_a_test_notices_is_killed_and_another_survives(project: Pat
     assert (project / file).read_text() == source
 
 
+def test_the_test_that_mirrors_a_file_is_the_first_to_run(project: Path) -> None:
+    naming = "from headgate.sums import Sums\n"
+    (project / "tests" / "unit" / "test_about_sums.py").write_text(naming)
+    tests = concerned(project, "src/headgate/sums.py", ["tests/unit", "tests/unit/test_sums.py"])
+    mirror = "tests/unit/test_sums.py"
+    assert tests == [mirror, "tests/unit/test_about_sums.py", "tests/unit"]
+    (project / mirror).write_text("def test_by_the_command_line(): pass\n")
+    assert concerned(project, "src/headgate/sums.py", [])[0] == mirror
+
+
 def test_a_fault_that_makes_the_tests_hang_is_noticed(project: Path) -> None:
     source = "def ended(is_over):\n    while not is_over:\n        pass\n"
     (project / "src/headgate/sums.py").write_text(source)

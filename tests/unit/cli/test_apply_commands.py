@@ -1,0 +1,218 @@
+"""What `apply`, `publish` and `export` ask of a master, print, and end with."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scripted_master import SHOP, ScriptedMaster, installed, left
+
+from headgate.cli.remote import publishing, rollout_view
+
+DOCUMENT = '[upstreams.api]\nendpoints = ["127.0.0.1:9001"]\n'
+API: dict[str, object] = {
+    "kind": "upstreams",
+    "name": "api",
+    "spec": {"endpoints": ["127.0.0.1:9001"]},
+    "version": 3,
+    "changed_by": "u1",
+}
+EDGE: dict[str, object] = {"id": "f1", "name": "edge", "revision": 7}
+ROLLOUT: dict[str, object] = {
+    "id": "r1",
+    "fleet": "f1",
+    "revision": 8,
+    "base": 7,
+    "status": "succeeded",
+    "reason": "",
+    "agents": [{"agent": "a", "serving": 8}],
+    "timeline": [{"at": "T1", "text": "wave 1 begins"}],
+}
+ADDED = "added    upstreams/api\n"
+Command = Callable[..., int]
+
+
+@pytest.fixture
+def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedMaster:
+    for module in (publishing, rollout_view):
+        monkeypatch.setattr(module, "_INTERVAL_S", 0.0)
+    one = installed(monkeypatch, tmp_path / "home")
+    one.answers = {
+        "GET /auth/me": {"id": "u1", "name": "ann"},
+        f"GET {SHOP}/resources": {"items": []},
+        f"POST {SHOP}/preview": {"objects": []},
+        f"PUT {SHOP}/resources/upstreams/api": {},
+        f"DELETE {SHOP}/resources/upstreams/api": None,
+        f"GET {SHOP}/fleets": {"items": [EDGE]},
+        f"GET {SHOP}/revisions": {"items": [{"number": 8}]},
+        f"POST {SHOP}/revisions": {"number": 8},
+        f"GET {SHOP}/rollouts": {"items": []},
+        f"POST {SHOP}/rollouts": {"id": "r1"},
+        f"GET {SHOP}/rollouts/r1": ROLLOUT,
+    }
+    return one
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> str:
+    file = tmp_path / "site.toml"
+    file.write_text(DOCUMENT)
+    return str(file)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Command:
+    return lambda *arguments: left(monkeypatch, *arguments)
+
+
+def test_what_a_preview_refuses_changes_nothing(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault = {"path": "upstreams.api", "detail": "is unused", "allowed": "name it"}
+    warning = {"path": "routes.a", "detail": "is hidden"}
+    master.answers[f"POST {SHOP}/preview"] = {"errors": [fault], "warnings": [warning]}
+    assert run("apply", "-f", document) == 78
+    said = capsys.readouterr()
+    assert said.err == ("warning: routes.a: is hidden\nerror: upstreams.api: is unused; name it\n")
+    assert said.out == ""
+    assert not master.bodies("PUT", f"{SHOP}/resources/upstreams/api")
+
+
+def test_changes_are_made_once_and_a_preview_makes_none(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put = f"{SHOP}/resources/upstreams/api"
+    assert run("apply", "-f", document, "--preview", "--fleet", "edge") == 0
+    assert capsys.readouterr().out == ADDED
+    assert not master.bodies("PUT", put)
+    assert not master.bodies("POST", f"{SHOP}/rollouts")
+    assert run("apply", "-f", document, "-o", "json") == 0
+    change = {"change": "added", "kind": "upstreams", "name": "api"}
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {"changes": [change], "is_preview": False}
+    assert master.bodies("PUT", put) == [{"spec": API["spec"]}]
+
+
+def test_nothing_to_change_asks_for_no_preview(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"GET {SHOP}/resources"] = {"items": [API]}
+    assert run("apply", "-f", document) == 0
+    assert capsys.readouterr().out == "everything is as the documents say\n"
+    assert not master.bodies("POST", f"{SHOP}/preview")
+
+
+def test_only_a_prune_removes(
+    master: ScriptedMaster, tmp_path: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"GET {SHOP}/resources"] = {"items": [API]}
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "a.toml").write_text("")
+    assert run("apply", "-f", str(tmp_path / "none")) == 0
+    assert run("apply", "-f", str(tmp_path / "none"), "--prune") == 0
+    assert capsys.readouterr().out.endswith("removed  upstreams/api\n")
+    assert len(master.bodies("DELETE", f"{SHOP}/resources/upstreams/api")) == 1
+
+
+def test_documents_that_are_wrong_or_away_ask_nothing_of_the_master(
+    master: ScriptedMaster, tmp_path: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[node]\n")
+    assert run("apply", "-f", str(bad)) == 78
+    assert "is not a resource of a workspace" in capsys.readouterr().err
+    assert run("apply", "-f", str(tmp_path / "none.toml")) == 78
+    assert "none.toml" in capsys.readouterr().err
+    assert master.asked == []
+
+
+def test_a_fleet_gets_the_revision_and_waits_only_if_asked(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"POST {SHOP}/preview"] = {"objects": ["upstreams/api"]}
+    assert run("apply", "-f", document, "--fleet", "edge", "-m", "new") == 0
+    made = "revision 8 of fleet edge is made; rollout r1 brings it\n"
+    assert capsys.readouterr().out == ADDED + made
+    (revision,) = master.bodies("POST", f"{SHOP}/revisions")
+    assert revision == {"fleet": "f1", "message": "new", "draft": None, "is_served": False}
+    assert not [one for one in master.asked if one.path == f"{SHOP}/rollouts/r1"]
+    assert run("apply", "-f", document, "--wait") == 0
+    line, end = "T1  wave 1 begins\n", "revision 8 is serving on all 1 agents\n"
+    assert capsys.readouterr().out == ADDED + made + line + end
+
+
+def test_a_revision_that_is_there_needs_no_rollout_and_is_waited_for(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"GET {SHOP}/fleets"] = {"items": [EDGE | {"revision": 8}]}
+    behind = {"id": "a", "state": "serving", "revisions": {"serving": 7}}
+    there = behind | {"revisions": {"serving": 8}}
+    master.answers[f"GET {SHOP}/agents"] = [{"items": [behind]}, {"items": [there]}]
+    assert run("apply", "-f", document, "--wait") == 0
+    assert capsys.readouterr().out == (
+        f"{ADDED}revision 8 of fleet edge is there already\nrevision 8 is serving on all 1 agents\n"
+    )
+    assert not master.bodies("POST", f"{SHOP}/rollouts")
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_the_exit_code_says_how_a_rollout_ended(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    master.answers[f"GET {SHOP}/rollouts/r1"] = ROLLOUT | {"status": "undone", "reason": "gate"}
+    assert run("publish", "edge", "--wait", "-o", output) == 3
+    said = capsys.readouterr()
+    assert "rollout r1 of revision 8 was undone: gate; " in said.err
+    if output == "json":
+        shown = json.loads(said.out)
+        assert (shown["end"], shown["rollout"], shown["fleet"]) == ("undone", "r1", "edge")
+
+
+def test_a_program_reads_one_document_of_a_rollout_that_went_well(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("publish", "edge", "--wait", "-o", "json", "--waves", "1, rest", "--soak", "5") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "fleet": "edge",
+        "revision": 8,
+        "rollout": "r1",
+        "end": "serving",
+        "text": "revision 8 is serving on all 1 agents",
+    }
+    (body,) = master.bodies("POST", f"{SHOP}/rollouts")
+    gates = {"min_requests": 50}
+    wanted = {"fleet": "f1", "revision": 8, "waves": ["1", "rest"], "soak_s": 5.0, "gates": gates}
+    assert body == wanted
+
+
+def test_a_revision_without_a_rollout_is_not_waited_for(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("publish", "edge", "--no-rollout", "--wait", "--draft", "sale") == 0
+    assert capsys.readouterr().out == "revision 8 of fleet edge is made\n"
+    assert not master.bodies("POST", f"{SHOP}/rollouts")
+    (revision,) = master.bodies("POST", f"{SHOP}/revisions")
+    assert isinstance(revision, dict)
+    assert revision["draft"] == "sale"
+
+
+def test_a_publish_that_waits_for_nobody_ends_once_the_rollout_is_made(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("publish", "edge", "-o", "json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {"fleet": "edge", "revision": 8, "rollout": "r1"}
+    assert not [one for one in master.asked if one.path == f"{SHOP}/rollouts/r1"]
+
+
+def test_an_export_that_cannot_be_written_fails_with_its_file(
+    master: ScriptedMaster, tmp_path: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"GET {SHOP}/resources"] = {"items": [API]}
+    assert run("export", str(tmp_path / "out")) == 0
+    assert capsys.readouterr().out == f"1 documents are in {tmp_path / 'out'}\n"
+    (tmp_path / "file").write_text("")
+    assert run("export", str(tmp_path / "file")) == 1
+    said = capsys.readouterr()
+    assert "cannot be written: " in said.err
+    assert said.out == ""

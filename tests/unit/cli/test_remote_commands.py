@@ -1,0 +1,207 @@
+"""What `login`, `get`, `describe`, `delete` and the contexts ask of a master, keep and print."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scripted_master import SHOP, URL, ScriptedMaster, installed, left
+
+from headgate.cli.remote import contexts
+from headgate.cli.remote.contexts import Context, Contexts
+
+TOKENS = {"access_token": "a2", "refresh_token": "r2"}
+API: dict[str, object] = {"name": "api", "version": 3, "changed_at": "T", "spec": {"x": 1}}
+Command = Callable[..., int]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def master(home: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedMaster:
+    one = installed(monkeypatch, home)
+    one.answers = {
+        "POST /auth/login": TOKENS,
+        "GET /auth/me": {"name": "ann"},
+        "GET /workspaces": {"items": [{"name": "shop"}]},
+        f"GET {SHOP}/resources": {"items": [API]},
+    }
+    return one
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Command:
+    return lambda *arguments: left(monkeypatch, *arguments)
+
+
+def kept(home: Path) -> Contexts:
+    return contexts.load(home / "contexts.json")
+
+
+def access(home: Path, name: str) -> str:
+    return kept(home).named(name).access_token
+
+
+def test_a_password_from_standard_input_is_sent_without_its_line_end(
+    master: ScriptedMaster, home: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(" a b \nmore\n"))
+    assert run("login", f"{URL}/", "--user", "ann", "--password-stdin", "--context", "ci") == 0
+    assert master.bodies("POST", "/auth/login") == [{"name": "ann", "password": " a b "}]
+    assert kept(home).current == "ci"
+    assert kept(home).named() == Context(URL, "a2", "r2", "shop")
+    assert access(home, "up") == "access"
+
+
+def test_a_person_is_asked_for_what_is_not_given(
+    master: ScriptedMaster, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def prompt(what: str, *, err: bool, hide_input: bool = False) -> str:
+        assert err
+        asked.append((what, hide_input))
+        return what.lower()
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    assert run("login", URL, "--workspace", "shop") == 0
+    assert asked == [("User", False), ("Password", True)]
+    assert master.bodies("POST", "/auth/login") == [{"name": "user", "password": "password"}]
+
+
+def test_an_api_token_is_kept_as_it_is_and_logs_nobody_in(
+    master: ScriptedMaster,
+    home: Path,
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(" secret \n"))
+    assert run("login", URL, "--token-stdin", "--workspace", "x") == 0
+    assert capsys.readouterr().out == f'ann is logged in to {URL}; context "default"\n'
+    assert kept(home).named("default") == Context(URL, "secret", "", "x")
+    assert not master.bodies("POST", "/auth/login")
+
+
+def test_a_logout_forgets_the_tokens_whatever_the_master_says(
+    master: ScriptedMaster, home: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers["POST /auth/logout"] = 503
+    assert run("logout") == 0
+    assert "the session was not ended: answered 503" in capsys.readouterr().err
+    assert kept(home) == Contexts()
+
+
+def test_only_a_session_is_ended_at_the_master(
+    master: ScriptedMaster, home: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers["POST /auth/logout"] = None
+    known = kept(home).holding("ci", Context(URL, "secret", "", "shop"))
+    contexts.save(home / "contexts.json", known)
+    assert run("logout", "--context", "ci") == 0
+    assert master.asked == []
+    assert run("logout", "--context", "up") == 0
+    assert [one.path for one in master.asked] == ["/auth/logout"]
+    assert kept(home) == Contexts()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_list_or_one_object_is_shown(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"GET {SHOP}/resources"] = {"items": [API, {"name": "b"}]}
+    assert run("get", "routes") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert run("get", "routes", "api") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["api    3         T"]
+    assert run("get", "routes", "none") == 1
+
+
+def test_what_is_only_listed_is_described_from_the_list(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers |= {
+        f"GET {SHOP}/freezes": {"items": [{"id": "z1", "reason": "the sale"}]},
+        f"GET {SHOP}/resources/routes/api": API | {"version": 4},
+    }
+    assert run("describe", "freeze", "z1") == 0
+    assert capsys.readouterr().out == "id: z1\nreason: the sale\n"
+    assert run("describe", "route", "api", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["version"] == 4
+
+
+def test_an_object_is_removed_only_as_it_was_seen(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers |= {
+        f"DELETE {SHOP}/resources/routes/api": None,
+        "GET /tokens": {"items": [{"id": "t1", "name": "ci"}]},
+        "DELETE /tokens/t1": None,
+    }
+    assert run("delete", "route", "api") == 0
+    assert run("delete", "token", "ci") == 0
+    assert capsys.readouterr().out == "route api is removed\ntoken ci is removed\n"
+    route, token = [one for one in master.asked if one.method == "DELETE"]
+    assert route.headers["if-match"] == '"3"'
+    assert "if-match" not in token.headers
+    assert run("delete", "revision", "8") == 1
+    assert "revisions are never removed" in capsys.readouterr().err
+
+
+def test_agents_of_one_fleet_and_the_newest_of_the_audit_are_listed(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"GET {SHOP}/agents"] = {"items": [{"name": "a", "id": "1"}]}
+    line = {"at": "T", "action": "PUT"}
+    master.answers["GET /audit"] = [{"items": [line]}, {"items": [line]}, {}]
+    assert run("agents", "--fleet", "edge", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out) == [{"name": "a", "id": "1"}]
+    assert run("audit", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out) == [line]
+    assert run("audit", "--limit", "7") == 0
+    assert run("audit", "-o", "json") == 0
+    assert capsys.readouterr().out.endswith("[]\n")
+    queries = [one.query for one in master.asked]
+    assert queries[0] == {"limit": "500", "fleet": "edge"}
+    assert [one["limit"] for one in queries[1:]] == ["50", "7", "50"]
+
+
+def test_a_context_is_chosen_with_or_without_a_workspace(
+    master: ScriptedMaster, home: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ci = Context(f"{URL}0", "secret", "", "old")
+    contexts.save(home / "contexts.json", kept(home).changed("ci", ci))
+    assert run("context", "list", "-o", "json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["workspace"], one["current"]) for one in listed] == [
+        ("ci", "old", False),
+        ("up", "shop", True),
+    ]
+    assert run("context", "use", "ci") == 0
+    assert (kept(home).current, kept(home).named()) == ("ci", ci)
+    assert run("context", "use", "up", "--workspace", "") == 0
+    assert (kept(home).current, kept(home).named().workspace) == ("up", "")
+    assert kept(home).named("ci") == ci
+    assert run("context", "use", "none") == 1
+
+
+def test_a_renewed_token_is_kept_for_the_context_that_was_used(
+    master: ScriptedMaster, home: Path, run: Command
+) -> None:
+    page: dict[str, object] = {"items": [API]}
+    master.answers |= {
+        f"GET {SHOP}/resources": [401, page, 401, page],
+        "POST /auth/refresh": [TOKENS, TOKENS | {"access_token": "a3"}],
+    }
+    ci = Context(URL, "old", "r1", "shop")
+    contexts.save(home / "contexts.json", kept(home).changed("ci", ci))
+    assert run("get", "routes") == 0
+    assert access(home, "up") == "a2"
+    assert access(home, "ci") == "old"
+    assert run("get", "routes", "--context", "ci") == 0
+    assert access(home, "ci") == "a3"
