@@ -10,10 +10,15 @@ Usage: HEADGATE_MASTER_URL=https://HOST HEADGATE_AGENT_TOKEN=TOKEN install.sh [O
   WHEEL            the file headgate-*.whl
   --engine NAME    native, or nginx to watch the nginx of this host and change nothing of it
                    (without it: nginx if there is one)
+  --node NAME      one more agent on this host, with settings, state and a unit of its own, such
+                   as one for each nginx
+  --nginx-conf FILE
+                   the nginx.conf of the nginx to watch, where several run on this host
   --root DIR       install below DIR and start nothing, for images
   --python PATH    Python 3.11 or later (without it: python3)
 
-The address and the join token are kept in /etc/headgate/agent.env, which root alone reads.
+The address and the join token are kept in /etc/headgate/agent.env (with --node: NAME.env), which
+root alone reads.
 EOF
 }
 
@@ -22,15 +27,17 @@ fail() {
     exit "${2:-1}"
 }
 
-wheel='' engine='' root='' python=python3
+wheel='' engine='' root='' python=python3 node='' conf=''
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage && exit 0 ;;
-        --engine | --root | --python)
+        --engine | --root | --python | --node | --nginx-conf)
             [ $# -gt 1 ] || fail "$1 takes a value; see --help" 2
             case $1 in
                 --engine) engine=$2 ;;
                 --root) root=${2%/} ;;
+                --node) node=$2 ;;
+                --nginx-conf) conf=$2 ;;
                 *) python=$2 ;;
             esac
             shift 2
@@ -63,8 +70,25 @@ case $engine in
     *) fail "$engine is not an engine; write native or nginx" 2 ;;
 esac
 
+[ -z "$conf" ] || [ "$engine" = nginx ] || fail '--nginx-conf is for --engine nginx' 2
+case $conf in
+    '' | /*) ;;
+    *) fail "$conf is not an absolute path; write one for --nginx-conf" 2 ;;
+esac
+case $conf in
+    *[\"\\]*) fail "$conf has a quote or a backslash; --nginx-conf takes neither" 2 ;;
+esac
+case $node in
+    agent | default | node) fail "$node is taken by the agent without --node; choose another name" 2 ;;
+    [!a-z0-9_-]* | *[!a-z0-9._-]*) fail "$node is not a node name; use a-z 0-9 . _ -" 2 ;;
+esac
+variables=$settings/${node:-agent}.env
+own=$settings/${node:-node}.toml
+unit=headgate-agent${node:+@$node}
+template=headgate-agent${node:+@}
+
 # What was given before is kept: a token is good for one enrolment, and needed for no other start.
-if [ ! -f "$settings/agent.env" ]; then
+if [ ! -f "$variables" ]; then
     [ -n "${HEADGATE_MASTER_URL:-}" ] || fail 'set HEADGATE_MASTER_URL, such as https://HOST' 2
     [ -n "${HEADGATE_AGENT_TOKEN:-}" ] || fail 'set HEADGATE_AGENT_TOKEN to a join token' 2
 fi
@@ -87,24 +111,36 @@ if [ -n "${HEADGATE_MASTER_URL:-}" ] && [ -n "${HEADGATE_AGENT_TOKEN:-}" ]; then
     (
         umask 077
         printf 'HEADGATE_MASTER_URL=%s\nHEADGATE_AGENT_TOKEN=%s\n' \
-            "$HEADGATE_MASTER_URL" "$HEADGATE_AGENT_TOKEN" >"$settings/agent.env.new"
+            "$HEADGATE_MASTER_URL" "$HEADGATE_AGENT_TOKEN" >"$variables.new"
     )
-    mv "$settings/agent.env.new" "$settings/agent.env"
+    mv "$variables.new" "$variables"
 fi
-chmod 600 "$settings/agent.env"
+chmod 600 "$variables"
 
-if [ ! -f "$settings/node.toml" ]; then
-    if [ "$engine" = nginx ]; then
-        printf '[node]\nengine = "nginx"\n\n[node.nginx]\nmode = "observe"\nstart = "external"\n'
-    else
-        printf '[node]\nengine = "native"\n'
-    fi >"$settings/node.toml"
+if [ ! -f "$own" ]; then
+    {
+        printf '[node]\nengine = "%s"\n' "$engine"
+        # One loopback port for health and metrics cannot be that of several nodes.
+        [ -z "$node" ] || echo 'admin = "off"'
+        if [ "$engine" = nginx ]; then
+            printf '\n[node.nginx]\nmode = "observe"\nstart = "external"\n'
+            [ -z "$conf" ] || printf 'conf = "%s"\n' "$conf"
+        fi
+    } >"$own"
 fi
 
-install -m 644 "$here/systemd/headgate-agent.service" "$units/headgate-agent.service"
+# The unit of a named node is the same one, as a template of systemd.
+if [ -n "$node" ]; then
+    sed -e 's|/agent\.env|/%i.env|' -e 's|/node\.toml|/%i.toml|' \
+        -e 's|/headgate agent|& --node %i|' -e 's|/headgate reload|& --node %i|' \
+        "$here/systemd/headgate-agent.service" >"$units/$template.service"
+    chmod 644 "$units/$template.service"
+else
+    install -m 644 "$here/systemd/headgate-agent.service" "$units/$template.service"
+fi
 if [ "$engine" = nginx ] && getent group adm >/dev/null; then
     install -D -m 644 "$here/systemd/headgate-agent.service.d/nginx.conf" \
-        "$units/headgate-agent.service.d/nginx.conf"
+        "$units/$unit.service.d/nginx.conf"
 fi
 install -D -m 644 "$here/systemd/headgate.sysusers" "$root/etc/sysusers.d/headgate.conf"
 
@@ -114,6 +150,6 @@ if [ -n "$root" ] || [ ! -d /run/systemd/system ]; then
 fi
 systemd-sysusers
 systemctl daemon-reload
-systemctl enable --quiet headgate-agent
-systemctl restart headgate-agent
-echo "install: the agent runs; see its state with: $program/bin/headgate status"
+systemctl enable --quiet "$unit"
+systemctl restart "$unit"
+echo "install: the agent runs; see its state with: $program/bin/headgate status${node:+ --node $node}"

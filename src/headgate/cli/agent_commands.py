@@ -91,6 +91,7 @@ def agent(
         watch=True,
         engine=None if engine is None else engine.value,
         master=str(master),
+        name=node or "",
     )
     settings = agents.own_settings(request.configs)
     if settings is None:

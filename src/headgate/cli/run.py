@@ -43,6 +43,7 @@ class RunRequest:
     watch: bool
     engine: Literal["native", "nginx"] | None = None
     master: str | None = None
+    name: str = ""
 
 
 def has_environment_config(environment: Mapping[str, str]) -> bool:
@@ -78,6 +79,7 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         engine_is_forced=request.engine is not None,
         user=settings.user,
         master=request.master,
+        name=request.name,
     )
     control = [sys.executable, "-P", "-m", "headgate.node", options.encode()]
     supervisor = {

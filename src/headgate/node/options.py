@@ -17,7 +17,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     that the command line chose it and not the config. `user` is the config's user for a node that
     root starts. `remote` is the data plane of a control plane without a supervisor of its own.
     `master` is the address of an agent's master, whose config it serves; `configs` then have the
-    settings of the node alone.
+    settings of the node alone. `name` tells it from other nodes of this host; empty if it has none.
     """
 
     state_dir: str
@@ -33,6 +33,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     user: str | None = None
     remote: Target | None = None
     master: str | None = None
+    name: str = ""
 
     def encode(self) -> str:
         """Returns the argument that `decode` understands."""

@@ -6,10 +6,12 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,14 @@ def test_another_run_keeps_settings_and_needs_no_token(folder: Path, wheel: Path
         (["--engine", "haproxy", "WHEEL"], GIVEN, "write native or nginx"),
         (["--fast", "WHEEL"], GIVEN, "unknown option --fast"),
         (["WHEEL", "--engine"], GIVEN, "--engine takes a value"),
+        (["--node", "a/b", "WHEEL"], GIVEN, "a/b is not a node name"),
+        (["--node", "default", "WHEEL"], GIVEN, "default is taken by the agent without --node"),
+        (
+            ["--engine", "native", "--nginx-conf", "/a", "WHEEL"],
+            GIVEN,
+            "--nginx-conf is for --engine nginx",
+        ),
+        (["--engine", "nginx", "--nginx-conf", "a", "WHEEL"], GIVEN, "a is not an absolute path"),
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_written(
@@ -105,15 +115,18 @@ def test_what_is_missing_is_said_before_anything_is_written(
     assert not (folder / "r").exists()
 
 
-def test_systemd_understands_the_unit(folder: Path, wheel: Path) -> None:
+@pytest.mark.parametrize("node", ["", "inner"])
+def test_systemd_understands_the_unit(folder: Path, wheel: Path, node: str) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         unavailable("systemd-analyze is missing")
-    assert install(folder, "--engine", "nginx", str(wheel)).returncode == 0
+    named = ["--node", node] if node else []
+    assert install(folder, "--engine", "nginx", *named, str(wheel)).returncode == 0
     units = folder / "r/etc/systemd/system"
-    assert (units / "headgate-agent.service.d/nginx.conf").exists()
+    unit = f"headgate-agent@{node}.service" if node else "headgate-agent.service"
+    assert (units / f"{unit}.d/nginx.conf").exists()
     done = subprocess.run(
-        [analyze, "verify", str(units / "headgate-agent.service")],
+        [analyze, "verify", str(units / unit)],
         capture_output=True,
         text=True,
         env=os.environ | {"SYSTEMD_UNIT_PATH": f"{units}:"},
@@ -124,34 +137,36 @@ def test_systemd_understands_the_unit(folder: Path, wheel: Path) -> None:
     assert [line for line in said if absent not in line] == []
 
 
-def started_by_the_unit(folder: Path) -> list[str]:
-    """The command of the installed unit, below the folder."""
-    text = (folder / "r/etc/systemd/system/headgate-agent.service").read_text()
-    found = re.search(r"(?m)^ExecStart=(.*)$", text)
+def of_the_unit(folder: Path, key: str, node: str) -> str:
+    """A setting of the installed unit, with what systemd puts in its place."""
+    unit = "headgate-agent@.service" if node else "headgate-agent.service"
+    text = (folder / "r/etc/systemd/system" / unit).read_text()
+    found = re.search(rf"(?m)^{key}=(.*)$", text)
     assert found is not None
-    return [f"{folder}/r{word}" if word.startswith("/") else word for word in shlex.split(found[1])]
+    return found[1].replace("%i", node)
 
 
 @contextmanager
-def agent(folder: Path) -> Iterator[Path]:
+def agent(folder: Path, node: str = "") -> Iterator[Path]:
     """What systemd would start, with the unit's file of variables; gives the state directory."""
-    state = folder / "s"
-    kept = (folder / "r/etc/headgate/agent.env").read_text().splitlines()
-    env = {**os.environ, **dict(line.split("=", 1) for line in kept)}
-    with (folder / "agent.log").open("wb") as log:
+    words = shlex.split(of_the_unit(folder, "ExecStart", node))
+    command = [f"{folder}/r{word}" if word.startswith("/") else word for word in words]
+    kept = Path(f"{folder}/r{of_the_unit(folder, 'EnvironmentFile', node)}").read_text()
+    states = folder / "s"
+    states.mkdir(exist_ok=True)
+    env = {**os.environ, **dict(line.split("=", 1) for line in kept.splitlines())}
+    log_path = folder / f"agent{node}.log"
+    with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [*started_by_the_unit(folder), "--state-dir", str(state)],
-            env=env,
-            stdout=log,
-            stderr=log,
+            command, env={**env, "STATE_DIRECTORY": str(states)}, stdout=log, stderr=log
         )
     try:
-        yield state
+        yield states / (node or "default")
     finally:
         process.terminate()
         process.send_signal(signal.SIGINT)
         process.wait(45)
-        sys.stdout.write((folder / "agent.log").read_text())  # shown when the test fails
+        sys.stdout.write(log_path.read_text())  # shown when the test fails
 
 
 def test_what_is_installed_adopts_the_nginx_of_the_host(folder: Path, wheel: Path) -> None:
@@ -183,6 +198,45 @@ def test_what_is_installed_adopts_the_nginx_of_the_host(folder: Path, wheel: Pat
             until(lambda: person.agent().get("state") == "connected", "a connected agent")
             (engine,) = person.agent()["facts"]["engines"]
             assert engine["engine"] == "nginx"
+
+
+def test_a_host_with_two_nginx_has_an_agent_for_each(folder: Path, wheel: Path) -> None:
+    binary = peer("nginx")
+    folder.chmod(0o755)
+    theirs = {}
+    for node in ("inner", "outer"):
+        (folder / node).mkdir(mode=0o755)
+        theirs[node] = ForeignNginx(folder / node, binary)
+    (folder / "m").mkdir()
+    with (
+        master(folder / "m", "--listen", "127.0.0.1:0", "--fleet-tls") as running,
+        theirs["inner"],
+        theirs["outer"],
+    ):
+        person = Operator(running)
+        person.ask(f"{W}/fleets", {"name": "edge"})
+        url = f"{person.base}?grpc={running.agents_port()}"
+        for node, nginx in theirs.items():
+            token = person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"]
+            env = {"HEADGATE_MASTER_URL": url, "HEADGATE_AGENT_TOKEN": token}
+            of_it = ["--engine", "nginx", "--node", node, "--nginx-conf", str(nginx.conf)]
+            done = install(folder, *of_it, str(wheel), env=env)
+            assert done.returncode == 0, done.stderr
+        with agent(folder, "inner") as inner, agent(folder, "outer") as outer:
+            for state, node in ((inner, "inner"), (outer, "outer")):
+                ours = partial(is_adopted, state, theirs[node].master)
+                until(ours, f"the nginx of {node} is adopted", deadline_s=120)
+
+            def names() -> list[str]:
+                return sorted(one["name"] for one in person.ask(f"{W}/agents")["items"])
+
+            host = socket.gethostname()
+            until(lambda: names() == [f"{host}-inner", f"{host}-outer"], "two agents")
+
+
+def is_adopted(state: Path, pid: int) -> bool:
+    """Whether a node watches the nginx with this process."""
+    return adopted(state) == pid
 
 
 def adopted(state: Path) -> int:

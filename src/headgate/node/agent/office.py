@@ -7,7 +7,6 @@ carries, or, without a pin, one that the system trusts.
 import asyncio
 import http.client
 import os
-import socket
 import ssl
 from typing import Final, TypeVar
 
@@ -68,8 +67,12 @@ def join_token() -> str | None:
 class RestOffice:
     """The REST API of one master."""
 
-    def __init__(self, url: MasterUrl, identities: IdentityStore, token: str | None) -> None:
+    def __init__(
+        self, url: MasterUrl, identities: IdentityStore, token: str | None, host: str
+    ) -> None:
+        """`host`: what the master shows as the name of this agent."""
         self._url = url
+        self._host = host
         self._identities = identities
         self._token = token
 
@@ -92,9 +95,7 @@ class RestOffice:
                 authority = pinned(self._asked(unverified, "GET", AUTHORITIES), token.pin)
             except Invalid as wrong:
                 raise EnrolmentError(str(wrong), is_final=True) from wrong
-        body = msgspec.json.encode(
-            _Enrol(token.secret, self._request(), socket.gethostname(), version())
-        )
+        body = msgspec.json.encode(_Enrol(token.secret, self._request(), self._host, version()))
         answer = self._asked(_trusting(authority), "POST", ENROLMENT, body)
         return self._identity(answer, is_pinned=bool(token.pin))
 
@@ -119,7 +120,7 @@ class RestOffice:
 
     def _request(self) -> str:
         try:
-            return request(self._identities.key(), socket.gethostname()).decode()
+            return request(self._identities.key(), self._host).decode()
         except IdentityError as error:
             raise EnrolmentError(str(error), is_final=True) from error
         except OSError as error:

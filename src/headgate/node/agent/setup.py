@@ -49,7 +49,7 @@ def agent_node(
     parts = Parts(url, identities, store, Incoming(place / "incoming"), source)
     # Of an nginx nothing is known before it was asked.
     first = Instance("default", options.engine, version() if options.engine == "native" else "")
-    office = RestOffice(url, identities, join_token())
+    office = RestOffice(url, identities, join_token(), _host(options.name))
     agent = Agent(parts, node.pipeline, office, _dialler(url, identities), first)
     agent.events = node.events
     agent.figures = Measured(serving)
@@ -57,6 +57,12 @@ def agent_node(
     node.master = agent
     node.pipeline.on_served = source.served
     return node
+
+
+def _host(node: str) -> str:
+    """Returns what the master calls this agent: the host, with the node's name where it has one, as
+    several may run there."""
+    return f"{socket.gethostname()}-{node}" if node else socket.gethostname()
 
 
 def _describer(source: MasterSource, serving: Serving, engine: str) -> Describe:

@@ -38,6 +38,7 @@ class MasterSource(FileSource):
         """What was refused of the last good bundle, while another one is offered."""
         self._forms = LastForms(store.folder)
         self._last_good = self._forms.read()
+        self._observes = False
 
     @property
     def last(self) -> Bundle | None:
@@ -80,12 +81,16 @@ class MasterSource(FileSource):
     def load(self) -> Candidate | Rejected:
         """Reads and compiles the present config.
 
-        Raises NothingYetError before the first bundle.
+        Raises NothingYetError before the first bundle, except for a node that observes an nginx: it
+        does so before the master has anything for it.
         """
         self._refused.begin()
-        if self._own and (wrong := self._own_errors()):
-            return Rejected(wrong)
         bundle = self._offered or self._last
+        if self._own:
+            own = load(self._own, DiskFiles(), os.environ)
+            if wrong := _own_errors(own):
+                return Rejected(wrong)
+            self._observes = _observes(own.node)
         if bundle is not None and not self._own and not documents(bundle):
             # Without any document the environment would be the config.
             what, allowed = "the revision is empty", "publish a listener and a route"
@@ -107,6 +112,8 @@ class MasterSource(FileSource):
 
     def _given(self, files: DiskFiles) -> tuple[Sequence[PurePath | Given], Files]:
         bundle = self._offered or self._last
+        if bundle is None and self._observes:
+            return self._own, files
         if bundle is None:
             raise NothingYetError(f"no config came from {self._master} yet")
         return [*self._own, *documents(bundle)], BundleFiles(bundle, files)
@@ -119,13 +126,18 @@ class MasterSource(FileSource):
         own = {path for path in loaded.watched.files if path.is_absolute()}
         return Watched(frozenset(own) | frozenset(self._own), loaded.watched.globs)
 
-    def _own_errors(self) -> tuple[Diagnostic, ...]:
-        """Returns why the node's own documents cannot be used."""
-        loaded = load(self._own, DiskFiles(), os.environ)
-        if loaded.plan is None:
-            return loaded.diagnostics
-        strange = (key for key in loaded.plan.objects if key.kind != "settings")
-        return tuple(_published_elsewhere(loaded, key.kind, key.name) for key in strange)
+
+def _own_errors(loaded: Loaded) -> tuple[Diagnostic, ...]:
+    """Returns why the node's own documents cannot be used."""
+    if loaded.plan is None:
+        return loaded.diagnostics
+    strange = (key for key in loaded.plan.objects if key.kind != "settings")
+    return tuple(_published_elsewhere(loaded, key.kind, key.name) for key in strange)
+
+
+def _observes(node: NodeSettings | None) -> bool:
+    """Returns whether the node watches an nginx that others drive."""
+    return node is not None and node.engine == "nginx" and node.nginx.mode == "observe"
 
 
 def _published_elsewhere(loaded: Loaded, kind: str, name: str) -> Diagnostic:

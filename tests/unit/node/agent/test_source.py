@@ -1,0 +1,43 @@
+"""What an agent serves before its master has anything for it."""
+
+from pathlib import Path
+
+import pytest
+
+from headgate.kernel.errors import Invalid
+from headgate.node.agent.source import MasterSource
+from headgate.node.ports import Candidate, NothingYetError, Rejected
+from headgate.providers.master.store import BundleStore
+
+
+def source(folder: Path, own: str) -> MasterSource:
+    """A node with settings of its own and no bundle."""
+
+    def verify(raw: bytes, signature: bytes) -> object:
+        raise Invalid("nothing", "nothing")
+
+    file = folder / "node.toml"
+    file.write_text(own)
+    store = BundleStore(folder / "bundles", verify)  # type: ignore[arg-type]
+    return MasterSource([file], store, "the master")
+
+
+def test_a_node_that_observes_an_nginx_does_so_without_a_revision(tmp_path: Path) -> None:
+    found = source(
+        tmp_path, '[node]\nengine = "nginx"\n[node.nginx]\nmode = "observe"\nstart = "external"\n'
+    ).load()
+    assert isinstance(found, Candidate)
+    assert found.node.nginx.mode == "observe"
+    assert [key.kind for key in found.plan.objects] == ["settings"]
+
+
+@pytest.mark.parametrize("own", ['[node]\nengine = "nginx"\n', '[node]\nengine = "native"\n'])
+def test_another_node_waits_for_its_first_revision(tmp_path: Path, own: str) -> None:
+    with pytest.raises(NothingYetError, match="no config came from the master yet"):
+        source(tmp_path, own).load()
+
+
+def test_an_upstream_of_its_own_is_refused(tmp_path: Path) -> None:
+    found = source(tmp_path, '[upstreams.a]\nendpoints = ["127.0.0.1:9"]\n').load()
+    assert isinstance(found, Rejected)
+    assert "the config of an agent comes from its master" in str(found.diagnostics[0])
