@@ -19,6 +19,7 @@ UPLOADS = 550
 
 
 SERVED = 20
+OVERLOADED = 2
 
 
 def _config(port: int, upstream: str, memory: int = 0) -> str:
@@ -26,6 +27,8 @@ def _config(port: int, upstream: str, memory: int = 0) -> str:
     text = config(port, upstream, extra=extra)
     collects = 'upstream = "app"\nlimits = { body_buffer = "64KiB" }\n'
     text = text.replace('upstream = "app"\n', collects)
+    text += '[routes.alive]\nmatch = { path = { exact = "/alive" } }\n'
+    text += 'respond = { status = 204 }\nimportance = "high"\n'
     return text.replace("[listeners.web]\n", "[listeners.web]\nh2c = true\n")
 
 
@@ -62,6 +65,10 @@ def test_memory_over_its_limit_refuses_new_requests_alone_and_only_while_it_last
         assert node.admin("POST", "/reload")[0] == 200
         uploads = [held.enter_context(_upload(port)) for _ in range(UPLOADS)]
         until(lambda: get(port)[0] == 503, "the overload")
+        assert get(port, "/alive") == (204, b"")
+        assert node.metric('headgate_overload_level{cause="memory"}') == OVERLOADED
+        assert node.metric('headgate_overload_shed_total{level="overloaded"}') > 0
+        assert ", overloaded (memory)\n" in node.command("status").stdout
 
         with _upload(port) as late:
             refused = _answer(late)

@@ -169,6 +169,8 @@ def _won(won: Won) -> Iterator[str]:
             name = f"{step.name} ({step.kind})" if step.name else step.kind
             yield _row(f"  {number}. {name}", step.place)
     yield from _outcome(won.outcome)
+    if won.shedding:
+        yield f"while there is too much to do: {won.shedding}"
     if won.outcome.kind != "forward":
         return
     if won.retry:

@@ -192,9 +192,10 @@ def _data_plane(node: NodeStatus) -> str:
         return "data plane  none"
     connections = sum(worker.connections for worker in plane.workers)
     requests = sum(worker.requests for worker in plane.workers)
+    overload = f", {plane.overload} ({plane.overload_cause})" if plane.overload else ""
     return (
         f"data plane  generation {plane.generation}, {len(plane.workers)} workers,"
-        f" {connections} connections, {requests} requests"
+        f" {connections} connections, {requests} requests{overload}"
     )
 
 

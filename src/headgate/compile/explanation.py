@@ -22,6 +22,7 @@ from headgate.plan.objects import (
     Upstream,
 )
 from headgate.plan.plan import Plan
+from headgate.plan.settings import Settings
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ States = Mapping[str, Mapping[str, Known]]
 """Upstream → address of an endpoint → what is known of it."""
 
 _UNAVAILABLE = 503
+_LIMIT = 100
 _KINDS = ("rewrite", "redirect", "request_headers", "response_headers", "respond")
 
 
@@ -128,7 +130,8 @@ class UpstreamShare(msgspec.Struct, frozen=True):
 class Won(msgspec.Struct, frozen=True):
     """The match that takes the request, why, and what happens then.
 
-    `retry` says what is tried again; empty where only connecting is. `quarantined` says why the
+    `retry` says what is tried again; empty where only connecting is. `shedding` says from where on
+    `node.shedding` refuses it; empty without that. `quarantined` says why the
     route is not served as it is written; empty where it is.
     """
 
@@ -143,6 +146,7 @@ class Won(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamShare] = []
     retry: str = ""
     retry_place: str = ""
+    shedding: str = ""
     quarantined: str = ""
 
 
@@ -246,6 +250,7 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         upstreams=shares,
         retry=_retried(route.retry) if route and route.retry else "",
         retry_place=locate("route", won.route, "retry") if route and route.retry else "",
+        shedding=_shed(plan, route) if route else "",
     )
 
 
@@ -310,6 +315,21 @@ def _shares(
             host=_host(upstream) if upstream else "",
             protocol=upstream.protocol if upstream else "",
         )
+
+
+def _shed(plan: Plan, route: Route) -> str:
+    """Returns from where on an overload refuses requests of a route; empty if none does."""
+    settings = _object(plan, "settings", "node", Settings)
+    limits = settings.shedding if settings else None
+    if limits is None:
+        return ""
+    percent = {
+        "low": limits.strained_percent or _LIMIT,
+        "normal": _LIMIT,
+        "high": limits.critical_percent,
+    }[route.importance]
+    about = f"importance {route.importance}: "
+    return about + (f"503 from {percent} % of a limit on" if percent else "never refused")
 
 
 def _retried(retry: Retry) -> str:

@@ -31,6 +31,7 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
         body_bytes=limits.body.bytes if limits and limits.body else None,
         body_buffer_bytes=limits.body_buffer.bytes if limits else _DEFAULT.body_buffer_bytes,
         retry=_retry(model.retry) if model.retry is not None else None,
+        importance=model.importance,
     )
     return out
 

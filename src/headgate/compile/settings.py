@@ -153,7 +153,13 @@ def _nginx(model: Nginx) -> NginxSettings:
 
 
 def _shedding(model: Shedding) -> plan.Shedding:
-    return plan.Shedding(memory_bytes=model.memory.bytes, queued=model.queued, lag_ms=model.lag.ms)
+    return plan.Shedding(
+        memory_bytes=model.memory.bytes,
+        queued=model.queued,
+        lag_ms=model.lag.ms,
+        strained_percent=model.strained,
+        critical_percent=model.critical,
+    )
 
 
 def _access_log(model: AccessLog) -> plan.AccessLog:

@@ -6,7 +6,7 @@ others stay with the control process and the supervisor (`AdminSettings`).
 
 import re
 from collections.abc import Iterator, Set
-from typing import Annotated, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -132,10 +132,29 @@ class Resolver(Options):
     )
 
 
+_LIMIT: Final = 100
+_MOST: Final = 10_000
+
+
+def _below(percent: int) -> int:
+    if percent >= _LIMIT:
+        raise Invalid(f"{percent} percent is not below the limit", 'write 1 to 99, or "off"')
+    return percent
+
+
+def _above(percent: int) -> int:
+    if percent and not _LIMIT < percent <= _MOST:
+        raise Invalid(
+            f"{percent} percent is not above the limit", f'write 101 to {_MOST}, or "off"'
+        )
+    return percent
+
+
 class Shedding(Checked):
     """When new requests are answered with 503 because there is too much to do.
 
-    Those under way are served. The answers have `Retry-After`.
+    Those under way are served. The answers have `Retry-After`. At a limit, routes get 503 unless
+    their `importance` is high.
     """
 
     memory: SizeOrOff = Field(
@@ -149,6 +168,16 @@ class Shedding(Checked):
         default=Duration(100),
         description="How long a turn of a worker's loop takes, smoothed over several turns; what "
         "comes waits so long.",
+    )
+    strained: Annotated[CountOrOff, AfterValidator(_below)] = Field(
+        default=75,
+        description="From so many percent of a limit on, 1 to 99, routes with `importance = "
+        '"low"` get 503; while it is the memory, connections end after their answer.',
+    )
+    critical: Annotated[CountOrOff, AfterValidator(_above)] = Field(
+        default=150,
+        description="From so many percent of a limit on, 101 to 10000, routes with `importance = "
+        '"high"` get 503, too, and new connections wait in the kernel\'s queue.',
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -126,6 +126,12 @@ class Route(Checked):
         description="When a request whose try failed is tried again. Absent = only where no "
         "connection was made, at other endpoints.",
     )
+    importance: Literal["low", "normal", "high"] = Field(
+        default="normal",
+        description="How much its requests matter while the node has too much to do "
+        "(`node.shedding`): those of low importance are refused first, those of high importance "
+        "last.",
+    )
     limits: RouteLimits | None = Field(default=None, description="Limits on a request.")
     forward_path: Literal["normalised", "raw"] = Field(
         default="normalised",

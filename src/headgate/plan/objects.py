@@ -163,6 +163,10 @@ class Retry(DefaultedNode, frozen=True):
     hedge: RetryHedge | None = None
 
 
+Importance = Literal["low", "normal", "high"]
+"""How much requests matter while there is too much to do: low importance is refused first."""
+
+
 class Route(DefaultedNode, frozen=True):
     """An HTTP route; `hosts` and `listeners` are sorted and never empty."""
 
@@ -178,6 +182,7 @@ class Route(DefaultedNode, frozen=True):
     body_bytes: int | None = None
     body_buffer_bytes: int = 0
     retry: Retry | None = None
+    importance: Importance = "normal"
 
 
 class Endpoint(DefaultedNode, frozen=True):

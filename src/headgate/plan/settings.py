@@ -59,6 +59,8 @@ class Shedding(DefaultedNode, frozen=True):
     memory_bytes: int = 0
     queued: int = 1_024
     lag_ms: int = 100
+    strained_percent: int = 75
+    critical_percent: int = 150
 
 
 class Settings(DefaultedNode, frozen=True):

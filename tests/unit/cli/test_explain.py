@@ -96,6 +96,31 @@ def test_the_policy_of_retries_is_told_with_its_place(tmp_path: Path) -> None:
     assert lines[0].endswith("c.toml:9:1")
 
 
+@pytest.mark.parametrize(
+    ("importance", "limits", "said"),
+    [
+        ("low", "{}", ["importance low: 503 from 75 % of a limit on"]),
+        ("low", '{ strained = "off" }', ["importance low: 503 from 100 % of a limit on"]),
+        ("normal", "{}", ["importance normal: 503 from 100 % of a limit on"]),
+        ("high", "{}", ["importance high: 503 from 150 % of a limit on"]),
+        ("high", '{ critical = "off" }', ["importance high: never refused"]),
+        ("high", "", []),
+    ],
+)
+def test_what_an_overload_refuses_is_told(
+    tmp_path: Path, importance: str, limits: str, said: list[str]
+) -> None:
+    case = tmp_path / "c.toml"
+    written = f'upstream = "kept"\nimportance = "{importance}"\n'
+    text = CONFIG.replace('upstream = "kept"\n', written, 1)
+    case.write_text(text + (f"[node]\nshedding = {limits}\n" if limits else ""))
+    out = io.StringIO()
+    assert explain(Question(url="http://a.example/"), [case], stream=out) == 0
+    start = "while there is too much to do: "
+    lines = [line for line in out.getvalue().splitlines() if line.startswith(start)]
+    assert lines == [start + one for one in said]
+
+
 def test_a_refused_request_is_told_with_its_status_or_without_an_answer() -> None:
     assert refusal(Explanation(refused="TLS alert")) == "no answer: TLS alert"
     found = Explanation(refused="a space in the path", refused_status=400)

@@ -2,6 +2,7 @@
 
 from pathlib import PurePath
 
+import msgspec
 import pytest
 from memory_files import MemoryFiles
 
@@ -9,6 +10,7 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
+from headgate.plan.objects import Route
 from headgate.plan.settings import Settings, Shedding
 
 BASE = """
@@ -19,6 +21,7 @@ default = true
 respond = { status = 204 }
 [node]
 """
+ROUTE = '[routes.r]\nhosts = "a.example"\nrespond = { status = 204 }\n'
 
 
 def loaded(rest: str) -> Loaded:
@@ -41,6 +44,28 @@ def test_it_is_off_unless_it_is_written() -> None:
 def test_every_key_reaches_the_plan() -> None:
     made = shedding('shedding = { memory = "1 GiB", queued = "off", lag = "50ms" }')
     assert made == Shedding(memory_bytes=1 << 30, queued=0, lag_ms=50)
+    made = shedding('shedding = { strained = "off", critical = 200 }')
+    assert made == Shedding(strained_percent=0, critical_percent=200)
+    assert shedding('shedding = { critical = "off" }') == Shedding(critical_percent=0)
+
+
+def test_the_importance_of_a_route_reaches_the_plan() -> None:
+    (low,) = _routes('importance = "low"')
+    assert low.importance == "low"
+    assert _routes("") == [msgspec.structs.replace(low, importance="normal")]
+
+
+def test_an_unknown_importance_is_one_error_at_its_place() -> None:
+    (error,) = loaded(f'{ROUTE}importance = "urgent"\n').errors
+    assert "routes.r.importance: " in str(error)
+
+
+def _routes(rest: str) -> list[Route]:
+    found = loaded(f"{ROUTE}{rest}\n")
+    assert found.plan is not None, [str(one) for one in found.errors]
+    values = [one.value for one in found.plan.objects.values()]
+    routes = [one for one in values if isinstance(one, Route)]
+    return [one for one in routes if one.hosts == ("a.example",)]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +75,9 @@ def test_every_key_reaches_the_plan() -> None:
         ('{ memory = "much" }', "shedding.memory", '"much" is not a size'),
         ("{ queued = 0 }", "shedding.queued", ""),
         ("{ lag = 5 }", "shedding.lag", "5 is not a duration"),
+        ("{ strained = 100 }", "shedding.strained", "100 percent is not below the limit"),
+        ("{ critical = 100 }", "shedding.critical", "100 percent is not above the limit"),
+        ("{ critical = 10001 }", "shedding.critical", "write 101 to 10000"),
         ('{ cpu = "90%" }', "shedding.cpu", "the key is unknown"),
     ],
 )

@@ -37,7 +37,10 @@ fn error(fault: Fault) -> proto::ObjectError {
 /// Makes the answer to a `Status`, with endpoints only on request, because they are many.
 pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply {
     let upstreams = if with_endpoints { status.upstreams } else { Vec::new() };
+    let (overload, overload_cause) = status.overload.worst();
     proto::StatusReply {
+        overload: overload.into(),
+        overload_cause: overload_cause.into(),
         plan_digest: status.plan_digest,
         generation: status.generation,
         uptime_s: status.uptime.as_secs_f64(),

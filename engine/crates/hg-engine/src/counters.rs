@@ -14,8 +14,10 @@ macro_rules! reasons {
 }
 
 mod http2;
+mod overload;
 
 pub(crate) use http2::{Bound, Http2Counters};
+pub(crate) use overload::OverloadCounters;
 
 use crate::report::{Histogram, LATENCY_BOUNDS_US, OpenCount};
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
@@ -273,6 +275,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) misdirected: Counter,
     pub(crate) tunnels: OpenCounter,
     pub(crate) http2: Http2Counters,
+    pub(crate) overload: OverloadCounters,
     /// Touched on the error path only.
     rejects: Mutex<Vec<(&'static str, u64)>>,
     /// (side, version, kind); touched on the handshake path only.

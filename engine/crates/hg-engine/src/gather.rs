@@ -1,18 +1,19 @@
 //! Reports: sums the workers' counters on demand.
 
 use crate::counters::{
-    Bound, Counter, Denied, EndpointCounters, Hedged, Refused, Retry, Timeout, UpstreamCounters,
-    Withheld, WorkerCounters, lock,
+    Bound, Counter, Denied, EndpointCounters, Hedged, OverloadCounters, Refused, Retry, Timeout,
+    UpstreamCounters, Withheld, WorkerCounters, lock,
 };
 use crate::engine::{Engine, Inner};
 use crate::negotiated::Negotiated;
 use crate::report::{
     EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport, Http2Metrics,
-    ListenerReport, NegotiatedReport, ReasonCount, RequestCount, RetryMetrics, UpstreamReport,
-    WorkerReport,
+    ListenerReport, NegotiatedReport, OverloadReport, ReasonCount, RequestCount, RetryMetrics,
+    UpstreamReport, WorkerReport,
 };
 use crate::snapshot::{EndpointEntry, Snapshot};
 use hg_proto::METHOD_NAMES;
+use hg_resilience::Level;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ impl Engine {
             workers: workers(inner),
             listeners: listeners(inner, &serving),
             upstreams: upstreams(inner, &serving),
+            overload: overload(inner),
         }
     }
 
@@ -48,10 +50,10 @@ impl Engine {
             workers: workers(inner),
             listeners: listeners(inner, &serving),
             upstreams: upstreams(inner, &serving),
+            overload: overload(inner),
             ..EngineMetrics::default()
         };
-        let log = inner.log.stats();
-        (m.log_lines, m.log_dropped, m.log_errors) = (log.lines, log.dropped, log.write_errors);
+        note_log(&mut m, inner);
         let mut requests: BTreeMap<(Arc<str>, u8, u16), u64> = BTreeMap::new();
         let mut rejects: BTreeMap<&'static str, u64> = BTreeMap::new();
         let mut handshakes: BTreeMap<_, u64> = BTreeMap::new();
@@ -99,6 +101,28 @@ impl Engine {
         m.retries = retries(inner);
         m.timeouts = reasons(inner, Timeout::ALL, |c, w| c.timeouts.get(w as usize));
         m
+    }
+}
+
+fn note_log(m: &mut EngineMetrics, inner: &Inner) {
+    let log = inner.log.stats();
+    (m.log_lines, m.log_dropped, m.log_errors) = (log.lines, log.dropped, log.write_errors);
+}
+
+fn overload(inner: &Inner) -> OverloadReport {
+    let workers = || inner.workers.iter().map(|w| &w.counters.overload);
+    let [queue, lag] = workers()
+        .map(OverloadCounters::levels)
+        .fold([0, 0], |most, one| [most[0].max(one[0]), most[1].max(one[1])]);
+    let memory = u64::from(inner.shared.memory.level().number());
+    let levels = [("memory", memory), ("queue", queue), ("lag", lag)];
+    let shed_at = |level| workers().map(|c| c.shed_at(level)).sum();
+    let count = |(reason, count)| ReasonCount { reason, count };
+    let above_calm = Level::ALL.into_iter().skip(1);
+    OverloadReport {
+        levels: levels.map(count).to_vec(),
+        shed: above_calm.map(|level| count((level.name(), shed_at(level)))).collect(),
+        pauses: workers().map(|c| c.pauses.get()).sum(),
     }
 }
 

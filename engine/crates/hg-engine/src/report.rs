@@ -4,6 +4,7 @@
 //! itself. Counters grow from the start of the process and survive plan swaps.
 
 use hg_plan::Kind;
+use hg_resilience::Level;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +101,31 @@ pub struct EngineStatus {
     pub listeners: Vec<ListenerReport>,
     /// Upstreams, by name.
     pub upstreams: Vec<UpstreamReport>,
+    /// How much too much there is to do.
+    pub overload: OverloadReport,
+}
+
+/// How much too much there is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OverloadReport {
+    /// The level now by its cause (`memory`, `queue`, `lag`), of the worker with the highest: 0 calm,
+    /// 1 strained, 2 overloaded, 3 critical.
+    pub levels: Vec<ReasonCount>,
+    /// Requests that were refused, by level (`strained`, `overloaded`, `critical`).
+    pub shed: Vec<ReasonCount>,
+    /// How often a worker left new connections in the kernel's queue.
+    pub pauses: u64,
+}
+
+impl OverloadReport {
+    /// Returns the highest level and its cause as words; both are empty while all is calm.
+    pub fn worst(&self) -> (&'static str, &'static str) {
+        let worst = self.levels.iter().rev().max_by_key(|one| one.count);
+        worst.filter(|one| one.count > 0).map_or(("", ""), |one| {
+            let number = u8::try_from(one.count).unwrap_or(u8::MAX);
+            (Level::of_number(number).name(), one.reason)
+        })
+    }
 }
 
 /// How many of something are open, and were opened since the start.
@@ -201,6 +227,8 @@ pub struct EngineMetrics {
     pub listeners: Vec<ListenerReport>,
     /// Upstreams, by name.
     pub upstreams: Vec<UpstreamReport>,
+    /// How much too much there is to do.
+    pub overload: OverloadReport,
 }
 
 /// The number of requests with one upstream, method and status.

@@ -6,13 +6,13 @@ use crate::house::Inbox;
 use crate::report::{EngineEvent, EventLevel};
 use crate::snapshot::ListenerEntry;
 use hg_net::Clock;
-use hg_plan::{Kind, Settings};
+use hg_plan::{Kind, Settings, Shedding};
 use hg_policy::{Random as _, WyRand};
-use hg_resilience::is_over;
+use hg_resilience::{Level, Marks};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Events kept while no reader takes them; older ones are dropped.
 const EVENTS: usize = 1024;
@@ -22,15 +22,18 @@ const EVENTS: usize = 1024;
 pub(crate) struct Memory {
     /// 0 = any.
     limit: AtomicU64,
-    is_high: AtomicBool,
+    /// Where the levels beside the limit begin.
+    marks: Mutex<Marks>,
+    level: AtomicU8,
 }
 
 impl Memory {
     /// Takes over the limit of a plan.
-    pub(crate) fn limit(&self, bytes: u64) {
+    pub(crate) fn limit(&self, bytes: u64, marks: Marks) {
+        *lock(&self.marks) = marks;
         self.limit.store(bytes, Relaxed);
         if bytes == 0 {
-            self.is_high.store(false, Relaxed);
+            self.set(Level::Calm);
         }
     }
 
@@ -44,20 +47,30 @@ impl Memory {
         if limit == 0 {
             return;
         }
-        let is_above = || is_over(self.is_high(), hg_net::resident_bytes(), limit);
-        let mut is_high = is_above();
-        if is_high {
+        let marks = *lock(&self.marks);
+        let now = || marks.level(self.level(), hg_net::resident_bytes(), limit);
+        let mut level = now();
+        if level > Level::Calm {
             // The allocator keeps what was freed until its threads free more. Workers that refuse
             // requests do not, so that the overload would never end.
             hg_net::give_memory_back();
-            is_high = is_above();
+            level = now();
         }
-        self.is_high.store(is_high, Relaxed);
+        self.set(level);
     }
 
-    pub(crate) fn is_high(&self) -> bool {
-        self.is_high.load(Relaxed)
+    pub(crate) fn level(&self) -> Level {
+        Level::of_number(self.level.load(Relaxed))
     }
+
+    fn set(&self, level: Level) {
+        self.level.store(level.number(), Relaxed);
+    }
+}
+
+/// Returns where the levels of a plan begin.
+pub(crate) fn marks(plan: &Shedding) -> Marks {
+    Marks { strained: plan.strained_percent, critical: plan.critical_percent }
 }
 
 pub(crate) struct Shared {

@@ -58,7 +58,7 @@ pub use panic::{Panic, PanicPolicy};
 pub use reason::Reason;
 pub use retry::{Attempt, Decision, RetryOn, RetryPolicy, Status, Stop};
 pub use shared::{Change, Epoch, Shared};
-pub use shedding::{Overload, Shedder, SheddingPolicy, is_over};
+pub use shedding::{Importance, Level, Marks, Overload, Shedder, SheddingPolicy};
 pub use slow_start::SlowStart;
 pub use standing::{Bar, Census, Standing, Takes, View};
 pub use state::{Active, Admin, Agent, Circuit, FULL_WEIGHT, Outlier, State};

@@ -1,4 +1,5 @@
-//! Load shedding: when a worker has so much to do that it had better answer new requests at once.
+//! Load shedding: when a worker has so much to do that it had better answer new requests at once,
+//! and which of them.
 
 /// Limits of one worker; 0 switches one off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -7,6 +8,80 @@ pub struct SheddingPolicy {
     pub queued: u64,
     /// How long a turn of the worker's loop takes.
     pub lag_us: u64,
+    /// Where the levels beside the limits begin.
+    pub marks: Marks,
+}
+
+/// At how many percent of a limit a level begins; 0 switches it off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Below 100.
+    pub strained: u64,
+    /// Above 100.
+    pub critical: u64,
+}
+
+/// How much too much there is of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing.
+    #[default]
+    Calm,
+    /// A limit is near: what matters little is refused.
+    Strained,
+    /// A limit is reached: only what matters most is served.
+    Overloaded,
+    /// Far above a limit: everything new is refused, connections too.
+    Critical,
+}
+
+impl Level {
+    /// Every level, by its number.
+    pub const ALL: [Level; 4] = [Level::Calm, Level::Strained, Level::Overloaded, Level::Critical];
+
+    /// Returns its number, from 0.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns the level with this number; above the last one it is the last one.
+    pub fn of_number(number: u8) -> Level {
+        Self::ALL.get(usize::from(number)).copied().unwrap_or(Level::Critical)
+    }
+
+    /// Returns its name: `calm`, `strained`, `overloaded` or `critical`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Calm => "calm",
+            Level::Strained => "strained",
+            Level::Overloaded => "overloaded",
+            Level::Critical => "critical",
+        }
+    }
+}
+
+/// How much a request matters beside others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Importance {
+    /// It is refused first.
+    Low,
+    /// As others.
+    #[default]
+    Normal,
+    /// It is refused last.
+    High,
+}
+
+impl Importance {
+    /// Reports whether a request is refused at a level.
+    pub fn is_shed_at(self, level: Level) -> bool {
+        let from = match self {
+            Importance::Low => Level::Strained,
+            Importance::Normal => Level::Overloaded,
+            Importance::High => Level::Critical,
+        };
+        level >= from
+    }
 }
 
 /// What there is too much of.
@@ -20,11 +95,11 @@ pub enum Overload {
     Lag,
 }
 
-/// An overload ends below so many percent of the limit that began it.
+/// A level ends below so many percent of the load that began it.
 const END_PERCENT: u64 = 80;
 /// After so long without a turn the last ones say nothing any more.
 const STALE_US: u64 = 1_000_000;
-/// How often an overload is told at most.
+/// How often a level is told at most, unless it rises.
 const TELL_US: u64 = 10_000_000;
 
 /// What a worker knows of its load.
@@ -33,9 +108,10 @@ pub struct Shedder {
     /// How long turns take, smoothed: one long turn is no overload.
     lag_us: u64,
     turned_us: u64,
-    is_full: bool,
-    is_late: bool,
-    told_us: Option<u64>,
+    queue: Level,
+    lag: Level,
+    /// The level that was told last, and when; calm once its end was told.
+    told: (Level, u64),
 }
 
 impl Shedder {
@@ -47,25 +123,36 @@ impl Shedder {
         self.turned_us = ended_us;
         // A quarter of the way to the new value; rounded so that it reaches zero.
         self.lag_us = self.lag_us - self.lag_us.div_ceil(4) + took_us / 4;
-        self.is_full = is_over(self.is_full, queued, policy.queued);
-        self.is_late = is_over(self.is_late, self.lag_us, policy.lag_us);
+        self.queue = policy.marks.level(self.queue, queued, policy.queued);
+        self.lag = policy.marks.level(self.lag, self.lag_us, policy.lag_us);
     }
 
-    /// Returns what there is too much of now; `memory` says so of the process.
-    pub fn overload(&self, now_us: u64, memory: bool) -> Option<Overload> {
-        let late = self.is_late && !self.is_stale(now_us);
+    /// Returns the highest level now and what there is too much of; `memory` is the level of the
+    /// process. Nothing while all is calm.
+    pub fn overload(&self, now_us: u64, memory: Level) -> Option<(Level, Overload)> {
+        let lag = if self.is_stale(now_us) { Level::Calm } else { self.lag };
         let causes =
-            [(memory, Overload::Memory), (self.is_full, Overload::Queue), (late, Overload::Lag)];
-        causes.into_iter().find(|(is, _)| *is).map(|(_, cause)| cause)
+            [(memory, Overload::Memory), (self.queue, Overload::Queue), (lag, Overload::Lag)];
+        let highest = causes.iter().map(|(level, _)| *level).max()?;
+        causes.into_iter().find(|(level, _)| *level == highest && highest > Level::Calm)
     }
 
-    /// Reports whether it is time to tell of an overload, and notes that.
-    pub fn tells(&mut self, now_us: u64) -> bool {
-        let tells = self.told_us.is_none_or(|told| now_us.saturating_sub(told) >= TELL_US);
-        if tells {
-            self.told_us = Some(now_us);
+    /// Returns the levels of waiting requests and of turns, as they were after the last turn.
+    pub fn levels(&self) -> (Level, Level) {
+        (self.queue, self.lag)
+    }
+
+    /// Reports whether it is time to tell of a level, and notes that.
+    pub fn tells(&mut self, now_us: u64, level: Level) -> bool {
+        let (told, at_us) = self.told;
+        let is_due = match level {
+            Level::Calm => told > Level::Calm,
+            _ => level > told || now_us.saturating_sub(at_us) >= TELL_US,
+        };
+        if is_due {
+            self.told = (level, now_us);
         }
-        tells
+        is_due
     }
 
     fn is_stale(&self, now_us: u64) -> bool {
@@ -73,73 +160,33 @@ impl Shedder {
     }
 }
 
+impl Marks {
+    /// Returns the level of a load; a limit of 0 is none.
+    pub fn level(&self, was: Level, load: u64, limit: u64) -> Level {
+        let bars = [
+            (Level::Critical, self.critical),
+            (Level::Overloaded, 100),
+            (Level::Strained, self.strained),
+        ];
+        let reached = |(level, percent): &(Level, u64)| {
+            *percent > 0 && is_over(was >= *level, load, part(limit, *percent))
+        };
+        bars.iter().find(|bar| reached(bar)).map_or(Level::Calm, |(level, _)| *level)
+    }
+}
+
+/// Returns so many percent of a limit, rounded up.
+fn part(limit: u64, percent: u64) -> u64 {
+    let part = (u128::from(limit) * u128::from(percent)).div_ceil(100);
+    u64::try_from(part).unwrap_or(u64::MAX)
+}
+
 /// Reports whether a load is over its limit, or was and is not far enough below; a limit of 0 is
 /// none.
-pub fn is_over(was: bool, load: u64, limit: u64) -> bool {
+fn is_over(was: bool, load: u64, limit: u64) -> bool {
     let bar = if was { limit.saturating_mul(END_PERCENT) / 100 } else { limit };
     limit > 0 && load >= bar
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const POLICY: SheddingPolicy = SheddingPolicy { queued: 100, lag_us: 100 };
-
-    #[test]
-    fn a_load_is_over_from_its_limit_on_until_it_is_well_below() {
-        for (was, load, limit, is) in [
-            (false, 99, 100, false),
-            (false, 100, 100, true),
-            (true, 80, 100, true),
-            (true, 79, 100, false),
-            (true, u64::MAX, 0, false),
-            (false, u64::MAX, u64::MAX, true),
-        ] {
-            assert_eq!(is_over(was, load, limit), is, "{was} {load} {limit}");
-        }
-    }
-
-    #[test]
-    fn one_long_turn_is_no_overload_and_several_are() {
-        let mut shedder = Shedder::default();
-        for (n, overload) in [None, None, Some(Overload::Lag)].into_iter().enumerate() {
-            shedder.turn(n as u64, 200, 0, &POLICY);
-            assert_eq!(shedder.overload(n as u64, false), overload, "{n}");
-        }
-        for n in 0..20 {
-            shedder.turn(n, 0, 0, &POLICY);
-        }
-        assert_eq!(shedder.overload(20, false), None);
-    }
-
-    #[test]
-    fn long_turns_are_forgotten_when_the_worker_was_idle() {
-        let mut shedder = Shedder::default();
-        (0..9).for_each(|n| shedder.turn(n, 10_000, 0, &POLICY));
-        assert_eq!(shedder.overload(STALE_US, false), Some(Overload::Lag));
-        assert_eq!(shedder.overload(STALE_US + 9, false), None);
-        shedder.turn(STALE_US + 10, 10, 0, &POLICY);
-        assert_eq!(shedder.overload(STALE_US + 10, false), None);
-    }
-
-    #[test]
-    fn what_waits_and_memory_count_at_once_and_off_is_off() {
-        let mut shedder = Shedder::default();
-        shedder.turn(0, 0, 100, &POLICY);
-        assert_eq!(shedder.overload(u64::MAX, false), Some(Overload::Queue), "they still wait");
-        assert_eq!(shedder.overload(0, true), Some(Overload::Memory));
-        shedder.turn(1, u64::MAX, u64::MAX, &SheddingPolicy::default());
-        assert_eq!(shedder.overload(1, false), None);
-    }
-
-    #[test]
-    fn an_overload_is_told_now_and_then() {
-        let mut shedder = Shedder::default();
-        let told: Vec<u64> = [0, 1, TELL_US - 1, TELL_US, TELL_US + 1]
-            .into_iter()
-            .filter(|t| shedder.tells(*t))
-            .collect();
-        assert_eq!(told, [0, TELL_US]);
-    }
-}
+mod tests;

@@ -170,6 +170,8 @@ def _status(reply: pb.StatusReply) -> DataPlaneStatus:
             UpstreamStatus(one.name, [_endpoint(e) for e in one.endpoints], one.panic)
             for one in reply.upstreams
         ],
+        overload=reply.overload,
+        overload_cause=reply.overload_cause,
     )
 
 

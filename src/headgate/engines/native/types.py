@@ -62,7 +62,11 @@ class ListenerStatus(msgspec.Struct, frozen=True):
 
 
 class DataPlaneStatus(msgspec.Struct, frozen=True):
-    """The present state of a data plane."""
+    """The present state of a data plane.
+
+    `overload` is `strained`, `overloaded` or `critical`, and empty while there is not too much to
+    do; `overload_cause` is `memory`, `queue` or `lag`.
+    """
 
     plan_digest: str
     generation: int
@@ -71,6 +75,8 @@ class DataPlaneStatus(msgspec.Struct, frozen=True):
     workers: list[WorkerStatus]
     listeners: list[ListenerStatus]
     upstreams: list[UpstreamStatus]
+    overload: str = ""
+    overload_cause: str = ""
 
 
 class DataPlaneEvent(msgspec.Struct, frozen=True):

@@ -175,6 +175,10 @@ pub struct StatusReply {
     pub listeners: ::prost::alloc::vec::Vec<ListenerStatus>,
     #[prost(message, repeated, tag = "7")]
     pub upstreams: ::prost::alloc::vec::Vec<UpstreamStatus>,
+    #[prost(string, tag = "8")]
+    pub overload: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub overload_cause: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerStatus {

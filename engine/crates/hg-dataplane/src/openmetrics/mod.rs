@@ -10,7 +10,8 @@ pub use process::ProcessReport;
 
 use crate::resolver::HostReport;
 use hg_engine::{
-    EngineMetrics, Http2Metrics, LATENCY_BOUNDS_US, ReasonCount, UpstreamReport, WorkerReport,
+    EngineMetrics, Http2Metrics, LATENCY_BOUNDS_US, OverloadReport, ReasonCount, UpstreamReport,
+    WorkerReport,
 };
 use std::time::Duration;
 use text::{Text, Type};
@@ -40,6 +41,7 @@ pub fn render(figures: &Figures<'_>) -> String {
     requests(&mut text, figures.engine, figures.lately);
     connections(&mut text, figures.engine);
     failures(&mut text, figures.engine);
+    overload(&mut text, &figures.engine.overload);
     endpoints(&mut text, &figures.engine.upstreams);
     upstream_figures(&mut text, &figures.engine.upstreams);
     tls(&mut text, figures.engine);
@@ -127,6 +129,19 @@ fn http2_upstream(text: &mut Text, http2: &Http2Metrics) {
     text.int(&[], streams.total);
     let help = "HTTP/2 connections to endpoints that we ended because of what the endpoint did.";
     reasons(text, "headgate_http2_upstream_closed", "reason", help, &http2.upstream_closed);
+}
+
+fn overload(text: &mut Text, overload: &OverloadReport) {
+    use Type::{Counter, Gauge};
+    let help = "How much too much there is, by what: 0 calm, 1 strained, 2 overloaded, 3 critical.";
+    text.family("headgate_overload_level", Gauge, "", help);
+    for one in &overload.levels {
+        text.int(&[("cause", one.reason)], one.count);
+    }
+    let help = "Requests refused because there was too much to do, by the level then.";
+    reasons(text, "headgate_overload_shed", "level", help, &overload.shed);
+    let help = "How often a worker left new connections in the kernel's queue.";
+    text.family("headgate_overload_accept_pauses", Counter, "", help).int(&[], overload.pauses);
 }
 
 fn failures(text: &mut Text, engine: &EngineMetrics) {

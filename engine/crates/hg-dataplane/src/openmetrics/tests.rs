@@ -88,7 +88,16 @@ fn engine() -> EngineMetrics {
             ..WorkerReport::default()
         }],
         upstreams: vec![upstream()],
+        overload: shedding(),
         ..EngineMetrics::default()
+    }
+}
+
+fn shedding() -> OverloadReport {
+    OverloadReport {
+        levels: vec![ReasonCount { reason: "queue", count: 2 }],
+        shed: vec![ReasonCount { reason: "strained", count: 4 }],
+        pauses: 3,
     }
 }
 

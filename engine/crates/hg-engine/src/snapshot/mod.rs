@@ -22,6 +22,7 @@ use hg_middleware::Chain;
 use hg_net::Address;
 use hg_plan::{HostHeader, Settings};
 use hg_policy::{Balancer, KeySource};
+use hg_resilience::Importance;
 use hg_route::{Chunks, Router};
 use hg_tls::{ClientTls, TlsContext};
 use std::net::SocketAddr;
@@ -95,6 +96,8 @@ pub(crate) struct Terms {
     pub(crate) retry: Option<Box<RetryTerms>>,
     /// Refuses requests, because the import could not translate what the route stands for.
     pub(crate) not_imported: bool,
+    /// How much its requests matter while there is too much to do.
+    pub(crate) importance: Importance,
 }
 
 /// Upstreams by weight, and the sum of the weights.

@@ -1,8 +1,9 @@
 //! Compiles routes from plan to entries, one for each set of hosts that share their middlewares.
 
-use super::{RouteEntry, Split, Terms, retry};
+use super::{RetryTerms, RouteEntry, Split, Terms, retry};
 use hg_middleware::Chain;
 use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
+use hg_resilience::Importance;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ impl Kept {
             body_buffer,
             retry,
             not_imported,
+            importance,
         } = &*self.terms;
         self.owner == group.owner
             && self.middlewares == route.middlewares
@@ -62,6 +64,7 @@ impl Kept {
             && *body_buffer == route.body_buffer_bytes
             && retry.as_deref().map(|r| &r.plan) == route.retry.as_ref()
             && *not_imported == is_not_imported(route)
+            && *importance == importance_of(route)
     }
 }
 
@@ -106,6 +109,15 @@ fn answer(route: &Route) -> Option<&Action> {
 /// Reports whether the route refuses every request, because what it stands for was not imported.
 fn is_not_imported(route: &Route) -> bool {
     matches!(route.action, Action::NotImported(_))
+}
+
+/// Returns how much a route's requests matter.
+fn importance_of(route: &Route) -> Importance {
+    match route.importance {
+        hg_plan::Importance::Low => Importance::Low,
+        hg_plan::Importance::Normal => Importance::Normal,
+        hg_plan::Importance::High => Importance::High,
+    }
 }
 
 /// Splits a route's hosts into groups. Nearly always there is one group.
@@ -157,21 +169,31 @@ pub(super) fn compile(
     };
     let terms = shared.find(route, group).unwrap_or_else(|| {
         let chain = compile_chain(name, route, group, plan, &mut errors).unwrap_or_default();
-        let terms = Terms {
-            chain,
-            split,
-            timeouts: route.timeouts.clone(),
-            raw_path: route.forward_raw_path,
-            websocket: route.websocket,
-            body_bytes: route.body_bytes,
-            body_buffer: route.body_buffer_bytes,
-            retry: retry::compile(name, route, &mut errors),
-            not_imported: is_not_imported(route),
-        };
+        let terms = terms(route, chain, split, retry::compile(name, route, &mut errors));
         if errors.is_empty() { shared.keep(route, group, terms) } else { Arc::new(terms) }
     });
     let entry = RouteEntry { name: name.clone(), terms, upstream };
     if errors.is_empty() { Ok(entry) } else { Err(errors) }
+}
+
+fn terms(
+    route: &Route,
+    chain: Chain,
+    split: Option<Split>,
+    retry: Option<Box<RetryTerms>>,
+) -> Terms {
+    Terms {
+        chain,
+        split,
+        timeouts: route.timeouts.clone(),
+        raw_path: route.forward_raw_path,
+        websocket: route.websocket,
+        body_bytes: route.body_bytes,
+        body_buffer: route.body_buffer_bytes,
+        retry,
+        not_imported: is_not_imported(route),
+        importance: importance_of(route),
+    }
 }
 
 /// Compiles the host's middlewares, the route's, and its answer; `None` after reporting what is

@@ -128,7 +128,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         .flat_map(|s| s.parts.iter().map(|(slot, weight)| (upstream(*slot), *weight)))
         .collect();
     Some(format!(
-        "{} {:?} {parts:?} {:?} {:?} {:?} {} {} {:?} {:?}",
+        "{} {:?} {parts:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
         entry.name,
         entry.upstream.map(upstream),
         split.map(|s| s.total),
@@ -137,7 +137,8 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         terms.raw_path,
         terms.websocket,
         terms.body_bytes,
-        terms.retry
+        terms.retry,
+        terms.importance
     ))
 }
 
@@ -170,6 +171,7 @@ fn kinds() -> Vec<(String, &'static str)> {
         (TO_U.to_owned(), r#","retry":{"on":["503"]}"#),
         (TO_U.to_owned(), r#","forward_raw_path":true"#),
         (TO_U.to_owned(), r#","websocket":false"#),
+        (TO_U.to_owned(), r#","importance":"low""#),
     ]
 }
 

@@ -97,6 +97,10 @@ impl Worker {
     }
 
     pub(super) fn on_acceptable(&mut self, index: usize, generation: u32) {
+        if self.holds_connections() {
+            self.counters.overload.pauses.add(1);
+            return self.pause_accepting();
+        }
         for _ in 0..ACCEPT_BATCH {
             if !self.accept_one(index, generation) {
                 return;
@@ -122,12 +126,17 @@ impl Worker {
                     "accept.failed",
                     format!("{e}; accepting rests for {ACCEPT_REST_MS} ms"),
                 );
-                self.accept_paused = true;
-                self.refresh_listeners();
+                self.pause_accepting();
                 return false;
             }
         }
         true
+    }
+
+    /// Leaves new connections in the kernel's queue until the worker looks again.
+    fn pause_accepting(&mut self) {
+        self.accept_paused = true;
+        self.refresh_listeners();
     }
 
     /// Accepts again after the pause.

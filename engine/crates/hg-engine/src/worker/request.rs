@@ -9,12 +9,14 @@ use super::conn::of_peer;
 use super::exchange::{ExId, Held, KeptHead, pair};
 use super::head::{self, Parts};
 use super::http2::Opening;
+use super::shed::Load;
 use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
 use hg_middleware::{Client, ClientCertificate, Outcome, RequestView};
 use hg_policy::KeySource;
 use hg_proto::client::{Forwarding, IpText};
 use hg_proto::websocket::{self, Accept};
 use hg_proto::{BodyReader, Fields, HeaderSlots, Known, Parse, Reject, RequestHead, Version};
+use hg_resilience::Importance;
 use hg_route::{CLIENT_SUBJECT, ListenerId, Query};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -157,10 +159,12 @@ impl Worker {
             self.refuse(x, &own::MISDIRECTED);
             return Step::Over;
         }
-        if self.sheds(x) {
+        let load = self.load_at_request(x);
+        // At the highest level not even routes are looked up.
+        if self.sheds(x, load, Importance::High) {
             return Step::Over;
         }
-        let asked = Asked { head, held, listener, client: client_ip, sent };
+        let asked = Asked { head, held, listener, client: client_ip, sent, load };
         let mut names = std::mem::take(&mut self.scratch.names);
         let step = self.route(x, &asked, &mut names);
         self.scratch.names = names;
@@ -313,6 +317,9 @@ impl Worker {
         view: &RequestView<'_>,
         (route, slot, upstream): (&RouteEntry, Option<usize>, Option<&UpstreamEntry>),
     ) -> Step {
+        if self.sheds(x, asked.load, route.terms.importance) {
+            return Step::Over;
+        }
         let mut rewritten = std::mem::take(&mut self.scratch.rewritten);
         let step = match route.terms.chain.request(view, &mut rewritten) {
             Ok(Outcome::Answer) => {
@@ -445,6 +452,8 @@ struct Asked<'a> {
     listener: &'a ListenerEntry,
     client: IpAddr,
     sent: Sent<'a>,
+    /// What there is too much of.
+    load: Option<Load>,
 }
 
 /// The bytes of a head, and which of its lines were accepted.

@@ -57,6 +57,22 @@ pub struct Route {
     /// When a request is tried again; absent = only where no connection was made.
     #[serde(default)]
     pub retry: Option<Retry>,
+    /// How much its requests matter while there is too much to do.
+    #[serde(default)]
+    pub importance: Importance,
+}
+
+/// How much requests matter beside others: those of low importance are refused first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Importance {
+    /// They are refused as soon as a limit is near.
+    Low,
+    /// They are refused once a limit is reached.
+    #[default]
+    Normal,
+    /// They are refused far above a limit only.
+    High,
 }
 
 /// One match; every condition given must hold.

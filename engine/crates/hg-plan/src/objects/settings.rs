@@ -33,11 +33,21 @@ pub struct Shedding {
     pub queued: u64,
     /// How long a turn of a worker's loop takes, smoothed.
     pub lag_ms: u64,
+    /// At how many percent of a limit what matters little is refused; below 100.
+    pub strained_percent: u64,
+    /// At how many percent of a limit everything new is refused; above 100.
+    pub critical_percent: u64,
 }
 
 impl Default for Shedding {
     fn default() -> Self {
-        Self { memory_bytes: 0, queued: 1_024, lag_ms: 100 }
+        Self {
+            memory_bytes: 0,
+            queued: 1_024,
+            lag_ms: 100,
+            strained_percent: 75,
+            critical_percent: 150,
+        }
     }
 }
 

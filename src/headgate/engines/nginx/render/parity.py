@@ -26,6 +26,8 @@ _ONE_TIME: Final = (
     "the default of `first_byte` is not held where `stream_idle` is longer"
 )
 
+_SHEDDING: Final = ("memory", "queued", "lag", "strained", "critical")
+
 _NODE: Final = (
     Parity("node.log_level", "same", "of the error log; `info` is nginx's `notice`"),
     Parity(
@@ -43,7 +45,7 @@ _NODE: Final = (
         "connections with a request in flight are counted, and each request of HTTP/2; above the "
         "limit requests get 503",
     ),
-    *(Parity(f"node.shedding.{key}", "no", "refused") for key in ("memory", "queued", "lag")),
+    *(Parity(f"node.shedding.{key}", "no", "refused") for key in _SHEDDING),
     Parity(
         "node.drain.delay", "no", "nginx closes its listeners as soon as it gets the signal to stop"
     ),
@@ -181,6 +183,7 @@ _ROUTES: Final = (
         "larger bodies are collected too, in a file (`proxy_request_buffering`)",
     ),
     Parity("routes.NAME.forward_path", "same"),
+    Parity("routes.NAME.importance", "no", "nginx refuses no requests for what it has to do"),
     Parity(
         "routes.NAME.websocket",
         "differs",
