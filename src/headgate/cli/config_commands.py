@@ -136,9 +136,12 @@ def explain(
     except Invalid as error:
         raise typer.BadParameter(str(error)) from error
     if config:
-        code = explainer.explain(asked, config, output.value)
+        code = explainer.explain(asked, config, output.value, stream=sys.stdout, errors=sys.stderr)
     else:
-        code = explainer.explain_running(asked, state_dir(state, node), output.value)
+        place = state_dir(state, node)
+        code = explainer.explain_running(
+            asked, place, output.value, stream=sys.stdout, errors=sys.stderr
+        )
     raise typer.Exit(code)
 
 
@@ -157,7 +160,7 @@ def test(
     """
     from headgate.cli.test import test as tried
 
-    raise typer.Exit(tried(file, config or (), output.value))
+    raise typer.Exit(tried(file, config or (), output.value, stream=sys.stdout, errors=sys.stderr))
 
 
 def diff(
@@ -213,7 +216,7 @@ def diff(
     from headgate.cli.diff import diff as differ
 
     log = Log(requests, base) if requests is not None else None
-    raise typer.Exit(differ(old, new, log, output.value))
+    raise typer.Exit(differ(old, new, log, output.value, stream=sys.stdout, errors=sys.stderr))
 
 
 def schema() -> None:

@@ -127,7 +127,7 @@ def _prepare_log(entry: pwd.struct_passwd, path: Path) -> None:
     """Makes the log for its writer before that starts, as nginx's master does."""
     if _can_append(entry, path):
         return
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     fd = os.open(path, flags, 0o640)
     try:
         if os.fstat(fd).st_nlink == 1:
@@ -142,7 +142,7 @@ def _can_append(entry: pwd.struct_passwd, path: Path) -> bool:
     if entry.pw_uid == 0:
         found = path.stat() if path.exists() else None
         return found is not None and (found.st_uid == 0 or not stat.S_ISREG(found.st_mode))
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
     with _acting_as(entry):
         try:
             os.close(os.open(path, flags, 0o640))

@@ -143,17 +143,17 @@ def compare(expect: Expect, found: Explanation) -> Iterator[Mismatch]:
     if expect.route is not None and expect.route != route:
         yield Mismatch("route", expect.route, route)
     outcome = won.outcome if won else None
-    is_forwarded = outcome is not None and outcome.kind == "forward"
+    sent = won if won is not None and won.outcome.kind == "forward" else None
     if expect.upstream is not None:
-        names = [s.name for s in won.upstreams if s.weight] if won and is_forwarded else []
+        names = [s.name for s in sent.upstreams if s.weight] if sent else []
         if expect.upstream not in names:
             yield Mismatch("upstream", expect.upstream, " or ".join(names) or None)
     if expect.host is not None:
-        hosts = list(dict.fromkeys(_hosts(won, found.url))) if won and is_forwarded else []
+        hosts = list(dict.fromkeys(_hosts(sent, found.url))) if sent else []
         if expect.host not in hosts:
             yield Mismatch("host", expect.host, " or ".join(hosts) or None)
     got: dict[str, str | int | None] = {
-        "path": outcome.target if outcome and is_forwarded else None,
+        "path": sent.outcome.target if sent else None,
         "status": found.status,
         "location": dict(outcome.headers).get("location") if outcome else None,
         "body": outcome.body if outcome and outcome.kind == "answer" else None,

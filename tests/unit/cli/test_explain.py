@@ -3,9 +3,12 @@
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from headgate.cli.explain import explain, refusal
+from headgate.cli import calls
+from headgate.cli import explain as module
+from headgate.cli.explain import explain, explain_running, refusal
 from headgate.compile.explanation import Explanation
 from headgate.compile.routing import Question
 
@@ -125,3 +128,37 @@ def test_a_refused_request_is_told_with_its_status_or_without_an_answer() -> Non
     assert refusal(Explanation(refused="TLS alert")) == "no answer: TLS alert"
     found = Explanation(refused="a space in the path", refused_status=400)
     assert refusal(found) == "refused with 400: a space in the path"
+
+
+def test_a_running_node_explains_in_either_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Explanation(refused="TLS alert", method="GET", url="https://a.example/")
+    answers = [calls.Answer(200, msgspec.json.encode(found))]
+    asked: list[tuple[str, str, bytes]] = []
+
+    def call(_dir: Path, method: str, path: str, body: bytes) -> calls.Answer:
+        asked.append((method, path, body))
+        return answers[-1]
+
+    monkeypatch.setattr(module, "call", call)
+    question = Question("https://a.example/")
+    out, errors = io.StringIO(), io.StringIO()
+
+    def code(output: module.Output = "text") -> int:
+        return explain_running(question, tmp_path, output, stream=out, errors=errors)
+
+    assert code() == 0
+    assert "no answer: TLS alert\n" in out.getvalue()
+    assert code("json") == 0
+    assert msgspec.json.decode(out.getvalue().splitlines()[-1], type=Explanation) == found
+    assert asked[0] == ("POST", "/explain", msgspec.json.encode(question))
+    assert errors.getvalue() == ""
+    answers.append(calls.Answer(400, b'{"error": "no such listener"}'))
+    assert code() == 2
+    answers.append(calls.Answer(503, b" later\n"))
+    assert code() == 1
+    assert errors.getvalue().splitlines() == [
+        "the node answered 400: no such listener",
+        "the node answered 503: later",
+    ]

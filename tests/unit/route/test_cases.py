@@ -94,6 +94,39 @@ def test_the_host_that_an_upstream_gives_is_expected(
     assert code == 1
 
 
+def test_what_is_answered_goes_nowhere(tmp_path: Path) -> None:
+    config = CONFIG + "[routes.said]\nhosts = ['said.example']\n"
+    (tmp_path / "said.toml").write_text(config + 'respond = { status = 200, body = "hello" }\n')
+    said = '[[cases]]\nrequest = "GET http://said.example/"\nexpect = { %s }\n'
+    wanted = 'upstream = "api", host = "said.example", path = "/"'
+    cases = 'config = ["said.toml"]\n' + said % 'body = "hello"' + said % 'body = "bye"'
+    code, out, _ = ran(tmp_path, cases + said % wanted)
+    assert code == 1
+    assert [line for line in out.splitlines() if line.startswith("  ")] == [
+        '  body: expected "bye", got "hello"',
+        '  upstream: expected "api", got none',
+        '  host: expected "said.example", got none',
+        '  path: expected "/", got none',
+    ]
+
+
+def test_every_request_that_is_none_is_told(tmp_path: Path) -> None:
+    case = '[[cases]]\nrequest = "%s"\nexpect = { status = 404 }\n'
+    wrong = case % "GET nowhere" + case % "GET http://a/b c"
+    code, out, errors = ran(tmp_path, f'config = ["c.toml"]\n{wrong}')
+    assert (code, out) == (2, "")
+    assert all(f"cases[{number}].request: " in errors for number in (0, 1))
+
+
+def test_a_config_that_only_the_core_refuses_is_refused(tmp_path: Path) -> None:
+    rewrite = "[routes.bad]\nhosts = ['bad.example']\nupstream = 'api'\nmiddlewares = [%s]\n"
+    bad = rewrite % "{ rewrite = { regex = '/a(.*)', with = '/$2' } }"
+    (tmp_path / "bad.toml").write_text(CONFIG + bad)
+    code, out, errors = ran(tmp_path, GOOD.replace("c.toml", "bad.toml"))
+    assert (code, out) == (78, "")
+    assert "bad.toml:" in errors
+
+
 def test_json_has_every_case(tmp_path: Path) -> None:
     case = '[[cases]]\nrequest = "GET http://api.example.com/v1"\nexpect = { status = 301 }\n'
     code, out, _ = ran(tmp_path, GOOD + case, "json")
