@@ -1,13 +1,19 @@
 """What contract tests share: each database that the master can use, and a master on it."""
 
+import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from master_world import World
+from master_world import START_MS, World
 from postgres import Postgres
 
+from headgate.master.store.opening import FILE, Place, open_database
+
 _clusters: list[Postgres] = []
+_migrated: list[str] = []
+"""The address of a database with the newest schema, once there is one."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,13 +29,37 @@ def _cluster() -> Postgres:
     return _clusters[0]
 
 
+def _migrate(place: Place) -> None:
+    """Makes what a first start makes; each test begins with a copy, as migrations take longer."""
+
+    async def act() -> None:
+        await (await open_database(place, lambda: START_MS)).close()
+
+    asyncio.run(act())
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SQLite with the newest schema."""
+    folder = tmp_path_factory.mktemp("migrated")
+    _migrate(Place(folder))
+    return folder / FILE
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of an empty database; empty for SQLite."""
+def database_url(
+    request: pytest.FixtureRequest, migrated_file: Path, tmp_path: Path
+) -> Iterator[str]:
+    """The address of a database with the newest schema; empty for SQLite, in `tmp_path`."""
     if request.param == "sqlite":
+        shutil.copy(migrated_file, tmp_path / FILE)
         yield ""
         return
-    url = _cluster().database()
+    if not _migrated:
+        template = _cluster().database()
+        _migrate(Place(tmp_path, template))
+        _migrated.append(template)
+    url = _cluster().database(_migrated[0])
     yield url
     # At the end of a run, hundreds of databases would take minutes of a busy disk to remove.
     _cluster().drop(url)

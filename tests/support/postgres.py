@@ -80,16 +80,19 @@ class Postgres:
         finally:
             await connection.close()
 
-    def database(self) -> str:
-        """Makes an empty database; returns its DATABASE_URL."""
+    def database(self, template: str = "") -> str:
+        """Makes a database, empty or with what a template has, and returns its DATABASE_URL.
+
+        `template` is the DATABASE_URL of a database that nobody is connected to.
+        """
         name = f"t{uuid.uuid4().hex}"
-        asyncio.run(self._execute(f"CREATE DATABASE {name}"))
+        like = f" TEMPLATE {_name(template)}" if template else ""
+        asyncio.run(self._execute(f"CREATE DATABASE {name}{like}"))
         return f"postgresql://{_USER}@/{name}?host={self.folder}"
 
     def drop(self, url: str) -> None:
         """Removes a database that `database` made, whoever is still connected to it."""
-        name = url.partition("@/")[2].partition("?")[0]
-        asyncio.run(self._execute(f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)"))
 
     def kill(self) -> None:
         """Ends the server as a power cut would."""
@@ -104,3 +107,7 @@ class Postgres:
             self._server.terminate()
             self._server.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _name(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
