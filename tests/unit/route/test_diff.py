@@ -79,6 +79,58 @@ def test_what_a_middleware_does_to_a_request_is_part_of_where_it_goes(tmp_path: 
     assert (move.before, move.after) == ("api: api /status", "api: api /status as other")
 
 
+@pytest.mark.parametrize(
+    ("new", "moved"),
+    [
+        (CONFIG.replace("status = 308", "status = 301"), "plain: 301 https://api.example.com/v1/x"),
+        (
+            CONFIG + "[routes.first]\nhosts = ['api.example.com']\nrespond = { status = 204 }\n"
+            'match = [{ path = { exact = "/v1/x" } }]\n',
+            "first: 204",
+        ),
+    ],
+    ids=["its own route changes", "another route takes it"],
+)
+def test_a_change_of_one_route_moves_the_requests_that_it_takes(
+    tmp_path: Path, new: str, moved: str
+) -> None:
+    other = OURS % ("a.shop.example", "/")
+    found, _ = ran(tmp_path, new, OURS % ("api.example.com", "/v1/x") + other)
+    assert found.requests is not None
+    assert [(move.before, move.after) for move in found.requests.moves] == [
+        ("plain: 308 https://api.example.com/v1/x", moved)
+    ]
+
+
+def test_the_requests_that_move_most_come_first_and_the_text_shows_twenty(tmp_path: Path) -> None:
+    new = CONFIG.replace("status = 308", "status = 301")
+    urls = [f"/v1/{number:02}" for number in range(20)]
+    log = "".join(OURS % ("api.example.com", url) for url in ["/status", *reversed(urls)])
+    found, lines = ran(tmp_path, new, log + OURS % ("api.example.com", "/v1/07"))
+    assert found.requests is not None
+    moved = [
+        (move.count, move.url.removeprefix("http://api.example.com"))
+        for move in found.requests.moves
+    ]
+    assert moved == [(2, "/v1/07"), *((1, url) for url in urls if url != "/v1/07")]
+    assert lines[1:4:2] == [
+        "21 of 22 logged requests would go elsewhere",
+        "      plain: 308 https://api.example.com/v1/07 → plain: 301 https://api.example.com/v1/07",
+    ]
+    assert lines[2] == "  2 times GET http://api.example.com/v1/07"
+    assert lines[4] == "  GET http://api.example.com/v1/00"
+    assert "more (--output" not in lines[-1]
+    _, lines = ran(tmp_path, new, log + OURS % ("api.example.com", "/v1/20"))
+    assert lines[-1] == "  and 1 more (--output json has all)"
+
+
+def test_a_request_of_a_listener_that_is_gone_is_asked_of_the_others(tmp_path: Path) -> None:
+    line = OURS % ("api.example.com", "/v1/x")
+    found, _ = ran(tmp_path, CONFIG.replace("[listeners.web]", "[listeners.edge]"), line)
+    assert found.requests is not None
+    assert found.requests.moves == []
+
+
 def test_a_named_middleware_alone_moves_the_requests_of_its_routes(tmp_path: Path) -> None:
     new = CONFIG.replace(
         'response_headers = { set = { strict-transport-security = "max-age=1" } }',
@@ -108,6 +160,11 @@ def test_a_config_that_would_be_refused_is_said_so(tmp_path: Path) -> None:
     errors = io.StringIO()
     assert diff(tmp_path / "old.toml", tmp_path / "new.toml", errors=errors) == 78
     assert "new.toml" in errors.getvalue()
+    rewrite = "middlewares = [{ rewrite = { regex = '/a(.*)', with = '/$2' } }]\n"
+    only_the_core = f"[routes.x]\nhosts = ['x.example']\nupstream = 'api'\n{rewrite}"
+    (tmp_path / "core.toml").write_text(CONFIG + only_the_core)
+    assert diff(tmp_path / "old.toml", tmp_path / "core.toml", errors=errors) == 78
+    assert "core.toml" in errors.getvalue()
     missing = Log(tmp_path / "missing.log")
     assert diff(tmp_path / "old.toml", tmp_path / "old.toml", missing, errors=errors) == 2
 
