@@ -13,18 +13,18 @@ Number = Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV]
 
 
 class AdaptiveConcurrency(Checked):
-    """How many requests at a time each worker sends to an upstream.
+    """How many requests at a time an upstream gets from all workers together.
 
     The number shrinks while answers take longer than in the long run, and grows while they do not
     and it is used (Gradient2). Requests above it wait in the queue of the upstream.
     """
 
-    initial: Number = Field(default=20, description="The number of a worker to begin with.")
+    initial: Number = Field(default=20, description="The number to begin with.")
     min: Number = Field(
         default=4,
-        description="The least number of a worker; each endpoint has at least one of them.",
+        description="The least number; each endpoint has at least one of them.",
     )
-    max: Number = Field(default=1_000, description="The largest number of a worker.")
+    max: Number = Field(default=1_000, description="The largest number.")
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields an error for numbers that are not in order."""

@@ -136,8 +136,6 @@ pub(crate) struct UpstreamCounters {
     pub(crate) queued: Counter,
     pub(crate) queue_wait_us: Counter,
     pub(crate) queue_full: Counter,
-    /// How many requests at a time it may get; 0 = any number.
-    pub(crate) concurrency: Counter,
     endpoints: Mutex<HashMap<Arc<str>, Arc<EndpointCounters>>>,
 }
 

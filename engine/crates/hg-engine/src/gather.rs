@@ -225,6 +225,7 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
             let counters: Vec<Arc<UpstreamCounters>> =
                 inner.workers.iter().filter_map(|w| w.counters.known_upstream(&u.name)).collect();
             let sum = |of: &dyn Fn(&UpstreamCounters) -> u64| counters.iter().map(|c| of(c)).sum();
+            let limits = u.plan.health.concurrency.as_ref();
             UpstreamReport {
                 name: u.name.clone(),
                 endpoints: configured(&u.endpoints)
@@ -239,7 +240,7 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
                 queued: sum(&|c| c.queued.get()),
                 queue_wait_us: sum(&|c| c.queue_wait_us.get()),
                 queue_full: sum(&|c| c.queue_full.get()),
-                concurrency_limit: sum(&|c| c.concurrency.get()),
+                concurrency_limit: limits.map_or(0, |_| u.health.concurrency.limit().into()),
             }
         })
         .collect();

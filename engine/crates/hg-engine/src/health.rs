@@ -3,6 +3,7 @@
 
 use crate::agents::AgentHealth;
 use crate::breaker::Guard;
+use crate::concurrency::Concurrency;
 use crate::counters::lock;
 use crate::outliers::Verdicts;
 use crate::report::{AgentReport, HealthReport};
@@ -94,6 +95,8 @@ pub(crate) struct UpstreamHealth {
     pub(crate) opened: AtomicU64,
     /// What became of endpoints that looked like outliers.
     pub(crate) verdicts: Verdicts,
+    /// How many requests it has and may have at a time.
+    pub(crate) concurrency: Concurrency,
     guard: OnceLock<Box<Guard>>,
 }
 

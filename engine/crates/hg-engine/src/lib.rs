@@ -13,6 +13,7 @@ mod breaker;
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod concurrency;
 mod counters;
 mod engine;
 mod gather;

@@ -309,7 +309,7 @@ pub struct UpstreamReport {
     pub queue_wait_us: u64,
     /// Requests refused because the queue was full.
     pub queue_full: u64,
-    /// Requests that it may get at a time, of all workers, as their latency allows; 0 = any number.
+    /// Requests that it may get at a time from all workers, as their latency allows; 0 = any number.
     pub concurrency_limit: u64,
     /// Whether so few endpoints are usable that requests go to those that look bad, too.
     pub panic: bool,

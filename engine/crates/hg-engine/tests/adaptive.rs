@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{Node, Upstream, eventually, put, read_answer, read_head, upstream_json};
+use common::{DEADLINE, Node, Upstream, eventually, put, read_answer, read_head, upstream_json};
 use hg_plan::Kind;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -71,6 +71,44 @@ fn requests_above_the_limit_wait_and_are_served_in_their_turn() {
         assert_eq!(read_answer(s).1, b"ok");
     }
     assert!((2..=8).contains(&limit(&node)), "{}", limit(&node));
+}
+
+/// Adds a listening socket that the second worker alone has.
+fn of_second_worker(node: &mut Node) -> SocketAddr {
+    let [unused, second] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = second.local_addr().unwrap();
+    for socket in [&unused, &second] {
+        socket.set_nonblocking(true).unwrap();
+    }
+    // The workers get one each, in their order.
+    node.engine.add_sockets(&address.to_string(), vec![unused.into(), second.into()]);
+    let json = format!(r#"{{"addresses":["{address}","{}"],"protocol":"http"}}"#, node.address);
+    node.apply(&[put(Kind::Listener, "web", json)]);
+    address
+}
+
+#[test]
+fn all_workers_have_one_limit_together() {
+    let endpoint = Endpoint::new();
+    let mut node = Node::start(&upstream_json(&[endpoint.upstream.address], FEW), "", 2);
+    let second = of_second_worker(&mut node);
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| ask(&node)).collect();
+    eventually("three are there", || endpoint.most.load(SeqCst) == 3);
+    for _ in 0..3 {
+        let mut s = TcpStream::connect(second).unwrap();
+        s.set_read_timeout(Some(DEADLINE)).unwrap();
+        s.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        clients.push(s);
+    }
+    eventually("two wait", || waiting(&node) == 2);
+    eventually("four are there", || endpoint.most.load(SeqCst) == 4);
+    assert_eq!(limit(&node), 4);
+    for _ in &clients {
+        endpoint.go.send(()).unwrap();
+    }
+    for s in &mut clients {
+        assert_eq!(read_answer(s).1, b"ok");
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ const WARM: u32 = 10;
 /// How fast the long run follows when it is far above the present, after an overload.
 const FORGET: f64 = 0.95;
 
-/// The limit of one upstream as one worker sees it.
+/// The limit of one upstream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gradient {
     limit: f64,

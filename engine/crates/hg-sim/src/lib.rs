@@ -23,6 +23,7 @@ pub use run::{Report, replay, run};
 mod source {
     pub(crate) mod agents;
     pub(crate) mod breaker;
+    pub(crate) mod concurrency;
     pub(crate) mod counters;
     pub(crate) mod engine;
     pub(crate) mod gather;
@@ -43,6 +44,6 @@ mod source {
 
 // The engine's sources name their modules from the root of their crate.
 use source::{
-    agents, breaker, counters, engine, health, house, negotiated, outliers, report, retired,
-    shared, shares, slow_start, snapshot, thread, worker,
+    agents, breaker, concurrency, counters, engine, health, house, negotiated, outliers, report,
+    retired, shared, shares, slow_start, snapshot, thread, worker,
 };

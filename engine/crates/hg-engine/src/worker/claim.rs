@@ -29,9 +29,7 @@ impl Left {
     /// Returns how long the answer's head, or the end without one, took. A body takes as long as its
     /// client likes.
     pub(crate) fn head_us(&self) -> u64 {
-        let TryTimes { began_us, first_byte_us } = self.times;
-        let head_us = if first_byte_us > 0 { first_byte_us } else { self.now_us };
-        head_us.saturating_sub(began_us)
+        self.times.head_us(self.now_us)
     }
 
     /// Returns what the balancer learns of it.

@@ -68,7 +68,7 @@ impl Worker {
             return;
         };
         (e.counted, e.claim, e.next_address) = (true, claim, 0);
-        e.times = TryTimes { began_us: self.now_us, first_byte_us: 0 };
+        e.times = TryTimes { began_us: self.now_us, ..TryTimes::default() };
         if let Some(at) = &mut e.host_at {
             head::set_host(&mut e.head, at, &endpoint.address);
         }
@@ -128,7 +128,7 @@ impl Worker {
         };
         let queued = |e: &Exchange| e.stage == Stage::Queued && !e.answered;
         let still_waits = self.exchanges.get(x).is_some_and(queued);
-        if still_waits && !u.has_room() {
+        if still_waits && !u.has_room(&self.shared, self.now_us) {
             self.upstreams.waiting.push(slot);
             return false;
         }
@@ -428,7 +428,7 @@ impl Worker {
         if e.request.done {
             e.start_waiting(self.now_us);
         } else {
-            e.expect_body(self.now_us);
+            e.start_upload(self.now_us);
         }
         if up.conn.send(&mut self.io, &e.head, &mut Vec::new(), 0..0).is_err() {
             return self.upstream_lost(x, ui, "connection lost while sending");
@@ -485,13 +485,5 @@ impl Worker {
             self.drop_up(ui);
         }
         self.endpoint_failed(x, &own::CONNECT_TIMEOUT, Some("no connection in time"));
-    }
-}
-
-impl Exchange {
-    /// Starts to wait for the answer's first byte, now that the request is out.
-    pub(super) fn start_waiting(&mut self, now_us: u64) {
-        let ms = self.route().map_or(0, |r| r.terms.timeouts.first_byte_ms);
-        self.due.first_byte = deadline_after(now_us, ms);
     }
 }

@@ -113,6 +113,49 @@ pub(crate) struct ConnectTime {
 pub(crate) struct TryTimes {
     pub(crate) began_us: u64,
     pub(crate) first_byte_us: u64,
+    /// From when to when the body passed on as it came; 0 = it did not, or has not ended.
+    pub(crate) upload_us: (u64, u64),
+}
+
+impl TryTimes {
+    /// Returns how long the answer's head, or the end without one, took. That is not the time in
+    /// which the body came, unless the answer came before its end: a client sends as slowly as it
+    /// likes.
+    pub(crate) fn head_us(&self, now_us: u64) -> u64 {
+        let Self { began_us, first_byte_us, upload_us: (from_us, to_us) } = *self;
+        let head_us = if first_byte_us > 0 { first_byte_us } else { now_us };
+        let upload_us = match (from_us, to_us) {
+            (0, _) => 0,
+            (_, 0) if first_byte_us > 0 => 0,
+            (_, 0) => now_us.saturating_sub(from_us),
+            _ if to_us > head_us => 0,
+            _ => to_us.saturating_sub(from_us),
+        };
+        head_us.saturating_sub(began_us).saturating_sub(upload_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TryTimes;
+
+    #[test]
+    fn the_time_of_a_slow_upload_is_its_clients() {
+        let of = |first_byte_us, upload_us| {
+            TryTimes { began_us: 100, first_byte_us, upload_us }.head_us(1_000)
+        };
+        for (first_byte_us, upload_us, took_us, what) in [
+            (150, (0, 0), 50, "no body after the head"),
+            (0, (0, 0), 900, "no answer"),
+            (950, (110, 900), 60, "ten to connect, fifty after the body"),
+            (150, (110, 900), 50, "answered before the end of the body"),
+            (150, (110, 0), 50, "answered, and the body goes on"),
+            (0, (110, 0), 10, "given up while the body came"),
+            (0, (110, 900), 110, "no answer to a whole request"),
+        ] {
+            assert_eq!(of(first_byte_us, upload_us), took_us, "{what}");
+        }
+    }
 }
 
 /// When an exchange ends, or goes on another way, unless something happens before.

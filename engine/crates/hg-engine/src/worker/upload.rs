@@ -94,6 +94,21 @@ impl Exchange {
         self.body.pace.begin(now_us, grace_ms, rate);
     }
 
+    /// Starts to pass on the body, on a connection that is there.
+    pub(super) fn start_upload(&mut self, now_us: u64) {
+        self.times.upload_us = (now_us, 0);
+        self.expect_body(now_us);
+    }
+
+    /// Starts to wait for the answer's first byte, now that the request is out.
+    pub(super) fn start_waiting(&mut self, now_us: u64) {
+        let ms = self.route().map_or(0, |r| r.terms.timeouts.first_byte_ms);
+        self.due.first_byte = deadline_after(now_us, ms);
+        if self.times.upload_us.0 > 0 {
+            self.times.upload_us.1 = now_us;
+        }
+    }
+
     /// Counts bytes of the body that have come.
     pub(super) fn body_came(&mut self, bytes: usize, now_us: u64) {
         self.body.pace.came(bytes, now_us);

@@ -96,8 +96,10 @@ struct Learned {
 
 impl Learned {
     fn of(entry: &UpstreamEntry, old: Option<&UpstreamState>, active: &[u32]) -> Self {
+        // Requests at endpoints that are gone count until they end.
         let known = old.and_then(|old| old.learned.limit.as_ref());
-        let limit = Adaptive::of(entry, known, active.iter().sum());
+        let active = known.map_or_else(|| active.iter().sum(), Adaptive::in_flight);
+        let limit = Adaptive::of(entry, active);
         Self { pending: Pending::default(), limit }
     }
 }
@@ -159,7 +161,7 @@ impl UpstreamState {
         shared: &Shared,
     ) -> Result<(usize, Option<Permit>), NoPick> {
         self.follow_health();
-        if self.is_full() {
+        if self.is_full(shared, now_us) {
             return Err(NoPick::Full);
         }
         let full = self.limited && self.look_for_room()?;
@@ -239,7 +241,6 @@ impl UpstreamState {
         let i = endpoint.slot.get();
         if let Some(limit) = &mut self.learned.limit {
             limit.end(left);
-            self.counters.concurrency.set(limit.limit().into());
         }
         let Some(a) = self.active.get_mut(i) else {
             // The endpoint is gone, but not the breaker of all.
@@ -278,15 +279,15 @@ impl UpstreamState {
     }
 
     /// Reports whether as many requests are under way as answers in time allow.
-    fn is_full(&self) -> bool {
-        self.learned.limit.as_ref().is_some_and(Adaptive::is_full)
+    fn is_full(&self, shared: &Shared, now_us: u64) -> bool {
+        self.learned.limit.as_ref().is_some_and(|limit| limit.is_full(shared.workers, now_us))
     }
 
     /// Reports whether a waiting request could have a place.
-    pub(crate) fn has_room(&mut self) -> bool {
+    pub(crate) fn has_room(&mut self, shared: &Shared, now_us: u64) -> bool {
         self.follow_health();
         let below = |count: &AtomicU32, limit: u32| limit == 0 || count.load(Relaxed) < limit;
-        !self.is_full()
+        !self.is_full(shared, now_us)
             && below(&self.entry.in_use, self.entry.plan.max_connections)
             && self
                 .entry
@@ -435,7 +436,6 @@ impl Upstreams {
         }
         let active: Vec<u32> = (0..endpoints.len()).map(active).collect();
         let learned = Learned::of(entry, old, &active);
-        counters.concurrency.set(learned.limit.as_ref().map_or(0, |limit| limit.limit().into()));
         let mut state = UpstreamState {
             id: old.map_or(self.last_id + 1, |o| o.id),
             entry: entry.clone(),

@@ -15,7 +15,7 @@ pub struct Health {
     pub outliers: Option<OutlierDetection>,
     /// When requests are kept from what fails; absent = never.
     pub breaker: Option<CircuitBreaker>,
-    /// How many requests at a time a worker sends, learned from their latency; absent = any number.
+    /// How many requests at a time it gets from all workers, learned from their latency; absent = any number.
     pub concurrency: Option<AdaptiveConcurrency>,
     /// Share of usable endpoints in percent below which their health is ignored; 0 = off.
     pub panic_threshold: u8,
@@ -184,7 +184,7 @@ impl Default for OutlierShares {
     }
 }
 
-/// How many requests at a time a worker sends to an upstream.
+/// How many requests at a time an upstream gets from all workers together.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdaptiveConcurrency {

@@ -149,7 +149,7 @@ impl Worker {
         if e.request.done {
             e.start_waiting(self.now_us);
         } else {
-            e.expect_body(self.now_us);
+            e.start_upload(self.now_us);
         }
     }
 

@@ -151,3 +151,40 @@ fn where_collected_bodies_hold_too_much_the_next_are_passed_on_as_they_come() {
     assert_eq!(on_worker(&node, |w| w.ups.len()), 1);
     on_worker(&node, |w| w.io.pool.collected = 0);
 }
+
+/// Starts an upstream that answers a GET at once and a POST never.
+fn waiting_for_bodies() -> Upstream {
+    Upstream::play(|mut s| {
+        while let Some(head) = read_head(&mut s) {
+            if head.starts_with("POST") {
+                return drop(read_all(&mut s));
+            }
+            s.write_all(OK).unwrap();
+        }
+    })
+}
+
+#[test]
+fn an_endpoint_that_gets_a_slow_body_counts_as_loaded() {
+    let ups = [waiting_for_bodies(), waiting_for_bodies()];
+    let addresses = ups.each_ref().map(|up| up.address);
+    for balance in ["least_conn", "p2c"] {
+        let json = upstream_json(&addresses, &format!(r#","balance":"{balance}""#));
+        let node = Node::start(&json, "", 1);
+        let requests = || {
+            let all = &node.engine.metrics().upstreams[0].endpoints;
+            all.iter().map(|e| e.requests).collect::<Vec<_>>()
+        };
+        // Both are known to answer quickly.
+        while requests().contains(&0) {
+            node.get("/");
+        }
+        let before = requests();
+        let s = node.connect();
+        send(&node, &s, POST);
+        let after = requests();
+        let loaded = (0..2).find(|i| after[*i] > before[*i]).unwrap();
+        (0..10).for_each(|_| drop(node.get("/")));
+        assert_eq!(requests()[loaded], after[loaded], "{balance}");
+    }
+}
