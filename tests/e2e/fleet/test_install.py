@@ -19,7 +19,9 @@ from foreign_nginx import ForeignNginx
 from master_operator import Operator, W, put
 from master_process import master
 from peers import peer, unavailable
+from ports import free_port
 from stand_in_wheel import ROOT, write_wheel
+from tls_authority import Authority
 from waiting import until
 
 from headgate.cli import calls
@@ -207,6 +209,11 @@ def test_a_host_with_two_nginx_has_an_agent_for_each(folder: Path, wheel: Path) 
     for node in ("inner", "outer"):
         (folder / node).mkdir(mode=0o755)
         theirs[node] = ForeignNginx(folder / node, binary)
+    pair = Authority(folder).issue("site", "site.example")
+    theirs["inner"].write(
+        http=f"server {{ listen 127.0.0.1:{free_port()} ssl; server_name site.example;"
+        f" ssl_certificate {pair.cert_file}; ssl_certificate_key {pair.key_file}; }}"
+    )
     (folder / "m").mkdir()
     with (
         master(folder / "m", "--listen", "127.0.0.1:0", "--fleet-tls") as running,
@@ -232,6 +239,12 @@ def test_a_host_with_two_nginx_has_an_agent_for_each(folder: Path, wheel: Path) 
 
             host = socket.gethostname()
             until(lambda: names() == [f"{host}-inner", f"{host}-outer"], "two agents")
+
+            def certificates() -> list[str]:
+                listed = person.ask(f"{W}/certificates")["items"]
+                return [one["name"] for one in listed if one["names"] == ["site.example"]]
+
+            until(lambda: certificates() == [str(pair.cert_file)], "the certificate", deadline_s=90)
 
 
 def is_adopted(state: Path, pid: int) -> bool:

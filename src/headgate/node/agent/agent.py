@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
+from headgate.engines.nginx.common.status import CertificateStatus, NginxStatus
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession, State
@@ -28,7 +29,7 @@ from headgate.node.agent.source import MasterSource
 from headgate.node.agent.url import MasterUrl
 from headgate.node.events import EventLog
 from headgate.node.pipeline import Pipeline
-from headgate.node.ports import MasterRefusesError
+from headgate.node.ports import Candidate, MasterRefusesError
 from headgate.node.results import ReloadResult
 from headgate.providers.master.identity import Identity, IdentityStore
 from headgate.providers.master.incoming import Incoming
@@ -65,6 +66,7 @@ Dial = Callable[[Identity], Awaitable[Carrier]]
 Figures = Callable[[], Awaitable[ev.Summary]]
 Describe = Callable[[], Awaitable[fr.Instance | None]]
 """Says which engine the node drives and what it can do; None: it cannot be asked now."""
+AskNginx = Callable[[], Awaitable[NginxStatus | None]]
 
 
 class Parts:
@@ -112,6 +114,7 @@ class Agent:
         self.events: EventLog | None = None
         self.figures: Figures | None = None
         self.describe: Describe | None = None
+        self.nginx: AskNginx | None = None
 
     async def run(self) -> None:
         """Enrols if need be, then holds sessions until cancelled. A disk that takes nothing is
@@ -297,12 +300,20 @@ class Agent:
         following = time.monotonic()
         while True:
             served = self._pipeline.served
-            driver.session.inventory = await asyncio.to_thread(inventory_of, served)
+            watched = await self._watched(served)
+            driver.session.inventory = await asyncio.to_thread(inventory_of, served, watched)
             if self.figures is not None:
                 driver.post(await self.figures())
             # The time of a look is part of its interval: the master keeps one look for each.
             following = max(following + _FIGURES_S, time.monotonic())
             await asyncio.sleep(following - time.monotonic())
+
+    async def _watched(self, served: Candidate | None) -> tuple[CertificateStatus, ...]:
+        """Returns the certificates of an nginx that is only watched: no config of ours has them."""
+        if self.nginx is None or served is None or served.node.nginx.mode != "observe":
+            return ()
+        found = await self.nginx()
+        return () if found is None else found.certificates
 
     async def _descriptions(self, driver: SessionDriver) -> None:
         """Tells what the engine can do once that is known, and when it changes. The session does

@@ -1,11 +1,13 @@
 """The certificates that a node serves with, as its master lists them. Never reads a key."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from headgate.engines.nginx.common.status import CertificateStatus
 from headgate.fleet.codec import MOST_CERTIFICATES, MOST_NAMES
 from headgate.fleet.frames import Inventory, SeenCertificate
 from headgate.node.ports import Candidate
@@ -16,9 +18,11 @@ _MOST_BYTES = 256 << 10
 """A master takes frames of 1 MiB at most."""
 
 
-def inventory_of(served: Candidate | None) -> Inventory | None:
-    """Returns the certificates of the config that is served, those that end first first; None
-    while nothing is served."""
+def inventory_of(
+    served: Candidate | None, watched: Iterable[CertificateStatus] = ()
+) -> Inventory | None:
+    """Returns the certificates of the config that is served, and those of an nginx that is only
+    watched, by their paths; those that end first first. None while nothing is served."""
     if served is None:
         return None
     found: list[SeenCertificate] = []
@@ -29,6 +33,17 @@ def inventory_of(served: Candidate | None) -> Inventory | None:
         seen = _seen(str(key.name), pem) if pem is not None else None
         if seen is not None:
             found.append(seen)
+    found += (
+        SeenCertificate(
+            name=one.path,
+            names=one.names[:MOST_NAMES],
+            issuer=one.issuer,
+            fingerprint=one.sha256,
+            not_after_ms=int(one.not_after * _MS),
+        )
+        for one in watched
+        if one.sha256
+    )
     found.sort(key=lambda seen: (seen.not_after_ms, seen.name))
     left, listed = _MOST_BYTES, []
     for seen in found[:MOST_CERTIFICATES]:

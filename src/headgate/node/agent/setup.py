@@ -53,6 +53,7 @@ def agent_node(
     agent = Agent(parts, node.pipeline, office, _dialler(url, identities), first)
     agent.events = node.events
     agent.figures = Measured(serving)
+    agent.nginx = serving.nginx
     agent.describe = _describer(source, serving, options.engine)
     node.master = agent
     node.pipeline.on_served = source.served

@@ -6,6 +6,7 @@ from typing import cast
 
 from tls_authority import Authority
 
+from headgate.engines.nginx.common.status import CertificateStatus
 from headgate.kernel.ids import ObjectName
 from headgate.node.agent.inventory import inventory_of
 from headgate.node.ports import Candidate
@@ -34,6 +35,21 @@ def test_a_certificate_is_listed_with_its_names_and_its_end(tmp_path: Path) -> N
     assert len(one.fingerprint) == 64
     assert one.not_after_ms > 1_700_000_000_000
     assert inventory_of(None) is None
+
+
+def test_those_of_a_watched_nginx_are_listed_by_their_paths(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).issue("one", "a.example")
+    watched = [
+        CertificateStatus("/etc/a.pem", ("b.example",), 1_700_000_000.5, (), "some CA", "ab" * 32),
+        CertificateStatus("/etc/unread.pem", (), 0.0, ("missing: no such file",)),
+    ]
+    found = inventory_of(served({"web": pair.cert_file.read_bytes()}), watched)
+    assert found is not None
+    assert found.total == 2
+    first, second = found.certificates
+    assert (first.name, first.names, first.issuer) == ("/etc/a.pem", ("b.example",), "some CA")
+    assert (first.fingerprint, first.not_after_ms) == ("ab" * 32, 1_700_000_000_500)
+    assert second.name == "web"
 
 
 def test_what_is_listed_is_bounded(tmp_path: Path) -> None:

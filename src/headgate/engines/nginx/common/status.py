@@ -18,6 +18,7 @@ class LastApply(msgspec.Struct, frozen=True):
 
 class CertificateStatus(msgspec.Struct, frozen=True):
     """A certificate that a watched nginx names; `not_after` is Unix seconds, 0 = not known.
+    `issuer` is a common name, `sha256` the hash of the certificate in hex; empty = not known.
 
     `problems` are findings about it, such as `expires_soon: it expires in 9 days`.
     """
@@ -26,6 +27,8 @@ class CertificateStatus(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
     not_after: float
     problems: tuple[str, ...] = ()
+    issuer: str = ""
+    sha256: str = ""
 
 
 class NginxStatus(msgspec.Struct, frozen=True):

@@ -93,6 +93,8 @@ def certificate_statuses(adoption: Adoption) -> tuple[CertificateStatus, ...]:
             names=one.file.leaf.names if one.file.leaf else (),
             not_after=one.file.leaf.not_after_s if one.file.leaf else 0.0,
             problems=tuple(problems.get(one.file.path, ())),
+            issuer=one.file.leaf.issuer if one.file.leaf else "",
+            sha256=one.file.leaf.sha256 if one.file.leaf else "",
         )
         for one in adoption.certificates
     )

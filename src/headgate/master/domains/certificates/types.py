@@ -19,7 +19,7 @@ class ServedCertificate(View):
 
     id: str
     agent: str = Field(description="The id of the agent whose node serves with it.")
-    name: str = Field(description="The object of the config that it serves for.")
+    name: str = Field(description="The object of the config, or the path in a watched nginx.")
     names: list[str] = Field(description="Host names and addresses that it is for.")
     issuer: str
     fingerprint: str = Field(description="SHA-256 of the certificate, in hex.")
