@@ -99,6 +99,8 @@ class Work:
         """The revision that `last_fault` is about."""
         self.refused_for: fr.Fault | None = None
         """Why `held.refused` was refused; None: not known."""
+        self.quarantine: fr.Fault | None = None
+        """What the agent said last of objects that it serves in quarantine; None: of none."""
         self.fence = 0
 
     @property
@@ -106,18 +108,17 @@ class Work:
         """What the agent has, and whether it is at work."""
         return replace(self._held, is_busy=self.current is not None)
 
-    @property
-    def quarantine(self) -> fr.Fault | None:
-        """What the agent said last of objects that it serves in quarantine; None: of none."""
-        fault = self.last_fault
-        return fault if fault is not None and fault.code == QUARANTINED else None
-
     def recall(self, fault: fr.Fault | None, of: fr.Version | None) -> None:
-        """Takes what an earlier process of the agent said last, for the next Hello."""
-        if fault is not None and of is not None:
+        """Takes what an earlier process of the agent said, for the next Hello: that tells of a
+        refusal rather than of a quarantine, because rollouts wait for the former."""
+        if fault is None or of is None:
+            return
+        if of == self._held.refused:
+            self.refused_for = fault
+        elif fault.code == QUARANTINED:
+            self.quarantine = fault
+        if fault is self.refused_for or self.refused_for is None:
             self._failed(fault, of)
-            if of == self._held.refused:
-                self.refused_for = fault
 
     def deadline(self) -> float | None:
         """Returns when `tick` is due."""
@@ -212,9 +213,12 @@ class Work:
         version = event.version
         if event.phase is fr.Phase.SERVING:
             self._held = replace(self._held, applied=version, serving=version)
+            self.quarantine = event.fault
+            if self.refused_for is None:
+                self._failed(event.fault, version)
         elif self._held.serving == version:
             self._held = replace(self._held, serving=None)
-        if event.fault or event.phase is fr.Phase.SERVING:
+        if event.fault and event.phase is not fr.Phase.SERVING:
             self._failed(event.fault, version)
         return [
             fr.Report(
@@ -311,6 +315,7 @@ class Work:
             if phase is fr.Phase.SERVING:
                 self._base = (version.hash, job.manifest)
                 self._held = replace(self._held, applied=version, serving=version, refused=None)
+                self.refused_for, self.quarantine = None, fault
             else:
                 self._held = replace(self._held, applied=self._held.serving)
                 if fault and not fault.is_transient:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import fleet_parts as parts
+import pytest
 
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
@@ -32,6 +33,19 @@ def test_what_is_offered_again_is_refused_with_the_reason_of_an_earlier_process(
     (report,) = work.offered(parts.offer(1, 1), 0.0)
     assert isinstance(report, fr.Report)
     assert (report.phase, report.fault) == (fr.Phase.REJECTED, FAULT)
+
+
+@pytest.mark.parametrize("is_refusal_first", [True, False])
+def test_a_refusal_comes_before_a_quarantine(is_refusal_first: bool) -> None:
+    two, quarantine = parts.version(2), replace(FAULT, code=QUARANTINED)
+    held = fr.Held(parts.SCOPE, serving=ONE, refused=two)
+    work = Work("agent-1", (parts.PUBLIC_KEY,), held)
+    said = [(FAULT, two), (quarantine, ONE)]
+    for fault, of in said if is_refusal_first else reversed(said):
+        work.recall(fault, of)
+    assert (work.last_fault, work.fault_of, work.quarantine) == (FAULT, two, quarantine)
+    work.noticed(ev.Noticed(ONE, fr.Phase.SERVING))
+    assert (work.last_fault, work.fault_of, work.quarantine) == (FAULT, two, None)
 
 
 def test_an_unknown_reason_says_nothing() -> None:
