@@ -145,7 +145,7 @@ pub struct Http2Metrics {
     /// Writes to their sockets.
     pub sends: u64,
     /// How often a limit held one of them, or a stream of it, back: `streams`, `dispatched`,
-    /// `bodies`, `resets`, `output`, `answers`, `worker`.
+    /// `bodies`, `resets`, `output`, `answers`, `worker`, `uploads`.
     pub limited: Vec<ReasonCount>,
     /// Those that we ended because of what the client did, by reason.
     pub closed: Vec<ReasonCount>,

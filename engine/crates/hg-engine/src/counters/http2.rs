@@ -4,10 +4,11 @@ use super::{Counter, OpenCounter, bump, lock};
 use std::sync::Mutex;
 
 reasons! {
-    /// Which limit of HTTP/2 held a client back, without an end of its connection.
+    /// Which limit of HTTP/2, towards it or the endpoint, held a client back, without an end of its connection.
     Bound {
         Streams = "streams", Dispatched = "dispatched", Bodies = "bodies", Resets = "resets",
         Output = "output", Answers = "answers", Worker = "worker",
+        Uploads = "uploads",
     }
 }
 

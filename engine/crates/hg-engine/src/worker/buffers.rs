@@ -34,6 +34,8 @@ pub(crate) struct BufferPool {
     pub(crate) collected: usize,
     /// Bytes of answers that clients over HTTP/2 have not taken.
     pub(crate) pending: usize,
+    /// Bytes of requests' bodies that endpoints over HTTP/2 have not taken.
+    pub(crate) uploads: usize,
 }
 
 impl BufferPool {
@@ -63,6 +65,16 @@ impl BufferPool {
         if pipe.is_empty() && self.pipes.len() < SPARE {
             self.pipes.push(pipe);
         }
+    }
+
+    /// Notes that a request on its way to an endpoint over HTTP/2 holds more, or less, than before.
+    pub(crate) fn note_upload(&mut self, before: usize, after: usize) {
+        self.uploads = (self.uploads + after).saturating_sub(before);
+    }
+
+    /// Returns the bytes of requests' bodies that are held here.
+    pub(crate) fn bodies(&self) -> usize {
+        self.collected.saturating_add(self.uploads)
     }
 
     /// Returns how much one connection may read at once, which bounds all that slow peers hold.

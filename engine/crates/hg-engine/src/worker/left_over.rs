@@ -17,6 +17,7 @@ impl Worker {
             ("hedged exchanges", self.upstreams.hedged),
             ("bytes of collected bodies", self.io.pool.collected),
             ("bytes of pending answers", self.io.pool.pending),
+            ("bytes of pending uploads", self.io.pool.uploads),
         ];
         let left = counts.into_iter().filter(|(_, n)| *n > 0);
         left.map(|(what, n)| format!("{n} {what}")).collect()

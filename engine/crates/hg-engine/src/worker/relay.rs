@@ -6,6 +6,8 @@ use super::buffers::RESERVE;
 use super::conn::{Read, make_room};
 use super::exchange::{ExId, Relay, Stage, pair};
 use super::http2;
+use super::upload::BODIES_MOST;
+use crate::counters::Bound;
 use hg_proto::Fed;
 use hg_proto::write::ChunkHeader;
 use hg_resilience::Outcome;
@@ -103,7 +105,14 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return false;
         };
-        let most = if e.is_multiplexed() { http2::STREAM_READ } else { usize::MAX };
+        let most = match e.is_multiplexed() {
+            false => usize::MAX,
+            true if self.io.pool.bodies() < BODIES_MOST => http2::STREAM_READ,
+            true => {
+                self.counters.http2.bound(Bound::Uploads);
+                http2::STREAM_READ_LEAST
+            }
+        };
         let limit = self.io.pool.read_limit().min(most);
         let is_tls = c.conn.is_tls();
         let mut buffer = self.io.take_for(&c.conn);

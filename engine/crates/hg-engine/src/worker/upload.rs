@@ -14,8 +14,9 @@ use std::ops::Range;
 
 /// Largest body that is kept with the head, so that both can be sent again.
 const REPLAY_BODY: usize = 16 * 1024;
-/// Most bytes that a worker holds in collected bodies; above it, bodies pass on as they come.
-const COLLECTED_MOST: usize = 64 * 1024 * 1024;
+/// Most bytes that a worker holds of requests' bodies; above it, bodies pass on as they come, and in
+/// smaller pieces to endpoints over HTTP/2.
+pub(super) const BODIES_MOST: usize = 64 * 1024 * 1024;
 /// Reads of one body in one turn before other connections have theirs.
 const TURN: usize = 4;
 
@@ -131,7 +132,7 @@ impl Exchange {
             BodyReader::Length { left } => self.request.bytes.saturating_add(left) <= most,
             _ => self.request.bytes < most,
         };
-        most > 0 && fits && !self.request.done && held < COLLECTED_MOST
+        most > 0 && fits && !self.request.done && held < BODIES_MOST
     }
 }
 
@@ -239,7 +240,7 @@ impl Worker {
 
     /// Waits for the rest of a small body if its route asks for that. Returns false if it does not.
     pub(super) fn begin_collecting(&mut self, x: ExId) -> bool {
-        let held = self.io.pool.collected;
+        let held = self.io.pool.bodies();
         let Some(e) = self.exchanges.get_mut(x) else {
             return false;
         };
@@ -309,7 +310,7 @@ impl Worker {
             return;
         };
         self.note_collected(x);
-        let held = self.io.pool.collected;
+        let held = self.io.pool.bodies();
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };

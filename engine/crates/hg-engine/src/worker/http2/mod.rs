@@ -30,7 +30,7 @@ const READ: usize = 128 * 1024;
 /// Bytes of an answer read at once for a stream; what its client does not take of them is kept.
 pub(crate) const STREAM_READ: usize = 64 * 1024;
 /// What is read at once for a stream whose connection, or whose worker, holds enough already.
-const STREAM_READ_LEAST: usize = 16 * 1024;
+pub(crate) const STREAM_READ_LEAST: usize = 16 * 1024;
 /// Bytes of answers that the clients of a worker may hold before connections with many stalled
 /// streams are closed.
 const WORKER_HOLDS: usize = 64 * 1024 * 1024;

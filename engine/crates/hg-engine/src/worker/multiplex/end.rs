@@ -45,6 +45,7 @@ impl Worker {
         let id = std::mem::take(&mut s.id);
         let sent = e.request.done && s.held.is_empty() && e.upgrade.is_none();
         let ended = s.has_ended;
+        self.io.pool.note_upload(s.held.len(), 0);
         s.held = s.held.recycle();
         // Without a connection the stream ended before.
         let Some(ui) = e.up.take() else { return };
@@ -197,6 +198,7 @@ impl Worker {
             return;
         };
         e.up = None;
+        self.io.pool.note_upload(s.held.len(), 0);
         s.held = s.held.recycle();
         if s.has_ended {
             // The answer is whole; its client may not have taken all of it.

@@ -11,7 +11,7 @@ mod send;
 pub(crate) use join::offer;
 
 use super::Worker;
-use super::buffers::{Pending, RESERVE};
+use super::buffers::{BufferPool, Pending, RESERVE};
 use super::exchange::{ExId, Exchange};
 use super::up::Up;
 use hashbrown::HashMap;
@@ -184,6 +184,16 @@ impl Exchange {
             Some(s) => s.held.is_empty(),
             None => up.conn.out.is_empty(),
         }
+    }
+
+    /// Returns how many bytes of its body the endpoint's session has not taken.
+    fn held_upload(&self) -> usize {
+        self.link.stream.as_deref().map_or(0, |s| s.held.len())
+    }
+
+    /// Adds what it holds of its body now, instead of `before`, to the worker's sum.
+    fn note_upload(&self, pool: &mut BufferPool, before: usize) {
+        pool.note_upload(before, self.held_upload());
     }
 
     fn up_stream(&mut self) -> &mut UpStream {

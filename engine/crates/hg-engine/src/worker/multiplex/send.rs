@@ -102,7 +102,9 @@ impl Worker {
             h.late.push(x);
             return self.progress(x);
         }
-        match open(e, h, scheme) {
+        let opened = open(e, h, scheme);
+        e.note_upload(&mut self.io.pool, 0);
+        match opened {
             Ok(()) => {}
             Err(Refused::NoWebSocket) => return self.refuse(x, &own::NO_WEBSOCKET),
             Err(_) => {
@@ -178,7 +180,10 @@ impl Worker {
         }
         let body = buffer.get(range.start..range.start + fed.data_len).unwrap_or_default();
         let h = self.ups.get_mut(ui).and_then(|up| up.http2.as_deref_mut());
-        if h.is_none_or(|h| put(e, h, body).is_err()) {
+        let before = e.held_upload();
+        let is_lost = h.is_none_or(|h| put(e, h, body).is_err());
+        e.note_upload(&mut self.io.pool, before);
+        if is_lost {
             return self.on_stream_lost(x, Loss::Reset, "the stream ended before the request");
         }
         self.mark_shared(ui);
@@ -265,11 +270,13 @@ impl Worker {
             let x = h.streams.get(&grant.stream).copied();
             let found = x.and_then(|x| Some((x, self.exchanges.get_mut(x)?)));
             let used = found.map(|(x, e)| {
+                let before = e.held_upload();
                 let s = e.link.stream.get_or_insert_default();
                 let used = part(s, &e.request).use_grant(&mut h.session, grant.bytes);
                 if s.held.is_empty() {
                     emptied.push(x);
                 }
+                e.note_upload(&mut self.io.pool, before);
                 used
             });
             if !matches!(used, Some(Ok(()))) {

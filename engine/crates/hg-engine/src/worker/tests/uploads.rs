@@ -2,6 +2,7 @@
 //! upstream.
 
 use super::*;
+use crate::common::http2_peer;
 use crate::worker::exchange::{Exchange, Stage};
 use hg_net::Ticks;
 
@@ -187,4 +188,62 @@ fn an_endpoint_that_gets_a_slow_body_counts_as_loaded() {
         (0..10).for_each(|_| drop(node.get("/")));
         assert_eq!(requests()[loaded], after[loaded], "{balance}");
     }
+}
+
+/// Starts a node whose endpoint speaks HTTP/2 and takes no more of a body than its first window.
+fn untaken(route: &str) -> (Upstream, Node) {
+    let up = Upstream::play(|s| {
+        let mut peer = http2_peer::Peer::over(s);
+        peer.keeps_credit = true;
+        while peer.read() {}
+    });
+    let node = http2_peer::with(&up, "", route);
+    (up, node)
+}
+
+/// Sends a body of 100,000 bytes, as far as the node takes it.
+fn uploading(node: &Node) -> (TcpStream, std::thread::JoinHandle<()>) {
+    let s = node.connect();
+    let mut writer = s.try_clone().unwrap();
+    let send = move || {
+        let _ = writer.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+        let _ = writer.write_all(&vec![b'x'; 100_000]);
+    };
+    (s, std::thread::spawn(send))
+}
+
+fn uploads(node: &Node) -> usize {
+    on_worker(node, |w| w.io.pool.uploads)
+}
+
+#[test]
+fn bodies_that_an_endpoint_over_http2_does_not_take_are_counted_until_they_are_gone() {
+    for route in ["", r#","body_buffer_bytes":131072"#, r#","retry":{}"#] {
+        let (_up, node) = untaken(route);
+        let (s, sending) = uploading(&node);
+        eventually("a part of the body is held", || uploads(&node) > 0);
+        if route.contains("buffer") {
+            let sum = on_worker(&node, |w| (w.io.pool.collected, w.io.pool.bodies()));
+            assert_eq!(sum, (100_000, 100_000 + uploads(&node)), "all of it, and what is left");
+        }
+        // Nothing moves for so long that the request ends.
+        pass(&node, 310_000);
+        eventually("nothing is held", || on_worker(&node, |w| w.io.pool.bodies()) == 0);
+        s.shutdown(std::net::Shutdown::Both).unwrap();
+        sending.join().unwrap();
+    }
+}
+
+#[test]
+fn where_a_worker_holds_too_much_less_is_read_for_endpoints_over_http2() {
+    let (_up, node) = untaken("");
+    on_worker(&node, |w| w.io.pool.collected = 1 << 40);
+    let (s, sending) = uploading(&node);
+    eventually("some is held", || uploads(&node) > 0);
+    assert!(uploads(&node) <= 16 * 1024, "{}", uploads(&node));
+    let limited = node.engine.metrics().http2.limited;
+    assert!(limited.iter().any(|r| r.reason == "uploads" && r.count > 0), "{limited:?}");
+    on_worker(&node, |w| w.io.pool.collected = 0);
+    s.shutdown(std::net::Shutdown::Both).unwrap();
+    sending.join().unwrap();
 }
