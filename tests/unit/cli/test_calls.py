@@ -25,8 +25,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
         def run() -> None:
             with listening, listening.accept()[0] as one:
-                one.recv(65_536)
                 one.sendall(answer)
+                one.shutdown(socket.SHUT_WR)
+                while one.recv(65_536):  # whoever still writes is not cut off
+                    pass
 
         threads.append(threading.Thread(target=run, daemon=True))
         threads[-1].start()
