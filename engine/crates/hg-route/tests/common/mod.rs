@@ -70,6 +70,7 @@ pub fn route(hosts: &[&str], matches: Vec<Match>) -> Route {
         body_bytes: None,
         body_buffer_bytes: 0,
         retry: None,
+        importance: hg_plan::Importance::default(),
     }
 }
 
