@@ -10,11 +10,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from master_world import World
 from postgres import Postgres
+from postgres_relay import Relay
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from headgate.master.domains import registry
-from headgate.master.store import migrate
+from headgate.master.store import migrate, opening
 from headgate.master.store.database import _refuse_ungated
 from headgate.master.store.errors import StartError
 from headgate.master.store.migrate import config
@@ -113,6 +114,35 @@ def test_without_its_database_the_master_stays_and_says_so(tmp_path: Path) -> No
     finally:
         world.end()
         cluster.close()
+
+
+@pytest.mark.timeout(240)
+def test_a_database_that_answers_nothing_any_more_costs_no_more_than_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network drops every packet: 503 after a while, and all is well once it is back."""
+    monkeypatch.setattr(opening, "_COMMAND_S", 1.0)
+    monkeypatch.setattr(opening, "_CONNECT_S", 1.0)
+    cluster = Postgres()
+    with Relay(cluster.folder) as relay:
+        world = World(tmp_path, relay.url(cluster.database()))
+        try:
+            admin = world.set_up()
+            path = "/organisations/main/workspaces"
+            assert world.ask("POST", path, {"name": "kept"}, admin).status == 201
+            relay.cut()
+            asked = (("POST", path, {"name": "lost"}), ("GET", "/workspaces", None))
+            for method, where, body in asked * 6:
+                away = world.ask(method, where, body, admin)
+                assert (away.status, away.headers["retry-after"]) == (503, "2")
+            relay.mend()
+            names = {one["name"] for one in world.ask("GET", "/workspaces", token=admin).items}
+            assert names == {"default", "kept"}
+            assert world.ask("POST", path, {"name": "after"}, admin).status == 201
+        finally:
+            relay.mend()
+            world.end()
+            cluster.close()
 
 
 def test_a_full_disk_refuses_writes_and_serves_reads(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def _explained() -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     """Returns the driver's own words, without the statement and its values."""
     original = getattr(error, "orig", None)
-    return str(original or error).partition("\n")[0]
+    return str(original or error).partition("\n")[0] or "it does not answer"
 
 
 def _sqlstate(error: BaseException | None) -> str | None:

@@ -22,7 +22,9 @@ FILE: Final = "master.db"
 _READERS = 4
 _BUSY_MS = 10_000
 _POSTGRES_POOL = 10
-_CONNECT_S = 10
+_CONNECT_S = 10.0
+_COMMAND_S = 30.0
+"""A database behind a network that drops every packet must not hold callers for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,12 @@ def prepare(directory: Path) -> int:
 async def open_database(place: Place, clock: Clock) -> Database:
     """Returns the database of the place, migrated and started; raises StartError."""
     if place.url:
-        engine = postgres(place.url)
-        await migrate(engine, None, clock)
+        patient = postgres(place.url)
+        try:
+            await migrate(patient, None, clock)
+        finally:
+            await patient.dispose()
+        engine = postgres(place.url, _COMMAND_S)
         database = Database(engine, engine, is_sqlite=False)
     else:
         path = place.directory / FILE
@@ -70,8 +76,11 @@ async def open_database(place: Place, clock: Clock) -> Database:
     return database
 
 
-def postgres(text: str) -> AsyncEngine:
-    """Returns the engine of a PostgreSQL database; raises StartError for a wrong address."""
+def postgres(text: str, command_s: float | None = None) -> AsyncEngine:
+    """Returns the engine of a PostgreSQL database; raises StartError for a wrong address.
+
+    `command_s`: how many seconds a statement may take; None = as long as it takes.
+    """
     url = _postgres_url(text)
     return create_async_engine(
         url,
@@ -79,7 +88,7 @@ def postgres(text: str) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=_CONNECT_S,
         pool_pre_ping=True,
-        connect_args={"timeout": _CONNECT_S},
+        connect_args={"timeout": _CONNECT_S, "command_timeout": command_s},
         hide_parameters=True,
     )
 

@@ -1,0 +1,77 @@
+"""What stands between a master and PostgreSQL, and lets nothing through while the cable is cut."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import Self
+
+_SOCKET = ".s.PGSQL.5432"
+
+
+class Relay:
+    """A Unix socket before the one of a cluster. A cut connection ends on neither side: nothing
+    comes through, as over a network that drops every packet."""
+
+    def __init__(self, behind: Path) -> None:
+        """`behind`: the folder of the cluster's socket."""
+        self.folder = Path(tempfile.mkdtemp(prefix="hg-relay-"))
+        self._behind = behind
+        self._loop = asyncio.new_event_loop()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        shutil.rmtree(self.folder)
+
+    def url(self, direct: str) -> str:
+        """The DATABASE_URL through the relay."""
+        return direct.replace(str(self._behind), str(self.folder))
+
+    def cut(self) -> None:
+        """Lets nothing through."""
+        self._loop.call_soon_threadsafe(self._open.clear)
+
+    def mend(self) -> None:
+        """Lets everything through again, what waited included."""
+        self._loop.call_soon_threadsafe(self._open.set)
+
+    async def _serve(self) -> None:
+        self._server = await asyncio.start_unix_server(self._both, self.folder / _SOCKET)
+
+    async def _end(self) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _both(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._open.wait()
+        with contextlib.suppress(OSError):
+            far, near = await asyncio.open_unix_connection(self._behind / _SOCKET)
+            for one, other in ((reader, near), (far, writer)):
+                task = asyncio.create_task(self._pump(one, other))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+        await self._open.wait()
+        writer.close()
