@@ -21,12 +21,18 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of tests
 class MasterProcess:
     """A `headgate master` of its own."""
 
-    def __init__(self, folder: Path, *options: str, says: str = "/setup#") -> None:
-        """`says`: what it prints once it is ready; a master with users prints no link."""
+    def __init__(
+        self, folder: Path, *options: str, says: str = "/setup#", database_url: str = ""
+    ) -> None:
+        """`says`: what it prints once it is ready; a master with users prints no link.
+        `database_url`: empty for SQLite.
+        """
         self.log = folder / "master.log"
         command = [sys.executable, "-c", "from headgate.cli.main import main; main()", "master"]
         command += ["--data", str(folder / "data"), "--agents-listen", "127.0.0.1:0", *options]
         environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+        if database_url:
+            environment["DATABASE_URL"] = database_url
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
@@ -73,9 +79,11 @@ class MasterProcess:
 
 
 @contextmanager
-def master(folder: Path, *options: str, says: str = "/setup#") -> Iterator[MasterProcess]:
+def master(
+    folder: Path, *options: str, says: str = "/setup#", database_url: str = ""
+) -> Iterator[MasterProcess]:
     """A master for the block."""
-    one = MasterProcess(folder, *options, says=says)
+    one = MasterProcess(folder, *options, says=says, database_url=database_url)
     try:
         yield one
     finally:

@@ -1,0 +1,98 @@
+"""Two masters on one database, and one of them is cut off from it in the midst of a rollout."""
+
+import asyncio
+import copy
+import shutil
+import urllib.error
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+import pytest
+from fleet_node import Node, serving
+from master_operator import Operator, W, put
+from master_process import master
+from ports import free_port
+from postgres import Postgres
+from postgres_relay import Relay
+from running_node import Upstream, get
+from waiting import until
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def driver(url: str) -> str:
+    """Who drives rollouts."""
+
+    async def ask() -> object:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval("SELECT holder FROM leases WHERE name = 'rollouts'")
+        finally:
+            await connection.close()
+
+    return str(asyncio.run(ask()))
+
+
+def status(person: Operator, path: str) -> str:
+    """How a rollout stands; empty while the master cannot say it."""
+    try:
+        return str(person.ask(path)["status"])
+    except urllib.error.HTTPError as error:
+        assert error.code == 503
+        return ""
+
+
+def test_a_master_cut_off_from_the_database_leaves_its_rollout_to_the_other(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    cluster = Postgres()
+    direct = cluster.database()
+    options, rests, grpcs = [], [free_port(), free_port()], [free_port(), free_port()]
+    for rest, grpc in zip(rests, grpcs, strict=True):
+        listen = ["--listen", f"127.0.0.1:{rest}", "--agents-listen", f"127.0.0.1:{grpc}"]
+        options.append([*listen, "--fleet-tls"])
+    for name in ("a", "b"):
+        (folder / name / "data").mkdir(parents=True)
+    try:
+        with (
+            Relay(cluster.folder) as relay,
+            master(folder / "a", *options[0], database_url=relay.url(direct)) as first,
+        ):
+            shutil.copy(folder / "a/data/master.key", folder / "b/data/master.key")
+            person = Operator(first)
+            other = copy.copy(person)
+            other.base = f"https://127.0.0.1:{rests[1]}"
+            until(lambda: f"/{first.process.pid}/" in driver(direct), "the first one drives")
+            with master(
+                folder / "b", *options[1], database_url=direct, says="the master serves"
+            ) as second:
+                person.ask(f"{W}/fleets", {"name": "edge"})
+                token = person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"]
+                with Node(folder, f"grpcs://127.0.0.1:{grpcs[1]}?rest={rests[1]}", token):
+                    put(person, port, one.address)
+                    person.ask(f"{W}/revisions", {"fleet": "edge"})
+                    until(lambda: serving(other) == 1, "the first revision", deadline_s=90)
+                    put(person, port, two.address)
+                    person.ask(f"{W}/revisions", {"fleet": "edge", "is_served": False})
+                    gates = {"waves": ["rest"], "soak_s": 20, "gates": {"min_requests": 0}}
+                    made = person.ask(f"{W}/rollouts", {"fleet": "edge", "revision": 2, **gates})
+                    path = f"{W}/rollouts/{made['id']}"
+                    until(lambda: serving(other) == 2, "the second revision", deadline_s=90)
+                    assert f"/{first.process.pid}/" in driver(direct)
+
+                    relay.cut()
+                    until(lambda: status(other, path) == "succeeded", "its end", deadline_s=120)
+                    assert f"/{second.process.pid}/" in driver(direct)
+                    assert get(port) == (200, b"two")
+
+                    relay.mend()
+                    until(lambda: status(person, path) == "succeeded", "the first one is back")
+                    steps = [entry["text"] for entry in other.ask(path)["timeline"]]
+                    assert [text for text, times in Counter(steps).items() if times > 1] == []
+                    put(person, port, one.address)
+                    assert person.ask(f"{W}/revisions", {"fleet": "edge"})["number"] == 3
+                    until(lambda: serving(other) == 3, "what the first one publishes serves")
+                    assert get(port) == (200, b"one")
+    finally:
+        cluster.close()
