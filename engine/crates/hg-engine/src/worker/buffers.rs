@@ -155,12 +155,9 @@ impl Out {
             }
             self.buffer.truncate(self.end);
         }
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.end -= self.start;
-            self.start = 0;
-        }
         self.buffer.truncate(self.end);
+        self.buffer.drain(..self.start);
+        self.start = 0;
         self.buffer.extend_from_slice(bytes);
         self.end = self.buffer.len();
     }

@@ -457,9 +457,7 @@ const TAKE_OVER: usize = 8 * 1024;
 
 /// Makes sure that a chunk's end fits after `end`.
 pub(crate) fn make_room(buffer: &mut Vec<u8>, end: usize) {
-    if buffer.len() < end + TAIL {
-        buffer.resize(end + TAIL, 0);
-    }
+    buffer.resize(buffer.len().max(end + TAIL), 0);
 }
 
 #[cfg(test)]

@@ -179,9 +179,12 @@ fn whoever_waits_at_a_listener_that_goes_is_served() {
     node.engine.close_listener(&address.to_string(), Box::new(move || tell.send(()).unwrap()));
     told.recv_timeout(DEADLINE).unwrap();
     assert!(TcpStream::connect(address).is_err());
-    for (i, s) in clients.iter_mut().enumerate() {
+    // All ask at once: each has the time for a head only, however slow the answers of the others are.
+    for s in &mut clients {
         s.set_read_timeout(Some(DEADLINE)).unwrap();
         s.write_all(GET).unwrap();
+    }
+    for (i, s) in clients.iter_mut().enumerate() {
         let answer = String::from_utf8(read_all(s)).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "client {i}: {answer:?}");
     }
@@ -289,4 +292,17 @@ fn what_a_client_sends_ahead_is_bounded() {
     }
     sender.join().unwrap();
     reading.join().unwrap();
+}
+
+#[test]
+fn what_was_read_to_its_end_is_read_again_only_after_an_event() {
+    let up = Upstream::play(|mut s| {
+        read_head(&mut s);
+        s.write_all(OK).unwrap();
+    });
+    let mut node = Node::simple(&up);
+    let mut s = Authority::serve(&mut node).connect(&node);
+    s.write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    assert!(on_worker(&node, |w| w.clients.iter().all(|(_, c)| !c.conn.readable)));
 }
