@@ -20,6 +20,8 @@ def master_lines(status: MasterStatus) -> list[str]:
     if newest is not None and newest != serving:
         refused = " and refused" if newest == status.refused else ""
         lines.append(f"            {_named(newest)} was received{refused}")
+    if status.upgrade_error:
+        lines.append(f"warning     {status.upgrade_error}")
     lines += [f"warning     bundle {name}: {why}" for name, why in status.skipped.items()]
     return lines
 

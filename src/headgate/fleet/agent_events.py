@@ -14,6 +14,8 @@ from headgate.fleet.frames import (
     Notice,
     Offer,
     Phase,
+    Upgrade,
+    UpgradeEnded,
     Version,
     Want,
 )
@@ -105,6 +107,13 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
+class Obeyed:
+    """An order to upgrade has ended, or came again after its end."""
+
+    ended: UpgradeEnded
+
+
+@dataclass(frozen=True, slots=True)
 class Redial:
     """End this connection and make a new one, with a renewed certificate for instance."""
 
@@ -131,6 +140,7 @@ Event: TypeAlias = (
     | Summary
     | Described
     | Happened
+    | Obeyed
     | Redial
     | Stop
     | Tick
@@ -164,6 +174,13 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True)
+class GoOver:
+    """Obey the master's order to upgrade, unless that was done before."""
+
+    upgrade: Upgrade
+
+
+@dataclass(frozen=True, slots=True)
 class FindMissing:
     """Say with Missing which blobs of the manifest are not on disk."""
 
@@ -192,4 +209,4 @@ class Apply:
     offer: Offer
 
 
-Command: TypeAlias = Dial | Send | HangUp | Renew | FindMissing | Store | Apply
+Command: TypeAlias = Dial | Send | HangUp | Renew | GoOver | FindMissing | Store | Apply

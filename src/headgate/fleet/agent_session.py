@@ -12,7 +12,8 @@ commands`. Pure; `agent_work` decides about offers.
 | live      | Offer, Chunks, Beat       | live      | what `agent_work` says                    |
 | live      | an interval passes        | live      | Heartbeat                                 |
 | live      | Described, with news      | live      | Heartbeat                                 |
-| live      | Beat that wants it        | live      | Renew                                     |
+| live      | Obeyed                    | live      | Heartbeat                                 |
+| live      | Beat that wants it        | live      | Renew, GoOver                             |
 | dialling, | 30 s pass                 | waiting   | HangUp                                    |
 | greeting  |                           |           |                                           |
 | live      | 4 intervals of silence    | waiting   | HangUp                                    |
@@ -66,6 +67,7 @@ class AgentFacts:
     keys: Sequence[bytes] = ()
     oldest_protocol: int = fr.OLDEST_PROTOCOL
     newest_protocol: int = fr.NEWEST_PROTOCOL
+    can_upgrade: bool = False
 
 
 class AgentSession:
@@ -107,6 +109,9 @@ class AgentSession:
         self.inventory: fr.Inventory | None = None
         """The certificates that the node serves with; its owner sets it."""
         self._told_inventory: fr.Inventory | None = None
+        self.upgrade_ended: fr.UpgradeEnded | None = None
+        """The newest order to upgrade, if it has ended; its owner sets it."""
+        self._told_ended: fr.UpgradeEnded | None = None
         self._instances = self._told_instances = facts.instances
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
@@ -120,7 +125,7 @@ class AgentSession:
                 return self._tick(now)
             case ev.Missing() | ev.Stored() | ev.Progress() | ev.Noticed():
                 return self._say(self._worked(event, now))
-            case ev.Summary() | ev.Described() | ev.Happened():
+            case ev.Summary() | ev.Described() | ev.Happened() | ev.Obeyed():
                 return self._informed(event, now)
             case _:
                 return self._link(event, now)
@@ -164,9 +169,11 @@ class AgentSession:
                 return self.work.noticed(event)
 
     def _informed(
-        self, event: ev.Summary | ev.Described | ev.Happened, now: float
+        self, event: ev.Summary | ev.Described | ev.Happened | ev.Obeyed, now: float
     ) -> list[ev.Command]:
         """Keeps what heartbeats say; what is new of the engines is said at once."""
+        if isinstance(event, ev.Obeyed):
+            return self._obeyed(event.ended, now)
         if isinstance(event, ev.Summary):
             self._figures, self._looked_at = event, now
             return []
@@ -178,6 +185,12 @@ class AgentSession:
             return []
         return [self._frame(self._beat(now))]
 
+    def _obeyed(self, ended: fr.UpgradeEnded, now: float) -> list[ev.Command]:
+        """Says at once that an order has ended, also if it was said before: a master that repeats
+        the order has not kept it."""
+        self.upgrade_ended, self._told_ended = ended, None
+        return [self._frame(self._beat(now))] if self.state is State.LIVE else []
+
     def _dial(self, now: float) -> list[ev.Command]:
         self._reset(State.DIALLING)
         self._due = now + GREETING_S
@@ -187,6 +200,7 @@ class AgentSession:
         self.state = State.GREETING
         self._due = now + GREETING_S
         self._told_instances = self._instances
+        self._told_ended = self.upgrade_ended
         hello = fr.Hello(
             agent=self._facts.agent,
             epoch=self._facts.epoch,
@@ -199,6 +213,8 @@ class AgentSession:
             fault_of=self.work.fault_of,
             clock_ms=self.clock_ms,
             identity=self.identity,
+            can_upgrade=self._facts.can_upgrade,
+            upgrade_ended=self.upgrade_ended,
         )
         return [self._frame(hello)]
 
@@ -220,8 +236,8 @@ class AgentSession:
                 return self._say(self.work.chunks(body, now))
             case fr.Goodbye():
                 return self._left(body, now)
-            case fr.Beat(within_s) if within_s > 0:
-                return [ev.Renew(within_s)]
+            case fr.Beat():
+                return _wishes(body)
         return []
 
     def _is_new(self, frame: fr.MasterFrame) -> bool:
@@ -309,6 +325,7 @@ class AgentSession:
             instances=self._newly_found(),
             latency=self._figures.latency,
             figures_age_ms=self._age_ms(now),
+            upgrade_ended=self._newly_ended(),
         )
 
     def _age_ms(self, now: float) -> int:
@@ -329,6 +346,13 @@ class AgentSession:
         self._told_instances = self._instances
         return self._instances
 
+    def _newly_ended(self) -> fr.UpgradeEnded | None:
+        """Returns the order that has ended, if this session has not said it."""
+        if self.upgrade_ended == self._told_ended:
+            return None
+        self._told_ended = self.upgrade_ended
+        return self.upgrade_ended
+
     def _say(self, steps: Iterable[Step]) -> list[ev.Command]:
         commands: list[ev.Command] = []
         for step in steps:
@@ -344,3 +368,9 @@ class AgentSession:
     def _frame(self, body: fr.AgentBody) -> ev.Send:
         self._sent += 1
         return ev.Send(fr.AgentFrame(self._fence, self._sent, body))
+
+
+def _wishes(beat: fr.Beat) -> list[ev.Command]:
+    """Returns what the master wishes in an answer to a heartbeat."""
+    renew: list[ev.Command] = [ev.Renew(beat.renew_within_s)] if beat.renew_within_s > 0 else []
+    return renew if beat.upgrade is None else [*renew, ev.GoOver(beat.upgrade)]

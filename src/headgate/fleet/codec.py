@@ -17,6 +17,7 @@ _AUTHORITIES, _PIN, _SERIAL, _NAME = 8, 80, 64, 255
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 _OLDEST_MS = (1 << 32) - 1
 _BUCKETS = 64
+_PROGRAM, _REASON = 64, 2_000
 MOST_CERTIFICATES, MOST_NAMES = 200, 50
 """What an agent says at most of the certificates of its node."""
 _Message: TypeAlias = Any  # protobuf's own types say no more
@@ -65,6 +66,9 @@ def encode_master(frame: fr.MasterFrame) -> bytes:
         message.challenge.nonce = body.nonce
     else:
         message.beat.renew_within_ms = round(body.renew_within_s * _MS)
+        if body.upgrade is not None:
+            order = pb.Upgrade(order=body.upgrade.order, program=body.upgrade.program)
+            message.beat.upgrade.CopyFrom(order)
         message.beat.SetInParent()
     return bytes(message.SerializeToString())
 
@@ -170,7 +174,22 @@ def _hello_message(hello: fr.Hello) -> _Message:
         proof=proof,
         identity=_identity_message(hello.identity),
         fault_of=_version_message(hello.fault_of),
+        can_upgrade=hello.can_upgrade,
+        upgrade_ended=_ended_message(hello.upgrade_ended),
     )
+
+
+def _ended_message(ended: fr.UpgradeEnded | None) -> _Message:
+    if ended is None:
+        return None
+    return pb.UpgradeEnded(order=ended.order, program=ended.program, text=ended.text)
+
+
+def _upgrade_ended(message: _Message) -> fr.UpgradeEnded | None:
+    if not message.HasField("upgrade_ended"):
+        return None
+    ended = message.upgrade_ended
+    return fr.UpgradeEnded(ended.order, ended.program[:_PROGRAM], ended.text[:_REASON])
 
 
 def _instance_messages(instances: tuple[fr.Instance, ...]) -> list[_Message]:
@@ -220,6 +239,8 @@ def _read_hello(message: _Message) -> fr.Hello:
         oldest_protocol=message.oldest_protocol,
         newest_protocol=message.newest_protocol,
         fault_of=_version(message.fault_of) if message.HasField("fault_of") else None,
+        can_upgrade=message.can_upgrade,
+        upgrade_ended=_upgrade_ended(message),
     )
 
 
@@ -234,6 +255,7 @@ def _heartbeat(beat: fr.Heartbeat) -> _Message:
         instances=_instance_messages(beat.instances),
         latency=_latency_message(beat.latency),
         figures_age_ms=min(beat.figures_age_ms, _OLDEST_MS),
+        upgrade_ended=_ended_message(beat.upgrade_ended),
     )
 
 
@@ -248,6 +270,7 @@ def _read_heartbeat(message: _Message) -> fr.Heartbeat:
         instances=_instances(message),
         latency=_latency(message),
         figures_age_ms=message.figures_age_ms,
+        upgrade_ended=_upgrade_ended(message),
     )
 
 
@@ -397,6 +420,12 @@ def _read_chunks(message: _Message) -> fr.Chunks:
     return fr.Chunks(tuple(chunks), tuple(message.unknown))
 
 
+def _read_beat(message: _Message) -> fr.Beat:
+    order = message.upgrade
+    upgrade = fr.Upgrade(order.order, order.program) if message.HasField("upgrade") else None
+    return fr.Beat(message.renew_within_ms / _MS, upgrade)
+
+
 def _read_goodbye(message: _Message) -> fr.Goodbye:
     return fr.Goodbye(message.code, message.text, message.retry_after_ms / _MS)
 
@@ -411,7 +440,7 @@ _AGENT: dict[str, Callable[[_Message], fr.AgentBody]] = {
 _MASTER: dict[str, Callable[[_Message], fr.MasterBody]] = {
     "challenge": lambda message: fr.Challenge(message.nonce),
     "welcome": _read_welcome,
-    "beat": lambda message: fr.Beat(message.renew_within_ms / _MS),
+    "beat": _read_beat,
     "offer": _read_offer,
     "chunks": _read_chunks,
     "goodbye": _read_goodbye,

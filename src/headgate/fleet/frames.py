@@ -89,6 +89,23 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Upgrade:
+    """An order to go over to another version of headgate; orders of one agent only rise."""
+
+    order: int
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeEnded:
+    """The end of an order. `text` says why it failed; empty: the node runs the program."""
+
+    order: int
+    program: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """The agent's first word."""
 
@@ -106,6 +123,9 @@ class Hello:
     newest_protocol: int = NEWEST_PROTOCOL
     fault_of: Version | None = None
     """The revision that `last_fault` is about; None: an agent of a version that does not say it."""
+    can_upgrade: bool = False
+    """Whether it takes orders to upgrade; False: an agent of a version that does not, too."""
+    upgrade_ended: UpgradeEnded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +173,8 @@ class Heartbeat:
     """None: the engine did not say it, or the agent is of a version that does not."""
     figures_age_ms: int = 0
     """How long ago `figures` and `latency` were looked at; 0: not said."""
+    upgrade_ended: UpgradeEnded | None = None
+    """None: as it was said before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +246,10 @@ class Welcome:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """The answer to a heartbeat that wants one, or a wish: the agent's certificate is to be renewed
-    within this time; 0: it is good as it is."""
+    within this time (0: it is good as it is), or its program is to be another one."""
 
     renew_within_s: float = 0.0
+    upgrade: Upgrade | None = None
 
 
 @dataclass(frozen=True, slots=True)

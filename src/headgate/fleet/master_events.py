@@ -13,6 +13,7 @@ from headgate.fleet.frames import (
     MasterFrame,
     Notices,
     Phase,
+    Upgrade,
     Version,
 )
 from headgate.fleet.manifest import Manifest
@@ -104,6 +105,13 @@ class Outdated:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """The agent is to run another program."""
+
+    upgrade: Upgrade
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """End the session and say why."""
 
@@ -117,7 +125,7 @@ class Tick:
     """`deadline()` has come."""
 
 
-Event: TypeAlias = Received | Joined | DesiredIs | Found | Woken | Outdated | Cut | Tick
+Event: TypeAlias = Received | Joined | DesiredIs | Found | Woken | Outdated | Wanted | Cut | Tick
 
 
 @dataclass(frozen=True, slots=True)

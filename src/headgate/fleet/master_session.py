@@ -12,6 +12,7 @@
 | live     | Report                       | live    | Record; Offer                                |
 | live     | Heartbeat                    | live    | Seen; Beat if wanted; Offer                  |
 | live     | Outdated                     | live    | Beat with the wish to renew                  |
+| live     | Wanted                       | live    | Beat with the order to upgrade               |
 | live     | Notices                      | live    | Tell, as many as its budget allows           |
 | live     | Fetch                        | live    | FindBlobs                                    |
 | live     | Found                        | live    | Chunks                                       |
@@ -105,6 +106,8 @@ class MasterSession:
                 return self._found(blobs)
             case ev.Outdated(within_s):
                 return [self._frame(fr.Beat(within_s))]
+            case ev.Wanted(upgrade):
+                return [self._frame(fr.Beat(upgrade=upgrade))]
             case _:
                 return self._ask()
 

@@ -1,4 +1,7 @@
-"""Runs the control process. `headgate run` or `headgate control` makes its one argument."""
+"""Runs the control process. `headgate run` or `headgate control` makes its one argument.
+
+`--check` before it starts nothing: it says which version would run with that argument.
+"""
 
 import sys
 
@@ -10,6 +13,8 @@ def main() -> int:
     collector.relax()  # before the imports, which make a hundred thousand objects
     from headgate.node import start
 
+    if sys.argv[1:2] == ["--check"]:
+        return start.check(sys.argv[2:])
     return start.main()
 
 

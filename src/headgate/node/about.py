@@ -1,5 +1,6 @@
 """The documents of the admin API."""
 
+import functools
 import importlib.metadata
 from typing import Literal
 
@@ -16,8 +17,10 @@ from headgate.node.results import ReloadResult
 from headgate.node.rights import ProcessRights
 
 
+@functools.cache
 def version() -> str:
-    """Returns the version of the installed package."""
+    """Returns the version of the package that was installed when this was first asked: the version
+    that runs, though another one may be installed since."""
     try:
         return importlib.metadata.version("headgate")
     except importlib.metadata.PackageNotFoundError:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import importlib
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from headgate.node import capabilities, logs
@@ -43,6 +45,15 @@ def main() -> int:
         return 1
     del lock  # held until here
     return code
+
+
+def check(arguments: Sequence[str]) -> int:
+    """Prints the version of this program if it can drive the node of these options; starts
+    nothing. Raises msgspec.ValidationError for options that it does not know."""
+    Options.decode(*arguments)
+    importlib.import_module("headgate.node.agent.setup")  # with the extension
+    sys.stdout.write(f"{version()}\n")
+    return 0
 
 
 async def _run(options: Options) -> int:

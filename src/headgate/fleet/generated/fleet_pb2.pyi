@@ -98,7 +98,7 @@ class Fault(_message.Message):
     def __init__(self, code: _Optional[str] = ..., transient: _Optional[bool] = ..., object: _Optional[str] = ..., file: _Optional[str] = ..., line: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof", "identity", "fault_of")
+    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof", "identity", "fault_of", "can_upgrade", "upgrade_ended")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +111,8 @@ class Hello(_message.Message):
     PROOF_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     FAULT_OF_FIELD_NUMBER: _ClassVar[int]
+    CAN_UPGRADE_FIELD_NUMBER: _ClassVar[int]
+    UPGRADE_ENDED_FIELD_NUMBER: _ClassVar[int]
     agent: str
     epoch: int
     program: str
@@ -123,7 +125,27 @@ class Hello(_message.Message):
     proof: Proof
     identity: Identity
     fault_of: Version
-    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., fault_of: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
+    can_upgrade: bool
+    upgrade_ended: UpgradeEnded
+    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., fault_of: _Optional[_Union[Version, _Mapping]] = ..., can_upgrade: _Optional[bool] = ..., upgrade_ended: _Optional[_Union[UpgradeEnded, _Mapping]] = ...) -> None: ...
+
+class Upgrade(_message.Message):
+    __slots__ = ("order", "program")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    order: int
+    program: str
+    def __init__(self, order: _Optional[int] = ..., program: _Optional[str] = ...) -> None: ...
+
+class UpgradeEnded(_message.Message):
+    __slots__ = ("order", "program", "text")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    order: int
+    program: str
+    text: str
+    def __init__(self, order: _Optional[int] = ..., program: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Identity(_message.Message):
     __slots__ = ("authorities", "certificate")
@@ -160,7 +182,7 @@ class Welcome(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., clock_ms: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("held", "wants_answer", "clock_ms", "figures", "identity", "inventory", "instances", "latency", "figures_age_ms")
+    __slots__ = ("held", "wants_answer", "clock_ms", "figures", "identity", "inventory", "instances", "latency", "figures_age_ms", "upgrade_ended")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -177,6 +199,7 @@ class Heartbeat(_message.Message):
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
     FIGURES_AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    UPGRADE_ENDED_FIELD_NUMBER: _ClassVar[int]
     held: Held
     wants_answer: bool
     clock_ms: int
@@ -186,7 +209,8 @@ class Heartbeat(_message.Message):
     instances: _containers.RepeatedCompositeFieldContainer[Instance]
     latency: Latency
     figures_age_ms: int
-    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., latency: _Optional[_Union[Latency, _Mapping]] = ..., figures_age_ms: _Optional[int] = ...) -> None: ...
+    upgrade_ended: UpgradeEnded
+    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., latency: _Optional[_Union[Latency, _Mapping]] = ..., figures_age_ms: _Optional[int] = ..., upgrade_ended: _Optional[_Union[UpgradeEnded, _Mapping]] = ...) -> None: ...
 
 class Latency(_message.Message):
     __slots__ = ("bounds_s", "counts")
@@ -219,10 +243,12 @@ class SeenCertificate(_message.Message):
     def __init__(self, name: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., issuer: _Optional[str] = ..., fingerprint: _Optional[str] = ..., not_after_ms: _Optional[int] = ...) -> None: ...
 
 class Beat(_message.Message):
-    __slots__ = ("renew_within_ms",)
+    __slots__ = ("renew_within_ms", "upgrade")
     RENEW_WITHIN_MS_FIELD_NUMBER: _ClassVar[int]
+    UPGRADE_FIELD_NUMBER: _ClassVar[int]
     renew_within_ms: int
-    def __init__(self, renew_within_ms: _Optional[int] = ...) -> None: ...
+    upgrade: Upgrade
+    def __init__(self, renew_within_ms: _Optional[int] = ..., upgrade: _Optional[_Union[Upgrade, _Mapping]] = ...) -> None: ...
 
 class Offer(_message.Message):
     __slots__ = ("nonce", "scope", "version", "base", "manifest", "signature", "rollout", "wave", "within_ms", "binding")

@@ -16,7 +16,8 @@ class MasterStatus(msgspec.Struct, frozen=True, kw_only=True):
     `state`: `enrolling`, `waiting` (for the next dial), `dialling`, `greeting`, `live` or
     `stopped`. `acknowledged` is the newest revision that was offered and accepted, `serving` the
     one proven to answer, `refused` the one that this node refused for good. `held` are the bundles
-    on disk, the newest first; `skipped` those that cannot be used, and why.
+    on disk, the newest first; `skipped` those that cannot be used, and why. `upgrade_error` says
+    why the newest order to upgrade failed, if it did.
     """
 
     url: str
@@ -33,6 +34,7 @@ class MasterStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
     certificate_not_after: float = 0.0
     dials: int = 0
+    upgrade_error: str = ""
 
     @property
     def is_connected(self) -> bool:

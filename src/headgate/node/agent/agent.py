@@ -16,7 +16,6 @@ from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession, State
 from headgate.fleet.pacing import Jitter
 from headgate.kernel.diagnostics import has_errors
-from headgate.node.about import version as own_version
 from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.agent.applying import Applying, fault_of, quarantine_fault
 from headgate.node.agent.carrier import Carrier
@@ -26,6 +25,7 @@ from headgate.node.agent.noticing import noticed
 from headgate.node.agent.remembered import Remembered
 from headgate.node.agent.saying import said_of
 from headgate.node.agent.source import MasterSource
+from headgate.node.agent.upgrading import Upgrading
 from headgate.node.agent.url import MasterUrl
 from headgate.node.events import EventLog
 from headgate.node.pipeline import Pipeline
@@ -97,12 +97,14 @@ class Agent:
         office: Office,
         dial: Dial,
         instance: fr.Instance,
+        upgrading: Upgrading,
     ) -> None:
         self._parts = parts
         self._pipeline = pipeline
         self._office = office
         self._dial = dial
         self._instance = instance
+        self._upgrading = upgrading
         self._remembered = Remembered(parts.identities.folder)
         self._applying = Applying(pipeline, parts.source, parts.store, parts.incoming)
         self._identity: Identity | None = None
@@ -122,6 +124,9 @@ class Agent:
 
         Raises MasterRefusesError if the token is refused.
         """
+        self._upgrading.on_step = lambda text: self._event("info", "master.upgrading", text)
+        self._upgrading.on_ended = self._upgrade_ended
+        self._upgrading.begin()
         while True:
             try:
                 await self._holding()
@@ -138,6 +143,8 @@ class Agent:
         driver.on_state = self._told
         driver.on_handled = self._remember
         driver.on_renew = self._renew_within
+        driver.on_upgrade = self._upgrading.order
+        session.upgrade_ended = self._upgrading.ended
         session.identity = said_of(identity)
         self._driver = driver
         async with asyncio.TaskGroup() as group:
@@ -164,11 +171,13 @@ class Agent:
 
     def status(self) -> MasterStatus:
         """Returns how the agent stands with its master."""
+        ended = self._upgrading.ended
         found = MasterStatus(
             url=str(self._parts.url),
             last_error=self._last_error,
             skipped=dict(self._parts.store.skipped),
             held=self._parts.store.revisions(),
+            upgrade_error=_why(ended) if ended is not None and ended.text else "",
         )
         identity, driver = self._identity, self._driver
         if identity is None or driver is None:
@@ -213,9 +222,10 @@ class Agent:
         facts = AgentFacts(
             agent=identity.agent,
             epoch=self._parts.identities.next_epoch(),
-            program=own_version(),
+            program=self._upgrading.program,
             instances=(self._instance,),
             keys=identity.keys,
+            can_upgrade=self._upgrading.can_upgrade,
         )
         bound = self._remembered.bound(identity.agent)
         last = self._parts.source.last
@@ -295,6 +305,17 @@ class Agent:
             self._renew_at = time.time() + random.random() * within_s  # noqa: S311
             self._wanted.set()
 
+    def _upgrade_ended(self, ended: fr.UpgradeEnded) -> None:
+        driver = self._driver
+        if driver is not None:
+            driver.post(ev.Obeyed(ended))
+            if driver.session.upgrade_ended == ended:
+                return  # the master asked again
+        if ended.text:
+            self._event("error", "master.upgrade-failed", _why(ended))
+        else:
+            self._event("info", "master.upgraded", f"the node runs headgate {ended.program}")
+
     async def _summaries(self, driver: SessionDriver) -> None:
         """Gives heartbeats the node's figures, and the certificates that it serves with."""
         following = time.monotonic()
@@ -337,7 +358,7 @@ class Agent:
         self._event("warn", "master.refused", self._last_error)
 
     def _event(self, level: str, kind: str, message: str) -> None:
-        write = _log.warning if level == "warn" else _log.info
+        write = {"warn": _log.warning, "error": _log.error}.get(level, _log.info)
         write(kind, message=message)
         if self.events is not None:
             self.events.add(level, kind, message)
@@ -345,3 +366,7 @@ class Agent:
 
 def _version(version: fr.Version | None) -> RevisionStatus | None:
     return None if version is None else RevisionStatus(version.revision, version.hash)
+
+
+def _why(ended: fr.UpgradeEnded) -> str:
+    return f"the upgrade to {ended.program} failed: {ended.text}"

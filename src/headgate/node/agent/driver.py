@@ -15,7 +15,7 @@ import structlog
 from headgate.fleet import agent_events as ev
 from headgate.fleet.agent_session import AgentSession, State
 from headgate.fleet.codec import decode_master, encode_agent
-from headgate.fleet.frames import Want
+from headgate.fleet.frames import Upgrade, Want
 from headgate.kernel.errors import Invalid
 from headgate.node.agent.applying import Applying
 from headgate.node.agent.carrier import Carrier, CarrierError
@@ -53,6 +53,8 @@ class SessionDriver:
         """Called after each event."""
         self.on_renew: Callable[[float], None] = lambda within_s: None
         """Called when the master wants the certificate renewed within so many seconds."""
+        self.on_upgrade: Callable[[Upgrade], None] = lambda upgrade: None
+        """Called with each order to upgrade."""
         self._dial = dial
         self._disk = disk
         self._applying = applying
@@ -121,6 +123,8 @@ class SessionDriver:
                 self._hang_up()
             case ev.Renew(within_s):
                 self.on_renew(within_s)
+            case ev.GoOver(upgrade):
+                self.on_upgrade(upgrade)
             case ev.FindMissing():
                 self._disk_work.put_nowait(lambda: self._disk.find_missing(command))
             case ev.Store():

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,9 +14,11 @@ from headgate.node.about import version
 from headgate.node.agent.agent import Agent, Describe, Dial, Parts
 from headgate.node.agent.carrier import Carrier, Credentials, GrpcCarrier
 from headgate.node.agent.figures import Measured
+from headgate.node.agent.installing import CommandInstaller
 from headgate.node.agent.office import RestOffice, join_token
 from headgate.node.agent.places import folder
 from headgate.node.agent.source import MasterSource
+from headgate.node.agent.upgrading import HandOver, Upgrading
 from headgate.node.agent.url import MasterUrl, master_url
 from headgate.node.link import SupervisorLink
 from headgate.node.options import Options
@@ -50,7 +53,8 @@ def agent_node(
     # Of an nginx nothing is known before it was asked.
     first = Instance("default", options.engine, version() if options.engine == "native" else "")
     office = RestOffice(url, identities, join_token(), _host(options.name))
-    agent = Agent(parts, node.pipeline, office, _dialler(url, identities), first)
+    upgrading = _upgrading(options, place, link.upgrade)
+    agent = Agent(parts, node.pipeline, office, _dialler(url, identities), first, upgrading)
     agent.events = node.events
     agent.figures = Measured(serving)
     agent.nginx = serving.nginx
@@ -64,6 +68,15 @@ def _host(node: str) -> str:
     """Returns what the master calls this agent: the host, with the node's name where it has one, as
     several may run there."""
     return f"{socket.gethostname()}-{node}" if node else socket.gethostname()
+
+
+def _upgrading(options: Options, place: Path, hand_over: HandOver) -> Upgrading:
+    """Returns what obeys orders to upgrade, of a node that has a command for them."""
+    installer = None
+    if options.upgrade_command is not None:
+        check = [sys.executable, "-P", "-m", "headgate.node", "--check", options.encode()]
+        installer = CommandInstaller(Path(options.upgrade_command), check, place)
+    return Upgrading(place, version(), installer, hand_over)
 
 
 def _describer(source: MasterSource, serving: Serving, engine: str) -> Describe:

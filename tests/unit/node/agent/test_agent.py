@@ -24,6 +24,7 @@ from headgate.node.agent import agent as module
 from headgate.node.agent.agent import Agent, Parts
 from headgate.node.agent.carrier import Carrier
 from headgate.node.agent.source import MasterSource
+from headgate.node.agent.upgrading import Upgrading
 from headgate.node.agent.url import MasterUrl
 from headgate.node.pipeline import Pipeline
 from headgate.providers.master.fallback import LinkError
@@ -80,7 +81,12 @@ def agent(folder: Path, office: Office) -> Agent:
     source = MasterSource([], store, str(url))
     parts = Parts(url, IdentityStore(folder), store, Incoming(folder / "incoming"), source)
     pipeline = cast(Pipeline, SimpleNamespace(served=None))
-    return Agent(parts, pipeline, office, dial, fr.Instance("default", "nginx", ""))
+
+    async def hand_over() -> None:
+        raise AssertionError("nobody ordered an upgrade")
+
+    upgrading = Upgrading(folder, "1.0.0", None, hand_over)
+    return Agent(parts, pipeline, office, dial, fr.Instance("default", "nginx", ""), upgrading)
 
 
 async def running(one: Agent, story: Callable[[], object]) -> None:
