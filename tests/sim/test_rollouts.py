@@ -8,7 +8,17 @@ import os
 import random
 
 import pytest
-from rollout_world import APPLY_S, BASE, SOAK_S, STEP_S, TARGET, Bad, Faults, World
+from rollout_world import (
+    APPLY_S,
+    BASE,
+    SOAK_S,
+    STEP_S,
+    TARGET,
+    Bad,
+    Faults,
+    UpgradeWorld,
+    World,
+)
 
 from headgate.master.domains.rollouts import state
 
@@ -17,7 +27,7 @@ _BATCH = max(SEEDS // 20, 1)
 _STEPS = 4000
 
 
-def _world(seed: int) -> World:
+def _world(seed: int, kind: type[World] = World) -> World:
     rng = random.Random(f"world {seed}")  # noqa: S311 - a simulation
     is_calm = rng.random() < 0.2
     faults = (
@@ -38,7 +48,9 @@ def _world(seed: int) -> World:
     )
     agents = rng.randint(100, 400) if rng.random() < 0.03 else rng.randint(1, 30)
     traffic = rng.choice((0.0, 5.0, 5.0, 5.0))
-    return World(seed, faults, bad, agents, traffic, hold_alarm_s=300.0)
+    if kind.is_upgrade and not is_calm:
+        bad.losing = rng.choice((0.0, 0.1, 1.0))
+    return kind(seed, faults, bad, agents, traffic, hold_alarm_s=300.0)
 
 
 @pytest.mark.parametrize("batch", range(0, SEEDS, _BATCH))
@@ -52,6 +64,31 @@ def test_no_fault_makes_a_rollout_lie_or_run_ahead(batch: int) -> None:
             _check(world, is_calm)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
+
+
+@pytest.mark.parametrize("batch", range(0, SEEDS, _BATCH))
+@pytest.mark.timeout(3600)
+def test_no_fault_makes_an_upgrade_lie_or_run_ahead(batch: int) -> None:
+    for seed in range(batch, min(batch + _BATCH, SEEDS)):
+        world = _world(seed, UpgradeWorld)
+        is_calm = world.faults == Faults()
+        _run(world)
+        try:
+            _check(world, is_calm)
+            _check_returns(world)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+
+
+def _check_returns(world: World) -> None:
+    """No wave passes by its gates before each of its agents came back, or failed."""
+    passed: set[int] = set()
+    for _, rollout in world.history.states:
+        for index, wave in enumerate(rollout.waves):
+            if wave.how == "its gates passed" and index not in passed:
+                passed.add(index)
+                waiting = [one for one in wave.members if rollout.nodes[one].standing == "offered"]
+                assert not waiting, f"wave {index} passed without {waiting}"
 
 
 def _run(world: World) -> None:
@@ -170,3 +207,13 @@ def test_a_harmful_revision_stays_in_the_first_wave() -> None:
     reached = [node for node in world.rollout.nodes.values() if node.is_reached]
     assert world.rollout.phase == "undone"
     assert len(reached) == len(world.rollout.waves[0].members)
+
+
+def test_an_upgrade_from_which_nobody_comes_back_stays_in_the_first_wave() -> None:
+    world = UpgradeWorld(5, Faults(), Bad(losing=1.0), agents=200, traffic=5.0)
+    while not world.rollout.has_ended:
+        world.step()
+    assert world.rollout.phase == "undone"
+    assert "has not come back" in world.rollout.reason
+    assert {node.wave for node in world.rollout.nodes.values() if node.is_reached} == {0}
+    assert not any(node.standing == "restored" for node in world.rollout.nodes.values())

@@ -7,6 +7,7 @@ Time goes in steps of `STEP_S`. `History` records what a checker needs; nothing 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from headgate.kernel.errors import Invalid
 from headgate.master.domains.rollouts import events, machine, state
@@ -41,6 +42,7 @@ class Agent:
     acknowledged: int = BASE
     applying: tuple[int, float] | None = None
     refused: int | None = None
+    back_at: float = 0.0
     is_online: bool = True
     reports: int = 0
     known: int = -1
@@ -52,9 +54,11 @@ class Agent:
 
 @dataclass
 class Bad:
-    """What the new revision does: refused by a share of the agents, or errors, or slowness."""
+    """What the new revision does: refused by a share of the agents, or errors, or slowness; and
+    the share of agents that do not come back with a new program."""
 
     refusing: float = 0.0
+    losing: float = 0.0
     errors: float = 0.0
     latency_ms: float = 0.0
 
@@ -75,7 +79,9 @@ class History:
 
 
 class World:
-    """Everything, at one moment."""
+    """Everything, at one moment. `is_upgrade`: see `UpgradeWorld`."""
+
+    is_upgrade: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -103,6 +109,8 @@ class World:
             TARGET,
             BASE,
             "ann",
+            kind="program" if self.is_upgrade else "config",
+            program="2.0.0" if self.is_upgrade else "",
             waves=parse_waves(waves),
             gates=Gates(min_requests=50, failed_applies=0),
             pace=Pace(
@@ -144,8 +152,9 @@ class World:
         """Ends every fault; the driver and all agents are here from now on."""
         self.faults = Faults()
         self.down_until = self.true_s
+        self.bad.losing = 0.0
         for agent in self.agents.values():
-            agent.is_online = True
+            agent.is_online, agent.back_at = True, 0.0
 
     def order(self, verb: events.Verb) -> bool:
         """Gives a person's order; False if it was refused."""
@@ -206,7 +215,7 @@ class World:
         if self.rng.random() < self.faults.meddle:
             verbs: tuple[events.Verb, ...] = ("pause", "promote", "promote", "abort", "undo")
             self.order(self.rng.choice(verbs))
-        views = tuple(agent.view for agent in self.agents.values())
+        views = tuple(map(self._known, self.agents.values()))
         if not self.tell(events.Look(self.now, views)):
             return
         due = [one for one in self.answers if one[0] <= self.true_s]
@@ -218,8 +227,12 @@ class World:
     def _live(self, agent: Agent) -> None:
         if self.rng.random() < self.faults.flap:
             agent.is_online = not agent.is_online
+        if agent.back_at and agent.back_at <= self.true_s:
+            agent.is_online, agent.back_at = True, 0.0
         wanted = self.desired[agent.name]
-        if agent.is_online and agent.acknowledged != wanted and not self._lost():
+        is_busy = self.is_upgrade and agent.applying is not None
+        is_free = agent.acknowledged != wanted and not is_busy
+        if agent.is_online and is_free and not self._lost():
             agent.acknowledged = wanted
             agent.applying = (wanted, self.true_s + self.rng.choice((0.0, 5.0, 20.0)))
         if agent.applying is not None and agent.applying[1] <= self.true_s:
@@ -232,6 +245,10 @@ class World:
         if revision == TARGET and (number * 7919 % 100) < self.bad.refusing * 100:
             agent.refused = revision
             return
+        if self.is_upgrade and agent.serving != revision:
+            is_gone = revision == TARGET and self.rng.random() < self.bad.losing
+            away_s = float("inf") if is_gone else self.rng.choice((0.0, 5.0, 20.0))
+            agent.is_online, agent.back_at = False, self.true_s + away_s
         agent.serving = revision
         self.history.served.setdefault(agent.name, []).append((self.true_s, revision))
 
@@ -249,8 +266,8 @@ class World:
             True,
             self.now,
             self.desired[agent.name],
-            agent.serving,
-            agent.acknowledged,
+            self._said(agent),
+            None if self.is_upgrade else agent.acknowledged,
             agent.refused,
             self.now if agent.refused else 0.0,
             "the certificate is missing" if agent.refused else "",
@@ -262,13 +279,30 @@ class World:
                 at = self.true_s + (self.rng.choice((5.0, 25.0, 90.0)) if is_late else 0.0)
                 self.mail.append((at, agent.reports, agent, view))
 
+    def _said(self, agent: Agent) -> int:
+        """What an agent serves; a program counts once its order has ended."""
+        wanted = self.desired[agent.name]
+        has_ended = agent.acknowledged == wanted and agent.applying is None
+        if not self.is_upgrade or has_ended:
+            return agent.serving
+        return BASE if wanted == TARGET else TARGET
+
+    def _known(self, agent: Agent) -> events.AgentView:
+        """What the master knows of an agent: that an order before has ended says nothing."""
+        wanted = self.desired[agent.name]
+        if not self.is_upgrade or agent.view.desired == wanted:
+            return agent.view
+        return _replaced(
+            agent.view, desired=wanted, serving=BASE if wanted == TARGET else TARGET, refused=None
+        )
+
     def _deliver(self) -> None:
         due = [one for one in self.mail if one[0] <= self.true_s]
         self.mail = [one for one in self.mail if one[0] > self.true_s]
         for _, number, agent, view in due:
             if number > agent.known:
                 agent.known = number
-                desired = self.desired[agent.name]
+                desired = view.desired if self.is_upgrade else self.desired[agent.name]
                 agent.view = _replaced(view, desired=desired, is_connected=agent.is_online)
 
     def _measure(self, ask: events.Measure) -> None:
@@ -299,6 +333,13 @@ class World:
             errors=int(requests * (self.bad.errors * harmed + noise)),
             latency_ms=20.0 + slow if requests else None,
         )
+
+
+class UpgradeWorld(World):
+    """The same where TARGET and BASE are programs: agents are away while they go over, do one thing
+    after the other, and count once they say that their order has ended."""
+
+    is_upgrade = True
 
 
 def _replaced(view: events.AgentView, **fields: object) -> events.AgentView:

@@ -1,5 +1,6 @@
 """`headgate agent`: checks what it was given before the node starts."""
 
+import os
 from pathlib import Path
 
 import typer
@@ -24,6 +25,16 @@ def checked_url(text: str | None) -> MasterUrl:
     except Invalid as wrong:
         raise typer.BadParameter(str(wrong), param_hint="--master-url") from None
     return url
+
+
+def checked_command(command: Path | None) -> Path | None:
+    """Returns the command that installs versions; one that cannot be run is a usage error."""
+    if command is None or (command.is_file() and os.access(command, os.X_OK)):
+        return None if command is None else command.absolute()
+    raise typer.BadParameter(
+        f"{command} is not a file that this user may run; write the path of an executable file",
+        param_hint="--upgrade-command",
+    )
 
 
 def own_settings(configs: list[Path]) -> NodeSettings | None:

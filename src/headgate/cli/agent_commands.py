@@ -54,6 +54,17 @@ EngineChoice = Annotated[
 ]
 
 
+UpgradeCommand = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        envvar="HEADGATE_UPGRADE_COMMAND",
+        parser=Path,
+        help="Installs the version that is its argument; lets the master upgrade this node.",
+    ),
+]
+
+
 def agent(
     master_url: MasterUrl = None,
     token: Token = None,
@@ -63,6 +74,7 @@ def agent(
     metrics: Metrics = None,
     log_level: LogLevel = None,
     engine: EngineChoice = None,
+    upgrade_command: UpgradeCommand = None,
     state: StateDir = None,
     node: NodeName = None,
 ) -> None:
@@ -92,6 +104,7 @@ def agent(
         engine=None if engine is None else engine.value,
         master=str(master),
         name=node or "",
+        upgrade_command=agents.checked_command(upgrade_command),
     )
     settings = agents.own_settings(request.configs)
     if settings is None:

@@ -25,7 +25,13 @@ _Rollout = Annotated[
 @rollout_app.command("start")
 def start(
     fleet: FleetArgument,
-    revision: Annotated[int, typer.Argument(metavar="REVISION", help="The revision's number.")],
+    revision: Annotated[
+        int | None, typer.Argument(metavar="REVISION", help="The revision's number.")
+    ] = None,
+    program: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Upgrade the agents, in place of a revision."),
+    ] = None,
     waves: options.Waves = options.DEFAULT_WAVES,
     soak: options.Soak = options.DEFAULT_SOAK_S,
     max_unavailable: Annotated[
@@ -46,15 +52,17 @@ def start(
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Begin to bring a revision to a fleet.
+    """Begin to bring a revision to a fleet, or to upgrade its agents.
 
     It waits for the rollout that is under way in the fleet. An older revision is rolled out like a
-    new one. With --wait the exit code says how it ended: see `headgate publish`.
+    new one. With --wait the exit code says how it ended: see `headgate publish`. With --program
+    agents that have an upgrade command go over to that version of headgate.
 
     \b
     Examples:
       headgate rollout start edge 12 --wait
       headgate rollout start edge 12 --waves label:tier=canary,20%,rest --soak 600
+      headgate rollout start edge --program 1.5.0 --wait
     """
     from headgate.cli.remote import publishing, rollout_view
 
@@ -64,9 +72,12 @@ def start(
         "is_now": now,
         "supersede": supersede,
     }
+    if (revision is None) == (program is None):
+        raise typer.BadParameter("name a revision, or give --program VERSION; one of them")
     master = opened(context)
     terms = publishing.Terms(waves, soak, min_requests, more, {"quarantine": quarantine})
-    made = publishing.begin(master, fleet, revision, terms)
+    what = program if revision is None else revision
+    made = publishing.begin(master, fleet, what or 0, terms)
     patience = options.patience(timeout, hold_timeout)
     if output is not Shape.TABLE:
         _show(master, made, output, patience if wait else None)

@@ -44,6 +44,7 @@ class RunRequest:
     engine: Literal["native", "nginx"] | None = None
     master: str | None = None
     name: str = ""
+    upgrade_command: Path | None = None
 
 
 def has_environment_config(environment: Mapping[str, str]) -> bool:
@@ -80,6 +81,7 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         user=settings.user,
         master=request.master,
         name=request.name,
+        upgrade_command=None if request.upgrade_command is None else str(request.upgrade_command),
     )
     control = [sys.executable, "-P", "-m", "headgate.node", options.encode()]
     supervisor = {

@@ -66,6 +66,7 @@ def assembled(
     book.measured = measured
     book.cut_certificates = hub.cut_certificates
     book.outdated = hub.renew
+    book.upgrade = hub.upgrade
     feeds = Feeds(database)
     book.tells(feeds.tell)
     book.wake = lambda agent: hub.wake([agent])

@@ -53,7 +53,7 @@ KINDS: Final = (
     Kind(
         "agents",
         "/workspaces/{workspace}/agents",
-        ("name", "id", "state", "labels", "revisions"),
+        ("name", "id", "state", "facts.program", "labels", "revisions"),
         "agent",
         has_fleet=True,
     ),
@@ -102,7 +102,7 @@ KINDS: Final = (
     Kind(
         "rollouts",
         "/workspaces/{workspace}/rollouts",
-        ("id", "revision", "status", "created_by", "created_at"),
+        ("id", "revision", "program", "status", "created_by", "created_at"),
         "rollout",
         way="rollout abort",
     ),

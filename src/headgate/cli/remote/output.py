@@ -44,8 +44,8 @@ def show_object(item: Mapping[str, object], output: Shape) -> None:
 
 def table(items: Iterable[Mapping[str, object]], columns: Sequence[str]) -> str:
     """Returns a table: the names of the columns in upper case, and a line for each item."""
-    rows = [[column.upper().replace("_", " ") for column in columns]]
-    rows += [[_cell(item.get(column)) for column in columns] for item in items]
+    rows = [[column.rpartition(".")[2].upper().replace("_", " ") for column in columns]]
+    rows += [[_cell(_field(item, column)) for column in columns] for item in items]
     widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
     lines = (
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -68,6 +68,14 @@ def _whole(value: object, output: Shape) -> None:
         sys.stdout.write(yaml(value))
     else:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def _field(item: Mapping[str, object], column: str) -> object:
+    """Returns a field of an item; `facts.program` is one of a field."""
+    found: object = item
+    for name in column.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def _cell(value: object) -> str:

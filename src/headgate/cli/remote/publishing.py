@@ -25,11 +25,11 @@ class Terms:
     more: Mapping[str, object] = field(default_factory=dict)
     gates: Mapping[str, object] = field(default_factory=dict)
 
-    def body(self, fleet: str, revision: int) -> dict[str, object]:
-        """Returns the request that begins it."""
+    def body(self, fleet: str, what: int | str) -> dict[str, object]:
+        """Returns the request that begins it; `what`: a revision's number, or a program."""
         return {
             "fleet": fleet,
-            "revision": revision,
+            "revision" if isinstance(what, int) else "program": what,
             "waves": [wave.strip() for wave in self.waves.split(",")],
             "soak_s": self.soak_s,
             "gates": {"min_requests": self.min_requests, **self.gates},
@@ -67,9 +67,10 @@ def new_revision(master: Master, fleet: Json, message: str, draft: str | None = 
     return _number(master.ask("POST", f"/workspaces/{master.workspace}/revisions", body)["number"])
 
 
-def begin(master: Master, fleet: str, revision: int, terms: Terms) -> str:
-    """Begins a rollout in the fleet of that name or id; returns the rollout's id."""
-    body = terms.body(fleet, revision)
+def begin(master: Master, fleet: str, what: int | str, terms: Terms) -> str:
+    """Begins a rollout of a revision or a program in the fleet of that name or id; returns the
+    rollout's id."""
+    body = terms.body(fleet, what)
     return str(master.ask("POST", rollout_view.path_of(master), body)["id"])
 
 

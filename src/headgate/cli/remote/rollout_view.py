@@ -9,7 +9,7 @@ from typing import Final, cast
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.output import table
-from headgate.cli.remote.waiting import Code, End, Patience
+from headgate.cli.remote.waiting import Code, End, Patience, what
 
 _INTERVAL_S: Final = 1.0
 _AWAY: Final = frozenset({0, 502, 503, 504})
@@ -38,7 +38,7 @@ def chosen(master: Master, rollout: str | None) -> str:
 def text(detail: Json) -> str:
     """Returns what a person needs to know of a rollout."""
     state = f"{detail['status']}: {detail['hold'] or detail['reason']}".rstrip(": ")
-    head = f"rollout {detail['id']}: revision {detail['revision']}, {state}\n{_serving(detail)}"
+    head = f"rollout {detail['id']}: {what(detail)}, {state}\n{_serving(detail)}"
     return "\n".join((head, _waves(detail), _agents(detail), _timeline(detail)))
 
 
@@ -129,7 +129,22 @@ def _agents(detail: Json) -> str:
     lines += [f"  {one['agent']}: {one['error']}\n" for one in failed[:_NAMED]]
     if len(failed) > _NAMED:
         lines.append(f"  and {len(failed) - _NAMED} more\n")
+    if detail.get("program"):
+        lines += _programs(detail, agents)
     return "".join(lines)
+
+
+def _programs(detail: Json, agents: list[Json]) -> list[str]:
+    """Returns which versions run, and who is left out."""
+    counts = Counter(str(one["program"]) for one in agents)
+    versions = ", ".join(f"{program} on {count}" for program, count in sorted(counts.items()))
+    lines = [f"  headgate {versions}\n"] if versions else []
+    lines += [f"  {name}: left out, it cannot upgrade\n" for name in _names(detail)[:_NAMED]]
+    return lines
+
+
+def _names(detail: Json) -> list[str]:
+    return cast("list[str]", detail.get("unable") or [])
 
 
 def _timeline(detail: Json) -> str:

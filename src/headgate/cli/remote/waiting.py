@@ -72,27 +72,41 @@ class Patience:
 def ended(detail: Json) -> End:
     """Returns the end that a rollout came to."""
     number, status = detail["revision"], str(detail["status"])
+    name = what(detail)
     if status != "succeeded":
         reason = f": {detail['reason']}" if detail.get("reason") else ""
-        text = (
-            f"rollout {detail['id']} of revision {number} was {_PAST.get(status, status)}{reason}"
-        )
+        text = f"rollout {detail['id']} of {name} was {_PAST.get(status, status)}{reason}"
         return End(Code.UNDONE, f"{text}; {_back(detail)}")
     agents = cast("list[Mapping[str, object]]", detail.get("agents") or [])
-    missing = [str(one["agent"]) for one in agents if one["serving"] != number]
-    if not missing:
-        return End(Code.SERVING, f"revision {number} is serving on all {len(agents)} agents")
+    program = detail.get("program")
+    missing = [
+        str(one["agent"])
+        for one in agents
+        if (one["program"] != program if program else one["serving"] != number)
+    ]
+    left_out = cast("list[str]", detail.get("unable") or [])
+    if not missing and not left_out:
+        return End(Code.SERVING, f"{name} is serving on all {len(agents)} agents")
+    missing += left_out
     return End(
         Code.PARTLY,
-        f"revision {number} is serving, but not on {_names(missing)}; "
+        f"{name} is serving, but not on {_names(missing)}; "
         "see why with `headgate describe agent ID`",
     )
+
+
+def what(detail: Json) -> str:
+    """Returns what a rollout brings: a revision, or a program."""
+    program = detail.get("program")
+    return f"headgate {program}" if program else f"revision {detail['revision']}"
 
 
 def _back(detail: Json) -> str:
     base = detail.get("base")
     if detail["status"] == "superseded":
         return "a newer rollout took its place; see `headgate get rollouts`"
+    if detail.get("program"):
+        return "its agents go on with the program that each ran before"
     if base is None:
         return "there is no earlier revision to go back to; publish a corrected one"
     return f"the fleet goes on with revision {base}; publish a corrected one"

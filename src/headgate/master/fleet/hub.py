@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headgate.fleet import master_events as ev
+from headgate.fleet.frames import Upgrade
 from headgate.fleet.master_session import Terms
 from headgate.fleet.pacing import Debounce, TokenBucket
 from headgate.master.fleet.book import FleetBook, UnavailableError
@@ -107,6 +108,11 @@ class LiveHub:
         within_s = max(1.0, len(self._sessions) / _RENEWALS_PER_S)
         session.next_wish = now + within_s + _WISH_AGAIN_S
         session.handle(ev.Outdated(within_s))
+
+    def upgrade(self, agent_id: str, upgrade: Upgrade) -> None:
+        """Gives the agent an order to run another program; it obeys each order once."""
+        if session := self._sessions.get(agent_id):
+            session.handle(ev.Wanted(upgrade))
 
     async def admit(self, session: LiveSession, join: ev.Join) -> ev.Event:
         """Returns Joined with the fence; Cut for who is unknown, revoked or too early."""

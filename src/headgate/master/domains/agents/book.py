@@ -16,12 +16,13 @@ from headgate.fleet.frames import (
     Inventory,
     Notices,
     Phase,
+    Upgrade,
     Version,
 )
 from headgate.fleet.manifest import parse
 from headgate.fleet.master_events import AgentReport, Desired
 from headgate.fleet.signing import Bind
-from headgate.master.domains.agents import store
+from headgate.master.domains.agents import store, upgrading
 from headgate.master.domains.agents.arriving import Arrivals
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
@@ -70,6 +71,8 @@ class StoreBook:
         """Called for agents of whose certificates some were revoked."""
         self.outdated: Callable[[str], None] = _nobody
         """Called for agents that are to renew, since the fleet's authorities changed."""
+        self.upgrade: Callable[[str, Upgrade], None] = _no_order
+        """Called for agents that are to run another program."""
         self.measured: Callable[[str, Heartbeat], None] = _unmeasured
         """Called with the heartbeats that have figures."""
 
@@ -112,13 +115,15 @@ class StoreBook:
             "facts": facts.model_dump_json(),
             "connected_at": now_ms,
             "seen_at": now_ms,
+            "program": hello.program[:_WORD],
+            "can_upgrade": hello.can_upgrade,
             **_held(hello.held),
             **_said(hello.identity),
             **_told(hello),
         }
         self._identities[agent_id] = hello.identity
         with _explained():
-            return await self._writing.join(agent_id, values)
+            return await self._writing.join(agent_id, values, hello.upgrade_ended)
 
     async def left(self, agent_id: str, fence: int) -> None:
         """See FleetBook."""
@@ -133,6 +138,7 @@ class StoreBook:
         row = await self._row(agent_id)
         if row is None or row.revoked_at is not None:
             return None
+        self._order(agent_id, row)
         self._given[agent_id] = row.desired_id
         if row.desired_id is None:
             return None
@@ -202,6 +208,8 @@ class StoreBook:
         with _explained():
             if beat.inventory is not None:
                 await self._keep_inventory(agent_id, beat.inventory)
+            if beat.upgrade_ended is not None:
+                self._writing.ended(agent_id, beat.upgrade_ended)
             await self._writing.keep(agent_id, values, is_urgent=False)
 
     async def _described(self, agent_id: str, instances: tuple[Instance, ...]) -> dict[str, object]:
@@ -261,8 +269,14 @@ class StoreBook:
                 self.cut_certificates(agent_id, frozenset(one.revoked_serials.split()))
             if self._is_outdated(one):
                 self.outdated(agent_id)
+            self._order(agent_id, one)
             if agent_id in self._given and self._given[agent_id] != one.desired_id:
                 self.wake(agent_id)
+
+    def _order(self, agent_id: str, one: upgrading.Ordered) -> None:
+        """Gives an agent its order to upgrade, if it has one that has not ended."""
+        if (order := upgrading.wish(one)) is not None:
+            self.upgrade(agent_id, order)
 
 
 def _nobody(agent_id: str) -> None:
@@ -271,6 +285,10 @@ def _nobody(agent_id: str) -> None:
 
 def _none_of_them(agent_id: str, serials: frozenset[str]) -> None:
     del agent_id, serials
+
+
+def _no_order(agent_id: str, upgrade: Upgrade) -> None:
+    del agent_id, upgrade
 
 
 def _unmeasured(agent_id: str, beat: Heartbeat) -> None:

@@ -5,10 +5,29 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Text, delete, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    String,
+    Text,
+    delete,
+    select,
+    update,
+)
 
 from headgate.master.api.types import Page, Window, paged
-from headgate.master.domains.agents.types import Agent, Facts, LastError, Revisions, State
+from headgate.master.domains.agents.types import (
+    Agent,
+    Facts,
+    LastError,
+    Revisions,
+    State,
+    Upgrade,
+    UpgradeState,
+)
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.store.schema import (
     Counted,
@@ -57,6 +76,15 @@ AGENTS: Final = table(
     Column("effective_hash", String(128), nullable=False),
     Column("error", Text, nullable=True),
     Column("told", String(16), nullable=False),
+    Column("program", String(64), nullable=True),
+    Column("can_upgrade", Boolean, nullable=True),
+    Column("wanted_program", String(64), nullable=True),
+    Column("former_program", String(64), nullable=True),
+    id_column("upgrade_rollout", is_optional=True),
+    Column("upgrade_step", Integer, nullable=True),
+    Column("upgrade_order", BigInteger, nullable=True),
+    Column("upgrade_state", String(8), nullable=True),
+    Column("upgrade_error", Text, nullable=True),
     version_column(),
     Index("ix_agents_workspace_id_id", "workspace_id", "id"),
     counted=Counted("agents", ended="revoked_at"),
@@ -116,6 +144,17 @@ class AgentRow(BaseModel):
     phase: str
     effective_hash: str
     error: str | None
+    program: str | None
+    """The version that it runs; None: it has not connected yet, or not since this is kept."""
+    can_upgrade: bool | None
+    wanted_program: str | None
+    former_program: str | None
+    """What it ran before the rollout `upgrade_rollout`, whose step `upgrade_step` it was told."""
+    upgrade_rollout: str | None
+    upgrade_step: int | None
+    upgrade_order: int | None
+    upgrade_state: UpgradeState | None
+    upgrade_error: str | None
 
     def shown(self, now_ms: int) -> Agent:
         """Returns it as clients see it."""
@@ -144,6 +183,15 @@ class AgentRow(BaseModel):
             certificate_expires_at=self.certificate_expires_at,
             certificate_serial=self.certificate_serial,
             revoked_at=self.revoked_at,
+            upgrade=self._upgrade(),
+        )
+
+    def _upgrade(self) -> Upgrade:
+        return Upgrade(
+            is_possible=bool(self.can_upgrade),
+            program=self.wanted_program,
+            state=self.upgrade_state,
+            error=self.upgrade_error or "",
         )
 
     def _state(self, now_ms: int) -> State:
@@ -176,10 +224,15 @@ class Standing(BaseModel):
     held_certificate: str | None
     trusts: str | None
     revoked_serials: str | None
+    program: str | None
+    can_upgrade: bool | None
+    wanted_program: str | None
+    upgrade_order: int | None
+    upgrade_state: UpgradeState | None
 
     def having(self, said: Mapping[str, object]) -> "Standing":
         """Returns the same with what the agent says of its identity now."""
-        names = ("held_certificate", "trusts")
+        names = ("held_certificate", "trusts", "program", "can_upgrade", "upgrade_state")
         return self.model_copy(update={name: said[name] for name in names if name in said})
 
     def lacks(self, pins: frozenset[str], issuing: str) -> bool:

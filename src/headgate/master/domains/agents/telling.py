@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from headgate.fleet.frames import Fault, Notice
 from headgate.fleet.master_events import AgentReport
 from headgate.master.domains.agents.store import CONNECTED, LOST, Standing
+from headgate.master.domains.agents.upgrading import Ended
 from headgate.master.domains.events.types import News
 
 ALONE: Final = 3
@@ -29,6 +30,7 @@ class Said:
     reports: dict[tuple[str, int], AgentReport] = field(default_factory=dict)
     """The newest one of each agent and revision."""
     notices: list[tuple[str, Notice]] = field(default_factory=list)
+    upgrades: list[tuple[str, Ended]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     """How many notices nobody was told of, by agent."""
 
@@ -56,6 +58,9 @@ def news_of(
     for (agent_id, _), report in said.reports.items():
         if agent_id in standings:
             lines.append(_reported(standings[agent_id], report))
+    for agent_id, end in said.upgrades:
+        if agent_id in standings:
+            lines.append(_upgraded(standings[agent_id], end))
     for agent_id, notice in said.notices:
         if agent_id in standings:
             lines.append(_noticed(standings[agent_id], notice))
@@ -79,6 +84,13 @@ def _reported(agent: Standing, report: AgentReport) -> _Line:
     if report.rollout:
         detail |= {"rollout": report.rollout, "wave": report.wave}
     return _Line(agent, f"agents.{report.phase.name.lower().replace('_', '-')}", detail)
+
+
+def _upgraded(agent: Standing, end: Ended) -> _Line:
+    detail: Detail = {"program": end.program}
+    if not end.error:
+        return _Line(agent, "agents.upgraded", detail)
+    return _Line(agent, "agents.upgrade-failed", detail | {"text": end.error[:_LONGEST]})
 
 
 def _fault(fault: Fault) -> Detail:

@@ -8,6 +8,7 @@ from headgate.master.api.types import Body, Moment, Versioned, View, Window
 from headgate.master.domains.fleets.types import Labels
 
 State = Literal["new", "connected", "away", "revoked"]
+UpgradeState = Literal["asked", "done", "failed"]
 
 
 class AgentWindow(Window):
@@ -62,6 +63,15 @@ class LastError(View):
     line: int = Field(description="0: unknown.")
 
 
+class Upgrade(View):
+    """How an agent stands with the newest order to run another version of headgate."""
+
+    is_possible: bool = Field(description="Whether the node has a command that installs versions.")
+    program: str | None = Field(description="The version of the order; null: none yet.")
+    state: UpgradeState | None
+    error: str = Field(description="Why it failed; empty if it did not.")
+
+
 class Agent(Versioned):
     """A node that enrolled."""
 
@@ -81,3 +91,4 @@ class Agent(Versioned):
         description="Of the certificate that was issued last, in lower-case hex."
     )
     revoked_at: Moment | None
+    upgrade: Upgrade

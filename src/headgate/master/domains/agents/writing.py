@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from headgate.fleet.frames import Notices
+from headgate.fleet.frames import Notices, UpgradeEnded
 from headgate.fleet.master_events import AgentReport
-from headgate.master.domains.agents import store, telling
+from headgate.master.domains.agents import store, telling, upgrading
 from headgate.master.domains.agents.store import CONNECTED, Standing
 from headgate.master.domains.agents.telling import Said
 from headgate.master.domains.events import store as events
@@ -34,6 +34,7 @@ class _Batch:
     values: dict[str, dict[str, object]] = field(default_factory=dict)
     ends: list[tuple[str, int]] = field(default_factory=list)
     said: Said = field(default_factory=Said)
+    ended: dict[str, UpgradeEnded] = field(default_factory=dict)
     urgent: asyncio.Event = field(default_factory=asyncio.Event)
     done: "asyncio.Future[list[int]]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -55,9 +56,13 @@ class Writing:
         self._batch: _Batch | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def join(self, agent_id: str, values: dict[str, object]) -> int:
+    async def join(
+        self, agent_id: str, values: dict[str, object], ended: UpgradeEnded | None = None
+    ) -> int:
         """Begins a session: keeps what the agent says, and returns its fence."""
         batch = self._open(is_urgent=True)
+        if ended is not None:
+            batch.ended[agent_id] = ended
         place = len(batch.joins)
         batch.joins.append(agent_id)
         batch.values.setdefault(agent_id, {}).update(values)
@@ -70,6 +75,10 @@ class Writing:
         batch = self._open(is_urgent=is_urgent)
         batch.values.setdefault(agent_id, {}).update(values)
         await asyncio.shield(batch.done)
+
+    def ended(self, agent_id: str, ended: UpgradeEnded) -> None:
+        """Keeps, with what is kept next, that an agent's order to upgrade has ended."""
+        self._open(is_urgent=True).ended[agent_id] = ended
 
     async def report(
         self, agent_id: str, values: dict[str, object], report: AgentReport | None
@@ -148,17 +157,21 @@ async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> _Written:
         last[agent] = max(last.get(agent, 0) + 1, now_ms)
         told[agent] = CONNECTED
         fences.append(last[agent])
-    for agent in sorted(batch.values):
-        if agent in standings:
-            row = {"fence": last[agent], "told": told[agent]}
-            await store.said(tx, agent, batch.values[agent] | row)
-    for agent, fence in batch.ends:
-        await store.left(tx, agent, fence)
     spoke = {
         agent: standings[agent].having(said)
         for agent, said in batch.values.items()
         if agent in standings
     }
+    for agent in sorted(spoke):
+        end = upgrading.ended(spoke[agent], batch.ended.get(agent))
+        row: dict[str, object] = {"fence": last[agent], "told": told[agent]}
+        if end is not None:
+            batch.said.upgrades.append((agent, end))
+            row |= upgrading.columns(end)
+            spoke[agent] = spoke[agent].having(row)
+        await store.said(tx, agent, batch.values[agent] | row)
+    for agent, fence in batch.ends:
+        await store.left(tx, agent, fence)
     news = telling.news_of(spoke, batch.joins, batch.said)
     return _Written(fences, spoke, await tell(tx, news, now_ms))
 

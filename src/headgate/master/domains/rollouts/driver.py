@@ -12,7 +12,7 @@ import structlog
 
 from headgate.master.domains.events import store as events
 from headgate.master.domains.events.feed import Feeds
-from headgate.master.domains.rollouts import machine, service, store
+from headgate.master.domains.rollouts import agents, machine, programs, service, store
 from headgate.master.domains.rollouts import state as states
 from headgate.master.domains.rollouts.events import (
     Alarm,
@@ -28,6 +28,7 @@ from headgate.master.domains.rollouts.events import (
 from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.rollouts.freezes import reason_of
 from headgate.master.domains.rollouts.service import Moved, MovedError
+from headgate.master.domains.rollouts.spec import FORMER_PROGRAM
 from headgate.master.domains.rollouts.store import RolloutRow
 from headgate.master.fleet.hub import Hub
 from headgate.master.ids import Clock
@@ -158,7 +159,8 @@ class Driver:
             if isinstance(command, Measure):
                 await self._tell(held, self._measured(command))
         behind = [one.agent for one in look.agents if one.desired != one.acknowledged]
-        if behind:
+        # An order to upgrade is repeated with each heartbeat of its agent.
+        if behind and row.program is None:
             self._world.hub.wake(behind)
 
     async def _taken(self, row: RolloutRow) -> _Held:
@@ -171,13 +173,15 @@ class Driver:
         return held
 
     async def _settled(self, row: RolloutRow) -> int | None:
+        if row.program is not None:
+            return FORMER_PROGRAM
         async with self._world.database.read(row.scope) as tx:
             return await store.settled(tx, row.fleet)
 
     async def _look(self, row: RolloutRow) -> Look:
         now_ms = self._world.clock()
         async with self._world.database.read(row.scope) as tx:
-            return await look_at(tx, row.fleet, now_ms)
+            return await look_at(tx, row, now_ms)
 
     def _measured(self, command: Measure) -> Measured:
         now = self._world.clock() / 1000
@@ -220,11 +224,15 @@ class Driver:
         return kept
 
 
-async def look_at(tx: Transaction, fleet: str, now_ms: int) -> Look:
-    """Returns a fleet as the master knows it now, in the scope of its workspace."""
-    agents = tuple(await store.agents_of(tx, fleet, now_ms))
-    frozen = reason_of(await store.freezes_at(tx, now_ms), fleet, now_ms)
-    return Look(now_ms / 1000, agents, frozen)
+async def look_at(tx: Transaction, row: RolloutRow, now_ms: int) -> Look:
+    """Returns a rollout's fleet as the master knows it now, in the scope of its workspace."""
+    unable: tuple[str, ...] = ()
+    if row.program is None:
+        found = await agents.agents_of(tx, row.fleet, now_ms)
+    else:
+        found, unable = await programs.agents_of(tx, row.fleet, row.id, row.program, now_ms)
+    frozen = reason_of(await store.freezes_at(tx, now_ms), row.fleet, now_ms)
+    return Look(now_ms / 1000, tuple(found), frozen, unable)
 
 
 def is_material(before: states.Rollout, moved: Moved) -> bool:

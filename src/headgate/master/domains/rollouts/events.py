@@ -15,6 +15,7 @@ class AgentView:
     `seen_at` is when its newest data came, by the master's clock; `acknowledged` the revision
     that it took up last; `refused` the one that it refused or rolled back last, at `refused_at`,
     because of `error`. `quarantined`: why it serves its revision without some of its objects.
+    `program`: the version of headgate that it runs.
     """
 
     agent: str
@@ -29,6 +30,7 @@ class AgentView:
     labels: tuple[tuple[str, str], ...] = ()
     zone: str = ""
     quarantined: str = ""
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,13 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The whole fleet as the master knows it, at `at`; `frozen` is the reason of a freeze."""
+    """The whole fleet as the master knows it, at `at`; `frozen` is the reason of a freeze. `unable`
+    are the agents that a rollout of a program leaves out: they cannot upgrade."""
 
     at: float
     agents: tuple[AgentView, ...]
     frozen: str = ""
+    unable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,11 @@ class Approve:
 
 @dataclass(frozen=True, slots=True)
 class Supersede:
-    """A newer revision takes the fleet over."""
+    """A newer revision, or a program, takes the fleet over."""
 
     revision: int
     by: str
+    program: str = ""
 
 
 Event = Begin | Resumed | Look | Measured | Order | Approve | Supersede

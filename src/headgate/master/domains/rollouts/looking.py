@@ -36,7 +36,15 @@ def merge(turn: Turn, look: Look) -> None:
             turn.set_node(view.agent, **fields)
     if look.frozen != turn.state.frozen:
         turn.note("freeze", f"frozen: {look.frozen}" if look.frozen else "the freeze is over")
+    if look.unable != turn.state.unable:
+        _tell_unable(turn, look.unable)
     turn.set(looked_at=look.at, looked_clock=turn.state.clock_s, frozen=look.frozen)
+
+
+def _tell_unable(turn: Turn, unable: tuple[str, ...]) -> None:
+    text = f"left out, since they cannot upgrade: {', '.join(unable)}"
+    turn.note("unable", text if unable else "every agent can upgrade now")
+    turn.set(unable=unable)
 
 
 def _observed(turn: Turn, view: AgentView) -> dict[str, object]:
@@ -47,6 +55,7 @@ def _observed(turn: Turn, view: AgentView) -> dict[str, object]:
         "is_online": view.is_connected and is_fresh,
         "labels": dict(view.labels),
         "zone": view.zone,
+        "program": view.program,
     }
 
 
@@ -79,14 +88,26 @@ def _forward(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[s
         return {}
     relapses = node.relapses + (node.standing == "serving")
     waited_s = node.waited_s
-    if is_online and node.is_online:
+    if (is_online and node.is_online) or _is_missed(turn):
         waited_s += turn.state.clock_s - turn.state.looked_clock
-    error = ""
+    error, what = "", spec.new if spec.is_of_program else "the revision"
     if view.refused == spec.revision and view.refused_at >= node.offered_at:
         error = view.error or "it refused the revision"
     elif relapses > _MAX_RELAPSES:
-        error = f"it served the revision and went back {relapses} times"
+        error = f"it served {what} and went back {relapses} times"
     elif waited_s > spec.pace.apply_s:
-        error = f"it did not serve the revision within {spec.pace.apply_s:.0f} s"
+        back = "" if is_online or not spec.is_of_program else ", and has not come back"
+        error = f"it did not serve {what} within {spec.pace.apply_s:.0f} s{back}"
     standing = "failed" if error else "offered"
     return {"standing": standing, "error": error, "waited_s": waited_s, "relapses": relapses}
+
+
+def _is_missed(turn: Turn) -> bool:
+    """Whether an agent that is away may fail by that: one that upgrades has to come back, while
+    all are away for a time where no driver looked."""
+    state = turn.state
+    return (
+        state.spec.is_of_program
+        and state.phase == "rolling"
+        and state.looked_clock >= state.settled_clock
+    )

@@ -46,7 +46,7 @@ from headgate.master.domains.rollouts.turn import Turn
 def create(spec: Spec, now: float) -> Rollout:
     """Returns a rollout that waits for its turn."""
     turn = Turn(Rollout(spec, tuple(WaveRecord(str(wave)) for wave in waves_of(spec))), now)
-    turn.note("queued", f"{spec.author} asked for revision {spec.revision}")
+    turn.note("queued", f"{spec.author} asked for {spec.new}")
     return turn.state
 
 

@@ -32,7 +32,7 @@ def approve(turn: Turn, event: Approve) -> None:
 
 def start(turn: Turn) -> None:
     """Begins a rollout that has its approvals."""
-    turn.enter("rolling", f"revision {turn.state.spec.revision} rolls out")
+    turn.enter("rolling", f"{turn.state.spec.new} rolls out")
 
 
 def supersede(turn: Turn, event: Supersede) -> None:
@@ -41,8 +41,9 @@ def supersede(turn: Turn, event: Supersede) -> None:
         return
     if turn.state.phase == "undoing":
         raise _unfit(turn, "supersede", "wait until it is undone")
-    turn.set(reason=f"superseded by revision {event.revision}")
-    turn.enter("superseded", f"{event.by} superseded it with revision {event.revision}")
+    what = f"headgate {event.program}" if event.program else f"revision {event.revision}"
+    turn.set(reason=f"superseded by {what}")
+    turn.enter("superseded", f"{event.by} superseded it with {what}")
 
 
 def _pause(turn: Turn, by: str) -> None:

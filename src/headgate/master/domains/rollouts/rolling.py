@@ -89,7 +89,7 @@ def _fails(turn: Turn) -> bool:
     more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
     undoing.begin(
         turn,
-        f"{first}{more} did not apply revision {spec.revision}: {turn.nodes[first].error}",
+        f"{first}{more} did not apply {spec.new}: {turn.nodes[first].error}",
     )
     return True
 
@@ -97,6 +97,9 @@ def _fails(turn: Turn) -> bool:
 def _open(turn: Turn) -> WaveRecord | None:
     state, spec = turn.state, turn.state.spec
     if state.is_paused or (state.frozen and spec.is_gated):
+        return None
+    if spec.is_of_program and not turn.nodes:
+        turn.hold("no agent of the fleet can upgrade")
         return None
     if turn.nodes and not any(node.is_online for node in turn.nodes.values()):
         turn.hold("no agent of the fleet is connected")
@@ -139,7 +142,11 @@ def _offer(turn: Turn) -> None:
 
 
 def _in_flight(turn: Turn) -> list[str]:
-    return [a for a, n in turn.nodes.items() if n.standing == "offered" and n.is_online]
+    # One that upgrades goes away for it: its wave waits until it is back, or failed.
+    counts_away = turn.state.spec.is_of_program
+    return [
+        a for a, n in turn.nodes.items() if n.standing == "offered" and (n.is_online or counts_away)
+    ]
 
 
 def _is_applied(turn: Turn) -> bool:
@@ -172,7 +179,7 @@ def _soak(turn: Turn) -> None:
         close(turn, "every connected agent answered")
         return
     if not _has_proof(turn):
-        turn.hold(f"no connected agent of the wave serves revision {spec.revision}")
+        turn.hold(f"no connected agent of the wave serves {spec.new}")
         return
     if wave.soak_clock is None:
         turn.go_on()
@@ -201,9 +208,11 @@ def _succeed(turn: Turn) -> None:
     for agent in late:
         turn.set_node(agent, standing="offered", offered_at=turn.now, waited_s=0.0)
     turn.serve(spec.revision, late)
-    text = f"the fleet serves revision {spec.revision}"
+    text = f"the fleet serves {spec.new}"
     if away:
         text += f"; {len(away)} agents are offline and get it when connected again"
+    if unable := turn.state.unable:
+        text += f"; left out, since they cannot upgrade: {', '.join(unable)}"
     turn.enter("succeeded", text)
     if failed:
-        turn.alarm(f"{', '.join(failed)} did not apply revision {spec.revision}")
+        turn.alarm(f"{', '.join(failed)} did not apply {spec.new}")

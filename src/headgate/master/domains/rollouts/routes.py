@@ -33,7 +33,8 @@ async def list_rollouts(call: Here, workspace: str, window: Part) -> Page[Rollou
 
 @ROUTES.post(_ROLLOUTS, Permission.ROLLOUTS_OPERATE)
 async def create_rollout(call: Here, workspace: str, new: NewRollout) -> RolloutView:
-    """Begins to bring a revision to a fleet, after the rollout that is under way there."""
+    """Begins to bring a revision to a fleet, or to upgrade its agents to a program, after the
+    rollout that is under way there."""
 
     async def work(tx: Transaction) -> RolloutView:
         return views.brief(await service.create(tx, new, call.caller, call.now_ms))
@@ -53,7 +54,7 @@ async def get_rollout(call: Here, workspace: str, rollout: str) -> RolloutDetail
             return call.shown(views.unreadable(row, error))
         if state.has_ended and newest is not None and newest.id == row.id:
             # No driver looks at it any more; agents that were away may have come back.
-            look = await look_at(tx, row.fleet, call.now_ms)
+            look = await look_at(tx, row, call.now_ms)
             state, _ = machine.handle(state, look, call.now_ms / 1000)
     return call.shown(views.detailed(row, state))
 

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from headgate.fleet.programs import ALLOWED, is_program
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller, Permission
 from headgate.master.api.problems import ProblemError, invalid, not_found
 from headgate.master.domains.fleets import store as fleets
-from headgate.master.domains.rollouts import machine, store
+from headgate.master.domains.rollouts import agents, machine, programs, store
 from headgate.master.domains.rollouts import state as states
 from headgate.master.domains.rollouts.events import (
     Approve,
@@ -17,7 +18,7 @@ from headgate.master.domains.rollouts.events import (
     Settle,
     Supersede,
 )
-from headgate.master.domains.rollouts.spec import Gates, Pace, Spec, parse_waves
+from headgate.master.domains.rollouts.spec import NEW_PROGRAM, Gates, Pace, Spec, parse_waves
 from headgate.master.domains.rollouts.store import RolloutRow
 from headgate.master.domains.rollouts.types import Freeze, NewFreeze, NewRollout, Ordered
 from headgate.master.ids import new_id
@@ -45,15 +46,13 @@ async def create(tx: Transaction, new: NewRollout, caller: Caller, now_ms: int) 
     if new.is_now and not caller.may(Permission.ROLLOUTS_APPROVE, tx.scope):
         raise ProblemError(403, "forbidden", "`is_now` needs the permission rollouts.approve")
     fleet = await _fleet(tx, new.fleet)
-    if await store.revision_id(tx, fleet, new.revision) is None:
-        raise invalid(
-            "$.revision", f"there is no revision {new.revision}", "write a revision's number"
-        )
+    await _check_what(tx, fleet, new)
     for row in await store.open_ones(tx, fleet):
         if not (new.supersede or row.phase in _WAITS):
             continue
         if _is_readable(row):
-            await _told(tx, row, Supersede(new.revision, caller.name), now_ms)
+            by = Supersede(new.revision or 0, caller.name, new.program or "")
+            await _told(tx, row, by, now_ms)
         elif not await store.end_unread(tx, row, "superseded"):
             raise _moved_on()
     rollout = machine.create(_spec(new, new_id(now_ms), fleet, caller), now_ms / 1000)
@@ -102,9 +101,12 @@ async def keep(tx: Transaction, row: RolloutRow, moved: Moved) -> Moved:
         raise MovedError(row.id)
     for command in moved.commands:
         match command:
-            case Serve(revision, agents):
-                await store.serve(tx, row, agents, revision, moved.state.wave)
-            case Settle(revision):
+            case Serve(step, told) if row.program is not None:
+                now_ms = int((moved.state.ticked_at or 0.0) * 1000)
+                await programs.serve(tx, row.id, told, step, (row.program, now_ms))
+            case Serve(revision, told):
+                await store.serve(tx, row, told, revision, moved.state.wave)
+            case Settle(revision) if row.program is None:
                 await store.settle(tx, row.fleet, revision)
     return Moved(await found(tx, row.id), moved.state, moved.commands)
 
@@ -131,6 +133,35 @@ async def _fleet(tx: Transaction, key: str) -> str:
     if found is None:
         raise invalid("$.fleet", f'there is no fleet "{key}"', "write a fleet's name or id")
     return found.id
+
+
+async def _check_what(tx: Transaction, fleet: str, new: NewRollout) -> None:
+    """Raises ProblemError unless there is what the rollout is to bring, and who can get it."""
+    if (new.revision is None) == (new.program is None):
+        raise invalid(
+            "$.revision",
+            "a rollout brings a revision or a program",
+            "write `revision` or `program`, one of them",
+        )
+    if new.program is not None:
+        await _check_program(tx, fleet, new)
+    elif await store.revision_id(tx, fleet, new.revision or 0) is None:
+        raise invalid(
+            "$.revision", f"there is no revision {new.revision}", "write a revision's number"
+        )
+
+
+async def _check_program(tx: Transaction, fleet: str, new: NewRollout) -> None:
+    if new.kind != "config":
+        raise invalid("$.kind", f"a program is not {new.kind}", "leave `kind` out")
+    if not is_program(new.program or ""):
+        raise invalid("$.program", f"{new.program!r} is not a version", ALLOWED)
+    if not any(row.can_upgrade for row in await agents.rows_of(tx, fleet)):
+        raise invalid(
+            "$.fleet",
+            "no agent of this fleet can upgrade",
+            "start its nodes with --upgrade-command",
+        )
 
 
 def _moved_on() -> ProblemError:
@@ -169,10 +200,11 @@ def _spec(new: NewRollout, rollout: str, fleet: str, caller: Caller) -> Spec:
     return Spec(
         rollout=rollout,
         fleet=fleet,
-        revision=new.revision,
+        revision=NEW_PROGRAM if new.revision is None else new.revision,
         base=None,
         author=caller.name,
-        kind=new.kind,
+        kind=new.kind if new.program is None else "program",
+        program=new.program or "",
         waves=waves,
         gates=Gates(**new.gates.model_dump()),
         pace=Pace(

@@ -23,7 +23,12 @@ _SHARE = re.compile(r"([0-9]{1,3})%")
 _MAX_WAVES: Final = 50
 _ALL: Final = 100
 
-Kind = Literal["config", "certificates", "revocation"]
+Kind = Literal["config", "certificates", "revocation", "program"]
+
+NEW_PROGRAM: Final = 1
+FORMER_PROGRAM: Final = 0
+"""What stands for a revision in a rollout of a program: the new one, and the one of each agent that
+it ran before."""
 
 
 class Wave(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +92,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `base`: the revision that the fleet ended its last rollout with, known when this one begins;
     None before the first one.
     Certificates and revocations go to all agents at once and are never undone. `is_now`: all
-    agents at once, without soak, gates of traffic, or freezes.
+    agents at once, without soak, gates of traffic, or freezes. `program` is the version of headgate
+    that a rollout of the kind `program` brings; its revision is NEW_PROGRAM, its base
+    FORMER_PROGRAM.
     """
 
     rollout: str
@@ -101,11 +108,27 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pace: Pace = Pace()
     approvals: int = 0
     is_now: bool = False
+    program: str = ""
 
     @property
     def is_urgent(self) -> bool:
         """Whether waves, gates, freezes and the undo do not apply."""
-        return self.kind != "config"
+        return self.kind in {"certificates", "revocation"}
+
+    @property
+    def is_of_program(self) -> bool:
+        """Whether it upgrades agents and leaves their config alone."""
+        return self.kind == "program"
+
+    @property
+    def new(self) -> str:
+        """What the agents get, in words."""
+        return f"headgate {self.program}" if self.is_of_program else f"revision {self.revision}"
+
+    @property
+    def old(self) -> str:
+        """What the agents go back to, in words."""
+        return "its former program" if self.is_of_program else f"revision {self.base}"
 
     @property
     def is_gated(self) -> bool:

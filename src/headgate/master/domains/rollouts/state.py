@@ -49,6 +49,7 @@ class Node(msgspec.Struct, frozen=True):
     error: str = ""
     labels: dict[str, str] = {}
     zone: str = ""
+    program: str = ""
 
     @property
     def is_reached(self) -> bool:
@@ -101,7 +102,8 @@ class Rollout(msgspec.Struct, frozen=True):
     """One rollout, whole: what a driver stores after each event.
 
     `clock_s` counts the time in which a driver looked at the fleet; it does not jump with the
-    clock of the day. No wave begins or passes before `settled_clock`.
+    clock of the day. No wave begins or passes before `settled_clock`. `unable` are agents of the
+    fleet that cannot upgrade; they are not among the nodes.
     """
 
     spec: Spec
@@ -124,6 +126,7 @@ class Rollout(msgspec.Struct, frozen=True):
     began_at: float | None = None
     ended_at: float | None = None
     timeline: tuple[Entry, ...] = ()
+    unable: tuple[str, ...] = ()
     version: int = VERSION
 
     @property

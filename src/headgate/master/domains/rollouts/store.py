@@ -6,14 +6,11 @@ from typing import Final
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, String, Text, delete, func, select, update
 
-from headgate.fleet.agent_work import QUARANTINED
 from headgate.master.api.types import Page, Window, paged
-from headgate.master.domains.agents.store import AGENTS, AgentRow
-from headgate.master.domains.agents.types import Agent, LastError
+from headgate.master.domains.agents.store import AGENTS
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.revisions.store import REVISIONS
 from headgate.master.domains.rollouts import state as states
-from headgate.master.domains.rollouts.events import AgentView
 from headgate.master.domains.rollouts.types import Freeze
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.scope import Scope
@@ -25,6 +22,7 @@ ROLLOUTS: Final = table(
     id_column("id", is_key=True),
     id_column("fleet", is_indexed=True),
     Column("revision", BigInteger, nullable=False),
+    Column("program", String(64), nullable=True),
     Column("phase", String(16), nullable=False, index=True),
     Column("created_by", String(200), nullable=False),
     time_column("created_at"),
@@ -54,6 +52,8 @@ class RolloutRow(BaseModel):
     workspace_id: str
     fleet: str
     revision: int
+    """Of a rollout of a program what stands for it, see `Spec`."""
+    program: str | None
     phase: str
     created_by: str
     created_at: int
@@ -80,6 +80,7 @@ async def insert(tx: Transaction, one: states.Rollout, created_by: str, now_ms: 
         id=one.spec.rollout,
         fleet=one.spec.fleet,
         revision=one.spec.revision,
+        program=one.spec.program or None,
         phase=one.phase,
         created_by=created_by,
         created_at=now_ms,
@@ -166,43 +167,6 @@ async def revision_id(tx: Transaction, fleet: str, number: int) -> str | None:
     where = (REVISIONS.c.fleet_id == fleet, REVISIONS.c.number == number)
     found = await tx.find(_Id, REVISIONS, *where)
     return None if found is None else found.id
-
-
-async def agents_of(tx: Transaction, fleet: str, now_ms: int) -> list[AgentView]:
-    """Returns what is known of the agents of a fleet; those that were revoked do not count."""
-    query = columns_of(AGENTS, AgentRow).where(
-        AGENTS.c.fleet == fleet, AGENTS.c.revoked_at.is_(None)
-    )
-    return [_view(row.shown(now_ms)) for row in await tx.all(AgentRow, query)]
-
-
-def _view(agent: Agent) -> AgentView:
-    error = agent.error
-    # What is transient is tried again by the stream; the rollout's own deadline ends it.
-    is_quarantine = error is not None and error.code == QUARANTINED
-    is_refusal = error is not None and not error.is_transient and not is_quarantine
-    seen_at = (agent.seen_at or 0) / 1000
-    return AgentView(
-        agent=agent.id,
-        is_connected=agent.state == "connected",
-        seen_at=seen_at,
-        desired=agent.revisions.desired,
-        serving=agent.revisions.serving,
-        acknowledged=agent.revisions.acknowledged,
-        refused=error.revision if error is not None and is_refusal else None,
-        refused_at=seen_at,
-        error=_words(error) if error is not None else "",
-        labels=tuple(agent.labels.items()),
-        zone=agent.labels.get("zone", ""),
-        quarantined=_words(error)
-        if error is not None and is_quarantine and error.revision == agent.revisions.serving
-        else "",
-    )
-
-
-def _words(error: LastError) -> str:
-    place = f" ({error.object})" if error.object else ""
-    return f"{error.text}{place}"
 
 
 async def add_freeze(tx: Transaction, one: Freeze) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from headgate.fleet.programs import LONGEST
 from headgate.master.api.types import Body, Moment, Versioned, View
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -36,7 +37,12 @@ class NewRollout(Body):
     """A rollout to begin."""
 
     fleet: str = Field(min_length=1, max_length=63, description="The fleet's name or id.")
-    revision: int = Field(ge=1, description="The number of the revision.")
+    revision: int | None = Field(default=None, ge=1, description="The number of the revision.")
+    program: str | None = Field(
+        default=None,
+        max_length=LONGEST,
+        description="In place of a revision: the version of headgate that agents go over to.",
+    )
     kind: Literal["config", "certificates", "revocation"] = Field(
         default="config", description="All but `config` reach every agent at once, never undone."
     )
@@ -90,6 +96,7 @@ class StandingView(View):
     serving: int | None
     is_online: bool
     error: str
+    program: str = Field(description="The version of headgate that it runs.")
 
 
 class EntryView(View):
@@ -104,8 +111,12 @@ class RolloutView(Versioned):
     """A rollout, without its agents."""
 
     fleet: str
-    revision: int
+    revision: int | None = Field(description="Null: it brings a program.")
     base: int | None = Field(description="What the fleet goes back to if it is undone.")
+    program: str | None = Field(
+        description="The version of headgate that agents go over to. If it is undone, each goes"
+        " back to what it ran before."
+    )
     kind: str
     status: str = Field(
         description="What it does now. `unreadable`: this master cannot read its state; a newer"
@@ -129,6 +140,7 @@ class RolloutDetail(RolloutView):
     )
     serving_p99_s: float | None = Field(description="The same of 99 in 100.")
     waves: list[WaveView]
+    unable: list[str] = Field(description="Agents that are left out, since they cannot upgrade.")
     agents: list[StandingView]
     timeline: list[EntryView]
 

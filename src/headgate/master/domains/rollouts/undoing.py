@@ -22,7 +22,7 @@ def begin(turn: Turn, why: str) -> None:
         )
         return
     turn.set(ended_at=None, undo_clock=turn.state.clock_s, is_undo_alarmed=False)
-    turn.enter("undoing", f"{why}; every agent goes back to revision {spec.base}")
+    turn.enter("undoing", f"{why}; every agent goes back to {spec.old}")
     back = [
         agent
         for agent, node in turn.nodes.items()
@@ -46,15 +46,17 @@ def watch(turn: Turn) -> None:
     if state.clock_s < state.settled_clock:
         return
     missing = sorted(a for a, n in turn.nodes.items() if n.standing == "undoing")
-    open_ones = [agent for agent in missing if turn.nodes[agent].is_online]
+    # One that goes back to a program is away for that; it has as long as it had to come.
+    is_early = spec.is_of_program and state.clock_s - state.undo_clock <= spec.pace.apply_s
+    open_ones = [agent for agent in missing if is_early or turn.nodes[agent].is_online]
     if open_ones:
         _alarm_if_late(turn, open_ones)
         return
     refused = sorted(a for a, n in turn.nodes.items() if n.standing == "failed")
     if refused:
-        turn.alarm(f"{_named(refused)} refused revision {spec.base} in the undo")
+        turn.alarm(f"{_named(refused)} refused {spec.old} in the undo")
     away = f"; {_named(missing)} will when connected again" if missing else ""
-    turn.enter("undone", f"the connected agents serve revision {spec.base} again{away}")
+    turn.enter("undone", f"the connected agents serve {spec.old} again{away}")
 
 
 def _alarm_if_late(turn: Turn, agents: list[str]) -> None:
@@ -62,7 +64,7 @@ def _alarm_if_late(turn: Turn, agents: list[str]) -> None:
     if state.is_undo_alarmed or state.clock_s - state.undo_clock <= state.spec.pace.apply_s:
         return
     turn.set(is_undo_alarmed=True)
-    turn.alarm(f"{_named(agents)} did not go back to revision {state.spec.base} in time")
+    turn.alarm(f"{_named(agents)} did not go back to {state.spec.old} in time")
 
 
 def _named(agents: list[str]) -> str:

@@ -28,7 +28,7 @@ def unreadable(row: RolloutRow, error: Invalid) -> RolloutDetail:
     return RolloutDetail.model_validate(
         _unreadable(row, error)
         | {"serving_p50_s": None, "serving_p99_s": None}
-        | {"waves": [], "agents": [], "timeline": []}
+        | {"waves": [], "unable": [], "agents": [], "timeline": []}
     )
 
 
@@ -45,7 +45,8 @@ def detailed(row: RolloutRow, shown: states.Rollout) -> RolloutDetail:
             "serving_p50_s": _quantile(took, 0.5),
             "serving_p99_s": _quantile(took, 0.99),
             "waves": [_wave(one) for one in shown.waves],
-            "agents": [_standing(name, node) for name, node in sorted(shown.nodes.items())],
+            "unable": list(shown.unable),
+            "agents": [_standing(name, node, row) for name, node in sorted(shown.nodes.items())],
             "timeline": [
                 EntryView(at=_ms(one.at) or 0, kind=one.kind, text=one.text)
                 for one in shown.timeline
@@ -77,7 +78,8 @@ def _of_row(row: RolloutRow) -> dict[str, object]:
         "id": row.id,
         "version": row.version,
         "fleet": row.fleet,
-        "revision": row.revision,
+        "revision": row.revision if row.program is None else None,
+        "program": row.program,
         "created_by": row.created_by,
         "created_at": row.created_at,
     }
@@ -85,7 +87,7 @@ def _of_row(row: RolloutRow) -> dict[str, object]:
 
 def _common(row: RolloutRow, state: states.Rollout) -> dict[str, object]:
     return _of_row(row) | {
-        "base": state.spec.base,
+        "base": state.spec.base if row.program is None else None,
         "kind": state.spec.kind,
         "status": states.status(state),
         "reason": state.reason,
@@ -108,15 +110,17 @@ def _wave(one: states.WaveRecord) -> WaveView:
     )
 
 
-def _standing(name: str, node: states.Node) -> StandingView:
+def _standing(name: str, node: states.Node, row: RolloutRow) -> StandingView:
+    is_config = row.program is None
     return StandingView(
         agent=name,
         standing=node.standing,
         wave=None if node.wave is None else node.wave + 1,
-        desired=node.desired,
-        serving=node.serving,
+        desired=node.desired if is_config else None,
+        serving=node.serving if is_config else None,
         is_online=node.is_online,
         error=node.error,
+        program=node.program,
     )
 
 

@@ -15,6 +15,7 @@ def shown(nodes: dict[str, Node]) -> RolloutDetail:
     fresh = create(spec, 0.0)
     state = Rollout(spec=spec, waves=fresh.waves, nodes=nodes)
     row = RolloutRow(
+        program=None,
         id="r1",
         version=1,
         organisation_id="o",
