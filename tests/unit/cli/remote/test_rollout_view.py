@@ -34,6 +34,17 @@ def test_it_says_what_it_waits_for_and_where_agents_stand() -> None:
     assert text.endswith("10:00  wave 1 (1) begins with 1 agents\n")
 
 
+def test_an_upgrade_says_which_versions_run_and_who_is_left_out() -> None:
+    agents = [
+        {"agent": "a", "standing": "serving", "is_online": True, "error": "", "program": "1.5.0"},
+        {"agent": "b", "standing": "unreached", "is_online": True, "error": "", "program": "1.4.2"},
+    ]
+    more = {"revision": None, "program": "1.5.0", "agents": agents, "unable": ["c (01m)"]}
+    text = rollout_view.text(_DETAIL | more)
+    assert text.startswith("rollout r1: headgate 1.5.0, holding: too little traffic\n")
+    assert "  headgate 1.4.2 on 1, 1.5.0 on 1\n  c (01m): left out, it cannot upgrade\n" in text
+
+
 def test_it_says_how_soon_agents_served() -> None:
     assert "served after" not in rollout_view.text(_DETAIL)
     text = rollout_view.text(_DETAIL | {"serving_p50_s": 0.8, "serving_p99_s": 2.5})

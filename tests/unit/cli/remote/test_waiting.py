@@ -71,3 +71,19 @@ def test_the_time_is_over_from_the_first_look_on() -> None:
     assert end is not None
     assert end.code is Code.LATE
     assert "headgate rollout status r1 --watch" in end.text
+
+
+def test_an_upgrade_has_ended_where_every_agent_runs_the_program() -> None:
+    agents = [{"agent": "a", "serving": None, "program": "1.5.0"}]
+    upgrade = _ROLLOUT | {"revision": None, "base": None, "program": "1.5.0", "unable": []}
+    done = upgrade | {"status": "succeeded", "agents": agents}
+    end = Patience().end(done, 0.0)
+    assert end is not None
+    assert (end.code, end.text) == (Code.SERVING, "headgate 1.5.0 is serving on all 1 agents")
+    end = Patience().end(done | {"unable": ["b (01m)"]}, 0.0)
+    assert end is not None
+    assert end.code is Code.PARTLY
+    assert "headgate 1.5.0 is serving, but not on b (01m); " in end.text
+    end = Patience().end(upgrade | {"status": "undone", "reason": "a failed"}, 0.0)
+    assert end is not None
+    assert end.text.endswith("its agents go on with the program that each ran before")
