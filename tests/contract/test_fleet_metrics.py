@@ -115,6 +115,7 @@ def test_heartbeats_become_points_of_nodes_and_of_their_fleet(world: World, admi
         "server_errors": 0,
         "endpoint_failures": None,
         "connections": 3,
+        "drifting": None,
         "latency_p50_ms": 0.3,
         "latency_p99_ms": 0.3,
     }
@@ -366,7 +367,7 @@ def test_the_command_shows_a_table_or_everything(
     person.log_in(PASSWORD)
     head, line = person.run("fleet-metrics", "edge", "--step", "15s").splitlines()
     assert head.split()[:4] == ["AT", "NODES", "REQUESTS", "PER"]
-    assert line.split()[1:] == ["1.0", "30", "2.0", "3", "0", "-", "2.0", "0.3", "0.3"]
+    assert line.split()[1:] == ["1.0", "30", "2.0", "3", "0", "-", "2.0", "-", "0.3", "0.3"]
     lines = person.run("fleet-metrics", "edge", "--by", "agent").splitlines()
     assert (lines[0].split()[0], lines[1].split()[0]) == ("AGENT", node.id)
     (point,) = json.loads(person.run("fleet-metrics", "edge", "-o", "json"))

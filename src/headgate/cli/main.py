@@ -12,6 +12,7 @@ from headgate.cli import (
     completion_commands,
     config_commands,
     create_commands,
+    drift_commands,
     master_commands,
     metrics_commands,
     node_commands,
@@ -102,6 +103,7 @@ for group in (
     *remote_commands.APPS,
     *create_commands.APPS,
     *token_commands.APPS,
+    *drift_commands.APPS,
     *rollout_commands.APPS,
     *rotate_commands.APPS,
 ):

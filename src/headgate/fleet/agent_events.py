@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from headgate.fleet.drift import Drift
 from headgate.fleet.frames import (
     AgentFrame,
     Fault,
@@ -20,6 +21,7 @@ from headgate.fleet.frames import (
     Want,
 )
 from headgate.fleet.manifest import Manifest
+from headgate.fleet.orders import OrderBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,13 @@ class Obeyed:
 
 
 @dataclass(frozen=True, slots=True)
+class Drifted:
+    """The nginx differs in another way from what the node applied, or not any more."""
+
+    drift: Drift
+
+
+@dataclass(frozen=True, slots=True)
 class Redial:
     """End this connection and make a new one, with a renewed certificate for instance."""
 
@@ -141,6 +150,7 @@ Event: TypeAlias = (
     | Described
     | Happened
     | Obeyed
+    | Drifted
     | Redial
     | Stop
     | Tick
@@ -181,6 +191,13 @@ class GoOver:
 
 
 @dataclass(frozen=True, slots=True)
+class CarryOut:
+    """Do what the master ordered; the order is verified."""
+
+    order: OrderBody
+
+
+@dataclass(frozen=True, slots=True)
 class FindMissing:
     """Say with Missing which blobs of the manifest are not on disk."""
 
@@ -209,4 +226,4 @@ class Apply:
     offer: Offer
 
 
-Command: TypeAlias = Dial | Send | HangUp | Renew | GoOver | FindMissing | Store | Apply
+Command: TypeAlias = Dial | Send | HangUp | Renew | GoOver | CarryOut | FindMissing | Store | Apply

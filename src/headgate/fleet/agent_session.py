@@ -14,6 +14,8 @@ commands`. Pure; `agent_work` decides about offers.
 | live      | Described, with news      | live      | Heartbeat                                 |
 | live      | Obeyed                    | live      | Heartbeat                                 |
 | live      | Beat that wants it        | live      | Renew, GoOver                             |
+| live      | Drifted, with news        | live      | Heartbeat                                 |
+| live      | Order that is bound to it | live      | CarryOut                                  |
 | dialling, | 30 s pass                 | waiting   | HangUp                                    |
 | greeting  |                           |           |                                           |
 | live      | 4 intervals of silence    | waiting   | HangUp                                    |
@@ -34,9 +36,14 @@ from enum import Enum
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.fleet.agent_work import Step, Work
+from headgate.fleet.drift import Drift
 from headgate.fleet.manifest import Manifest
 from headgate.fleet.notices import Outbox
+from headgate.fleet.order_codec import decode_order
+from headgate.fleet.orders import Order, digest, word_of
 from headgate.fleet.pacing import Jitter, Random
+from headgate.fleet.signing import offer_is_bound, order_content
+from headgate.kernel.errors import Invalid
 
 GREETING_S = 30.0
 _SILENT_INTERVALS = 4
@@ -68,6 +75,8 @@ class AgentFacts:
     oldest_protocol: int = fr.OLDEST_PROTOCOL
     newest_protocol: int = fr.NEWEST_PROTOCOL
     can_upgrade: bool = False
+    orders: tuple[str, ...] = ()
+    """What it may be ordered, in words of `headgate.fleet.orders`."""
 
 
 class AgentSession:
@@ -113,6 +122,9 @@ class AgentSession:
         """The newest order to upgrade, if it has ended; its owner sets it."""
         self._told_ended: fr.UpgradeEnded | None = None
         self._instances = self._told_instances = facts.instances
+        self._drift: Drift | None = None
+        self._told_drift: Drift | None = None
+        self._last_order = 0
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
@@ -125,7 +137,7 @@ class AgentSession:
                 return self._tick(now)
             case ev.Missing() | ev.Stored() | ev.Progress() | ev.Noticed():
                 return self._say(self._worked(event, now))
-            case ev.Summary() | ev.Described() | ev.Happened() | ev.Obeyed():
+            case ev.Summary() | ev.Described() | ev.Happened() | ev.Obeyed() | ev.Drifted():
                 return self._informed(event, now)
             case _:
                 return self._link(event, now)
@@ -169,7 +181,9 @@ class AgentSession:
                 return self.work.noticed(event)
 
     def _informed(
-        self, event: ev.Summary | ev.Described | ev.Happened | ev.Obeyed, now: float
+        self,
+        event: ev.Summary | ev.Described | ev.Happened | ev.Obeyed | ev.Drifted,
+        now: float,
     ) -> list[ev.Command]:
         """Keeps what heartbeats say; what is new of the engines is said at once."""
         if isinstance(event, ev.Obeyed):
@@ -180,8 +194,13 @@ class AgentSession:
         if isinstance(event, ev.Happened):
             self._notices.add(event.notice)
             return self._tell(now)
-        self._instances = event.instances
-        if self.state is not State.LIVE or self._instances == self._told_instances:
+        if isinstance(event, ev.Drifted):
+            self._drift = event.drift
+            has_news = self._drift != self._told_drift
+        else:
+            self._instances = event.instances
+            has_news = self._instances != self._told_instances
+        if self.state is not State.LIVE or not has_news:
             return []
         return [self._frame(self._beat(now))]
 
@@ -215,6 +234,7 @@ class AgentSession:
             identity=self.identity,
             can_upgrade=self._facts.can_upgrade,
             upgrade_ended=self.upgrade_ended,
+            orders=self._facts.orders,
         )
         return [self._frame(hello)]
 
@@ -238,7 +258,24 @@ class AgentSession:
                 return self._left(body, now)
             case fr.Beat():
                 return _wishes(body)
+            case Order():
+                return self._ordered(body)
         return []
+
+    def _ordered(self, order: Order) -> list[ev.Command]:
+        """Takes an order that the master bound to this session, if the agent said that it does; any
+        other one is nobody's."""
+        facts = self._facts
+        content = order_content(facts.agent, self._fence, order.nonce, digest(order.body))
+        is_bound = offer_is_bound(facts.keys, content, order.binding)
+        if order.nonce <= self._last_order or not is_bound:
+            return []
+        self._last_order = order.nonce
+        try:
+            body = decode_order(order.body)
+        except Invalid:
+            return []
+        return [ev.CarryOut(body)] if word_of(body) in facts.orders else []
 
     def _is_new(self, frame: fr.MasterFrame) -> bool:
         """Says whether the frame is of this session and comes after those before it."""
@@ -290,6 +327,8 @@ class AgentSession:
         self._fence = self._sent = self._seen = 0
         self._next_beat = self._live_since = None
         self._told_inventory = None
+        self._told_drift = None
+        self._last_order = 0
 
     def _tick(self, now: float) -> list[ev.Command]:
         if self._due is not None and now >= self._due:
@@ -326,6 +365,7 @@ class AgentSession:
             latency=self._figures.latency,
             figures_age_ms=self._age_ms(now),
             upgrade_ended=self._newly_ended(),
+            drift=self._new_drift(),
         )
 
     def _age_ms(self, now: float) -> int:
@@ -338,6 +378,13 @@ class AgentSession:
             return None
         self._told_inventory = self.inventory
         return self.inventory
+
+    def _new_drift(self) -> Drift | None:
+        """Returns the drift, once in a session for each change."""
+        if self._drift == self._told_drift:
+            return None
+        self._told_drift = self._drift
+        return self._drift
 
     def _newly_found(self) -> tuple[fr.Instance, ...]:
         """Returns the engines, if this session has not said them as they are."""

@@ -8,12 +8,14 @@ from typing import Any, TypeAlias
 from google.protobuf.message import DecodeError
 
 from headgate.fleet import frames as fr
+from headgate.fleet import order_codec as oc
 from headgate.fleet.generated import fleet_pb2 as pb
+from headgate.fleet.orders import Order
 from headgate.kernel.errors import Invalid
 
 MAX_FRAME = 8 << 20
 _MS = 1000
-_AUTHORITIES, _PIN, _SERIAL, _NAME = 8, 80, 64, 255
+_AUTHORITIES, _PIN, _SERIAL, _NAME, _ORDERS = 8, 80, 64, 255, 32
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 _OLDEST_MS = (1 << 32) - 1
 _BUCKETS = 64
@@ -58,6 +60,8 @@ def encode_master(frame: fr.MasterFrame) -> bytes:
         message.welcome.heartbeat_ms = round(body.heartbeat_s * _MS)
         message.welcome.chunk_bytes = body.chunk_bytes
         message.welcome.clock_ms = body.clock_ms
+    elif isinstance(body, Order):
+        message.order.CopyFrom(oc.order_message(body))
     elif isinstance(body, fr.Goodbye):
         message.goodbye.code = body.code
         message.goodbye.text = body.text
@@ -176,6 +180,7 @@ def _hello_message(hello: fr.Hello) -> _Message:
         fault_of=_version_message(hello.fault_of),
         can_upgrade=hello.can_upgrade,
         upgrade_ended=_ended_message(hello.upgrade_ended),
+        orders=hello.orders,
     )
 
 
@@ -241,6 +246,7 @@ def _read_hello(message: _Message) -> fr.Hello:
         fault_of=_version(message.fault_of) if message.HasField("fault_of") else None,
         can_upgrade=message.can_upgrade,
         upgrade_ended=_upgrade_ended(message),
+        orders=tuple(one[:_SERIAL] for one in message.orders[:_ORDERS]),
     )
 
 
@@ -256,6 +262,7 @@ def _heartbeat(beat: fr.Heartbeat) -> _Message:
         latency=_latency_message(beat.latency),
         figures_age_ms=min(beat.figures_age_ms, _OLDEST_MS),
         upgrade_ended=_ended_message(beat.upgrade_ended),
+        drift=oc.drift_message(beat.drift),
     )
 
 
@@ -271,6 +278,7 @@ def _read_heartbeat(message: _Message) -> fr.Heartbeat:
         latency=_latency(message),
         figures_age_ms=message.figures_age_ms,
         upgrade_ended=_upgrade_ended(message),
+        drift=oc.read_drift(message),
     )
 
 
@@ -443,5 +451,6 @@ _MASTER: dict[str, Callable[[_Message], fr.MasterBody]] = {
     "beat": _read_beat,
     "offer": _read_offer,
     "chunks": _read_chunks,
+    "order": oc.read_order,
     "goodbye": _read_goodbye,
 }

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from headgate.fleet.drift import Drift
+from headgate.fleet.orders import Order
+
 OLDEST_PROTOCOL = 1
 NEWEST_PROTOCOL = 2
 NOTICES_PROTOCOL = 2
@@ -126,6 +129,8 @@ class Hello:
     can_upgrade: bool = False
     """Whether it takes orders to upgrade; False: an agent of a version that does not, too."""
     upgrade_ended: UpgradeEnded | None = None
+    orders: tuple[str, ...] = ()
+    """What it may be ordered, in words of `headgate.fleet.orders`; none: an older agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +180,8 @@ class Heartbeat:
     """How long ago `figures` and `latency` were looked at; 0: not said."""
     upgrade_ended: UpgradeEnded | None = None
     """None: as it was said before."""
+    drift: Drift | None = None
+    """None: as it was said before, or an engine that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +304,7 @@ class Goodbye:
 
 
 AgentBody: TypeAlias = Hello | Heartbeat | Fetch | Report | Notices
-MasterBody: TypeAlias = Challenge | Welcome | Beat | Offer | Chunks | Goodbye
+MasterBody: TypeAlias = Challenge | Welcome | Beat | Offer | Chunks | Order | Goodbye
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from headgate.fleet.frames import (
     Version,
 )
 from headgate.fleet.manifest import Manifest
+from headgate.fleet.orders import OrderBody
 from headgate.fleet.signing import Bind
 
 Changes: TypeAlias = Callable[[str], bytes | None]
@@ -42,6 +43,14 @@ class Desired:
     rollout: str = ""
     wave: int = 0
     within_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What an agent is ordered beside its revision; `bind` signs each order for one session."""
+
+    bodies: tuple[OrderBody, ...]
+    bind: Bind
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +86,13 @@ class Joined:
 @dataclass(frozen=True, slots=True)
 class DesiredIs:
     """The answer to AskDesired. `listed` is its manifest, read; `changes` returns what makes it of
-    the manifest with this hash, None if that is not known any more."""
+    the manifest with this hash, None if that is not known any more. `orders` None: it was never
+    ordered anything."""
 
     desired: Desired | None
     listed: Manifest | None
     changes: Changes = nothing_known
+    orders: Orders | None = None
 
 
 @dataclass(frozen=True, slots=True)

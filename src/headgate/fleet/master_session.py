@@ -8,7 +8,7 @@
 | greeting | Hello of an unknown protocol | closed  | Goodbye, HangUp                              |
 | joining  | Joined                       | live    | Welcome, AskDesired                          |
 | live     | Woken                        | live    | AskDesired                                   |
-| live     | DesiredIs                    | live    | Offer, Record (offered)                      |
+| live     | DesiredIs                    | live    | Order, where it has one; Offer, Record       |
 | live     | Report                       | live    | Record; Offer                                |
 | live     | Heartbeat                    | live    | Seen; Beat if wanted; Offer                  |
 | live     | Outdated                     | live    | Beat with the wish to renew                  |
@@ -30,7 +30,10 @@ from enum import Enum
 from headgate.fleet import frames as fr
 from headgate.fleet import master_events as ev
 from headgate.fleet.master_offers import Offers
+from headgate.fleet.order_codec import encode_order
+from headgate.fleet.orders import Order, OrderBody, digest, word_of
 from headgate.fleet.pacing import Random, TokenBucket, age_s
+from headgate.fleet.signing import Bind, order_content
 
 _GREETING_S = 10.0
 _SILENT_INTERVALS = 4
@@ -79,6 +82,9 @@ class MasterSession:
         self._ask_again = False
         self._notices_left = TokenBucket(_NOTICES_PER_S, _NOTICES_AT_ONCE)
         self._notices_dropped = 0
+        self._takes: frozenset[str] = frozenset()
+        self._ordered: dict[str, OrderBody] = {}
+        self._orders = 0
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
@@ -172,6 +178,7 @@ class MasterSession:
         self._due = now + _GREETING_S
         self.offers.held = body.held
         self.offers.agent = body.agent
+        self._takes = frozenset(body.orders)
         return [ev.Join(body)]
 
     def _joined(self, fence: int, now: float) -> list[ev.Command]:
@@ -196,7 +203,21 @@ class MasterSession:
         again = self._ask_again
         self._ask_again = False
         self.offers.want(event.desired, event.listed, event.changes)
-        return [*self._offer(now), *(self._ask() if again else [])]
+        orders = event.orders
+        sent = [self._order(one, orders.bind) for one in self._news(orders)] if orders else []
+        return [*sent, *self._offer(now), *(self._ask() if again else [])]
+
+    def _news(self, orders: ev.Orders) -> list[OrderBody]:
+        """Returns the orders that the agent takes and was not given in this session."""
+        taken = [one for one in orders.bodies if word_of(one) in self._takes]
+        return [one for one in taken if self._ordered.get(word_of(one)) != one]
+
+    def _order(self, body: OrderBody, bind: Bind) -> ev.Send:
+        self._ordered[word_of(body)] = body
+        self._orders += 1
+        raw = encode_order(body)
+        content = order_content(self.offers.agent, self.fence, self._orders, digest(raw))
+        return self._frame(Order(self._orders, raw, bind(content)))
 
     def _offer(self, now: float) -> list[ev.Command]:
         offer = self.offers.next(now)

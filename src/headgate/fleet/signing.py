@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 # What is signed begins with its purpose, so that no signature can stand for another thing.
 _MANIFEST = b"headgate manifest 1\0"
 _OFFER = b"headgate offer 1\0"
+_ORDER = b"headgate order 1\0"
 _HELLO = b"headgate hello 1\0"
 CHALLENGE_BYTES = 32
 _NUMBER_BYTES = 8
@@ -33,12 +34,21 @@ def manifest_is_signed(keys: Iterable[bytes], manifest: bytes, signature: bytes)
 
 def offer_content(agent: str, fence: int, nonce: int, manifest_hash: str) -> bytes:
     """Returns what the binding of an offer signs: it counts for one agent, in one session, once."""
+    return _OFFER + _bound_to(agent, fence, nonce) + manifest_hash.encode()
+
+
+def order_content(agent: str, fence: int, nonce: int, digest: str) -> bytes:
+    """Returns the same for an order, of whose body `digest` is the sha256 in lower-case hex."""
+    return _ORDER + _bound_to(agent, fence, nonce) + digest.encode()
+
+
+def _bound_to(agent: str, fence: int, nonce: int) -> bytes:
     numbers = b"".join(one.to_bytes(_NUMBER_BYTES, "big") for one in (fence, nonce))
-    return _OFFER + numbers + agent.encode() + b"\0" + manifest_hash.encode()
+    return numbers + agent.encode() + b"\0"
 
 
 def offer_is_bound(keys: Iterable[bytes], content: bytes, binding: bytes) -> bool:
-    """Says whether one of `keys`, those of manifests, bound this content of an offer."""
+    """Says whether one of `keys`, those of manifests, bound this content of an offer or order."""
     return _is_signed(keys, content, binding)
 
 

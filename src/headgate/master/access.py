@@ -59,6 +59,7 @@ class Permission(StrEnum):
     FLEETS_READ = "fleets.read"
     FLEETS_WRITE = "fleets.write"
     AGENTS_READ = "agents.read"
+    AGENTS_OPERATE = "agents.operate"
     AGENTS_WRITE = "agents.write"
     JOIN_TOKENS_READ = "join-tokens.read"
     JOIN_TOKENS_WRITE = "join-tokens.write"
@@ -99,6 +100,7 @@ RULES: Final = {
     Permission.FLEETS_READ: Rule(Place.WORKSPACE),
     Permission.FLEETS_WRITE: Rule(Place.WORKSPACE, Role.ADMIN),
     Permission.AGENTS_READ: Rule(Place.WORKSPACE),
+    Permission.AGENTS_OPERATE: Rule(Place.WORKSPACE, Role.OPERATOR),
     Permission.AGENTS_WRITE: Rule(Place.WORKSPACE, Role.ADMIN),
     Permission.JOIN_TOKENS_READ: Rule(Place.WORKSPACE, Role.ADMIN),
     Permission.JOIN_TOKENS_WRITE: Rule(Place.WORKSPACE, Role.ADMIN),

@@ -20,6 +20,7 @@ _COLUMNS: Final = (
     "5xx",
     "endpoint_failures",
     "connections",
+    "drifting",
     "p50_ms",
     "p99_ms",
 )

@@ -53,7 +53,7 @@ KINDS: Final = (
     Kind(
         "agents",
         "/workspaces/{workspace}/agents",
-        ("name", "id", "state", "facts.program", "labels", "revisions"),
+        ("name", "id", "state", "facts.program", "labels", "revisions", "drifts"),
         "agent",
         has_fleet=True,
     ),

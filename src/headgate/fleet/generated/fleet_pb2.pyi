@@ -26,7 +26,7 @@ class AgentFrame(_message.Message):
     def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., notices: _Optional[_Union[Notices, _Mapping]] = ...) -> None: ...
 
 class MasterFrame(_message.Message):
-    __slots__ = ("fence", "sequence", "challenge", "welcome", "beat", "offer", "chunks", "goodbye")
+    __slots__ = ("fence", "sequence", "challenge", "welcome", "beat", "offer", "chunks", "goodbye", "order")
     FENCE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CHALLENGE_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class MasterFrame(_message.Message):
     OFFER_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     fence: int
     sequence: int
     challenge: Challenge
@@ -43,7 +44,8 @@ class MasterFrame(_message.Message):
     offer: Offer
     chunks: Chunks
     goodbye: Goodbye
-    def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., challenge: _Optional[_Union[Challenge, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., chunks: _Optional[_Union[Chunks, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    order: Order
+    def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., challenge: _Optional[_Union[Challenge, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., chunks: _Optional[_Union[Chunks, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
 
 class Version(_message.Message):
     __slots__ = ("revision", "hash")
@@ -98,7 +100,7 @@ class Fault(_message.Message):
     def __init__(self, code: _Optional[str] = ..., transient: _Optional[bool] = ..., object: _Optional[str] = ..., file: _Optional[str] = ..., line: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof", "identity", "fault_of", "can_upgrade", "upgrade_ended")
+    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof", "identity", "fault_of", "can_upgrade", "upgrade_ended", "orders")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +115,7 @@ class Hello(_message.Message):
     FAULT_OF_FIELD_NUMBER: _ClassVar[int]
     CAN_UPGRADE_FIELD_NUMBER: _ClassVar[int]
     UPGRADE_ENDED_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
     agent: str
     epoch: int
     program: str
@@ -127,7 +130,8 @@ class Hello(_message.Message):
     fault_of: Version
     can_upgrade: bool
     upgrade_ended: UpgradeEnded
-    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., fault_of: _Optional[_Union[Version, _Mapping]] = ..., can_upgrade: _Optional[bool] = ..., upgrade_ended: _Optional[_Union[UpgradeEnded, _Mapping]] = ...) -> None: ...
+    orders: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., fault_of: _Optional[_Union[Version, _Mapping]] = ..., can_upgrade: _Optional[bool] = ..., upgrade_ended: _Optional[_Union[UpgradeEnded, _Mapping]] = ..., orders: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Upgrade(_message.Message):
     __slots__ = ("order", "program")
@@ -182,7 +186,7 @@ class Welcome(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., clock_ms: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("held", "wants_answer", "clock_ms", "figures", "identity", "inventory", "instances", "latency", "figures_age_ms", "upgrade_ended")
+    __slots__ = ("held", "wants_answer", "clock_ms", "figures", "identity", "inventory", "instances", "latency", "figures_age_ms", "upgrade_ended", "drift")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -200,6 +204,7 @@ class Heartbeat(_message.Message):
     LATENCY_FIELD_NUMBER: _ClassVar[int]
     FIGURES_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     UPGRADE_ENDED_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
     held: Held
     wants_answer: bool
     clock_ms: int
@@ -210,7 +215,52 @@ class Heartbeat(_message.Message):
     latency: Latency
     figures_age_ms: int
     upgrade_ended: UpgradeEnded
-    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., latency: _Optional[_Union[Latency, _Mapping]] = ..., figures_age_ms: _Optional[int] = ..., upgrade_ended: _Optional[_Union[UpgradeEnded, _Mapping]] = ...) -> None: ...
+    drift: Drift
+    def __init__(self, held: _Optional[_Union[Held, _Mapping]] = ..., wants_answer: _Optional[bool] = ..., clock_ms: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., latency: _Optional[_Union[Latency, _Mapping]] = ..., figures_age_ms: _Optional[int] = ..., upgrade_ended: _Optional[_Union[UpgradeEnded, _Mapping]] = ..., drift: _Optional[_Union[Drift, _Mapping]] = ...) -> None: ...
+
+class Drift(_message.Message):
+    __slots__ = ("since_ms", "states", "files", "total", "policy", "held", "alarm", "heal")
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    ALARM_FIELD_NUMBER: _ClassVar[int]
+    HEAL_FIELD_NUMBER: _ClassVar[int]
+    since_ms: int
+    states: _containers.RepeatedScalarFieldContainer[str]
+    files: _containers.RepeatedCompositeFieldContainer[DriftedFile]
+    total: int
+    policy: str
+    held: str
+    alarm: str
+    heal: HealEnd
+    def __init__(self, since_ms: _Optional[int] = ..., states: _Optional[_Iterable[str]] = ..., files: _Optional[_Iterable[_Union[DriftedFile, _Mapping]]] = ..., total: _Optional[int] = ..., policy: _Optional[str] = ..., held: _Optional[str] = ..., alarm: _Optional[str] = ..., heal: _Optional[_Union[HealEnd, _Mapping]] = ...) -> None: ...
+
+class DriftedFile(_message.Message):
+    __slots__ = ("path", "how", "since_ms", "diff", "next", "next_diff")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    HOW_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    DIFF_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_DIFF_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    how: str
+    since_ms: int
+    diff: str
+    next: str
+    next_diff: str
+    def __init__(self, path: _Optional[str] = ..., how: _Optional[str] = ..., since_ms: _Optional[int] = ..., diff: _Optional[str] = ..., next: _Optional[str] = ..., next_diff: _Optional[str] = ...) -> None: ...
+
+class HealEnd(_message.Message):
+    __slots__ = ("order", "error")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    order: int
+    error: str
+    def __init__(self, order: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class Latency(_message.Message):
     __slots__ = ("bounds_s", "counts")
@@ -367,6 +417,38 @@ class Notice(_message.Message):
     at_ms: int
     count: int
     def __init__(self, level: _Optional[str] = ..., kind: _Optional[str] = ..., object: _Optional[str] = ..., text: _Optional[str] = ..., at_ms: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Order(_message.Message):
+    __slots__ = ("nonce", "body", "binding")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    nonce: int
+    body: bytes
+    binding: bytes
+    def __init__(self, nonce: _Optional[int] = ..., body: _Optional[bytes] = ..., binding: _Optional[bytes] = ...) -> None: ...
+
+class OrderBody(_message.Message):
+    __slots__ = ("drift_policy", "heal")
+    DRIFT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    HEAL_FIELD_NUMBER: _ClassVar[int]
+    drift_policy: DriftPolicy
+    heal: Heal
+    def __init__(self, drift_policy: _Optional[_Union[DriftPolicy, _Mapping]] = ..., heal: _Optional[_Union[Heal, _Mapping]] = ...) -> None: ...
+
+class DriftPolicy(_message.Message):
+    __slots__ = ("policy", "heal_after_ms")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    HEAL_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    heal_after_ms: int
+    def __init__(self, policy: _Optional[str] = ..., heal_after_ms: _Optional[int] = ...) -> None: ...
+
+class Heal(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: int
+    def __init__(self, order: _Optional[int] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ("code", "text", "retry_after_ms")

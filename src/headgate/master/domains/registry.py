@@ -8,6 +8,8 @@ from headgate.master.domains.agents.routes import ROUTES as AGENTS
 from headgate.master.domains.audit.routes import ROUTES as AUDIT
 from headgate.master.domains.certificates.routes import ROUTES as CERTIFICATES
 from headgate.master.domains.drafts.routes import ROUTES as DRAFTS
+from headgate.master.domains.drift.routes import ROUTES as DRIFT
+from headgate.master.domains.drift.store import DRIFTS
 from headgate.master.domains.enrolment.routes import ROUTES as ENROLMENT
 from headgate.master.domains.events.routes import ROUTES as EVENTS
 from headgate.master.domains.fleets.routes import ROUTES as FLEETS
@@ -46,6 +48,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     METRICS,
     JOIN_TOKENS,
     AGENTS,
+    DRIFT,
     ROLLOUTS,
     CERTIFICATES,
     ENROLMENT,
@@ -57,7 +60,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
 TABLES: Final = METADATA.tables
 """Every table: importing the nouns declared them."""
 
-PASSING: Final = frozenset({FLEET_METRICS.name, COUNTERS.name})
-"""Tables that backups leave out: what they hold ends within a day, and nodes say it again."""
+PASSING: Final = frozenset({FLEET_METRICS.name, COUNTERS.name, DRIFTS.name})
+"""Tables that backups leave out: what they hold ends soon, and nodes say it again."""
 
 __all__ = ["NOUNS", "PASSING", "TABLES", "leases", "repeats"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from headgate.fleet.frames import Heartbeat, Hello, Notices
-from headgate.fleet.master_events import AgentReport, Desired
+from headgate.fleet.master_events import AgentReport, Desired, Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,11 @@ class FleetBook(Protocol):
 
     async def desired(self, agent_id: str) -> Desired | None:
         """Returns what the agent must serve; None: nothing yet."""
+        ...
+
+    async def orders(self, agent_id: str) -> Orders | None:
+        """Returns what the agent is ordered beside its revision; None: it never was. It is asked
+        for right after `desired`."""
         ...
 
     async def blob(self, agent_id: str, sha256: str) -> bytes | None:

@@ -35,6 +35,7 @@ def _newest(before: Heartbeat | None, beat: Heartbeat) -> Heartbeat:
         beat,
         inventory=beat.inventory or before.inventory,
         instances=beat.instances or before.instances,
+        drift=beat.drift or before.drift,
     )
 
 
@@ -249,11 +250,13 @@ class LiveSession:
                 return await self._house.admit(self, command)
             case ev.AskDesired():
                 desired = await book.desired(self.identity)
+                orders = await book.orders(self.identity)
                 if desired is None:
-                    return ev.DesiredIs(None, None)
+                    return ev.DesiredIs(None, None, orders=orders)
                 shelf = self._house.shelf
                 listed = shelf.listed(desired.manifest)
-                return ev.DesiredIs(desired, listed, shelf.changes_to(desired.manifest))
+                changes = shelf.changes_to(desired.manifest)
+                return ev.DesiredIs(desired, listed, changes, orders)
             case ev.FindBlobs(hashes):
                 look = self._house.shelf.blob
                 found = {one: await look(book, self.identity, one) for one in hashes}

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from headgate.certificates.rotation import Authorities, Revocations
 from headgate.fleet.frames import Heartbeat, Hello, Notice, Notices, Phase, Version
 from headgate.fleet.manifest import address, manifest_of
-from headgate.fleet.master_events import AgentReport, Desired
+from headgate.fleet.master_events import AgentReport, Desired, Orders
 from headgate.fleet.signing import sign_manifest
 from headgate.kernel.errors import Invalid
 from headgate.master.fleet.book import AgentFacts, AgentRecord, Enrolled, EnrolmentRefusedError
@@ -137,6 +137,11 @@ class MemoryBook:
     async def desired(self, agent_id: str) -> Desired | None:
         """See FleetBook."""
         return self.wanted if agent_id in self.agents else None
+
+    async def orders(self, agent_id: str) -> Orders | None:
+        """See FleetBook. This one orders nothing."""
+        del agent_id
+        return None
 
     async def blob(self, agent_id: str, sha256: str) -> bytes | None:
         """See FleetBook."""

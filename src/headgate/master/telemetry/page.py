@@ -186,6 +186,12 @@ def _fleets(standing: Standing) -> Iterator[str]:
             for (fleet, state), count in sorted(standing.agents.items())
         ],
     )
+    yield family(
+        "headgate_agents_drifting",
+        "gauge",
+        "Agents whose nginx differs from what was applied there, by fleet.",
+        [(_names(fleet), count) for fleet, count in sorted(standing.drifting.items())],
+    )
     phases = dict.fromkeys(PHASES, 0) | standing.rollouts
     yield family(
         "headgate_rollouts",

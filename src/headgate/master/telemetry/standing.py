@@ -61,6 +61,8 @@ class Standing:
 
     agents: dict[tuple[FleetName, str], int]
     """By fleet and state."""
+    drifting: dict[FleetName, int]
+    """Agents whose nginx drifts, by fleet."""
     rollouts: dict[str, int]
     """By phase."""
     events: int
@@ -79,6 +81,11 @@ class _Fleet(BaseModel):
 class _Agents(BaseModel):
     fleet: str
     state: str
+    count: int
+
+
+class _Drifting(BaseModel):
+    fleet: str
     count: int
 
 
@@ -112,6 +119,7 @@ async def look(tx: Transaction, now_ms: int) -> Standing:
     told = await tx.first(_Events, events)
     return Standing(
         agents=dict(found),
+        drifting=await _drifting(tx, names),
         rollouts={
             r.phase: r.count for r in await tx.all(_Rollouts, phases.group_by(ROLLOUTS.c.phase))
         },
@@ -146,6 +154,15 @@ def _agents(now_ms: int) -> Query:
     ).label("state")
     query: Query = select(AGENTS.c.fleet, state, func.count().label("count"))
     return query.group_by(AGENTS.c.fleet, state)
+
+
+async def _drifting(tx: Transaction, names: dict[str, FleetName]) -> dict[FleetName, int]:
+    where = (AGENTS.c.drift_since.is_not(None), AGENTS.c.revoked_at.is_(None))
+    query: Query = select(AGENTS.c.fleet, func.count().label("count")).where(*where)
+    found = Counter(dict.fromkeys(names.values(), 0))
+    for row in await tx.all(_Drifting, query.group_by(AGENTS.c.fleet)):
+        found[names.get(row.fleet, NO_FLEET)] += row.count
+    return dict(found)
 
 
 async def _certificates(

@@ -14,11 +14,13 @@ from headgate.engines.nginx.common.status import CertificateStatus, NginxStatus
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession, State
+from headgate.fleet.orders import OrderBody
 from headgate.fleet.pacing import Jitter
 from headgate.kernel.diagnostics import has_errors
 from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.agent.applying import Applying, fault_of, quarantine_fault
 from headgate.node.agent.carrier import Carrier
+from headgate.node.agent.drifting import ORDERS, FleetDrift
 from headgate.node.agent.driver import Disk, SessionDriver
 from headgate.node.agent.inventory import inventory_of
 from headgate.node.agent.noticing import noticed
@@ -117,6 +119,8 @@ class Agent:
         self.figures: Figures | None = None
         self.describe: Describe | None = None
         self.nginx: AskNginx | None = None
+        self.drift: FleetDrift | None = None
+        """Of a node whose engine is nginx."""
 
     async def run(self) -> None:
         """Enrols if need be, then holds sessions until cancelled. A disk that takes nothing is
@@ -145,14 +149,18 @@ class Agent:
         driver.on_renew = self._renew_within
         driver.on_upgrade = self._upgrading.order
         session.upgrade_ended = self._upgrading.ended
+        driver.on_order = self._ordered
         session.identity = said_of(identity)
         self._driver = driver
+        if self.drift is not None:
+            await asyncio.to_thread(self.drift.recall, identity.agent)
         async with asyncio.TaskGroup() as group:
             group.create_task(driver.run())
             group.create_task(self._renewals(driver))
             group.create_task(self._summaries(driver))
             group.create_task(self._descriptions(driver))
             group.create_task(self._notices(driver))
+            group.create_task(self._drifts(driver))
 
     def happened(self, result: ReloadResult) -> None:
         """Tells the master of a run that it did not ask for, if that changed what is served."""
@@ -226,6 +234,7 @@ class Agent:
             instances=(self._instance,),
             keys=identity.keys,
             can_upgrade=self._upgrading.can_upgrade,
+            orders=ORDERS if self.drift is not None else (),
         )
         bound = self._remembered.bound(identity.agent)
         last = self._parts.source.last
@@ -352,6 +361,15 @@ class Agent:
             return
         async for notice in noticed(self.events):
             driver.post(ev.Happened(notice))
+
+    async def _drifts(self, driver: SessionDriver) -> None:
+        """Tells the master how the node's nginx drifts."""
+        if self.drift is not None:
+            await self.drift.run(lambda drift: driver.post(ev.Drifted(drift)))
+
+    def _ordered(self, order: OrderBody) -> None:
+        if self.drift is not None and self._identity is not None:
+            self.drift.ordered(self._identity.agent, order)
 
     def _failed(self, what: str, error: BaseException) -> None:
         self._last_error = f"{what}: {error}"

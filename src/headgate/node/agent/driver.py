@@ -16,6 +16,7 @@ from headgate.fleet import agent_events as ev
 from headgate.fleet.agent_session import AgentSession, State
 from headgate.fleet.codec import decode_master, encode_agent
 from headgate.fleet.frames import Upgrade, Want
+from headgate.fleet.orders import OrderBody
 from headgate.kernel.errors import Invalid
 from headgate.node.agent.applying import Applying
 from headgate.node.agent.carrier import Carrier, CarrierError
@@ -55,6 +56,8 @@ class SessionDriver:
         """Called when the master wants the certificate renewed within so many seconds."""
         self.on_upgrade: Callable[[Upgrade], None] = lambda upgrade: None
         """Called with each order to upgrade."""
+        self.on_order: Callable[[OrderBody], None] = lambda order: None
+        """Called with what the master ordered beside a revision."""
         self._dial = dial
         self._disk = disk
         self._applying = applying
@@ -125,6 +128,8 @@ class SessionDriver:
                 self.on_renew(within_s)
             case ev.GoOver(upgrade):
                 self.on_upgrade(upgrade)
+            case ev.CarryOut(order):
+                self.on_order(order)
             case ev.FindMissing():
                 self._disk_work.put_nowait(lambda: self._disk.find_missing(command))
             case ev.Store():

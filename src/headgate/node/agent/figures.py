@@ -15,10 +15,14 @@ from headgate.node.samples import Samples, parse
 
 _REQUESTS: Final = "http_requests"
 _DURATION: Final = "http_request_duration_seconds"
+_DRIFT: Final = "headgate_nginx_drift"
 _DRAINING: Final = "headgate_nginx_draining_generations"
 _CONNECTIONS: Final = "proxy_active_connections"
 _UPTIME: Final = "headgate_dataplane_uptime_seconds"
-_WANTED: Final = (f"{_REQUESTS}_total", f"{_DURATION}_bucket", _DRAINING, _CONNECTIONS, _UPTIME)
+_WANTED: Final = (
+    *(f"{_REQUESTS}_total", f"{_DURATION}_bucket"),
+    *(_DRIFT, _DRAINING, _CONNECTIONS, _UPTIME),
+)
 _QUANTILE: Final = 0.99
 _MS: Final = 1000
 
@@ -32,8 +36,8 @@ def looked(page: bytes) -> Samples:
 def figures(now: Samples, before: Samples, upstreams: Iterable[UpstreamStatus]) -> dict[str, float]:
     """Returns counters since the engine began (`requests`, `errors_4xx`, `errors`: answers with
     5xx, `endpoint_failures`: tries that failed there, `probes`, `probes_failed`), `connections` of
-    clients, `draining` old generations, and `latency_p99_ms` between two looks, which is missing if
-    nothing was served between them.
+    clients, `draining` old generations, `drifting` (1 while an nginx drifts; missing without one),
+    and `latency_p99_ms` between two looks, which is missing if nothing was served between them.
     """
     endpoints = [one for upstream in upstreams for one in upstream.endpoints]
     failed = float(sum(one.checks_failed for one in endpoints))
@@ -48,6 +52,8 @@ def figures(now: Samples, before: Samples, upstreams: Iterable[UpstreamStatus]) 
         "draining": now.total(_DRAINING),
     }
     p99 = now.quantile(_DURATION, _QUANTILE, before)
+    if any(one.name == _DRIFT for one in now.lines):
+        found["drifting"] = now.total(_DRIFT)
     if p99 is not None:
         found["latency_p99_ms"] = p99 * _MS
     return found

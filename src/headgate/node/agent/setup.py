@@ -13,6 +13,7 @@ from headgate.kernel.errors import Invalid
 from headgate.node.about import version
 from headgate.node.agent.agent import Agent, Describe, Dial, Parts
 from headgate.node.agent.carrier import Carrier, Credentials, GrpcCarrier
+from headgate.node.agent.drifting import Drifting, FleetDrift
 from headgate.node.agent.figures import Measured
 from headgate.node.agent.installing import CommandInstaller
 from headgate.node.agent.office import RestOffice, join_token
@@ -59,6 +60,8 @@ def agent_node(
     agent.figures = Measured(serving)
     agent.nginx = serving.nginx
     agent.describe = _describer(source, serving, options.engine)
+    if isinstance(serving, Drifting):
+        agent.drift = FleetDrift(serving, place)
     node.master = agent
     node.pipeline.on_served = source.served
     return node

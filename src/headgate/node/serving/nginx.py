@@ -13,8 +13,9 @@ from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.nginx.apply.journal import JournalError
 from headgate.engines.nginx.apply.results import Rejected
 from headgate.engines.nginx.capabilities import NotProbedError
+from headgate.engines.nginx.common.drifted import DriftReport
 from headgate.engines.nginx.common.status import NginxStatus
-from headgate.engines.nginx.common.types import CannotExpress, RightMissingError
+from headgate.engines.nginx.common.types import CannotExpress, Generation, RightMissingError
 from headgate.engines.nginx.drive.able import probed_before, words
 from headgate.engines.nginx.drive.engine import NginxEngine, Served
 from headgate.engines.nginx.drive.fixed import fixed_changes
@@ -34,6 +35,7 @@ from headgate.node.aside import aside
 from headgate.node.exposition import text
 from headgate.node.link import About, DataPlane
 from headgate.node.ports import Able, Candidate, Verdict
+from headgate.node.serving.drift_sight import DriftSight
 from headgate.node.serving.refusals import refusals
 from headgate.plan.objects import Listener
 
@@ -105,6 +107,8 @@ class NginxServing:
         self._watcher: Watcher | None = None
         self._checker: Checker | None = None
         self._served: Candidate | None = None
+        self._wanted: Candidate | None = None
+        self._drift = DriftSight()
         self._applying = asyncio.Lock()
         self._driven = asyncio.Event()
         self._front: asyncio.Task[None] | None = None
@@ -150,12 +154,14 @@ class NginxServing:
             return await self._watch_only(candidate)
         if self._engine is not None and (fixed := self._engine.fixed_changes(settings)):
             return _refused(candidate, fixed, _FIXED)
+        self._wanted = candidate
         try:
             engine = self._engine or await self._begin(candidate.node)
             engine.settings = settings
             async with self._applying:
                 found = await self._apply(engine, candidate)
         except CannotDriveError as error:
+            self._wanted = None
             return _refused(candidate, [error.key], str(error))
         except _UNABLE_NOW as error:
             self._tries.failed(time.monotonic())
@@ -164,6 +170,7 @@ class NginxServing:
         if self._keeper is not None:
             self._keeper.configured()
         if isinstance(found, list):
+            self._wanted = None
             refused = refusals(candidate, ((o.kind, o.name, o.path, _unable(o)) for o in found))
             return Verdict(tuple(_cannot(candidate, one) for one in found), refused=refused)
         if isinstance(found, Rejected):
@@ -173,6 +180,7 @@ class NginxServing:
                 self._tries.failed(time.monotonic())
             if found.cause.code in _NOT_THE_CONFIG:
                 raise EngineUnavailableError(found.text())
+            self._wanted = None
             return _refusal(candidate, found)
         self._tries.succeeded()
         self._listening = {
@@ -214,6 +222,41 @@ class NginxServing:
         """Returns how the nginx is; None before the first config."""
         watch = self._watch
         return None if watch is None else await asyncio.to_thread(watch.status)
+
+    def order_policy(self, policy: str, heal_after_s: float) -> None:
+        """Takes a fleet's policy of drift; `node` leaves it to the node's own settings."""
+        self._drift.order(policy, heal_after_s)
+        if self._watch is not None:
+            self._watch.order_policy(self._drift.rules)
+
+    async def heal(self) -> str:
+        """Undoes the drift there is now; returns why not, "" when done or there is none."""
+        if self._watch is None:
+            return "nginx serves no config yet"
+        return await self._watch.heal_now()
+
+    async def drift(self) -> DriftReport | None:
+        """Returns how files and processes differ from what was applied; None before a look."""
+        watch = self._watch
+        if watch is None:
+            return None
+        return await self._drift.looked(watch, self._would_write, self._secrets())
+
+    def _secrets(self) -> frozenset[str]:
+        known = (one.secrets for one in (self._wanted, self._served) if one is not None)
+        return frozenset().union(*known)
+
+    async def _would_write(self, generation: int) -> dict[str, bytes] | None:
+        """Returns the files of the config that is wanted, were they written now."""
+        engine, candidate = self._engine, self._wanted or self._served
+        if engine is None or candidate is None:
+            return None
+        workers = self._workers or candidate.node.workers
+        made = (candidate.plan, candidate.blobs, workers, Generation(generation))
+        try:
+            return await engine.would_write(*made)
+        except (CannotDriveError, *_UNABLE_NOW):
+            return None
 
     async def able(self, settings: NodeSettings) -> Able | None:
         """Returns what the nginx accepts, as its own `-t` said, and how it is driven; before the
@@ -287,6 +330,7 @@ class NginxServing:
         self._engine = engine
         self._checker = checker
         self._keeper = Keeper(engine, self._told)
+        self._keeper.order_policy(self._drift.rules)
         self._keeper.health = checker.health
         checker.listen(self._keeper.traffic)
         self._driven.set()

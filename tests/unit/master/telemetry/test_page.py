@@ -53,6 +53,7 @@ def seen() -> Seen:
         authorities=(SeenAuthority("sha256:aa", True, NOW + 3650 * DAY_S),),
         standing=Standing(
             agents={(edge, "new"): 0, (edge, "connected"): 3},
+            drifting={edge: 1},
             rollouts={"rolling": 1, "succeeded": 4},
             events=128,
             served_certificates=1,

@@ -15,6 +15,7 @@ from headgate.engines.nginx.drift.finding import (
 )
 from headgate.engines.nginx.drift.machine import Machine, Policy, Rules, default_policy
 from headgate.engines.nginx.drift.reloads import Reloads
+from headgate.engines.nginx.drift.three import Seen, Sides, Standing, reported
 from headgate.engines.nginx.drift.watch import Acts, DriftWatch, World
 
 __all__ = [
@@ -34,6 +35,9 @@ __all__ = [
     "Reloads",
     "Rules",
     "Running",
+    "Seen",
+    "Sides",
+    "Standing",
     "State",
     "World",
     "baseline",
@@ -41,4 +45,5 @@ __all__ = [
     "default_policy",
     "diff_of",
     "release_desired",
+    "reported",
 ]

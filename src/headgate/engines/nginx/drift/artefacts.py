@@ -79,12 +79,12 @@ def diff_of(desired: Desired, finding: Finding, original: Original) -> str:
 
 
 def _part(root: Path, edit: Edit, before: bytes | None) -> str:
-    after = _content(root / edit.path)
+    after = content_of(root / edit.path)
     if edit.how in {"mode", "link"}:
         return f"{edit.path}: {edit.how}\n"
-    if _is_secret(root / edit.path, before, after):
+    if is_secret(root / edit.path, before, after):
         return f"{edit.path}: {edit.how}, sha256 {edit.sha256 or 'none'}\n"
-    old, new = _lines(before), _lines(after)
+    old, new = lines_of(before), lines_of(after)
     if old is None or new is None:
         return f"{edit.path}: {edit.how}, sha256 {edit.sha256 or 'none'}\n"
     a = "/dev/null" if edit.how == "added" else f"a/{edit.path}"
@@ -92,13 +92,15 @@ def _part(root: Path, edit: Edit, before: bytes | None) -> str:
     return "".join(difflib.unified_diff(old, new, a, b))
 
 
-def _is_secret(path: Path, *contents: bytes | None) -> bool:
+def is_secret(path: Path, *contents: bytes | None) -> bool:
+    """Says whether a file's contents are shown to nobody: keys, password files."""
     if any(name in path.name for name in _SECRET_NAMES):
         return True
     return any(mark in content for content in contents if content for mark in _SECRET)
 
 
-def _content(path: Path) -> bytes | None:
+def content_of(path: Path) -> bytes | None:
+    """Returns what is in a file; None for none, for a link, and for one over 8 MiB."""
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
@@ -107,7 +109,7 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _lines(content: bytes | None) -> list[str] | None:
+def lines_of(content: bytes | None) -> list[str] | None:
     """Returns the lines of a text, each with its end;
     [] for a missing file; None for a binary one.
     """

@@ -40,11 +40,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A look at the instance ended. `is_applying`: during an apply files may be incomplete."""
+    """A look at the instance ended. `is_applying`: during an apply files may be incomplete.
+
+    `is_ordered`: a person wants the drift healed now, whatever the policy and the times are; a hold
+    counts all the same.
+    """
 
     finding: Finding
     is_held: bool = False
     is_applying: bool = False
+    is_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,9 @@ class Machine:
             return commands
         if self._since is None:
             self._since = now
+        if event.is_ordered and not self._is_healing:
+            self._is_healing = True
+            return [*commands, Heal(event.finding)]
         return commands + self._answered(event.finding, self._since, now)
 
     def _answered(self, finding: Finding, since: float, now: float) -> list[Command]:

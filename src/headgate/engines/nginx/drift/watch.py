@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -36,6 +36,7 @@ _DEBOUNCE_MS: Final = 200
 _STEP_MS: Final = 100
 _APPLYING_S: Final = 0.5
 _BLIND_S: Final = 1.0
+_HELD: Final = "a hold keeps this nginx as it is; release it first"
 
 
 class World(Protocol):
@@ -100,6 +101,7 @@ class DriftWatch:
     _looks: Looks = field(default_factory=Looks)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _blind: str = ""
+    _orders: list["asyncio.Future[str]"] = field(default_factory=list)
 
     async def run(self) -> None:
         """Watches until cancelled."""
@@ -118,6 +120,7 @@ class DriftWatch:
                     wake = await self._turn(machine, thoroughly)
                 except OSError as error:
                     wake = _BLIND_S
+                    self._answer(list(self._orders), str(error))
                     await self._see(f"drift cannot be looked at: {error}", machine)
                 if not events.is_listening:
                     wake = min(wake, _BLIND_S)
@@ -125,24 +128,47 @@ class DriftWatch:
         finally:
             await events.close()
 
+    async def heal(self) -> str:
+        """Heals the drift there is now, whatever the policy; returns why it did not, "" when it did
+        or nothing is to be healed. Waits for an apply that is under way. `run` must be running.
+        """
+        order: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._orders.append(order)
+        self._woken.set()
+        return await order
+
     def wake(self) -> None:
         """Makes it look at once, after an apply or a released hold. From the loop's own thread."""
         self._woken.set()
 
     async def _turn(self, machine: Machine, thoroughly: bool) -> float:
         """Looks once and acts; returns the seconds until the next look is due."""
+        orders = list(self._orders)
         desired, event = await asyncio.to_thread(self._look, thoroughly)
+        if event is not None and orders:
+            event = replace(event, is_ordered=True)
         machine.rules = self.rules
         await self._see("", machine)
         if desired is None or event is None:
+            self._answer(orders, "nothing was applied yet")
             return _APPLYING_S
         wake = _APPLYING_S if event.is_applying else self.scan_s
+        why = _HELD if event.is_held and event.finding.is_drift else ""
         for command in machine.handle(event, self.clock()):
             if isinstance(command, WakeIn):
                 wake = min(wake, command.seconds)
             else:
-                await self._carry_out(command, machine, desired)
+                why = await self._carry_out(command, machine, desired) or why
+        if not event.is_applying:
+            self._answer(orders, why)
         return wake
+
+    def _answer(self, orders: list["asyncio.Future[str]"], why: str) -> None:
+        """Tells those who ordered a heal how it ended."""
+        for order in orders:
+            self._orders.remove(order)
+            if not order.done():
+                order.set_result(why)
 
     def _ears(self) -> frozenset[Folder]:
         desired = self.world.desired()
@@ -159,7 +185,8 @@ class DriftWatch:
         moved = applying or self.world.is_applying() or self.world.desired() != desired
         return desired, Looked(finding, self.held(), moved)
 
-    async def _carry_out(self, command: Command, machine: Machine, desired: Desired) -> None:
+    async def _carry_out(self, command: Command, machine: Machine, desired: Desired) -> str:
+        """Does what the machine wants; returns why a heal failed, else nothing."""
         match command:
             case Report(finding):
                 await asyncio.to_thread(self.acts.report, finding)
@@ -168,12 +195,14 @@ class DriftWatch:
                 self._woken.set()
                 for after in machine.handle(HealEnded(why), self.clock()):
                     await self._carry_out(after, machine, desired)
+                return why
             case Reprobe():
                 await asyncio.to_thread(self.acts.reprobe)
             case Alarm(text):
                 await asyncio.to_thread(self.acts.alarm, text)
             case WakeIn():
                 pass
+        return ""
 
     def _heal(self, finding: Finding, desired: Desired) -> str:
         """Keeps what is there, then heals; returns why it did not, "" when it did."""

@@ -221,6 +221,17 @@ class NginxEngine:
             return Served(True, first.notes, self.front.figures.waited_s)
         return moved or _unmoved(result.generation, self.endpoints.figures.last_error)
 
+    async def would_write(
+        self, plan: Plan, blobs: Mapping[BlobId, bytes], workers: int | None, number: Generation
+    ) -> dict[str, bytes] | None:
+        """Returns the files of a release of this plan, by path in it, were it applied now under
+        this number; None where it cannot be rendered. Raises as `apply` does.
+        """
+        found, _ = await self._rendered(plan, blobs, workers)
+        if isinstance(found, list):
+            return None
+        return {file.path: file.content for file in renumbered(found, number).files}
+
     async def _rendered(
         self, plan: Plan, blobs: Mapping[BlobId, bytes], workers: int | None
     ) -> tuple[Rendered | list[CannotExpress], _Around]:

@@ -2,17 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
-from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.apply.bootsafe import BootSafe, DiskTests, boot_safe, with_disk
 from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
 from headgate.engines.nginx.checks.table import Healths
+from headgate.engines.nginx.common.drifted import DriftReport
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.common.types import Process, RightMissingError
-from headgate.engines.nginx.drift import Artefacts, DriftWatch, Policy, Rules, State
+from headgate.engines.nginx.drift import (
+    Artefacts,
+    DriftWatch,
+    Finding,
+    Policy,
+    Rules,
+    Sides,
+    Standing,
+    State,
+    reported,
+)
 from headgate.engines.nginx.drive.engine import NginxEngine
 from headgate.engines.nginx.health.figures import endpoints, of_health
 from headgate.engines.nginx.health.life import Life
@@ -48,6 +58,7 @@ class Keeper:
         self.health: Callable[[], Healths] = lambda: {}
         self._engine = engine
         self._tell = tell
+        self._ordered: Rules | None = None
         self._boot_safe: BootSafe | None = None
         self._disk = DiskTests(instance)
         self._unseen = ""
@@ -69,7 +80,7 @@ class Keeper:
         self._drift = DriftWatch(
             world=self.mender,
             acts=self.mender,
-            rules=_rules(engine.settings),
+            rules=self._rules(),
             artefacts=Artefacts(engine.root / "drift"),
             original=self.mender.original,
             held=self.is_held,
@@ -105,9 +116,49 @@ class Keeper:
         self.mender.remember_workers()
         self._drift.wake()
 
+    def order_policy(self, rules: Rules | None) -> None:
+        """Takes a fleet's policy of drift in place of the node's settings; None: those count."""
+        self._ordered = rules
+        self.configured()
+
+    async def heal_now(self) -> str:
+        """Heals drift now; returns why it did not, "" when it did or there is none."""
+        return await self._drift.heal()
+
+    @property
+    def finding(self) -> Finding | None:
+        """What the last look found; None before the first."""
+        return self.mender.finding
+
+    def standing(self) -> Standing:
+        """Returns what is done about drift now, and what keeps it from being done."""
+        policy = str(self._drift.rules.policy)
+        return Standing(policy, self._held_by(), self.mender.alarm_text)
+
+    def drift(
+        self, now: Mapping[str, bytes] | None, secrets: Collection[str]
+    ) -> DriftReport | None:
+        """Returns how it differs, with files three ways; `now` is what would be written, by path in
+        the release. None before the first look. Blocks; raises OSError.
+        """
+        finding, desired = self.finding, self.mender.desired()
+        if finding is None or desired is None:
+            return None
+        sides = Sides(self.mender.original, now, secrets)
+        return reported(finding, desired, self.mender.seen, sides, self.standing())
+
+    def _held_by(self) -> str:
+        """Returns whose hold there is and why, without how long it lasts: that always changes."""
+        try:
+            hold = read_hold(self._engine.root)
+        except BadHoldError as error:
+            return str(error)
+        by = f" by {hold.by}" if hold is not None and hold.by else ""
+        return "" if hold is None else f"held{by}: {hold.reason}"
+
     def configured(self) -> None:
         """Takes over the engine's new settings."""
-        rules = _rules(self._engine.settings)
+        rules = self._rules()
         if rules != self._drift.rules:
             self._drift.rules = rules
             self._drift.wake()
@@ -295,6 +346,6 @@ class Keeper:
         self.mender.remember_workers()
         return _LIFE_S
 
-
-def _rules(settings: NginxSettings) -> Rules:
-    return Rules(Policy(settings.drift_policy), settings.heal_after_s)
+    def _rules(self) -> Rules:
+        settings = self._engine.settings
+        return self._ordered or Rules(Policy(settings.drift_policy), settings.heal_after_s)

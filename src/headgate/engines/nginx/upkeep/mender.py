@@ -1,11 +1,12 @@
 """Gives drift its reference, and heals it, for one driven nginx."""
 
+import time
 from collections.abc import Callable
 
 from headgate.engines.nginx.apply.hold import HOLD
 from headgate.engines.nginx.apply.results import Rejected
 from headgate.engines.nginx.common.types import Process
-from headgate.engines.nginx.drift import Artefact, Binary, Desired, Finding, Running
+from headgate.engines.nginx.drift import Artefact, Binary, Desired, Finding, Running, Seen
 from headgate.engines.nginx.drift.disk import release_desired
 from headgate.engines.nginx.drive.engine import NginxEngine
 from headgate.engines.nginx.releases.lock import is_locked, locked
@@ -27,6 +28,7 @@ class Mender:
         self, engine: NginxEngine, tell: Callable[[str, str, str, dict[str, str]], None]
     ) -> None:
         self.finding: Finding | None = None
+        self.seen = Seen()
         self.heals = 0
         self.heals_failed = 0
         self.alarm_text = ""
@@ -104,6 +106,7 @@ class Mender:
 
     def report(self, finding: Finding) -> None:
         """Reports a finding that differs from the one before."""
+        self.seen.saw(finding, time.time())
         self.finding = finding
         self._tell(_LEVEL[finding.is_drift], "nginx.drift", finding.text(), {})
 

@@ -7,10 +7,12 @@ import asyncio
 import dataclasses
 import threading
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
 from headgate.compile.settings import NginxSettings
+from headgate.engines.nginx.common.drifted import DriftReport
 from headgate.engines.nginx.common.status import CertificateStatus, NginxStatus
 from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.drift import (
@@ -23,6 +25,10 @@ from headgate.engines.nginx.drift import (
     Policy,
     Reloads,
     Rules,
+    Seen,
+    Sides,
+    Standing,
+    reported,
 )
 from headgate.engines.nginx.drift import Running as Serves
 from headgate.engines.nginx.drive.guest import running_with
@@ -43,6 +49,7 @@ _LIFE_S: Final = 0.5
 _SEARCH_S: Final = 2.0
 _CERTIFICATES_S: Final = 600.0
 _NAMED: Final = 5
+_NOTHING_WRITTEN: Final = "nothing is written in mode observe"
 
 
 class NothingIsWrittenError(Exception):
@@ -62,6 +69,7 @@ class Watcher:
         self._reloads = Reloads()
         self._reloaded = 0
         self._finding: Finding | None = None
+        self._seen = Seen()
         self._problem = ""
         self._reading = threading.Lock()
         self._certificates: tuple[CertificateStatus, ...] = ()
@@ -70,10 +78,43 @@ class Watcher:
             acts=self,
             rules=_rules(settings),
             artefacts=Artefacts(root / "drift"),
-            original=lambda path: self._sight.texts.get(path) if self._sight else None,
+            original=self._original,
             held=lambda: False,
         )
         self._look()
+
+    @property
+    def finding(self) -> Finding | None:
+        """What the last look at its files found; None before the first."""
+        return self._finding
+
+    def order_policy(self, rules: Rules | None) -> None:
+        """Does nothing: whatever a fleet wants, nothing is written in mode observe."""
+        del rules
+
+    async def heal_now(self) -> str:
+        """Returns why nothing is healed here."""
+        return _NOTHING_WRITTEN
+
+    def standing(self) -> Standing:
+        """Returns what is done about drift: it is reported."""
+        return Standing(str(Policy.REPORT))
+
+    def drift(
+        self, now: Mapping[str, bytes] | None, secrets: Collection[str]
+    ) -> DriftReport | None:
+        """Returns how its files differ from what it read; `now` counts for nothing, for nothing
+        would be written.
+        """
+        del now
+        finding, desired = self._finding, self.desired()
+        if finding is None or desired is None:
+            return None
+        sides = Sides(self._original, None, secrets)
+        return reported(finding, desired, self._seen, sides, self.standing())
+
+    def _original(self, path: str) -> bytes | None:
+        return self._sight.texts.get(path) if self._sight else None
 
     @property
     def is_up(self) -> bool:
@@ -171,12 +212,13 @@ class Watcher:
 
     def report(self, finding: Finding) -> None:
         """Reports a finding that differs from the one before."""
+        self._seen.saw(finding, time.time())
         self._finding = finding
         self._tell("warn" if finding.is_drift else "info", "nginx.drift", finding.text(), {})
 
     def heal(self, finding: Finding, artefact: Artefact) -> None:
         """Raises NothingIsWrittenError: the policy that asks for it is refused in a config."""
-        raise NothingIsWrittenError("nothing is written in mode observe")
+        raise NothingIsWrittenError(_NOTHING_WRITTEN)
 
     def reprobe(self) -> None:
         """Reports that the next start or upgrade runs another binary."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
+from headgate.fleet.drift import Drift
 from headgate.fleet.frames import (
     Fault,
     Heartbeat,
@@ -20,15 +21,20 @@ from headgate.fleet.frames import (
     Version,
 )
 from headgate.fleet.manifest import parse
-from headgate.fleet.master_events import AgentReport, Desired
+from headgate.fleet.master_events import AgentReport, Desired, Orders
+from headgate.fleet.orders import NODE, DriftPolicy, Heal, OrderBody
 from headgate.fleet.signing import Bind
 from headgate.master.domains.agents import store, upgrading
 from headgate.master.domains.agents.arriving import Arrivals
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
 from headgate.master.domains.certificates import store as certificates
+from headgate.master.domains.drift import reading
+from headgate.master.domains.drift import store as drifts
+from headgate.master.domains.drift.reading import heal_of
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
+from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.revisions import store as revisions
 from headgate.master.domains.revisions.types import SignedManifest
 from headgate.master.fleet.book import AgentFacts, AgentRecord, Enrolled, UnavailableError
@@ -59,6 +65,7 @@ class StoreBook:
         self._enroller = enroller
         self._writing = Writing(database, clock, self._stand)
         self._given: dict[str, str | None] = {}
+        self._ordered: dict[str, int | None] = {}
         self._identities: dict[str, Identity | None] = {}
         self._manifests: OrderedDict[str, _Listed] = OrderedDict()
         self.arrivals = Arrivals()
@@ -110,7 +117,12 @@ class StoreBook:
         """See FleetBook."""
         now_ms = self._clock()
         engines = _engines(hello.instances)
-        facts = Facts(program=hello.program[:_WORD], address=address, engines=engines)
+        facts = Facts(
+            program=hello.program[:_WORD],
+            address=address,
+            engines=engines,
+            orders=list(hello.orders),
+        )
         values = {
             "facts": facts.model_dump_json(),
             "connected_at": now_ms,
@@ -128,6 +140,7 @@ class StoreBook:
     async def left(self, agent_id: str, fence: int) -> None:
         """See FleetBook."""
         self._given.pop(agent_id, None)
+        self._ordered.pop(agent_id, None)
         self.arrivals.left(agent_id)
         self._identities.pop(agent_id, None)
         with _explained():
@@ -140,6 +153,7 @@ class StoreBook:
             return None
         self._order(agent_id, row)
         self._given[agent_id] = row.desired_id
+        self._ordered[agent_id] = row.orders_at
         if row.desired_id is None:
             return None
         signed, _, bind = await self._manifest(row.desired_id)
@@ -152,6 +166,23 @@ class StoreBook:
             rollout=row.rollout,
             wave=row.wave,
         )
+
+    async def orders(self, agent_id: str) -> Orders | None:
+        """See FleetBook."""
+        if self._ordered.get(agent_id) is None:
+            return None  # as almost always; `desired` has just read it
+        with _explained():
+            async with self._database.read(MASTER) as tx:
+                row = await store.find(tx, agent_id)
+                fleet = None if row is None else await fleets.find(tx, row.fleet)
+                if row is None or fleet is None:
+                    return None
+                bind = await self._authority.bind(tx)
+        bodies: list[OrderBody] = [DriftPolicy(fleet.drift, _heal_after_s(fleet))]
+        heal = heal_of(row.heal_order, row.known_drift, self._clock())
+        if heal is not None and heal.state == "ordered":
+            bodies.append(Heal(heal.ordered_at))
+        return Orders(tuple(bodies), bind)
 
     async def blob(self, agent_id: str, sha256: str) -> bytes | None:
         """See FleetBook."""
@@ -210,6 +241,8 @@ class StoreBook:
                 await self._keep_inventory(agent_id, beat.inventory)
             if beat.upgrade_ended is not None:
                 self._writing.ended(agent_id, beat.upgrade_ended)
+            if beat.drift is not None:
+                await self._keep_drift(agent_id, beat.drift)
             await self._writing.keep(agent_id, values, is_urgent=False)
 
     async def _described(self, agent_id: str, instances: tuple[Instance, ...]) -> dict[str, object]:
@@ -228,6 +261,19 @@ class StoreBook:
         await self._database.write(
             scope, lambda tx: certificates.replace(tx, agent_id, inventory, now_ms)
         )
+
+    async def _keep_drift(self, agent_id: str, said: Drift) -> None:
+        row = await self._row(agent_id)
+        if row is None:
+            return
+        scope, files = Scope(row.organisation_id, row.workspace_id), reading.files(said)
+        await self._database.write(scope, lambda tx: drifts.replace(tx, agent_id, files))
+        known = reading.kept(said)
+        values: dict[str, object] = {
+            "drift": known.stored(),
+            "drift_since": known.drift.since,
+        }
+        await self._writing.drift(agent_id, values, reading.news(row.known_drift, known))
 
     async def _row(self, agent_id: str) -> store.AgentRow | None:
         with _explained():
@@ -270,13 +316,18 @@ class StoreBook:
             if self._is_outdated(one):
                 self.outdated(agent_id)
             self._order(agent_id, one)
-            if agent_id in self._given and self._given[agent_id] != one.desired_id:
+            given = (self._given.get(agent_id), self._ordered.get(agent_id))
+            if agent_id in self._given and given != (one.desired_id, one.orders_at):
                 self.wake(agent_id)
 
     def _order(self, agent_id: str, one: upgrading.Ordered) -> None:
         """Gives an agent its order to upgrade, if it has one that has not ended."""
         if (order := upgrading.wish(one)) is not None:
             self.upgrade(agent_id, order)
+
+
+def _heal_after_s(fleet: fleets.FleetRow) -> float:
+    return 0.0 if fleet.drift == NODE else float(fleet.heal_after_s)
 
 
 def _nobody(agent_id: str) -> None:

@@ -7,6 +7,7 @@ from headgate.master.api.problems import ProblemError, invalid, not_found, stale
 from headgate.master.domains.agents import store
 from headgate.master.domains.agents.types import Agent, AgentChange
 from headgate.master.domains.certificates import store as certificates
+from headgate.master.domains.drift import store as drift
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.metrics import store as metrics
 from headgate.master.store.transaction import Transaction
@@ -32,7 +33,7 @@ async def change(
     if new.labels is not None:
         values["labels"] = json.dumps(new.labels, sort_keys=True)
     if new.fleet is not None:
-        values |= await _moved(tx, row, new.fleet)
+        values |= await _moved(tx, row, new.fleet, now_ms)
     return await _changed(tx, row, values, expected, now_ms)
 
 
@@ -77,10 +78,11 @@ async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: i
         raise stale(row.shown(now_ms))
     await store.remove(tx, agent_id)
     await certificates.remove_all(tx, agent_id)
+    await drift.remove(tx, agent_id)
     await metrics.remove_node(tx, row.fleet, agent_id)
 
 
-async def _moved(tx: Transaction, row: store.AgentRow, key: str) -> dict[str, object]:
+async def _moved(tx: Transaction, row: store.AgentRow, key: str, now_ms: int) -> dict[str, object]:
     fleet = await fleets.named(tx, key)
     if fleet is None:
         raise invalid("$.fleet", "no such fleet here", "write the id or name of a fleet")
@@ -95,6 +97,7 @@ async def _moved(tx: Transaction, row: store.AgentRow, key: str) -> dict[str, ob
         "desired": fleet.revision,
         "rollout": "",
         "wave": 0,
+        "orders_at": now_ms,
     }
 
 

@@ -28,6 +28,7 @@ from headgate.master.domains.agents.types import (
     Upgrade,
     UpgradeState,
 )
+from headgate.master.domains.drift.reading import KeptDrift
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.store.schema import (
     Counted,
@@ -85,6 +86,10 @@ AGENTS: Final = table(
     Column("upgrade_order", BigInteger, nullable=True),
     Column("upgrade_state", String(8), nullable=True),
     Column("upgrade_error", Text, nullable=True),
+    Column("drift", Text, nullable=True),
+    time_column("drift_since", is_optional=True),
+    time_column("orders_at", is_optional=True),
+    time_column("heal_order", is_optional=True),
     version_column(),
     Index("ix_agents_workspace_id_id", "workspace_id", "id"),
     counted=Counted("agents", ended="revoked_at"),
@@ -155,11 +160,26 @@ class AgentRow(BaseModel):
     upgrade_order: int | None
     upgrade_state: UpgradeState | None
     upgrade_error: str | None
+    drift: str | None
+    """What it said of drift last, as a `KeptDrift`; None: nothing."""
+    drift_since: int | None
+    """Since when its nginx drifts; None: it does not, or it says nothing of that."""
+    orders_at: int | None
+    """When what it is ordered beside revisions was changed last; None: it never was ordered
+    anything."""
+    heal_order: int | None
+    """When a person ordered a heal last, which is the order's number."""
+
+    @property
+    def known_drift(self) -> KeptDrift | None:
+        """What it said of drift last."""
+        return None if self.drift is None else KeptDrift.model_validate_json(self.drift)
 
     def shown(self, now_ms: int) -> Agent:
         """Returns it as clients see it."""
         # What it holds of another fleet counts for nothing in this one.
         is_ours = self.held_scope == self.fleet
+        known = self.known_drift
         return Agent(
             id=self.id,
             version=self.version,
@@ -178,6 +198,8 @@ class AgentRow(BaseModel):
             phase=self.phase if is_ours else "",
             effective_hash=self.effective_hash,
             error=LastError.model_validate_json(self.error) if self.error and is_ours else None,
+            drifts=None if known is None else known.drift.since is not None,
+            drift=None if known is None else known.drift,
             created_at=self.created_at,
             seen_at=self.seen_at,
             certificate_expires_at=self.certificate_expires_at,
@@ -219,6 +241,7 @@ class Standing(BaseModel):
     fence: int
     revoked_at: int | None
     desired_id: str | None
+    orders_at: int | None
     certificate_serial: str | None
     certificate_issuer: str | None
     held_certificate: str | None
@@ -355,6 +378,18 @@ async def standings(
     return {one.id: one for one in found}
 
 
+async def ids_of(tx: Transaction, fleet_id: str) -> list[str]:
+    """Returns the ids of a fleet's agents."""
+    query: Query = select(AGENTS.c.id).where(AGENTS.c.fleet == fleet_id)
+    return await tx.texts(query)
+
+
+async def order_all(tx: Transaction, fleet_id: str, now_ms: int) -> None:
+    """Says that what a fleet's agents are ordered has changed; the caller wakes them."""
+    where = AGENTS.c.fleet == fleet_id
+    await tx.change(update(AGENTS).where(where).values(orders_at=now_ms))
+
+
 async def set_desired(tx: Transaction, fleet_id: str, revision_id: str) -> list[str]:
     """Makes a revision what every agent of a fleet must serve, and those that will join it.
 
@@ -369,5 +404,4 @@ async def set_desired(tx: Transaction, fleet_id: str, revision_id: str) -> list[
         "wave": 0,
     }
     await tx.change(update(AGENTS).where(AGENTS.c.fleet == fleet_id).values(values))
-    query: Query = select(AGENTS.c.id).where(AGENTS.c.fleet == fleet_id)
-    return await tx.texts(query)
+    return await ids_of(tx, fleet_id)

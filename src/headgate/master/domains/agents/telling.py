@@ -19,6 +19,7 @@ _MOST: Final = 40
 _NAMED: Final = 10
 _LONGEST: Final = 1_000
 _WARNINGS: Final = 5
+_TIMES: Final = frozenset({"noticed_at_ms", "since_ms"})
 
 Detail = dict[str, JsonValue]
 
@@ -33,6 +34,8 @@ class Said:
     upgrades: list[tuple[str, Ended]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     """How many notices nobody was told of, by agent."""
+    drifts: dict[str, Detail] = field(default_factory=dict)
+    """What is new of an agent's drift."""
 
     def add(self, agent_id: str, report: AgentReport) -> None:
         """Keeps a report."""
@@ -64,6 +67,11 @@ def news_of(
     for agent_id, notice in said.notices:
         if agent_id in standings:
             lines.append(_noticed(standings[agent_id], notice))
+    lines += [
+        _Line(standings[agent_id], "agents.drift", detail)
+        for agent_id, detail in said.drifts.items()
+        if agent_id in standings
+    ]
     for agent_id, count in said.dropped.items():
         if agent_id in standings and count:
             lines.append(_Line(standings[agent_id], "agents.dropped", {"count": count}))
@@ -130,7 +138,7 @@ def _merged(lines: list[_Line]) -> dict[tuple[str, str], list[News]]:
 
 def _sameness(line: _Line) -> tuple[str, ...]:
     """What lines have in common that become one event: all but who says it, and when."""
-    same = {key: value for key, value in line.detail.items() if key != "noticed_at_ms"}
+    same = {key: value for key, value in line.detail.items() if key not in _TIMES}
     agent = line.agent
     return (agent.organisation_id, agent.workspace_id, agent.fleet, line.kind, repr(same))
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from headgate.master.api.types import Body, Moment, Versioned, View, Window
+from headgate.master.domains.drift.types import Drift
 from headgate.master.domains.fleets.types import Labels
 
 State = Literal["new", "connected", "away", "revoked"]
@@ -39,6 +40,11 @@ class Facts(View):
     program: str = Field(default="", description="The version of headgate.")
     address: str = Field(default="", description="From where it connected last.")
     engines: list[Engine] = Field(default_factory=list)
+    orders: list[str] = Field(
+        default_factory=list,
+        description="What it can be ordered beside revisions: `drift-policy`, `heal`. Empty: its"
+        " version is older, or its engine has nothing of the kind.",
+    )
 
 
 class Revisions(View):
@@ -84,6 +90,12 @@ class Agent(Versioned):
     phase: str = Field(description="How far it is with what was offered last; empty: nothing yet.")
     effective_hash: str = Field(description="The hash of what its engine runs.")
     error: LastError | None
+    drifts: bool | None = Field(
+        description="Whether its nginx differs from what was applied there; null: not known."
+    )
+    drift: Drift | None = Field(
+        description="How it differs; null: no nginx, an older version, or no look yet."
+    )
     created_at: Moment
     seen_at: Moment | None
     certificate_expires_at: Moment

@@ -14,7 +14,7 @@ from headgate.fleet.frames import Notices, UpgradeEnded
 from headgate.fleet.master_events import AgentReport
 from headgate.master.domains.agents import store, telling, upgrading
 from headgate.master.domains.agents.store import CONNECTED, Standing
-from headgate.master.domains.agents.telling import Said
+from headgate.master.domains.agents.telling import Detail, Said
 from headgate.master.domains.events import store as events
 from headgate.master.domains.events.types import News
 from headgate.master.ids import Clock
@@ -97,6 +97,14 @@ class Writing:
         batch.said.notices += [(agent_id, one) for one in notices.notices]
         dropped = batch.said.dropped
         dropped[agent_id] = dropped.get(agent_id, 0) + notices.dropped
+        await asyncio.shield(batch.done)
+
+    async def drift(self, agent_id: str, values: dict[str, object], detail: Detail | None) -> None:
+        """Keeps how an agent drifts, and tells those who watch of what is new about it."""
+        batch = self._open(is_urgent=True)
+        batch.values.setdefault(agent_id, {}).update(values)
+        if detail is not None:
+            batch.said.drifts[agent_id] = detail
         await asyncio.shield(batch.done)
 
     async def end(self, agent_id: str, fence: int) -> None:

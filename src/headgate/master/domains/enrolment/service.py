@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from headgate.certificates.authority import csr_key, pin
 from headgate.certificates.identity import serial_of
 from headgate.certificates.rotation import Authorities
+from headgate.fleet.orders import NODE
 from headgate.kernel.errors import Invalid
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.audit.store import Event, record
@@ -221,6 +222,7 @@ async def _new_agent(
         "created_at": request.now_ms,
         "desired_id": fleet.revision_id,
         "desired": fleet.revision,
+        "orders_at": None if fleet.drift == NODE else request.now_ms,
     }
     try:
         await agents.insert(tx, values)

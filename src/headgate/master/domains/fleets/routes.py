@@ -4,6 +4,7 @@ from headgate.master.access import Permission
 from headgate.master.api.call import Here, Part
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
+from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import service, store
 from headgate.master.domains.fleets.types import Fleet, FleetChange, NewFleet
 
@@ -33,7 +34,12 @@ async def get_fleet(call: Here, workspace: str, fleet: str) -> Fleet:
 @ROUTES.patch("/workspaces/{workspace}/fleets/{fleet}", Permission.FLEETS_WRITE)
 async def change_fleet(call: Here, workspace: str, fleet: str, new: FleetChange) -> Fleet:
     """Changes a fleet; what is left out stays."""
-    return await call.write(lambda tx: service.change(tx, fleet, new, call.expected))
+    done = await call.write(lambda tx: service.change(tx, fleet, new, call.expected, call.now_ms))
+    if new.policies is not None:
+        async with call.read() as tx:
+            members = await agents.ids_of(tx, done.id)
+        call.master.hub.wake(members)
+    return done
 
 
 @ROUTES.delete("/workspaces/{workspace}/fleets/{fleet}", Permission.FLEETS_WRITE)

@@ -38,8 +38,11 @@ async def found(tx: Transaction, key: str) -> store.FleetRow:
     return row
 
 
-async def change(tx: Transaction, key: str, new: FleetChange, expected: int | None) -> Fleet:
-    """Changes a fleet; a stale `expected` version is refused with 412."""
+async def change(
+    tx: Transaction, key: str, new: FleetChange, expected: int | None, now_ms: int
+) -> Fleet:
+    """Changes a fleet; a stale `expected` version is refused with 412. The caller wakes its agents
+    if the policies were changed."""
     current = (await found(tx, key)).shown()
     if expected not in {None, current.version}:
         raise stale(current)
@@ -57,7 +60,13 @@ async def change(tx: Transaction, key: str, new: FleetChange, expected: int | No
         raise taken("fleet", after.name) from None
     if not changed:
         raise stale(current)
+    if _about_drift(after) != _about_drift(current):
+        await agents.order_all(tx, current.id, now_ms)
     return after
+
+
+def _about_drift(one: Fleet) -> tuple[str, int]:
+    return one.policies.drift, one.policies.heal_after_s
 
 
 async def remove(tx: Transaction, key: str, expected: int | None) -> None:

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, Integer, String, Text, UniqueConstraint, delete, update
 
 from headgate.master.api.types import Page, Window, paged
+from headgate.master.domains.drift.types import DriftPolicyName
 from headgate.master.domains.fleets.types import EngineName, Fleet, FleetPolicies
 from headgate.master.domains.revisions import store as revisions
 from headgate.master.store.schema import (
@@ -28,6 +29,8 @@ FLEETS: Final = table(
     Column("engine", String(16), nullable=False),
     Column("certificate_hours", Integer, nullable=False),
     Column("most_agents", Integer, nullable=False),
+    Column("drift", String(16), nullable=False, server_default="node"),
+    Column("heal_after_s", Integer, nullable=False, server_default="60"),
     id_column("revision_id", is_optional=True),
     Column("revision", BigInteger, nullable=True),
     time_column("created_at"),
@@ -49,6 +52,8 @@ class FleetRow(BaseModel):
     engine: EngineName
     certificate_hours: int
     most_agents: int
+    drift: DriftPolicyName
+    heal_after_s: int
     revision_id: str | None
     revision: int | None
     created_at: int
@@ -56,7 +61,10 @@ class FleetRow(BaseModel):
     def shown(self) -> Fleet:
         """Returns it as clients see it."""
         policies = FleetPolicies(
-            certificate_hours=self.certificate_hours, most_agents=self.most_agents
+            certificate_hours=self.certificate_hours,
+            most_agents=self.most_agents,
+            drift=self.drift,
+            heal_after_s=self.heal_after_s,
         )
         return Fleet(
             id=self.id,

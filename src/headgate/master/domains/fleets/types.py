@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from headgate.master.api.types import Body, Moment, Name, Versioned, View
+from headgate.master.domains.drift.types import DriftPolicyName
 
 MOST_LABELS = 32
 LabelKey = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$")]
@@ -24,6 +25,15 @@ class Policies(Body):
     )
     most_agents: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=10_000, description="How many agents may be in the fleet; more cannot enrol."
+    )
+    drift: DriftPolicyName = Field(
+        default="node",
+        description="What agents with an nginx do when somebody else changed its files: `report`"
+        " the difference; `heal` it too; `node`: what `node.nginx.drift` says at each node.",
+    )
+    heal_after_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        default=60,
+        description="For `heal`: how long a difference must last, in seconds.",
     )
 
 
@@ -52,6 +62,8 @@ class FleetPolicies(View):
 
     certificate_hours: int
     most_agents: int
+    drift: DriftPolicyName
+    heal_after_s: int
 
 
 class Fleet(Versioned):

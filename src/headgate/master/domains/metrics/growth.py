@@ -37,6 +37,8 @@ class Counters(NamedTuple):
     server_errors: int
     endpoint_failures: int | None
     latency: tuple[int, ...] = ()
+    drifting: int | None = None
+    """1 while its nginx drifts, else 0."""
 
 
 class Growth(NamedTuple):
@@ -63,6 +65,7 @@ def counters_of(beat: Heartbeat, now_ms: int) -> Counters | None:
     uptime = _number(said, "uptime_s", 1000)
     latency = in_buckets(beat.latency) if beat.latency is not None else ()
     latency = tuple(min(count, _MOST) for count in latency)
+    drifting = _number(said, "drifting")
     return Counters(
         measured_at=measured_at,
         began_at=None if uptime is None else max(0, measured_at - uptime),
@@ -73,6 +76,7 @@ def counters_of(beat: Heartbeat, now_ms: int) -> Counters | None:
         server_errors=_number(said, "errors") or 0,
         endpoint_failures=_number(said, "endpoint_failures"),
         latency=latency,
+        drifting=None if drifting is None else min(drifting, 1),
     )
 
 
@@ -111,6 +115,7 @@ def grown(before: Counters | None, now: Counters) -> Growth | None:
         server_errors=_more(base and base.server_errors, now.server_errors, base) or 0,
         endpoint_failures=_more(base and base.endpoint_failures, now.endpoint_failures, base),
         latency=_latency(base, now),
+        drift_ms=None if now.drifting is None else now.drifting * elapsed,
     )
     return Growth(since, now.measured_at, tally)
 

@@ -31,6 +31,7 @@ def point(agent: str | None, slot: Slot, tally: Tally) -> MetricsPoint:
         server_errors=tally.server_errors,
         endpoint_failures=tally.endpoint_failures,
         connections=round(tally.connection_ms / slot.length, 2),
+        drifting=None if tally.drift_ms is None else round(tally.drift_ms / slot.length, 2),
         latency_p50_ms=_ms(quantile_s(tally.latency, 0.5)),
         latency_p99_ms=_ms(quantile_s(tally.latency, 0.99)),
     )

@@ -26,6 +26,7 @@ METRICS: Final = table(
     Column("client_errors", BigInteger, nullable=True),
     Column("endpoint_failures", BigInteger, nullable=True),
     Column("latency", Text, nullable=False),
+    Column("drift_ms", BigInteger, nullable=True),
     Index("ix_fleet_metrics_fleet_node_at", "fleet", "node", "at"),
     is_by_owner=False,
 )
@@ -71,6 +72,7 @@ class SlotRow(BaseModel):
     client_errors: int | None
     endpoint_failures: int | None
     latency: str
+    drift_ms: int | None
 
     @property
     def owner(self) -> Owner:
@@ -93,6 +95,7 @@ class SlotRow(BaseModel):
             server_errors=self.server_errors,
             endpoint_failures=self.endpoint_failures,
             latency=_counts(self.latency),
+            drift_ms=self.drift_ms,
         )
 
 

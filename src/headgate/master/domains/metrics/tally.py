@@ -11,6 +11,7 @@ _NAMES: Final = (
     "client_errors",
     "server_errors",
     "endpoint_failures",
+    "drift_ms",
 )
 
 
@@ -30,6 +31,8 @@ class Tally(NamedTuple):
     """Tries that failed at an endpoint."""
     latency: tuple[int, ...] = ()
     """Answers by `headgate.fleet.latency.BOUNDS_S`; empty: no node said it."""
+    drift_ms: int | None = None
+    """For how long the nginx of nodes drifted, all together."""
 
 
 def added(tallies: Iterable[Tally]) -> Tally:
@@ -48,6 +51,7 @@ def added(tallies: Iterable[Tally]) -> Tally:
         server_errors=values["server_errors"] or 0,
         endpoint_failures=values["endpoint_failures"],
         latency=tuple(sum(counts) for counts in buckets),
+        drift_ms=values["drift_ms"],
     )
 
 

@@ -52,6 +52,9 @@ class MetricsPoint(View):
         description="Tries that failed at an endpoint; null if no agent says it."
     )
     connections: float = Field(description="Connections of clients, on average.")
+    drifting: float | None = Field(
+        description="Nodes whose nginx drifted, on average; null if no agent says it."
+    )
     latency_p50_ms: float | None = Field(
         description="Half of the answers took at most this long; null if nobody says it."
     )

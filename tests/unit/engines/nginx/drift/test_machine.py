@@ -213,3 +213,22 @@ def test_whatever_happens_a_heal_is_for_the_generation_of_that_very_look(
             recent = [at for at in recent if now - at <= 600] + [now]
             assert len(recent) <= 4
             it.handle(HealEnded(), now)
+
+
+def test_a_heal_that_is_ordered_begins_at_once_whatever_the_policy_is() -> None:
+    it = machine(Policy.REPORT)
+    assert heals(it.handle(Looked(edited()), 100)) == []
+    assert heals(it.handle(Looked(edited(), is_ordered=True), 101)) == [Heal(edited())]
+    it.handle(HealEnded(), 102)
+    assert heals(it.handle(Looked(edited()), 103)) == []
+
+
+def test_a_heal_that_is_ordered_waits_for_no_back_off_but_for_a_hold() -> None:
+    it = machine()
+    it.handle(Looked(edited()), 0)
+    assert heals(it.handle(Looked(edited()), 60))
+    it.handle(HealEnded("disk full"), 61)
+    assert heals(it.handle(Looked(edited()), 62)) == []
+    assert heals(it.handle(Looked(edited(), is_held=True, is_ordered=True), 63)) == []
+    assert heals(it.handle(Looked(edited(), is_ordered=True), 64)) == [Heal(edited())]
+    assert it.handle(Looked(in_sync(), is_ordered=True), 65)[0] == Report(in_sync())

@@ -1,6 +1,7 @@
 """The watch over an instance ends when it is told to."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from headgate.engines.nginx.drift import (
     Desired,
     DriftWatch,
     Finding,
+    Mark,
     Policy,
     Rules,
     Running,
@@ -95,3 +97,67 @@ def test_a_cancellation_that_comes_while_it_wakes_up_ends_it(tmp_path: Path) -> 
         await asyncio.gather(*(cancelled_while_waking(tmp_path, turns) for turns in range(8)))
 
     asyncio.run(play())
+
+
+class Edited(Nothing):
+    """An instance with one file that somebody changed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.file = folder / "a.conf"
+        self.file.write_text("mine")
+        self.is_held = False
+        self.found: list[Finding] = []
+
+    def desired(self) -> Desired | None:
+        wanted = {"a.conf": Mark(hashlib.sha256(b"ours").hexdigest())}
+        return Desired(1, str(self.file.parent), wanted)
+
+    def running(self) -> Running | None:
+        return None
+
+    def binary(self) -> Binary | None:
+        return None
+
+    def report(self, finding: Finding) -> None:
+        self.found.append(finding)
+
+    def heal(self, finding: Finding, artefact: Artefact) -> None:
+        self.file.write_text("ours")
+
+
+def test_a_heal_is_ordered_under_any_policy_and_says_how_it_ended(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    edited = Edited(tmp_path / "r")
+    rules = Rules(Policy.REPORT)
+    kept = Artefacts(tmp_path / "kept")
+    watch = DriftWatch(edited, edited, rules, kept, lambda _: b"ours", lambda: edited.is_held)
+
+    async def play() -> list[str]:
+        running = asyncio.create_task(watch.run())
+        await until_async(lambda: bool(edited.found), "the first look")
+        edited.is_held = True
+        said = [await watch.heal()]
+        edited.is_held = False
+        said += [await watch.heal(), await watch.heal()]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return said
+
+    assert asyncio.run(play()) == ["a hold keeps this nginx as it is; release it first", "", ""]
+    assert edited.file.read_text() == "ours"
+
+
+def test_a_heal_before_anything_was_applied_says_so(tmp_path: Path) -> None:
+    nothing = Nothing()
+    rules, kept = Rules(Policy.HEAL), Artefacts(tmp_path)
+    watch = DriftWatch(nothing, nothing, rules, kept, lambda _: None, lambda: False)
+
+    async def play() -> str:
+        running = asyncio.create_task(watch.run())
+        said = await watch.heal()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return said
+
+    assert asyncio.run(play()) == "nothing was applied yet"

@@ -22,6 +22,7 @@ def standing(state: UpgradeState | None = "asked", program: str = "1.0.0") -> St
         fence=1,
         revoked_at=None,
         desired_id=None,
+        orders_at=None,
         certificate_serial=None,
         certificate_issuer=None,
         held_certificate=None,

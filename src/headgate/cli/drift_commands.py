@@ -1,0 +1,93 @@
+"""The commands about drift: how an agent's nginx differs, and what is done about it."""
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from headgate.cli.remote.output import Output, Shape
+from headgate.cli.remote_commands import ContextName, FleetArgument, opened
+
+drift_app = typer.Typer(
+    name="drift",
+    help="Show and heal what others changed in the nginx of agents.",
+    no_args_is_help=True,
+)
+APPS = (drift_app,)
+AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name or id.")]
+
+
+class PolicyName(StrEnum):
+    """The policies of a fleet."""
+
+    NODE = "node"
+    REPORT = "report"
+    HEAL = "heal"
+
+
+@drift_app.command("show")
+def show(agent: AgentName, context: ContextName = "", output: Output = Shape.TABLE) -> None:
+    """Show how an agent's nginx differs: each file as headgate wrote it last, as it is, and as
+    headgate would write it now.
+
+    \b
+    Example:
+      headgate drift show web-1
+    """
+    from headgate.cli.remote import drifting
+    from headgate.cli.remote.output import show_object
+
+    master = opened(context)
+    found = master.get(f"{drifting.path_of(master, agent)}/drift")
+    if output is Shape.TABLE:
+        sys.stdout.writelines(f"{drifting.printable(line)}\n" for line in drifting.lines(found))
+    else:
+        show_object(found, output)
+
+
+@drift_app.command("heal")
+def heal(
+    agent: AgentName,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the agent says how it ended.")
+    ] = True,
+    timeout: Annotated[
+        int, typer.Option(min=1, metavar="SECONDS", help="How long to wait at most.")
+    ] = 120,
+    context: ContextName = "",
+) -> None:
+    """Have an agent undo the drift there is now, whatever the fleet's policy is.
+
+    What is undone is kept in the node's state directory. A hold on the host stops it.
+
+    \b
+    Example:
+      headgate drift heal web-1
+    """
+    from headgate.cli.remote import drifting
+
+    found = drifting.healed(opened(context), agent, timeout if wait else 0.0)
+    sys.stdout.writelines(f"{drifting.printable(line)}\n" for line in drifting.lines(found))
+
+
+@drift_app.command("policy")
+def policy(
+    fleet: FleetArgument,
+    word: Annotated[PolicyName, typer.Argument(metavar="POLICY", help="node, report or heal.")],
+    heal_after: Annotated[
+        str, typer.Option(metavar="TIME", help="How long drift lasts before it is healed.")
+    ] = "",
+    context: ContextName = "",
+) -> None:
+    """Choose what the agents of a fleet do about drift; no node is restarted.
+
+    \b
+    Examples:
+      headgate drift policy edge report
+      headgate drift policy edge heal --heal-after 2m
+    """
+    from headgate.cli.remote import drifting
+
+    drifting.set_policy(opened(context), fleet, word.value, heal_after)
+    sys.stdout.write(f"fleet {fleet}: drift policy {word.value}\n")

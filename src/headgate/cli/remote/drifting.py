@@ -1,0 +1,100 @@
+"""What the commands of `headgate drift` ask a master, and how they show it."""
+
+import time
+from collections.abc import Iterator
+from typing import Final, cast
+from urllib.parse import quote
+
+from headgate.cli.remote import kinds
+from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.errors import MasterError
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import Duration
+
+_LOOK_S: Final = 0.5
+_WORDS: Final = {
+    "same": "headgate would write what it wrote last",
+    "disk": "headgate would write what is there",
+    "other": "headgate would write something else now",
+    "none": "headgate would write no such file now",
+    "unknown": "what headgate would write now is not known",
+}
+
+
+def path_of(master: Master, agent: str) -> str:
+    """Returns where an agent is, by its name or id; raises MasterError."""
+    found = kinds.find(kinds.kind_named("agents"), agent, master)
+    return f"/workspaces/{master.workspace}/agents/{quote(str(found['id']), safe='')}"
+
+
+def set_policy(master: Master, fleet: str, policy: str, heal_after: str) -> Json:
+    """Changes what a fleet wants done about drift, and nothing else of it; raises MasterError."""
+    path = f"/workspaces/{master.workspace}/fleets/{quote(fleet, safe='')}"
+    current = master.get(path)
+    policies = dict(cast("Json", current["policies"])) | {"drift": policy}
+    if heal_after:
+        policies["heal_after_s"] = _seconds(heal_after)
+    headers = {"if-match": f'"{current["version"]}"'}
+    return master.ask("PATCH", path, {"policies": policies}, headers=headers)
+
+
+def _seconds(text: str) -> int:
+    try:
+        return Duration.parse(text).ms // 1_000
+    except Invalid as error:
+        raise MasterError(f"--heal-after: {error}") from error
+
+
+def healed(master: Master, agent: str, wait_s: float) -> Json:
+    """Orders a heal; with `wait_s` over 0 returns the drift once it ended, or raises MasterError
+    when the time is over or nothing was healed."""
+    path = path_of(master, agent)
+    found = master.ask("POST", f"{path}/heal")
+    ends = time.monotonic() + wait_s
+    while wait_s > 0 and _state(found) == "ordered":
+        if time.monotonic() >= ends:
+            raise MasterError("the agent has not answered yet; see `headgate drift show`")
+        time.sleep(_LOOK_S)
+        found = master.get(f"{path}/drift")
+    if wait_s > 0 and _state(found) != "done":
+        error = cast("Json", found["heal"])["error"] or _state(found)
+        raise MasterError(f"nothing was healed: {error}")
+    return found
+
+
+def _state(found: Json) -> str:
+    heal = cast("Json | None", found.get("heal"))
+    return str(heal["state"]) if heal else ""
+
+
+def lines(found: Json) -> Iterator[str]:
+    """Yields what a person reads of an agent's drift."""
+    drift = cast("Json | None", found.get("drift"))
+    if drift is None:
+        yield "drift        not known: no nginx, an older agent, or it has not looked yet"
+    else:
+        states = cast("list[str]", drift["states"])
+        since = f" since {drift['since']}" if drift["since"] else ""
+        yield f"drift        {', '.join(states)}{since}"
+        yield f"policy       {drift['policy']}"
+        for word in ("held", "alarm"):
+            if drift[word]:
+                yield f"{word:<12} {drift[word]}"
+    ignored = found.get("ignores_policy")
+    yield f"fleet policy {found['fleet_policy']}" + (f" ({ignored})" if ignored else "")
+    heal = cast("Json | None", found.get("heal"))
+    if heal:
+        why = f": {heal['error']}" if heal["error"] else ""
+        yield f"heal         {heal['state']}, ordered {heal['ordered_at']}{why}"
+    for file in cast("list[Json]", found.get("files") or []):
+        yield ""
+        yield f"{file['path']}: {file['how']} since {file['since']}; {_WORDS[str(file['next'])]}"
+        yield from str(file["diff"]).splitlines()
+        if file["next_diff"]:
+            yield "what headgate would write now:"
+            yield from str(file["next_diff"]).splitlines()
+
+
+def printable(line: str) -> str:
+    """Returns a line of which no control character reaches a terminal."""
+    return "".join(one if one.isprintable() or one == "\t" else "?" for one in line)

@@ -1,0 +1,51 @@
+"""What a master orders an agent beside revisions, as types. An order is signed for one agent, one
+session, once: whoever stands between, where TLS ends before the master, can order nothing."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+DRIFT_POLICY: Final = "drift-policy"
+HEAL: Final = "heal"
+"""Words of `Hello.orders`: what an agent takes. An older agent says none of them."""
+
+NODE: Final = "node"
+"""The policy that leaves drift to the node's own settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPolicy:
+    """What the fleet wants done about drift: `report`, `heal`, or `node`; a heal begins once drift
+    has lasted for `heal_after_s`."""
+
+    policy: str = NODE
+    heal_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    """Undo the drift there is now, whatever the policy is; `order` numbers these for one agent."""
+
+    order: int
+
+
+OrderBody: TypeAlias = DriftPolicy | Heal
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as it is sent: the bytes of its body, and what binds them to agent and session."""
+
+    nonce: int
+    body: bytes
+    binding: bytes
+
+
+def word_of(body: OrderBody) -> str:
+    """Returns what `Hello.orders` must name for this order."""
+    return DRIFT_POLICY if isinstance(body, DriftPolicy) else HEAL
+
+
+def digest(body: bytes) -> str:
+    """Returns what the binding of an order signs of its body: the sha256, lower-case hex."""
+    return hashlib.sha256(body).hexdigest()

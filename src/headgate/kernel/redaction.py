@@ -1,0 +1,52 @@
+"""Leaves out of texts what looks like a secret: for diffs of configs and lines of logs that leave
+their host. Leaves out too much rather than too little. Pure."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+SHOWN: Final = "(secret)"
+_SHORTEST: Final = 4
+_BLOCK: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
+_USERINFO: Final = re.compile(r"(://)[^/@\s\"']+@")
+_SCHEME: Final = re.compile(r"(?i)\b(bearer|basic|digest)\s+[A-Za-z0-9+/=._~-]{4,}")
+_WORD: Final = (
+    r"(?:authorization|cookie|passw(?:or)?d|passphrase|secret|token|api[-_]?key|access[-_]?key"
+    r"|private[-_]?key|credentials?|signature|secure_link_md5|session[-_]?id)"
+)
+_NAMED: Final = re.compile(rf"(?i)([\w$-]*{_WORD}[\w-]*[\"']?)([ \t]+|[ \t]*[=:][ \t]*)([^\n]*)")
+_PAIR: Final = re.compile(rf"(?i)([?&;]|^)([\w.-]*{_WORD}[\w.-]*=)([^&;#\s\"']*)")
+
+
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+    r"""Returns a config's text without `secrets`, keys, credentials in URLs, and what follows, in a
+    line, a word such as `authorization`, `password` or `token`.
+
+    >>> redacted('proxy_set_header Authorization "Basic YWJj";\nlisten 80;\n')
+    'proxy_set_header Authorization (secret)\nlisten 80;\n'
+    >>> redacted("proxy_pass http://ann:hunter2@app;")
+    'proxy_pass http://(secret)@app;'
+    """
+    text = _BLOCK.sub(SHOWN, _known(text, secrets))
+    text = _SCHEME.sub(rf"\1 {SHOWN}", _USERINFO.sub(rf"\1{SHOWN}@", text))
+    return _NAMED.sub(rf"\1\2{SHOWN}", text)
+
+
+def redacted_value(text: str, secrets: Iterable[str] = ()) -> str:
+    """Returns a value of a log line, such as a path with its query, without `secrets`, credentials,
+    and the values of parameters whose name says that they are secret.
+
+    >>> redacted_value("/a?id=1&access_token=abc#x")
+    '/a?id=1&access_token=(secret)#x'
+    """
+    text = _USERINFO.sub(rf"\1{SHOWN}@", _BLOCK.sub(SHOWN, _known(text, secrets)))
+    return _PAIR.sub(rf"\1\2{SHOWN}", _SCHEME.sub(rf"\1 {SHOWN}", text))
+
+
+def _known(text: str, secrets: Iterable[str]) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, SHOWN)
+    return text

@@ -1,0 +1,57 @@
+"""What leaves its host has no secrets in it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate.kernel.redaction import SHOWN, redacted, redacted_value
+
+SECRET = "hunter2" * 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'proxy_set_header Authorization "Bearer {SECRET}";',
+        f"proxy_set_header X-Api-Key {SECRET};",
+        f"proxy_pass http://ann:{SECRET}@app;",
+        f"set $upstream_token {SECRET};",
+        f'map "$a" $session_id {{ default {SECRET}; }}',
+        f"more Basic {SECRET};",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
+        f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}",
+    ],
+)
+def test_a_line_of_a_config_shows_no_secret(line: str) -> None:
+    shown = redacted(f"listen 80;\n{line}\nserver_name a;\n")
+    assert SECRET not in shown
+    assert SHOWN in shown
+    assert shown.startswith("listen 80;\n")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"/a?access_token={SECRET}&b=1",
+        f"/a?b=1&password={SECRET}",
+        f"https://ann:{SECRET}@a.test/",
+        f"Bearer {SECRET}",
+    ],
+)
+def test_a_value_of_a_log_shows_no_secret(value: str) -> None:
+    assert SECRET not in redacted_value(value)
+
+
+def test_what_names_no_secret_stays() -> None:
+    line = "location /a { proxy_pass http://app/b; }\n"
+    assert redacted(line) == line
+    assert redacted_value("/a?b=1&page=2") == "/a?b=1&page=2"
+
+
+@given(st.text(min_size=4, max_size=20), st.text(max_size=50), st.text(max_size=50))
+def test_a_known_secret_is_nowhere(secret: str, before: str, after: str) -> None:
+    if secret in SHOWN:
+        return
+    assert secret not in redacted(before, [secret])
+    text = before + secret + after
+    assert redacted_value(text, [secret]).count(secret) <= text.replace(secret, SHOWN).count(secret)
