@@ -221,12 +221,12 @@ def test_verdicts_that_are_not_enforced_are_told_and_counted(
 def test_a_node_without_memory_left_answers_new_requests_with_503(
     folder: Path, port: int, one: Upstream
 ) -> None:
-    text = config(port, one.address, extra='shedding = { memory = "1 MiB" }\n')
+    text = config(port, one.address, extra='shedding = { memory = "1 MiB", critical = "off" }\n')
     text += "adaptive_concurrency = { initial = 7 }\n"
     with RunningNode(folder, text).until_ready() as node:
         until(lambda: get(port)[0] == 503, "the overload")
         assert node.metric('headgate_rejects_total{reason="overload-memory"}') > 0
-        node.until_told("node.overload: new requests get 503: ")
+        node.until_told("node.overload: overloaded: the node has too little memory")
         assert node.metric('headgate_upstream_concurrency_limit{upstream="app"}') > 0
         node.write(text.replace("1 MiB", "100 GiB"))
         until(lambda: get(port) == (200, b"one"), "the end of the overload")

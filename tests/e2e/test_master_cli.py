@@ -127,7 +127,9 @@ def test_a_rollout_needs_a_fleet_and_a_revision(person: Person) -> None:
     person.log_in()
     assert "there is no rollout" in person.run("rollout", "status", code=1)
     assert 'there is no fleet "edge"' in person.run("rollout", "start", "edge", "1", code=1)
-    assert person.run("agents").splitlines() == ["NAME   ID   STATE   LABELS   REVISIONS"]
+    assert person.run("agents").splitlines() == [
+        "NAME   ID   STATE   PROGRAM   LABELS   REVISIONS   DRIFTS"
+    ]
 
 
 def test_a_logout_ends_the_session_and_forgets_it(person: Person) -> None:
