@@ -11,9 +11,12 @@ from running_node import RunningNode
 class Node(RunningNode):
     """`headgate agent` of a master."""
 
-    def __init__(self, folder: Path, url: str, token: str, engine: str = "native") -> None:
+    def __init__(
+        self, folder: Path, url: str, token: str, engine: str = "native", own: str = ""
+    ) -> None:
+        """`own`: more settings of this node."""
         self._url = url
-        super().__init__(folder, OWN, "--engine", engine, HEADGATE_AGENT_TOKEN=token)
+        super().__init__(folder, OWN + own, "--engine", engine, HEADGATE_AGENT_TOKEN=token)
 
     def _start(self, command: list[str], *arguments: str, **env: str) -> Any:
         own = ["--config", str(self.config)]

@@ -22,6 +22,7 @@ from headgate.fleet.frames import (
 )
 from headgate.fleet.manifest import Manifest
 from headgate.fleet.orders import OrderBody
+from headgate.fleet.searches import LogLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,13 @@ class Drifted:
 
 
 @dataclass(frozen=True, slots=True)
+class Searched:
+    """The answer to a search of logs, whole."""
+
+    answer: LogLines
+
+
+@dataclass(frozen=True, slots=True)
 class Redial:
     """End this connection and make a new one, with a renewed certificate for instance."""
 
@@ -151,6 +159,7 @@ Event: TypeAlias = (
     | Happened
     | Obeyed
     | Drifted
+    | Searched
     | Redial
     | Stop
     | Tick

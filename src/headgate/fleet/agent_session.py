@@ -16,6 +16,7 @@ commands`. Pure; `agent_work` decides about offers.
 | live      | Beat that wants it        | live      | Renew, GoOver                             |
 | live      | Drifted, with news        | live      | Heartbeat                                 |
 | live      | Order that is bound to it | live      | CarryOut                                  |
+| live      | Searched                  | live      | LogLines, in parts                        |
 | dialling, | 30 s pass                 | waiting   | HangUp                                    |
 | greeting  |                           |           |                                           |
 | live      | 4 intervals of silence    | waiting   | HangUp                                    |
@@ -42,6 +43,7 @@ from headgate.fleet.notices import Outbox
 from headgate.fleet.order_codec import decode_order
 from headgate.fleet.orders import Order, digest, word_of
 from headgate.fleet.pacing import Jitter, Random
+from headgate.fleet.searches import parts
 from headgate.fleet.signing import offer_is_bound, order_content
 from headgate.kernel.errors import Invalid
 
@@ -137,7 +139,14 @@ class AgentSession:
                 return self._tick(now)
             case ev.Missing() | ev.Stored() | ev.Progress() | ev.Noticed():
                 return self._say(self._worked(event, now))
-            case ev.Summary() | ev.Described() | ev.Happened() | ev.Obeyed() | ev.Drifted():
+            case (
+                ev.Summary()
+                | ev.Described()
+                | ev.Happened()
+                | ev.Obeyed()
+                | ev.Drifted()
+                | ev.Searched()
+            ):
                 return self._informed(event, now)
             case _:
                 return self._link(event, now)
@@ -182,7 +191,7 @@ class AgentSession:
 
     def _informed(
         self,
-        event: ev.Summary | ev.Described | ev.Happened | ev.Obeyed | ev.Drifted,
+        event: (ev.Summary | ev.Described | ev.Happened | ev.Obeyed | ev.Drifted | ev.Searched),
         now: float,
     ) -> list[ev.Command]:
         """Keeps what heartbeats say; what is new of the engines is said at once."""
@@ -191,6 +200,10 @@ class AgentSession:
         if isinstance(event, ev.Summary):
             self._figures, self._looked_at = event, now
             return []
+        if isinstance(event, ev.Searched):
+            # Whoever asked in a session that has ended waits no more.
+            is_live = self.state is State.LIVE
+            return [self._frame(one) for one in parts(event.answer)] if is_live else []
         if isinstance(event, ev.Happened):
             self._notices.add(event.notice)
             return self._tell(now)

@@ -11,6 +11,7 @@ from headgate.fleet import frames as fr
 from headgate.fleet import order_codec as oc
 from headgate.fleet.generated import fleet_pb2 as pb
 from headgate.fleet.orders import Order
+from headgate.fleet.searches import LogLines
 from headgate.kernel.errors import Invalid
 
 MAX_FRAME = 8 << 20
@@ -38,6 +39,8 @@ def encode_agent(frame: fr.AgentFrame) -> bytes:
         message.fetch.CopyFrom(pb.Fetch(wants=wants))
     elif isinstance(body, fr.Notices):
         message.notices.CopyFrom(_notices(body))
+    elif isinstance(body, LogLines):
+        message.log_lines.CopyFrom(oc.lines_message(body))
     else:
         message.hello.CopyFrom(_hello_message(body))
     return bytes(message.SerializeToString())
@@ -444,6 +447,7 @@ _AGENT: dict[str, Callable[[_Message], fr.AgentBody]] = {
     "fetch": _read_fetch,
     "report": _read_report,
     "notices": _read_notices,
+    "log_lines": oc.read_lines,
 }
 _MASTER: dict[str, Callable[[_Message], fr.MasterBody]] = {
     "challenge": lambda message: fr.Challenge(message.nonce),

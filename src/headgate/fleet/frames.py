@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from headgate.fleet.drift import Drift
 from headgate.fleet.orders import Order
+from headgate.fleet.searches import LogLines
 
 OLDEST_PROTOCOL = 1
 NEWEST_PROTOCOL = 2
@@ -303,7 +304,7 @@ class Goodbye:
     retry_after_s: float = 0.0
 
 
-AgentBody: TypeAlias = Hello | Heartbeat | Fetch | Report | Notices
+AgentBody: TypeAlias = Hello | Heartbeat | Fetch | Report | Notices | LogLines
 MasterBody: TypeAlias = Challenge | Welcome | Beat | Offer | Chunks | Order | Goodbye
 
 

@@ -18,6 +18,7 @@ from headgate.fleet.frames import (
 )
 from headgate.fleet.manifest import Manifest
 from headgate.fleet.orders import OrderBody
+from headgate.fleet.searches import LogLines, LogSearch
 from headgate.fleet.signing import Bind
 
 Changes: TypeAlias = Callable[[str], bytes | None]
@@ -123,6 +124,14 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody waits for what the agent answers to this search."""
+
+    search: LogSearch
+    bind: Bind
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """End the session and say why."""
 
@@ -136,7 +145,9 @@ class Tick:
     """`deadline()` has come."""
 
 
-Event: TypeAlias = Received | Joined | DesiredIs | Found | Woken | Outdated | Wanted | Cut | Tick
+Event: TypeAlias = (
+    Received | Joined | DesiredIs | Found | Woken | Outdated | Wanted | Asked | Cut | Tick
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +192,13 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The agent answered a search, or a part of it."""
+
+    lines: LogLines
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """The agent is there."""
 
@@ -194,4 +212,4 @@ class HangUp:
     why: str
 
 
-Command: TypeAlias = Send | Join | AskDesired | FindBlobs | Record | Tell | Seen | HangUp
+Command: TypeAlias = Send | Join | AskDesired | FindBlobs | Record | Tell | Answered | Seen | HangUp

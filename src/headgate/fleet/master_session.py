@@ -14,6 +14,8 @@
 | live     | Outdated                     | live    | Beat with the wish to renew                  |
 | live     | Wanted                       | live    | Beat with the order to upgrade               |
 | live     | Notices                      | live    | Tell, as many as its budget allows           |
+| live     | Asked                        | live    | Order                                        |
+| live     | LogLines                     | live    | Answered                                     |
 | live     | Fetch                        | live    | FindBlobs                                    |
 | live     | Found                        | live    | Chunks                                       |
 | live     | 4 intervals of silence       | closed  | Goodbye, HangUp                              |
@@ -33,6 +35,7 @@ from headgate.fleet.master_offers import Offers
 from headgate.fleet.order_codec import encode_order
 from headgate.fleet.orders import Order, OrderBody, digest, word_of
 from headgate.fleet.pacing import Random, TokenBucket, age_s
+from headgate.fleet.searches import LOGS, LogLines
 from headgate.fleet.signing import Bind, order_content
 
 _GREETING_S = 10.0
@@ -83,7 +86,7 @@ class MasterSession:
         self._notices_left = TokenBucket(_NOTICES_PER_S, _NOTICES_AT_ONCE)
         self._notices_dropped = 0
         self._takes: frozenset[str] = frozenset()
-        self._ordered: dict[str, OrderBody] = {}
+        self._given: dict[str, OrderBody] = {}
         self._orders = 0
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
@@ -110,12 +113,18 @@ class MasterSession:
                 return self._desired(event, now)
             case ev.Found(blobs):
                 return self._found(blobs)
+            case ev.Asked(search, bind):
+                return [self._order(search, bind)] if self.takes(LOGS) else []
             case ev.Outdated(within_s):
                 return [self._frame(fr.Beat(within_s))]
             case ev.Wanted(upgrade):
                 return [self._frame(fr.Beat(upgrade=upgrade))]
             case _:
                 return self._ask()
+
+    def takes(self, word: str) -> bool:
+        """Says whether the agent named this among what it may be ordered."""
+        return word in self._takes
 
     def deadline(self) -> float | None:
         """Returns when the next Tick is due; None: not before another event."""
@@ -143,6 +152,8 @@ class MasterSession:
                 return self._fetch(body)
             case fr.Notices():
                 return self._noticed(body, now)
+            case LogLines():
+                return [ev.Answered(body)]
         return []
 
     def _noticed(self, body: fr.Notices, now: float) -> list[ev.Command]:
@@ -210,10 +221,10 @@ class MasterSession:
     def _news(self, orders: ev.Orders) -> list[OrderBody]:
         """Returns the orders that the agent takes and was not given in this session."""
         taken = [one for one in orders.bodies if word_of(one) in self._takes]
-        return [one for one in taken if self._ordered.get(word_of(one)) != one]
+        return [one for one in taken if self._given.get(word_of(one)) != one]
 
     def _order(self, body: OrderBody, bind: Bind) -> ev.Send:
-        self._ordered[word_of(body)] = body
+        self._given[word_of(body)] = body
         self._orders += 1
         raw = encode_order(body)
         content = order_content(self.offers.agent, self.fence, self._orders, digest(raw))

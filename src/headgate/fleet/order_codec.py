@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 from headgate.fleet.drift import MOST_FILES, Drift, DriftedFile, HealEnd
 from headgate.fleet.generated import fleet_pb2 as pb
 from headgate.fleet.orders import DriftPolicy, Heal, Order, OrderBody
+from headgate.fleet.searches import MOST_LINES, MOST_TEXT_BYTES, LogLine, LogLines, LogSearch
 from headgate.kernel.errors import Invalid
 
 _MS: Final = 1000
@@ -18,7 +19,20 @@ _Message: TypeAlias = Any  # protobuf's own types say no more
 def encode_order(body: OrderBody) -> bytes:
     """Returns the bytes of what is ordered."""
     message = pb.OrderBody()
-    if isinstance(body, Heal):
+    if isinstance(body, LogSearch):
+        message.log_search.CopyFrom(
+            pb.LogSearch(
+                number=body.number,
+                since_ms=body.since_ms,
+                status=body.status,
+                host=body.host,
+                path=body.path,
+                text=body.text,
+                limit=body.limit,
+                source=body.source,
+            )
+        )
+    elif isinstance(body, Heal):
         message.heal.CopyFrom(pb.Heal(order=body.order))
     else:
         after_ms = round(body.heal_after_s * _MS)
@@ -36,10 +50,53 @@ def decode_order(data: bytes) -> OrderBody:
     match message.WhichOneof("body"):
         case "heal":
             return Heal(message.heal.order)
+        case "log_search":
+            return _read_search(message.log_search)
         case "drift_policy":
             found = message.drift_policy
             return DriftPolicy(found.policy, found.heal_after_ms / _MS)
     raise Invalid("the order is none that this agent knows", "send what its Hello names")
+
+
+def _read_search(message: _Message) -> LogSearch:
+    return LogSearch(
+        number=message.number,
+        since_ms=message.since_ms,
+        status=message.status[:_WORD],
+        host=message.host[:_PATH],
+        path=message.path[:_PATH],
+        text=message.text[:_PATH],
+        limit=min(max(message.limit, 1), MOST_LINES),
+        source=message.source[:_WORD],
+    )
+
+
+def lines_message(body: LogLines) -> _Message:
+    """Returns a part of an answer as a message."""
+    return pb.LogLines(
+        number=body.number,
+        lines=[pb.LogLine(at_ms=one.at_ms, text=one.text) for one in body.lines],
+        last=body.is_last,
+        cut=body.cut,
+        error=body.error,
+        read_bytes=body.read_bytes,
+    )
+
+
+def read_lines(message: _Message) -> LogLines:
+    """Returns a part of an answer, as much of it as a master takes."""
+    lines = (
+        LogLine(min(one.at_ms, _LATEST_MS), one.text[:MOST_TEXT_BYTES])
+        for one in message.lines[:MOST_LINES]
+    )
+    return LogLines(
+        number=message.number,
+        lines=tuple(lines),
+        is_last=message.last,
+        cut=message.cut[:_TEXT],
+        error=message.error[:_TEXT],
+        read_bytes=message.read_bytes,
+    )
 
 
 def order_message(order: Order) -> _Message:

@@ -5,6 +5,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from headgate.fleet.searches import LOGS, LogSearch
+
 DRIFT_POLICY: Final = "drift-policy"
 HEAL: Final = "heal"
 """Words of `Hello.orders`: what an agent takes. An older agent says none of them."""
@@ -29,7 +31,7 @@ class Heal:
     order: int
 
 
-OrderBody: TypeAlias = DriftPolicy | Heal
+OrderBody: TypeAlias = DriftPolicy | Heal | LogSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Order:
 
 def word_of(body: OrderBody) -> str:
     """Returns what `Hello.orders` must name for this order."""
+    if isinstance(body, LogSearch):
+        return LOGS
     return DRIFT_POLICY if isinstance(body, DriftPolicy) else HEAL
 
 

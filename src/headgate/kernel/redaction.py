@@ -17,7 +17,8 @@ _WORD: Final = (
     r"|private[-_]?key|credentials?|signature|secure_link_md5|session[-_]?id)"
 )
 _NAMED: Final = re.compile(rf"(?i)([\w$-]*{_WORD}[\w-]*[\"']?)([ \t]+|[ \t]*[=:][ \t]*)([^\n]*)")
-_PAIR: Final = re.compile(rf"(?i)([?&;]|^)([\w.-]*{_WORD}[\w.-]*=)([^&;#\s\"']*)")
+_PAIR: Final = re.compile(rf"(?i)([?&;\s\"']|^)([\w.%\[\]-]*{_WORD}[\w.%\[\]-]*=)([^&;#\s\"']*)")
+_SECRET_NAME: Final = re.compile(rf"(?i){_WORD}")
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
@@ -43,6 +44,15 @@ def redacted_value(text: str, secrets: Iterable[str] = ()) -> str:
     """
     text = _USERINFO.sub(rf"\1{SHOWN}@", _BLOCK.sub(SHOWN, _known(text, secrets)))
     return _PAIR.sub(rf"\1\2{SHOWN}", _SCHEME.sub(rf"\1 {SHOWN}", text))
+
+
+def names_secret(name: str) -> bool:
+    """Says whether a field of this name has a value that nobody must see.
+
+    >>> names_secret("http_cookie"), names_secret("user_agent")
+    (True, False)
+    """
+    return _SECRET_NAME.search(name) is not None
 
 
 def _known(text: str, secrets: Iterable[str]) -> str:

@@ -61,6 +61,7 @@ class Permission(StrEnum):
     AGENTS_READ = "agents.read"
     AGENTS_OPERATE = "agents.operate"
     AGENTS_WRITE = "agents.write"
+    LOGS_READ = "logs.read"
     JOIN_TOKENS_READ = "join-tokens.read"
     JOIN_TOKENS_WRITE = "join-tokens.write"
     ROLLOUTS_READ = "rollouts.read"
@@ -102,6 +103,7 @@ RULES: Final = {
     Permission.AGENTS_READ: Rule(Place.WORKSPACE),
     Permission.AGENTS_OPERATE: Rule(Place.WORKSPACE, Role.OPERATOR),
     Permission.AGENTS_WRITE: Rule(Place.WORKSPACE, Role.ADMIN),
+    Permission.LOGS_READ: Rule(Place.WORKSPACE, Role.OPERATOR),
     Permission.JOIN_TOKENS_READ: Rule(Place.WORKSPACE, Role.ADMIN),
     Permission.JOIN_TOKENS_WRITE: Rule(Place.WORKSPACE, Role.ADMIN),
     Permission.ROLLOUTS_READ: Rule(Place.WORKSPACE),

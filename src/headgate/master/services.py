@@ -9,6 +9,7 @@ from headgate.master.domains.agents.book import StoreBook
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.events.feed import Feeds
+from headgate.master.domains.logs.turns import Turns
 from headgate.master.domains.metrics.recorder import Recorder
 from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.sessions.keys import Keys
@@ -42,6 +43,7 @@ class Master:
     figures: Figures
     recorder: Recorder
     rates: Rates
+    searches: Turns = field(default_factory=Turns)
     rest: RestCounts = field(default_factory=RestCounts)
     key_file: Path | None = None
     """Where the master's key is; None: it came from the environment."""

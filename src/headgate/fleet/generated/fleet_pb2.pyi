@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentFrame(_message.Message):
-    __slots__ = ("fence", "sequence", "hello", "heartbeat", "fetch", "report", "notices")
+    __slots__ = ("fence", "sequence", "hello", "heartbeat", "fetch", "report", "notices", "log_lines")
     FENCE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class AgentFrame(_message.Message):
     FETCH_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     NOTICES_FIELD_NUMBER: _ClassVar[int]
+    LOG_LINES_FIELD_NUMBER: _ClassVar[int]
     fence: int
     sequence: int
     hello: Hello
@@ -23,7 +24,8 @@ class AgentFrame(_message.Message):
     fetch: Fetch
     report: Report
     notices: Notices
-    def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., notices: _Optional[_Union[Notices, _Mapping]] = ...) -> None: ...
+    log_lines: LogLines
+    def __init__(self, fence: _Optional[int] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., notices: _Optional[_Union[Notices, _Mapping]] = ..., log_lines: _Optional[_Union[LogLines, _Mapping]] = ...) -> None: ...
 
 class MasterFrame(_message.Message):
     __slots__ = ("fence", "sequence", "challenge", "welcome", "beat", "offer", "chunks", "goodbye", "order")
@@ -429,12 +431,58 @@ class Order(_message.Message):
     def __init__(self, nonce: _Optional[int] = ..., body: _Optional[bytes] = ..., binding: _Optional[bytes] = ...) -> None: ...
 
 class OrderBody(_message.Message):
-    __slots__ = ("drift_policy", "heal")
+    __slots__ = ("drift_policy", "heal", "log_search")
     DRIFT_POLICY_FIELD_NUMBER: _ClassVar[int]
     HEAL_FIELD_NUMBER: _ClassVar[int]
+    LOG_SEARCH_FIELD_NUMBER: _ClassVar[int]
     drift_policy: DriftPolicy
     heal: Heal
-    def __init__(self, drift_policy: _Optional[_Union[DriftPolicy, _Mapping]] = ..., heal: _Optional[_Union[Heal, _Mapping]] = ...) -> None: ...
+    log_search: LogSearch
+    def __init__(self, drift_policy: _Optional[_Union[DriftPolicy, _Mapping]] = ..., heal: _Optional[_Union[Heal, _Mapping]] = ..., log_search: _Optional[_Union[LogSearch, _Mapping]] = ...) -> None: ...
+
+class LogSearch(_message.Message):
+    __slots__ = ("number", "since_ms", "status", "host", "path", "text", "limit", "source")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    since_ms: int
+    status: str
+    host: str
+    path: str
+    text: str
+    limit: int
+    source: str
+    def __init__(self, number: _Optional[int] = ..., since_ms: _Optional[int] = ..., status: _Optional[str] = ..., host: _Optional[str] = ..., path: _Optional[str] = ..., text: _Optional[str] = ..., limit: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class LogLines(_message.Message):
+    __slots__ = ("number", "lines", "last", "cut", "error", "read_bytes")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    lines: _containers.RepeatedCompositeFieldContainer[LogLine]
+    last: bool
+    cut: str
+    error: str
+    read_bytes: int
+    def __init__(self, number: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ..., last: _Optional[bool] = ..., cut: _Optional[str] = ..., error: _Optional[str] = ..., read_bytes: _Optional[int] = ...) -> None: ...
+
+class LogLine(_message.Message):
+    __slots__ = ("at_ms", "text")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    text: str
+    def __init__(self, at_ms: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class DriftPolicy(_message.Message):
     __slots__ = ("policy", "heal_after_ms")

@@ -14,6 +14,7 @@ from headgate.master.domains.enrolment.routes import ROUTES as ENROLMENT
 from headgate.master.domains.events.routes import ROUTES as EVENTS
 from headgate.master.domains.fleets.routes import ROUTES as FLEETS
 from headgate.master.domains.join_tokens.routes import ROUTES as JOIN_TOKENS
+from headgate.master.domains.logs.routes import ROUTES as LOGS
 from headgate.master.domains.metrics.routes import ROUTES as METRICS
 from headgate.master.domains.metrics.store import COUNTERS
 from headgate.master.domains.metrics.store import METRICS as FLEET_METRICS
@@ -49,6 +50,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     JOIN_TOKENS,
     AGENTS,
     DRIFT,
+    LOGS,
     ROLLOUTS,
     CERTIFICATES,
     ENROLMENT,

@@ -13,8 +13,11 @@ from headgate.fleet import master_events as ev
 from headgate.fleet.frames import Upgrade
 from headgate.fleet.master_session import Terms
 from headgate.fleet.pacing import Debounce, TokenBucket
+from headgate.fleet.searches import LogLines, LogSearch
+from headgate.fleet.signing import Bind
 from headgate.master.fleet.book import FleetBook, UnavailableError
 from headgate.master.fleet.live import LiveSession
+from headgate.master.fleet.searching import Asking
 from headgate.master.fleet.shelf import Shelf
 
 _WAKE_AT_ONCE = 200
@@ -66,6 +69,7 @@ class LiveHub:
             self._budgets.sessions_per_s, self._budgets.sessions_at_once
         )
         self._sessions: dict[str, LiveSession] = {}
+        self._asking = Asking(self._sessions.get)
         self._to_wake: dict[str, None] = {}
         self._changes = Debounce()
         self._waking: asyncio.Task[None] | None = None
@@ -131,6 +135,7 @@ class LiveHub:
         before = self._sessions.get(session.identity)
         if before is not None:
             before.handle(ev.Cut("replaced", "the agent made a new connection"))
+            self._asking.gone(session.identity)
         self._sessions[session.identity] = session
         return ev.Joined(session.fence)
 
@@ -138,10 +143,19 @@ class LiveHub:
         """A session has ended."""
         if self._sessions.get(session.identity) is session:
             del self._sessions[session.identity]
+            self._asking.gone(session.identity)
         if session.fence:
             task = asyncio.get_running_loop().create_task(self._left(session))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
+
+    async def search(self, agent_id: str, wanted: LogSearch, bind: Bind) -> LogLines:
+        """Returns what an agent found in its logs; raises SearchError."""
+        return await self._asking.search(agent_id, wanted, bind)
+
+    def answered(self, session: LiveSession, lines: LogLines) -> None:
+        """An agent answered a search, or a part of it."""
+        self._asking.answered(session.identity, lines)
 
     def stop(self) -> None:
         """Tells every agent to find another master, or to come back after a while."""

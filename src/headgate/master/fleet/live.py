@@ -17,6 +17,7 @@ from headgate.fleet import master_events as ev
 from headgate.fleet.frames import AgentFrame, Heartbeat, MasterFrame
 from headgate.fleet.master_session import MasterSession, State, Terms
 from headgate.fleet.pacing import Random, TokenBucket
+from headgate.fleet.searches import LogLines
 from headgate.master.fleet.book import FleetBook, UnavailableError
 from headgate.master.fleet.shelf import Shelf
 
@@ -68,6 +69,10 @@ class House(Protocol):
         """The session has ended."""
         ...
 
+    def answered(self, session: "LiveSession", lines: LogLines) -> None:
+        """The agent answered a search, or a part of it."""
+        ...
+
 
 class LiveSession:
     """A session and its carrier. Everything runs in one loop."""
@@ -105,6 +110,10 @@ class LiveSession:
         """The carrier is gone."""
         return self._is_closed
 
+    def takes(self, word: str) -> bool:
+        """Says whether the agent named this among what it may be ordered."""
+        return self._machine.takes(word)
+
     def received(self, frame: AgentFrame) -> None:
         """Takes a frame of the agent."""
         self.handle(ev.Received(frame))
@@ -126,6 +135,8 @@ class LiveSession:
                 if len(self._outbox) > _MOST_UNSENT:
                     self._abandon()
                     return
+            elif isinstance(command, ev.Answered):
+                self._house.answered(self, command.lines)
             elif isinstance(command, ev.Seen):
                 self._newest_beat = _newest(self._newest_beat, command.beat)
                 self._run("seen", self._see)

@@ -16,6 +16,7 @@ from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession, State
 from headgate.fleet.orders import OrderBody
 from headgate.fleet.pacing import Jitter
+from headgate.fleet.searches import LOGS, LogSearch
 from headgate.kernel.diagnostics import has_errors
 from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.agent.applying import Applying, fault_of, quarantine_fault
@@ -26,6 +27,7 @@ from headgate.node.agent.inventory import inventory_of
 from headgate.node.agent.noticing import noticed
 from headgate.node.agent.remembered import Remembered
 from headgate.node.agent.saying import said_of
+from headgate.node.agent.searching import Searches
 from headgate.node.agent.source import MasterSource
 from headgate.node.agent.upgrading import Upgrading
 from headgate.node.agent.url import MasterUrl
@@ -119,6 +121,7 @@ class Agent:
         self.figures: Figures | None = None
         self.describe: Describe | None = None
         self.nginx: AskNginx | None = None
+        self.searches: Searches | None = None
         self.drift: FleetDrift | None = None
         """Of a node whose engine is nginx."""
 
@@ -234,7 +237,7 @@ class Agent:
             instances=(self._instance,),
             keys=identity.keys,
             can_upgrade=self._upgrading.can_upgrade,
-            orders=ORDERS if self.drift is not None else (),
+            orders=(LOGS, *(ORDERS if self.drift is not None else ())),
         )
         bound = self._remembered.bound(identity.agent)
         last = self._parts.source.last
@@ -368,7 +371,11 @@ class Agent:
             await self.drift.run(lambda drift: driver.post(ev.Drifted(drift)))
 
     def _ordered(self, order: OrderBody) -> None:
-        if self.drift is not None and self._identity is not None:
+        driver = self._driver
+        if isinstance(order, LogSearch):
+            if driver is not None and self.searches is not None:
+                self.searches.ordered(order, lambda lines: driver.post(ev.Searched(lines)))
+        elif self.drift is not None and self._identity is not None:
             self.drift.ordered(self._identity.agent, order)
 
     def _failed(self, what: str, error: BaseException) -> None:

@@ -18,6 +18,7 @@ from headgate.node.agent.figures import Measured
 from headgate.node.agent.installing import CommandInstaller
 from headgate.node.agent.office import RestOffice, join_token
 from headgate.node.agent.places import folder
+from headgate.node.agent.searching import Searches
 from headgate.node.agent.source import MasterSource
 from headgate.node.agent.upgrading import HandOver, Upgrading
 from headgate.node.agent.url import MasterUrl, master_url
@@ -57,6 +58,7 @@ def agent_node(
     upgrading = _upgrading(options, place, link.upgrade)
     agent = Agent(parts, node.pipeline, office, _dialler(url, identities), first, upgrading)
     agent.events = node.events
+    agent.searches = Searches(node.pipeline, node.events)
     agent.figures = Measured(serving)
     agent.nginx = serving.nginx
     agent.describe = _describer(source, serving, options.engine)

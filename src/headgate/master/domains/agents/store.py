@@ -225,6 +225,13 @@ class AgentRow(BaseModel):
         return "connected" if self.connected_at is not None and is_recent else "away"
 
 
+class AgentName(BaseModel):
+    """An agent's id and name."""
+
+    id: str
+    name: str
+
+
 class Standing(BaseModel):
     """What may change under a session: whether its agent may stay, what it must serve, whose it
     is, and whether its certificate is as it should be. `told`: whether the last event about its
@@ -382,6 +389,13 @@ async def ids_of(tx: Transaction, fleet_id: str) -> list[str]:
     """Returns the ids of a fleet's agents."""
     query: Query = select(AGENTS.c.id).where(AGENTS.c.fleet == fleet_id)
     return await tx.texts(query)
+
+
+async def names_of(tx: Transaction, fleet_id: str) -> list[AgentName]:
+    """Returns the agents of a fleet that are not revoked, by id."""
+    query = columns_of(AGENTS, AgentName)
+    where = (AGENTS.c.fleet == fleet_id, AGENTS.c.revoked_at.is_(None))
+    return await tx.all(AgentName, query.where(*where).order_by(AGENTS.c.id))
 
 
 async def order_all(tx: Transaction, fleet_id: str, now_ms: int) -> None:

@@ -42,8 +42,8 @@ class Facts(View):
     engines: list[Engine] = Field(default_factory=list)
     orders: list[str] = Field(
         default_factory=list,
-        description="What it can be ordered beside revisions: `drift-policy`, `heal`. Empty: its"
-        " version is older, or its engine has nothing of the kind.",
+        description="What it can be ordered beside revisions: `drift-policy`, `heal`,"
+        " `logs`. Empty: its version is older, or its engine has nothing of the kind.",
     )
 
 

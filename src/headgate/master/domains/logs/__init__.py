@@ -1,0 +1,1 @@
+"""Searches of the logs of nodes, which agents carry out when somebody asks."""
