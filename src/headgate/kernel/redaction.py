@@ -16,8 +16,11 @@ _WORD: Final = (
     r"(?:authorization|cookie|passw(?:or)?d|passphrase|secret|token|api[-_]?key|access[-_]?key"
     r"|private[-_]?key|credentials?|signature|secure_link_md5|session[-_]?id)"
 )
-_NAMED: Final = re.compile(rf"(?i)([\w$-]*{_WORD}[\w-]*[\"']?)([ \t]+|[ \t]*[=:][ \t]*)([^\n]*)")
-_PAIR: Final = re.compile(rf"(?i)([?&;\s\"']|^)([\w.%\[\]-]*{_WORD}[\w.%\[\]-]*=)([^&;#\s\"']*)")
+# Strangers write what stands in logs: each of these takes a run of characters once. Else the time
+# would grow with the square of its length.
+_NAME_REST: Final = re.compile(r"[\w-]*+[\"']?")
+_GAP: Final = re.compile(r"[ \t]+|[=:][ \t]*")
+_PAIR: Final = re.compile(r"(?<![\w.%\[\]-])([\w.%\[\]-]++=)([^&;#\s\"']*)")
 _SECRET_NAME: Final = re.compile(rf"(?i){_WORD}")
 
 
@@ -32,7 +35,7 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """
     text = _BLOCK.sub(SHOWN, _known(text, secrets))
     text = _SCHEME.sub(rf"\1 {SHOWN}", _USERINFO.sub(rf"\1{SHOWN}@", text))
-    return _NAMED.sub(rf"\1\2{SHOWN}", text)
+    return "\n".join(map(_without_value, text.split("\n")))
 
 
 def redacted_value(text: str, secrets: Iterable[str] = ()) -> str:
@@ -43,7 +46,7 @@ def redacted_value(text: str, secrets: Iterable[str] = ()) -> str:
     '/a?id=1&access_token=(secret)#x'
     """
     text = _USERINFO.sub(rf"\1{SHOWN}@", _BLOCK.sub(SHOWN, _known(text, secrets)))
-    return _PAIR.sub(rf"\1\2{SHOWN}", _SCHEME.sub(rf"\1 {SHOWN}", text))
+    return _PAIR.sub(_pair, _SCHEME.sub(rf"\1 {SHOWN}", text))
 
 
 def names_secret(name: str) -> bool:
@@ -53,6 +56,21 @@ def names_secret(name: str) -> bool:
     (True, False)
     """
     return _SECRET_NAME.search(name) is not None
+
+
+def _without_value(line: str) -> str:
+    """Returns a line up to what follows its first name of a secret."""
+    at = 0
+    while (name := _SECRET_NAME.search(line, at)) is not None:
+        rest = _NAME_REST.match(line, name.end())
+        at = rest.end() if rest is not None else name.end()
+        if (gap := _GAP.match(line, at)) is not None:
+            return line[: gap.end()] + SHOWN
+    return line
+
+
+def _pair(found: re.Match[str]) -> str:
+    return found[1] + SHOWN if names_secret(found[1]) else found[0]
 
 
 def _known(text: str, secrets: Iterable[str]) -> str:
