@@ -74,7 +74,10 @@ impl Concurrency {
     }
 
     /// Returns how many requests are under way.
-    #[cfg(test)]
+    #[allow(
+        dead_code,
+        reason = "tests and the simulator, which compiles these sources too, call it"
+    )]
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
     }

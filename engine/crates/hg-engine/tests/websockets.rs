@@ -193,6 +193,99 @@ fn the_end_of_a_half_may_come_with_the_opening() {
     }
 }
 
+#[test]
+fn an_endpoint_that_ends_each_connection_at_once_is_not_dialled_for_ever() {
+    let up = Upstream::play(|s| {
+        let mut peer = Peer::over(s);
+        peer.session.shutdown();
+        peer.session.finish();
+        peer.flush();
+        while peer.read() {}
+    });
+    let node = on(&up);
+    let mut client = Client::connect(&node);
+    let id = client.open_websocket("/chat", &[VERSION]);
+    let answer = client.answer(id);
+    assert!((502..=503).contains(&answer.status), "{answer:?}");
+    assert!(up.connections() <= 40, "{} connections", up.connections());
+}
+
+/// Opens a WebSocket, ends its half at once, and tells what comes then.
+fn ending(mut s: TcpStream, tell: &Mutex<mpsc::Sender<Vec<u8>>>) {
+    let head = read_head(&mut s).unwrap();
+    let accept = websocket::accept(value(&head, "sec-websocket-key").unwrap().as_bytes());
+    write!(
+        s,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\nhello",
+        std::str::from_utf8(&accept).unwrap()
+    )
+    .unwrap();
+    s.shutdown(Shutdown::Write).unwrap();
+    let mut got = Vec::new();
+    s.read_to_end(&mut got).unwrap();
+    tell.lock().unwrap().send(got).unwrap();
+}
+
+/// The same over HTTP/2.
+fn ending_peer(s: TcpStream, tell: &Mutex<mpsc::Sender<Vec<u8>>>) {
+    let mut peer = Peer::over(s);
+    let id = peer.next().unwrap();
+    peer.head(id, 200, &[], false);
+    peer.data(id, b"hello", true);
+    while !peer.requests[&id].ended && peer.requests[&id].reset.is_none() && peer.read() {}
+    tell.lock().unwrap().send(peer.requests[&id].body.clone()).unwrap();
+    // The worker needs no reset of a stream that both sides have ended.
+    while peer.read() {
+        assert!(peer.requests[&id].reset.is_none());
+    }
+}
+
+#[test]
+fn what_a_client_sends_after_the_endpoint_has_ended_its_half_arrives() {
+    let (tell, told) = mpsc::channel();
+    let (tell_too, told_too) = mpsc::channel();
+    let (tell, tell_too) = (Mutex::new(tell), Mutex::new(tell_too));
+    let ups = [
+        (Upstream::play(move |s| ending(s, &tell)), "", told),
+        (Upstream::play(move |s| ending_peer(s, &tell_too)), H2C, told_too),
+    ];
+    for (up, json, told) in ups {
+        let node = serving(&up, json, "");
+        let mut client = Client::connect(&node);
+        let id = client.open_websocket("/chat", &[VERSION]);
+        assert_eq!(client.answer(id).body, b"hello", "{json}");
+        client.send(id, b"abc", false);
+        client.send(id, b"def", true);
+        assert_eq!(told.recv_timeout(DEADLINE).unwrap(), b"abcdef", "{json}");
+        eventually("the tunnel is over", || tunnels(&node) == (0, 1));
+    }
+}
+
+#[test]
+fn what_a_client_over_http1_sends_after_that_arrives_too() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |s| ending_peer(s, &tell));
+    let node = on(&up);
+    let mut s = node.connect();
+    write!(
+        s,
+        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    )
+    .unwrap();
+    let head = read_head(&mut s).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+    assert_eq!(read_all(&mut s), b"hello", "the end of the half comes through");
+    assert_eq!(tunnels(&node), (1, 1));
+    s.write_all(b"abc").unwrap();
+    s.write_all(b"def").unwrap();
+    s.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(told.recv_timeout(DEADLINE).unwrap(), b"abcdef");
+    eventually("the tunnel is over", || tunnels(&node) == (0, 1));
+}
+
 /// Opens a WebSocket, says something and never ends, however its other half does.
 fn staying(mut s: TcpStream, words: &[u8]) {
     let head = read_head(&mut s).unwrap();

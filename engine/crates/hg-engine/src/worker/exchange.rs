@@ -445,6 +445,17 @@ impl Exchange {
         self.answered && self.response.done
     }
 
+    /// Reports whether an endpoint has ended its half of a WebSocket of which one side is a stream,
+    /// and what its client sends still has to pass.
+    pub(crate) fn is_half_open(&self) -> bool {
+        let is_sent = match self.link.stream {
+            Some(_) => self.request.done && self.held_upload() == 0,
+            None => self.request.told,
+        };
+        let is_over = self.status == 101 && self.stage == Stage::Answering && self.response.done;
+        is_over && !is_sent && self.up.is_some()
+    }
+
     /// Returns the method as sent; an unknown one follows the other texts kept for the log.
     pub(crate) fn method_as_sent(&self) -> &str {
         let named = self.log.ends.last().and_then(|end| self.log.text.get(*end as usize..));

@@ -4,7 +4,7 @@ use super::Worker;
 use super::buffers::RESERVE;
 use super::client::Phase;
 use super::conn::Read;
-use super::exchange::{ExId, pair};
+use super::exchange::{ExId, Exchange, pair};
 use hg_net::Event;
 use std::ops::Range;
 
@@ -19,7 +19,9 @@ impl Worker {
             return;
         };
         // A tunnel's client may have sent something before both halves ended.
-        if event.closed && c.phase != Phase::Tunnel {
+        let of = c.exchange.filter(|_| event.closed).and_then(|x| self.exchanges.get(x));
+        let may_have_sent = c.phase == Phase::Tunnel || of.is_some_and(Exchange::is_half_open);
+        if event.closed && !may_have_sent {
             return self.connection_lost(ci);
         }
         c.conn.readable |= event.readable || event.read_closed || event.closed;
@@ -101,8 +103,15 @@ impl Worker {
             return;
         };
         if c.has_room(e) && e.is_answer_complete() {
-            return self.finish(x);
+            match e.status {
+                101 if e.is_half_open() => self.end_answer_half(x),
+                101 => return self.answer_done(x, true),
+                _ => return self.finish(x),
+            }
         }
+        let Some(e) = self.exchanges.get(x) else {
+            return;
+        };
         if e.is_multiplexed() {
             self.pump_answer(x);
         } else if let Some(ui) = e.up {

@@ -312,8 +312,9 @@ impl Worker {
             e.keep_alive = false;
             e.replayable &= e.retry().is_some();
         }
-        match self.exchanges.get(x).map(|e| e.stage) {
-            Some(Stage::Tunnel) => self.close_tunnel(x),
+        match self.exchanges.get(x) {
+            Some(e) if e.stage == Stage::Tunnel => self.close_tunnel(x),
+            Some(e) if e.is_half_open() => self.finish(x),
             _ => self.on_up_readable(x, ui),
         }
     }
@@ -324,6 +325,9 @@ impl Worker {
             return;
         };
         let flushed = c.has_room(e);
+        if e.is_half_open() {
+            return self.end_answer_half(x);
+        }
         if e.is_multiplexed() {
             let outcome = e.outcome();
             self.leave_endpoint(x, self.now_us, outcome);

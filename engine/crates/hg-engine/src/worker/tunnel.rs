@@ -3,7 +3,7 @@
 use super::Worker;
 use super::client::Phase;
 use super::conn::Read;
-use super::exchange::{ExId, Stage, pair};
+use super::exchange::{ExId, Exchange, Stage, pair};
 use hg_net::Ticks;
 use std::ops::Range;
 
@@ -80,6 +80,29 @@ impl Worker {
         if e.request.done && !std::mem::replace(&mut e.request.told, true) {
             up.conn.end_tls(&mut self.io);
             hg_net::shutdown_write(&up.conn.fd);
+            self.end_if_over(x);
+        }
+    }
+
+    /// Ends our half towards a client once it has all that the endpoint sent: what the client still
+    /// sends passes on.
+    pub(super) fn end_answer_half(&mut self, x: ExId) {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return;
+        };
+        let is_told = e.stream.is_http2() || !c.has_room(e);
+        if !is_told && !std::mem::replace(&mut e.response.told, true) {
+            c.conn.end_tls(&mut self.io);
+            hg_net::shutdown_write(&c.conn.fd);
+        }
+        self.progress(x);
+    }
+
+    /// Ends a WebSocket of which one side is a stream, if both halves have ended.
+    pub(super) fn end_if_over(&mut self, x: ExId) {
+        let is_over = |e: &Exchange| e.status == 101 && e.is_answer_complete() && !e.is_half_open();
+        if self.exchanges.get(x).is_some_and(is_over) {
+            self.answer_done(x, true);
         }
     }
 

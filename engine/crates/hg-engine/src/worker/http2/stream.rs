@@ -254,7 +254,7 @@ impl Worker {
         e.stream.has_ended |= end;
         // What comes before a WebSocket is open belongs to it.
         let is_over = e.request.done && (e.answered || !e.stream.is_tunnel);
-        if is_over || e.is_answer_complete() {
+        if is_over || (e.is_answer_complete() && !e.is_half_open()) {
             return self.credit(ci, stream, bytes.len());
         }
         e.stream.came(bytes);

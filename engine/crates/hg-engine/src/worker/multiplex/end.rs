@@ -43,7 +43,9 @@ impl Worker {
             return;
         };
         let id = std::mem::take(&mut s.id);
-        let sent = e.request.done && s.held.is_empty() && e.upgrade.is_none();
+        // The head of a handshake does not end its stream.
+        let ends = e.upgrade.is_none() || e.status == 101;
+        let sent = e.request.done && s.held.is_empty() && ends;
         let ended = s.has_ended;
         self.io.pool.note_upload(s.held.len(), 0);
         s.held = s.held.recycle();
@@ -203,7 +205,7 @@ impl Worker {
         if s.has_ended {
             // The answer is whole; its client may not have taken all of it.
             s.id = DETACHED;
-            return;
+            return self.end_if_over(x);
         }
         s.id = 0;
         if e.answered || e.stage != Stage::Waiting {

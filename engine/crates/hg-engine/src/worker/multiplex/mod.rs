@@ -137,6 +137,8 @@ pub(crate) struct UpStream {
     follows: Option<ExId>,
     /// How often an endpoint said that it did not process the request.
     refused: u8,
+    /// For how many new connections it has waited until they were greeted.
+    waits: u8,
 }
 
 impl UpStream {
@@ -187,7 +189,7 @@ impl Exchange {
     }
 
     /// Returns how many bytes of its body the endpoint's session has not taken.
-    fn held_upload(&self) -> usize {
+    pub(crate) fn held_upload(&self) -> usize {
         self.link.stream.as_deref().map_or(0, |s| s.held.len())
     }
 

@@ -14,6 +14,10 @@ use hg_net::Ticks;
 use hg_proto::{BodyReader, ChunkedDecoder, Scheme};
 use std::ops::Range;
 
+/// For how many new connections a WebSocket waits until their endpoint has said what it offers;
+/// other requests may take the room on some.
+const MOST_WAITS: u8 = 16;
+
 /// A request's head, as HTTP/1 text, taken apart.
 struct Text<'a> {
     line: RequestLine<'a>,
@@ -98,7 +102,13 @@ impl Worker {
         };
         if e.upgrade.is_some() && !h.is_greeted() {
             e.stage = Stage::Connecting;
-            e.up_stream();
+            let s = e.up_stream();
+            // An endpoint may greet each connection and end it before it takes a request.
+            if s.waits >= MOST_WAITS {
+                let why = "the endpoint ends new connections, or has no room on them";
+                return self.endpoint_failed(x, &own::NO_STREAMS, Some(why));
+            }
+            s.waits += 1;
             h.late.push(x);
             return self.progress(x);
         }
@@ -188,6 +198,7 @@ impl Worker {
         }
         self.mark_shared(ui);
         self.progress(x);
+        self.end_if_over(x);
     }
 
     /// Notes that a connection has something to send at the end of this turn.
