@@ -28,6 +28,12 @@ pub(crate) fn difference(id: usize, way: Way, len: usize, got: &[u8]) -> Option<
     (got.len() != len).then(|| format!("{} bytes instead of {len}", got.len()))
 }
 
+/// Says where the first bytes of a body differ from what they should be, or that there are too many.
+pub(crate) fn stray(id: usize, way: Way, most: usize, got: &[u8]) -> Option<String> {
+    let is_too_much = || (got.len() > most).then(|| format!("{} bytes of {most}", got.len()));
+    difference(id, way, got.len(), got).or_else(is_too_much)
+}
+
 /// Returns the trailers that follow a body.
 pub(crate) fn trailers(id: usize, way: Way) -> Vec<(String, String)> {
     let direction = if way == Way::Up { "up" } else { "down" };

@@ -3,6 +3,7 @@
 use crate::body::{Way, content, trailers};
 use crate::http1::{Message, Reader, Step, chunked};
 use crate::ledger::{Act, Frame, Spec, wrong};
+use crate::tunnel::{self, Incoming};
 use crate::world::{Actor, Cx, Stir};
 use hg_net::Received;
 use std::fmt::Write as _;
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     answered: bool,
     hangs: bool,
     requests: u32,
+    /// What came over a WebSocket, once the connection is one.
+    tunnel: Option<Incoming>,
 }
 
 impl Session {
@@ -58,6 +61,7 @@ impl Session {
             answered: false,
             hangs: false,
             requests: 0,
+            tunnel: None,
         }
     }
 
@@ -73,6 +77,7 @@ impl Session {
                         return Ok(());
                     }
                 }
+                Received::End if self.tunnel.is_some() => return self.half_ended(cx),
                 Received::End | Received::Reset => {
                     self.socket = None;
                     hg_net::close(socket);
@@ -82,7 +87,21 @@ impl Session {
         Ok(())
     }
 
+    /// Takes the end of what a client sends over a WebSocket, and sends the rest.
+    fn half_ended(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
+        if let Some(tunnel) = &self.tunnel {
+            tunnel.ended(cx)?;
+        }
+        if self.after == After::Stay {
+            self.after = After::Close;
+        }
+        self.push(cx)
+    }
+
     fn read(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
+        if let Some(tunnel) = &mut self.tunnel {
+            return tunnel.came(&self.reader.drain(), cx);
+        }
         while self.thinks.is_none() && self.socket.is_some() {
             match self.reader.next(false, false) {
                 Step::More => return Ok(()),
@@ -115,7 +134,9 @@ impl Session {
 
     fn done(&mut self, m: &Message, cx: &mut Cx<'_>) -> io::Result<()> {
         let Some(id) = m.id() else { return Ok(()) };
-        cx.ledger.check_request(id, m)?;
+        if cx.ledger.spec(id)?.tunnel.is_none() {
+            cx.ledger.check_request(id, m)?;
+        }
         if self.answered {
             self.idle(cx);
             return Ok(());
@@ -146,6 +167,12 @@ impl Session {
             }
             _ => {}
         }
+        if let Some((up, down)) = spec.tunnel.filter(|_| spec.act != Act::Busy) {
+            self.out.extend_from_slice(&tunnel::accepted(id));
+            self.out.extend_from_slice(&content(id, Way::Down, down));
+            self.tunnel = Some(Incoming::new(id, up));
+            return self.cut(begin, spec);
+        }
         let status = if spec.act == Act::Busy { "503 Busy" } else { "200 OK" };
         let mut head = format!("HTTP/1.1 {status}\r\nX-Id: {id}\r\n");
         let _ = match frame {
@@ -171,13 +198,17 @@ impl Session {
         if last || frame == Frame::Close {
             self.after = After::Close;
         }
-        if let Act::Cut(n, reset) = spec.act {
-            let len = self.out.len() - begin;
-            self.out.truncate(begin + n % len.max(1));
-            // An end would look like that of the body.
-            let resets = reset || frame == Frame::Close;
-            self.after = if resets { After::Reset } else { After::Close };
-        }
+        self.cut(begin, spec);
+    }
+
+    /// Leaves out the end of an answer if it is to be cut off.
+    fn cut(&mut self, begin: usize, spec: &Spec) {
+        let Act::Cut(n, reset) = spec.act else { return };
+        let len = self.out.len() - begin;
+        self.out.truncate(begin + n % len.max(1));
+        // An end would look like that of the body.
+        let resets = reset || spec.down.1 == Frame::Close;
+        self.after = if resets { After::Reset } else { After::Close };
     }
 
     fn push(&mut self, cx: &mut Cx<'_>) -> io::Result<()> {
@@ -198,6 +229,7 @@ impl Session {
             }
         }
         match self.after {
+            After::Stay if self.tunnel.is_some() => hg_net::finish(socket),
             After::Stay => {}
             After::Close => {
                 self.socket = None;
@@ -237,7 +269,7 @@ impl Actor for Session {
                 self.read(cx)
             }
             Stir::Timer(IDLE) => {
-                let is_idle = self.out.is_empty() && self.thinks.is_none();
+                let is_idle = self.out.is_empty() && self.thinks.is_none() && self.tunnel.is_none();
                 if is_idle
                     && !self.reader.is_amid()
                     && let Some(socket) = self.socket.take()

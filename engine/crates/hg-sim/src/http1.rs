@@ -92,6 +92,11 @@ impl Reader {
         }
     }
 
+    /// Takes what came behind the last message.
+    pub(crate) fn drain(&mut self) -> Vec<u8> {
+        self.take(self.rest().len())
+    }
+
     fn rest(&self) -> &[u8] {
         self.input.get(self.at..).unwrap_or_default()
     }

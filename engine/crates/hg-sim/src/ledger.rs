@@ -1,6 +1,6 @@
 //! What each request is, and what becomes of it on both sides.
 
-use crate::body::{Way, difference, trailers};
+use crate::body::{Way, difference, stray, trailers};
 use crate::http1::Message;
 use std::io;
 
@@ -46,6 +46,8 @@ pub(crate) struct Spec {
     pub(crate) waits_for_continue: bool,
     pub(crate) down: (usize, Frame),
     pub(crate) act: Act,
+    /// For a WebSocket: the bytes that its client and its endpoint send.
+    pub(crate) tunnel: Option<(usize, usize)>,
     /// How long the endpoint thinks, microseconds.
     pub(crate) think_us: u64,
 }
@@ -189,12 +191,36 @@ impl Ledger {
     /// Checks a request that an endpoint has read to its end.
     pub(crate) fn check_request(&self, id: usize, message: &Message) -> io::Result<()> {
         let spec = self.spec(id)?;
+        if let Some((up, _)) = spec.tunnel {
+            return self.check_tunnel(id, up, &message.body, true);
+        }
         let len = spec.up.map_or(0, |(len, _)| len);
         if let Some(why) = difference(id, Way::Up, len, &message.body) {
             return wrong(format!("the endpoint got request {id} wrong: {why}"));
         }
         let sent = self.entries.get(id).is_some_and(|e| e.sends_trailers);
         check_trailers(id, Way::Up, sent, message)
+    }
+
+    /// Checks what an endpoint got over a WebSocket. Only in calm weather nothing is missing at the
+    /// end: a client may have left.
+    pub(crate) fn check_tunnel(
+        &self,
+        id: usize,
+        most: usize,
+        got: &[u8],
+        ended: bool,
+    ) -> io::Result<()> {
+        if let Some(why) = stray(id, Way::Up, most, got) {
+            return wrong(format!("an endpoint got WebSocket {id} wrong: {why}"));
+        }
+        if self.calm && ended && got.len() != most {
+            return wrong(format!(
+                "an endpoint got {} of {most} bytes of WebSocket {id}",
+                got.len()
+            ));
+        }
+        Ok(())
     }
 
     /// Checks a whole answer that the client of a request got, and notes its outcome.

@@ -14,6 +14,7 @@ mod ledger;
 mod run;
 mod scenario;
 mod speaker;
+mod tunnel;
 mod world;
 
 pub use run::{Report, replay, run};

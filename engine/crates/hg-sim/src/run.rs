@@ -159,7 +159,9 @@ fn check_limits(shared: &Shared, builder: &Builder) -> io::Result<()> {
         tls: None,
     };
     let refused = shared.admit(&settings, &listener, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let taken = snapshot.upstreams.iter().flatten().map(|u| u.in_use.load(Relaxed)).sum::<u32>();
+    let upstreams = snapshot.upstreams.iter().flatten();
+    let taken =
+        upstreams.map(|u| u.in_use.load(Relaxed) + u.health.concurrency.in_flight()).sum::<u32>();
     match refused {
         Some(why) => Err(io::Error::other(format!("a limit of connections is taken: {why:?}"))),
         None if taken > 0 => {

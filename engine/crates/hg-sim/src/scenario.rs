@@ -26,6 +26,8 @@ pub(crate) struct Caller {
     pub(crate) manner: Manner,
     /// How it speaks HTTP/2, if it does.
     pub(crate) http2: Option<Ways>,
+    /// Whether it opens WebSockets, over HTTP/1.
+    pub(crate) tunnels: bool,
     /// Its requests.
     pub(crate) ids: VecDeque<usize>,
 }
@@ -73,7 +75,7 @@ impl Scenario {
         let clients =
             (0..rng.between(1, 5)).map(|_| client(rng, calm, weather.buffer, &mut specs)).collect();
         let (route, repeats_any) = route(rng, calm);
-        Self {
+        let mut all = Self {
             seed,
             calm,
             weather,
@@ -86,7 +88,11 @@ impl Scenario {
             clients,
             specs,
             deeds: deeds(rng, calm, &ports),
+        };
+        if rng.chance(400) {
+            all.clients.push(tunnels(rng, calm, &mut all.specs));
         }
+        all
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -104,6 +110,23 @@ impl Scenario {
             repeats_any: self.repeats_any,
         }
     }
+}
+
+/// Draws a client that opens WebSockets.
+fn tunnels(rng: &mut Rng, calm: bool, specs: &mut Vec<Spec>) -> Caller {
+    let Caller { manner, .. } = client(rng, calm, 4096, &mut Vec::new());
+    let begin = specs.len();
+    for _ in 0..rng.between(1, 3) {
+        let spec = spec(rng, calm, 40_000);
+        let act = match spec.act {
+            Act::Early | Act::EarlyClose | Act::Last => Act::Answer,
+            act => act,
+        };
+        let tunnel = Some((size(rng, 40_000), size(rng, 40_000)));
+        let down_trailers = false;
+        specs.push(Spec { method: "GET", up: None, down_trailers, act, tunnel, ..spec });
+    }
+    Caller { manner, http2: None, tunnels: true, ids: (begin..specs.len()).collect() }
 }
 
 /// Returns how many bytes go at once, and the longest pause between.
@@ -155,7 +178,7 @@ fn client(rng: &mut Rng, calm: bool, buffer: u64, specs: &mut Vec<Spec>) -> Call
     };
     let begin = specs.len();
     specs.extend((0..rng.between(1, 8)).map(|_| spec(rng, calm, largest)));
-    Caller { manner, http2, ids: (begin..specs.len()).collect() }
+    Caller { manner, http2, tunnels: false, ids: (begin..specs.len()).collect() }
 }
 
 /// Draws a request. `largest` bounds the bodies, so that small buffers do not take them for ever.
@@ -188,7 +211,8 @@ fn spec(rng: &mut Rng, calm: bool, largest: u64) -> Spec {
     let waits_for_continue = up.is_some() && rng.chance(200);
     let think_us = if rng.chance(500) { 0 } else { rng.size(800_000) };
     let (up_trailers, down_trailers) = (rng.chance(400), rng.chance(400));
-    Spec { method, up, up_trailers, down_trailers, waits_for_continue, down, act, think_us }
+    let tunnel = None;
+    Spec { method, up, up_trailers, down_trailers, waits_for_continue, down, act, tunnel, think_us }
 }
 
 fn size(rng: &mut Rng, most: u64) -> usize {
@@ -228,7 +252,8 @@ fn upstream(rng: &mut Rng, calm: bool, ports: &[u16]) -> String {
         ports.iter().map(|p| format!(r#"{{"address":"{}"}}"#, address_of(*p))).collect();
     let limited = rng.chance(300);
     let (most, queue) = match (limited, calm) {
-        (false, _) => (0, 10),
+        (false, true) => (0, 100),
+        (false, false) => (0, 10),
         (true, true) => (rng.between(1, 3), 100),
         (true, false) => (rng.between(1, 3), rng.between(0, 4)),
     };
@@ -236,10 +261,16 @@ fn upstream(rng: &mut Rng, calm: bool, ports: &[u16]) -> String {
     let connect = if calm { 60_000 } else { rng.between(300, 6_000) };
     let (idle, pool_ms) = (rng.below(6), rng.between(50, 60_000));
     let protocol = if rng.chance(500) { "h2c" } else { "http1" };
+    let learned = match (rng.chance(200), calm) {
+        (false, _) => "",
+        // Those that wait have room in the queue.
+        (true, true) => r#","health":{"concurrency":{"initial":4,"min":1,"max":8}}"#,
+        (true, false) => r#","health":{"concurrency":{"initial":2,"min":1,"max":4}}"#,
+    };
     format!(
         r#"{{"endpoints":[{}],"protocol":"{protocol}","max_connections":{most},"queue":{queue},"queue_timeout_ms":{wait},
             "connect_timeout_ms":{connect},
-            "pool":{{"max_idle":{idle},"idle_timeout_ms":{pool_ms}}}}}"#,
+            "pool":{{"max_idle":{idle},"idle_timeout_ms":{pool_ms}}}{learned}}}"#,
         endpoints.join(",")
     )
 }

@@ -5,6 +5,7 @@ use crate::http2;
 use crate::ledger::{Ledger, wrong};
 use crate::scenario::{Caller, Deed, Scenario};
 use crate::speaker::Speaker;
+use crate::tunnel;
 use crate::worker::{Done, Mailbox, Message};
 use hg_net::{Happening, Peers, Remote, Rng};
 use std::cell::RefCell;
@@ -223,8 +224,9 @@ impl World {
 
 /// Makes a client.
 fn actor(ip: Ipv4Addr, caller: Caller) -> Box<dyn Actor> {
-    let Caller { manner, http2, ids } = caller;
+    let Caller { manner, http2, tunnels, ids } = caller;
     match http2 {
+        None if tunnels => Box::new(tunnel::Client::new((ip, LISTENER_PORT), manner, ids)),
         None => Box::new(Client::new(ip, LISTENER_PORT, manner, ids)),
         Some(ways) => Box::new(http2::Client::new((ip, LISTENER_PORT), manner, ways, ids)),
     }

@@ -144,6 +144,10 @@ impl Session {
         (s.id, s.message) = (id, message);
         if matches!(spec.act, Act::Early | Act::EarlyClose) {
             self.answer(stream, &spec, cx);
+        } else if spec.tunnel.is_some() && spec.act != Act::Hang {
+            // Its client sends nothing before the answer.
+            self.thinks.insert(stream, hg_net::now_us() + spec.think_us);
+            cx.timer(ANSWER, spec.think_us);
         } else if waits {
             let fields = [(":status".to_owned(), "100".to_owned())];
             self.link.head(stream, &fields, false, cx.rng);
@@ -181,12 +185,13 @@ impl Session {
         let status = if spec.act == Act::Busy { "503" } else { "200" };
         let mut fields: Fields =
             vec![(":status".to_owned(), status.to_owned()), ("x-id".to_owned(), id.to_string())];
-        if spec.down.1 == Frame::Length {
+        let tunnel = spec.tunnel.filter(|_| spec.act != Act::Busy);
+        if spec.down.1 == Frame::Length && tunnel.is_none() {
             fields.push(("content-length".to_owned(), spec.down.0.to_string()));
         }
-        let body = content(id, Way::Down, spec.answer_len());
+        let body = content(id, Way::Down, tunnel.map_or(spec.answer_len(), |(_, down)| down));
         let has_trailers = spec.has_down_trailers();
-        let end = body.is_empty() && !has_trailers;
+        let end = body.is_empty() && !has_trailers && tunnel.is_none();
         self.link.head(stream, &fields, end, cx.rng);
         let Some(s) = self.link.streams.get_mut(&stream) else { return };
         s.send.bytes = body;
