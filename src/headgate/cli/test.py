@@ -172,7 +172,8 @@ def text(report: Report) -> Iterator[str]:
         name = f"{result.name}: " if result.name else ""
         yield f"FAILED {result.place}: {name}{result.request}"
         for one in result.mismatches:
-            yield f"  {one.what}: expected {_shown(one.expected)}, got {_shown(one.got)}"
+            expected, got = (_shown(one.what, value) for value in (one.expected, one.got))
+            yield f"  {one.what}: expected {expected}, got {got}"
         yield from (f"    {line}" for line in result.why)
     yield f"{report.cases - report.failed} of {report.cases} as expected"
 
@@ -194,8 +195,9 @@ def _why(expected: str, found: Explanation) -> Iterator[str]:
             yield f"{found.won.route}: {condition.text}  {condition.place}"
 
 
-def _shown(value: str | int | None) -> str:
-    if value == "" or value is None:
+def _shown(what: str, value: str | int | None) -> str:
+    """Returns a value as text. An empty body is a body; a route without a name is no route."""
+    if value is None or (what == "route" and value == ""):
         return "none"
     return f'"{value}"' if isinstance(value, str) else str(value)
 

@@ -110,6 +110,23 @@ def test_what_is_answered_goes_nowhere(tmp_path: Path) -> None:
     ]
 
 
+def test_an_empty_body_is_told_from_none(tmp_path: Path) -> None:
+    config = CONFIG + "[routes.said]\nhosts = ['said.example']\nrespond = { status = 200 }\n"
+    (tmp_path / "said.toml").write_text(config)
+    case = '[[cases]]\nrequest = "GET http://%s/"\nexpect = { %s }\n'
+    cases = (
+        'config = ["said.toml"]\n'
+        + case % ("a.shop.example", 'body = ""')
+        + case % ("said.example", 'body = "x"')
+        + case % ("a.shop.example", 'route = ""')
+    )
+    code, out, _ = ran(tmp_path, cases)
+    assert code == 1
+    lines = [line for line in out.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert lines[:2] == ['  body: expected "", got none', '  body: expected "x", got ""']
+    assert lines[2].startswith('  route: expected none, got "')
+
+
 def test_every_request_that_is_none_is_told(tmp_path: Path) -> None:
     case = '[[cases]]\nrequest = "%s"\nexpect = { status = 404 }\n'
     wrong = case % "GET nowhere" + case % "GET http://a/b c"
