@@ -5,7 +5,8 @@
 | installing   | the command installs the version       | handing-over, or putting-back          |
 | handing-over | the supervisor replaces the processes  | a start of that version; putting-back  |
 | putting-back | the command installs what runs         | ended: failed                          |
-| any          | a start of the version that was wanted | ended                                  |
+| installing   | a start of the version that was wanted | handing-over: only that process is new |
+| any other    | a start of the version that was wanted | ended                                  |
 | any          | a start of another version             | putting-back                           |
 
 The step is on disk before it begins, so that whatever kills the node in it is known afterwards, and
@@ -86,6 +87,10 @@ class Upgrading:
         last = self._record
         if last is None or last.step == "ended":
             return
+        if last.program == self._program and last.step == "installing":
+            # The supervisor and the data plane may still be of the version before.
+            self._task = asyncio.get_running_loop().create_task(self._resume(last))
+            return
         if last.program == self._program:
             with contextlib.suppress(OSError):  # the master repeats its order
                 self._end(last, "")
@@ -133,15 +138,30 @@ class Upgrading:
             if found == self._program:
                 self._end(new, "")
                 return
-            self._keep(new, "handing-over")
-            self.on_step(f"headgate {new.program} takes over from {self._program}")
-            await self._hand_over()
-            await asyncio.sleep(_REPLACED_S)
-            raise InstallError("this process was not replaced")
+            await self._take_over(new)
         except InstallError as error:
             await self._put_back(new, str(error))
         except LinkError as error:
             await self._put_back(new, f"its processes did not take over: {error}")
+
+    async def _take_over(self, new: _Record) -> None:
+        """Replaces the node's processes; raises LinkError, or InstallError if this one stays."""
+        self._keep(new, "handing-over")
+        self.on_step(f"headgate {new.program} takes over")
+        await self._hand_over()
+        await asyncio.sleep(_REPLACED_S)
+        raise InstallError("this process was not replaced")
+
+    async def _resume(self, last: _Record) -> None:
+        """Hands over for a process that ended between the two; it did not say what ran before."""
+        try:
+            await self._take_over(last)
+        except (InstallError, LinkError) as error:
+            why = f"its control process runs {last.program}, and the others did not follow: {error}"
+            with contextlib.suppress(OSError):
+                self._end(last, why)
+        except OSError as error:
+            _log.error("upgrade.disk", error=str(error))
 
     async def _recover(self, last: _Record, why: str) -> None:
         try:

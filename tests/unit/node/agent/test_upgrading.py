@@ -157,6 +157,31 @@ def test_a_node_that_was_killed_in_a_step_puts_back_and_says_so(
     assert host.on_disk == "1.0.0"
 
 
+@pytest.mark.parametrize("error", ["", "the new data plane ended"])
+def test_a_start_of_what_was_just_installed_is_no_hand_over(tmp_path: Path, error: str) -> None:
+    host = Host(tmp_path)
+    host.dies = "installing"
+
+    async def killed() -> None:
+        await ordered(host, host.process(), lambda: host.on_disk == "2.0.0")
+
+    async def started() -> None:
+        process = Upgrading(tmp_path, host.on_disk, host, host.hand_over)
+        process.on_ended = host.told.append
+        process.begin()
+        await until_async(lambda: bool(host.told) or host.runs == "2.0.0", "a hand-over")
+        after = host.process()
+        after.on_ended = host.told.append
+        after.begin()
+
+    asyncio.run(killed())
+    host.dies, host.link_error = "", error
+    asyncio.run(started())
+    assert host.calls == ["install 2.0.0", "hand over"]
+    expected = f"its control process runs 2.0.0, and the others did not follow: {error}"
+    assert host.told == [UpgradeEnded(5, "2.0.0", expected if error else "")]
+
+
 @pytest.mark.parametrize("program", ["--help", "1.0;reboot"])
 def test_what_is_not_a_version_reaches_no_command(tmp_path: Path, program: str) -> None:
     host = Host(tmp_path)
