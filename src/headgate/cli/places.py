@@ -20,9 +20,7 @@ class Engine(StrEnum):
 # `parser`: by default the command line examines each path, and waits for its file system.
 Configs = Annotated[
     list[Path] | None,
-    typer.Argument(
-        help="Config files, or directories of them.", metavar="[CONFIG]...", parser=Path
-    ),
+    typer.Argument(help="Config files, or directories of them.", metavar="CONFIG", parser=Path),
 ]
 StateDir = Annotated[
     str | None,

@@ -112,7 +112,7 @@ def logout(context: ContextName = "") -> None:
 
 def get(
     kind: KindName,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One object.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One object.")] = None,
     fleet: FleetName = "",
     context: ContextName = "",
     output: Output = Shape.TABLE,

@@ -18,7 +18,7 @@ rollout_app = typer.Typer(
 )
 freeze_app = typer.Typer(name="freeze", help="Times in which no wave begins.", no_args_is_help=True)
 _Rollout = Annotated[
-    str | None, typer.Argument(metavar="[ROLLOUT]", help="Its id; the newest one without.")
+    str | None, typer.Argument(metavar="ROLLOUT", help="Its id; the newest one without.")
 ]
 
 

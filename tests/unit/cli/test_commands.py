@@ -115,6 +115,12 @@ def test_every_command_has_help_with_an_example() -> None:
         assert "Example" in shown.output, name
 
 
+def test_an_argument_that_may_be_absent_has_one_pair_of_brackets() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/cli.md").read_text()
+    assert "headgate run [OPTIONS] [CONFIG]...\n" in page
+    assert "[[" not in page
+
+
 def test_a_refused_reload_says_what_is_still_served() -> None:
     result = ReloadResult(outcome=Outcome.REFUSED, digest="ab" * 32)
     assert reload_text(result) == "refused; still serving abababababab\n"

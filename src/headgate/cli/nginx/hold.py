@@ -12,7 +12,7 @@ from headgate.cli.places import NodeName, StateDir, state_dir
 
 def hold(
     duration: Annotated[
-        str | None, typer.Argument(help='How long to hold, as "30m" or "2h".', metavar="[DURATION]")
+        str | None, typer.Argument(help='How long to hold, as "30m" or "2h".', metavar="DURATION")
     ] = None,
     reason: Annotated[
         str,

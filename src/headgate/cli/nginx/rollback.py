@@ -17,7 +17,7 @@ def rollback(
     release: Annotated[
         str | None,
         typer.Argument(
-            help="The release's name or generation. [default: previous]", metavar="[RELEASE]"
+            help="The release's name or generation. [default: previous]", metavar="RELEASE"
         ),
     ] = None,
     hold: Annotated[
