@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from routed_config import CONFIG
 
+from headgate._core import PlanError
 from headgate.cli.suite import read
 from headgate.cli.test import Output, Report
 from headgate.cli.test import test as try_cases
@@ -142,6 +143,21 @@ def test_a_config_that_only_the_core_refuses_is_refused(tmp_path: Path) -> None:
     code, out, errors = ran(tmp_path, GOOD.replace("c.toml", "bad.toml"))
     assert (code, out) == (78, "")
     assert "bad.toml:" in errors
+
+
+def test_the_reasons_of_the_core_are_told_with_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        error = PlanError("one problem")
+        error.problems = [("route", "plain", "match[0]", "the core takes no such match")]
+        raise error
+
+    monkeypatch.setattr("headgate.cli.test.Routing", refuse)
+    code, out, errors = ran(tmp_path, GOOD)
+    assert (code, out) == (78, "")
+    assert errors.startswith(f"{tmp_path}/c.toml:")
+    assert "routes.plain.match[0]: the core takes no such match" in errors
 
 
 def test_json_has_every_case(tmp_path: Path) -> None:

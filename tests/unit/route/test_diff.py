@@ -131,6 +131,15 @@ def test_a_request_of_a_listener_that_is_gone_is_asked_of_the_others(tmp_path: P
     assert found.requests.moves == []
 
 
+def test_a_request_that_no_listener_takes_any_more_goes_nowhere(tmp_path: Path) -> None:
+    line = (OURS % ("api.example.com", "/v1/x")).replace('"scheme":"http"', '"scheme":"https"')
+    found, _ = ran(tmp_path, CONFIG.replace("[listeners.web]", "[listeners.edge]"), line)
+    assert found.requests is not None
+    (move,) = found.requests.moves
+    assert move.before == "400 (TLS handshake on a plain HTTP port)"
+    assert move.after == "no listener serves https"
+
+
 def test_a_named_middleware_alone_moves_the_requests_of_its_routes(tmp_path: Path) -> None:
     new = CONFIG.replace(
         'response_headers = { set = { strict-transport-security = "max-age=1" } }',

@@ -97,10 +97,12 @@ def test_what_is_printed_has_no_keys_but_tells_them_apart() -> None:
 
 
 def test_files_are_written_with_their_modes_into_an_empty_folder(tmp_path: Path) -> None:
-    rendered = Rendered(tuple(_files(http__a=b"x", certs__key=_KEY).values()), ())
+    files = _files(http__a__b=b"x", http__a__c=b"y", certs__key=_KEY)
+    rendered = Rendered(tuple(files.values()), ())
     folder = tmp_path / "out"
     write(rendered, folder)
     assert (folder / "certs/key").read_bytes() == _KEY
+    assert (folder / "http/a/c").read_bytes() == b"y"
     assert os.stat(folder / "certs/key").st_mode & 0o777 == 0o600  # noqa: PTH116
     with pytest.raises(FileExistsError):
         write(rendered, folder)

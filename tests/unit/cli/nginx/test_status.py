@@ -1,8 +1,14 @@
 """`headgate nginx status` tells each fact of a driven nginx in a line of its own."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import msgspec
 import pytest
+import typer
 
+from headgate.cli import manage
+from headgate.cli.nginx import status as command
 from headgate.cli.nginx.status import text
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.health.managed import LastApply, Managed, ManagedWorker
@@ -96,3 +102,20 @@ def test_the_last_apply_says_how_it_ended(ended: str, said: str) -> None:
     back = "3" if ended == "undone" else ""
     last = LastApply(4, ended, "swap", 0.0, went_back_to=back)  # type: ignore[arg-type]
     assert lines(last_apply=last)["last apply"].startswith(said)
+
+
+def test_a_node_that_runs_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def answer(state: Path) -> SimpleNamespace:
+        asked.append(state)
+        return SimpleNamespace(nginx=NODE)
+
+    monkeypatch.setattr("headgate.engines.nginx.health.managed.managed", lambda root: BARE)
+    monkeypatch.setattr(manage, "status", answer)
+    with pytest.raises(typer.Exit):  # the nginx of BARE does not run
+        command.status(root=tmp_path / "nginx")
+    assert asked == [tmp_path]
+    assert "node         runs, 5 applied, 1 rejected" in capsys.readouterr().out
