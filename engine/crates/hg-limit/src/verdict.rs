@@ -1,0 +1,23 @@
+//! What a limit says about one request.
+
+use crate::rate::PER_REQUEST;
+
+/// The decision about one request. [`crate::Rate`] turns it into times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the request is within the limit; only then it was counted.
+    pub allowed: bool,
+    /// What the key owes afterwards, in units.
+    pub(crate) debt: u64,
+    /// The most that it may owe.
+    pub(crate) most: u64,
+    /// What the request lacked, in units; 0 if it passed.
+    pub(crate) lacks: u64,
+}
+
+impl Verdict {
+    /// Returns how many requests of cost 1 would pass right now.
+    pub fn remaining(&self) -> u32 {
+        u32::try_from(self.most.saturating_sub(self.debt) / PER_REQUEST).unwrap_or(u32::MAX)
+    }
+}
