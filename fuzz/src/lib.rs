@@ -5,6 +5,7 @@
 //! corpora, and on mutations of them, on a stable toolchain.
 
 mod bodies;
+mod codings;
 mod h2;
 mod heads;
 mod paths;
@@ -13,6 +14,7 @@ mod texts;
 mod tls;
 
 pub use bodies::chunked;
+pub use codings::codings;
 pub use h2::{h2_block, h2_forward, h2_session};
 pub use heads::{request_head, response_head};
 pub use paths::path;
@@ -24,10 +26,11 @@ pub use tls::tls_hello;
 pub type Check = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Check); 10] = [
+pub const TARGETS: [(&str, Check); 11] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
+    ("codings", codings),
     ("text", text),
     ("plan", plan),
     ("path", path),

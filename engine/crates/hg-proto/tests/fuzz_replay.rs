@@ -178,6 +178,11 @@ fn chunked_bodies_hold_on_mutations() {
 }
 
 #[test]
+fn codings_hold_on_mutations() {
+    replay("codings", 1500);
+}
+
+#[test]
 fn config_texts_hold_on_mutations() {
     replay("text", 3000);
 }

@@ -1,0 +1,150 @@
+//! A body's decoder, which stops at a bound: a small body can hold a large one.
+
+use crate::coding::Coding;
+use crate::{br, gzip, zst};
+
+/// What a decoded body may be at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Bytes of the decoded body.
+    pub bytes: u64,
+    /// Decoded bytes for each byte that came, counted from [`RATIO_FROM`] decoded bytes on: the
+    /// beginning of any body packs well.
+    pub ratio: u32,
+}
+
+/// Decoded bytes from which on [`Bound::ratio`] counts.
+pub const RATIO_FROM: u64 = 64 * 1024;
+
+impl Default for Bound {
+    /// 1 MiB, and 100 bytes for each.
+    fn default() -> Self {
+        Self { bytes: 1024 * 1024, ratio: 100 }
+    }
+}
+
+/// Why a body is not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not what its coding says.
+    Corrupt,
+    /// It goes on after its end.
+    Trailing,
+    /// It ends before its end.
+    Cut,
+    /// It is larger than [`Bound::bytes`].
+    TooLarge,
+    /// It grows by more than [`Bound::ratio`].
+    TooDense,
+}
+
+/// What one call of [`Decoder::feed`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fed {
+    /// Bytes of the input that were used; call again with the others once there is room.
+    pub consumed: usize,
+    /// The body is complete.
+    pub done: bool,
+}
+
+/// What one call of a coding's decoder did.
+pub(crate) struct Step {
+    pub(crate) consumed: usize,
+    pub(crate) made: usize,
+    pub(crate) done: bool,
+}
+
+/// Bytes that are decoded at once.
+const TURN: usize = 8 * 1024;
+
+/// Reads one body in a coding. Its memory is that of the largest window: 32 KiB for gzip, 16 MiB for
+/// Brotli, 8 MiB for Zstandard, if the body says that it needs so much.
+pub struct Decoder {
+    work: Work,
+    bound: Bound,
+    taken: u64,
+    made: u64,
+    done: bool,
+}
+
+enum Work {
+    Gzip(gzip::Decoder),
+    Brotli(br::Decoder),
+    Zstd(zst::Decoder),
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// Makes a decoder for one body. `None` if there is no memory for it.
+    pub fn new(coding: Coding, bound: Bound) -> Option<Self> {
+        let work = match coding {
+            Coding::Gzip => Work::Gzip(gzip::Decoder::new()),
+            Coding::Brotli => Work::Brotli(br::Decoder::new()),
+            Coding::Zstd => Work::Zstd(zst::Decoder::new()?),
+        };
+        Some(Self { work, bound, taken: 0, made: 0, done: false })
+    }
+
+    /// Decodes a part of a body and appends at most `room` bytes to `out`.
+    ///
+    /// # Errors
+    /// Returns why the body is refused; `out` then has what came before.
+    pub fn feed(&mut self, input: &[u8], room: usize, out: &mut Vec<u8>) -> Result<Fed, Fault> {
+        let (mut consumed, mut left) = (0, room);
+        while left > 0 && !self.done {
+            let mut turn = [0; TURN];
+            let place = turn.get_mut(..left.min(TURN)).unwrap_or_default();
+            let input = input.get(consumed..).unwrap_or_default();
+            let step = self.work.step(input, place).ok_or(Fault::Corrupt)?;
+            out.extend_from_slice(turn.get(..step.made).unwrap_or_default());
+            consumed += step.consumed;
+            left = left.saturating_sub(step.made);
+            self.count(step.consumed, step.made)?;
+            self.done = step.done;
+            if step.made == 0 && step.consumed == 0 {
+                break;
+            }
+        }
+        if self.done && consumed < input.len() {
+            return Err(Fault::Trailing);
+        }
+        Ok(Fed { consumed, done: self.done })
+    }
+
+    /// Says that no more input comes.
+    ///
+    /// # Errors
+    /// Returns [`Fault::Cut`] if the body is not complete.
+    pub fn end(&self) -> Result<(), Fault> {
+        if self.done { Ok(()) } else { Err(Fault::Cut) }
+    }
+
+    fn count(&mut self, taken: usize, made: usize) -> Result<(), Fault> {
+        self.taken += taken as u64;
+        self.made += made as u64;
+        if self.made > self.bound.bytes {
+            return Err(Fault::TooLarge);
+        }
+        let dense = self.taken.saturating_mul(self.bound.ratio.into());
+        if self.made > RATIO_FROM && self.made > dense { Err(Fault::TooDense) } else { Ok(()) }
+    }
+}
+
+impl Work {
+    fn step(&mut self, input: &[u8], out: &mut [u8]) -> Option<Step> {
+        match self {
+            Self::Gzip(decoder) => decoder.step(input, out),
+            Self::Brotli(decoder) => decoder.step(input, out),
+            Self::Zstd(decoder) => decoder.step(input, out),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "decoder_tests.rs"]
+mod tests;
