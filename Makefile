@@ -80,9 +80,13 @@ CHECKS := check-format check-lint check-types check-layers check-sizes check-gen
 .PHONY: check $(CHECKS)
 check: build $(CHECKS) ## Format, lint, types, layers, sizes, generated files, clippy
 
+# A macro lists these modules, so cargo does not see them.
+LISTED := $(wildcard engine/crates/hg-middleware/src/*/mod.rs)
+
 check-format: build
 	$(BIN)/ruff format --quiet --check .
 	cargo fmt --all --check
+	rustfmt --edition 2024 --check $(LISTED)
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tools/gen_proto_rust/Cargo.toml --check
 
@@ -112,6 +116,7 @@ format: build ## Format Python and Rust in place
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	cargo fmt --all
+	rustfmt --edition 2024 $(LISTED)
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path tools/gen_proto_rust/Cargo.toml
 

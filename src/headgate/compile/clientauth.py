@@ -4,11 +4,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import product
 from typing import TypeVar
 
+from headgate.features.nodes import node_of
 from headgate.kernel.diagnostics import dotted
 from headgate.kernel.ids import ObjectName
 from headgate.model.problems import Problem
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.middleware import Middleware, MiddlewareUse
+from headgate.plan.middleware import Step
 from headgate.plan.objects import Host, Listener, Route, TlsPolicy
 from headgate.plan.plan import PlanEntry
 
@@ -76,11 +77,11 @@ def _to_https(route: Route, host: str, objects: Objects) -> bool:
     for use in uses:
         named = objects.get(ObjectKey("middleware", ObjectName(use.use))) if use.use else None
         step = named.value if named is not None else use
-        redirect = step.redirect if isinstance(step, Middleware | MiddlewareUse) else None
-        if redirect is not None and redirect.scheme == "https":
+        node = node_of(step) if isinstance(step, Step) else None
+        if node is not None and node.leads_to_https:
             return True
     redirect = route.action.redirect
-    return redirect is not None and redirect.scheme == "https"
+    return redirect is not None and redirect.leads_to_https
 
 
 class _Guarded:

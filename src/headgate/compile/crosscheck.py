@@ -4,12 +4,14 @@ from collections.abc import Collection, Iterable, Mapping
 
 from headgate.compile.resolved import Ref
 from headgate.compile.unit import Unit
+from headgate.features.nodes import node_of
 from headgate.kernel.diagnostics import dotted
 from headgate.kernel.ids import ObjectName
 from headgate.kernel.nearest import nearest
 from headgate.model.config import SECTION_OF, SECTIONS
 from headgate.model.problems import Problem
 from headgate.plan.kinds import Kind, ObjectKey
+from headgate.plan.middleware import Step
 from headgate.plan.objects import Host, Route, Upstream
 from headgate.plan.plan import PlanEntry
 
@@ -116,7 +118,7 @@ def _rewrites(route: Route, objects: Mapping[ObjectKey, PlanEntry]) -> bool:
     for use in uses:
         named = objects.get(ObjectKey("middleware", ObjectName(use.use))) if use.use else None
         step = named.value if named else use
-        rewrite = getattr(step, "rewrite", None)
-        if rewrite is not None and rewrite.path is not None:
+        node = node_of(step) if isinstance(step, Step) else None
+        if node is not None and node.rewrites_path:
             return True
     return False

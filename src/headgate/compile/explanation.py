@@ -44,7 +44,6 @@ States = Mapping[str, Mapping[str, Known]]
 
 _UNAVAILABLE = 503
 _LIMIT = 100
-_KINDS = ("rewrite", "redirect", "request_headers", "response_headers", "respond")
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -283,15 +282,11 @@ def _steps(
 ) -> Iterator[Step]:
     for index, used in enumerate(uses):
         if used.use is None:
-            yield Step(_kind(used), "", locate(kind, name, f"middlewares.{index}"))
+            yield Step(used.kind, "", locate(kind, name, f"middlewares.{index}"))
             continue
         middleware = _object(plan, "middleware", used.use, Middleware)
-        what = _kind(middleware) if middleware else ""
+        what = middleware.kind if middleware else ""
         yield Step(what, used.use, locate("middleware", used.use, ""))
-
-
-def _kind(middleware: Middleware | MiddlewareUse) -> str:
-    return next((kind for kind in _KINDS if getattr(middleware, kind) is not None), "")
 
 
 def _shares(

@@ -16,6 +16,7 @@ from headgate._core import Alike, Document, Openings, alike
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey
 from headgate.compile.unit import Context, Unit, unit
+from headgate.features.registry import MIDDLEWARES
 from headgate.model.config import Section
 from headgate.plan.digest import Digest
 from headgate.plan.kinds import ObjectKey
@@ -24,10 +25,10 @@ from headgate.plan.plan import PlanEntry
 LEAST: Final = 16
 """Fewer entries than this are not worth a comparison."""
 
-_EDITS: Final[list[tuple[str, Literal["host", "path", "word"]]]] = [
-    (f"middlewares.*.{side}_headers.{edit}.*", "word")
-    for side in ("request", "response")
-    for edit in ("set", "add")
+_TEXTS: Final[list[tuple[str, Literal["host", "path", "word"]]]] = [
+    (f"middlewares.*.{feature.key}.{place}", "word")
+    for feature in MIDDLEWARES
+    for place in feature.plain_texts
 ]
 _OPENINGS: Final = {
     "routes": Openings(
@@ -39,7 +40,7 @@ _OPENINGS: Final = {
             ("match.*.path.exact", "path"),
             ("match.*.path.prefix", "path"),
             ("upstream", "word"),
-            *_EDITS,
+            *_TEXTS,
         ]
     ),
 }

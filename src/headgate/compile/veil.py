@@ -7,9 +7,11 @@ from typing import Final
 import msgspec
 
 from headgate.compile.explanation import Condition, Explanation, Outcome, Won
+from headgate.features.base import AnyMiddlewareNode
+from headgate.features.nodes import node_of
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.middleware import Middleware, MiddlewareUse, Redirect, Respond, Rewrite
+from headgate.plan.middleware import Middleware, MiddlewareUse
 from headgate.plan.objects import Host, Route
 from headgate.plan.plan import Plan
 
@@ -78,61 +80,60 @@ def _values(plan: Plan, route: str, key: str) -> Iterator[str]:
             yield from filter(None, (one.exact, one.prefix, one.regex))
 
 
-def _chain(won: Won, plan: Plan) -> Iterator[Middleware | MiddlewareUse]:
+def _chain(won: Won, plan: Plan) -> Iterator[AnyMiddlewareNode]:
     """Yields the middlewares of the winner, and its own answer as one of them."""
     uses: list[MiddlewareUse] = []
+    own: list[AnyMiddlewareNode | None] = []
     for kind, name in (("host", won.host), ("route", won.route)):
         entry = plan.objects.get(ObjectKey(_kind(kind), ObjectName(name)))
         if entry is not None and isinstance(entry.value, Host | Route):
             uses += entry.value.middlewares
         if entry is not None and isinstance(entry.value, Route):
             action = entry.value.action
-            uses.append(MiddlewareUse(respond=action.respond, redirect=action.redirect))
+            own += [action.respond, action.redirect]
     for use in uses:
         named = plan.objects.get(ObjectKey("middleware", ObjectName(use.use or "")))
-        yield named.value if named and isinstance(named.value, Middleware) else use
+        own.append(node_of(named.value if named and isinstance(named.value, Middleware) else use))
+    yield from (node for node in own if node is not None)
 
 
 def _kind(word: str) -> Kind:
     return "host" if word == "host" else "route"
 
 
-def _after(step: Middleware | MiddlewareUse, outcome: Outcome, secrets: Collection[str]) -> Outcome:
-    names = {name for name, text in _headers(step) if text in secrets}
-    if step.redirect is not None and _is_secret(_places(step.redirect), secrets):
-        names.add("location")
+def _after(node: AnyMiddlewareNode, outcome: Outcome, secrets: Collection[str]) -> Outcome:
+    shown = node.shown()
+    if shown is None:
+        return _hidden(outcome) if _has_secret(msgspec.to_builtins(node), secrets) else outcome
+    names = {name for name, text in shown.headers if text in secrets}
     headers = [(name, HIDDEN if name in names else text) for name, text in outcome.headers]
-    outcome = msgspec.structs.replace(outcome, headers=headers)
-    if step.respond is not None and step.respond.body in secrets:
-        outcome = msgspec.structs.replace(outcome, body=outcome.body and HIDDEN)
-    if step.rewrite is not None:
-        if outcome.target and _is_secret(_path_texts(step.rewrite), secrets):
-            outcome = msgspec.structs.replace(outcome, target=HIDDEN)
-        if outcome.host and step.rewrite.host in secrets:
-            outcome = msgspec.structs.replace(outcome, host=HIDDEN)
-    return outcome
+    return msgspec.structs.replace(
+        outcome,
+        headers=headers,
+        body=_unless(outcome.body, shown.body, secrets),
+        target=_unless(outcome.target, shown.target, secrets),
+        host=_unless(outcome.host or "", shown.host, secrets) or outcome.host,
+    )
 
 
-def _headers(step: Middleware | MiddlewareUse) -> Iterator[tuple[str, str]]:
-    for edits in (step.request_headers, step.response_headers):
-        if edits is not None:
-            yield from edits.set.items()
-            yield from edits.add.items()
-    if isinstance(step.respond, Respond):
-        yield from step.respond.headers.items()
+def _unless(made: str, texts: Collection[str], secrets: Collection[str]) -> str:
+    return HIDDEN if made and any(text in secrets for text in texts if text) else made
 
 
-def _places(redirect: Redirect) -> Iterator[str | None]:
-    yield from (redirect.host, redirect.path, redirect.prefix)
+def _hidden(outcome: Outcome) -> Outcome:
+    """Returns an outcome without all that a middleware may have made of a secret."""
+    return msgspec.structs.replace(
+        outcome,
+        headers=[(name, HIDDEN) for name, _ in outcome.headers],
+        body=outcome.body and HIDDEN,
+        target=outcome.target and HIDDEN,
+        host=outcome.host and HIDDEN,
+    )
 
 
-def _path_texts(rewrite: Rewrite) -> Iterator[str | None]:
-    path = rewrite.path
-    if path is not None:
-        yield from (path.strip_prefix, path.prefix, path.path)
-        if path.regex is not None:
-            yield from (path.regex.pattern, path.regex.replacement)
-
-
-def _is_secret(texts: Iterator[str | None], secrets: Collection[str]) -> bool:
-    return any(text in secrets for text in texts if text)
+def _has_secret(value: object, secrets: Collection[str]) -> bool:
+    if isinstance(value, dict):
+        return any(_has_secret(one, secrets) for one in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_secret(one, secrets) for one in value)
+    return isinstance(value, str) and value in secrets

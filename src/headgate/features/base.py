@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
-from headgate.plan.node import PlanNode
+from headgate.plan.middleware import DefaultedMiddlewareNode, MiddlewareNode
 from headgate.plan.objects import Balance
 
 
@@ -123,6 +123,9 @@ class OneOf(Checked):
         return key
 
 
+AnyMiddlewareNode = MiddlewareNode | DefaultedMiddlewareNode
+
+
 class MiddlewareOptions(Checked, ABC):
     """Options of a middleware."""
 
@@ -130,9 +133,13 @@ class MiddlewareOptions(Checked, ABC):
     """The word in the config, the plan and the metrics."""
     summary: ClassVar[str]
     """A sentence for the reference page."""
+    node: ClassVar[type[AnyMiddlewareNode]]
+    """The type of its plan node, whose properties say what others need to know of its effects."""
+    plain_texts: ClassVar[tuple[str, ...]] = ()
+    """Places of texts that no validator changes, such as `set.*`."""
 
     @abstractmethod
-    def to_plan(self) -> PlanNode:
+    def to_plan(self) -> AnyMiddlewareNode:
         """Returns the middleware's plan node."""
 
 

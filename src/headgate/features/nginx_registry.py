@@ -1,7 +1,9 @@
-"""Lists how each feature reads in nginx: one line each, as in `registry.py`."""
+"""Lists how matches and balancers read in nginx, one line each, and finds the `nginx.py` of each
+middleware.
+"""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, cast
 
 from headgate.features.balancer.least_conn import nginx as least_conn
 from headgate.features.balancer.maglev import nginx as maglev
@@ -9,6 +11,8 @@ from headgate.features.balancer.p2c import nginx as p2c
 from headgate.features.balancer.random import nginx as random
 from headgate.features.balancer.ring_hash import nginx as ring_hash
 from headgate.features.balancer.round_robin import nginx as round_robin
+from headgate.features.base import AnyMiddlewareNode
+from headgate.features.folders import module_of
 from headgate.features.match.client import nginx as client
 from headgate.features.match.client_subject import nginx as client_subject
 from headgate.features.match.header import nginx as header
@@ -16,16 +20,29 @@ from headgate.features.match.method import nginx as method
 from headgate.features.match.path import nginx as path
 from headgate.features.match.query import nginx as query
 from headgate.features.middleware.redirect import nginx as redirect
-from headgate.features.middleware.request_headers import nginx as request_headers
 from headgate.features.middleware.respond import nginx as respond
-from headgate.features.middleware.response_headers import nginx as response_headers
-from headgate.features.middleware.rewrite import nginx as rewrite
 from headgate.features.nginx import About, Parity, Shared
 from headgate.features.nginx_balance import Has, Method
 from headgate.features.nginx_chain import Chain
+from headgate.features.nodes import node_of
+from headgate.features.registry import MIDDLEWARES
 from headgate.nginxtext.writer import Var
-from headgate.plan.middleware import Middleware, MiddlewareUse
+from headgate.plan.middleware import Step
 from headgate.plan.objects import Balance, HashBalance, Match
+
+
+class Rendering(Protocol):
+    """The `nginx.py` of a middleware."""
+
+    PARITY: Sequence[Parity]
+
+    def apply(self, node: AnyMiddlewareNode, chain: Chain, about: About) -> None:
+        """Adds the middleware to a chain, or says why nginx cannot."""
+
+
+_MIDDLEWARES: Final = {
+    feature.key: cast(Rendering, module_of(feature.key, "nginx")) for feature in MIDDLEWARES
+}
 
 PARITY: Final[tuple[Parity, ...]] = (
     *path.PARITY,
@@ -34,11 +51,7 @@ PARITY: Final[tuple[Parity, ...]] = (
     *query.PARITY,
     *client.PARITY,
     *client_subject.PARITY,
-    *rewrite.PARITY,
-    *redirect.PARITY,
-    *request_headers.PARITY,
-    *response_headers.PARITY,
-    *respond.PARITY,
+    *(line for one in _MIDDLEWARES.values() for line in one.PARITY),
     *round_robin.PARITY,
     *least_conn.PARITY,
     *random.PARITY,
@@ -95,21 +108,12 @@ def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
     return tuple(variable for variable in found if variable is not None)
 
 
-def add_middleware(node: Middleware | MiddlewareUse, chain: Chain, about: About) -> None:
+def add_middleware(step: Step, chain: Chain, about: About) -> None:
     """Adds one middleware to a chain; nothing that follows an answer is reached."""
-    if chain.answer is not None:
-        return
-    if node.rewrite is not None:
-        with about.guarded("rewrite"):
-            rewrite.apply(node.rewrite, chain, about.at("rewrite"))
-    elif node.redirect is not None:
-        redirect.apply(node.redirect, chain, about.at("redirect"))
-    elif node.request_headers is not None:
-        request_headers.apply(node.request_headers, chain, about.at("request_headers"))
-    elif node.response_headers is not None:
-        response_headers.apply(node.response_headers, chain, about.at("response_headers"))
-    elif node.respond is not None:
-        respond.apply(node.respond, chain, about.at("respond"))
+    node = node_of(step)
+    if chain.answer is None and node is not None:
+        with about.guarded(step.kind):
+            _MIDDLEWARES[step.kind].apply(node, chain, about.at(step.kind))
 
 
 add_redirect: Final = redirect.apply

@@ -8,18 +8,14 @@ from headgate.features.balancer.p2c.spec import P2c
 from headgate.features.balancer.random.spec import Random
 from headgate.features.balancer.ring_hash.spec import RingHash
 from headgate.features.balancer.round_robin.spec import RoundRobin
-from headgate.features.base import BalancerOptions, MatchCondition, MiddlewareOptions
+from headgate.features.base import BalancerOptions, MatchCondition
+from headgate.features.folders import middlewares
 from headgate.features.match.client.spec import Client
 from headgate.features.match.client_subject.spec import ClientSubject
 from headgate.features.match.header.spec import Headers
 from headgate.features.match.method.spec import Methods
 from headgate.features.match.path.spec import Path
 from headgate.features.match.query.spec import Query
-from headgate.features.middleware.redirect.spec import Redirect
-from headgate.features.middleware.request_headers.spec import RequestHeaders
-from headgate.features.middleware.respond.spec import Respond
-from headgate.features.middleware.response_headers.spec import ResponseHeaders
-from headgate.features.middleware.rewrite.spec import Rewrite
 
 MATCHES: Final[tuple[type[MatchCondition], ...]] = (
     Path,
@@ -30,12 +26,12 @@ MATCHES: Final[tuple[type[MatchCondition], ...]] = (
     ClientSubject,
 )
 
-MIDDLEWARES: Final[tuple[type[MiddlewareOptions], ...]] = (
-    Rewrite,
-    Redirect,
-    RequestHeaders,
-    ResponseHeaders,
-    Respond,
+MIDDLEWARES: Final = middlewares(
+    "rewrite",
+    "redirect",
+    "request_headers",
+    "response_headers",
+    "respond",
 )
 
 BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (

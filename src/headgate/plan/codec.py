@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from headgate.plan.kinds import Kind
-from headgate.plan.middleware import Middleware
-from headgate.plan.node import PlanNode
+from headgate.plan.middleware import Middleware, Step
+from headgate.plan.node import PlanNode, plain_text
 from headgate.plan.objects import Certificate, Host, Listener, Route, TlsPolicy, Upstream
 from headgate.plan.settings import Settings
 
@@ -24,18 +24,27 @@ OBJECTS: Final[dict[Kind, type[PlanObject]]] = {
 }
 
 
-def _plain(value: object) -> str:
-    """Encodes text that remembers its source like any other text."""
-    if isinstance(value, str):
-        return str(value)
-    raise NotImplementedError(f"{type(value).__name__} is not part of a plan")
+def _plain(value: object) -> object:
+    """Encodes what is no type of msgspec's: middlewares, and text that remembers its source."""
+    return value.canonical() if isinstance(value, Step) else plain_text(value)
 
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted", enc_hook=_plain)
-_DECODERS: Final = {kind: msgspec.json.Decoder(node) for kind, node in OBJECTS.items()}
 
 
-def encode(node: PlanNode) -> bytes:
+def _step(kind: type, value: object) -> object:
+    """Decodes a middleware as far as a plan knows it."""
+    if issubclass(kind, Step):
+        return kind.decoded(value)
+    raise NotImplementedError(f"{kind.__name__} is not part of a plan")
+
+
+_DECODERS: Final = {
+    kind: msgspec.json.Decoder(node, dec_hook=_step) for kind, node in OBJECTS.items()
+}
+
+
+def encode(node: PlanNode | Step) -> bytes:
     """Returns the canonical bytes of an object; about a microsecond."""
     return _ENCODER.encode(node)
 

@@ -1,8 +1,62 @@
-"""The plan's middlewares; the mirror of hg-plan's `objects.rs`."""
+"""The plan's middlewares: opaque `{kind: node}`, and the nodes that others of the plan use, too.
+
+A node of one middleware alone stands in the folder of its feature. Nodes mirror those of hg-plan
+and hg-middleware.
+"""
+
+from collections.abc import Iterator
+from typing import Self, TypeVar
 
 import msgspec
 
-from headgate.plan.node import DefaultedNode, PlanNode
+from headgate.plan.node import DefaultedNode, PlanNode, plain_text
+
+
+class Made:
+    """What middlewares say about their effects, for those who do not know their kinds.
+
+    Mixed into the node of a middleware, which overrides what is not so for it.
+    """
+
+    __slots__ = ()
+
+    @property
+    def rewrites_path(self) -> bool:
+        """Whether the path that is forwarded is another."""
+        return False
+
+    @property
+    def leads_to_https(self) -> bool:
+        """Whether a plain request gets no further than to a redirect to https."""
+        return False
+
+    @property
+    def looks_at_prefix(self) -> bool:
+        """Whether it needs to know how much of the path the route's match took."""
+        return False
+
+    def shown(self) -> "Shown | None":
+        """Returns which of its texts an explanation shows, and where; None = unknown."""
+        return None
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """Texts of a middleware by where they are seen in what it makes of a request."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    """Name of the header and its template."""
+    body: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    """Of the path that is forwarded."""
+    host: tuple[str, ...] = ()
+
+
+class MiddlewareNode(Made, PlanNode, frozen=True):
+    """The node of a middleware whose fields are absent, empty or false by default."""
+
+
+class DefaultedMiddlewareNode(Made, DefaultedNode, frozen=True):
+    """The node of a middleware with defaults that are values."""
 
 
 class RegexRewrite(PlanNode, frozen=True, rename={"replacement": "with"}):
@@ -23,15 +77,36 @@ class PathRewrite(PlanNode, frozen=True):
     path: str | None = None
     regex: RegexRewrite | None = None
 
+    def texts(self) -> Iterator[str]:
+        """Yields what is written in it."""
+        yield from filter(None, (self.strip_prefix, self.prefix, self.path))
+        if self.regex is not None:
+            yield from (self.regex.pattern, self.regex.replacement)
 
-class Rewrite(PlanNode, frozen=True):
+
+class Rewrite(MiddlewareNode, frozen=True):
     """Change path and host before forwarding; `host` is a template."""
 
     path: PathRewrite | None = None
     host: str | None = None
 
+    @property
+    def rewrites_path(self) -> bool:
+        """Whether the path that is forwarded is another."""
+        return self.path is not None
 
-class Redirect(PlanNode, frozen=True):
+    @property
+    def looks_at_prefix(self) -> bool:
+        """Whether it replaces what the match took."""
+        return self.path is not None and self.path.prefix is not None
+
+    def shown(self) -> Shown:
+        """Returns the texts of path and host."""
+        target = tuple(self.path.texts()) if self.path is not None else ()
+        return Shown(target=target, host=(self.host,) if self.host else ())
+
+
+class Redirect(MiddlewareNode, frozen=True):
     """The target of a redirect; an absent part stays as in the request."""
 
     status: int
@@ -41,39 +116,115 @@ class Redirect(PlanNode, frozen=True):
     path: str | None = None
     prefix: str | None = None
 
+    @property
+    def leads_to_https(self) -> bool:
+        """Whether its target is https."""
+        return self.scheme == "https"
 
-class HeaderEdits(PlanNode, frozen=True):
+    @property
+    def looks_at_prefix(self) -> bool:
+        """Whether it replaces what the match took."""
+        return self.prefix is not None
+
+    def shown(self) -> Shown:
+        """Returns the texts of the target."""
+        texts = filter(None, (self.host, self.path, self.prefix))
+        return Shown(headers=tuple(("location", text) for text in texts))
+
+
+class HeaderEdits(MiddlewareNode, frozen=True):
     """Header edits, in the order remove, set, add; names lower case, values templates."""
 
     set: dict[str, str] = msgspec.field(default_factory=dict)
     add: dict[str, str] = msgspec.field(default_factory=dict)
     remove: tuple[str, ...] = ()
 
+    def shown(self) -> Shown:
+        """Returns the values of the lines."""
+        return Shown(headers=(*self.set.items(), *self.add.items()))
 
-class Respond(DefaultedNode, frozen=True):
+
+class Respond(DefaultedMiddlewareNode, frozen=True):
     """An answer of our own; `body` and header values are templates."""
 
     status: int
     body: str = ""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 
-
-class Middleware(PlanNode, frozen=True):
-    """A named middleware; exactly one is set."""
-
-    rewrite: Rewrite | None = None
-    redirect: Redirect | None = None
-    request_headers: HeaderEdits | None = None
-    response_headers: HeaderEdits | None = None
-    respond: Respond | None = None
+    def shown(self) -> Shown:
+        """Returns the texts of headers and body."""
+        return Shown(headers=tuple(self.headers.items()), body=(self.body,))
 
 
-class MiddlewareUse(PlanNode, frozen=True):
-    """A middleware in a chain: named (`use`) or inline; exactly one is set."""
+NodeT = TypeVar("NodeT", bound=PlanNode)
 
-    use: str | None = None
-    rewrite: Rewrite | None = None
-    redirect: Redirect | None = None
-    request_headers: HeaderEdits | None = None
-    response_headers: HeaderEdits | None = None
-    respond: Respond | None = None
+
+class Step:
+    """A middleware, opaque: its kind and its node, or what was decoded of one.
+
+    Equal steps have equal canonical bytes. The canonical form is `{kind: node}`.
+    """
+
+    __slots__ = ("_node", "kind")
+
+    kind: str
+    """The word in the config."""
+
+    def __init__(self, **chosen: object) -> None:
+        """Makes a step of `kind=node`; raises `ValueError` unless exactly one is given."""
+        given = {key: node for key, node in chosen.items() if node is not None}
+        if len(given) != 1:
+            raise ValueError(f"a middleware has one kind, not {len(given)}")
+        ((self.kind, self._node),) = given.items()
+
+    def read(self, node: type[NodeT]) -> NodeT:
+        """Returns its node, decoded; raises `msgspec.ValidationError` if it is of another kind."""
+        if isinstance(self._node, node):
+            return self._node
+        return msgspec.convert(self._node, node)
+
+    def canonical(self) -> dict[str, object]:
+        """Returns what is encoded."""
+        return {self.kind: self._node}
+
+    @classmethod
+    def decoded(cls, value: object) -> Self:
+        """Returns the step of a decoded table; raises `ValueError` for anything else."""
+        if not isinstance(value, dict):
+            raise ValueError("a middleware is a table with one key, its kind")
+        return cls(**value)
+
+    def __eq__(self, other: object) -> bool:
+        """Reports whether both have the same bytes."""
+        if type(other) is not type(self) or not isinstance(other, Step):
+            return NotImplemented
+        return _plain(self) == _plain(other)
+
+    def __hash__(self) -> int:
+        """Returns the hash of the kind: nodes have maps, which have none."""
+        return hash(self.kind)
+
+    def __repr__(self) -> str:
+        """Returns it as it is made."""
+        return f"{type(self).__name__}({self.kind}={self._node!r})"
+
+
+def _plain(step: Step) -> object:
+    return msgspec.to_builtins(step.canonical(), enc_hook=plain_text)
+
+
+class Middleware(Step):
+    """A named middleware."""
+
+    __slots__ = ()
+
+
+class MiddlewareUse(Step):
+    """A middleware in a chain: named (`use`) or inline."""
+
+    __slots__ = ()
+
+    @property
+    def use(self) -> str | None:
+        """The name of a middleware; None for one inline."""
+        return str(self._node) if self.kind == "use" else None

@@ -43,6 +43,13 @@ def only(choice: Callable[..., ChoiceT], key: str, value: object) -> ChoiceT:
     return choice(**{key: value})
 
 
+def plain_text(value: object) -> str:
+    """Encodes text that remembers its source like any other text."""
+    if isinstance(value, str):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} is not part of a plan")
+
+
 @cache
 def valued_defaults(node: type[PlanNode]) -> tuple[tuple[str, object], ...]:
     """Returns the fields whose default is a value:

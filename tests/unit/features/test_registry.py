@@ -13,7 +13,6 @@ import headgate.features
 from headgate.compile.load import load
 from headgate.features import nginx_registry, templates
 from headgate.features.registry import BALANCERS, MATCHES, MIDDLEWARES
-from headgate.plan.middleware import Middleware, MiddlewareUse
 from headgate.plan.objects import Match
 
 ROOT = Path(headgate.features.__path__[0])
@@ -36,11 +35,8 @@ def test_a_folder_is_named_as_the_key() -> None:
         assert [f.key for f in features] == [module_folder(f).name for f in features]
 
 
-def test_the_plan_has_a_place_for_each() -> None:
-    assert [f.key for f in MIDDLEWARES] == [f.name for f in msgspec.structs.fields(Middleware)]
+def test_the_plan_has_a_place_for_each_condition() -> None:
     assert {f.key for f in MATCHES} == {f.name for f in msgspec.structs.fields(Match)}
-    uses = {f.name for f in msgspec.structs.fields(MiddlewareUse)}
-    assert uses == {"use", *(f.key for f in MIDDLEWARES)}
 
 
 def test_the_core_has_a_folder_for_each_middleware() -> None:

@@ -1,9 +1,9 @@
 //! Chains: a host's middlewares, then the route's, then the route's own answer.
 
+use crate::AnyStep;
 use crate::headers::{Composition, Edits, HeaderProgram};
-use crate::step::{Spec, Step};
+use crate::step::{Composed, Flow, Problems, Run, Step};
 use crate::view::{Outcome, RequestView, Rewritten, Stage};
-use crate::{redirect::Redirect, respond::Respond, rewrite::Rewrite};
 use hg_plan::{Action, Middleware, MiddlewareUse};
 use hg_proto::Reject;
 
@@ -19,13 +19,13 @@ pub struct Problem {
     pub message: String,
 }
 
-/// What a step does with a request.
+/// A step that has something to do when a request comes.
 #[derive(Clone, Debug)]
-enum Work {
-    Rewrite(Rewrite),
-    /// The redirect, its stage, and whether a request that is already there passes.
-    Redirect(Redirect, u16, bool),
-    Respond(Respond, u16),
+struct Work {
+    step: AnyStep,
+    /// Which edits its answer passes.
+    stage: u16,
+    may_pass: bool,
 }
 
 /// A compiled chain. Immutable; clones share only compiled patterns, so that each worker's clone
@@ -42,7 +42,7 @@ pub struct Chain {
 /// Returns everything that is wrong with a middleware on its own, as (path of keys, message).
 pub fn check(middleware: &Middleware) -> Vec<(String, String)> {
     let mut problems = Vec::new();
-    Spec::of(middleware).compile(&mut problems);
+    AnyStep::compile(middleware, &mut problems);
     problems
 }
 
@@ -73,11 +73,7 @@ impl Chain {
             }
         }
         let mut found = Vec::new();
-        let last = match action {
-            Some(Action::Respond(spec)) => Spec::Respond(spec).compile(&mut found),
-            Some(Action::Redirect(spec)) => Spec::Redirect(spec).compile(&mut found),
-            _ => None,
-        };
+        let last = action.and_then(|action| own_answer(action, &mut found));
         problems.extend(found.into_iter().map(|(path, message)| Problem {
             list: uses.len(),
             path: format!("action.{path}"),
@@ -96,7 +92,7 @@ impl Chain {
 
     /// Reports whether it rewrites paths or hosts, for which patterns may need scratch space.
     pub fn rewrites(&self) -> bool {
-        self.work.iter().any(|work| matches!(work, Work::Rewrite(_)))
+        self.work.iter().any(|work| work.step.traits().has_scratch)
     }
 
     /// Takes a request through the chain and leaves the result in `out`. An answer's header lines
@@ -111,25 +107,13 @@ impl Chain {
         }
         let mut prefix_len = view.prefix_len;
         for work in &self.work {
-            let stage = match work {
-                Work::Rewrite(rewrite) => {
-                    rewrite.apply(view, &mut prefix_len, out)?;
-                    continue;
-                }
-                Work::Redirect(redirect, stage, may_pass) => {
-                    if !redirect.answer(view, *may_pass, out)? {
-                        continue;
-                    }
-                    stage
-                }
-                Work::Respond(respond, stage) => {
-                    respond.answer(view, &mut out.answer);
-                    stage
-                }
-            };
-            out.stage = Stage(Some(*stage));
-            self.response_headers(out.stage).apply(view, &mut out.answer.headers);
-            return Ok(Outcome::Answer);
+            let may_pass = work.may_pass;
+            let mut run = Run { view, out, prefix_len: &mut prefix_len, may_pass };
+            if work.step.request(&mut run)? == Flow::Answer {
+                out.stage = Stage(Some(work.stage));
+                self.response_headers(out.stage).apply(view, &mut out.answer.headers);
+                return Ok(Outcome::Answer);
+            }
         }
         if out.path_changed
             && let Some(query) = view.query
@@ -152,18 +136,29 @@ impl Chain {
     }
 }
 
-type Found = (Option<Step>, Vec<(String, String)>);
+/// Compiles the answer of a route's own, which ends its chain.
+fn own_answer(action: &Action, problems: &mut Problems) -> Option<AnyStep> {
+    match action {
+        Action::Respond(spec) => crate::respond::Respond::compile(spec, problems).map(Into::into),
+        Action::Redirect(spec) => {
+            crate::redirect::Redirect::compile(spec, problems).map(Into::into)
+        }
+        Action::Upstream(_) | Action::Split(_) | Action::NotImported(_) => None,
+    }
+}
+
+type Found = (Option<AnyStep>, Problems);
 
 fn compile_use<'a>(used: &MiddlewareUse, named: &dyn Fn(&str) -> Option<&'a Middleware>) -> Found {
     let mut problems = Vec::new();
-    let name = match Spec::of_use(used) {
-        Ok(spec) => return (spec.compile(&mut problems), problems),
-        Err(name) => name,
+    let name = match used {
+        MiddlewareUse::Inline(spec) => return (AnyStep::compile(spec, &mut problems), problems),
+        MiddlewareUse::Use(name) => name,
     };
     let Some(middleware) = named(name) else {
         return (None, vec![(String::new(), format!("there is no middleware `{name}`"))]);
     };
-    let step = Spec::of(middleware).compile(&mut problems);
+    let step = AnyStep::compile(middleware, &mut problems);
     let about =
         |(path, message)| (String::new(), format!("middleware `{name}`: {path}: {message}"));
     (step, problems.into_iter().map(about).collect())
@@ -180,27 +175,23 @@ struct Builder {
 }
 
 impl Builder {
-    /// Adds a step; a step after a `respond` is never reached. `may_pass` is false for a route's
+    /// Adds a step; a step after one that always answers is never reached. `may_pass` is false for a route's
     /// action, because nothing follows it.
-    fn add(&mut self, step: Step, may_pass: bool) {
+    fn add(&mut self, step: AnyStep, may_pass: bool) {
         if self.is_closed {
             return;
         }
-        match step {
-            Step::Rewrite(rewrite) => self.work.push(Work::Rewrite(rewrite)),
-            Step::RequestHeaders(edits) => self.request.then(&edits),
-            Step::ResponseHeaders(edits) => self.response.push(edits),
-            Step::Redirect(redirect) => {
-                let stage = self.stage();
-                self.work.push(Work::Redirect(redirect, stage, may_pass));
-                self.is_closed = !may_pass;
-            }
-            Step::Respond(respond) => {
-                let stage = self.stage();
-                self.work.push(Work::Respond(respond, stage));
-                self.is_closed = true;
-            }
+        let traits = step.traits();
+        match step.edits() {
+            Composed::None => {}
+            Composed::Request(edits) => self.request.then(edits),
+            Composed::Response(edits) => self.response.push(edits.clone()),
         }
+        if traits.runs {
+            let stage = if traits.answers { self.stage() } else { 0 };
+            self.work.push(Work { step, stage, may_pass });
+        }
+        self.is_closed = traits.closes || !may_pass;
     }
 
     /// Returns the stage of a step that answers here.

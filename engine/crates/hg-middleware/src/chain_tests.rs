@@ -1,6 +1,6 @@
 use super::*;
 use crate::NAMES;
-use crate::testing::{Got, chain, compile, run, used, view};
+use crate::testing::{Got, chain, problem, run, used, view};
 
 #[test]
 fn an_empty_chain_forwards_everything_unchanged() {
@@ -52,16 +52,8 @@ fn the_stage_tells_which_edits_an_answer_passes() {
 
 #[test]
 fn names_are_looked_up_and_a_missing_or_broken_one_is_an_error() {
-    let good = Middleware::Respond(hg_plan::Respond {
-        status: 200,
-        body: String::new(),
-        headers: [].into(),
-    });
-    let broken = Middleware::Respond(hg_plan::Respond {
-        status: 7,
-        body: String::new(),
-        headers: [].into(),
-    });
+    let good: Middleware = serde_json::from_str(r#"{"respond":{"status":200}}"#).unwrap();
+    let broken: Middleware = serde_json::from_str(r#"{"respond":{"status":7}}"#).unwrap();
     assert_eq!(check(&good), []);
     assert_eq!(check(&broken)[0].0, "respond.status");
     let named = |name: &str| match name {
@@ -101,6 +93,48 @@ fn buffers_are_used_again() {
 }
 
 #[test]
+fn a_kind_that_nobody_knows_and_options_that_do_not_fit_are_errors() {
+    assert_eq!(
+        problem(r#"{"teleport":{}}"#),
+        format!("middlewares[0].teleport: there is no such middleware; write {}", NAMES.join(", "))
+    );
+    assert_eq!(
+        problem(r#"{"respond":{"status":200,"colour":"red"}}"#),
+        "middlewares[0].respond: unknown field `colour`, expected one of `status`, `body`, `headers`"
+    );
+}
+
+#[test]
+fn no_file_but_the_list_names_the_middlewares() {
+    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+    let mut folders = vec![crates];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                // What a kind is called inside of its own folder is its own affair, and so in tests.
+                let name = path.file_name().unwrap().to_str().unwrap();
+                if !NAMES.contains(&name) && name != "tests" {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|e| e == "rs") && !is_test(&path) {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let says = |name: &&&str| {
+                    text.contains(&format!("\"{name}\"")) || text.contains(&format!("{name}::"))
+                };
+                let named = NAMES.iter().filter(says).count();
+                // A route's own answer is one of two.
+                assert!(named <= 2, "{path:?} names {named} kinds of middlewares");
+            }
+        }
+    }
+}
+
+fn is_test(path: &std::path::Path) -> bool {
+    path.file_stem().unwrap().to_str().unwrap().ends_with("tests")
+}
+
+#[test]
 fn every_name_is_a_folder_and_a_middleware() {
     let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for name in NAMES {
@@ -108,15 +142,4 @@ fn every_name_is_a_folder_and_a_middleware() {
     }
     let folders = std::fs::read_dir(source).unwrap().flatten();
     assert_eq!(folders.filter(|e| e.path().is_dir()).count(), NAMES.len());
-    let specs = [
-        r#"{"rewrite":{"host":"a"}}"#,
-        r#"{"redirect":{"status":301}}"#,
-        r#"{"request_headers":{}}"#,
-        r#"{"response_headers":{}}"#,
-        r#"{"respond":{"status":200}}"#,
-    ];
-    for (name, spec) in NAMES.iter().zip(specs) {
-        assert!(spec.contains(name));
-        assert!(compile(&[spec], None).is_ok(), "{spec}");
-    }
 }

@@ -1,7 +1,6 @@
 //! Middleware chains compiled from a plan; pure.
 //!
-//! Owns what the five middlewares do (`rewrite`, `redirect`, `request_headers`, `response_headers`,
-//! `respond`), the templates in their values, and the order in which they apply: a host's before
+//! Owns what each middleware does (one folder each, listed below), the templates in their values, and the order in which they apply: a host's before
 //! its route's, requests in order, responses in reverse. A route's own `respond` or `redirect` is
 //! the last step of its chain. Never reads a socket, a clock or a file.
 //!
@@ -15,11 +14,7 @@
 
 mod chain;
 mod headers;
-mod redirect;
-mod request_headers;
-mod respond;
-mod response_headers;
-mod rewrite;
+#[macro_use]
 mod step;
 mod target;
 mod template;
@@ -30,7 +25,14 @@ mod view;
 
 pub use chain::{Chain, Problem, check};
 pub use headers::HeaderProgram;
-pub use step::NAMES;
 pub use template::Template;
 pub use variables::VARIABLES;
 pub use view::{Answer, Client, ClientCertificate, Outcome, RequestView, Rewritten, Stage};
+
+middlewares! {
+    rewrite => Rewrite,
+    redirect => Redirect,
+    request_headers => RequestHeaders,
+    response_headers => ResponseHeaders,
+    respond => Respond,
+}

@@ -1,6 +1,7 @@
 //! `redirect`: sends the client to another URL. Parts that are not given stay as the client sent
 //! them.
 
+use crate::step::{Flow, Problems, Run, Step};
 use crate::target::{self, BAD_HOST};
 use crate::template::Template;
 use crate::variables::{number, own_port};
@@ -25,12 +26,10 @@ enum PathPart {
     Prefix(Box<str>),
 }
 
-impl Redirect {
-    /// Checks and compiles; appends what is wrong to `problems`.
-    pub(crate) fn compile(
-        spec: &hg_plan::Redirect,
-        problems: &mut Vec<(String, String)>,
-    ) -> Option<Self> {
+impl Step for Redirect {
+    type Options = hg_plan::Redirect;
+
+    fn compile(spec: &hg_plan::Redirect, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
         let mut problem = |key: &str, message: String| {
             problems.push((format!("redirect.{key}"), message));
@@ -64,14 +63,10 @@ impl Redirect {
         (problems.len() == before).then_some(redirect)
     }
 
-    /// Fills in the answer. Returns false if the client asked for exactly the redirect's target and
-    /// `or_pass` allows the request to pass, which prevents a redirect loop.
-    pub(crate) fn answer(
-        &self,
-        view: &RequestView<'_>,
-        or_pass: bool,
-        out: &mut Rewritten,
-    ) -> Result<bool, Reject> {
+    /// Fills in the answer. A request for exactly the redirect's target passes if it may, which
+    /// prevents a redirect loop.
+    fn request(&self, run: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+        let Run { view, out, may_pass, .. } = run;
         self.path(view, out)?;
         let scheme = self.scheme.unwrap_or(view.scheme);
         let port = match (self.port, self.scheme) {
@@ -89,13 +84,13 @@ impl Redirect {
         if target::parse_host(&out.scratch).is_none_or(|host| host.port.is_some()) {
             return Err(BAD_HOST);
         }
-        if or_pass
+        if *may_pass
             && scheme == view.scheme
             && effective(port, scheme) == effective(view.port, view.scheme)
             && out.scratch.eq_ignore_ascii_case(view.host.as_bytes())
             && out.location == view.path
         {
-            return Ok(false);
+            return Ok(Flow::Next);
         }
         let lines = &mut out.answer.headers;
         for piece in [b"location: ", scheme.as_bytes(), b"://", &out.scratch] {
@@ -112,9 +107,11 @@ impl Redirect {
         }
         lines.extend_from_slice(b"\r\n");
         out.answer.status = self.status;
-        Ok(true)
+        Ok(Flow::Answer)
     }
+}
 
+impl Redirect {
     /// Leaves the path of the target in `out.location`.
     fn path(&self, view: &RequestView<'_>, out: &mut Rewritten) -> Result<(), Reject> {
         // `OPTIONS *` has no path.

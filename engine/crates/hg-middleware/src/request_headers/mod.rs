@@ -1,11 +1,24 @@
 //! `request_headers`: edits of the header lines for the endpoint.
 
 use crate::headers::{Direction, Edits};
+use crate::step::{Composed, Problems, Step};
 use hg_plan::HeaderEdits;
 
-/// Checks and compiles; appends what is wrong to `problems`.
-pub(crate) fn compile(edits: &HeaderEdits, problems: &mut Vec<(String, String)>) -> Edits {
-    Edits::compile(edits, Direction::Request, "request_headers", problems)
+/// Edits, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestHeaders(Edits);
+
+impl Step for RequestHeaders {
+    type Options = HeaderEdits;
+    const RUNS: bool = false;
+
+    fn compile(edits: &HeaderEdits, problems: &mut Problems) -> Option<Self> {
+        Some(Self(Edits::compile(edits, Direction::Request, "request_headers", problems)))
+    }
+
+    fn edits(&self) -> Composed<'_> {
+        Composed::Request(&self.0)
+    }
 }
 
 #[cfg(test)]

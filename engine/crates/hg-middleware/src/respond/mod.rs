@@ -1,9 +1,10 @@
 //! `respond`: an answer without an upstream.
 
 use crate::headers::{Composition, Direction, Edits, HeaderProgram};
+use crate::step::{Flow, Problems, Run, Step};
 use crate::template::Template;
-use crate::view::{Answer, RequestView};
 use hg_plan::HeaderEdits;
+use hg_proto::Reject;
 
 /// An answer, compiled.
 #[derive(Clone, Debug)]
@@ -15,13 +16,11 @@ pub(crate) struct Respond {
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
-impl Respond {
-    /// Checks and compiles; appends what is wrong to `problems`, and returns `None` if no answer
-    /// can be made.
-    pub(crate) fn compile(
-        spec: &hg_plan::Respond,
-        problems: &mut Vec<(String, String)>,
-    ) -> Option<Self> {
+impl Step for Respond {
+    type Options = hg_plan::Respond;
+    const CLOSES: bool = true;
+
+    fn compile(spec: &hg_plan::Respond, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
         if !(200..=599).contains(&spec.status) {
             problems.push((
@@ -64,10 +63,12 @@ impl Respond {
     }
 
     /// Fills in the answer.
-    pub(crate) fn answer(&self, view: &RequestView<'_>, answer: &mut Answer) {
+    fn request(&self, run: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+        let (view, answer) = (run.view, &mut run.out.answer);
         answer.status = self.status;
         self.headers.append(view, &mut answer.headers);
         self.body.render(view, &mut answer.body);
+        Ok(Flow::Answer)
     }
 }
 

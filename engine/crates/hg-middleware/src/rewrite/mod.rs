@@ -1,5 +1,6 @@
 //! `rewrite`: sets another path or host before forwarding.
 
+use crate::step::{Flow, Problems, Run, Step};
 use crate::target::{self, BAD_HOST};
 use crate::template::{Piece, Template, pieces};
 use crate::view::{RequestView, Rewritten};
@@ -45,12 +46,13 @@ enum Part {
     Group(usize),
 }
 
-impl Rewrite {
-    /// Checks and compiles; appends what is wrong to `problems`.
-    pub(crate) fn compile(
-        spec: &hg_plan::Rewrite,
-        problems: &mut Vec<(String, String)>,
-    ) -> Option<Self> {
+impl Step for Rewrite {
+    type Options = hg_plan::Rewrite;
+    const ANSWERS: bool = false;
+    // Patterns have scratch space of their own.
+    const HAS_SCRATCH: bool = true;
+
+    fn compile(spec: &hg_plan::Rewrite, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
         if spec.path.is_none() && spec.host.is_none() {
             problems.push((
@@ -67,22 +69,17 @@ impl Rewrite {
         (problems.len() == before).then_some(Self { path, host })
     }
 
-    /// Rewrites; `prefix_len` is how much of the current path the route's match took.
-    pub(crate) fn apply(
-        &self,
-        view: &RequestView<'_>,
-        prefix_len: &mut usize,
-        out: &mut Rewritten,
-    ) -> Result<(), Reject> {
+    fn request(&self, run: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+        let Run { view, out, prefix_len, .. } = run;
         if let Some(host) = &self.host {
             rewrite_host(host, view, out)?;
         }
         let Some(step) = &self.path else {
-            return Ok(());
+            return Ok(Flow::Next);
         };
         // `OPTIONS *` has no path.
         if !view.path.starts_with('/') {
-            return Ok(());
+            return Ok(Flow::Next);
         }
         out.scratch.clear();
         let current = if out.path_changed { out.path.as_str() } else { view.path };
@@ -90,7 +87,7 @@ impl Rewrite {
             target::settle(&out.scratch, &mut out.path)?;
             out.path_changed = true;
         }
-        Ok(())
+        Ok(Flow::Next)
     }
 }
 

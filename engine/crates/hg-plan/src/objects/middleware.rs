@@ -1,40 +1,88 @@
 //! Middlewares.
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// A middleware, opaque to the plan: its kind and its options. Canonical JSON: `{kind: options}`.
+/// `hg-middleware` knows the kinds and what their options mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Middleware {
+    kind: Box<str>,
+    /// Canonical JSON.
+    options: Box<str>,
+}
+
+impl Middleware {
+    /// Returns the word of its kind, which may be one that nobody knows.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Reads its options.
+    ///
+    /// # Errors
+    /// Returns what is wrong with them, without a position.
+    pub fn options<T: DeserializeOwned>(&self) -> Result<T, String> {
+        serde_json::from_str(&self.options).map_err(|error| {
+            let text = error.to_string();
+            text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Middleware {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_map(One)? {
+            MiddlewareUse::Inline(middleware) => Ok(middleware),
+            MiddlewareUse::Use(_) => Err(D::Error::custom("a middleware cannot be a name")),
+        }
+    }
+}
+
 /// A middleware in a chain: named or inline. Canonical JSON: `{"use":"name"}` or the middleware.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MiddlewareUse {
     /// A middleware by name.
     Use(String),
-    /// See [`Middleware::Rewrite`].
-    Rewrite(Rewrite),
-    /// See [`Middleware::Redirect`].
-    Redirect(Redirect),
-    /// See [`Middleware::RequestHeaders`].
-    RequestHeaders(HeaderEdits),
-    /// See [`Middleware::ResponseHeaders`].
-    ResponseHeaders(HeaderEdits),
-    /// See [`Middleware::Respond`].
-    Respond(Respond),
+    /// A middleware in its place.
+    Inline(Middleware),
 }
 
-/// A named middleware.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Middleware {
-    /// Change path and host before forwarding.
-    Rewrite(Rewrite),
-    /// Answer with a redirect.
-    Redirect(Redirect),
-    /// Edit the request's headers.
-    RequestHeaders(HeaderEdits),
-    /// Edit the response's headers.
-    ResponseHeaders(HeaderEdits),
-    /// Answer instead of an upstream.
-    Respond(Respond),
+impl<'de> Deserialize<'de> for MiddlewareUse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(One)
+    }
+}
+
+/// Reads a table of exactly one key.
+struct One;
+
+impl<'de> Visitor<'de> for One {
+    type Value = MiddlewareUse;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a table with one key, the kind of a middleware")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some(kind) = map.next_key::<String>()? else {
+            return Err(A::Error::custom("the middleware is empty"));
+        };
+        let found = if kind == "use" {
+            MiddlewareUse::Use(map.next_value()?)
+        } else {
+            let options: Box<RawValue> = map.next_value()?;
+            MiddlewareUse::Inline(Middleware { kind: kind.into(), options: options.into() })
+        };
+        match map.next_key::<String>()? {
+            Some(other) => {
+                Err(A::Error::custom(format!("a middleware has one kind; `{other}` is a second")))
+            }
+            None => Ok(found),
+        }
+    }
 }
 
 /// How to rewrite a request.

@@ -21,6 +21,7 @@ from headgate.engines.nginx.render.precedence import Candidate
 from headgate.features.nginx import Parts, Scope, as_arg, merged
 from headgate.features.nginx_chain import Answer, Chain
 from headgate.features.nginx_registry import add_middleware, add_redirect, add_respond
+from headgate.features.nodes import node_of
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,
@@ -82,13 +83,9 @@ class Bodies:
         return inherited + own
 
     def _looks_at_prefix(self, route: Route) -> bool:
-        redirects = [route.action.redirect]
-        for _, _, used in self._middlewares(route):
-            node = self._named(used)
-            if node.rewrite and node.rewrite.path and node.rewrite.path.prefix is not None:
-                return True
-            redirects.append(node.redirect)
-        return any(r is not None and r.prefix is not None for r in redirects)
+        nodes = [node_of(self._named(used)) for _, _, used in self._middlewares(route)]
+        nodes.append(route.action.redirect)
+        return any(node is not None and node.looks_at_prefix for node in nodes)
 
     def _named(self, used: MiddlewareUse) -> Middleware | MiddlewareUse:
         return used if used.use is None else self.ctx.middlewares[used.use]

@@ -18,6 +18,7 @@ class Redirect(MiddlewareOptions):
 
     key: ClassVar[str] = "redirect"
     summary: ClassVar[str] = "Answers with a redirect."
+    node = RedirectNode
 
     status: Literal[301, 302, 303, 307, 308] = Field(
         default=308,

@@ -16,6 +16,8 @@ class RequestHeaders(HeaderEdits, MiddlewareOptions):
 
     key: ClassVar[str] = "request_headers"
     summary: ClassVar[str] = "Sets, adds and removes headers of the request."
+    node = HeaderEditsNode
+    plain_texts = ("set.*", "add.*")
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields an error for Host, which another middleware changes."""

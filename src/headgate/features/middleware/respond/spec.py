@@ -21,6 +21,7 @@ class Respond(MiddlewareOptions):
 
     key: ClassVar[str] = "respond"
     summary: ClassVar[str] = "Answers without asking an upstream."
+    node = RespondNode
 
     status: Annotated[int, Strict(), Field(ge=200, le=599), FROM_ENV] = Field(
         default=200, description="The status of the answer, 200 to 599."

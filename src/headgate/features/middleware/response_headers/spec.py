@@ -12,6 +12,8 @@ class ResponseHeaders(HeaderEdits, MiddlewareOptions):
 
     key: ClassVar[str] = "response_headers"
     summary: ClassVar[str] = "Sets, adds and removes headers of the response."
+    node = HeaderEditsNode
+    plain_texts = ("set.*", "add.*")
 
     def to_plan(self) -> HeaderEditsNode:
         """Returns the edits' plan node."""

@@ -23,6 +23,7 @@ class Rewrite(MiddlewareOptions):
 
     key: ClassVar[str] = "rewrite"
     summary: ClassVar[str] = "Changes the path and the host before the request is forwarded."
+    node = RewriteNode
 
     strip_prefix: PrefixPath | None = Field(
         default=None, description="Removes this prefix (whole segments) if the path begins with it."
