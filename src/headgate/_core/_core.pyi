@@ -224,6 +224,104 @@ class UpstreamHealth:
     ) -> list[tuple[str, bool, str]]:
         """Returns for each endpoint a word for its state, whether it takes requests, and why."""
 
+# library.rs
+
+@final
+class Balancer:
+    """Picks endpoints of one upstream; its methods may be called from any thread."""
+
+    def __new__(cls, upstream: bytes, seed: int) -> Balancer:
+        """Takes an upstream's canonical bytes, and 64 bits of chance.
+        Raises `ValueError` for what is no upstream.
+        """
+
+    def pick(self, key: str | None, now_us: int, tried: Sequence[int]) -> int | None:
+        """Returns the place of the endpoint that takes the next request, and counts it as active;
+        None if none may.
+
+        `key` is hashed where the policy hashes; `tried` are places that it must not be; `now_us` is
+        a monotonic clock in microseconds.
+        """
+
+    def finished(self, place: int, now_us: int, took_us: int, good: bool | None) -> None:
+        """Notes that a request ended: with an answer, a failure, or (None) because nobody waited
+        any longer. Raises `IndexError` for a place that is none.
+        """
+
+    def set_usable(self, place: int, usable: bool) -> None:
+        """Lets an endpoint take requests, or not. Raises `IndexError` as `finished` does."""
+
+    def active(self) -> list[int]:
+        """Returns how many requests each endpoint has now."""
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether the policy hashes a key."""
+
+class LibraryBreakerPolicy(Protocol):
+    """When a breaker opens and closes: any object with these attributes."""
+
+    @property
+    def failures(self) -> int: ...
+    @property
+    def open_ms(self) -> int: ...
+    @property
+    def successes(self) -> int: ...
+    @property
+    def probes(self) -> int: ...
+    @property
+    def error_percent(self) -> int: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def window_s(self) -> int: ...
+
+@final
+class BreakerPermit:
+    """The right to do one thing that a breaker guards."""
+
+@final
+class Breaker:
+    """A circuit breaker; its methods may be called from any thread, with one monotonic clock."""
+
+    def __new__(cls, policy: LibraryBreakerPolicy) -> Breaker: ...
+    def acquire(self, now_ms: int) -> BreakerPermit | None:
+        """Returns the right to one more try; None while the breaker is open."""
+
+    def report(self, permit: BreakerPermit, good: bool | None, now_ms: int) -> None:
+        """Takes in how a try ended; None says nothing, and gives its place back."""
+
+    @property
+    def state(self) -> Literal["closed", "open", "half-open"]: ...
+    @property
+    def open_until_ms(self) -> int | None:
+        """When an open breaker lets a try through again."""
+
+@final
+class RetryBudget:
+    """How many retries are left; its methods may be called from any thread."""
+
+    def __new__(cls, ratio_permille: int, floor_permille: int) -> RetryBudget:
+        """Takes the retries for 1,000 requests, and those in 1,000 s whatever the requests."""
+
+    def deposit(self, now_ms: int) -> None:
+        """Counts a request; a retry of it is none."""
+
+    def withdraw(self, now_ms: int) -> bool:
+        """Takes a retry out; returns False, and takes nothing, if there is none left."""
+
+    def balance(self, now_ms: int) -> int:
+        """Returns how many retries are left now."""
+
+def backoff_ms(
+    retry: int, curve: tuple[int, int, int], random: int | None, retry_after_ms: int | None
+) -> int:
+    """Returns the wait in milliseconds before a retry, the first one having number 0.
+
+    `curve`: first wait in milliseconds, growth in percent, longest wait. `random`: 64 bits of
+    chance; None for the longest wait. `retry_after_ms`: what the other side asked for.
+    """
+
 # text.rs
 
 Value: TypeAlias = bool | int | float | str | list[Value] | dict[str, Value] | None
@@ -440,6 +538,24 @@ class Router:
 
         (name, place of the match, bytes of the path a prefix took). Raises `ValueError` for a path
         that gets 400 and for a client that is not an address.
+        """
+
+    @property
+    def names(self) -> list[str]:
+        """The routes, in the order of the places that `take` returns."""
+
+    def take(
+        self,
+        host: str,
+        target: str,
+        method: str,
+        client: str,
+        headers: Sequence[tuple[str, str]] | None = None,
+    ) -> int | None:
+        """Returns the place in `names` of the route that takes a request; None = 404.
+
+        Quicker than `find`, of the first listener that routes name. `target` is path and query as
+        sent, the host in lower case without port. Raises as `find` does.
         """
 
     def explain(self, request: RouterRequest) -> bytes:

@@ -5,6 +5,7 @@ mod alike;
 mod client;
 mod dataplane;
 mod health;
+mod library;
 mod plan;
 mod route;
 mod text;
@@ -19,11 +20,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every binding.
-const FACES: [Register; 8] = [
+const FACES: [Register; 9] = [
     alike::register,
     client::register,
     dataplane::register,
     health::register,
+    library::register,
     plan::register,
     route::register,
     text::register,

@@ -75,9 +75,17 @@ struct Request {
 
 impl Request {
     fn client(&self) -> PyResult<IpAddr> {
-        let wrong = |_| PyValueError::new_err(format!("{:?} is not an address", self.client));
-        self.client.parse().map_err(wrong)
+        address(&self.client)
     }
+}
+
+fn address(client: &str) -> PyResult<IpAddr> {
+    client.parse().map_err(|_| PyValueError::new_err(format!("{client:?} is not an address")))
+}
+
+/// Returns the path that is matched of one as sent.
+fn routed<'a>(sent: &'a str, buf: &'a mut String) -> Result<&'a str, path::PathError> {
+    if sent == "*" { Ok("*") } else { path::normalise(sent, buf) }
 }
 
 #[pymethods]
@@ -105,6 +113,35 @@ impl Router {
             let name = self.names.get(f.route.0 as usize)?;
             Some((&**name, f.match_index, f.prefix_len))
         }))
+    }
+
+    /// The names of the routes, in the order of the places that `take` returns.
+    #[getter]
+    fn names(&self) -> Vec<&str> {
+        self.names.iter().map(AsRef::as_ref).collect()
+    }
+
+    /// Returns the place in `names` of the route that takes a request, None = 404; quicker than
+    /// `find`, for a request in pieces on the first listener that routes name. `target` is path and query as sent, the host in lower case
+    /// without port. Raises as `find` does.
+    #[pyo3(signature = (host, target, method, client, headers=None))]
+    fn take(
+        &self,
+        host: &str,
+        target: &str,
+        method: &str,
+        client: &str,
+        headers: Option<Vec<(String, String)>>,
+    ) -> PyResult<Option<u32>> {
+        let client = address(client)?;
+        let (sent, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
+        let mut buf = String::new();
+        let path = routed(sent, &mut buf).map_err(|e| PyValueError::new_err(e.to_string()))?;
+        let headers = headers.unwrap_or_default();
+        let listener = self.listeners.values().next().copied().unwrap_or(ListenerId(u16::MAX));
+        let query =
+            hg_route::Query { listener, host, path, query, method, headers: &headers, client };
+        Ok(self.router.find(&query, &mut self.scratch()).map(|found| found.route.0))
     }
 
     /// Explains, as JSON, which route a request takes and what its middlewares do with it. Raises
@@ -140,6 +177,11 @@ impl Router {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the id of a listener; one that no route has for a listener without routes.
+    fn listener(&self, name: &str) -> ListenerId {
+        self.listeners.get(name).copied().unwrap_or(ListenerId(u16::MAX))
+    }
+
     /// Calls a function with the query of a request, whose path it normalises.
     fn with_query<T>(
         &self,
@@ -148,14 +190,9 @@ impl Router {
         ask: impl FnOnce(&hg_route::Query<'_>) -> T,
     ) -> Result<T, path::PathError> {
         let mut buf = String::new();
-        let path = match request.path.as_str() {
-            "*" => "*",
-            path => path::normalise(path, &mut buf)?,
-        };
-        // A listener without routes gets an id that no route has.
-        let unused = ListenerId(u16::MAX);
+        let path = routed(&request.path, &mut buf)?;
         Ok(ask(&hg_route::Query {
-            listener: self.listeners.get(&request.listener).copied().unwrap_or(unused),
+            listener: self.listener(&request.listener),
             host: &request.host,
             path,
             query: request.query.as_deref(),
