@@ -4,6 +4,7 @@
 //! `engine/crates/hg-proto/tests/fuzz_replay.rs` replays the same functions on the committed
 //! corpora, and on mutations of them, on a stable toolchain.
 
+mod access;
 mod bodies;
 mod codings;
 mod h2;
@@ -13,6 +14,7 @@ mod plans;
 mod texts;
 mod tls;
 
+pub use access::{credentials, token};
 pub use bodies::chunked;
 pub use codings::codings;
 pub use h2::{h2_block, h2_forward, h2_session};
@@ -26,7 +28,7 @@ pub use tls::tls_hello;
 pub type Check = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Check); 11] = [
+pub const TARGETS: [(&str, Check); 13] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
@@ -38,6 +40,8 @@ pub const TARGETS: [(&str, Check); 11] = [
     ("h2_session", h2_session),
     ("h2_block", h2_block),
     ("h2_forward", h2_forward),
+    ("credentials", credentials),
+    ("token", token),
 ];
 
 /// Returns where to cut an input to check that the pieces mean the same: everywhere if it is short.

@@ -216,3 +216,13 @@ fn http2_blocks_hold_on_mutations() {
 fn heads_for_http2_hold_on_mutations() {
     replay("h2_forward", 3000);
 }
+
+#[test]
+fn credentials_hold_on_mutations() {
+    replay("credentials", 6000);
+}
+
+#[test]
+fn tokens_hold_on_mutations() {
+    replay("token", 3000);
+}
