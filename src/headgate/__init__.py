@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from headgate.library import (
         CircuitBreaker,
         ConfigError,
+        Decision,
         HeaderMatch,
         Listener,
         LoadBalancer,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         Picked,
         Proxy,
         ProxyError,
+        RateLimiter,
         Retry,
         RetryBudget,
         Route,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CircuitBreaker",
     "ConfigError",
+    "Decision",
     "HeaderMatch",
     "Listener",
     "LoadBalancer",
@@ -37,6 +40,7 @@ __all__ = [
     "Picked",
     "Proxy",
     "ProxyError",
+    "RateLimiter",
     "Retry",
     "RetryBudget",
     "Route",

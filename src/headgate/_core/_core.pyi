@@ -298,6 +298,35 @@ class Breaker:
         """When an open breaker lets a try through again."""
 
 @final
+class RateTable:
+    """Counts requests by key; its methods may be called from any thread."""
+
+    def __new__(
+        cls, requests: int, period_us: int, burst: int, keys: int, seed: tuple[int, int]
+    ) -> RateTable:
+        """Takes a rate of requests in microseconds, its burst, room for how many keys, and 128 bits
+        of chance.
+        """
+
+    def check(self, key: str, cost: int = 1, now_us: int | None = None) -> bool:
+        """Counts a request of a key if it is within the limit, and reports whether it was.
+
+        Addresses count as clients: IPv6 by /64. Without `now_us`, microseconds since the table was
+        made, it reads a clock; not both in turn.
+        """
+
+    def decide(
+        self, key: str, cost: int = 1, now_us: int | None = None
+    ) -> tuple[bool, int, int, int]:
+        """Does the same; returns whether it was, how many more would be now, and after how many
+        microseconds this one would have been, and the whole burst is there again.
+        """
+
+    @property
+    def evictions(self) -> int:
+        """How many keys lost their debt because the table was full of keys in debt."""
+
+@final
 class RetryBudget:
     """How many retries are left; its methods may be called from any thread."""
 

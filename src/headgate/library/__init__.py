@@ -7,6 +7,7 @@ Decisions are those of the engine, by the same code.
 from headgate.library.balancer import LoadBalancer, Picked
 from headgate.library.breaker import CircuitBreaker, OpenError
 from headgate.library.compiled import ConfigError
+from headgate.library.limiter import Decision, RateLimiter
 from headgate.library.listener import Listener, TlsConfig
 from headgate.library.matching import HeaderMatch, MethodMatch, PathMatch
 from headgate.library.process import ProxyError
@@ -17,6 +18,7 @@ from headgate.library.router import Route, Router
 __all__ = [
     "CircuitBreaker",
     "ConfigError",
+    "Decision",
     "HeaderMatch",
     "Listener",
     "LoadBalancer",
@@ -26,6 +28,7 @@ __all__ = [
     "Picked",
     "Proxy",
     "ProxyError",
+    "RateLimiter",
     "Retry",
     "RetryBudget",
     "Route",

@@ -3,11 +3,12 @@
 
 mod balancer;
 mod breaker;
+mod limiter;
 mod retry;
 
 use pyo3::prelude::*;
 
-/// Adds `Balancer`, `Breaker`, `BreakerPermit`, `RetryBudget` and `backoff_ms` to the module.
+/// Adds `Balancer`, `Breaker`, `BreakerPermit`, `RateTable`, `RetryBudget` and `backoff_ms` to the module.
 ///
 /// # Errors
 /// Never in practice.
@@ -15,6 +16,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<balancer::Balancer>()?;
     module.add_class::<breaker::Breaker>()?;
     module.add_class::<breaker::BreakerPermit>()?;
+    module.add_class::<limiter::RateTable>()?;
     module.add_class::<retry::RetryBudget>()?;
     module.add_function(wrap_pyfunction!(retry::backoff_ms, module)?)
 }

@@ -1,0 +1,83 @@
+"""Limits how often something may be done, for each of many keys."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from headgate._core import RateTable
+from headgate.library.ranges import within
+
+_SEED_BITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a limiter says of one request."""
+
+    allowed: bool
+    """Whether it is within the limit; only then it was counted."""
+    remaining: int
+    """How many more would be, right now."""
+    retry_after_s: float
+    """How long it would have to wait; 0 if it was allowed."""
+    full_after_s: float
+    """When the key has its whole burst again, if it does nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimiter:
+    """The generic cell rate algorithm (ITU-T I.371) over a table that never grows. For any thread.
+
+    A key is any text; addresses count as clients do, IPv6 by its first 64 bits. A key whose debt is
+    paid takes no room.
+
+    >>> limiter = RateLimiter(requests=10, per_s=1, burst=2, clock=lambda: 5.0)
+    >>> [limiter.check("ann") for _ in range(3)], limiter.check("bob")
+    ([True, True, False], True)
+    >>> limiter.decide("ann").retry_after_s
+    0.1
+    """
+
+    requests: int
+    """How many in `per_s`, 1 to 1,000,000."""
+    per_s: float = 1.0
+    """The period, a second to a day."""
+    burst: int = 1
+    """How many may come at once, 1 to 1,000,000; a cost above it is never allowed."""
+    keys: int = 100_000
+    """How many keys may owe something at once, 8 to 134,217,728: the table has its size from the
+    beginning, and forgets debts when it is full of them (`evictions`)."""
+    clock: Callable[[], float] | None = None
+    """Seconds of a monotonic clock, from 0 up; None is the core's own."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a number outside its range."""
+        within("requests", self.requests, 1, 1_000_000)
+        within("per_s", self.per_s, 1, 86_400)
+        within("burst", self.burst, 1, 1_000_000)
+        within("keys", self.keys, 8, 1 << 27)
+
+    @cached_property
+    def _table(self) -> RateTable:
+        seed = (random.getrandbits(_SEED_BITS), random.getrandbits(_SEED_BITS))
+        return RateTable(self.requests, round(self.per_s * 1e6), self.burst, self.keys, seed)
+
+    def check(self, key: str, cost: int = 1) -> bool:
+        """Counts a request of a key if it is within the limit, and reports whether it was."""
+        if self.clock is None:
+            return self._table.check(key, cost)
+        return self._table.check(key, cost, round(self.clock() * 1e6))
+
+    def decide(self, key: str, cost: int = 1) -> Decision:
+        """Does what `check` does, and says more."""
+        now_us = None if self.clock is None else round(self.clock() * 1e6)
+        allowed, remaining, wait_us, full_us = self._table.decide(key, cost, now_us)
+        return Decision(allowed, remaining, wait_us / 1e6, full_us / 1e6)
+
+    @property
+    def evictions(self) -> int:
+        """How many keys lost their debt because the table was full: more than a few say that `keys`
+        is too small."""
+        return self._table.evictions
