@@ -158,7 +158,7 @@ fn an_object_that_cannot_be_read_or_compiled_is_named_and_nothing_changes() {
     let mut bench = Bench::new();
     bench.applied(&[put("a", 404)]);
     let before = std::fs::read(bench.temp.path().join("plan/plan")).unwrap();
-    let nonsense = Change { bytes: Some(b"{\"dance\":1}".to_vec()), ..put("x", 1) };
+    let nonsense = Change { bytes: Some(b"{\"dance\":1,\"sing\":1}".to_vec()), ..put("x", 1) };
     let outcome = bench.apply(&[put("a", 503), nonsense]);
     let Outcome::Refused(faults) = &outcome else { panic!("{outcome:?}") };
     assert_eq!((&*faults[0].kind, &*faults[0].name), ("middleware", "x"));
