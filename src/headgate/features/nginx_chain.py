@@ -5,6 +5,7 @@ are locations of their own, and header edits form one list, as in `hg-middleware
 """
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 from headgate._core import normalise_path
@@ -161,5 +162,11 @@ class Chain:
 
 
 def bad_request(detail: str) -> Node:
-    """Returns `return` with our answer to a refused request."""
-    return writer.directive("return", Word("400"), Literal(f"400 Bad Request\n{detail}\n", True))
+    """Returns `return` with our answer to a request that makes no sense."""
+    return refusal(400, detail)
+
+
+def refusal(status: int, detail: str) -> Node:
+    """Returns `return` with our answer to a request that is refused."""
+    text = f"{status} {HTTPStatus(status).phrase}\n{detail}\n"
+    return writer.directive("return", Word(str(status)), Literal(text, True))

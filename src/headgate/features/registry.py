@@ -32,6 +32,7 @@ MIDDLEWARES: Final = middlewares(
     "request_headers",
     "response_headers",
     "respond",
+    "ip_access",
 )
 
 BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (

@@ -35,4 +35,5 @@ middlewares! {
     request_headers => RequestHeaders,
     response_headers => ResponseHeaders,
     respond => Respond,
+    ip_access => IpAccess,
 }
