@@ -32,6 +32,7 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
         body_buffer_bytes=limits.body_buffer.bytes if limits else _DEFAULT.body_buffer_bytes,
         retry=_retry(model.retry) if model.retry is not None else None,
         importance=model.importance,
+        access_log_percent=model.access_log,
     )
     return out
 

@@ -33,6 +33,7 @@ MIDDLEWARES: Final = middlewares(
     "response_headers",
     "respond",
     "ip_access",
+    "cors",
 )
 
 BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (

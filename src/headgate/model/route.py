@@ -3,12 +3,21 @@
 from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import AfterValidator, Field, PlainValidator, Strict, WithJsonSchema
 
 from headgate.features.base import Checked, Options, excluding
-from headgate.features.fields import FROM_ENV, DurationOrOff, Flag, HostPattern, SizeOrOff
+from headgate.features.fields import (
+    FROM_ENV,
+    DurationOrOff,
+    Flag,
+    HostPattern,
+    SizeOrOff,
+    number,
+    truth,
+)
 from headgate.features.middleware.redirect.spec import Redirect
 from headgate.features.middleware.respond.spec import Respond
+from headgate.features.syntax import described
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
 from headgate.kernel.units import ByteSize, Duration
@@ -59,6 +68,30 @@ class RouteTimeouts(Options):
         description="How long a request may stay without a byte in either direction.",
     )
 
+
+_ALL = 100
+
+
+def _share(value: object) -> int:
+    """Returns a percentage from one, or from true or false."""
+    found = number(truth(value))
+    if isinstance(found, bool):
+        return _ALL if found else 0
+    if isinstance(found, int) and 0 < found <= _ALL:
+        return found
+    raise Invalid(
+        f"{described(value)} is not a share of the requests",
+        "write true, false, or a percentage from 1 to 100",
+    )
+
+
+LoggedShare = Annotated[
+    int,
+    PlainValidator(_share),
+    WithJsonSchema(
+        {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 1, "maximum": _ALL}]}
+    ),
+]
 
 _MOST_BUFFERED = ByteSize(1 << 20)
 
@@ -131,6 +164,12 @@ class Route(Checked):
         description="How much its requests matter while the node has too much to do "
         "(`node.shedding`): those of low importance are refused first, those of high importance "
         "last.",
+    )
+    access_log: LoggedShare = Field(
+        default=100,
+        description="Whether its requests are in the access log: `true`, `false`, or how many "
+        "percent of them, 1 to 100; with a share those with an error (500 and above) are all "
+        "there.",
     )
     limits: RouteLimits | None = Field(default=None, description="Limits on a request.")
     forward_path: Literal["normalised", "raw"] = Field(

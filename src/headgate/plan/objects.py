@@ -183,6 +183,7 @@ class Route(DefaultedNode, frozen=True):
     body_buffer_bytes: int = 0
     retry: Retry | None = None
     importance: Importance = "normal"
+    access_log_percent: int = 100
 
 
 class Endpoint(DefaultedNode, frozen=True):

@@ -176,6 +176,16 @@ impl Edits {
         self.set.push((name.into(), value));
     }
 
+    /// Adds a line to those that are there.
+    pub(crate) fn add(&mut self, name: &str, value: Template) {
+        self.add.push((name.into(), value));
+    }
+
+    /// Removes the lines of that name.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.remove.push(name.into());
+    }
+
     /// Reports whether a line of that name is set.
     pub(crate) fn sets(&self, name: &str) -> bool {
         self.set.iter().any(|(n, _)| &**n == name)

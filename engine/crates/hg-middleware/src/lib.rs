@@ -14,6 +14,7 @@
 
 mod chain;
 mod headers;
+mod patterns;
 #[macro_use]
 mod step;
 mod target;
@@ -36,4 +37,5 @@ middlewares! {
     response_headers => ResponseHeaders,
     respond => Respond,
     ip_access => IpAccess,
+    cors => Cors,
 }

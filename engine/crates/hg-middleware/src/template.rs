@@ -2,12 +2,32 @@
 
 use crate::variables::Variable;
 use crate::view::RequestView;
+use std::fmt;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(Box<str>),
     Variable(Variable),
+    Made(Made),
 }
+
+/// A text that a middleware makes of the request, where no variable will do.
+pub(crate) trait Value: fmt::Debug + Send + Sync {
+    /// Appends the text; nothing leaves a header's line out.
+    fn append(&self, view: &RequestView<'_>, out: &mut Vec<u8>);
+}
+
+#[derive(Clone, Debug)]
+struct Made(Arc<dyn Value>);
+
+impl PartialEq for Made {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Made {}
 
 /// A compiled text. Rendering appends to the caller's buffer and allocates nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +69,16 @@ impl Template {
         Ok(Self { parts: parts.into() })
     }
 
+    /// Returns a text without variables.
+    pub(crate) fn text(text: &str) -> Self {
+        Self { parts: [Part::Text(text.into())].into() }
+    }
+
+    /// Returns what a middleware makes of each request.
+    pub(crate) fn made(value: impl Value + 'static) -> Self {
+        Self { parts: [Part::Made(Made(Arc::new(value)))].into() }
+    }
+
     /// Returns the text itself if it has no variable.
     pub fn as_literal(&self) -> Option<&str> {
         match &*self.parts {
@@ -79,6 +109,11 @@ impl Template {
                     variable.render(view, out);
                     clean(out, from);
                 }
+                Part::Made(Made(value)) => {
+                    let from = out.len();
+                    value.append(view, out);
+                    clean(out, from);
+                }
             }
         }
     }
@@ -87,7 +122,7 @@ impl Template {
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(&**text),
-            Part::Variable(_) => None,
+            Part::Variable(_) | Part::Made(_) => None,
         })
     }
 

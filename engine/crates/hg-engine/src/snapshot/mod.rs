@@ -98,6 +98,20 @@ pub(crate) struct Terms {
     pub(crate) not_imported: bool,
     /// How much its requests matter while there is too much to do.
     pub(crate) importance: Importance,
+    /// How many percent of its requests are in the access log.
+    pub(crate) access_log_percent: u8,
+}
+
+impl Terms {
+    /// Reports whether a request that was answered so is in the access log; a share of the others
+    /// leaves out no errors.
+    pub(crate) fn is_logged(&self, status: u16, random: impl FnOnce() -> u64) -> bool {
+        match self.access_log_percent {
+            0 => false,
+            100.. => true,
+            percent => status >= 500 || random() % 100 < u64::from(percent),
+        }
+    }
 }
 
 /// Upstreams by weight, and the sum of the weights.

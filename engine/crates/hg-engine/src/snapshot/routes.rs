@@ -53,6 +53,7 @@ impl Kept {
             retry,
             not_imported,
             importance,
+            access_log_percent,
         } = &*self.terms;
         self.owner == group.owner
             && self.middlewares == route.middlewares
@@ -65,6 +66,7 @@ impl Kept {
             && retry.as_deref().map(|r| &r.plan) == route.retry.as_ref()
             && *not_imported == is_not_imported(route)
             && *importance == importance_of(route)
+            && *access_log_percent == route.access_log_percent
     }
 }
 
@@ -193,6 +195,7 @@ fn terms(
         retry,
         not_imported: is_not_imported(route),
         importance: importance_of(route),
+        access_log_percent: route.access_log_percent,
     }
 }
 

@@ -128,7 +128,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         .flat_map(|s| s.parts.iter().map(|(slot, weight)| (upstream(*slot), *weight)))
         .collect();
     Some(format!(
-        "{} {:?} {parts:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
+        "{} {:?} {parts:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {}",
         entry.name,
         entry.upstream.map(upstream),
         split.map(|s| s.total),
@@ -138,7 +138,8 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         terms.websocket,
         terms.body_bytes,
         terms.retry,
-        terms.importance
+        terms.importance,
+        terms.access_log_percent
     ))
 }
 
@@ -172,6 +173,7 @@ fn kinds() -> Vec<(String, &'static str)> {
         (TO_U.to_owned(), r#","forward_raw_path":true"#),
         (TO_U.to_owned(), r#","websocket":false"#),
         (TO_U.to_owned(), r#","importance":"low""#),
+        (TO_U.to_owned(), r#","access_log_percent":7"#),
     ]
 }
 

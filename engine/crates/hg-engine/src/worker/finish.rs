@@ -238,8 +238,13 @@ impl Worker {
         }
     }
 
+    fn is_logged(&mut self, e: &Exchange) -> bool {
+        use hg_policy::Random;
+        e.route().is_none_or(|r| r.terms.is_logged(e.status, || self.rng.next_u64()))
+    }
+
     fn log_exchange(&mut self, e: &Exchange, total_us: u64) {
-        if !self.log.is_on() {
+        if !self.log.is_on() || !self.is_logged(e) {
             return;
         }
         let Some(c) = self.clients.get(e.client) else {

@@ -2,6 +2,7 @@
 
 use crate::step::{Flow, Problems, Run, Step};
 use crate::target::{self, BAD_HOST};
+use crate::patterns::whole;
 use crate::template::{Piece, Template, pieces};
 use crate::view::{RequestView, Rewritten};
 use hg_plan::PathRewrite;
@@ -12,8 +13,6 @@ use regex_automata::util::primitives::NonMaxUsize;
 
 /// Most groups of a pattern, the whole match included.
 const MAX_GROUPS: usize = 32;
-/// Most memory of one compiled pattern.
-const PATTERN_BYTES: usize = 1 << 20;
 
 /// A rewrite, compiled.
 #[derive(Clone, Debug)]
@@ -204,24 +203,15 @@ impl Replacement {
 }
 
 fn compile_regex(pattern: &str) -> Result<(Regex, usize), String> {
-    let build = |pattern: &str| {
-        Regex::builder()
-            .configure(Regex::config().nfa_size_limit(Some(PATTERN_BYTES)))
-            .build(pattern)
-            .map_err(|e| {
-                let cause = e.syntax_error().map_or_else(|| e.to_string(), |s| s.to_string());
-                format!("`{pattern}`: {cause}")
-            })
-    };
-    // Build the pattern alone first, so that the anchors cannot complete an unbalanced pattern.
-    let groups = build(pattern)?.captures_len();
+    let regex = whole(pattern)?;
+    let groups = regex.captures_len();
     if groups > MAX_GROUPS {
         return Err(format!(
             "`{pattern}` has more than {} groups; write fewer, or `(?:…)`",
             MAX_GROUPS - 1
         ));
     }
-    Ok((build(&format!(r"\A(?:{pattern})\z"))?, groups))
+    Ok((regex, groups))
 }
 
 fn compile_with(text: &str, regex: &Regex) -> Result<Box<[Part]>, String> {

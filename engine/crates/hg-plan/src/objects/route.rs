@@ -60,6 +60,14 @@ pub struct Route {
     /// How much its requests matter while there is too much to do.
     #[serde(default)]
     pub importance: Importance,
+    /// How many percent of its requests are in the access log, 0 to 100; those that get an error
+    /// (500 and above) are, unless it is 0.
+    #[serde(default = "all_percent")]
+    pub access_log_percent: u8,
+}
+
+fn all_percent() -> u8 {
+    100
 }
 
 /// How much requests matter beside others: those of low importance are refused first.

@@ -10,6 +10,7 @@ from headgate.engines.nginx.observe.fields import VARIABLES
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.forwarded import request_id
 from headgate.engines.nginx.render.prelude import mapped
+from headgate.features.nginx import Entry, quoted, whole
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,
@@ -24,6 +25,8 @@ from headgate.nginxtext.writer import (
     directive,
 )
 from headgate.plan.settings import AccessLog
+
+_ALL: Final = 100
 
 METRICS_FORMAT: Final = "hg_metrics"
 JSON_FORMAT: Final = "hg_json"
@@ -126,14 +129,15 @@ def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
         name, form = COMBINED_FORMAT, _format(COMBINED_FORMAT, Template(_COMBINED), "default")
     sink = log.sink
     about = ctx.findings.of("settings", "node", "access_log")
+    chosen = _chosen(ctx)
     if sink.file is not None:
-        return [form, _log(FilePath(sink.file.path), name)]
+        return [form, _log(FilePath(sink.file.path), name, *chosen)]
     if sink.syslog is not None:
         about.note("sink", "nginx writes RFC 3164 datagrams")
         where = f"syslog:server={sink.syslog.address},facility=local7,severity=info,tag=headgate"
-        return [form, directive("access_log", Plain(where), Word(name))]
+        return [form, directive("access_log", Plain(where), Word(name), *chosen)]
     about.note("sink", "standard output is nginx's own, which leads nowhere when it is a daemon")
-    return [form, directive("access_log", Word("/dev/stdout"), Word(name))]
+    return [form, directive("access_log", Word("/dev/stdout"), Word(name), *chosen)]
 
 
 def _object(texts: list[tuple[str, Var]], numbers: object) -> Template:
@@ -155,5 +159,25 @@ def _format(name: str, text: Template, escape: str) -> Node:
     return directive("log_format", *words)
 
 
-def _log(path: FilePath, name: str) -> Node:
-    return directive("access_log", path, Word(name), Word("buffer=64k"), Word("flush=200ms"))
+def _log(path: FilePath, name: str, *chosen: Arg) -> Node:
+    buffered = (Word("buffer=64k"), Word("flush=200ms"))
+    return directive("access_log", path, Word(name), *buffered, *chosen)
+
+
+def _chosen(ctx: Context) -> tuple[Arg, ...]:
+    """Returns the condition of the log of the config, if routes are left out of it."""
+    shares: list[Entry] = []
+    for name, route in ctx.routes.items():
+        percent = route.access_log_percent
+        if percent == 0:
+            shares.append((whole(quoted(name)), Word("none")))
+        elif percent < _ALL:
+            parts = ((f"{percent}%", Word("all")), ("*", Word("errors")))
+            drawn = ctx.shared.split("log_share", request_id(ctx), parts)
+            shares.append((whole(quoted(name)), drawn))
+    if not shares:
+        return ()
+    share = ctx.shared.map("log_share", Var("hg_route"), shares, Word("all"))
+    entries = ((Regex("~^all:"), Word("1")), (Regex("~^errors:5"), Word("1")))
+    logged = ctx.shared.map("logged", Template((share, ":", Var("status"))), entries, Word("0"))
+    return (Template(("if=", logged)),)

@@ -183,6 +183,7 @@ _ROUTES: Final = (
         "larger bodies are collected too, in a file (`proxy_request_buffering`)",
     ),
     Parity("routes.NAME.forward_path", "same"),
+    Parity("routes.NAME.access_log", "same"),
     Parity("routes.NAME.importance", "no", "nginx refuses no requests for what it has to do"),
     Parity(
         "routes.NAME.websocket",
