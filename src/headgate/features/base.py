@@ -104,13 +104,16 @@ def excluding(given: Sequence[str], allowed: str) -> Invalid:
 class OneOf(Checked):
     """A table of which exactly one key is given."""
 
+    allowed: ClassVar[str] = ""
+    """What to write, where the keys are too many to list."""
+
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields an error unless exactly one key is given."""
         if not wrong and len(self.__pydantic_fields_set__) == 1:
             return
         keys = type(self).model_fields
         given = [key for key in keys if key in self.model_fields_set or key in wrong]
-        allowed = f"write exactly one of {listed(keys)}"
+        allowed = self.allowed or f"write exactly one of {listed(keys)}"
         if len(given) > 1:
             yield excluding(given, allowed)
         elif not given and self.may_lack(wrong):
@@ -135,6 +138,8 @@ class MiddlewareOptions(Checked, ABC):
     """A sentence for the reference page."""
     node: ClassVar[type[AnyMiddlewareNode]]
     """The type of its plan node, whose properties say what others need to know of its effects."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Words that other proxies have for it: an error that finds one names this middleware."""
     plain_texts: ClassVar[tuple[str, ...]] = ()
     """Places of texts that no validator changes, such as `set.*`."""
 

@@ -34,6 +34,7 @@ MIDDLEWARES: Final = middlewares(
     "respond",
     "ip_access",
     "cors",
+    "fault",
 )
 
 BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (

@@ -6,6 +6,8 @@ Holds words only; nothing here decides whether a config is right.
 from collections.abc import Mapping
 from typing import Final
 
+from headgate.features.registry import MIDDLEWARES
+
 _FAILS: Final = (
     "no such key for endpoints that fail",
     "write `outlier_detection` in the upstream: it ejects endpoints that fail",
@@ -37,7 +39,6 @@ _FILES: Final = ("no static files", "leave it out: forward to a server that has 
 _CODE: Final = ("no plugins", "leave it out: the middlewares are those of the reference")
 _TRACING: Final = ("no tracing", "leave it out: `${request_id}` and `headers` pass ids on")
 _MIRROR: Final = ("no mirrored requests", "leave it out")
-_FAULTS: Final = ("no fault injection", "leave it out")
 _BREAKER: Final = ("no such key for circuit breakers", "write `circuit_breaker` in the upstream")
 _CGI: Final = ("no FastCGI, SCGI or uwsgi", "forward to a server that speaks HTTP")
 
@@ -58,14 +59,22 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _CODE: ("plugin", "plugins", "lua", "wasm", "script"),
     _TRACING: ("trace", "tracing", "opentelemetry", "otel", "zipkin"),
     _MIRROR: ("mirror", "shadow", "mirroring"),
-    _FAULTS: ("fault", "faults", "fault_injection"),
     _BREAKER: ("circuit_breakers", "breaker"),
     _CGI: ("fastcgi", "fastcgi_pass", "scgi", "uwsgi", "php"),
 }  # fmt: skip
 
-WORDS: Final[Mapping[str, tuple[str, str]]] = {
-    word: feature for feature, words in _FEATURES.items() for word in words
+_MIDDLEWARES: Final = {
+    word: ("no such key here", f"write the middleware `{feature.key}`")
+    for feature in MIDDLEWARES
+    for word in feature.aliases
 }
+
+WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    word: feature
+    for feature, words in _FEATURES.items()
+    for word in words
+    if word not in {one.key for one in MIDDLEWARES}
+} | _MIDDLEWARES
 """By the word others write: what this version has not, and what to do instead."""
 
 _VERSIONS: Final = frozenset(

@@ -40,6 +40,8 @@ class Match(Options):
 class Middleware(OneOf):
     """One middleware; its fields are the registered middlewares."""
 
+    allowed: ClassVar[str] = "write exactly one kind, as in { rewrite = { … } }"
+
     @property
     def options(self) -> MiddlewareOptions:
         """The options of the middleware that is given."""

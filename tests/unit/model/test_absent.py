@@ -9,6 +9,13 @@ def test_no_word_of_an_absent_feature_is_a_key_of_the_config() -> None:
     assert not known & absent.WORDS.keys()
 
 
+def test_a_word_for_a_middleware_names_it() -> None:
+    assert absent.feature("fault-injection") == (
+        "this version has no such key here",
+        "write the middleware `fault`",
+    )
+
+
 def test_a_feature_is_found_however_its_word_is_written() -> None:
     assert absent.feature("Rate-Limit") == absent.feature("rate_limit")
     assert absent.feature("upstream") is None

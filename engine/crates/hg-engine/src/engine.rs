@@ -93,17 +93,17 @@ impl Engine {
         let count = config.workers.max(1);
         let mut workers = Vec::with_capacity(count);
         let mut pollers = Vec::with_capacity(count);
-        for _ in 0..count {
+        for index in 0..count {
             let poller = Poller::new()?;
             workers.push(WorkerHandle {
-                mailbox: Arc::new(Mailbox::new(poller.waker())),
+                mailbox: Arc::new(Mailbox::new(poller.waker(), index)),
                 counters: Arc::default(),
                 restarts: AtomicU64::new(0),
             });
             pollers.push(poller);
         }
         let shared = Arc::new(Shared::new(count));
-        let builder = Mutex::new(Builder::new(ticketer.clone(), shared.clock));
+        let builder = Mutex::new(Builder::new(ticketer.clone(), shared.clock, shared.keep.clone()));
         let inner = Arc::new(Inner {
             config,
             shared,

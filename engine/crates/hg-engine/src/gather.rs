@@ -90,7 +90,7 @@ impl Engine {
                 count,
             })
             .collect();
-        m.rejects = by_reason(rejects);
+        (m.rejects, m.middlewares) = (by_reason(rejects), inner.shared.keep.results());
         m.http2 = http2(inner);
         m.handshakes = handshakes
             .into_iter()

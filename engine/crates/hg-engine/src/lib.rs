@@ -18,6 +18,7 @@ mod counters;
 mod engine;
 mod gather;
 mod health;
+mod helpers;
 mod house;
 mod negotiated;
 mod orders;
@@ -32,5 +33,6 @@ mod thread;
 mod worker;
 
 pub use engine::{Applied, Engine, EngineConfig};
+pub use hg_middleware::ResultCount;
 pub use hg_resilience::Admin as EndpointOrder;
 pub use report::*;

@@ -229,6 +229,8 @@ pub struct EngineMetrics {
     pub upstreams: Vec<UpstreamReport>,
     /// How much too much there is to do.
     pub overload: OverloadReport,
+    /// What came of middlewares that count that.
+    pub middlewares: Vec<hg_middleware::ResultCount>,
 }
 
 /// The number of requests with one upstream, method and status.

@@ -2,20 +2,25 @@
 //! Workers touch it once per connection, never once per request.
 
 use crate::counters::{Refused, lock};
+use crate::helpers::Helpers;
 use crate::house::Inbox;
 use crate::report::{EngineEvent, EventLevel};
 use crate::snapshot::ListenerEntry;
+use hg_middleware::Keep;
 use hg_net::Clock;
 use hg_plan::{Kind, Settings, Shedding};
 use hg_policy::{Random as _, WyRand};
 use hg_resilience::{Level, Marks};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 /// Events kept while no reader takes them; older ones are dropped.
 const EVENTS: usize = 1024;
+
+/// Most helper threads.
+const HELPERS: usize = 4;
 
 /// The memory of the process, and how much it may be.
 #[derive(Default)]
@@ -87,6 +92,11 @@ pub(crate) struct Shared {
     pub(crate) memory: Memory,
     /// What the house thread is told.
     pub(crate) house: Inbox,
+    /// What middlewares keep.
+    pub(crate) keep: Arc<Keep>,
+    /// Who does what takes too long for a worker.
+    pub(crate) helpers: Helpers,
+    tickets: AtomicU64,
 }
 
 impl Shared {
@@ -105,7 +115,15 @@ impl Shared {
             events: Mutex::default(),
             memory: Memory::default(),
             house: Inbox::default(),
+            keep: Arc::new(Keep::new(workers)),
+            helpers: Helpers::new(workers.clamp(1, HELPERS)),
+            tickets: AtomicU64::new(0),
         }
+    }
+
+    /// Returns a number that no other wait has.
+    pub(crate) fn ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Relaxed)
     }
 
     /// Returns the next 64 random bits.

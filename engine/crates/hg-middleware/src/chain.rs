@@ -1,8 +1,10 @@
 //! Chains: a host's middlewares, then the route's, then the route's own answer.
 
 use crate::AnyStep;
+use crate::context::{Context, Woken};
 use crate::headers::{Composition, Edits, HeaderProgram};
-use crate::step::{Composed, Flow, Problems, Run, Step};
+use crate::keep::Keep;
+use crate::step::{Flow, Problems, Run, Step};
 use crate::view::{Outcome, RequestView, Rewritten, Stage};
 use hg_plan::{Action, Middleware, MiddlewareUse};
 use hg_proto::Reject;
@@ -58,11 +60,29 @@ impl Chain {
         action: Option<&Action>,
         named: &dyn Fn(&str) -> Option<&'a Middleware>,
     ) -> Result<Self, Vec<Problem>> {
+        Self::compile_in(uses, action, named, (&Keep::default(), &[]))
+    }
+
+    /// Compiles it for traffic: with the state that steps keep, and the owners of the lists, such as
+    /// `host a.example` and `route r`, to whom the state of unnamed steps belongs.
+    ///
+    /// # Errors
+    /// As [`Chain::compile`].
+    pub fn compile_in<'a>(
+        uses: &[&[MiddlewareUse]],
+        action: Option<&Action>,
+        named: &dyn Fn(&str) -> Option<&'a Middleware>,
+        (keep, owners): (&Keep, &[&str]),
+    ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut builder = Builder::default();
         for (list, uses) in uses.iter().enumerate() {
+            let owner = owners.get(list).copied().unwrap_or_default();
             for (index, used) in uses.iter().enumerate() {
-                let (step, found) = compile_use(used, named);
+                let (mut step, found) = compile_use(used, named);
+                if let Some(step) = step.as_mut().filter(|step| step.traits().is_live) {
+                    bind(step, used, keep, (owner, index));
+                }
                 problems.extend(found.into_iter().map(|(path, message)| {
                     let dot = if path.is_empty() { "" } else { "." };
                     Problem { list, path: format!("middlewares[{index}]{dot}{path}"), message }
@@ -90,29 +110,82 @@ impl Chain {
         self.work.is_empty() && self.request.is_empty() && self.response.is_empty()
     }
 
-    /// Reports whether it rewrites paths or hosts, for which patterns may need scratch space.
-    pub fn rewrites(&self) -> bool {
-        self.work.iter().any(|work| work.step.traits().has_scratch)
+    /// Reports whether it has scratch space, or state, that another route's must not share.
+    pub fn is_own(&self) -> bool {
+        let is_own = |traits: crate::step::Traits| traits.has_scratch || traits.is_live;
+        self.work.iter().any(|work| is_own(work.step.traits()))
+    }
+
+    /// Does what [`Chain::begin`] does as far as the request alone decides it: steps that have state,
+    /// ask the time or draw lots are left out.
+    ///
+    /// # Errors
+    /// As [`Chain::begin`].
+    pub fn request(&self, view: &RequestView<'_>, out: &mut Rewritten) -> Result<Outcome, Reject> {
+        out.clear();
+        let mut random = || 0;
+        let mut cx = Context { now_us: 0, unix_us: || 0, random: &mut random, worker: 0 };
+        out.prefix_len = view.prefix_len;
+        self.walk(view, out, &mut cx, (Woken::No, true))
     }
 
     /// Takes a request through the chain and leaves the result in `out`. An answer's header lines
     /// have then passed the response edits of the steps before it.
     ///
     /// # Errors
-    /// 400 if a rewrite or redirect makes an invalid path or host.
-    pub fn request(&self, view: &RequestView<'_>, out: &mut Rewritten) -> Result<Outcome, Reject> {
+    /// 400 if a rewrite or redirect makes an invalid path or host; what a step refuses.
+    pub fn begin(
+        &self,
+        view: &RequestView<'_>,
+        out: &mut Rewritten,
+        cx: &mut Context<'_>,
+    ) -> Result<Outcome, Reject> {
         out.clear();
         if self.work.is_empty() {
             return Ok(Outcome::Forward);
         }
-        let mut prefix_len = view.prefix_len;
-        for work in &self.work {
-            let may_pass = work.may_pass;
-            let mut run = Run { view, out, prefix_len: &mut prefix_len, may_pass };
-            if work.step.request(&mut run)? == Flow::Answer {
-                out.stage = Stage(Some(work.stage));
-                self.response_headers(out.stage).apply(view, &mut out.answer.headers);
-                return Ok(Outcome::Answer);
+        out.prefix_len = view.prefix_len;
+        self.walk(view, out, cx, (Woken::No, false))
+    }
+
+    /// Goes on after a wait, with the same request and the same `out`.
+    ///
+    /// # Errors
+    /// As [`Chain::begin`].
+    pub fn resume(
+        &self,
+        view: &RequestView<'_>,
+        out: &mut Rewritten,
+        cx: &mut Context<'_>,
+        woken: Woken,
+    ) -> Result<Outcome, Reject> {
+        self.walk(view, out, cx, (woken, false))
+    }
+
+    fn walk(
+        &self,
+        view: &RequestView<'_>,
+        out: &mut Rewritten,
+        cx: &mut Context<'_>,
+        (mut woken, is_dry): (Woken, bool),
+    ) -> Result<Outcome, Reject> {
+        let mut prefix_len = out.prefix_len;
+        for (index, work) in self.work.iter().enumerate().skip(out.cursor) {
+            if is_dry && work.step.traits().is_live {
+                continue;
+            }
+            let (prefix_len, may_pass) = (&mut prefix_len, work.may_pass);
+            let woken = std::mem::take(&mut woken);
+            match work.step.request(&mut Run { view, out, prefix_len, may_pass, cx, woken })? {
+                Flow::Next => {}
+                Flow::Answer => {
+                    self.settle_answer(view, out, work.stage);
+                    return Ok(Outcome::Answer);
+                }
+                Flow::Wait(wait) => {
+                    (out.cursor, out.prefix_len, out.wait) = (index, *prefix_len, Some(wait));
+                    return Ok(Outcome::Wait);
+                }
             }
         }
         if out.path_changed
@@ -122,6 +195,14 @@ impl Chain {
             out.path.push_str(query);
         }
         Ok(Outcome::Forward)
+    }
+
+    fn settle_answer(&self, view: &RequestView<'_>, out: &mut Rewritten, stage: u16) {
+        out.stage = Stage(Some(stage));
+        if let Some(later) = &out.later {
+            out.answer.headers.extend_from_slice(&later.response);
+        }
+        self.response_headers(out.stage).apply(view, &mut out.answer.headers);
     }
 
     /// Returns the edits of a forwarded request's header lines.
@@ -144,6 +225,14 @@ fn own_answer(action: &Action, problems: &mut Problems) -> Option<AnyStep> {
             crate::redirect::Redirect::compile(spec, problems).map(Into::into)
         }
         Action::Upstream(_) | Action::Split(_) | Action::NotImported(_) => None,
+    }
+}
+
+/// Gives a step its state and its counts.
+fn bind(step: &mut AnyStep, used: &MiddlewareUse, keep: &Keep, (owner, index): (&str, usize)) {
+    match used {
+        MiddlewareUse::Use(name) => step.bind(keep, &format!("middleware {name}"), name),
+        MiddlewareUse::Inline(_) => step.bind(keep, &format!("{owner}.middlewares[{index}]"), ""),
     }
 }
 
@@ -182,11 +271,11 @@ impl Builder {
             return;
         }
         let traits = step.traits();
-        match step.edits() {
-            Composed::None => {}
-            Composed::Request(edits) => self.request.then(edits),
-            Composed::Response(edits) => self.response.push(edits.clone()),
+        let edits = step.edits();
+        if let Some(edits) = edits.request {
+            self.request.then(edits);
         }
+        self.response.extend(edits.response.cloned());
         if traits.runs {
             let stage = if traits.answers { self.stage() } else { 0 };
             self.work.push(Work { step, stage, may_pass });

@@ -122,6 +122,16 @@ fn blank_controls(out: &mut [u8], from: usize) {
     }
 }
 
+/// Appends a line of a name in lower case; control characters in the value become spaces.
+pub(crate) fn push_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    let from = out.len();
+    out.extend_from_slice(value);
+    blank_controls(out, from);
+    out.extend_from_slice(b"\r\n");
+}
+
 fn is_forbidden(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }

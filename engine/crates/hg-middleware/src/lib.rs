@@ -13,7 +13,9 @@
 //! earlier step of the chain rewrote.
 
 mod chain;
+mod context;
 mod headers;
+mod keep;
 mod patterns;
 #[macro_use]
 mod step;
@@ -25,7 +27,10 @@ mod variables;
 mod view;
 
 pub use chain::{Chain, Problem, check};
+pub use context::{Brought, Context, Ended, Later, Place, Wait, Watch, Woken};
 pub use headers::HeaderProgram;
+pub use keep::{Keep, ResultCount, Results};
+pub use step::Run;
 pub use template::Template;
 pub use variables::VARIABLES;
 pub use view::{Answer, Client, ClientCertificate, Outcome, RequestView, Rewritten, Stage};
@@ -38,4 +43,5 @@ middlewares! {
     respond => Respond,
     ip_access => IpAccess,
     cors => Cors,
+    fault => Fault,
 }

@@ -1,6 +1,7 @@
 //! What a middleware is, and the macro that lists all of them.
 
-use crate::headers::Edits;
+use crate::context::{Context, Place, Wait, Watch, Woken};
+use crate::headers::{Edits, push_line};
 use crate::view::{RequestView, Rewritten};
 use hg_plan::Middleware;
 use hg_proto::Reject;
@@ -19,10 +20,13 @@ pub(crate) trait Step: Sized {
     /// be made of the options.
     fn compile(options: &Self::Options, problems: &mut Problems) -> Option<Self>;
 
+    /// Gets what outlives a snapshot: its state, the counts of its results.
+    fn bind(&mut self, _: &Place<'_>) {}
+
     /// Returns the edits of header lines that every request gets. They are composed with those of
     /// the whole chain when it is compiled.
     fn edits(&self) -> Composed<'_> {
-        Composed::None
+        Composed::default()
     }
 
     /// Whether it has something to do when a request comes; false = [`edits`](Step::edits) are all.
@@ -38,41 +42,74 @@ pub(crate) trait Step: Sized {
     /// Whether it has scratch space that workers had better not share.
     const HAS_SCRATCH: bool = false;
 
-    /// Takes a request.
+    /// Whether what it does depends on more than the request: on state, time, chance. Explanations
+    /// leave it out, and routes do not share what is compiled of it.
+    const IS_LIVE: bool = false;
+
+    /// Takes a request. After a [`Flow::Wait`] it is called once more, and `run.woken` says why.
     ///
     /// # Errors
     /// The request is refused so.
-    fn request(&self, _: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+    fn request(&self, _: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
         Ok(Flow::Next)
     }
 }
 
 /// The edits of a middleware that are the same for every request.
-pub(crate) enum Composed<'a> {
-    None,
-    Request(&'a Edits),
-    Response(&'a Edits),
+#[derive(Default)]
+pub(crate) struct Composed<'a> {
+    pub(crate) request: Option<&'a Edits>,
+    pub(crate) response: Option<&'a Edits>,
 }
 
 /// A request on its way through a chain, as a step sees and changes it.
-pub(crate) struct Run<'a, 'v> {
+pub struct Run<'a, 'v, 'c> {
     /// What the client sent; never changes.
-    pub(crate) view: &'a RequestView<'v>,
+    pub view: &'a RequestView<'v>,
     /// What becomes of it.
-    pub(crate) out: &'a mut Rewritten,
+    pub out: &'a mut Rewritten,
     /// How much of the current path the route's match took, in bytes.
-    pub(crate) prefix_len: &'a mut usize,
+    pub prefix_len: &'a mut usize,
     /// Whether steps or an upstream follow. False for the answer of a route's own.
-    pub(crate) may_pass: bool,
+    pub may_pass: bool,
+    /// Clocks, chance, the worker.
+    pub cx: &'a mut Context<'c>,
+    /// Why the step is called again.
+    pub woken: Woken,
+}
+
+impl Run<'_, '_, '_> {
+    /// Decides by chance: true in so many of a hundred cases.
+    pub fn chance(&mut self, percent: u8) -> bool {
+        percent > 0 && (self.cx.random)() % 100 < u64::from(percent)
+    }
+
+    /// Is told when the exchange ends.
+    pub fn watch(&mut self, watch: Box<dyn Watch>) {
+        self.out.later().watches.push(watch);
+    }
+
+    /// Adds a line to the request for the endpoint. Lines of that name that the client sent stay,
+    /// unless the edits of the step remove them.
+    pub fn request_line(&mut self, name: &str, value: &[u8]) {
+        push_line(&mut self.out.later().request, name, value);
+    }
+
+    /// Adds a line to the answer for the client, whoever makes that.
+    pub fn response_line(&mut self, name: &str, value: &[u8]) {
+        push_line(&mut self.out.later().response, name, value);
+    }
 }
 
 /// What a step does with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Flow {
     /// It goes on.
     Next,
     /// [`Rewritten::answer`] is the answer.
     Answer,
+    /// It goes on with this step again once this is over.
+    Wait(Wait),
 }
 
 /// Reads a middleware's options and compiles them.
@@ -123,6 +160,15 @@ macro_rules! middlewares {
                 }
             }
 
+            pub(crate) fn bind(&mut self, keep: &keep::Keep, owner: &str, name: &str) {
+                match self {
+                    $(Self::$Step(step) => {
+                        let kind = stringify!($folder);
+                        step::Step::bind(step, &context::Place { keep, kind, owner, name });
+                    })+
+                }
+            }
+
             pub(crate) fn edits(&self) -> step::Composed<'_> {
                 match self {
                     $(Self::$Step(step) => step::Step::edits(step),)+
@@ -138,7 +184,7 @@ macro_rules! middlewares {
             #[inline]
             pub(crate) fn request(
                 &self,
-                run: &mut step::Run<'_, '_>,
+                run: &mut step::Run<'_, '_, '_>,
             ) -> Result<step::Flow, hg_proto::Reject> {
                 match self {
                     $(Self::$Step(step) => step::Step::request(step, run),)+
@@ -155,10 +201,17 @@ pub(crate) struct Traits {
     pub(crate) answers: bool,
     pub(crate) closes: bool,
     pub(crate) has_scratch: bool,
+    pub(crate) is_live: bool,
 }
 
 impl Traits {
     pub(crate) fn of<S: Step>() -> Self {
-        Self { runs: S::RUNS, answers: S::ANSWERS, closes: S::CLOSES, has_scratch: S::HAS_SCRATCH }
+        Self {
+            runs: S::RUNS,
+            answers: S::ANSWERS,
+            closes: S::CLOSES,
+            has_scratch: S::HAS_SCRATCH,
+            is_live: S::IS_LIVE,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::template::Template;
 use crate::view::{Client, ClientCertificate, Outcome, RequestView, Rewritten};
-use crate::{Chain, Problem};
+use crate::{Chain, Context, Problem, Wait, Woken};
 use hg_plan::{Action, MiddlewareUse};
 use hg_proto::Reject;
 use hg_route::Headers;
@@ -90,6 +90,7 @@ pub(crate) fn run(chain: &Chain, view: &RequestView<'_>) -> Result<Got, Reject> 
         Outcome::Forward => {
             Got::Forward(out.target().map(str::to_owned), out.host().map(str::to_owned))
         }
+        Outcome::Wait => panic!("it waits"),
         Outcome::Answer => Got::Answer(
             out.answer.status,
             String::from_utf8(out.answer.headers).unwrap(),
@@ -103,5 +104,42 @@ pub(crate) fn target(uses: &[&str], view: &RequestView<'_>) -> String {
     match run(&chain(uses), view).unwrap() {
         Got::Forward(target, _) => target.unwrap_or_else(|| "(unchanged)".into()),
         answer => panic!("{answer:?}"),
+    }
+}
+
+/// What became of a request in a chain with steps that wait.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lived {
+    /// Microseconds.
+    Waited(u64),
+    Forwarded,
+    Answered(u16),
+    Refused(u16),
+}
+
+/// Takes a request through a chain; `drawn` are the random numbers, waits are over at once.
+pub(crate) fn live(chain: &Chain, view: &RequestView<'_>, drawn: &[u64]) -> Vec<Lived> {
+    let mut drawn = drawn.iter();
+    let mut random = || *drawn.next().unwrap();
+    let mut cx = Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0 };
+    let mut out = Rewritten::new();
+    let mut lived = Vec::new();
+    let mut outcome = chain.begin(view, &mut out, &mut cx);
+    loop {
+        lived.push(match outcome {
+            Err(reject) => Lived::Refused(reject.status),
+            Ok(Outcome::Forward) => Lived::Forwarded,
+            Ok(Outcome::Answer) => Lived::Answered(out.answer.status),
+            Ok(Outcome::Wait) => {
+                let (us, woken) = match out.wait.take().unwrap() {
+                    Wait::Delay { us } => (us, Woken::Delay),
+                    Wait::Job { job, timeout_us } => (timeout_us, Woken::Brought(job())),
+                };
+                lived.push(Lived::Waited(us));
+                outcome = chain.resume(view, &mut out, &mut cx, woken);
+                continue;
+            }
+        });
+        return lived;
     }
 }

@@ -1,5 +1,6 @@
 //! A request as middlewares see it, and their result.
 
+use crate::context::{Later, Wait};
 use hg_route::Headers;
 use std::net::IpAddr;
 
@@ -64,6 +65,8 @@ pub enum Outcome {
     Forward,
     /// [`Rewritten::answer`] is the answer.
     Answer,
+    /// The chain goes on with [`crate::Chain::resume`] once [`Rewritten::wait`] is over.
+    Wait,
 }
 
 /// The part of a chain that a response passes on its way back: all of it, or the steps before the
@@ -90,7 +93,7 @@ pub struct Answer {
 
 /// The result of a chain for one request. One per worker is enough: [`crate::Chain::request`]
 /// clears it, and its buffers keep their capacity (shrunk after a request that made them large).
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Rewritten {
     pub(crate) path: String,
     pub(crate) path_changed: bool,
@@ -100,6 +103,12 @@ pub struct Rewritten {
     pub(crate) host_changed: bool,
     pub(crate) scratch: Vec<u8>,
     pub(crate) stage: Stage,
+    /// Where the chain goes on after a wait, and how much of the path the match took then.
+    pub(crate) cursor: usize,
+    pub(crate) prefix_len: usize,
+    /// What is waited for if the outcome is [`Outcome::Wait`]; take it.
+    pub wait: Option<Wait>,
+    pub(crate) later: Option<Box<Later>>,
     /// Filled if the outcome is [`Outcome::Answer`].
     pub answer: Answer,
 }
@@ -128,7 +137,17 @@ impl Rewritten {
         self.stage
     }
 
+    /// Returns what steps leave for later, which belongs to the exchange.
+    pub fn take_later(&mut self) -> Option<Box<Later>> {
+        self.later.take()
+    }
+
+    pub(crate) fn later(&mut self) -> &mut Later {
+        self.later.get_or_insert_default()
+    }
+
     pub(crate) fn clear(&mut self) {
+        (self.cursor, self.wait, self.later) = (0, None, None);
         self.path_changed = false;
         self.host_changed = false;
         self.stage = Stage::FORWARDED;

@@ -29,6 +29,7 @@ mod source {
     pub(crate) mod engine;
     pub(crate) mod gather;
     pub(crate) mod health;
+    pub(crate) mod helpers;
     pub(crate) mod house;
     pub(crate) mod negotiated;
     pub(crate) mod orders;
@@ -45,6 +46,6 @@ mod source {
 
 // The engine's sources name their modules from the root of their crate.
 use source::{
-    agents, breaker, concurrency, counters, engine, health, house, negotiated, outliers, report,
-    retired, shared, shares, slow_start, snapshot, thread, worker,
+    agents, breaker, concurrency, counters, engine, health, helpers, house, negotiated, outliers,
+    report, retired, shared, shares, slow_start, snapshot, thread, worker,
 };

@@ -87,8 +87,8 @@ fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
     let shared = Arc::new(Shared::new(1));
     let counters = Arc::new(WorkerCounters::default());
     let poller = Poller::new()?;
-    let mailbox = Arc::new(Mailbox::new(poller.waker()));
-    let builder = Builder::new(ticketer.clone(), shared.clock);
+    let mailbox = Arc::new(Mailbox::new(poller.waker(), 0));
+    let builder = Builder::new(ticketer.clone(), shared.clock, shared.keep.clone());
     let mut plans = Plans { plan: Plan::default(), builder };
     let update = plans.apply(&[
         put(Kind::Settings, "node", &scenario.settings),

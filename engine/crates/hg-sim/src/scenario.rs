@@ -75,6 +75,7 @@ impl Scenario {
         let clients =
             (0..rng.between(1, 5)).map(|_| client(rng, calm, weather.buffer, &mut specs)).collect();
         let (route, repeats_any) = route(rng, calm);
+        let route = delayed(route, seed, calm);
         let mut all = Self {
             seed,
             calm,
@@ -291,6 +292,18 @@ fn route(rng: &mut Rng, calm: bool) -> (String, bool) {
             "body_buffer_bytes":{buffer},"timeouts":{timeouts}{retry}}}"#
     );
     (json, repeats_any)
+}
+
+/// Adds a middleware that waits to some routes; other seeds play as they did without it.
+fn delayed(route: String, seed: u64, calm: bool) -> String {
+    let rng = &mut Rng::new(seed ^ 0xfa17);
+    if !rng.chance(300) {
+        return route;
+    }
+    let (delay, percent) = (rng.between(1, if calm { 500 } else { 20_000 }), rng.between(1, 100));
+    let (most, fields) = (rng.size(4), route.strip_suffix('}').unwrap_or_default());
+    let fault = format!(r#"{{"delay_ms":{delay},"delay_percent":{percent},"most":{most}}}"#);
+    format!(r#"{fields},"middlewares":[{{"fault":{fault}}}]}}"#)
 }
 
 fn retry(rng: &mut Rng) -> (String, bool) {

@@ -42,6 +42,7 @@ pub fn render(figures: &Figures<'_>) -> String {
     connections(&mut text, figures.engine);
     failures(&mut text, figures.engine);
     overload(&mut text, &figures.engine.overload);
+    middlewares(&mut text, figures.engine);
     endpoints(&mut text, &figures.engine.upstreams);
     upstream_figures(&mut text, &figures.engine.upstreams);
     tls(&mut text, figures.engine);
@@ -142,6 +143,15 @@ fn overload(text: &mut Text, overload: &OverloadReport) {
     reasons(text, "headgate_overload_shed", "level", help, &overload.shed);
     let help = "How often a worker left new connections in the kernel's queue.";
     text.family("headgate_overload_accept_pauses", Counter, "", help).int(&[], overload.pauses);
+}
+
+fn middlewares(text: &mut Text, engine: &EngineMetrics) {
+    let help = "What came of middlewares; no middleware: all that are written where they are used.";
+    text.family("headgate_middleware_results", Type::Counter, "", help);
+    for one in &engine.middlewares {
+        let labels = [("kind", one.kind), ("middleware", &one.middleware), ("result", one.result)];
+        text.int(&labels, one.count);
+    }
 }
 
 fn failures(text: &mut Text, engine: &EngineMetrics) {

@@ -3,7 +3,7 @@
 use super::*;
 use hg_engine::{
     AgentReport, EndpointReport, HandshakeCount, HealthReport, Histogram, Http2Metrics,
-    ListenerReport, NegotiatedReport, OpenCount, RequestCount, RetryMetrics,
+    ListenerReport, NegotiatedReport, OpenCount, RequestCount, ResultCount, RetryMetrics,
 };
 
 fn health(takes: bool) -> HealthReport {
@@ -43,6 +43,11 @@ fn upstream() -> UpstreamReport {
         breaker_opened: 3,
         outliers: vec![ReasonCount { reason: "dry_run", count: 6 }],
     }
+}
+
+fn middlewares() -> Vec<ResultCount> {
+    let (middleware, kind, result) = ("slow".into(), "fault", "delay");
+    vec![ResultCount { middleware, kind, result, count: 5 }]
 }
 
 fn engine() -> EngineMetrics {
@@ -89,6 +94,7 @@ fn engine() -> EngineMetrics {
         }],
         upstreams: vec![upstream()],
         overload: shedding(),
+        middlewares: middlewares(),
         ..EngineMetrics::default()
     }
 }

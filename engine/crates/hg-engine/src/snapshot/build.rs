@@ -5,6 +5,7 @@ use super::upstreams::{Addresses, InUse, Surroundings};
 use super::{ListenerEntry, Snapshot, UpstreamEntry, listeners, routes, upstreams};
 use crate::health::HealthTable;
 use foldhash::{HashMap, HashMapExt as _};
+use hg_middleware::Keep;
 use hg_net::{Address, Clock};
 use hg_plan::{Change, Kind, ObjectError, ObjectKey, Plan, Route};
 use hg_resilience::Admin;
@@ -28,6 +29,8 @@ pub(crate) struct Update {
 pub(crate) struct Builder {
     current: Arc<Snapshot>,
     ticketer: Arc<Ticketer>,
+    /// What middlewares keep.
+    keep: Arc<Keep>,
     listeners: Slots<Arc<str>>,
     upstreams: Slots<Arc<str>>,
     routes: Slots<RouteKey>,
@@ -49,10 +52,11 @@ fn touched(changed: &[Change], kind: Kind) -> impl Iterator<Item = &Arc<str>> {
 
 impl Builder {
     /// Makes a builder; the times in the health of endpoints are those of `clock`.
-    pub(crate) fn new(ticketer: Arc<Ticketer>, clock: Clock) -> Self {
+    pub(crate) fn new(ticketer: Arc<Ticketer>, clock: Clock, keep: Arc<Keep>) -> Self {
         Self {
             current: Arc::default(),
             ticketer,
+            keep,
             listeners: Slots::default(),
             upstreams: Slots::default(),
             routes: Slots::default(),
@@ -436,7 +440,8 @@ impl<'w> Work<'_, 'w> {
                 let is_there = next.upstreams.get(slot).is_some_and(Option::is_some);
                 (is_there || plan.upstream(name).is_some()).then(|| u32::try_from(slot).ok())?
             };
-            match routes::compile(name, route, group, plan, upstream_slot, &mut self.shared) {
+            let of = routes::Of { name, route, group, plan, keep: &self.builder.keep };
+            match routes::compile(&of, upstream_slot, &mut self.shared) {
                 Ok(entry) => drop(next.routes.put(slot, Some(entry))),
                 Err(errors) => self.errors.extend(errors),
             }

@@ -106,7 +106,8 @@ mod tests {
         let mut plan = Plan::default();
         plan.apply(&changes).unwrap();
         let ticketer = Ticketer::new(&["11".repeat(32)]).unwrap();
-        let mut builder = Builder::new(ticketer, hg_net::Clock::default());
+        let mut builder =
+            Builder::new(ticketer, hg_net::Clock::default(), std::sync::Arc::default());
         let update = builder.apply(&plan, &changes, &|_| None).unwrap();
         update.snapshot.listeners.iter().flatten().next().expect("the listener").http2
     }

@@ -1,7 +1,7 @@
 //! Compiles routes from plan to entries, one for each set of hosts that share their middlewares.
 
 use super::{RetryTerms, RouteEntry, Split, Terms, retry};
-use hg_middleware::Chain;
+use hg_middleware::{Chain, Keep};
 use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
 use hg_resilience::Importance;
 use std::collections::HashSet;
@@ -81,7 +81,7 @@ impl SharedTerms {
     /// Keeps terms for the routes that follow, unless they name upstreams or have scratch space of
     /// their own.
     fn keep(&mut self, route: &Route, group: &Group<'_>, terms: Terms) -> Arc<Terms> {
-        let is_shared = terms.split.is_none() && !terms.chain.rewrites();
+        let is_shared = terms.split.is_none() && !terms.chain.is_own();
         let terms = Arc::new(terms);
         if is_shared {
             let kept = Kept {
@@ -136,15 +136,23 @@ pub(super) fn groups<'p>(plan: &'p Plan, route: &'p Route) -> Vec<Group<'p>> {
     groups
 }
 
+/// What is compiled: one group of a route, in a plan.
+pub(super) struct Of<'a> {
+    pub(super) name: &'a Arc<str>,
+    pub(super) route: &'a Route,
+    pub(super) group: &'a Group<'a>,
+    pub(super) plan: &'a Plan,
+    /// What middlewares keep.
+    pub(super) keep: &'a Keep,
+}
+
 /// Compiles one group of a route.
 pub(super) fn compile(
-    name: &Arc<str>,
-    route: &Route,
-    group: &Group<'_>,
-    plan: &Plan,
+    of: &Of<'_>,
     upstream_slot: impl Fn(&str) -> Option<u32>,
     shared: &mut SharedTerms,
 ) -> Result<RouteEntry, Vec<ObjectError>> {
+    let Of { name, route, group, .. } = *of;
     let mut errors = Vec::new();
     let mut slot = |upstream: &str, path: String| {
         upstream_slot(upstream).unwrap_or_else(|| {
@@ -170,7 +178,7 @@ pub(super) fn compile(
         Action::Respond(_) | Action::Redirect(_) | Action::NotImported(_) => (None, None),
     };
     let terms = shared.find(route, group).unwrap_or_else(|| {
-        let chain = compile_chain(name, route, group, plan, &mut errors).unwrap_or_default();
+        let chain = compile_chain(of, &mut errors).unwrap_or_default();
         let terms = terms(route, chain, split, retry::compile(name, route, &mut errors));
         if errors.is_empty() { shared.keep(route, group, terms) } else { Arc::new(terms) }
     });
@@ -201,16 +209,13 @@ fn terms(
 
 /// Compiles the host's middlewares, the route's, and its answer; `None` after reporting what is
 /// wrong.
-fn compile_chain(
-    name: &Arc<str>,
-    route: &Route,
-    group: &Group<'_>,
-    plan: &Plan,
-    errors: &mut Vec<ObjectError>,
-) -> Option<Chain> {
+fn compile_chain(of: &Of<'_>, errors: &mut Vec<ObjectError>) -> Option<Chain> {
+    let Of { name, route, group, plan, keep } = *of;
     let named = |n: &str| plan.middleware(n);
     let lists = [group.middlewares, &route.middlewares];
-    match Chain::compile(&lists, Some(&route.action), &named) {
+    // A group has state of its own only where that stands in the route.
+    let owners = [&*format!("host {}", group.owner), &*format!("route {name}")];
+    match Chain::compile_in(&lists, Some(&route.action), &named, (keep, &owners)) {
         Ok(chain) => Some(chain),
         Err(problems) => {
             errors.extend(problems.into_iter().map(|p| {

@@ -39,7 +39,11 @@ fn host(name: &str) -> Change {
 }
 
 fn builder() -> Builder {
-    Builder::new(Ticketer::new(&["11".repeat(32)]).unwrap(), hg_net::Clock::default())
+    Builder::new(
+        Ticketer::new(&["11".repeat(32)]).unwrap(),
+        hg_net::Clock::default(),
+        Arc::default(),
+    )
 }
 
 struct Node {

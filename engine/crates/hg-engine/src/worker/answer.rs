@@ -54,6 +54,9 @@ pub(super) mod own {
         OVERLOAD_MEMORY = 503 "destination_unavailable" "overload-memory" "the node has too little memory for more requests now";
         OVERLOAD_QUEUE = 503 "destination_unavailable" "overload-queue" "too many requests wait for an upstream";
         OVERLOAD_LAG = 503 "destination_unavailable" "overload-lag" "the node has too much to do now";
+        HELPERS_FULL = 503 "destination_unavailable" "middleware-busy" "too many requests wait for a middleware";
+        HELPER_TIMEOUT = 503 "destination_unavailable" "middleware-timeout" "a middleware did not decide in time";
+        HELPER_FAILED = 503 "destination_unavailable" "middleware-failed" "a middleware failed";
         BODY_TIMEOUT = 408 "http_request_error" "body-timeout" "the request's body did not arrive in time";
         HEAD_TIMEOUT = 408 "http_request_error" "head-timeout" "the request's head did not arrive in time";
         PATH = 400 "http_request_error" "path" "the path is not acceptable";
@@ -79,13 +82,18 @@ fn error_of_route(
     e: &Exchange,
     connection: Connection<'_>,
 ) -> usize {
-    let edits = e.route().map(|r| r.terms.chain.response_headers(e.middleware_stage));
-    let Some(edits) = edits.filter(|edits| !edits.is_empty()) else {
+    let edits = e.route().map(|r| r.terms.chain.response_headers(e.chained.stage));
+    let edits = edits.filter(|edits| !edits.is_empty());
+    if edits.is_none() && e.chained.response_lines().is_empty() {
         return respond::write_error(out, answer, NAME);
-    };
+    }
     let mut more = Vec::new();
-    e.with_view(connection, |view| edits.append(view, &mut more));
-    respond::write_error_with(out, answer, NAME, |name| edits.drops(name), &more)
+    if let Some(edits) = edits {
+        e.with_view(connection, |view| edits.append(view, &mut more));
+    }
+    more.extend_from_slice(e.chained.response_lines());
+    let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
+    respond::write_error_with(out, answer, NAME, drops, &more)
 }
 
 /// Writes an error answer in the form of gRPC: its status is a field of a head without body.
@@ -95,7 +103,7 @@ fn grpc_of_route(
     e: &Exchange,
     connection: Connection<'_>,
 ) -> usize {
-    let edits = e.route().map(|r| r.terms.chain.response_headers(e.middleware_stage));
+    let edits = e.route().map(|r| r.terms.chain.response_headers(e.chained.stage));
     let edits = edits.filter(|edits| !edits.is_empty());
     let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
     write::status_line(out, 200, b"OK");
@@ -109,6 +117,7 @@ fn grpc_of_route(
     if let Some(edits) = edits {
         e.with_view(connection, |view| edits.append(view, out));
     }
+    out.extend_from_slice(e.chained.response_lines());
     write::end(out);
     0
 }

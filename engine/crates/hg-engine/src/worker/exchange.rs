@@ -75,6 +75,8 @@ pub(crate) enum Stage {
     Connecting,
     /// The answer's head.
     Waiting,
+    /// What a middleware waits for.
+    Paused,
     /// The next try, after one that failed.
     Backoff,
     /// The answer's body.
@@ -170,7 +172,7 @@ pub(crate) struct Deadlines {
     pub(crate) next_address: Ticks,
     pub(crate) first_byte: Ticks,
     pub(crate) idle: Ticks,
-    /// The end of a back-off.
+    /// The end of a back-off, or of what a middleware waits for.
     pub(crate) again: Ticks,
     /// When a second try may begin beside the one that waits for its answer.
     pub(crate) hedge: Ticks,
@@ -184,7 +186,7 @@ impl Deadlines {
             Stage::Queued => self.connect,
             Stage::Connecting => self.connect.min(self.endpoint).min(self.next_address),
             Stage::Waiting => self.first_byte.min(self.idle),
-            Stage::Backoff => self.again,
+            Stage::Backoff | Stage::Paused => self.again,
             Stage::Answering | Stage::Tunnel => self.idle,
         }
     }
@@ -264,7 +266,7 @@ pub(crate) struct Exchange {
     pub(crate) answered: bool,
     pub(crate) close_after: bool,
     /// Which middlewares process the answer.
-    pub(crate) middleware_stage: hg_middleware::Stage,
+    pub(crate) chained: super::chain::Chained,
     pub(crate) prefix_len: u32,
     pub(crate) status: u16,
     /// Our own reason, as in `Proxy-Status`; empty for the upstream's own answers.
@@ -320,7 +322,7 @@ impl Default for Exchange {
             link: Link::default(),
             answered: false,
             close_after: false,
-            middleware_stage: hg_middleware::Stage::FORWARDED,
+            chained: super::chain::Chained::default(),
             prefix_len: 0,
             status: 0,
             reason: "",
@@ -392,7 +394,7 @@ impl Exchange {
     /// Reports whether headers of the answer are made from the request.
     pub(crate) fn answer_needs_request(&self) -> bool {
         self.route()
-            .is_some_and(|r| !r.terms.chain.response_headers(self.middleware_stage).is_literal())
+            .is_some_and(|r| !r.terms.chain.response_headers(self.chained.stage).is_literal())
     }
 
     /// Calls `use_it` with the request as templates see it.

@@ -7,6 +7,7 @@ use super::client::Phase;
 use super::exchange::{ExId, Exchange};
 use super::http2::StreamEnd;
 use super::upstreams::release_limits;
+use hg_middleware::Ended;
 use hg_resilience::Outcome;
 
 /// How much a client may still send after an answer that closes its connection, bytes.
@@ -63,8 +64,11 @@ impl Worker {
     }
 
     /// Counts and logs an exchange that has ended.
-    fn account(&mut self, e: Box<Exchange>) {
+    fn account(&mut self, mut e: Box<Exchange>) {
         let total = self.now_us.saturating_sub(e.start_us);
+        if let Some(mut later) = e.chained.later.take() {
+            later.end(&Ended { status: e.status, took_us: total });
+        }
         self.counters.requests.add(1);
         self.counters.duration.record(total);
         let method = u8::try_from(e.method.index()).unwrap_or(9);

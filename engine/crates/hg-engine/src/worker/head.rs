@@ -52,6 +52,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) host: Option<&'a str>,
     pub(crate) upstream: &'a UpstreamEntry,
     pub(crate) edits: &'a HeaderProgram,
+    /// Lines that middlewares add.
+    pub(crate) added: &'a [u8],
     pub(crate) forwarding: Forwarding<'a>,
     pub(crate) upgrade: bool,
     /// The key of a WebSocket whose client has none.
@@ -79,6 +81,7 @@ pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Optio
     });
     write_client(out, parts);
     parts.edits.append(parts.view, out);
+    out.extend_from_slice(parts.added);
     if parts.upgrade {
         if let Some(key) = parts.upgrade_key {
             write::line(out, "sec-websocket-key", key);

@@ -1,8 +1,10 @@
 //! How the rest of the process talks to a worker: a mailbox it reads between turns.
 
 use super::Worker;
+use super::exchange::ExId;
 use crate::counters::lock;
 use crate::snapshot::Snapshot;
+use hg_middleware::Brought;
 use hg_net::{Fd, Waker};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -23,6 +25,8 @@ pub(crate) enum Message {
     Drain(Arc<Done>),
     /// Release the notice, which shows that this worker's loop turns.
     Probe(Arc<Done>),
+    /// The result of a job that an exchange waits for; none if the job failed.
+    Brought { x: ExId, ticket: u64, brought: Option<Brought> },
     /// Panic, as a bug would.
     #[cfg(test)]
     Panic,
@@ -58,11 +62,13 @@ pub(crate) struct Prime {
 pub(crate) struct Mailbox {
     messages: Mutex<VecDeque<Message>>,
     waker: Mutex<Waker>,
+    /// The worker's number, from 0.
+    pub(crate) index: usize,
 }
 
 impl Mailbox {
-    pub(crate) fn new(waker: Waker) -> Self {
-        Self { messages: Mutex::default(), waker: Mutex::new(waker) }
+    pub(crate) fn new(waker: Waker, index: usize) -> Self {
+        Self { messages: Mutex::default(), waker: Mutex::new(waker), index }
     }
 
     /// Sets the poller of a worker that replaces another one, and wakes it: it must read what its
@@ -98,6 +104,7 @@ impl Worker {
                 Message::HandOff => self.hand_off(),
                 Message::Drain(closed) => self.drain(closed),
                 Message::Probe(done) => drop(done),
+                Message::Brought { x, ticket, brought } => self.take_brought(x, ticket, brought),
                 #[cfg(test)]
                 Message::Panic => std::panic::panic_any("asked to"),
                 #[cfg(test)]

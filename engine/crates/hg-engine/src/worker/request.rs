@@ -4,6 +4,7 @@
 use super::Worker;
 use super::accept::deadline_after;
 use super::answer::own;
+use super::chain::request_view;
 use super::client::Phase;
 use super::conn::of_peer;
 use super::exchange::{ExId, Held, KeptHead, pair};
@@ -11,8 +12,8 @@ use super::head::{self, Parts};
 use super::http2::Opening;
 use super::shed::Load;
 use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
-use hg_middleware::{Client, ClientCertificate, Outcome, RequestView};
-use hg_policy::KeySource;
+use hg_middleware::{Client, ClientCertificate, RequestView};
+use hg_policy::{KeySource, Random as _};
 use hg_proto::client::{Forwarding, IpText};
 use hg_proto::websocket::{self, Accept};
 use hg_proto::{BodyReader, Fields, HeaderSlots, Known, Parse, Reject, RequestHead, Version};
@@ -25,6 +26,8 @@ use std::ops::Range;
 pub(super) enum Step {
     /// The request goes to an upstream.
     Forward,
+    /// A middleware waits; nothing of the body is read.
+    Wait,
     /// The request was answered, or the connection ends.
     Over,
 }
@@ -91,6 +94,7 @@ impl Worker {
         let step = self.begin(x, &head, &held, listener, sent);
         match step {
             Step::Over => self.after_own_answer(ci, body_start),
+            Step::Wait => Some(body_start),
             Step::Forward => Some(self.start_body(x, buffer, body_start..range.end)),
         }
     }
@@ -218,7 +222,6 @@ impl Worker {
             to.copy_from_slice(told);
             return (id, u8::try_from(told.len()).unwrap_or(32));
         }
-        use hg_policy::Random;
         let random = [self.rng.next_u64(), self.rng.next_u64()];
         for (i, out) in id.iter_mut().enumerate() {
             let word = random.get(i / 16).copied().unwrap_or(self.id_seed);
@@ -270,22 +273,13 @@ impl Worker {
         let slot = self.choose_upstream(route);
         let upstream = slot.and_then(|s| held.upstreams.get(s)?.as_deref());
         let view = RequestView {
-            method: head.method.as_str(),
             scheme,
-            protocol: head.version.as_str(),
-            host,
-            port: head.host_port.port,
-            path,
-            query: head.query,
             client: Client { ip: client, certificate },
-            request_id: std::str::from_utf8(id.0.get(..usize::from(id.1)).unwrap_or_default())
-                .unwrap_or_default(),
             listener: &listener.name,
             route: &route.name,
             upstream: upstream.map_or("", |u| &u.name),
-            endpoint: "",
             prefix_len: found.prefix_len,
-            headers: &lines,
+            ..request_view(head, (host, path), &lines, (&id.0, id.1))
         };
         self.note_route(x, &found, asked);
         if self.is_body_too_large(x, head, route, listener) {
@@ -309,42 +303,11 @@ impl Worker {
         }
     }
 
-    /// Runs the middlewares, then forwards to the upstream or answers.
-    fn run_chain(
-        &mut self,
-        x: ExId,
-        asked: &Asked<'_>,
-        view: &RequestView<'_>,
-        (route, slot, upstream): (&RouteEntry, Option<usize>, Option<&UpstreamEntry>),
-    ) -> Step {
-        if self.sheds(x, asked.load, route.terms.importance) {
-            return Step::Over;
-        }
-        let mut rewritten = std::mem::take(&mut self.scratch.rewritten);
-        let step = match route.terms.chain.request(view, &mut rewritten) {
-            Ok(Outcome::Answer) => {
-                self.answer_own(x, route, &rewritten);
-                Step::Over
-            }
-            Err(reject) => {
-                self.refuse(x, &reject);
-                Step::Over
-            }
-            Ok(Outcome::Forward) => {
-                let forward = Forward { head: asked.head, view, route, rewritten: &rewritten };
-                self.prepare(x, &forward, slot, upstream, asked.sent.admission.claims)
-            }
-        };
-        self.scratch.rewritten = rewritten;
-        step
-    }
-
     /// Returns the slot of the upstream that a request goes to, if there is one.
     fn choose_upstream(&mut self, route: &RouteEntry) -> Option<usize> {
         let slot = match &route.terms.split {
             None => route.upstream?,
             Some(split) => {
-                use hg_policy::Random;
                 let mut at = if split.total == 0 { 0 } else { self.rng.next_u64() % split.total };
                 let (slot, _) = split.parts.iter().find(|(_, weight)| {
                     let is_it = at < u64::from(*weight);
@@ -364,7 +327,6 @@ impl Worker {
         head: &RequestHead<'_, '_>,
         route: &RouteEntry,
     ) -> Result<(Option<Accept>, Option<[u8; 24]>), Reject> {
-        use hg_policy::Random;
         match (head.connection.upgrade_websocket, head.version) {
             (true, Version::H2) if !route.terms.websocket => Err(own::NO_TUNNEL),
             (true, Version::H2) => {
@@ -379,7 +341,7 @@ impl Worker {
     }
 
     /// Builds the upstream's head and everything the exchange needs from now on.
-    fn prepare(
+    pub(super) fn prepare(
         &mut self,
         x: ExId,
         forward: &Forward<'_>,
@@ -410,8 +372,7 @@ impl Worker {
             None if route.terms.raw_path => (head.path, head.query),
             None => (view.path, head.query),
         };
-        let peer = IpText::new(c.peer.ip());
-        let client = IpText::new(e.client_ip);
+        let (peer, client) = (IpText::new(c.peer.ip()), IpText::new(e.client_ip));
         let parts = Parts {
             head,
             view,
@@ -420,6 +381,7 @@ impl Worker {
             host: rewritten.host(),
             upstream: entry,
             edits: route.terms.chain.request_headers(),
+            added: e.chained.request_lines(),
             forwarding: Forwarding {
                 peer: peer.as_bytes(),
                 client: client.as_bytes(),
@@ -436,7 +398,7 @@ impl Worker {
         e.upstream = slot;
         e.upstream_id = id;
         e.key = key;
-        e.middleware_stage = rewritten.stage();
+        e.chained.stage = rewritten.stage();
         e.due.request = deadline_after(now_us, route.terms.timeouts.request_ms);
         e.due.idle = deadline_after(now_us, route.terms.timeouts.stream_idle_ms);
         e.due.connect = deadline_after(now_us, entry.plan.connect_timeout_ms);
@@ -446,14 +408,14 @@ impl Worker {
 
 /// A request and its client.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    head: &'a RequestHead<'a, 'a>,
-    held: &'a Held,
-    listener: &'a ListenerEntry,
-    client: IpAddr,
-    sent: Sent<'a>,
+pub(super) struct Asked<'a> {
+    pub(super) head: &'a RequestHead<'a, 'a>,
+    pub(super) held: &'a Held,
+    pub(super) listener: &'a ListenerEntry,
+    pub(super) client: IpAddr,
+    pub(super) sent: Sent<'a>,
     /// What there is too much of.
-    load: Option<Load>,
+    pub(super) load: Option<Load>,
 }
 
 /// The bytes of a head, and which of its lines were accepted.
@@ -465,11 +427,11 @@ pub(super) struct Sent<'a> {
 }
 
 /// A routed request on its way to an upstream.
-struct Forward<'a> {
-    head: &'a RequestHead<'a, 'a>,
-    view: &'a RequestView<'a>,
-    route: &'a RouteEntry,
-    rewritten: &'a hg_middleware::Rewritten,
+pub(super) struct Forward<'a> {
+    pub(super) head: &'a RequestHead<'a, 'a>,
+    pub(super) view: &'a RequestView<'a>,
+    pub(super) route: &'a RouteEntry,
+    pub(super) rewritten: &'a hg_middleware::Rewritten,
 }
 
 fn hash_key(source: &KeySource, view: &RequestView<'_>, fields: &Fields<'_, '_>) -> Option<u64> {

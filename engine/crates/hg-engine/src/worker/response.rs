@@ -381,7 +381,7 @@ fn answer_fields(
     connection: Connection<'_>,
     date: Option<&[u8; 29]>,
 ) {
-    let edits = e.route().map(|r| r.terms.chain.response_headers(e.middleware_stage));
+    let edits = e.route().map(|r| r.terms.chain.response_headers(e.chained.stage));
     let edits = edits.filter(|edits| !edits.is_empty());
     let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
     write::fields(out, &head.fields, |f| drops(f.name.as_bytes()));
@@ -391,6 +391,7 @@ fn answer_fields(
     if let Some(edits) = edits {
         e.with_view(connection, |view| edits.append(view, out));
     }
+    out.extend_from_slice(e.chained.response_lines());
 }
 
 fn finish_upgrade_head(out: &mut Vec<u8>, made: Option<&Accept>) {

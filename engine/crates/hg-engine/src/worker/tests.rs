@@ -13,6 +13,7 @@ use std::sync::{Mutex, mpsc};
 
 mod http2;
 mod keeping;
+mod pausing;
 mod shedding;
 mod times;
 mod uploads;

@@ -213,6 +213,9 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
+        if e.stage == Stage::Paused {
+            return self.expire_pause(x);
+        }
         if e.stage == Stage::Backoff && e.due.request > now {
             return if e.due.again <= now { self.try_again(x) } else { self.rearm(x) };
         }

@@ -74,8 +74,7 @@ impl Step for Cors {
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
         check(options, problems);
-        let origins =
-            Arc::new(Origins::compile(&options.origins, &options.patterns, problems));
+        let origins = Arc::new(Origins::compile(&options.origins, &options.patterns, problems));
         (problems.len() == before).then(|| Self {
             edits: edits(options, &origins),
             origins,
@@ -86,10 +85,10 @@ impl Step for Cors {
     }
 
     fn edits(&self) -> Composed<'_> {
-        Composed::Response(&self.edits)
+        Composed { response: Some(&self.edits), ..Composed::default() }
     }
 
-    fn request(&self, run: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+    fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
         let Some(asked) = Preflight::of(run.view) else {
             return Ok(Flow::Next);
         };
@@ -145,7 +144,11 @@ impl Preflight {
         let asked = first(view.headers, "access-control-request-headers");
         let headers = asked.map(|(value, _)| value).filter(|value| are_names(value));
         let method = if is_token(&method) { method } else { Vec::new() };
-        Some(Self { origin: is_one.then_some(origin), method, headers: headers.unwrap_or_default() })
+        Some(Self {
+            origin: is_one.then_some(origin),
+            method,
+            headers: headers.unwrap_or_default(),
+        })
     }
 }
 
@@ -212,7 +215,8 @@ fn edits(options: &Options, origins: &Arc<Origins>) -> Edits {
 
 /// Appends what is wrong with the options together.
 fn check(options: &Options, problems: &mut Problems) {
-    let mut wrong = |key: &str, message: &str| problems.push((format!("cors.{key}"), message.into()));
+    let mut wrong =
+        |key: &str, message: &str| problems.push((format!("cors.{key}"), message.into()));
     if options.origins.is_empty() && options.patterns.is_empty() {
         wrong("origins", "no origin is allowed; write at least one, or `*`");
     }
@@ -224,7 +228,10 @@ fn check(options: &Options, problems: &mut Problems) {
             wrong("origins", "browsers take no credentials with `*`; write the origins");
         }
         if options.origins.iter().any(|origin| origin == "null") {
-            wrong("origins", "any page can be of the origin `null`; leave it out, or the credentials");
+            wrong(
+                "origins",
+                "any page can be of the origin `null`; leave it out, or the credentials",
+            );
         }
         if options.expose.iter().any(|name| name == "*") {
             wrong("expose", "with credentials `*` is a name; write the names");

@@ -45,9 +45,8 @@ impl Origins {
     pub(super) fn allow(&self, origin: &[u8]) -> bool {
         match self {
             Self::Any => true,
-            Self::Some(list) => {
-                std::str::from_utf8(origin).is_ok_and(|origin| list.iter().any(|one| one.is(origin)))
-            }
+            Self::Some(list) => std::str::from_utf8(origin)
+                .is_ok_and(|origin| list.iter().any(|one| one.is(origin))),
         }
     }
 }
@@ -55,7 +54,9 @@ impl Origins {
 impl Origin {
     fn of(text: &str) -> Self {
         match text.split_once("://*.") {
-            Some((scheme, host)) => Self::Below(format!("{scheme}://").into(), format!(".{host}").into()),
+            Some((scheme, host)) => {
+                Self::Below(format!("{scheme}://").into(), format!(".{host}").into())
+            }
             None => Self::Exact(text.into()),
         }
     }
@@ -74,7 +75,8 @@ impl Origin {
 
 /// Reports whether a text can be the labels of a host below another, as browsers write them.
 fn are_labels(text: &str) -> bool {
-    let is_of_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    let is_of_label =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     text.split('.').all(|label| !label.is_empty() && label.bytes().all(is_of_label))
 }
 

@@ -44,7 +44,7 @@ impl Step for IpAccess {
         (problems.len() == before).then(|| Self(Arc::new(IpRules::new(&allow, &deny))))
     }
 
-    fn request(&self, run: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+    fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
         match self.0.judge(run.view.client.ip) {
             Verdict::Allowed => Ok(Flow::Next),
             Verdict::Denied | Verdict::NotAllowed => Err(DENIED),

@@ -65,7 +65,7 @@ impl Step for Redirect {
 
     /// Fills in the answer. A request for exactly the redirect's target passes if it may, which
     /// prevents a redirect loop.
-    fn request(&self, run: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+    fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
         let Run { view, out, may_pass, .. } = run;
         self.path(view, out)?;
         let scheme = self.scheme.unwrap_or(view.scheme);

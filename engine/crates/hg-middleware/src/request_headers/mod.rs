@@ -17,7 +17,7 @@ impl Step for RequestHeaders {
     }
 
     fn edits(&self) -> Composed<'_> {
-        Composed::Request(&self.0)
+        Composed { request: Some(&self.0), ..Composed::default() }
     }
 }
 

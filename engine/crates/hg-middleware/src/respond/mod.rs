@@ -63,7 +63,7 @@ impl Step for Respond {
     }
 
     /// Fills in the answer.
-    fn request(&self, run: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+    fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
         let (view, answer) = (run.view, &mut run.out.answer);
         answer.status = self.status;
         self.headers.append(view, &mut answer.headers);

@@ -17,7 +17,7 @@ impl Step for ResponseHeaders {
     }
 
     fn edits(&self) -> Composed<'_> {
-        Composed::Response(&self.0)
+        Composed { response: Some(&self.0), ..Composed::default() }
     }
 }
 

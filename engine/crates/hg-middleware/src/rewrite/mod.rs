@@ -1,8 +1,8 @@
 //! `rewrite`: sets another path or host before forwarding.
 
+use crate::patterns::whole;
 use crate::step::{Flow, Problems, Run, Step};
 use crate::target::{self, BAD_HOST};
-use crate::patterns::whole;
 use crate::template::{Piece, Template, pieces};
 use crate::view::{RequestView, Rewritten};
 use hg_plan::PathRewrite;
@@ -68,7 +68,7 @@ impl Step for Rewrite {
         (problems.len() == before).then_some(Self { path, host })
     }
 
-    fn request(&self, run: &mut Run<'_, '_>) -> Result<Flow, Reject> {
+    fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
         let Run { view, out, prefix_len, .. } = run;
         if let Some(host) = &self.host {
             rewrite_host(host, view, out)?;

@@ -66,7 +66,8 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     };
     let mut rewritten = Rewritten::new();
     match chain.request(&view, &mut rewritten) {
-        Ok(Outcome::Forward) => {
+        // Steps that wait are left out.
+        Ok(Outcome::Forward | Outcome::Wait) => {
             // A raw path is forwarded unchanged, unless a middleware rewrote it.
             let path = if route.forward_raw_path { &request.path } else { q.path };
             let came = match q.query {

@@ -30,7 +30,7 @@ impl World {
         let ticketer = hg_tls::Ticketer::new(&["11".repeat(32)]).unwrap();
         Self {
             watch: Watch::new(shared.clone(), 7),
-            builder: Builder::new(ticketer, shared.clock),
+            builder: Builder::new(ticketer, shared.clock, shared.keep.clone()),
             plan: Plan::default(),
             shared,
             now_ms: 1_000,

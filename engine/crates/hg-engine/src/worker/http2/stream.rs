@@ -122,9 +122,18 @@ impl Worker {
         if let Some(e) = self.exchanges.get_mut(x) {
             incoming.message().note_never_indexed(&mut e.request.never);
         }
-        if let Step::Forward = self.begin(x, &head, &held, listener, sent) {
-            self.limit_grpc(x, &head);
-            self.start_stream(x, wait_ms);
+        match self.begin(x, &head, &held, listener, sent) {
+            Step::Forward => {
+                self.limit_grpc(x, &head);
+                self.start_stream(x, wait_ms);
+            }
+            Step::Wait => {
+                let paused = self.exchanges.get_mut(x).and_then(|e| e.chained.paused.as_mut());
+                if let Some(paused) = paused {
+                    paused.wait_ms = wait_ms;
+                }
+            }
+            Step::Over => {}
         }
         Some(())
     }
@@ -141,7 +150,7 @@ impl Worker {
     }
 
     /// Limits a request of gRPC by the deadline that its client sent.
-    fn limit_grpc(&mut self, x: ExId, head: &RequestHead<'_, '_>) {
+    pub(crate) fn limit_grpc(&mut self, x: ExId, head: &RequestHead<'_, '_>) {
         let now_us = self.now_us;
         let Some(e) = self.exchanges.get_mut(x).filter(|e| e.stream.is_grpc) else {
             return;
@@ -188,7 +197,7 @@ impl Worker {
     }
 
     /// Sends on a request whose middlewares are done: now, or once it has a place.
-    fn start_stream(&mut self, x: ExId, wait_ms: u16) {
+    pub(crate) fn start_stream(&mut self, x: ExId, wait_ms: u16) {
         let now_ms = self.now_us / 1000;
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;

@@ -1,0 +1,124 @@
+//! A request's way through the middlewares of its route: to an upstream, to an answer, or to a wait.
+
+use super::Worker;
+use super::exchange::ExId;
+use super::pause::Paused;
+use super::request::{Asked, Forward, Lines, Step};
+use crate::snapshot::{RouteEntry, UpstreamEntry};
+use hg_middleware::{Client, Context, Later, Outcome, RequestView, Rewritten, Stage, Woken};
+use hg_policy::Random as _;
+use hg_proto::RequestHead;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What the middlewares of a request leave with its exchange.
+#[derive(Default)]
+pub(crate) struct Chained {
+    /// Which edits its answer passes.
+    pub(crate) stage: Stage,
+    pub(crate) later: Option<Box<Later>>,
+    /// What goes on once a middleware has waited.
+    pub(crate) paused: Option<Box<Paused>>,
+}
+
+impl Chained {
+    /// Returns the lines that middlewares add to the request for the endpoint.
+    pub(crate) fn request_lines(&self) -> &[u8] {
+        self.later.as_ref().map_or(&[], |later| later.request_lines())
+    }
+
+    /// Returns the lines that middlewares add to the answer for the client.
+    pub(crate) fn response_lines(&self) -> &[u8] {
+        self.later.as_ref().map_or(&[], |later| later.response_lines())
+    }
+}
+
+impl Worker {
+    /// Runs the middlewares, then forwards to the upstream or answers.
+    pub(super) fn run_chain(
+        &mut self,
+        x: ExId,
+        asked: &Asked<'_>,
+        view: &RequestView<'_>,
+        (route, slot, upstream): (&RouteEntry, Option<usize>, Option<&UpstreamEntry>),
+    ) -> Step {
+        if self.sheds(x, asked.load, route.terms.importance) {
+            return Step::Over;
+        }
+        let mut rewritten = std::mem::take(&mut self.scratch.rewritten);
+        let step = self.run_steps(x, asked, view, (route, slot, upstream), (&mut rewritten, None));
+        self.scratch.rewritten = rewritten;
+        step
+    }
+
+    /// Runs a chain from its beginning, or from where it waited, then forwards or answers.
+    pub(super) fn run_steps(
+        &mut self,
+        x: ExId,
+        asked: &Asked<'_>,
+        view: &RequestView<'_>,
+        (route, slot, upstream): (&RouteEntry, Option<usize>, Option<&UpstreamEntry>),
+        (rewritten, woken): (&mut Rewritten, Option<Woken>),
+    ) -> Step {
+        let outcome = {
+            let rng = &mut self.rng;
+            let mut random = || rng.next_u64();
+            let (now_us, worker) = (self.now_us, self.mailbox.index);
+            let unix_us = hg_net::unix_micros;
+            let mut cx = Context { now_us, unix_us, random: &mut random, worker };
+            let chain = &route.terms.chain;
+            match woken {
+                None => chain.begin(view, rewritten, &mut cx),
+                Some(woken) => chain.resume(view, rewritten, &mut cx, woken),
+            }
+        };
+        if let Ok(Outcome::Wait) = outcome {
+            return self.pause(x, asked, slot, std::mem::take(rewritten));
+        }
+        if let Some(later) = rewritten.take_later()
+            && let Some(e) = self.exchanges.get_mut(x)
+        {
+            e.chained.later = Some(later);
+        }
+        match outcome {
+            Ok(Outcome::Answer) => {
+                self.answer_own(x, route, rewritten);
+                Step::Over
+            }
+            Err(reject) => {
+                self.refuse(x, &reject);
+                Step::Over
+            }
+            Ok(Outcome::Forward | Outcome::Wait) => {
+                let forward = Forward { head: asked.head, view, route, rewritten };
+                self.prepare(x, &forward, slot, upstream, asked.sent.admission.claims)
+            }
+        }
+    }
+}
+
+/// Returns a request as middlewares see it, as far as its head and its id tell.
+pub(super) fn request_view<'a>(
+    head: &RequestHead<'a, 'a>,
+    (host, path): (&'a str, &'a str),
+    lines: &'a Lines<'a>,
+    (id, len): (&'a [u8; 32], u8),
+) -> RequestView<'a> {
+    RequestView {
+        method: head.method.as_str(),
+        scheme: "",
+        protocol: head.version.as_str(),
+        host,
+        port: head.host_port.port,
+        path,
+        query: head.query,
+        client: Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), certificate: lines.certificate },
+        request_id: std::str::from_utf8(id.get(..usize::from(len)).unwrap_or_default())
+            .unwrap_or_default(),
+        listener: "",
+        route: "",
+        upstream: "",
+        endpoint: "",
+        prefix_len: 0,
+        headers: lines,
+    }
+}

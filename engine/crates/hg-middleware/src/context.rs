@@ -1,0 +1,141 @@
+//! What a step is given while a request runs, and what it leaves for later.
+
+use crate::keep::{Keep, Results};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// The world as a step may know it; who runs the chain passes it in.
+pub struct Context<'a> {
+    /// A clock that never goes back, microseconds.
+    pub now_us: u64,
+    /// Returns the microseconds since the Unix epoch.
+    pub unix_us: fn() -> u64,
+    /// Returns 64 random bits.
+    pub random: &'a mut dyn FnMut() -> u64,
+    /// Number of the worker.
+    pub worker: usize,
+}
+
+/// What a job brings back.
+pub type Brought = Box<dyn Any + Send>;
+
+/// What a step waits for. Meanwhile nothing of the body is read.
+pub enum Wait {
+    /// A time.
+    Delay {
+        /// Microseconds from now.
+        us: u64,
+    },
+    /// A function that takes too long for a worker. Helper threads call it.
+    Job {
+        /// What is called; its result comes back as [`Woken::Brought`].
+        job: Box<dyn FnOnce() -> Brought + Send>,
+        /// After so many microseconds the request is refused with 503.
+        timeout_us: u64,
+    },
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wait::Delay { us } => f.debug_struct("Delay").field("us", us).finish(),
+            Wait::Job { timeout_us, .. } => {
+                f.debug_struct("Job").field("timeout_us", timeout_us).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+/// Why a step is called again.
+#[derive(Debug, Default)]
+pub enum Woken {
+    /// It is not: this is the first call for the request.
+    #[default]
+    No,
+    /// The time is over.
+    Delay,
+    /// The job is done.
+    Brought(Brought),
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The status of the answer; 499 if the client left before it, 0 if there was none.
+    pub status: u16,
+    /// How long it took, microseconds.
+    pub took_us: u64,
+}
+
+/// Is told once how an exchange ended, however that came.
+pub trait Watch: Send {
+    /// Called exactly once.
+    fn ended(self: Box<Self>, how: &Ended);
+}
+
+/// What steps leave for later parts of an exchange.
+#[derive(Default)]
+pub struct Later {
+    pub(crate) watches: Vec<Box<dyn Watch>>,
+    /// Lines for the endpoint and for the client, each `name: value\r\n`.
+    pub(crate) request: Vec<u8>,
+    pub(crate) response: Vec<u8>,
+}
+
+impl Later {
+    /// Returns the lines that steps add to the request for the endpoint.
+    pub fn request_lines(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// Returns the lines that steps add to the answer for the client.
+    pub fn response_lines(&self) -> &[u8] {
+        &self.response
+    }
+
+    /// Tells all who watch, once.
+    pub fn end(&mut self, how: &Ended) {
+        for watch in self.watches.drain(..) {
+            watch.ended(how);
+        }
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        self.end(&Ended { status: 0, took_us: 0 });
+    }
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Later").field("watches", &self.watches.len()).finish_non_exhaustive()
+    }
+}
+
+/// Where a step stands in the plan: what its state and its counts belong to.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The state of all steps.
+    pub keep: &'a Keep,
+    /// The kind of the step.
+    pub kind: &'static str,
+    /// Names the middleware, or where it is written: `middleware slow`, `route r.middlewares[0]`.
+    pub owner: &'a str,
+    /// The middleware's name; empty for one that is written where it is used.
+    pub name: &'a str,
+}
+
+impl Place<'_> {
+    /// Returns the state of this step. It outlives reloads and is the same in all workers; a
+    /// middleware that several routes use by its name has one state for all of them.
+    pub fn keep<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        self.keep.get(self.kind, self.owner, make)
+    }
+
+    /// Returns the counts of this step's results.
+    pub fn results(&self, names: &'static [&'static str]) -> Arc<Results> {
+        self.keep.results_of(self.name, self.kind, names)
+    }
+}
