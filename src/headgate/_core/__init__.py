@@ -24,8 +24,10 @@ from headgate._core._core import (
     change_messages,
     check_tls,
     is_client_claim,
+    key_set_problem,
     normalise_path,
     parse_text,
+    password_hash_problem,
     plan_check,
     request_head,
 )
@@ -51,8 +53,10 @@ __all__ = [
     "change_messages",
     "check_tls",
     "is_client_claim",
+    "key_set_problem",
     "normalise_path",
     "parse_text",
+    "password_hash_problem",
     "plan_check",
     "request_head",
 ]

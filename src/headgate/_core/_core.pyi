@@ -472,6 +472,15 @@ def alike(
 def is_client_claim(name: str) -> bool:
     """Reports whether a header of that name, in any case, tells who the client is."""
 
+def key_set_problem(text: str) -> tuple[str, str] | None:
+    """Returns what is wrong with a JWK set: the path in it, and a sentence that shows no key.
+
+    The sentence says what is wrong and what is allowed, with a semicolon between them.
+    """
+
+def password_hash_problem(text: str) -> str | None:
+    """Returns what is wrong with the hash of a password in such a sentence, without the hash."""
+
 class HeadRules(Protocol):
     """A listener's rules for request heads: any object with these attributes."""
 

@@ -17,6 +17,7 @@ from headgate.cli import (
     master_commands,
     metrics_commands,
     node_commands,
+    password_commands,
     plane_commands,
     remote_commands,
     rollout_commands,
@@ -94,6 +95,7 @@ for command in (
     *log_commands.COMMANDS,
     *apply_commands.COMMANDS,
     *completion_commands.COMMANDS,
+    *password_commands.COMMANDS,
     hold,
     version,
 ):

@@ -34,6 +34,9 @@ MIDDLEWARES: Final = middlewares(
     "respond",
     "ip_access",
     "cors",
+    "api_key",
+    "basic_auth",
+    "jwt",
     "fault",
 )
 

@@ -161,7 +161,19 @@ def test_a_quarantine_does_not_forget_the_last_good_form() -> None:
     assert answered(provider.load(BASE), "http://a.example/admin") == "admin"
 
 
-@pytest.mark.parametrize("spec", [BROKEN, {"respond": {"status": "x"}}, None])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        BROKEN,
+        {"respond": {"status": "x"}},
+        {"ip_access": {"deny": ["nowhere"]}},
+        {"api_key": {"keys": {"shop": "guessed"}}},
+        {"basic_auth": {"users": {"file": "gone"}}},
+        {"basic_auth": {"users": ["alice:$2b$31$" + "C" * 53]}},
+        {"jwt": {"keys": '{"keys":[]}'}},
+        None,
+    ],
+)
 def test_a_middleware_that_is_broken_or_missing_closes_its_routes(spec: Json) -> None:
     provider = Provider()
     provider.load(BASE)

@@ -3,7 +3,7 @@ use crate::sealed::{Fingerprint, Sealer};
 use proptest::prelude::*;
 
 fn print(n: u64) -> Fingerprint {
-    Sealer::new(&[1; 32]).seal(&n.to_be_bytes())
+    Sealer::new(&[1; 32]).seal(&[0; 32], &n.to_be_bytes())
 }
 
 #[test]

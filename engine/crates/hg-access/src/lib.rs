@@ -2,7 +2,7 @@
 //!
 //! Owns the decisions of the middlewares `ip_access`, `basic_auth`, `api_key` and `jwt`: what a
 //! credential must look like, whether it is right, and what it says about its holder. Never reads a
-//! clock, a socket or a file: times are arguments, and so are random keys. Everything that a client
+//! clock, a socket or a file: times are arguments. Everything that a client
 //! sends is bounded before it is looked at, and every comparison with a secret takes the same time
 //! whatever differs.
 

@@ -22,11 +22,21 @@ impl Sealer {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// Returns the fingerprint of a credential.
-    pub fn seal(&self, credential: &[u8]) -> Fingerprint {
+    /// Makes a key at random; None if the system has no randomness.
+    pub fn random() -> Option<Self> {
+        let mut key = [0; 32];
+        aws_lc_rs::rand::fill(&mut key).ok()?;
+        Some(Self::new(&key))
+    }
+
+    /// Returns the fingerprint of a credential under rules: `rules` is the sum of what it is verified
+    /// by, so that other rules know nothing of it.
+    pub fn seal(&self, rules: &[u8; 32], credential: &[u8]) -> Fingerprint {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(rules);
+        context.update(credential);
         let mut out = [0; 32];
-        let tag = hmac::sign(&self.0, credential);
-        out.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        out.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
         Fingerprint(out)
     }
 }
@@ -36,10 +46,14 @@ mod tests {
     use super::Sealer;
 
     #[test]
-    fn a_fingerprint_depends_on_key_and_credential() {
+    fn a_fingerprint_depends_on_key_rules_and_credential() {
         let (one, two) = (Sealer::new(&[1; 32]), Sealer::new(&[2; 32]));
-        assert_eq!(one.seal(b"a"), one.seal(b"a"));
-        assert_ne!(one.seal(b"a"), one.seal(b"b"));
-        assert_ne!(one.seal(b"a"), two.seal(b"a"));
+        let rules = [0; 32];
+        assert_eq!(one.seal(&rules, b"a"), one.seal(&rules, b"a"));
+        assert_ne!(one.seal(&rules, b"a"), one.seal(&rules, b"b"));
+        assert_ne!(one.seal(&rules, b"a"), two.seal(&rules, b"a"));
+        assert_ne!(one.seal(&rules, b"a"), one.seal(&[1; 32], b"a"));
+        let random = [Sealer::random(), Sealer::random()].map(|s| s.unwrap().seal(&rules, b"a"));
+        assert_ne!(random[0], random[1]);
     }
 }

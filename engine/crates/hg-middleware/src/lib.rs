@@ -12,11 +12,15 @@
 //! Variables always describe the request as the client sent it, its path normalised, whatever an
 //! earlier step of the chain rewrote.
 
+#[cfg(test)]
+mod access_testing;
 mod chain;
 mod context;
+mod credential;
 mod headers;
 mod keep;
 mod patterns;
+mod refusals;
 #[macro_use]
 mod step;
 mod target;
@@ -43,5 +47,8 @@ middlewares! {
     respond => Respond,
     ip_access => IpAccess,
     cors => Cors,
+    api_key => ApiKey,
+    basic_auth => BasicAuth,
+    jwt => Jwt,
     fault => Fault,
 }

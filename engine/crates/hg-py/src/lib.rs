@@ -1,6 +1,7 @@
 //! The extension module `headgate._core._core`: thin bindings to the core's crates, one module
 //! each. They convert and detach from the interpreter; the crates make the decisions.
 
+mod access;
 mod alike;
 mod client;
 mod dataplane;
@@ -20,7 +21,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every binding.
-const FACES: [Register; 9] = [
+const FACES: [Register; 10] = [
+    access::register,
     alike::register,
     client::register,
     dataplane::register,

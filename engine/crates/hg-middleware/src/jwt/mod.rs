@@ -1,0 +1,177 @@
+//! `jwt`: who may pass by a signed token.
+
+mod options;
+
+use crate::context::Place as Bound;
+use crate::credential::{Place, Sent};
+use crate::headers::Edits;
+use crate::keep::Results;
+use crate::refusals;
+use crate::step::{Composed, Flow, Problems, Run, Step};
+use hg_access::{Claims, Fingerprint, KeySet, Policy, Refusal, Sealer, Verified};
+use hg_proto::Reject;
+use options::Options;
+use std::sync::Arc;
+
+/// Two tokens: which of them counts would be a guess.
+const SEVERAL: Reject = Reject {
+    status: 400,
+    reason: "http_request_error",
+    code: "jwt",
+    detail: "there is more than one token",
+};
+
+/// Most tokens that are remembered, and for how many seconds (a signature takes 20 to 100 µs).
+const REMEMBERED: usize = 10_000;
+const REMEMBERED_S: u64 = 60;
+
+const RESULTS: &[&str] = &["pass", "cached", "missing", "refused", "forbidden"];
+const PASS: usize = 0;
+const CACHED: usize = 1;
+const MISSING: usize = 2;
+const REFUSED: usize = 3;
+const FORBIDDEN: usize = 4;
+
+/// Lines for the endpoint: the value that each header gets.
+type Lines = Arc<[Option<Box<str>>]>;
+
+/// Tokens that were found right, whatever workers found it.
+#[derive(Debug)]
+struct State {
+    sealer: Option<Sealer>,
+    tokens: Verified<Lines>,
+}
+
+/// What tokens must be, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Jwt {
+    keys: Arc<KeySet>,
+    policy: Arc<Policy>,
+    place: Place,
+    is_bearer: bool,
+    edits: Edits,
+    /// Header and claim.
+    headers: Arc<[(Box<str>, Box<str>)]>,
+    /// The beginning of challenges.
+    challenge: Arc<str>,
+    /// What fingerprints begin with: a changed policy remembers nothing of the one before.
+    sum: [u8; 32],
+    state: Option<Arc<State>>,
+    results: Option<Arc<Results>>,
+}
+
+impl Step for Jwt {
+    type Options = Options;
+    const IS_LIVE: bool = true;
+
+    fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
+        options.compile(problems)
+    }
+
+    fn bind(&mut self, place: &Bound<'_>) {
+        let make = || State { sealer: Sealer::random(), tokens: Verified::new(REMEMBERED) };
+        self.state = Some(place.keep(make));
+        self.results = Some(place.results(RESULTS));
+    }
+
+    fn edits(&self) -> Composed<'_> {
+        Composed { request: Some(&self.edits), ..Composed::default() }
+    }
+
+    fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
+        let mut text = std::mem::take(&mut run.out.scratch);
+        let outcome = match self.token(run, &mut text)? {
+            None => Err(None),
+            Some(token) => self.verify(run, token).map_err(Some),
+        };
+        run.out.scratch = text;
+        match outcome {
+            Ok(lines) => {
+                for ((name, _), value) in self.headers.iter().zip(lines.iter()) {
+                    if let Some(value) = value {
+                        run.request_line(name, value.as_bytes());
+                    }
+                }
+                Ok(Flow::Next)
+            }
+            Err(refusal) => Ok(self.refuse(run, refusal)),
+        }
+    }
+}
+
+impl Jwt {
+    /// Finds the token; None if there is none.
+    fn token<'t>(
+        &self,
+        run: &Run<'_, '_, '_>,
+        text: &'t mut Vec<u8>,
+    ) -> Result<Option<&'t [u8]>, Reject> {
+        match self.place.read(run.view, text) {
+            Sent::None => return Ok(None),
+            Sent::Several => return Err(SEVERAL),
+            Sent::One => {}
+        }
+        if !self.is_bearer {
+            return Ok(Some(text));
+        }
+        let (scheme, token) = text.split_at_checked(7).unwrap_or((text, &[]));
+        Ok(scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()))
+    }
+
+    fn verify(&self, run: &Run<'_, '_, '_>, token: &[u8]) -> Result<Lines, Refusal> {
+        let now_s = (run.cx.unix_us)() / 1_000_000;
+        let print = self.fingerprint(token);
+        let remembered = |(state, print): &(&State, Fingerprint)| state.tokens.get(print, now_s);
+        if let Some(lines) = print.as_ref().and_then(remembered) {
+            self.count(run, CACHED);
+            return Ok(lines);
+        }
+        let claims = self.policy.verify(token, &self.keys, now_s)?;
+        let lines = self.lines(&claims)?;
+        if let Some((state, print)) = print {
+            let ends = claims.expires_s().map(|exp| exp.saturating_add(self.policy.leeway_s.into()));
+            let until = ends.unwrap_or(u64::MAX).min(now_s + REMEMBERED_S);
+            state.tokens.put(print, lines.clone(), until);
+        }
+        self.count(run, PASS);
+        Ok(lines)
+    }
+
+    fn fingerprint(&self, token: &[u8]) -> Option<(&State, Fingerprint)> {
+        let state = self.state.as_deref()?;
+        if token.len() > hg_access::MAX_TOKEN_BYTES {
+            return None;
+        }
+        Some((state, state.sealer.as_ref()?.seal(&self.sum, token)))
+    }
+
+    fn lines(&self, claims: &Claims) -> Result<Lines, Refusal> {
+        self.headers.iter().map(|(_, claim)| Ok(claims.line(claim)?.map(Into::into))).collect()
+    }
+
+    /// Answers as RFC 6750 §3 says.
+    fn refuse(&self, run: &mut Run<'_, '_, '_>, refusal: Option<Refusal>) -> Flow {
+        let Some(refusal) = refusal else {
+            self.count(run, MISSING);
+            return refusals::challenged(run, 401, &self.challenge, "a token is needed here");
+        };
+        let (status, error, result) = match refusal {
+            Refusal::Forbidden => (403, "insufficient_scope", FORBIDDEN),
+            _ => (401, "invalid_token", REFUSED),
+        };
+        self.count(run, result);
+        let reason = refusal.reason();
+        let challenge =
+            format!("{}, error=\"{error}\", error_description=\"{reason}\"", self.challenge);
+        refusals::challenged(run, status, &challenge, reason)
+    }
+
+    fn count(&self, run: &Run<'_, '_, '_>, result: usize) {
+        if let Some(results) = &self.results {
+            results.add(run.cx.worker, result);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use crate::access_testing::{Got, Stage};
+use crate::testing::problem;
+
+/// The first example of RFC 7515 (appendix A.1): from `joe`, until 1300819380.
+const TOKEN: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const KEYS: &str = r#"{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow\"}]}"#;
+
+fn before() -> u64 {
+    1_300_819_379_000_000
+}
+
+fn after() -> u64 {
+    1_300_819_380_000_000
+}
+
+fn stage(rest: &str) -> Stage {
+    Stage::new(&with(rest))
+}
+
+fn with(rest: &str) -> String {
+    format!(r#"{{"jwt":{{"keys":"{KEYS}","realm":"shop",{rest}}}}}"#)
+}
+
+fn ask(stage: &Stage, value: &str) -> Got {
+    stage.ask(&[("authorization", value.as_bytes())], 1, before)
+}
+
+fn refused(status: u16, error: &str, reason: &str) -> Got {
+    let more = format!(", error=\"{error}\", error_description=\"{reason}\"");
+    Got::Answer(status, format!("Bearer realm=\"shop\"{more}"), false)
+}
+
+const BEARER: &str = r#""header":"authorization""#;
+
+#[test]
+fn a_token_lets_in_until_it_expires() {
+    let stage = stage(BEARER);
+    let value = format!("bearer {TOKEN}");
+    let line = [("authorization", value.as_bytes())];
+    assert_eq!(stage.ask(&line, 1, before), Got::Forward(String::new(), false));
+    assert_eq!(stage.ask(&line, 1, before), Got::Forward(String::new(), false));
+    assert_eq!(stage.counts(), [("pass", 1), ("cached", 1)]);
+    // What was remembered does not outlive the token.
+    let expired = refused(401, "invalid_token", "the token has expired");
+    assert_eq!(stage.ask(&line, 1, after), expired);
+}
+
+#[test]
+fn who_has_no_token_is_asked_for_one() {
+    let stage = stage(BEARER);
+    let missing = || Got::Answer(401, "Bearer realm=\"shop\"".into(), false);
+    assert_eq!(stage.ask(&[], 1, before), missing());
+    assert_eq!(ask(&stage, "Basic YTpi"), missing());
+    assert_eq!(ask(&stage, TOKEN), missing());
+    assert_eq!(ask(&stage, "Bearer "), missing());
+    let malformed = refused(401, "invalid_token", "the token is malformed");
+    assert_eq!(ask(&stage, "Bearer a.b.c"), malformed);
+    let two = [("authorization", &b"Bearer a"[..]), ("authorization", b"Bearer b")];
+    assert_eq!(stage.ask(&two, 1, before), Got::Refused(400, "jwt"));
+}
+
+#[test]
+fn claims_become_headers_that_nobody_else_can_set() {
+    let stage = stage(
+        r#""header":"authorization","headers":{"X-Issuer":"iss","x-root":"http://example.com/is_root","x-none":"sub"}"#,
+    );
+    let lines = || Got::Forward("x-issuer: joe\r\nx-root: true\r\n".into(), false);
+    assert_eq!(ask(&stage, &format!("Bearer {TOKEN}")), lines());
+    assert_eq!(ask(&stage, &format!("Bearer {TOKEN}")), lines());
+    let program = stage.chain.request_headers();
+    for name in ["x-issuer", "X_Root", "x-none", "authorization"] {
+        assert!(program.drops_spelling(name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
+fn changed_rules_remember_nothing_of_those_before() {
+    let mut stage = stage(BEARER);
+    let value = format!("Bearer {TOKEN}");
+    assert_eq!(ask(&stage, &value), Got::Forward(String::new(), false));
+    stage.reload(&with(r#""header":"authorization","issuers":["jane"]"#));
+    let refusal = refused(401, "invalid_token", "the issuer of the token is not accepted");
+    assert_eq!(ask(&stage, &value), refusal);
+    stage.reload(&with(r#""header":"authorization","allowed":{"iss":["jane"]}"#));
+    let reason = "the token does not have the claims that this needs";
+    assert_eq!(ask(&stage, &value), refused(403, "insufficient_scope", reason));
+    stage.reload(&with(BEARER));
+    assert_eq!(ask(&stage, &value), Got::Forward(String::new(), false));
+}
+
+#[test]
+fn a_token_may_be_in_a_cookie() {
+    let stage = stage(r#""cookie":"session""#);
+    let cookie = format!("a=b; session={TOKEN}");
+    let got = stage.ask(&[("cookie", cookie.as_bytes())], 1, before);
+    assert_eq!(got, Got::Forward(String::new(), false));
+}
+
+#[test]
+fn mistakes_are_named_without_the_keys() {
+    let at = "middlewares[0].jwt";
+    for (json, expected) in [
+        (r#"{"jwt":{"keys":"{}","header":"a"}}"#.to_owned(), format!("{at}.keys: this is no JWK set")),
+        (
+            r#"{"jwt":{"keys":"{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"c2VjcmV0\"}]}","header":"a"}}"#
+                .to_owned(),
+            format!("{at}.keys: keys[0].k: `k` has 6 bytes"),
+        ),
+        (with(r#""leeway_s":301,"header":"a""#), format!("{at}.leeway_s")),
+        (with(r#""query":"a","header":"a""#), format!("{at}: write one of")),
+    ] {
+        let message = problem(&json);
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(!message.contains("c2VjcmV0"), "{message}");
+    }
+}

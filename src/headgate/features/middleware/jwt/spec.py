@@ -1,0 +1,174 @@
+"""`jwt`: let in who sends a signed token."""
+
+import json
+from collections.abc import Iterator, Set
+from typing import Annotated, ClassVar, Final, cast
+
+import msgspec
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+
+from headgate._core import key_set_problem
+from headgate.features import syntax
+from headgate.features.base import MiddlewareOptions, excluding
+from headgate.features.fields import DurationText, Flag
+from headgate.features.middleware.api_key.spec import PlaceName
+from headgate.features.middleware.basic_auth.spec import Realm
+from headgate.features.values import (
+    DISTINCT_HEADERS,
+    FILE_SCHEMA,
+    EditedName,
+    Secrets,
+    named_file,
+)
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import Duration
+from headgate.plan.middleware import MiddlewareNode, Shown
+
+_MOST_LEEWAY_MS: Final = 300_000
+_MINUTE: Final = Duration.parse("60s")
+_PLACES: Final = ("header", "query", "cookie")
+_KEYS_ALLOWED: Final = 'write a JWK set as JSON text, or { file = "…" }'
+
+
+class JwtNode(MiddlewareNode, frozen=True):
+    """A JWK set, what tokens must say, and which of it goes into which header."""
+
+    keys: str
+    issuers: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    leeway_s: int = 0
+    required: tuple[str, ...] = ()
+    allowed: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    header: str | None = None
+    query: str | None = None
+    cookie: str | None = None
+    realm: str = ""
+    keep: bool = False
+
+    def shown(self) -> Shown:
+        """Returns the text of the challenge."""
+        return Shown(headers=(("www-authenticate", self.realm),))
+
+
+def _keys(value: object, info: ValidationInfo) -> str:
+    """Returns a JWK set; one with a secret is a secret."""
+    context = cast(Secrets, info.context)
+    path = named_file(value)
+    text = context.secret(path) if path is not None else value
+    if not isinstance(text, str):
+        raise Invalid(f"{syntax.described(value)} is no key set", _KEYS_ALLOWED)
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        raise Invalid("the key set is not JSON", _KEYS_ALLOWED) from None
+    keys = parsed.get("keys") if isinstance(parsed, dict) else None
+    if not isinstance(keys, list):
+        raise Invalid("the key set has no list `keys`", _KEYS_ALLOWED)
+    if any(isinstance(key, dict) and key.get("kty") == "oct" for key in keys):
+        if path is None:
+            raise Invalid("the key set has a secret (`kty` oct)", 'write { file = "…" }')
+        context.private(path)
+        context.hide(text)
+    if wrong := key_set_problem(text):
+        where, sentence = wrong
+        what, _, allowed = sentence.partition("; ")
+        raise Invalid(f"{where}: {what}" if where else what, allowed or _KEYS_ALLOWED)
+    return text
+
+
+def _list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=1024)]
+Texts = Annotated[list[Text], BeforeValidator(_list)]
+Keys = Annotated[
+    str,
+    PlainValidator(_keys),
+    WithJsonSchema({"anyOf": [{"type": "string"}, FILE_SCHEMA]}),
+]
+
+
+class Jwt(MiddlewareOptions):
+    """Let in who sends a signed token; others get 401 or 403."""
+
+    key: ClassVar[str] = "jwt"
+    summary: ClassVar[str] = "Lets in who sends a signed token."
+    node = JwtNode
+
+    keys: Keys = Field(
+        description="A JWK set, as JSON text or in a file. Each key has one algorithm: its `alg`, "
+        "else that of its curve, else RS256. Sets with secrets are in files."
+    )
+    issuer: Texts = Field(
+        default_factory=list, description="The issuers (`iss`) that are accepted; none = any."
+    )
+    audience: Texts = Field(
+        default_factory=list,
+        description="A token is for one of these (`aud`); none = any, or nobody.",
+    )
+    leeway: DurationText = Field(
+        default=_MINUTE, description="How far clocks may differ, at most 5 minutes."
+    )
+    required: list[Text] = Field(
+        default_factory=lambda: ["exp"],
+        description="Claims that a token must have; `/a/b` is a claim inside of another one.",
+    )
+    allowed: dict[Text, Texts] = Field(
+        default_factory=dict,
+        description="By claim: the values of which it has one, or, if it is a list, contains one; "
+        "`scope` is words with spaces between them. Others get 403.",
+    )
+    claims: Annotated[dict[EditedName, Text], DISTINCT_HEADERS] = Field(
+        default_factory=dict,
+        description="By the header that tells the upstream: a claim. What the client sends under "
+        "these names is removed.",
+    )
+    header: EditedName | None = Field(
+        default=None,
+        description="The header that tokens are sent in; `authorization`, after `Bearer`, unless "
+        "`query` or `cookie` is given.",
+    )
+    query: PlaceName | None = Field(
+        default=None, description="The parameter of the query that tokens are sent in."
+    )
+    cookie: PlaceName | None = Field(
+        default=None, description="The cookie that tokens are sent in."
+    )
+    realm: Realm = Field(default="headgate", description="The name of the place in challenges.")
+    keep: Flag = Field(
+        default=False, description="Whether the header with the token goes to the upstream, too."
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields errors for several places, long leeways and headers that name the site."""
+        given = [key for key in _PLACES if getattr(self, key) is not None or key in wrong]
+        if len(given) > 1:
+            yield excluding(given, "write one of `header`, `query` and `cookie`")
+        if self.leeway.ms > _MOST_LEEWAY_MS:
+            yield Invalid("the leeway is too long", "write at most 5m", at=("leeway",))
+        if self.header == "host":
+            yield Invalid('"host" names the site', "write another header", at=("header",))
+        if "host" in self.claims:
+            yield Invalid('"host" names the site', "write another header", at=("claims", "host"))
+
+    def to_plan(self) -> JwtNode:
+        """Returns the plan node."""
+        header = self.header
+        if header is None and self.query is None and self.cookie is None:
+            header = "authorization"
+        return JwtNode(
+            keys=self.keys,
+            issuers=tuple(self.issuer),
+            audiences=tuple(self.audience),
+            leeway_s=self.leeway.ms // 1000,
+            required=tuple(self.required),
+            allowed={claim: tuple(values) for claim, values in self.allowed.items()},
+            headers=self.claims,
+            header=header,
+            query=self.query,
+            cookie=self.cookie,
+            realm=self.realm,
+            keep=self.keep,
+        )

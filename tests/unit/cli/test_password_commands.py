@@ -1,0 +1,61 @@
+"""`headgate hash-password`: what it makes of standard input."""
+
+import io
+
+import pytest
+from argon2 import PasswordHasher
+from scripted_master import left
+
+Hash = tuple[int, str, str]
+
+
+def hashed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, *words: str
+) -> Hash:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code = left(monkeypatch, "hash-password", *words)
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_a_password_becomes_a_line_of_a_password_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = hashed(monkeypatch, capsys, "s3cret\n", "alice")
+    assert code == 0
+    name, _, made = out.strip().partition(":")
+    assert name == "alice"
+    assert made.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert PasswordHasher().verify(made, "s3cret")
+
+
+def test_without_a_name_there_is_the_hash_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = hashed(monkeypatch, capsys, "s3cret")
+    assert code == 0
+    assert out.startswith("$argon2id$")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "said"),
+    [
+        ("", (), "there is no password"),
+        ("\n", (), "there is no password"),
+        ("a" * 1025, (), "at most 1024 bytes"),
+        ("s3\tcret\n", (), "control characters"),
+        ("s3cret\n", ("al:ice",), "without colon"),
+    ],
+)
+def test_what_is_no_password_or_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    code, out, err = hashed(monkeypatch, capsys, text, *words)
+    assert code == 1
+    assert out == ""
+    assert said in err
+    assert "s3cret" not in err
