@@ -1,10 +1,9 @@
 //! A slow, plain router written directly from the precedence rules, as an oracle for ours.
 #![allow(dead_code, missing_docs)]
 
-use hg_plan::{Action, Match, PathMatch, Respond, Route, ValueMatch};
+use hg_plan::{Kind, Match, Object, PathMatch, Route, ValueMatch};
 use hg_route::{ListenerId, Query, RouteChange, RouteId, Router};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -52,26 +51,17 @@ impl Request {
     }
 }
 
-pub fn respond() -> Action {
-    Action::Respond(Respond { status: 200, body: String::new(), headers: BTreeMap::new() })
+/// A route for all hosts that answers; what a test does not set is as where a plan leaves it out.
+fn bare() -> Route {
+    let bytes = br#"{"action":{"respond":{"status":200}},"hosts":["*"],"listeners":["web"]}"#;
+    match Object::decode(Kind::Route, bytes) {
+        Ok(Object::Route(route)) => *route,
+        other => panic!("{other:?}"),
+    }
 }
 
 pub fn route(hosts: &[&str], matches: Vec<Match>) -> Route {
-    Route {
-        hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
-        listeners: vec!["web".into()],
-        matches,
-        priority: 0,
-        middlewares: Vec::new(),
-        action: respond(),
-        timeouts: hg_plan::RouteTimeouts::default(),
-        forward_raw_path: false,
-        websocket: true,
-        body_bytes: None,
-        body_buffer_bytes: 0,
-        retry: None,
-        importance: hg_plan::Importance::default(),
-    }
+    Route { hosts: hosts.iter().map(|h| (*h).to_owned()).collect(), matches, ..bare() }
 }
 
 pub fn attached(name: &str, route: Route) -> Attached {
