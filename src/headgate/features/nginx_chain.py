@@ -92,6 +92,8 @@ class Chain:
     response: list[Edits] = field(default_factory=list)
     detours: list[tuple[str, Answer]] = field(default_factory=list)
     answer: Answer | None = None
+    body: list[Node] = field(default_factory=list)
+    """What the location says of the bodies of answers; the last middleware counts."""
 
     def edits(self, node: HeaderEdits, about: About) -> Edits:
         """Returns the edits of a plan node, their values as parts."""

@@ -38,6 +38,7 @@ MIDDLEWARES: Final = middlewares(
     "basic_auth",
     "jwt",
     "fault",
+    "compress",
 )
 
 BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (

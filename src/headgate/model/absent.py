@@ -34,7 +34,7 @@ _ACME: Final = (
 )
 _RETRIES: Final = ("no such key for tries after the first", "write `retry` in the route")
 _CACHE: Final = ("no cache", "leave it out")
-_ENCODING: Final = ("no compression", "leave it out: compress in the upstream")
+_ENCODING: Final = ("no such key for compression", "write a middleware with `compress`")
 _FILES: Final = ("no static files", "leave it out: forward to a server that has them")
 _CODE: Final = ("no plugins", "leave it out: the middlewares are those of the reference")
 _TRACING: Final = ("no tracing", "leave it out: `${request_id}` and `headers` pass ids on")
@@ -54,7 +54,7 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _RETRIES: ("retry_policy", "max_retries", "attempts", "hedging",
                "proxy_next_upstream"),
     _CACHE: ("cache", "caching", "proxy_cache"),
-    _ENCODING: ("compress", "compression", "gzip", "brotli", "zstd"),
+    _ENCODING: ("compression", "gzip", "brotli", "zstd"),
     _FILES: ("root", "static", "file_server", "try_files", "index"),
     _CODE: ("plugin", "plugins", "lua", "wasm", "script"),
     _TRACING: ("trace", "tracing", "opentelemetry", "otel", "zipkin"),

@@ -103,8 +103,7 @@ impl Encoder {
         }
     }
 
-    /// Forgets a body that was not finished. Returns an encoder for another one, as
-    /// [`Encoder::finish`] does.
+    /// Forgets a body. Returns an encoder for another one, as [`Encoder::finish`] does.
     pub fn again(mut self) -> Option<Self> {
         let is_usable = match &mut self.work {
             Work::Gzip(encoder) => {

@@ -20,4 +20,4 @@ pub use accept::Accept;
 pub use coding::Coding;
 pub use decoder::{Bound, Decoder, Fault, Fed};
 pub use encoder::{Encoder, Levels};
-pub use pool::Pool;
+pub use pool::{Leased, Pool};

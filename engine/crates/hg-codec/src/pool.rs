@@ -1,13 +1,15 @@
-//! Encoders that wait for their next body, and how many there are.
+//! Encoders that wait for their next body, and how many are at work.
 
 use crate::coding::Coding;
 use crate::encoder::{Encoder, Levels};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The encoders of one worker: how many there are at most, and those that wait for a body.
 #[derive(Debug)]
 pub struct Pool {
     idle: Vec<Encoder>,
-    busy: usize,
+    busy: Arc<AtomicUsize>,
     most: usize,
 }
 
@@ -17,43 +19,59 @@ const MOST_IDLE: usize = 4;
 impl Pool {
     /// Makes a pool that gives out at most `most` encoders at a time.
     pub fn new(most: usize) -> Self {
-        Self { idle: Vec::new(), busy: 0, most }
+        Self { idle: Vec::new(), busy: Arc::default(), most }
     }
 
-    /// Gives out an encoder; give it back with [`Pool::finish`] or [`Pool::abandon`]. `None` if as many
-    /// are at work as may be, or there is no memory for another: the body then stays as it is.
-    pub fn take(&mut self, coding: Coding, levels: Levels) -> Option<Encoder> {
-        if self.busy >= self.most {
+    /// Gives out an encoder until it is dropped. `None` if as many are at work as may be, or there
+    /// is no memory for another: the body then stays as it is.
+    pub fn take(&mut self, coding: Coding, levels: Levels) -> Option<Leased> {
+        if self.busy() >= self.most {
             return None;
         }
         let fits = |e: &Encoder| e.coding() == coding && e.levels() == levels;
         let kept = self.idle.iter().position(fits).map(|at| self.idle.swap_remove(at));
         let encoder = kept.or_else(|| Encoder::new(coding, levels))?;
-        self.busy += 1;
-        Some(encoder)
+        self.busy.fetch_add(1, Relaxed);
+        Some(Leased { encoder: Some(encoder), busy: Arc::clone(&self.busy) })
     }
 
-    /// Ends a body: appends its end to `out` and takes the encoder back.
-    pub fn finish(&mut self, encoder: Encoder, out: &mut Vec<u8>) {
-        let again = encoder.finish(out);
-        self.give_back(again);
-    }
-
-    /// Takes an encoder back whose body is not completed.
-    pub fn abandon(&mut self, encoder: Encoder) {
-        self.give_back(encoder.again());
+    /// Ends a body: appends its end to `out` and keeps the encoder for another one.
+    pub fn finish(&mut self, mut leased: Leased, out: &mut Vec<u8>) {
+        let again = leased.encoder.take().and_then(|encoder| encoder.finish(out));
+        if let Some(encoder) = again.filter(|_| self.idle.len() < MOST_IDLE) {
+            self.idle.push(encoder);
+        }
     }
 
     /// Returns how many are at work.
     pub fn busy(&self) -> usize {
-        self.busy
+        self.busy.load(Relaxed)
+    }
+}
+
+/// An encoder of a [`Pool`], which counts it until it is dropped.
+#[derive(Debug)]
+pub struct Leased {
+    /// There until its body ends.
+    encoder: Option<Encoder>,
+    busy: Arc<AtomicUsize>,
+}
+
+impl Leased {
+    /// Does as [`Encoder::write`].
+    pub fn write(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        self.encoder.iter_mut().for_each(|encoder| encoder.write(input, out));
     }
 
-    fn give_back(&mut self, encoder: Option<Encoder>) {
-        self.busy = self.busy.saturating_sub(1);
-        if let Some(encoder) = encoder.filter(|_| self.idle.len() < MOST_IDLE) {
-            self.idle.push(encoder);
-        }
+    /// Does as [`Encoder::flush`].
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        self.encoder.iter_mut().for_each(|encoder| encoder.flush(out));
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        self.busy.fetch_sub(1, Relaxed);
     }
 }
 

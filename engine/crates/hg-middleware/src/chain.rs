@@ -2,12 +2,14 @@
 
 use crate::AnyStep;
 use crate::context::{Context, Woken};
+use crate::encoding::Encoding;
 use crate::headers::{Composition, Edits, HeaderProgram};
 use crate::keep::Keep;
 use crate::step::{Flow, Problems, Run, Step};
 use crate::view::{Outcome, RequestView, Rewritten, Stage};
 use hg_plan::{Action, Middleware, MiddlewareUse};
 use hg_proto::Reject;
+use std::sync::Arc;
 
 /// What is wrong with a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,7 @@ pub struct Chain {
     response: HeaderProgram,
     /// Edits by stage: those of the steps before one that answers.
     early: Box<[HeaderProgram]>,
+    encoding: Option<Arc<Encoding>>,
 }
 
 /// Returns everything that is wrong with a middleware on its own, as (path of keys, message).
@@ -107,7 +110,10 @@ impl Chain {
 
     /// Reports whether it does nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.work.is_empty() && self.request.is_empty() && self.response.is_empty()
+        self.work.is_empty()
+            && self.request.is_empty()
+            && self.response.is_empty()
+            && self.encoding.is_none()
     }
 
     /// Reports whether it has scratch space, or state, that another route's must not share.
@@ -205,6 +211,11 @@ impl Chain {
         self.response_headers(out.stage).apply(view, &mut out.answer.headers);
     }
 
+    /// Returns which answers of endpoints are encoded on their way to the client.
+    pub fn encoding(&self) -> Option<&Arc<Encoding>> {
+        self.encoding.as_ref()
+    }
+
     /// Returns the edits of a forwarded request's header lines.
     pub fn request_headers(&self) -> &HeaderProgram {
         &self.request
@@ -260,6 +271,7 @@ struct Builder {
     /// Response edits, in the order of requests.
     response: Vec<Edits>,
     early: Vec<HeaderProgram>,
+    encoding: Option<Arc<Encoding>>,
     is_closed: bool,
 }
 
@@ -271,6 +283,9 @@ impl Builder {
             return;
         }
         let traits = step.traits();
+        if let Some(encoding) = step.encoding() {
+            self.encoding = Some(Arc::clone(encoding));
+        }
         let edits = step.edits();
         if let Some(edits) = edits.request {
             self.request.then(edits);
@@ -305,6 +320,7 @@ impl Builder {
             request: self.request.program(),
             response,
             early: self.early.into(),
+            encoding: self.encoding,
         }
     }
 }

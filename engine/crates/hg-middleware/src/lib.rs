@@ -17,6 +17,7 @@ mod access_testing;
 mod chain;
 mod context;
 mod credential;
+mod encoding;
 mod headers;
 mod keep;
 mod patterns;
@@ -32,6 +33,7 @@ mod view;
 
 pub use chain::{Chain, Problem, check};
 pub use context::{Brought, Context, Ended, Later, Place, Wait, Watch, Woken};
+pub use encoding::{AnswerHead, Encoding, Verdict, is_outdated, says_no_transform, weak};
 pub use headers::HeaderProgram;
 pub use keep::{Keep, ResultCount, Results};
 pub use step::Run;
@@ -51,4 +53,5 @@ middlewares! {
     basic_auth => BasicAuth,
     jwt => Jwt,
     fault => Fault,
+    compress => Compress,
 }

@@ -1,11 +1,13 @@
 //! What a middleware is, and the macro that lists all of them.
 
 use crate::context::{Context, Place, Wait, Watch, Woken};
+use crate::encoding::Encoding;
 use crate::headers::{Edits, push_line};
 use crate::view::{RequestView, Rewritten};
 use hg_plan::Middleware;
 use hg_proto::Reject;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// What is wrong with a middleware's options: (path of keys that begins with its kind, message).
 pub(crate) type Problems = Vec<(String, String)>;
@@ -45,6 +47,12 @@ pub(crate) trait Step: Sized {
     /// Whether what it does depends on more than the request: on state, time, chance. Explanations
     /// leave it out, and routes do not share what is compiled of it.
     const IS_LIVE: bool = false;
+
+    /// Returns which answers of endpoints are encoded on their way to the client. Of several steps
+    /// of a chain the last one counts.
+    fn encoding(&self) -> Option<&Arc<Encoding>> {
+        None
+    }
 
     /// Takes a request. After a [`Flow::Wait`] it is called once more, and `run.woken` says why.
     ///
@@ -172,6 +180,12 @@ macro_rules! middlewares {
             pub(crate) fn edits(&self) -> step::Composed<'_> {
                 match self {
                     $(Self::$Step(step) => step::Step::edits(step),)+
+                }
+            }
+
+            pub(crate) fn encoding(&self) -> Option<&std::sync::Arc<encoding::Encoding>> {
+                match self {
+                    $(Self::$Step(step) => step::Step::encoding(step),)+
                 }
             }
 

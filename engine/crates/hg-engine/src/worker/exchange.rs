@@ -24,6 +24,8 @@ pub(crate) struct Relay {
     pub(crate) reader: BodyReader,
     /// Whether it leaves in chunks.
     pub(crate) chunked: bool,
+    /// What encodes it on its way.
+    pub(crate) encoded: Option<Box<super::encode::Encoded>>,
     pub(crate) done: bool,
     pub(crate) bytes: u64,
     /// Whether the bytes at hand are the last, although its reader cannot tell (HTTP/2).
@@ -54,6 +56,7 @@ impl Default for Relay {
         Self {
             reader: BodyReader::None,
             chunked: false,
+            encoded: None,
             done: true,
             bytes: 0,
             ends: false,
@@ -393,8 +396,10 @@ impl Exchange {
 
     /// Reports whether headers of the answer are made from the request.
     pub(crate) fn answer_needs_request(&self) -> bool {
-        self.route()
-            .is_some_and(|r| !r.terms.chain.response_headers(self.chained.stage).is_literal())
+        self.route().is_some_and(|r| {
+            let chain = &r.terms.chain;
+            chain.encoding().is_some() || !chain.response_headers(self.chained.stage).is_literal()
+        })
     }
 
     /// Calls `use_it` with the request as templates see it.

@@ -11,6 +11,7 @@ mod claim;
 mod client;
 mod conn;
 mod dispatch;
+mod encode;
 mod exchange;
 mod finish;
 mod frames;
@@ -81,6 +82,7 @@ struct Scratch {
     incoming: hg_h2::Incoming,
     /// Head and body of an answer over HTTP/2 on their way to its client.
     answer: (Vec<u8>, Vec<u8>),
+    codecs: encode::Codecs,
 }
 
 /// What continues in the next turn.

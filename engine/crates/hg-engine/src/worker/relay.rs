@@ -281,7 +281,9 @@ impl Worker {
             }
         };
         let extra = fed.done && fed.consumed < range.len();
-        let framed = frame(&mut e.response, buffer, range.start, &fed);
+        let mut own = self.scratch.codecs.buffer_for(&e.response);
+        let (buffer, framed) =
+            e.response.frame_coded(&mut self.scratch.codecs, &mut own, (buffer, range.start), &fed);
         if e.status == 101 {
             e.frames.feed(buffer.get(framed.clone()).unwrap_or_default());
         }
@@ -293,6 +295,7 @@ impl Worker {
         } else if !self.send_stream(x, head, buffer.get(framed).unwrap_or_default()) {
             return;
         }
+        self.scratch.codecs.keep(own);
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
@@ -315,7 +318,9 @@ impl Worker {
         }
         make_room(buffer, RESERVE);
         let fed = Fed { consumed: 0, data_len: 0, done: true };
-        let framed = frame(&mut e.response, buffer, RESERVE, &fed);
+        let mut own = Vec::new();
+        let (buffer, framed) =
+            e.response.frame_coded(&mut self.scratch.codecs, &mut own, (buffer, RESERVE), &fed);
         self.counters.bytes_sent.add(framed.len() as u64);
         if e.stream.is_http2() {
             if !self.send_stream(x, &[], buffer.get(framed).unwrap_or_default()) {

@@ -5,6 +5,7 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::buffers::RESERVE;
 use super::conn::Read;
+use super::encode::Coded;
 use super::exchange::{Connection, ExId, Exchange, Stage, pair};
 use super::up::UpPhase;
 use crate::counters::Retry;
@@ -229,6 +230,7 @@ impl Worker {
         if !self.exchanges.get(x).is_some_and(Exchange::is_call) {
             self.trial_answered(x, head.status);
         }
+        let coded = self.coded(x, head);
         let keeps = self.leaving.keeps_alive();
         // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
         let date = head.fields.get(Known::Date).is_none().then(|| self.date.text());
@@ -238,7 +240,8 @@ impl Worker {
         let connection = c.connection();
         let old_client = e.version == Version::H10;
         let has_chunks = e.version == Version::H11;
-        let streams = matches!(head.framing, RespFraming::Chunked | RespFraming::UntilClose);
+        let framing = coded.framing(head.framing);
+        let streams = matches!(framing, RespFraming::Chunked | RespFraming::UntilClose);
         e.status = head.status;
         e.response.reader = head.framing.into();
         e.response.done = e.response.reader.is_done();
@@ -250,14 +253,15 @@ impl Worker {
         e.close_after = !keep;
         e.stage = Stage::Answering;
         write::status_line(out, head.status, head.reason);
-        answer_fields(out, head, e, connection, date.as_ref());
+        answer_fields(out, head, e, connection, (date.as_ref(), coded));
         if head.status == 101 {
             let made = e.upgrade.as_ref().filter(|_| head.version == Version::H2);
             return finish_upgrade_head(out, made);
         }
         let bare = matches!(head.status, 100..=199 | 204);
         if e.response.chunked || !streams {
-            write::response_framing(out, head.framing, head.content_length.filter(|_| !bare));
+            let length = head.content_length.filter(|_| !bare && coded.keeps_length());
+            write::response_framing(out, framing, length);
         }
         write::connection(
             out,
@@ -373,18 +377,20 @@ impl Worker {
     }
 }
 
-/// Returns the fields of an answer as its route edits them, with `date` if the upstream sent none.
+/// Returns the fields of an answer as its route edits them and its coding needs them, with `date` if
+/// the upstream sent none.
 fn answer_fields(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_, '_>,
     e: &Exchange,
     connection: Connection<'_>,
-    date: Option<&[u8; 29]>,
+    (date, coded): (Option<&[u8; 29]>, Coded),
 ) {
     let edits = e.route().map(|r| r.terms.chain.response_headers(e.chained.stage));
     let edits = edits.filter(|edits| !edits.is_empty());
     let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
-    write::fields(out, &head.fields, |f| drops(f.name.as_bytes()));
+    write::fields(out, &head.fields, |f| coded.drops(f) || drops(f.name.as_bytes()));
+    coded.append(head, drops, out);
     if let Some(date) = date.filter(|_| !drops(b"date")) {
         write::line(out, "date", date);
     }

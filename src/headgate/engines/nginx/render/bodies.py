@@ -213,6 +213,7 @@ class Bodies:
             hidden = dict.fromkeys((*BASE_HIDDEN, *headers.drops))
             nodes += [directive("proxy_hide_header", Plain(header)) for header in hidden]
         nodes += _added(headers.lines)
+        nodes += chain.body
         nodes += upstreams.tls(target, upstream, ctx)
         if lua.is_dynamic(target, ctx):
             nodes += lua.unavailable()
