@@ -82,7 +82,12 @@ def _list(value: object) -> object:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
-Texts = Annotated[list[Text], BeforeValidator(_list)]
+_TEXT_SCHEMA: Final = {"type": "string", "minLength": 1, "maxLength": 1024}
+Texts = Annotated[
+    list[Text],
+    BeforeValidator(_list),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": _TEXT_SCHEMA}, _TEXT_SCHEMA]}),
+]
 Keys = Annotated[
     str,
     PlainValidator(_keys),
