@@ -192,13 +192,15 @@ def _won(won: Won) -> Iterator[str]:
 
 
 def _outcome(outcome: Outcome) -> Iterator[str]:
+    before = " or ".join(outcome.unless)
+    unless = f", unless {before} answers first" if before else ""
     if outcome.kind == "forward":
         host = f", Host {outcome.host}" if outcome.host else ""
-        yield f"forwarded as {outcome.target}{host}"
+        yield f"forwarded as {outcome.target}{host}{unless}"
     elif outcome.kind == "refuse":
-        yield f"refused with {outcome.status}: {outcome.detail}"
+        yield f"refused with {outcome.status}: {outcome.detail}{unless}"
     else:
-        yield f"answered with {outcome.status}"
+        yield f"answered with {outcome.status}{unless}"
         for name, value in outcome.headers:
             yield f"  {name}: {value}"
 

@@ -77,7 +77,9 @@ class NearMiss(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True):
     """What the middlewares make of the request: it is forwarded, answered or refused.
 
-    `target` is the path and query that are forwarded, `host` the Host if another is sent.
+    `target` is the path and query that are forwarded, `host` the Host if another is sent. `unless`
+    are the kinds of middlewares that may answer before: passwords, tokens, limits, which are known
+    only when a request comes.
     """
 
     kind: Literal["forward", "answer", "refuse"]
@@ -87,6 +89,7 @@ class Outcome(msgspec.Struct, frozen=True):
     headers: list[tuple[str, str]] = []
     body: str = ""
     detail: str = ""
+    unless: list[str] = []
 
 
 class Step(msgspec.Struct, frozen=True):

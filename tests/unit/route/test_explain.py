@@ -21,6 +21,37 @@ def explained(question: Question, states: States | None = None) -> Explanation:
     )
 
 
+@pytest.mark.parametrize(
+    ("chain", "path", "expected"),
+    [
+        (
+            "{ fault = { abort = 503, abort_percent = 1 } }",
+            "/x",
+            "forwarded as /x, unless fault answers first",
+        ),
+        (
+            '{ redirect = { status = 302, path = "/y" } }, { fault = { abort = 503 } }',
+            "/x",
+            "answered with 302",
+        ),
+        (
+            '{ fault = { delay = "1s" } }, { ip_access = { deny = ["127.0.0.1"] } }',
+            "/x",
+            "refused with 403: this address may not pass here, unless fault answers first",
+        ),
+    ],
+)
+def test_what_is_decided_when_a_request_comes_is_said(chain: str, path: str, expected: str) -> None:
+    config = (
+        CONFIG
+        + f"[routes.live]\nhosts = ['live.example']\nupstream = 'api'\nmiddlewares = [{chain}]\n"
+    )
+    router = routing(config)
+    question = router.request(asked(f"http://live.example{path}"))
+    found = explanation.explain(router, question, explanation.places(loaded(config)))
+    assert expected in [line.strip() for line in text(found)]
+
+
 def test_the_winner_comes_with_its_conditions_middlewares_and_upstream() -> None:
     states = {"api": {"127.0.0.1:9001": Known("up", ""), "127.0.0.1:9002": Known("unresolved", "")}}
     found = explained(asked("http://api.example.com/v1/x?y=1", x_tenant="a"), states)

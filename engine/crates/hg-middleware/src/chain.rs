@@ -135,6 +135,18 @@ impl Chain {
         self.walk(view, out, &mut cx, (Woken::No, true))
     }
 
+    /// Returns the kinds of the steps that [`Chain::request`] left out before the one that answered
+    /// or refused, each once: what they make of a request is known when it comes.
+    pub fn left_out(&self, out: &Rewritten) -> Vec<&'static str> {
+        let mut kinds = Vec::new();
+        for work in self.work.iter().take(out.cursor + 1) {
+            if work.step.traits().is_live && !kinds.contains(&work.step.kind()) {
+                kinds.push(work.step.kind());
+            }
+        }
+        kinds
+    }
+
     /// Takes a request through the chain and leaves the result in `out`. An answer's header lines
     /// have then passed the response edits of the steps before it.
     ///
@@ -177,6 +189,9 @@ impl Chain {
     ) -> Result<Outcome, Reject> {
         let mut prefix_len = out.prefix_len;
         for (index, work) in self.work.iter().enumerate().skip(out.cursor) {
+            if is_dry {
+                out.cursor = index;
+            }
             if is_dry && work.step.traits().is_live {
                 continue;
             }

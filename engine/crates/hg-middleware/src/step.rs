@@ -177,6 +177,13 @@ macro_rules! middlewares {
                 }
             }
 
+            /// Returns the word in config and plan.
+            pub(crate) fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$Step(_) => stringify!($folder),)+
+                }
+            }
+
             pub(crate) fn edits(&self) -> step::Composed<'_> {
                 match self {
                     $(Self::$Step(step) => step::Step::edits(step),)+

@@ -65,7 +65,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         headers: q.headers,
     };
     let mut rewritten = Rewritten::new();
-    match chain.request(&view, &mut rewritten) {
+    let mut outcome = match chain.request(&view, &mut rewritten) {
         // Steps that wait are left out.
         Ok(Outcome::Forward | Outcome::Wait) => {
             // A raw path is forwarded unchanged, unless a middleware rewrote it.
@@ -87,7 +87,9 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
             })
         }
         Err(reject) => json!({"kind": "refuse", "status": reject.status, "detail": reject.detail}),
-    }
+    };
+    outcome["unless"] = json!(chain.left_out(&rewritten));
+    outcome
 }
 
 /// Returns a target as it is forwarded, with percent-encoding for what RFC 3986 forbids in it.
