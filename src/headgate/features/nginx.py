@@ -135,6 +135,8 @@ class Shared:
         self._owner = NO_OBJECT
         self.nodes: list[Node] = []
         self.claims: set[str] = set()
+        self.zones: dict[str, str] = {}
+        """Zones of shared memory by name, and what must not change under that name."""
 
     @contextlib.contextmanager
     def owned(self, by: str) -> Iterator[None]:
@@ -183,6 +185,20 @@ class Shared:
         """Returns the variable of a `split_clients`; shares are `12.34%`, the last one `*`."""
         entries = tuple((Word(share), value) for share, value in shares)
         return self._block("split_clients", hint, (source,), entries, first=True)
+
+    def zone(self, kind: str, key: Arg, owner: str, size: str, more: Sequence[Word]) -> str:
+        """Returns the zone of an owner that counts by this key, such as that of a `limit_req`.
+
+        Its name changes with all that makes its counts mean something else.
+        """
+        raw = writer.argument(key).raw
+        what = (kind, owner, raw, tuple(word.text for word in more))
+        name = f"hg_{kind}_{sha256(repr(what).encode()).hexdigest()[:10]}"
+        if name not in self.zones:
+            self.zones[name] = f"{kind} {sha256(raw).hexdigest()[:10]} {size}"
+            words = (key, Word(f"zone={name}:{size}"), *more)
+            self.nodes += (writer.comment(owner), writer.directive(kind, *words))
+        return name
 
     def _block(
         self,

@@ -10,6 +10,7 @@ from typing import Final
 
 from headgate._core import normalise_path
 from headgate.features.nginx import About, Parts, Scope, Shared, as_arg, template
+from headgate.features.nginx_limits import Limit
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Literal, Op, Regex, Template, Var, Word
@@ -94,6 +95,19 @@ class Chain:
     answer: Answer | None = None
     body: list[Node] = field(default_factory=list)
     """What the location says of the bodies of answers; the last middleware counts."""
+    limits: list[tuple[Limit, int]] = field(default_factory=list)
+    """Limits, each with the number of early answers before it."""
+
+    def limit(self, limit: Limit) -> None:
+        """Adds a limit of the requests that come this far."""
+        self.limits.append((limit, len(self.detours)))
+
+    def checked_limits(self) -> list[Limit]:
+        """Returns the limits; refuses those of requests that are answered before nginx counts."""
+        for one, answers_before in self.limits:
+            if self.answer is not None or len(self.detours) > answers_before:
+                one.about.refuse("", "nginx counts no request that it answers by itself")
+        return [one for one, _ in self.limits]
 
     def edits(self, node: HeaderEdits, about: About) -> Edits:
         """Returns the edits of a plan node, their values as parts."""

@@ -39,6 +39,8 @@ MIDDLEWARES: Final = middlewares(
     "jwt",
     "fault",
     "compress",
+    "rate_limit",
+    "concurrency_limit",
 )
 
 BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (

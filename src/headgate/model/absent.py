@@ -17,10 +17,6 @@ _AUTH: Final = (
     "leave it out: check users in the upstream, or client certificates by `client_auth` of a "
     "TLS policy",
 )
-_RATES: Final = (
-    "no rate limits",
-    "leave it out: `limits` of listeners and upstreams bound the load",
-)
 _H2: Final = (
     "no such word for HTTP/2 and gRPC",
     'write `protocol = "h2"` or "h2c" in the upstream; clients get HTTP/2 on listeners with TLS, '
@@ -46,7 +42,6 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _FAILS: ("passive_health_check", "max_fails", "fail_timeout"),
     _AUTH: ("auth", "authentication", "basic_auth", "forward_auth", "auth_request", "jwt", "oidc",
             "ldap", "api_key"),
-    _RATES: ("rate", "rate_limit", "rate_limits", "ratelimit", "limit_req", "throttle"),
     _H2: ("h2", "grpc", "grpcs", "grpc_routes"),
     _H3: ("http3", "h3", "quic"),
     _LAYER4: ("tcp", "udp", "stream", "tcp_routes", "udp_routes", "tls_routes", "passthrough"),

@@ -171,7 +171,7 @@ def test_an_include_of_a_directory_says_the_pattern() -> None:
         ("[tls_policies.p]\nmin_version = 1.2\n", 'write "1.2", in quotes'),
         ("[routes.x]\nauth = {}\n", "this version has no authentication of users"),
         ("[upstreams.x]\nmax_fails = 3\n", "this version has no such key for endpoints that fail"),
-        ("[rate_limits.x]\n", "this version has no rate limits"),
+        ("[rate_limits.x]\n", "this version has no such key here"),
         ('[listeners.x]\nprotocol = "tcp"\n', "this version has no TCP or UDP routes"),
         ('[tls_policies.p]\nalpn = ["h3"]\n', "this version has no HTTP/3"),
         ("[upstreams.x]\ngrpc = true\n", "this version has no such word for HTTP/2 and gRPC"),

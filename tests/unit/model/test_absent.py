@@ -17,5 +17,5 @@ def test_a_word_for_a_middleware_names_it() -> None:
 
 
 def test_a_feature_is_found_however_its_word_is_written() -> None:
-    assert absent.feature("Rate-Limit") == absent.feature("rate_limit")
+    assert absent.feature("Limit-Req") == absent.feature("limit_req")
     assert absent.feature("upstream") is None

@@ -36,6 +36,12 @@ impl KeyHash {
         self.0.word(bytes.len() as u64);
     }
 
+    /// Ends a part of any number of texts.
+    #[inline]
+    pub fn end(&mut self) {
+        self.0.word(u64::MAX);
+    }
+
     /// Adds the address of a client: IPv4 whole, IPv6 by its first `prefix` bits, of which a client
     /// usually owns 64. An IPv4 address that is mapped into IPv6 counts as the IPv4 address.
     #[inline]
@@ -100,6 +106,20 @@ mod tests {
         for (i, one) in all.iter().enumerate() {
             assert!(!all[..i].contains(one), "{i}");
         }
+    }
+
+    #[test]
+    fn lists_of_texts_are_told_apart() {
+        let lists = |lists: &[&[&str]]| {
+            let mut hash = KeyHash::new(SEED);
+            for list in lists {
+                list.iter().for_each(|part| hash.text(part.as_bytes()));
+                hash.end();
+            }
+            hash.finish()
+        };
+        assert_ne!(lists(&[&["a"], &[]]), lists(&[&[], &["a"]]));
+        assert_eq!(lists(&[&[], &["a"]]), lists(&[&[], &["a"]]));
     }
 
     #[test]

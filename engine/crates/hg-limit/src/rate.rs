@@ -34,8 +34,10 @@ impl Rate {
     pub fn new(requests: u32, period_us: u64) -> Self {
         let requests = requests.clamp(1, MAX_REQUESTS);
         let period_us = period_us.clamp(MIN_PERIOD_US, MAX_PERIOD_US);
-        let factor =
-            ((u128::from(requests) * u128::from(PER_REQUEST)) << 64) / u128::from(period_us);
+        // Rounded up: what that adds is less than a 256th of a unit in 2,283 years, and so the time at
+        // which a request is earned counts as that.
+        let per_period = u128::from(requests) * u128::from(PER_REQUEST);
+        let factor = (per_period << 64).div_ceil(u128::from(period_us));
         Self { requests, period_us, factor }
     }
 
@@ -75,9 +77,9 @@ pub(crate) fn decide(debt: u64, cost: u32, burst: u32) -> Verdict {
     let most = u64::from(burst.clamp(1, MAX_BURST)) * PER_REQUEST;
     let after = debt + u64::from(cost.min(MAX_BURST)) * PER_REQUEST;
     if after > most {
-        return Verdict { allowed: false, debt, most, lacks: after - most };
+        return Verdict { allowed: false, evicted: false, debt, most, lacks: after - most };
     }
-    Verdict { allowed: true, debt: after, most, lacks: 0 }
+    Verdict { allowed: true, evicted: false, debt: after, most, lacks: 0 }
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 //! nothing. Only if all eight slots of a bucket are owed to does a new key take the one that owes
 //! least; that is counted, since the key that had it starts anew.
 //!
-//! Two keys of one bucket share their count if their tags are equal: one in 2 million pairs of keys in
-//! one bucket. Workers that meet a new key in the same moment may admit one request more each.
+//! Two keys of one bucket share their count if their tags are equal: one pair in 16 million. Workers that meet a new key in the same moment may admit one request more each.
 
 use crate::bucket::{Bucket, Buckets};
 use crate::rate::decide;
@@ -80,7 +79,7 @@ impl Table {
                     if self.is_second(index, slot, word) {
                         continue;
                     }
-                    return verdict;
+                    return Verdict { evicted, ..verdict };
                 }
                 Some(Try::Lost) => {}
                 // No key is without a bucket.
@@ -183,29 +182,30 @@ enum Try {
 
 #[inline]
 fn take(bucket: &Bucket, tag: u64, now: u64, cost: u32, burst: u32) -> Try {
-    // The first slot that says nothing, or else the one that says least.
-    let (mut least, mut place) = (u64::MAX, None);
-    for (number, slot) in bucket.0.iter().enumerate() {
+    for slot in &bucket.0 {
         let word = slot.load(Ordering::Relaxed);
-        let owed = debt(word, now);
         if word & !TIME_MASK == tag {
-            let verdict = decide(owed, cost, burst);
+            let verdict = decide(debt(word, now), cost, burst);
             if !verdict.allowed || replace(slot, word, tag, now, &verdict).is_some() {
                 return Try::Known(verdict);
             }
             return Try::Lost;
         }
-        if owed < least {
-            (least, place) = (owed, Some((number, slot, word)));
-        }
     }
     let verdict = decide(0, cost, burst);
-    let Some((number, slot, old)) = place else { return Try::Known(verdict) };
-    if !verdict.allowed {
-        return Try::Known(verdict);
-    }
-    match replace(slot, old, tag, now, &verdict) {
-        Some(word) => Try::Claimed { verdict, slot: number, word, evicted: least > 0 },
+    if verdict.allowed { claim(bucket, tag, now, verdict) } else { Try::Known(verdict) }
+}
+
+/// Takes the first slot that says nothing, or else the one that says least.
+fn claim(bucket: &Bucket, tag: u64, now: u64, verdict: Verdict) -> Try {
+    let words = bucket.0.iter().map(|slot| slot.load(Ordering::Relaxed));
+    let least = words.enumerate().min_by_key(|(_, word)| debt(*word, now));
+    let Some((number, word)) = least else { return Try::Known(verdict) };
+    let slot = bucket.0.get(number);
+    match slot.and_then(|slot| replace(slot, word, tag, now, &verdict)) {
+        Some(new) => {
+            Try::Claimed { verdict, slot: number, word: new, evicted: debt(word, now) > 0 }
+        }
         None => Try::Lost,
     }
 }

@@ -7,6 +7,8 @@ use crate::rate::PER_REQUEST;
 pub struct Verdict {
     /// Whether the request is within the limit; only then it was counted.
     pub allowed: bool,
+    /// Whether another key lost its debt for it.
+    pub evicted: bool,
     /// What the key owes afterwards, in units.
     pub(crate) debt: u64,
     /// The most that it may owe.

@@ -20,6 +20,8 @@ mod credential;
 mod encoding;
 mod headers;
 mod keep;
+mod limit_answer;
+mod limit_key;
 mod patterns;
 mod refusals;
 #[macro_use]
@@ -54,4 +56,6 @@ middlewares! {
     jwt => Jwt,
     fault => Fault,
     compress => Compress,
+    rate_limit => RateLimit,
+    concurrency_limit => ConcurrencyLimit,
 }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from headgate.engines.nginx.imports import naming, originals, skeleton
 from headgate.engines.nginx.imports.imported import Fate, Note
-from headgate.engines.nginx.imports.objects import ModelObject, NotExpressibleError
+from headgate.engines.nginx.imports.objects import ModelObject, NotExpressibleError, Table
 from headgate.nginxtext.includes import Located
 from headgate.nginxtext.tree import Directive
 
@@ -17,6 +17,7 @@ class Gathered:
         self.edits: dict[skeleton.Key, Directive] = {}
         self.originals: dict[str, str] = {}
         self.routes: list[ModelObject] = []
+        self.limits: dict[str, Table] = {}
         self.notes: list[Note] = []
         self.names = naming.Names()
         self._objects: dict[skeleton.Key, str] = {}

@@ -144,6 +144,7 @@ class Locations:
             routed = routing.route_location(block, lines, around, site.server, self._pools)
             name = self._gathered.names.take(_name(site, spot))
             self._gathered.routes += _built(name, routed, site, order.of(spot))
+            self._gathered.limits.update(routed.limits)
         except NotExpressibleError as error:
             self._refuse(site, block, spot, str(error), order)
             return False

@@ -210,6 +210,7 @@ class _Recogniser:
             *tables.listener_objects(self._servers, self._listeners),
             *tables.host_objects(self._servers),
             *self._gathered.routes,
+            *(ModelObject("middlewares", *one) for one in self._gathered.limits.items()),
             *(ModelObject("upstreams", name, table) for name, table in named.items()),
             *tables.policy_objects(self._servers),
             *tables.certificate_objects(self._servers),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from headgate.engines.nginx.imports import (
     access,
     imported,
+    limits,
     matching,
     naming,
     proxies,
@@ -52,6 +53,8 @@ class _Rerender:
             if one.section == "listeners"
         }
         maps = (node.values for node in kept if node.name == b"map")
+        self._kept = kept
+        self._limits = {one.name: one.table for one in objects if one.section == "middlewares"}
         self._upgrade = next(
             (words[1].decode() for words in maps if words[:1] == (b"$http_upgrade",)), UPGRADE
         )
@@ -138,7 +141,8 @@ class _Rerender:
         if "upstream" not in route:
             return [*returns.to_nginx(route), *added_lines(route)]
         pool = self._table("upstreams", str(route["upstream"]))
-        return proxies.to_nginx(route, pool, self._upgrade)
+        lines = proxies.to_nginx(route, pool, self._upgrade)
+        return [*lines, *limits.to_nginx(route, self._limits, self._kept)]
 
 
 def _with(lines: list[Directive], node: Directive) -> list[Node]:

@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from headgate.engines.nginx.imports import access, contents, headers, matching, proxies, returns
+from headgate.engines.nginx.imports import (
+    access,
+    contents,
+    headers,
+    limits,
+    matching,
+    proxies,
+    returns,
+)
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.contents import Content
 from headgate.engines.nginx.imports.matching import Matched, Wanted
@@ -25,8 +33,8 @@ T = TypeVar("T")
 
 class Routed(NamedTuple):
     """What the routes of a location have in common: the wanted location, the matches, the rest of
-    the table, what it uses, the table for clients that are not let in, and the differences from
-    nginx.
+    the table, what it uses, the table for clients that are not let in, the differences from nginx,
+    and the middlewares by name.
     """
 
     wanted: Wanted
@@ -35,6 +43,7 @@ class Routed(NamedTuple):
     content: Content
     denied: Table = MappingProxyType({})
     notes: tuple[str, ...] = ()
+    limits: Mapping[str, Table] = MappingProxyType({})
 
 
 class Attachment(NamedTuple):
@@ -88,14 +97,13 @@ def route_location(
     passes = any(one.directive.name.endswith(b"_pass") for one in lines)
     matched = matching.match_of(wanted, around.siblings, proxied=passes, ranked=around.ranked)
     if own.proxy_pass is not None:
+        limited = limits.limits_of(around)
         found = proxies.proxied(own.proxy_pass.directive, around, wanted, pools)
-        table = (
-            {"middlewares": found.middlewares, **found.rest} if found.middlewares else found.rest
-        )
+        middlewares = [*limited.tables, *found.middlewares]
+        table = {"middlewares": middlewares, **found.rest} if middlewares else found.rest
         denied = _denied(around) if own.let_in is not None else {}
-        return Routed(
-            wanted, matched, table, own, denied, (*_proxy_notes(around), *_charset_notes(around))
-        )
+        notes = (*_proxy_notes(around), *_charset_notes(around), *limited.notes)
+        return Routed(wanted, matched, table, own, denied, notes, limited.tables)
     path = wanted.path if wanted.is_exact else ""
     action = _action(own, around, server, path)
     table = {**_added(around, action), **action}

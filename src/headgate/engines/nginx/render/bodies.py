@@ -10,6 +10,7 @@ from typing import Final
 from headgate.engines.nginx.render import (
     faults,
     forwarded,
+    listening,
     lua,
     names,
     retries,
@@ -18,6 +19,7 @@ from headgate.engines.nginx.render import (
 )
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.precedence import Candidate
+from headgate.features import nginx_limits
 from headgate.features.nginx import Parts, Scope, as_arg, merged
 from headgate.features.nginx_chain import Answer, Chain
 from headgate.features.nginx_registry import add_middleware, add_redirect, add_respond
@@ -139,6 +141,7 @@ class Bodies:
             Body(detour, (*self._named_route(name), *self._answer(answer)))
             for detour, answer in chain.detours
         )
+        nodes += self._limits(chain)
         nodes += chain.steps
         if chain.answer is not None:
             return Body(place, (*nodes, *self._answer(chain.answer)), beside)
@@ -150,6 +153,17 @@ class Bodies:
         if target is None or upstream is None or not upstreams.is_usable(target, self.ctx):
             return Body(place, (*nodes, _unavailable()), beside)
         return Body(place, (*nodes, *self._forward(name, route, upstream, target, chain)), beside)
+
+    def _limits(self, chain: Chain) -> list[Node]:
+        limits = chain.checked_limits()
+        for one in limits:
+            if not self.ctx.has(one.kind) or (
+                one.dry_run and not self.ctx.has("limit_req_dry_run")
+            ):
+                one.about.refuse("", f"this nginx has no `{one.kind}` that can do it")
+        # Its own `limit_conn` lines would hide those of the node; the status comes with them.
+        _, inherited = listening.limits(self.ctx)
+        return nginx_limits.directives(limits, inherited[:1])
 
     def _chain(self, name: str, route: Route, matched: str, place: str, upstream: str) -> Chain:
         target = self.ctx.upstreams.get(upstream)

@@ -59,6 +59,13 @@ _FAULTS: Final = (
         "this connection was made for another host",
     ),
     (
+        "429 ",
+        "Too Many Requests",
+        "http_request_denied",
+        "limited",
+        "more requests than this route allows",
+    ),
+    (
         "431 ",
         "Request Header Fields Too Large",
         "http_request_error",
@@ -111,7 +118,7 @@ _LINES: Final = Var("hg_lines")
 
 Lines = tuple[tuple[str, Parts], ...]
 
-_STATUSES: Final = ("404", "405", "408", "413", "421", "502", "503", "504")
+_STATUSES: Final = ("404", "405", "408", "413", "421", "429", "502", "503", "504")
 _HEAD_TOO_LARGE: Final = "494"
 
 
@@ -137,6 +144,7 @@ def maps() -> list[Node]:
             [f"{fault[0][:3]} {fault[1]}\n{fault[4]}\n" for fault in _FAULTS],
             "500 Internal Server Error\n",
         ),
+        mapped("hg_fault_retry", Var("status"), Literal(""), (Word("429"), Var("hg_retry"))),
     ]
 
 
@@ -185,7 +193,7 @@ class RouteLines:
                 place = values.setdefault((name, seen[name]), [])
                 place.append((MapKey(key), as_arg(value)))
                 seen[name] += 1
-        found = [_added(_STATUS, status)]
+        found = [_added(_STATUS, status), _added("retry-after", Var("hg_fault_retry"))]
         for (name, _), entries in sorted(values.items()):
             found.append(_added(name, shared.map(f"line_{name}", _LINES, entries, Literal(""))))
         return found

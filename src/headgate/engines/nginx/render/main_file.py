@@ -38,7 +38,7 @@ _ACCEL: Final = (
 _LEVELS: Final = {"error": "error", "warn": "warn", "info": "notice", "debug": "info"}
 """nginx's word for a level: its own `info` logs every connection."""
 
-_SET: Final = ("hg_route", "hg_upstream", "hg_reason", "hg_place")
+_SET: Final = ("hg_route", "hg_upstream", "hg_reason", "hg_place", "hg_retry")
 """Variables that locations set and logs read: they must exist where no location sets them."""
 
 _PASSED: Final = ("date", "server", *_ACCEL)

@@ -40,7 +40,7 @@ def render(
     return Rendered(
         files=tuple(sorted(texts, key=lambda file: file.path)),
         listeners=tuple(sorted(addresses)),
-        zones=dict(sorted(ctx.zones.items())),
+        zones=dict(sorted((ctx.zones | ctx.shared.zones).items())),
         served_names=servers.served_names(ctx, found),
         notes=tuple(sorted(ctx.findings.notes)),
     )

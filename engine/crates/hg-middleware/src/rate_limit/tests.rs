@@ -1,0 +1,148 @@
+use super::*;
+use crate::testing::{used, view};
+use crate::{Chain, Context, Keep, Outcome, Rewritten};
+
+const SECOND: u64 = 1_000_000;
+
+fn options(json: &str) -> Options {
+    serde_json::from_str(json).unwrap()
+}
+
+fn limit(json: &str) -> RateLimit {
+    let mut problems = Vec::new();
+    let limit = RateLimit::compile(&options(json), &mut problems);
+    assert_eq!(problems, []);
+    limit.unwrap()
+}
+
+fn context(random: &mut dyn FnMut() -> u64, now_us: u64) -> Context<'_> {
+    Context { now_us, unix_us: || 0, random, worker: 0 }
+}
+
+fn state(limit: &RateLimit) -> State {
+    let room = (!limit.key.is_for_all()).then_some(limit.max_keys);
+    State::new(limit.rate, room, &mut context(&mut || 7, 0))
+}
+
+#[test]
+fn each_client_has_its_own_burst_and_rate() {
+    let limit = limit(r#"{"requests":2,"period_ms":1000,"burst":3,"key":["client_ip"]}"#);
+    let (state, ours, mut other) = (state(&limit), view(), view());
+    other.client.ip = [192, 0, 2, 99].into();
+    let passes = |view: &RequestView<'_>, now| limit.check(&state, view, now).allowed;
+    assert_eq!((0..5).filter(|_| passes(&ours, 0)).count(), 3);
+    assert!(passes(&other, 0));
+    assert!(!passes(&ours, SECOND / 4));
+    assert!(passes(&ours, SECOND / 2));
+    assert!(!passes(&ours, SECOND / 2));
+}
+
+#[test]
+fn without_a_key_all_requests_count_together_and_cost_what_is_written() {
+    let limit = limit(r#"{"requests":1,"period_ms":60000,"burst":5,"cost":2}"#);
+    let (state, ours, mut other) = (state(&limit), view(), view());
+    other.client.ip = [192, 0, 2, 99].into();
+    assert!(matches!(state, State::All(_)));
+    assert!(limit.check(&state, &ours, 0).allowed);
+    assert!(limit.check(&state, &other, 0).allowed);
+    assert!(!limit.check(&state, &ours, 0).allowed);
+}
+
+#[test]
+fn the_answer_says_when_to_come_again() {
+    let limit = limit(r#"{"requests":1,"period_ms":3000,"burst":2,"key":["client_ip"]}"#);
+    let (state, view, mut answer) = (state(&limit), view(), Answer::default());
+    (0..2).for_each(|_| assert!(limit.check(&state, &view, 0).allowed));
+    limit.refuse(&limit.check(&state, &view, SECOND / 2), &mut answer);
+    assert_eq!(answer.status, 429);
+    assert_eq!(
+        String::from_utf8(answer.headers).unwrap(),
+        "content-type: text/plain; charset=utf-8\r\n\
+         proxy-status: headgate; error=http_request_denied; details=\"more requests than this route \
+         allows\"\r\n\
+         retry-after: 3\r\n\
+         ratelimit-policy: \"default\";q=2;w=6\r\n\
+         ratelimit: \"default\";r=0;t=3\r\n"
+    );
+    let body = String::from_utf8(answer.body).unwrap();
+    assert_eq!(body, "429 Too Many Requests\nmore requests than this route allows\n");
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let problem = |more: &str| {
+        let json = format!(r#"{{"requests":1,"period_ms":1000,"burst":5{more}}}"#);
+        let json = json.replace(r#","burst":5,"burst""#, r#","burst""#);
+        let mut problems = Vec::new();
+        assert!(RateLimit::compile(&options(&json), &mut problems).is_none());
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        format!("{}: {}", problems[0].0, problems[0].1)
+    };
+    assert_eq!(problem(r#","cost":6"#), "rate_limit.cost: 6 is out of range; write 1 to 5");
+    assert!(problem(r#","status":302"#).contains("400 to 599"));
+    assert!(problem(r#","max_keys":0"#).contains("rate_limit.max_keys"));
+    assert!(problem(r#","ipv6_prefix":129"#).contains("1 to 128"));
+    assert!(problem(r#","key":["ip"]"#).starts_with("rate_limit.key[0]: `ip` is nothing"));
+}
+
+#[test]
+fn what_counts_mean_decides_whether_they_are_kept() {
+    let identity = |more: &str| {
+        limit(&format!(r#"{{"requests":2,"period_ms":1000,"burst":5,"key":["path"]{more}}}"#))
+            .identity
+    };
+    assert_eq!(identity(""), identity(r#","cost":2,"dry_run":true,"status":503"#));
+    assert_ne!(identity(""), identity(r#","max_keys":8"#));
+}
+
+/// Runs a chain of one limit at these times; returns the status of each answer, 0 = forwarded.
+fn answers(chain: &Chain, times: &[u64]) -> Vec<u16> {
+    let mut out = Rewritten::new();
+    let mut random = || 7;
+    let one = |now: &u64| match chain.begin(&view(), &mut out, &mut context(&mut random, *now)) {
+        Ok(Outcome::Forward) => 0,
+        Ok(Outcome::Answer) => out.answer.status,
+        other => panic!("{other:?}"),
+    };
+    times.iter().map(one).collect()
+}
+
+fn chain(keep: &Keep, owner: &str, json: &str) -> Chain {
+    let uses = [used(&format!(r#"{{"rate_limit":{json}}}"#))];
+    Chain::compile_in(&[&uses], None, &|_| None, (keep, &[owner])).unwrap()
+}
+
+#[test]
+fn the_next_snapshot_goes_on_with_the_counts_and_another_place_has_its_own() {
+    let keep = Keep::new(1);
+    let spec = r#"{"requests":1,"period_ms":1000,"burst":2,"key":["client_ip"]}"#;
+    let first = chain(&keep, "route r", spec);
+    assert_eq!(answers(&first, &[5, 5, 5]), [0, 0, 429]);
+    let next = chain(&keep, "route r", &spec.replace("\"burst\":2", "\"burst\":3,\"status\":503"));
+    assert_eq!(answers(&next, &[5, 5]), [0, 503]);
+    assert_eq!(answers(&chain(&keep, "route other", spec), &[5]), [0]);
+    assert_eq!(answers(&chain(&keep, "route r", &spec.replace(":1,", ":2,")), &[5, 5, 5]), [0, 0, 429]);
+    let counts: Vec<_> = keep.results().iter().map(|one| (one.result, one.count)).collect();
+    assert_eq!(counts, [("allowed", 6), ("limited", 3), ("dry_run", 0), ("evicted", 0)]);
+}
+
+#[test]
+fn a_dry_run_lets_all_pass_and_counts_what_it_would_refuse() {
+    let keep = Keep::new(1);
+    let spec = r#"{"requests":1,"period_ms":1000,"burst":1,"dry_run":true}"#;
+    let limited = chain(&keep, "route r", spec);
+    assert_eq!(answers(&limited, &[5, 5, 5]), [0, 0, 0]);
+    let counts: Vec<_> = keep.results().iter().map(|one| one.count).collect();
+    assert_eq!(counts, [1, 0, 2, 0]);
+}
+
+#[test]
+fn an_explanation_counts_nothing() {
+    let keep = Keep::new(1);
+    let limited = chain(&keep, "route r", r#"{"requests":1,"period_ms":1000,"burst":1}"#);
+    let mut out = Rewritten::new();
+    for _ in 0..3 {
+        assert_eq!(limited.request(&view(), &mut out).unwrap(), Outcome::Forward);
+    }
+    assert_eq!(answers(&limited, &[5, 5]), [0, 429]);
+}

@@ -1,0 +1,104 @@
+"""`rate_limit`: how many requests a key may make in a time."""
+
+from collections.abc import Iterator, Set
+from typing import Annotated, ClassVar
+
+from pydantic import Field, Strict
+
+from headgate.features.base import MiddlewareOptions
+from headgate.features.fields import FROM_ENV, Flag
+from headgate.features.rates import MAX_REQUESTS, LimitKey, RateText
+from headgate.kernel.errors import Invalid
+from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
+
+
+class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
+    """A rate limit; an empty `key` counts all requests together."""
+
+    requests: int
+    period_ms: int
+    burst: int
+    key: tuple[str, ...] = ()
+    cost: int = 1
+    dry_run: bool = False
+    status: int = 429
+    max_keys: int = 131_072
+    ipv6_prefix: int = 64
+
+    def shown(self) -> Shown:
+        """Returns nothing: none of its texts is seen in what it makes."""
+        return Shown()
+
+
+class RateLimit(MiddlewareOptions):
+    """Bound how many requests a client, or whatever `key` names, may make in a time."""
+
+    key: ClassVar[str] = "rate_limit"
+    summary: ClassVar[str] = "Bounds how many requests a client may make in a time."
+    node = RateLimitNode
+    aliases: ClassVar[tuple[str, ...]] = ("rate_limits", "ratelimit", "limit_req", "throttle")
+
+    rate: RateText = Field(
+        description="Requests in a time, evenly: `100/s`, `600/m`, `1000/h`, `5000/d`, or "
+        '`{ requests = 100, per = "10s" }`; 1 to 1000000 requests, 1 s to 1 day.'
+    )
+    burst: Annotated[int, Strict(), Field(ge=1, le=MAX_REQUESTS), FROM_ENV] | None = Field(
+        default=None,
+        description="Requests that pass at once after a pause; without it, those of `rate`.",
+    )
+    limit_key: LimitKey = Field(
+        default=("client_ip",),
+        alias="key",
+        description="What is counted by: `client_ip`, `host`, `route`, `path`, `path:NUMBER` (a "
+        "segment of the path, 1 is the first), `header:NAME`, `cookie:NAME`, a list of them, or "
+        "`all` for all requests together. What a request does not have counts as an empty text.",
+    )
+    ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
+        default=64,
+        description="How many bits of an IPv6 address tell clients apart, 1 to 128.",
+    )
+    cost: Annotated[int, Strict(), Field(ge=1, le=MAX_REQUESTS), FROM_ENV] = Field(
+        default=1, description="How many requests each one counts as; at most the burst."
+    )
+    dry_run: Flag = Field(
+        default=False,
+        description="Whether requests over the limit pass and are only counted in the metrics.",
+    )
+    status: Annotated[int, Strict(), Field(ge=400, le=599), FROM_ENV] = Field(
+        default=429, description="The status of the answer to a request over the limit, 400 to 599."
+    )
+    max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
+        default=131_072,
+        description="Room of the table, in keys that owe something; 8 bytes for each, rounded up "
+        "to a power of two.",
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error for a cost that no burst can hold."""
+        if wrong & {"rate", "burst", "cost"}:
+            return
+        if self.cost > self.most:
+            yield Invalid(
+                f"a cost of {self.cost} is above the burst of {self.most}: no request would pass",
+                "write a smaller cost, or a greater burst",
+                at=("cost",),
+            )
+
+    @property
+    def most(self) -> int:
+        """The burst, or the requests of the rate where none is given."""
+        return self.rate.requests if self.burst is None else self.burst
+
+    def to_plan(self) -> RateLimitNode:
+        """Returns the limit's plan node."""
+        return RateLimitNode(
+            requests=self.rate.requests,
+            period_ms=self.rate.period_ms,
+            burst=self.most,
+            key=self.limit_key,
+            cost=self.cost,
+            dry_run=self.dry_run,
+            status=self.status,
+            max_keys=self.max_keys,
+            ipv6_prefix=self.ipv6_prefix,
+        )

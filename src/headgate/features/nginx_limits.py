@@ -1,0 +1,125 @@
+"""Limits of requests in nginx: a zone in `http` for each limit, and the directives of a location.
+
+nginx counts after it has rewritten, and before it forwards: what answers by itself is not counted.
+A location has one status for all its limits, and one answer to whether they are tried out only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from headgate.features.nginx import HEADER_ALLOWED, About, Shared, merged, quoted
+from headgate.nginxtext import writer
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import Regex, Template, Var, Word, directive
+
+STATUS: Final = 429
+"""The one status of limits for which nginx has our answer."""
+
+Kind = Literal["limit_req", "limit_conn"]
+
+_SLOT_BYTES: Final = 128
+"""What a key of usual length takes in a zone of nginx's."""
+_LEAST_KIB: Final = 32
+_IPV4_ALONE: Final = 128
+_BYTE: Final = 8
+_PART: Final = Var("hg_part")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of a location: the directive's words, and what all of a location must agree in."""
+
+    about: About
+    kind: Kind
+    words: tuple[str, ...]
+    dry_run: bool
+    retry_after_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """What a limit counts by, and for how many keys."""
+
+    key: tuple[str, ...]
+    ipv6_prefix: int
+    max_keys: int
+
+
+def zone(kind: Kind, of: Zone, shared: Shared, about: About, route: str, more: str = "") -> str:
+    """Declares the zone of a limit; returns its name.
+
+    `more` is the last word of the declaration.
+    """
+    parts: list[str | Var] = [f"{len(of.key)}"]
+    for part in of.key:
+        value = _value(part, of.ipv6_prefix, shared, about, route)
+        if value is not None:
+            parts += ["\n", value]
+    key = Template(merged(parts), lines=True)
+    size = max(-(-of.max_keys * _SLOT_BYTES // 1024), _LEAST_KIB)
+    words = (Word(more),) if more else ()
+    owner = f"{about.kind} {about.name} {about.within}"
+    return shared.zone(f"{kind}_zone", key, owner, f"{size}k", words)
+
+
+def _value(part: str, prefix: int, shared: Shared, about: About, route: str) -> str | Var | None:
+    """Returns one part of a key; None, refusing it, for what nginx has no variable for."""
+    plain: dict[str, str | Var] = {"host": Var("host"), "path": Var("hg_path"), "route": route}
+    if part in plain:
+        return plain[part]
+    if part == "client_ip":
+        return _client(prefix, shared, about)
+    source, _, name = part.partition(":")
+    if source == "header":
+        variable = shared.request_header(name)
+        if variable is None:
+            about.refuse("key", HEADER_ALLOWED)
+        return variable
+    if source == "cookie":
+        pattern = rf"~(?:\A|;[ ]*){quoted(name)}=(?<hg_part>[^;]*)"
+        hint, of = f"cookie_{name}", Var("http_cookie")
+    else:
+        before = "/[^/]*" * (int(name) - 1)
+        pattern = rf"~\A{before}/(?<hg_part>[^/]*)"
+        hint, of = f"segment_{name}", Var("hg_path")
+    return shared.map(hint, of, ((Regex(pattern), _PART),), writer.Literal(""))
+
+
+def _client(prefix: int, shared: Shared, about: About) -> Var | None:
+    """Returns the client's address, of IPv6 the first bits."""
+    if prefix == _IPV4_ALONE:
+        return Var("binary_remote_addr")
+    if prefix % _BYTE:
+        about.refuse("ipv6_prefix", "nginx tells IPv6 clients apart by whole bytes: 8, 16 … 128")
+        return None
+    kept = prefix // _BYTE
+    pattern = rf"~(?s)\A(?<hg_part>.{{{kept}}}).{{{16 - kept}}}\z"
+    entries = ((Regex(pattern), _PART),)
+    address = Var("binary_remote_addr")
+    return shared.map(f"client_{prefix}", address, entries, address)
+
+
+def directives(limits: Sequence[Limit], base: Sequence[Node] = ()) -> list[Node]:
+    """Returns the directives of a location with these limits.
+
+    `base` are the `limit_conn` lines that the location would inherit without any of its own.
+    """
+    nodes: list[Node] = []
+    for kind in ("limit_req", "limit_conn"):
+        own = [one for one in limits if one.kind == kind]
+        if not own:
+            continue
+        if kind == "limit_conn":
+            nodes += base
+        nodes += [directive(kind, *map(Word, one.words)) for one in own]
+        nodes.append(directive(f"{kind}_status", Word(str(STATUS))))
+        if own[0].dry_run:
+            nodes.append(directive(f"{kind}_dry_run", Word("on")))
+        for one in own[1:]:
+            if one.dry_run != own[0].dry_run:
+                one.about.refuse("dry_run", "nginx tries out all limits of a route, or none")
+    if limits:
+        again = str(max(one.retry_after_s for one in limits))
+        nodes.append(directive("set", Var("hg_retry"), Word(again)))
+    return nodes

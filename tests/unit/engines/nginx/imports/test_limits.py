@@ -1,0 +1,102 @@
+"""`limit_req` and `limit_conn` become middlewares that routes share, and come back."""
+
+from pathlib import PurePath
+
+import pytest
+from memory_files import MemoryFiles
+from nginx_trees import tree_of_http
+
+from headgate.compile.load import load as compiled
+from headgate.engines.nginx.imports import proof
+from headgate.engines.nginx.imports.bundle import from_files, to_files
+from headgate.engines.nginx.imports.imported import Imported
+from headgate.engines.nginx.imports.objects import Table, items_in, to_toml
+from headgate.engines.nginx.imports.recognise import import_tree
+from headgate.engines.nginx.imports.rerender import rerender
+from headgate.nginxtext.dump import DumpedFiles
+from headgate.nginxtext.includes import load
+
+ZONES = (
+    "limit_req_zone $binary_remote_addr zone=r:10m rate=20r/s;\nlimit_conn_zone $host zone=c:64k;\n"
+)
+
+
+def imported(around: str, location: str, zones: str = ZONES) -> Imported:
+    """The import of a server with this around and in its location, proved."""
+    inside = (
+        f"{zones} server {{ {around} location / {{ proxy_pass http://10.0.0.1; {location} }} }}"
+    )
+    tree = tree_of_http(inside)
+    one = from_files(to_files(import_tree(tree)))
+    assert proof.lost(tree, one) == ()
+    assert proof.same_model(one, import_tree(load(tree.entry, DumpedFiles(rerender(one)))))
+    return one
+
+
+def limits(one: Imported) -> dict[str, Table]:
+    return {item.name: item.table for item in one.objects if item.section == "middlewares"}
+
+
+def names(one: Imported) -> list[object]:
+    """The named middlewares of the one route that forwards."""
+    (route,) = [
+        item.table for item in one.objects if item.section == "routes" and "upstream" in item.table
+    ]
+    return [name for name in items_in(route, "middlewares") if isinstance(name, str)]
+
+
+def test_limits_of_a_server_are_those_of_its_locations() -> None:
+    one = imported("limit_req zone=r burst=40 nodelay; limit_req_status 429;", "limit_conn c 3;")
+    clients = {"key": "client_ip", "ipv6_prefix": 128, "max_keys": 81_920, "rate": "20/s"}
+    assert limits(one) == {
+        "r-41-429": {"rate_limit": {**clients, "burst": 41, "status": 429}},
+        "c-3": {
+            "concurrency_limit": {"key": "host", "max_keys": 512, "requests": 3, "status": 503}
+        },
+    }
+    assert names(one) == ["r-41-429", "c-3"]
+    assert not [fate.why for fate in one.fates if fate.why]
+    loaded = compiled([PurePath("a.toml")], MemoryFiles({"a.toml": to_toml(one.objects)}), {})
+    assert loaded.errors == ()
+
+
+def test_a_location_s_own_limits_hide_those_around_it_and_may_be_tried_out_only() -> None:
+    one = imported("limit_req zone=r burst=40 nodelay;", "limit_req zone=r; limit_req_dry_run on;")
+    assert names(one) == ["r-1-dry-run"]
+    (table,) = limits(one).values()
+    assert table["rate_limit"] == {
+        "key": "client_ip",
+        "ipv6_prefix": 128,
+        "max_keys": 81_920,
+        "rate": "20/s",
+        "burst": 1,
+        "status": 503,
+        "dry_run": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("zones", "location", "why"),
+    [
+        (ZONES, "limit_req zone=r burst=5;", "delays requests"),
+        (ZONES, "limit_req zone=r burst=5 delay=2;", "delays requests"),
+        (ZONES, "limit_req zone=x;", "no line around it declares"),
+        (ZONES, "limit_conn r 3;", "no line around it declares"),
+        (ZONES, "limit_conn c $x;", "is no number"),
+        (
+            "limit_req_zone $http_x_api_key zone=r:1m rate=1r/s;",
+            "limit_req zone=r;",
+            "no counterpart counts by that",
+        ),
+    ],
+)
+def test_what_has_no_counterpart_keeps_the_location(zones: str, location: str, why: str) -> None:
+    one = imported("", location, zones)
+    assert limits(one) == {}
+    assert any(why in fate.why for fate in one.fates)
+
+
+def test_zones_that_nobody_uses_change_nothing() -> None:
+    one = imported("", "", "limit_req_zone $http_x zone=r:1m rate=1r/s;")
+    assert (limits(one), names(one)) == ({}, [])
+    assert not [fate.why for fate in one.fates if fate.why]

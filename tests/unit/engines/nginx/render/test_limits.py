@@ -1,0 +1,124 @@
+"""Limits in nginx's words, and what of them nginx cannot do."""
+
+from pathlib import Path, PurePath
+
+import pytest
+from memory_files import MemoryFiles
+from nginx_engine import NotRenderedError, expressed, target
+
+from headgate.compile.load import load
+from headgate.engines.nginx.common.types import Capabilities, Rendered
+
+ACCEPTED = Path(__file__).parents[4] / "golden" / "nginx" / "accepted.txt"
+DEBIAN_12 = Capabilities("", "", "", frozenset(ACCEPTED.read_text(encoding="utf-8").split()))
+FORWARD = 'upstream = "u"'
+
+
+def rendered(
+    *limits: str, route: str = FORWARD, has: Capabilities = DEBIAN_12, extra: str = ""
+) -> Rendered:
+    """A release whose one route has these middlewares, each as TOML of an inline table."""
+    text = (
+        '[listeners.web]\naddress = "127.0.0.1:1"\ndefault = true\n'
+        f"[routes.r]\nmiddlewares = [{', '.join(limits)}]\n{route}\n"
+        f'[upstreams.u]\nendpoints = ["127.0.0.1:1"]\n{extra}'
+    )
+    found = load([PurePath("c.toml")], MemoryFiles({"c.toml": text}), {})
+    assert found.plan is not None, [str(one) for one in found.errors]
+    return expressed(found, target("/state/nginx", has))
+
+
+def text_of(made: Rendered) -> str:
+    return b"".join(file.content for file in made.files).decode()
+
+
+def rate(keys: str) -> str:
+    return f"{{ rate_limit = {{ {keys} }} }}"
+
+
+def busy(keys: str) -> str:
+    return f"{{ concurrency_limit = {{ {keys} }} }}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "zone", "use", "again"),
+    [
+        ('rate = "10/s"', "rate=10r/s", "burst=9 nodelay", "1"),
+        ('rate = "10/s", burst = 1', "rate=10r/s", "burst=0 nodelay", "1"),
+        ('rate = "600/m"', "rate=10r/s", "burst=599 nodelay", "1"),
+        ('rate = "20/m"', "rate=20r/m", "burst=19 nodelay", "3"),
+        ('rate = "120/h"', "rate=2r/m", "burst=119 nodelay", "30"),
+        ('rate = { requests = 1, per = "2s" }', "rate=30r/m", "burst=0 nodelay", "2"),
+    ],
+)
+def test_a_rate_limit_is_a_zone_and_its_use(keys: str, zone: str, use: str, again: str) -> None:
+    text = text_of(rendered(rate(keys)))
+    assert f"{zone};" in text
+    assert f"{use};" in text
+    assert "limit_req_status 429;" in text
+    assert f"set $hg_retry {again};" in text
+
+
+def test_a_named_limit_has_one_zone_and_two_places_have_two() -> None:
+    named = '[middlewares.m.rate_limit]\nrate = "1/s"\n'
+    again = '[routes.other]\nhosts = ["b.example"]\nmiddlewares = ["m"]\nupstream = "u"\n'
+    assert len(rendered('"m"', extra=named + again).zones) == 1
+    assert len(rendered(rate('rate = "1/s"'), rate('rate = "1/s"')).zones) == 2
+
+
+def test_a_zone_is_another_one_when_its_counts_mean_something_else() -> None:
+    def zones(keys: str) -> frozenset[str]:
+        return frozenset(rendered(rate(keys)).zones)
+
+    first = zones('rate = "1/s"')
+    assert zones('rate = "1/s", burst = 5, dry_run = true') == first
+    others = ['rate = "2/s"', 'rate = "1/s", key = "path"', 'rate = "1/s", ipv6_prefix = 48']
+    assert all(zones(keys) != first for keys in others)
+
+
+def test_the_limit_of_connections_stays_beside_a_limit_of_requests_in_progress() -> None:
+    node = "[node.limits]\nconnections_per_client = 7\n"
+    text = text_of(rendered(busy("requests = 3"), extra=node))
+    location = text[text.index("# route r") :]
+    assert " 7;\n        limit_conn " in location[: location.index("proxy_pass")]
+    assert " 3;\n        limit_conn_status 429;" in location
+
+
+@pytest.mark.parametrize(
+    ("limits", "paths"),
+    [
+        ([rate('rate = "1/h"')], ["middlewares[0].rate_limit.rate"]),
+        ([rate('rate = "7/s", cost = 2')], ["middlewares[0].rate_limit.cost"]),
+        ([rate('rate = "7/s", status = 503')], ["middlewares[0].rate_limit.status"]),
+        ([rate('rate = "7/s", ipv6_prefix = 60')], ["middlewares[0].rate_limit.ipv6_prefix"]),
+        ([rate('rate = "7/s", key = "header:a_b"')], ["middlewares[0].rate_limit.key"]),
+        (
+            [rate('rate = "7/s"'), rate('rate = "7/s", dry_run = true')],
+            ["middlewares[1].rate_limit.dry_run"],
+        ),
+        ([busy("requests = 65536")], ["middlewares[0].concurrency_limit.requests"]),
+        ([busy("requests = 1, status = 503")], ["middlewares[0].concurrency_limit.status"]),
+        (
+            [rate('rate = "7/s"'), "{ redirect = { host = 'b.example' } }"],
+            ["middlewares[0].rate_limit"],
+        ),
+    ],
+)
+def test_what_nginx_cannot_do_is_refused_at_its_place(limits: list[str], paths: list[str]) -> None:
+    with pytest.raises(NotRenderedError) as caught:
+        rendered(*limits)
+    assert [one.path for one in caught.value.found] == paths
+
+
+def test_a_route_that_answers_by_itself_is_not_counted_and_so_refused() -> None:
+    with pytest.raises(NotRenderedError) as caught:
+        rendered(rate('rate = "1/s"'), route="respond = { status = 204 }")
+    (found,) = caught.value.found
+    assert (found.path, "by itself" in found.message) == ("middlewares[0].rate_limit", True)
+
+
+def test_an_nginx_without_the_module_is_refused() -> None:
+    none = Capabilities("", "", "", DEBIAN_12.accepted - {"limit_req", "limit_req_dry_run"})
+    with pytest.raises(NotRenderedError):
+        rendered(rate('rate = "1/s"'), has=none)
+    assert rendered(busy("requests = 1"), has=none).zones
