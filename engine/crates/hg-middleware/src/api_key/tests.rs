@@ -1,8 +1,7 @@
 use super::UNKNOWN;
-use crate::testing::{Got, chain, problem, run, view};
 use crate::RequestView;
+use crate::testing::{Got, chain, problem, run, view};
 use hg_route::Headers;
-
 
 struct Lines(Vec<(&'static str, &'static [u8])>);
 
@@ -64,11 +63,11 @@ fn mistakes_are_named() {
     let at = "middlewares[0].api_key";
     for (uses, expected) in [
         (used(r#""header":"x-key","query":"k""#), format!("{at}: write one of")),
-        (r#"{"api_key":{"clients":{},"header":"a"}}"#.into(), format!("{at}.clients: there is no key")),
         (
-            r#"{"api_key":{"clients":{"shop":["k1"]},"header":"a"}}"#.into(),
-            format!("{at}.clients"),
+            r#"{"api_key":{"clients":{},"header":"a"}}"#.into(),
+            format!("{at}.clients: there is no key"),
         ),
+        (r#"{"api_key":{"clients":{"shop":["k1"]},"header":"a"}}"#.into(), format!("{at}.clients")),
     ] {
         let message = problem(&uses);
         assert!(message.starts_with(&expected), "{message}");

@@ -7,7 +7,9 @@ fn hash(password: &str) -> String {
 
 fn with(rest: &str) -> String {
     let (one, two) = (hash("one"), hash("two"));
-    format!(r#"{{"basic_auth":{{"users":{{"alice":"{one}","bob":"{two}"}},"realm":"the \"shop\""{rest}}}}}"#)
+    format!(
+        r#"{{"basic_auth":{{"users":{{"alice":"{one}","bob":"{two}"}},"realm":"the \"shop\""{rest}}}}}"#
+    )
 }
 
 fn zero() -> u64 {

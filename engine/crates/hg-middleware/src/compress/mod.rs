@@ -67,7 +67,8 @@ impl Step for Compress {
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
         let offered = offered(&options.codings, problems);
-        let mut wrong = |key: &str, message: String| problems.push((format!("compress.{key}"), message));
+        let mut wrong =
+            |key: &str, message: String| problems.push((format!("compress.{key}"), message));
         for (index, name) in options.types.iter().enumerate() {
             if !name.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub)) {
                 wrong(

@@ -28,10 +28,10 @@ fn the_defaults_are_for_texts() {
 fn the_one_that_is_nearest_to_the_route_counts() {
     let uses = [r#"{"compress":{"codings":["br"]}}"#, r#"{"compress":{"codings":["gzip"]}}"#];
     assert_eq!(offered(&uses), [Coding::Gzip]);
-    assert_eq!(offered(&[r#"{"compress":{"codings":["gzip","br","gzip"]}}"#]), [
-        Coding::Gzip,
-        Coding::Brotli
-    ]);
+    assert_eq!(
+        offered(&[r#"{"compress":{"codings":["gzip","br","gzip"]}}"#]),
+        [Coding::Gzip, Coding::Brotli]
+    );
 }
 
 #[test]

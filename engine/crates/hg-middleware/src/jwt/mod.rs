@@ -129,7 +129,8 @@ impl Jwt {
         let claims = self.policy.verify(token, &self.keys, now_s)?;
         let lines = self.lines(&claims)?;
         if let Some((state, print)) = print {
-            let ends = claims.expires_s().map(|exp| exp.saturating_add(self.policy.leeway_s.into()));
+            let ends =
+                claims.expires_s().map(|exp| exp.saturating_add(self.policy.leeway_s.into()));
             let until = ends.unwrap_or(u64::MAX).min(now_s + REMEMBERED_S);
             state.tokens.put(print, lines.clone(), until);
         }

@@ -121,7 +121,10 @@ fn the_next_snapshot_goes_on_with_the_counts_and_another_place_has_its_own() {
     let next = chain(&keep, "route r", &spec.replace("\"burst\":2", "\"burst\":3,\"status\":503"));
     assert_eq!(answers(&next, &[5, 5]), [0, 503]);
     assert_eq!(answers(&chain(&keep, "route other", spec), &[5]), [0]);
-    assert_eq!(answers(&chain(&keep, "route r", &spec.replace(":1,", ":2,")), &[5, 5, 5]), [0, 0, 429]);
+    assert_eq!(
+        answers(&chain(&keep, "route r", &spec.replace(":1,", ":2,")), &[5, 5, 5]),
+        [0, 0, 429]
+    );
     let counts: Vec<_> = keep.results().iter().map(|one| (one.result, one.count)).collect();
     assert_eq!(counts, [("allowed", 6), ("limited", 3), ("dry_run", 0), ("evicted", 0)]);
 }
