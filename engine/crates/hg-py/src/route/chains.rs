@@ -1,9 +1,9 @@
 //! The effect of the winning route's middlewares on a request.
 
 use super::Request;
-use hg_middleware::{Chain, Outcome, Problem, RequestView, Rewritten};
+use hg_middleware::{Answer, Chain, Outcome, Problem, RequestView, Rewritten};
 use hg_plan::{Kind, ObjectError, Plan, Route};
-use hg_proto::write;
+use hg_proto::{Reject, write};
 use hg_route::{Query, Won};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -65,7 +65,9 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         headers: q.headers,
     };
     let mut rewritten = Rewritten::new();
-    let mut outcome = match chain.request(&view, &mut rewritten) {
+    let result = chain.request(&view, &mut rewritten);
+    let unless = chain.left_out(&rewritten);
+    match result {
         // Steps that wait are left out.
         Ok(Outcome::Forward | Outcome::Wait) => {
             // A raw path is forwarded unchanged, unless a middleware rewrote it.
@@ -75,21 +77,23 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
                 None => path.to_owned(),
             };
             let target = written(rewritten.target().unwrap_or(&came));
-            json!({"kind": "forward", "target": target, "host": rewritten.host()})
+            json!({"kind": "forward", "target": target, "host": rewritten.host(), "unless": unless})
         }
-        Ok(Outcome::Answer) => {
-            let answer = &rewritten.answer;
-            json!({
-                "kind": "answer",
-                "status": answer.status,
-                "headers": header_lines(&answer.headers),
-                "body": String::from_utf8_lossy(&answer.body),
-            })
+        Ok(Outcome::Answer) => answered(&rewritten.answer, &unless),
+        Err(Reject { status, detail, .. }) => {
+            json!({"kind": "refuse", "status": status, "detail": detail, "unless": unless})
         }
-        Err(reject) => json!({"kind": "refuse", "status": reject.status, "detail": reject.detail}),
-    };
-    outcome["unless"] = json!(chain.left_out(&rewritten));
-    outcome
+    }
+}
+
+fn answered(answer: &Answer, unless: &[&str]) -> Value {
+    json!({
+        "kind": "answer",
+        "status": answer.status,
+        "headers": header_lines(&answer.headers),
+        "body": String::from_utf8_lossy(&answer.body),
+        "unless": unless,
+    })
 }
 
 /// Returns a target as it is forwarded, with percent-encoding for what RFC 3986 forbids in it.
