@@ -12,6 +12,7 @@ ANSWERS = "".join(
     (CRATES / path).read_text(encoding="utf-8")
     for path in ("hg-engine/src/worker/answer.rs", "hg-proto/src/reject.rs")
 )
+LIMIT = (CRATES / "hg-middleware/src/rate_limit/mod.rs").read_text(encoding="utf-8")
 KNOWN = (CRATES / "hg-proto/src/known.rs").read_text(encoding="utf-8")
 
 OWN_WORDS = {"upstream-closed", "body-timeout"}
@@ -24,7 +25,10 @@ BY_NGINX = {"connection", "keep-alive", "transfer-encoding", "upgrade"}
 def rejects() -> dict[str, tuple[int, str, str]]:
     """(status, token, text) of the data plane's own answers by their reason."""
     line = re.compile(r'= (\d{3}) "([a-z_]+)" "([a-z-]+)" "([^"]+)";')
-    return {m[3]: (int(m[1]), m[2], m[4]) for m in line.finditer(ANSWERS)}
+    limited = re.search(r'^const DETAIL: &str = "([^"]+)";', LIMIT, re.MULTILINE)
+    assert limited is not None
+    own = {m[3]: (int(m[1]), m[2], m[4]) for m in line.finditer(ANSWERS)}
+    return own | {"limited": (429, "http_request_denied", limited[1])}
 
 
 def known(flag: str) -> set[str]:
