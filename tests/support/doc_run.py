@@ -47,7 +47,11 @@ class Runner:
         self._scratch = scratch
         self._outputs = 0
         self._environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")},
+            **{
+                key: value
+                for key, value in os.environ.items()
+                if not key.startswith(("HEADGATE_", "PYTEST_"))
+            },
             "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/sbin:{os.environ['PATH']}",
             "HEADGATE_STATE_DIR": str(scratch / "state"),
             "HEADGATE_CONFIG_HOME": str(scratch / "contexts"),

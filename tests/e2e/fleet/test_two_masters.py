@@ -18,7 +18,7 @@ from postgres_relay import Relay
 from running_node import Upstream, get
 from waiting import until
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 
 def driver(url: str) -> str:
@@ -86,7 +86,7 @@ def test_a_master_cut_off_from_the_database_leaves_its_rollout_to_the_other(
                     assert f"/{first.process.pid}/" in driver(direct)
 
                     relay.cut()
-                    until(lambda: status(other, path) == "succeeded", "its end", deadline_s=120)
+                    until(lambda: status(other, path) == "succeeded", "its end", deadline_s=240)
                     assert f"/{second.process.pid}/" in driver(direct)
                     assert get(port) == (200, b"two")
 
